@@ -1,0 +1,30 @@
+"""Apache Airflow provider for the public API of Alvys, a transportation management system."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__version__ = "0.1.0"
+
+_EXPORTS = {
+    "AlvysHook": "airflow_provider_alvys.hooks.alvys",
+    "AlvysRequestOperator": "airflow_provider_alvys.operators.alvys",
+    "AlvysSearchOperator": "airflow_provider_alvys.operators.alvys",
+    "AlvysToObjectStorageOperator": "airflow_provider_alvys.transfers.alvys_to_object_storage",
+    "AlvysLoadStatusSensor": "airflow_provider_alvys.sensors.alvys",
+}
+
+__all__ = ["__version__", *_EXPORTS]
+
+
+def __getattr__(name: str) -> Any:
+    # Airflow imports this package while it is still importing itself: nothing of Airflow may be imported before it is asked for.
+    if name in _EXPORTS:
+        from importlib import import_module
+
+        return getattr(import_module(_EXPORTS[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""The Alvys public API as a plain Python client. Nothing here knows Airflow."""

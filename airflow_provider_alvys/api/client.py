@@ -1,0 +1,215 @@
+"""AlvysClient: a request, an answer, an error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import requests
+
+from airflow_provider_alvys.api.auth import DEFAULT_HOST, Credentials, TokenSource, shared_token_source
+from airflow_provider_alvys.api.clock import SYSTEM_CLOCK, Clock
+from airflow_provider_alvys.api.endpoints import Endpoint, endpoint_of
+from airflow_provider_alvys.api.errors import (
+    AlvysError,
+    AlvysRateLimitError,
+    AlvysValueError,
+    error_from_response,
+)
+from airflow_provider_alvys.api.pacing import Pacer, shared_pacer
+from airflow_provider_alvys.api.retries import RetryRules, retrying
+from airflow_provider_alvys.api.streams import scope_of
+from airflow_provider_alvys.api.transport import (
+    DEFAULT_TIMEOUT,
+    Bearer,
+    Transport,
+    check_address,
+    origin,
+)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class _Call:
+    endpoint: Endpoint
+    url: str
+    body: dict[str, Any]
+
+
+class AlvysClient:
+    """
+    Call the Alvys API for one set of credentials.
+
+    Within a process, clients with equal credentials share one token and one pace.
+
+    :param credentials: see :func:`airflow_provider_alvys.api.auth.make_credentials`.
+    :param host: base URL of the API.
+    :param api_version: the version in every path, such as ``1.0``. None means what Alvys's OpenAPI file gives for each path.
+    :param requests_per_minute: the pace per endpoint; 0 for none, None for the documented limits.
+    :param timeout: seconds to connect, and seconds to wait for bytes.
+    :param allow_http: allow plain http beyond loopback.
+    :param retry_rules: how often and how long a failed call is tried again.
+    :param on_token: called with each token before its first use, so that the caller can mask it.
+    :raises AlvysValueError: the host is no address that credentials may be sent to.
+    """
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        *,
+        host: str = DEFAULT_HOST,
+        api_version: str | None = None,
+        requests_per_minute: float | None = None,
+        timeout: tuple[float, float] = DEFAULT_TIMEOUT,
+        allow_http: bool = False,
+        retry_rules: RetryRules | None = None,
+        on_token: Callable[[str], None] = lambda token: None,
+        clock: Clock = SYSTEM_CLOCK,
+        pacer: Pacer | None = None,
+        token_source: TokenSource | None = None,
+    ) -> None:
+        self.host = check_address(host, what="host", allow_http=allow_http)
+        self.clock = clock
+        self.pacer = pacer or shared_pacer(budget_of(credentials, self.host), requests_per_minute)
+        self._api_version = api_version.lower().removeprefix("v") if api_version else None
+        self._rules = retry_rules or RetryRules()
+        self._tokens = token_source or shared_token_source(credentials)
+        self._on_token = on_token
+        self._announced: str | None = None
+        self._transport = Transport(timeout=timeout, clock=clock)
+
+    @property
+    def budget(self) -> str:
+        """Whose requests count together: a name without secrets for this client id on this host."""
+        return budget_of(self._tokens.credentials, self.host)
+
+    @property
+    def scopes(self) -> frozenset[str] | None:
+        """The scopes that the token holds, or None where Alvys does not say. Fetches a token if there is none."""
+        return self._tokens.get(self._transport, self._rules).scopes
+
+    def now(self) -> float:
+        """
+        Return the time in seconds since 1970, by the earlier of our clock and the server's.
+
+        Fetches a token if the server has not been heard yet: its answer says what time it is.
+        """
+        offset = self._transport.server_offset
+        if offset is None:
+            self._tokens.get(self._transport, self._rules)
+            offset = self._tokens.server_offset
+        return self.clock.time() + min(0.0, offset or 0.0)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> requests.Response:
+        """
+        Call any endpoint and return its answer, whose status is below 300.
+
+        :param method: HTTP method.
+        :param path: below the API base (``loads/search``), or on the host when it begins with ``/`` (``/v1/me``).
+        :param json: body, sent as JSON.
+        :param params: query parameters.
+        :param headers: further headers, such as ``If-Match``.
+        :raises AlvysValueError: the path leads to another host; nothing was sent.
+        :raises AlvysError: a subclass says what went wrong.
+        """
+        return self.call(method, path, read=lambda response: response, json=json, params=params, headers=headers)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        read: Callable[[requests.Response], T],
+        json: Any = None,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> T:
+        """
+        Call an endpoint as :meth:`request` does, and return what ``read`` makes of the answer.
+
+        An answer that ``read`` refuses with :class:`AlvysResponseError` is asked for again like any other failure.
+        """
+        call = self._prepare(method, path, json=json, params=params, headers=headers)
+        repeat = retrying(
+            self._rules,
+            clock=self.clock,
+            repeatable=call.endpoint.is_read,
+            block_seconds=lambda: self.pacer.block_seconds(call.endpoint),
+        )
+        turned_away = False
+
+        def once() -> T:
+            nonlocal turned_away
+            try:
+                return read(self._exchange(call))
+            except AlvysRateLimitError:
+                if not turned_away:
+                    self.pacer.refused(call.endpoint)
+                turned_away = True
+                raise
+
+        return repeat(once)
+
+    def close(self) -> None:
+        """Close the connections to Alvys."""
+        self._transport.close()
+
+    def _prepare(self, method: str, path: str, **body: Any) -> _Call:
+        if not path.strip():
+            raise AlvysValueError("The path is empty: give one such as loads/search or /v1/me")
+        if "://" in path.split("?", 1)[0]:
+            if origin(path) != origin(self.host):
+                raise AlvysValueError(
+                    f"{origin(path) or path} is not the connection's host {self.host}: the token is sent to no other. "
+                    "Give the path alone, or use another connection."
+                )
+            path = "/" + path.split("://", 1)[1].partition("/")[2]
+        endpoint = endpoint_of(method, path)
+        if not path.startswith("/"):
+            path = f"/api/p/v{self._api_version or endpoint.version}/{path}"
+        return _Call(endpoint, self.host + path, {key: value for key, value in body.items() if value is not None})
+
+    def _exchange(self, call: _Call) -> requests.Response:
+        """Send one call; when its token is refused, once more with a new one."""
+        token = self._tokens.get(self._transport, self._rules)
+        response = self._send(call, token.value)
+        if response.status_code == 401:
+            self._tokens.drop(token)
+            response = self._send(call, self._tokens.get(self._transport, self._rules).value)
+        if response.status_code >= 400:
+            raise self._error(call, response)
+        return response
+
+    def _send(self, call: _Call, token: str) -> requests.Response:
+        if token != self._announced:
+            self._on_token(token)
+            self._announced = token
+        with self.pacer.turn(call.endpoint):
+            return self._transport.send(
+                call.endpoint.method, call.url, endpoint=str(call.endpoint), auth=Bearer(token), **call.body
+            )
+
+    def _error(self, call: _Call, response: requests.Response) -> AlvysError:
+        advice = None
+        if response.status_code == 403:
+            scopes = self.scopes
+            scope = scope_of(call.endpoint)
+            wanted = f"the scope {scope}" if scope else "a scope"
+            held = f"; it holds {', '.join(sorted(scopes)) or 'none'}" if scopes is not None else ""
+            advice = f"The token lacks {wanted}{held}. Grant it to this API client in Alvys"
+        return error_from_response(response, endpoint=str(call.endpoint), now=self.clock.time(), advice=advice)
+
+
+def budget_of(credentials: Credentials, host: str) -> str:
+    """Return the name of the budget that these credentials spend at this host. It holds no secret."""
+    return f"{credentials.client_id}@{origin(host)}"

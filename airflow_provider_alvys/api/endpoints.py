@@ -1,0 +1,62 @@
+"""What an endpoint is: a method and a path without its ids. Limits, versions and counters go by it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+# The words of the API's paths. Any other segment is an id and takes no part in an endpoint's name.
+_WORDS = frozenset(
+    """
+    accept accept-cancel accept-updates appointment arrival assign cancel carrier-invoice carrier-payments
+    carrier-settlement-statements carriers check-calls customer-payments customers deductions delivery-logs
+    departure disable dispatch dispatchpreferences document documents driver-settlement-statements drivers enable
+    errors event-types events export financing fuel health history inbound invoices list loads locations
+    maintenance me notes once outbound reject reveal-secret rotate-secret search status stops tenders test tolls
+    trailers trips trucks update users v1 verify visibility webhooks
+    """.split()
+)
+_API_PATH = re.compile(r"/api/p/v[\d.]+/(.*)", re.IGNORECASE)
+
+# OpenAPI gives 2.0 for these and 1.0 for everything else.
+_VERSION_2_ROOTS = ("loads",)
+_VERSION_2_PATHS = ("trips/{id}/check-calls",)
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """
+    One call of the API.
+
+    :param method: upper case.
+    :param template: the path below the API base with ``{id}`` for every id, such as ``drivers/{id}``; a path
+        outside the API base begins with ``/``.
+    """
+
+    method: str
+    template: str
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.template}"
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the call changes nothing, so that it may be repeated: GET and every search."""
+        return self.method in ("GET", "HEAD") or self.template.endswith("/search")
+
+    @property
+    def version(self) -> str:
+        """The API version that Alvys's OpenAPI file gives for this path."""
+        root = self.template.split("/", 1)[0]
+        return "2.0" if root in _VERSION_2_ROOTS or self.template in _VERSION_2_PATHS else "1.0"
+
+
+def endpoint_of(method: str, path: str) -> Endpoint:
+    """Return the endpoint of a path below the API base (``loads/search``) or on the host (``/v1/me``)."""
+    path = urlsplit(path).path
+    in_api = _API_PATH.fullmatch(path)
+    if in_api:
+        path = in_api[1]
+    segments = (segment.lower() if not segment or segment.lower() in _WORDS else "{id}" for segment in path.split("/"))
+    return Endpoint(method.upper(), "/".join(segments).rstrip("/"))

@@ -1,0 +1,235 @@
+"""What can go wrong, one type for each thing that a caller would do differently about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import requests
+
+
+class AlvysError(Exception):
+    """
+    The base of every error that this package raises.
+
+    :param status_code: the HTTP status, or None where there was no answer.
+    :param retry_after: seconds after which the server invites another try, or None.
+    :param endpoint: the call, such as ``POST loads/search``.
+    :param request_id: the id under which Alvys (or the edge before it) logged the request.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status_code: int | None = None,
+        retry_after: float | None = None,
+        endpoint: str | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status_code = status_code
+        self.retry_after = retry_after
+        self.endpoint = endpoint
+        self.request_id = request_id
+
+
+class AlvysValueError(AlvysError, ValueError):
+    """Something given by the user is wrong; nothing was sent."""
+
+
+class AlvysConnectionError(AlvysError):
+    """
+    There was no answer: host unknown, connection refused or cut, or a timeout.
+
+    :param arrived: False when the request surely never reached the server.
+    """
+
+    def __init__(self, message: str, *, arrived: bool = True, endpoint: str | None = None) -> None:
+        super().__init__(message, endpoint=endpoint)
+        self.arrived = arrived
+
+
+class AlvysResponseError(AlvysError):
+    """An answer that cannot be read, or that cannot be true."""
+
+
+class AlvysAuthError(AlvysError):
+    """The credentials, or a token that was just fetched with them, were refused."""
+
+
+class AlvysPermissionError(AlvysError):
+    """403: the token lacks a scope."""
+
+
+class AlvysNotFoundError(AlvysError):
+    """404."""
+
+
+class AlvysValidationError(AlvysError):
+    """
+    400: Alvys refused the request's fields.
+
+    :param fields: field name to the list of Alvys's messages about it.
+    """
+
+    def __init__(self, message: str, *, fields: Mapping[str, list[str]] | None = None, **kwargs: Any) -> None:
+        super().__init__(message, **kwargs)
+        self.fields = dict(fields or {})
+
+
+class AlvysConflictError(AlvysError):
+    """409: the record exists already, or its state does not allow this."""
+
+
+class AlvysPreconditionError(AlvysError):
+    """412 or 428: the version sent (``If-Match``) is stale or missing."""
+
+
+class AlvysRefusedError(AlvysError):
+    """422 and the other 4xx: a business rule, or a call that the endpoint does not take."""
+
+
+class AlvysRateLimitError(AlvysError):
+    """429: too many requests."""
+
+
+class AlvysServerError(AlvysError):
+    """5xx: Alvys failed."""
+
+
+class AlvysIncompleteError(AlvysError):
+    """A set of rows could not be proved whole: nothing was settled and no cursor moved."""
+
+
+_BY_STATUS: dict[int, tuple[type[AlvysError], str]] = {
+    400: (AlvysValidationError, "Correct these fields"),
+    401: (AlvysAuthError, "The token is refused: check the client id and secret of the connection"),
+    403: (AlvysPermissionError, "Grant the missing scope to this API client in Alvys"),
+    404: (AlvysNotFoundError, "Check the path and the id in it"),
+    409: (AlvysConflictError, "Read the record again and decide anew"),
+    412: (AlvysPreconditionError, "Read the record again and send its new ETag as If-Match"),
+    428: (AlvysPreconditionError, "Read the record and send its ETag as If-Match"),
+    429: (AlvysRateLimitError, "Lower requests_per_minute on the connection, or run fewer tasks at once"),
+}
+_DEFAULT_CLIENT_ERROR = (AlvysRefusedError, "Correct the request")
+_DEFAULT_SERVER_ERROR = (AlvysServerError, "Try again later")
+
+_REQUEST_ID_HEADERS = ("x-request-id", "request-id", "cf-ray")
+_LONGEST_DETAIL = 500
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What an error body says, in either of the shapes that Alvys sends."""
+
+    title: str = ""
+    fields: dict[str, list[str]] = field(default_factory=dict)
+    trace_id: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The messages in one line, cut where they are long."""
+        parts = [self.title] if self.title else []
+        parts += [f"{name}: {' '.join(messages)}" for name, messages in self.fields.items()]
+        text = "; ".join(parts)
+        return text if len(text) <= _LONGEST_DETAIL else text[:_LONGEST_DETAIL] + "…"
+
+
+def read_problem(response: requests.Response) -> Problem:
+    """
+    Read an error body: ProblemDetails in any case, a bare map of field messages, or nothing.
+
+    An HTML page (a 429 of the edge, say) tells nothing beyond its status.
+    """
+    if "json" not in response.headers.get("content-type", "").lower():
+        return Problem()
+    try:
+        body = response.json()
+    except ValueError:
+        return Problem()
+    if not isinstance(body, dict):
+        return Problem()
+    lower = {str(key).lower(): value for key, value in body.items()}
+    errors = lower.get("errors")
+    if isinstance(errors, dict):
+        fields = _field_messages(errors)
+    elif all(isinstance(value, list) for value in body.values()):
+        fields = _field_messages(body)
+    else:
+        fields = {}
+    words = (lower.get("title"), lower.get("detail"))
+    title = ": ".join(str(word) for word in words if isinstance(word, str) and word)
+    trace_id = lower.get("traceid")
+    return Problem(title, fields, trace_id if isinstance(trace_id, str) else None)
+
+
+def _field_messages(errors: dict[str, Any]) -> dict[str, list[str]]:
+    return {
+        str(name): [str(message) for message in (messages if isinstance(messages, list) else [messages])]
+        for name, messages in errors.items()
+    }
+
+
+def error_from_response(
+    response: requests.Response,
+    *,
+    endpoint: str,
+    now: float,
+    advice: str | None = None,
+    quote_body: bool = True,
+) -> AlvysError:
+    """
+    Return the typed error for an answer with a status of 400 or more.
+
+    :param now: the time of the answer in seconds since 1970, for a ``Retry-After`` that is a date.
+    :param advice: what to do about it, where the caller knows better than the table above.
+    :param quote_body: False for an endpoint whose errors may echo secrets.
+    """
+    status = response.status_code
+    default = _DEFAULT_SERVER_ERROR if status >= 500 else _DEFAULT_CLIENT_ERROR
+    error_type, default_advice = _BY_STATUS.get(status, default)
+    problem = read_problem(response) if quote_body else Problem()
+    said = f": {problem.text}" if problem.text else ""
+    known: dict[str, Any] = {
+        "status_code": status,
+        "retry_after": parse_retry_after(response, now),
+        "endpoint": endpoint,
+        "request_id": problem.trace_id or _request_id(response),
+    }
+    if error_type is AlvysValidationError:
+        known["fields"] = problem.fields
+    trace = f" (request {known['request_id']})" if known["request_id"] else ""
+    return error_type(f"{endpoint} answered {status}{said}. {advice or default_advice}.{trace}", **known)
+
+
+def _request_id(response: requests.Response) -> str | None:
+    return next((response.headers[name] for name in _REQUEST_ID_HEADERS if name in response.headers), None)
+
+
+def parse_retry_after(response: requests.Response, now: float) -> float | None:
+    """
+    Return the seconds of ``Retry-After``: digits, decimals or an HTTP date.
+
+    A date is read against the server's own ``Date`` where it sent one. None when the header is missing or makes no sense.
+    """
+    text = response.headers.get("retry-after", "").strip()
+    try:
+        seconds = float(text)
+    except ValueError:
+        then = parse_http_date(text)
+        if then is None:
+            return None
+        sent = parse_http_date(response.headers.get("date", ""))
+        seconds = max(0.0, then - (now if sent is None else sent))
+    return seconds if 0 <= seconds < float("inf") else None
+
+
+def parse_http_date(text: str) -> float | None:
+    """Return an HTTP date as seconds since 1970, or None when it is none."""
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None

@@ -1,0 +1,221 @@
+"""The pace: as many requests as the documented limits allow, and none that meets a 429."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from airflow_provider_alvys.api.clock import SYSTEM_CLOCK, Clock
+from airflow_provider_alvys.api.endpoints import Endpoint
+
+log = logging.getLogger(__name__)
+
+_MINUTE = 60.0
+# Room for clocks that run unevenly and for answers that overtake each other.
+_SPARE = 1.02
+
+
+@dataclass(frozen=True)
+class Limit:
+    """
+    A documented rate limit.
+
+    :param requests: how many a minute.
+    :param block: seconds for which everything is refused once there were more.
+    :param spacing: seconds between two requests.
+    """
+
+    requests: int
+    block: float
+    spacing: float = 0.0
+
+
+# Alvys's rate limit page. Its default rule allows one request in the first second, hence the spacing.
+DEFAULT_LIMIT = Limit(10, 180, spacing=1.0)
+LIMITS: Mapping[str, Limit] = {
+    "GET drivers/{id}": Limit(10, 180),
+    "GET drivers": Limit(5, 60),
+    "POST drivers/search": Limit(10, 60),
+    "POST drivers/events/search": Limit(10, 180),
+    "GET fuel/{id}": Limit(10, 180),
+    "POST fuel/search": Limit(5, 60),
+    "GET invoices": Limit(5, 180),
+    "POST invoices/search": Limit(10, 180),
+    "GET loads": Limit(5, 180),
+    "POST loads/search": Limit(10, 180),
+    "GET maintenance/{id}": Limit(10, 180),
+    "POST maintenance/search": Limit(10, 60),
+    "GET tolls/{id}": Limit(10, 180),
+    "POST tolls/search": Limit(10, 60),
+    "GET trailers/{id}": Limit(10, 180),
+    "GET trailers": Limit(5, 180),
+    "POST trailers/search": Limit(10, 180),
+    "POST trailers/events/search": Limit(10, 180),
+    "GET trips": Limit(5, 180),
+    "POST trips/search": Limit(10, 180),
+    "GET trucks/{id}": Limit(10, 180),
+    "GET trucks": Limit(5, 180),
+    "POST trucks/search": Limit(10, 180),
+    "POST trucks/events/search": Limit(10, 180),
+    "GET users/list": Limit(5, 180),
+    "POST users/search": Limit(10, 180),
+}
+# "10 requests per second per token", whatever the endpoint.
+_PER_TOKEN = 10
+
+
+def limit_of(endpoint: Endpoint) -> Limit:
+    """Return the documented limit of an endpoint."""
+    return LIMITS.get(str(endpoint), DEFAULT_LIMIT)
+
+
+@dataclass
+class _Bucket:
+    """A sliding window: at most ``count`` answers in any ``period`` seconds, ``spacing`` apart."""
+
+    count: int
+    period: float
+    spacing: float = 0.0
+    stamps: list[float] = field(default_factory=list)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def wait_seconds(self, now: float) -> float:
+        # A stamp from the future is another machine's clock, or ours set back.
+        self.stamps = [min(stamp, now) for stamp in self.stamps if stamp > now - self.period * _SPARE]
+        until = now
+        if len(self.stamps) >= self.count:
+            until = self.stamps[-self.count] + self.period * _SPARE
+        if self.stamps and self.spacing:
+            until = max(until, self.stamps[-1] + self.spacing * _SPARE)
+        return until - now
+
+    def halve(self) -> None:
+        if self.count > 1:
+            self.count //= 2
+        else:
+            self.period *= 2
+
+
+class Pacer:
+    """
+    Let requests through at the pace that Alvys documents, for one API client.
+
+    :param requests_per_minute: another figure for every endpoint, or 0 for no pacing. None means the documented one.
+        The documented number of requests then goes through in a proportionally shorter (or longer) time.
+    """
+
+    def __init__(self, requests_per_minute: float | None = None, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._rate = requests_per_minute
+        self._clock = clock
+        self._buckets: dict[str, _Bucket] = {}
+        self._all = _Bucket(_PER_TOKEN, 1.0)
+        self._lock = threading.Lock()
+        self._told = False
+
+    @contextmanager
+    def turn(self, endpoint: Endpoint) -> Iterator[None]:
+        """
+        Wait until a request may be sent, and count it when the block ends, that is, from its answer.
+
+        A request counts whether it was answered or timed out. Threads of this process take turns.
+        """
+        if self._rate == 0:
+            yield
+            return
+        bucket = self._bucket(endpoint)
+        with bucket.lock:
+            self._wait(endpoint, bucket)
+            try:
+                yield
+            finally:
+                now = self._clock.time()
+                bucket.stamps.append(now)
+                with self._all.lock:
+                    self._all.stamps.append(now)
+
+    def _wait(self, endpoint: Endpoint, bucket: _Bucket) -> None:
+        while True:
+            now = self._clock.time()
+            with self._all.lock:
+                # The per-token rule is Alvys's default; who set a figure of their own knows better.
+                overall = self._all.wait_seconds(now) if self._rate is None else 0.0
+            seconds = max(bucket.wait_seconds(now), overall)
+            if seconds <= 0:
+                return
+            if not self._told:
+                self._told = True
+                log.info(
+                    "Pacing %s at %d requests per %.0f s, %s. Set requests_per_minute on the connection to change it.",
+                    endpoint,
+                    bucket.count,
+                    bucket.period,
+                    "as Alvys documents" if self._rate is None else "as the connection says",
+                )
+            self._clock.sleep(seconds)
+
+    def refused(self, endpoint: Endpoint) -> None:
+        """Take note of a 429: we kept the pace, so others use the budget too, and our half of it is less."""
+        if self._rate == 0:
+            return
+        bucket = self._bucket(endpoint)
+        with bucket.lock:
+            bucket.halve()
+            log.warning(
+                "%s was refused (429) although this task kept the pace: something else uses the same budget. "
+                "Going on at %d requests per %.0f s for the rest of the task.",
+                endpoint,
+                bucket.count,
+                bucket.period,
+            )
+
+    def block_seconds(self, endpoint: Endpoint) -> float:
+        """Return how long Alvys blocks an endpoint after a 429, at the pace that is set."""
+        return limit_of(endpoint).block * self._scale(limit_of(endpoint))
+
+    def stamps(self) -> dict[str, list[float]]:
+        """Return when the last requests were answered, by endpoint, in seconds since 1970."""
+        with self._lock:
+            buckets = dict(self._buckets)
+        return {name: list(bucket.stamps) for name, bucket in buckets.items() if bucket.stamps}
+
+    def remember(self, stamps: Mapping[str, Sequence[float]]) -> None:
+        """Count requests that an earlier task made, as :meth:`stamps` gave them."""
+        for name, known in stamps.items():
+            method, _, template = name.partition(" ")
+            bucket = self._bucket(Endpoint(method, template))
+            with bucket.lock:
+                bucket.stamps = sorted({*bucket.stamps, *known})
+
+    def _scale(self, limit: Limit) -> float:
+        """Return the time that ``limit.requests`` take at the set rate, as a multiple of a minute."""
+        return limit.requests / self._rate if self._rate else 1.0
+
+    def _bucket(self, endpoint: Endpoint) -> _Bucket:
+        with self._lock:
+            bucket = self._buckets.get(str(endpoint))
+            if bucket is None:
+                limit = limit_of(endpoint)
+                # A rate below the documented number is kept within each minute, not on average only.
+                count = limit.requests if not self._rate else max(1, min(limit.requests, int(self._rate)))
+                scale = self._scale(limit)
+                period = _MINUTE * (count / self._rate if self._rate else 1.0)
+                bucket = self._buckets[str(endpoint)] = _Bucket(count, period, limit.spacing * scale)
+            return bucket
+
+
+_pacers: dict[tuple[str, float | None], Pacer] = {}
+_pacers_lock = threading.Lock()
+
+
+def shared_pacer(budget: str, requests_per_minute: float | None) -> Pacer:
+    """
+    Return this process's only pacer for a budget.
+
+    :param budget: whose requests count together, as :func:`airflow_provider_alvys.api.client.budget_of` names it.
+    """
+    with _pacers_lock:
+        key = (budget, requests_per_minute)
+        return _pacers.setdefault(key, Pacer(requests_per_minute))

@@ -1,0 +1,214 @@
+"""
+The page walk that loses nothing.
+
+Alvys numbers pages from 0, documents no order, and rows move between pages while they are read: a row that leaves the set
+pulls every later row one place forward, over the edge of a page that has been read. So a set is read from its last page to its
+first: what moves forward moves into pages that are still to come.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+from airflow_provider_alvys.api.errors import (
+    AlvysIncompleteError,
+    AlvysNotFoundError,
+    AlvysResponseError,
+)
+from airflow_provider_alvys.api.keyset import KeySet
+from airflow_provider_alvys.api.rows import Key, Page, Row
+
+log = logging.getLogger(__name__)
+
+Proof = Literal["whole", "open"]
+# fetch(page number, page size) -> page
+Fetch = Callable[[int, int], Page]
+
+_PASSES_OF_CLOSED = 3
+_PASSES_OF_OTHERS = 2
+# How often one page may be missing while the total says that it exists, and how often the page size may change.
+_STRAYS = 3
+_RESTARTS = 5
+
+
+class _PageSizeChanged(Exception):
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+
+class PageWalk:
+    """
+    Iterate over a set's new rows, page by page, and know at the end whether they are the whole set.
+
+    :param fetch: asks for one page; :class:`AlvysNotFoundError` means that there is no such page.
+    :param name: how errors name the set.
+    :param page_size: rows to ask for at once.
+    :param closed: whether rows can only leave the set: a window on a change timestamp that has ended. It must be proved whole;
+        other sets are read again by a later run, and may end as ``open``.
+    :param seen: keys delivered already; rows with these are dropped.
+    :param first: page 0, where it has been fetched already.
+    """
+
+    def __init__(
+        self,
+        fetch: Fetch,
+        *,
+        name: str,
+        page_size: int,
+        closed: bool,
+        seen: KeySet,
+        first: Page | None = None,
+    ) -> None:
+        self.name = name
+        self.page_size = page_size
+        self.closed = closed
+        self.proof: Proof = "open"
+        self.passes = 0
+        self.total = 0
+        self._fetch_page = fetch
+        self._first = first
+        self._seen = seen
+        # Of the pass under way.
+        self._keys = seen
+        self._moved = False
+        self._grew = False
+        self._total_is_known = False
+        self._is_single = False
+        self._neighbour: tuple[int, int, list[Key]] | None = None
+
+    def __iter__(self) -> Iterator[list[Row]]:
+        """
+        Yield the rows of each page that were not seen before.
+
+        :raises AlvysIncompleteError: a closed set kept moving in a way that it should not.
+        :raises AlvysResponseError: an answer that cannot be true.
+        """
+        restarts = 0
+        while self.passes < (_PASSES_OF_CLOSED if self.closed else _PASSES_OF_OTHERS):
+            self.passes += 1
+            try:
+                yield from self._pass()
+            except _PageSizeChanged as change:
+                restarts += 1
+                if restarts > _RESTARTS:
+                    raise AlvysResponseError(
+                        f"{self.name}: Alvys changed the page size {restarts} times during one read, last to {change.size}"
+                    ) from None
+                log.info("%s: Alvys gives %d rows a page: starting again at that size", self.name, change.size)
+                self.page_size = change.size
+                self.passes -= 1
+                continue
+            if self._is_whole():
+                self.proof = "whole"
+                return
+            log.info("%s: rows moved while they were read (pass %d): reading again", self.name, self.passes)
+        if self.closed:
+            raise AlvysIncompleteError(
+                f"{self.name}: {self.passes} passes could not prove the set whole: the last one saw {len(self._keys)} "
+                f"different rows of {self.total}{', and the total grew' if self._grew else ''}. Nothing was settled and no "
+                "cursor moved. Run it again; if it happens often, raise settling."
+            )
+
+    def _pass(self) -> Iterator[list[Row]]:
+        """Read page 0 for the total, then the last page down to page 1, then page 0 again where that can matter."""
+        # The first pass fills the set of delivered keys from nothing: one set serves both ends.
+        self._keys = self._seen if len(self._seen) == 0 else KeySet()
+        self._moved = self._grew = self._total_is_known = False
+        self._neighbour = None
+        first, self._first = self._first, None
+        front = self._take(0, first)
+        yield self._fresh(front)
+        number = self._last_page()
+        self._is_single = number == 0
+        if self._is_single:
+            return
+        while number > 0:
+            page = self._get(number)
+            if page is not None:
+                yield self._fresh(page)
+            # Where the set has shrunk meanwhile, the pages in between are gone; their rows have moved forward.
+            number = min(number - 1, self._last_page())
+        if self._moved or not self.closed:
+            again = self._take(0)
+            yield self._fresh(again)
+            self._moved = self._moved or again.keys != front.keys
+
+    def _is_whole(self) -> bool:
+        if self._is_single:
+            return True
+        if self.closed:
+            return not self._grew and len(self._keys) >= self.total
+        return not self._moved and len(self._keys) == self.total
+
+    def _last_page(self) -> int:
+        return max(0, (self.total - 1) // self.page_size)
+
+    def _get(self, number: int) -> Page | None:
+        """Return a page beyond the first, or None when the set has shrunk to end before it."""
+        for _ in range(_STRAYS):
+            try:
+                page = self._take(number)
+                if page.rows:
+                    return page
+            except AlvysNotFoundError:
+                pass
+            # Only a total of after that answer can tell a set that shrank from a failure.
+            self._take(0)
+            if number > self._last_page():
+                return None
+            log.warning("%s: page %d is missing although there are %d rows: asking again", self.name, number, self.total)
+        raise AlvysResponseError(f"{self.name}: page {number} is missing {_STRAYS} times although there are {self.total} rows")
+
+    def _take(self, number: int, page: Page | None = None) -> Page:
+        """Fetch a page and hold it against what is known."""
+        page = page or self._fetch_page(number, self.page_size)
+        self._refuse_impossible(number, page)
+        if len(page.rows) < min(self.page_size, page.total - number * self.page_size):
+            # A cap that the server names, or one that it keeps to in silence. A short page further on may as well be rows that
+            # left just then: the proof tells.
+            if page.size is not None and page.size < self.page_size:
+                raise _PageSizeChanged(page.size)
+            if number == 0:
+                raise _PageSizeChanged(len(page.rows))
+        if self._total_is_known and page.total != self.total:
+            self._moved = True
+            self._grew = self._grew or page.total > self.total
+        self.total = page.total
+        self._total_is_known = True
+        self._neighbour = (number, page.total, page.keys)
+        return page
+
+    def _refuse_impossible(self, number: int, page: Page) -> None:
+        if page.total < 0:
+            problem = f"a total of {page.total}"
+        elif page.size is not None and not 0 < page.size <= self.page_size:
+            problem = f"a page size of {page.size} where {self.page_size} was asked for"
+        elif len(page.rows) > (page.size or self.page_size):
+            problem = f"{len(page.rows)} rows on a page of {page.size or self.page_size}"
+        elif page.number is not None and page.number != number:
+            problem = f"page {page.number} where page {number} was asked for"
+        elif len(page.rows) > page.total:
+            problem = f"{len(page.rows)} rows and a total of {page.total}"
+        elif number == 0 and page.total and not page.rows:
+            problem = f"no rows and a total of {page.total}"
+        elif self._repeats_neighbour(number, page):
+            problem = f"the rows of page {self._neighbour[0] if self._neighbour else ''} as page {number}"
+        else:
+            return
+        raise AlvysResponseError(f"{self.name}: Alvys answered {problem}, which cannot be")
+
+    def _repeats_neighbour(self, number: int, page: Page) -> bool:
+        if self._neighbour is None or not page.keys:
+            return False
+        return self._neighbour[0] != number and self._neighbour[1:] == (page.total, page.keys)
+
+    def _fresh(self, page: Page) -> list[Row]:
+        rows = []
+        for key, row in zip(page.keys, page.rows, strict=True):
+            if self._keys is not self._seen:
+                self._keys.add(key)
+            if self._seen.add(key):
+                rows.append(row)
+        return rows

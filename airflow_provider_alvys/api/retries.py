@@ -1,0 +1,94 @@
+"""Which failures are worth another try, and how long to wait for it. The trying itself is tenacity's."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+
+from airflow_provider_alvys.api.clock import Clock
+from airflow_provider_alvys.api.errors import (
+    AlvysConnectionError,
+    AlvysError,
+    AlvysRateLimitError,
+    AlvysResponseError,
+    AlvysServerError,
+)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RetryRules:
+    """
+    How patient a client is.
+
+    :param attempts: tries of one request, the first included.
+    :param longest_wait: seconds; a server that asks for a longer wait gets no further try from this call.
+    """
+
+    attempts: int = 6
+    longest_wait: float = 600.0
+
+
+ONE_ATTEMPT = RetryRules(attempts=1)
+
+_backoff = wait_exponential_jitter(initial=1, max=60, jitter=1)
+
+
+def retrying(rules: RetryRules, *, clock: Clock, repeatable: bool, block_seconds: Callable[[], float] = lambda: 60.0) -> Retrying:
+    """
+    Return the tenacity retrying of one call.
+
+    :param repeatable: whether the call may be made twice. Reads may. Other calls are repeated only when the
+        request never arrived or was turned away by the rate limit.
+    :param block_seconds: the documented block after a 429: waited for when a second 429 follows the first, because
+        the server's own ``Retry-After`` has then proved too short.
+    """
+
+    def is_worth_another_try(error: BaseException) -> bool:
+        if not isinstance(error, AlvysError) or (error.retry_after or 0) > rules.longest_wait:
+            return False
+        if isinstance(error, AlvysRateLimitError):
+            return True
+        if isinstance(error, AlvysConnectionError):
+            return repeatable or not error.arrived
+        # A redirect is a setting to mend; any other unreadable answer may be a cut or garbled one.
+        unreadable = isinstance(error, AlvysResponseError) and (error.status_code or 200) < 300
+        return repeatable and (isinstance(error, AlvysServerError) or unreadable)
+
+    turned_away = 0
+
+    def wait(state: RetryCallState) -> float:
+        nonlocal turned_away
+        error = state.outcome.exception() if state.outcome else None
+        asked = getattr(error, "retry_after", None) or 0.0
+        if not isinstance(error, AlvysRateLimitError):
+            turned_away = 0
+        else:
+            turned_away += 1
+            if turned_away > 1:
+                asked = max(asked, block_seconds())
+        return asked + random.uniform(0, min(1.0, asked / 10)) if asked else _backoff(state)
+
+    def tell(state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        log.warning(
+            "%s Trying again in %.1f s (attempt %d of %d).",
+            error,
+            state.upcoming_sleep,
+            state.attempt_number + 1,
+            rules.attempts,
+        )
+
+    return Retrying(
+        retry=retry_if_exception(is_worth_another_try),
+        wait=wait,
+        stop=stop_after_attempt(rules.attempts),
+        sleep=clock.sleep,
+        before_sleep=tell,
+        reraise=True,
+    )

@@ -1,0 +1,161 @@
+"""Rows as Alvys sent them: an answer cut into raw rows, their keys, and rows decoded without loss."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from decimal import Decimal
+from json.decoder import WHITESPACE, scanstring  # type: ignore[attr-defined]
+from typing import Any
+
+import msgspec
+
+from airflow_provider_alvys.api.errors import AlvysResponseError
+
+Key = tuple[Any, ...]
+Row = bytes | msgspec.Raw
+
+
+class _Envelope(msgspec.Struct, rename="pascal"):
+    total: int
+    items: list[msgspec.Raw]
+    page: int | None = None
+    page_size: int | None = None
+
+
+class Page(msgspec.Struct):
+    """
+    One page of a set.
+
+    :param total: rows in the whole set, by this answer.
+    :param size: the page size that the server kept to, or None where it did not say.
+    :param rows: each row's JSON text, without line breaks.
+    :param keys: the rows' keys, in the same order.
+    """
+
+    total: int
+    number: int | None
+    size: int | None
+    rows: list[Row]
+    keys: list[Key]
+
+
+class PageReader:
+    """Read pages of rows that are identified by the given fields."""
+
+    def __init__(self, key: Sequence[str]) -> None:
+        self._key = tuple(key)
+        self._envelope = msgspec.json.Decoder(_Envelope)
+        fields = [(f"f{i}", str | int | None, msgspec.field(default=None, name=name)) for i, name in enumerate(key)]
+        self._key_decoder = msgspec.json.Decoder(msgspec.defstruct("Key", fields))
+
+    def read(self, body: bytes) -> Page:
+        """
+        Return the page in an answer's body.
+
+        :raises AlvysResponseError: it is no page of rows: not JSON, cut off, not UTF-8, or a row without its key.
+        """
+        if not body.isascii():
+            try:
+                body.decode()
+            except UnicodeDecodeError as error:
+                raise AlvysResponseError(f"The answer is not UTF-8: {error.reason} at byte {error.start}") from None
+        try:
+            envelope = self._envelope.decode(body)
+            rows: list[Row] = list(envelope.items)
+            keys = [self._read_key(row) for row in rows]
+        except msgspec.DecodeError as refusal:
+            # Half an emoji, cut off in a note, is JSON all the same. msgspec refuses it, the standard library does not.
+            envelope, rows, keys = self._read_leniently(body, refusal)
+        if b"\n" in body or b"\r" in body:
+            rows = [compact(row) for row in rows]
+        return Page(envelope.total, envelope.page, envelope.page_size, rows, keys)
+
+    def _read_key(self, row: Row) -> Key:
+        return self._checked(msgspec.structs.astuple(self._key_decoder.decode(row)))
+
+    def _checked(self, key: Key) -> Key:
+        if key.count(None) == len(key):
+            raise AlvysResponseError(f"The answer has a row without {', '.join(self._key)}, which identifies it")
+        return key
+
+    def _read_leniently(self, body: bytes, refusal: msgspec.DecodeError) -> tuple[_Envelope, list[Row], list[Key]]:
+        unreadable = AlvysResponseError(f"The answer cannot be read: {refusal}")
+        try:
+            envelope, texts = _cut_items(body.decode())
+            items = [json.loads(text) for text in texts]
+            keys = [self._checked(tuple(item.get(name) for name in self._key)) for item in items]
+            return msgspec.convert(envelope, _Envelope), [text.encode() for text in texts], keys
+        except (ValueError, IndexError, TypeError, AttributeError):
+            raise unreadable from None
+
+
+def _cut_items(text: str) -> tuple[dict[str, Any], list[str]]:
+    """Return an envelope's fields with no items, and the text of each item."""
+    scan = json.JSONDecoder(parse_constant=_refuse_constant).raw_decode
+    envelope: dict[str, Any] = {}
+    items: list[str] = []
+    at = _expect(text, 0, "{")
+    while True:
+        name, at = scanstring(text, _expect(text, at, '"'), True)
+        at = _skip(text, _expect(text, at, ":"))
+        if name == "Items":
+            at = _expect(text, at, "[")
+            while text[_skip(text, at)] != "]":
+                start = _skip(text, at)
+                _, end = scan(text, start)
+                items.append(text[start:end])
+                at = _skip(text, end)
+                if text[at] != "]":
+                    at = _expect(text, at, ",")
+            at = _expect(text, at, "]")
+            envelope["Items"] = []
+        else:
+            envelope[name], at = scan(text, at)
+        at = _skip(text, at)
+        if text[at] == "}":
+            if _skip(text, at + 1) != len(text):
+                raise ValueError("text after the end")
+            return envelope, items
+        at = _skip(text, _expect(text, at, ","))
+
+
+def _skip(text: str, at: int) -> int:
+    at = WHITESPACE.match(text, at).end()
+    return int(at)
+
+
+def _expect(text: str, at: int, character: str) -> int:
+    at = _skip(text, at)
+    if text[at : at + 1] != character:
+        raise ValueError(f"expected {character!r} at {at}")
+    return at + 1
+
+
+def _refuse_constant(text: str) -> None:
+    raise ValueError(f"{text} is no JSON")
+
+
+# A string, or the white space between two tokens. A line break inside a string is always escaped.
+_STRING_OR_SPACE = re.compile(rb'"(?:[^"\\]|\\.)*"|[ \t\r\n]+')
+
+
+def compact(row: Row) -> Row:
+    """Return a row in one line: where it has line breaks, the white space between its tokens goes, and nothing else."""
+    text = bytes(row)
+    if b"\n" not in text and b"\r" not in text:
+        return row
+    return _STRING_OR_SPACE.sub(lambda match: match[0] if match[0].startswith(b'"') else b"", text)
+
+
+_exact = msgspec.json.Decoder(float_hook=Decimal)
+
+
+def decode_row(row: Row) -> dict[str, Any]:
+    """Return a row as a dict: whole numbers as int, numbers with a fraction or an exponent as Decimal."""
+    try:
+        decoded = _exact.decode(row)
+    except msgspec.DecodeError:
+        decoded = json.loads(bytes(row), parse_float=Decimal)
+    return dict(decoded)

@@ -1,0 +1,171 @@
+"""One search: a stream, filters and a window, read as a whole set of raw rows."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import requests
+
+from airflow_provider_alvys.api.client import AlvysClient
+from airflow_provider_alvys.api.errors import AlvysError, AlvysResponseError, AlvysValueError
+from airflow_provider_alvys.api.keyset import KeySet
+from airflow_provider_alvys.api.pages import PageWalk, Proof
+from airflow_provider_alvys.api.rows import Page, PageReader, Row
+from airflow_provider_alvys.api.streams import Stream, TimeWindow
+from airflow_provider_alvys.api.windows import Window, as_utc
+
+log = logging.getLogger(__name__)
+
+MAX_WINDOW_ROWS = 50_000
+
+
+@dataclass(frozen=True)
+class Query:
+    """
+    What to read. Checked when it is made, so that nothing is sent for a bad one.
+
+    :param window: None for everything there is.
+    :param by: which of the stream's time windows ``window`` is; None where there is none.
+    :raises AlvysValueError: a filter that the stream does not have, or a value that Alvys would refuse.
+    """
+
+    stream: Stream
+    filters: Mapping[str, Any] = field(default_factory=dict)
+    window: Window | None = None
+    by: TimeWindow | None = None
+
+    def __post_init__(self) -> None:
+        self.stream.check_filters(self.filters)
+
+    def body(self, window: Window | None, page: int, page_size: int) -> dict[str, Any]:
+        """Return the body that asks for one page."""
+        body = self.stream.body(self.filters)
+        if window is not None and self.by is not None:
+            body[self.by.param] = window.period()
+        return {**body, "Page": page, "PageSize": page_size}
+
+
+def make_query(
+    stream: Stream,
+    filters: Mapping[str, Any],
+    *,
+    since: datetime | str | None,
+    until: datetime | str | None,
+    window_by: str | None,
+) -> Query:
+    """
+    Return a checked query.
+
+    :raises AlvysValueError: an argument is wrong.
+    """
+    if since is None:
+        if until is not None or window_by is not None:
+            raise AlvysValueError("until and window_by belong to a window: give since, too")
+        return Query(stream, filters)
+    window = Window(as_utc(since, "since"), None if until is None else as_utc(until, "until"))
+    return Query(stream, filters, window, stream.window(window_by))
+
+
+class Search:
+    """
+    Read a query's rows, once each, in pages of raw JSON.
+
+    What it found out stands in its attributes when the iteration has ended.
+
+    :param page_size: rows asked for at once; None means the catalogue's.
+    :param max_window_rows: a window with more rows is cut in half, and again, down to a minute.
+    """
+
+    def __init__(
+        self,
+        client: AlvysClient,
+        query: Query,
+        *,
+        page_size: int | None = None,
+        max_window_rows: int = MAX_WINDOW_ROWS,
+    ) -> None:
+        if page_size is not None and page_size < 1:
+            raise AlvysValueError(f"page_size={page_size} is no number of rows: give 1 or more")
+        self.query = query
+        self.total: int | None = None
+        self.proof: Proof = "whole"
+        self.passes = 0
+        self.requests = 0
+        self.page_size = page_size or query.stream.page_size
+        self._client = client
+        self._max_window_rows = max_window_rows
+        self._reader = PageReader(query.stream.key)
+        self._seen = KeySet()
+
+    def __iter__(self) -> Iterator[list[Row]]:
+        """
+        Yield the new rows of each page.
+
+        :raises AlvysIncompleteError: a window that should only shrink could not be proved whole.
+        :raises AlvysError: a subclass says what went wrong.
+        """
+        yield from self._read(self.query.window)
+
+    def count(self) -> int:
+        """Return how many rows there are, by one request of one row."""
+        return self._fetch(self.query.window, 0, 1).total
+
+    def _read(self, window: Window | None) -> Iterator[list[Row]]:
+        first = self._fetch(window, 0, self.page_size)
+        if self.total is None:
+            self.total = first.total
+        halves = window.halves() if window is not None and first.total > self._max_window_rows else None
+        if halves:
+            log.info("%s has %d rows from %s: cutting the window in half", self._name, first.total, window)
+            for half in halves:
+                yield from self._read(half)
+            return
+        walk = PageWalk(
+            lambda page, size: self._fetch(window, page, size),
+            name=self._name,
+            page_size=self.page_size,
+            closed=self._is_closed(window),
+            seen=self._seen,
+            first=first,
+        )
+        yield from walk
+        self.passes = max(self.passes, walk.passes)
+        self.page_size = walk.page_size
+        if walk.proof == "open":
+            self.proof = "open"
+        if window is self.query.window:
+            self.total = walk.total
+
+    @property
+    def _name(self) -> str:
+        return self.query.stream.name
+
+    def _is_closed(self, window: Window | None) -> bool:
+        by = self.query.by
+        return window is not None and by is not None and by.tracks_changes and window.has_ended(self._client.now())
+
+    def _fetch(self, window: Window | None, page: int, page_size: int) -> Page:
+        stream = self.query.stream
+        self.requests += 1
+        return self._client.call(
+            stream.method,
+            stream.path,
+            json=self.query.body(window, page, page_size),
+            read=self._read_page,
+        )
+
+    def _read_page(self, response: requests.Response) -> Page:
+        try:
+            if "json" not in response.headers.get("content-type", "json").lower():
+                raise AlvysResponseError(f"The answer is {response.headers['content-type']}, not JSON")
+            return self._reader.read(response.content)
+        except AlvysError as error:
+            raise AlvysResponseError(
+                f"{self.query.stream.endpoint} answered {response.status_code}: {error}",
+                status_code=response.status_code,
+                endpoint=str(self.query.stream.endpoint),
+            ) from error

@@ -1,0 +1,160 @@
+"""One HTTP exchange: where a request may go, and what became of it."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+import requests
+from requests.auth import AuthBase
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, SSLError
+
+from airflow_provider_alvys import __version__
+from airflow_provider_alvys.api.clock import SYSTEM_CLOCK, Clock
+from airflow_provider_alvys.api.errors import (
+    AlvysConnectionError,
+    AlvysResponseError,
+    AlvysValueError,
+    parse_http_date,
+)
+
+# Auth0's edge refuses the user agent that Python sends by default.
+USER_AGENT = f"airflow-provider-alvys/{__version__}"
+DEFAULT_TIMEOUT = (10.0, 60.0)
+
+
+class Bearer(AuthBase):
+    """Send a token. As an auth object it also keeps ~/.netrc from replacing the header."""
+
+    def __init__(self, token: str | None) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Add the header."""
+        if self._token is not None:
+            request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+NO_AUTH = Bearer(None)
+
+
+class Transport:
+    """
+    Send single requests over one session, without retries.
+
+    :param timeout: seconds to connect and seconds to wait for bytes.
+    """
+
+    def __init__(self, *, timeout: tuple[float, float] = DEFAULT_TIMEOUT, clock: Clock = SYSTEM_CLOCK) -> None:
+        self.clock = clock
+        # Server time less ours, by the last Date header. It is cut to whole seconds, so the server is never ahead of it.
+        self.server_offset: float | None = None
+        self._timeout = timeout
+        self._session = requests.Session()
+        self._session.headers["User-Agent"] = USER_AGENT
+
+    def send(self, method: str, url: str, *, endpoint: str, auth: Bearer, **body: Any) -> requests.Response:
+        """
+        Send one request and read its whole answer, whatever its status. Redirects are never followed.
+
+        :param endpoint: how errors name the call.
+        :param body: ``json``, ``data``, ``params`` and ``headers``, as requests takes them.
+        :raises AlvysConnectionError: there was no whole answer.
+        :raises AlvysResponseError: the answer is a redirect.
+        """
+        try:
+            response = self._session.request(method, url, auth=auth, timeout=self._timeout, allow_redirects=False, **body)
+        except requests.exceptions.RequestException as error:
+            raise AlvysConnectionError(
+                f"{endpoint}: no answer from {origin(url)}: {_reason(error)}. Check the host and the network.",
+                arrived=not _never_arrived(error),
+                endpoint=endpoint,
+            ) from error
+        self._read_clock(response)
+        if response.is_redirect:
+            target = origin(response.headers["location"]) or "another path"
+            raise AlvysResponseError(
+                f"{endpoint} is redirected to {target}, which is not followed with credentials. "
+                "Correct the address in the connection.",
+                status_code=response.status_code,
+                endpoint=endpoint,
+            )
+        return response
+
+    def _read_clock(self, response: requests.Response) -> None:
+        date = parse_http_date(response.headers.get("date", ""))
+        if date is not None:
+            self.server_offset = date - self.clock.time()
+
+    def close(self) -> None:
+        """Close the session's connections."""
+        self._session.close()
+
+
+def check_address(url: str, *, what: str, allow_http: bool) -> str:
+    """
+    Return ``url`` without a trailing slash if credentials may be sent to it.
+
+    :param what: how the error names the address, such as ``host``.
+    :param allow_http: whether plain http is allowed beyond loopback.
+    :raises AlvysValueError: it is no http address, or plain http to another machine.
+    """
+    if "://" not in url:
+        url = f"https://{url}"
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("https", "http") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        usable = False
+    if not usable or parts.query or parts.fragment or parts.username is not None:
+        raise AlvysValueError(f"{what} {url!r} is no address: give it like https://integrations.alvys.com")
+    if parts.scheme == "http" and not allow_http and not _is_loopback(parts):
+        raise AlvysValueError(
+            f"{what} {url!r} would send credentials in clear text: use https, or set allow_http on the connection "
+            "for a simulator on a private network"
+        )
+    return url.rstrip("/")
+
+
+def origin(url: str) -> str:
+    """Return ``scheme://host:port`` of a URL with the default port spelled out, or "" for a relative one."""
+    parts = urlsplit(url)
+    if not parts.scheme or not parts.hostname:
+        return ""
+    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0)
+    return f"{parts.scheme}://{parts.hostname}:{port}"
+
+
+def _is_loopback(parts: SplitResult) -> bool:
+    host = parts.hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """Return the error and what it wraps, outermost first: requests keeps urllib3's reason in args or in .reason."""
+    chain: list[BaseException] = []
+    step: Any = error
+    while isinstance(step, BaseException) and step not in chain:
+        chain.append(step)
+        step = getattr(step, "reason", None) or next((arg for arg in step.args if isinstance(arg, BaseException)), step.__cause__)
+    return chain
+
+
+def _never_arrived(error: BaseException) -> bool:
+    return any(isinstance(cause, (NewConnectionError, ConnectTimeoutError, SSLError)) for cause in _causes(error))
+
+
+def _reason(error: BaseException) -> str:
+    innermost = _causes(error)[-1]
+    return f"{type(innermost).__name__}: {innermost}" if str(innermost) else type(innermost).__name__
+
+
+def clean(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries that are set: a connection form stores untouched fields as None or ""."""
+    return {key: value for key, value in mapping.items() if value not in (None, "")}

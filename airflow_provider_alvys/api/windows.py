@@ -1,0 +1,102 @@
+"""Time windows: what makes a good one, how Alvys spells it, how a big one is cut."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+
+import msgspec
+
+from airflow_provider_alvys.api.errors import AlvysValueError
+
+SHORTEST = timedelta(minutes=1)
+# Whether a period's ends belong to it is not documented: halves overlap, and rows are told apart by their keys.
+_SEAM = timedelta(seconds=1)
+
+
+@dataclass(frozen=True)
+class Window:
+    """
+    A span of time, in UTC.
+
+    :param until: None for one without an end.
+    :raises AlvysValueError: a time without a zone, or a span that holds nothing.
+    """
+
+    since: datetime
+    until: datetime | None
+
+    def __post_init__(self) -> None:
+        for name in ("since", "until"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, as_utc(value, name))
+        if self.until is not None and self.until <= self.since:
+            kind = "empty" if self.until == self.since else "inverted"
+            raise AlvysValueError(
+                f"The window from {format_time(self.since)} until {format_time(self.until)} is {kind}. In Airflow 3 a "
+                "plain cron schedule has data_interval_start == data_interval_end: leave since and until out to use "
+                "the cursor, or use CronDataIntervalTimetable"
+            )
+
+    def period(self) -> dict[str, str]:
+        """Return it as Alvys's ``Period``."""
+        period = {"Start": format_time(self.since)}
+        if self.until is not None:
+            period["End"] = format_time(self.until)
+        return period
+
+    def has_ended(self, now: float) -> bool:
+        """Return whether it lies in the past altogether, at ``now`` in seconds since 1970."""
+        return self.until is not None and self.until.timestamp() <= now
+
+    def halves(self) -> tuple[Window, Window] | None:
+        """Return two windows that cover it and overlap by a second, later half last; None when it is too short to cut."""
+        if self.until is None or self.until - self.since < 2 * SHORTEST:
+            return None
+        middle = self.since + (self.until - self.since) / 2
+        return Window(self.since, middle + _SEAM), Window(middle, self.until)
+
+
+def as_utc(value: datetime | str, name: str) -> datetime:
+    """
+    Return a time in UTC from a datetime or an ISO 8601 text with a zone.
+
+    :param name: how the error names it.
+    :raises AlvysValueError: it is no time, or has no zone.
+    """
+    if isinstance(value, str):
+        try:
+            value = msgspec.convert(value.strip(), datetime)
+        except msgspec.ValidationError:
+            raise AlvysValueError(
+                f"{name}={value!r} is no time: give it like 2026-03-01T00:00:00Z, or a datetime with a time zone"
+            ) from None
+    if not isinstance(value, datetime):
+        raise AlvysValueError(f"{name}={value!r} is no time but a {type(value).__name__}")
+    if value.utcoffset() is None:
+        raise AlvysValueError(f"{name}={value.isoformat()} has no time zone: add one, such as Z for UTC")
+    # A plain datetime, whatever subclass came in: pendulum's would find its way into files.
+    utc = value.astimezone(timezone.utc)
+    return datetime(*utc.timetuple()[:6], utc.microsecond, tzinfo=timezone.utc)
+
+
+def as_timedelta(value: timedelta | float | None, default: timedelta, name: str) -> timedelta:
+    """
+    Return a length of time from a timedelta, seconds, or None for the default.
+
+    :param name: how the error names it.
+    :raises AlvysValueError: it is negative, or none.
+    """
+    if value is None:
+        return default
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        value = timedelta(seconds=value)
+    if not isinstance(value, timedelta) or value < timedelta(0):
+        raise AlvysValueError(f"{name}={value!r} is no length of time: give a timedelta, or seconds from 0")
+    return value
+
+
+def format_time(value: datetime) -> str:
+    """Return an aware time as ISO 8601 in UTC with ``Z``, with microseconds only where there are any."""
+    return value.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,43 @@
+"""
+What Airflow reads when it discovers providers.
+
+It does so while ``airflow.configuration`` is importing: an import of Airflow in here, or in what this imports, breaks Airflow.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_alvys import connection_form
+
+_NAME = "Alvys"
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return the provider's metadata; its shape is ``airflow/provider_info.schema.json``."""
+    return {
+        # Airflow refuses the provider unless this is the distribution's name.
+        "package-name": "airflow-provider-alvys",
+        "name": _NAME,
+        "description": "Alvys, a transportation management system: sync loads to a lake, wait for events, write back.",
+        "integrations": [{"integration-name": _NAME, "external-doc-url": "https://docs.alvys.com/", "tags": ["service"]}],
+        "hooks": [{"integration-name": _NAME, "python-modules": ["airflow_provider_alvys.hooks.alvys"]}],
+        "operators": [{"integration-name": _NAME, "python-modules": ["airflow_provider_alvys.operators.alvys"]}],
+        "sensors": [{"integration-name": _NAME, "python-modules": ["airflow_provider_alvys.sensors.alvys"]}],
+        "transfers": [
+            {
+                "source-integration-name": _NAME,
+                "target-integration-name": "Object storage",
+                "python-module": "airflow_provider_alvys.transfers.alvys_to_object_storage",
+            }
+        ],
+        "connection-types": [
+            {
+                "connection-type": connection_form.CONN_TYPE,
+                "hook-class-name": "airflow_provider_alvys.hooks.alvys.AlvysHook",
+                "hook-name": connection_form.HOOK_NAME,
+                "conn-fields": connection_form.build_conn_fields(),
+                "ui-field-behaviour": connection_form.build_ui_field_behaviour(dashed=True),
+            }
+        ],
+    }

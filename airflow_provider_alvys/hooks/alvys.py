@@ -1,0 +1,284 @@
+"""AlvysHook: an Airflow connection made into an Alvys client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import requests
+from airflow.sdk import BaseHook
+from airflow.sdk.log import mask_secret
+
+from airflow_provider_alvys import connection_form
+from airflow_provider_alvys.api.auth import DEFAULT_HOST, Credentials, make_credentials
+from airflow_provider_alvys.api.client import AlvysClient
+from airflow_provider_alvys.api.errors import AlvysPermissionError, AlvysValueError
+from airflow_provider_alvys.api.retries import ONE_ATTEMPT, RetryRules
+from airflow_provider_alvys.api.rows import decode_row
+from airflow_provider_alvys.api.search import MAX_WINDOW_ROWS, Query, Search, make_query
+from airflow_provider_alvys.api.streams import STREAMS, get_stream
+from airflow_provider_alvys.api.transport import DEFAULT_TIMEOUT, check_address, clean
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
+
+@dataclass(frozen=True)
+class ConnectionSettings:
+    """What an Alvys connection says, checked."""
+
+    host: str
+    credentials: Credentials
+    api_version: str | None
+    requests_per_minute: float | None
+    page_size: int | None
+    timeout: tuple[float, float]
+    allow_http: bool
+
+
+class AlvysHook(BaseHook):
+    """
+    Call the Alvys API with the credentials of an Airflow connection.
+
+    Nothing is looked up or sent before the first call. Within a task all hooks of one connection share a token and a pace.
+
+    :param alvys_conn_id: the connection, of type ``alvys``: host (API base URL), login (client id), password (client secret)
+        and the extra fields of the form.
+    """
+
+    conn_name_attr = "alvys_conn_id"
+    default_conn_name = "alvys_default"
+    conn_type = connection_form.CONN_TYPE
+    hook_name = connection_form.HOOK_NAME
+
+    def __init__(self, alvys_conn_id: str = default_conn_name) -> None:
+        super().__init__()
+        self.alvys_conn_id = alvys_conn_id
+        self._settings: ConnectionSettings | None = None
+        self._client: AlvysClient | None = None
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Return the form's extra fields, for Airflow 3.1."""
+        return connection_form.build_form_widgets()
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Return the form's standard fields, for Airflow 3.1."""
+        return connection_form.build_ui_field_behaviour()
+
+    def get_conn(self) -> AlvysClient:
+        """
+        Return the client for the connection; the same one at every call.
+
+        :raises AlvysValueError: the connection lacks something, or would send credentials in clear text.
+        """
+        if self._client is None:
+            self._client = self._make_client()
+        return self._client
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> requests.Response:
+        """
+        Call any endpoint and return its answer, whose status is below 300.
+
+        Reads are tried again after a failure that may pass; writes only where they surely did not arrive.
+
+        :param method: HTTP method.
+        :param path: below the API base (``loads/search``), or on the host when it begins with ``/`` (``/v1/me``).
+        :param json: body, sent as JSON.
+        :param params: query parameters.
+        :param headers: further headers, such as ``If-Match``.
+        :raises AlvysValueError: the path leads to another host; nothing was sent.
+        :raises AlvysError: a subclass says what went wrong and what to do.
+        """
+        return self.get_conn().request(method, path, json=json, params=params, headers=headers)
+
+    def search(
+        self,
+        stream: str,
+        filters: Mapping[str, Any] | None = None,
+        *,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        window_by: str | None = None,
+        parents: Sequence[str] | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """
+        Iterate over the rows of a stream, once each, in no order.
+
+        :param stream: name in the catalogue, such as ``loads``.
+        :param filters: Alvys's own search fields, such as ``{"Status": ["Delivered"]}``.
+        :param since: start of the window; aware datetime or ISO 8601 text with a zone. None means no window.
+        :param until: end of the window; None means no end.
+        :param window_by: which of the stream's windows; None means its default, ``updated`` for loads.
+        :param parents: ids of parent rows, for streams that are read per parent.
+        :return: decoded rows: numbers with a fraction are Decimal, times are Alvys's texts.
+        :raises AlvysValueError: at the call, before anything is sent.
+        :raises AlvysIncompleteError: a window in the past could not be proved whole. A set that may grow (no window, or no
+            ``until``) and kept moving ends with a warning in the log instead.
+        """
+        search = self.open_search(stream, filters, since=since, until=until, window_by=window_by, parents=parents)
+        return self._rows(search)
+
+    def _rows(self, search: Search) -> Iterator[dict[str, Any]]:
+        for page in search:
+            for row in page:
+                yield decode_row(row)
+        if search.proof == "open":
+            self.log.warning("%s kept moving while it was read: rows may be missing", search.query.stream.name)
+
+    def count(
+        self,
+        stream: str,
+        filters: Mapping[str, Any] | None = None,
+        *,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        window_by: str | None = None,
+        parents: Sequence[str] | None = None,
+    ) -> int:
+        """Return how many rows :meth:`search` would find, by one request of one row."""
+        search = self.open_search(stream, filters, since=since, until=until, window_by=window_by, parents=parents)
+        return search.count()
+
+    def open_search(
+        self,
+        stream: str,
+        filters: Mapping[str, Any] | None = None,
+        *,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        window_by: str | None = None,
+        parents: Sequence[str] | None = None,
+        page_size: int | None = None,
+        max_window_rows: int = MAX_WINDOW_ROWS,
+    ) -> Search:
+        """
+        Return a search that yields pages of raw rows and knows its totals and proof at the end.
+
+        :param page_size: rows asked for at once; None means the connection's, else the catalogue's.
+        :param max_window_rows: a window with more rows is cut in half, and again.
+        :raises AlvysValueError: an argument is wrong; nothing was sent.
+        """
+        row = get_stream(stream)
+        if parents is not None:
+            raise AlvysValueError(f"{stream} is not read per parent: leave parents out")
+        query = make_query(row, filters or {}, since=since, until=until, window_by=window_by)
+        return Search(
+            self.get_conn(),
+            query,
+            page_size=page_size or self.settings.page_size,
+            max_window_rows=max_window_rows,
+        )
+
+    def test_connection(self) -> tuple[bool, str]:
+        """
+        Get a token, and read one row where the token allows it. Airflow's Test button calls this.
+
+        :return: whether it worked, and a sentence that says what did, or what to change.
+        """
+        try:
+            client = self._make_client(rules=ONE_ATTEMPT)
+            scopes = client.scopes
+            readable = [row for row in STREAMS.values() if scopes is None or row.scope in scopes]
+            if not readable:
+                return True, (
+                    f"Alvys gave a token, but it can read nothing: it holds {', '.join(sorted(scopes or ())) or 'no scope'}. "
+                    "Grant the scopes that you need to this API client in Alvys."
+                )
+            query = Query(readable[0])
+            total = Search(client, query).count()
+        except AlvysPermissionError as error:
+            return False, f"Alvys gave a token, but: {error}"
+        except Exception as error:  # The button shows whatever it was; it must not raise.
+            return False, str(error) or type(error).__name__
+        return True, f"Alvys gave a token and answered at {client.host}: {total} {query.stream.name}."
+
+    @property
+    def settings(self) -> ConnectionSettings:
+        """What the connection says."""
+        if self._settings is None:
+            self._settings = read_settings(self.get_connection(self.alvys_conn_id))
+        return self._settings
+
+    def _make_client(self, rules: RetryRules | None = None) -> AlvysClient:
+        settings = self.settings
+        return AlvysClient(
+            settings.credentials,
+            host=settings.host,
+            api_version=settings.api_version,
+            requests_per_minute=settings.requests_per_minute,
+            timeout=settings.timeout,
+            allow_http=settings.allow_http,
+            retry_rules=rules,
+            on_token=mask_secret,
+        )
+
+
+def read_settings(connection: Connection) -> ConnectionSettings:
+    """
+    Return what an Airflow connection says. An empty field means its default.
+
+    :raises AlvysValueError: something is missing or makes no sense.
+    """
+    extra = clean(connection.extra_dejson)
+    allow_http = _boolean(extra, "allow_http")
+    host = connection.host or DEFAULT_HOST
+    if connection.port:
+        host = f"{host}:{connection.port}"
+    host = check_address(host, what="host", allow_http=allow_http)
+    read_timeout = _number(extra, "timeout")
+    page_size = _number(extra, "page_size")
+    rate = _number(extra, "requests_per_minute")
+    if read_timeout == 0 or page_size == 0:
+        raise AlvysValueError("timeout and page_size of the connection must be more than 0")
+    return ConnectionSettings(
+        host=host,
+        credentials=make_credentials(
+            connection.login,
+            connection.password,
+            host=host,
+            tenant_id=_text(extra, "tenant_id"),
+            auth_url=_text(extra, "auth_url"),
+            audience=_text(extra, "audience"),
+            allow_http=allow_http,
+        ),
+        api_version=_text(extra, "api_version"),
+        requests_per_minute=rate,
+        page_size=None if page_size is None else int(page_size),
+        timeout=(DEFAULT_TIMEOUT[0], read_timeout or DEFAULT_TIMEOUT[1]),
+        allow_http=allow_http,
+    )
+
+
+def _text(extra: Mapping[str, Any], name: str) -> str | None:
+    return str(extra[name]).strip() or None if name in extra else None
+
+
+def _number(extra: Mapping[str, Any], name: str) -> float | None:
+    if name not in extra:
+        return None
+    try:
+        value = float(extra[name])
+    except (TypeError, ValueError):
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise AlvysValueError(f"{name} of the connection is {extra[name]!r}: give a number, or leave it empty")
+    return value
+
+
+def _boolean(extra: Mapping[str, Any], name: str) -> bool:
+    value = str(extra.get(name, False)).strip().lower()
+    if value not in ("true", "false", "1", "0"):
+        raise AlvysValueError(f"{name} of the connection is {extra[name]!r}: give true or false")
+    return value in ("true", "1")

@@ -1,0 +1,121 @@
+"""A folder on local disk or object storage, with whole files only."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+from fsspec.implementations.local import LocalFileSystem
+
+from airflow_provider_alvys.api.errors import AlvysError, AlvysValueError
+
+if TYPE_CHECKING:
+    from airflow.sdk import ObjectStoragePath
+
+T = TypeVar("T")
+
+
+class AlvysStorageError(AlvysError):
+    """A file of the data set cannot be read as what it should be."""
+
+
+def check_path(path: str) -> str:
+    """
+    Return the path of a data set without a trailing slash.
+
+    :raises AlvysValueError: it is relative: tasks have no common working directory.
+    """
+    path = path.strip()
+    if not (path.startswith("/") or urlsplit(path).scheme):
+        raise AlvysValueError(
+            f"path={path!r} is relative: give an absolute one such as /data/alvys or s3://aws_default@bucket/alvys"
+        )
+    scheme, separator, rest = path.partition("://")
+    if separator and scheme != "file" and not rest.rpartition("@")[2].strip("/"):
+        raise AlvysValueError(f"path={path!r} names no bucket: give one such as s3://aws_default@bucket/alvys")
+    return path.rstrip("/") or "/"
+
+
+class Store:
+    """
+    Put and get whole files below a folder, by names relative to it.
+
+    :param path: absolute path or URL, with an Airflow connection for the storage as ``s3://conn_id@bucket/…``.
+    """
+
+    def __init__(self, path: str) -> None:
+        from airflow.sdk import ObjectStoragePath
+
+        self.path = check_path(path)
+        root: ObjectStoragePath = ObjectStoragePath(self.path)
+        self._fs = root.fs
+        self._root = root.path.rstrip("/")
+        self._is_local = isinstance(self._fs, LocalFileSystem)
+
+    def url(self, name: str) -> str:
+        """Return the full path of a file, as another task can open it."""
+        return f"{self.path.rstrip('/')}/{name}"
+
+    def put(self, name: str, content: bytes) -> None:
+        """
+        Write a file so that readers see all of it or nothing.
+
+        Object stores get one put. (An exception inside an open file of s3fs would commit what was written so far.) Locally it
+        is written beside its place, forced to disk and renamed.
+        """
+        target = f"{self._root}/{name}"
+        if self._is_local:
+            self._put_locally(Path(target), content)
+        else:
+            self._fs.pipe_file(target, content)
+
+    def _put_locally(self, target: Path, content: bytes) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+        try:
+            with draft.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(target)
+        except BaseException:
+            with suppress(OSError):
+                draft.unlink()
+            raise
+
+    def get(self, name: str) -> bytes | None:
+        """Return a file's content, or None where there is no such file."""
+        target = f"{self._root}/{name}"
+        # Listings are kept by fsspec and go stale: another worker may have written this file a moment ago.
+        self._fs.invalidate_cache()
+        try:
+            content: bytes = self._fs.cat_file(target)
+        except FileNotFoundError:
+            return None
+        return content
+
+    def put_json(self, name: str, value: msgspec.Struct) -> None:
+        """Write a struct as JSON that a person can read."""
+        self.put(name, msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
+
+    def get_json(self, name: str, type: type[T]) -> T | None:
+        """
+        Read a struct, or None where there is no such file.
+
+        :raises AlvysStorageError: the file is something else.
+        """
+        content = self.get(name)
+        if content is None:
+            return None
+        try:
+            return msgspec.json.decode(content, type=type)
+        except msgspec.DecodeError as error:
+            raise AlvysStorageError(
+                f"{self.url(name)} is damaged: {error}. Restore it, or delete it: a missing cursor means a start from "
+                "initial_since, a missing run file means that the task starts over."
+            ) from error

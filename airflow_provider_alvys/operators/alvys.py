@@ -1,0 +1,144 @@
+"""One call, one search."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from airflow_provider_alvys.api.errors import AlvysResponseError, AlvysValueError
+from airflow_provider_alvys.hooks.alvys import AlvysHook
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class AlvysRequestOperator(BaseOperator):
+    """
+    Call any Alvys endpoint and return its JSON answer.
+
+    :param alvys_conn_id: the Alvys connection. (templated)
+    :param method: HTTP method. (templated)
+    :param path: below the API base (``loads/search``), or on the host when it begins with ``/`` (``/v1/me``). (templated)
+    :param json: body, sent as JSON. (templated)
+    :param query_params: query parameters. (templated)
+    :param headers: further headers, such as ``If-Match``. (templated)
+    :return: the decoded answer; a text where Alvys answers with text; None where the answer is empty.
+    :raises AlvysResponseError: the answer is a file, which has no place in an XCom.
+    """
+
+    template_fields: Sequence[str] = ("alvys_conn_id", "method", "path", "json", "query_params", "headers")
+    template_fields_renderers = {"json": "json", "query_params": "json", "headers": "json"}  # noqa: RUF012
+    ui_color = "#d7ebf7"
+
+    def __init__(
+        self,
+        *,
+        alvys_conn_id: str = AlvysHook.default_conn_name,
+        method: str = "GET",
+        path: str,
+        json: Any = None,
+        query_params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.alvys_conn_id = alvys_conn_id
+        self.method = method
+        self.path = path
+        self.json = json
+        self.query_params = query_params
+        self.headers = headers
+
+    def execute(self, context: Context) -> Any:
+        """Call the endpoint."""
+        response = self.hook.request(self.method, self.path, json=self.json, params=self.query_params, headers=self.headers)
+        if not response.content:
+            return None
+        content_type = response.headers.get("content-type", "")
+        if "json" in content_type:
+            try:
+                return response.json()
+            except ValueError as error:
+                raise AlvysResponseError(
+                    f"{self.method} {self.path} answered {response.status_code} with JSON that cannot be read: {error}",
+                    status_code=response.status_code,
+                ) from error
+        if content_type.startswith("text/") and "html" not in content_type:
+            return response.text
+        raise AlvysResponseError(
+            f"{self.method} {self.path} answered {response.status_code} with {content_type or 'no content type'}, "
+            "not with JSON: check the path",
+            status_code=response.status_code,
+        )
+
+    @cached_property
+    def hook(self) -> AlvysHook:
+        """The hook for the connection."""
+        return AlvysHook(self.alvys_conn_id)
+
+
+class AlvysSearchOperator(BaseOperator):
+    """
+    Search a stream and return its rows, for small results that steer a DAG.
+
+    Larger ones belong into files: see AlvysToObjectStorageOperator.
+
+    :param alvys_conn_id: the Alvys connection. (templated)
+    :param stream: name in the catalogue, such as ``loads``. (templated)
+    :param filters: Alvys's own search fields, such as ``{"LoadNumbers": ["1001"]}``. (templated)
+    :param window_by: which of the stream's windows; None means its default. (templated)
+    :param since: start of the window, with a zone; None means no window. (templated)
+    :param until: end of the window; None means no end. (templated)
+    :param limit: more rows than this are refused, after the first page has told their number.
+    :return: a list of rows as plain JSON values.
+    :raises AlvysValueError: there are more rows than ``limit``.
+    """
+
+    template_fields: Sequence[str] = ("alvys_conn_id", "stream", "filters", "window_by", "since", "until")
+    template_fields_renderers = {"filters": "json"}  # noqa: RUF012
+    ui_color = "#d7ebf7"
+
+    def __init__(
+        self,
+        *,
+        alvys_conn_id: str = AlvysHook.default_conn_name,
+        stream: str,
+        filters: Mapping[str, Any] | None = None,
+        window_by: str | None = None,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        limit: int = 200,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.alvys_conn_id = alvys_conn_id
+        self.stream = stream
+        self.filters = filters
+        self.window_by = window_by
+        self.since = since
+        self.until = until
+        self.limit = limit
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        """Search."""
+        search = self.hook.open_search(self.stream, self.filters, since=self.since, until=self.until, window_by=self.window_by)
+        rows: list[dict[str, Any]] = []
+        for page in search:
+            if (search.total or 0) > self.limit or len(rows) + len(page) > self.limit:
+                raise AlvysValueError(
+                    f"The search finds {search.total} {self.stream}, more than limit={self.limit}: narrow it, raise limit, or "
+                    "land the rows with AlvysToObjectStorageOperator"
+                )
+            rows += [jsonlib.loads(bytes(row)) for row in page]
+        self.log.info("Found %d %s", len(rows), self.stream)
+        return rows
+
+    @cached_property
+    def hook(self) -> AlvysHook:
+        """The hook for the connection."""
+        return AlvysHook(self.alvys_conn_id)

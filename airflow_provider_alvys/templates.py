@@ -1,0 +1,35 @@
+"""What can be told of a templated argument while a DAG is parsed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jinja2 import Environment, meta
+
+# Names in Airflow's template context whose values differ from run to run.
+_BY_RUN = frozenset(
+    """
+    dag_run data_interval_end data_interval_start ds ds_nodash exception expanded_ti_count inlet_events logical_date
+    macros outlet_events partition_date partition_key prev_data_interval_end_success prev_data_interval_start_success
+    prev_end_date_success prev_start_date_success reason run_id task_instance task_instance_key_str
+    task_reschedule_count ti triggering_asset_events try_number ts ts_nodash ts_nodash_with_tz
+    """.split()
+)
+
+
+def has_template(value: Any) -> bool:
+    """Return whether a value, or one inside it, is a Jinja template or another task's output."""
+    if isinstance(value, str):
+        return "{{" in value or "{%" in value
+    if isinstance(value, dict):
+        return any(has_template(item) for item in value.values())
+    if isinstance(value, (list, tuple)):
+        return any(has_template(item) for item in value)
+    # An XComArg, or another object that is resolved when the task runs.
+    return hasattr(value, "resolve")
+
+
+def names_by_run(template: str) -> list[str]:
+    """Return the names in a template that make it differ from run to run."""
+    used = meta.find_undeclared_variables(Environment(autoescape=True).parse(template))
+    return sorted(used & _BY_RUN)

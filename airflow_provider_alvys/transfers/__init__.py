@@ -1,0 +1,1 @@
+"""Operators that move Alvys's rows elsewhere."""

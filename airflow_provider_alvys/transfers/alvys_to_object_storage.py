@@ -1,0 +1,211 @@
+"""Alvys's rows into files on local disk or object storage."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Asset, BaseOperator
+
+from airflow_provider_alvys._compat import AirflowSkipException, conf
+from airflow_provider_alvys.api.errors import AlvysValueError
+from airflow_provider_alvys.api.search import MAX_WINDOW_ROWS
+from airflow_provider_alvys.api.streams import get_stream
+from airflow_provider_alvys.api.windows import as_timedelta
+from airflow_provider_alvys.hooks.alvys import AlvysHook
+from airflow_provider_alvys.landing.parts import check_format
+from airflow_provider_alvys.landing.run import RunIdentity
+from airflow_provider_alvys.landing.store import Store, check_path
+from airflow_provider_alvys.landing.sync import OVERLAP, SETTLING, LandingOrder, land
+from airflow_provider_alvys.templates import has_template, names_by_run
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context, ObjectStoragePath
+
+
+class AlvysToObjectStorageOperator(BaseOperator):
+    """
+    Land a stream's rows as files: every row of the window, once, as Alvys sent it.
+
+    Without ``since`` and ``until`` the window begins where the last whole run ended. That cursor is kept with the data, and
+    moves only when this run was proved whole. A retry reads the same window again.
+
+    :param alvys_conn_id: the Alvys connection. (templated)
+    :param stream: name in the catalogue, such as ``loads``.
+    :param path: root of the data set, absolute: ``/data/alvys`` or ``s3://aws_default@bucket/alvys``. With a cursor it must be
+        the same for every run. (templated)
+    :param filters: Alvys's own search fields; None means everything. (templated)
+    :param window_by: which of the stream's windows; None means its default, ``updated`` for loads. (templated)
+    :param since: start of the window, with a zone; None means the cursor. (templated)
+    :param until: end of the window; None means now, less ``settling``. (templated)
+    :param initial_since: start of the first window, while there is no cursor. (templated)
+    :param full_refresh: start over from ``initial_since``.
+    :param overlap: how far a window reaches back before the cursor; timedelta or seconds. None means 5 minutes.
+    :param settling: how long before now a window ends; timedelta or seconds. None means 1 minute.
+    :param look_back: for streams with business dates only.
+    :param look_ahead: for streams with business dates only.
+    :param parents: for streams that are read per parent only. (templated)
+    :param tenant: name of the tenant in manifests; None means the connection id. (templated)
+    :param file_format: ``jsonl``: a row a line, byte for byte as Alvys sent it.
+    :param compression: ``gzip`` or None.
+    :param part_rows: rows to a part file; None means 20 pages.
+    :param page_size: rows asked for at once; None means the connection's, else the catalogue's (200).
+    :param max_window_rows: a window with more rows is cut in half, and again, down to a minute.
+    :param skip_when_empty: skip when there are no rows, so that nothing downstream runs.
+    :param defer_after: seconds of waiting from which a deferrable task frees its slot.
+    :param deferrable: free the slot during long waits. Has no effect yet: the task waits in its slot.
+    :return: ``{"manifest", "path", "stream", "tenant", "since", "until", "rows", "proof"}``: texts, and ``rows`` a number. The
+        events of outlet assets carry the same.
+    :raises AlvysValueError: an argument is wrong; while the DAG is parsed where it can be told then.
+    :raises AlvysIncompleteError: the window could not be proved whole; the cursor stays.
+    """
+
+    template_fields: Sequence[str] = (
+        "alvys_conn_id",
+        "path",
+        "filters",
+        "window_by",
+        "since",
+        "until",
+        "initial_since",
+        "parents",
+        "tenant",
+    )
+    template_fields_renderers = {"filters": "json"}  # noqa: RUF012
+    ui_color = "#d7ebf7"
+
+    def __init__(
+        self,
+        *,
+        alvys_conn_id: str = AlvysHook.default_conn_name,
+        stream: str,
+        path: str | ObjectStoragePath,
+        filters: Mapping[str, Any] | None = None,
+        window_by: str | None = None,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        initial_since: datetime | str | None = None,
+        full_refresh: bool = False,
+        overlap: timedelta | float | None = None,
+        settling: timedelta | float | None = None,
+        look_back: timedelta | float | None = None,
+        look_ahead: timedelta | float | None = None,
+        parents: Sequence[str] | None = None,
+        tenant: str | None = None,
+        file_format: str = "jsonl",
+        compression: str | None = None,
+        part_rows: int | None = None,
+        page_size: int | None = None,
+        max_window_rows: int = MAX_WINDOW_ROWS,
+        skip_when_empty: bool = False,
+        defer_after: float = 20,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.alvys_conn_id = alvys_conn_id
+        self.stream = stream
+        self.path = path
+        self.filters = filters
+        self.window_by = window_by
+        self.since = since
+        self.until = until
+        self.initial_since = initial_since
+        self.full_refresh = full_refresh
+        self.overlap = overlap
+        self.settling = settling
+        self.look_back = look_back
+        self.look_ahead = look_ahead
+        self.parents = parents
+        self.tenant = tenant
+        self.file_format = file_format
+        self.compression = compression
+        self.part_rows = part_rows
+        self.page_size = page_size
+        self.max_window_rows = max_window_rows
+        self.skip_when_empty = skip_when_empty
+        self.defer_after = defer_after
+        self.deferrable = deferrable
+        self._check_arguments()
+
+    def _check_arguments(self) -> None:
+        """Refuse what is wrong already, where it is not templated."""
+        stream = get_stream(self.stream)
+        check_format(self.file_format, self.compression)
+        for name in ("part_rows", "page_size", "max_window_rows"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise AlvysValueError(f"{name}={value} must be 1 or more")
+        as_timedelta(self.overlap, OVERLAP, "overlap")
+        as_timedelta(self.settling, SETTLING, "settling")
+        for name in ("look_back", "look_ahead"):
+            if getattr(self, name) is not None:
+                raise AlvysValueError(f"{name} is for streams with business dates; {self.stream} has none")
+        if self.parents is not None:
+            raise AlvysValueError(f"{self.stream} is not read per parent: leave parents out")
+        if not has_template(self.filters):
+            stream.check_filters(self.filters or {})
+        if not has_template(self.window_by):
+            stream.window(self.window_by)
+        path = str(self.path)
+        if not path.startswith("{") and not hasattr(self.path, "resolve"):
+            check_path(path)
+        if self.since is None and self.until is not None:
+            raise AlvysValueError("until needs since: give both, or neither to use the cursor")
+        if self.since is None and names_by_run(path):
+            raise AlvysValueError(
+                f"path={path!r} changes from run to run ({', '.join(names_by_run(path))}): each run would look for its cursor in "
+                "a new place and start over. Give a fixed path (parts are put into a folder by date), or give since and until."
+            )
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Read the window, write parts and manifest, move the cursor."""
+        if self.deferrable:
+            self.log.info("deferrable has no effect yet: this task waits in its slot")
+        client = self.hook.get_conn()
+        store = Store(str(self.path))
+        result = land(client, store, self._make_order(), _identify(context, self))
+        for outlet in self.outlets or ():
+            if isinstance(outlet, Asset) and "outlet_events" in context:
+                context["outlet_events"][outlet].extra = dict(result)
+        if self.skip_when_empty and not result["rows"]:
+            raise AirflowSkipException(f"There are no {self.stream} in the window")
+        return result
+
+    def _make_order(self) -> LandingOrder:
+        return LandingOrder(
+            stream=get_stream(self.stream),
+            tenant=self.tenant or self.alvys_conn_id,
+            filters=dict(self.filters or {}),
+            window_by=self.window_by,
+            since=self.since,
+            until=self.until,
+            initial_since=self.initial_since,
+            full_refresh=self.full_refresh,
+            overlap=as_timedelta(self.overlap, OVERLAP, "overlap"),
+            settling=as_timedelta(self.settling, SETTLING, "settling"),
+            file_format=self.file_format,
+            compression=self.compression,
+            part_rows=self.part_rows,
+            page_size=self.page_size or self.hook.settings.page_size,
+            max_window_rows=self.max_window_rows,
+        )
+
+    @cached_property
+    def hook(self) -> AlvysHook:
+        """The hook for the connection."""
+        return AlvysHook(self.alvys_conn_id)
+
+
+def _identify(context: Context, operator: BaseOperator) -> RunIdentity:
+    """Return which task instance this is. Outside of a DAG run, each execution is a run of its own."""
+    ti = context.get("ti")
+    return RunIdentity(
+        dag_id=ti.dag_id if ti else operator.dag_id,
+        task_id=ti.task_id if ti else operator.task_id,
+        map_index=getattr(ti, "map_index", -1),
+        run_id=context.get("run_id") or uuid.uuid4().hex,
+    )
