@@ -1,0 +1,51 @@
+"""Requests and answers, and Alvys's error bodies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from airflow_provider_alvys.simulator.faults import Fault
+
+EDGE_PAGE = b"<!DOCTYPE html><html><head><title>Access denied | Cloudflare</title></head><body>Error %d</body></html>"
+
+
+@dataclass
+class Request:
+    """A request, read to its end."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """Return the body as JSON, {} for an empty one. Raises msgspec.DecodeError."""
+        return msgspec.json.decode(self.body) if self.body else {}
+
+
+@dataclass
+class Answer:
+    """An answer, and what becomes of it on its way."""
+
+    status: int
+    body: bytes = b""
+    content_type: str = "application/json; charset=utf-8"
+    headers: dict[str, str] = field(default_factory=dict)
+    fault: Fault | None = None
+
+
+def json_answer(value: Any, status: int = 200) -> Answer:
+    """Return a value as a JSON answer."""
+    return Answer(status, msgspec.json.encode(value))
+
+
+def problem(status: int, detail: str) -> Answer:
+    """Return Alvys's ProblemDetails."""
+    title = HTTPStatus(status).phrase
+    body = {"Type": f"https://httpstatuses.io/{status}", "Title": title, "Status": status, "Detail": detail}
+    return Answer(status, msgspec.json.encode(body), "application/problem+json")

@@ -1,0 +1,93 @@
+"""A simulator in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from types import TracebackType
+from typing import Any
+
+import msgspec
+import requests
+
+from airflow_provider_alvys.simulator.__main__ import connection_json
+from airflow_provider_alvys.simulator.options import Options
+
+
+class Simulator:
+    """
+    Start a simulator on a free port, and end it with the ``with`` block, or when this process dies.
+
+    :param options: see :class:`airflow_provider_alvys.simulator.options.Options`.
+    :raises RuntimeError: it did not start.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self.options = msgspec.convert(options, Options)
+        command = [sys.executable, "-m", "airflow_provider_alvys.simulator", "--port", "0", "--stop-with-stdin"]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603
+        self._session = requests.Session()
+        # Loopback is never behind a proxy.
+        self._session.trust_env = False
+        self.url = self._process.stdout.readline().strip() if self._process.stdout else ""
+        if not self.url.startswith("http"):
+            raise RuntimeError(f"The simulator did not start: {' '.join(command)}")
+        self.reset(**options)
+
+    def __enter__(self) -> Simulator:
+        """Return it."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """End it."""
+        self.stop()
+
+    def stop(self) -> None:
+        """End it."""
+        self._session.close()
+        self._process.terminate()
+        self._process.communicate()
+
+    def connection_json(self, **extra: Any) -> str:
+        """Return an Airflow connection to it as JSON, with these extra fields as well."""
+        connection = msgspec.json.decode(connection_json(self.url, self.options))
+        connection["extra"] |= extra
+        return msgspec.json.encode(connection).decode()
+
+    def reset(self, **options: Any) -> None:
+        """Start over with these options, and the defaults for the rest."""
+        self.options = msgspec.convert(options, Options)
+        self._post("reset", msgspec.to_builtins(self.options))
+
+    def stats(self) -> dict[str, Any]:
+        """Return what it has counted since the last reset."""
+        return dict(self._call("GET", "stats").json())
+
+    def order_faults(self, *faults: dict[str, Any]) -> None:
+        """Let these faults strike, instead of those ordered before."""
+        self._post("faults", list(faults))
+
+    def order_mutations(self, *mutations: dict[str, Any]) -> None:
+        """Change the data after each search, instead of what was ordered before."""
+        self._post("mutations", list(mutations))
+
+    def change(self, **change: Any) -> list[str]:
+        """Update rows now, and return their keys."""
+        return list(self._post("change", change).json()["keys"])
+
+    def truth_keys(self, **query: str) -> list[str]:
+        """Return the keys of the rows that a search should find now."""
+        return list(self._call("GET", "truth", params=query).json()["keys"])
+
+    def truth_rows(self, **query: str) -> list[bytes]:
+        """Return the rows that a search should find now, as bytes."""
+        return self._call("GET", "truth", params={**query, "format": "rows"}).content.splitlines()
+
+    def _post(self, name: str, value: Any) -> requests.Response:
+        return self._call("POST", name, data=msgspec.json.encode(value))
+
+    def _call(self, method: str, name: str, **kwargs: Any) -> requests.Response:
+        response = self._session.request(method, f"{self.url}/_sim/{name}", timeout=60, **kwargs)
+        if response.status_code != 200:
+            raise RuntimeError(f"/_sim/{name} answered {response.status_code}: {response.text}")
+        return response

@@ -1,0 +1,66 @@
+"""Both token flows."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from airflow_provider_alvys.simulator.options import READ_SCOPES, Options
+
+AUDIENCE = "https://api.alvys.com/public/"
+
+
+@dataclass(frozen=True)
+class Grant:
+    """What a token stands for."""
+
+    client_id: str
+    scopes: frozenset[str]
+    expires: float
+
+
+class TokenDesk:
+    """Give out tokens, and know them again."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._grants: dict[str, Grant] = {}
+
+    def refusal(self, fields: Mapping[str, str], tenant: str | None) -> tuple[int, str] | None:
+        """Return the status and OAuth error for a bad request, or None for a good one."""
+        options = self._options
+        if fields.get("grant_type") != "client_credentials":
+            return 400, "unsupported_grant_type"
+        if tenant is not None and tenant != options.tenant:
+            return 404, "unknown_tenant"
+        if tenant is None and fields.get("audience") != AUDIENCE:
+            return 403, "access_denied"
+        known = fields.get("client_id") == options.client_id
+        if not (known and hmac.compare_digest(str(fields.get("client_secret")), options.client_secret)):
+            return 401, "access_denied"
+        return None
+
+    def grant(self, tenant: str | None, now: float) -> dict[str, object]:
+        """Return the token endpoint's answer. The tenant flow's token has no list of scopes and may read everything."""
+        options = self._options
+        token = secrets.token_urlsafe(48)
+        scopes = options.scopes if tenant is None else READ_SCOPES
+        self._grants[token] = Grant(options.client_id, frozenset(scopes.split()), now + options.token_lifetime)
+        answer: dict[str, object] = {
+            "access_token": token,
+            "expires_in": int(options.token_lifetime),
+            "token_type": "Bearer",
+        }
+        return answer if tenant is not None else {**answer, "scope": scopes}
+
+    def check(self, authorization: str, now: float) -> Grant | None:
+        """Return what an ``Authorization`` header stands for, or None when it is no good (any more)."""
+        kind, _, token = authorization.partition(" ")
+        grant = self._grants.get(token) if kind.lower() == "bearer" else None
+        return grant if grant and now < grant.expires else None
+
+    def revoke_all(self) -> None:
+        """Make every token invalid."""
+        self._grants.clear()
