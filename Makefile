@@ -1,0 +1,72 @@
+# make demo   the provider at work, in a real Airflow, against a simulated Alvys
+# make test   all tests
+# make ci     what .ci/run runs: lint, types, tests, the wheel, Airflow 3.1, the demo
+
+PYTHON ?= python3
+AIRFLOW = 3.3.2
+OLDEST_AIRFLOW = 3.1.8
+UV = .venv/bin/uv
+UV_VERSION = 0.13.9
+PY = .venv/bin/python
+SOURCES = airflow_provider_alvys tests dags_examples scripts
+
+.PHONY: demo test test-oldest lint types wheel ci constraints clean
+
+demo: .venv/.runtime
+	$(PY) scripts/demo.py
+
+test: .venv/.tools
+	$(PY) -m pytest
+
+# The same package on the oldest Airflow: imports, provider info, one sync.
+test-oldest: .venv-oldest/.ready
+	.venv-oldest/bin/python -m pytest -m every_airflow
+
+lint: .venv/.tools
+	.venv/bin/ruff check $(SOURCES)
+	.venv/bin/ruff format --check $(SOURCES)
+
+types: .venv/.tools
+	.venv/bin/mypy
+
+# Build the wheel, install it into an empty environment, and try it there.
+wheel: .venv/.tools
+	rm -rf dist .venv-wheel
+	$(UV) build --quiet --wheel --out-dir dist
+	$(UV) venv --quiet --python $(PY) .venv-wheel
+	$(UV) pip install --quiet --python .venv-wheel/bin/python -c constraints/airflow-$(AIRFLOW).txt \
+		dist/*.whl apache-airflow==$(AIRFLOW)
+	.venv-wheel/bin/python -I scripts/try_wheel.py
+
+ci: lint types test test-oldest wheel demo
+
+.venv/.uv:
+	$(PYTHON) -m venv .venv
+	$(PY) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	touch $@
+
+.venv/.runtime: .venv/.uv pyproject.toml constraints/airflow-$(AIRFLOW).txt
+	$(UV) pip install --quiet --python $(PY) -c constraints/airflow-$(AIRFLOW).txt -e . apache-airflow==$(AIRFLOW)
+	touch $@
+
+.venv/.tools: .venv/.runtime
+	$(UV) pip install --quiet --python $(PY) -c constraints/airflow-$(AIRFLOW).txt -e '.[s3]' --group test --group lint
+	touch $@
+
+.venv-oldest/.ready: .venv/.uv pyproject.toml constraints/airflow-$(OLDEST_AIRFLOW).txt
+	$(UV) venv --quiet --clear --python $(PY) .venv-oldest
+	$(UV) pip install --quiet --python .venv-oldest/bin/python -c constraints/airflow-$(OLDEST_AIRFLOW).txt \
+		-e . apache-airflow==$(OLDEST_AIRFLOW) --group test
+	touch $@
+
+# Resolve the pinned versions anew. An older Airflow cannot run with the packages of today.
+constraints: .venv/.uv
+	echo apache-airflow==$(AIRFLOW) > .venv/newest.in
+	echo apache-airflow==$(OLDEST_AIRFLOW) > .venv/oldest.in
+	$(UV) pip compile pyproject.toml .venv/newest.in --extra s3 --group test --group lint --universal --python-version 3.10 \
+		--no-header --no-annotate --quiet --upgrade -o constraints/airflow-$(AIRFLOW).txt
+	$(UV) pip compile pyproject.toml .venv/oldest.in --extra s3 --group test --universal --python-version 3.10 \
+		--no-header --no-annotate --quiet --upgrade --exclude-newer 2026-04-01 -o constraints/airflow-$(OLDEST_AIRFLOW).txt
+
+clean:
+	rm -rf .venv .venv-oldest .venv-wheel .demo dist
