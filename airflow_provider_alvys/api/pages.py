@@ -4,6 +4,10 @@ The page walk that loses nothing.
 Alvys numbers pages from 0, documents no order, and rows move between pages while they are read: a row that leaves the set
 pulls every later row one place forward, over the edge of a page that has been read. So a set is read from its last page to its
 first: what moves forward moves into pages that are still to come.
+
+A closed window can only shrink: rows leave it by being changed. Still it is not believed but proved whole. Where its total did
+not move, the different rows are as many as the total. Where it fell, the rows that left are asked for by name, which costs two
+requests; where that cannot tell (too many of them, or they keep leaving), another pass must find nothing new.
 """
 
 from __future__ import annotations
@@ -48,6 +52,8 @@ class PageWalk:
     :param closed: whether rows can only leave the set: a window on a change timestamp that has ended. It must be proved whole;
         other sets are read again by a later run, and may end as ``open``.
     :param seen: keys delivered already; rows with these are dropped.
+    :param changed: for a closed set: asks for the keys of all rows that changed since its window ended, which is where every row
+        that left must be; None when that cannot be told.
     :param first: page 0, where it has been fetched already.
     """
 
@@ -59,6 +65,7 @@ class PageWalk:
         page_size: int,
         closed: bool,
         seen: KeySet,
+        changed: Callable[[], list[Key] | None] = lambda: None,
         first: Page | None = None,
     ) -> None:
         self.name = name
@@ -68,12 +75,14 @@ class PageWalk:
         self.passes = 0
         self.total = 0
         self._fetch_page = fetch
+        self._changed = changed
         self._first = first
         self._seen = seen
         # Of the pass under way.
         self._keys = seen
         self._moved = False
         self._grew = False
+        self._news = 0
         self._total_is_known = False
         self._is_single = False
         self._neighbour: tuple[int, int, list[Key]] | None = None
@@ -116,6 +125,7 @@ class PageWalk:
         # The first pass fills the set of delivered keys from nothing: one set serves both ends.
         self._keys = self._seen if len(self._seen) == 0 else KeySet()
         self._moved = self._grew = self._total_is_known = False
+        self._news = 0
         self._neighbour = None
         first, self._first = self._first, None
         front = self._take(0, first)
@@ -138,9 +148,29 @@ class PageWalk:
     def _is_whole(self) -> bool:
         if self._is_single:
             return True
-        if self.closed:
-            return not self._grew and len(self._keys) >= self.total
-        return not self._moved and len(self._keys) == self.total
+        if not self.closed:
+            return not self._moved and len(self._keys) == self.total
+        if self._grew or len(self._keys) < self.total:
+            return False
+        if not self._moved and len(self._keys) == self.total:
+            return True
+        # Rows that left can hide others that joined: a total that fell proves nothing. Either each row that left is known by
+        # name, or another pass has found nothing new.
+        return (self.passes > 1 and self._news == 0) or self._knows_all_that_left()
+
+    def _knows_all_that_left(self) -> bool:
+        for _ in range(_STRAYS):
+            before = self.total
+            changed = self._changed()
+            if changed is None:
+                return False
+            self._take(0)
+            if self._grew:
+                return False
+            if self.total == before:
+                left = sum(key in self._keys for key in changed)
+                return len(self._keys) - left >= self.total
+        return False
 
     def _last_page(self) -> int:
         return max(0, (self.total - 1) // self.page_size)
@@ -211,4 +241,5 @@ class PageWalk:
                 self._keys.add(key)
             if self._seen.add(key):
                 rows.append(row)
+        self._news += len(rows)
         return rows

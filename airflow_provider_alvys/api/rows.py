@@ -48,7 +48,8 @@ class PageReader:
         self._key = tuple(key)
         self._envelope = msgspec.json.Decoder(_Envelope)
         fields = [(f"f{i}", str | int | None, msgspec.field(default=None, name=name)) for i, name in enumerate(key)]
-        self._key_decoder = msgspec.json.Decoder(msgspec.defstruct("Key", fields))
+        self._key_type = msgspec.defstruct("Key", fields)
+        self._key_decoder = msgspec.json.Decoder(self._key_type)
 
     def read(self, body: bytes) -> Page:
         """
@@ -73,9 +74,10 @@ class PageReader:
         return Page(envelope.total, envelope.page, envelope.page_size, rows, keys)
 
     def _read_key(self, row: Row) -> Key:
-        return self._checked(msgspec.structs.astuple(self._key_decoder.decode(row)))
+        return self._checked(self._key_decoder.decode(row))
 
-    def _checked(self, key: Key) -> Key:
+    def _checked(self, decoded: msgspec.Struct) -> Key:
+        key = msgspec.structs.astuple(decoded)
         if key.count(None) == len(key):
             raise AlvysResponseError(f"The answer has a row without {', '.join(self._key)}, which identifies it")
         return key
@@ -84,10 +86,9 @@ class PageReader:
         unreadable = AlvysResponseError(f"The answer cannot be read: {refusal}")
         try:
             envelope, texts = _cut_items(body.decode())
-            items = [json.loads(text) for text in texts]
-            keys = [self._checked(tuple(item.get(name) for name in self._key)) for item in items]
+            keys = [self._checked(msgspec.convert(json.loads(text), self._key_type)) for text in texts]
             return msgspec.convert(envelope, _Envelope), [text.encode() for text in texts], keys
-        except (ValueError, IndexError, TypeError, AttributeError):
+        except (ValueError, IndexError):
             raise unreadable from None
 
 

@@ -14,13 +14,15 @@ from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.errors import AlvysError, AlvysResponseError, AlvysValueError
 from airflow_provider_alvys.api.keyset import KeySet
 from airflow_provider_alvys.api.pages import PageWalk, Proof
-from airflow_provider_alvys.api.rows import Page, PageReader, Row
+from airflow_provider_alvys.api.rows import Key, Page, PageReader, Row
 from airflow_provider_alvys.api.streams import Stream, TimeWindow
 from airflow_provider_alvys.api.windows import Window, as_utc
 
 log = logging.getLogger(__name__)
 
 MAX_WINDOW_ROWS = 50_000
+# More rows than this changed during a walk: reading them would cost what another pass costs.
+_MOST_CHANGED = 1000
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,7 @@ class Search:
             page_size=self.page_size,
             closed=self._is_closed(window),
             seen=self._seen,
+            changed=lambda: self._changed_since(window),
             first=first,
         )
         yield from walk
@@ -147,6 +150,34 @@ class Search:
     def _is_closed(self, window: Window | None) -> bool:
         by = self.query.by
         return window is not None and by is not None and by.tracks_changes and window.has_ended(self._client.now())
+
+    def _changed_since(self, window: Window | None) -> list[Key] | None:
+        """Return the keys of all rows, whatever the filters, that changed since the window ended; None for too many."""
+        if window is None or window.until is None:
+            return None
+        query = Query(self.query.stream, {}, Window(window.until, None), self.query.by)
+        search = Search(self._client, query, page_size=self.page_size)
+        try:
+            return search._keys(most=_MOST_CHANGED)
+        finally:
+            self.requests += search.requests
+
+    def _keys(self, most: int) -> list[Key] | None:
+        """Return the keys of a set of at most ``most`` rows that held still, else None."""
+        first = self._fetch(self.query.window, 0, self.page_size)
+        if first.total > most:
+            return None
+        keys: list[Key] = list(first.keys)
+
+        def fetch(number: int, size: int) -> Page:
+            page = self._fetch(self.query.window, number, size)
+            keys.extend(page.keys)
+            return page
+
+        walk = PageWalk(fetch, name=self._name, page_size=self.page_size, closed=False, seen=self._seen, first=first)
+        for _ in walk:
+            pass
+        return list(dict.fromkeys(keys)) if walk.proof == "whole" else None
 
     def _fetch(self, window: Window | None, page: int, page_size: int) -> Page:
         stream = self.query.stream

@@ -1,0 +1,304 @@
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from airflow_provider_alvys.api.errors import AlvysIncompleteError, AlvysNotFoundError, AlvysResponseError
+from airflow_provider_alvys.api.keyset import KeySet
+from airflow_provider_alvys.api.pages import PageWalk
+from airflow_provider_alvys.api.rows import Page
+
+
+class Shelf:
+    """A set of rows that is paged as Alvys pages, and that changes after each request as ``change`` says."""
+
+    def __init__(self, rows: int, *, change: Callable[[Shelf], None] = lambda shelf: None, seed: int = 0) -> None:
+        self.rows = [f"row-{number}" for number in range(rows)]
+        self.random = random.Random(seed)
+        self.requests: list[int | str] = []
+        self.left: list[str] = []
+        self.cap: int | None = None
+        self.cap_is_silent = False
+        self.is_unstable = False
+        self.spurious_404s: set[int] = set()
+        self._change = change
+
+    def fetch(self, number: int, size: int) -> Page:
+        self.requests.append(number)
+        kept = min(size, self.cap or size)
+        rows = self.random.sample(self.rows, len(self.rows)) if self.is_unstable else self.rows
+        total, keys = len(rows), rows[number * kept : (number + 1) * kept]
+        is_missing = len(self.requests) in self.spurious_404s
+        self._change(self)
+        if is_missing or (number > 0 and not keys):
+            raise AlvysNotFoundError("404", status_code=404)
+        return Page(total, number, size if self.cap_is_silent else kept, [key.encode() for key in keys], [(key,) for key in keys])
+
+    def leave(self, count: int) -> None:
+        for row in self.random.sample(self.rows, min(count, len(self.rows))):
+            self.rows.remove(row)
+            self.left.append(row)
+
+    def tell_changed(self) -> list[tuple[str]]:
+        """Answer with what has left, as a search for what changed since would."""
+        self.requests.append("changed")
+        left = [(row,) for row in self.left]
+        self._change(self)
+        return left
+
+    def join(self, at: int | None = None) -> None:
+        place = self.random.randint(0, len(self.rows)) if at is None else at
+        self.rows.insert(place, f"joined-{len(self.requests)}-{self.random.random()}")
+
+
+def walk(shelf: Shelf, *, closed: bool = True, page_size: int = 200) -> tuple[set[str], PageWalk]:
+    pages = PageWalk(shelf.fetch, name="rows", page_size=page_size, closed=closed, seen=KeySet(), changed=shelf.tell_changed)
+    rows = [bytes(row).decode() for page in pages for row in page]
+    assert len(set(rows)) == len(rows), "a row came twice"
+    return set(rows), pages
+
+
+@pytest.mark.parametrize(
+    ("rows", "requests"),
+    [(0, 1), (1, 1), (199, 1), (200, 1), (201, 2), (400, 2), (5000, 25)],
+)
+def test_quiet_closed_set_costs_one_request_a_page(rows: int, requests: int) -> None:
+    shelf = Shelf(rows)
+    seen, pages = walk(shelf)
+    assert seen == set(shelf.rows)
+    assert len(shelf.requests) == requests
+    assert (pages.proof, pages.passes, pages.total) == ("whole", 1, rows)
+
+
+@pytest.mark.parametrize(("rows", "requests"), [(0, 1), (200, 1), (201, 3), (5000, 26)])
+def test_other_quiet_set_costs_one_request_more_where_it_has_several_pages(rows: int, requests: int) -> None:
+    shelf = Shelf(rows)
+    seen, pages = walk(shelf, closed=False)
+    assert seen == set(shelf.rows)
+    assert len(shelf.requests) == requests
+    assert pages.proof == "whole"
+
+
+def test_the_last_page_is_read_before_the_first() -> None:
+    shelf = Shelf(1000)
+    walk(shelf)
+    assert shelf.requests == [0, 4, 3, 2, 1]
+
+
+@pytest.mark.parametrize("leaving", [1, 5, 50, 500])
+def test_no_row_that_stays_is_missed_while_others_leave(leaving: int) -> None:
+    for seed in range(25):
+        shelf = Shelf(5000, change=lambda shelf: shelf.leave(leaving), seed=seed)
+        seen, pages = walk(shelf)
+        assert set(shelf.rows) <= seen
+        assert pages.proof == "whole"
+
+
+@pytest.mark.parametrize("leaving", [0, 1, 5])
+def test_no_closed_set_that_misses_a_joined_row_is_called_whole(leaving: int) -> None:
+    wholes = 0
+    for seed in range(100):
+        joins_at = random.Random(seed).randrange(1, 10)
+
+        def change(shelf: Shelf, joins_at: int = joins_at) -> None:
+            if len(shelf.requests) == joins_at:
+                shelf.join()
+            elif leaving:
+                shelf.leave(leaving)
+
+        shelf = Shelf(2000, change=change, seed=seed)
+        seen, pages = walk(shelf)
+        wholes += pages.proof == "whole"
+        assert set(shelf.rows) <= seen
+    assert wholes == 100
+
+
+def test_a_closed_set_that_keeps_growing_is_an_error_that_names_the_numbers() -> None:
+    shelf = Shelf(2000, change=lambda shelf: shelf.join(at=0))
+    with pytest.raises(AlvysIncompleteError, match=r"rows: 3 passes .* of 20\d\d, and the total grew.*no cursor moved"):
+        walk(shelf)
+
+
+@pytest.mark.parametrize("closed", [True, False], ids=["closed", "other"])
+def test_an_unstable_order_never_ends_as_whole_with_a_row_missing(closed: bool) -> None:
+    for seed in range(100):
+        shelf = Shelf(1000, seed=seed)
+        shelf.is_unstable = True
+        try:
+            seen, pages = walk(shelf, closed=closed)
+        except AlvysIncompleteError:
+            continue
+        assert pages.proof == "open" or seen == set(shelf.rows)
+
+
+def test_rows_that_join_at_either_end_of_another_set_are_never_missed_in_a_whole_one() -> None:
+    for seed in range(100):
+        at_end = seed % 2
+
+        def change(shelf: Shelf, at_end: int = at_end) -> None:
+            if shelf.random.random() < 0.1:
+                shelf.join(at=len(shelf.rows) if at_end else 0)
+
+        shelf = Shelf(1000, change=change, seed=seed)
+        seen, pages = walk(shelf, closed=False)
+        assert pages.proof == "open" or set(shelf.rows) <= seen | {row for row in shelf.rows if row.startswith("joined-")}
+        if pages.proof == "whole":
+            # What joined after the last answer is no part of the set that was read.
+            missed = set(shelf.rows) - seen
+            assert all(row.startswith(f"joined-{len(shelf.requests)}-") for row in missed)
+
+
+def test_another_set_that_keeps_moving_is_open_after_two_passes() -> None:
+    shelf = Shelf(1000, change=lambda shelf: shelf.join(at=0))
+    seen, pages = walk(shelf, closed=False)
+    assert (pages.proof, pages.passes) == ("open", 2)
+    assert {f"row-{number}" for number in range(1000)} <= seen
+
+
+@pytest.mark.parametrize("seed", range(0, 100, 10))
+def test_a_spurious_404_inside_the_set_is_asked_again(seed: int) -> None:
+    shelf = Shelf(2000, seed=seed)
+    shelf.spurious_404s = {2 + seed % 9}
+    seen, pages = walk(shelf)
+    assert seen == set(shelf.rows)
+    assert pages.proof == "whole"
+
+
+def test_a_page_that_stays_missing_is_an_error() -> None:
+    shelf = Shelf(2000)
+    shelf.spurious_404s = set(range(2, 100, 2))
+    with pytest.raises(AlvysResponseError, match="page 9 is missing 3 times although there are 2000 rows"):
+        walk(shelf)
+
+
+def test_a_404_on_the_first_page_is_an_error() -> None:
+    shelf = Shelf(2000)
+    shelf.spurious_404s = {1}
+    with pytest.raises(AlvysNotFoundError):
+        walk(shelf)
+
+
+def test_a_404_past_the_end_of_a_set_that_shrank_is_its_end() -> None:
+    def shrink(shelf: Shelf) -> None:
+        if len(shelf.requests) == 1:
+            shelf.leave(1100)
+
+    shelf = Shelf(2000, change=shrink)
+    seen, pages = walk(shelf)
+    assert set(shelf.rows) <= seen
+    # Page 9 is gone; page 0 tells the new total; then page 4 down to 1, page 0 again, and who left, between two equal totals.
+    assert shelf.requests == [0, 9, 0, 4, 3, 2, 1, 0, "changed", 0]
+    assert (pages.proof, pages.passes) == ("whole", 1)
+
+
+def test_rows_that_leave_now_and_then_cost_three_requests_more() -> None:
+    def leave(shelf: Shelf) -> None:
+        if len(shelf.requests) in (3, 7):
+            shelf.leave(5)
+
+    shelf = Shelf(2000, change=leave)
+    seen, pages = walk(shelf)
+    assert set(shelf.rows) <= seen
+    assert shelf.requests == [0, *range(9, 0, -1), 0, "changed", 0]
+    assert (pages.proof, pages.passes) == ("whole", 1)
+
+
+def test_rows_that_leave_all_the_time_cost_a_second_pass() -> None:
+    shelf = Shelf(2000, change=lambda shelf: shelf.leave(1))
+    seen, pages = walk(shelf)
+    assert set(shelf.rows) <= seen
+    assert (pages.proof, pages.passes) == ("whole", 2)
+
+
+@pytest.mark.parametrize(("leaving", "joining"), [(1, 1), (5, 1), (5, 5), (50, 1)])
+def test_rows_that_join_behind_others_that_leave_are_noticed(leaving: int, joining: int) -> None:
+    for seed in range(100):
+
+        def change(shelf: Shelf) -> None:
+            if shelf.random.random() < 0.2:
+                shelf.leave(leaving)
+                for _ in range(joining):
+                    shelf.join()
+
+        shelf = Shelf(2000, change=change, seed=seed)
+        try:
+            seen, _ = walk(shelf)
+        except AlvysIncompleteError:
+            continue
+        missed = {row for row in shelf.rows if not row.startswith("joined-")} - seen
+        if missed:
+            # Only where the total never moved can rows still hide one another: that costs another read of every quiet set.
+            assert leaving == joining
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["announced", "silent"])
+@pytest.mark.parametrize("closed", [True, False], ids=["closed", "other"])
+def test_a_smaller_page_size_than_asked_starts_the_walk_again_at_that_size(silent: bool, closed: bool) -> None:
+    shelf = Shelf(1000)
+    shelf.cap, shelf.cap_is_silent = 100, silent
+    seen, pages = walk(shelf, closed=closed)
+    assert seen == set(shelf.rows)
+    assert pages.page_size == 100
+    assert len(shelf.requests) == (11 if closed else 12)
+    assert pages.passes == 1
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["announced", "silent"])
+@pytest.mark.parametrize("cut_after", range(1, 6))
+def test_a_page_size_cut_in_mid_walk_loses_nothing(silent: bool, cut_after: int) -> None:
+    def cut(shelf: Shelf) -> None:
+        if len(shelf.requests) == cut_after:
+            shelf.cap = 100
+
+    shelf = Shelf(1000, change=cut)
+    shelf.cap_is_silent = silent
+    seen, pages = walk(shelf)
+    assert seen == set(shelf.rows)
+    assert pages.proof == "whole"
+
+
+def test_a_last_page_that_claims_a_smaller_size_is_only_a_last_page() -> None:
+    shelf = Shelf(450)
+
+    def fetch(number: int, size: int) -> Page:
+        page = shelf.fetch(number, size)
+        page.size = len(page.rows)
+        return page
+
+    pages = PageWalk(fetch, name="rows", page_size=200, closed=True, seen=KeySet())
+    assert sum(len(page) for page in pages) == 450
+    assert len(shelf.requests) == 3
+
+
+def page(**changes: Any) -> Page:
+    keys = [(f"row-{number}",) for number in range(changes.pop("rows", 2))]
+    given = {"total": 2, "number": 0, "size": 200, "rows": [b"{}" for _ in keys], "keys": keys}
+    return Page(**{**given, **changes})
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        pytest.param(page(total=-1), "a total of -1", id="negative total"),
+        pytest.param(page(total=500, rows=201), "201 rows on a page of 200", id="more rows than the size"),
+        pytest.param(page(total=500, size=500), "a page size of 500", id="a larger size than asked"),
+        pytest.param(page(number=1), "page 1 where page 0 was asked for", id="another page"),
+        pytest.param(page(total=1), "2 rows and a total of 1", id="more rows than the total"),
+        pytest.param(page(total=5, rows=0), "no rows and a total of 5", id="no rows"),
+    ],
+)
+def test_an_answer_that_cannot_be_true_is_an_error(answer: Page, message: str) -> None:
+    pages = PageWalk(lambda number, size: answer, name="loads", page_size=200, closed=True, seen=KeySet())
+    with pytest.raises(AlvysResponseError, match=f"loads: Alvys answered .*{message}.*cannot be"):
+        list(pages)
+
+
+def test_the_same_page_twice_while_the_total_held_is_an_error() -> None:
+    def fetch(number: int, size: int) -> Page:
+        return page(total=800, rows=200, number=number)
+
+    with pytest.raises(AlvysResponseError, match="the rows of page 0 as page 3"):
+        list(PageWalk(fetch, name="loads", page_size=200, closed=True, seen=KeySet()))

@@ -1,0 +1,158 @@
+"""A throw-away Airflow home, made before Airflow is first imported; a simulated Alvys; a clock that nobody waits for."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+AIRFLOW_HOME = tempfile.mkdtemp(prefix="alvys-tests-")
+atexit.register(shutil.rmtree, AIRFLOW_HOME, ignore_errors=True)
+for name in [name for name in os.environ if name.startswith(("AIRFLOW", "ALVYS"))]:
+    del os.environ[name]
+os.environ["AIRFLOW_HOME"] = AIRFLOW_HOME
+os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+
+from airflow_provider_alvys.api import auth, pacing  # noqa: E402
+from airflow_provider_alvys.api.auth import make_credentials  # noqa: E402
+from airflow_provider_alvys.api.client import AlvysClient  # noqa: E402
+from airflow_provider_alvys.api.clock import Clock  # noqa: E402
+from airflow_provider_alvys.api.pacing import Pacer  # noqa: E402
+from airflow_provider_alvys.hooks.alvys import AlvysHook  # noqa: E402
+from airflow_provider_alvys.simulator.process import Simulator  # noqa: E402
+from airflow_provider_alvys.transfers.alvys_to_object_storage import AlvysToObjectStorageOperator  # noqa: E402
+
+CONNECTION = "AIRFLOW_CONN_ALVYS_DEFAULT"
+
+
+class SkippingClock(Clock):
+    """Tell the real time plus all that was waited for, and never wait."""
+
+    def __init__(self) -> None:
+        self.sleeps: list[float] = []
+
+    def time(self) -> float:
+        return super().time() + sum(self.sleeps)
+
+    def sleep(self, seconds: float) -> None:
+        self.sleeps.append(seconds)
+
+
+class StoppedClock(SkippingClock):
+    """Stand still, except for what is waited for."""
+
+    def __init__(self, now: float = 1_700_000_000.0) -> None:
+        super().__init__()
+        self.now = now
+
+    def time(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds)
+        self.now += seconds
+
+
+@pytest.fixture(autouse=True)
+def fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test begins like a new process: without a token, without a pace."""
+    monkeypatch.setattr(auth, "_sources", {})
+    monkeypatch.setattr(pacing, "_pacers", {})
+
+
+@pytest.fixture(scope="session")
+def simulator() -> Iterator[Simulator]:
+    with Simulator(loads=0) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def alvys(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Simulator:
+    """A simulated Alvys with 450 loads, and the connection alvys_default to it, unpaced."""
+    simulator.reset(loads=450)
+    monkeypatch.setenv(CONNECTION, simulator.connection_json(requests_per_minute=0))
+    return simulator
+
+
+@pytest.fixture
+def connect(alvys: Simulator, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Set extra fields of the connection alvys_default."""
+
+    def connect(**extra: Any) -> None:
+        monkeypatch.setenv(CONNECTION, alvys.connection_json(**{"requests_per_minute": 0, **extra}))
+
+    return connect
+
+
+@pytest.fixture
+def clock() -> SkippingClock:
+    return SkippingClock()
+
+
+class QuickHook(AlvysHook):
+    """The hook, with a clock that skips what is waited for."""
+
+    def __init__(self, clock: Clock, alvys_conn_id: str = AlvysHook.default_conn_name) -> None:
+        super().__init__(alvys_conn_id)
+        self._clock = clock
+        self._quick_client: AlvysClient | None = None
+
+    def get_conn(self) -> AlvysClient:
+        if self._quick_client is None:
+            settings = self.settings
+            self._quick_client = AlvysClient(
+                settings.credentials,
+                host=settings.host,
+                timeout=settings.timeout,
+                pacer=Pacer(settings.requests_per_minute, clock=self._clock),
+                clock=self._clock,
+            )
+        return self._quick_client
+
+
+@pytest.fixture
+def hook(alvys: Simulator, clock: SkippingClock) -> QuickHook:
+    return QuickHook(clock)
+
+
+@pytest.fixture
+def client(alvys: Simulator, clock: SkippingClock) -> AlvysClient:
+    return make_client(alvys, clock=clock)
+
+
+def make_client(alvys: Simulator, *, clock: Clock, requests_per_minute: float | None = 0, **options: Any) -> AlvysClient:
+    credentials = make_credentials(alvys.options.client_id, alvys.options.client_secret, auth_url=f"{alvys.url}/oauth/token")
+    return AlvysClient(
+        credentials,
+        host=alvys.url,
+        clock=clock,
+        pacer=Pacer(requests_per_minute, clock=clock),
+        **options,
+    )
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Path:
+    return tmp_path / "lake"
+
+
+Land = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def land(hook: QuickHook, lake: Path) -> Land:
+    """Execute an AlvysToObjectStorageOperator for all loads into the lake, as one run of its own."""
+
+    def land(context: dict[str, Any] | None = None, **arguments: Any) -> dict[str, Any]:
+        arguments = {"stream": "loads", "path": str(lake), "initial_since": "2020-01-01T00:00:00Z", **arguments}
+        operator = AlvysToObjectStorageOperator(task_id="land", **arguments)
+        operator.hook = hook
+        return operator.execute(context or {})
+
+    return land

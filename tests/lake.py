@@ -1,0 +1,49 @@
+"""Look into a landed data set."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+
+def read_manifest(path: str | Path) -> dict[str, Any]:
+    return json.loads(Path(path).read_bytes())
+
+
+def read_lines(manifest_path: str | Path) -> list[bytes]:
+    """Return the rows of a manifest's parts, and check all that it says of them."""
+    manifest_path = Path(manifest_path)
+    manifest = read_manifest(manifest_path)
+    lines: list[bytes] = []
+    for part in manifest["parts"]:
+        content = (manifest_path.parent / part["name"]).read_bytes()
+        assert len(content) == part["bytes"]
+        assert hashlib.sha256(content).hexdigest() == part["sha256"]
+        if part["name"].endswith(".gz"):
+            content = gzip.decompress(content)
+        assert content.endswith(b"\n")
+        rows = content.split(b"\n")[:-1]
+        assert len(rows) == part["rows"]
+        lines += rows
+    assert len(lines) == manifest["rows"]
+    on_disk = {file.name for file in manifest_path.parent.iterdir()}
+    assert on_disk == {"_manifest.json", *(part["name"] for part in manifest["parts"])}
+    return lines
+
+
+def ids(lines: list[bytes]) -> set[str]:
+    found = {json.loads(line)["Id"] for line in lines}
+    assert len(found) == len(lines), "a row was landed twice"
+    return found
+
+
+def manifests(lake: Path) -> list[Path]:
+    return sorted(lake.rglob("_manifest.json"))
+
+
+def cursors(lake: Path) -> dict[str, str]:
+    """Return each cursor file's time, by its name."""
+    return {file.name: json.loads(file.read_bytes())["until"] for file in lake.rglob("_cursor-*.json")}
