@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 # The words of the API's paths. Any other segment is an id and takes no part in an endpoint's name.
 _WORDS = frozenset(
@@ -54,7 +53,7 @@ class Endpoint:
 
 def endpoint_of(method: str, path: str) -> Endpoint:
     """Return the endpoint of a path below the API base (``loads/search``) or on the host (``/v1/me``)."""
-    path = urlsplit(path).path
+    path = path.partition("?")[0]
     in_api = _API_PATH.fullmatch(path)
     if in_api:
         path = in_api[1]

@@ -120,12 +120,13 @@ def check_address(url: str, *, what: str, allow_http: bool) -> str:
 
 
 def origin(url: str) -> str:
-    """Return ``scheme://host:port`` of a URL with the default port spelled out, or "" for a relative one."""
-    parts = urlsplit(url)
-    if not parts.scheme or not parts.hostname:
+    """Return ``scheme://host:port`` of a URL with the default port spelled out, or "" for one that has none."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+    except ValueError:
         return ""
-    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0)
-    return f"{parts.scheme}://{parts.hostname}:{port}"
+    return f"{parts.scheme}://{parts.hostname}:{port}" if parts.hostname and port else ""
 
 
 def _is_loopback(parts: SplitResult) -> bool:
