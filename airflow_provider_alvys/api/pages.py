@@ -95,7 +95,8 @@ class PageWalk:
         :raises AlvysResponseError: an answer that cannot be true.
         """
         restarts = 0
-        while self.passes < (_PASSES_OF_CLOSED if self.closed else _PASSES_OF_OTHERS):
+        most = _PASSES_OF_CLOSED if self.closed else _PASSES_OF_OTHERS
+        while self.passes < most:
             self.passes += 1
             try:
                 yield from self._pass()
@@ -112,7 +113,7 @@ class PageWalk:
             if self._is_whole():
                 self.proof = "whole"
                 return
-            log.info("%s: rows moved while they were read (pass %d): reading again", self.name, self.passes)
+            log.info("%s: rows moved while they were read (pass %d of %d at most)", self.name, self.passes, most)
         if self.closed:
             raise AlvysIncompleteError(
                 f"{self.name}: {self.passes} passes could not prove the set whole: the last one saw {len(self._keys)} "

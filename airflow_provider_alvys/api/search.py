@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import requests
@@ -155,7 +155,9 @@ class Search:
         """Return the keys of all rows, whatever the filters, that changed since the window ended; None for too many."""
         if window is None or window.until is None:
             return None
-        query = Query(self.query.stream, {}, Window(window.until, None), self.query.by)
+        # A row at the very end of the window has not left it.
+        after = Window(window.until + timedelta(microseconds=1), None)
+        query = Query(self.query.stream, {}, after, self.query.by)
         search = Search(self._client, query, page_size=self.page_size)
         try:
             return search._keys(most=_MOST_CHANGED)

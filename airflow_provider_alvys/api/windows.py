@@ -90,11 +90,11 @@ def as_timedelta(value: timedelta | float | None, default: timedelta, name: str)
     """
     if value is None:
         return default
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        value = timedelta(seconds=value)
-    if not isinstance(value, timedelta) or value < timedelta(0):
+    is_seconds = isinstance(value, (int, float)) and not isinstance(value, bool)
+    length = timedelta(seconds=value) if is_seconds else value  # type: ignore[arg-type]
+    if not isinstance(length, timedelta) or length < timedelta(0):
         raise AlvysValueError(f"{name}={value!r} is no length of time: give a timedelta, or seconds from 0")
-    return value
+    return length
 
 
 def format_time(value: datetime) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +24,8 @@ from airflow_provider_alvys.api.transport import DEFAULT_TIMEOUT, check_address,
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,7 @@ class AlvysHook(BaseHook):
             for row in page:
                 yield decode_row(row)
         if search.proof == "open":
-            self.log.warning("%s kept moving while it was read: rows may be missing", search.query.stream.name)
+            log.warning("%s kept moving while it was read: rows may be missing", search.query.stream.name)
 
     def count(
         self,

@@ -53,7 +53,12 @@ class Store:
 
         self.path = check_path(path)
         root: ObjectStoragePath = ObjectStoragePath(self.path)
-        self._fs = root.fs
+        try:
+            self._fs = root.fs
+        except ValueError as error:
+            raise AlvysValueError(
+                f"{error}. Install what reads it: airflow-provider-alvys[s3] for s3://, [gcs] for gs://, [azure] for abfs://"
+            ) from error
         self._root = root.path.rstrip("/")
         self._is_local = isinstance(self._fs, LocalFileSystem)
 

@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from airflow_provider_alvys.api.client import AlvysClient
+from airflow_provider_alvys.api.errors import AlvysValueError
+from airflow_provider_alvys.hooks.alvys import AlvysHook
+from airflow_provider_alvys.simulator.process import Simulator
+from tests.conftest import CONNECTION
+
+
+def set_connection(monkeypatch: pytest.MonkeyPatch, **fields: Any) -> None:
+    fields = {"conn_type": "alvys", "login": "id", "password": "a-secret", **fields}
+    monkeypatch.setenv(CONNECTION, json.dumps(fields))
+
+
+@pytest.mark.every_airflow
+def test_a_hook_gives_a_client_and_calls_any_endpoint(alvys: Simulator) -> None:
+    hook = AlvysHook()
+    assert isinstance(hook.get_conn(), AlvysClient)
+    assert hook.get_conn() is hook.get_conn()
+    assert hook.request("GET", "/v1/me").json()["Tenant"] == "acme"
+    body = {"Page": 0, "PageSize": 2, "Status": ["Open"], "IncludeDeleted": True}
+    assert len(hook.request("POST", "loads/search", json=body).json()["Items"]) == 2
+
+
+def test_making_a_hook_looks_nothing_up() -> None:
+    assert AlvysHook("there_is_no_such_connection").alvys_conn_id == "there_is_no_such_connection"
+    assert AlvysHook().alvys_conn_id == "alvys_default"
+
+
+@pytest.mark.every_airflow
+def test_a_search_yields_decoded_rows_with_decimals(alvys: Simulator) -> None:
+    rows = list(AlvysHook().search("loads", {"Status": ["Completed"]}, since="2020-01-01T00:00:00Z"))
+    assert rows
+    assert all(row["Status"] == "Completed" for row in rows)
+    assert isinstance(rows[0]["Linehaul"]["Amount"], Decimal)
+    truth = {json.loads(row)["Id"]: row for row in alvys.truth_rows(filters='{"Status":["Completed"]}')}
+    assert {row["Id"] for row in rows} == set(truth)
+    assert str(rows[0]["Linehaul"]["Amount"]).encode() in truth[rows[0]["Id"]]
+
+
+def test_a_search_is_checked_at_the_call(alvys: Simulator) -> None:
+    hook = AlvysHook()
+    for arguments in (
+        {"filters": {"Statuses": ["Open"]}},
+        {"since": "2026-01-01T00:00:00"},
+        {"parents": ["1"]},
+        {"parents": []},
+        {"window_by": "updated"},
+    ):
+        with pytest.raises(AlvysValueError):
+            hook.search("loads", **arguments)  # type: ignore[arg-type]
+        with pytest.raises(AlvysValueError):
+            hook.count("loads", **arguments)  # type: ignore[arg-type]
+    with pytest.raises(AlvysValueError, match="There is no stream"):
+        hook.search("lodes")
+    assert alvys.stats()["requests"] == {}
+
+
+def test_a_count_is_one_request_of_one_row(alvys: Simulator) -> None:
+    hook = AlvysHook()
+    assert hook.count("loads") == 450
+    assert hook.count("loads", {"Status": ["Open"]}) == len(alvys.truth_keys(filters='{"Status":["Open"]}'))
+    assert alvys.stats()["requests"]["POST loads/search"] == 2
+
+
+def test_a_search_that_kept_moving_says_so(alvys: Simulator, caplog: pytest.LogCaptureFixture) -> None:
+    alvys.order_mutations({"kind": "join"})
+    assert len(list(AlvysHook().search("loads"))) >= 450
+    assert "loads kept moving while it was read" in caplog.text
+
+
+def test_hooks_of_one_process_share_a_token(alvys: Simulator) -> None:
+    for _ in range(3):
+        AlvysHook().count("loads")
+    assert alvys.stats()["tokens"] == 1
+
+
+def test_an_empty_connection_means_the_documented_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As the form saves it: untouched fields are null.
+    set_connection(monkeypatch, host="", extra={"auth_url": None, "audience": "", "timeout": None, "allow_http": None})
+    settings = AlvysHook().settings
+    assert settings.host == "https://integrations.alvys.com"
+    assert settings.credentials.auth_url == "https://auth.alvys.com/oauth/token"
+    assert settings.credentials.audience == "https://api.alvys.com/public/"
+    assert settings.timeout == (10, 60)
+    assert (settings.requests_per_minute, settings.page_size, settings.api_version) == (None, None, None)
+
+
+def test_every_field_of_the_connection_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    extra = {
+        "auth_url": "https://qaauth.alvys.net/oauth/token",
+        "audience": "https://other/",
+        "api_version": "1.0",
+        "requests_per_minute": "30",
+        "page_size": 100,
+        "timeout": "12.5",
+        "allow_http": True,
+    }
+    set_connection(monkeypatch, host="http://qaapi.internal", port=8080, extra=extra)
+    settings = AlvysHook().settings
+    assert settings.host == "http://qaapi.internal:8080"
+    assert settings.credentials.auth_url == "https://qaauth.alvys.net/oauth/token"
+    assert settings.credentials.audience == "https://other/"
+    assert (settings.api_version, settings.requests_per_minute, settings.page_size) == ("1.0", 30, 100)
+    assert settings.timeout == (10, 12.5)
+    set_connection(monkeypatch, host="integrations.alvys.com/", extra={"tenant_id": "acme"})
+    settings = AlvysHook().settings
+    assert settings.credentials.auth_url == "https://integrations.alvys.com/api/authentication/acme/token"
+    assert settings.credentials.is_tenant_flow
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"login": None}, "set them as login and password"),
+        ({"password": ""}, "set them as login and password"),
+        ({"host": "http://alvys.example.com"}, "clear text"),
+        ({"extra": {"timeout": "soon"}}, "timeout of the connection is 'soon': give a number"),
+        ({"extra": {"timeout": 0}}, "must be more than 0"),
+        ({"extra": {"page_size": -1}}, "page_size of the connection is -1"),
+        ({"extra": {"allow_http": "maybe"}}, "give true or false"),
+        ({"extra": {"auth_url": "http://auth.example.com"}}, "auth_url .* clear text"),
+    ],
+)
+def test_a_wrong_connection_is_an_error_that_says_what_to_change(
+    monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], message: str
+) -> None:
+    set_connection(monkeypatch, **fields)
+    with pytest.raises(AlvysValueError, match=message):
+        AlvysHook().get_conn()
+    worked, sentence = AlvysHook().test_connection()
+    assert not worked
+    assert "a-secret" not in sentence
+
+
+@pytest.mark.every_airflow
+def test_the_test_button_says_what_worked(alvys: Simulator) -> None:
+    assert AlvysHook().test_connection() == (True, f"Alvys gave a token and answered at {alvys.url}: 450 loads.")
+    assert alvys.stats()["requests"] == {"POST token": 1, "POST loads/search": 1}
+
+
+def test_the_test_button_reads_only_what_the_token_may(alvys: Simulator, connect: Callable[..., None]) -> None:
+    alvys.reset(loads=1, scopes="visibility:read user:read")
+    worked, sentence = AlvysHook().test_connection()
+    assert worked
+    assert sentence.startswith("Alvys gave a token, but it can read nothing: it holds user:read, visibility:read. Grant")
+    alvys.reset(loads=1)
+    connect(tenant_id="acme", auth_url=None)
+    assert AlvysHook().test_connection()[0]
+
+
+@pytest.mark.parametrize(
+    ("extra", "fault", "message"),
+    [
+        pytest.param({"auth_url": "http://127.0.0.1:1/oauth/token"}, None, "no answer from http://127.0.0.1:1", id="refused"),
+        pytest.param({"tenant_id": "wrong", "auth_url": ""}, None, "Check the tenant id", id="wrong tenant"),
+        pytest.param({"audience": "x"}, None, "Check the client id .*audience", id="wrong audience"),
+        pytest.param({}, {"kind": "status", "status": 403}, "gave a token, but: .* lacks the scope load:read", id="403"),
+        pytest.param({}, {"kind": "html"}, "text/html, not JSON", id="a page of HTML"),
+    ],
+)
+def test_the_test_button_says_what_to_change(
+    alvys: Simulator, connect: Callable[..., None], extra: dict[str, Any], fault: dict[str, Any] | None, message: str
+) -> None:
+    connect(**extra)
+    if fault:
+        alvys.order_faults(fault)
+    worked, sentence = AlvysHook().test_connection()
+    assert not worked
+    with pytest.raises(AssertionError, match=message):
+        raise AssertionError(sentence)
+    assert "simulator-secret" not in sentence
+
+
+def test_the_test_button_never_raises() -> None:
+    worked, sentence = AlvysHook("there_is_no_such_connection").test_connection()
+    assert not worked
+    assert "there_is_no_such_connection" in sentence

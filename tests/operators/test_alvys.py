@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from airflow_provider_alvys.api.errors import AlvysResponseError, AlvysValueError
+from airflow_provider_alvys.operators.alvys import AlvysRequestOperator, AlvysSearchOperator
+from airflow_provider_alvys.simulator.process import Simulator
+
+
+def call(**arguments: Any) -> Any:
+    return AlvysRequestOperator(task_id="call", **arguments).execute({})
+
+
+def search(**arguments: Any) -> list[dict[str, Any]]:
+    return AlvysSearchOperator(task_id="search", **{"stream": "loads", **arguments}).execute({})
+
+
+@pytest.mark.every_airflow
+def test_a_request_returns_the_answer(alvys: Simulator) -> None:
+    assert call(method="GET", path="/v1/me")["ClientId"] == "simulator"
+    body = {"Page": 0, "PageSize": 1, "Status": ["Open"]}
+    assert call(method="POST", path="loads/search", json=body, headers={"X-Test": "1"}, query_params={"a": "b"})["Page"] == 0
+
+
+def test_a_request_to_another_host_is_refused_before_anything_is_sent(alvys: Simulator) -> None:
+    with pytest.raises(AlvysValueError, match="not the connection's host"):
+        call(path="https://evil.example/v1/me")
+    assert alvys.stats()["requests"] == {}
+
+
+def test_an_answer_that_is_no_json_is_an_error(alvys: Simulator) -> None:
+    alvys.order_faults({"kind": "html"})
+    with pytest.raises(AlvysResponseError, match="GET /v1/me answered 200 with text/html, not with JSON"):
+        call(path="/v1/me")
+
+
+@pytest.mark.every_airflow
+def test_a_search_returns_plain_rows(alvys: Simulator) -> None:
+    number = json.loads(alvys.truth_rows()[7])["LoadNumber"]
+    (row,) = search(filters={"LoadNumbers": [number]})
+    assert row["LoadNumber"] == number
+    assert isinstance(row["Linehaul"]["Amount"], float)
+    assert json.loads(json.dumps(row)) == row
+    assert search(filters={"LoadNumbers": ["none"]}) == []
+
+
+def test_a_search_with_more_rows_than_its_limit_is_refused_after_one_page(alvys: Simulator) -> None:
+    with pytest.raises(AlvysValueError, match="finds 450 loads, more than limit=200: narrow it, raise limit, or land"):
+        search()
+    assert alvys.stats()["requests"]["POST loads/search"] == 1
+    assert len(search(limit=450)) == 450
+
+
+def test_a_misspelt_filter_is_refused_before_anything_is_sent(alvys: Simulator) -> None:
+    with pytest.raises(AlvysValueError, match="Did you mean Status"):
+        search(filters={"Statuses": ["Open"]})
+    assert alvys.stats()["requests"] == {}
+
+
+@pytest.mark.parametrize(
+    "operator", [AlvysRequestOperator(task_id="a", path="x"), AlvysSearchOperator(task_id="b", stream="loads")]
+)
+def test_template_fields_are_arguments(operator: Any) -> None:
+    assert operator.template_fields[0] == "alvys_conn_id"
+    for name in operator.template_fields:
+        assert hasattr(operator, name)

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+import airflow_provider_alvys
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = Path(airflow_provider_alvys.__file__).parent
+
+
+def run(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.every_airflow
+@pytest.mark.parametrize(
+    "module",
+    [
+        "airflow_provider_alvys",
+        "airflow_provider_alvys.get_provider_info",
+        "airflow_provider_alvys.hooks",
+        "airflow_provider_alvys.api.search",
+        "airflow_provider_alvys.landing.sync",
+        "airflow_provider_alvys.simulator.server",
+    ],
+)
+def test_importing_it_imports_nothing_of_airflow(module: str) -> None:
+    code = f"import sys, {module}; print([name for name in sys.modules if name.split('.')[0] == 'airflow'])"
+    assert run(code).strip() == "[]"
+
+
+@pytest.mark.every_airflow
+def test_the_public_lines_work_as_they_stand() -> None:
+    run(
+        "from airflow_provider_alvys.hooks.alvys import AlvysHook\n"
+        "from airflow_provider_alvys.operators.alvys import AlvysRequestOperator, AlvysSearchOperator\n"
+        "from airflow_provider_alvys.transfers.alvys_to_object_storage import AlvysToObjectStorageOperator\n"
+        "from airflow_provider_alvys.sensors.alvys import AlvysLoadStatusSensor\n"
+    )
+
+
+@pytest.mark.every_airflow
+def test_every_export_is_there() -> None:
+    for name in airflow_provider_alvys.__all__:
+        assert getattr(airflow_provider_alvys, name)
+    assert set(airflow_provider_alvys.__all__) <= set(dir(airflow_provider_alvys))
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        airflow_provider_alvys.Nothing  # noqa: B018
+
+
+def test_the_version_is_the_distributions_and_the_newest_in_the_changelog() -> None:
+    assert airflow_provider_alvys.__version__ == version("airflow-provider-alvys")
+    newest = re.search(r"^## \[(\d+\.\d+\.\d+)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest
+    assert newest[1] == airflow_provider_alvys.__version__
+
+
+def test_it_is_typed_and_no_module_is_long() -> None:
+    assert (PACKAGE / "py.typed").exists()
+    for file in PACKAGE.rglob("*.py"):
+        assert len(file.read_text().splitlines()) <= 400, file

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from airflow_provider_alvys.get_provider_info import get_provider_info
+
+pytestmark = pytest.mark.every_airflow
+
+
+def airflow(*arguments: str) -> str:
+    command = [str(Path(sys.executable).parent / "airflow"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_it_is_valid_by_the_installed_airflows_schema() -> None:
+    schema = json.loads((files("airflow") / "provider_info.schema.json").read_text())
+    jsonschema.validate(get_provider_info(), schema)
+
+
+def test_airflow_lists_and_describes_it() -> None:
+    assert "airflow-provider-alvys" in airflow("providers", "list")
+    (described,) = json.loads(airflow("providers", "get", "airflow-provider-alvys", "--full", "-o", "json"))
+    assert described["package-name"] == "airflow-provider-alvys"
+    assert described["description"].startswith("Alvys, a transportation management system")
+
+
+def test_every_class_and_module_that_it_names_can_be_imported() -> None:
+    from airflow.utils.module_loading import import_string
+
+    info = get_provider_info()
+    modules = [module for kind in ("hooks", "operators", "sensors") for entry in info[kind] for module in entry["python-modules"]]
+    modules += [entry["python-module"] for entry in info["transfers"]]
+    for module in modules:
+        __import__(module)
+    for connection_type in info["connection-types"]:
+        hook = import_string(connection_type["hook-class-name"])
+        assert hook.conn_type == connection_type["connection-type"]
+        assert hook.hook_name == connection_type["hook-name"]

@@ -1,0 +1,432 @@
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk import Asset, ObjectStoragePath
+
+from airflow_provider_alvys._compat import AirflowSkipException
+from airflow_provider_alvys.api.errors import (
+    AlvysError,
+    AlvysIncompleteError,
+    AlvysNotFoundError,
+    AlvysPermissionError,
+    AlvysResponseError,
+    AlvysValueError,
+)
+from airflow_provider_alvys.simulator.process import Simulator
+from airflow_provider_alvys.transfers.alvys_to_object_storage import AlvysToObjectStorageOperator
+from tests.conftest import Land, QuickHook, SkippingClock
+from tests.lake import cursors, ids, manifests, read_lines, read_manifest
+
+LONG_AGO = "2020-01-01T00:00:00Z"
+
+
+def in_run(run_id: str, task_id: str = "land", map_index: int = -1, dag_id: str = "dag") -> dict[str, Any]:
+    return {"run_id": run_id, "ti": SimpleNamespace(dag_id=dag_id, task_id=task_id, map_index=map_index)}
+
+
+def make_operator(**arguments: Any) -> AlvysToObjectStorageOperator:
+    return AlvysToObjectStorageOperator(task_id="land", **{"stream": "loads", "path": "/lake", **arguments})
+
+
+@pytest.mark.every_airflow
+def test_five_thousand_loads_cost_25_searches_and_one_token_and_keep_every_byte(alvys: Simulator, land: Land) -> None:
+    alvys.reset(loads=5000, cut_notes=3, now=datetime.now(timezone.utc).timestamp() - 3600)
+    result = land(page_size=200)
+    stats = alvys.stats()
+    assert stats["requests"] == {"POST token": 1, "POST loads/search": 25}
+    lines = read_lines(result["manifest"])
+    assert sorted(lines) == sorted(alvys.truth_rows())
+    assert sum(rb"\ud83d\"" in line or b"\\ud83d" in line for line in lines) == 3
+    assert [part["rows"] for part in read_manifest(result["manifest"])["parts"]] == [4000, 1000]
+
+
+def test_the_manifest_and_the_result_say_what_was_landed(alvys: Simulator, land: Land, lake: Path) -> None:
+    result = land(initial_since=datetime(2020, 1, 1, tzinfo=timezone.utc), filters={"IncludeDeleted": True})
+    manifest = read_manifest(result["manifest"])
+    assert result == {
+        "manifest": str(manifests(lake)[0]),
+        "path": str(lake),
+        "stream": "loads",
+        "tenant": "alvys_default",
+        "since": LONG_AGO,
+        "until": manifest["window"]["until"],
+        "rows": manifest["rows"],
+        "proof": "whole",
+    }
+    assert json.loads(json.dumps(result)) == result
+    until = datetime.fromisoformat(result["until"].replace("Z", "+00:00"))
+    assert timedelta(seconds=60) <= datetime.now(timezone.utc) - until < timedelta(seconds=75)
+    assert manifest["window"] == {"by": "updated", "since": LONG_AGO, "until": result["until"]}
+    assert manifest["filters"] == {"IncludeDeleted": True}
+    assert (manifest["version"], manifest["attempt"], manifest["passes"]) == (1, 1, 1)
+    assert manifest["requests"] == 3
+    assert manifest["rows"] == manifest["total"] == len(alvys.truth_keys(since=LONG_AGO, until=result["until"]))
+    folder = Path(result["manifest"]).parent
+    assert folder.parent.name == f"{datetime.now(timezone.utc):%Y-%m-%d}"
+    assert folder.parent.parent == lake / "loads"
+    assert folder.name.startswith("20200101T000000Z-")
+    assert folder.name.endswith("-1")
+
+
+@pytest.mark.parametrize("compression", [None, "gzip"])
+def test_parts_are_cut_at_whole_pages(alvys: Simulator, land: Land, compression: str | None) -> None:
+    result = land(compression=compression, page_size=50, part_rows=120)
+    parts = read_manifest(result["manifest"])["parts"]
+    assert [part["rows"] for part in parts[:-1]] == [150] * (len(parts) - 1)
+    assert parts[0]["name"] == ("part-00000.jsonl.gz" if compression else "part-00000.jsonl")
+    assert ids(read_lines(result["manifest"])) == set(alvys.truth_keys(since=LONG_AGO, until=result["until"]))
+
+
+def test_pretty_printed_answers_are_landed_a_row_a_line(alvys: Simulator, land: Land) -> None:
+    alvys.reset(loads=50, pretty=True, cut_notes=1)
+    result = land()
+    assert sorted(read_lines(result["manifest"])) == sorted(alvys.truth_rows(since=LONG_AGO, until=result["until"]))
+
+
+@pytest.mark.every_airflow
+def test_the_second_run_lands_what_changed_since_the_first(alvys: Simulator, land: Land, lake: Path) -> None:
+    first = land()
+    before = cursors(lake)
+    assert list(before.values()) == [first["until"]]
+    half_a_minute_ago = datetime.now(timezone.utc) - timedelta(seconds=30)
+    changed = alvys.change(rows=7, at=half_a_minute_ago.isoformat())
+    second = land(settling=0, overlap=timedelta(minutes=5))
+    assert second["since"] < first["until"]
+    landed = ids(read_lines(second["manifest"]))
+    assert landed == set(alvys.truth_keys(since=second["since"], until=second["until"]))
+    assert set(changed) <= landed
+    third = land(settling=0, overlap=0)
+    assert third["since"] == second["until"]
+    assert third["rows"] == 0
+    assert list(cursors(lake)) == list(before)
+    assert list(cursors(lake).values()) == [third["until"]]
+
+
+def test_no_rows_make_no_parts_but_a_manifest_and_move_the_cursor(alvys: Simulator, land: Land, lake: Path) -> None:
+    alvys.reset(loads=0)
+    result = land()
+    assert result["rows"] == 0
+    assert read_manifest(result["manifest"])["parts"] == []
+    assert list(cursors(lake).values()) == [result["until"]]
+    with pytest.raises(AirflowSkipException, match="no loads in the window"):
+        land(skip_when_empty=True)
+    assert len(manifests(lake)) == 2
+
+
+def test_without_a_cursor_initial_since_is_needed(alvys: Simulator, land: Land, lake: Path) -> None:
+    with pytest.raises(AlvysValueError, match=r"no cursor .*_cursor-.*json yet: give initial_since"):
+        land(initial_since=None)
+    land()
+    land(initial_since=None)
+    with pytest.raises(AlvysValueError, match="full_refresh starts over: give initial_since"):
+        land(initial_since=None, full_refresh=True)
+
+
+def test_a_full_refresh_starts_over(alvys: Simulator, land: Land) -> None:
+    first = land()
+    again = land(full_refresh=True)
+    assert again["since"] == LONG_AGO
+    assert ids(read_lines(again["manifest"])) >= ids(read_lines(first["manifest"]))
+
+
+def test_since_and_until_leave_the_cursor_alone(alvys: Simulator, land: Land, lake: Path) -> None:
+    window = {"since": "2020-01-01T00:00:00+00:00", "until": "2026-11-01 00:00:00+00:00", "initial_since": None}
+    result = land(**window)
+    assert ids(read_lines(result["manifest"])) == set(alvys.truth_keys(since=LONG_AGO, until="2026-11-01T00:00:00Z"))
+    assert cursors(lake) == {}
+    result = land(**window, window_by="created")
+    assert ids(read_lines(result["manifest"])) == set(
+        alvys.truth_keys(since=LONG_AGO, until="2026-11-01T00:00:00Z", window_by="created")
+    )
+    assert read_manifest(result["manifest"])["window"]["by"] == "created"
+    assert cursors(lake) == {}
+
+
+def test_paths_tenants_filters_and_windows_have_cursors_of_their_own(alvys: Simulator, land: Land, lake: Path) -> None:
+    first = land()
+    mine = cursors(lake)
+    elsewhere = lake.parent / "elsewhere"
+    land(path=str(elsewhere))
+    for other in ({"tenant": "other"}, {"filters": {"Status": ["Open"]}}, {"window_by": "created"}):
+        result = land(**other)
+        assert result["since"] == LONG_AGO
+        assert {name: cursors(lake)[name] for name in mine} == mine
+    assert len(cursors(lake)) == 4
+    assert len(cursors(elsewhere)) == 1
+    # The default window by its name is the same cursor.
+    assert land(window_by="updated")["since"] > first["since"]
+
+
+def test_a_failed_run_moves_no_cursor_and_leaves_no_manifest(alvys: Simulator, land: Land, lake: Path) -> None:
+    land()
+    before = cursors(lake)
+    alvys.order_faults({"kind": "status", "status": 500, "skip": 1, "times": 99})
+    with pytest.raises(AlvysError):
+        land(full_refresh=True, page_size=50, part_rows=50)
+    assert cursors(lake) == before
+    assert len(manifests(lake)) == 1
+    alvys.order_faults()
+    assert land()["proof"] == "whole"
+
+
+def test_an_unproved_run_moves_no_cursor(alvys: Simulator, land: Land, lake: Path, caplog: pytest.LogCaptureFixture) -> None:
+    alvys.order_mutations({"kind": "join"})
+    with pytest.raises(AlvysIncompleteError, match="loads: 3 passes could not prove the set whole"):
+        land(page_size=50)
+    assert cursors(lake) == {}
+    assert manifests(lake) == []
+    with caplog.at_level(logging.WARNING):
+        result = land(page_size=50, window_by="created")
+    assert result["proof"] == "open"
+    assert cursors(lake) == {}
+    assert "The cursor stays" in caplog.text
+
+
+def test_a_retry_and_a_cleared_task_read_their_first_window_again(alvys: Simulator, land: Land, lake: Path) -> None:
+    alvys.order_faults({"kind": "status", "status": 403, "skip": 1})
+    with pytest.raises(AlvysPermissionError):
+        land(in_run("run-1"), page_size=50)
+    retry = land(in_run("run-1"), page_size=50)
+    later = land(in_run("run-2"), settling=0)
+    cleared = land(in_run("run-1"), page_size=50)
+    assert (cleared["since"], cleared["until"]) == (retry["since"], retry["until"])
+    assert [read_manifest(result["manifest"])["attempt"] for result in (retry, cleared)] == [2, 3]
+    assert Path(retry["manifest"]).parent != Path(cleared["manifest"]).parent
+    assert list(cursors(lake).values()) == [later["until"]]
+    run_files = sorted((lake / "loads" / "_runs").iterdir())
+    assert len(run_files) == 2
+
+
+def test_a_task_that_was_changed_settles_its_window_anew(alvys: Simulator, land: Land) -> None:
+    first = land(in_run("run-1"))
+    changed = land(in_run("run-1"), filters={"Status": ["Open"]})
+    assert changed["until"] > first["until"]
+    assert read_manifest(changed["manifest"])["attempt"] == 2
+
+
+@pytest.mark.parametrize("other", [{"map_index": 1}, {"task_id": "other"}, {"dag_id": "other"}], ids=str)
+def test_no_task_takes_anothers_run_file(alvys: Simulator, land: Land, other: dict[str, Any]) -> None:
+    first = land(in_run("run-1"))
+    second = land(in_run("run-1", **other))
+    assert second["since"] > first["since"]
+    assert read_manifest(second["manifest"])["attempt"] == 1
+
+
+def test_outlet_events_carry_the_result(alvys: Simulator, land: Land) -> None:
+    asset = Asset("alvys_loads")
+    events = {asset: SimpleNamespace(extra={})}
+    result = land({"outlet_events": events}, outlets=[asset])
+    assert events[asset].extra == result
+
+
+def test_an_object_storage_path_will_do(alvys: Simulator, land: Land, lake: Path) -> None:
+    result = land(path=ObjectStoragePath(f"file://{lake}"))
+    assert result["path"] == f"file://{lake}"
+    assert result["rows"] == len(read_lines(result["manifest"].removeprefix("file://")))
+
+
+@pytest.mark.parametrize(
+    ("fault", "searches"),
+    [
+        pytest.param({"kind": "status", "status": 429, "body": "html", "retry_after": "60"}, 10, id="429 as HTML"),
+        pytest.param({"kind": "status", "status": 500, "times": 3}, 12, id="500 three times"),
+        pytest.param({"kind": "truncate"}, 10, id="truncated"),
+        pytest.param({"kind": "reset", "times": 2}, 11, id="reset"),
+        pytest.param({"kind": "html"}, 10, id="a page of HTML with 200"),
+        pytest.param({"kind": "bad_utf8"}, 10, id="no UTF-8, once"),
+        pytest.param({"kind": "revoke"}, 10, id="revoked token"),
+        pytest.param({"kind": "status", "status": 404}, 11, id="stray 404"),
+        pytest.param({"kind": "cap", "cap": 25}, 20, id="page size cut in mid-walk"),
+    ],
+)
+def test_a_fault_in_mid_walk_costs_no_row(alvys: Simulator, land: Land, fault: dict[str, Any], searches: int) -> None:
+    alvys.order_faults({**fault, "endpoint": "POST loads/search", "skip": 3})
+    result = land(page_size=50)
+    assert result["proof"] == "whole"
+    assert ids(read_lines(result["manifest"])) == set(alvys.truth_keys(since=LONG_AGO, until=result["until"]))
+    assert alvys.stats()["requests"]["POST loads/search"] <= searches + 3
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "message"),
+    [
+        pytest.param({"kind": "status", "status": 403, "times": 99}, AlvysPermissionError, "scope load:read", id="missing scope"),
+        pytest.param({"kind": "status", "status": 404, "page": 0}, AlvysNotFoundError, "answered 404", id="404 on page 0"),
+        pytest.param(
+            {"kind": "status", "status": 404, "page": 4, "times": 99}, AlvysResponseError, "page 4 is missing", id="404"
+        ),
+        pytest.param({"kind": "bad_utf8", "times": 99}, AlvysResponseError, "not UTF-8", id="no UTF-8"),
+    ],
+)
+def test_a_fault_that_stays_is_one_clear_error_and_no_manifest(
+    alvys: Simulator, land: Land, lake: Path, fault: dict[str, Any], error: type[AlvysError], message: str
+) -> None:
+    alvys.order_faults({**fault, "endpoint": "POST loads/search"})
+    with pytest.raises(error, match=message):
+        land(page_size=50)
+    assert manifests(lake) == []
+    assert cursors(lake) == {}
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["announced", "silent"])
+def test_a_page_size_that_the_server_cuts_loses_nothing(alvys: Simulator, land: Land, silent: bool) -> None:
+    alvys.reset(loads=450, page_size_cap=100, page_size_cap_is_silent=silent)
+    result = land()
+    assert ids(read_lines(result["manifest"])) == set(alvys.truth_keys(since=LONG_AGO, until=result["until"]))
+    assert alvys.stats()["requests"]["POST loads/search"] == 6
+
+
+def test_a_set_that_shrinks_past_the_page_being_read_loses_nothing(alvys: Simulator, land: Land) -> None:
+    alvys.order_mutations({"kind": "leave", "rows": 250, "times": 1})
+    result = land(page_size=50)
+    landed = ids(read_lines(result["manifest"]))
+    assert set(alvys.truth_keys(since=LONG_AGO, until=result["until"])) <= landed
+    assert alvys.stats()["answers"]["404"] >= 1
+
+
+@pytest.mark.parametrize("leaving", [1, 5, 500])
+def test_no_row_that_stays_is_missed_while_others_leave(alvys: Simulator, land: Land, leaving: int) -> None:
+    alvys.reset(loads=20_000)
+    alvys.order_mutations({"kind": "leave", "rows": leaving})
+    result = land(page_size=200)
+    landed = ids(read_lines(result["manifest"]))
+    stayed = set(alvys.truth_keys(since=LONG_AGO, until=result["until"]))
+    assert stayed <= landed
+    assert len(stayed) < 20_000
+    assert result["proof"] == "whole"
+
+
+def test_a_row_that_joins_in_mid_walk_is_landed(alvys: Simulator, land: Land) -> None:
+    for skip in range(6):
+        alvys.reset(loads=450, seed=skip)
+        alvys.order_mutations({"kind": "join", "skip": skip, "times": 1})
+        result = land(page_size=50, full_refresh=True)
+        assert set(alvys.truth_keys(since=LONG_AGO, until=result["until"])) == ids(read_lines(result["manifest"]))
+
+
+def test_an_unstable_order_ends_as_whole_or_as_an_error(alvys: Simulator, land: Land, lake: Path) -> None:
+    alvys.reset(loads=450, order="unstable")
+    with pytest.raises(AlvysIncompleteError, match=r"3 passes .* different rows of 4\d\d"):
+        land(page_size=50)
+    assert manifests(lake) == []
+
+
+def test_a_token_that_lives_65_seconds_is_renewed_in_mid_walk(
+    alvys: Simulator, hook: QuickHook, land: Land, clock: SkippingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alvys.reset(loads=450, token_lifetime=65)
+    send = hook.get_conn()._transport.send
+
+    def take_two_seconds(*args: Any, **kwargs: Any) -> Any:
+        clock.sleep(2)
+        return send(*args, **kwargs)
+
+    monkeypatch.setattr(hook.get_conn()._transport, "send", take_two_seconds)
+    result = land(page_size=50)
+    assert ids(read_lines(result["manifest"])) == set(alvys.truth_keys(since=LONG_AGO, until=result["until"]))
+    assert alvys.stats()["tokens"] >= 4
+    assert set(alvys.stats()["answers"]) == {"200"}
+
+
+def test_the_window_ends_by_the_earlier_clock(alvys: Simulator, land: Land) -> None:
+    alvys.reset(loads=10, clock_offset=-3600)
+    until = datetime.fromisoformat(land()["until"].replace("Z", "+00:00"))
+    assert timedelta(seconds=3655) <= datetime.now(timezone.utc) - until < timedelta(seconds=3680)
+
+
+def test_the_pace_goes_on_in_the_next_task(alvys: Simulator, connect: Callable[..., None], lake: Path) -> None:
+    connect(requests_per_minute=None)
+    clock = SkippingClock()
+
+    def run() -> None:
+        operator = make_operator(path=str(lake), initial_since=LONG_AGO, page_size=75)
+        operator.hook = QuickHook(clock)
+        operator.execute({})
+
+    run()
+    assert clock.sleeps == []
+    pace = json.loads((lake / "_pace.json").read_bytes())
+    (stamps,) = pace["stamps"].values()
+    assert len(stamps["POST loads/search"]) == 6
+    assert "simulator" not in json.dumps(pace)
+    for _ in range(5):
+        run()
+    assert sum(clock.sleeps) == pytest.approx(60, abs=3)
+    (lake / "_pace.json").write_text("{")
+    run()
+
+
+def test_waits_in_its_slot_even_if_told_to_defer(alvys: Simulator, land: Land) -> None:
+    assert land(deferrable=True)["proof"] == "whole"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        pytest.param({"stream": "lodes"}, "no stream 'lodes'", id="stream"),
+        pytest.param({"path": "lake"}, "is relative", id="relative path"),
+        pytest.param({"path": "/lake/{{ ds }}"}, r"changes from run to run \(ds\)", id="a path by day"),
+        pytest.param({"path": "/lake/{{ run_id }}"}, r"changes from run to run \(run_id\)", id="a path by run"),
+        pytest.param({"path": "/lake/{{ macros.datetime.utcnow() }}"}, "changes from run to run", id="a path by time"),
+        pytest.param({"filters": {"Statuses": ["Open"]}}, "Did you mean Status", id="misspelt filter"),
+        pytest.param({"window_by": "pickup"}, "Windows of loads", id="window"),
+        pytest.param({"until": LONG_AGO}, "until needs since", id="until alone"),
+        pytest.param({"file_format": "csv"}, "use file_format='jsonl'", id="format"),
+        pytest.param({"compression": "zip"}, "compression='gzip'", id="compression"),
+        pytest.param({"part_rows": 0}, "part_rows=0 must be 1 or more", id="part_rows"),
+        pytest.param({"overlap": -5}, "overlap=-5 is no length of time", id="overlap"),
+        pytest.param({"look_back": 5}, "look_back is for streams with business dates", id="look_back"),
+        pytest.param({"parents": []}, "not read per parent", id="parents"),
+    ],
+)
+def test_what_is_wrong_is_told_while_the_dag_is_parsed(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(AlvysValueError, match=message):
+        make_operator(**arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"path": "{{ var.value.lake }}/alvys"},
+        {"path": "/lake/{{ ds }}", "since": "{{ data_interval_start }}", "until": "{{ data_interval_end }}"},
+        {"filters": {"Status": "{{ params.statuses }}"}},
+        {"filters": "{{ params.filters }}"},
+        {"window_by": "{{ params.by }}"},
+    ],
+    ids=str,
+)
+def test_what_is_templated_is_left_for_the_run(arguments: dict[str, Any]) -> None:
+    make_operator(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"since": "2026-03-01T00:00:00Z", "until": "2026-03-01T00:00:00Z"}, "is empty"),
+        ({"since": "2026-03-02T00:00:00Z", "until": "2026-03-01T00:00:00Z"}, "is inverted"),
+        ({"since": datetime(2026, 3, 1)}, "has no time zone"),
+        ({"initial_since": "2026-03-01"}, "initial_since='2026-03-01' is no time"),
+        ({"initial_since": "2099-03-01T00:00:00Z"}, "is inverted"),
+    ],
+)
+def test_a_bad_window_is_refused_before_a_search_is_sent(
+    alvys: Simulator, land: Land, lake: Path, arguments: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(AlvysValueError, match=message):
+        land(**arguments)
+    assert "POST loads/search" not in alvys.stats()["requests"]
+    assert manifests(lake) == []
+
+
+def test_template_fields_are_arguments() -> None:
+    operator = make_operator()
+    for name in operator.template_fields:
+        assert hasattr(operator, name)
