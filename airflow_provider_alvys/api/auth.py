@@ -26,6 +26,8 @@ DEFAULT_AUTH_URL = "https://auth.alvys.com/oauth/token"
 # The trailing slash is part of the identifier.
 DEFAULT_AUDIENCE = "https://api.alvys.com/public/"
 
+# How errors name the request for a token.
+TOKEN_CALL = "POST token"  # noqa: S105
 _TENANT_FLOW_PATH = re.compile(r"/authentication/[^/]+/token/?$", re.IGNORECASE)
 _RENEW_BEFORE = 60.0
 # For an answer without expires_in: what Alvys's own integration assumes.
@@ -77,7 +79,9 @@ def make_credentials(
     if tenant_id and not re.fullmatch(r"[\w.-]+", tenant_id):
         raise AlvysValueError(f"tenant_id {tenant_id!r} is no company code: it has letters, digits, dots, dashes only")
     if auth_url:
-        url = auth_url.replace("{tenant_id}", tenant_id or "{tenant_id}")
+        if "{tenant_id}" in auth_url and not tenant_id:
+            raise AlvysValueError("auth_url has {tenant_id} in it, but the connection has no tenant_id: set it")
+        url = auth_url.replace("{tenant_id}", tenant_id or "")
     elif tenant_id:
         url = f"{host}/api/authentication/{tenant_id}/token"
     else:
@@ -128,9 +132,8 @@ class TokenSource:
         """
         with self._lock:
             if self._token is None or transport.clock.time() >= self._token.renew_at:
-                repeat = retrying(rules, clock=transport.clock, repeatable=True)
+                repeat = retrying(rules, endpoint=TOKEN_CALL, clock=transport.clock, repeatable=True)
                 self._token = repeat(self._fetch, transport)
-                self.server_offset = transport.server_offset
             return self._token
 
     def drop(self, token: Token) -> None:
@@ -151,17 +154,18 @@ class TokenSource:
         else:
             body = {"json": {**fields, "audience": credentials.audience}}
         asked_at = transport.clock.time()
-        response = transport.send("POST", credentials.auth_url, endpoint="POST token", auth=NO_AUTH, **body)
+        response = transport.send("POST", credentials.auth_url, endpoint=TOKEN_CALL, auth=NO_AUTH, **body)
         if response.status_code == 429 or response.status_code >= 500:
             now = transport.clock.time()
-            raise error_from_response(response, endpoint="POST token", now=now, quote_body=False)
+            raise error_from_response(response, endpoint=TOKEN_CALL, now=now, quote_body=False)
         if response.status_code >= 400:
             raise AlvysAuthError(
                 f"The token endpoint {credentials.auth_url} answered {response.status_code}. {self._advice()}",
                 status_code=response.status_code,
-                endpoint="POST token",
+                endpoint=TOKEN_CALL,
             )
         answer = self._decode(response.content, response.status_code)
+        self.server_offset = transport.server_offset(response)
         lifetime = answer.expires_in if answer.expires_in is not None else _DEFAULT_LIFETIME
         margin = _RENEW_BEFORE if lifetime > _RENEW_BEFORE else lifetime / 2
         log.info("Got an Alvys token for %d s", lifetime)
@@ -181,12 +185,13 @@ class TokenSource:
             answer = msgspec.json.decode(body, type=_TokenAnswer)
         except (msgspec.DecodeError, UnicodeDecodeError):
             answer = None
-        if answer is None or not answer.access_token or (answer.expires_in or 1) <= 0:
+        # A token goes into a header: visible ASCII only.
+        if answer is None or not re.fullmatch(r"[\x21-\x7e]+", answer.access_token) or (answer.expires_in or 1) <= 0:
             # from None: the decoder's message could quote the body.
             raise AlvysResponseError(
                 f"{self.credentials.auth_url} answered {status} without a usable token. Check auth_url.",
                 status_code=status,
-                endpoint="POST token",
+                endpoint=TOKEN_CALL,
             ) from None
         return answer
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import requests
 
-from airflow_provider_alvys.api.auth import DEFAULT_HOST, Credentials, TokenSource, shared_token_source
+from airflow_provider_alvys.api.auth import DEFAULT_HOST, Credentials, Token, TokenSource, shared_token_source
 from airflow_provider_alvys.api.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_alvys.api.endpoints import Endpoint, endpoint_of
 from airflow_provider_alvys.api.errors import (
@@ -78,6 +78,7 @@ class AlvysClient:
         self._tokens = token_source or shared_token_source(credentials)
         self._on_token = on_token
         self._announced: str | None = None
+        self._server_offset: float | None = None
         self._transport = Transport(timeout=timeout, clock=clock)
 
     @property
@@ -94,9 +95,9 @@ class AlvysClient:
         """
         Return the time in seconds since 1970, by the earlier of our clock and the server's.
 
-        Fetches a token if the server has not been heard yet: its answer says what time it is.
+        Fetches a token if the API has not been heard yet: the token server's answer says what time it is, too.
         """
-        offset = self._transport.server_offset
+        offset = self._server_offset
         if offset is None:
             self._tokens.get(self._transport, self._rules)
             offset = self._tokens.server_offset
@@ -143,6 +144,7 @@ class AlvysClient:
         repeat = retrying(
             self._rules,
             clock=self.clock,
+            endpoint=str(call.endpoint),
             repeatable=call.endpoint.is_read,
             block_seconds=lambda: self.pacer.block_seconds(call.endpoint),
         )
@@ -152,10 +154,10 @@ class AlvysClient:
             nonlocal turned_away
             try:
                 return read(self._exchange(call))
-            except AlvysRateLimitError:
-                if not turned_away:
+            except AlvysRateLimitError as error:
+                if not turned_away and error.endpoint == str(call.endpoint):
                     self.pacer.refused(call.endpoint)
-                turned_away = True
+                    turned_away = True
                 raise
 
         return repeat(once)
@@ -181,33 +183,45 @@ class AlvysClient:
 
     def _exchange(self, call: _Call) -> requests.Response:
         """Send one call; when its token is refused, once more with a new one."""
-        token = self._tokens.get(self._transport, self._rules)
-        response = self._send(call, token.value)
+        token, response = self._send(call)
         if response.status_code == 401:
             self._tokens.drop(token)
-            response = self._send(call, self._tokens.get(self._transport, self._rules).value)
+            _, response = self._send(call)
         if response.status_code >= 400:
             raise self._error(call, response)
         return response
 
-    def _send(self, call: _Call, token: str) -> requests.Response:
-        if token != self._announced:
-            self._on_token(token)
-            self._announced = token
+    def _send(self, call: _Call) -> tuple[Token, requests.Response]:
         with self.pacer.turn(call.endpoint):
-            return self._transport.send(
-                call.endpoint.method, call.url, endpoint=str(call.endpoint), auth=Bearer(token), **call.body
+            # Asked for when it is our turn: the wait may have outlasted the last one.
+            token = self._tokens.get(self._transport, self._rules)
+            if token.value != self._announced:
+                self._on_token(token.value)
+                self._announced = token.value
+            response = self._transport.send(
+                call.endpoint.method, call.url, endpoint=str(call.endpoint), auth=Bearer(token.value), **call.body
             )
+        offset = self._transport.server_offset(response)
+        if offset is not None:
+            # Each is too low, by the part of a second that Date leaves out: the highest is the nearest.
+            self._server_offset = max(offset, self._server_offset if self._server_offset is not None else offset)
+        return token, response
 
     def _error(self, call: _Call, response: requests.Response) -> AlvysError:
         advice = None
         if response.status_code == 403:
-            scopes = self.scopes
-            scope = scope_of(call.endpoint)
-            wanted = f"the scope {scope}" if scope else "a scope"
-            held = f"; it holds {', '.join(sorted(scopes)) or 'none'}" if scopes is not None else ""
-            advice = f"The token lacks {wanted}{held}. Grant it to this API client in Alvys"
+            advice = _advise_on_scope(scope_of(call.endpoint), self.scopes)
+        elif response.status_code == 404 and call.endpoint.template.endswith("/search"):
+            advice = "Alvys has no such page. Try again later"
         return error_from_response(response, endpoint=str(call.endpoint), now=self.clock.time(), advice=advice)
+
+
+def _advise_on_scope(scope: str | None, held: frozenset[str] | None) -> str:
+    if scope and held and scope in held:
+        return f"The token holds {scope}: something else refuses it, such as a list of allowed addresses. Ask Alvys"
+    wanted = f"the scope {scope}" if scope else "a scope"
+    holds = f"; it holds {', '.join(sorted(held)) or 'none'}" if held is not None else ""
+    return f"The token lacks {wanted}{holds}. Grant it to this API client in Alvys"
 
 
 def budget_of(credentials: Credentials, host: str) -> str:

@@ -108,6 +108,7 @@ _BY_STATUS: dict[int, tuple[type[AlvysError], str]] = {
     400: (AlvysValidationError, "Correct these fields"),
     401: (AlvysAuthError, "The token is refused: check the client id and secret of the connection"),
     403: (AlvysPermissionError, "Grant the missing scope to this API client in Alvys"),
+    408: (AlvysServerError, "Try again later"),
     404: (AlvysNotFoundError, "Check the path and the id in it"),
     409: (AlvysConflictError, "Read the record again and decide anew"),
     412: (AlvysPreconditionError, "Read the record again and send its new ETag as If-Match"),
@@ -156,10 +157,10 @@ def read_problem(response: requests.Response) -> Problem:
     errors = lower.get("errors")
     if isinstance(errors, dict):
         fields = _field_messages(errors)
-    elif all(isinstance(value, list) for value in body.values()):
-        fields = _field_messages(body)
-    else:
+    elif "title" in lower or "status" in lower:
         fields = {}
+    else:
+        fields = _field_messages({name: value for name, value in body.items() if isinstance(value, (list, str))})
     words = (lower.get("title"), lower.get("detail"))
     title = ": ".join(str(word) for word in words if isinstance(word, str) and word)
     trace_id = lower.get("traceid")
@@ -201,8 +202,9 @@ def error_from_response(
     }
     if error_type is AlvysValidationError:
         known["fields"] = problem.fields
+    wait = f" It asks to wait {known['retry_after']:g} s." if known["retry_after"] else ""
     trace = f" (request {known['request_id']})" if known["request_id"] else ""
-    return error_type(f"{endpoint} answered {status}{said}. {advice or default_advice}.{trace}", **known)
+    return error_type(f"{endpoint} answered {status}{said}. {advice or default_advice}.{wait}{trace}", **known)
 
 
 def _request_id(response: requests.Response) -> str | None:

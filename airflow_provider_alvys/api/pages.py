@@ -46,7 +46,8 @@ class PageWalk:
     """
     Iterate over a set's new rows, page by page, and know at the end whether they are the whole set.
 
-    :param fetch: asks for one page; :class:`AlvysNotFoundError` means that there is no such page.
+    :param fetch: asks for one page, and has refused what cannot be true of it; :class:`AlvysNotFoundError` means that there
+        is no such page.
     :param name: how errors name the set.
     :param page_size: rows to ask for at once.
     :param closed: whether rows can only leave the set: a window on a change timestamp that has ended. It must be proved whole;
@@ -84,8 +85,8 @@ class PageWalk:
         self._grew = False
         self._news = 0
         self._total_is_known = False
-        self._is_single = False
-        self._neighbour: tuple[int, int, list[Key]] | None = None
+        # Number, total and keys of the last page that was taken.
+        self._last_taken: tuple[int, int, list[Key]] | None = None
 
     def __iter__(self) -> Iterator[list[Row]]:
         """
@@ -127,13 +128,12 @@ class PageWalk:
         self._keys = self._seen if len(self._seen) == 0 else KeySet()
         self._moved = self._grew = self._total_is_known = False
         self._news = 0
-        self._neighbour = None
+        self._last_taken = None
         first, self._first = self._first, None
-        front = self._take(0, first)
+        front = self._take(first or self._fetch_page(0, self.page_size), 0)
         yield self._fresh(front)
         number = self._last_page()
-        self._is_single = number == 0
-        if self._is_single:
+        if number == 0:
             return
         while number > 0:
             page = self._get(number)
@@ -142,13 +142,11 @@ class PageWalk:
             # Where the set has shrunk meanwhile, the pages in between are gone; their rows have moved forward.
             number = min(number - 1, self._last_page())
         if self._moved or not self.closed:
-            again = self._take(0)
+            again = self._get_front()
             yield self._fresh(again)
             self._moved = self._moved or again.keys != front.keys
 
     def _is_whole(self) -> bool:
-        if self._is_single:
-            return True
         if not self.closed:
             return not self._moved and len(self._keys) == self.total
         if self._grew or len(self._keys) < self.total:
@@ -165,7 +163,7 @@ class PageWalk:
             changed = self._changed()
             if changed is None:
                 return False
-            self._take(0)
+            self._get_front()
             if self._grew:
                 return False
             if self.total == before:
@@ -179,23 +177,41 @@ class PageWalk:
     def _get(self, number: int) -> Page | None:
         """Return a page beyond the first, or None when the set has shrunk to end before it."""
         for _ in range(_STRAYS):
-            try:
-                page = self._take(number)
-                if page.rows:
-                    return page
-            except AlvysNotFoundError:
-                pass
+            page = self._try(number)
+            if page is not None and page.rows:
+                return page
             # Only a total of after that answer can tell a set that shrank from a failure.
-            self._take(0)
+            self._get_front()
             if number > self._last_page():
                 return None
             log.warning("%s: page %d is missing although there are %d rows: asking again", self.name, number, self.total)
-        raise AlvysResponseError(f"{self.name}: page {number} is missing {_STRAYS} times although there are {self.total} rows")
+        raise self._missing(number)
 
-    def _take(self, number: int, page: Page | None = None) -> Page:
-        """Fetch a page and hold it against what is known."""
-        page = page or self._fetch_page(number, self.page_size)
-        self._refuse_impossible(number, page)
+    def _get_front(self) -> Page:
+        """Return page 0 again. It was there before, so that a 404 is a stray one."""
+        for _ in range(_STRAYS):
+            page = self._try(0)
+            if page is not None:
+                return page
+            log.warning("%s: page 0 is missing although there are %d rows: asking again", self.name, self.total)
+        raise self._missing(0)
+
+    def _missing(self, number: int) -> AlvysResponseError:
+        return AlvysResponseError(
+            f"{self.name}: page {number} was missing {_STRAYS} times although there are {self.total} rows. Run it again"
+        )
+
+    def _try(self, number: int) -> Page | None:
+        try:
+            return self._take(self._fetch_page(number, self.page_size), number)
+        except AlvysNotFoundError:
+            return None
+
+    def _take(self, page: Page, number: int) -> Page:
+        """Hold a page against what is known, and take note of what it says."""
+        last, *same = self._last_taken or (number,)
+        if page.keys and last != number and same == [page.total, page.keys]:
+            raise AlvysResponseError(f"{self.name}: Alvys answered the rows of page {last} as page {number}, which cannot be")
         if len(page.rows) < min(self.page_size, page.total - number * self.page_size):
             # A cap that the server names, or one that it keeps to in silence. A short page further on may as well be rows that
             # left just then: the proof tells.
@@ -208,32 +224,8 @@ class PageWalk:
             self._grew = self._grew or page.total > self.total
         self.total = page.total
         self._total_is_known = True
-        self._neighbour = (number, page.total, page.keys)
+        self._last_taken = (number, page.total, page.keys)
         return page
-
-    def _refuse_impossible(self, number: int, page: Page) -> None:
-        if page.total < 0:
-            problem = f"a total of {page.total}"
-        elif page.size is not None and not 0 < page.size <= self.page_size:
-            problem = f"a page size of {page.size} where {self.page_size} was asked for"
-        elif len(page.rows) > (page.size or self.page_size):
-            problem = f"{len(page.rows)} rows on a page of {page.size or self.page_size}"
-        elif page.number is not None and page.number != number:
-            problem = f"page {page.number} where page {number} was asked for"
-        elif len(page.rows) > page.total:
-            problem = f"{len(page.rows)} rows and a total of {page.total}"
-        elif number == 0 and page.total and not page.rows:
-            problem = f"no rows and a total of {page.total}"
-        elif self._repeats_neighbour(number, page):
-            problem = f"the rows of page {self._neighbour[0] if self._neighbour else ''} as page {number}"
-        else:
-            return
-        raise AlvysResponseError(f"{self.name}: Alvys answered {problem}, which cannot be")
-
-    def _repeats_neighbour(self, number: int, page: Page) -> bool:
-        if self._neighbour is None or not page.keys:
-            return False
-        return self._neighbour[0] != number and self._neighbour[1:] == (page.total, page.keys)
 
     def _fresh(self, page: Page) -> list[Row]:
         rows = []

@@ -39,10 +39,18 @@ ONE_ATTEMPT = RetryRules(attempts=1)
 _backoff = wait_exponential_jitter(initial=1, max=60, jitter=1)
 
 
-def retrying(rules: RetryRules, *, clock: Clock, repeatable: bool, block_seconds: Callable[[], float] = lambda: 60.0) -> Retrying:
+def retrying(
+    rules: RetryRules,
+    *,
+    endpoint: str,
+    clock: Clock,
+    repeatable: bool,
+    block_seconds: Callable[[], float] = lambda: 60.0,
+) -> Retrying:
     """
     Return the tenacity retrying of one call.
 
+    :param endpoint: the call's name: errors of another (a token that was fetched for it) have had their tries already.
     :param repeatable: whether the call may be made twice. Reads may. Other calls are repeated only when the
         request never arrived or was turned away by the rate limit.
     :param block_seconds: the documented block after a 429: waited for when a second 429 follows the first, because
@@ -50,7 +58,9 @@ def retrying(rules: RetryRules, *, clock: Clock, repeatable: bool, block_seconds
     """
 
     def is_worth_another_try(error: BaseException) -> bool:
-        if not isinstance(error, AlvysError) or (error.retry_after or 0) > rules.longest_wait:
+        if not isinstance(error, AlvysError) or error.endpoint != endpoint:
+            return False
+        if (error.retry_after or 0) > rules.longest_wait:
             return False
         if isinstance(error, AlvysRateLimitError):
             return True
@@ -71,7 +81,7 @@ def retrying(rules: RetryRules, *, clock: Clock, repeatable: bool, block_seconds
         else:
             turned_away += 1
             if turned_away > 1:
-                asked = max(asked, block_seconds())
+                asked = max(asked, min(block_seconds(), rules.longest_wait))
         return asked + random.uniform(0, min(1.0, asked / 10)) if asked else _backoff(state)
 
     def tell(state: RetryCallState) -> None:

@@ -40,6 +40,22 @@ class Page(msgspec.Struct):
     rows: list[Row]
     keys: list[Key]
 
+    def problem(self, number: int, size: int) -> str | None:
+        """Return what cannot be true of this answer to a request for page ``number`` of ``size`` rows, or None."""
+        if self.total < 0:
+            return f"a total of {self.total}"
+        if self.size is not None and not 0 < self.size <= size:
+            return f"a page size of {self.size} where {size} was asked for"
+        if len(self.rows) > (self.size or size):
+            return f"{len(self.rows)} rows on a page of {self.size or size}"
+        if self.number is not None and self.number != number:
+            return f"page {self.number} where page {number} was asked for"
+        if len(self.rows) > self.total:
+            return f"{len(self.rows)} rows and a total of {self.total}"
+        if number == 0 and self.total and not self.rows:
+            return f"no rows and a total of {self.total}"
+        return None
+
 
 class PageReader:
     """Read pages of rows that are identified by the given fields."""
@@ -66,7 +82,7 @@ class PageReader:
             envelope = self._envelope.decode(body)
             rows: list[Row] = list(envelope.items)
             keys = [self._read_key(row) for row in rows]
-        except msgspec.DecodeError as refusal:
+        except (msgspec.DecodeError, RecursionError) as refusal:
             # Half an emoji, cut off in a note, is JSON all the same. msgspec refuses it, the standard library does not.
             envelope, rows, keys = self._read_leniently(body, refusal)
         if b"\n" in body or b"\r" in body:
@@ -82,13 +98,13 @@ class PageReader:
             raise AlvysResponseError(f"The answer has a row without {', '.join(self._key)}, which identifies it")
         return key
 
-    def _read_leniently(self, body: bytes, refusal: msgspec.DecodeError) -> tuple[_Envelope, list[Row], list[Key]]:
+    def _read_leniently(self, body: bytes, refusal: Exception) -> tuple[_Envelope, list[Row], list[Key]]:
         unreadable = AlvysResponseError(f"The answer cannot be read: {refusal}")
         try:
             envelope, texts = _cut_items(body.decode())
             keys = [self._checked(msgspec.convert(json.loads(text), self._key_type)) for text in texts]
             return msgspec.convert(envelope, _Envelope), [text.encode() for text in texts], keys
-        except (ValueError, IndexError):
+        except (ValueError, IndexError, RecursionError):
             raise unreadable from None
 
 

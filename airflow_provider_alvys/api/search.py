@@ -97,6 +97,8 @@ class Search:
         self.proof: Proof = "whole"
         self.passes = 0
         self.requests = 0
+        # When the first answer came, by the earlier of our clock and the API's, in seconds since 1970.
+        self.began_at: float | None = None
         self.page_size = page_size or query.stream.page_size
         self._client = client
         self._max_window_rows = max_window_rows
@@ -120,9 +122,10 @@ class Search:
         first = self._fetch(window, 0, self.page_size)
         if self.total is None:
             self.total = first.total
+            self.began_at = self._client.now()
         halves = window.halves() if window is not None and first.total > self._max_window_rows else None
         if halves:
-            log.info("%s has %d rows from %s: cutting the window in half", self._name, first.total, window)
+            log.info("%s has %d rows %s: cutting the window in half", self._name, first.total, window)
             for half in halves:
                 yield from self._read(half)
             return
@@ -188,14 +191,18 @@ class Search:
             stream.method,
             stream.path,
             json=self.query.body(window, page, page_size),
-            read=self._read_page,
+            read=lambda response: self._read_page(response, page, page_size),
         )
 
-    def _read_page(self, response: requests.Response) -> Page:
+    def _read_page(self, response: requests.Response, number: int, size: int) -> Page:
         try:
             if "json" not in response.headers.get("content-type", "json").lower():
                 raise AlvysResponseError(f"The answer is {response.headers['content-type']}, not JSON")
-            return self._reader.read(response.content)
+            page = self._reader.read(response.content)
+            problem = page.problem(number, size)
+            if problem:
+                raise AlvysResponseError(f"The answer has {problem}, which cannot be")
+            return page
         except AlvysError as error:
             raise AlvysResponseError(
                 f"{self.query.stream.endpoint} answered {response.status_code}: {error}",

@@ -108,7 +108,7 @@ class Stream:
         names = ", ".join(repr(window.name) for window in self.windows) or "none: it is read whole"
         raise AlvysValueError(f"{self.name} has no window {name or 'at all'!r}. Windows of {self.name}: {names}")
 
-    def check_filters(self, filters: Mapping[str, Any]) -> None:
+    def check_filters(self, filters: Any) -> None:
         """
         Refuse filters that Alvys would ignore or reject.
 
@@ -116,6 +116,11 @@ class Stream:
             answers with every row there is.
         """
         known = {filter.name: filter for filter in self.filters}
+        if not isinstance(filters, Mapping):
+            raise AlvysValueError(
+                f"filters={filters!r} is no dict. A template gives a text: put templates into the dict's values, or set "
+                "render_template_as_native_obj=True on the DAG"
+            )
         for name, value in filters.items():
             if name not in known:
                 raise AlvysValueError(self._unknown_filter(name, list(known)))
@@ -131,6 +136,14 @@ class Stream:
         close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
         hint = f" Did you mean {close[0]}?" if close else ""
         return f"{self.name} has no filter {name!r}.{hint} Filters of {self.name}: {', '.join(known)}"
+
+    def plain_filters(self, filters: Mapping[str, Any]) -> dict[str, Any]:
+        """Return filters that mean the same in one form: lists in order, and nothing that is sent anyway."""
+        return {
+            name: sorted(value) if isinstance(value, (list, tuple)) else value
+            for name, value in filters.items()
+            if self.always.get(name) != value
+        }
 
     def body(self, filters: Mapping[str, Any]) -> dict[str, Any]:
         """Return the search body for checked filters, with all that Alvys requires, but no window and no page."""

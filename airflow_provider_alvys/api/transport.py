@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -23,6 +24,7 @@ from airflow_provider_alvys.api.errors import (
 # Auth0's edge refuses the user agent that Python sends by default.
 USER_AGENT = f"airflow-provider-alvys/{__version__}"
 DEFAULT_TIMEOUT = (10.0, 60.0)
+_HOST = re.compile(r"[\w.-]+|[0-9a-f:.]+", re.ASCII)
 
 
 class Bearer(AuthBase):
@@ -50,8 +52,6 @@ class Transport:
 
     def __init__(self, *, timeout: tuple[float, float] = DEFAULT_TIMEOUT, clock: Clock = SYSTEM_CLOCK) -> None:
         self.clock = clock
-        # Server time less ours, by the last Date header. It is cut to whole seconds, so the server is never ahead of it.
-        self.server_offset: float | None = None
         self._timeout = timeout
         self._session = requests.Session()
         self._session.headers["User-Agent"] = USER_AGENT
@@ -62,20 +62,28 @@ class Transport:
 
         :param endpoint: how errors name the call.
         :param body: ``json``, ``data``, ``params`` and ``headers``, as requests takes them.
+        :raises AlvysValueError: the request cannot be put into bytes; nothing was sent.
         :raises AlvysConnectionError: there was no whole answer.
         :raises AlvysResponseError: the answer is a redirect.
         """
         try:
-            response = self._session.request(method, url, auth=auth, timeout=self._timeout, allow_redirects=False, **body)
+            request = self._session.prepare_request(requests.Request(method, url, auth=auth, **body))
+        except (ValueError, TypeError, requests.exceptions.RequestException) as error:
+            raise AlvysValueError(f"{endpoint}: this cannot be sent: {error}", endpoint=endpoint) from error
+        settings = self._session.merge_environment_settings(request.url, {}, None, None, None)
+        if _is_loopback(urlsplit(url)):
+            # It is never behind a proxy, which would see the credentials in clear text.
+            settings["proxies"] = {}
+        try:
+            response = self._session.send(request, timeout=self._timeout, allow_redirects=False, **settings)
         except requests.exceptions.RequestException as error:
             raise AlvysConnectionError(
                 f"{endpoint}: no answer from {origin(url)}: {_reason(error)}. Check the host and the network.",
                 arrived=not _never_arrived(error),
                 endpoint=endpoint,
             ) from error
-        self._read_clock(response)
-        if response.is_redirect:
-            target = origin(response.headers["location"]) or "another path"
+        if 300 <= response.status_code < 400:
+            target = origin(response.headers.get("location", "")) or "another path"
             raise AlvysResponseError(
                 f"{endpoint} is redirected to {target}, which is not followed with credentials. "
                 "Correct the address in the connection.",
@@ -84,10 +92,14 @@ class Transport:
             )
         return response
 
-    def _read_clock(self, response: requests.Response) -> None:
+    def server_offset(self, response: requests.Response) -> float | None:
+        """
+        Return the server's time less ours, in seconds, for an answer that came just now; None if it does not tell.
+
+        ``Date`` is cut to whole seconds: the server is at that time or up to a second later.
+        """
         date = parse_http_date(response.headers.get("date", ""))
-        if date is not None:
-            self.server_offset = date - self.clock.time()
+        return None if date is None else date - self.clock.time()
 
     def close(self) -> None:
         """Close the session's connections."""
@@ -106,7 +118,7 @@ def check_address(url: str, *, what: str, allow_http: bool) -> str:
         url = f"https://{url}"
     try:
         parts = urlsplit(url)
-        usable = parts.scheme in ("https", "http") and bool(parts.hostname) and (parts.port or 1) > 0
+        usable = parts.scheme in ("https", "http") and _HOST.fullmatch(parts.hostname or "") and (parts.port or 1) > 0
     except ValueError:
         usable = False
     if not usable or parts.query or parts.fragment or parts.username is not None:

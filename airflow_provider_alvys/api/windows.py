@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
@@ -34,10 +35,13 @@ class Window:
         if self.until is not None and self.until <= self.since:
             kind = "empty" if self.until == self.since else "inverted"
             raise AlvysValueError(
-                f"The window from {format_time(self.since)} until {format_time(self.until)} is {kind}. In Airflow 3 a "
-                "plain cron schedule has data_interval_start == data_interval_end: leave since and until out to use "
-                "the cursor, or use CronDataIntervalTimetable"
+                f"The window {self} is {kind}: give a since before until. In Airflow 3 a plain cron schedule has "
+                "data_interval_start == data_interval_end: leave both out to use the cursor, or use CronDataIntervalTimetable"
             )
+
+    def __str__(self) -> str:
+        until = f" until {format_time(self.until)}" if self.until else ""
+        return f"from {format_time(self.since)}{until}"
 
     def period(self) -> dict[str, str]:
         """Return it as Alvys's ``Period``."""
@@ -67,7 +71,8 @@ def as_utc(value: datetime | str, name: str) -> datetime:
     """
     if isinstance(value, str):
         try:
-            value = msgspec.convert(value.strip(), datetime)
+            # Alvys writes seven digits of a second. Cut to six, not rounded up past the row that has it.
+            value = msgspec.convert(re.sub(r"(\.\d{6})\d+", r"\1", value.strip()), datetime)
         except msgspec.ValidationError:
             raise AlvysValueError(
                 f"{name}={value!r} is no time: give it like 2026-03-01T00:00:00Z, or a datetime with a time zone"
@@ -76,8 +81,11 @@ def as_utc(value: datetime | str, name: str) -> datetime:
         raise AlvysValueError(f"{name}={value!r} is no time but a {type(value).__name__}")
     if value.utcoffset() is None:
         raise AlvysValueError(f"{name}={value.isoformat()} has no time zone: add one, such as Z for UTC")
+    try:
+        utc = value.astimezone(timezone.utc)
+    except OverflowError:
+        raise AlvysValueError(f"{name}={value.isoformat()} lies outside of the calendar in UTC") from None
     # A plain datetime, whatever subclass came in: pendulum's would find its way into files.
-    utc = value.astimezone(timezone.utc)
     return datetime(*utc.timetuple()[:6], utc.microsecond, tzinfo=timezone.utc)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
+from airflow_provider_alvys.api.windows import format_time
 from airflow_provider_alvys.landing.store import Store
 
 
@@ -18,7 +19,7 @@ class Cursor(msgspec.Struct, kw_only=True):
     :param manifest: of the run that brought it there, relative to the data set.
     """
 
-    version: int = 1
+    version: Literal[1] = 1
     stream: str
     tenant: str
     filters: dict[str, Any]
@@ -32,10 +33,22 @@ def read_cursor(store: Store, name: str) -> Cursor | None:
     return store.get_json(name, Cursor)
 
 
-def advance_cursor(store: Store, name: str, cursor: Cursor) -> bool:
-    """Move the cursor forward, never back, and return whether it moved."""
+def advance_cursor(store: Store, name: str, cursor: Cursor, *, since: datetime, initial_since: datetime | None) -> str | None:
+    """
+    Move the cursor forward over a window that was landed, and return why not if it stays.
+
+    It never moves back, and never over a hole: the window must begin where the cursor is, or before.
+
+    :param since: where the window begins.
+    :param initial_since: where the data set begins, for a cursor that does not exist yet.
+    """
     known = read_cursor(store, name)
+    begins = known.until if known else initial_since
     if known is not None and known.until >= cursor.until:
-        return False
+        return f"it is at {format_time(known.until)} already"
+    if begins is None:
+        return "there is none, and without initial_since nothing tells that this window is the first"
+    if since > begins:
+        return f"this window begins at {format_time(since)}, and what comes before it is landed until {format_time(begins)} only"
     store.put_json(name, cursor)
-    return True
+    return None

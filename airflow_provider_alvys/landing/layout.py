@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from airflow_provider_alvys.api.streams import Stream
 from airflow_provider_alvys.api.windows import Window
 
 PACE_FILE = "_pace.json"
@@ -21,9 +22,9 @@ def fingerprint(*parts: Any) -> str:
     return hashlib.sha256(text).hexdigest()[:16]
 
 
-def cursor_file(stream: str, tenant: str, filters: Mapping[str, Any], window_by: str | None) -> str:
+def cursor_file(stream: Stream, tenant: str, filters: Mapping[str, Any], window_by: str) -> str:
     """Return where the cursor of one tenant, stream, set of filters and kind of window is kept."""
-    return f"{stream}/_cursor-{fingerprint(tenant, dict(filters), window_by)}.json"
+    return f"{stream.name}/_cursor-{fingerprint(tenant, stream.plain_filters(filters), window_by)}.json"
 
 
 def run_file(stream: str, run_hash: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -33,7 +33,7 @@ class Manifest(msgspec.Struct, kw_only=True):
 
     :param window: None for a stream that was read whole.
     :param rows: different rows in the parts.
-    :param total: rows that Alvys said there are, when it was asked last.
+    :param total: rows that Alvys said there are: when it was asked last, or for a window that was cut in halves, first.
     :param proof: ``whole`` if the rows were proved to be all there are, ``open`` if the set kept moving.
     :param passes: how often the set was read.
     :param requests: searches sent.
@@ -42,7 +42,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     :param read_until: when it ended.
     """
 
-    version: int = 1
+    version: Literal[1] = 1
     stream: str
     tenant: str
     window: ManifestWindow | None

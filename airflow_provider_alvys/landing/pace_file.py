@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Literal
 
 import msgspec
 
@@ -16,16 +17,16 @@ log = logging.getLogger(__name__)
 class Pace(msgspec.Struct):
     """When requests were answered, in seconds since 1970: by budget (a hash of client id and host) and endpoint."""
 
-    version: int = 1
+    version: Literal[1] = 1
     stamps: dict[str, dict[str, list[float]]] = {}
 
 
 def _read(store: Store) -> Pace:
     try:
         return store.get_json(PACE_FILE, Pace) or Pace()
-    except AlvysStorageError as error:
-        # It only saves a wait: no reason to fail, and the next write mends it.
-        log.warning("%s Going on without it.", error)
+    except (AlvysStorageError, OSError) as error:
+        # It only saves a wait: no reason to fail.
+        log.warning("%s cannot be read, going on without it: %s", store.url(PACE_FILE), error)
         return Pace()
 
 
@@ -42,4 +43,7 @@ def save_pace(store: Store, client: AlvysClient) -> None:
     pace = _read(store)
     known = pace.stamps.setdefault(fingerprint(client.budget), {})
     known.update(stamps)
-    store.put_json(PACE_FILE, pace)
+    try:
+        store.put_json(PACE_FILE, pace)
+    except OSError as error:
+        log.warning("%s cannot be written, going on without it: %s", store.url(PACE_FILE), error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 
@@ -29,17 +30,15 @@ class Run(msgspec.Struct, kw_only=True):
     :param asked: hash of what the task was told to read; another one means that the task was changed, and starts over.
     :param started: when the first try began.
     :param folder: of this attempt, relative to the data set.
-    :param is_done: whether the manifest of this attempt is written.
     """
 
-    version: int = 1
+    version: Literal[1] = 1
     identity: RunIdentity
     asked: str
     started: datetime
     window: ManifestWindow
     folder: str
     attempt: int
-    is_done: bool = False
 
 
 def open_run(
@@ -58,7 +57,8 @@ def open_run(
 
     :param settle: called to settle the window, at the first try only.
     """
-    name = run_file(stream, _hash(identity))
+    run_hash = fingerprint(msgspec.to_builtins(identity))
+    name = run_file(stream, run_hash)
     known = store.get_json(name, Run)
     attempt = known.attempt + 1 if known else 1
     if known is not None and known.asked == asked:
@@ -66,23 +66,9 @@ def open_run(
     else:
         started, window = now, settle()
     span = Window(window.since, window.until)
-    run = Run(
-        identity=identity,
-        asked=asked,
-        started=started,
-        window=window,
-        folder=run_folder(stream, started, span, _hash(identity), attempt),
-        attempt=attempt,
-    )
+    # A folder is never written into twice, whoever wrote into it: the run file may have been deleted.
+    while store.has_folder(folder := run_folder(stream, started, span, run_hash, attempt)):
+        attempt += 1
+    run = Run(identity=identity, asked=asked, started=started, window=window, folder=folder, attempt=attempt)
     store.put_json(name, run)
     return run
-
-
-def close_run(store: Store, stream: str, run: Run) -> None:
-    """Note that the run's manifest is written."""
-    run.is_done = True
-    store.put_json(run_file(stream, _hash(run.identity)), run)
-
-
-def _hash(identity: RunIdentity) -> str:
-    return fingerprint(msgspec.to_builtins(identity))

@@ -7,7 +7,6 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import urlsplit
 
 import msgspec
 from fsspec.implementations.local import LocalFileSystem
@@ -31,14 +30,15 @@ def check_path(path: str) -> str:
     :raises AlvysValueError: it is relative: tasks have no common working directory.
     """
     path = path.strip()
-    if not (path.startswith("/") or urlsplit(path).scheme):
+    scheme, separator, rest = path.partition("://")
+    if not (separator or path.startswith("/")):
         raise AlvysValueError(
             f"path={path!r} is relative: give an absolute one such as /data/alvys or s3://aws_default@bucket/alvys"
         )
-    scheme, separator, rest = path.partition("://")
     if separator and scheme != "file" and not rest.rpartition("@")[2].strip("/"):
         raise AlvysValueError(f"path={path!r} names no bucket: give one such as s3://aws_default@bucket/alvys")
-    return path.rstrip("/") or "/"
+    rest = (rest if separator else path).rstrip("/") or "/"
+    return f"{scheme}{separator}{rest}" if separator else rest
 
 
 class Store:
@@ -103,6 +103,11 @@ class Store:
         except FileNotFoundError:
             return None
         return content
+
+    def has_folder(self, name: str) -> bool:
+        """Return whether there is anything in a folder."""
+        self._fs.invalidate_cache()
+        return bool(self._fs.find(f"{self._root}/{name}"))
 
     def put_json(self, name: str, value: msgspec.Struct) -> None:
         """Write a struct as JSON that a person can read."""

@@ -18,7 +18,7 @@ from airflow_provider_alvys.landing.layout import MANIFEST, cursor_file, fingerp
 from airflow_provider_alvys.landing.manifest import Manifest, ManifestWindow
 from airflow_provider_alvys.landing.pace_file import load_pace, save_pace
 from airflow_provider_alvys.landing.parts import PartWriter
-from airflow_provider_alvys.landing.run import Run, RunIdentity, close_run, open_run
+from airflow_provider_alvys.landing.run import Run, RunIdentity, open_run
 from airflow_provider_alvys.landing.store import Store
 
 log = logging.getLogger(__name__)
@@ -66,12 +66,13 @@ class LandingOrder:
     @property
     def cursor_name(self) -> str:
         """Where that is kept."""
-        return cursor_file(self.stream.name, self.tenant, self.filters, self.by.name)
+        return cursor_file(self.stream, self.tenant, self.filters, self.by.name)
 
     def fingerprint(self, path: str) -> str:
         """Return a hash that another try must share to read the same window."""
         bounds = [None if value is None else str(value) for value in (self.since, self.until, self.initial_since)]
-        what = (path, self.stream.name, self.tenant, dict(self.filters), self.by.name, bounds, self.full_refresh)
+        filters = self.stream.plain_filters(self.filters)
+        what = (path, self.stream.name, self.tenant, filters, self.by.name, bounds, self.full_refresh)
         return fingerprint(*what, self.file_format, self.compression, self.page_size)
 
 
@@ -82,7 +83,7 @@ def land(client: AlvysClient, store: Store, order: LandingOrder, identity: RunId
     :return: ``{"manifest", "path", "stream", "tenant", "since", "until", "rows", "proof"}``.
     :raises AlvysError: nothing was settled: no manifest, no cursor moved.
     """
-    started = datetime.now(timezone.utc)
+    started = _now(client)
     # Checked before anything is sent, and before anything is written.
     Query(order.stream, order.filters)
     load_pace(store, client)
@@ -113,12 +114,11 @@ def land(client: AlvysClient, store: Store, order: LandingOrder, identity: RunId
         requests=search.requests,
         attempt=run.attempt,
         read_from=started,
-        read_until=datetime.now(timezone.utc),
+        read_until=_now(client),
         parts=writer.parts,
     )
     name = f"{run.folder}/{MANIFEST}"
     store.put_json(name, manifest)
-    close_run(store, order.stream.name, run)
     log.info(
         "Landed %d %s in %d parts by %d requests, proof %s: %s",
         manifest.rows,
@@ -129,7 +129,7 @@ def land(client: AlvysClient, store: Store, order: LandingOrder, identity: RunId
         store.url(name),
     )
     if order.uses_cursor:
-        _move_cursor(store, order, manifest, name)
+        _move_cursor(store, order, manifest, name, search.began_at)
     return {
         "manifest": store.url(name),
         "path": store.path,
@@ -151,8 +151,16 @@ def _settle_window(client: AlvysClient, store: Store, order: LandingOrder) -> Ma
         until = as_utc(order.until, "until")
     else:
         until = datetime.fromtimestamp(client.now(), timezone.utc) - order.settling
+    if order.until is None and until <= since:
+        raise AlvysValueError(
+            f"Nothing is due yet: the window would begin at {format_time(since)}, and now, less settling, is {format_time(until)}"
+        )
     window = Window(since, until)
     return ManifestWindow(by=order.by.name, since=window.since, until=window.until)
+
+
+def _now(client: AlvysClient) -> datetime:
+    return datetime.fromtimestamp(client.clock.time(), timezone.utc)
 
 
 def _since_cursor(store: Store, order: LandingOrder) -> datetime:
@@ -189,20 +197,30 @@ def _read(client: AlvysClient, store: Store, order: LandingOrder, run: Run) -> t
     return search, writer
 
 
-def _move_cursor(store: Store, order: LandingOrder, manifest: Manifest, name: str) -> None:
-    if manifest.proof != "whole" or manifest.window is None or manifest.window.until is None:
+def _move_cursor(store: Store, order: LandingOrder, manifest: Manifest, name: str, began_at: float | None) -> None:
+    window = manifest.window
+    if manifest.proof != "whole" or window is None or window.until is None or began_at is None:
         log.warning("The cursor stays: the rows moved while they were read, and are not proved to be all")
         return
+    until = window.until
+    # The window was settled by the clock that gave the token. The API's own may be behind it (its Date is cut to a second):
+    # rows of times that it has not seen yet cannot have been read.
+    settled = datetime.fromtimestamp(began_at, timezone.utc) - order.settling
+    if until - settled > timedelta(seconds=1):
+        log.warning("The API's clock is behind: the cursor moves to %s only", format_time(settled))
+        until = settled
     cursor = Cursor(
         stream=order.stream.name,
         tenant=order.tenant,
         filters=dict(order.filters),
         window_by=order.by.name,
-        until=manifest.window.until,
+        until=until,
         manifest=name,
     )
-    if not advance_cursor(store, order.cursor_name, cursor):
-        log.info("The cursor stays: it is at %s or later already", format_time(cursor.until))
+    initial_since = None if order.initial_since is None else as_utc(order.initial_since, "initial_since")
+    why_not = advance_cursor(store, order.cursor_name, cursor, since=window.since, initial_since=initial_since)
+    if why_not:
+        log.warning("The cursor stays: %s", why_not)
 
 
 def _tell(run: Run) -> str:

@@ -137,8 +137,8 @@ class AlvysToObjectStorageOperator(BaseOperator):
         check_format(self.file_format, self.compression)
         for name in ("part_rows", "page_size", "max_window_rows"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise AlvysValueError(f"{name}={value} must be 1 or more")
+            if value is not None and not (isinstance(value, int) and value >= 1):
+                raise AlvysValueError(f"{name}={value!r} must be a number of rows, 1 or more")
         as_timedelta(self.overlap, OVERLAP, "overlap")
         as_timedelta(self.settling, SETTLING, "settling")
         for name in ("look_back", "look_ahead"):
@@ -179,7 +179,7 @@ class AlvysToObjectStorageOperator(BaseOperator):
         return LandingOrder(
             stream=get_stream(self.stream),
             tenant=self.tenant or self.alvys_conn_id,
-            filters=dict(self.filters or {}),
+            filters=self.filters or {},
             window_by=self.window_by,
             since=self.since,
             until=self.until,

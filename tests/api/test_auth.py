@@ -153,6 +153,8 @@ def test_an_unknown_token_host_is_an_error(clock: SkippingClock) -> None:
     [
         pytest.param({"client_id": "", "client_secret": "x"}, "no client id or no client secret", id="no id"),
         pytest.param({"client_id": "x", "client_secret": None}, "no client id or no client secret", id="no secret"),
+        pytest.param({"auth_url": "https://h/authentication/{tenant_id}/token"}, "has no tenant_id", id="no tenant to put in"),
+        pytest.param({"auth_url": "https://h h/token"}, "no address", id="a space in the host"),
         pytest.param({"tenant_id": "../x"}, "no company code", id="a tenant that is a path"),
         pytest.param({"auth_url": "http://auth.example.com/token"}, "clear text", id="plain http"),
         pytest.param({"auth_url": "ftp://auth.example.com/token"}, "no address", id="another scheme"),

@@ -98,7 +98,7 @@ def test_a_read_outlives_a_failure_that_passes(alvys: Simulator, clock: Skipping
         ({"status": 500}, AlvysServerError, "POST loads/search answered 500: .*Try again later"),
         ({"status": 429}, AlvysRateLimitError, "answered 429.*Lower requests_per_minute"),
         ({"status": 400, "body": "bare"}, AlvysValidationError, "Statuses: The Statuses field is required"),
-        ({"status": 403}, AlvysPermissionError, "lacks the scope load:read; it holds carrier:read, .*Grant it"),
+        ({"status": 403, "body": "html"}, AlvysPermissionError, "The token holds load:read: something else refuses it"),
         ({"status": 404}, AlvysNotFoundError, "answered 404"),
         ({"status": 405}, AlvysRefusedError, "answered 405"),
         ({"status": 415, "body": "html"}, AlvysRefusedError, r"answered 415\. Correct the request"),
@@ -197,18 +197,17 @@ def test_a_second_429_waits_for_the_documented_block(alvys: Simulator, client: A
     assert 180 <= clock.sleeps[1] <= 181
 
 
-def test_now_is_the_earlier_of_both_clocks(alvys: Simulator, clock: SkippingClock) -> None:
-    alvys.reset(loads=0, clock_offset=-600)
+@pytest.mark.parametrize(("offset", "behind"), [(-600, 600), (+600, 0)])
+def test_now_is_the_earlier_of_both_clocks(alvys: Simulator, clock: SkippingClock, offset: float, behind: float) -> None:
+    alvys.reset(loads=0, clock_offset=offset)
     client = make_client(alvys, clock=clock)
-    assert client.clock.time() - client.now() == pytest.approx(600, abs=2)
-    alvys.reset(loads=0, clock_offset=+600)
+    # By the answer that brought the token, then by the API's own.
+    assert client.clock.time() - client.now() == pytest.approx(behind, abs=2)
     client.request("GET", "/v1/me")
-    assert client.clock.time() - client.now() == pytest.approx(0, abs=2)
-    # A second client learns it from the token that it shares.
-    alvys.reset(loads=0, clock_offset=-600)
-    with pytest.raises(AlvysNotFoundError):
-        client.request("GET", "/nothing")
-    assert client.clock.time() - client.now() == pytest.approx(600, abs=2)
+    assert client.clock.time() - client.now() == pytest.approx(behind, abs=2)
+    # Another client learns it from the token that it shares.
+    assert clock.time() - make_client(alvys, clock=clock).now() == pytest.approx(behind, abs=2)
+    assert alvys.stats()["tokens"] == 1
 
 
 @pytest.mark.parametrize(
@@ -243,3 +242,54 @@ def test_the_token_is_told_before_it_is_used(alvys: Simulator, clock: SkippingCl
     assert len(told) == 2
     assert told[0] == told[1]
     assert len(told[0]) > 40
+
+
+def test_nothing_goes_to_a_proxy_on_its_way_to_loopback(
+    alvys: Simulator, client: AlvysClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    assert client.request("GET", "/v1/me").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"json": {"a": float("nan")}}, {"json": {"a": object()}}, {"headers": {"X": "a\nb"}}, {"headers": {"X": 5}}],
+    ids=str,
+)
+def test_what_cannot_be_sent_is_refused_at_once(
+    alvys: Simulator, client: AlvysClient, clock: SkippingClock, body: dict[str, Any]
+) -> None:
+    with pytest.raises(AlvysValueError, match="POST loads/search: this cannot be sent"):
+        client.request("POST", "loads/search", **body)
+    assert "POST loads/search" not in alvys.stats()["requests"]
+    assert clock.sleeps == []
+
+
+def test_a_token_endpoint_that_fails_is_tried_no_more_often_than_a_call(
+    alvys: Simulator, client: AlvysClient, clock: SkippingClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    alvys.order_faults({"kind": "status", "status": 429, "endpoint": "POST token", "times": 99})
+    with pytest.raises(AlvysRateLimitError, match="POST token answered 429"):
+        search(client)
+    assert alvys.stats()["requests"] == {"POST token": RetryRules().attempts}
+    assert "uses the same budget" not in caplog.text
+
+
+def test_an_answer_that_cannot_be_true_once_is_asked_for_again(alvys: Simulator, client: AlvysClient) -> None:
+    answers = iter([AlvysResponseError("no", status_code=200, endpoint="POST loads/search"), None])
+
+    def read(response: Any) -> str:
+        problem = next(answers)
+        if problem:
+            raise problem
+        return "read"
+
+    assert client.call("POST", "loads/search", json=SEARCH, read=read) == "read"
+
+
+@pytest.mark.parametrize("status", [300, 302, 304])
+def test_a_redirect_without_an_address_is_an_error_too(alvys: Simulator, client: AlvysClient, status: int) -> None:
+    alvys.order_faults({"kind": "status", "status": status})
+    with pytest.raises(AlvysResponseError, match="redirected to another path"):
+        search(client)

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from airflow_provider_alvys.api.errors import AlvysResponseError
-from airflow_provider_alvys.api.rows import PageReader, compact, decode_row
+from airflow_provider_alvys.api.rows import Page, PageReader, compact, decode_row
 
 READER = PageReader(["Id"])
 
@@ -92,3 +93,31 @@ def test_a_decoded_row_has_decimals_for_fractions_and_ints_for_whole_numbers() -
     }
     assert str(row["A"]) == "1250.50"
     assert decode_row(b'{"Note":"\\ud83d","A":0.10}') == {"Note": "\ud83d", "A": Decimal("0.10")}
+
+
+def page(**changes: Any) -> Page:
+    keys = [(f"row-{number}",) for number in range(changes.pop("rows", 2))]
+    given = {"total": 2, "number": 0, "size": 200, "rows": [b"{}" for _ in keys], "keys": keys}
+    return Page(**{**given, **changes})
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        pytest.param(page(total=-1), "a total of -1", id="negative total"),
+        pytest.param(page(total=500, rows=201), "201 rows on a page of 200", id="more rows than the size"),
+        pytest.param(page(total=500, size=500), "a page size of 500", id="a larger size than asked"),
+        pytest.param(page(number=1), "page 1 where page 0 was asked for", id="another page"),
+        pytest.param(page(total=1), "2 rows and a total of 1", id="more rows than the total"),
+        pytest.param(page(total=5, rows=0), "no rows and a total of 5", id="no rows"),
+    ],
+)
+def test_what_cannot_be_true_of_a_page_is_told(answer: Page, message: str) -> None:
+    assert message in (answer.problem(0, 200) or "")
+
+
+def test_of_a_good_page_there_is_nothing_to_tell() -> None:
+    assert page().problem(0, 200) is None
+    assert page(total=500, rows=200).problem(0, 200) is None
+    assert page(number=2, total=402).problem(2, 200) is None
+    assert page(total=0, rows=0).problem(0, 200) is None

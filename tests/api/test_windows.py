@@ -17,7 +17,7 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
         ("2026-03-01T12:00:00Z", NOON),
         ("2026-03-01 12:00:00+00:00", NOON),
         (" 2026-03-01T08:00:00-04:00 ", NOON),
-        ("2026-03-01T12:00:00.0000000+00:00", NOON),
+        ("2026-03-01T12:00:00.0000009+00:00", NOON),
         (NOON.astimezone(timezone(timedelta(hours=5))), NOON),
     ],
 )
@@ -30,6 +30,7 @@ def test_times_are_brought_to_utc(value: str | datetime, expected: datetime) -> 
 @pytest.mark.parametrize(
     ("value", "message"),
     [
+        ("9999-12-31T23:59:59-05:00", "outside of the calendar"),
         (datetime(2026, 3, 1), "since=2026-03-01T00:00:00 has no time zone: add one"),
         ("2026-03-01T00:00:00", "has no time zone"),
         ("2026-03-01", "is no time: give it like 2026-03-01T00:00:00Z"),

@@ -3,11 +3,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+from airflow_provider_alvys.api.streams import get_stream
 from airflow_provider_alvys.landing.cursor import Cursor, advance_cursor, read_cursor
 from airflow_provider_alvys.landing.layout import cursor_file
 from airflow_provider_alvys.landing.store import Store
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
+HOUR = timedelta(hours=1)
 
 
 def cursor(until: datetime) -> Cursor:
@@ -16,21 +18,45 @@ def cursor(until: datetime) -> Cursor:
 
 def test_a_cursor_moves_forward_and_never_back(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
+
+    def advance(until: datetime, since: datetime = NOON - HOUR) -> str | None:
+        return advance_cursor(store, "c.json", cursor(until), since=since, initial_since=NOON - HOUR)
+
     assert read_cursor(store, "c.json") is None
-    assert advance_cursor(store, "c.json", cursor(NOON))
-    assert not advance_cursor(store, "c.json", cursor(NOON - timedelta(hours=1)))
-    assert not advance_cursor(store, "c.json", cursor(NOON))
+    assert advance(NOON) is None
+    for until in (NOON - HOUR, NOON):
+        assert advance(until) == "it is at 2026-03-01T12:00:00Z already"
     assert read_cursor(store, "c.json") == cursor(NOON)
-    assert advance_cursor(store, "c.json", cursor(NOON + timedelta(seconds=1)))
+    assert advance(NOON + HOUR, since=NOON) is None
+
+
+def test_a_cursor_never_moves_over_a_hole(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    new = cursor(NOON)
+    assert "this window begins at 2026-03-01T11:00:00Z" in str(
+        advance_cursor(store, "c.json", new, since=NOON - HOUR, initial_since=NOON - 2 * HOUR)
+    )
+    assert "nothing tells that this window is the first" in str(
+        advance_cursor(store, "c.json", new, since=NOON - HOUR, initial_since=None)
+    )
+    assert advance_cursor(store, "c.json", new, since=NOON - HOUR, initial_since=NOON - HOUR) is None
+    later = cursor(NOON + 3 * HOUR)
+    assert "is landed until 2026-03-01T12:00:00Z only" in str(
+        advance_cursor(store, "c.json", later, since=NOON + HOUR, initial_since=None)
+    )
 
 
 def test_each_tenant_filter_and_window_has_a_cursor_of_its_own() -> None:
+    loads = get_stream("loads")
     names = {
-        cursor_file("loads", tenant, filters, window_by)
+        cursor_file(loads, tenant, filters, window_by)
         for tenant in ("acme", "other")
-        for filters in ({}, {"Status": ["Open"]}, {"Status": ["Open", "Paid"]})
+        for filters in ({}, {"Status": ["Open"]}, {"Status": ["Open", "Paid"]}, {"IncludeDeleted": False})
         for window_by in ("updated", "created")
     }
-    assert len(names) == 12
-    same = ({"Status": ["Open"], "CustomerId": "1"}, {"CustomerId": "1", "Status": ["Open"]})
-    assert len({cursor_file("loads", "acme", filters, None) for filters in same}) == 1
+    assert len(names) == 16
+    same = (
+        {"Status": ["Open", "Paid"], "CustomerId": "1"},
+        {"CustomerId": "1", "Status": ["Paid", "Open"], "IncludeDeleted": True},
+    )
+    assert len({cursor_file(loads, "acme", filters, "updated") for filters in same}) == 1

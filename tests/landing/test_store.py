@@ -66,7 +66,7 @@ def test_a_storage_that_is_not_installed_is_an_error_that_says_what_to_install()
         Store("gs://bucket/alvys")
 
 
-@pytest.mark.parametrize("path", ["lake", "./lake", "~/lake", "", "  "])
+@pytest.mark.parametrize("path", ["lake", "./lake", "~/lake", "", "  ", "foo:bar", "C:\\lake"])
 def test_a_relative_path_is_refused(path: str) -> None:
     with pytest.raises(AlvysValueError, match="is relative: give an absolute one"):
         check_path(path)
@@ -82,3 +82,4 @@ def test_an_absolute_path_loses_its_last_slash_only() -> None:
     assert check_path(" /data/alvys/ ") == "/data/alvys"
     assert check_path("s3://aws@bucket/x/") == "s3://aws@bucket/x"
     assert check_path("/") == "/"
+    assert check_path("file:///") == "file:///"

@@ -205,6 +205,50 @@ def test_a_retry_and_a_cleared_task_read_their_first_window_again(alvys: Simulat
     assert len(run_files) == 2
 
 
+def test_a_missing_scope_is_one_clear_error_and_no_manifest(alvys: Simulator, land: Land, lake: Path) -> None:
+    alvys.reset(loads=10, scopes="trip:read")
+    with pytest.raises(AlvysPermissionError, match="The token lacks the scope load:read; it holds trip:read. Grant it"):
+        land()
+    assert manifests(lake) == []
+    assert cursors(lake) == {}
+
+
+def test_no_folder_is_written_into_twice(alvys: Simulator, land: Land, lake: Path) -> None:
+    first = land(in_run("run-1"))
+    for run_file in (lake / "loads" / "_runs").iterdir():
+        run_file.unlink()
+    alvys.change(rows=1)
+    second = land(in_run("run-1"), since=first["since"], until=first["until"])
+    assert Path(first["manifest"]).parent != Path(second["manifest"]).parent
+    assert len(read_lines(first["manifest"])) == first["rows"]
+    assert read_manifest(second["manifest"])["attempt"] == 2
+
+
+def test_a_cursor_never_jumps_over_a_hole(alvys: Simulator, land: Land, lake: Path, caplog: pytest.LogCaptureFixture) -> None:
+    land(in_run("run-1"))
+    later = land(in_run("run-2"))
+    (cursor_file,) = lake.rglob("_cursor-*.json")
+    cursor_file.write_text(cursor_file.read_text().replace(later["until"], "2026-01-01T00:00:00Z"))
+    # A cleared task reads its own window, which is far ahead of where a person has set the cursor.
+    land(in_run("run-2"))
+    assert list(cursors(lake).values()) == ["2026-01-01T00:00:00Z"]
+    assert "The cursor stays: this window begins at" in caplog.text
+    again = land(in_run("run-3"))
+    assert again["since"] == "2025-12-31T23:55:00Z"
+    assert list(cursors(lake).values()) == [again["until"]]
+    # Nor does one that was deleted come back where a later window ended.
+    cursor_file.unlink()
+    land(in_run("run-2"))
+    assert cursors(lake) == {}
+    assert land(in_run("run-4"))["since"] == LONG_AGO
+
+
+def test_filters_that_mean_the_same_share_a_cursor(alvys: Simulator, land: Land, lake: Path) -> None:
+    land(filters={"Status": ["Open", "Paid"]})
+    land(filters={"Status": ["Paid", "Open"], "IncludeDeleted": True})
+    assert len(cursors(lake)) == 1
+
+
 def test_a_task_that_was_changed_settles_its_window_anew(alvys: Simulator, land: Land) -> None:
     first = land(in_run("run-1"))
     changed = land(in_run("run-1"), filters={"Status": ["Open"]})
@@ -258,10 +302,10 @@ def test_a_fault_in_mid_walk_costs_no_row(alvys: Simulator, land: Land, fault: d
 @pytest.mark.parametrize(
     ("fault", "error", "message"),
     [
-        pytest.param({"kind": "status", "status": 403, "times": 99}, AlvysPermissionError, "scope load:read", id="missing scope"),
+        pytest.param({"kind": "status", "status": 403, "times": 99}, AlvysPermissionError, "holds load:read", id="403"),
         pytest.param({"kind": "status", "status": 404, "page": 0}, AlvysNotFoundError, "answered 404", id="404 on page 0"),
         pytest.param(
-            {"kind": "status", "status": 404, "page": 4, "times": 99}, AlvysResponseError, "page 4 is missing", id="404"
+            {"kind": "status", "status": 404, "page": 4, "times": 99}, AlvysResponseError, "page 4 was missing", id="404"
         ),
         pytest.param({"kind": "bad_utf8", "times": 99}, AlvysResponseError, "not UTF-8", id="no UTF-8"),
     ],
@@ -342,6 +386,24 @@ def test_the_window_ends_by_the_earlier_clock(alvys: Simulator, land: Land) -> N
     assert timedelta(seconds=3655) <= datetime.now(timezone.utc) - until < timedelta(seconds=3680)
 
 
+def test_a_cursor_does_not_move_beyond_the_apis_own_clock(
+    alvys: Simulator, lake: Path, simulator: Simulator, clock: SkippingClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    # The token's server has the right time, the API is twenty minutes behind: what happens there now is dated in the past.
+    operator = make_operator(path=str(lake), initial_since=LONG_AGO)
+    operator.hook = QuickHook(clock)
+    operator.hook.get_conn().request("GET", "/v1/me")
+    operator.hook.get_conn()._server_offset = None
+    alvys.reset(loads=10, clock_offset=-1200)
+    result = operator.execute({})
+    (cursor,) = cursors(lake).values()
+    behind = datetime.fromisoformat(result["until"].replace("Z", "+00:00")) - datetime.fromisoformat(
+        cursor.replace("Z", "+00:00")
+    )
+    assert timedelta(seconds=1190) < behind < timedelta(seconds=1210)
+    assert "The API's clock is behind" in caplog.text
+
+
 def test_the_pace_goes_on_in_the_next_task(alvys: Simulator, connect: Callable[..., None], lake: Path) -> None:
     connect(requests_per_minute=None)
     clock = SkippingClock()
@@ -362,6 +424,9 @@ def test_the_pace_goes_on_in_the_next_task(alvys: Simulator, connect: Callable[.
     assert sum(clock.sleeps) == pytest.approx(60, abs=3)
     (lake / "_pace.json").write_text("{")
     run()
+    (lake / "_pace.json").unlink()
+    (lake / "_pace.json").mkdir()
+    run()
 
 
 def test_waits_in_its_slot_even_if_told_to_defer(alvys: Simulator, land: Land) -> None:
@@ -381,7 +446,7 @@ def test_waits_in_its_slot_even_if_told_to_defer(alvys: Simulator, land: Land) -
         pytest.param({"until": LONG_AGO}, "until needs since", id="until alone"),
         pytest.param({"file_format": "csv"}, "use file_format='jsonl'", id="format"),
         pytest.param({"compression": "zip"}, "compression='gzip'", id="compression"),
-        pytest.param({"part_rows": 0}, "part_rows=0 must be 1 or more", id="part_rows"),
+        pytest.param({"part_rows": 0}, "part_rows=0 must be a number of rows", id="part_rows"),
         pytest.param({"overlap": -5}, "overlap=-5 is no length of time", id="overlap"),
         pytest.param({"look_back": 5}, "look_back is for streams with business dates", id="look_back"),
         pytest.param({"parents": []}, "not read per parent", id="parents"),
@@ -414,7 +479,8 @@ def test_what_is_templated_is_left_for_the_run(arguments: dict[str, Any]) -> Non
         ({"since": "2026-03-02T00:00:00Z", "until": "2026-03-01T00:00:00Z"}, "is inverted"),
         ({"since": datetime(2026, 3, 1)}, "has no time zone"),
         ({"initial_since": "2026-03-01"}, "initial_since='2026-03-01' is no time"),
-        ({"initial_since": "2099-03-01T00:00:00Z"}, "is inverted"),
+        ({"initial_since": "2099-03-01T00:00:00Z"}, "Nothing is due yet: the window would begin at 2099"),
+        ({"filters": "{'Status': ['Open']}{{ '' }}"}, "is no dict. A template gives a text"),
     ],
 )
 def test_a_bad_window_is_refused_before_a_search_is_sent(
