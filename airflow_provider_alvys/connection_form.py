@@ -13,9 +13,10 @@ from typing import Any, Literal
 
 CONN_TYPE = "alvys"
 HOOK_NAME = "Alvys"
-HIDDEN_FIELDS = ["schema", "port"]
+# Not the port: the Test button of Airflow 3.3 fails for a connection that has none.
+HIDDEN_FIELDS = ["schema"]
 RELABELING = {"host": "API base URL", "login": "Client id", "password": "Client secret"}
-PLACEHOLDERS = {"host": "https://integrations.alvys.com"}
+PLACEHOLDERS = {"host": "https://integrations.alvys.com", "port": "443, for the Test button of Airflow 3.3"}
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from jinja2 import Environment, meta
+from airflow.sdk import XComArg
+from jinja2 import Environment, nodes
+
+from airflow_provider_alvys.api.streams import get_stream
 
 # Names in Airflow's template context whose values differ from run to run.
 _BY_RUN = frozenset(
@@ -25,11 +28,27 @@ def has_template(value: Any) -> bool:
         return any(has_template(item) for item in value.values())
     if isinstance(value, (list, tuple)):
         return any(has_template(item) for item in value)
-    # An XComArg, or another object that is resolved when the task runs.
-    return hasattr(value, "resolve")
+    return isinstance(value, XComArg)
 
 
 def names_by_run(template: str) -> list[str]:
     """Return the names in a template that make it differ from run to run."""
-    used = meta.find_undeclared_variables(Environment(autoescape=True).parse(template))
+    # The parsed tree alone: Jinja's own list of undeclared names wants to know every filter, Airflow's and the DAG's too.
+    tree = Environment(autoescape=True).parse(template)
+    used = {name.name for name in tree.find_all(nodes.Name) if name.ctx == "load"}
     return sorted(used & _BY_RUN)
+
+
+def check_search(stream: str, filters: Any, window_by: str | None) -> None:
+    """
+    Refuse what is wrong with a search already, where it is not templated, while the DAG is parsed.
+
+    :raises AlvysValueError: an unknown stream, filter, value or window.
+    """
+    if has_template(stream):
+        return
+    row = get_stream(stream)
+    if filters is not None and not has_template(filters):
+        row.check_filters(filters)
+    if window_by is not None and not has_template(window_by):
+        row.window(window_by)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 
@@ -32,14 +33,13 @@ def test_airflow_lists_and_describes_it() -> None:
 
 
 def test_every_class_and_module_that_it_names_can_be_imported() -> None:
-    from airflow.utils.module_loading import import_string
-
     info = get_provider_info()
     modules = [module for kind in ("hooks", "operators", "sensors") for entry in info[kind] for module in entry["python-modules"]]
     modules += [entry["python-module"] for entry in info["transfers"]]
     for module in modules:
-        __import__(module)
+        import_module(module)
     for connection_type in info["connection-types"]:
-        hook = import_string(connection_type["hook-class-name"])
+        module, _, name = connection_type["hook-class-name"].rpartition(".")
+        hook = getattr(import_module(module), name)
         assert hook.conn_type == connection_type["connection-type"]
         assert hook.hook_name == connection_type["hook-name"]

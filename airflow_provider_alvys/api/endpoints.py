@@ -12,8 +12,8 @@ _WORDS = frozenset(
     carrier-settlement-statements carriers check-calls customer-payments customers deductions delivery-logs
     departure disable dispatch dispatchpreferences document documents driver-settlement-statements drivers enable
     errors event-types events export financing fuel health history inbound invoices list loads locations
-    maintenance me notes once outbound reject reveal-secret rotate-secret search status stops tenders test tolls
-    trailers trips trucks update users v1 verify visibility webhooks
+    maintenance notes once outbound reject reveal-secret rotate-secret search status stops tenders test tolls
+    trailers trips trucks update users verify visibility webhooks
     """.split()
 )
 _API_PATH = re.compile(r"/api/p/v[\d.]+/(.*)", re.IGNORECASE)
@@ -57,5 +57,7 @@ def endpoint_of(method: str, path: str) -> Endpoint:
     in_api = _API_PATH.fullmatch(path)
     if in_api:
         path = in_api[1]
+    elif path.startswith("/"):
+        return Endpoint(method.upper(), path)
     segments = (segment.lower() if not segment or segment.lower() in _WORDS else "{id}" for segment in path.split("/"))
     return Endpoint(method.upper(), "/".join(segments).rstrip("/"))

@@ -193,7 +193,7 @@ def error_from_response(
     default = _DEFAULT_SERVER_ERROR if status >= 500 else _DEFAULT_CLIENT_ERROR
     error_type, default_advice = _BY_STATUS.get(status, default)
     problem = read_problem(response) if quote_body else Problem()
-    said = f": {problem.text}" if problem.text else ""
+    said = f": {problem.text.rstrip('.')}" if problem.text else ""
     known: dict[str, Any] = {
         "status_code": status,
         "retry_after": parse_retry_after(response, now),

@@ -224,10 +224,9 @@ def get_stream(name: str) -> Stream:
 
     :raises AlvysValueError: there is none of that name.
     """
-    try:
-        return STREAMS[name]
-    except KeyError:
-        raise AlvysValueError(f"There is no stream {name!r}. Streams: {', '.join(STREAMS)}") from None
+    if not isinstance(name, str) or name not in STREAMS:
+        raise AlvysValueError(f"There is no stream {name!r}. Streams: {', '.join(STREAMS)}")
+    return STREAMS[name]
 
 
 def scope_of(endpoint: Endpoint) -> str | None:

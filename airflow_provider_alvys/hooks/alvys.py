@@ -13,10 +13,11 @@ from airflow.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
 from airflow_provider_alvys import connection_form
-from airflow_provider_alvys.api.auth import DEFAULT_HOST, Credentials, make_credentials
+from airflow_provider_alvys.api.auth import DEFAULT_HOST, Credentials, TokenSource, make_credentials
 from airflow_provider_alvys.api.client import AlvysClient
-from airflow_provider_alvys.api.errors import AlvysPermissionError, AlvysValueError
-from airflow_provider_alvys.api.retries import ONE_ATTEMPT, RetryRules
+from airflow_provider_alvys.api.errors import AlvysPermissionError, AlvysRateLimitError, AlvysValueError
+from airflow_provider_alvys.api.pacing import Pacer
+from airflow_provider_alvys.api.retries import ONE_ATTEMPT
 from airflow_provider_alvys.api.rows import decode_row
 from airflow_provider_alvys.api.search import MAX_WINDOW_ROWS, Query, Search, make_query
 from airflow_provider_alvys.api.streams import STREAMS, get_stream
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from airflow.sdk import Connection
 
 log = logging.getLogger(__name__)
+
+# Seconds to connect, and to wait for bytes, when a person has pressed the Test button.
+_TEST_TIMEOUT = (5.0, 10.0)
 
 
 @dataclass(frozen=True)
@@ -191,17 +195,18 @@ class AlvysHook(BaseHook):
         :return: whether it worked, and a sentence that says what did, or what to change.
         """
         try:
-            client = self._make_client(rules=ONE_ATTEMPT)
+            client = self._make_test_client()
             scopes = client.scopes
             readable = [row for row in STREAMS.values() if scopes is None or row.scope in scopes]
             if not readable:
-                return True, (
-                    f"Alvys gave a token, but it can read nothing: it holds {', '.join(sorted(scopes or ())) or 'no scope'}. "
-                    "Grant the scopes that you need to this API client in Alvys."
+                wanted = ", ".join(sorted({row.scope for row in STREAMS.values()}))
+                return False, (
+                    f"Alvys gave a token, but it holds none of the scopes that this provider reads with ({wanted}); it holds "
+                    f"{', '.join(sorted(scopes or ())) or 'none'}. Grant what you need to this API client in Alvys."
                 )
             query = Query(readable[0])
             total = Search(client, query).count()
-        except AlvysPermissionError as error:
+        except (AlvysPermissionError, AlvysRateLimitError) as error:
             return False, f"Alvys gave a token, but: {error}"
         except Exception as error:  # The button shows whatever it was; it must not raise.
             return False, str(error) or type(error).__name__
@@ -214,17 +219,25 @@ class AlvysHook(BaseHook):
             self._settings = read_settings(self.get_connection(self.alvys_conn_id))
         return self._settings
 
-    def _make_client(self, rules: RetryRules | None = None) -> AlvysClient:
+    def _make_client(self, **options: Any) -> AlvysClient:
         settings = self.settings
-        return AlvysClient(
-            settings.credentials,
-            host=settings.host,
-            api_version=settings.api_version,
-            requests_per_minute=settings.requests_per_minute,
-            timeout=settings.timeout,
-            allow_http=settings.allow_http,
-            retry_rules=rules,
-            on_token=mask_secret,
+        known = {
+            "host": settings.host,
+            "api_version": settings.api_version,
+            "requests_per_minute": settings.requests_per_minute,
+            "timeout": settings.timeout,
+            "allow_http": settings.allow_http,
+            "on_token": mask_secret,
+        }
+        return AlvysClient(settings.credentials, **{**known, **options})
+
+    def _make_test_client(self) -> AlvysClient:
+        """Return a client for one try, in the API server: with a token of its own, and without waiting for anything."""
+        return self._make_client(
+            token_source=TokenSource(self.settings.credentials),
+            pacer=Pacer(0),
+            timeout=_TEST_TIMEOUT,
+            retry_rules=ONE_ATTEMPT,
         )
 
 
@@ -234,7 +247,10 @@ def read_settings(connection: Connection) -> ConnectionSettings:
 
     :raises AlvysValueError: something is missing or makes no sense.
     """
-    extra = clean(connection.extra_dejson)
+    extra = connection.extra_dejson
+    if not isinstance(extra, dict) or ((connection.extra or "{}").strip() not in ("{}", "null") and not extra):
+        raise AlvysValueError("The connection's extra fields are no JSON object: correct them, or leave them empty")
+    extra = clean(extra)
     allow_http = _boolean(extra, "allow_http")
     host = connection.host or DEFAULT_HOST
     if connection.port:

@@ -48,11 +48,11 @@ class Store:
     :param path: absolute path or URL, with an Airflow connection for the storage as ``s3://conn_id@bucket/…``.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str | ObjectStoragePath) -> None:
         from airflow.sdk import ObjectStoragePath
 
-        self.path = check_path(path)
-        root: ObjectStoragePath = ObjectStoragePath(self.path)
+        self.path = check_path(str(path))
+        root = path if isinstance(path, ObjectStoragePath) else ObjectStoragePath(self.path)
         try:
             self._fs = root.fs
         except ValueError as error:

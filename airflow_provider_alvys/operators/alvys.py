@@ -12,6 +12,7 @@ from airflow.sdk import BaseOperator
 
 from airflow_provider_alvys.api.errors import AlvysResponseError, AlvysValueError
 from airflow_provider_alvys.hooks.alvys import AlvysHook
+from airflow_provider_alvys.templates import check_search
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -123,6 +124,7 @@ class AlvysSearchOperator(BaseOperator):
         self.since = since
         self.until = until
         self.limit = limit
+        check_search(stream, filters, window_by)
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Search."""

@@ -20,7 +20,8 @@ class AlvysLoadStatusSensor(BaseSensorOperator):
     """
     Wait until a load has one of the given statuses. Each poke costs one search of one load.
 
-    A load that does not exist (yet) is waited for.
+    A load that does not exist (yet) is waited for. In ``reschedule`` mode each poke is a process of its own and costs a token,
+    too: give it a ``poke_interval`` of some minutes.
 
     :param alvys_conn_id: the Alvys connection. (templated)
     :param load_number: number of the load. (templated)

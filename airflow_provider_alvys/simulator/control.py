@@ -29,7 +29,7 @@ class Change(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 def _reset(app: SimulatorApp, request: Request) -> Any:
-    """Start over; the body holds options that differ from the present ones."""
+    """Start over; the body holds the options that are to change, the others stay."""
     changes = msgspec.json.decode(request.body or b"{}", type=dict[str, Any])
     options = msgspec.convert({**msgspec.to_builtins(app.tenant.options), **changes}, Options)
     app.tenant = Tenant(options)
@@ -39,6 +39,11 @@ def _reset(app: SimulatorApp, request: Request) -> Any:
 def _stats(app: SimulatorApp, request: Request) -> Any:
     """Count requests by endpoint, tokens, answers by status, 429s."""
     return app.tenant.stats()
+
+
+def _tokens(app: SimulatorApp, request: Request) -> Any:
+    """Tell the tokens given out since the last reset, for a search for leaks."""
+    return {"tokens": app.tenant.tokens.given}
 
 
 def _faults(app: SimulatorApp, request: Request) -> Any:
@@ -82,6 +87,7 @@ def _truth(app: SimulatorApp, request: Request) -> Any:
 _CONTROLS: dict[str, Callable[[SimulatorApp, Request], Any]] = {
     "POST /_sim/reset": _reset,
     "GET /_sim/stats": _stats,
+    "GET /_sim/tokens": _tokens,
     "GET /_sim/truth": _truth,
     "POST /_sim/faults": _faults,
     "POST /_sim/mutations": _mutations,

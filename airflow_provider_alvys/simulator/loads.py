@@ -119,7 +119,7 @@ def _build(row: Row, rng: random.Random, cut_note: bool) -> dict[str, Any]:
         "DeliveredAt": format_utc(delivery, 3) if is_delivered else None,
         "InvoicedAt": format_utc(delivery - delivery % (24 * _HOUR), 0) if is_invoiced else None,
         "LastInvoiceSentAt": format_utc(delivery + 2 * _HOUR, 7) if is_invoiced else None,
-        "Notes": [_note(rng, created, cut_note and not number) for number in range(rng.randrange(1, 4))],
+        "Notes": [_note(rng, created, cut_note and not number) for number in range(rng.randrange(1, 6 - len(stops)))],
         "CreatedAt": format_utc(created, rng.choice((3, 6, 7))),
         "CreatedBy": "edi@acme.example",
         "CancelledAt": format_utc(columns["UpdatedAt"], 6) if status == "Cancelled" else None,

@@ -55,13 +55,17 @@ class Simulator:
         return msgspec.json.encode(connection).decode()
 
     def reset(self, **options: Any) -> None:
-        """Start over with these options, and the defaults for the rest."""
+        """Start over with these options and the defaults for all others."""
         self.options = msgspec.convert(options, Options)
         self._post("reset", msgspec.to_builtins(self.options))
 
     def stats(self) -> dict[str, Any]:
         """Return what it has counted since the last reset."""
         return dict(self._call("GET", "stats").json())
+
+    def tokens(self) -> list[str]:
+        """Return the tokens that it has given out since the last reset."""
+        return list(self._call("GET", "tokens").json()["tokens"])
 
     def order_faults(self, *faults: dict[str, Any]) -> None:
         """Let these faults strike, instead of those ordered before."""

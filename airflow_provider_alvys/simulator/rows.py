@@ -118,6 +118,10 @@ class RowSet:
         """Return ``count`` of the rows at random, or all where there are fewer."""
         return self._random.sample(rows, min(count, len(rows)))
 
+    def moment_before(self, span: int) -> int:
+        """Return a random number of microseconds below ``span``."""
+        return self._random.randrange(span)
+
     def moment_in(self, period: Mapping[str, Any]) -> int:
         """Return a random time in a period."""
         start, end = _bounds(period)

@@ -106,7 +106,6 @@ class SimulatorApp:
         if refusal:
             # Real token endpoints have been seen to echo what they were sent.
             return json_answer({"error": refusal[1], "error_description": "Unauthorized", "sent": fields}, refusal[0])
-        tenant.tokens_given += 1
         return json_answer(tenant.tokens.grant(tenant_in_path, tenant.now()))
 
     def _api(self, request: Request, endpoint: Endpoint) -> Answer:

@@ -29,7 +29,6 @@ class Tenant:
         self.page_size_cap = options.page_size_cap
         self.requests: Counter[str] = Counter()
         self.answers: Counter[str] = Counter()
-        self.tokens_given = 0
         now = int((options.now or self.now()) * 1_000_000)
         loads = make_loads(options.loads, seed=options.seed, days=options.days, now=now, cut_notes=options.cut_notes)
         self.sets = {"loads": RowSet(STREAMS["loads"], loads, order=options.order, seed=options.seed)}
@@ -48,7 +47,7 @@ class Tenant:
         """Return what has been counted since the last reset."""
         return {
             "requests": dict(self.requests),
-            "tokens": self.tokens_given,
+            "tokens": len(self.tokens.given),
             "answers": dict(self.answers),
             "rate_limited": self.answers["429"],
         }
@@ -71,12 +70,11 @@ class Tenant:
 
     def _join(self, rows: RowSet, body: Mapping[str, Any]) -> None:
         now = self.micros()
-        updated = now
+        moments = {"CreatedAt": now - rows.moment_before(int(self.options.days * 86_400_000_000)), "UpdatedAt": now}
         for window in rows.stream.windows:
             if body.get(window.param):
-                updated = rows.moment_in(body[window.param])
-        created = rows.moment_in({"Start": "1970-01-01T00:00:00Z"}) % int(self.options.days * 86_400_000_000)
-        row = make_load(len(rows.rows), now - created, updated, seed=self.options.seed)
+                moments[window.column] = rows.moment_in(body[window.param])
+        row = make_load(len(rows.rows), moments["CreatedAt"], moments["UpdatedAt"], seed=self.options.seed)
         row.change(IsDeleted=False)
         rows.add(row)
 

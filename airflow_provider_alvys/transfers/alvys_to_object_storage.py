@@ -6,24 +6,25 @@ import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Asset, BaseOperator
+from airflow.sdk import Asset, AssetAlias, BaseOperator, ObjectStoragePath, XComArg
 
 from airflow_provider_alvys._compat import AirflowSkipException, conf
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.search import MAX_WINDOW_ROWS
 from airflow_provider_alvys.api.streams import get_stream
-from airflow_provider_alvys.api.windows import as_timedelta
+from airflow_provider_alvys.api.windows import Window, as_timedelta, as_utc
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.landing.parts import check_format
 from airflow_provider_alvys.landing.run import RunIdentity
 from airflow_provider_alvys.landing.store import Store, check_path
 from airflow_provider_alvys.landing.sync import OVERLAP, SETTLING, LandingOrder, land
-from airflow_provider_alvys.templates import has_template, names_by_run
+from airflow_provider_alvys.templates import check_search, has_template, names_by_run
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context, ObjectStoragePath
+    from airflow.sdk import Context
 
 
 class AlvysToObjectStorageOperator(BaseOperator):
@@ -82,7 +83,7 @@ class AlvysToObjectStorageOperator(BaseOperator):
         *,
         alvys_conn_id: str = AlvysHook.default_conn_name,
         stream: str,
-        path: str | ObjectStoragePath,
+        path: str | ObjectStoragePath | PurePath,
         filters: Mapping[str, Any] | None = None,
         window_by: str | None = None,
         since: datetime | str | None = None,
@@ -108,7 +109,8 @@ class AlvysToObjectStorageOperator(BaseOperator):
         super().__init__(**kwargs)
         self.alvys_conn_id = alvys_conn_id
         self.stream = stream
-        self.path = path
+        # Airflow 3.1 takes a pathlib path for something to be resolved.
+        self.path = str(path) if isinstance(path, PurePath) and not isinstance(path, ObjectStoragePath) else path
         self.filters = filters
         self.window_by = window_by
         self.since = since
@@ -133,7 +135,7 @@ class AlvysToObjectStorageOperator(BaseOperator):
 
     def _check_arguments(self) -> None:
         """Refuse what is wrong already, where it is not templated."""
-        stream = get_stream(self.stream)
+        check_search(self.stream, self.filters, self.window_by)
         check_format(self.file_format, self.compression)
         for name in ("part_rows", "page_size", "max_window_rows"):
             value = getattr(self, name)
@@ -146,16 +148,30 @@ class AlvysToObjectStorageOperator(BaseOperator):
                 raise AlvysValueError(f"{name} is for streams with business dates; {self.stream} has none")
         if self.parents is not None:
             raise AlvysValueError(f"{self.stream} is not read per parent: leave parents out")
-        if not has_template(self.filters):
-            stream.check_filters(self.filters or {})
-        if not has_template(self.window_by):
-            stream.window(self.window_by)
-        path = str(self.path)
-        if not path.startswith("{") and not hasattr(self.path, "resolve"):
-            check_path(path)
+        self._check_times()
+        self._check_path()
+
+    def _check_times(self) -> None:
+        given = {name: getattr(self, name) for name in ("since", "until", "initial_since")}
+        known = {name: as_utc(time, name) for name, time in given.items() if time is not None and not has_template(time)}
+        if "since" in known and "until" in known:
+            Window(known["since"], known["until"])
         if self.since is None and self.until is not None:
             raise AlvysValueError("until needs since: give both, or neither to use the cursor")
-        if self.since is None and names_by_run(path):
+
+    def _check_path(self) -> None:
+        path = str(self.path)
+        uses_cursor = self.since is None
+        if isinstance(self.path, XComArg):
+            if uses_cursor:
+                raise AlvysValueError(
+                    "path is another task's output, which may differ from run to run, and with it where the cursor is looked "
+                    "for: give a fixed path, or give since and until"
+                )
+            return
+        if not path.startswith("{"):
+            check_path(path)
+        if uses_cursor and names_by_run(path):
             raise AlvysValueError(
                 f"path={path!r} changes from run to run ({', '.join(names_by_run(path))}): each run would look for its cursor in "
                 "a new place and start over. Give a fixed path (parts are put into a folder by date), or give since and until."
@@ -165,15 +181,24 @@ class AlvysToObjectStorageOperator(BaseOperator):
         """Read the window, write parts and manifest, move the cursor."""
         if self.deferrable:
             self.log.info("deferrable has no effect yet: this task waits in its slot")
+        events = self._outlet_events(context)
         client = self.hook.get_conn()
-        store = Store(str(self.path))
+        store = Store(self.path)
         result = land(client, store, self._make_order(), _identify(context, self))
-        for outlet in self.outlets or ():
-            if isinstance(outlet, Asset) and "outlet_events" in context:
-                context["outlet_events"][outlet].extra = dict(result)
+        for outlet, event in events.items():
+            if isinstance(outlet, AssetAlias):
+                # Behind an alias stands the data set's folder for the stream.
+                event.add(Asset(f"{result['path']}/{result['stream']}"), extra=dict(result))
+            else:
+                event.extra = dict(result)
         if self.skip_when_empty and not result["rows"]:
             raise AirflowSkipException(f"There are no {self.stream} in the window")
         return result
+
+    def _outlet_events(self, context: Context) -> dict[Any, Any]:
+        """Return the event of each outlet. An outlet that Airflow does not know fails here, before anything is read."""
+        events = context.get("outlet_events")
+        return {outlet: events[outlet] for outlet in self.outlets or ()} if events is not None else {}
 
     def _make_order(self) -> LandingOrder:
         return LandingOrder(

@@ -54,10 +54,12 @@ def test_a_search_with_more_rows_than_its_limit_is_refused_after_one_page(alvys:
     assert len(search(limit=450)) == 450
 
 
-def test_a_misspelt_filter_is_refused_before_anything_is_sent(alvys: Simulator) -> None:
-    with pytest.raises(AlvysValueError, match="Did you mean Status"):
-        search(filters={"Statuses": ["Open"]})
-    assert alvys.stats()["requests"] == {}
+@pytest.mark.parametrize(
+    "arguments", [{"filters": {"Statuses": ["Open"]}}, {"stream": "laods"}, {"window_by": "pickup"}, {"filters": [1]}], ids=str
+)
+def test_what_is_wrong_is_told_while_the_dag_is_parsed(arguments: dict[str, Any]) -> None:
+    with pytest.raises(AlvysValueError):
+        AlvysSearchOperator(task_id="search", **{"stream": "loads", **arguments})
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,13 @@ import json
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk import Asset, ObjectStoragePath
+from airflow.sdk import DAG, Asset, AssetAlias, ObjectStoragePath, task
+from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_provider_alvys._compat import AirflowSkipException
 from airflow_provider_alvys.api.errors import (
@@ -265,10 +266,13 @@ def test_no_task_takes_anothers_run_file(alvys: Simulator, land: Land, other: di
 
 
 def test_outlet_events_carry_the_result(alvys: Simulator, land: Land) -> None:
-    asset = Asset("alvys_loads")
-    events = {asset: SimpleNamespace(extra={})}
-    result = land({"outlet_events": events}, outlets=[asset])
-    assert events[asset].extra == result
+    outlets = [Asset("alvys_loads"), AssetAlias("lake")]
+    events = OutletEventAccessors()
+    result = land({"outlet_events": events}, outlets=outlets)
+    assert events[outlets[0]].extra == result
+    (event,) = events[outlets[1]].asset_alias_events
+    assert event.extra == result
+    assert event.dest_asset_key.name == f"{result['path']}/loads"
 
 
 def test_an_object_storage_path_will_do(alvys: Simulator, land: Land, lake: Path) -> None:
@@ -450,6 +454,14 @@ def test_waits_in_its_slot_even_if_told_to_defer(alvys: Simulator, land: Land) -
         pytest.param({"overlap": -5}, "overlap=-5 is no length of time", id="overlap"),
         pytest.param({"look_back": 5}, "look_back is for streams with business dates", id="look_back"),
         pytest.param({"parents": []}, "not read per parent", id="parents"),
+        pytest.param({"since": datetime(2026, 3, 1)}, "since=2026-03-01T00:00:00 has no time zone", id="naive since"),
+        pytest.param({"initial_since": "2026-03-01"}, "initial_since='2026-03-01' is no time", id="a date"),
+        pytest.param({"since": LONG_AGO, "until": LONG_AGO}, "is empty", id="empty window"),
+        pytest.param({"since": "2026-03-02T00:00:00Z", "until": LONG_AGO}, "is inverted", id="inverted window"),
+        pytest.param({"page_size": "200"}, "page_size='200' must be a number of rows", id="page size as text"),
+        pytest.param({"filters": ["Open"]}, "is no dict", id="filters as a list"),
+        pytest.param({"path": PurePosixPath("x/y")}, "is relative", id="relative pathlib path"),
+        pytest.param({"path": "/x/{{ logical_date | ds }}"}, "changes from run to run", id="a path by a filter"),
     ],
 )
 def test_what_is_wrong_is_told_while_the_dag_is_parsed(arguments: dict[str, Any], message: str) -> None:
@@ -465,6 +477,8 @@ def test_what_is_wrong_is_told_while_the_dag_is_parsed(arguments: dict[str, Any]
         {"filters": {"Status": "{{ params.statuses }}"}},
         {"filters": "{{ params.filters }}"},
         {"window_by": "{{ params.by }}"},
+        {"path": "/lake/{{ var.value.region | upper | my_filter }}"},
+        {"path": PurePosixPath("/lake/alvys")},
     ],
     ids=str,
 )
@@ -475,10 +489,10 @@ def test_what_is_templated_is_left_for_the_run(arguments: dict[str, Any]) -> Non
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"since": "2026-03-01T00:00:00Z", "until": "2026-03-01T00:00:00Z"}, "is empty"),
-        ({"since": "2026-03-02T00:00:00Z", "until": "2026-03-01T00:00:00Z"}, "is inverted"),
-        ({"since": datetime(2026, 3, 1)}, "has no time zone"),
-        ({"initial_since": "2026-03-01"}, "initial_since='2026-03-01' is no time"),
+        ({"since": "{{ x }}", "until": "{{ x }}", "rendered": "2026-03-01T00:00:00Z"}, "is empty.*use the cursor"),
+        ({"since": "{{ x }}", "until": "2026-03-01T00:00:00Z", "rendered": "2026-03-02T00:00:00Z"}, "is inverted"),
+        ({"since": "{{ x }}", "rendered": "2026-03-01 00:00:00"}, "has no time zone"),
+        ({"since": "{{ x }}", "rendered": ""}, "since='' is no time"),
         ({"initial_since": "2099-03-01T00:00:00Z"}, "Nothing is due yet: the window would begin at 2099"),
         ({"filters": "{'Status': ['Open']}{{ '' }}"}, "is no dict. A template gives a text"),
     ],
@@ -486,10 +500,22 @@ def test_what_is_templated_is_left_for_the_run(arguments: dict[str, Any]) -> Non
 def test_a_bad_window_is_refused_before_a_search_is_sent(
     alvys: Simulator, land: Land, lake: Path, arguments: dict[str, Any], message: str
 ) -> None:
+    rendered = arguments.pop("rendered", None)
     with pytest.raises(AlvysValueError, match=message):
-        land(**arguments)
+        land(rendered=rendered, **arguments)
     assert "POST loads/search" not in alvys.stats()["requests"]
     assert manifests(lake) == []
+
+
+def test_another_tasks_output_is_no_path_for_a_cursor() -> None:
+    @task
+    def where() -> str:
+        return "/lake"
+
+    with DAG("d", schedule=None):
+        with pytest.raises(AlvysValueError, match="another task's output"):
+            make_operator(path=where())
+        AlvysToObjectStorageOperator(task_id="fine", stream="loads", path=where(), since=where(), until=where(), tenant=where())
 
 
 def test_template_fields_are_arguments() -> None:

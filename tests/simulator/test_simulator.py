@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+import requests
+
+from airflow_provider_alvys.api.streams import get_stream
+from airflow_provider_alvys.simulator.process import Simulator
+
+ALL = {"Page": 0, "PageSize": 200, "Status": ["Open", "Delivered"], "IncludeDeleted": True}
+
+
+def post(alvys: Simulator, body: Any, path: str = "/api/p/v2.0/loads/search", token: str | None = None) -> requests.Response:
+    headers = {"Authorization": f"Bearer {token or get_token(alvys)}"}
+    return requests.post(alvys.url + path, json=body, headers=headers, timeout=10)
+
+
+def get_token(alvys: Simulator) -> str:
+    fields = {
+        "client_id": "simulator",
+        "client_secret": "simulator-secret",
+        "grant_type": "client_credentials",
+        "audience": "https://api.alvys.com/public/",
+    }
+    return requests.post(f"{alvys.url}/oauth/token", json=fields, timeout=10).json()["access_token"]
+
+
+def test_it_ends_when_the_process_that_started_it_dies() -> None:
+    code = (
+        "import os; from airflow_provider_alvys.simulator.process import Simulator\n"
+        "print(Simulator().url, flush=True); os._exit(1)"
+    )
+    url = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stdout.strip()
+    assert url.startswith("http://127.0.0.1:")
+    for _ in range(100):
+        try:
+            requests.get(f"{url}/_sim/stats", timeout=5)
+        except requests.ConnectionError:
+            break
+        time.sleep(0.05)
+    else:
+        pytest.fail("it outlived its parent")
+
+
+def test_loads_are_full_records_of_three_to_six_kilobytes(alvys: Simulator) -> None:
+    rows = alvys.truth_rows()
+    sizes = sorted(len(row) for row in rows)
+    assert sizes[0] >= 3000
+    assert sizes[-1] <= 6 * 1024
+    assert 3500 < sum(sizes) / len(sizes) < 5500
+    loads = [json.loads(row) for row in rows]
+    assert len({load["Id"] for load in loads}) == len({load["LoadNumber"] for load in loads}) == 450
+    # Nulls are left out, and times come in several forms.
+    assert all(value is not None for load in loads for value in load.values())
+    assert {len(load) for load in loads} != {len(loads[0])}
+    assert {load["CreatedAt"][-6:] for load in loads} == {"+00:00"}
+    assert len({len(load["CreatedAt"]) for load in loads}) == 3
+    assert all(load["ScheduledPickupAt"].endswith("-04:00") for load in loads)
+    assert {stop["$type"] for load in loads for stop in load["Stops"]} == {"appointment", "delivery_window"}
+    assert any(b".50," in row or b".00," in row for row in rows)
+
+
+def test_the_same_seed_gives_the_same_loads(alvys: Simulator) -> None:
+    alvys.reset(loads=20, seed=5, now=1_790_000_000)
+    rows = alvys.truth_rows()
+    alvys.reset(loads=20, seed=5, now=1_790_000_000)
+    assert alvys.truth_rows() == rows
+    alvys.reset(loads=20, seed=6, now=1_790_000_000)
+    assert alvys.truth_rows() != rows
+
+
+def test_pages_begin_at_0_and_end_with_404(alvys: Simulator) -> None:
+    first = post(alvys, {**ALL, "PageSize": 50}).json()
+    assert list(first) == ["Page", "PageSize", "Total", "Items"]
+    last = (first["Total"] - 1) // 50
+    assert len(post(alvys, {**ALL, "PageSize": 50, "Page": last}).json()["Items"]) == first["Total"] - 50 * last
+    past = post(alvys, {**ALL, "PageSize": 50, "Page": last + 1})
+    assert (past.status_code, past.json()["Title"]) == (404, "Not Found")
+    none = post(alvys, {**ALL, "LoadNumbers": ["none"]})
+    assert (none.status_code, none.json()["Items"]) == (200, [])
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        ({"Page": 0, "PageSize": 5}, set(get_stream("loads").one_of)),
+        (
+            {"Page": 0, "PageSize": 5, "Status": [], "UpdatedAtRange": {"Start": "2026-01-01T00:00:00Z"}},
+            set(get_stream("loads").one_of),
+        ),
+        ({**ALL, "Page": None}, {"Page"}),
+        ({**ALL, "PageSize": 0}, {"PageSize"}),
+        ({**ALL, "Status": ["Opened"]}, {"Status"}),
+        ({**ALL, "LoadNumbers": ["1"] * 151}, {"LoadNumbers"}),
+    ],
+)
+def test_a_bad_body_is_refused_with_a_bare_map(alvys: Simulator, body: dict[str, Any], fields: set[str]) -> None:
+    answer = post(alvys, body)
+    assert answer.status_code == 400
+    assert set(answer.json()) == fields
+
+
+def test_names_are_matched_in_any_case_and_unknown_ones_ignored(alvys: Simulator) -> None:
+    body = {"page": 0, "PAGESIZE": 1, "status": ["Open"], "includedeleted": True, "Whatever": 1}
+    known = post(alvys, body, path="/API/P/v1/Loads/Search").json()["Total"]
+    assert known == len(alvys.truth_keys(filters='{"Status":["Open"]}'))
+    misspelt = {**body, "UpdatedAtRange": {"From": "2030-01-01T00:00:00Z"}}
+    assert post(alvys, misspelt).json()["Total"] == known
+
+
+def test_deleted_loads_are_shown_only_on_request(alvys: Simulator) -> None:
+    alvys.change(rows=3, columns={"IsDeleted": True, "Status": "Open"})
+    with_deleted = post(alvys, {**ALL, "Status": ["Open"]}).json()
+    without = post(alvys, {**ALL, "Status": ["Open"], "IncludeDeleted": False}).json()
+    assert with_deleted["Total"] - without["Total"] >= 3
+    assert all("IsDeleted" in load for load in with_deleted["Items"])
+    assert not any("IsDeleted" in load for load in without["Items"])
+
+
+def test_the_documented_limit_blocks_for_the_documented_time(alvys: Simulator) -> None:
+    alvys.reset(loads=1, limits=True, minute=0.5)
+    token = get_token(alvys)
+    statuses = [post(alvys, ALL, token=token).status_code for _ in range(12)]
+    assert statuses == [200] * 10 + [429] * 2
+    blocked = post(alvys, ALL, token=token)
+    assert blocked.headers["content-type"].startswith("text/html")
+    assert blocked.headers["retry-after"] == "0.5"
+    # Three minutes long, though Retry-After says one.
+    time.sleep(0.6)
+    assert post(alvys, ALL, token=token).status_code == 429
+    time.sleep(1.1)
+    assert post(alvys, ALL, token=token).status_code == 200
+    assert alvys.stats()["rate_limited"] == 4
+
+
+def test_what_is_not_there_says_so(alvys: Simulator) -> None:
+    token = {"Authorization": f"Bearer {get_token(alvys)}"}
+    assert requests.get(f"{alvys.url}/api/p/v1/loads/search", headers=token, timeout=10).status_code == 405
+    assert requests.get(f"{alvys.url}/api/p/v1/nothing", headers=token, timeout=10).status_code == 404
+    assert requests.get(f"{alvys.url}/v1/me", timeout=10).status_code == 401
+    assert requests.get(f"{alvys.url}/_sim/nothing", timeout=10).status_code == 404
+    assert (
+        requests.post(f"{alvys.url}/oauth/token", data=b"x", headers={"content-type": "text/xml"}, timeout=10).status_code == 415
+    )
+    for bad in ({"loadz": 1}, {"loads": "many"}):
+        assert requests.post(f"{alvys.url}/_sim/reset", json=bad, timeout=10).status_code == 400
+    assert requests.get(f"{alvys.url}/_sim/truth?stream=lodes", timeout=10).status_code == 400
