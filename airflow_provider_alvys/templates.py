@@ -15,7 +15,7 @@ _BY_RUN = frozenset(
     dag_run data_interval_end data_interval_start ds ds_nodash exception expanded_ti_count inlet_events logical_date
     macros outlet_events partition_date partition_key prev_data_interval_end_success prev_data_interval_start_success
     prev_end_date_success prev_start_date_success reason run_id task_instance task_instance_key_str
-    task_reschedule_count ti triggering_asset_events try_number ts ts_nodash ts_nodash_with_tz
+    start_date task_reschedule_count ti triggering_asset_events try_number ts ts_nodash ts_nodash_with_tz
     """.split()
 )
 

@@ -74,7 +74,7 @@ def airflow(home: Path, own_alvys: Simulator) -> Airflow:
             text=True,
             check=False,
             stdin=subprocess.DEVNULL,
-            timeout=300,
+            timeout=120,
         )
         assert (done.returncode == 0) == succeeds, done.stdout[-8000:]
         (home / "printed.log").open("a").write(done.stdout)
@@ -128,7 +128,7 @@ def test_the_result_is_in_the_xcom_and_on_the_assets_event(airflow: Airflow, hom
 
 def test_assets_by_reference_and_aliases_get_the_result_too(airflow: Airflow, home: Path) -> None:
     airflow("dags", "test", "once")
-    known = "SELECT asset.name, extra FROM asset_event JOIN asset ON asset.id = asset_id WHERE source_dag_id = 'once'"
+    known = "SELECT asset.name, asset_event.extra FROM asset_event JOIN asset ON asset.id = asset_id WHERE source_dag_id = 'once'"
     events = {name: json.loads(extra) for name, extra in query(home, known)}
     assert set(events) == {"alvys_loads", f"{home}/lake/loads"}
     assert {event["tenant"] for event in events.values()} == {"once"}

@@ -185,7 +185,7 @@ class AlvysToObjectStorageOperator(BaseOperator):
         client = self.hook.get_conn()
         store = Store(self.path)
         result = land(client, store, self._make_order(), _identify(context, self))
-        for outlet, event in events.items():
+        for outlet, event in events:
             if isinstance(outlet, AssetAlias):
                 # Behind an alias stands the data set's folder for the stream.
                 event.add(Asset(f"{result['path']}/{result['stream']}"), extra=dict(result))
@@ -195,10 +195,10 @@ class AlvysToObjectStorageOperator(BaseOperator):
             raise AirflowSkipException(f"There are no {self.stream} in the window")
         return result
 
-    def _outlet_events(self, context: Context) -> dict[Any, Any]:
-        """Return the event of each outlet. An outlet that Airflow does not know fails here, before anything is read."""
+    def _outlet_events(self, context: Context) -> list[tuple[Any, Any]]:
+        """Return each outlet and its event. An outlet that Airflow does not know fails here, before anything is read."""
         events = context.get("outlet_events")
-        return {outlet: events[outlet] for outlet in self.outlets or ()} if events is not None else {}
+        return [(outlet, events[outlet]) for outlet in self.outlets or ()] if events is not None else []
 
     def _make_order(self) -> LandingOrder:
         return LandingOrder(
