@@ -1,0 +1,114 @@
+"""What README and docs say is run."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_alvys import connection_form
+from airflow_provider_alvys.hooks.alvys import AlvysHook
+from airflow_provider_alvys.simulator.control import _CONTROLS
+from airflow_provider_alvys.simulator.process import Simulator
+from airflow_provider_alvys.transfers.alvys_to_object_storage import AlvysToObjectStorageOperator
+from tests.conftest import CONNECTION
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BIN = Path(sys.executable).parent
+
+
+def blocks(language: str) -> list[pytest.ParameterSet]:
+    found = []
+    for page in PAGES:
+        for number, text in enumerate(re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)):
+            found.append(pytest.param(text, id=f"{page.name}-{number}"))
+    return found
+
+
+def commands() -> list[pytest.ParameterSet]:
+    return [pytest.param(line, id=line[:60]) for block in blocks("bash") for line in block.values[0].splitlines()]
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_python_code_runs(code: str, alvys: Simulator, tmp_path: Path) -> None:
+    path = tmp_path / "alvys"
+    if "_manifest.json" in code:
+        operator = AlvysToObjectStorageOperator(
+            task_id="fill", stream="loads", path=str(path), initial_since="2026-01-01T00:00:00Z", compression="gzip"
+        )
+        operator.execute({})
+    exec(compile(code.replace("/data/alvys", str(path)), "docs", "exec"), {"__name__": "docs"})
+
+
+@pytest.mark.parametrize("command", commands())
+def test_commands_run(command: str, alvys: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if command.startswith("make "):
+        target = command.split()[1]
+        steps = re.search(r"for step in (.*?);", (ROOT / ".ci" / "run").read_text())
+        assert steps
+        assert target in steps[1].split()
+        assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        return
+    if command == "pip install airflow-provider-alvys":
+        # make wheel installs the distribution of that name into an empty environment.
+        assert 'name = "airflow-provider-alvys"' in (ROOT / "pyproject.toml").read_text()
+        return
+    if command.startswith("export "):
+        name, _, value = command.removeprefix("export ").partition("=")
+        assert name == CONNECTION
+        monkeypatch.setenv(name, value.strip("'"))
+        assert AlvysHook().settings.credentials.client_id == "my-client-id"
+        return
+    if command.startswith("python -m airflow_provider_alvys.simulator"):
+        command = f"timeout --signal=INT 5 {command.replace('8099', '0')} || true"
+    home = tmp_path / "airflow"
+    environment = {
+        **os.environ,
+        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+        "AIRFLOW_HOME": str(home),
+        CONNECTION: alvys.connection_json(),
+    }
+    if "connections" in command:
+        subprocess.run(["airflow", "db", "migrate"], env=environment, capture_output=True, check=True)
+    done = subprocess.run(command, shell=True, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    if "connections test" in command:
+        assert "Connection success!" in done.stdout
+    if "simulator" in command:
+        assert done.stdout.startswith("http://127.0.0.1:")
+        assert "export AIRFLOW_CONN_ALVYS_DEFAULT=" in done.stdout
+
+
+def test_every_link_leads_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_field_of_the_connection_is_described() -> None:
+    text = (ROOT / "docs" / "connection.md").read_text()
+    for field in connection_form.FIELDS:
+        assert f"| {field.label} | extra `{field.name}` |" in text
+
+
+def test_every_path_of_the_simulator_is_described() -> None:
+    text = (ROOT / "docs" / "simulator.md").read_text()
+    for call in _CONTROLS:
+        assert f"| `{call}` |" in text
+
+
+def test_nothing_names_this_machine() -> None:
+    for page in [
+        *PAGES,
+        ROOT / "CHANGELOG.md",
+        ROOT / "Makefile",
+        ROOT / "pyproject.toml",
+        *(ROOT / "constraints").glob("*.txt"),
+    ]:
+        assert "/work/" not in page.read_text(), page
+        assert "://" not in page.read_text() or page.suffix in (".md", ".toml"), page
