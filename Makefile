@@ -1,5 +1,6 @@
 # make demo   the provider at work, in a real Airflow, against a simulated Alvys
 # make test   all tests
+# make bench  how fast it is, beside loops written by hand
 # make ci     what .ci/run runs: lint, types, tests, the wheel, Airflow 3.1, the demo
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ UV_VERSION = 0.13.9
 PY = .venv/bin/python
 SOURCES = airflow_provider_alvys tests dags_examples scripts
 
-.PHONY: demo test test-oldest lint types wheel ci constraints clean
+.PHONY: demo test test-oldest lint types wheel bench ci constraints clean
 
 demo: .venv/.runtime
 	$(PY) scripts/demo.py
@@ -37,6 +38,9 @@ wheel: .venv/.tools
 	$(UV) pip install --quiet --python .venv-wheel/bin/python -c constraints/airflow-$(AIRFLOW).txt \
 		dist/*.whl apache-airflow==$(AIRFLOW)
 	.venv-wheel/bin/python -I scripts/try_wheel.py
+
+bench: .venv/.runtime
+	$(PY) scripts/bench.py
 
 ci: lint types test test-oldest wheel demo
 

@@ -97,7 +97,7 @@ class Search:
         self.proof: Proof = "whole"
         self.passes = 0
         self.requests = 0
-        # When the first answer came, by the earlier of our clock and the API's, in seconds since 1970.
+        # When the first answer came, at the latest, by the earlier of our clock and the API's, in seconds since 1970.
         self.began_at: float | None = None
         self.page_size = page_size or query.stream.page_size
         self._client = client
@@ -122,7 +122,7 @@ class Search:
         first = self._fetch(window, 0, self.page_size)
         if self.total is None:
             self.total = first.total
-            self.began_at = self._client.now()
+            self.began_at = self._client.now(at_latest=True)
         halves = window.halves() if window is not None and first.total > self._max_window_rows else None
         if halves:
             log.info("%s has %d rows %s: cutting the window in half", self._name, first.total, window)
@@ -152,7 +152,9 @@ class Search:
 
     def _is_closed(self, window: Window | None) -> bool:
         by = self.query.by
-        return window is not None and by is not None and by.tracks_changes and window.has_ended(self._client.now())
+        if window is None or by is None or not by.tracks_changes:
+            return False
+        return window.has_ended(self._client.now(at_latest=True))
 
     def _changed_since(self, window: Window | None) -> list[Key] | None:
         """Return the keys of all rows, whatever the filters, that changed since the window ended; None for too many."""

@@ -203,10 +203,10 @@ def _move_cursor(store: Store, order: LandingOrder, manifest: Manifest, name: st
         log.warning("The cursor stays: the rows moved while they were read, and are not proved to be all")
         return
     until = window.until
-    # The window was settled by the clock that gave the token. The API's own may be behind it (its Date is cut to a second):
-    # rows of times that it has not seen yet cannot have been read.
+    # The window was settled by the clock that gave the token. The API's own may be behind it: rows of times that it has not seen
+    # yet cannot have been read.
     settled = datetime.fromtimestamp(began_at, timezone.utc) - order.settling
-    if until - settled > timedelta(seconds=1):
+    if until > settled:
         log.warning("The API's clock is behind: the cursor moves to %s only", format_time(settled))
         until = settled
     cursor = Cursor(

@@ -15,7 +15,7 @@ from tests.conftest import Land
 
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[Any]:
-    """A bucket "lake" on a server on loopback, and the connection aws_lake to it: for all tests, since Airflow keeps file systems."""
+    """A bucket "lake" on loopback, and the connection aws_lake to it: one for all tests, since Airflow keeps file systems."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
