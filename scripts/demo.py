@@ -141,7 +141,7 @@ def tell_next_steps() -> None:
     say(
         "What to do next:\n"
         "  - Your own Alvys: in Airflow's UI, add a connection of type Alvys named alvys_default, with the client id as\n"
-        "    login and the client secret as password, and press Test.\n"
+        "    login and the client secret as password. docs/connection.md tells how to test it.\n"
         "  - Your own lake: set ALVYS_LAKE to a path or URL, such as s3://aws_default@my-bucket/alvys\n"
         "    (pip install 'airflow-provider-alvys[s3]'), and put dags_examples/alvys_loads_to_files.py into your DAG folder.\n"
         "  - A simulator to play with: .venv/bin/python -m airflow_provider_alvys.simulator"

@@ -182,7 +182,8 @@ class TokenSource:
 
     def _decode(self, body: bytes, status: int) -> _TokenAnswer:
         try:
-            answer = msgspec.json.decode(body, type=_TokenAnswer)
+            # Not strictly: some token servers give expires_in as a text.
+            answer = msgspec.json.decode(body, type=_TokenAnswer, strict=False)
         except (msgspec.DecodeError, UnicodeDecodeError):
             answer = None
         # A token goes into a header: visible ASCII only.

@@ -52,6 +52,9 @@ class AlvysClient:
     :param allow_http: allow plain http beyond loopback.
     :param retry_rules: how often and how long a failed call is tried again.
     :param on_token: called with each token before its first use, so that the caller can mask it.
+    :param clock: the time; a test gives another.
+    :param pacer: None means the one that all clients of the budget share.
+    :param token_source: None means the one that all clients with these credentials share.
     :raises AlvysValueError: the host is no address that credentials may be sent to.
     """
 

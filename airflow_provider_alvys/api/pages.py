@@ -151,7 +151,7 @@ class PageWalk:
             return not self._moved and len(self._keys) == self.total
         if self._grew or len(self._keys) < self.total:
             return False
-        if not self._moved and len(self._keys) == self.total:
+        if not self._moved:
             return True
         # Rows that left can hide others that joined: a total that fell proves nothing. Either each row that left is known by
         # name, or another pass has found nothing new.

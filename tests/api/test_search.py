@@ -81,6 +81,13 @@ def test_rows_that_leave_are_asked_for_by_name(alvys: Simulator, client: AlvysCl
     assert (search.proof, search.passes, search.requests) == ("whole", 1, 12)
 
 
+def test_rows_that_left_are_named_whatever_they_have_become(alvys: Simulator, client: AlvysClient) -> None:
+    window = until_now(alvys)
+    (key,) = alvys.change(keys=[alvys.truth_keys(filters='{"Status":["Open"]}')[0]], columns={"Status": "Delivered"})
+    search = make_search(client, {"Status": ["Open"]}, **window)
+    assert (key,) in (search._changed_since(search.query.window) or ())
+
+
 def test_many_rows_that_left_cost_another_pass_instead(alvys: Simulator, client: AlvysClient) -> None:
     alvys.reset(loads=3000)
     window = until_now(alvys)
