@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from airflow.sdk._shared.secrets_masker import _secrets_masker
 
 from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.errors import AlvysValueError
@@ -74,6 +75,13 @@ def test_a_search_that_kept_moving_says_so(alvys: Simulator, caplog: pytest.LogC
     alvys.order_mutations({"kind": "join"})
     assert len(list(AlvysHook().search("loads"))) >= 450
     assert "loads kept moving while it was read" in caplog.text
+
+
+@pytest.mark.every_airflow
+def test_the_token_is_masked(alvys: Simulator) -> None:
+    AlvysHook().count("loads")
+    (token,) = alvys.tokens()
+    assert _secrets_masker().redact(f"Authorization: Bearer {token}") == "Authorization: Bearer ***"
 
 
 def test_hooks_of_one_process_share_a_token(alvys: Simulator) -> None:

@@ -151,6 +151,14 @@ def test_since_and_until_leave_the_cursor_alone(alvys: Simulator, land: Land, la
     assert cursors(lake) == {}
 
 
+def test_a_window_that_was_given_moves_no_cursor_that_is_there(alvys: Simulator, land: Land, lake: Path) -> None:
+    land()
+    before = cursors(lake)
+    result = land(since=LONG_AGO, until=datetime.now(timezone.utc))
+    assert result["until"] > next(iter(before.values()))
+    assert cursors(lake) == before
+
+
 def test_paths_tenants_filters_and_windows_have_cursors_of_their_own(alvys: Simulator, land: Land, lake: Path) -> None:
     first = land()
     mine = cursors(lake)
