@@ -101,6 +101,9 @@ class PageWalk:
             self.passes += 1
             try:
                 yield from self._pass()
+                if self._is_whole():
+                    self.proof = "whole"
+                    return
             except _PageSizeChanged as change:
                 restarts += 1
                 if restarts > _RESTARTS:
@@ -111,9 +114,6 @@ class PageWalk:
                 self.page_size = change.size
                 self.passes -= 1
                 continue
-            if self._is_whole():
-                self.proof = "whole"
-                return
             log.info("%s: rows moved while they were read (pass %d of %d at most)", self.name, self.passes, most)
         if self.closed:
             raise AlvysIncompleteError(

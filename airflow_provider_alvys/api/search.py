@@ -11,7 +11,7 @@ from typing import Any
 import requests
 
 from airflow_provider_alvys.api.client import AlvysClient
-from airflow_provider_alvys.api.errors import AlvysError, AlvysResponseError, AlvysValueError
+from airflow_provider_alvys.api.errors import AlvysError, AlvysNotFoundError, AlvysResponseError, AlvysValueError
 from airflow_provider_alvys.api.keyset import KeySet
 from airflow_provider_alvys.api.pages import PageWalk, Proof
 from airflow_provider_alvys.api.rows import Key, Page, PageReader, Row
@@ -166,6 +166,9 @@ class Search:
         search = Search(self._client, query, page_size=self.page_size)
         try:
             return search._keys(most=_MOST_CHANGED)
+        except AlvysNotFoundError:
+            # A stray one: there is always a first page. Another pass will tell.
+            return None
         finally:
             self.requests += search.requests
 

@@ -62,6 +62,8 @@ def _change(app: SimulatorApp, request: Request) -> Any:
     """Update rows now."""
     change = msgspec.json.decode(request.body, type=Change)
     get_stream(change.stream)
+    if (change.rows or 0) < 0:
+        raise AlvysValueError("rows must be 0 or more")
     keys = app.tenant.change(change.stream, rows=change.rows, keys=change.keys, at=change.at, columns=change.columns)
     return {"keys": keys}
 

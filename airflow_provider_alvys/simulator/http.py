@@ -12,6 +12,9 @@ from airflow_provider_alvys.simulator.faults import Fault
 
 EDGE_PAGE = b"<!DOCTYPE html><html><head><title>Access denied | Cloudflare</title></head><body>Error %d</body></html>"
 
+# What a body that is no JSON raises: bad syntax, bad UTF-8, or nested too deep.
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 
 @dataclass
 class Request:
@@ -24,7 +27,7 @@ class Request:
     body: bytes
 
     def json(self) -> Any:
-        """Return the body as JSON, {} for an empty one. Raises msgspec.DecodeError."""
+        """Return the body as JSON, {} for an empty one. Raises one of ``UNREADABLE``."""
         return msgspec.json.decode(self.body) if self.body else {}
 
 

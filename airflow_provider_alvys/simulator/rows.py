@@ -138,6 +138,15 @@ def _bounds(period: Mapping[str, Any]) -> tuple[int, int]:
     return _bounds_cache[key]
 
 
+def is_period(period: Any) -> bool:
+    """Return whether a value is a period with good bounds."""
+    try:
+        _bounds(period)
+    except (msgspec.ValidationError, AttributeError, TypeError, OverflowError):
+        return False
+    return True
+
+
 def parse_micros(text: str) -> int:
     """Return an ISO 8601 time as microseconds since 1970; one without a zone counts as UTC."""
     time = msgspec.convert(text, datetime)

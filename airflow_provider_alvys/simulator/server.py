@@ -14,8 +14,9 @@ from airflow_provider_alvys.api.endpoints import Endpoint, endpoint_of
 from airflow_provider_alvys.api.streams import STREAMS, Stream
 from airflow_provider_alvys.simulator.control import handle_control
 from airflow_provider_alvys.simulator.faults import Fault
-from airflow_provider_alvys.simulator.http import EDGE_PAGE, Answer, Request, json_answer, problem
+from airflow_provider_alvys.simulator.http import EDGE_PAGE, UNREADABLE, Answer, Request, json_answer, problem
 from airflow_provider_alvys.simulator.options import Options
+from airflow_provider_alvys.simulator.rows import is_period
 from airflow_provider_alvys.simulator.tenant import Tenant
 from airflow_provider_alvys.simulator.tokens import Grant
 
@@ -100,7 +101,7 @@ class SimulatorApp:
                 fields = dict(parse_qsl(request.body.decode()))
             else:
                 return problem(415, "send a form or JSON")
-        except (msgspec.DecodeError, AttributeError, UnicodeDecodeError):
+        except (*UNREADABLE, AttributeError):
             return problem(400, "not readable")
         refusal = tenant.tokens.refusal(fields, tenant_in_path)
         if refusal:
@@ -141,7 +142,7 @@ class SimulatorApp:
             return problem(403, "The token does not have the scope for this.")
         try:
             sent = request.json()
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return problem(400, "The body is no JSON.")
         body, errors = _understand(stream, sent)
         if errors:
@@ -213,6 +214,8 @@ def _understand(stream: Stream, sent: Any) -> tuple[dict[str, Any], dict[str, li
         if isinstance(period, dict) and not (period.get("Start") or period.get("start")):
             # Misspelt bounds are no bounds: everything is found.
             del body[window.param]
+        elif period is not None and not is_period(period):
+            errors[window.param] = [f"The value of {window.param} is not valid."]
     return body, errors
 
 
@@ -236,7 +239,7 @@ def _tenant_in(path: str) -> str | None:
 def _page_of(request: Request) -> int | None:
     try:
         page = request.json().get("Page")
-    except (msgspec.DecodeError, AttributeError):
+    except (*UNREADABLE, AttributeError):
         return None
     return page if isinstance(page, int) else None
 

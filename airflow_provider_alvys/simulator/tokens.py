@@ -39,7 +39,7 @@ class TokenDesk:
         if tenant is None and fields.get("audience") != AUDIENCE:
             return 403, "access_denied"
         known = fields.get("client_id") == options.client_id
-        if not (known and hmac.compare_digest(str(fields.get("client_secret")), options.client_secret)):
+        if not (known and hmac.compare_digest(str(fields.get("client_secret")).encode(), options.client_secret.encode())):
             return 401, "access_denied"
         return None
 

@@ -81,6 +81,22 @@ def test_rows_that_leave_are_asked_for_by_name(alvys: Simulator, client: AlvysCl
     assert (search.proof, search.passes, search.requests) == ("whole", 1, 12)
 
 
+@pytest.mark.parametrize("at", range(9, 14))
+@pytest.mark.parametrize(
+    "fault",
+    [{"kind": "status", "status": 404}, {"kind": "cap", "cap": 30}, {"kind": "truncate"}],
+    ids=lambda fault: fault["kind"],
+)
+def test_a_fault_while_it_is_proved_costs_no_row(alvys: Simulator, client: AlvysClient, at: int, fault: dict[str, Any]) -> None:
+    window = until_now(alvys)
+    alvys.order_mutations({"kind": "leave", "rows": 5, "skip": 1, "times": 1})
+    alvys.order_faults({**fault, "skip": at})
+    search = make_search(client, **window, page_size=50)
+    found = set(keys(search))
+    assert set(alvys.truth_keys(**window)) <= found
+    assert search.proof == "whole"
+
+
 def test_rows_that_left_are_named_whatever_they_have_become(alvys: Simulator, client: AlvysClient) -> None:
     window = until_now(alvys)
     (key,) = alvys.change(keys=[alvys.truth_keys(filters='{"Status":["Open"]}')[0]], columns={"Status": "Delivered"})

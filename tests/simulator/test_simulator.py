@@ -97,6 +97,9 @@ def test_pages_begin_at_0_and_end_with_404(alvys: Simulator) -> None:
         ({**ALL, "PageSize": 0}, {"PageSize"}),
         ({**ALL, "Status": ["Opened"]}, {"Status"}),
         ({**ALL, "LoadNumbers": ["1"] * 151}, {"LoadNumbers"}),
+        ({**ALL, "UpdatedAtRange": {"Start": "yesterday"}}, {"UpdatedAtRange"}),
+        ({**ALL, "UpdatedAtRange": ["x"]}, {"UpdatedAtRange"}),
+        ({**ALL, "DateRange": {"Start": "2026-01-01T00:00:00Z", "End": 3}}, {"DateRange"}),
     ],
 )
 def test_a_bad_body_is_refused_with_a_bare_map(alvys: Simulator, body: dict[str, Any], fields: set[str]) -> None:
