@@ -125,6 +125,8 @@ class AlvysSearchOperator(BaseOperator):
         self.until = until
         self.limit = limit
         check_search(stream, filters, window_by)
+        if not isinstance(limit, int) or limit < 1:
+            raise AlvysValueError(f"limit={limit!r} must be a number of rows, 1 or more")
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Search."""

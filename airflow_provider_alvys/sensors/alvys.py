@@ -45,7 +45,7 @@ class AlvysLoadStatusSensor(BaseSensorOperator):
         self.alvys_conn_id = alvys_conn_id
         self.load_number = load_number
         self.statuses = statuses
-        if isinstance(statuses, (str, list, tuple)) and not has_template(statuses):
+        if not has_template(statuses):
             _checked_statuses(statuses)
 
     def poke(self, context: Context) -> PokeReturnValue:
@@ -75,6 +75,6 @@ class AlvysLoadStatusSensor(BaseSensorOperator):
 
 
 def _checked_statuses(statuses: str | Sequence[str]) -> list[str]:
-    wanted = [statuses] if isinstance(statuses, str) else list(statuses)
+    wanted = [statuses] if isinstance(statuses, str) else list(statuses or ())
     get_stream("loads").check_filters({"Status": wanted})
     return wanted

@@ -131,6 +131,7 @@ class AlvysToObjectStorageOperator(BaseOperator):
         self.skip_when_empty = skip_when_empty
         self.defer_after = defer_after
         self.deferrable = deferrable
+        self._window_is_given = since is not None
         self._check_arguments()
 
     def _check_arguments(self) -> None:
@@ -181,6 +182,8 @@ class AlvysToObjectStorageOperator(BaseOperator):
         """Read the window, write parts and manifest, move the cursor."""
         if self.deferrable:
             self.log.info("deferrable has no effect yet: this task waits in its slot")
+        if self._window_is_given and self.since is None:
+            raise AlvysValueError("The template of since gave None: give a time, or leave since out to use the cursor")
         events = self._outlet_events(context)
         client = self.hook.get_conn()
         store = Store(self.path)

@@ -55,7 +55,16 @@ def test_a_search_with_more_rows_than_its_limit_is_refused_after_one_page(alvys:
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"filters": {"Statuses": ["Open"]}}, {"stream": "laods"}, {"window_by": "pickup"}, {"filters": [1]}], ids=str
+    "arguments",
+    [
+        {"filters": {"Statuses": ["Open"]}},
+        {"stream": "laods"},
+        {"window_by": "pickup"},
+        {"filters": [1]},
+        {"limit": "9"},
+        {"limit": 0},
+    ],
+    ids=str,
 )
 def test_what_is_wrong_is_told_while_the_dag_is_parsed(arguments: dict[str, Any]) -> None:
     with pytest.raises(AlvysValueError):

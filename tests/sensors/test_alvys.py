@@ -50,7 +50,7 @@ def test_a_deleted_load_counts_as_none(alvys: Simulator, number: str) -> None:
     assert not make_sensor(load_number=number).poke({})
 
 
-@pytest.mark.parametrize("statuses", ["Deliverd", ["Delivered", "delivered"], []])
+@pytest.mark.parametrize("statuses", ["Deliverd", ["Delivered", "delivered"], [], None])
 def test_a_status_that_alvys_does_not_know_is_refused_at_parse(statuses: Any) -> None:
     with pytest.raises(AlvysValueError, match="Status of loads"):
         make_sensor(load_number="1", statuses=statuses)

@@ -501,6 +501,7 @@ def test_what_is_templated_is_left_for_the_run(arguments: dict[str, Any]) -> Non
         ({"since": "{{ x }}", "until": "2026-03-01T00:00:00Z", "rendered": "2026-03-02T00:00:00Z"}, "is inverted"),
         ({"since": "{{ x }}", "rendered": "2026-03-01 00:00:00"}, "has no time zone"),
         ({"since": "{{ x }}", "rendered": ""}, "since='' is no time"),
+        ({"since": "{{ x }}", "rendered": None}, "The template of since gave None"),
         ({"initial_since": "2099-03-01T00:00:00Z"}, "Nothing is due yet: the window would begin at 2099"),
         ({"filters": "{'Status': ['Open']}{{ '' }}"}, "is no dict. A template gives a text"),
     ],
