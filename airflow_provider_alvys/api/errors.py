@@ -37,7 +37,7 @@ class AlvysError(Exception):
 
 
 class AlvysValueError(AlvysError, ValueError):
-    """Something given by the user is wrong; nothing was sent."""
+    """Something given by the user is wrong. Almost always told before anything is sent."""
 
 
 class AlvysConnectionError(AlvysError):
@@ -102,6 +102,10 @@ class AlvysServerError(AlvysError):
 
 class AlvysIncompleteError(AlvysError):
     """A set of rows could not be proved whole: nothing was settled and no cursor moved."""
+
+
+class AlvysStorageError(AlvysError):
+    """A file of the data set cannot be read as what it should be."""
 
 
 _BY_STATUS: dict[int, tuple[type[AlvysError], str]] = {

@@ -130,8 +130,9 @@ class Pacer:
             finally:
                 now = self._clock.time()
                 bucket.stamps.append(now)
-                with self._all.lock:
-                    self._all.stamps.append(now)
+                if self._rate is None:
+                    with self._all.lock:
+                        self._all.stamps.append(now)
 
     def _wait(self, endpoint: Endpoint, bucket: _Bucket) -> None:
         while True:
@@ -145,7 +146,7 @@ class Pacer:
             if not self._told:
                 self._told = True
                 log.info(
-                    "Pacing %s at %d requests per %.0f s, %s. Set requests_per_minute on the connection to change it.",
+                    "Pacing %s at %d requests per %g s, %s. Set requests_per_minute on the connection to change it.",
                     endpoint,
                     bucket.count,
                     bucket.period,
@@ -163,7 +164,7 @@ class Pacer:
             bucket.halve(max(1, limit_of(endpoint).requests // 4))
             log.warning(
                 "%s was refused (429) although this task kept the pace: something else uses the same budget. "
-                "Going on at %d requests per %.0f s for the rest of the task.",
+                "Going on at %d requests per %g s for the rest of the task.",
                 endpoint,
                 bucket.count,
                 bucket.period,

@@ -7,7 +7,7 @@ first: what moves forward moves into pages that are still to come.
 
 A closed window can only shrink: rows leave it by being changed. Still it is not believed but proved whole. Where its total did
 not move, the different rows are as many as the total. Where it fell, the rows that left are asked for by name, which costs two
-requests; where that cannot tell (too many of them, or they keep leaving), another pass must find nothing new.
+requests; where that cannot tell (too many of them, or they keep leaving), two more passes must find nothing new.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ Fetch = Callable[[int, int], Page]
 
 _PASSES_OF_CLOSED = 3
 _PASSES_OF_OTHERS = 2
+_PASSES_WITHOUT_NEWS = 2
 # How often one page may be missing while the total says that it exists, and how often the page size may change.
 _STRAYS = 3
 _RESTARTS = 5
@@ -53,7 +54,7 @@ class PageWalk:
     :param closed: whether rows can only leave the set: a window on a change timestamp that has ended. It must be proved whole;
         other sets are read again by a later run, and may end as ``open``.
     :param seen: keys delivered already; rows with these are dropped.
-    :param changed: for a closed set: asks for the keys of all rows that changed since its window ended, which is where every row
+    :param changed: for a closed set: asks for the keys of all rows that changed since the walk began, which is where every row
         that left must be; None when that cannot be told.
     :param first: page 0, where it has been fetched already.
     """
@@ -84,6 +85,7 @@ class PageWalk:
         self._moved = False
         self._grew = False
         self._news = 0
+        self._passes_without_news = 0
         self._total_is_known = False
         # Number, total and keys of the last page that was taken.
         self._last_taken: tuple[int, int, list[Key]] | None = None
@@ -149,13 +151,14 @@ class PageWalk:
     def _is_whole(self) -> bool:
         if not self.closed:
             return not self._moved and len(self._keys) == self.total
+        self._passes_without_news = 0 if self._news else self._passes_without_news + 1
         if self._grew or len(self._keys) < self.total:
             return False
         if not self._moved:
             return True
         # Rows that left can hide others that joined: a total that fell proves nothing. Either each row that left is known by
-        # name, or another pass has found nothing new.
-        return (self.passes > 1 and self._news == 0) or self._knows_all_that_left()
+        # name, or two more passes have found nothing new.
+        return self._knows_all_that_left() or self._passes_without_news >= _PASSES_WITHOUT_NEWS
 
     def _knows_all_that_left(self) -> bool:
         for _ in range(_STRAYS):
@@ -168,7 +171,8 @@ class PageWalk:
                 return False
             if self.total == before:
                 left = sum(key in self._keys for key in changed)
-                return len(self._keys) - left >= self.total
+                # More would be as wrong as fewer: a row has left that is not named, and may hide one that was missed.
+                return len(self._keys) - left == self.total
         return False
 
     def _last_page(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import requests
@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 MAX_WINDOW_ROWS = 50_000
 # More rows than this changed during a walk: reading them would cost what another pass costs.
 _MOST_CHANGED = 1000
+# How long before it shows a change may be dated. One dated earlier is noticed, and costs another pass.
+_CHANGE_MARGIN = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,7 @@ class Search:
         if self.total is None:
             self.total = first.total
             self.began_at = self._client.now(at_latest=True)
+        began = self._client.now()
         halves = window.halves() if window is not None and first.total > self._max_window_rows else None
         if halves:
             log.info("%s has %d rows %s: cutting the window in half", self._name, first.total, window)
@@ -135,7 +138,7 @@ class Search:
             page_size=self.page_size,
             closed=self._is_closed(window),
             seen=self._seen,
-            changed=lambda: self._changed_since(window),
+            changed=lambda: self._changed_since(window, began),
             first=first,
         )
         yield from walk
@@ -156,12 +159,17 @@ class Search:
             return False
         return window.has_ended(self._client.now(at_latest=True))
 
-    def _changed_since(self, window: Window | None) -> list[Key] | None:
-        """Return the keys of all rows, whatever the filters, that changed since the window ended; None for too many."""
+    def _changed_since(self, window: Window | None, began: float) -> list[Key] | None:
+        """
+        Return the keys of all rows, whatever the filters, that changed since the window was first asked for; None for too many.
+
+        :param began: when that was, in seconds since 1970.
+        """
         if window is None or window.until is None:
             return None
         # A row at the very end of the window has not left it.
-        after = Window(window.until + timedelta(microseconds=1), None)
+        first = datetime.fromtimestamp(began, timezone.utc) - _CHANGE_MARGIN
+        after = Window(max(window.until + timedelta(microseconds=1), first), None)
         query = Query(self.query.stream, {}, after, self.query.by)
         search = Search(self._client, query, page_size=self.page_size)
         try:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import requests
 from airflow.sdk import BaseHook
@@ -253,9 +254,11 @@ def read_settings(connection: Connection) -> ConnectionSettings:
     extra = clean(extra)
     allow_http = _boolean(extra, "allow_http")
     host = connection.host or DEFAULT_HOST
-    if connection.port:
-        host = f"{host}:{connection.port}"
     host = check_address(host, what="host", allow_http=allow_http)
+    if connection.port and urlsplit(host).port is None:
+        # 443 goes without saying in a URL; the Test button of Airflow 3.3 wants it said.
+        parts = urlsplit(host)
+        host = parts._replace(netloc=f"{parts.netloc}:{connection.port}").geturl()
     read_timeout = _number(extra, "timeout")
     page_size = _number(extra, "page_size")
     rate = _number(extra, "requests_per_minute")

@@ -8,10 +8,13 @@ from typing import Literal
 import msgspec
 
 from airflow_provider_alvys.api.client import AlvysClient
+from airflow_provider_alvys.api.errors import AlvysStorageError
 from airflow_provider_alvys.landing.layout import PACE_FILE, fingerprint
-from airflow_provider_alvys.landing.store import AlvysStorageError, Store
+from airflow_provider_alvys.landing.store import Store
 
 log = logging.getLogger(__name__)
+
+_MOST_STAMPS = 20
 
 
 class Pace(msgspec.Struct):
@@ -36,13 +39,15 @@ def load_pace(store: Store, client: AlvysClient) -> None:
 
 
 def save_pace(store: Store, client: AlvysClient) -> None:
-    """Keep when this task made its last requests. Tasks at the same time may overwrite each other: it is advice, not data."""
+    """Keep when this task made its last requests. It is advice, not data: of two writes at once one is lost."""
     stamps = client.pacer.stamps()
     if not stamps:
         return
     pace = _read(store)
     known = pace.stamps.setdefault(fingerprint(client.budget), {})
-    known.update(stamps)
+    for endpoint, made in stamps.items():
+        # Those of tasks that run beside this one, too; more than the last few matter to no limit.
+        known[endpoint] = sorted({*known.get(endpoint, ()), *made})[-_MOST_STAMPS:]
     try:
         store.put_json(PACE_FILE, pace)
     except OSError as error:

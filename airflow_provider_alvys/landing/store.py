@@ -11,16 +11,12 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 from fsspec.implementations.local import LocalFileSystem
 
-from airflow_provider_alvys.api.errors import AlvysError, AlvysValueError
+from airflow_provider_alvys.api.errors import AlvysStorageError, AlvysValueError
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
 
 T = TypeVar("T")
-
-
-class AlvysStorageError(AlvysError):
-    """A file of the data set cannot be read as what it should be."""
 
 
 def check_path(path: str) -> str:

@@ -118,6 +118,13 @@ def test_every_field_of_the_connection_is_used(monkeypatch: pytest.MonkeyPatch) 
     assert settings.credentials.audience == "https://other/"
     assert (settings.api_version, settings.requests_per_minute, settings.page_size) == ("1.0", 30, 100)
     assert settings.timeout == (10, 12.5)
+    for host, port, expected in (
+        ("http://127.0.0.1:8099", 443, "http://127.0.0.1:8099"),
+        ("https://gateway.example/alvys", 8443, "https://gateway.example:8443/alvys"),
+        ("", 443, "https://integrations.alvys.com:443"),
+    ):
+        set_connection(monkeypatch, host=host, port=port)
+        assert AlvysHook().settings.host == expected
     set_connection(monkeypatch, host="integrations.alvys.com/", extra={"tenant_id": "acme"})
     settings = AlvysHook().settings
     assert settings.credentials.auth_url == "https://integrations.alvys.com/api/authentication/acme/token"

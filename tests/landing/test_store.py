@@ -8,8 +8,8 @@ import pytest
 from airflow.sdk.io import attach
 from fsspec.implementations.memory import MemoryFileSystem
 
-from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.landing.store import AlvysStorageError, Store, check_path
+from airflow_provider_alvys.api.errors import AlvysStorageError, AlvysValueError
+from airflow_provider_alvys.landing.store import Store, check_path
 
 
 class Note(msgspec.Struct):
