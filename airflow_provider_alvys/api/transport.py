@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -166,8 +165,3 @@ def _never_arrived(error: BaseException) -> bool:
 def _reason(error: BaseException) -> str:
     innermost = _causes(error)[-1]
     return f"{type(innermost).__name__}: {innermost}" if str(innermost) else type(innermost).__name__
-
-
-def clean(mapping: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the entries that are set: a connection form stores untouched fields as None or ""."""
-    return {key: value for key, value in mapping.items() if value not in (None, "")}

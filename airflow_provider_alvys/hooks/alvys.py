@@ -20,9 +20,9 @@ from airflow_provider_alvys.api.errors import AlvysPermissionError, AlvysRateLim
 from airflow_provider_alvys.api.pacing import Pacer
 from airflow_provider_alvys.api.retries import ONE_ATTEMPT
 from airflow_provider_alvys.api.rows import decode_row
-from airflow_provider_alvys.api.search import MAX_WINDOW_ROWS, Query, Search, make_query
+from airflow_provider_alvys.api.search import Query, Search, make_query
 from airflow_provider_alvys.api.streams import STREAMS, get_stream
-from airflow_provider_alvys.api.transport import DEFAULT_TIMEOUT, check_address, clean
+from airflow_provider_alvys.api.transport import DEFAULT_TIMEOUT, check_address
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -168,26 +168,17 @@ class AlvysHook(BaseHook):
         until: datetime | str | None = None,
         window_by: str | None = None,
         parents: Sequence[str] | None = None,
-        page_size: int | None = None,
-        max_window_rows: int = MAX_WINDOW_ROWS,
     ) -> Search:
         """
-        Return a search that yields pages of raw rows and knows its totals and proof at the end.
+        Return the search behind :meth:`search`: it yields pages of raw rows, and knows its totals and proof at the end.
 
-        :param page_size: rows asked for at once; None means the connection's, else the catalogue's.
-        :param max_window_rows: a window with more rows is cut in half, and again.
         :raises AlvysValueError: an argument is wrong; nothing was sent.
         """
         row = get_stream(stream)
         if parents is not None:
             raise AlvysValueError(f"{stream} is not read per parent: leave parents out")
         query = make_query(row, filters or {}, since=since, until=until, window_by=window_by)
-        return Search(
-            self.get_conn(),
-            query,
-            page_size=page_size or self.settings.page_size,
-            max_window_rows=max_window_rows,
-        )
+        return Search(self.get_conn(), query, page_size=self.settings.page_size)
 
     def test_connection(self) -> tuple[bool, str]:
         """
@@ -251,7 +242,8 @@ def read_settings(connection: Connection) -> ConnectionSettings:
     extra = connection.extra_dejson
     if not isinstance(extra, dict) or ((connection.extra or "{}").strip() not in ("{}", "null") and not extra):
         raise AlvysValueError("The connection's extra fields are no JSON object: correct them, or leave them empty")
-    extra = clean(extra)
+    # The form stores untouched fields as None or "".
+    extra = {name: value for name, value in extra.items() if value not in (None, "")}
     allow_http = _boolean(extra, "allow_http")
     host = connection.host or DEFAULT_HOST
     host = check_address(host, what="host", allow_http=allow_http)

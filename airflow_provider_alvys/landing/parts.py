@@ -6,7 +6,6 @@ import hashlib
 import io
 import zlib
 from collections.abc import Iterable
-from typing import Protocol
 
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.rows import Row
@@ -18,16 +17,8 @@ _GZIP = 16 + zlib.MAX_WBITS
 _GZIP_LEVEL = 1
 
 
-class _Encoder(Protocol):
-    """Turns rows into the bytes of one file."""
-
-    def add(self, rows: Iterable[Row]) -> None: ...
-
-    def finish(self) -> bytes: ...
-
-
 class _JsonLines:
-    """One row a line, as Alvys sent it."""
+    """The bytes of one file: a row a line, as Alvys sent it."""
 
     def __init__(self, compression: str | None) -> None:
         self._content = io.BytesIO()
@@ -72,7 +63,7 @@ class PartWriter:
         self._compression = compression
         self._suffix = _SUFFIXES[file_format, compression]
         self._part_rows = part_rows
-        self._encoder: _Encoder | None = None
+        self._encoder: _JsonLines | None = None
         self._rows = 0
 
     @property

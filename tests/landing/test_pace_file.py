@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from airflow_provider_alvys.api.auth import make_credentials
+from airflow_provider_alvys.api.client import AlvysClient
+from airflow_provider_alvys.api.endpoints import endpoint_of
+from airflow_provider_alvys.api.pacing import Pacer
+from airflow_provider_alvys.landing.pace_file import load_pace, save_pace
+from airflow_provider_alvys.landing.store import Store
+from tests.conftest import StoppedClock
+
+LOADS = endpoint_of("POST", "loads/search")
+
+
+def make_client(clock: StoppedClock, client_id: str = "id") -> AlvysClient:
+    return AlvysClient(make_credentials(client_id, "secret"), clock=clock, pacer=Pacer(clock=clock))
+
+
+def send(client: AlvysClient, clock: StoppedClock, requests: int) -> None:
+    for _ in range(requests):
+        with client.pacer.turn(LOADS):
+            clock.now += 1
+
+
+def test_the_requests_of_tasks_that_run_side_by_side_are_all_kept(tmp_path: Path) -> None:
+    store, clock = Store(str(tmp_path)), StoppedClock(0.0)
+    one, other = make_client(clock), make_client(clock)
+    send(one, clock, 3)
+    send(other, clock, 4)
+    save_pace(store, one)
+    save_pace(store, other)
+    save_pace(store, one)
+    later = make_client(clock)
+    load_pace(store, later)
+    assert later.pacer.stamps() == {"POST loads/search": [1, 2, 3, 4, 5, 6, 7]}
+
+
+def test_another_client_id_has_a_pace_of_its_own(tmp_path: Path) -> None:
+    store, clock = Store(str(tmp_path)), StoppedClock(0.0)
+    one = make_client(clock)
+    send(one, clock, 3)
+    save_pace(store, one)
+    other = make_client(clock, client_id="other")
+    load_pace(store, other)
+    assert other.pacer.stamps() == {}
+
+
+def test_only_the_last_requests_are_kept(tmp_path: Path) -> None:
+    store, clock = Store(str(tmp_path)), StoppedClock(0.0)
+    for _ in range(9):
+        client = make_client(clock)
+        send(client, clock, 5)
+        save_pace(store, client)
+    later = make_client(clock)
+    load_pace(store, later)
+    assert later.pacer.stamps() == {"POST loads/search": list(range(26, 46))}
