@@ -11,6 +11,12 @@ _EXPORTS = {
     "AlvysRequestOperator": "airflow_provider_alvys.operators.alvys",
     "AlvysSearchOperator": "airflow_provider_alvys.operators.alvys",
     "AlvysToObjectStorageOperator": "airflow_provider_alvys.transfers.alvys_to_object_storage",
+    "AlvysSweepToObjectStorageOperator": "airflow_provider_alvys.transfers.alvys_to_object_storage",
+    "RecentParents": "airflow_provider_alvys.landing.parents",
+    "alvys_asset": "airflow_provider_alvys.assets",
+    "alvys_backfill": "airflow_provider_alvys.sync",
+    "alvys_first_load": "airflow_provider_alvys.sync",
+    "alvys_sync": "airflow_provider_alvys.sync",
     "AlvysLoadStatusSensor": "airflow_provider_alvys.sensors.alvys",
 }
 

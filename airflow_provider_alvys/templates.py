@@ -49,6 +49,6 @@ def check_search(stream: str, filters: Any, window_by: str | None) -> None:
         return
     row = get_stream(stream)
     if filters is not None and not has_template(filters):
-        row.check_filters(filters)
+        row.flatten_filters(filters)
     if window_by is not None and not has_template(window_by):
         row.window(window_by)

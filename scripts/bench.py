@@ -73,21 +73,13 @@ def ours(alvys: Simulator, folder: Path, requests_per_minute: float = 0, page_si
     credentials = make_credentials(alvys.options.client_id, alvys.options.client_secret, auth_url=f"{alvys.url}/oauth/token")
     client = AlvysClient(credentials, host=alvys.url, pacer=Pacer(requests_per_minute), token_source=TokenSource(credentials))
     order = LandingOrder(
-        stream=get_stream("loads"),
-        tenant="bench",
-        filters={},
-        window_by=None,
-        since=None,
-        until=None,
+        get_stream("loads"),
+        "bench",
         initial_since="2020-01-01T00:00:00Z",
         full_refresh=True,
         overlap=timedelta(0),
         settling=timedelta(0),
-        file_format="jsonl",
-        compression=None,
-        part_rows=None,
         page_size=page_size,
-        max_window_rows=50_000,
     )
     identity = RunIdentity(dag_id="bench", task_id="bench", map_index=-1, run_id=str(time.time()))
     result = land(client, Store(str(folder / "lake")), order, identity)

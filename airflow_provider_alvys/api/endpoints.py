@@ -22,6 +22,9 @@ _API_PATH = re.compile(r"/api/p/v[\d.]+/(.*)", re.IGNORECASE)
 _VERSION_2_ROOTS = ("loads",)
 _VERSION_2_PATHS = ("trips/{id}/check-calls",)
 
+# The ends of paths that are read by POST.
+_SEARCHES = ("/search", "visibility/outbound/errors")
+
 
 @dataclass(frozen=True)
 class Endpoint:
@@ -42,7 +45,7 @@ class Endpoint:
     @property
     def is_read(self) -> bool:
         """Whether the call changes nothing, so that it may be repeated: GET and every search."""
-        return self.method in ("GET", "HEAD") or self.template.endswith("/search")
+        return self.method in ("GET", "HEAD") or self.template.endswith(_SEARCHES)
 
     @property
     def version(self) -> str:

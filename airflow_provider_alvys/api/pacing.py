@@ -173,7 +173,7 @@ class Pacer:
     def block_seconds(self, endpoint: Endpoint) -> float:
         """Return how long Alvys blocks an endpoint after a 429; for a faster pace than documented, less in proportion."""
         limit = limit_of(endpoint)
-        return limit.block * min(1.0, self._scale(limit))
+        return limit.block * min(1.0, _scale(limit, self._rate))
 
     def stamps(self) -> dict[str, list[float]]:
         """Return when the last requests were answered, by endpoint, in seconds since 1970."""
@@ -189,21 +189,38 @@ class Pacer:
             with bucket.lock:
                 bucket.stamps = sorted({*bucket.stamps, *known})
 
-    def _scale(self, limit: Limit) -> float:
-        """Return the time that ``limit.requests`` take at the set rate, as a multiple of a minute."""
-        return limit.requests / self._rate if self._rate else 1.0
-
     def _bucket(self, endpoint: Endpoint) -> _Bucket:
         with self._lock:
             bucket = self._buckets.get(str(endpoint))
             if bucket is None:
-                limit = limit_of(endpoint)
-                # A rate below the documented number is kept within each minute, not on average only.
-                count = limit.requests if not self._rate else max(1, min(limit.requests, int(self._rate)))
-                scale = self._scale(limit)
-                period = _MINUTE * (count / self._rate if self._rate else 1.0)
-                bucket = self._buckets[str(endpoint)] = _Bucket(count, period, limit.spacing * scale)
+                bucket = self._buckets[str(endpoint)] = _make_bucket(endpoint, self._rate)
             return bucket
+
+
+def _scale(limit: Limit, rate: float | None) -> float:
+    """Return the time that ``limit.requests`` take at a rate, as a multiple of a minute."""
+    return limit.requests / rate if rate else 1.0
+
+
+def _make_bucket(endpoint: Endpoint, rate: float | None) -> _Bucket:
+    limit = limit_of(endpoint)
+    # A rate below the documented number is kept within each minute, not on average only.
+    count = limit.requests if not rate else max(1, min(limit.requests, int(rate)))
+    period = _MINUTE * (count / rate if rate else 1.0)
+    return _Bucket(count, period, limit.spacing * _scale(limit, rate))
+
+
+def seconds_for(endpoint: Endpoint, requests: int, rate: float | None) -> float:
+    """
+    Return how long a number of requests takes at a pace, one task alone, answers without delay.
+
+    :param rate: requests per minute; 0 for no pacing, None for the documented limit.
+    """
+    if rate == 0 or requests < 1:
+        return 0.0
+    bucket = _make_bucket(endpoint, rate)
+    rounds, rest = divmod(requests - 1, bucket.count)
+    return (rounds * bucket.period + rest * bucket.spacing) * _SPARE
 
 
 _pacers: dict[tuple[str, float | None], Pacer] = {}

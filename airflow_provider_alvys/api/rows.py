@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from decimal import Decimal
 from json.decoder import WHITESPACE, scanstring  # type: ignore[attr-defined]
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -58,10 +58,15 @@ class Page(msgspec.Struct):
 
 
 class PageReader:
-    """Read pages of rows that are identified by the given fields."""
+    """
+    Read answers of rows that are identified by the given fields; by all that they hold where there are none.
 
-    def __init__(self, key: Sequence[str]) -> None:
+    :param answer: the shape: a ``page`` of several, a bare ``list``, or one ``object``, which is the row.
+    """
+
+    def __init__(self, key: Sequence[str], answer: Literal["page", "list", "object"] = "page") -> None:
         self._key = tuple(key)
+        self._answer = answer
         self._envelope = msgspec.json.Decoder(_Envelope)
         fields = [(f"f{i}", str | int | None, msgspec.field(default=None, name=name)) for i, name in enumerate(key)]
         self._key_type = msgspec.defstruct("Key", fields)
@@ -69,10 +74,19 @@ class PageReader:
 
     def read(self, body: bytes) -> Page:
         """
-        Return the page in an answer's body.
+        Return the page in an answer's body. A list and an object are one page, which is all there is.
 
         :raises AlvysResponseError: it is no page of rows: not JSON, cut off, not UTF-8, or a row without its key.
         """
+        if self._answer == "page":
+            return self._read_page(body)
+        # A list whose answer nothing documents may come in an envelope.
+        is_page = self._answer == "list" and body.lstrip()[:1] == b"{"
+        items = body if self._answer == "list" else b"[%b]" % body
+        page = self._read_page(body if is_page else b'{"Total":0,"Items":%b}' % items)
+        return page if is_page else Page(len(page.rows), None, None, page.rows, page.keys)
+
+    def _read_page(self, body: bytes) -> Page:
         if not body.isascii():
             try:
                 body.decode()
@@ -81,7 +95,7 @@ class PageReader:
         try:
             envelope = self._envelope.decode(body)
             rows: list[Row] = list(envelope.items)
-            keys = [self._read_key(row) for row in rows]
+            keys = [self.read_key(row) for row in rows]
         except (msgspec.DecodeError, RecursionError) as refusal:
             # Half an emoji, cut off in a note, is JSON all the same. msgspec refuses it, the standard library does not.
             envelope, rows, keys = self._read_leniently(body, refusal)
@@ -89,8 +103,19 @@ class PageReader:
             rows = [compact(row) for row in rows]
         return Page(envelope.total, envelope.page, envelope.page_size, rows, keys)
 
-    def _read_key(self, row: Row) -> Key:
-        return self._checked(self._key_decoder.decode(row))
+    def read_key(self, row: Row) -> Key:
+        """
+        Return what identifies a row.
+
+        :raises AlvysResponseError: it lacks all of that.
+        """
+        if not self._key:
+            return (bytes(row),)
+        try:
+            return self._checked(self._key_decoder.decode(row))
+        except msgspec.DecodeError:
+            # Half an emoji: see read.
+            return self._checked(msgspec.convert(json.loads(bytes(row)), self._key_type))
 
     def _checked(self, decoded: msgspec.Struct) -> Key:
         key = msgspec.structs.astuple(decoded)
@@ -102,7 +127,7 @@ class PageReader:
         unreadable = AlvysResponseError(f"The answer cannot be read: {refusal}")
         try:
             envelope, texts = _cut_items(body.decode())
-            keys = [self._checked(msgspec.convert(json.loads(text), self._key_type)) for text in texts]
+            keys = [self.read_key(text.encode()) for text in texts]
             return msgspec.convert(envelope, _Envelope), [text.encode() for text in texts], keys
         except (ValueError, IndexError, RecursionError):
             raise unreadable from None
@@ -169,10 +194,9 @@ def compact(row: Row) -> Row:
 _exact = msgspec.json.Decoder(float_hook=Decimal)
 
 
-def decode_row(row: Row) -> dict[str, Any]:
-    """Return a row as a dict: whole numbers as int, numbers with a fraction or an exponent as Decimal."""
+def decode_row(row: Row) -> Any:
+    """Return a row as a dict (or whatever it is): whole numbers as int, numbers with a fraction or an exponent as Decimal."""
     try:
-        decoded = _exact.decode(row)
+        return _exact.decode(row)
     except msgspec.DecodeError:
-        decoded = json.loads(bytes(row), parse_float=Decimal)
-    return dict(decoded)
+        return json.loads(bytes(row), parse_float=Decimal)

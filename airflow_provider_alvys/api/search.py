@@ -1,22 +1,23 @@
-"""One search: a stream, filters and a window, read as a whole set of raw rows."""
+"""One search: sets of raw rows, read one after the other and united by key."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import requests
 
+from airflow_provider_alvys.api.catalogue.model import Stream
 from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.errors import AlvysError, AlvysNotFoundError, AlvysResponseError, AlvysValueError
 from airflow_provider_alvys.api.keyset import KeySet
 from airflow_provider_alvys.api.pages import PageWalk, Proof
+from airflow_provider_alvys.api.queries import Query
 from airflow_provider_alvys.api.rows import Key, Page, PageReader, Row
-from airflow_provider_alvys.api.streams import Stream, TimeWindow
-from airflow_provider_alvys.api.windows import Window, as_utc
+from airflow_provider_alvys.api.windows import Window
 
 log = logging.getLogger(__name__)
 
@@ -27,56 +28,23 @@ _MOST_CHANGED = 1000
 _CHANGE_MARGIN = timedelta(minutes=1)
 
 
+# Yields pages of new rows, returns the set's total and proof.
+_Set = Generator[list[Row], None, tuple[int, Proof]]
+
+
 @dataclass(frozen=True)
-class Query:
-    """
-    What to read. Checked when it is made, so that nothing is sent for a bad one.
+class SetRead:
+    """What was found out about one set."""
 
-    :param window: None for everything there is.
-    :param by: which of the stream's time windows ``window`` is; None where there is none.
-    :raises AlvysValueError: a filter that the stream does not have, or a value that Alvys would refuse.
-    """
-
-    stream: Stream
-    filters: Mapping[str, Any] = field(default_factory=dict)
-    window: Window | None = None
-    by: TimeWindow | None = None
-
-    def __post_init__(self) -> None:
-        self.stream.check_filters(self.filters)
-
-    def body(self, window: Window | None, page: int, page_size: int) -> dict[str, Any]:
-        """Return the body that asks for one page."""
-        body = self.stream.body(self.filters)
-        if window is not None and self.by is not None:
-            body[self.by.param] = window.period()
-        return {**body, "Page": page, "PageSize": page_size}
-
-
-def make_query(
-    stream: Stream,
-    filters: Mapping[str, Any],
-    *,
-    since: datetime | str | None,
-    until: datetime | str | None,
-    window_by: str | None,
-) -> Query:
-    """
-    Return a checked query.
-
-    :raises AlvysValueError: an argument is wrong.
-    """
-    if since is None:
-        if until is not None or window_by is not None:
-            raise AlvysValueError("until and window_by belong to a window: give since, too")
-        return Query(stream, filters)
-    window = Window(as_utc(since, "since"), None if until is None else as_utc(until, "until"))
-    return Query(stream, filters, window, stream.window(window_by))
+    query: Query
+    rows: int
+    total: int
+    proof: Proof
 
 
 class Search:
     """
-    Read a query's rows, once each, in pages of raw JSON.
+    Read the rows of some queries of one stream, once each, in pages of raw JSON.
 
     What it found out stands in its attributes when the iteration has ended.
 
@@ -87,25 +55,35 @@ class Search:
     def __init__(
         self,
         client: AlvysClient,
-        query: Query,
+        stream: Stream,
+        queries: Sequence[Query],
         *,
         page_size: int | None = None,
         max_window_rows: int = MAX_WINDOW_ROWS,
     ) -> None:
         if page_size is not None and page_size < 1:
             raise AlvysValueError(f"page_size={page_size} is no number of rows: give 1 or more")
-        self.query = query
-        self.total: int | None = None
+        self.stream = stream
+        self.queries = list(queries)
         self.proof: Proof = "whole"
         self.passes = 0
         self.requests = 0
         # When the first answer came, at the latest, by the earlier of our clock and the API's, in seconds since 1970.
         self.began_at: float | None = None
-        self.page_size = page_size or query.stream.page_size
+        self.page_size = min(page_size or stream.page_size, stream.max_page_size or page_size or stream.page_size)
+        # What each set was like, in the order of their rows.
+        self.sets: list[SetRead] = []
+        # Sets of parents that Alvys does not know (any more).
+        self.missing: list[Query] = []
         self._client = client
         self._max_window_rows = max_window_rows
-        self._reader = PageReader(query.stream.key)
+        self._reader = PageReader(stream.key, stream.answer)
         self._seen = KeySet()
+
+    @property
+    def total(self) -> int:
+        """Rows that Alvys said there are in the sets read so far; a row that is in several of them counts in each."""
+        return sum(read.total for read in self.sets)
 
     def __iter__(self) -> Iterator[list[Row]]:
         """
@@ -114,52 +92,96 @@ class Search:
         :raises AlvysIncompleteError: a window that should only shrink could not be proved whole.
         :raises AlvysError: a subclass says what went wrong.
         """
-        yield from self._read(self.query.window)
+        missing = []
+        for query in self.queries:
+            try:
+                yield from self._read_query(query)
+            except _ParentIsMissing:
+                missing.append(query)
+        # A 404 may be a stray one: a parent is gone when it is gone twice.
+        for query in missing:
+            try:
+                yield from self._read_query(query)
+            except _ParentIsMissing:
+                log.warning(
+                    "Alvys knows no %s %s (any more)", query.stream.parent and query.stream.parent.stream, query.parents[0]
+                )
+                self.missing.append(query)
 
     def count(self) -> int:
-        """Return how many rows there are, by one request of one row."""
-        return self._fetch(self.query.window, 0, 1).total
+        """
+        Return how many rows there are, by one request of one row a set.
 
-    def _read(self, window: Window | None) -> Iterator[list[Row]]:
-        first = self._fetch(window, 0, self.page_size)
-        if self.total is None:
-            self.total = first.total
-            self.began_at = self._client.now(at_latest=True)
+        :raises AlvysValueError: the sets overlap, so that only reading them can tell.
+        """
+        if any(query.by and query.by.longest for query in self.queries) or len({_columns(query) for query in self.queries}) > 1:
+            raise AlvysValueError(
+                f"What is asked for are several searches for {self.stream.name} that find some rows twice: they can only be "
+                "read, not counted. Name one window with window_by"
+            )
+        return sum(self._fetch(query, query.window, 0, 1).total for query in self.queries)
+
+    def _read_query(self, query: Query) -> Generator[list[Row], None, None]:
+        if query.stream.is_child:
+            # The same document may hang on two parents: each has it.
+            self._seen = KeySet()
+        known = len(self._seen)
+        read = self._read_pages(query, query.window) if query.stream.answer == "page" else self._read_list(query)
+        total, proof = yield from read
+        if proof == "open":
+            self.proof = "open"
+        self.sets.append(SetRead(query, len(self._seen) - known, total, proof))
+
+    def _read_list(self, query: Query) -> _Set:
+        """Yield the rows of an answer that has no pages, and return their number."""
+        page = self._first(query, query.window)
+        yield [row for key, row in zip(page.keys, page.rows, strict=True) if self._seen.add(key)]
+        self.passes = max(self.passes, 1)
+        return len(page.rows), "whole"
+
+    def _read_pages(self, query: Query, window: Window | None) -> _Set:
+        """Yield the rows of a set, and return its total and proof."""
+        first = self._first(query, window)
         began = self._client.now()
         halves = window.halves() if window is not None and first.total > self._max_window_rows else None
         if halves:
-            log.info("%s has %d rows %s: cutting the window in half", self._name, first.total, window)
+            log.info("%s has %d rows %s: cutting the window in half", self.stream.name, first.total, window)
+            proofs = []
             for half in halves:
-                yield from self._read(half)
-            return
+                _, proof = yield from self._read_pages(query, half)
+                proofs.append(proof)
+            return first.total, "open" if "open" in proofs else "whole"
         walk = PageWalk(
-            lambda page, size: self._fetch(window, page, size),
-            name=self._name,
+            lambda page, size: self._fetch(query, window, page, size),
+            name=self.stream.name,
             page_size=self.page_size,
-            closed=self._is_closed(window),
+            closed=self._is_closed(query, window),
             seen=self._seen,
-            changed=lambda: self._changed_since(window, began),
+            changed=lambda: self._changed_since(query, window, began),
             first=first,
         )
         yield from walk
         self.passes = max(self.passes, walk.passes)
         self.page_size = walk.page_size
-        if walk.proof == "open":
-            self.proof = "open"
-        if window is self.query.window:
-            self.total = walk.total
+        return walk.total, walk.proof
 
-    @property
-    def _name(self) -> str:
-        return self.query.stream.name
+    def _first(self, query: Query, window: Window | None) -> Page:
+        try:
+            page = self._fetch(query, window, 0, self.page_size)
+        except AlvysNotFoundError as error:
+            if query.stream.is_child:
+                raise _ParentIsMissing from error
+            raise
+        if self.began_at is None:
+            self.began_at = self._client.now(at_latest=True)
+        return page
 
-    def _is_closed(self, window: Window | None) -> bool:
-        by = self.query.by
-        if window is None or by is None or not by.tracks_changes:
+    def _is_closed(self, query: Query, window: Window | None) -> bool:
+        if window is None or query.by is None or not query.by.tracks_changes:
             return False
         return window.has_ended(self._client.now(at_latest=True))
 
-    def _changed_since(self, window: Window | None, began: float) -> list[Key] | None:
+    def _changed_since(self, query: Query, window: Window | None, began: float) -> list[Key] | None:
         """
         Return the keys of all rows, whatever the filters, that changed since the window was first asked for; None for too many.
 
@@ -170,8 +192,8 @@ class Search:
         # A row at the very end of the window has not left it.
         first = datetime.fromtimestamp(began, timezone.utc) - _CHANGE_MARGIN
         after = Window(max(window.until + timedelta(microseconds=1), first), None)
-        query = Query(self.query.stream, {}, after, self.query.by)
-        search = Search(self._client, query, page_size=self.page_size)
+        everything = Query(query.stream, query.stream.search_fields({}), after, query.by)
+        search = Search(self._client, self.stream, [everything], page_size=self.page_size)
         try:
             return search._keys(most=_MOST_CHANGED)
         except AlvysNotFoundError:
@@ -182,29 +204,30 @@ class Search:
 
     def _keys(self, most: int) -> list[Key] | None:
         """Return the keys of a set of at most ``most`` rows that held still, else None."""
-        first = self._fetch(self.query.window, 0, self.page_size)
+        (query,) = self.queries
+        first = self._fetch(query, query.window, 0, self.page_size)
         if first.total > most:
             return None
         keys: list[Key] = list(first.keys)
 
         def fetch(number: int, size: int) -> Page:
-            page = self._fetch(self.query.window, number, size)
+            page = self._fetch(query, query.window, number, size)
             keys.extend(page.keys)
             return page
 
-        walk = PageWalk(fetch, name=self._name, page_size=self.page_size, closed=False, seen=self._seen, first=first)
+        walk = PageWalk(fetch, name=self.stream.name, page_size=self.page_size, closed=False, seen=self._seen, first=first)
         for _ in walk:
             pass
         return list(dict.fromkeys(keys)) if walk.proof == "whole" else None
 
-    def _fetch(self, window: Window | None, page: int, page_size: int) -> Page:
-        stream = self.query.stream
+    def _fetch(self, query: Query, window: Window | None, page: int, page_size: int) -> Page:
         self.requests += 1
+        asked = query if window is query.window else replace(query, window=window)
         return self._client.call(
-            stream.method,
-            stream.path,
-            json=self.query.body(window, page, page_size),
+            self.stream.method,
+            query.path,
             read=lambda response: self._read_page(response, page, page_size),
+            **asked.request(page, page_size),
         )
 
     def _read_page(self, response: requests.Response, number: int, size: int) -> Page:
@@ -212,13 +235,22 @@ class Search:
             if "json" not in response.headers.get("content-type", "json").lower():
                 raise AlvysResponseError(f"The answer is {response.headers['content-type']}, not JSON")
             page = self._reader.read(response.content)
-            problem = page.problem(number, size)
+            problem = page.problem(number, size) if self.stream.answer == "page" else None
             if problem:
                 raise AlvysResponseError(f"The answer has {problem}, which cannot be")
             return page
         except AlvysError as error:
             raise AlvysResponseError(
-                f"{self.query.stream.endpoint} answered {response.status_code}: {error}",
+                f"{self.stream.endpoint} answered {response.status_code}: {error}",
                 status_code=response.status_code,
-                endpoint=str(self.query.stream.endpoint),
+                endpoint=str(self.stream.endpoint),
             ) from error
+
+
+class _ParentIsMissing(Exception):
+    """404 for the children of one parent."""
+
+
+def _columns(query: Query) -> Any:
+    """Return what must be the same in queries of which no row is found twice: the window. Their filters then tell them apart."""
+    return query.by.name if query.by else None, query.window

@@ -13,6 +13,7 @@ from airflow_provider_alvys.api.errors import AlvysValueError
 SHORTEST = timedelta(minutes=1)
 # Whether a period's ends belong to it is not documented: halves overlap, and rows are told apart by their keys.
 _SEAM = timedelta(seconds=1)
+_TICK = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,22 @@ class Window:
             period["End"] = format_time(self.until)
         return period
 
+    def whole_days(self) -> Window:
+        """Return the UTC days that it touches, from the first one's midnight to the last microsecond of the last one."""
+        last = None if self.until is None else _midnight(self.until - _TICK) + timedelta(days=1) - _TICK
+        return Window(_midnight(self.since), last)
+
+    def pieces(self, longest: timedelta) -> list[Window]:
+        """Return windows no longer than ``longest`` that cover it and overlap by a second."""
+        if self.until is None:
+            raise AlvysValueError(f"The window {self} needs an end: Alvys takes {longest} at most, so that it must be cut")
+        found = []
+        since = self.since
+        while since + longest < self.until:
+            found.append(Window(since, since + longest))
+            since += longest - _SEAM
+        return [*found, Window(since, self.until)]
+
     def has_ended(self, now: float) -> bool:
         """Return whether it lies in the past altogether, at ``now`` in seconds since 1970."""
         return self.until is not None and self.until.timestamp() <= now
@@ -60,6 +77,10 @@ class Window:
             return None
         middle = self.since + (self.until - self.since) / 2
         return Window(self.since, middle + _SEAM), Window(middle, self.until)
+
+
+def _midnight(time: datetime) -> datetime:
+    return time.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def as_utc(value: datetime | str, name: str) -> datetime:
@@ -108,3 +129,7 @@ def as_timedelta(value: timedelta | float | None, default: timedelta, name: str)
 def format_time(value: datetime) -> str:
     """Return an aware time as ISO 8601 in UTC with ``Z``, with microseconds only where there are any."""
     return value.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
+
+
+# Everything that Alvys can know of.
+ALL_TIME = Window(datetime(1970, 1, 1, tzinfo=timezone.utc), datetime(2100, 1, 1, tzinfo=timezone.utc))

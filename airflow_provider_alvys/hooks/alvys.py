@@ -17,10 +17,13 @@ from airflow_provider_alvys import connection_form
 from airflow_provider_alvys.api.auth import DEFAULT_HOST, Credentials, TokenSource, make_credentials
 from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.errors import AlvysPermissionError, AlvysRateLimitError, AlvysValueError
+from airflow_provider_alvys.api.lookups import look_up
 from airflow_provider_alvys.api.pacing import Pacer
+from airflow_provider_alvys.api.planning import StreamPlan, plan_streams
+from airflow_provider_alvys.api.queries import make_queries, make_search_queries
 from airflow_provider_alvys.api.retries import ONE_ATTEMPT
 from airflow_provider_alvys.api.rows import decode_row
-from airflow_provider_alvys.api.search import Query, Search, make_query
+from airflow_provider_alvys.api.search import Search
 from airflow_provider_alvys.api.streams import STREAMS, get_stream
 from airflow_provider_alvys.api.transport import DEFAULT_TIMEOUT, check_address
 
@@ -126,10 +129,11 @@ class AlvysHook(BaseHook):
 
         :param stream: name in the catalogue, such as ``loads``.
         :param filters: Alvys's own search fields, such as ``{"Status": ["Delivered"]}``.
-        :param since: start of the window; aware datetime or ISO 8601 text with a zone. None means no window.
-        :param until: end of the window; None means no end.
-        :param window_by: which of the stream's windows; None means its default, ``updated`` for loads.
-        :param parents: ids of parent rows, for streams that are read per parent.
+        :param since: start of the window; aware datetime or ISO 8601 text with a zone. None means everything.
+        :param until: end of the window; None means no end. Business dates are asked for in whole UTC days.
+        :param window_by: which of the stream's windows; None means its regular one, ``updated`` for loads.
+        :param parents: for streams that are read per parent, whose children: load numbers for ``load_documents``, ids of trips
+            for ``trip_stops``, and so on as ``docs/streams.md`` says.
         :return: decoded rows: numbers with a fraction are Decimal, times are Alvys's texts.
         :raises AlvysValueError: at the call, before anything is sent.
         :raises AlvysIncompleteError: a window in the past could not be proved whole. A set that may grow (no window, or no
@@ -143,7 +147,7 @@ class AlvysHook(BaseHook):
             for row in page:
                 yield decode_row(row)
         if search.proof == "open":
-            log.warning("%s kept moving while it was read: rows may be missing", search.query.stream.name)
+            log.warning("%s kept moving while it was read: rows may be missing", search.stream.name)
 
     def count(
         self,
@@ -155,7 +159,11 @@ class AlvysHook(BaseHook):
         window_by: str | None = None,
         parents: Sequence[str] | None = None,
     ) -> int:
-        """Return how many rows :meth:`search` would find, by one request of one row."""
+        """
+        Return how many rows :meth:`search` would find, by one request of one row (two where a stream takes two searches).
+
+        :raises AlvysValueError: as :meth:`search`; and for a window that unites several searches with rows in common.
+        """
         search = self.open_search(stream, filters, since=since, until=until, window_by=window_by, parents=parents)
         return search.count()
 
@@ -175,10 +183,49 @@ class AlvysHook(BaseHook):
         :raises AlvysValueError: an argument is wrong; nothing was sent.
         """
         row = get_stream(stream)
-        if parents is not None:
-            raise AlvysValueError(f"{stream} is not read per parent: leave parents out")
-        query = make_query(row, filters or {}, since=since, until=until, window_by=window_by)
-        return Search(self.get_conn(), query, page_size=self.settings.page_size)
+        queries = make_search_queries(row, filters or {}, since=since, until=until, window_by=window_by, parents=parents)
+        return Search(self.get_conn(), row, queries, page_size=self.settings.page_size)
+
+    def get(self, stream: str, **selector: Any) -> dict[str, Any]:
+        """
+        Look up one record.
+
+        :param stream: name in the catalogue, such as ``loads``.
+        :param selector: what names the record, in Alvys's spelling or Python's: ``hook.get("loads", loadNumber="1001")``,
+            ``hook.get("trips", trip_number="2001", include_deleted=True)``, ``hook.get("drivers", id="DR…")``.
+        :return: the decoded record: numbers with a fraction are Decimal, times are Alvys's texts.
+        :raises AlvysValueError: the stream has no look-up, or none by this selector; nothing was sent.
+        :raises AlvysNotFoundError: there is no such record.
+        """
+        return look_up(self.get_conn(), get_stream(stream), selector)
+
+    def plan(
+        self,
+        streams: Sequence[str] | None = None,
+        *,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+    ) -> list[StreamPlan]:
+        """
+        Tell what a first load would cost, by one request of one row per stream.
+
+        :param streams: names in the catalogue; None means those that a company needs (with a tier in ``docs/streams.md``).
+        :param since: start of what is to be loaded; None means everything.
+        :param until: its end; None means no end.
+        :return: for each stream rows, requests, hours at the documented and at the connection's pace, and the scope that the
+            token lacks. What cannot be told is None.
+        :raises AlvysValueError: an argument is wrong; nothing was sent.
+        """
+        names = streams or [row.name for row in STREAMS.values() if row.tiers]
+        settings = self.settings
+        return plan_streams(
+            self.get_conn(),
+            [get_stream(name) for name in names],
+            since=since,
+            until=until,
+            page_size=settings.page_size,
+            requests_per_minute=settings.requests_per_minute,
+        )
 
     def test_connection(self) -> tuple[bool, str]:
         """
@@ -189,20 +236,21 @@ class AlvysHook(BaseHook):
         try:
             client = self._make_test_client()
             scopes = client.scopes
-            readable = [row for row in STREAMS.values() if scopes is None or row.scope in scopes]
+            testable = [row for row in STREAMS.values() if row.scope and row.answer == "page" and not row.parent and row.whole]
+            readable = [row for row in testable if scopes is None or row.scope in scopes]
             if not readable:
-                wanted = ", ".join(sorted({row.scope for row in STREAMS.values()}))
+                wanted = ", ".join(sorted({row.scope for row in testable if row.scope}))
                 return False, (
                     f"Alvys gave a token, but it holds none of the scopes that this provider reads with ({wanted}); it holds "
                     f"{', '.join(sorted(scopes or ())) or 'none'}. Grant what you need to this API client in Alvys."
                 )
-            query = Query(readable[0])
-            total = Search(client, query).count()
+            stream = readable[0]
+            total = Search(client, stream, make_queries(stream, {})[:1]).count()
         except (AlvysPermissionError, AlvysRateLimitError) as error:
             return False, f"Alvys gave a token, but: {error}"
         except Exception as error:  # The button shows whatever it was; it must not raise.
             return False, str(error) or type(error).__name__
-        return True, f"Alvys gave a token and answered at {client.host}: {total} {query.stream.name}."
+        return True, f"Alvys gave a token and answered at {client.host}: {total} {stream.name}."
 
     @property
     def settings(self) -> ConnectionSettings:

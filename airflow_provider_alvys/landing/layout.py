@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
 from typing import Any
 
 import msgspec
@@ -22,9 +22,16 @@ def fingerprint(*parts: Any) -> str:
     return hashlib.sha256(text).hexdigest()[:16]
 
 
-def cursor_file(stream: Stream, tenant: str, filters: Mapping[str, Any], window_by: str) -> str:
-    """Return where the cursor of one tenant, stream, set of filters and kind of window is kept."""
-    return f"{stream.name}/_cursor-{fingerprint(tenant, stream.plain_filters(filters), window_by)}.json"
+def cursor_file(
+    stream: Stream, tenant: str, filters: Mapping[str, Any], window_by: str, parents: Sequence[str] | None = None
+) -> str:
+    """
+    Return where the cursor of one tenant, stream, set of filters and kind of window is kept.
+
+    :param parents: a fixed list of them, each of which has been read until there; None for those that a sync finds.
+    """
+    what = (tenant, stream.plain_filters(filters), window_by, *([sorted(parents)] if parents is not None else []))
+    return f"{stream.name}/_cursor-{fingerprint(*what)}.json"
 
 
 def run_file(stream: str, run_hash: str) -> str:
@@ -39,6 +46,11 @@ def run_folder(stream: str, started: datetime, window: Window | None, run_hash: 
     else:
         span = f"{_compact(window.since)}-{_compact(window.until) if window.until else 'open'}"
     return f"{stream}/{started:%Y-%m-%d}/{span}-{run_hash}-{attempt}"
+
+
+def landing_date(name: str) -> date:
+    """Return the date in the name of a file in a run's folder, relative to the data set."""
+    return date.fromisoformat(name.split("/")[1])
 
 
 def _compact(time: datetime) -> str:

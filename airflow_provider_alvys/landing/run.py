@@ -8,9 +8,9 @@ from typing import Literal
 
 import msgspec
 
+from airflow_provider_alvys.api.queries import Span
 from airflow_provider_alvys.api.windows import Window
 from airflow_provider_alvys.landing.layout import fingerprint, run_file, run_folder
-from airflow_provider_alvys.landing.manifest import ManifestWindow
 from airflow_provider_alvys.landing.store import Store
 
 
@@ -29,6 +29,7 @@ class Run(msgspec.Struct, kw_only=True):
 
     :param asked: hash of what the task was told to read; another one means that the task was changed, and starts over.
     :param started: when the first try began.
+    :param span: what is read; None for all there is.
     :param folder: of this attempt, relative to the data set.
     """
 
@@ -36,7 +37,7 @@ class Run(msgspec.Struct, kw_only=True):
     identity: RunIdentity
     asked: str
     started: datetime
-    window: ManifestWindow
+    span: Span | None
     folder: str
     attempt: int
 
@@ -48,27 +49,29 @@ def open_run(
     *,
     asked: str,
     now: datetime,
-    settle: Callable[[], ManifestWindow],
+    settle: Callable[[], Span | None],
+    window_of: Callable[[Span | None], Window | None],
 ) -> Run:
     """
     Return this try's run, and keep it in its file.
 
     A retry, and a cleared task that had finished, read the window of the first try again, into a folder of their own.
 
-    :param settle: called to settle the window, at the first try only.
+    :param settle: called to settle what is read, at the first try only.
+    :param window_of: the window that the folder is named after.
     """
     run_hash = fingerprint(msgspec.to_builtins(identity))
     name = run_file(stream, run_hash)
     known = store.get_json(name, Run)
     attempt = known.attempt + 1 if known else 1
     if known is not None and known.asked == asked:
-        started, window = known.started, known.window
+        started, span = known.started, known.span
     else:
-        started, window = now, settle()
-    span = Window(window.since, window.until)
+        started, span = now, settle()
+    window = window_of(span)
     # A folder is never written into twice, whoever wrote into it: the run file may have been deleted.
-    while store.has_folder(folder := run_folder(stream, started, span, run_hash, attempt)):
+    while store.has_folder(folder := run_folder(stream, started, window, run_hash, attempt)):
         attempt += 1
-    run = Run(identity=identity, asked=asked, started=started, window=window, folder=folder, attempt=attempt)
+    run = Run(identity=identity, asked=asked, started=started, span=span, folder=folder, attempt=attempt)
     store.put_json(name, run)
     return run

@@ -105,6 +105,12 @@ class Store:
         self._fs.invalidate_cache()
         return bool(self._fs.find(f"{self._root}/{name}"))
 
+    def find(self, folder: str, file_name: str) -> list[str]:
+        """Return the names of all files called ``file_name`` below a folder, in order."""
+        self._fs.invalidate_cache()
+        names = self._fs.find(f"{self._root}/{folder}")
+        return sorted(str(name)[len(self._root) + 1 :] for name in names if str(name).endswith(f"/{file_name}"))
+
     def put_json(self, name: str, value: msgspec.Struct) -> None:
         """Write a struct as JSON that a person can read."""
         self.put(name, msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")

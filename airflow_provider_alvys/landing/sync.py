@@ -1,22 +1,25 @@
-"""One sync: a stream's window from Alvys into the parts and the manifest of a data set."""
+"""One sync: what is due of a stream from Alvys into the parts and the manifest of a data set."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from functools import cached_property
 from typing import Any
 
 from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.api.search import Query, Search
+from airflow_provider_alvys.api.queries import Span, make_queries, no_window, outer_window
+from airflow_provider_alvys.api.search import MAX_WINDOW_ROWS, Search
 from airflow_provider_alvys.api.streams import Stream, TimeWindow
 from airflow_provider_alvys.api.windows import Window, as_utc, format_time
 from airflow_provider_alvys.landing.cursor import Cursor, advance_cursor, read_cursor
 from airflow_provider_alvys.landing.layout import MANIFEST, cursor_file, fingerprint
-from airflow_provider_alvys.landing.manifest import Manifest, ManifestWindow
+from airflow_provider_alvys.landing.manifest import Manifest, ManifestParents, ManifestSearch, ManifestWindow
 from airflow_provider_alvys.landing.pace_file import load_pace, save_pace
+from airflow_provider_alvys.landing.parents import check_parents, find_parents, plain_parents
 from airflow_provider_alvys.landing.parts import PartWriter
 from airflow_provider_alvys.landing.run import Run, RunIdentity, open_run
 from airflow_provider_alvys.landing.store import Store
@@ -29,63 +32,100 @@ SETTLING = timedelta(minutes=1)
 _PART_PAGES = 20
 
 
+class NothingDueError(AlvysValueError):
+    """The cursor is at the end of the window already: what was asked for has been landed."""
+
+
 @dataclass(frozen=True)
 class LandingOrder:
     """
     What to land, and how. The fields are those of AlvysToObjectStorageOperator.
 
-    ``since`` alone ends at now, less ``settling``; neither ``since`` nor ``until`` means the cursor.
+    Without ``since`` it begins at the cursor, and without ``until`` it ends at now, less ``settling``.
     """
 
     stream: Stream
     tenant: str
-    filters: Mapping[str, Any]
-    window_by: str | None
-    since: datetime | str | None
-    until: datetime | str | None
-    initial_since: datetime | str | None
-    full_refresh: bool
-    overlap: timedelta
-    settling: timedelta
-    file_format: str
-    compression: str | None
-    part_rows: int | None
-    page_size: int | None
-    max_window_rows: int
+    filters: Mapping[str, Any] = field(default_factory=dict)
+    window_by: str | None = None
+    since: datetime | str | None = None
+    until: datetime | str | None = None
+    initial_since: datetime | str | None = None
+    full_refresh: bool = False
+    overlap: timedelta = OVERLAP
+    settling: timedelta = SETTLING
+    look_back: timedelta | None = None
+    look_ahead: timedelta | None = None
+    parents: Any = None
+    file_format: str = "jsonl"
+    compression: str | None = None
+    part_rows: int | None = None
+    page_size: int | None = None
+    max_window_rows: int = MAX_WINDOW_ROWS
 
-    @property
-    def by(self) -> TimeWindow:
-        """Which of the stream's windows this is."""
+    @cached_property
+    def by(self) -> TimeWindow | None:
+        """Which of the stream's windows this is; None for reading it whole."""
         return self.stream.window(self.window_by)
 
     @property
     def uses_cursor(self) -> bool:
         """Whether the window begins where the last whole run ended."""
-        return self.since is None
+        return self.since is None and self.by is not None
 
     @property
     def cursor_name(self) -> str:
         """Where that is kept."""
-        return cursor_file(self.stream, self.tenant, self.filters, self.by.name)
+        by = self.by.name if self.by else ""
+        parents = plain_parents(self.parents)
+        is_fixed = isinstance(parents, list) and not any(str(parent).endswith(MANIFEST) for parent in parents)
+        fixed = [str(parent) for parent in parents] if is_fixed else None
+        return cursor_file(self.stream, self.tenant, self.filters, by, fixed)
+
+    def check(self) -> None:
+        """
+        Refuse what is wrong before anything is sent and before anything is written.
+
+        :raises AlvysValueError: says what.
+        """
+        self.stream.flatten_filters(self.filters)
+        check_parents(self.stream, self.parents)
+        if self.by is None and (self.since is not None or self.until is not None):
+            raise AlvysValueError(no_window(self.stream))
+        if self.look_back is None and self.look_ahead is None:
+            return
+        if self.by is None or self.by.tracks_changes:
+            kind = f"a window on every change ({self.by.name})" if self.by else "read whole"
+            raise AlvysValueError(
+                f"look_back and look_ahead are for business dates: {self.stream.name} has {kind}. Raise overlap, or choose "
+                "another window with window_by"
+            )
+        if self.since is not None:
+            raise AlvysValueError("look_back and look_ahead go with the cursor: with since, give the whole window")
 
     def fingerprint(self, path: str) -> str:
-        """Return a hash that another try must share to read the same window."""
+        """Return a hash that another try must share to read the same."""
         bounds = [None if value is None else str(value) for value in (self.since, self.until, self.initial_since)]
         filters = self.stream.plain_filters(self.filters)
-        what = (path, self.stream.name, self.tenant, filters, self.by.name, bounds, self.full_refresh)
-        return fingerprint(*what, self.file_format, self.compression, self.page_size)
+        by = self.by.name if self.by else None
+        what = (path, self.stream.name, self.tenant, filters, by, bounds, self.full_refresh, plain_parents(self.parents))
+        looks = [str(length) for length in (self.overlap, self.look_back, self.look_ahead)]
+        return fingerprint(*what, looks, self.file_format, self.compression, self.page_size)
 
 
 def land(client: AlvysClient, store: Store, order: LandingOrder, identity: RunIdentity) -> dict[str, Any]:
     """
-    Read the order's window, write parts and manifest, and move the cursor if there is one.
+    Read what is due, write parts and manifest, and move the cursor if there is one.
 
     :return: ``{"manifest", "path", "stream", "tenant", "since", "until", "rows", "proof"}``.
+    :raises NothingDueError: all until the given end has been landed before.
     :raises AlvysError: nothing was settled: no manifest, no cursor moved.
     """
+    order.check()
     started = _now(client)
-    # Checked before anything is sent, and before anything is written.
-    Query(order.stream, order.filters)
+    parents = None
+    if order.stream.parent is not None:
+        parents = find_parents(store, order.stream, order.parents, tenant=order.tenant, now=started)
     load_pace(store, client)
     try:
         run = open_run(
@@ -94,27 +134,33 @@ def land(client: AlvysClient, store: Store, order: LandingOrder, identity: RunId
             identity,
             asked=order.fingerprint(store.path),
             now=started,
-            settle=lambda: _settle_window(client, store, order),
+            settle=lambda: _settle(client, store, order),
+            window_of=lambda span: outer_window(order.stream, order.by, span),
         )
-        log.info("Reading %s of %s, %s", order.stream.name, order.tenant, _tell(run))
-        search, writer = _read(client, store, order, run)
+        window = outer_window(order.stream, order.by, run.span)
+        _tell(order, run, window)
+        search, writer = _read(client, store, order, run, parents)
     finally:
         save_pace(store, client)
     manifest = Manifest(
         stream=order.stream.name,
         tenant=order.tenant,
-        window=run.window,
+        window=_manifest_window(order.by, window),
+        as_of=run.span.until if run.span else None,
         filters=dict(order.filters),
         file_format=order.file_format,
         compression=order.compression,
         rows=writer.rows,
-        total=search.total or 0,
+        total=search.total,
         proof=search.proof,
         passes=search.passes,
         requests=search.requests,
         attempt=run.attempt,
         read_from=started,
         read_until=_now(client),
+        searches=[] if order.stream.parent else _tell_searches(search),
+        parents=[ManifestParents(ids=list(read.query.parents), rows=read.rows) for read in search.sets if read.query.parents],
+        missing_parents=[id for query in search.missing for id in query.parents],
         parts=writer.parts,
     )
     name = f"{run.folder}/{MANIFEST}"
@@ -129,44 +175,56 @@ def land(client: AlvysClient, store: Store, order: LandingOrder, identity: RunId
         store.url(name),
     )
     if order.uses_cursor:
-        _move_cursor(store, order, manifest, name, search.began_at)
+        _move_cursor(store, order, run, manifest, name, search.began_at)
     return {
         "manifest": store.url(name),
         "path": store.path,
         "stream": manifest.stream,
         "tenant": manifest.tenant,
-        "since": format_time(run.window.since),
-        "until": format_time(run.window.until) if run.window.until else None,
+        "since": format_time(window.since) if window else None,
+        "until": format_time(window.until) if window and window.until else None,
         "rows": manifest.rows,
         "proof": manifest.proof,
     }
 
 
-def _settle_window(client: AlvysClient, store: Store, order: LandingOrder) -> ManifestWindow:
-    if order.since is not None:
-        since = as_utc(order.since, "since")
-    else:
-        since = _since_cursor(store, order)
+def _settle(client: AlvysClient, store: Store, order: LandingOrder) -> Span | None:
+    """Return what is due, by the clock and the cursor."""
+    if order.by is None:
+        return None
     if order.until is not None:
         until = as_utc(order.until, "until")
     else:
         until = datetime.fromtimestamp(client.now(), timezone.utc) - order.settling
-    if order.until is None and until <= since:
-        raise AlvysValueError(
-            f"Nothing is due yet: the window would begin at {format_time(since)}, and now, less settling, is {format_time(until)}"
-        )
-    window = Window(since, until)
-    return ManifestWindow(by=order.by.name, since=window.since, until=window.until)
-
-
-def _now(client: AlvysClient) -> datetime:
-    return datetime.fromtimestamp(client.clock.time(), timezone.utc)
-
-
-def _since_cursor(store: Store, order: LandingOrder) -> datetime:
+    if order.since is not None:
+        since = as_utc(order.since, "since")
+        if order.until is None and until <= since:
+            raise AlvysValueError(_too_early(since, until))
+        Window(since, until)
+        return Span(since, until)
     cursor = None if order.full_refresh else read_cursor(store, order.cursor_name)
-    if cursor is not None:
-        return cursor.until - order.overlap
+    if cursor is None:
+        since = _initial_since(store, order)
+        span = Span(since, until, timedelta(0), timedelta(0), order.look_ahead)
+    else:
+        span = Span(cursor.until, until, order.overlap, order.look_back, order.look_ahead)
+        if order.until is not None and until <= cursor.until:
+            raise NothingDueError(
+                f"Nothing is due: {order.stream.name} have been landed until {format_time(cursor.until)}, and what is asked for "
+                f"ends at {format_time(until)}"
+            )
+    begins = span.since - (span.reach or timedelta(0))
+    if order.until is None and until <= begins:
+        raise AlvysValueError(_too_early(begins, until))
+    Window(begins, until)
+    return span
+
+
+def _too_early(since: datetime, until: datetime) -> str:
+    return f"Nothing is due yet: the window would begin at {format_time(since)}, and now, less settling, is {format_time(until)}"
+
+
+def _initial_since(store: Store, order: LandingOrder) -> datetime:
     if order.initial_since is None:
         why = "full_refresh starts over" if order.full_refresh else f"there is no cursor {store.url(order.cursor_name)} yet"
         raise AlvysValueError(
@@ -175,11 +233,17 @@ def _since_cursor(store: Store, order: LandingOrder) -> datetime:
     return as_utc(order.initial_since, "initial_since")
 
 
-def _read(client: AlvysClient, store: Store, order: LandingOrder, run: Run) -> tuple[Search, PartWriter]:
-    window = Window(run.window.since, run.window.until)
+def _now(client: AlvysClient) -> datetime:
+    return datetime.fromtimestamp(client.clock.time(), timezone.utc)
+
+
+def _read(
+    client: AlvysClient, store: Store, order: LandingOrder, run: Run, parents: list[str] | None
+) -> tuple[Search, PartWriter]:
     search = Search(
         client,
-        Query(order.stream, order.filters, window, order.by),
+        order.stream,
+        make_queries(order.stream, order.filters, span=run.span, by=order.by, parents=parents),
         page_size=order.page_size,
         max_window_rows=order.max_window_rows,
     )
@@ -197,12 +261,17 @@ def _read(client: AlvysClient, store: Store, order: LandingOrder, run: Run) -> t
     return search, writer
 
 
-def _move_cursor(store: Store, order: LandingOrder, manifest: Manifest, name: str, began_at: float | None) -> None:
-    window = manifest.window
-    if manifest.proof != "whole" or window is None or window.until is None or began_at is None:
+def _move_cursor(store: Store, order: LandingOrder, run: Run, manifest: Manifest, name: str, began_at: float | None) -> None:
+    span = run.span
+    if order.by is None or span is None or span.until is None:
+        return
+    if began_at is None:
+        log.warning("The cursor stays: there was nothing to ask for")
+        return
+    if manifest.proof != "whole":
         log.warning("The cursor stays: the rows moved while they were read, and are not proved to be all")
         return
-    until = window.until
+    until = span.until
     # The window was settled by the clock that gave the token. The API's own may be behind it: rows of times that it has not seen
     # yet cannot have been read.
     settled = datetime.fromtimestamp(began_at, timezone.utc) - order.settling
@@ -218,12 +287,34 @@ def _move_cursor(store: Store, order: LandingOrder, manifest: Manifest, name: st
         manifest=name,
     )
     initial_since = None if order.initial_since is None else as_utc(order.initial_since, "initial_since")
-    why_not = advance_cursor(store, order.cursor_name, cursor, since=window.since, initial_since=initial_since)
+    why_not = advance_cursor(store, order.cursor_name, cursor, since=span.since, initial_since=initial_since)
     if why_not:
         log.warning("The cursor stays: %s", why_not)
 
 
-def _tell(run: Run) -> str:
-    until = format_time(run.window.until) if run.window.until else "now"
+def _manifest_window(by: TimeWindow | None, window: Window | None) -> ManifestWindow | None:
+    return ManifestWindow(by=by.name, since=window.since, until=window.until) if by and window else None
+
+
+def _tell_searches(search: Search) -> list[ManifestSearch]:
+    return [
+        ManifestSearch(
+            window=_manifest_window(read.query.by, read.query.window),
+            asked=dict(read.query.fields),
+            rows=read.rows,
+            total=read.total,
+            proof=read.proof,
+        )
+        for read in search.sets
+    ]
+
+
+def _tell(order: LandingOrder, run: Run, window: Window | None) -> None:
     again = f", attempt {run.attempt}" if run.attempt > 1 else ""
-    return f"{run.window.by} from {format_time(run.window.since)} until {until}{again}"
+    if window is None:
+        if order.initial_since is not None:
+            log.info("%s are read whole each time: initial_since has no effect", order.stream.name)
+        log.info("Reading %s of %s whole, without a window%s", order.stream.name, order.tenant, again)
+    else:
+        by = order.by.name if order.by else ""
+        log.info("Reading %s of %s by %s %s%s", order.stream.name, order.tenant, by, window, again)

@@ -76,5 +76,5 @@ class AlvysLoadStatusSensor(BaseSensorOperator):
 
 def _checked_statuses(statuses: str | Sequence[str]) -> list[str]:
     wanted = [statuses] if isinstance(statuses, str) else list(statuses or ())
-    get_stream("loads").check_filters({"Status": wanted})
+    get_stream("loads").flatten_filters({"Status": wanted})
     return wanted

@@ -64,7 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     for field in msgspec.structs.fields(Options):
         flag = "--" + field.name.replace("_", "-")
         default: Any = field.default
-        if isinstance(default, bool):
+        if default is msgspec.NODEFAULT:
+            parser.add_argument(flag, type=msgspec.json.decode, default={}, help="as JSON")
+        elif isinstance(default, bool):
             parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=default, help=" ")
         else:
             parser.add_argument(flag, default=default, help=" ")

@@ -13,19 +13,45 @@ from airflow_provider_alvys.simulator.faults import Fault, Mutation
 from airflow_provider_alvys.simulator.http import Answer, Request, json_answer
 from airflow_provider_alvys.simulator.options import Options
 from airflow_provider_alvys.simulator.tenant import Tenant
+from airflow_provider_alvys.simulator.truth import find_truth, shows_tombstones
 
 if TYPE_CHECKING:
     from airflow_provider_alvys.simulator.server import SimulatorApp
 
 
 class Change(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """The body of ``POST /_sim/change``: see :meth:`Tenant.change`. ``keys`` may hold load numbers too."""
+    """The body of ``POST /_sim/change``: see :meth:`Tenant.change`. ``keys`` may hold load numbers and the like too."""
 
     stream: str = "loads"
     rows: int | None = None
     keys: list[str] | None = None
+    where: dict[str, Any] | None = None
     at: str | None = None
     columns: dict[str, Any] = {}
+
+
+class Addition(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The body of ``POST /_sim/add``: see :meth:`Tenant.add`."""
+
+    stream: str = "loads"
+    rows: int = 1
+    columns: dict[str, Any] = {}
+    parent: str | None = None
+
+
+class Removal(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The body of ``POST /_sim/remove``: see :meth:`Tenant.remove`."""
+
+    stream: str = "loads"
+    rows: int | None = None
+    keys: list[str] | None = None
+    where: dict[str, Any] | None = None
+
+
+class ClockTime(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The body of ``POST /_sim/clock``: seconds since 1970."""
+
+    now: float
 
 
 def _reset(app: SimulatorApp, request: Request) -> Any:
@@ -61,29 +87,58 @@ def _mutations(app: SimulatorApp, request: Request) -> Any:
 def _change(app: SimulatorApp, request: Request) -> Any:
     """Update rows now."""
     change = msgspec.json.decode(request.body, type=Change)
-    get_stream(change.stream)
-    if (change.rows or 0) < 0:
+    _check_rows(change.rows)
+    return {"keys": app.tenant.change(**msgspec.structs.asdict(change))}
+
+
+def _add(app: SimulatorApp, request: Request) -> Any:
+    """Add rows now."""
+    addition = msgspec.json.decode(request.body, type=Addition)
+    _check_rows(addition.rows)
+    return {"keys": app.tenant.add(**msgspec.structs.asdict(addition))}
+
+
+def _remove(app: SimulatorApp, request: Request) -> Any:
+    """Remove rows for good."""
+    removal = msgspec.json.decode(request.body, type=Removal)
+    _check_rows(removal.rows)
+    return {"keys": app.tenant.remove(**msgspec.structs.asdict(removal))}
+
+
+def _check_rows(rows: int | None) -> None:
+    if (rows or 0) < 0:
         raise AlvysValueError("rows must be 0 or more")
-    keys = app.tenant.change(change.stream, rows=change.rows, keys=change.keys, at=change.at, columns=change.columns)
-    return {"keys": keys}
+
+
+def _clock(app: SimulatorApp, request: Request) -> Any:
+    """Set the clock."""
+    app.tenant.set_clock(msgspec.json.decode(request.body, type=ClockTime).now)
+    return {"now": app.tenant.now()}
 
 
 def _truth(app: SimulatorApp, request: Request) -> Any:
-    """Tell what a search should find now: ``stream``, ``window_by``, ``since``, ``until``, ``filters``, ``format=keys|rows``."""
+    """
+    Tell what a search should find now.
+
+    ``stream``, ``window_by``, ``since``, ``until``, ``filters`` and ``parents`` (JSON), ``format=keys|rows``.
+    """
     query = request.query
     stream = get_stream(query.get("stream", "loads"))
-    filters = msgspec.json.decode(query.get("filters", "{}"), type=dict[str, Any])
-    rows = app.tenant.truth(
+    filters = stream.flatten_filters(msgspec.json.decode(query.get("filters", "{}")))
+    rows = app.tenant.rows(stream.name)
+    numbers = find_truth(
+        rows,
         stream,
         window_by=query.get("window_by"),
         since=query.get("since"),
         until=query.get("until"),
         filters=filters,
+        parents=msgspec.json.decode(query.get("parents", "null"), type=list[str] | None),
     )
     if query.get("format") == "rows":
-        with_deleted = bool(stream.body(filters).get("IncludeDeleted"))
-        return b"".join(row.text(with_deleted=with_deleted) + b"\n" for row in rows)
-    return {"total": len(rows), "keys": [row.key for row in rows]}
+        with_tombstone = shows_tombstones(stream, filters)
+        return b"".join(rows.text(number, with_tombstone=with_tombstone) + b"\n" for number in numbers)
+    return {"total": len(numbers), "keys": [rows.key(number) for number in numbers]}
 
 
 _CONTROLS: dict[str, Callable[[SimulatorApp, Request], Any]] = {
@@ -94,6 +149,9 @@ _CONTROLS: dict[str, Callable[[SimulatorApp, Request], Any]] = {
     "POST /_sim/faults": _faults,
     "POST /_sim/mutations": _mutations,
     "POST /_sim/change": _change,
+    "POST /_sim/add": _add,
+    "POST /_sim/remove": _remove,
+    "POST /_sim/clock": _clock,
 }
 
 

@@ -18,13 +18,19 @@ UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 @dataclass
 class Request:
-    """A request, read to its end."""
+    """A request, read to its end; ``raw_path`` is still quoted, ``pairs`` are the query's parameters."""
 
     method: str
     path: str
-    query: dict[str, str]
+    raw_path: str
+    pairs: list[tuple[str, str]]
     headers: dict[str, str]
     body: bytes
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The query's parameters, the last of each name."""
+        return dict(self.pairs)
 
     def json(self) -> Any:
         """Return the body as JSON, {} for an empty one. Raises one of ``UNREADABLE``."""

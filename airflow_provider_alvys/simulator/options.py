@@ -6,21 +6,26 @@ from typing import Literal
 
 import msgspec
 
-READ_SCOPES = " ".join(
-    f"{entity}:read"
-    for entity in "customer driver fuel invoice load maintenance toll trailer trip truck user visibility carrier dispatch".split()
-)
+from airflow_provider_alvys.api.streams import STREAMS
+
+# Those of everything that can be read.
+READ_SCOPES = " ".join(sorted({stream.scope for stream in STREAMS.values() if stream.scope}))
 
 
 class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """
     The settings of a simulated tenant.
 
-    :param loads: how many there are at the start.
+    :param loads: how many there are at the start, and how many rows of every other stream that grows with time: those with a
+        regular window.
+    :param fleet: how many rows the other streams have: drivers, trucks, customers, users and the like.
+    :param rows: how many rows a stream has instead, by its name; of a stream that is read for one parent at a time, how many
+        each parent has, in place of none to three.
     :param days: over how many days before now they were created.
     :param seed: the same seed gives the same rows, relative to ``now``.
     :param now: the moment at which the data ends, in seconds since 1970; None means the start.
-    :param cut_notes: the first so many loads have half an emoji in a note, as a lone surrogate.
+    :param cut_notes: the first so many rows of every stream with notes have half an emoji in one, as a lone surrogate.
+    :param without_stamp: which share of the rows, all of them older ones, lacks the time that changes move, such as UpdatedAt.
     :param order: of the rows in a set: ``created``, ``newest`` first, or ``unstable``: shuffled at each request.
     :param limits: whether the documented rate limits are enforced.
     :param minute: seconds that a minute of the limits lasts.
@@ -30,15 +35,18 @@ class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     :param page_size_cap_is_silent: whether the answer claims the asked size all the same.
     :param pretty: answer with indented JSON.
     :param latency: seconds before each answer.
-    :param clock_offset: seconds by which this clock is ahead of the machine's.
+    :param clock_offset: seconds by which this clock is ahead of the machine's; ``POST /_sim/clock`` sets it while it runs.
     :param scopes: of a token, with spaces between.
     """
 
     loads: int = 5000
+    fleet: int = 60
+    rows: dict[str, int] = {}
     days: float = 90
     seed: int = 1
     now: float | None = None
     cut_notes: int = 0
+    without_stamp: float = 0
     order: Literal["created", "newest", "unstable"] = "created"
     limits: bool = False
     minute: float = 60

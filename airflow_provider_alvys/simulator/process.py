@@ -79,13 +79,25 @@ class Simulator:
         """Update rows now, and return their keys."""
         return list(self._post("change", change).json()["keys"])
 
-    def truth_keys(self, **query: str) -> list[str]:
-        """Return the keys of the rows that a search should find now."""
-        return list(self._call("GET", "truth", params=query).json()["keys"])
+    def add(self, **addition: Any) -> list[str]:
+        """Add rows now, and return their keys."""
+        return list(self._post("add", addition).json()["keys"])
 
-    def truth_rows(self, **query: str) -> list[bytes]:
+    def remove(self, **removal: Any) -> list[str]:
+        """Remove rows for good, and return their keys."""
+        return list(self._post("remove", removal).json()["keys"])
+
+    def set_clock(self, now: float) -> None:
+        """Let its clock show this time, in seconds since 1970, and go on from it."""
+        self._post("clock", {"now": now})
+
+    def truth_keys(self, **query: Any) -> list[str]:
+        """Return the keys of the rows that a search should find now; ``filters`` and ``parents`` may be values, or JSON."""
+        return list(self._call("GET", "truth", params=_texts(query)).json()["keys"])
+
+    def truth_rows(self, **query: Any) -> list[bytes]:
         """Return the rows that a search should find now, as bytes."""
-        return self._call("GET", "truth", params={**query, "format": "rows"}).content.splitlines()
+        return self._call("GET", "truth", params={**_texts(query), "format": "rows"}).content.splitlines()
 
     def _post(self, name: str, value: Any) -> requests.Response:
         return self._call("POST", name, data=msgspec.json.encode(value))
@@ -95,3 +107,11 @@ class Simulator:
         if response.status_code != 200:
             raise RuntimeError(f"/_sim/{name} answered {response.status_code}: {response.text}")
         return response
+
+
+def _texts(query: dict[str, Any]) -> dict[str, str]:
+    return {
+        name: value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        for name, value in query.items()
+        if value is not None
+    }

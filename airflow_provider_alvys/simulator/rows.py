@@ -1,155 +1,299 @@
-"""Rows and sets of rows: what a search finds, in which order, and how rows change."""
+"""Sets of rows: what a search finds, in which order, and how rows change. A row is a number until it is read."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta, timezone
+from bisect import insort
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
+from functools import cached_property
 from typing import Any
+from zlib import crc32
 
 import msgspec
 
-from airflow_provider_alvys.api.streams import Stream
+from airflow_provider_alvys.api.streams import Filter, Stream
+from airflow_provider_alvys.simulator.columns import ColumnMaker
+from airflow_provider_alvys.simulator.options import Options
+from airflow_provider_alvys.simulator.plan import TOMBSTONE, Plan, column_of
+from airflow_provider_alvys.simulator.questions import Question, whole_days
+from airflow_provider_alvys.simulator.records import RecordMaker
+from airflow_provider_alvys.simulator.times import DAY, Facts, parse_micros
+from airflow_provider_alvys.simulator.words import ORDINARY_STAGE, STAGES
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-
-
-class Row:
-    """
-    One record.
-
-    :param columns: what it can be searched by; times in microseconds since 1970. May be changed with :meth:`change`.
-    :param build: makes the full record; None values in it are left out.
-    """
-
-    __slots__ = ("_body", "_build", "_stream", "columns")
-
-    def __init__(self, *, columns: dict[str, Any], build: Callable[[Row], dict[str, Any]], stream: Stream) -> None:
-        self.columns = columns
-        self._build = build
-        self._stream = stream
-        self._body: bytes | None = None
-
-    @property
-    def key(self) -> str:
-        """The row's id."""
-        return "/".join(str(self.columns[name]) for name in self._stream.key)
-
-    def change(self, **columns: Any) -> None:
-        """Set columns."""
-        self.columns.update(columns)
-        self._body = None
-
-    def text(self, *, with_deleted: bool) -> bytes:
-        """Return the record as JSON. Alvys shows ``IsDeleted`` only to those who ask for deleted rows."""
-        if self._body is None:
-            self._body = msgspec.json.encode(_without_nulls(self._build(self)))
-        if not with_deleted:
-            return self._body
-        return self._body[:-1] + (b',"IsDeleted":true}' if self.columns["IsDeleted"] else b',"IsDeleted":false}')
+# How far ahead rows are dated, at most.
+_AHEAD = timedelta(days=30)
+# Bytes of records that a set keeps to answer sooner.
+_KEPT = 256 * 1024 * 1024
+# What a row's stage is read from.
+_STAGE_COLUMNS = ("Status", "IsPaid")
 
 
-def _without_nulls(record: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: [_without_nulls(item) if isinstance(item, dict) else item for item in value] if isinstance(value, list) else value
-        for name, value in record.items()
-        if value is not None
-    }
+class Column(dict[int, Any]):
+    """A column's values by the rows' numbers, each made when it is first read."""
+
+    def __init__(self, make: Callable[[int], Any]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, number: int) -> Any:
+        value = self[number] = self._make(number)
+        return value
 
 
 class RowSet:
-    """All rows of a stream, and the searches over them."""
+    """
+    All rows that one or more streams show.
 
-    def __init__(self, stream: Stream, rows: list[Row], *, order: str, seed: int) -> None:
-        self.stream = stream
-        self.rows = rows
-        self._order = order
-        self._random = random.Random(seed)
+    :param sets: gives the row set of another stream.
+    :param born: the moment at which the data ends, in microseconds since 1970.
+    """
+
+    def __init__(self, plan: Plan, sets: Callable[[str], RowSet], options: Options, born: int) -> None:
+        self.plan = plan
+        self.sets = sets
+        self.options = options
+        self.born = born
+        self.salt = hash((options.seed, crc32(plan.name.encode())))
+        self.count = self._first_count()
+        self._start = born - int(options.days * DAY)
+        self._slot = (born + self._ahead() - self._start) / max(1, self.count)
+        self._numbers = list(range(self.count))
+        self._next = self.count
+        # When added rows begin, and when they were added.
+        self._at: dict[int, tuple[int, int]] = {}
+        self._changes: dict[int, dict[str, Any]] = {}
+        self._columns: dict[str, Column] = {}
+        self._maker = ColumnMaker(self)
+        # Of the row that was last asked for: a record asks often.
+        self._facts: Facts | None = None
+        self._texts: dict[int, bytes] = {}
+        self._size = 0
+        self._random = random.Random(options.seed)
         self._version = 0
-        self._found: tuple[Any, list[Row]] | None = None
+        self._found: tuple[Any, list[int]] | None = None
 
-    def find(self, body: Mapping[str, Any]) -> list[Row]:
-        """Return the rows for a search body whose names are spelt as in the catalogue, in the set's order."""
-        question = (self._version, msgspec.json.encode({k: v for k, v in body.items() if k not in ("Page", "PageSize")}))
-        if self._found is None or self._found[0] != question:
-            self._found = (question, [row for row in self.rows if self._matches(row, body)])
+    @cached_property
+    def _records(self) -> RecordMaker:
+        return RecordMaker(self, self._maker)
+
+    @cached_property
+    def _stages(self) -> list[str]:
+        return [name for name in _STAGE_COLUMNS if self.plan.type_of(name) or name in self.plan.hides]
+
+    def _first_count(self) -> int:
+        given = [self.options.rows[stream.name] for stream in self.plan.streams if stream.name in self.options.rows]
+        return given[0] if given else self.options.loads if self.plan.is_regular else self.options.fleet
+
+    def _ahead(self) -> int:
+        """Return how far ahead the last row begins: some windows end after now, since rows are dated ahead."""
+        main = self.plan.main
+        if main is None or (main.look_ahead is not None and main.look_ahead <= timedelta(days=1)):
+            return 0
+        return int(min(_AHEAD, main.look_ahead or _AHEAD).total_seconds() * 1_000_000)
+
+    @property
+    def version(self) -> int:
+        """Another number after each change."""
+        return self._version
+
+    # What a row is.
+
+    def at(self, number: int) -> int:
+        """Return when a row began."""
+        if number in self._at:
+            return self._at[number][0]
+        return self._start + int((number + (hash((self.salt, number, 1)) & 0xFFFFFF) / 0x1000000) * self._slot)
+
+    def parent_of(self, number: int) -> int:
+        """Return whose child a row is."""
+        raise LookupError(f"{self.plan.name} are nobody's children")
+
+    def facts(self, number: int) -> Facts:
+        """Return what a row's times depend on."""
+        if self._facts is not None and self._facts.number == number:
+            return self._facts
+        stage = ORDINARY_STAGE
+        for name in self._stages:
+            value = self.column(name)[number]
+            stage = min(stage, 4) if value is False else STAGES.get(str(value).lower(), stage)
+        until = max(self.born, self._at[number][1]) if number in self._at else self.born
+        self._facts = Facts(number, self.at(number), until, stage)
+        return self._facts
+
+    def column(self, path: str) -> Column:
+        """Return a column."""
+        column = self._columns.get(path)
+        if column is None:
+            made = self._maker.column(path)
+            head, _, rest = path.partition(".")
+
+            def make(number: int) -> Any:
+                changes = self._changes.get(number)
+                if changes is None or (path not in changes and head not in changes):
+                    return made(number)
+                return changes[path] if path in changes else _dig(changes[head], rest.split("."))
+
+            column = self._columns[path] = Column(make)
+        return column
+
+    def key(self, number: int) -> str:
+        """Return what identifies a row; its number where nothing does."""
+        values = [self.column(name)[number] for name in self.plan.first.key]
+        return "/".join("" if value is None else str(value) for value in values) if values else str(number)
+
+    def text(self, number: int, *, with_tombstone: bool) -> bytes:
+        """Return a row's record as JSON."""
+        text = self._texts.get(number)
+        if text is None:
+            if self._size > _KEPT:
+                self._texts.clear()
+                self._size = 0
+            text = self._texts[number] = msgspec.json.encode(self._records.make(number, self._changes.get(number, {})))
+            self._size += len(text)
+        if not with_tombstone or self.plan.type_of(TOMBSTONE) is None:
+            return text
+        return text[:-1] + (b',"IsDeleted":true}' if self.column(TOMBSTONE)[number] else b',"IsDeleted":false}')
+
+    # What a search finds.
+
+    def numbers(self) -> list[int]:
+        """Return all rows, the oldest first."""
+        return self._numbers
+
+    def of(self, names: Sequence[str]) -> list[int]:
+        """Return the rows whose parents have these names, as the parents' column says."""
+        column, wanted = self.column(self.plan.parent_column), frozenset(names)
+        return [number for number in self._numbers if column[number] in wanted]
+
+    def find(self, stream: Stream, question: Question) -> list[int]:
+        """Return what a search by one of the set's streams finds, in the set's order."""
+        asked = (self.version, stream.name, msgspec.json.encode((question.filters, question.periods, question.parents)))
+        if self._found is None or self._found[0] != asked:
+            found = self._match(stream, question)
+            self._found = (asked, found[::-1] if self.options.order == "newest" else found)
         found = self._found[1]
-        if self._order == "unstable":
-            found = self._random.sample(found, len(found))
+        return self._random.sample(found, len(found)) if self.options.order == "unstable" else found
+
+    def _match(self, stream: Stream, question: Question) -> list[int]:
+        found = list(self.numbers()) if question.parents is None else self.of(question.parents)
+        for filter in stream.filters:
+            found = self._filtered(found, stream, filter, question.filters.get(filter.name))
+        for window in stream.windows:
+            if window.name in question.periods:
+                start, end = whole_days(window, question.periods[window.name])
+                column = self.column(window.column)
+                # Nothing documents whether the ends belong to a period: here they do.
+                found = [number for number in found if (value := column[number]) is not None and start <= value <= end]
         return found
 
-    def _matches(self, row: Row, body: Mapping[str, Any]) -> bool:
-        columns = row.columns
-        if columns["IsDeleted"] and not body.get("IncludeDeleted"):
-            return False
-        for filter in self.stream.filters:
-            wanted = body.get(filter.name)
-            if wanted and filter.column:
-                value = columns[filter.column]
-                if value not in wanted if isinstance(wanted, list) else value != wanted:
-                    return False
-        for window in self.stream.windows:
-            period = body.get(window.param)
-            if period:
-                start, end = _bounds(period)
-                value = columns[window.column]
-                # Nothing documents whether the ends belong to a period: here they do.
-                if value is None or not start <= value <= end:
-                    return False
-        return True
+    def _filtered(self, found: list[int], stream: Stream, filter: Filter, wanted: Any) -> list[int]:
+        path = column_of(stream, filter)
+        if path is None or (wanted is None and not filter.reveals):
+            return found
+        column = self.column(path)
+        if filter.reveals:
+            return found if wanted is True else [number for number in found if not column[number]]
+        values = frozenset(wanted if isinstance(wanted, list) else [wanted])
+        if self.plan.array_of(path):
+            return [number for number in found if not values.isdisjoint(column[number])]
+        return [number for number in found if column[number] in values]
 
-    def touch(self, rows: list[Row], now: int, **columns: Any) -> None:
+    def number_of(self, column: str, text: str) -> int | None:
+        """Return the row that has a value, as a path or a query writes it."""
+        values = self.column(column)
+        return next((number for number in self.numbers() if str(values[number]) == text), None)
+
+    def named(self, names: Iterable[str]) -> list[int]:
+        """Return the rows with these keys, or values that a look-up takes."""
+        wanted = frozenset(names)
+        selectors = [column for stream in self.plan.streams if stream.lookup for column in stream.lookup.one_of.values()]
+        columns = [self.column(name) for name in selectors]
+        return [
+            number
+            for number in self.numbers()
+            if self.key(number) in wanted or any(str(column[number]) in wanted for column in columns)
+        ]
+
+    def having(self, columns: Mapping[str, Any]) -> list[int]:
+        """Return the rows with these values, or one of those in a list."""
+        found = list(self.numbers())
+        for name, value in columns.items():
+            values, column = value if isinstance(value, list) else [self._inside(name, value)], self.column(name)
+            found = [number for number in found if column[number] in values]
+        return found
+
+    # How rows change.
+
+    def touch(self, numbers: Iterable[int], now: int, columns: Mapping[str, Any]) -> None:
         """Change rows, at ``now``."""
-        for row in rows:
-            row.change(UpdatedAt=now, **columns)
+        values = {name: self._inside(name, value) for name, value in columns.items()}
+        if self.plan.stamp and self.plan.stamp not in values:
+            values[self.plan.stamp] = now
+        late = self._maker.late_times() if any(name in values for name in self._stages) else []
+        for number in numbers:
+            late_now = [name for name in late if name not in values and self.column(name)[number] is None]
+            self._change(number, values)
+            # What has happened by the new status happened now.
+            reached = {name: now for name in late_now if self.column(name)[number] is not None}
+            self._change(number, {name: now - now % self._maker.grain(name) for name in reached})
         self._version += 1
 
-    def add(self, row: Row) -> None:
-        """Add a row in its place by creation."""
-        self.rows.append(row)
-        self.sort()
+    def _change(self, number: int, values: Mapping[str, Any]) -> None:
+        self._changes.setdefault(number, {}).update(values)
+        self._texts.pop(number, None)
+        self._facts = None
+        for column in self._columns.values():
+            column.pop(number, None)
 
-    def sort(self) -> None:
-        """Bring the rows into the set's order."""
-        self.rows.sort(key=lambda row: (row.columns["CreatedAt"], row.key), reverse=self._order == "newest")
+    def add(self, at: int, columns: Mapping[str, Any], parent: str | None = None) -> int:
+        """
+        Add a row in its place by time, and return its number.
+
+        :param at: when it begins, unless the columns say it.
+        :param parent: whose child it is, by the name that the request gives; None leaves it to the columns.
+        """
+        number = self._next
+        self._next += 1
+        values = {name: self._inside(name, value) for name, value in columns.items()}
+        begins = values.get(self.plan.main.column) if self.plan.main else None
+        self._at[number] = (at if begins is None else int(begins), at)
+        if parent is not None:
+            values.setdefault(self.plan.parent_column, parent)
+        self._change(number, values)
+        self._insert(number)
+        self._version += 1
+        return number
+
+    def _insert(self, number: int) -> None:
+        insort(self._numbers, number, key=self.at)
+
+    def remove(self, numbers: Iterable[int]) -> None:
+        """Remove rows for good."""
+        gone = frozenset(numbers)
+        self._numbers = [number for number in self._numbers if number not in gone]
         self._version += 1
 
-    def pick(self, rows: list[Row], count: int) -> list[Row]:
+    def pick(self, numbers: list[int], count: int) -> list[int]:
         """Return ``count`` of the rows at random, or all where there are fewer."""
-        return self._random.sample(rows, min(count, len(rows)))
+        return self._random.sample(numbers, min(count, len(numbers)))
 
-    def moment_before(self, span: int) -> int:
-        """Return a random number of microseconds below ``span``."""
-        return self._random.randrange(span)
+    def moment_in(self, start: int, end: int) -> int:
+        """Return a random time."""
+        return self._random.randint(start, max(start, end))
 
-    def moment_in(self, period: Mapping[str, Any]) -> int:
-        """Return a random time in a period."""
-        start, end = _bounds(period)
-        return self._random.randint(start, end)
+    def one_of(self, values: Sequence[Any]) -> Any:
+        """Return one of some values at random."""
+        return self._random.choice(values)
 
-
-_bounds_cache: dict[tuple[str, str | None], tuple[int, int]] = {}
-
-
-def _bounds(period: Mapping[str, Any]) -> tuple[int, int]:
-    key = (str(period.get("Start", period.get("start"))), period.get("End", period.get("end")))
-    if key not in _bounds_cache:
-        _bounds_cache[key] = (parse_micros(key[0]), parse_micros(key[1]) if key[1] else 2**62)
-    return _bounds_cache[key]
+    def _inside(self, name: str, value: Any) -> Any:
+        return parse_micros(value) if isinstance(value, str) and self._maker.is_time(name) else value
 
 
-def is_period(period: Any) -> bool:
-    """Return whether a value is a period with good bounds."""
-    try:
-        _bounds(period)
-    except (msgspec.ValidationError, AttributeError, TypeError, OverflowError):
-        return False
-    return True
-
-
-def parse_micros(text: str) -> int:
-    """Return an ISO 8601 time as microseconds since 1970; one without a zone counts as UTC."""
-    time = msgspec.convert(text, datetime)
-    if time.tzinfo is None:
-        time = time.replace(tzinfo=timezone.utc)
-    return (time - _EPOCH) // timedelta(microseconds=1)
+def _dig(value: Any, names: Sequence[str]) -> Any:
+    """Return what stands at a path in a record's field, a tuple of it where a list is on the way."""
+    for number, name in enumerate(names):
+        if isinstance(value, list):
+            return tuple(_dig(item, names[number:]) for item in value)
+        value = value.get(name) if isinstance(value, dict) else None
+    return value

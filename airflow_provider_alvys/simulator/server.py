@@ -8,17 +8,13 @@ from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-import msgspec
-
 from airflow_provider_alvys.api.endpoints import Endpoint, endpoint_of
-from airflow_provider_alvys.api.streams import STREAMS, Stream
+from airflow_provider_alvys.simulator.answers import answer_lookup, answer_search
 from airflow_provider_alvys.simulator.control import handle_control
 from airflow_provider_alvys.simulator.faults import Fault
 from airflow_provider_alvys.simulator.http import EDGE_PAGE, UNREADABLE, Answer, Request, json_answer, problem
 from airflow_provider_alvys.simulator.options import Options
-from airflow_provider_alvys.simulator.rows import is_period
 from airflow_provider_alvys.simulator.tenant import Tenant
-from airflow_provider_alvys.simulator.tokens import Grant
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -118,12 +114,15 @@ class SimulatorApp:
             return self._too_many()
         if str(endpoint) == "GET /v1/me":
             return json_answer({"ClientId": grant.client_id, "Tenant": tenant.options.tenant, "Scopes": sorted(grant.scopes)})
-        stream = next((stream for stream in STREAMS.values() if stream.endpoint == endpoint), None)
-        if stream is not None:
-            return self._search(request, stream, grant)
-        if any(stream.endpoint.template == endpoint.template for stream in STREAMS.values()):
+        match = tenant.router.find(request.method, request.raw_path)
+        if match == 405:
             return problem(405, f"{request.method} is not for this path.")
-        return problem(404, "There is nothing at this path.")
+        if match == 404:
+            return problem(404, "There is nothing at this path.")
+        stream, lookup = match.route.stream, match.route.lookup
+        if stream.scope is not None and stream.scope not in grant.scopes:
+            return problem(403, "The token does not have the scope for this.")
+        return answer_lookup(tenant, request, match, lookup) if lookup else answer_search(tenant, request, match)
 
     def _too_many(self) -> Answer:
         options = self.tenant.options
@@ -137,32 +136,6 @@ class SimulatorApp:
             answer.headers["retry-after"] = self._retry_after(f"date{seconds}")
         return answer
 
-    def _search(self, request: Request, stream: Stream, grant: Grant) -> Answer:
-        if stream.scope not in grant.scopes:
-            return problem(403, "The token does not have the scope for this.")
-        try:
-            sent = request.json()
-        except UNREADABLE:
-            return problem(400, "The body is no JSON.")
-        body, errors = _understand(stream, sent)
-        if errors:
-            return json_answer(errors, 400)
-        tenant = self.tenant
-        rows = tenant.sets[stream.name]
-        found = rows.find(body)
-        page, asked = body["Page"], body["PageSize"]
-        size = min(asked, tenant.page_size_cap or asked)
-        if page > 0 and page * size >= len(found):
-            answer = problem(404, "There is no such page.")
-        else:
-            with_deleted = bool(body.get("IncludeDeleted"))
-            items = b",".join(row.text(with_deleted=with_deleted) for row in found[page * size : (page + 1) * size])
-            shown_size = asked if tenant.options.page_size_cap_is_silent else size
-            text = b'{"Page":%d,"PageSize":%d,"Total":%d,"Items":[%b]}' % (page, shown_size, len(found), items)
-            answer = Answer(200, _pretty(text) if tenant.options.pretty else text)
-        tenant.mutate(rows, body)
-        return answer
-
     async def _send(self, answer: Answer, send: Send) -> None:
         kind = answer.fault.kind if answer.fault else None
         if kind == "reset":
@@ -171,7 +144,8 @@ class SimulatorApp:
             return
         body = answer.body
         if kind == "bad_utf8":
-            body = body.replace(b'"Notes":[{"id":"', b'"Notes":[{"id":"\xff', 1)
+            text = b'"Notes":[{"id":"' if b'"Notes":[{"id":"' in body else b'":"'
+            body = body.replace(text, text + b"\xff", 1)
         headers = {
             "content-type": answer.content_type,
             "content-length": str(len(body)),
@@ -187,46 +161,6 @@ class SimulatorApp:
         await send({"type": "http.response.body", "body": body})
 
 
-def _understand(stream: Stream, sent: Any) -> tuple[dict[str, Any], dict[str, list[str]]]:
-    """Return a search body in the catalogue's spelling, and what is wrong with it, as a bare map."""
-    if not isinstance(sent, dict):
-        return {}, {"": ["A non-empty request body is required."]}
-    names = [filter.name for filter in stream.filters] + [window.param for window in stream.windows]
-    spelling = {name.lower(): name for name in (*names, "Page", "PageSize")}
-    # Names that it does not know are ignored, as Alvys does.
-    body = {spelling[key.lower()]: value for key, value in sent.items() if key.lower() in spelling}
-    errors: dict[str, list[str]] = {}
-    for name, least in (("Page", 0), ("PageSize", 1)):
-        if not isinstance(body.get(name), int) or body[name] < least:
-            errors[name] = [f"The {name} field is required."]
-    for filter in stream.filters:
-        wanted = body.get(filter.name)
-        if isinstance(wanted, list):
-            strangers = [value for value in wanted if filter.values and value not in filter.values]
-            if strangers:
-                errors[filter.name] = [f"The value '{strangers[0]}' is not valid."]
-            elif filter.max_items and len(wanted) > filter.max_items:
-                errors[filter.name] = [f"At most {filter.max_items} values are allowed."]
-    if stream.one_of and not any(body.get(name) for name in stream.one_of):
-        errors |= {name: ["At least one search parameter must be provided."] for name in stream.one_of}
-    for window in stream.windows:
-        period = body.get(window.param)
-        if isinstance(period, dict) and not (period.get("Start") or period.get("start")):
-            # Misspelt bounds are no bounds: everything is found.
-            del body[window.param]
-        elif period is not None and not is_period(period):
-            errors[window.param] = [f"The value of {window.param} is not valid."]
-    return body, errors
-
-
-def _pretty(text: bytes) -> bytes:
-    """Return JSON over several lines. msgspec cannot where half an emoji is in it."""
-    try:
-        return msgspec.json.format(text, indent=2)
-    except msgspec.DecodeError:
-        return text.replace(b'":{', b'":\r\n {').replace(b"},{", b"},\n{")
-
-
 def _tenant_in(path: str) -> str | None:
     """Return the tenant of a token path of the older flow, in any of its documented spellings."""
     lower = path.lower()
@@ -237,6 +171,9 @@ def _tenant_in(path: str) -> str | None:
 
 
 def _page_of(request: Request) -> int | None:
+    text = {name.lower(): text for name, text in request.pairs}.get("page", "")
+    if request.method == "GET":
+        return int(text) if text.isdecimal() else None
     try:
         page = request.json().get("Page")
     except (*UNREADABLE, AttributeError):
@@ -254,7 +191,8 @@ async def _read(scope: Message, receive: Receive) -> Request:
     return Request(
         method=scope["method"],
         path=scope["path"],
-        query=dict(parse_qsl(scope["query_string"].decode())),
+        raw_path=scope.get("raw_path", scope["path"].encode()).decode("latin-1").partition("?")[0],
+        pairs=parse_qsl(scope["query_string"].decode()),
         headers={name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]},
         body=body,
     )

@@ -8,12 +8,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.api.streams import STREAMS, Stream
+from airflow_provider_alvys.api.streams import STREAMS, Stream, get_stream
+from airflow_provider_alvys.simulator.children import ChildSet
 from airflow_provider_alvys.simulator.faults import FaultQueue, Mutation
 from airflow_provider_alvys.simulator.limits import Limiter
-from airflow_provider_alvys.simulator.loads import make_load, make_loads
 from airflow_provider_alvys.simulator.options import Options
-from airflow_provider_alvys.simulator.rows import Row, RowSet, parse_micros
+from airflow_provider_alvys.simulator.plan import TOMBSTONE, column_of, plan_of
+from airflow_provider_alvys.simulator.questions import Question
+from airflow_provider_alvys.simulator.routes import Router
+from airflow_provider_alvys.simulator.rows import RowSet
+from airflow_provider_alvys.simulator.times import DAY, parse_micros
 from airflow_provider_alvys.simulator.tokens import TokenDesk
 
 
@@ -22,6 +26,7 @@ class Tenant:
 
     def __init__(self, options: Options) -> None:
         self.options = options
+        self.clock_offset = options.clock_offset
         self.tokens = TokenDesk(options)
         self.limiter = Limiter(options.minute)
         self.faults = FaultQueue()
@@ -29,19 +34,23 @@ class Tenant:
         self.page_size_cap = options.page_size_cap
         self.requests: Counter[str] = Counter()
         self.answers: Counter[str] = Counter()
-        now = int((options.now or self.now()) * 1_000_000)
-        loads = make_loads(options.loads, seed=options.seed, days=options.days, now=now, cut_notes=options.cut_notes)
-        self.sets = {"loads": RowSet(STREAMS["loads"], loads, order=options.order, seed=options.seed)}
-        for rows in self.sets.values():
-            rows.sort()
+        self.router = Router(STREAMS.values())
+        self._born = int((options.now or self.now()) * 1_000_000)
+        self._sets: dict[str, RowSet] = {}
+        for name in options.rows:
+            get_stream(name)
 
     def now(self) -> float:
         """Return this tenant's time in seconds since 1970."""
-        return time.time() + self.options.clock_offset
+        return time.time() + self.clock_offset
 
     def micros(self) -> int:
         """Return this tenant's time in microseconds since 1970."""
         return int(self.now() * 1_000_000)
+
+    def set_clock(self, now: float) -> None:
+        """Let the clock show this time, and go on from it."""
+        self.clock_offset = now - time.time()
 
     def stats(self) -> dict[str, Any]:
         """Return what has been counted since the last reset."""
@@ -52,8 +61,18 @@ class Tenant:
             "rate_limited": self.answers["429"],
         }
 
-    def mutate(self, rows: RowSet, body: Mapping[str, Any]) -> None:
-        """Change the data as ordered, after a search with ``body`` has been answered."""
+    def rows(self, stream: str) -> RowSet:
+        """Return a stream's rows, which are made when they are first asked for. Streams that show the same share them."""
+        if stream not in self._sets:
+            plan = plan_of(get_stream(stream))
+            rows = (ChildSet if plan.first.is_child else RowSet)(plan, self.rows, self.options, self._born)
+            self._sets |= {member.name: rows for member in plan.streams}
+        return self._sets[stream]
+
+    # How its rows change.
+
+    def mutate(self, stream: Stream, question: Question) -> None:
+        """Change the data as ordered, after a page of a search has been answered."""
         for mutation in self.mutations:
             if mutation.skip > 0:
                 mutation.skip -= 1
@@ -62,52 +81,99 @@ class Tenant:
                 if mutation.times <= 0:
                     continue
                 mutation.times -= 1
-            if mutation.kind == "leave":
-                rows.touch(rows.pick(rows.find(body), mutation.rows), self.micros())
-            else:
+            rows = self.rows(stream.name)
+            if mutation.kind == "join":
                 for _ in range(mutation.rows):
-                    self._join(rows, body)
+                    self._join(rows, stream, question)
+                continue
+            leaving = rows.pick(rows.find(stream, question), mutation.rows)
+            if rows.plan.stamp:
+                rows.touch(leaving, self.micros(), {})
+            else:
+                rows.remove(leaving)
 
-    def _join(self, rows: RowSet, body: Mapping[str, Any]) -> None:
+    def _join(self, rows: RowSet, stream: Stream, question: Question) -> None:
+        """Add a row that a search finds: within its periods, and with one of the values that it asks for."""
         now = self.micros()
-        moments = {"CreatedAt": now - rows.moment_before(int(self.options.days * 86_400_000_000)), "UpdatedAt": now}
-        for window in rows.stream.windows:
-            if body.get(window.param):
-                moments[window.column] = rows.moment_in(body[window.param])
-        row = make_load(len(rows.rows), moments["CreatedAt"], moments["UpdatedAt"], seed=self.options.seed)
-        row.change(IsDeleted=False)
-        rows.add(row)
+        columns: dict[str, Any] = {}
+        for filter in stream.filters:
+            path = column_of(stream, filter)
+            wanted = question.filters.get(filter.name)
+            if filter.reveals:
+                columns[filter.reveals] = False
+            elif path and wanted is not None and rows.plan.array_of(path) is None:
+                columns[path] = rows.one_of(wanted) if isinstance(wanted, list) else wanted
+        if rows.plan.stamp:
+            columns[rows.plan.stamp] = now
+        for window in stream.windows:
+            if window.name in question.periods:
+                start, end = question.periods[window.name]
+                columns[window.column] = rows.moment_in(max(0, start), min(end, max(now, start)))
+        latest = columns.get(rows.plan.stamp or "", now)
+        rows.add(
+            rows.moment_in(latest - int(self.options.days * DAY), latest),
+            columns,
+            rows.one_of(question.parents) if question.parents else None,
+        )
 
     def change(
-        self, stream: str, *, rows: int | None, keys: list[str] | None, at: str | None, columns: dict[str, Any]
+        self,
+        stream: str,
+        *,
+        rows: int | None,
+        keys: list[str] | None,
+        where: dict[str, Any] | None,
+        at: str | None,
+        columns: dict[str, Any],
     ) -> list[str]:
         """
         Update rows now, and return their keys.
 
         :param rows: so many of the rows that are not deleted, at random.
-        :param keys: or these.
+        :param keys: or those with these keys, or values that a look-up takes, such as load numbers.
+        :param where: or those with these values; with ``rows``, so many of them.
         :param at: or at this time.
-        :param columns: set as well, such as ``{"Status": "Delivered"}``.
+        :param columns: set as well, such as ``{"Status": "Delivered"}``; None removes a field.
         """
-        row_set = self.sets[stream]
-        if keys is not None:
-            wanted = set(keys)
-            chosen = [row for row in row_set.rows if row.key in wanted or row.columns.get("LoadNumber") in wanted]
-        else:
-            chosen = row_set.pick([row for row in row_set.rows if not row.columns["IsDeleted"]], rows or 0)
-        row_set.touch(chosen, parse_micros(at) if at else self.micros(), **columns)
-        return [row.key for row in chosen]
+        row_set = self.rows(stream)
+        chosen = self._choose(row_set, rows=rows, keys=keys, where=where)
+        row_set.touch(chosen, parse_micros(at) if at else self.micros(), columns)
+        return [row_set.key(number) for number in chosen]
 
-    def truth(
-        self, stream: Stream, *, window_by: str | None, since: str | None, until: str | None, filters: dict[str, Any]
-    ) -> list[Row]:
-        """Return the rows that a search should find now, in the set's order."""
-        body = stream.body(filters)
-        if since or until:
-            period = {"Start": since or "1970-01-01T00:00:00Z"}
-            if until:
-                period["End"] = until
-            body[stream.window(window_by).param] = period
-        elif window_by:
-            raise AlvysValueError("window_by goes with since or until")
-        return self.sets[stream.name].find(body)
+    def add(self, stream: str, *, rows: int, columns: dict[str, Any], parent: str | None) -> list[str]:
+        """
+        Add rows now, and return their keys.
+
+        :param columns: set in each, such as ``{"CreatedAt": "2026-05-01T00:00:00Z"}``.
+        :param parent: whose children they are, by the name that the path takes; None for the latest parent.
+        """
+        row_set = self.rows(stream)
+        columns = {TOMBSTONE: False, **columns} if row_set.plan.type_of(TOMBSTONE) else columns
+        now = self.micros()
+        if row_set.plan.stamp:
+            columns = {row_set.plan.stamp: now, **columns}
+        try:
+            numbers = [row_set.add(now, columns, parent) for _ in range(rows)]
+        except LookupError as error:
+            raise AlvysValueError(str(error)) from None
+        return [row_set.key(number) for number in numbers]
+
+    def remove(self, stream: str, *, rows: int | None, keys: list[str] | None, where: dict[str, Any] | None) -> list[str]:
+        """Remove rows for good, chosen as in :meth:`change`, and return their keys."""
+        row_set = self.rows(stream)
+        chosen = self._choose(row_set, rows=rows, keys=keys, where=where)
+        gone = [row_set.key(number) for number in chosen]
+        row_set.remove(chosen)
+        return gone
+
+    def _choose(self, rows_of: RowSet, *, rows: int | None, keys: list[str] | None, where: Mapping[str, Any] | None) -> list[int]:
+        if keys is not None:
+            return rows_of.named(keys)
+        if where is not None:
+            found = rows_of.having(where)
+            return found if rows is None else rows_of.pick(found, rows)
+        numbers = list(rows_of.numbers())
+        if rows_of.plan.type_of(TOMBSTONE):
+            is_deleted = rows_of.column(TOMBSTONE)
+            numbers = [number for number in numbers if not is_deleted[number]]
+        return rows_of.pick(numbers, rows or 0)

@@ -9,18 +9,21 @@ from functools import cached_property
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Asset, AssetAlias, BaseOperator, ObjectStoragePath, XComArg
+from airflow.sdk import AssetAlias, BaseOperator, ObjectStoragePath, XComArg
 
 from airflow_provider_alvys._compat import AirflowSkipException, conf
-from airflow_provider_alvys.api.errors import AlvysValueError
+from airflow_provider_alvys.api.catalogue.model import WHOLE
+from airflow_provider_alvys.api.errors import AlvysError, AlvysPermissionError, AlvysValueError
 from airflow_provider_alvys.api.search import MAX_WINDOW_ROWS
 from airflow_provider_alvys.api.streams import get_stream
 from airflow_provider_alvys.api.windows import Window, as_timedelta, as_utc
+from airflow_provider_alvys.assets import alvys_asset
 from airflow_provider_alvys.hooks.alvys import AlvysHook
+from airflow_provider_alvys.landing.parents import check_parents
 from airflow_provider_alvys.landing.parts import check_format
 from airflow_provider_alvys.landing.run import RunIdentity
 from airflow_provider_alvys.landing.store import Store, check_path
-from airflow_provider_alvys.landing.sync import OVERLAP, SETTLING, LandingOrder, land
+from airflow_provider_alvys.landing.sync import OVERLAP, SETTLING, LandingOrder, NothingDueError, land
 from airflow_provider_alvys.templates import check_search, has_template, names_by_run
 
 if TYPE_CHECKING:
@@ -31,24 +34,28 @@ class AlvysToObjectStorageOperator(BaseOperator):
     """
     Land a stream's rows as files: every row of the window, once, as Alvys sent it.
 
-    Without ``since`` and ``until`` the window begins where the last whole run ended. That cursor is kept with the data, and
-    moves only when this run was proved whole. A retry reads the same window again.
+    Without ``since`` the window begins where the last whole run ended. That cursor is kept with the data, and moves only when
+    this run was proved whole. A retry reads the same window again. A stream that has no window on its changes is read whole.
 
     :param alvys_conn_id: the Alvys connection. (templated)
-    :param stream: name in the catalogue, such as ``loads``.
+    :param stream: name in the catalogue, such as ``loads``; ``docs/streams.md`` lists them.
     :param path: root of the data set, absolute: ``/data/alvys`` or ``s3://aws_default@bucket/alvys``. With a cursor it must be
         the same for every run. (templated)
     :param filters: Alvys's own search fields; None means everything. (templated)
-    :param window_by: which of the stream's windows; None means its default, ``updated`` for loads. (templated)
+    :param window_by: which of the stream's windows; None means its regular one, ``updated`` for loads; ``whole`` means none:
+        everything there is. (templated)
     :param since: start of the window, with a zone; None means the cursor. (templated)
-    :param until: end of the window; None means now, less ``settling``. (templated)
+    :param until: end of the window; None means now, less ``settling``. Where the cursor is there already, the task skips.
+        (templated)
     :param initial_since: start of the first window, while there is no cursor. (templated)
     :param full_refresh: start over from ``initial_since``.
     :param overlap: how far a window reaches back before the cursor; timedelta or seconds. None means 5 minutes.
     :param settling: how long before now a window ends; timedelta or seconds. None means 1 minute.
-    :param look_back: for streams with business dates only.
-    :param look_ahead: for streams with business dates only.
-    :param parents: for streams that are read per parent only. (templated)
+    :param look_back: for business dates: how far before the cursor the window begins, in whole UTC days; timedelta or seconds.
+        None means the catalogue's.
+    :param look_ahead: for business dates: how far after now it ends. None means the catalogue's.
+    :param parents: for streams that are read per parent, whose children: a list of ids; what the parent's sync returned (its
+        XCom), or the path of its manifest, for the children of what changed; or RecentParents. (templated)
     :param tenant: name of the tenant in manifests; None means the connection id. (templated)
     :param file_format: ``jsonl``: a row a line, byte for byte as Alvys sent it.
     :param compression: ``gzip`` or None.
@@ -56,6 +63,7 @@ class AlvysToObjectStorageOperator(BaseOperator):
     :param page_size: rows asked for at once; None means the connection's, else the catalogue's (200).
     :param max_window_rows: a window with more rows is cut in half, and again, down to a minute.
     :param skip_when_empty: skip when there are no rows, so that nothing downstream runs.
+    :param on_missing_scope: ``fail`` or ``skip`` when Alvys refuses the stream to this token.
     :param defer_after: seconds of waiting from which a deferrable task frees its slot.
     :param deferrable: free the slot during long waits. Has no effect yet: the task waits in its slot.
     :return: ``{"manifest", "path", "stream", "tenant", "since", "until", "rows", "proof"}``: texts, and ``rows`` a number. The
@@ -102,6 +110,7 @@ class AlvysToObjectStorageOperator(BaseOperator):
         page_size: int | None = None,
         max_window_rows: int = MAX_WINDOW_ROWS,
         skip_when_empty: bool = False,
+        on_missing_scope: str = "fail",
         defer_after: float = 20,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
@@ -129,6 +138,7 @@ class AlvysToObjectStorageOperator(BaseOperator):
         self.page_size = page_size
         self.max_window_rows = max_window_rows
         self.skip_when_empty = skip_when_empty
+        self.on_missing_scope = on_missing_scope
         self.defer_after = defer_after
         self.deferrable = deferrable
         self._window_is_given = since is not None
@@ -138,18 +148,21 @@ class AlvysToObjectStorageOperator(BaseOperator):
         """Refuse what is wrong already, where it is not templated."""
         check_search(self.stream, self.filters, self.window_by)
         check_format(self.file_format, self.compression)
+        check_on_missing_scope(self.on_missing_scope)
         for name in ("part_rows", "page_size", "max_window_rows"):
             value = getattr(self, name)
             if value is not None and not (isinstance(value, int) and value >= 1):
                 raise AlvysValueError(f"{name}={value!r} must be a number of rows, 1 or more")
-        as_timedelta(self.overlap, OVERLAP, "overlap")
-        as_timedelta(self.settling, SETTLING, "settling")
-        for name in ("look_back", "look_ahead"):
-            if getattr(self, name) is not None:
-                raise AlvysValueError(f"{name} is for streams with business dates; {self.stream} has none")
-        if self.parents is not None:
-            raise AlvysValueError(f"{self.stream} is not read per parent: leave parents out")
+        row = get_stream(self.stream)
+        if row.max_page_size and (self.page_size or 0) > row.max_page_size:
+            raise AlvysValueError(f"page_size={self.page_size} is more than Alvys takes for {self.stream}: {row.max_page_size}")
+        if not has_template(self.parents):
+            check_parents(row, self.parents)
         self._check_times()
+        # All the rest that an order can tell, as soon as no template is in the way.
+        order = self._make_order(page_size=self.page_size)
+        if not (has_template(self.window_by) or has_template(self.filters) or has_template(self.parents)):
+            order.check()
         self._check_path()
 
     def _check_times(self) -> None:
@@ -157,12 +170,10 @@ class AlvysToObjectStorageOperator(BaseOperator):
         known = {name: as_utc(time, name) for name, time in given.items() if time is not None and not has_template(time)}
         if "since" in known and "until" in known:
             Window(known["since"], known["until"])
-        if self.since is None and self.until is not None:
-            raise AlvysValueError("until needs since: give both, or neither to use the cursor")
 
     def _check_path(self) -> None:
         path = str(self.path)
-        uses_cursor = self.since is None
+        uses_cursor = self.since is None and (has_template(self.window_by) or get_stream(self.stream).window(self.window_by))
         if isinstance(self.path, XComArg):
             if uses_cursor:
                 raise AlvysValueError(
@@ -184,26 +195,25 @@ class AlvysToObjectStorageOperator(BaseOperator):
             self.log.info("deferrable has no effect yet: this task waits in its slot")
         if self._window_is_given and self.since is None:
             raise AlvysValueError("The template of since gave None: give a time, or leave since out to use the cursor")
-        events = self._outlet_events(context)
+        events = outlet_events(context, self)
         client = self.hook.get_conn()
         store = Store(self.path)
-        result = land(client, store, self._make_order(), _identify(context, self))
+        order = self._make_order(page_size=self.page_size or self.hook.settings.page_size)
+        try:
+            result = land(client, store, order, identify(context, self))
+        except NothingDueError as nothing:
+            raise AirflowSkipException(str(nothing)) from nothing
+        except AlvysPermissionError as error:
+            if self.on_missing_scope == "skip":
+                raise AirflowSkipException(str(error)) from error
+            raise
         for outlet, event in events:
-            if isinstance(outlet, AssetAlias):
-                # Behind an alias stands the data set's folder for the stream.
-                event.add(Asset(f"{result['path']}/{result['stream']}"), extra=dict(result))
-            else:
-                event.extra = dict(result)
+            tell_event(outlet, event, result)
         if self.skip_when_empty and not result["rows"]:
             raise AirflowSkipException(f"There are no {self.stream} in the window")
         return result
 
-    def _outlet_events(self, context: Context) -> list[tuple[Any, Any]]:
-        """Return each outlet and its event. An outlet that Airflow does not know fails here, before anything is read."""
-        events = context.get("outlet_events")
-        return [(outlet, events[outlet]) for outlet in self.outlets or ()] if events is not None else []
-
-    def _make_order(self) -> LandingOrder:
+    def _make_order(self, *, page_size: int | None) -> LandingOrder:
         return LandingOrder(
             stream=get_stream(self.stream),
             tenant=self.tenant or self.alvys_conn_id,
@@ -215,10 +225,13 @@ class AlvysToObjectStorageOperator(BaseOperator):
             full_refresh=self.full_refresh,
             overlap=as_timedelta(self.overlap, OVERLAP, "overlap"),
             settling=as_timedelta(self.settling, SETTLING, "settling"),
+            look_back=None if self.look_back is None else as_timedelta(self.look_back, OVERLAP, "look_back"),
+            look_ahead=None if self.look_ahead is None else as_timedelta(self.look_ahead, OVERLAP, "look_ahead"),
+            parents=self.parents,
             file_format=self.file_format,
             compression=self.compression,
             part_rows=self.part_rows,
-            page_size=self.page_size or self.hook.settings.page_size,
+            page_size=page_size,
             max_window_rows=self.max_window_rows,
         )
 
@@ -228,7 +241,110 @@ class AlvysToObjectStorageOperator(BaseOperator):
         return AlvysHook(self.alvys_conn_id)
 
 
-def _identify(context: Context, operator: BaseOperator) -> RunIdentity:
+class AlvysSweepToObjectStorageOperator(BaseOperator):
+    """
+    Land several small streams, each whole and on its own, one after the other in one task.
+
+    A stream that fails does not keep the others from being landed; the task fails afterwards.
+
+    :param alvys_conn_id: the Alvys connection. (templated)
+    :param streams: names in the catalogue, such as ``["drivers", "trucks"]``.
+    :param path: root of the data set, absolute. (templated)
+    :param tenant: name of the tenant in manifests; None means the connection id. (templated)
+    :param compression: ``gzip`` or None.
+    :param on_missing_scope: ``fail`` or ``skip`` when Alvys refuses a stream to this token.
+    :return: a list of what AlvysToObjectStorageOperator returns for one stream. The event of each asset made by
+        :func:`airflow_provider_alvys.assets.alvys_asset` carries its stream's.
+    """
+
+    template_fields: Sequence[str] = ("alvys_conn_id", "path", "tenant")
+    ui_color = "#d7ebf7"
+
+    def __init__(
+        self,
+        *,
+        alvys_conn_id: str = AlvysHook.default_conn_name,
+        streams: Sequence[str],
+        path: str | ObjectStoragePath | PurePath,
+        tenant: str | None = None,
+        compression: str | None = None,
+        on_missing_scope: str = "fail",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.alvys_conn_id = alvys_conn_id
+        self.streams = list(streams)
+        self.path = str(path) if isinstance(path, PurePath) and not isinstance(path, ObjectStoragePath) else path
+        self.tenant = tenant
+        self.compression = compression
+        self.on_missing_scope = on_missing_scope
+        check_format("jsonl", compression)
+        check_on_missing_scope(on_missing_scope)
+        for order in self._make_orders(page_size=None):
+            order.check()
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        """Land each stream."""
+        events = outlet_events(context, self)
+        client = self.hook.get_conn()
+        store = Store(self.path)
+        results: list[dict[str, Any]] = []
+        failed: list[AlvysError] = []
+        for order in self._make_orders(page_size=self.hook.settings.page_size):
+            try:
+                results.append(land(client, store, order, identify(context, self)))
+            except AlvysPermissionError as error:
+                self.log.warning("%s cannot be landed: %s", order.stream.name, error)
+                if self.on_missing_scope == "fail":
+                    failed.append(error)
+            except AlvysError as error:
+                self.log.exception("%s failed", order.stream.name)
+                failed.append(error)
+        if failed:
+            self.log.error("%d of %d streams failed", len(failed), len(self.streams))
+            raise failed[0]
+        if not results:
+            raise AirflowSkipException(f"The token may read none of {', '.join(self.streams)}")
+        by_asset = {alvys_asset(result["stream"], result["path"]).name: result for result in results}
+        for outlet, event in events:
+            for result in results if isinstance(outlet, AssetAlias) else filter(None, [by_asset.get(outlet.name)]):
+                tell_event(outlet, event, result)
+        return results
+
+    def _make_orders(self, *, page_size: int | None) -> list[LandingOrder]:
+        tenant = self.tenant or self.alvys_conn_id
+        return [
+            LandingOrder(stream, tenant, window_by=WHOLE, compression=self.compression, page_size=page_size)
+            for stream in map(get_stream, self.streams)
+        ]
+
+    @cached_property
+    def hook(self) -> AlvysHook:
+        """The hook for the connection."""
+        return AlvysHook(self.alvys_conn_id)
+
+
+def check_on_missing_scope(value: str) -> None:
+    """Refuse anything but the two choices."""
+    if value not in ("fail", "skip"):
+        raise AlvysValueError(f"on_missing_scope={value!r} must be 'fail' or 'skip'")
+
+
+def outlet_events(context: Context, operator: BaseOperator) -> list[tuple[Any, Any]]:
+    """Return each outlet and its event. An outlet that Airflow does not know fails here, before anything is read."""
+    events = context.get("outlet_events")
+    return [(outlet, events[outlet]) for outlet in operator.outlets or ()] if events is not None else []
+
+
+def tell_event(outlet: Any, event: Any, result: dict[str, Any]) -> None:
+    """Let an outlet's event carry a result. Behind an alias stands the asset of the stream in its data set."""
+    if isinstance(outlet, AssetAlias):
+        event.add(alvys_asset(result["stream"], result["path"]), extra=dict(result))
+    else:
+        event.extra = dict(result)
+
+
+def identify(context: Context, operator: BaseOperator) -> RunIdentity:
     """Return which task instance this is. Outside of a DAG run, each execution is a run of its own."""
     ti = context.get("ti")
     return RunIdentity(

@@ -8,8 +8,10 @@ import pytest
 from airflow_provider_alvys.api.clock import SYSTEM_CLOCK
 from airflow_provider_alvys.api.endpoints import endpoint_of
 from airflow_provider_alvys.api.pacing import Pacer, shared_pacer
-from airflow_provider_alvys.api.search import Search, make_query
+from airflow_provider_alvys.api.queries import Query
+from airflow_provider_alvys.api.search import Search
 from airflow_provider_alvys.api.streams import get_stream
+from airflow_provider_alvys.api.windows import Window, as_utc
 from airflow_provider_alvys.simulator.limits import Limiter
 from airflow_provider_alvys.simulator.process import Simulator
 from tests.conftest import StoppedClock, make_client
@@ -17,6 +19,8 @@ from tests.conftest import StoppedClock, make_client
 LOADS = endpoint_of("POST", "loads/search")
 FUEL = endpoint_of("POST", "fuel/search")
 CARRIERS = endpoint_of("POST", "carriers/search")
+
+LOAD_STREAM = get_stream("loads")
 
 
 def send(pacer: Pacer, clock: StoppedClock, endpoint=LOADS, *, requests: int, latency: float = 0.1) -> list[float]:
@@ -164,8 +168,9 @@ def test_a_walk_of_fifty_pages_meets_no_429(alvys: Simulator) -> None:
     alvys.reset(loads=500, limits=True, minute=1)
     client = make_client(alvys, clock=SYSTEM_CLOCK, requests_per_minute=600)
     until = max(json.loads(row)["UpdatedAt"] for row in alvys.truth_rows())
-    query = make_query(get_stream("loads"), {}, since="2020-01-01T00:00:00Z", until=until, window_by=None)
-    search = Search(client, query, page_size=10)
+    window = Window(as_utc("2020-01-01T00:00:00Z", "since"), as_utc(until, "until"))
+    query = Query(LOAD_STREAM, LOAD_STREAM.search_fields({}), window, LOAD_STREAM.window("updated"))
+    search = Search(client, LOAD_STREAM, [query], page_size=10)
     assert sum(len(rows) for rows in search) == 500
     stats = alvys.stats()
     assert stats["rate_limited"] == 0
@@ -178,6 +183,6 @@ def test_a_client_that_shares_its_budget_ends_nevertheless(alvys: Simulator) -> 
     for _ in range(10):
         other.request("POST", "loads/search", json={"Page": 0, "PageSize": 1, "Status": ["Open"]})
     client = make_client(alvys, clock=SYSTEM_CLOCK, requests_per_minute=1200)
-    query = make_query(get_stream("loads"), {}, since=None, until=None, window_by=None)
-    assert sum(len(rows) for rows in Search(client, query, page_size=10)) == 40
+    query = Query(LOAD_STREAM, LOAD_STREAM.search_fields({}))
+    assert sum(len(rows) for rows in Search(client, LOAD_STREAM, [query], page_size=10)) == 40
     assert alvys.stats()["rate_limited"] >= 1

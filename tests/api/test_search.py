@@ -7,17 +7,18 @@ import pytest
 
 from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.errors import AlvysResponseError, AlvysValueError
-from airflow_provider_alvys.api.search import Search, make_query
-from airflow_provider_alvys.api.streams import get_stream
+from airflow_provider_alvys.api.queries import make_search_queries
+from airflow_provider_alvys.api.search import Search
+from airflow_provider_alvys.api.streams import Stream, get_stream
 from airflow_provider_alvys.simulator.process import Simulator
 
 LOADS = get_stream("loads")
 PAST = {"since": "2020-01-01T00:00:00Z", "until": "2030-01-01T00:00:00Z"}
 
 
-def make_search(client: AlvysClient, filters: dict[str, Any] | None = None, **options: Any) -> Search:
-    window = {name: options.pop(name, None) for name in ("since", "until", "window_by")}
-    return Search(client, make_query(LOADS, filters or {}, **window), **options)
+def make_search(client: AlvysClient, filters: dict[str, Any] | None = None, *, stream: Stream = LOADS, **options: Any) -> Search:
+    asked = {name: options.pop(name, None) for name in ("since", "until", "window_by", "parents")}
+    return Search(client, stream, make_search_queries(stream, filters or {}, **asked), **options)
 
 
 def keys(search: Search) -> list[str]:
@@ -101,7 +102,8 @@ def test_rows_that_left_are_named_whatever_they_have_become(alvys: Simulator, cl
     window = until_now(alvys)
     (key,) = alvys.change(keys=[alvys.truth_keys(filters='{"Status":["Open"]}')[0]], columns={"Status": "Delivered"})
     search = make_search(client, {"Status": ["Open"]}, **window)
-    assert (key,) in (search._changed_since(search.query.window, client.now()) or ())
+    (query,) = search.queries
+    assert (key,) in (search._changed_since(query, query.window, client.now()) or ())
 
 
 def test_many_rows_that_left_cost_another_pass_instead(alvys: Simulator, client: AlvysClient) -> None:

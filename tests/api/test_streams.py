@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -29,15 +30,32 @@ LOADS = get_stream("loads")
 )
 def test_a_filter_that_alvys_would_ignore_or_reject_is_refused(filters: dict[str, Any], message: str) -> None:
     with pytest.raises(AlvysValueError, match=message):
-        LOADS.check_filters(filters)
+        LOADS.flatten_filters(filters)
 
 
-def test_a_body_has_all_that_alvys_requires() -> None:
-    body = LOADS.body({})
+@pytest.mark.parametrize(
+    ("stream", "filters", "message"),
+    [
+        pytest.param("tenders", {"Status": ["Pending"]}, "Did you mean Filter.Status?", id="inside an object"),
+        pytest.param("tenders", {"Filter": {"Statuses": ["x"]}}, "no filter 'Filter.Statuses'", id="misspelt inside one"),
+        pytest.param("tenders", {"Filter": {"CreatedAtRange": {"From": "x"}}}, "give since, until", id="a window inside one"),
+        pytest.param("invoices", {"Loads.LoadNumber": "x"}, "no filter 'Loads.LoadNumber'", id="a column"),
+        pytest.param("driver_events", {"DriverIds": ["1"]}, "give parents instead", id="the parents"),
+        pytest.param("driver_events", {"EndDate": "x"}, "give since, until and window_by", id="one end of a window"),
+        pytest.param("trip_stops", {"Status": "x"}, "trip_stops has no filters", id="there are none"),
+    ],
+)
+def test_a_filter_of_another_form_is_refused_with_what_to_do(stream: str, filters: dict[str, Any], message: str) -> None:
+    with pytest.raises(AlvysValueError, match=re.escape(message)):
+        get_stream(stream).flatten_filters(filters)
+
+
+def test_a_search_has_all_that_alvys_requires() -> None:
+    body = LOADS.search_fields({})
     assert len(body["Status"]) == 21
     assert body["IncludeDeleted"] is True
-    assert LOADS.body({"LoadNumbers": ["1"]}) == {"IncludeDeleted": True, "LoadNumbers": ["1"]}
-    assert LOADS.body({"Status": ["Open"], "IncludeDeleted": False}) == {"IncludeDeleted": False, "Status": ["Open"]}
+    assert LOADS.search_fields({"LoadNumbers": ["1"]}) == {"IncludeDeleted": True, "LoadNumbers": ["1"]}
+    assert LOADS.search_fields({"Status": ["Open"], "IncludeDeleted": False}) == {"IncludeDeleted": False, "Status": ["Open"]}
 
 
 def test_unknown_names_are_refused_with_those_that_are_known() -> None:
@@ -45,10 +63,22 @@ def test_unknown_names_are_refused_with_those_that_are_known() -> None:
         get_stream("load")
     with pytest.raises(AlvysValueError, match="no window 'pickup'. Windows of loads: 'updated', 'created'"):
         LOADS.window("pickup")
-    assert LOADS.window(None).param == "UpdatedAtRange"
-    assert LOADS.window("created").param == "DateRange"
+    with pytest.raises(AlvysValueError, match="Windows of trucks: 'whole'"):
+        get_stream("trucks").window("updated")
+
+
+def test_a_window_is_found_by_its_name_and_the_regular_one_without() -> None:
+    assert [window and window.params for window in map(LOADS.window, (None, "created", "whole"))] == [
+        ("UpdatedAtRange",),
+        ("DateRange",),
+        None,
+    ]
+    assert get_stream("customers").window(None) is None
+    assert get_stream("driver_events").window("date").params == ("StartDate", "EndDate")
 
 
 def test_the_scope_of_an_endpoint_is_known_from_its_stream() -> None:
     assert scope_of(LOADS.endpoint) == "load:read"
     assert str(LOADS.endpoint) == "POST loads/search"
+    assert scope_of(get_stream("trip_stops").endpoint) == "trip:read"
+    assert scope_of(get_stream("locations").endpoint) is None

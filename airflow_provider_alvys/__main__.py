@@ -1,0 +1,95 @@
+"""``python -m airflow_provider_alvys plan``: what a first load would cost."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from airflow_provider_alvys.api.errors import AlvysError
+from airflow_provider_alvys.api.planning import StreamPlan
+from airflow_provider_alvys.hooks.alvys import AlvysHook
+
+_HEADER = ("stream", "rows", "requests", "hours as documented", "hours at this pace", "missing scope", "")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse the command line, plan, and print a table."""
+    options = _parser().parse_args(arguments)
+    # As Airflow's own commands do: a connection may be kept in its database.
+    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
+    names = [name.strip() for name in options.streams.split(",")] if options.streams else None
+    try:
+        plans = AlvysHook(options.conn_id).plan(names, since=options.since, until=options.until)
+    except AlvysError as error:
+        sys.exit(str(error))
+    except Exception as error:
+        if type(error).__name__ != "AirflowNotFoundException":
+            raise
+        sys.exit(f"{error}. Give --conn-id the name of a connection of type Alvys")
+    sys.stdout.write(format_plans(plans))
+
+
+def format_plans(plans: Sequence[StreamPlan]) -> str:
+    """Return plans as a table with a line of sums."""
+    rows = [
+        (
+            plan.stream,
+            _number(plan.rows),
+            _number(plan.requests),
+            _hours(plan.documented_hours),
+            _hours(plan.paced_hours),
+            plan.missing_scope or "",
+            plan.note,
+        )
+        for plan in plans
+    ]
+    sums = (
+        "all that is known",
+        _number(sum(plan.rows or 0 for plan in plans)),
+        _number(sum(plan.requests or 0 for plan in plans)),
+        _hours(sum(plan.documented_hours or 0 for plan in plans)),
+        _hours(sum(plan.paced_hours or 0 for plan in plans)),
+        "",
+        "one after the other; streams side by side take as long as the longest",
+    )
+    table = [_HEADER, *rows, sums]
+    widths = [max(len(line[column]) for line in table) for column in range(len(_HEADER))]
+    lines = []
+    for line in table:
+        # Names to the left, numbers to the right.
+        cells = [
+            cell.rjust(width) if 0 < at < 5 else cell.ljust(width)
+            for at, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]]) + "\n"
+
+
+def _number(value: int | None) -> str:
+    return "?" if value is None else f"{value:,}"
+
+
+def _hours(value: float | None) -> str:
+    return "?" if value is None else f"{value:.2f}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m airflow_provider_alvys", description="Alvys in Airflow, from the command line."
+    )
+    commands = parser.add_subparsers(required=True, metavar="command")
+    plan = commands.add_parser(
+        "plan",
+        help="tell what a first load would cost: rows, requests, hours, missing scopes; at most one small request a stream",
+    )
+    plan.add_argument("--conn-id", default=AlvysHook.default_conn_name, help="the Alvys connection (default: %(default)s)")
+    plan.add_argument("--streams", help="names in the catalogue, with commas between (default: those that a company needs)")
+    plan.add_argument("--since", help="start of what is to be loaded, such as 2025-01-01T00:00:00Z (default: everything)")
+    plan.add_argument("--until", help="its end (default: none)")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The rows of the catalogue of what can be read, by subject."""

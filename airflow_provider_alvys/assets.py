@@ -1,0 +1,27 @@
+"""The assets that stand for what is landed: one a stream and path."""
+
+from __future__ import annotations
+
+from airflow.sdk import Asset
+
+from airflow_provider_alvys.api.streams import get_stream
+
+
+def alvys_asset(stream: str, path: str) -> Asset:
+    """
+    Return the asset for a stream in a data set, for ``outlets`` and for the ``schedule`` of DAGs that use it.
+
+    It is named after the stream's folder, without the storage's connection id: ``s3://bucket/alvys/loads``. Its events' extra
+    says where the manifest is.
+
+    :param stream: name in the catalogue, such as ``loads``.
+    :param path: root of the data set, as the sync has it. A template in it stays as it stands.
+    :raises AlvysValueError: there is no such stream.
+    """
+    scheme, separator, rest = str(path).strip().rstrip("/").partition("://")
+    if separator:
+        # Airflow takes what stands before an @ for a password, and drops it with a warning.
+        root = f"{scheme}://{rest.rpartition('@')[2]}"
+    else:
+        root = scheme
+    return Asset(f"{root}/{get_stream(stream).name}")

@@ -1,0 +1,194 @@
+"""The first load: all that there is, by months, and then on to the cursor."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from airflow_provider_alvys.api.client import AlvysClient
+from airflow_provider_alvys.api.errors import AlvysIncompleteError, AlvysStorageError, AlvysValueError
+from airflow_provider_alvys.api.keyset import KeySet
+from airflow_provider_alvys.api.queries import make_queries
+from airflow_provider_alvys.api.rows import PageReader
+from airflow_provider_alvys.api.search import Search
+from airflow_provider_alvys.api.streams import Stream, TimeWindow
+from airflow_provider_alvys.api.windows import ALL_TIME, Window, as_utc, format_time
+from airflow_provider_alvys.landing.cursor import Cursor, read_cursor
+from airflow_provider_alvys.landing.layout import MANIFEST
+from airflow_provider_alvys.landing.manifest import Manifest
+from airflow_provider_alvys.landing.parts import read_lines
+from airflow_provider_alvys.landing.run import RunIdentity
+from airflow_provider_alvys.landing.store import Store
+from airflow_provider_alvys.landing.sync import LandingOrder, land
+
+log = logging.getLogger(__name__)
+
+# What a window of each lasts at most, and how the next one's start is found.
+_UNITS = ("day", "week", "month", "year")
+# Whether a period's ends belong to it is not documented.
+_SEAM = timedelta(seconds=1)
+
+
+def backfill_window(stream: Stream, window_by: str | None) -> TimeWindow:
+    """
+    Return the window to read the past by: the one named, or the first that an update does not move.
+
+    :raises AlvysValueError: the stream has none: it is read whole.
+    """
+    if window_by is not None:
+        window = stream.window(window_by)
+    else:
+        window = next((window for window in stream.windows if not window.unites and not window.tracks_changes), None)
+    if window is None or stream.parent is not None:
+        raise AlvysValueError(
+            f"{stream.name} cannot be read by windows of time: "
+            + ("it has parents: read those first" if stream.parent else "each sync reads it whole")
+        )
+    return window
+
+
+def cut_windows(
+    start: datetime | str, end: datetime | str, every: timedelta | str, *, whole_days: bool = False
+) -> list[dict[str, str]]:
+    """
+    Return windows that cover a time, as ``{"since", "until"}`` in ISO 8601, oldest first.
+
+    :param every: how long each is: a timedelta, or ``day``, ``week``, ``month`` or ``year`` of the calendar.
+    :param whole_days: whether they are of business dates. Others overlap by a second, since nothing tells whether a period's
+        ends belong to it.
+    :raises AlvysValueError: an argument is wrong.
+    """
+    span = Window(as_utc(start, "start"), as_utc(end, "end"))
+    if isinstance(every, str) and every not in _UNITS:
+        raise AlvysValueError(f"every={every!r} must be a timedelta or one of {', '.join(_UNITS)}")
+    shortest = timedelta(days=1) if whole_days else timedelta(minutes=1)
+    if not isinstance(every, str) and not (isinstance(every, timedelta) and every >= shortest):
+        raise AlvysValueError(f"every={every!r} must be a timedelta of {shortest} or more, or one of {', '.join(_UNITS)}")
+    seam = timedelta(0) if whole_days else _SEAM
+    windows = []
+    since, last = span.since, span.until or span.since
+    while since < last:
+        until = min(_next(since, every), last)
+        windows.append({"since": format_time(since), "until": format_time(until if until == last else until + seam)})
+        since = until
+    return windows
+
+
+def _next(time: datetime, every: timedelta | str) -> datetime:
+    if not isinstance(every, str):
+        return time + every
+    midnight = time.replace(hour=0, minute=0, second=0, microsecond=0)
+    if every == "day":
+        return midnight + timedelta(days=1)
+    if every == "week":
+        return midnight + timedelta(days=7 - time.weekday())
+    if every == "year":
+        return midnight.replace(year=time.year + 1, month=1, day=1)
+    return (midnight.replace(day=1) + timedelta(days=32)).replace(day=1)
+
+
+def begin_first_load(
+    client: AlvysClient, stream: Stream, by: TimeWindow, start: datetime | str, every: timedelta | str, *, settling: timedelta
+) -> tuple[datetime, list[dict[str, str]]]:
+    """
+    Return when a first load begins, by the API's clock, and the windows that it reads.
+
+    The last one reaches as far ahead as the stream's dates do.
+    """
+    begun = datetime.fromtimestamp(client.now(), timezone.utc) - settling
+    windows = cut_windows(start, begun, every, whole_days=by.whole_days)
+    last = ALL_TIME.until if by.look_ahead is None else begun + by.look_ahead
+    windows[-1]["until"] = format_time(last or begun)
+    return begun, windows
+
+
+def hand_over(
+    client: AlvysClient,
+    store: Store,
+    order: LandingOrder,
+    identity: RunIdentity,
+    *,
+    begun: datetime,
+    landed: Iterable[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """
+    Compare what a first load has landed with what there is, and set the cursor to when it began.
+
+    Rows that no window found (they lack its time, or were dated while it was read) are read by the stream's regular window
+    since then, and if some are still missing, by reading the stream whole.
+
+    :param order: the stream's regular sync.
+    :param landed: what the landing of each window returned.
+    :return: ``{"stream", "tenant", "path", "total", "rows", "manifests", "cursor"}``.
+    :raises AlvysIncompleteError: fewer rows were landed than there are, and reading it whole did not help. No cursor was set.
+    """
+    stream = order.stream
+    results = [dict(result) for result in landed]
+    keys = KeySet()
+    for result in results:
+        _add_keys(keys, stream, str(result["manifest"]))
+    total = Search(client, stream, make_queries(stream, order.filters)).count()
+    log.info("The windows landed %d different %s; Alvys has %d", len(keys), stream.name, total)
+    further = [replace(order, since=begun), replace(order, window_by="whole")] if stream.regular else []
+    for number, more in enumerate(further):
+        if len(keys) >= total:
+            break
+        log.info(
+            "%d %s are missing: reading them %s", total - len(keys), stream.name, "whole" if more.by is None else "since then"
+        )
+        own = RunIdentity(**{**_fields(identity), "task_id": f"{identity.task_id}#{number}"})
+        result = land(client, store, more, own)
+        _add_keys(keys, stream, str(result["manifest"]))
+        results.append(result)
+    if len(keys) < total:
+        raise AlvysIncompleteError(
+            f"{stream.name}: Alvys has {total} rows, and only {len(keys)} different ones were landed. No cursor was set. Clear "
+            "this task to compare and read again"
+        )
+    return {
+        "stream": stream.name,
+        "tenant": order.tenant,
+        "path": store.path,
+        "total": total,
+        "rows": len(keys),
+        "manifests": [result["manifest"] for result in results],
+        "cursor": _set_cursor(store, order, begun, str(results[-1]["manifest"])),
+    }
+
+
+def _fields(identity: RunIdentity) -> dict[str, Any]:
+    return {name: getattr(identity, name) for name in identity.__struct_fields__}
+
+
+def _add_keys(keys: KeySet, stream: Stream, manifest_path: str) -> None:
+    store = Store(manifest_path.rpartition("/")[0])
+    manifest = store.get_json(MANIFEST, Manifest)
+    if manifest is None:
+        raise AlvysStorageError(f"There is no manifest {manifest_path}: land its window again")
+    read_key = PageReader(stream.key).read_key
+    for part in manifest.parts:
+        for line in read_lines(store, "", part, manifest.compression):
+            keys.add(read_key(line))
+
+
+def _set_cursor(store: Store, order: LandingOrder, begun: datetime, manifest: str) -> str | None:
+    """Set the cursor to when the first load began, unless it is beyond that already, and return where it is."""
+    if order.by is None:
+        return None
+    known = read_cursor(store, order.cursor_name)
+    if known is not None and known.until >= begun:
+        log.info("The cursor is at %s already", format_time(known.until))
+        return format_time(known.until)
+    cursor = Cursor(
+        stream=order.stream.name,
+        tenant=order.tenant,
+        filters=dict(order.filters),
+        window_by=order.by.name,
+        until=begun,
+        manifest=manifest.removeprefix(f"{store.path.rstrip('/')}/"),
+    )
+    store.put_json(order.cursor_name, cursor)
+    return format_time(begun)

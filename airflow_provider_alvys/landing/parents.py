@@ -1,0 +1,165 @@
+"""Whose children are to be read: from a list, from what a parent's sync has landed, or from all that was landed of late."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
+
+from airflow_provider_alvys.api.catalogue.model import Parent
+from airflow_provider_alvys.api.errors import AlvysStorageError, AlvysValueError
+from airflow_provider_alvys.api.rows import decode_row
+from airflow_provider_alvys.api.streams import Stream, get_stream
+from airflow_provider_alvys.api.windows import as_utc
+from airflow_provider_alvys.landing.layout import MANIFEST, landing_date
+from airflow_provider_alvys.landing.manifest import Manifest
+from airflow_provider_alvys.landing.parts import read_lines
+from airflow_provider_alvys.landing.store import Store
+
+log = logging.getLogger(__name__)
+
+# Rows are landed on the day of their last change or on the next one, when a run was late.
+_LATE = timedelta(days=2)
+
+
+@dataclass
+class RecentParents:
+    """
+    The parents that a data set holds and that something happened to of late, asked for again at every run.
+
+    Nothing documents that a new document or check call moves its parent's ``UpdatedAt``: the children of changed rows alone
+    may miss some.
+
+    :param days: for how many days after the parent's time; None means the catalogue's (14 days after a load's delivery, say).
+    :param where: values that the parent's fields must have, such as ``{"Status": ["Delivered"]}``; None means the catalogue's.
+    :param path: root of the parent's data set; None means that of the children. (templated)
+    """
+
+    days: float | None = None
+    where: Mapping[str, Sequence[str]] | None = None
+    path: str | None = None
+
+    template_fields: ClassVar[Sequence[str]] = ("path",)
+
+
+def check_parents(stream: Stream, parents: Any) -> None:
+    """
+    Refuse parents that cannot be what is meant.
+
+    :raises AlvysValueError: says what to give.
+    """
+    if stream.parent is None:
+        if parents is not None:
+            raise AlvysValueError(f"{stream.name} is not read per parent: leave parents out")
+        return
+    parent = stream.parent
+    if parents is None:
+        raise AlvysValueError(
+            f"{stream.name} are read per row of {parent.stream}: give parents. None is never all of them: an upstream task that "
+            f"was skipped gives None. {_ways(parent)}"
+        )
+    if isinstance(parents, RecentParents):
+        return
+    if isinstance(parents, str) and not parents.endswith(MANIFEST):
+        raise AlvysValueError(f"parents={parents!r} is a text, but no manifest's path. {_ways(parent)}")
+    if not isinstance(parents, (str, list, tuple, Mapping)):
+        raise AlvysValueError(f"parents={parents!r} is a {type(parents).__name__}. {_ways(parent)}")
+    for item in parents if isinstance(parents, (list, tuple)) else [parents]:
+        if isinstance(item, Mapping) and not ("manifest" in item and item.get("stream") == parent.stream):
+            raise AlvysValueError(f"parents holds {dict(item)!r}, which no sync of {parent.stream} returned. {_ways(parent)}")
+        if not isinstance(item, (str, int, Mapping)):
+            raise AlvysValueError(f"parents holds {item!r}. {_ways(parent)}")
+
+
+def _ways(parent: Parent) -> str:
+    return (
+        f"Give a list of {parent.column}, what the sync of {parent.stream} returned (its XCom), the path of its manifest, or "
+        "RecentParents(days=…)"
+    )
+
+
+def plain_parents(parents: Any) -> Any:
+    """Return parents as JSON that says where they come from: it tells one order from another."""
+    if isinstance(parents, RecentParents):
+        return {"days": parents.days, "where": parents.where and dict(parents.where), "path": parents.path}
+    if isinstance(parents, Mapping):
+        return parents["manifest"]
+    if isinstance(parents, (list, tuple)):
+        return [plain_parents(item) for item in parents]
+    return parents
+
+
+def find_parents(store: Store, stream: Stream, parents: Any, *, tenant: str, now: datetime) -> list[str]:
+    """
+    Return the ids (in the parent's column that the API asks for) of checked parents.
+
+    :param store: the data set of the children.
+    :raises AlvysStorageError: a manifest or a part of it is missing or damaged.
+    """
+    assert stream.parent is not None  # noqa: S101
+    if isinstance(parents, RecentParents):
+        return _find_recent(store, stream.parent, parents, tenant=tenant, now=now)
+    found: list[str] = []
+    for item in parents if isinstance(parents, (list, tuple)) else [parents]:
+        manifest = item["manifest"] if isinstance(item, Mapping) else item
+        if isinstance(manifest, str) and manifest.endswith(MANIFEST):
+            found += [str(row[stream.parent.column]) for row in _rows_of(manifest) if stream.parent.column in row]
+        else:
+            found.append(str(manifest))
+    return list(dict.fromkeys(found))
+
+
+def _rows_of(manifest_path: str) -> Iterator[dict[str, Any]]:
+    folder, _, _ = manifest_path.rpartition("/")
+    store = Store(folder)
+    manifest = store.get_json(MANIFEST, Manifest)
+    if manifest is None:
+        raise AlvysStorageError(f"There is no manifest {manifest_path}: parents must be of a run that has ended well")
+    yield from read_rows(store, "", manifest)
+
+
+def read_rows(store: Store, folder: str, manifest: Manifest) -> Iterator[dict[str, Any]]:
+    """Yield a manifest's rows, decoded."""
+    for part in manifest.parts:
+        for line in read_lines(store, folder, part, manifest.compression):
+            yield decode_row(line)
+
+
+def _find_recent(store: Store, parent: Parent, recent: RecentParents, *, tenant: str, now: datetime) -> list[str]:
+    """Return the parents whose newest landed row meets the conditions."""
+    days = parent.recent_days if recent.days is None else recent.days
+    since = now - timedelta(days=days)
+    where = parent.recent_where if recent.where is None else recent.where
+    parents = Store(recent.path) if recent.path else store
+    newest: dict[tuple[Any, ...], tuple[tuple[datetime, datetime], str | None]] = {}
+    stream = get_stream(parent.stream)
+    stamp = next((window.column for window in stream.windows if window.tracks_changes), None)
+    for name in parents.find(stream.name, MANIFEST):
+        # What happened after `since` was landed after it, too.
+        if landing_date(name) < (since - _LATE).date():
+            continue
+        manifest = parents.get_json(name, Manifest)
+        if manifest is None or manifest.tenant != tenant:
+            continue
+        for row in read_rows(parents, name.rpartition("/")[0], manifest):
+            key = tuple(row.get(column) for column in stream.key)
+            age = (_time(row.get(stamp)) if stamp else manifest.read_until, manifest.read_until)
+            if key not in newest or age >= newest[key][0]:
+                wanted = _meets(row, where) and (parent.recent_by is None or _time(row.get(parent.recent_by)) >= since)
+                newest[key] = (age, str(row[parent.column]) if wanted and parent.column in row else None)
+    found = [id for _, id in newest.values() if id is not None]
+    log.info("%d of the %d %s that were landed since %s are asked for", len(found), len(newest), stream.name, since.date())
+    return found
+
+
+_NEVER = as_utc("0001-01-02T00:00:00Z", "never")
+
+
+def _time(value: Any) -> datetime:
+    return as_utc(value, "time") if isinstance(value, str) else _NEVER
+
+
+def _meets(row: Mapping[str, Any], where: Mapping[str, Sequence[str]]) -> bool:
+    return all(row.get(name) in ([values] if isinstance(values, str) else values) for name, values in where.items())

@@ -1,0 +1,81 @@
+"""What a search should find: the catalogue's searches over the rows themselves, without requests, pages and limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow_provider_alvys.api.catalogue.model import WHOLE
+from airflow_provider_alvys.api.errors import AlvysValueError
+from airflow_provider_alvys.api.streams import Branch, Stream
+from airflow_provider_alvys.simulator.questions import FOREVER, Period, Question
+from airflow_provider_alvys.simulator.rows import RowSet
+from airflow_provider_alvys.simulator.times import parse_micros
+
+
+def find_truth(
+    rows: RowSet,
+    stream: Stream,
+    *,
+    window_by: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    filters: Mapping[str, Any],
+    parents: Sequence[str] | None = None,
+) -> list[int]:
+    """
+    Return the rows that a search should find now, in the set's order.
+
+    Without ``since`` and ``until`` it is whatever time rows are of: by the window, if one is named, or else by the searches that
+    together find every row.
+    """
+    period = FOREVER
+    if since or until:
+        period = (parse_micros(since) if since else FOREVER[0], parse_micros(until) if until else FOREVER[1])
+    branches: Sequence[Branch] = stream.whole
+    if since or until or window_by not in (None, WHOLE):
+        window = stream.window(window_by)
+        if window is None and window_by != WHOLE:
+            raise AlvysValueError(f"{stream.name} has no regular window: name one, or leave since and until out")
+        branches = (window.unites or (Branch(window=window.name),)) if window else stream.whole
+    flat = stream.flatten_filters(filters)
+    found: list[list[int]] = []
+    for branch in branches:
+        question = _question(stream, branch, flat, period, parents)
+        if question:
+            found.append(rows.find(stream, question))
+    if len(found) == 1:
+        return found[0]
+    united = {number for numbers in found for number in numbers}
+    return [number for number in rows.find(stream, Question(_show_all(stream), parents=parents)) if number in united]
+
+
+def _question(
+    stream: Stream, branch: Branch, filters: Mapping[str, Any], period: Period, parents: Sequence[str] | None
+) -> Question | None:
+    """Return a branch's search, narrowed by the filters; None where nothing fits both."""
+    united = dict(filters)
+    defaults = {filter.name: filter.default for filter in stream.filters}
+    for name, value in branch.filters.items():
+        given = filters.get(name)
+        if isinstance(value, (list, tuple)) and isinstance(given, (list, tuple)):
+            united[name] = [item for item in value if item in given]
+            if not united[name]:
+                return None
+        elif given in (None, value, defaults[name]):
+            united[name] = value
+        else:
+            return None
+    fields = {name: value for name, value in stream.search_fields(united).items() if value not in (None, "", [])}
+    names = {filter.name for filter in stream.filters}
+    periods = {branch.window: FOREVER if branch.whole else period} if branch.window else {}
+    return Question({name: value for name, value in fields.items() if name in names}, periods, parents)
+
+
+def _show_all(stream: Stream) -> dict[str, Any]:
+    return {filter.name: True for filter in stream.filters if filter.reveals}
+
+
+def shows_tombstones(stream: Stream, filters: Mapping[str, Any]) -> bool:
+    """Return whether a search with these filters shows which rows are deleted."""
+    return any(stream.search_fields(filters).get(filter.name) is True for filter in stream.filters if filter.reveals)

@@ -1,0 +1,310 @@
+"""Task groups that sync many streams, read the past, and load for the first time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from airflow.sdk import BaseOperator, TaskGroup
+
+from airflow_provider_alvys.api.catalogue.model import WHOLE
+from airflow_provider_alvys.api.errors import AlvysValueError
+from airflow_provider_alvys.api.streams import STREAMS, Stream, Tier, get_stream
+from airflow_provider_alvys.api.windows import as_timedelta
+from airflow_provider_alvys.assets import alvys_asset
+from airflow_provider_alvys.hooks.alvys import AlvysHook
+from airflow_provider_alvys.landing.first_load import backfill_window, cut_windows
+from airflow_provider_alvys.landing.parents import RecentParents
+from airflow_provider_alvys.landing.sync import SETTLING
+from airflow_provider_alvys.transfers.alvys_to_object_storage import (
+    AlvysSweepToObjectStorageOperator,
+    AlvysToObjectStorageOperator,
+)
+from airflow_provider_alvys.transfers.first_load import BEGUN, AlvysBeginFirstLoadOperator, AlvysHandOverOperator
+
+# The time from which on the run could have begun: the same for all its tasks, their retries, and after clearing.
+_RUN_TIME = "dag_run.run_after"
+SWEEP_TASK = "sweep"
+
+
+@dataclass(frozen=True, eq=False)
+class _Sync:
+    """One stream of a group, and how it is read."""
+
+    stream: Stream
+    tier: Tier
+
+    @property
+    def is_whole(self) -> bool:
+        return self.stream.window(self.tier.window) is None
+
+    @property
+    def task_id(self) -> str:
+        is_regular = self.tier.window in (None, self.stream.regular)
+        return self.stream.name if is_regular else f"{self.stream.name}_{self.tier.window}"
+
+
+def alvys_sync(
+    *,
+    path: str,
+    streams: Sequence[str] | None = None,
+    tier: str | Sequence[str] | None = None,
+    alvys_conn_id: str = AlvysHook.default_conn_name,
+    tenant: str | None = None,
+    initial_since: datetime | str | None = None,
+    filters: Mapping[str, Mapping[str, Any]] | None = None,
+    parents: Mapping[str, Any] | None = None,
+    settling: timedelta | float | None = None,
+    overlap: timedelta | float | None = None,
+    compression: str | None = None,
+    on_missing_scope: str = "fail",
+    group_id: str = "alvys_sync",
+    **arguments: Any,
+) -> TaskGroup:
+    """
+    Sync many streams into a data set: a task group for use inside a DAG.
+
+    Each stream has a task and an asset as its outlet (:func:`airflow_provider_alvys.assets.alvys_asset`); the small ones that are
+    read whole share the task ``sweep``. Windows end at the same moment for all of them: when the run became due, less
+    ``settling``. Parents come before their children, and no two tasks of the group call the same endpoint at once.
+
+    :param path: root of the data set, absolute, the same for every run; may have a template. See
+        AlvysToObjectStorageOperator.
+    :param streams: names in the catalogue; None means all that have the tier.
+    :param tier: how often this runs, one or several of those in ``docs/streams.md``: ``hourly``, ``daily``, ``weekly`` and so on.
+        It chooses the window, how far back it reaches, and, without ``streams``, the streams. None means each stream's first.
+    :param alvys_conn_id: the Alvys connection.
+    :param tenant: name of the tenant in manifests; None means the connection id.
+    :param initial_since: start of the first window, while a stream has no cursor.
+    :param filters: by stream: ``{"loads": {"CustomerId": "…"}}``.
+    :param parents: by stream that has parents, whose children; None means those of which the catalogue expects news, found in
+        this data set: documents of loads delivered in the last 14 days, say. See AlvysToObjectStorageOperator.
+    :param settling: how long before the run's time the windows end; timedelta or seconds. None means 1 minute.
+    :param overlap: how far windows reach back before the cursor; timedelta or seconds. None means the catalogue's.
+    :param compression: ``gzip`` or None.
+    :param on_missing_scope: ``fail`` or ``skip`` the task of a stream that Alvys refuses to this token.
+    :param group_id: the group's name.
+    :param arguments: of the group, such as ``default_args`` (whose entries reach every task) or ``tooltip``.
+    :return: the group.
+    :raises AlvysValueError: an unknown stream or tier, or an argument for a stream that is not in the group.
+    """
+    syncs = _choose(streams, tier)
+    names = [sync.stream.name for sync in syncs]
+    for given, name in ((filters, "filters"), (parents, "parents")):
+        strangers = sorted(set(given or ()) - set(names))
+        if strangers:
+            raise AlvysValueError(f"{name} names {', '.join(strangers)}, but the group syncs {', '.join(names)}")
+    settled = as_timedelta(settling, SETTLING, "settling").total_seconds()
+    common: dict[str, Any] = {
+        "alvys_conn_id": alvys_conn_id,
+        "path": path,
+        "on_missing_scope": on_missing_scope,
+        "max_active_tis_per_dag": 1,
+        **_given(tenant=tenant, compression=compression),
+    }
+    tasks: dict[_Sync, BaseOperator] = {}
+    with TaskGroup(group_id, **arguments) as group:
+        shared = [sync for sync in syncs if sync.is_whole and not sync.stream.parent and sync.stream.name not in (filters or {})]
+        if len(shared) > 1:
+            sweep = AlvysSweepToObjectStorageOperator(
+                task_id=SWEEP_TASK,
+                streams=[sync.stream.name for sync in shared],
+                outlets=[alvys_asset(sync.stream.name, path) for sync in shared],
+                **common,
+            )
+            tasks |= dict.fromkeys(shared, sweep)
+        for sync in syncs:
+            if sync not in tasks:
+                tasks[sync] = AlvysToObjectStorageOperator(
+                    task_id=sync.task_id,
+                    stream=sync.stream.name,
+                    outlets=[alvys_asset(sync.stream.name, path)],
+                    **_given(filters=(filters or {}).get(sync.stream.name), parents=_parents_of(sync.stream, parents)),
+                    **({"window_by": WHOLE} if sync.is_whole else _window(sync, initial_since, settled, overlap)),
+                    # Children are asked for whether their parents' task had anything to do or not.
+                    **_given(trigger_rule="none_failed" if sync.stream.parent else None),
+                    **common,
+                )
+        _put_in_order(tasks)
+    return group
+
+
+def _choose(streams: Sequence[str] | None, tier: str | Sequence[str] | None) -> list[_Sync]:
+    if isinstance(streams, str):
+        raise AlvysValueError(f"streams={streams!r} must be a list of names")
+    tiers = [tier] if isinstance(tier, str) else list(tier or ())
+    known = sorted({known.name for stream in STREAMS.values() for known in stream.tiers})
+    for name in tiers:
+        if name not in known:
+            raise AlvysValueError(f"There is no tier {name!r}. Tiers: {', '.join(known)}")
+    if not tiers and not streams:
+        raise AlvysValueError("Give streams, a list of names, or a tier such as 'hourly'")
+    found: dict[tuple[str, str | None], _Sync] = {}
+    for stream in map(get_stream, streams or STREAMS):
+        chosen = [known for name in tiers for known in stream.tiers if known.name == name]
+        if streams and not chosen:
+            chosen = [stream.tiers[0] if stream.tiers and not tiers else Tier("")]
+        for known_tier in chosen:
+            # Two tiers by the same window share a cursor: one of them will do.
+            found.setdefault((stream.name, known_tier.window or stream.regular), _Sync(stream, known_tier))
+    return list(found.values())
+
+
+def _parents_of(stream: Stream, given: Mapping[str, Any] | None) -> Any:
+    if stream.parent is None or stream.name in (given or {}):
+        return (given or {}).get(stream.name)
+    return RecentParents()
+
+
+def _given(**arguments: Any) -> dict[str, Any]:
+    """Return the arguments that are given: the others are left to ``default_args``."""
+    return {name: value for name, value in arguments.items() if value is not None}
+
+
+def _window(
+    sync: _Sync, initial_since: datetime | str | None, settled: float, overlap: timedelta | float | None
+) -> dict[str, Any]:
+    tier = sync.tier
+    begins = initial_since
+    if tier.sweep and tier.window not in (None, sync.stream.regular) and tier.look_back is not None:
+        # It has a cursor of its own, and what lies before it is known from elsewhere.
+        begins = _run_time(tier.look_back.total_seconds())
+    return _given(
+        window_by=tier.window,
+        until=_run_time(settled),
+        initial_since=begins,
+        settling=settled,
+        overlap=tier.overlap if overlap is None else overlap,
+        look_back=tier.look_back,
+        look_ahead=tier.look_ahead,
+    )
+
+
+def _run_time(seconds_before: float) -> str:
+    return f"{{{{ ({_RUN_TIME} - macros.timedelta(seconds={seconds_before!r})).isoformat() }}}}"
+
+
+def _put_in_order(tasks: Mapping[_Sync, BaseOperator]) -> None:
+    """Let parents come before their children, and tasks for one endpoint one after the other."""
+    last: dict[str, BaseOperator] = {}
+    for sync, task in tasks.items():
+        before = last.get(str(sync.stream.endpoint))
+        if before is not None and before is not task:
+            before >> task
+        last[str(sync.stream.endpoint)] = task
+        for other, parent in tasks.items():
+            if sync.stream.parent and other.stream.name == sync.stream.parent.stream and parent is not task:
+                parent >> task
+
+
+def alvys_backfill(
+    stream: str,
+    start: datetime | str,
+    end: datetime | str,
+    every: timedelta | str,
+    *,
+    path: str,
+    window_by: str | None = None,
+    filters: Mapping[str, Any] | None = None,
+    alvys_conn_id: str = AlvysHook.default_conn_name,
+    tenant: str | None = None,
+    task_id: str | None = None,
+    max_active_tis_per_dag: int = 1,
+    **arguments: Any,
+) -> Any:
+    """
+    Read a stretch of the past, in windows that are mapped task instances.
+
+    No cursor is looked at or moved. One window at a time is read, since they share an endpoint and its limit. (Airflow 3.1 does
+    not count deferred tasks: put them into a pool of one slot with ``include_deferred`` there.)
+
+    :param stream: name in the catalogue.
+    :param start: start of the first window; aware datetime or ISO 8601 text.
+    :param end: end of the last one.
+    :param every: how long each is: a timedelta, or ``day``, ``week``, ``month`` or ``year`` of the calendar.
+    :param path: root of the data set, absolute.
+    :param window_by: which of the stream's windows; None means the first that an update does not move: ``created`` for loads,
+        ``pickup`` for trips. (A backfill of March is what was created then, not what was touched.)
+    :param filters: Alvys's own search fields.
+    :param alvys_conn_id: the Alvys connection.
+    :param tenant: name of the tenant in manifests; None means the connection id.
+    :param task_id: None means ``backfill_<stream>``.
+    :param max_active_tis_per_dag: how many windows are read at once; more only make sense where the limit was raised.
+    :param arguments: of AlvysToObjectStorageOperator and of every Airflow task, such as ``compression`` or ``retries``.
+    :return: the mapped task; its ``output`` is the list of what was landed.
+    :raises AlvysValueError: the stream is read whole, or a time or length is wrong.
+    """
+    by = backfill_window(get_stream(stream), window_by)
+    windows = cut_windows(start, end, every, whole_days=by.whole_days)
+    return AlvysToObjectStorageOperator.partial(
+        task_id=task_id or f"backfill_{stream}",
+        stream=stream,
+        path=path,
+        window_by=by.name,
+        alvys_conn_id=alvys_conn_id,
+        max_active_tis_per_dag=max_active_tis_per_dag,
+        **_given(filters=filters, tenant=tenant),
+        outlets=[alvys_asset(stream, path)],
+        **arguments,
+    ).expand_kwargs(windows)
+
+
+def alvys_first_load(
+    stream: str,
+    start: datetime | str,
+    every: timedelta | str = "month",
+    *,
+    path: str,
+    window_by: str | None = None,
+    filters: Mapping[str, Any] | None = None,
+    alvys_conn_id: str = AlvysHook.default_conn_name,
+    tenant: str | None = None,
+    compression: str | None = None,
+    group_id: str | None = None,
+    **arguments: Any,
+) -> TaskGroup:
+    """
+    Load a stream for the first time, and hand over to the sync with a cursor: a task group for use inside a DAG.
+
+    It reads by creation or pickup (older rows lack ``UpdatedAt``), month by month until now, compares what was landed with the
+    total that Alvys gives without a window, reads what is missing, and sets the cursor to when it began. The next run of the
+    regular sync goes on from there.
+
+    :param stream: name in the catalogue.
+    :param start: from when on; nothing is older; aware datetime or ISO 8601 text.
+    :param every: how long each window is: a timedelta, or ``day``, ``week``, ``month`` or ``year`` of the calendar.
+    :param path: root of the data set, absolute: that of the regular sync.
+    :param window_by: see :func:`alvys_backfill`.
+    :param filters: Alvys's own search fields: those of the regular sync.
+    :param alvys_conn_id: the Alvys connection.
+    :param tenant: that of the regular sync.
+    :param compression: ``gzip`` or None.
+    :param group_id: None means ``first_load_<stream>``.
+    :param arguments: of the group, such as ``default_args``.
+    :return: the group.
+    :raises AlvysValueError: the stream is read whole at every sync, and needs no first load.
+    """
+    by = backfill_window(get_stream(stream), window_by)
+    common: dict[str, Any] = {"alvys_conn_id": alvys_conn_id, "stream": stream}
+    landing: dict[str, Any] = {"path": path, **_given(filters=filters, tenant=tenant, compression=compression)}
+    with TaskGroup(group_id or f"first_load_{stream}", **arguments) as group:
+        begin = AlvysBeginFirstLoadOperator(task_id="begin", start=start, every=every, window_by=by.name, **common)
+        windows = AlvysToObjectStorageOperator.partial(
+            task_id="windows",
+            window_by=by.name,
+            max_active_tis_per_dag=1,
+            outlets=[alvys_asset(stream, path)],
+            **common,
+            **landing,
+        ).expand_kwargs(begin.output)
+        AlvysHandOverOperator(
+            task_id="hand_over",
+            begun=cast("Any", begin.output)[BEGUN],
+            landed=windows.output,
+            outlets=[alvys_asset(stream, path)],
+            **common,
+            **landing,
+        )
+    return group

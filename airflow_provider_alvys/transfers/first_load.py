@@ -1,0 +1,151 @@
+"""The two ends of a first load: where it begins, and where it hands over to the cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from airflow_provider_alvys.api.errors import AlvysValueError
+from airflow_provider_alvys.api.streams import get_stream
+from airflow_provider_alvys.api.windows import as_utc, format_time
+from airflow_provider_alvys.hooks.alvys import AlvysHook
+from airflow_provider_alvys.landing.first_load import backfill_window, begin_first_load, cut_windows, hand_over
+from airflow_provider_alvys.landing.store import Store, check_path
+from airflow_provider_alvys.landing.sync import SETTLING, LandingOrder
+from airflow_provider_alvys.templates import has_template
+from airflow_provider_alvys.transfers.alvys_to_object_storage import identify, outlet_events, tell_event
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+# Under this key of its XCom the beginning says when it was.
+BEGUN = "begun"
+
+
+class AlvysBeginFirstLoadOperator(BaseOperator):
+    """
+    Note when a first load begins, and return the windows that it reads.
+
+    :param alvys_conn_id: the Alvys connection. (templated)
+    :param stream: name in the catalogue.
+    :param start: from when on; aware datetime or ISO 8601 text. (templated)
+    :param every: how long each window is: a timedelta, or ``day``, ``week``, ``month`` or ``year``.
+    :param window_by: which of the stream's windows; None means the first that an update does not move, ``created`` for loads
+        and ``pickup`` for trips.
+    :return: a list of ``{"since", "until"}``, for ``expand_kwargs``. The XCom ``begun`` holds the time.
+    """
+
+    template_fields: Sequence[str] = ("alvys_conn_id", "start")
+    ui_color = "#d7ebf7"
+
+    def __init__(
+        self,
+        *,
+        alvys_conn_id: str = AlvysHook.default_conn_name,
+        stream: str,
+        start: datetime | str,
+        every: timedelta | str = "month",
+        window_by: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.alvys_conn_id = alvys_conn_id
+        self.stream = stream
+        self.start = start
+        self.every = every
+        self.window_by = window_by
+        by = backfill_window(get_stream(stream), window_by)
+        # Refuses an `every` that is none, and a start without a zone.
+        first = "2026-01-01T00:00:00Z" if has_template(start) else as_utc(start, "start")
+        cut_windows(first, as_utc(first, "start") + timedelta(days=2), every, whole_days=by.whole_days)
+
+    def execute(self, context: Context) -> list[dict[str, str]]:
+        """Look at the clock."""
+        stream = get_stream(self.stream)
+        by = backfill_window(stream, self.window_by)
+        begun, windows = begin_first_load(self.hook.get_conn(), stream, by, self.start, self.every, settling=SETTLING)
+        context["ti"].xcom_push(key=BEGUN, value=format_time(begun))
+        self.log.info("Reading %s by %s in %d windows", self.stream, by.name, len(windows))
+        return windows
+
+    @cached_property
+    def hook(self) -> AlvysHook:
+        """The hook for the connection."""
+        return AlvysHook(self.alvys_conn_id)
+
+
+class AlvysHandOverOperator(BaseOperator):
+    """
+    Compare what a first load has landed with Alvys's own total, read what is missing, and set the cursor to when it began.
+
+    :param alvys_conn_id: the Alvys connection. (templated)
+    :param stream: name in the catalogue.
+    :param path: root of the data set. (templated)
+    :param begun: when the first load began. (templated)
+    :param landed: what the landing of each window returned. (templated)
+    :param filters: those of the first load, and of the cursor. (templated)
+    :param tenant: name of the tenant in manifests; None means the connection id. (templated)
+    :param compression: ``gzip`` or None.
+    :return: ``{"stream", "tenant", "path", "total", "rows", "manifests", "cursor"}``.
+    :raises AlvysIncompleteError: rows are still missing; the cursor stays.
+    """
+
+    template_fields: Sequence[str] = ("alvys_conn_id", "path", "begun", "landed", "filters", "tenant")
+    template_fields_renderers = {"filters": "json"}  # noqa: RUF012
+    ui_color = "#d7ebf7"
+
+    def __init__(
+        self,
+        *,
+        alvys_conn_id: str = AlvysHook.default_conn_name,
+        stream: str,
+        path: str,
+        begun: Any,
+        landed: Any,
+        filters: Mapping[str, Any] | None = None,
+        tenant: str | None = None,
+        compression: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.alvys_conn_id = alvys_conn_id
+        self.stream = stream
+        self.path = path
+        self.begun = begun
+        self.landed = landed
+        self.filters = filters
+        self.tenant = tenant
+        self.compression = compression
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Compare, read on, set the cursor."""
+        if self.begun is None or self.landed is None:
+            raise AlvysValueError("begun and landed are what the tasks before returned: clear those, too")
+        events = outlet_events(context, self)
+        order = LandingOrder(
+            get_stream(self.stream),
+            self.tenant or self.alvys_conn_id,
+            filters=self.filters or {},
+            compression=self.compression,
+            page_size=self.hook.settings.page_size,
+        )
+        result = hand_over(
+            self.hook.get_conn(),
+            Store(check_path(self.path)),
+            order,
+            identify(context, self),
+            begun=as_utc(self.begun, BEGUN),
+            landed=self.landed,
+        )
+        for outlet, event in events:
+            tell_event(outlet, event, result)
+        return result
+
+    @cached_property
+    def hook(self) -> AlvysHook:
+        """The hook for the connection."""
+        return AlvysHook(self.alvys_conn_id)

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_alvys import RecentParents
+from airflow_provider_alvys.api.errors import AlvysPermissionError, AlvysStorageError, AlvysValueError
+from airflow_provider_alvys.simulator.process import Simulator
+from airflow_provider_alvys.transfers.alvys_to_object_storage import AlvysToObjectStorageOperator
+from tests.conftest import Land
+from tests.lake import manifests, read_lines, read_manifest
+
+DOCUMENTS = "GET loads/{id}/documents"
+
+
+def load_numbers(alvys: Simulator) -> list[str]:
+    return [json.loads(row)["LoadNumber"] for row in alvys.truth_rows()]
+
+
+def asked(manifest: str) -> set[str]:
+    return {parent for entry in read_manifest(manifest)["parents"] for parent in entry["ids"]}
+
+
+def test_the_documents_of_changed_loads_cost_a_request_each(alvys: Simulator, land: Land) -> None:
+    land()
+    changed = alvys.change(rows=7)
+    loads = land(overlap=0, settling=0)
+    before = alvys.stats()["requests"].get(DOCUMENTS, 0)
+    result = land(stream="load_documents", parents=loads)
+    assert alvys.stats()["requests"][DOCUMENTS] - before == loads["rows"]
+    assert loads["rows"] >= len(changed)
+    numbers = [json.loads(line)["LoadNumber"] for line in read_lines(loads["manifest"])]
+    assert sorted(read_lines(result["manifest"])) == sorted(
+        alvys.truth_rows(stream="load_documents", parents=json.dumps(numbers))
+    )
+
+
+def test_each_row_can_be_told_to_its_parent(alvys: Simulator, land: Land) -> None:
+    # A note does not name its load.
+    numbers = load_numbers(alvys)[:20]
+    result = land(stream="load_notes", parents=numbers)
+    lines = iter(read_lines(result["manifest"]))
+    for entry in read_manifest(result["manifest"])["parents"]:
+        (number,) = entry["ids"]
+        own = [next(lines) for _ in range(entry["rows"])]
+        assert own == alvys.truth_rows(stream="load_notes", parents=json.dumps([number]))
+
+
+def test_a_parent_that_has_gone_is_noted_and_does_not_fail_the_run(alvys: Simulator, land: Land) -> None:
+    numbers = load_numbers(alvys)[:5]
+    result = land(stream="load_documents", parents=[numbers[0], "7", *numbers[1:]])
+    manifest = read_manifest(result["manifest"])
+    assert manifest["missing_parents"] == ["7"]
+    assert asked(result["manifest"]) == set(numbers)
+    assert sorted(read_lines(result["manifest"])) == sorted(
+        alvys.truth_rows(stream="load_documents", parents=json.dumps(numbers))
+    )
+
+
+def test_a_stray_404_does_not_lose_a_parents_children(alvys: Simulator, land: Land) -> None:
+    numbers = load_numbers(alvys)[:5]
+    alvys.order_faults({"kind": "status", "status": 404, "endpoint": DOCUMENTS, "skip": 2})
+    result = land(stream="load_documents", parents=numbers)
+    assert read_manifest(result["manifest"])["missing_parents"] == []
+    assert sorted(read_lines(result["manifest"])) == sorted(
+        alvys.truth_rows(stream="load_documents", parents=json.dumps(numbers))
+    )
+
+
+def test_a_missing_scope_fails_with_its_name(alvys: Simulator, land: Land) -> None:
+    numbers = load_numbers(alvys)[:2]
+    alvys.reset(loads=450, scopes="trip:read")
+    with pytest.raises(AlvysPermissionError, match="lacks the scope load:read"):
+        land(stream="load_documents", parents=numbers)
+
+
+def test_a_child_of_two_parents_is_delivered_for_each(alvys: Simulator, land: Land) -> None:
+    numbers = load_numbers(alvys)[:3]
+    once = land(stream="load_documents", parents=numbers)
+    twice = land(stream="load_documents", parents=[*numbers, numbers[0]])
+    assert read_lines(twice["manifest"]) == read_lines(once["manifest"])
+
+
+def test_parents_that_were_delivered_of_late_are_asked_for_again(alvys: Simulator, land: Land) -> None:
+    land(compression="gzip")
+    rows = {row["LoadNumber"]: row for row in map(json.loads, alvys.truth_rows())}
+    old, new, open_again = list(rows)[:3]
+    alvys.change(keys=[old], columns={"Status": "Delivered", "DeliveredAt": "2026-01-02T00:00:00Z"})
+    alvys.change(keys=[new, open_again], columns={"Status": "Delivered", "DeliveredAt": rows[new]["UpdatedAt"][:19] + "Z"})
+    alvys.change(keys=[new, open_again], columns={"DeliveredAt": _hours_ago(3)})
+    land(settling=0)
+    alvys.change(keys=[open_again], columns={"Status": "Open", "DeliveredAt": None})
+    land(settling=0)
+    result = land(stream="load_documents", parents=RecentParents(days=1, where={"Status": ["Delivered"]}))
+    found = asked(result["manifest"])
+    assert new in found
+    assert not {old, open_again} & found
+    again = land(stream="load_documents", parents=RecentParents(days=1, where={"Status": ["Delivered"]}))
+    assert asked(again["manifest"]) == found
+
+
+def _hours_ago(hours: float) -> str:
+    from datetime import datetime, timedelta, timezone
+
+    return (datetime.now(timezone.utc) - timedelta(hours=hours)).isoformat()
+
+
+def test_recent_parents_of_another_tenant_are_not_asked_for(alvys: Simulator, land: Land) -> None:
+    land(tenant="other")
+    result = land(stream="load_documents", parents=RecentParents(days=9999, where={}), tenant="mine")
+    assert (result["rows"], asked(result["manifest"])) == (0, set())
+
+
+def test_events_are_asked_for_in_batches_of_all_parents_in_the_data_set(alvys: Simulator, land: Land) -> None:
+    alvys.reset(loads=0, fleet=150)
+    drivers = land(stream="drivers")
+    result = land(stream="driver_events", parents=RecentParents())
+    assert drivers["rows"] == 150
+    assert alvys.stats()["requests"]["POST drivers/events/search"] == 2
+    assert len(asked(result["manifest"])) == 150
+
+
+def test_a_fixed_list_of_parents_has_a_cursor_of_its_own(alvys: Simulator, land: Land, lake: Path) -> None:
+    drivers = [json.loads(row)["Id"] for row in alvys.truth_rows(stream="drivers")]
+    for parents in (drivers[:2], drivers[2:4], drivers[1::-1]):
+        land(stream="driver_events", parents=parents)
+    assert len(list(lake.rglob("_cursor-*.json"))) == 2
+
+
+@pytest.mark.parametrize(
+    "parents",
+    [
+        pytest.param(None, id="none"),
+        pytest.param("1001", id="a text"),
+        pytest.param({"stream": "trips", "manifest": "/x/_manifest.json"}, id="another stream's"),
+        pytest.param({"stream": "loads"}, id="no manifest"),
+        pytest.param([None], id="a list of none"),
+        pytest.param(7, id="a number"),
+    ],
+)
+def test_parents_that_make_no_sense_are_refused_while_the_dag_is_parsed(parents: Any) -> None:
+    with pytest.raises(AlvysValueError, match=r"(RecentParents|read per row of loads)"):
+        AlvysToObjectStorageOperator(task_id="t", stream="load_documents", path="/x", parents=parents)
+
+
+def test_an_upstream_that_was_skipped_is_not_all_there_is(alvys: Simulator, land: Land) -> None:
+    with pytest.raises(AlvysValueError, match="an upstream task that was skipped gives None"):
+        land(stream="load_documents", parents="{{ x }}", rendered=None)
+    assert alvys.stats()["requests"] == {}
+
+
+def test_a_manifest_that_is_not_there_or_a_damaged_part_fails(alvys: Simulator, land: Land, lake: Path) -> None:
+    loads = land()
+    with pytest.raises(AlvysStorageError, match="no manifest"):
+        land(stream="load_documents", parents=str(lake / "loads" / "nothing" / "_manifest.json"))
+    part = next(lake.glob("loads/*/*/part-00000.jsonl"))
+    part.write_bytes(part.read_bytes().replace(b"Open", b"Shut", 1))
+    with pytest.raises(AlvysStorageError, match="damaged"):
+        land(stream="load_documents", parents=loads["manifest"])
+    assert len(manifests(lake)) == 1
+
+
+def test_the_manifests_of_several_syncs_are_taken_together(alvys: Simulator, land: Land) -> None:
+    halves = [
+        land(window_by="created", since="2020-01-01T00:00:00Z", until="2026-10-15T00:00:00Z"),
+        land(window_by="created", since="2026-10-15T00:00:00Z", until="2030-01-01T00:00:00Z"),
+    ]
+    result = land(stream="load_documents", parents=halves)
+    assert asked(result["manifest"]) == set(load_numbers(alvys))

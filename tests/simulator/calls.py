@@ -1,0 +1,110 @@
+"""Calls to a simulator with nothing but requests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import requests
+
+from airflow_provider_alvys.api.streams import Branch, Stream, TimeWindow
+from airflow_provider_alvys.simulator.process import Simulator
+
+# 24 November 2026, midnight.
+NOW = 1_795_478_400
+SINCE, UNTIL = "2020-01-01T00:00:00Z", "2031-01-01T00:00:00Z"
+# The week before, for a window that may not be longer.
+WEEK = ("2026-11-17T00:00:00Z", "2026-11-24T00:00:00Z")
+
+
+def get_token(alvys: Simulator) -> str:
+    fields = {
+        "client_id": "simulator",
+        "client_secret": "simulator-secret",
+        "grant_type": "client_credentials",
+        "audience": "https://api.alvys.com/public/",
+    }
+    return str(requests.post(f"{alvys.url}/oauth/token", json=fields, timeout=10).json()["access_token"])
+
+
+class Caller:
+    """A client that knows a base path and a token."""
+
+    def __init__(self, alvys: Simulator) -> None:
+        self._url = alvys.url
+        self._session = requests.Session()
+        self._session.headers["Authorization"] = f"Bearer {get_token(alvys)}"
+
+    def get(self, path: str, **query: Any) -> requests.Response:
+        return self._session.get(f"{self._url}/api/p/v1.0/{path}", params=query, timeout=10)
+
+    def post(self, path: str, body: Any) -> requests.Response:
+        return self._session.post(f"{self._url}/api/p/v1.0/{path}", json=body, timeout=10)
+
+    def search(self, stream: Stream, fields: dict[str, Any], parents: list[str] | None = None) -> requests.Response:
+        """Send a search with just these fields, and a page where one is needed; None leaves it out."""
+        body = {name: value for name, value in fields.items() if value is not None}
+        if stream.answer == "page":
+            body = {"Page": 0, "PageSize": stream.max_page_size or 1000, **body}
+        if stream.parent and stream.parent.param and parents is not None:
+            body[stream.parent.param] = parents
+        path = stream.path
+        if stream.is_child and stream.parent:
+            path = path.replace(f"{{{stream.parent.column}}}", (parents or [""])[0])
+        return self.get(path, **body) if stream.method == "GET" else self.post(path, nest(body))
+
+    def rows(self, stream: Stream, fields: dict[str, Any], parents: list[str] | None = None) -> list[dict[str, Any]]:
+        """Return all rows that a search finds."""
+        found: list[dict[str, Any]] = []
+        while True:
+            page = {"Page": fields.get("Page", 0) + (len(found) // (stream.max_page_size or 1000))}
+            answer = self.search(stream, {**fields, **page} if stream.answer == "page" else fields, parents)
+            if answer.status_code == 404 and found:
+                return found
+            assert answer.status_code == 200, answer.text
+            value = answer.json()
+            if stream.answer != "page":
+                return list(value) if stream.answer == "list" else [value]
+            found += value["Items"]
+            if len(found) >= value["Total"]:
+                return found
+
+
+def nest(body: dict[str, Any]) -> dict[str, Any]:
+    """Return a body whose names with a dot are objects."""
+    nested: dict[str, Any] = {}
+    for name, value in body.items():
+        *heads, last = name.split(".")
+        place = nested
+        for head in heads:
+            place = place.setdefault(head, {})
+        place[last] = value
+    return nested
+
+
+def period(window: TimeWindow, since: str | None, until: str | None) -> dict[str, Any]:
+    """Return a window's fields of a search."""
+    if len(window.params) == 2:
+        return {name: value for name, value in zip(window.params, (since, until), strict=True) if value}
+    return {window.params[0]: {name: value for name, value in (("Start", since), ("End", until)) if value}}
+
+
+def searches(stream: Stream) -> Iterable[dict[str, Any]]:
+    """Return the fields of the searches that find every row, or every row of the last week where none does."""
+    for branch in stream.whole or (Branch(window=stream.regular),):
+        fields = stream.search_fields(branch.filters)
+        window = stream.window(branch.window) if branch.window else None
+        yield fields | (period(window, *(WEEK if window.longest else (SINCE, UNTIL))) if window else {})
+
+
+def parents_of(alvys: Simulator, stream: Stream) -> list[str] | None:
+    """Return the names of the first rows whose children a stream has."""
+    if stream.parent is None:
+        return None
+    names = [row[stream.parent.column] for row in rows_of(alvys, stream=stream.parent.stream)]
+    return names[:5] if stream.is_child else names
+
+
+def rows_of(alvys: Simulator, **query: Any) -> list[dict[str, Any]]:
+    return [json.loads(row) for row in alvys.truth_rows(**query)]

@@ -1,0 +1,215 @@
+"""Every stream of the catalogue, over real HTTP: landed, looked up, counted."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import uvicorn
+
+from airflow_provider_alvys.api.errors import AlvysNotFoundError, AlvysValueError
+from airflow_provider_alvys.api.rows import decode_row
+from airflow_provider_alvys.api.streams import STREAMS, Branch, Filter, Lookup, Stream, TimeWindow
+from airflow_provider_alvys.simulator.options import Options
+from airflow_provider_alvys.simulator.process import Simulator
+from airflow_provider_alvys.simulator.server import SimulatorApp
+from tests.conftest import CONNECTION, Land, QuickHook, SkippingClock
+from tests.lake import read_lines, read_manifest
+
+EVERY = pytest.mark.parametrize("stream", STREAMS.values(), ids=lambda stream: stream.name)
+PAGED = pytest.mark.parametrize(
+    "stream",
+    [stream for stream in STREAMS.values() if stream.answer == "page" and not stream.parent],
+    ids=lambda stream: stream.name,
+)
+EARLY, LATE = "2020-01-01T00:00:00Z", "2031-01-01T00:00:00Z"
+# Not a whole number of pages of any stream.
+ROWS = 321
+
+
+def parents_of(alvys: Simulator, stream: Stream, most: int = 12) -> list[str] | None:
+    if stream.parent is None:
+        return None
+    rows = [json.loads(row) for row in alvys.truth_rows(stream=stream.parent.stream)[:most]]
+    return [row[stream.parent.column] for row in rows if stream.parent.column in row]
+
+
+def truth(alvys: Simulator, stream: Stream, parents: list[str] | None, **window: str) -> list[bytes]:
+    query = {"stream": stream.name, **window}
+    if parents is not None:
+        query["parents"] = json.dumps(parents)
+    return alvys.truth_rows(**query)
+
+
+def regular(stream: Stream) -> dict[str, str]:
+    """Return a window that holds everything, where the stream is read by one."""
+    if stream.regular is None:
+        return {}
+    # Alvys takes seven days a request of some: a window that is not too long for that.
+    is_cut = any(window.longest for window in stream.windows)
+    return {"since": "2026-08-01T00:00:00Z" if is_cut else EARLY, "until": "2027-01-01T00:00:00Z" if is_cut else LATE}
+
+
+@EVERY
+def test_every_stream_lands_just_what_is_true(alvys: Simulator, land: Land, stream: Stream) -> None:
+    alvys.reset(loads=ROWS, fleet=ROWS)
+    parents = parents_of(alvys, stream)
+    window = regular(stream)
+    result = land(stream=stream.name, parents=parents, **window)
+    lines = read_lines(result["manifest"])
+    assert sorted(lines) == sorted(truth(alvys, stream, parents, **window))
+    assert lines, "nothing was tried"
+    assert (result["rows"], result["proof"]) == (len(lines), "whole")
+    manifest = read_manifest(result["manifest"])
+    assert [entry["ids"] for entry in manifest["parents"]] == _batches(stream, parents)
+    assert sum(entry["rows"] for entry in manifest["parents"]) == (len(lines) if parents else 0)
+
+
+def _batches(stream: Stream, parents: list[str] | None) -> list[list[str]]:
+    size = stream.parent.batch if stream.parent else 1
+    return [(parents or [])[at : at + size] for at in range(0, len(parents or []), size)]
+
+
+@EVERY
+def test_every_stream_can_be_searched(alvys: Simulator, hook: QuickHook, stream: Stream) -> None:
+    parents = parents_of(alvys, stream)
+    window = {} if stream.whole else regular(stream)
+    found = list(hook.search(stream.name, parents=parents, **window))
+    assert len(found) == len(truth(alvys, stream, parents, **window))
+    assert hook.count(stream.name, parents=parents, **window) == len(found) if stream.whole else True
+
+
+@pytest.mark.parametrize(
+    ("stream", "window"),
+    [pytest.param(stream, window, id=f"{stream.name}-{window.name}") for stream in STREAMS.values() for window in stream.windows],
+)
+def test_every_window_finds_just_what_lies_in_it(alvys: Simulator, hook: QuickHook, stream: Stream, window: TimeWindow) -> None:
+    parents = parents_of(alvys, stream)
+    bounds = {"since": "2026-10-10T00:00:00Z", "until": "2026-10-31T23:59:59.999999Z"}
+    search = hook.open_search(stream.name, window_by=window.name, parents=parents, **bounds)
+    found = [bytes(row) for page in search for row in page]
+    assert sorted(found) == sorted(truth(alvys, stream, parents, window_by=window.name, **bounds))
+
+
+@pytest.mark.parametrize("stream", [stream for stream in STREAMS.values() if stream.lookup], ids=lambda stream: stream.name)
+def test_every_look_up_finds_its_record(alvys: Simulator, hook: QuickHook, stream: Stream) -> None:
+    assert stream.lookup
+    parents = parents_of(alvys, stream)
+    rows = truth(alvys, stream, parents[:1] if parents else None)
+    record = decode_row(next(row for row in rows if not decode_row(row).get("IsDeleted")))
+    record.pop("IsDeleted", None)
+    in_path = re.findall(r"\{(\w+)\}", stream.lookup.path)
+    for name, column in stream.lookup.one_of.items():
+        assert hook.get(stream.name, **{name: record[column]}) == record
+        python_name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+        assert hook.get(stream.name, **{python_name: record[column]}) == record
+    if in_path:
+        selector = dict(
+            zip(in_path, [*(parents[:1] if len(in_path) > 1 and parents else []), record[stream.key[0]]], strict=True)
+        )
+        found = hook.get(stream.name, **selector)
+        assert found == record
+        with pytest.raises(AlvysNotFoundError):
+            hook.get(stream.name, **{**selector, in_path[-1]: 987654321})
+
+
+def test_there_are_nineteen_look_ups() -> None:
+    assert sum(stream.lookup is not None for stream in STREAMS.values()) == 19
+
+
+def test_a_deleted_trip_is_looked_up_on_request(alvys: Simulator, hook: QuickHook) -> None:
+    deleted = next(row for row in map(json.loads, alvys.truth_rows(stream="trips")) if row["IsDeleted"])
+    with pytest.raises(AlvysNotFoundError):
+        hook.get("trips", id=deleted["Id"])
+    assert hook.get("trips", id=deleted["Id"], include_deleted=True)["IsDeleted"] is True
+
+
+@pytest.mark.parametrize(
+    ("stream", "selector", "says"),
+    [
+        ("loads", {}, "id or loadNumber or orderNumber"),
+        ("loads", {"id": "1", "loadNumber": "2"}, "looked up by one of"),
+        ("loads", {"number": "1"}, "not by number"),
+        ("trips", {"id": "1", "includeDeleted": "yes"}, "must be true or false"),
+        ("trip_stops", {"stop_id": "1"}, "tripId and stopId"),
+        ("carriers", {"id": ".."}, "names no record"),
+        ("users", {"id": "1"}, "no look-up"),
+    ],
+)
+def test_a_wrong_selector_is_refused(alvys: Simulator, hook: QuickHook, stream: str, selector: dict[str, Any], says: str) -> None:
+    with pytest.raises(AlvysValueError, match=says):
+        hook.get(stream, **selector)
+    assert alvys.stats()["requests"] == {}
+
+
+@PAGED
+@pytest.mark.parametrize("more", [None, 0, 1], ids=["one row or none", "one full page", "one row more"])
+def test_the_number_of_requests_is_the_least(alvys: Simulator, hook: QuickHook, stream: Stream, more: int | None) -> None:
+    for rows in (0, 1) if more is None else (stream.page_size + more,):
+        alvys.reset(loads=0, fleet=0, rows={stream.name: rows})
+        window = regular(stream)
+        search = hook.open_search(stream.name, **window)
+        found = [row for page in search for row in page]
+        assert len(found) == len(truth(alvys, stream, None, **window)) == rows
+        requests = alvys.stats()["requests"][str(stream.endpoint)]
+        # None of these windows has ended: of several pages the first is read again.
+        assert requests == search.requests == sum(least(read.total, stream.page_size) for read in search.sets)
+
+
+def least(total: int, page_size: int) -> int:
+    pages = max(1, math.ceil(total / page_size))
+    return pages + (pages > 1)
+
+
+# A stream that the catalogue does not have, of the kinds that there are.
+TRAILER_WASHES = Stream(
+    name="trailer_washes",
+    about="A trailer that was washed",
+    path="maintenance/events/search",
+    scope="maintenance:read",
+    key=("Id",),
+    fields=STREAMS["maintenance"].fields,
+    filters=(Filter("Status", "string", values=("Open", "Closed")),),
+    one_of=("Status",),
+    windows=(TimeWindow("created", "Range", "CreatedAt", whole_days=True),),
+    regular="created",
+    whole=(Branch({"Status": "Open"}), Branch({"Status": "Closed"})),
+    lookup=Lookup("maintenance/events/{id}"),
+)
+
+
+@pytest.fixture
+def own_simulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A simulator in this process, which knows the new stream."""
+    monkeypatch.setitem(STREAMS, TRAILER_WASHES.name, TRAILER_WASHES)  # type: ignore[arg-type]
+    app = SimulatorApp(Options(loads=250))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", date_header=False))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            pass
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def test_a_new_stream_is_one_row_of_the_catalogue(
+    own_simulator: str, alvys: Simulator, land: Land, clock: SkippingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CONNECTION, alvys.connection_json(requests_per_minute=0).replace(alvys.url, own_simulator))
+    result = land(stream="trailer_washes", since=EARLY, until=LATE, window_by="created")
+    assert result["rows"] == 250
+    whole = land(stream="trailer_washes", window_by="whole")
+    assert sorted(read_lines(whole["manifest"])) == sorted(read_lines(result["manifest"]))
+    hook = QuickHook(clock)
+    record = decode_row(read_lines(whole["manifest"])[0])
+    assert hook.get("trailer_washes", id=record["Id"]) == record
+    assert [row["Id"] for row in hook.search("trailer_washes", {"Status": "Open"})]

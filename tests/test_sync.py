@@ -1,0 +1,185 @@
+"""The shape of the task groups; what they do is tried in a real Airflow, in test_airflow."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG, TaskGroup
+
+from airflow_provider_alvys import RecentParents, alvys_asset, alvys_backfill, alvys_first_load, alvys_sync
+from airflow_provider_alvys.api.errors import AlvysValueError
+from airflow_provider_alvys.api.streams import STREAMS
+from airflow_provider_alvys.landing.first_load import cut_windows
+
+COMPANY = {
+    "loads trips invoices tenders driver_settlement_statements carrier_settlement_statements deductions fuel tolls maintenance"
+    " drivers trucks trailers users customers carriers locations"
+}
+
+
+def sync(**arguments: Any) -> dict[str, Any]:
+    """Return the tasks of a group by their names in it."""
+    with DAG("dag", schedule=None) as dag:
+        group = alvys_sync(path="/lake", **arguments)
+    assert isinstance(group, TaskGroup)
+    return {task.task_id.partition(".")[2]: task for task in dag.tasks}
+
+
+def outlets(tasks: dict[str, Any]) -> list[str]:
+    return [asset.name for task in tasks.values() for asset in task.outlets]
+
+
+def test_each_stream_has_a_task_and_an_asset_and_small_ones_share_a_task() -> None:
+    tasks = sync(streams=["loads", "invoices", "drivers", "customers"], initial_since="2026-01-01T00:00:00Z")
+    assert set(tasks) == {"loads", "invoices", "sweep"}
+    assert tasks["sweep"].streams == ["drivers", "customers"]
+    assert sorted(outlets(tasks)) == ["/lake/customers", "/lake/drivers", "/lake/invoices", "/lake/loads"]
+    assert tasks["loads"].outlets == [alvys_asset("loads", "/lake")]
+
+
+def test_one_stream_that_is_read_whole_has_a_task_of_its_own() -> None:
+    assert set(sync(streams=["drivers", "loads"])) == {"drivers", "loads"}
+
+
+def test_all_windows_of_a_run_end_at_the_same_moment() -> None:
+    tasks = sync(streams=["loads", "trips", "fuel"], settling=30)
+    assert {task.until for task in tasks.values()} == {"{{ (dag_run.run_after - macros.timedelta(seconds=30.0)).isoformat() }}"}
+
+
+def test_a_tier_brings_the_catalogues_streams_windows_and_look_backs() -> None:
+    tasks = sync(tier="weekly", initial_since="2024-01-01T00:00:00Z")
+    weekly = [name for name, stream in STREAMS.items() if any(tier.name == "weekly" for tier in stream.tiers)]
+    assert sorted(name.rpartition("/")[2] for name in outlets(tasks)) == sorted(weekly)
+    loads = tasks["loads_created"]
+    assert (loads.window_by, loads.look_back) == ("created", timedelta(days=120))
+    # A sweep by a window of its own begins there, however long ago the data set does.
+    assert loads.initial_since == "{{ (dag_run.run_after - macros.timedelta(seconds=10368000.0)).isoformat() }}"
+    # One that shares the daily sync's cursor must not move it past what was never read.
+    assert tasks["fuel"].initial_since == "2024-01-01T00:00:00Z"
+    assert tasks["fuel"].look_back == timedelta(days=60)
+    assert sync(tier="hourly")["loads"].overlap == timedelta(minutes=30)
+    assert sync(tier="daily", streams=["loads"])["loads"].overlap == timedelta(days=3)
+
+
+def test_parents_come_before_their_children() -> None:
+    tasks = sync(streams=["load_documents", "loads", "driver_events", "drivers", "trucks"], initial_since="2026-01-01T00:00:00Z")
+    assert tasks["load_documents"].upstream_task_ids == {"alvys_sync.loads"}
+    assert tasks["driver_events"].upstream_task_ids == {"alvys_sync.sweep"}
+    assert tasks["load_documents"].parents == RecentParents()
+    assert tasks["load_documents"].trigger_rule == "none_failed"
+
+
+def test_tasks_for_one_endpoint_come_one_after_the_other() -> None:
+    tasks = sync(tier=["hourly", "weekly"], streams=["loads"])
+    assert set(tasks) == {"loads", "loads_created"}
+    assert tasks["loads_created"].upstream_task_ids == {"alvys_sync.loads"}
+    assert {task.max_active_tis_per_dag for task in tasks.values()} == {1}
+
+
+def test_two_tiers_by_the_same_window_are_one_task() -> None:
+    assert set(sync(tier=["hourly", "daily"], streams=["loads"])) == {"loads"}
+
+
+def test_arguments_reach_the_tasks() -> None:
+    tasks = sync(
+        streams=["loads", "drivers", "load_documents"],
+        filters={"loads": {"CustomerId": "c"}, "drivers": {"IsActive": True}},
+        parents={"load_documents": ["1001"]},
+        tenant="acme",
+        alvys_conn_id="other",
+        on_missing_scope="skip",
+        default_args={"compression": "gzip", "retries": 7},
+    )
+    assert tasks["loads"].filters == {"CustomerId": "c"}
+    assert tasks["drivers"].filters == {"IsActive": True}
+    assert tasks["load_documents"].parents == ["1001"]
+    for task in tasks.values():
+        known = (task.tenant, task.alvys_conn_id, task.on_missing_scope, task.compression, task.retries)
+        assert known == ("acme", "other", "skip", "gzip", 7)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        pytest.param({}, "Give streams", id="nothing"),
+        pytest.param({"streams": ["lods"]}, "no stream 'lods'", id="stream"),
+        pytest.param({"streams": "loads"}, "list of names", id="text"),
+        pytest.param({"tier": "yearly"}, "no tier 'yearly'", id="tier"),
+        pytest.param({"streams": ["loads"], "filters": {"trips": {}}}, "filters names trips", id="filters"),
+        pytest.param({"streams": ["loads"], "parents": {"x": []}}, "parents names x", id="parents"),
+        pytest.param({"streams": ["loads"], "filters": {"loads": {"Stat": ["Open"]}}}, "no filter 'Stat'", id="filter"),
+        pytest.param({"streams": ["loads"], "on_missing_scope": "ignore"}, "'fail' or 'skip'", id="scope"),
+        pytest.param({"streams": ["loads"], "settling": -1}, "settling", id="settling"),
+    ],
+)
+def test_what_is_wrong_is_refused_while_the_dag_is_parsed(arguments: dict[str, Any], says: str) -> None:
+    with pytest.raises(AlvysValueError, match=says):
+        sync(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/lake/", "/lake/loads"),
+        ("s3://aws_default@bucket/lake", "s3://bucket/lake/loads"),
+        ("{{ var.value.lake }}", "{{ var.value.lake }}/loads"),
+    ],
+)
+def test_an_asset_is_named_after_the_streams_folder(path: str, name: str) -> None:
+    asset = alvys_asset("loads", path)
+    assert asset.name == name
+    assert asset == alvys_asset("loads", path)
+
+
+def test_windows_of_calendar_months_overlap_by_a_second_and_those_of_dates_do_not() -> None:
+    assert cut_windows("2026-01-15T06:00:00Z", "2026-03-01T00:00:00Z", "month") == [
+        {"since": "2026-01-15T06:00:00Z", "until": "2026-02-01T00:00:01Z"},
+        {"since": "2026-02-01T00:00:00Z", "until": "2026-03-01T00:00:00Z"},
+    ]
+    days = cut_windows("2026-01-01T00:00:00Z", "2026-01-03T00:00:00Z", timedelta(days=1), whole_days=True)
+    assert [window["until"] for window in days] == ["2026-01-02T00:00:00Z", "2026-01-03T00:00:00Z"]
+    assert len(cut_windows("2024-06-01T00:00:00Z", "2026-06-01T00:00:00Z", "year")) == 3
+    assert len(cut_windows("2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "week")) == 5
+
+
+def test_a_backfill_is_mapped_over_windows_by_creation() -> None:
+    with DAG("dag", schedule=None) as dag:
+        alvys_backfill("loads", "2026-01-01T00:00:00Z", "2026-03-01T00:00:00Z", "month", path="/lake", retries=2)
+        alvys_backfill("trips", "2026-01-01T00:00:00Z", "2026-03-01T00:00:00Z", timedelta(days=7), path="/lake")
+    loads, trips = dag.tasks
+    assert loads.partial_kwargs["window_by"] == "created"
+    assert trips.partial_kwargs["window_by"] == "pickup"
+    assert loads.partial_kwargs["max_active_tis_per_dag"] == 1
+    assert [asset.name for asset in loads.partial_kwargs["outlets"]] == ["/lake/loads"]
+    assert len(loads.expand_input.value) == 2
+    assert len(trips.expand_input.value) == 9
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        pytest.param(
+            ("drivers", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "month"), "reads it whole", id="whole"
+        ),
+        pytest.param(("load_documents", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "month"), "parents", id="children"),
+        pytest.param(("loads", "2026-01-01", "2026-02-01T00:00:00Z", "month"), "no time zone|is no time", id="no zone"),
+        pytest.param(("loads", "2026-02-01T00:00:00Z", "2026-01-01T00:00:00Z", "month"), "inverted", id="inverted"),
+        pytest.param(("loads", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "moon"), "every='moon'", id="every"),
+        pytest.param(("fuel", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", timedelta(hours=1)), "1 day", id="too short"),
+    ],
+)
+def test_a_backfill_that_cannot_be_is_refused(arguments: tuple[Any, ...], says: str) -> None:
+    with DAG("dag", schedule=None), pytest.raises(AlvysValueError, match=says):
+        alvys_backfill(*arguments, path="/lake")
+
+
+def test_a_first_load_begins_reads_months_and_hands_over() -> None:
+    with DAG("dag", schedule=None) as dag:
+        alvys_first_load("trips", "2024-01-01T00:00:00Z", path="/lake")
+    begin, windows, hand_over = dag.tasks
+    assert [task.task_id.partition(".")[2] for task in dag.tasks] == ["begin", "windows", "hand_over"]
+    assert begin.window_by == windows.partial_kwargs["window_by"] == "pickup"
+    assert windows.upstream_task_ids == {begin.task_id}
+    assert hand_over.upstream_task_ids == {begin.task_id, windows.task_id}
