@@ -1,6 +1,7 @@
 # make demo   the provider at work, in a real Airflow, against a simulated Alvys
 # make test   all tests
 # make bench  how fast it is, beside loops written by hand
+# make docs   write docs/streams.md from the catalogue
 # make ci     what .ci/run runs: lint, types, tests, the wheel, Airflow 3.1, the demo
 
 PYTHON ?= python3
@@ -11,7 +12,7 @@ UV_VERSION = 0.13.9
 PY = .venv/bin/python
 SOURCES = airflow_provider_alvys tests dags_examples scripts
 
-.PHONY: demo test test-oldest lint types wheel bench ci constraints clean
+.PHONY: demo test test-oldest lint types wheel bench docs ci constraints clean
 
 demo: .venv/.runtime
 	$(PY) scripts/demo.py
@@ -41,6 +42,9 @@ wheel: .venv/.tools
 
 bench: .venv/.runtime
 	$(PY) scripts/bench.py
+
+docs: .venv/.runtime
+	$(PY) scripts/write_streams_page.py docs/streams.md
 
 ci: lint types test test-oldest wheel demo
 

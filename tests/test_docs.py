@@ -102,6 +102,12 @@ def test_every_path_of_the_simulator_is_described() -> None:
         assert f"| `{call}` |" in text
 
 
+def test_the_page_of_streams_is_current(tmp_path: Path) -> None:
+    page = tmp_path / "streams.md"
+    subprocess.run([sys.executable, ROOT / "scripts" / "write_streams_page.py", page], check=True)
+    assert page.read_text() == (ROOT / "docs" / "streams.md").read_text(), "run make docs"
+
+
 def test_nothing_names_this_machine() -> None:
     for page in [
         *PAGES,

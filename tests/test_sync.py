@@ -160,9 +160,7 @@ def test_a_backfill_is_mapped_over_windows_by_creation() -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        pytest.param(
-            ("drivers", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "month"), "reads it whole", id="whole"
-        ),
+        pytest.param(("drivers", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "month"), "reads it whole", id="whole"),
         pytest.param(("load_documents", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "month"), "parents", id="children"),
         pytest.param(("loads", "2026-01-01", "2026-02-01T00:00:00Z", "month"), "no time zone|is no time", id="no zone"),
         pytest.param(("loads", "2026-02-01T00:00:00Z", "2026-01-01T00:00:00Z", "month"), "inverted", id="inverted"),

@@ -79,11 +79,13 @@ class Search:
         self._max_window_rows = max_window_rows
         self._reader = PageReader(stream.key, stream.answer)
         self._seen = KeySet()
+        # The total of the set that is being read.
+        self._under_way = 0
 
     @property
     def total(self) -> int:
-        """Rows that Alvys said there are in the sets read so far; a row that is in several of them counts in each."""
-        return sum(read.total for read in self.sets)
+        """Rows that Alvys said there are in the sets asked for so far; a row that is in several of them counts in each."""
+        return sum(read.total for read in self.sets) + self._under_way
 
     def __iter__(self) -> Iterator[list[Row]]:
         """
@@ -130,6 +132,7 @@ class Search:
         total, proof = yield from read
         if proof == "open":
             self.proof = "open"
+        self._under_way = 0
         self.sets.append(SetRead(query, len(self._seen) - known, total, proof))
 
     def _read_list(self, query: Query) -> _Set:
@@ -172,6 +175,8 @@ class Search:
             if query.stream.is_child:
                 raise _ParentIsMissing from error
             raise
+        if window is query.window:
+            self._under_way = page.total
         if self.began_at is None:
             self.began_at = self._client.now(at_latest=True)
         return page

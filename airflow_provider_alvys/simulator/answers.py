@@ -54,12 +54,9 @@ def answer_lookup(tenant: Tenant, request: Request, match: Match, lookup: Lookup
         among = rows.of(parents) if parents else rows.numbers()
         number = next((number for number in among if rows.key(number) == key), None)
     shown = {name.lower() for name in lookup.options if query.get(name.lower(), "").lower() == "true"}
-    hiding = [filter for filter in stream.filters if filter.reveals and filter.name.lower() in map(str.lower, lookup.options)]
-    is_hidden = any(
-        number is not None and filter.reveals and rows.column(filter.reveals)[number] and filter.name.lower() not in shown
-        for filter in hiding
-    )
-    if number is None or is_hidden:
+    hidden = {name.lower() for name in lookup.options} - shown
+    hiding = [filter.reveals for filter in stream.filters if filter.reveals and filter.name.lower() in hidden]
+    if number is None or any(rows.column(name)[number] for name in hiding):
         return problem(404, "There is no such record.")
     text = rows.text(number, with_tombstone=bool(shown))
     answer = _json(tenant, text)

@@ -51,8 +51,8 @@ class ColumnMaker:
         return path in self._plan.by_column or self._plan.type_of(path) in ("time", "date")
 
     def late_times(self) -> list[str]:
-        """Return the fields that are empty until a row has come so far."""
-        return [name for name in self._plan.fields.fields if self.is_time(name) and rule_of(name).stage > 0]
+        """Return the times that are empty until a row has come so far."""
+        return [name for name in self._plan.fields.fields if self.is_time(name) and rule_of(name).stage]
 
     def salt(self, path: str) -> int:
         """Return what makes a path's random numbers other than those of another one."""

@@ -88,8 +88,8 @@ def understand(stream: Stream, given: Mapping[str, Any] | None) -> tuple[Questio
     if parent and not (_is_texts(parents) and parents):
         errors[parent] = [f"The {parent} field is required."]
     known = {*filters, *(param for window in stream.windows if window.name in periods for param in window.params)}
-    if stream.one_of and not known & set(stream.one_of):
-        errors |= {name: ["At least one search parameter must be provided."] for name in stream.one_of if name not in errors}
+    if stream.one_of and not (known | errors.keys()) & set(stream.one_of):
+        errors |= {name: ["At least one search parameter must be provided."] for name in stream.one_of}
     page, page_size = _read_page(stream, given, errors) if stream.answer == "page" else (0, 0)
     return Question(filters, periods, parents, page, page_size), errors
 

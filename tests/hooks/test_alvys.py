@@ -164,10 +164,13 @@ def test_the_test_button_says_what_worked(alvys: Simulator) -> None:
 
 
 def test_the_test_button_reads_only_what_the_token_may(alvys: Simulator, connect: Callable[..., None]) -> None:
-    alvys.reset(loads=1, scopes="visibility:read user:read")
+    alvys.reset(loads=1, fleet=3, scopes="customer:read")
+    assert AlvysHook().test_connection() == (True, f"Alvys gave a token and answered at {alvys.url}: 3 customers.")
+    alvys.reset(loads=1, scopes="load:create webhook:read")
     worked, sentence = AlvysHook().test_connection()
     assert not worked
-    assert "none of the scopes that this provider reads with (load:read); it holds user:read, visibility:read. Grant" in sentence
+    assert "none of the scopes that this provider reads with (carrier:read, customer:read, " in sentence
+    assert "it holds load:create, webhook:read. Grant" in sentence
     # A scope that was granted meanwhile is seen at the next press: the test has a token of its own.
     alvys.reset(loads=1)
     assert AlvysHook().test_connection()[0]

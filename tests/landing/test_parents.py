@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def asked(manifest: str) -> set[str]:
 
 def test_the_documents_of_changed_loads_cost_a_request_each(alvys: Simulator, land: Land) -> None:
     land()
-    changed = alvys.change(rows=7)
+    changed = alvys.change(rows=7, at=_ago(seconds=30))
     loads = land(overlap=0, settling=0)
     before = alvys.stats()["requests"].get(DOCUMENTS, 0)
     result = land(stream="load_documents", parents=loads)
@@ -86,13 +87,12 @@ def test_a_child_of_two_parents_is_delivered_for_each(alvys: Simulator, land: La
 
 def test_parents_that_were_delivered_of_late_are_asked_for_again(alvys: Simulator, land: Land) -> None:
     land(compression="gzip")
-    rows = {row["LoadNumber"]: row for row in map(json.loads, alvys.truth_rows())}
-    old, new, open_again = list(rows)[:3]
-    alvys.change(keys=[old], columns={"Status": "Delivered", "DeliveredAt": "2026-01-02T00:00:00Z"})
-    alvys.change(keys=[new, open_again], columns={"Status": "Delivered", "DeliveredAt": rows[new]["UpdatedAt"][:19] + "Z"})
-    alvys.change(keys=[new, open_again], columns={"DeliveredAt": _hours_ago(3)})
-    land(settling=0)
-    alvys.change(keys=[open_again], columns={"Status": "Open", "DeliveredAt": None})
+    old, new, open_again = load_numbers(alvys)[:3]
+    delivered = {"Status": "Delivered", "DeliveredAt": _ago(hours=3)}
+    alvys.change(keys=[old], at=_ago(seconds=50), columns={**delivered, "DeliveredAt": _ago(days=3)})
+    alvys.change(keys=[new, open_again], at=_ago(seconds=50), columns=delivered)
+    land(settling=45)
+    alvys.change(keys=[open_again], at=_ago(seconds=30), columns={"Status": "Open", "DeliveredAt": None})
     land(settling=0)
     result = land(stream="load_documents", parents=RecentParents(days=1, where={"Status": ["Delivered"]}))
     found = asked(result["manifest"])
@@ -102,10 +102,8 @@ def test_parents_that_were_delivered_of_late_are_asked_for_again(alvys: Simulato
     assert asked(again["manifest"]) == found
 
 
-def _hours_ago(hours: float) -> str:
-    from datetime import datetime, timedelta, timezone
-
-    return (datetime.now(timezone.utc) - timedelta(hours=hours)).isoformat()
+def _ago(**span: float) -> str:
+    return (datetime.now(timezone.utc) - timedelta(**span)).isoformat()
 
 
 def test_recent_parents_of_another_tenant_are_not_asked_for(alvys: Simulator, land: Land) -> None:

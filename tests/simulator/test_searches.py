@@ -120,7 +120,7 @@ def test_a_bad_period_is_refused(alvys: Simulator, caller: Caller, stream: Strea
     if len(window.params) == 1:
         body = {name: value for name, value in fields.items() if name not in window.params}
         answer = caller.search(stream, {**body, window.params[0]: {"From": WEEK[0], "To": WEEK[1]}}, parents)
-        is_needed = window.required or not {*body} & {*stream.one_of} and bool(stream.one_of)
+        is_needed = window.required or (not {*body} & {*stream.one_of} and bool(stream.one_of))
         assert answer.status_code == (400 if is_needed else 200)
 
 

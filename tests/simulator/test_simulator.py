@@ -11,6 +11,7 @@ import requests
 
 from airflow_provider_alvys.api.streams import get_stream
 from airflow_provider_alvys.simulator.process import Simulator
+from tests.simulator.calls import get_token
 
 ALL = {"Page": 0, "PageSize": 200, "Status": ["Open", "Delivered"], "IncludeDeleted": True}
 
@@ -18,16 +19,6 @@ ALL = {"Page": 0, "PageSize": 200, "Status": ["Open", "Delivered"], "IncludeDele
 def post(alvys: Simulator, body: Any, path: str = "/api/p/v2.0/loads/search", token: str | None = None) -> requests.Response:
     headers = {"Authorization": f"Bearer {token or get_token(alvys)}"}
     return requests.post(alvys.url + path, json=body, headers=headers, timeout=10)
-
-
-def get_token(alvys: Simulator) -> str:
-    fields = {
-        "client_id": "simulator",
-        "client_secret": "simulator-secret",
-        "grant_type": "client_credentials",
-        "audience": "https://api.alvys.com/public/",
-    }
-    return requests.post(f"{alvys.url}/oauth/token", json=fields, timeout=10).json()["access_token"]
 
 
 def test_it_ends_when_the_process_that_started_it_dies() -> None:

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_alvys.api.client import AlvysClient
+from airflow_provider_alvys.api.errors import AlvysIncompleteError
+from airflow_provider_alvys.api.windows import as_utc, format_time
+from airflow_provider_alvys.simulator.process import Simulator
+from airflow_provider_alvys.transfers.first_load import AlvysBeginFirstLoadOperator, AlvysHandOverOperator
+from tests.conftest import Land, QuickHook
+from tests.lake import cursors, manifests, read_lines
+
+
+class TaskInstance:
+    """Stands where Airflow's stands, and keeps what is pushed."""
+
+    dag_id, task_id, map_index = "dag", "begin", -1
+
+    def __init__(self) -> None:
+        self.pushed: dict[str, Any] = {}
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.pushed[key] = value
+
+
+def begin(hook: QuickHook, stream: str, start: str = "2026-01-01T00:00:00Z") -> tuple[str, list[dict[str, str]]]:
+    operator = AlvysBeginFirstLoadOperator(task_id="begin", stream=stream, start=start)
+    operator.hook = hook
+    ti = TaskInstance()
+    return (windows := operator.execute({"ti": ti})) and ti.pushed["begun"], windows  # type: ignore[typeddict-item]
+
+
+def hand_over(hook: QuickHook, lake: Path, stream: str, begun: str, landed: list[dict[str, Any]]) -> dict[str, Any]:
+    operator = AlvysHandOverOperator(task_id="hand_over", stream=stream, path=str(lake), begun=begun, landed=landed)
+    operator.hook = hook
+    return operator.execute({})
+
+
+def first_load(hook: QuickHook, land: Land, lake: Path, stream: str) -> dict[str, Any]:
+    begun, windows = begin(hook, stream)
+    by = {"loads": "created", "trips": "pickup", "invoices": "invoiced"}[stream]
+    landed = [land(stream=stream, window_by=by, **window) for window in windows]
+    return hand_over(hook, lake, stream, begun, landed)
+
+
+def landed_keys(lake: Path) -> set[str]:
+    return {json.loads(line)["Id"] for path in manifests(lake) for line in read_lines(path)}
+
+
+@pytest.mark.parametrize("stream", ["loads", "trips"])
+def test_all_is_loaded_by_months_and_the_cursor_is_where_it_began(
+    alvys: Simulator, hook: QuickHook, land: Land, lake: Path, stream: str
+) -> None:
+    alvys.reset(loads=450, without_stamp=0.02)
+    before = datetime.now(timezone.utc)
+    result = first_load(hook, land, lake, stream)
+    assert landed_keys(lake) == set(alvys.truth_keys(stream=stream))
+    assert result["total"] == result["rows"] == 450
+    (cursor,) = cursors(lake).values()
+    assert format_time(as_utc(cursor, "cursor")) == result["cursor"]
+    assert timedelta(0) <= before - as_utc(cursor, "cursor") < timedelta(minutes=2)
+    # The regular sync goes on from there.
+    alvys.change(stream=stream, rows=5, at=format_time(as_utc(cursor, "cursor") + timedelta(seconds=10)))
+    again = land(stream=stream, initial_since=None, overlap=0, settling=0)
+    assert again["since"] == result["cursor"]
+    assert again["rows"] >= 5
+
+
+def test_rows_that_no_window_finds_are_read_before_the_cursor_is_set(
+    alvys: Simulator, hook: QuickHook, land: Land, lake: Path
+) -> None:
+    # Trips without a pickup date are in no month.
+    keys = alvys.truth_keys(stream="trips")[:3]
+    alvys.change(stream="trips", keys=keys, at="2026-10-01T00:00:00Z", columns={"PickupDate": None})
+    result = first_load(hook, land, lake, "trips")
+    assert landed_keys(lake) == set(alvys.truth_keys(stream="trips"))
+    assert result["rows"] == result["total"] == 450
+    assert len(cursors(lake)) == 1
+
+
+def test_what_is_still_missing_fails_and_sets_no_cursor(
+    alvys: Simulator, hook: QuickHook, land: Land, lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, windows = begin(hook, "loads")
+    landed = [land(window_by="created", **window) for window in windows[:-2]]
+    # After it was counted, rows vanish that no window has landed.
+    gone = sorted(set(alvys.truth_keys()) - landed_keys(lake))[:5]
+    count = AlvysClient.call
+
+    def call(client: AlvysClient, method: str, path: str, **arguments: Any) -> Any:
+        answer = count(client, method, path, **arguments)
+        if gone and path == "loads/search":
+            alvys.remove(stream="loads", keys=gone)
+            gone.clear()
+        return answer
+
+    monkeypatch.setattr(AlvysClient, "call", call)
+    with pytest.raises(AlvysIncompleteError, match="450 rows, and only 445 different"):
+        hand_over(hook, lake, "loads", begun, landed)
+    assert cursors(lake) == {}
+
+
+def test_a_cursor_that_is_further_on_stays(alvys: Simulator, hook: QuickHook, land: Land, lake: Path) -> None:
+    begun, windows = begin(hook, "loads")
+    landed = [land(window_by="created", **window) for window in windows]
+    land(settling=0)
+    known = cursors(lake)
+    hand_over(hook, lake, "loads", begun, landed)
+    assert cursors(lake) == known
