@@ -207,16 +207,18 @@ def _settle(client: AlvysClient, store: Store, order: LandingOrder) -> Span | No
         since = _initial_since(store, order)
         span = Span(since, until, timedelta(0), timedelta(0), order.look_ahead)
     else:
-        span = Span(cursor.until, until, order.overlap, order.look_back, order.look_ahead)
-        if order.until is not None and until <= cursor.until:
+        # A window that looks back reads what it is for, though another DAG has moved the cursor meanwhile.
+        span = Span(min(cursor.until, until), until, order.overlap, order.look_back, order.look_ahead)
+        if order.until is not None and until <= cursor.until and order.by.tracks_changes:
             raise NothingDueError(
                 f"Nothing is due: {order.stream.name} have been landed until {format_time(cursor.until)}, and what is asked for "
                 f"ends at {format_time(until)}"
             )
     begins = span.since - (span.reach or timedelta(0))
-    if order.until is None and until <= begins:
+    if order.until is None and until <= begins and (cursor is None or order.by.tracks_changes):
         raise AlvysValueError(_too_early(begins, until))
-    Window(begins, until)
+    # Refuses a window that is empty.
+    outer_window(order.stream, order.by, span)
     return span
 
 

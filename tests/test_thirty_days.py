@@ -1,0 +1,177 @@
+"""Thirty simulated days of an hourly, a daily and a weekly DAG, against a company that does not stand still."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import jinja2
+from airflow.sdk import DAG
+
+from airflow_provider_alvys import alvys_sync
+from airflow_provider_alvys.api.streams import STREAMS, get_stream
+from airflow_provider_alvys.simulator.process import Simulator
+from tests.conftest import QuickHook, StoppedClock
+from tests.lake import manifests, read_lines, read_manifest
+
+HOURLY = ["loads", "trips", "invoices", "tenders"]
+DAILY = [
+    "driver_settlement_statements",
+    "carrier_settlement_statements",
+    "deductions",
+    "fuel",
+    "tolls",
+    "maintenance",
+    "drivers",
+    "driver_events",
+    "trucks",
+    "trailers",
+    "users",
+    "customers",
+    "carriers",
+]
+EVERY = [*HOURLY, *DAILY, "locations"]
+BEGIN = datetime(2026, 6, 1, tzinfo=timezone.utc)
+HISTORY = "2025-01-01T00:00:00Z"
+# Hours in which the hourly DAG does not run.
+DOWN = {*range(100, 106), *range(400, 409)}
+
+
+class Company:
+    """What happens in Alvys, hour by hour. A time is given as the field holds it: midnight for business dates."""
+
+    def __init__(self, alvys: Simulator) -> None:
+        self._alvys = alvys
+        self._random = random.Random(7)
+        self.gone: dict[str, set[str]] = {name: set() for name in EVERY}
+
+    def live(self, now: datetime) -> None:
+        for stream in ("loads", "trips"):
+            self._alvys.change(stream=stream, rows=3, columns={"Status": "Delivered"})
+            self._alvys.add(stream=stream, rows=1)
+        if now.hour % 6 == 0:
+            self._book(now)
+        if now.hour == 12:
+            self._reorganize()
+
+    def _book(self, now: datetime) -> None:
+        """Money: late, back-dated, ahead of time, without a trace."""
+        midnight = self._midnight
+        # An invoice is dated midnight, and mostly before it is made; some come weeks late.
+        self._alvys.add(stream="invoices", rows=2, columns={"InvoicedDate": midnight(now), "Status": "AwaitingPayment"})
+        late = {"InvoicedDate": midnight(now, -30), "Status": "AwaitingPayment"}
+        self._alvys.add(stream="invoices", rows=1, columns=late)
+        self._pay(now)
+        self._alvys.add(stream="fuel", rows=1, columns={"TransactionDate": midnight(now, -9)})
+        self._alvys.add(stream="tolls", rows=1, columns={"TransactionDate": midnight(now, -40)})
+        self._alvys.add(stream="tenders", rows=1, columns={"DateImported": midnight(now, -2)})
+        self._alvys.add(stream="deductions", rows=1, columns={"Date": midnight(now, 20), "IsPaid": False})
+        for stream in ("driver_settlement_statements", "carrier_settlement_statements"):
+            self._alvys.add(stream=stream, rows=1, columns={"StatementDate": midnight(now, self._random.choice([-30, 0, 40]))})
+
+    def _pay(self, now: datetime) -> None:
+        unpaid = self._alvys.truth_keys(stream="invoices", filters='{"Status":["AwaitingPayment"]}')
+        paid = self._random.sample(unpaid, min(2, len(unpaid)))
+        self._alvys.change(stream="invoices", keys=paid, columns={"Status": "Paid", "PaidDate": self._midnight(now, -5)})
+        open_deductions = self._alvys.truth_keys(stream="deductions", filters='{"IncludePaid":false}')
+        self._alvys.change(stream="deductions", keys=open_deductions[-1:], columns={"IsPaid": True})
+
+    def _reorganize(self) -> None:
+        """Splits, reverts, and master data that comes, changes and goes."""
+        split = self._leave("deductions", '{"IncludePaid":false}')
+        self._alvys.add(stream="deductions", rows=2, columns={"GroupId": split, "IsPaid": False})
+        self._leave("driver_settlement_statements")
+        for stream in ("drivers", "trucks", "trailers", "users", "customers", "carriers", "locations"):
+            self._alvys.change(stream=stream, rows=2)
+            self._alvys.add(stream=stream, rows=1)
+        for stream in ("drivers", "customers"):
+            self._leave(stream)
+        self._alvys.change(stream="maintenance", rows=2, columns={"Comments": f"seen {self._random.random()}"})
+
+    def _leave(self, stream: str, filters: str = "{}") -> str:
+        """Remove a row of the last ones, and return its key."""
+        keys = self._alvys.truth_keys(stream=stream, filters=filters)
+        (key,) = self._alvys.remove(stream=stream, keys=[self._random.choice(keys[-20:])])
+        self.gone[stream].add(key)
+        return key
+
+    def _midnight(self, now: datetime, days: int = 0) -> str:
+        return f"{now + timedelta(days=days):%Y-%m-%d}T00:00:00Z"
+
+
+def make_run(lake: Path, hook: QuickHook, dag_id: str, **sync: Any) -> Callable[[datetime], None]:
+    """Return what runs a DAG of alvys_sync that becomes due at a time: its tasks, rendered as Airflow renders them."""
+    with DAG(dag_id, schedule=None) as dag:
+        alvys_sync(path=str(lake), initial_since=HISTORY, **sync)
+    tasks = [(task, dict(vars(task))) for task in dag.topological_sort()]
+
+    def run(due: datetime) -> None:
+        context = {"dag_run": SimpleNamespace(run_after=due), "macros": SimpleNamespace(timedelta=timedelta)}
+        for task, arguments in tasks:
+            for name in ("until", "initial_since"):
+                if isinstance(arguments.get(name), str):
+                    setattr(task, name, jinja2.Template(arguments[name]).render(context))
+            task.hook = hook
+            task.execute({})
+
+    return run
+
+
+def test_the_union_of_what_was_landed_is_the_truth(alvys: Simulator, lake: Path) -> None:
+    alvys.reset(loads=150, fleet=40, days=60, now=BEGIN.timestamp())
+    clock = StoppedClock(BEGIN.timestamp())
+    hook = QuickHook(clock)
+    hourly = make_run(lake, hook, "hourly", streams=HOURLY)
+    daily = make_run(lake, hook, "daily", streams=DAILY)
+    weekly = make_run(lake, hook, "weekly", tier="weekly")
+    company = Company(alvys)
+    last = 30 * 24
+    for hour in range(last + 1):
+        now = BEGIN + timedelta(hours=hour)
+        clock.now = now.timestamp()
+        alvys.set_clock(now.timestamp())
+        if hour not in DOWN:
+            hourly(now)
+        if hour % 24 == 3 or hour == last:
+            daily(now)
+        if hour % 168 == 5 or hour == last:
+            weekly(now)
+        if hour < last - 1:
+            company.live(now)
+    landed = sorted((read_manifest(path)["read_until"], str(path)) for path in manifests(lake))
+    assert {read_manifest(path)["stream"] for _, path in landed} == {*EVERY}
+    for name in EVERY:
+        check(alvys, name, [path for _, path in landed if read_manifest(path)["stream"] == name], company.gone[name])
+
+
+def check(alvys: Simulator, name: str, paths: list[str], gone: set[str]) -> None:
+    """Newest first by key, what was landed is the truth, and what it has too many is what has gone."""
+    newest: dict[str, bytes] = {}
+    for path in paths:
+        manifest = read_manifest(path)
+        # Nobody disturbs a reading here: every set is whole.
+        assert manifest["proof"] == "whole", path
+        newest |= {key(name, line): line for line in read_lines(path)}
+    parents = {"parents": json.dumps([json.loads(row)["Id"] for row in alvys.truth_rows(stream="drivers")])}
+    truth = {key(name, row): row for row in alvys.truth_rows(stream=name, **(parents if STREAMS[name].parent else {}))}
+    assert truth.keys() <= newest.keys(), f"{name}: lost {sorted(truth.keys() - newest.keys())[:5]}"
+    stale = [one for one, row in truth.items() if newest[one] != row]
+    assert not stale, f"{name}: {len(stale)} of {len(truth)} are not what they are now: {newest[stale[0]]!r} {truth[stale[0]]!r}"
+    if not STREAMS[name].parent:
+        # A row that came and went between two readings was never seen.
+        too_many = newest.keys() - truth.keys()
+        assert too_many <= gone
+        assert bool(too_many) == bool(gone)
+        # What has gone is what the last reading of everything no longer sees.
+        seen = {key(name, line) for line in read_lines(paths[-1])}
+        assert not gone & seen
+
+
+def key(stream: str, line: bytes) -> str:
+    row = json.loads(line)
+    return "/".join(str(row.get(field)) for field in get_stream(stream).key)
