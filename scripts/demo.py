@@ -146,9 +146,7 @@ def print_table(accounts: list[dict[str, Any]]) -> None:
 def tell_requests(alvys: Simulator) -> None:
     """Print what the simulator has counted."""
     stats = alvys.stats()
-    print(
-        f"  So far {stats['tokens']} tokens, one for each process, and {stats['rate_limited']} requests refused by the rate limit."
-    )
+    print(f"  So far {stats['tokens']} tokens, one a process, and {stats['rate_limited']} requests refused by the rate limit.")
 
 
 def read_rows(folder: Path, manifest: dict[str, Any]) -> list[str]:
