@@ -1,0 +1,69 @@
+"""With the documented limits on, whose minute lasts a second here: no 429, no request too many, and a plan that holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_alvys.api.clock import SYSTEM_CLOCK
+from airflow_provider_alvys.api.streams import STREAMS
+from airflow_provider_alvys.landing.run import RunIdentity
+from airflow_provider_alvys.landing.store import Store
+from airflow_provider_alvys.landing.sync import LandingOrder, land
+from airflow_provider_alvys.simulator.process import Simulator
+from tests.conftest import CONNECTION, QuickHook, SkippingClock, make_client
+from tests.lake import read_manifest
+from tests.test_every_stream import least
+
+PAGED = [stream for stream in STREAMS.values() if stream.answer == "page" and not stream.parent]
+
+
+def pages(total: int, page_size: int) -> int:
+    return max(1, -(-total // page_size))
+
+
+def test_two_syncs_of_every_paged_stream_right_after_each_other_meet_no_429(alvys: Simulator, lake: Path) -> None:
+    # More pages than the limit lets through at once.
+    alvys.reset(loads=1250, fleet=130, limits=True, minute=1)
+    for run in ("first", "second"):
+        # As another process would: without the pace of the one before, except for what stands with the data.
+        client = make_client(alvys, clock=SYSTEM_CLOCK, requests_per_minute=300)
+        for stream in PAGED:
+            is_cut = any(window.longest for window in stream.windows)
+            order = LandingOrder(
+                stream,
+                "tenant",
+                since="2026-11-01T00:00:00Z" if is_cut else None,
+                initial_since="2020-01-01T00:00:00Z",
+                page_size=100,
+            )
+            identity = RunIdentity(dag_id="dag", task_id=stream.name, map_index=-1, run_id=run)
+            before = alvys.stats()["requests"].get(str(stream.endpoint), 0)
+            result = land(client, Store(str(lake)), order, identity)
+            manifest = read_manifest(result["manifest"])
+            assert manifest["proof"] == "whole"
+            is_closed = bool(stream.regular and stream.window(None).tracks_changes)  # type: ignore[union-attr]
+            expected = sum(
+                max(1, -(-search["total"] // 100)) if is_closed else least(search["total"], 100)
+                for search in manifest["searches"]
+            )
+            assert alvys.stats()["requests"][str(stream.endpoint)] - before == manifest["requests"] == expected, stream.name
+    assert alvys.stats()["tokens"] == 1
+    assert alvys.stats()["rate_limited"] == 0
+
+
+def test_a_plan_of_250_000_loads_agrees_with_a_walk(alvys: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    alvys.reset(loads=250_000, days=900)
+    monkeypatch.setenv(CONNECTION, alvys.connection_json())
+    # At the documented pace, by a clock that is put forward instead of waited for.
+    clock = SkippingClock()
+    hook = QuickHook(clock)
+    (whole,) = hook.plan(["loads"])
+    assert whole.rows == 250_000
+    assert alvys.stats()["requests"]["POST loads/search"] == 1
+    assert whole.documented_hours == whole.paced_hours == pytest.approx(2.1, rel=0.05)
+    began = clock.time()
+    rows = sum(len(page) for page in hook.open_search("loads", since="2026-08-26T00:00:00Z", window_by="created"))
+    assert rows > 20_000
+    assert (clock.time() - began) / 3600 == pytest.approx(whole.documented_hours * rows / 250_000, rel=0.15)
