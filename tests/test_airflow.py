@@ -204,6 +204,7 @@ LATER_EXAMPLES = [
 ]
 
 
+@pytest.mark.every_airflow
 @pytest.mark.parametrize(("dag_id", "settings"), LATER_EXAMPLES)
 def test_an_example_lands_just_what_is_true(
     airflow: Airflow, home: Path, own_alvys: Simulator, dag_id: str, settings: dict[str, str], tmp_path: Path

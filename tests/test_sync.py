@@ -13,10 +13,7 @@ from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.streams import STREAMS
 from airflow_provider_alvys.landing.first_load import cut_windows
 
-COMPANY = {
-    "loads trips invoices tenders driver_settlement_statements carrier_settlement_statements deductions fuel tolls maintenance"
-    " drivers trucks trailers users customers carriers locations"
-}
+pytestmark = pytest.mark.every_airflow
 
 
 def sync(**arguments: Any) -> dict[str, Any]:
