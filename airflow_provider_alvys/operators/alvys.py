@@ -95,12 +95,14 @@ class AlvysSearchOperator(BaseOperator):
     :param window_by: which of the stream's windows; None means its default. (templated)
     :param since: start of the window, with a zone; None means no window. (templated)
     :param until: end of the window; None means no end. (templated)
+    :param parents: for streams that are read per parent, whose children: a list of ids, such as load numbers for
+        ``load_documents``. (templated)
     :param limit: more rows than this are refused, after the first page has told their number.
     :return: a list of rows as plain JSON values.
     :raises AlvysValueError: there are more rows than ``limit``.
     """
 
-    template_fields: Sequence[str] = ("alvys_conn_id", "stream", "filters", "window_by", "since", "until")
+    template_fields: Sequence[str] = ("alvys_conn_id", "stream", "filters", "window_by", "since", "until", "parents")
     template_fields_renderers = {"filters": "json"}  # noqa: RUF012
     ui_color = "#d7ebf7"
 
@@ -113,6 +115,7 @@ class AlvysSearchOperator(BaseOperator):
         window_by: str | None = None,
         since: datetime | str | None = None,
         until: datetime | str | None = None,
+        parents: Sequence[str] | None = None,
         limit: int = 200,
         **kwargs: Any,
     ) -> None:
@@ -123,6 +126,7 @@ class AlvysSearchOperator(BaseOperator):
         self.window_by = window_by
         self.since = since
         self.until = until
+        self.parents = parents
         self.limit = limit
         check_search(stream, filters, window_by)
         if not isinstance(limit, int) or limit < 1:
@@ -130,7 +134,14 @@ class AlvysSearchOperator(BaseOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Search."""
-        search = self.hook.open_search(self.stream, self.filters, since=self.since, until=self.until, window_by=self.window_by)
+        search = self.hook.open_search(
+            self.stream,
+            self.filters,
+            since=self.since,
+            until=self.until,
+            window_by=self.window_by,
+            parents=self.parents,
+        )
         rows: list[dict[str, Any]] = []
         for page in search:
             if (search.total or 0) > self.limit or len(rows) + len(page) > self.limit:

@@ -47,6 +47,14 @@ def test_a_search_returns_plain_rows(alvys: Simulator) -> None:
     assert search(filters={"LoadNumbers": ["none"]}) == []
 
 
+def test_a_search_finds_the_children_of_parents(alvys: Simulator) -> None:
+    numbers = [json.loads(row)["LoadNumber"] for row in alvys.truth_rows()[:3]]
+    found = search(stream="load_documents", parents=numbers)
+    assert found == [json.loads(row) for row in alvys.truth_rows(stream="load_documents", parents=json.dumps(numbers))]
+    with pytest.raises(AlvysValueError, match="give parents"):
+        search(stream="load_documents")
+
+
 def test_a_search_with_more_rows_than_its_limit_is_refused_after_one_page(alvys: Simulator) -> None:
     with pytest.raises(AlvysValueError, match="finds 450 loads, more than limit=200: narrow it, raise limit, or land"):
         search()

@@ -1,0 +1,101 @@
+"""What a sync does with the windows of streams other than loads, and with those that the token may not read."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_alvys import AlvysSweepToObjectStorageOperator, alvys_asset
+from airflow_provider_alvys._compat import AirflowSkipException
+from airflow_provider_alvys.api.errors import AlvysPermissionError, AlvysValueError
+from airflow_provider_alvys.simulator.process import Simulator
+from tests.conftest import Land, QuickHook
+from tests.lake import cursors, manifests, read_lines, read_manifest
+
+
+def ago(**span: float) -> str:
+    return (datetime.now(timezone.utc) - timedelta(**span)).isoformat()
+
+
+def test_what_was_landed_already_is_skipped(alvys: Simulator, land: Land, lake: Path) -> None:
+    land(until=ago(minutes=5))
+    known = cursors(lake)
+    requests = alvys.stats()["requests"]["POST loads/search"]
+    with pytest.raises(AirflowSkipException, match="Nothing is due: loads have been landed until"):
+        land(until=ago(minutes=6))
+    assert cursors(lake) == known
+    assert alvys.stats()["requests"]["POST loads/search"] == requests
+
+
+def test_a_sweep_looks_back_though_another_dag_has_moved_the_cursor(alvys: Simulator, land: Land, lake: Path) -> None:
+    land(stream="fuel", until=ago(minutes=5))
+    known = cursors(lake)
+    sweep = land(stream="fuel", until=ago(days=1), look_back=timedelta(days=60))
+    since = datetime.fromisoformat(sweep["since"].replace("Z", "+00:00"))
+    assert datetime.now(timezone.utc) - since > timedelta(days=60.5)
+    assert sweep["rows"] == len(alvys.truth_keys(stream="fuel", since=sweep["since"], until=sweep["until"]))
+    assert cursors(lake) == known
+
+
+def test_a_manifest_tells_of_each_search(alvys: Simulator, land: Land) -> None:
+    result = land(stream="invoices")
+    manifest = read_manifest(result["manifest"])
+    assert [search["window"] and search["window"]["by"] for search in manifest["searches"]] == ["invoiced", "sent", "paid", None]
+    assert sum(search["rows"] for search in manifest["searches"]) == manifest["rows"] == 450
+    assert sum(search["total"] for search in manifest["searches"]) == manifest["total"] > 450
+    assert manifest["as_of"] < manifest["window"]["until"]
+
+
+def test_the_cursor_of_business_dates_is_when_they_were_read(alvys: Simulator, land: Land, lake: Path) -> None:
+    result = land(stream="fuel")
+    (cursor,) = cursors(lake).values()
+    assert cursor == read_manifest(result["manifest"])["as_of"] < result["until"]
+
+
+@pytest.mark.parametrize("arguments", [{"since": ago(days=1)}, {"until": ago(days=1)}, {"look_back": 5}])
+def test_a_window_for_a_stream_that_is_read_whole_is_refused(land: Land, arguments: dict[str, object]) -> None:
+    with pytest.raises(AlvysValueError, match="read whole"):
+        land(stream="drivers", **arguments)
+
+
+def test_a_stream_that_the_token_may_not_read_is_skipped_on_request(alvys: Simulator, land: Land) -> None:
+    alvys.reset(loads=5, scopes="trip:read")
+    with pytest.raises(AirflowSkipException, match="lacks the scope load:read"):
+        land(on_missing_scope="skip")
+    with pytest.raises(AlvysPermissionError, match="lacks the scope load:read"):
+        land()
+
+
+def sweep(hook: QuickHook, lake: Path, **arguments: object) -> list[dict[str, object]]:
+    streams = ["drivers", "trucks", "customers"]
+    operator = AlvysSweepToObjectStorageOperator(
+        task_id="sweep",
+        streams=streams,
+        path=str(lake),
+        outlets=[alvys_asset(stream, str(lake)) for stream in streams],
+        **arguments,  # type: ignore[arg-type]
+    )
+    operator.hook = hook
+    return operator.execute({})
+
+
+def test_a_sweep_lands_each_stream_on_its_own(alvys: Simulator, hook: QuickHook, lake: Path) -> None:
+    results = sweep(hook, lake)
+    assert [result["stream"] for result in results] == ["drivers", "trucks", "customers"]
+    for result in results:
+        lines = read_lines(str(result["manifest"]))
+        assert sorted(lines) == sorted(alvys.truth_rows(stream=str(result["stream"])))
+
+
+def test_a_stream_that_fails_does_not_keep_the_others_of_a_sweep_back(alvys: Simulator, hook: QuickHook, lake: Path) -> None:
+    alvys.reset(loads=5, scopes="driver:read customer:read")
+    with pytest.raises(AlvysPermissionError, match="truck:read"):
+        sweep(hook, lake)
+    assert {read_manifest(path)["stream"] for path in manifests(lake)} == {"drivers", "customers"}
+    assert [result["stream"] for result in sweep(hook, lake, on_missing_scope="skip")] == ["drivers", "customers"]
+    alvys.reset(loads=5, scopes="load:read")
+    with pytest.raises(AirflowSkipException, match="may read none of drivers, trucks, customers"):
+        sweep(hook, lake, on_missing_scope="skip")
+    assert len(manifests(lake)) == 4
