@@ -162,9 +162,12 @@ def test_the_number_of_requests_is_the_least(alvys: Simulator, hook: QuickHook, 
     assert requests == search.requests == sum(least(read.total, stream.page_size) for read in search.sets)
 
 
+def pages(total: int, page_size: int) -> int:
+    return max(1, math.ceil(total / page_size))
+
+
 def least(total: int, page_size: int) -> int:
-    pages = max(1, math.ceil(total / page_size))
-    return pages + (pages > 1)
+    return pages(total, page_size) + (total > page_size)
 
 
 # A stream that the catalogue does not have, of the kinds that there are.

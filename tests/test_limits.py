@@ -19,10 +19,6 @@ from tests.test_every_stream import least
 PAGED = [stream for stream in STREAMS.values() if stream.answer == "page" and not stream.parent]
 
 
-def pages(total: int, page_size: int) -> int:
-    return max(1, -(-total // page_size))
-
-
 def test_two_syncs_of_every_paged_stream_right_after_each_other_meet_no_429(alvys: Simulator, lake: Path) -> None:
     # More pages than the limit lets through at once.
     alvys.reset(loads=1250, fleet=130, limits=True, minute=1)

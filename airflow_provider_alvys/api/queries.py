@@ -8,11 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
-from airflow_provider_alvys.api.catalogue.model import Branch, Stream, TimeWindow
+from airflow_provider_alvys.api.catalogue.model import WHOLE, Branch, Stream, TimeWindow
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.windows import ALL_TIME, Window, as_utc
-
-_NOTHING = timedelta(0)
 
 
 @dataclass(frozen=True)
@@ -64,11 +62,6 @@ class Query:
         if self.stream.parent and self.stream.parent.param:
             fields[self.stream.parent.param] = list(self.parents)
         return fields
-
-    def __str__(self) -> str:
-        if self.window is None or self.by is None:
-            return "without a window"
-        return f"by {self.by.name} {self.window}"
 
 
 @dataclass(frozen=True)
@@ -158,9 +151,7 @@ def outer_window(stream: Stream, by: TimeWindow | None, span: Span | None) -> Wi
 
 
 def _cut(stream: Stream, fields: dict[str, Any], branch: Branch, span: Span | None) -> list[Query]:
-    if branch.window is None:
-        return [Query(stream, fields)]
-    by = stream.window(branch.window)
+    by = stream.window(branch.window or WHOLE)
     if by is None:
         return [Query(stream, fields)]
     window = ALL_TIME if branch.whole or span is None else span.window(by)

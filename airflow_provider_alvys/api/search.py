@@ -70,7 +70,8 @@ class Search:
         self.requests = 0
         # When the first answer came, at the latest, by the earlier of our clock and the API's, in seconds since 1970.
         self.began_at: float | None = None
-        self.page_size = min(page_size or stream.page_size, stream.max_page_size or page_size or stream.page_size)
+        size = page_size or stream.page_size
+        self.page_size = min(size, stream.max_page_size or size)
         # What each set was like, in the order of their rows.
         self.sets: list[SetRead] = []
         # Sets of parents that Alvys does not know (any more).

@@ -12,7 +12,7 @@ from airflow_provider_alvys.api.errors import AlvysValueError
 
 SHORTEST = timedelta(minutes=1)
 # Whether a period's ends belong to it is not documented: halves overlap, and rows are told apart by their keys.
-_SEAM = timedelta(seconds=1)
+SEAM = timedelta(seconds=1)
 _TICK = timedelta(microseconds=1)
 
 
@@ -64,7 +64,7 @@ class Window:
         since = self.since
         while since + longest < self.until:
             found.append(Window(since, since + longest))
-            since += longest - _SEAM
+            since += longest - SEAM
         return [*found, Window(since, self.until)]
 
     def has_ended(self, now: float) -> bool:
@@ -76,7 +76,7 @@ class Window:
         if self.until is None or self.until - self.since < 2 * SHORTEST:
             return None
         middle = self.since + (self.until - self.since) / 2
-        return Window(self.since, middle + _SEAM), Window(middle, self.until)
+        return Window(self.since, middle + SEAM), Window(middle, self.until)
 
 
 def _midnight(time: datetime) -> datetime:

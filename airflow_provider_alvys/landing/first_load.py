@@ -8,18 +8,19 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+import msgspec
+
+from airflow_provider_alvys.api.catalogue.model import WHOLE
 from airflow_provider_alvys.api.client import AlvysClient
-from airflow_provider_alvys.api.errors import AlvysIncompleteError, AlvysStorageError, AlvysValueError
+from airflow_provider_alvys.api.errors import AlvysIncompleteError, AlvysValueError
 from airflow_provider_alvys.api.keyset import KeySet
 from airflow_provider_alvys.api.queries import make_queries
 from airflow_provider_alvys.api.rows import PageReader
 from airflow_provider_alvys.api.search import Search
 from airflow_provider_alvys.api.streams import Stream, TimeWindow
-from airflow_provider_alvys.api.windows import ALL_TIME, Window, as_utc, format_time
-from airflow_provider_alvys.landing.cursor import Cursor, read_cursor
-from airflow_provider_alvys.landing.layout import MANIFEST
-from airflow_provider_alvys.landing.manifest import Manifest
-from airflow_provider_alvys.landing.parts import read_lines
+from airflow_provider_alvys.api.windows import ALL_TIME, SEAM, Window, as_utc, format_time
+from airflow_provider_alvys.landing.cursor import advance_cursor, read_cursor
+from airflow_provider_alvys.landing.reading import open_manifest, read_lines
 from airflow_provider_alvys.landing.run import RunIdentity
 from airflow_provider_alvys.landing.store import Store
 from airflow_provider_alvys.landing.sync import LandingOrder, land
@@ -28,8 +29,6 @@ log = logging.getLogger(__name__)
 
 # What a window of each lasts at most, and how the next one's start is found.
 _UNITS = ("day", "week", "month", "year")
-# Whether a period's ends belong to it is not documented.
-_SEAM = timedelta(seconds=1)
 
 
 def backfill_window(stream: Stream, window_by: str | None) -> TimeWindow:
@@ -67,7 +66,7 @@ def cut_windows(
     shortest = timedelta(days=1) if whole_days else timedelta(minutes=1)
     if not isinstance(every, str) and not (isinstance(every, timedelta) and every >= shortest):
         raise AlvysValueError(f"every={every!r} must be a timedelta of {shortest} or more, or one of {', '.join(_UNITS)}")
-    seam = timedelta(0) if whole_days else _SEAM
+    seam = timedelta(0) if whole_days else SEAM
     windows = []
     since, last = span.since, span.until or span.since
     while since < last:
@@ -132,14 +131,14 @@ def hand_over(
         _add_keys(keys, stream, str(result["manifest"]))
     total = Search(client, stream, make_queries(stream, order.filters)).count()
     log.info("The windows landed %d different %s; Alvys has %d", len(keys), stream.name, total)
-    further = [replace(order, since=begun), replace(order, window_by="whole")] if stream.regular else []
+    further = [replace(order, since=begun), replace(order, window_by=WHOLE)] if stream.regular else []
     for number, more in enumerate(further):
         if len(keys) >= total:
             break
         log.info(
             "%d %s are missing: reading them %s", total - len(keys), stream.name, "whole" if more.by is None else "since then"
         )
-        own = RunIdentity(**{**_fields(identity), "task_id": f"{identity.task_id}#{number}"})
+        own = msgspec.structs.replace(identity, task_id=f"{identity.task_id}#{number}")
         result = land(client, store, more, own)
         _add_keys(keys, stream, str(result["manifest"]))
         results.append(result)
@@ -159,36 +158,21 @@ def hand_over(
     }
 
 
-def _fields(identity: RunIdentity) -> dict[str, Any]:
-    return {name: getattr(identity, name) for name in identity.__struct_fields__}
-
-
 def _add_keys(keys: KeySet, stream: Stream, manifest_path: str) -> None:
-    store = Store(manifest_path.rpartition("/")[0])
-    manifest = store.get_json(MANIFEST, Manifest)
-    if manifest is None:
-        raise AlvysStorageError(f"There is no manifest {manifest_path}: land its window again")
     read_key = PageReader(stream.key).read_key
-    for part in manifest.parts:
-        for line in read_lines(store, "", part, manifest.compression):
-            keys.add(read_key(line))
+    run, manifest = open_manifest(manifest_path)
+    for line in read_lines(run, "", manifest):
+        keys.add(read_key(line))
 
 
 def _set_cursor(store: Store, order: LandingOrder, begun: datetime, manifest: str) -> str | None:
     """Set the cursor to when the first load began, unless it is beyond that already, and return where it is."""
     if order.by is None:
         return None
+    cursor = order.cursor_at(begun, manifest.removeprefix(f"{store.path.rstrip('/')}/"))
+    # All before it was read.
+    why_not = advance_cursor(store, order.cursor_name, cursor, since=ALL_TIME.since, initial_since=begun)
+    if why_not:
+        log.info("The cursor stays: %s", why_not)
     known = read_cursor(store, order.cursor_name)
-    if known is not None and known.until >= begun:
-        log.info("The cursor is at %s already", format_time(known.until))
-        return format_time(known.until)
-    cursor = Cursor(
-        stream=order.stream.name,
-        tenant=order.tenant,
-        filters=dict(order.filters),
-        window_by=order.by.name,
-        until=begun,
-        manifest=manifest.removeprefix(f"{store.path.rstrip('/')}/"),
-    )
-    store.put_json(order.cursor_name, cursor)
-    return format_time(begun)
+    return format_time(known.until) if known else None

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from airflow_provider_alvys.api.catalogue.model import Parent
-from airflow_provider_alvys.api.errors import AlvysStorageError, AlvysValueError
+from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.rows import decode_row
 from airflow_provider_alvys.api.streams import Stream, get_stream
 from airflow_provider_alvys.api.windows import as_utc
 from airflow_provider_alvys.landing.layout import MANIFEST, landing_date
 from airflow_provider_alvys.landing.manifest import Manifest
-from airflow_provider_alvys.landing.parts import read_lines
+from airflow_provider_alvys.landing.reading import open_manifest, read_lines
 from airflow_provider_alvys.landing.store import Store
 
 log = logging.getLogger(__name__)
@@ -105,26 +105,12 @@ def find_parents(store: Store, stream: Stream, parents: Any, *, tenant: str, now
     for item in parents if isinstance(parents, (list, tuple)) else [parents]:
         manifest = item["manifest"] if isinstance(item, Mapping) else item
         if isinstance(manifest, str) and manifest.endswith(MANIFEST):
-            found += [str(row[stream.parent.column]) for row in _rows_of(manifest) if stream.parent.column in row]
+            run, landed = open_manifest(manifest)
+            rows = map(decode_row, read_lines(run, "", landed))
+            found += [str(row[stream.parent.column]) for row in rows if stream.parent.column in row]
         else:
             found.append(str(manifest))
     return list(dict.fromkeys(found))
-
-
-def _rows_of(manifest_path: str) -> Iterator[dict[str, Any]]:
-    folder, _, _ = manifest_path.rpartition("/")
-    store = Store(folder)
-    manifest = store.get_json(MANIFEST, Manifest)
-    if manifest is None:
-        raise AlvysStorageError(f"There is no manifest {manifest_path}: parents must be of a run that has ended well")
-    yield from read_rows(store, "", manifest)
-
-
-def read_rows(store: Store, folder: str, manifest: Manifest) -> Iterator[dict[str, Any]]:
-    """Yield a manifest's rows, decoded."""
-    for part in manifest.parts:
-        for line in read_lines(store, folder, part, manifest.compression):
-            yield decode_row(line)
 
 
 def _find_recent(store: Store, parent: Parent, recent: RecentParents, *, tenant: str, now: datetime) -> list[str]:
@@ -143,7 +129,7 @@ def _find_recent(store: Store, parent: Parent, recent: RecentParents, *, tenant:
         manifest = parents.get_json(name, Manifest)
         if manifest is None or manifest.tenant != tenant:
             continue
-        for row in read_rows(parents, name.rpartition("/")[0], manifest):
+        for row in map(decode_row, read_lines(parents, name.rpartition("/")[0], manifest)):
             key = tuple(row.get(column) for column in stream.key)
             age = (_time(row.get(stamp)) if stamp else manifest.read_until, manifest.read_until)
             if key not in newest or age >= newest[key][0]:

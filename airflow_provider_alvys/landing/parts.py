@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import io
 import zlib
 from collections.abc import Iterable
 
-from airflow_provider_alvys.api.errors import AlvysStorageError, AlvysValueError
+from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.rows import Row
 from airflow_provider_alvys.landing.manifest import Part
 from airflow_provider_alvys.landing.store import Store
@@ -48,20 +47,6 @@ def check_format(file_format: str, compression: str | None) -> None:
     if (file_format, compression) not in _SUFFIXES:
         known = " or ".join(f"file_format={name!r}, compression={packed!r}" for name, packed in _SUFFIXES)
         raise AlvysValueError(f"file_format={file_format!r}, compression={compression!r} is not known: use {known}")
-
-
-def read_lines(store: Store, folder: str, part: Part, compression: str | None) -> list[bytes]:
-    """
-    Return a part's rows.
-
-    :raises AlvysStorageError: the file is missing, or is not what its manifest says.
-    """
-    name = f"{folder}/{part.name}" if folder else part.name
-    content = store.get(name)
-    if content is None or hashlib.sha256(content).hexdigest() != part.sha256:
-        raise AlvysStorageError(f"{store.url(name)} is {'missing' if content is None else 'damaged'}: land it again")
-    lines = gzip.decompress(content) if compression == "gzip" else content
-    return lines.split(b"\n")[:-1]
 
 
 class PartWriter:

@@ -82,6 +82,17 @@ class LandingOrder:
         fixed = [str(parent) for parent in parents] if is_fixed else None
         return cursor_file(self.stream, self.tenant, self.filters, by, fixed)
 
+    def cursor_at(self, until: datetime, manifest: str) -> Cursor:
+        """Return the cursor for all before ``until``, to which the run of a manifest has brought it."""
+        return Cursor(
+            stream=self.stream.name,
+            tenant=self.tenant,
+            filters=dict(self.filters),
+            window_by=self.by.name if self.by else None,
+            until=until,
+            manifest=manifest,
+        )
+
     def check(self) -> None:
         """
         Refuse what is wrong before anything is sent and before anything is written.
@@ -280,14 +291,7 @@ def _move_cursor(store: Store, order: LandingOrder, run: Run, manifest: Manifest
     if until > settled:
         log.warning("The API's clock is behind: the cursor moves to %s only", format_time(settled))
         until = settled
-    cursor = Cursor(
-        stream=order.stream.name,
-        tenant=order.tenant,
-        filters=dict(order.filters),
-        window_by=order.by.name,
-        until=until,
-        manifest=name,
-    )
+    cursor = order.cursor_at(until, name)
     initial_since = None if order.initial_since is None else as_utc(order.initial_since, "initial_since")
     why_not = advance_cursor(store, order.cursor_name, cursor, since=span.since, initial_since=initial_since)
     if why_not:

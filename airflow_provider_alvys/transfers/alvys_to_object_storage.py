@@ -118,8 +118,7 @@ class AlvysToObjectStorageOperator(BaseOperator):
         super().__init__(**kwargs)
         self.alvys_conn_id = alvys_conn_id
         self.stream = stream
-        # Airflow 3.1 takes a pathlib path for something to be resolved.
-        self.path = str(path) if isinstance(path, PurePath) and not isinstance(path, ObjectStoragePath) else path
+        self.path = _plain_path(path)
         self.filters = filters
         self.window_by = window_by
         self.since = since
@@ -274,7 +273,7 @@ class AlvysSweepToObjectStorageOperator(BaseOperator):
         super().__init__(**kwargs)
         self.alvys_conn_id = alvys_conn_id
         self.streams = list(streams)
-        self.path = str(path) if isinstance(path, PurePath) and not isinstance(path, ObjectStoragePath) else path
+        self.path = _plain_path(path)
         self.tenant = tenant
         self.compression = compression
         self.on_missing_scope = on_missing_scope
@@ -322,6 +321,13 @@ class AlvysSweepToObjectStorageOperator(BaseOperator):
     def hook(self) -> AlvysHook:
         """The hook for the connection."""
         return AlvysHook(self.alvys_conn_id)
+
+
+def _plain_path(path: str | ObjectStoragePath | PurePath) -> str | ObjectStoragePath:
+    if isinstance(path, ObjectStoragePath):
+        return path
+    # Airflow 3.1 takes a pathlib path for something to be resolved.
+    return str(path) if isinstance(path, PurePath) else path
 
 
 def check_on_missing_scope(value: str) -> None:

@@ -288,7 +288,7 @@ class Stream:
         return flat
 
     def _unknown_filter(self, name: str, known: list[str]) -> str:
-        if any(param and f"{name}.".startswith(f"{param}.") for window in self.windows for param in window.params):
+        if any(f"{name}.".startswith(f"{param}.") for window in self.windows for param in window.params):
             return f"{name} is the window of {self.name}: give since, until and window_by instead"
         if self.parent and name == self.parent.param:
             return f"{name} names the parents of {self.name}: give parents instead"

@@ -1,0 +1,42 @@
+"""What was landed, read again."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from collections.abc import Iterator
+
+from airflow_provider_alvys.api.errors import AlvysStorageError
+from airflow_provider_alvys.landing.layout import MANIFEST
+from airflow_provider_alvys.landing.manifest import Manifest
+from airflow_provider_alvys.landing.store import Store
+
+
+def open_manifest(path: str) -> tuple[Store, Manifest]:
+    """
+    Return the folder of a run, and its manifest.
+
+    :param path: of the manifest, as a sync returns it.
+    :raises AlvysStorageError: there is none: the run has not ended well.
+    """
+    store = Store(path.rpartition("/")[0])
+    manifest = store.get_json(MANIFEST, Manifest)
+    if manifest is None:
+        raise AlvysStorageError(f"There is no manifest {path}: its run has not ended well. Land it again")
+    return store, manifest
+
+
+def read_lines(store: Store, folder: str, manifest: Manifest) -> Iterator[bytes]:
+    """
+    Yield a manifest's rows as they were landed.
+
+    :param folder: of the run, relative to the store; empty where the store is that folder.
+    :raises AlvysStorageError: a part is missing, or is not what the manifest says.
+    """
+    for part in manifest.parts:
+        name = f"{folder}/{part.name}" if folder else part.name
+        content = store.get(name)
+        if content is None or hashlib.sha256(content).hexdigest() != part.sha256:
+            raise AlvysStorageError(f"{store.url(name)} is {'missing' if content is None else 'damaged'}: land it again")
+        lines = gzip.decompress(content) if manifest.compression == "gzip" else content
+        yield from lines.split(b"\n")[:-1]
