@@ -83,6 +83,22 @@ def test_rows_that_no_window_finds_are_read_before_the_cursor_is_set(
     assert len(cursors(lake)) == 1
 
 
+def test_what_came_since_it_began_is_not_looked_for_in_all_there_is(
+    alvys: Simulator, hook: QuickHook, land: Land, lake: Path
+) -> None:
+    begun, windows = begin(hook, "loads")
+    landed = [land(window_by="created", **window) for window in windows]
+    # As if the load had taken an hour.
+    begun = format_time(as_utc(begun, "begun") - timedelta(hours=1))
+    at = format_time(as_utc(begun, "begun") + timedelta(minutes=30))
+    alvys.add(stream="loads", rows=5, columns={"CreatedAt": at, "UpdatedAt": at})
+    before = alvys.stats()["requests"]["POST loads/search"]
+    result = hand_over(hook, lake, "loads", begun, landed)
+    assert result["rows"] == result["total"] == 455
+    # The count, and a page of what changed. All there is has three pages.
+    assert alvys.stats()["requests"]["POST loads/search"] - before == 2
+
+
 def test_what_is_still_missing_fails_and_sets_no_cursor(
     alvys: Simulator, hook: QuickHook, land: Land, lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

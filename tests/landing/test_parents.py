@@ -79,6 +79,15 @@ def test_a_missing_scope_fails_with_its_name(alvys: Simulator, land: Land) -> No
 
 
 def test_a_child_of_two_parents_is_delivered_for_each(alvys: Simulator, land: Land) -> None:
+    numbers = load_numbers(alvys)[:2]
+    for number in numbers:
+        alvys.add(stream="load_documents", parent=number, columns={"id": "shared"})
+    result = land(stream="load_documents", parents=numbers)
+    shared = [line for line in read_lines(result["manifest"]) if json.loads(line)["id"] == "shared"]
+    assert len(shared) == 2
+
+
+def test_a_parent_that_is_named_twice_is_asked_for_once(alvys: Simulator, land: Land) -> None:
     numbers = load_numbers(alvys)[:3]
     once = land(stream="load_documents", parents=numbers)
     twice = land(stream="load_documents", parents=[*numbers, numbers[0]])
