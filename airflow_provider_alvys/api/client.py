@@ -74,7 +74,6 @@ class AlvysClient:
         token_source: TokenSource | None = None,
     ) -> None:
         self.host = check_address(host, what="host", allow_http=allow_http)
-        self.clock = clock
         self.pacer = pacer or shared_pacer(budget_of(credentials, self.host), requests_per_minute)
         self._api_version = api_version.lower().removeprefix("v") if api_version else None
         self._rules = retry_rules or RetryRules()
@@ -83,6 +82,15 @@ class AlvysClient:
         self._announced: str | None = None
         self._server_offset: float | None = None
         self._transport = Transport(timeout=timeout, clock=clock)
+
+    @property
+    def clock(self) -> Clock:
+        """The time by which it waits; another one may be set."""
+        return self._transport.clock
+
+    @clock.setter
+    def clock(self, clock: Clock) -> None:
+        self._transport.clock = clock
 
     @property
     def budget(self) -> str:
@@ -151,19 +159,19 @@ class AlvysClient:
             clock=self.clock,
             endpoint=str(call.endpoint),
             repeatable=call.endpoint.is_read,
+            turned_away=self.pacer.refusals(call.endpoint),
             block_seconds=lambda: self.pacer.block_seconds(call.endpoint),
         )
-        turned_away = False
 
         def once() -> T:
-            nonlocal turned_away
             try:
-                return read(self._exchange(call))
+                response = self._exchange(call)
             except AlvysRateLimitError as error:
-                if not turned_away and error.endpoint == str(call.endpoint):
+                if error.endpoint == str(call.endpoint):
                     self.pacer.refused(call.endpoint)
-                    turned_away = True
                 raise
+            self.pacer.answered(call.endpoint)
+            return read(response)
 
         return repeat(once)
 
@@ -197,7 +205,7 @@ class AlvysClient:
         return response
 
     def _send(self, call: _Call) -> tuple[Token, requests.Response]:
-        with self.pacer.turn(call.endpoint):
+        with self.pacer.turn(call.endpoint, self.clock):
             # Asked for when it is our turn: the wait may have outlasted the last one.
             token = self._tokens.get(self._transport, self._rules)
             if token.value != self._announced:
