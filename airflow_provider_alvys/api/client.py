@@ -102,17 +102,19 @@ class AlvysClient:
         """The scopes that the token holds, or None where Alvys does not say. Fetches a token if there is none."""
         return self._tokens.get(self._transport, self._rules).scopes
 
-    def now(self, *, at_latest: bool = False) -> float:
+    def now(self, *, at_latest: bool = False, may_ask: bool = True) -> float:
         """
         Return the time in seconds since 1970, by the earlier of our clock and the server's.
 
         Fetches a token if the API has not been heard yet: the token server's answer says what time it is, too.
 
+        :param may_ask: False leaves it at what has been heard so far.
         :param at_latest: the server tells whole seconds: it may be up to one later than what is returned otherwise.
         """
         offset = self._server_offset
         if offset is None:
-            self._tokens.get(self._transport, self._rules)
+            if may_ask:
+                self._tokens.get(self._transport, self._rules)
             offset = self._tokens.server_offset
         return self.clock.time() + min(0.0, (offset or 0.0) + at_latest)
 

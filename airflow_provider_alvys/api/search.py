@@ -29,7 +29,6 @@ _MOST_CHANGED = 1000
 _CHANGE_MARGIN = timedelta(minutes=1)
 
 
-
 @dataclass(frozen=True)
 class SetRead:
     """What was found out about one set."""
@@ -125,7 +124,8 @@ class Search:
         self.stream = stream
         self.queries = list(queries)
         size = page_size or stream.page_size
-        self.state = state or SearchState(page_size=min(size, stream.max_page_size or size))
+        self.asked_page_size = min(size, stream.max_page_size or size)
+        self.state = state or SearchState(page_size=self.asked_page_size)
         self._client = client
         self._max_window_rows = max_window_rows
         self._reader = PageReader(stream.key, stream.answer)
