@@ -79,7 +79,7 @@ class SearchState(msgspec.Struct, kw_only=True):
     :param sets: those read, in the order of their rows.
     :param seen: keys delivered, as :class:`KeySet` dumps them.
     :param passes: over the set that took most.
-    :param requests: pages asked for.
+    :param requests: pages asked for and answered.
     :param repeats: rows that came again on a further page of one pass, and were left out.
     :param began_at: when the first answer came, at the latest, by the earlier of our clock and the API's, in seconds since 1970.
     """
@@ -155,7 +155,7 @@ class Search:
 
     @property
     def requests(self) -> int:
-        """Pages asked for."""
+        """Pages asked for and answered."""
         return self.state.requests
 
     @property
@@ -338,14 +338,19 @@ class Search:
         return list(dict.fromkeys(keys)) if walk.proof == "whole" else None
 
     def _fetch(self, query: Query, window: Window | None, page: int, page_size: int) -> Page:
-        self.state.requests += 1
         asked = query if window is query.window else replace(query, window=window)
-        return self._client.call(
-            self.stream.method,
-            query.path,
-            read=lambda response: self._read_page(response, page, page_size),
-            **asked.request(page, page_size),
-        )
+        try:
+            answer = self._client.call(
+                self.stream.method,
+                query.path,
+                read=lambda response: self._read_page(response, page, page_size),
+                **asked.request(page, page_size),
+            )
+        except AlvysNotFoundError:
+            self.state.requests += 1
+            raise
+        self.state.requests += 1
+        return answer
 
     def _read_page(self, response: requests.Response, number: int, size: int) -> Page:
         try:

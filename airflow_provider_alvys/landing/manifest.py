@@ -65,7 +65,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     :param missing_parents: those that Alvys does not know (any more).
     :param passes: how often the set was read.
     :param repeats: rows that came again on a further page of one pass, and were left out.
-    :param requests: pages asked for.
+    :param requests: pages asked for and answered.
     :param attempt: of the task instance, from 1.
     :param read_from: when the reading began.
     :param read_until: when it ended.

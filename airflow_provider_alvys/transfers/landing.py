@@ -79,7 +79,7 @@ class AlvysLandingTask(AlvysTask):
         try:
             return self.land(context, client, is_resumed=is_resumed)
         except LongWait as wait:
-            moment = datetime.fromtimestamp(client.now(may_ask=False) + wait.seconds, timezone.utc)
+            moment = datetime.fromtimestamp(client.now(at_latest=True, may_ask=False) + wait.seconds, timezone.utc)
             self.log.info("%s: freeing the slot until %s", wait, moment.isoformat(timespec="seconds"))
             self.defer(
                 trigger=DateTimeTrigger(moment),

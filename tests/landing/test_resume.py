@@ -262,9 +262,7 @@ def test_a_process_that_was_given_up_cannot_write_any_more(
     assert len(manifests(lake)) == 1
 
 
-def test_a_mapped_task_never_takes_another_ones_run(
-    alvys: Simulator, land: Land, kill_at_request: Callable[[int], None]
-) -> None:
+def test_a_mapped_task_never_takes_another_ones_run(alvys: Simulator, land: Land, kill_at_request: Callable[[int], None]) -> None:
     arguments = {**WINDOW, "page_size": 50, "part_rows": 50}
     kill_at_request(5)
     with pytest.raises(Killed):
