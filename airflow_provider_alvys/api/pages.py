@@ -190,7 +190,7 @@ class PageWalk:
     def _begin(self) -> list[Row]:
         """Begin a pass, and return what is new on page 0."""
         state = self.state
-        first, self._first = self._first or self._fetch_page(0, state.page_size), None
+        first, self._first = self._first or self._ask_for_front(), None
         # The first pass fills the set of delivered keys from nothing: one set serves both ends.
         self._keys = self._seen if len(self._seen) == 0 else KeySet()
         self._total_is_known = state.moved = state.grew = False
@@ -251,11 +251,17 @@ class PageWalk:
         raise self._missing(number)
 
     def _get_front(self) -> Page:
-        """Return page 0 again. It was there before, so that a 404 is a stray one."""
+        """Return page 0 again."""
+        return self._take(self._ask_for_front(), 0)
+
+    def _ask_for_front(self) -> Page:
+        """Ask for page 0, which there always is. Where it has been there, a 404 is a stray one."""
         for _ in range(_STRAYS):
-            page = self._try(0)
-            if page is not None:
-                return page
+            try:
+                return self._fetch_page(0, self.state.page_size)
+            except AlvysNotFoundError:
+                if self.state.passes == self.state.restarts == 0:
+                    raise
             log.warning("%s: page 0 is missing although there are %d rows: asking again", self.name, self.state.total)
         raise self._missing(0)
 
