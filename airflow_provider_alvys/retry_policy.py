@@ -53,8 +53,8 @@ class AlvysRetryPolicy(RetryPolicy):
     """
     Try again when Alvys said (429 and 503), fail at once where a retry cannot help, else do what Airflow does.
 
-    Needs Airflow 3.3, where it is the default of this package's operators and sensors. ``retry_policy`` in ``default_args`` or on a
-    task takes its place.
+    Needs Airflow 3.3, where it is the default of this package's operators and sensors. A ``retry_policy`` given to a task, or in
+    ``default_args``, takes its place.
 
     :param longest: the longest delay; a server that asks for more gets its retry after this.
     """

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import msgspec
-import requests
+from requests import Response
 
 from airflow_provider_alvys.api.catalogue.model import Stream
 from airflow_provider_alvys.api.client import AlvysClient
@@ -352,7 +352,7 @@ class Search:
         self.state.requests += 1
         return answer
 
-    def _read_page(self, response: requests.Response, number: int, size: int) -> Page:
+    def _read_page(self, response: Response, number: int, size: int) -> Page:
         try:
             if "json" not in response.headers.get("content-type", "json").lower():
                 raise AlvysResponseError(f"The answer is {response.headers['content-type']}, not JSON")
