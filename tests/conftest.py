@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import json
 import os
 import shutil
 import tempfile
@@ -142,6 +143,25 @@ def lake(tmp_path: Path) -> Path:
     return tmp_path / "lake"
 
 
+@pytest.fixture(scope="session")
+def bucket() -> Iterator[Any]:
+    """A bucket "lake" on loopback, and the connection aws_lake to it: one for all tests, since Airflow keeps file systems."""
+    boto3 = pytest.importorskip("boto3")
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    client = boto3.client("s3", endpoint_url=url, aws_access_key_id="a", aws_secret_access_key="b", region_name="us-east-1")
+    client.create_bucket(Bucket="lake")
+    connection = {"conn_type": "aws", "login": "a", "password": "b", "extra": {"endpoint_url": url, "region_name": "us-east-1"}}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW_CONN_AWS_LAKE", json.dumps(connection))
+        yield client
+    server.stop()
+
+
 Land = Callable[..., dict[str, Any]]
 
 
@@ -160,3 +180,56 @@ def land(hook: QuickHook, lake: Path) -> Land:
         return operator.execute(context or {})
 
     return land
+
+
+class Place:
+    """A data set, local or in a bucket, and the files in it."""
+
+    def __init__(self, path: str, mirror: Path, bucket: Any = None) -> None:
+        self.path = path
+        self._mirror = mirror
+        self._bucket = bucket
+
+    def files(self) -> Path:
+        """Return the data set's folder; that of a copy, for one in a bucket."""
+        if self._bucket is None:
+            return self._mirror
+        shutil.rmtree(self._mirror, ignore_errors=True)
+        self._mirror.mkdir(parents=True)
+        prefix = self.path.split("@lake/")[1] + "/"
+        for page in self._bucket.get_paginator("list_objects_v2").paginate(Bucket="lake", Prefix=prefix):
+            for entry in page.get("Contents", ()):
+                target = self._mirror / entry["Key"].removeprefix(prefix)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(self._bucket.get_object(Bucket="lake", Key=entry["Key"])["Body"].read())
+        return self._mirror
+
+    def below(self, name: str) -> Place:
+        """Return another data set, inside of this one."""
+        return Place(f"{self.path}/{name}", self._mirror / name, self._bucket)
+
+    def file(self, url: str) -> Path:
+        """Return where a file of the data set can be read."""
+        return self.files() / url.removeprefix(self.path + "/")
+
+    def write(self, file: Path, content: bytes | None) -> None:
+        """Overwrite a file that :meth:`files` gave, or remove it."""
+        if self._bucket is not None:
+            key = f"{self.path.split('@lake/')[1]}/{file.relative_to(self._mirror)}"
+            if content is None:
+                self._bucket.delete_object(Bucket="lake", Key=key)
+            else:
+                self._bucket.put_object(Bucket="lake", Key=key, Body=content)
+        elif content is None:
+            file.unlink()
+        else:
+            file.write_bytes(content)
+
+
+@pytest.fixture(params=["local", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """An empty data set on local disk, and one on S3."""
+    if request.param == "local":
+        return Place(str(tmp_path / "lake"), tmp_path / "lake")
+    bucket = request.getfixturevalue("bucket")
+    return Place(f"s3://aws_lake@lake/{tmp_path.name}", tmp_path / "mirror", bucket)

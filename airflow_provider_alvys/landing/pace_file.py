@@ -27,7 +27,7 @@ class Pace(msgspec.Struct):
 def _read(store: Store) -> Pace:
     try:
         return store.get_json(PACE_FILE, Pace) or Pace()
-    except (AlvysStorageError, OSError) as error:
+    except AlvysStorageError as error:
         # It only saves a wait: no reason to fail.
         log.warning("%s cannot be read, going on without it: %s", store.url(PACE_FILE), error)
         return Pace()

@@ -72,16 +72,18 @@ class Store:
 
         :raises AlvysStorageError: it cannot be written.
         """
-        target = f"{self._root}/{name}"
         try:
-            if self._is_local:
-                self._put_locally(Path(target), content)
-            else:
-                self._fs.pipe_file(target, content)
+            self._write(f"{self._root}/{name}", content)
         except OSError as error:
             raise AlvysStorageError(
                 f"{self.url(name)} cannot be written: {error}. See that the place exists, has room and may be written to"
             ) from error
+
+    def _write(self, target: str, content: bytes) -> None:
+        if self._is_local:
+            self._put_locally(Path(target), content)
+        else:
+            self._fs.pipe_file(target, content)
 
     def _put_locally(self, target: Path, content: bytes) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -98,14 +100,19 @@ class Store:
             raise
 
     def get(self, name: str) -> bytes | None:
-        """Return a file's content, or None where there is no such file."""
-        target = f"{self._root}/{name}"
+        """
+        Return a file's content, or None where there is no such file.
+
+        :raises AlvysStorageError: it cannot be read.
+        """
         # Listings are kept by fsspec and go stale: another worker may have written this file a moment ago.
         self._fs.invalidate_cache()
         try:
-            content: bytes = self._fs.cat_file(target)
+            content: bytes = self._fs.cat_file(f"{self._root}/{name}")
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise self._unreadable(name, error) from error
         return content
 
     def sha256(self, name: str) -> str | None:
@@ -119,16 +126,24 @@ class Store:
             self._fs.rm_file(f"{self._root}/{name}")
 
     def sizes(self, folder: str) -> dict[str, int]:
-        """Return the size in bytes of every file in a folder, by name. Drafts that were never put in their place have none."""
+        """
+        Return the size in bytes of every file in a folder, by name.
+
+        :raises AlvysStorageError: it cannot be listed.
+        """
         self._fs.invalidate_cache()
-        found = self._fs.find(f"{self._root}/{folder}", detail=True)
+        try:
+            found = self._fs.find(f"{self._root}/{folder}", detail=True)
+        except OSError as error:
+            raise self._unreadable(folder, error) from error
         return {str(name)[len(self._root) + 1 :]: int(known["size"]) for name, known in found.items()}
 
     def find(self, folder: str, file_name: str) -> list[str]:
         """Return the names of all files called ``file_name`` below a folder, in order."""
-        self._fs.invalidate_cache()
-        names = self._fs.find(f"{self._root}/{folder}")
-        return sorted(str(name)[len(self._root) + 1 :] for name in names if str(name).endswith(f"/{file_name}"))
+        return sorted(name for name in self.sizes(folder) if name.endswith(f"/{file_name}"))
+
+    def _unreadable(self, name: str, error: OSError) -> AlvysStorageError:
+        return AlvysStorageError(f"{self.url(name)} cannot be read: {error}. See that the place exists and may be read")
 
     def put_json(self, name: str, value: msgspec.Struct) -> None:
         """Write a struct as JSON that a person can read."""

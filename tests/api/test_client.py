@@ -222,6 +222,27 @@ def test_retry_after_is_read_in_every_form(alvys: Simulator, header: str, second
     assert caught.value.retry_after == seconds
 
 
+@pytest.mark.parametrize(
+    ("header", "least", "most"),
+    [
+        ("60", 60, 61),
+        ("1.5", 1.5, 1.65),
+        ("date+40", 39, 42),
+        # Without a time that makes sense: exponential, from a second on.
+        ("date-90", 1, 2),
+        ("soon", 1, 2),
+        (None, 1, 2),
+    ],
+)
+def test_every_form_of_retry_after_is_waited_for(alvys: Simulator, header: str | None, least: float, most: float) -> None:
+    clock = SkippingClock()
+    client = make_client(alvys, clock=clock)
+    alvys.order_faults({"kind": "status", "status": 429, "endpoint": "POST loads/search", "retry_after": header})
+    search(client)
+    (wait,) = clock.sleeps
+    assert least <= wait <= most
+
+
 @pytest.mark.parametrize(("offset", "seconds"), [(90, 90), (-90, 0)])
 def test_retry_after_as_a_date_is_read_by_the_servers_clock(alvys: Simulator, offset: int, seconds: int) -> None:
     alvys.reset(loads=1, clock_offset=1000)

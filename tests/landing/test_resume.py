@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,15 +13,17 @@ from typing import Any
 import pytest
 
 from airflow_provider_alvys._compat import AirflowSkipException
+from airflow_provider_alvys.api import auth
 from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.errors import AlvysError, AlvysIncompleteError, AlvysServerError, AlvysStorageError
+from airflow_provider_alvys.api.windows import format_time
 from airflow_provider_alvys.landing.store import Store
 from airflow_provider_alvys.simulator.process import Simulator
 from airflow_provider_alvys.transfers.alvys_to_object_storage import (
     AlvysSweepToObjectStorageOperator,
     AlvysToObjectStorageOperator,
 )
-from tests.conftest import Land, QuickHook
+from tests.conftest import Land, Place, QuickHook, SkippingClock
 from tests.lake import cursors, ids, manifests, read_lines, read_manifest
 
 SEARCH = "POST loads/search"
@@ -55,17 +59,18 @@ def kill_at_request(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return lambda number: left.__setitem__(0, number)
 
 
-def parts_of(manifest: str) -> list[dict[str, Any]]:
+def parts_of(manifest: Path) -> list[dict[str, Any]]:
     return read_manifest(manifest)["parts"]
 
 
 @pytest.mark.parametrize(("part_rows", "lost"), [(None, 20), (50, 10)], ids=["default parts", "parts of 10 pages"])
 def test_a_kill_at_sixty_percent_costs_a_part_at_most(
-    alvys: Simulator, land: Land, tmp_path: Path, kill_at_request: Callable[[int], None], part_rows: int | None, lost: int
+    alvys: Simulator, land: Land, place: Place, kill_at_request: Callable[[int], None], part_rows: int | None, lost: int
 ) -> None:
     alvys.reset(loads=500)
-    arguments = {**WINDOW, "page_size": 5, "part_rows": part_rows}
-    undisturbed = land(run("other"), **{**arguments, "path": str(tmp_path / "other")})
+    arguments = {**WINDOW, "path": place.path, "page_size": 5, "part_rows": part_rows}
+    undisturbed = place.file(land(run("other"), **arguments)["manifest"])
+    parts, model = parts_of(undisturbed), read_manifest(undisturbed)
     before = requests(alvys)
     kill_at_request(61)
     with pytest.raises(Killed):
@@ -73,12 +78,12 @@ def test_a_kill_at_sixty_percent_costs_a_part_at_most(
     result = land(run(), **arguments)
     # A window by creation is read as a set that can grow: page 0 once more at the end.
     assert 101 <= requests(alvys) - before <= 101 + lost
-    assert parts_of(result["manifest"]) == parts_of(undisturbed["manifest"])
-    manifest, model = read_manifest(result["manifest"]), read_manifest(undisturbed["manifest"])
+    manifest = read_manifest(place.file(result["manifest"]))
+    assert manifest["parts"] == parts
     differing = {name for name in model if manifest[name] != model[name]}
     assert differing <= {"read_from", "read_until", "requests"}
-    assert ids(read_lines(result["manifest"])) == set(alvys.truth_keys())
-    assert len(manifests(Path(result["path"]))) == 1
+    assert ids(read_lines(place.file(result["manifest"]))) == set(alvys.truth_keys())
+    assert len(manifests(place.files())) == 2
 
 
 class Storm:
@@ -127,29 +132,110 @@ def kills(storm: Storm, work: Callable[[], Any]) -> Iterator[Any]:
 
 
 def test_a_kill_between_any_two_writes_loses_nothing(
-    alvys: Simulator, land: Land, lake: Path, monkeypatch: pytest.MonkeyPatch
+    alvys: Simulator, land: Land, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     storm = Storm(monkeypatch)
     arguments = {"page_size": 50, "part_rows": 100, "settling": 0}
     names = iter(range(1000))
-    this = [""]
+    this = [place]
 
     def work() -> None:
-        this[0] = str(next(names))
-        land(run(this[0]), path=str(lake / this[0]), **arguments)
+        this[0] = place.below(str(next(names)))
+        land(run(), path=this[0].path, **arguments)
 
     count = 0
     for _ in kills(storm, work):
         count += 1
-        path = lake / this[0]
-        result = land(run(this[0]), path=str(path), **arguments)
-        assert ids(read_lines(result["manifest"])) == set(alvys.truth_keys())
+        result = land(run(), path=this[0].path, **arguments)
+        path = this[0].files()
+        assert ids(read_lines(this[0].file(result["manifest"]))) == set(alvys.truth_keys())
         # A manifest that stands is true, whichever try wrote it; the cursor is where the last one brought it.
         for manifest in manifests(path):
             assert len(read_lines(manifest)) == 450
         assert list(cursors(path).values()) == [result["until"]]
     # 5 parts and run files, the pace, the manifest, the cursor: before and after each.
     assert count >= 24
+
+
+def test_a_disk_that_is_full_at_any_write_is_a_clear_error_and_the_next_try_succeeds(
+    alvys: Simulator, land: Land, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = {"page_size": 50, "part_rows": 100, "settling": 0}
+    number, count, full = 0, 0, 0
+    told: list[str] = []
+    write = Store._write
+
+    def fail(store: Store, target: str, content: bytes) -> None:
+        nonlocal count
+        count += 1
+        if count == full and not target.endswith("_pace.json"):
+            raise OSError(28, "No space left on device")
+        write(store, target, content)
+
+    monkeypatch.setattr(Store, "_write", fail)
+    for number in range(1, 100):
+        this = place.below(str(number))
+        count, full = 0, number
+        try:
+            land(run(), path=this.path, **arguments)
+        except AlvysStorageError as error:
+            told.append(str(error))
+            for manifest in manifests(this.files()):
+                assert len(read_lines(manifest)) == 450
+        if count < number:
+            break
+        full = 0
+        result = land(run(), path=this.path, **arguments)
+        assert ids(read_lines(this.file(result["manifest"]))) == set(alvys.truth_keys())
+        assert max(cursors(this.files()).values()) == result["until"]
+    assert number > 12
+    assert len(told) >= 11
+    assert all(re.search(r"cannot be written: .*No space left", text) for text in told)
+
+
+def test_a_place_that_cannot_be_written_is_a_clear_error_and_the_next_try_succeeds(
+    alvys: Simulator, land: Land, lake: Path
+) -> None:
+    lake.write_text("a file where the folder should be")
+    with pytest.raises(AlvysStorageError, match="cannot be read: .*Not a directory"):
+        land(run())
+    lake.unlink()
+    assert ids(read_lines(land(run())["manifest"])) == set(alvys.truth_keys())
+
+
+def test_a_bucket_that_has_gone_is_a_clear_error_and_the_next_try_succeeds(
+    alvys: Simulator, land: Land, bucket: Any, kill_at_request: Callable[[int], None]
+) -> None:
+    path = "s3://aws_lake@gone/alvys"
+    with pytest.raises(AlvysStorageError, match=f"{path}/.* cannot be read: .*bucket does not exist"):
+        land(run(), path=path)
+    bucket.create_bucket(Bucket="gone")
+    result = land(run(), path=path)
+    assert result["rows"] == 450
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_worker_whose_clock_is_an_hour_off_lands_the_right_rows(
+    alvys: Simulator,
+    hook: QuickHook,
+    land: Land,
+    clock: SkippingClock,
+    hours: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock.sleeps.append(hours * 3600)
+    result = land(run("1"), settling=0)
+    assert ids(read_lines(result["manifest"])) == set(alvys.truth_keys(since=result["since"], until=result["until"]))
+    # The next worker's clock is right.
+    monkeypatch.setattr(hook, "_quick_client", None)
+    monkeypatch.setattr(auth, "_sources", {})
+    clock.sleeps[:] = [10]
+    alvys.set_clock(clock.time())
+    changed = alvys.change(rows=5, at=format_time(datetime.fromtimestamp(clock.time() - 5, timezone.utc)))
+    later = land(run("2"), settling=0)
+    assert set(changed) <= ids(read_lines(later["manifest"]))
+    landed = ids(read_lines(result["manifest"])) | ids(read_lines(later["manifest"]))
+    assert landed == set(alvys.truth_keys())
 
 
 def test_a_retry_goes_on_when_an_error_ended_the_last_try(alvys: Simulator, land: Land, lake: Path) -> None:
@@ -177,58 +263,58 @@ def test_a_retry_goes_on_when_an_error_ended_the_last_try(alvys: Simulator, land
     ids=str,
 )
 def test_a_task_that_was_changed_starts_over(
-    alvys: Simulator, land: Land, kill_at_request: Callable[[int], None], changed: dict[str, Any]
+    alvys: Simulator, land: Land, place: Place, kill_at_request: Callable[[int], None], changed: dict[str, Any]
 ) -> None:
-    arguments = {**WINDOW, "page_size": 50, "part_rows": 50}
+    arguments = {**WINDOW, "path": place.path, "page_size": 50, "part_rows": 50}
     kill_at_request(5)
     with pytest.raises(Killed):
         land(run(), **arguments)
     result = land(run(), **{**arguments, **changed})
-    manifest = read_manifest(result["manifest"])
+    manifest = read_manifest(place.file(result["manifest"]))
     assert manifest["attempt"] == 2
     expected = alvys.truth_keys(filters=json.dumps({"IncludeDeleted": True, **changed.get("filters", {})}))
-    assert ids(read_lines(result["manifest"])) == set(expected)
+    assert ids(read_lines(place.file(result["manifest"]))) == set(expected)
 
 
 def test_a_template_that_renders_otherwise_at_a_retry_reads_the_first_window(
-    alvys: Simulator, land: Land, kill_at_request: Callable[[int], None]
+    alvys: Simulator, land: Land, place: Place, kill_at_request: Callable[[int], None]
 ) -> None:
-    arguments = {"since": "2020-01-01T00:00:00Z", "until": "{{ x }}", "page_size": 50, "part_rows": 50}
+    arguments = {"path": place.path, "since": "2020-01-01T00:00:00Z", "until": "{{ x }}", "page_size": 50, "part_rows": 50}
     kill_at_request(5)
     with pytest.raises(Killed):
         land(run(), rendered="2030-01-01T00:00:00Z", **arguments)
     result = land(run(), rendered="2031-01-01T00:00:00Z", **arguments)
     assert result["until"] == "2030-01-01T00:00:00Z"
-    assert read_manifest(result["manifest"])["attempt"] == 1
+    assert read_manifest(place.file(result["manifest"]))["attempt"] == 1
 
 
 @pytest.mark.parametrize("damage", ["cut", "other bytes", "gone"])
 def test_a_part_that_is_not_what_was_written_is_not_trusted(
-    alvys: Simulator, land: Land, lake: Path, kill_at_request: Callable[[int], None], damage: str
+    alvys: Simulator, land: Land, place: Place, kill_at_request: Callable[[int], None], damage: str
 ) -> None:
-    arguments = {**WINDOW, "page_size": 50, "part_rows": 50}
+    arguments = {**WINDOW, "path": place.path, "page_size": 50, "part_rows": 50}
     kill_at_request(5)
     with pytest.raises(Killed):
         land(run(), **arguments)
-    part = max(lake.rglob("part-*"))
+    part = max(place.files().rglob("part-*"))
     content = part.read_bytes()
-    part.unlink() if damage == "gone" else part.write_bytes(content[:-1] + (b"x" if damage == "other bytes" else b""))
+    place.write(part, None if damage == "gone" else content[:-1] + (b"x" if damage == "other bytes" else b""))
     result = land(run(), **arguments)
-    assert read_manifest(result["manifest"])["attempt"] == 2
-    assert ids(read_lines(result["manifest"])) == set(alvys.truth_keys())
+    assert read_manifest(place.file(result["manifest"]))["attempt"] == 2
+    assert ids(read_lines(place.file(result["manifest"]))) == set(alvys.truth_keys())
 
 
 def test_what_was_written_after_the_last_part_that_counts_is_removed(
-    alvys: Simulator, land: Land, lake: Path, kill_at_request: Callable[[int], None]
+    alvys: Simulator, land: Land, place: Place, kill_at_request: Callable[[int], None]
 ) -> None:
-    arguments = {**WINDOW, "page_size": 50, "part_rows": 100}
+    arguments = {**WINDOW, "path": place.path, "page_size": 50, "part_rows": 100}
     kill_at_request(5)
     with pytest.raises(Killed):
         land(run(), **arguments)
-    (folder,) = {part.parent for part in lake.rglob("part-*")}
-    (folder / "part-00099.jsonl").write_bytes(b"{}\n")
+    (folder,) = {part.parent for part in place.files().rglob("part-*")}
+    place.write(folder / "part-00099.jsonl", b"{}\n")
     # read_lines holds the folder against the manifest.
-    assert len(read_lines(land(run(), **arguments)["manifest"])) == 450
+    assert len(read_lines(place.file(land(run(), **arguments)["manifest"]))) == 450
 
 
 def test_after_a_set_that_could_not_be_proved_the_next_try_reads_anew(alvys: Simulator, land: Land) -> None:
@@ -241,10 +327,10 @@ def test_after_a_set_that_could_not_be_proved_the_next_try_reads_anew(alvys: Sim
 
 
 def test_a_process_that_was_given_up_cannot_write_any_more(
-    alvys: Simulator, land: Land, lake: Path, monkeypatch: pytest.MonkeyPatch
+    alvys: Simulator, land: Land, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker that hangs is taken for dead; when it wakes up, another one has gone on with its run."""
-    arguments = {**WINDOW, "page_size": 50, "part_rows": 100}
+    arguments = {**WINDOW, "path": place.path, "page_size": 50, "part_rows": 100}
     call = AlvysClient.call
     count = [0]
 
@@ -258,8 +344,8 @@ def test_a_process_that_was_given_up_cannot_write_any_more(
     monkeypatch.setattr(AlvysClient, "call", hanging)
     with pytest.raises(AlvysStorageError, match="another try of the same task has taken over"):
         land(run(), **arguments)
-    assert ids(read_lines(results[0]["manifest"])) == set(alvys.truth_keys())
-    assert len(manifests(lake)) == 1
+    assert ids(read_lines(place.file(results[0]["manifest"]))) == set(alvys.truth_keys())
+    assert len(manifests(place.files())) == 1
 
 
 def test_a_mapped_task_never_takes_another_ones_run(alvys: Simulator, land: Land, kill_at_request: Callable[[int], None]) -> None:
