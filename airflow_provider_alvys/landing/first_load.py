@@ -171,7 +171,7 @@ def _set_cursor(store: Store, order: LandingOrder, begun: datetime, manifest: st
         return None
     cursor = order.cursor_at(begun, manifest.removeprefix(f"{store.path.rstrip('/')}/"))
     # All before it was read.
-    why_not = advance_cursor(store, order.cursor_name, cursor, since=ALL_TIME.since, initial_since=begun)
+    why_not = advance_cursor(store, order.cursor_name, cursor, since={None: ALL_TIME.since}, initial_since=begun)
     if why_not:
         log.info("The cursor stays: %s", why_not)
     known = read_cursor(store, order.cursor_name)

@@ -23,13 +23,25 @@ class RunIdentity(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str
 
 
+class Group(msgspec.Struct, kw_only=True):
+    """
+    What is read of some parents, or of a stream without any.
+
+    :param span: None for all there is.
+    :param parents: their ids; None where the stream has none.
+    """
+
+    span: Span | None
+    parents: list[str] | None = None
+
+
 class Run(msgspec.Struct, kw_only=True):
     """
     What a run file holds.
 
     :param asked: hash of what the task was told to read; another one means that the task was changed, and starts over.
     :param started: when the first try began.
-    :param span: what is read; None for all there is.
+    :param groups: what is read, one after the other. All spans end together.
     :param folder: of this attempt, relative to the data set.
     """
 
@@ -37,9 +49,15 @@ class Run(msgspec.Struct, kw_only=True):
     identity: RunIdentity
     asked: str
     started: datetime
-    span: Span | None
+    groups: list[Group]
     folder: str
     attempt: int
+
+    @property
+    def until(self) -> datetime | None:
+        """Where the spans end."""
+        span = self.groups[0].span
+        return span.until if span else None
 
 
 def open_run(
@@ -49,8 +67,8 @@ def open_run(
     *,
     asked: str,
     now: datetime,
-    settle: Callable[[], Span | None],
-    window_of: Callable[[Span | None], Window | None],
+    settle: Callable[[], list[Group]],
+    window_of: Callable[[list[Group]], Window | None],
 ) -> Run:
     """
     Return this try's run, and keep it in its file.
@@ -65,13 +83,13 @@ def open_run(
     known = store.get_json(name, Run)
     attempt = known.attempt + 1 if known else 1
     if known is not None and known.asked == asked:
-        started, span = known.started, known.span
+        started, groups = known.started, known.groups
     else:
-        started, span = now, settle()
-    window = window_of(span)
+        started, groups = now, settle()
+    window = window_of(groups)
     # A folder is never written into twice, whoever wrote into it: the run file may have been deleted.
     while store.has_folder(folder := run_folder(stream, started, window, run_hash, attempt)):
         attempt += 1
-    run = Run(identity=identity, asked=asked, started=started, span=span, folder=folder, attempt=attempt)
+    run = Run(identity=identity, asked=asked, started=started, groups=groups, folder=folder, attempt=attempt)
     store.put_json(name, run)
     return run

@@ -65,7 +65,7 @@ def test_invoices_unite_three_windows_and_all_that_is_unpaid() -> None:
     assert [len(body(query)["Status"]) for query in queries] == [3, 3, 3, 2]
     starts = [query.window.since.date() for query in queries if query.window]
     assert [(NOON.date() - start).days for start in starts] == [45, 7, 90]
-    assert str(outer_window(stream, stream.window(None), span)) == "from 2025-12-10T00:00:00Z until 2026-03-12T23:59:59.999999Z"
+    assert str(outer_window(stream, stream.window(None), [span])) == "from 2025-12-10T00:00:00Z until 2026-03-12T23:59:59.999999Z"
 
 
 def test_what_is_unpaid_is_asked_for_however_old() -> None:

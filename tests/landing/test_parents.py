@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_alvys import RecentParents
-from airflow_provider_alvys.api.errors import AlvysPermissionError, AlvysStorageError, AlvysValueError
+from airflow_provider_alvys.api.errors import AlvysPermissionError, AlvysStorageError, AlvysValidationError, AlvysValueError
 from airflow_provider_alvys.simulator.process import Simulator
 from airflow_provider_alvys.transfers.alvys_to_object_storage import AlvysToObjectStorageOperator
 from tests.conftest import Land
@@ -130,11 +130,67 @@ def test_events_are_asked_for_in_batches_of_all_parents_in_the_data_set(alvys: S
     assert len(asked(result["manifest"])) == 150
 
 
-def test_a_fixed_list_of_parents_has_a_cursor_of_its_own(alvys: Simulator, land: Land, lake: Path) -> None:
-    drivers = [json.loads(row)["Id"] for row in alvys.truth_rows(stream="drivers")]
-    for parents in (drivers[:2], drivers[2:4], drivers[1::-1]):
-        land(stream="driver_events", parents=parents)
-    assert len(list(lake.rglob("_cursor-*.json"))) == 2
+def all_ids(alvys: Simulator, stream: str) -> list[str]:
+    return [json.loads(row)["Id"] for row in alvys.truth_rows(stream=stream)]
+
+
+def true_events(alvys: Simulator, drivers: list[str]) -> list[bytes]:
+    return sorted(alvys.truth_rows(stream="driver_events", parents=json.dumps(drivers)))
+
+
+def test_each_parent_is_read_from_where_it_was_landed_until(alvys: Simulator, land: Land, lake: Path) -> None:
+    alvys.reset(loads=0, fleet=40)
+    drivers = all_ids(alvys, "drivers")
+    first = land(stream="driver_events", parents=drivers[:20])
+    assert sorted(read_lines(first["manifest"])) == true_events(alvys, drivers[:20])
+    (cursor_file,) = lake.rglob("_cursor-*.json")
+    known = json.loads(cursor_file.read_bytes())["parents"]
+    # Others, and some of those again: who was never asked for begins at the beginning.
+    later = land(stream="driver_events", parents=drivers[10:], look_back=0, look_ahead=0, settling=0)
+    lines = [json.loads(line) for line in read_lines(later["manifest"])]
+    new = set(drivers[20:])
+    assert {line["Id"] for line in lines if line["DriverId"] in new} == {
+        json.loads(row)["Id"]
+        for row in alvys.truth_rows(
+            stream="driver_events", parents=json.dumps(drivers[20:]), since="2020-01-01T00:00:00Z", until=later["until"]
+        )
+    }
+    assert {tuple(entry["ids"]) for entry in read_manifest(later["manifest"])["parents"]} == {
+        tuple(drivers[10:20]),
+        tuple(drivers[20:]),
+    }
+    assert later["since"] == "2020-01-01T00:00:00Z"
+    assert list(lake.rglob("_cursor-*.json")) == [cursor_file]
+    moved = json.loads(cursor_file.read_bytes())["parents"]
+    assert set(moved) == set(drivers)
+    assert {driver for driver in moved if moved[driver] == known.get(driver)} == set(drivers[:10])
+
+
+def test_the_events_of_a_new_driver_are_read_from_the_beginning(alvys: Simulator, land: Land) -> None:
+    land(stream="drivers")
+    land(stream="driver_events", parents=RecentParents())
+    (driver,) = alvys.add(stream="drivers", rows=1)
+    (event,) = alvys.add(stream="driver_events", rows=1, columns={"DriverId": driver, "StartDate": "2026-10-01T00:00:00Z"})
+    land(stream="drivers")
+    with pytest.raises(AlvysValueError, match=f"no cursor .* for {driver} yet: give initial_since"):
+        land(stream="driver_events", parents=RecentParents(), initial_since=None)
+    result = land(stream="driver_events", parents=RecentParents())
+    assert event in {json.loads(line)["Id"] for line in read_lines(result["manifest"])}
+
+
+def test_a_retry_reads_the_same_parents_from_where_they_were(alvys: Simulator, land: Land) -> None:
+    drivers = all_ids(alvys, "drivers")
+    land(stream="driver_events", parents=drivers[:5])
+    alvys.order_faults({"kind": "status", "status": 400, "endpoint": "POST drivers/events/search", "skip": 1})
+    with pytest.raises(AlvysValidationError):
+        land({"run_id": "r"}, stream="driver_events", parents=drivers[:10])
+    # As if another run had been quicker.
+    land(stream="driver_events", parents=drivers[:10], settling=0)
+    again = land({"run_id": "r"}, stream="driver_events", parents=drivers[:10])
+    manifest = read_manifest(again["manifest"])
+    assert manifest["attempt"] == 2
+    assert [entry["ids"] for entry in manifest["parents"]] == [drivers[:5], drivers[5:10]]
+    assert again["since"] == "2020-01-01T00:00:00Z"
 
 
 @pytest.mark.parametrize(
