@@ -98,7 +98,8 @@ def _plan(
     except AlvysPermissionError:
         return StreamPlan(stream.name, missing_scope=stream.scope or "undocumented")
     pages = max(1, math.ceil(rows / search.page_size))
-    # Of several pages in a set that may grow, the first is read again.
-    requests = pages + (pages > 1) + len(queries) - 1
+    # Of several pages in a set that may grow, the first is read again. Of several searches, each other has a page at least, and
+    # each but the last tells its total once more.
+    requests = pages + (pages > 1) + 2 * (len(queries) - 1)
     note = f"the first of {len(queries)} searches counted" if len(queries) > 1 else ""
     return StreamPlan(stream.name, rows, requests, note=note)

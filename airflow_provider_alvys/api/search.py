@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 MAX_WINDOW_ROWS = 50_000
 # More rows than this changed during a walk: reading them would cost what another pass costs.
 _MOST_CHANGED = 1000
+# How often a set is read again when rows may have moved from it to another one, or back.
+_READ_AGAIN = 2
 # How long before it shows a change may be dated. One dated earlier is noticed, and costs another pass.
 _CHANGE_MARGIN = timedelta(minutes=1)
 
@@ -110,6 +112,44 @@ class Search:
                     "Alvys knows no %s %s (any more)", query.stream.parent and query.stream.parent.stream, query.parents[0]
                 )
                 self.missing.append(query)
+        yield from self._read_what_moved()
+
+    def _read_what_moved(self) -> Iterator[list[Row]]:
+        """
+        Read again those of several united sets that changed after they were read.
+
+        A row may have moved into one that had been read from one that was still to come.
+        """
+        read = [one for one in self.sets if self._may_trade_rows(one.query)]
+        if all(_kind(one.query) == _kind(read[0].query) for one in read):
+            return
+        for again in range(_READ_AGAIN + 1):
+            # Nothing can have moved into the last one from one after it.
+            moved = [one for one in read[:-1] if self._total_of(one.query) != one.total]
+            if not moved:
+                return
+            if again == _READ_AGAIN:
+                break
+            log.info("%s: rows moved from one search to another: reading %d again", self.stream.name, len(moved))
+            read = [one for one in read if one not in moved]
+            for one in moved:
+                at = self.sets.index(one)
+                yield from self._read_query(one.query)
+                more = self.sets.pop()
+                self.sets[at] = replace(more, rows=one.rows + more.rows)
+                read.append(self.sets[at])
+        log.warning("%s: rows kept moving from one search to another", self.stream.name)
+        self.proof = "open"
+
+    def _may_trade_rows(self, query: Query) -> bool:
+        return query.stream.answer == "page" and not query.stream.is_child and not self._is_closed(query, query.window)
+
+    def _total_of(self, query: Query) -> int | None:
+        try:
+            return self._fetch(query, query.window, 0, 1).total
+        except AlvysNotFoundError:
+            # A stray one: reading it again will tell.
+            return None
 
     def count(self) -> int:
         """
@@ -255,6 +295,11 @@ class Search:
 
 class _ParentIsMissing(Exception):
     """404 for the children of one parent."""
+
+
+def _kind(query: Query) -> Any:
+    """Return what tells united sets apart. A window that was cut into pieces is one of them: its rows do not move in time."""
+    return query.by, query.fields
 
 
 def _columns(query: Query) -> Any:

@@ -213,11 +213,12 @@ def _settle(client: AlvysClient, store: Store, order: LandingOrder, started: dat
     groups: dict[datetime | None, list[str]] = {}
     for parent in parents or ():
         groups.setdefault(cursor.landed_until(parent) if cursor else None, []).append(parent)
-    due = list(groups.items()) or [(cursor.until if cursor else None, parents)]
-    if order.until is not None and order.by.tracks_changes and all(landed and until <= landed for landed, _ in due):
+    due: list[tuple[datetime | None, list[str] | None]] = [*groups.items()] or [(cursor.until if cursor else None, parents)]
+    before = [landed for landed, _ in due if landed and until <= landed]
+    if order.until is not None and order.by.tracks_changes and len(before) == len(due):
         raise NothingDueError(
-            f"Nothing is due: {order.stream.name} have been landed until {format_time(max(landed for landed, _ in due if landed))}, and what is "
-            f"asked for ends at {format_time(until)}"
+            f"Nothing is due: {order.stream.name} have been landed until {format_time(min(before))}, and what is asked for ends "
+            f"at {format_time(until)}"
         )
     return [Group(span=_settle_span(store, order, landed, until, ids), parents=ids) for landed, ids in due]
 

@@ -56,7 +56,8 @@ def test_each_parent_has_a_place_of_its_own_in_the_cursor(tmp_path: Path) -> Non
         "it is at 2026-03-01T13:00:00Z already"
     )
     known = read_cursor(store, "c.json")
-    assert known and (known.until, known.parents) == (NOON + HOUR, {"a": NOON, "b": NOON + HOUR})
+    assert known
+    assert (known.until, known.parents) == (NOON + HOUR, {"a": NOON, "b": NOON + HOUR})
 
 
 def test_each_tenant_filter_and_window_has_a_cursor_of_its_own() -> None:
