@@ -168,6 +168,7 @@ def _merge(stream: Stream, branch: Mapping[str, Any], given: Mapping[str, Any]) 
             # What it hides is hidden by either.
             merged[name] = branch[name] and given[name]
         elif isinstance(branch[name], list):
+            # All the values that there are, by the documents: the user's is one of them.
             merged[name] = [value for value in branch[name] if value in given[name]]
             if not merged[name]:
                 return None

@@ -116,6 +116,14 @@ def test_many_rows_that_left_cost_another_pass_instead(alvys: Simulator, client:
     assert (search.proof, search.passes) == ("whole", 2)
 
 
+@pytest.mark.parametrize("by", ["Status", "TrailerNumber"])
+def test_a_trailer_of_a_status_that_nobody_guessed_is_found(alvys: Simulator, client: AlvysClient, by: str) -> None:
+    trailer = json.loads(alvys.truth_rows(stream="trailers")[0])
+    alvys.change(stream="trailers", keys=[trailer["Id"]], columns={"Status": "Available"})
+    filters = {"Status": ["Available"]} if by == "Status" else {"TrailerNumber": trailer["TrailerNum"]}
+    assert keys(make_search(client, filters, stream=get_stream("trailers"))) == [trailer["Id"]]
+
+
 DRIVERS = get_stream("drivers")
 
 

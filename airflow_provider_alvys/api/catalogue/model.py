@@ -28,6 +28,7 @@ class Filter:
     :param column: the row's field that it is compared with, or None where it is compared with none. ``Loads.LoadNumber``
         is one inside an object, or inside any of a list of them.
     :param values: the only values that Alvys takes, or None for any.
+    :param guessed: values that were seen, where no document lists them.
     :param max_items: how many values one request may hold.
     :param default: sent unless the user gives another value; None for nothing.
     :param required: whether Alvys refuses a search without it.
@@ -38,6 +39,7 @@ class Filter:
     type: FilterType
     column: str | None = None
     values: tuple[Any, ...] | None = None
+    guessed: tuple[str, ...] = ()
     max_items: int | None = None
     default: Any = None
     required: bool = False
@@ -196,7 +198,7 @@ class Stream:
     :param max_page_size: the most that Alvys takes, where it says.
     :param filters: what a search can be narrowed by.
     :param one_of: at least one of these (filters or windows) must be sent; where the user gives none, the first is sent with all
-        its values.
+        its values, or those that are guessed.
     :param windows: the time ranges.
     :param regular: the window of a sync with a cursor; None for reading it whole each time.
     :param whole: the searches that, without a window, together find every row; empty where there are none.
@@ -315,7 +317,7 @@ class Stream:
         fields |= filters
         # A list of texts only: a single text holds no more than one of its values.
         choices = (filter for filter in self.filters if filter.name in self.one_of and filter.type == "strings")
-        first = next((filter for filter in choices if filter.values), None)
+        first = next((filter for filter in choices if filter.values or filter.guessed), None)
         if first and not any(name in fields for name in self.one_of):
-            fields[first.name] = list(first.values or ())
+            fields[first.name] = list(first.values or first.guessed)
         return fields
