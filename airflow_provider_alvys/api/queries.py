@@ -184,7 +184,7 @@ def _check_parents(stream: Stream, parents: Sequence[str] | None) -> list[str]:
             f"{stream.name} are read per row of {stream.parent.stream}: give parents, a list of their {stream.parent.column}. "
             "None is no list: an upstream task that was skipped gives None"
         )
-    if isinstance(parents, str) or not isinstance(parents, (list, tuple)):
+    if isinstance(parents, (str, bytes)) or not isinstance(parents, Sequence):
         raise AlvysValueError(f"parents={parents!r} is no list of the {stream.parent.column} of {stream.parent.stream}")
     ids = [str(parent) if isinstance(parent, int) else parent for parent in parents]
     for parent in ids:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from functools import cached_property
@@ -62,6 +62,11 @@ class LandingOrder:
     part_rows: int | None = None
     page_size: int | None = None
     max_window_rows: int = MAX_WINDOW_ROWS
+
+    def __post_init__(self) -> None:
+        # Airflow's output of a mapped task is a sequence that fetches each item anew.
+        if isinstance(self.parents, Sequence) and not isinstance(self.parents, (str, bytes)):
+            object.__setattr__(self, "parents", list(self.parents))
 
     @cached_property
     def by(self) -> TimeWindow | None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from airflow_provider_alvys import RecentParents
 from airflow_provider_alvys.api.errors import AlvysPermissionError, AlvysStorageError, AlvysValidationError, AlvysValueError
 from airflow_provider_alvys.simulator.process import Simulator
 from airflow_provider_alvys.transfers.alvys_to_object_storage import AlvysToObjectStorageOperator
-from tests.conftest import Land
+from tests.conftest import Land, QuickHook
 from tests.lake import manifests, read_lines, read_manifest
 
 DOCUMENTS = "GET loads/{id}/documents"
@@ -202,11 +203,65 @@ def test_a_retry_reads_the_same_parents_from_where_they_were(alvys: Simulator, l
         pytest.param({"stream": "loads"}, id="no manifest"),
         pytest.param([None], id="a list of none"),
         pytest.param(7, id="a number"),
+        pytest.param(b"1001", id="bytes"),
+        pytest.param([""], id="an empty text"),
+        pytest.param([True], id="a truth"),
     ],
 )
 def test_parents_that_make_no_sense_are_refused_while_the_dag_is_parsed(parents: Any) -> None:
     with pytest.raises(AlvysValueError, match=r"(RecentParents|read per row of loads)"):
         AlvysToObjectStorageOperator(task_id="t", stream="load_documents", path="/x", parents=parents)
+
+
+@pytest.mark.parametrize(
+    ("recent", "says"),
+    [
+        pytest.param({"days": -1}, "number of days above 0", id="negative"),
+        pytest.param({"days": "14"}, "number of days above 0", id="a text"),
+        pytest.param({"days": True}, "number of days above 0", id="a truth"),
+        pytest.param({"days": float("nan")}, "number of days above 0", id="not a number"),
+        pytest.param({"where": ["Delivered"]}, "must be a dict", id="a list"),
+        pytest.param({"where": {"status": ["Delivered"]}}, "no field 'status'. Fields: Id", id="an unknown field"),
+        pytest.param({"where": {"Status": ["Delivered", "delivered"]}}, "never 'delivered'. Values: Admin", id="a value"),
+        pytest.param({"where": {"Status": "delivered"}}, "never 'delivered'", id="one value"),
+        pytest.param({"where": {"Status": []}}, "a list of values", id="no value"),
+        pytest.param({"where": {"Status": None}}, "a list of values", id="none"),
+        pytest.param({"path": "lake"}, "relative", id="a relative path"),
+    ],
+)
+def test_recent_parents_that_make_no_sense_are_refused_while_the_dag_is_parsed(recent: dict[str, Any], says: str) -> None:
+    with pytest.raises(AlvysValueError, match=says):
+        AlvysToObjectStorageOperator(task_id="t", stream="load_documents", path="/x", parents=RecentParents(**recent))
+
+
+def test_a_manifest_of_another_stream_or_tenant_is_refused(alvys: Simulator, land: Land) -> None:
+    loads = land(tenant="acme")["manifest"]
+    for stream, tenant in (("trip_documents", "acme"), ("load_documents", "other")):
+        with pytest.raises(AlvysValueError, match=r"holds loads of acme; the parents are (trips of acme|loads of other)"):
+            land(stream=stream, parents=loads, tenant=tenant)
+    assert land(stream="load_documents", parents=loads, tenant="acme")["rows"]
+
+
+class LazySequence(Sequence[Any]):
+    """What Airflow gives for the output of a mapped task: no list."""
+
+    def __init__(self, values: list[Any]) -> None:
+        self.values = values
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.values[index]
+
+
+def test_parents_may_come_as_any_sequence_of_ids_or_results(alvys: Simulator, land: Land, hook: QuickHook) -> None:
+    result = land()
+    for parents in ([result], [result["manifest"]], load_numbers(alvys)):
+        found = land(stream="load_documents", parents="{{ x }}", rendered=LazySequence(parents))
+        assert asked(found["manifest"]) == set(load_numbers(alvys))
+    two = LazySequence(load_numbers(alvys)[:2])
+    assert len(hook.open_search("load_documents", parents=two).queries) == 2
 
 
 def test_an_upstream_that_was_skipped_is_not_all_there_is(alvys: Simulator, land: Land) -> None:
