@@ -22,7 +22,7 @@ from airflow_provider_alvys.transfers.alvys_to_object_storage import (
     AlvysSweepToObjectStorageOperator,
     AlvysToObjectStorageOperator,
 )
-from airflow_provider_alvys.transfers.first_load import BEGUN, AlvysBeginFirstLoadOperator, AlvysHandOverOperator
+from airflow_provider_alvys.transfers.first_load import BEGUN, TOTAL, AlvysBeginFirstLoadOperator, AlvysHandOverOperator
 
 # The time from which on the run could have begun: the same for all its tasks, their retries, and after clearing.
 _RUN_TIME = "dag_run.run_after"
@@ -290,7 +290,10 @@ def alvys_first_load(
     common: dict[str, Any] = {"alvys_conn_id": alvys_conn_id, "stream": stream}
     landing: dict[str, Any] = {"path": path, **_given(filters=filters, tenant=tenant, compression=compression)}
     with TaskGroup(group_id or f"first_load_{stream}", **arguments) as group:
-        begin = AlvysBeginFirstLoadOperator(task_id="begin", start=start, every=every, window_by=by.name, **common)
+        begin = AlvysBeginFirstLoadOperator(
+            task_id="begin", start=start, every=every, window_by=by.name, **common, **_given(filters=filters)
+        )
+        output = cast("Any", begin.output)
         windows = AlvysToObjectStorageOperator.partial(
             task_id="windows",
             window_by=by.name,
@@ -301,7 +304,8 @@ def alvys_first_load(
         ).expand_kwargs(begin.output)
         AlvysHandOverOperator(
             task_id="hand_over",
-            begun=cast("Any", begin.output)[BEGUN],
+            begun=output[BEGUN],
+            total=output[TOTAL],
             landed=windows.output,
             outlets=[alvys_asset(stream, path)],
             **common,

@@ -90,18 +90,26 @@ def _next(time: datetime, every: timedelta | str) -> datetime:
 
 
 def begin_first_load(
-    client: AlvysClient, stream: Stream, by: TimeWindow, start: datetime | str, every: timedelta | str, *, settling: timedelta
-) -> tuple[datetime, list[dict[str, str]]]:
+    client: AlvysClient,
+    stream: Stream,
+    by: TimeWindow,
+    start: datetime | str,
+    every: timedelta | str,
+    *,
+    filters: Mapping[str, Any],
+    settling: timedelta,
+) -> tuple[datetime, int, list[dict[str, str]]]:
     """
-    Return when a first load begins, by the API's clock, and the windows that it reads.
+    Return when a first load begins, by the API's clock, how many rows there are then, and the windows that it reads.
 
     The last one reaches as far ahead as the stream's dates do.
     """
+    total = Search(client, stream, make_queries(stream, filters)).count()
     begun = datetime.fromtimestamp(client.now(), timezone.utc) - settling
     windows = cut_windows(start, begun, every, whole_days=by.whole_days)
     last = ALL_TIME.until if by.look_ahead is None else begun + by.look_ahead
     windows[-1]["until"] = format_time(last or begun)
-    return begun, windows
+    return begun, total, windows
 
 
 def hand_over(
@@ -111,6 +119,7 @@ def hand_over(
     identity: RunIdentity,
     *,
     begun: datetime,
+    total_then: int,
     landed: Iterable[Mapping[str, Any]],
 ) -> dict[str, Any]:
     """
@@ -119,7 +128,11 @@ def hand_over(
     Rows that no window found (they lack its time, or were dated while it was read) are read by the stream's regular window
     since then, and if some are still missing, by reading the stream whole.
 
+    Some are missing while fewer were landed than there were when it began, or than there are now. What numbers cannot tell: if
+    as many rows as no window found were landed and then removed, and as many others joined meanwhile and were landed.
+
     :param order: the stream's regular sync.
+    :param total_then: rows that there were when it began.
     :param landed: what the landing of each window returned.
     :return: ``{"stream", "tenant", "path", "total", "rows", "manifests", "cursor"}``.
     :raises AlvysIncompleteError: fewer rows were landed than there are, and reading it whole did not help. No cursor was set.
@@ -130,18 +143,18 @@ def hand_over(
     for result in results:
         _add_keys(keys, stream, str(result["manifest"]))
     total = Search(client, stream, make_queries(stream, order.filters)).count()
-    log.info("The windows landed %d different %s; Alvys has %d", len(keys), stream.name, total)
+    log.info("The windows landed %d different %s; Alvys has %d, and had %d", len(keys), stream.name, total, total_then)
     further = [replace(order, since=begun), replace(order, window_by=WHOLE)] if stream.regular else []
     for number, more in enumerate(further):
-        if len(keys) >= total:
+        missing = max(total, total_then) - len(keys)
+        if missing <= 0:
             break
-        log.info(
-            "%d %s are missing: reading them %s", total - len(keys), stream.name, "whole" if more.by is None else "since then"
-        )
+        log.info("%d %s are missing: reading them %s", missing, stream.name, "whole" if more.by is None else "since then")
         own = msgspec.structs.replace(identity, task_id=f"{identity.task_id}#{number}")
         result = land(client, store, more, own)
         _add_keys(keys, stream, str(result["manifest"]))
         results.append(result)
+    # Read whole, they are all that there are: those that there were have gone.
     if len(keys) < total:
         raise AlvysIncompleteError(
             f"{stream.name}: Alvys has {total} rows, and only {len(keys)} different ones were landed. No cursor was set. Clear "

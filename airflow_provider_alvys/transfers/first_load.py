@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # Under this key of its XCom the beginning says when it was.
 BEGUN = "begun"
+# And under this one, how many rows there were.
+TOTAL = "total"
 
 
 class AlvysBeginFirstLoadOperator(BaseOperator):
@@ -36,10 +38,13 @@ class AlvysBeginFirstLoadOperator(BaseOperator):
     :param every: how long each window is: a timedelta, or ``day``, ``week``, ``month`` or ``year``.
     :param window_by: which of the stream's windows; None means the first that an update does not move, ``created`` for loads
         and ``pickup`` for trips.
-    :return: a list of ``{"since", "until"}``, for ``expand_kwargs``. The XCom ``begun`` holds the time.
+    :param filters: those of the first load. (templated)
+    :return: a list of ``{"since", "until"}``, for ``expand_kwargs``. The XCom ``begun`` holds the time, ``total`` the number of
+        rows that there were.
     """
 
-    template_fields: Sequence[str] = ("alvys_conn_id", "start")
+    template_fields: Sequence[str] = ("alvys_conn_id", "start", "filters")
+    template_fields_renderers = {"filters": "json"}  # noqa: RUF012
     ui_color = "#d7ebf7"
 
     def __init__(
@@ -50,6 +55,7 @@ class AlvysBeginFirstLoadOperator(BaseOperator):
         start: datetime | str,
         every: timedelta | str = "month",
         window_by: str | None = None,
+        filters: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -58,17 +64,21 @@ class AlvysBeginFirstLoadOperator(BaseOperator):
         self.start = start
         self.every = every
         self.window_by = window_by
+        self.filters = filters
         by = backfill_window(get_stream(stream), window_by)
         # Refuses an `every` that is none, and a start without a zone.
         first = "2026-01-01T00:00:00Z" if has_template(start) else as_utc(start, "start")
         cut_windows(first, as_utc(first, "start") + timedelta(days=2), every, whole_days=by.whole_days)
 
     def execute(self, context: Context) -> list[dict[str, str]]:
-        """Look at the clock."""
+        """Look at the clock, and count."""
         stream = get_stream(self.stream)
         by = backfill_window(stream, self.window_by)
-        begun, windows = begin_first_load(self.hook.get_conn(), stream, by, self.start, self.every, settling=SETTLING)
+        begun, total, windows = begin_first_load(
+            self.hook.get_conn(), stream, by, self.start, self.every, filters=self.filters or {}, settling=SETTLING
+        )
         context["ti"].xcom_push(key=BEGUN, value=format_time(begun))
+        context["ti"].xcom_push(key=TOTAL, value=total)
         self.log.info("Reading %s by %s in %d windows", self.stream, by.name, len(windows))
         return windows
 
@@ -86,6 +96,7 @@ class AlvysHandOverOperator(BaseOperator):
     :param stream: name in the catalogue.
     :param path: root of the data set. (templated)
     :param begun: when the first load began. (templated)
+    :param total: how many rows there were then. (templated)
     :param landed: what the landing of each window returned. (templated)
     :param filters: those of the first load, and of the cursor. (templated)
     :param tenant: name of the tenant in manifests; None means the connection id. (templated)
@@ -94,7 +105,7 @@ class AlvysHandOverOperator(BaseOperator):
     :raises AlvysIncompleteError: rows are still missing; the cursor stays.
     """
 
-    template_fields: Sequence[str] = ("alvys_conn_id", "path", "begun", "landed", "filters", "tenant")
+    template_fields: Sequence[str] = ("alvys_conn_id", "path", "begun", "total", "landed", "filters", "tenant")
     template_fields_renderers = {"filters": "json"}  # noqa: RUF012
     ui_color = "#d7ebf7"
 
@@ -105,6 +116,7 @@ class AlvysHandOverOperator(BaseOperator):
         stream: str,
         path: str,
         begun: Any,
+        total: Any,
         landed: Any,
         filters: Mapping[str, Any] | None = None,
         tenant: str | None = None,
@@ -116,6 +128,7 @@ class AlvysHandOverOperator(BaseOperator):
         self.stream = stream
         self.path = path
         self.begun = begun
+        self.total = total
         self.landed = landed
         self.filters = filters
         self.tenant = tenant
@@ -123,8 +136,8 @@ class AlvysHandOverOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Compare, read on, set the cursor."""
-        if self.begun is None or self.landed is None:
-            raise AlvysValueError("begun and landed are what the tasks before returned: clear those, too")
+        if self.begun is None or self.total is None or self.landed is None:
+            raise AlvysValueError("begun, total and landed are what the tasks before returned: clear those, too")
         events = outlet_events(context, self)
         order = LandingOrder(
             get_stream(self.stream),
@@ -139,6 +152,7 @@ class AlvysHandOverOperator(BaseOperator):
             order,
             identify(context, self),
             begun=as_utc(self.begun, BEGUN),
+            total_then=int(self.total),
             landed=self.landed,
         )
         for outlet, event in events:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -28,15 +28,23 @@ class TaskInstance:
         self.pushed[key] = value
 
 
-def begin(hook: QuickHook, stream: str, start: str = "2026-01-01T00:00:00Z") -> tuple[str, list[dict[str, str]]]:
+class Begun(NamedTuple):
+    begun: str
+    total: int
+
+
+def begin(hook: QuickHook, stream: str, start: str = "2026-01-01T00:00:00Z") -> tuple[Begun, list[dict[str, str]]]:
     operator = AlvysBeginFirstLoadOperator(task_id="begin", stream=stream, start=start)
     operator.hook = hook
     ti = TaskInstance()
-    return (windows := operator.execute({"ti": ti})) and ti.pushed["begun"], windows  # type: ignore[typeddict-item]
+    windows = operator.execute({"ti": ti})  # type: ignore[typeddict-item]
+    return Begun(**ti.pushed), windows
 
 
-def hand_over(hook: QuickHook, lake: Path, stream: str, begun: str, landed: list[dict[str, Any]]) -> dict[str, Any]:
-    operator = AlvysHandOverOperator(task_id="hand_over", stream=stream, path=str(lake), begun=begun, landed=landed)
+def hand_over(hook: QuickHook, lake: Path, stream: str, begun: Begun, landed: list[dict[str, Any]]) -> dict[str, Any]:
+    operator = AlvysHandOverOperator(
+        task_id="hand_over", stream=stream, path=str(lake), landed=landed, begun=begun.begun, total=begun.total
+    )
     operator.hook = hook
     return operator.execute({})
 
@@ -89,14 +97,28 @@ def test_what_came_since_it_began_is_not_looked_for_in_all_there_is(
     begun, windows = begin(hook, "loads")
     landed = [land(window_by="created", **window) for window in windows]
     # As if the load had taken an hour.
-    begun = format_time(as_utc(begun, "begun") - timedelta(hours=1))
-    at = format_time(as_utc(begun, "begun") + timedelta(minutes=30))
+    begun = begun._replace(begun=format_time(as_utc(begun.begun, "begun") - timedelta(hours=1)))
+    at = format_time(as_utc(begun.begun, "begun") + timedelta(minutes=30))
     alvys.add(stream="loads", rows=5, columns={"CreatedAt": at, "UpdatedAt": at})
     before = alvys.stats()["requests"]["POST loads/search"]
     result = hand_over(hook, lake, "loads", begun, landed)
     assert result["rows"] == result["total"] == 455
     # The count, and a page of what changed. All there is has three pages.
     assert alvys.stats()["requests"]["POST loads/search"] - before == 2
+
+
+def test_rows_that_have_gone_do_not_hide_those_that_no_window_found(
+    alvys: Simulator, hook: QuickHook, land: Land, lake: Path
+) -> None:
+    keys = alvys.truth_keys(stream="tenders")
+    alvys.change(stream="tenders", keys=keys[:3], columns={"DateImported": None})
+    begun, windows = begin(hook, "tenders")
+    landed = [land(stream="tenders", window_by="created", **window) for window in windows]
+    # As many as are in no window. Alvys has as many rows now as were landed.
+    alvys.remove(stream="tenders", keys=keys[10:13])
+    result = hand_over(hook, lake, "tenders", begun, landed)
+    assert landed_keys(lake) == set(keys)
+    assert (result["total"], result["rows"]) == (len(keys) - 3, len(keys))
 
 
 def test_what_is_still_missing_fails_and_sets_no_cursor(
