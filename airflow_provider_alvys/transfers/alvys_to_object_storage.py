@@ -63,7 +63,7 @@ class AlvysToObjectStorageOperator(BaseOperator):
     :param page_size: rows asked for at once; None means the connection's, else the catalogue's (200).
     :param max_window_rows: a window with more rows is cut in half, and again, down to a minute.
     :param skip_when_empty: skip when there are no rows, so that nothing downstream runs.
-    :param on_missing_scope: ``fail`` or ``skip`` when Alvys refuses the stream to this token.
+    :param on_missing_scope: ``fail`` or ``skip`` when the token lacks the stream's scope. Another refusal fails.
     :param defer_after: seconds of waiting from which a deferrable task frees its slot.
     :param deferrable: free the slot during long waits. Has no effect yet: the task waits in its slot.
     :return: ``{"manifest", "path", "stream", "tenant", "since", "until", "rows", "proof"}``: texts, and ``rows`` a number. The
@@ -203,7 +203,7 @@ class AlvysToObjectStorageOperator(BaseOperator):
         except NothingDueError as nothing:
             raise AirflowSkipException(str(nothing)) from nothing
         except AlvysPermissionError as error:
-            if self.on_missing_scope == "skip":
+            if self.on_missing_scope == "skip" and error.missing_scope:
                 raise AirflowSkipException(str(error)) from error
             raise
         for outlet, event in events:
@@ -251,7 +251,8 @@ class AlvysSweepToObjectStorageOperator(BaseOperator):
     :param path: root of the data set, absolute. (templated)
     :param tenant: name of the tenant in manifests; None means the connection id. (templated)
     :param compression: ``gzip`` or None.
-    :param on_missing_scope: ``fail`` or ``skip`` when Alvys refuses a stream to this token.
+    :param on_missing_scope: ``fail`` or ``skip`` when the token lacks a stream's scope. Another refusal fails. Airflow sends the
+        event of a skipped stream's asset all the same, without an extra: give each a task of its own where that matters.
     :return: a list of what AlvysToObjectStorageOperator returns for one stream. The event of each asset made by
         :func:`airflow_provider_alvys.assets.alvys_asset` carries its stream's.
     """
@@ -277,6 +278,8 @@ class AlvysSweepToObjectStorageOperator(BaseOperator):
         self.tenant = tenant
         self.compression = compression
         self.on_missing_scope = on_missing_scope
+        # As the outlets are named: their templates stay as they stand.
+        self._stream_of = {alvys_asset(stream, str(self.path)).name: stream for stream in self.streams}
         check_format("jsonl", compression)
         check_on_missing_scope(on_missing_scope)
         for order in self._make_orders(page_size=None):
@@ -294,7 +297,7 @@ class AlvysSweepToObjectStorageOperator(BaseOperator):
                 results.append(land(client, store, order, identify(context, self)))
             except AlvysPermissionError as error:
                 self.log.warning("%s cannot be landed: %s", order.stream.name, error)
-                if self.on_missing_scope == "fail":
+                if self.on_missing_scope == "fail" or not error.missing_scope:
                     failed.append(error)
             except AlvysError as error:
                 self.log.exception("%s failed", order.stream.name)
@@ -304,10 +307,11 @@ class AlvysSweepToObjectStorageOperator(BaseOperator):
             raise failed[0]
         if not results:
             raise AirflowSkipException(f"The token may read none of {', '.join(self.streams)}")
-        by_asset = {alvys_asset(result["stream"], result["path"]).name: result for result in results}
+        stream_of = self._stream_of | {alvys_asset(result["stream"], result["path"]).name: result["stream"] for result in results}
         for outlet, event in events:
-            for result in results if isinstance(outlet, AssetAlias) else filter(None, [by_asset.get(outlet.name)]):
-                tell_event(outlet, event, result)
+            for result in results:
+                if isinstance(outlet, AssetAlias) or stream_of.get(outlet.name) == result["stream"]:
+                    tell_event(outlet, event, result)
         return results
 
     def _make_orders(self, *, page_size: int | None) -> list[LandingOrder]:
