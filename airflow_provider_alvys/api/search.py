@@ -157,10 +157,11 @@ class Search:
 
         :raises AlvysValueError: the sets overlap, so that only reading them can tell.
         """
-        if any(query.by and query.by.longest for query in self.queries) or len({_columns(query) for query in self.queries}) > 1:
+        if len({_columns(query) for query in self.queries}) > 1:
+            is_cut = any(query.by and query.by.longest for query in self.queries)
             raise AlvysValueError(
                 f"What is asked for are several searches for {self.stream.name} that find some rows twice: they can only be "
-                "read, not counted. Name one window with window_by"
+                f"read, not counted. {'Give a shorter window' if is_cut else 'Name one window with window_by'}"
             )
         return sum(self._fetch(query, query.window, 0, 1).total for query in self.queries)
 

@@ -210,13 +210,13 @@ class AlvysHook(BaseHook):
         Tell what a first load would cost, by one request of one row per stream.
 
         :param streams: names in the catalogue; None means those that a company needs (with a tier in ``docs/streams.md``).
-        :param since: start of what is to be loaded; None means everything.
+        :param since: start of what is to be loaded, for streams whose sync has a window; None means everything.
         :param until: its end; None means no end.
         :return: for each stream rows, requests, hours at the documented and at the connection's pace, and the scope that the
-            token lacks. What cannot be told is None.
+            token lacks. What cannot be told is None, and the note says why.
         :raises AlvysValueError: an argument is wrong; nothing was sent.
         """
-        names = streams or [row.name for row in STREAMS.values() if row.tiers]
+        names = [row.name for row in STREAMS.values() if row.tiers] if streams is None else streams
         settings = self.settings
         return plan_streams(
             self.get_conn(),
