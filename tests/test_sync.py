@@ -75,8 +75,42 @@ def test_tasks_for_one_endpoint_come_one_after_the_other() -> None:
     assert {task.max_active_tis_per_dag for task in tasks.values()} == {1}
 
 
-def test_two_tiers_by_the_same_window_are_one_task() -> None:
-    assert set(sync(tier=["hourly", "daily"], streams=["loads"])) == {"loads"}
+def test_what_waits_for_its_turn_at_an_endpoint_is_not_skipped_with_the_one_before() -> None:
+    tasks = sync(tier=["hourly", "weekly"], streams=["loads", "trips"])
+    assert {name: task.trigger_rule.value for name, task in tasks.items()} == {
+        "loads": "all_success",
+        "loads_created": "none_failed",
+        "trips": "all_success",
+        "trips_pickup": "none_failed",
+    }
+    # Behind the sweep, too.
+    tasks = sync(tier=["daily", "weekly"], streams=["maintenance", "customers"])
+    assert tasks["maintenance"].upstream_task_ids == {"alvys_sync.sweep"}
+    assert tasks["maintenance"].trigger_rule == "none_failed"
+
+
+@pytest.mark.parametrize("tiers", [("hourly", "daily"), ("daily", "hourly")])
+def test_two_tiers_by_the_same_window_are_one_task_that_reaches_as_far_as_either(tiers: tuple[str, str]) -> None:
+    (loads,) = sync(tier=tiers, streams=["loads"]).values()
+    assert loads.overlap == timedelta(days=3)
+
+
+@pytest.mark.parametrize("tiers", [("daily", "weekly"), ("weekly", "daily")])
+def test_the_widest_look_back_and_ahead_of_two_tiers_counts(tiers: tuple[str, str]) -> None:
+    tasks = sync(tier=tiers, streams=["fuel", "driver_settlement_statements"], initial_since="2024-01-01T00:00:00Z")
+    assert (tasks["fuel"].look_back, tasks["fuel"].look_ahead) == (timedelta(days=60), None)
+    statements = tasks["driver_settlement_statements"]
+    assert (statements.look_back, statements.look_ahead) == (timedelta(days=400), timedelta(days=90))
+    assert statements.initial_since == "2024-01-01T00:00:00Z"
+    loads = sync(tier=("weekly", "monthly"), streams=["loads"])["loads_created"]
+    assert loads.look_back == timedelta(days=395)
+    assert str(395 * 86400) in loads.initial_since
+
+
+def test_streams_that_may_be_skipped_have_a_task_each() -> None:
+    tasks = sync(streams=["drivers", "trucks", "driver_events"], on_missing_scope="skip")
+    assert set(tasks) == {"drivers", "trucks", "driver_events"}
+    assert tasks["driver_events"].upstream_task_ids == {"alvys_sync.drivers"}
 
 
 def test_arguments_reach_the_tasks() -> None:
@@ -101,6 +135,8 @@ def test_arguments_reach_the_tasks() -> None:
     ("arguments", "says"),
     [
         pytest.param({}, "Give streams", id="nothing"),
+        pytest.param({"streams": [], "tier": "hourly"}, "Give streams", id="no streams"),
+        pytest.param({"tier": []}, "Give streams", id="no tiers"),
         pytest.param({"streams": ["lods"]}, "no stream 'lods'", id="stream"),
         pytest.param({"streams": "loads"}, "list of names", id="text"),
         pytest.param({"tier": "yearly"}, "no tier 'yearly'", id="tier"),
