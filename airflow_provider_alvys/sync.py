@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from airflow.sdk import BaseOperator, TaskGroup
+from airflow.sdk import Asset, AssetAlias, BaseOperator, TaskGroup
 
 from airflow_provider_alvys.api.catalogue.model import WHOLE
 from airflow_provider_alvys.api.errors import AlvysValueError
@@ -15,9 +15,11 @@ from airflow_provider_alvys.api.streams import STREAMS, Stream, Tier, get_stream
 from airflow_provider_alvys.api.windows import as_timedelta
 from airflow_provider_alvys.assets import alvys_asset
 from airflow_provider_alvys.hooks.alvys import AlvysHook
-from airflow_provider_alvys.landing.first_load import backfill_window, cut_windows
+from airflow_provider_alvys.landing.first_load import backfill_window, check_first_load, cut_windows
 from airflow_provider_alvys.landing.parents import RecentParents
+from airflow_provider_alvys.landing.parts import check_format
 from airflow_provider_alvys.landing.sync import OVERLAP, SETTLING
+from airflow_provider_alvys.templates import check_data_set, check_search
 from airflow_provider_alvys.transfers.alvys_to_object_storage import (
     AlvysSweepToObjectStorageOperator,
     AlvysToObjectStorageOperator,
@@ -240,6 +242,7 @@ def alvys_backfill(
     tenant: str | None = None,
     task_id: str | None = None,
     max_active_tis_per_dag: int = 1,
+    outlets: Any = None,
     **arguments: Any,
 ) -> Any:
     """
@@ -260,11 +263,15 @@ def alvys_backfill(
     :param tenant: name of the tenant in manifests; None means the connection id.
     :param task_id: None means ``backfill_<stream>``.
     :param max_active_tis_per_dag: how many windows are read at once; more only make sense where the limit was raised.
-    :param arguments: of AlvysToObjectStorageOperator and of every Airflow task, such as ``compression`` or ``retries``.
+    :param arguments: of AlvysToObjectStorageOperator and of every Airflow task, such as ``compression`` or ``retries``;
+        ``outlets`` are added to the stream's own.
     :return: the mapped task; its ``output`` is the list of what was landed.
     :raises AlvysValueError: the stream is read whole, or a time or length is wrong.
     """
     by = backfill_window(get_stream(stream), window_by)
+    check_search(stream, filters, None)
+    check_data_set(path, uses_cursor=False)
+    check_format(arguments.get("file_format", "jsonl"), arguments.get("compression"))
     windows = cut_windows(start, end, every, whole_days=by.whole_days)
     return AlvysToObjectStorageOperator.partial(
         task_id=task_id or f"backfill_{stream}",
@@ -274,7 +281,7 @@ def alvys_backfill(
         alvys_conn_id=alvys_conn_id,
         max_active_tis_per_dag=max_active_tis_per_dag,
         **_given(filters=filters, tenant=tenant),
-        outlets=[alvys_asset(stream, path)],
+        outlets=[alvys_asset(stream, path), *([outlets] if isinstance(outlets, (Asset, AssetAlias)) else outlets or ())],
         **arguments,
     ).expand_kwargs(windows)
 
@@ -315,6 +322,10 @@ def alvys_first_load(
     :raises AlvysValueError: the stream is read whole at every sync, and needs no first load.
     """
     by = backfill_window(get_stream(stream), window_by)
+    check_first_load(get_stream(stream))
+    check_search(stream, filters, None)
+    check_data_set(path, uses_cursor=True)
+    check_format("jsonl", compression)
     common: dict[str, Any] = {"alvys_conn_id": alvys_conn_id, "stream": stream}
     landing: dict[str, Any] = {"path": path, **_given(filters=filters, tenant=tenant, compression=compression)}
     with TaskGroup(group_id or f"first_load_{stream}", **arguments) as group:

@@ -12,6 +12,7 @@ from airflow_provider_alvys import RecentParents, alvys_asset, alvys_backfill, a
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.streams import STREAMS
 from airflow_provider_alvys.landing.first_load import cut_windows
+from airflow_provider_alvys.transfers.first_load import AlvysBeginFirstLoadOperator, AlvysHandOverOperator
 
 pytestmark = pytest.mark.every_airflow
 
@@ -204,6 +205,72 @@ def test_a_backfill_is_mapped_over_windows_by_creation() -> None:
 def test_a_backfill_that_cannot_be_is_refused(arguments: tuple[Any, ...], says: str) -> None:
     with DAG("dag", schedule=None), pytest.raises(AlvysValueError, match=says):
         alvys_backfill(*arguments, path="/lake")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        pytest.param({"filters": {"Stat": ["Open"]}}, "no filter 'Stat'", id="filter"),
+        pytest.param({"filters": {"Stat": ["Open"], "CustomerId": "{{ x }}"}}, "no filter 'Stat'", id="filter beside a template"),
+        pytest.param({"path": "lake"}, "relative", id="path"),
+        pytest.param({"compression": "zip"}, "compression='zip'", id="compression"),
+    ],
+)
+def test_what_is_wrong_with_a_backfill_or_a_first_load_is_refused_while_the_dag_is_parsed(
+    arguments: dict[str, Any], says: str
+) -> None:
+    given = {"path": "/lake", **arguments}
+    with DAG("dag", schedule=None):
+        with pytest.raises(AlvysValueError, match=says):
+            alvys_backfill("loads", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "month", **given)
+        with pytest.raises(AlvysValueError, match=says):
+            alvys_first_load("loads", "2026-01-01T00:00:00Z", **given)
+        with pytest.raises(AlvysValueError, match=says):
+            AlvysHandOverOperator(task_id="t", stream="loads", begun="x", total=1, landed=[], **given)
+
+
+def test_a_sweep_of_a_relative_path_is_refused_while_the_dag_is_parsed() -> None:
+    with DAG("dag", schedule=None), pytest.raises(AlvysValueError, match="relative"):
+        alvys_sync(path="lake", streams=["drivers", "trucks"])
+
+
+def test_a_path_that_changes_from_run_to_run_is_for_backfills_only() -> None:
+    with DAG("dag", schedule=None):
+        alvys_backfill("loads", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "month", path="/lake/{{ ds }}")
+        with pytest.raises(AlvysValueError, match="changes from run to run"):
+            alvys_first_load("loads", "2026-01-01T00:00:00Z", path="/lake/{{ ds }}")
+
+
+@pytest.mark.parametrize(
+    ("stream", "says"),
+    [
+        ("customers", "each sync reads them whole"),
+        ("visibility_outbound_errors", "use alvys_backfill"),
+        ("driver_events", "parents"),
+    ],
+)
+def test_a_stream_that_needs_no_first_load_or_cannot_have_one_is_refused(stream: str, says: str) -> None:
+    with DAG("dag", schedule=None):
+        with pytest.raises(AlvysValueError, match=says):
+            alvys_first_load(stream, "2026-01-01T00:00:00Z", path="/lake")
+        with pytest.raises(AlvysValueError, match=says):
+            AlvysBeginFirstLoadOperator(task_id="b", stream=stream, start="2026-01-01T00:00:00Z")
+        with pytest.raises(AlvysValueError, match=says):
+            AlvysHandOverOperator(task_id="h", stream=stream, path="/lake", begun="x", total=1, landed=[])
+
+
+def test_outlets_that_are_given_to_a_backfill_are_added() -> None:
+    own = alvys_asset("trips", "/elsewhere")
+    for given in (own, [own]):
+        with DAG("dag", schedule=None) as dag:
+            alvys_backfill("loads", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "month", path="/lake", outlets=given)
+        assert dag.tasks[0].partial_kwargs["outlets"] == [alvys_asset("loads", "/lake"), own]
+
+
+@pytest.mark.parametrize("every", ["day", "week", "month", "year", timedelta(days=2)])
+def test_windows_end_where_the_calendar_ends(every: Any) -> None:
+    windows = cut_windows("9999-12-01T00:00:00Z", "9999-12-31T23:00:00Z", every)
+    assert windows[-1]["until"] == "9999-12-31T23:00:00Z"
 
 
 def test_a_first_load_begins_reads_months_and_hands_over() -> None:

@@ -208,20 +208,22 @@ def make_search_queries(
     :raises AlvysValueError: an argument is wrong.
     """
     if since is None:
-        if until is not None or window_by is not None:
+        if until is not None or (window_by is not None and stream.window(window_by) is not None):
             raise AlvysValueError("until and window_by belong to a window: give since, too")
         return make_queries(stream, filters, parents=parents)
     by = stream.window(window_by)
     if by is None:
-        raise AlvysValueError(no_window(stream))
+        raise AlvysValueError(no_window(stream, window_by))
     span = Span(as_utc(since, "since"), None if until is None else as_utc(until, "until"))
     if span.until is not None:
         Window(span.since, span.until)
     return make_queries(stream, filters, span=span, by=by, parents=parents)
 
 
-def no_window(stream: Stream) -> str:
+def no_window(stream: Stream, window_by: str | None) -> str:
     """Return what to do about a time that was given for a stream that is read whole."""
+    if window_by is not None:
+        return f"window_by={window_by!r} has {stream.name} read whole: leave since and until out, or name a window"
     names = ", ".join(repr(window.name) for window in stream.windows)
     advice = f"say which window since belongs to, window_by={names}" if names else "leave since and until out"
     return f"{stream.name} are read whole, since Alvys has no window on their changes: {advice}"

@@ -124,7 +124,10 @@ def as_timedelta(value: timedelta | float | None, default: timedelta, name: str)
     if value is None:
         return default
     is_seconds = isinstance(value, (int, float)) and not isinstance(value, bool)
-    length = timedelta(seconds=value) if is_seconds else value  # type: ignore[arg-type]
+    try:
+        length = timedelta(seconds=value) if is_seconds else value  # type: ignore[arg-type]
+    except (ValueError, OverflowError):
+        length = None
     if not isinstance(length, timedelta) or length < timedelta(0):
         raise AlvysValueError(f"{name}={value!r} is no length of time: give a timedelta, or seconds from 0")
     return length

@@ -49,6 +49,22 @@ def backfill_window(stream: Stream, window_by: str | None) -> TimeWindow:
     return window
 
 
+def check_first_load(stream: Stream) -> None:
+    """
+    Refuse a stream that needs no first load, or whose first load could not be compared with all that there is.
+
+    :raises AlvysValueError: says which of them.
+    """
+    if stream.parent is not None:
+        raise AlvysValueError(f"{stream.name} have parents: read those first")
+    if stream.regular is None:
+        raise AlvysValueError(f"{stream.name} need no first load: each sync reads them whole")
+    if not stream.whole:
+        raise AlvysValueError(
+            f"{stream.name} cannot be read whole, so that nothing tells whether a first load has all of them: use alvys_backfill"
+        )
+
+
 def cut_windows(
     start: datetime | str, end: datetime | str, every: timedelta | str, *, whole_days: bool = False
 ) -> list[dict[str, str]]:
@@ -70,7 +86,11 @@ def cut_windows(
     windows = []
     since, last = span.since, span.until or span.since
     while since < last:
-        until = min(_next(since, every), last)
+        try:
+            until = min(_next(since, every), last)
+        except (ValueError, OverflowError):
+            # Beyond the calendar's end.
+            until = last
         windows.append({"since": format_time(since), "until": format_time(until if until == last else until + seam)})
         since = until
     return windows

@@ -103,7 +103,7 @@ class LandingOrder:
         self.stream.flatten_filters(self.filters)
         check_parents(self.stream, self.parents)
         if self.by is None and (self.since is not None or self.until is not None):
-            raise AlvysValueError(no_window(self.stream))
+            raise AlvysValueError(no_window(self.stream, self.window_by))
         if self.look_back is None and self.look_ahead is None:
             return
         if self.by is None or self.by.tracks_changes:

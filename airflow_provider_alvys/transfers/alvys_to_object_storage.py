@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import AssetAlias, BaseOperator, ObjectStoragePath, XComArg
+from airflow.sdk import AssetAlias, BaseOperator, ObjectStoragePath
 
 from airflow_provider_alvys._compat import AirflowSkipException, conf
 from airflow_provider_alvys.api.catalogue.model import WHOLE
@@ -22,9 +22,9 @@ from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.landing.parents import check_parents
 from airflow_provider_alvys.landing.parts import check_format
 from airflow_provider_alvys.landing.run import RunIdentity
-from airflow_provider_alvys.landing.store import Store, check_path
+from airflow_provider_alvys.landing.store import Store
 from airflow_provider_alvys.landing.sync import OVERLAP, SETTLING, LandingOrder, NothingDueError, land
-from airflow_provider_alvys.templates import check_search, has_template, names_by_run
+from airflow_provider_alvys.templates import check_data_set, check_search, has_template
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -162,31 +162,14 @@ class AlvysToObjectStorageOperator(BaseOperator):
         order = self._make_order(page_size=self.page_size)
         if not (has_template(self.window_by) or has_template(self.filters) or has_template(self.parents)):
             order.check()
-        self._check_path()
+        uses_cursor = self.since is None and (has_template(self.window_by) or row.window(self.window_by) is not None)
+        check_data_set(self.path, uses_cursor=uses_cursor)
 
     def _check_times(self) -> None:
         given = {name: getattr(self, name) for name in ("since", "until", "initial_since")}
         known = {name: as_utc(time, name) for name, time in given.items() if time is not None and not has_template(time)}
         if "since" in known and "until" in known:
             Window(known["since"], known["until"])
-
-    def _check_path(self) -> None:
-        path = str(self.path)
-        uses_cursor = self.since is None and (has_template(self.window_by) or get_stream(self.stream).window(self.window_by))
-        if isinstance(self.path, XComArg):
-            if uses_cursor:
-                raise AlvysValueError(
-                    "path is another task's output, which may differ from run to run, and with it where the cursor is looked "
-                    "for: give a fixed path, or give since and until"
-                )
-            return
-        if not path.startswith("{"):
-            check_path(path)
-        if uses_cursor and names_by_run(path):
-            raise AlvysValueError(
-                f"path={path!r} changes from run to run ({', '.join(names_by_run(path))}): each run would look for its cursor in "
-                "a new place and start over. Give a fixed path (parts are put into a folder by date), or give since and until."
-            )
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Read the window, write parts and manifest, move the cursor."""
@@ -280,6 +263,7 @@ class AlvysSweepToObjectStorageOperator(BaseOperator):
         self.on_missing_scope = on_missing_scope
         # As the outlets are named: their templates stay as they stand.
         self._stream_of = {alvys_asset(stream, str(self.path)).name: stream for stream in self.streams}
+        check_data_set(self.path, uses_cursor=False)
         check_format("jsonl", compression)
         check_on_missing_scope(on_missing_scope)
         for order in self._make_orders(page_size=None):

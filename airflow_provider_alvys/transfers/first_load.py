@@ -13,10 +13,17 @@ from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.streams import get_stream
 from airflow_provider_alvys.api.windows import as_utc, format_time
 from airflow_provider_alvys.hooks.alvys import AlvysHook
-from airflow_provider_alvys.landing.first_load import backfill_window, begin_first_load, cut_windows, hand_over
+from airflow_provider_alvys.landing.first_load import (
+    backfill_window,
+    begin_first_load,
+    check_first_load,
+    cut_windows,
+    hand_over,
+)
+from airflow_provider_alvys.landing.parts import check_format
 from airflow_provider_alvys.landing.store import Store, check_path
 from airflow_provider_alvys.landing.sync import SETTLING, LandingOrder
-from airflow_provider_alvys.templates import has_template
+from airflow_provider_alvys.templates import check_data_set, check_search, has_template
 from airflow_provider_alvys.transfers.alvys_to_object_storage import identify, outlet_events, tell_event
 
 if TYPE_CHECKING:
@@ -65,6 +72,8 @@ class AlvysBeginFirstLoadOperator(BaseOperator):
         self.every = every
         self.window_by = window_by
         self.filters = filters
+        check_first_load(get_stream(stream))
+        check_search(stream, filters, window_by)
         by = backfill_window(get_stream(stream), window_by)
         # Refuses an `every` that is none, and a start without a zone.
         first = "2026-01-01T00:00:00Z" if has_template(start) else as_utc(start, "start")
@@ -133,6 +142,10 @@ class AlvysHandOverOperator(BaseOperator):
         self.filters = filters
         self.tenant = tenant
         self.compression = compression
+        check_first_load(get_stream(stream))
+        check_search(stream, filters, None)
+        check_data_set(path, uses_cursor=True)
+        check_format("jsonl", compression)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Compare, read on, set the cursor."""

@@ -226,6 +226,11 @@ def test_filters_have_possible_values(stream: Stream) -> None:
 
 
 @each_stream
+def test_filters_that_exclude_each_other_are_filters(stream: Stream) -> None:
+    assert set(stream.at_most_one) <= {filter.name for filter in stream.filters}
+
+
+@each_stream
 def test_references_name_a_field_of_a_stream(stream: Stream) -> None:
     for target in stream.references.values():
         name, _, column = target.partition(".")

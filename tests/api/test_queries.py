@@ -139,6 +139,25 @@ def test_parents_of_a_stream_that_has_none_are_refused() -> None:
         ask("loads", parents=["1"])
 
 
+def test_everything_may_be_named_as_the_window() -> None:
+    assert ask("loads", window_by="whole") == ask("loads")
+    with pytest.raises(AlvysValueError, match="window_by='whole' has loads read whole: leave since"):
+        ask("loads", window_by="whole", since=NOON)
+    with pytest.raises(AlvysValueError, match="cannot be read whole"):
+        ask("visibility_outbound_errors", window_by="whole")
+
+
+def test_filters_that_exclude_each_other_are_refused() -> None:
+    assert ask("deductions", {"DriverId": "1", "OwnerOperatorId": "2"})
+    with pytest.raises(AlvysValueError, match="DriverId and TruckId of deductions exclude each other"):
+        ask("deductions", {"DriverId": "1", "TruckId": "2"})
+
+
+def test_a_filter_whose_name_is_no_text_is_refused() -> None:
+    with pytest.raises(AlvysValueError, match="1 as a name"):
+        ask("loads", {1: "x"})  # type: ignore[dict-item]
+
+
 def test_dotted_filters_stand_inside_objects() -> None:
     (query,) = ask("tenders", {"Filter": {"Status": ["Pending"]}}, since="2026-03-10T00:00:00Z", until="2026-03-11T00:00:00Z")
     assert body(query)["Filter"] == {

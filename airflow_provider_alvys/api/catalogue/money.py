@@ -98,6 +98,7 @@ STREAMS = (
             Filter("IncludePaid", "boolean", default=True, required=True, reveals="IsPaid"),
         ),
         one_of=("DateRange", "DriverId", "TruckId", "OwnerOperatorId"),
+        at_most_one=("DriverId", "TruckId"),
         windows=(
             # IsPaid changes and no time moves. What is unpaid is read whole, however old, and first.
             TimeWindow(
