@@ -330,7 +330,7 @@ def alvys_first_load(
     landing: dict[str, Any] = {"path": path, **_given(filters=filters, tenant=tenant, compression=compression)}
     with TaskGroup(group_id or f"first_load_{stream}", **arguments) as group:
         begin = AlvysBeginFirstLoadOperator(
-            task_id="begin", start=start, every=every, window_by=by.name, **common, **_given(filters=filters)
+            task_id="begin", path=path, start=start, every=every, window_by=by.name, **common, **_given(filters=filters)
         )
         output = cast("Any", begin.output)
         windows = AlvysToObjectStorageOperator.partial(

@@ -254,7 +254,7 @@ def test_a_stream_that_needs_no_first_load_or_cannot_have_one_is_refused(stream:
         with pytest.raises(AlvysValueError, match=says):
             alvys_first_load(stream, "2026-01-01T00:00:00Z", path="/lake")
         with pytest.raises(AlvysValueError, match=says):
-            AlvysBeginFirstLoadOperator(task_id="b", stream=stream, start="2026-01-01T00:00:00Z")
+            AlvysBeginFirstLoadOperator(task_id="b", stream=stream, path="/lake", start="2026-01-01T00:00:00Z")
         with pytest.raises(AlvysValueError, match=says):
             AlvysHandOverOperator(task_id="h", stream=stream, path="/lake", begun="x", total=1, landed=[])
 

@@ -20,6 +20,7 @@ from airflow_provider_alvys.api.search import Search
 from airflow_provider_alvys.api.streams import Stream, TimeWindow
 from airflow_provider_alvys.api.windows import ALL_TIME, SEAM, Window, as_utc, format_time
 from airflow_provider_alvys.landing.cursor import advance_cursor, read_cursor
+from airflow_provider_alvys.landing.pace_file import load_pace, save_pace
 from airflow_provider_alvys.landing.reading import open_manifest, read_lines
 from airflow_provider_alvys.landing.run import RunIdentity
 from airflow_provider_alvys.landing.store import Store
@@ -111,6 +112,7 @@ def _next(time: datetime, every: timedelta | str) -> datetime:
 
 def begin_first_load(
     client: AlvysClient,
+    store: Store,
     stream: Stream,
     by: TimeWindow,
     start: datetime | str,
@@ -124,7 +126,7 @@ def begin_first_load(
 
     The last one reaches as far ahead as the stream's dates do.
     """
-    total = Search(client, stream, make_queries(stream, filters)).count()
+    total = _count(client, store, stream, filters)
     begun = datetime.fromtimestamp(client.now(), timezone.utc) - settling
     windows = cut_windows(start, begun, every, whole_days=by.whole_days)
     last = ALL_TIME.until if by.look_ahead is None else begun + by.look_ahead
@@ -162,7 +164,7 @@ def hand_over(
     keys = KeySet()
     for result in results:
         _add_keys(keys, stream, str(result["manifest"]))
-    total = Search(client, stream, make_queries(stream, order.filters)).count()
+    total = _count(client, store, stream, order.filters)
     log.info("The windows landed %d different %s; Alvys has %d, and had %d", len(keys), stream.name, total, total_then)
     further = [replace(order, since=begun), replace(order, window_by=WHOLE)] if stream.regular else []
     for number, more in enumerate(further):
@@ -189,6 +191,15 @@ def hand_over(
         "manifests": [result["manifest"] for result in results],
         "cursor": _set_cursor(store, order, begun, str(results[-1]["manifest"])),
     }
+
+
+def _count(client: AlvysClient, store: Store, stream: Stream, filters: Mapping[str, Any]) -> int:
+    """Return how many rows there are without a window, at the pace that the data set's other tasks keep."""
+    load_pace(store, client)
+    try:
+        return Search(client, stream, make_queries(stream, filters)).count()
+    finally:
+        save_pace(store, client)
 
 
 def _add_keys(keys: KeySet, stream: Stream, manifest_path: str) -> None:

@@ -82,7 +82,7 @@ def _check_recent(parent: Parent, recent: RecentParents) -> None:
         not isinstance(days, (int, float)) or isinstance(days, bool) or not (math.isfinite(days) and 0 < days <= _MOST_DAYS)
     ):
         raise AlvysValueError(f"RecentParents(days={days!r}) must be a number of days above 0")
-    if recent.path is not None and "{" not in recent.path:
+    if isinstance(recent.path, str) and "{" not in recent.path:
         check_path(recent.path)
     if where is None:
         return

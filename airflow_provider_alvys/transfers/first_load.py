@@ -41,6 +41,7 @@ class AlvysBeginFirstLoadOperator(BaseOperator):
 
     :param alvys_conn_id: the Alvys connection. (templated)
     :param stream: name in the catalogue.
+    :param path: root of the data set, which keeps the pace. (templated)
     :param start: from when on; aware datetime or ISO 8601 text. (templated)
     :param every: how long each window is: a timedelta, or ``day``, ``week``, ``month`` or ``year``.
     :param window_by: which of the stream's windows; None means the first that an update does not move, ``created`` for loads
@@ -50,7 +51,7 @@ class AlvysBeginFirstLoadOperator(BaseOperator):
         rows that there were.
     """
 
-    template_fields: Sequence[str] = ("alvys_conn_id", "start", "filters")
+    template_fields: Sequence[str] = ("alvys_conn_id", "path", "start", "filters")
     template_fields_renderers = {"filters": "json"}  # noqa: RUF012
     ui_color = "#d7ebf7"
 
@@ -59,6 +60,7 @@ class AlvysBeginFirstLoadOperator(BaseOperator):
         *,
         alvys_conn_id: str = AlvysHook.default_conn_name,
         stream: str,
+        path: str,
         start: datetime | str,
         every: timedelta | str = "month",
         window_by: str | None = None,
@@ -68,12 +70,14 @@ class AlvysBeginFirstLoadOperator(BaseOperator):
         super().__init__(**kwargs)
         self.alvys_conn_id = alvys_conn_id
         self.stream = stream
+        self.path = path
         self.start = start
         self.every = every
         self.window_by = window_by
         self.filters = filters
         check_first_load(get_stream(stream))
         check_search(stream, filters, window_by)
+        check_data_set(path, uses_cursor=True)
         by = backfill_window(get_stream(stream), window_by)
         # Refuses an `every` that is none, and a start without a zone.
         first = "2026-01-01T00:00:00Z" if has_template(start) else as_utc(start, "start")
@@ -84,7 +88,14 @@ class AlvysBeginFirstLoadOperator(BaseOperator):
         stream = get_stream(self.stream)
         by = backfill_window(stream, self.window_by)
         begun, total, windows = begin_first_load(
-            self.hook.get_conn(), stream, by, self.start, self.every, filters=self.filters or {}, settling=SETTLING
+            self.hook.get_conn(),
+            Store(check_path(self.path)),
+            stream,
+            by,
+            self.start,
+            self.every,
+            filters=self.filters or {},
+            settling=SETTLING,
         )
         context["ti"].xcom_push(key=BEGUN, value=format_time(begun))
         context["ti"].xcom_push(key=TOTAL, value=total)

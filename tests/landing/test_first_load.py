@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,8 +34,8 @@ class Begun(NamedTuple):
     total: int
 
 
-def begin(hook: QuickHook, stream: str, start: str = "2026-01-01T00:00:00Z") -> tuple[Begun, list[dict[str, str]]]:
-    operator = AlvysBeginFirstLoadOperator(task_id="begin", stream=stream, start=start)
+def begin(hook: QuickHook, lake: Path, stream: str, start: str = "2026-01-01T00:00:00Z") -> tuple[Begun, list[dict[str, str]]]:
+    operator = AlvysBeginFirstLoadOperator(task_id="begin", stream=stream, path=str(lake), start=start)
     operator.hook = hook
     ti = TaskInstance()
     windows = operator.execute({"ti": ti})  # type: ignore[typeddict-item]
@@ -50,7 +51,7 @@ def hand_over(hook: QuickHook, lake: Path, stream: str, begun: Begun, landed: li
 
 
 def first_load(hook: QuickHook, land: Land, lake: Path, stream: str) -> dict[str, Any]:
-    begun, windows = begin(hook, stream)
+    begun, windows = begin(hook, lake, stream)
     by = {"loads": "created", "trips": "pickup", "invoices": "invoiced"}[stream]
     landed = [land(stream=stream, window_by=by, **window) for window in windows]
     return hand_over(hook, lake, stream, begun, landed)
@@ -94,7 +95,7 @@ def test_rows_that_no_window_finds_are_read_before_the_cursor_is_set(
 def test_what_came_since_it_began_is_not_looked_for_in_all_there_is(
     alvys: Simulator, hook: QuickHook, land: Land, lake: Path
 ) -> None:
-    begun, windows = begin(hook, "loads")
+    begun, windows = begin(hook, lake, "loads")
     landed = [land(window_by="created", **window) for window in windows]
     # As if the load had taken an hour.
     begun = begun._replace(begun=format_time(as_utc(begun.begun, "begun") - timedelta(hours=1)))
@@ -112,7 +113,7 @@ def test_rows_that_have_gone_do_not_hide_those_that_no_window_found(
 ) -> None:
     keys = alvys.truth_keys(stream="tenders")
     alvys.change(stream="tenders", keys=keys[:3], columns={"DateImported": None})
-    begun, windows = begin(hook, "tenders")
+    begun, windows = begin(hook, lake, "tenders")
     landed = [land(stream="tenders", window_by="created", **window) for window in windows]
     # As many as are in no window. Alvys has as many rows now as were landed.
     alvys.remove(stream="tenders", keys=keys[10:13])
@@ -121,10 +122,27 @@ def test_rows_that_have_gone_do_not_hide_those_that_no_window_found(
     assert (result["total"], result["rows"]) == (len(keys) - 3, len(keys))
 
 
+def test_what_begin_and_hand_over_ask_for_counts_for_the_pace_of_the_tasks_between(
+    alvys: Simulator, connect: Callable[..., None], hook: QuickHook, land: Land, lake: Path
+) -> None:
+    connect(requests_per_minute=10)
+    begun, _ = begin(hook, lake, "loads")
+    assert len(read_stamps(lake)) == 1
+    landed = [land(window_by="created", since="2026-01-01T00:00:00Z", until="2031-01-01T00:00:00Z")]
+    before = len(read_stamps(lake))
+    hand_over(hook, lake, "loads", begun, landed)
+    assert len(read_stamps(lake)) == before + 1
+
+
+def read_stamps(lake: Path) -> list[float]:
+    (stamps,) = json.loads((lake / "_pace.json").read_bytes())["stamps"].values()
+    return stamps["POST loads/search"]
+
+
 def test_what_is_still_missing_fails_and_sets_no_cursor(
     alvys: Simulator, hook: QuickHook, land: Land, lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun, windows = begin(hook, "loads")
+    begun, windows = begin(hook, lake, "loads")
     landed = [land(window_by="created", **window) for window in windows[:-2]]
     # After it was counted, rows vanish that no window has landed.
     gone = sorted(set(alvys.truth_keys()) - landed_keys(lake))[:5]
@@ -144,7 +162,7 @@ def test_what_is_still_missing_fails_and_sets_no_cursor(
 
 
 def test_a_cursor_that_is_further_on_stays(alvys: Simulator, hook: QuickHook, land: Land, lake: Path) -> None:
-    begun, windows = begin(hook, "loads")
+    begun, windows = begin(hook, lake, "loads")
     landed = [land(window_by="created", **window) for window in windows]
     land(settling=0)
     known = cursors(lake)
