@@ -69,9 +69,12 @@ def check_parents(stream: Stream, parents: Any) -> None:
         raise AlvysValueError(f"parents={parents!r} is a text, but no manifest's path. {_ways(parent)}")
     if not isinstance(parents, (str, Sequence, Mapping)) or isinstance(parents, bytes):
         raise AlvysValueError(f"parents={parents!r} is a {type(parents).__name__}. {_ways(parent)}")
-    for item in _listed(parents):
-        if isinstance(item, Mapping) and not ("manifest" in item and item.get("stream") == parent.stream):
-            raise AlvysValueError(f"parents holds {dict(item)!r}, which no sync of {parent.stream} returned. {_ways(parent)}")
+    items = _listed(parents)
+    results = [item for item in items if isinstance(item, Mapping)]
+    # A sweep returns those of several streams.
+    if results and not (all("manifest" in item for item in results) and any(_is_of(item, parent) for item in results)):
+        raise AlvysValueError(f"parents holds {dict(results[0])!r}, which no sync of {parent.stream} returned. {_ways(parent)}")
+    for item in items:
         if not isinstance(item, (str, int, Mapping)) or isinstance(item, bool) or str(item).strip(". ") == "":
             raise AlvysValueError(f"parents holds {item!r}, which is no {parent.column} of {parent.stream}. {_ways(parent)}")
 
@@ -110,6 +113,10 @@ def _listed(values: Any) -> list[Any]:
     return list(values) if isinstance(values, Sequence) and not isinstance(values, str) else [values]
 
 
+def _is_of(result: Mapping[str, Any], parent: Parent) -> bool:
+    return result.get("stream") == parent.stream
+
+
 def _ways(parent: Parent) -> str:
     return (
         f"Give a list of {parent.column}, what the sync of {parent.stream} returned (its XCom), the path of its manifest, or "
@@ -141,6 +148,8 @@ def find_parents(store: Store, stream: Stream, parents: Any, *, tenant: str, now
         return _find_recent(store, stream.parent, parents, tenant=tenant, now=now)
     found: list[str] = []
     for item in _listed(parents):
+        if isinstance(item, Mapping) and not _is_of(item, stream.parent):
+            continue
         manifest = item["manifest"] if isinstance(item, Mapping) else item
         if isinstance(manifest, str) and manifest.endswith(MANIFEST):
             run, landed = open_manifest(manifest)

@@ -242,6 +242,14 @@ def test_a_manifest_of_another_stream_or_tenant_is_refused(alvys: Simulator, lan
     assert land(stream="load_documents", parents=loads, tenant="acme")["rows"]
 
 
+def test_the_output_of_a_sweep_names_the_parents_among_others(alvys: Simulator, land: Land) -> None:
+    results = [land(stream=stream) for stream in ("trucks", "drivers")]
+    found = land(stream="driver_documents", parents=results)
+    assert asked(found["manifest"]) == set(all_ids(alvys, "drivers"))
+    with pytest.raises(AlvysValueError, match="no sync of trailers returned"):
+        land(stream="trailer_documents", parents=results)
+
+
 class LazySequence(Sequence[Any]):
     """What Airflow gives for the output of a mapped task: no list."""
 
