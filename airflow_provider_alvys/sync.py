@@ -80,7 +80,7 @@ def alvys_sync(
         It chooses the window, how far back it reaches, and, without ``streams``, the streams. None means each stream's first.
     :param alvys_conn_id: the Alvys connection.
     :param tenant: name of the tenant in manifests; None means the connection id.
-    :param initial_since: start of the first window, while a stream has no cursor.
+    :param initial_since: start of the first window, while a stream has no cursor, or none that knows a parent yet.
     :param filters: by stream: ``{"loads": {"CustomerId": "…"}}``.
     :param parents: by stream that has parents, whose children; None means those of which the catalogue expects news, found in
         this data set: documents of loads delivered in the last 14 days, say. See AlvysToObjectStorageOperator.

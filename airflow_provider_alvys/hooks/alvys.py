@@ -131,7 +131,7 @@ class AlvysHook(BaseHook):
         :param filters: Alvys's own search fields, such as ``{"Status": ["Delivered"]}``.
         :param since: start of the window; aware datetime or ISO 8601 text with a zone. None means everything.
         :param until: end of the window; None means no end. Business dates are asked for in whole UTC days.
-        :param window_by: which of the stream's windows; None means its regular one, ``updated`` for loads.
+        :param window_by: which of the stream's windows; None means its regular one, ``updated`` for loads; ``whole`` none.
         :param parents: for streams that are read per parent, whose children: load numbers for ``load_documents``, ids of trips
             for ``trip_stops``, and so on as ``docs/streams.md`` says.
         :return: decoded rows: numbers with a fraction are Decimal, times are Alvys's texts.

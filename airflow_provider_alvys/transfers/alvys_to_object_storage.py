@@ -47,7 +47,8 @@ class AlvysToObjectStorageOperator(BaseOperator):
     :param since: start of the window, with a zone; None means the cursor. (templated)
     :param until: end of the window; None means now, less ``settling``. Where the cursor is there already, the task skips.
         (templated)
-    :param initial_since: start of the first window, while there is no cursor. (templated)
+    :param initial_since: start of the first window, while there is no cursor; of events that are read per parent, the first for
+        each parent, which may be new at any run. (templated)
     :param full_refresh: start over from ``initial_since``.
     :param overlap: how far a window reaches back before the cursor; timedelta or seconds. None means 5 minutes.
     :param settling: how long before now a window ends; timedelta or seconds. None means 1 minute.
