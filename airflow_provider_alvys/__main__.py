@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from airflow_provider_alvys.api.errors import AlvysError
 from airflow_provider_alvys.api.planning import StreamPlan
+from airflow_provider_alvys.api.streams import get_stream
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 
 _HEADER = ("stream", "rows", "requests", "hours as documented", "hours at this pace", "missing scope", "")
@@ -45,14 +46,16 @@ def format_plans(plans: Sequence[StreamPlan]) -> str:
         )
         for plan in plans
     ]
+    # Whose children are read, and how often, is for the user to choose: theirs are in their rows alone.
+    summed = [plan for plan in plans if not get_stream(plan.stream).is_child]
     sums = (
         "all that is known",
-        _number(sum(plan.rows or 0 for plan in plans)),
-        _number(sum(plan.requests or 0 for plan in plans)),
-        _hours(sum(plan.documented_hours or 0 for plan in plans)),
-        _hours(sum(plan.paced_hours or 0 for plan in plans)),
+        _number(sum(plan.rows or 0 for plan in summed)),
+        _number(sum(plan.requests or 0 for plan in summed)),
+        _hours(sum(plan.documented_hours or 0 for plan in summed)),
+        _hours(sum(plan.paced_hours or 0 for plan in summed)),
         "",
-        "one after the other; streams side by side take as long as the longest",
+        "one after the other, without what is read per parent; streams side by side take as long as the longest",
     )
     table = [_HEADER, *rows, sums]
     widths = [max(len(line[column]) for line in table) for column in range(len(_HEADER))]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from airflow.sdk import BaseOperator, TaskGroup
+from airflow.sdk import Asset, AssetAlias, BaseOperator, TaskGroup
 
 from airflow_provider_alvys.api.catalogue.model import WHOLE
 from airflow_provider_alvys.api.errors import AlvysValueError
@@ -15,14 +15,16 @@ from airflow_provider_alvys.api.streams import STREAMS, Stream, Tier, get_stream
 from airflow_provider_alvys.api.windows import as_timedelta
 from airflow_provider_alvys.assets import alvys_asset
 from airflow_provider_alvys.hooks.alvys import AlvysHook
-from airflow_provider_alvys.landing.first_load import backfill_window, cut_windows
+from airflow_provider_alvys.landing.first_load import backfill_window, check_first_load, cut_windows
 from airflow_provider_alvys.landing.parents import RecentParents
-from airflow_provider_alvys.landing.sync import SETTLING
+from airflow_provider_alvys.landing.parts import check_format
+from airflow_provider_alvys.landing.sync import OVERLAP, SETTLING
+from airflow_provider_alvys.templates import check_data_set, check_search
 from airflow_provider_alvys.transfers.alvys_to_object_storage import (
     AlvysSweepToObjectStorageOperator,
     AlvysToObjectStorageOperator,
 )
-from airflow_provider_alvys.transfers.first_load import BEGUN, AlvysBeginFirstLoadOperator, AlvysHandOverOperator
+from airflow_provider_alvys.transfers.first_load import BEGUN, TOTAL, AlvysBeginFirstLoadOperator, AlvysHandOverOperator
 
 # The time from which on the run could have begun: the same for all its tasks, their retries, and after clearing.
 _RUN_TIME = "dag_run.run_after"
@@ -67,8 +69,9 @@ def alvys_sync(
     Sync many streams into a data set: a task group for use inside a DAG.
 
     Each stream has a task and an asset as its outlet (:func:`airflow_provider_alvys.assets.alvys_asset`); the small ones that are
-    read whole share the task ``sweep``. Windows end at the same moment for all of them: when the run became due, less
-    ``settling``. Parents come before their children, and no two tasks of the group call the same endpoint at once.
+    read whole share the task ``sweep``, unless those whose scope is missing are to be skipped. Windows end at the same moment for
+    all of them: when the run became due, less ``settling``. Parents come before their children, and no two tasks of the group
+    call the same endpoint at once.
 
     :param path: root of the data set, absolute, the same for every run; may have a template. See
         AlvysToObjectStorageOperator.
@@ -77,14 +80,14 @@ def alvys_sync(
         It chooses the window, how far back it reaches, and, without ``streams``, the streams. None means each stream's first.
     :param alvys_conn_id: the Alvys connection.
     :param tenant: name of the tenant in manifests; None means the connection id.
-    :param initial_since: start of the first window, while a stream has no cursor.
+    :param initial_since: start of the first window, while a stream has no cursor, or none that knows a parent yet.
     :param filters: by stream: ``{"loads": {"CustomerId": "…"}}``.
     :param parents: by stream that has parents, whose children; None means those of which the catalogue expects news, found in
         this data set: documents of loads delivered in the last 14 days, say. See AlvysToObjectStorageOperator.
     :param settling: how long before the run's time the windows end; timedelta or seconds. None means 1 minute.
     :param overlap: how far windows reach back before the cursor; timedelta or seconds. None means the catalogue's.
     :param compression: ``gzip`` or None.
-    :param on_missing_scope: ``fail`` or ``skip`` the task of a stream that Alvys refuses to this token.
+    :param on_missing_scope: ``fail`` or ``skip`` the task of a stream whose scope the token lacks.
     :param group_id: the group's name.
     :param arguments: of the group, such as ``default_args`` (whose entries reach every task) or ``tooltip``.
     :return: the group.
@@ -107,7 +110,8 @@ def alvys_sync(
     tasks: dict[_Sync, BaseOperator] = {}
     with TaskGroup(group_id, **arguments) as group:
         shared = [sync for sync in syncs if sync.is_whole and not sync.stream.parent and sync.stream.name not in (filters or {})]
-        if len(shared) > 1:
+        # Skipped on its own, so that no event tells of what was not landed.
+        if len(shared) > 1 and on_missing_scope != "skip":
             sweep = AlvysSweepToObjectStorageOperator(
                 task_id=SWEEP_TASK,
                 streams=[sync.stream.name for sync in shared],
@@ -115,16 +119,20 @@ def alvys_sync(
                 **common,
             )
             tasks |= dict.fromkeys(shared, sweep)
+        endpoints = {sync.stream.endpoint for sync in tasks}
         for sync in syncs:
             if sync not in tasks:
+                # Children are asked for whether their parents' task had anything to do or not, and so is what only waits for its
+                # turn at the endpoint.
+                is_behind = sync.stream.parent is not None or sync.stream.endpoint in endpoints
+                endpoints.add(sync.stream.endpoint)
                 tasks[sync] = AlvysToObjectStorageOperator(
                     task_id=sync.task_id,
                     stream=sync.stream.name,
                     outlets=[alvys_asset(sync.stream.name, path)],
                     **_given(filters=(filters or {}).get(sync.stream.name), parents=_parents_of(sync.stream, parents)),
                     **({"window_by": WHOLE} if sync.is_whole else _window(sync, initial_since, settled, overlap)),
-                    # Children are asked for whether their parents' task had anything to do or not.
-                    **_given(trigger_rule="none_failed" if sync.stream.parent else None),
+                    **_given(trigger_rule="none_failed" if is_behind else None),
                     **common,
                 )
         _put_in_order(tasks)
@@ -139,7 +147,7 @@ def _choose(streams: Sequence[str] | None, tier: str | Sequence[str] | None) -> 
     for name in tiers:
         if name not in known:
             raise AlvysValueError(f"There is no tier {name!r}. Tiers: {', '.join(known)}")
-    if not tiers and not streams:
+    if (streams is None and not tiers) or (streams is not None and not streams):
         raise AlvysValueError("Give streams, a list of names, or a tier such as 'hourly'")
     found: dict[tuple[str, str | None], _Sync] = {}
     for stream in map(get_stream, streams or STREAMS):
@@ -147,9 +155,31 @@ def _choose(streams: Sequence[str] | None, tier: str | Sequence[str] | None) -> 
         if streams and not chosen:
             chosen = [stream.tiers[0] if stream.tiers and not tiers else Tier("")]
         for known_tier in chosen:
-            # Two tiers by the same window share a cursor: one of them will do.
-            found.setdefault((stream.name, known_tier.window or stream.regular), _Sync(stream, known_tier))
+            # Two tiers by the same window share a cursor: one task that reaches as far as either.
+            by = (stream.name, known_tier.window or stream.regular)
+            widest = _widest(stream, found[by].tier, known_tier) if by in found else known_tier
+            found[by] = _Sync(stream, widest)
     return list(found.values())
+
+
+def _widest(stream: Stream, one: Tier, other: Tier) -> Tier:
+    """Return a tier that reads what either of two by the same window reads."""
+    window = stream.window(one.window)
+
+    def longest(name: str, usual: timedelta | None) -> timedelta | None:
+        given = [getattr(tier, name) for tier in (one, other)]
+        # What none of them gives is left to the window, and an end that there is not is later than any.
+        if given == [None, None] or (usual is None and None in given):
+            return None
+        return max(usual if length is None else length for length in given)  # type: ignore[type-var]
+
+    return replace(
+        one,
+        overlap=longest("overlap", OVERLAP),
+        look_back=longest("look_back", window.look_back if window else timedelta(0)),
+        look_ahead=longest("look_ahead", window.look_ahead if window else timedelta(0)),
+        sweep=one.sweep and other.sweep,
+    )
 
 
 def _parents_of(stream: Stream, given: Mapping[str, Any] | None) -> Any:
@@ -212,6 +242,7 @@ def alvys_backfill(
     tenant: str | None = None,
     task_id: str | None = None,
     max_active_tis_per_dag: int = 1,
+    outlets: Any = None,
     **arguments: Any,
 ) -> Any:
     """
@@ -232,11 +263,15 @@ def alvys_backfill(
     :param tenant: name of the tenant in manifests; None means the connection id.
     :param task_id: None means ``backfill_<stream>``.
     :param max_active_tis_per_dag: how many windows are read at once; more only make sense where the limit was raised.
-    :param arguments: of AlvysToObjectStorageOperator and of every Airflow task, such as ``compression`` or ``retries``.
+    :param arguments: of AlvysToObjectStorageOperator and of every Airflow task, such as ``compression`` or ``retries``;
+        ``outlets`` are added to the stream's own.
     :return: the mapped task; its ``output`` is the list of what was landed.
     :raises AlvysValueError: the stream is read whole, or a time or length is wrong.
     """
     by = backfill_window(get_stream(stream), window_by)
+    check_search(stream, filters, None)
+    check_data_set(path, uses_cursor=False)
+    check_format(arguments.get("file_format", "jsonl"), arguments.get("compression"))
     windows = cut_windows(start, end, every, whole_days=by.whole_days)
     return AlvysToObjectStorageOperator.partial(
         task_id=task_id or f"backfill_{stream}",
@@ -246,7 +281,7 @@ def alvys_backfill(
         alvys_conn_id=alvys_conn_id,
         max_active_tis_per_dag=max_active_tis_per_dag,
         **_given(filters=filters, tenant=tenant),
-        outlets=[alvys_asset(stream, path)],
+        outlets=[alvys_asset(stream, path), *([outlets] if isinstance(outlets, (Asset, AssetAlias)) else outlets or ())],
         **arguments,
     ).expand_kwargs(windows)
 
@@ -287,10 +322,17 @@ def alvys_first_load(
     :raises AlvysValueError: the stream is read whole at every sync, and needs no first load.
     """
     by = backfill_window(get_stream(stream), window_by)
+    check_first_load(get_stream(stream))
+    check_search(stream, filters, None)
+    check_data_set(path, uses_cursor=True)
+    check_format("jsonl", compression)
     common: dict[str, Any] = {"alvys_conn_id": alvys_conn_id, "stream": stream}
     landing: dict[str, Any] = {"path": path, **_given(filters=filters, tenant=tenant, compression=compression)}
     with TaskGroup(group_id or f"first_load_{stream}", **arguments) as group:
-        begin = AlvysBeginFirstLoadOperator(task_id="begin", start=start, every=every, window_by=by.name, **common)
+        begin = AlvysBeginFirstLoadOperator(
+            task_id="begin", path=path, start=start, every=every, window_by=by.name, **common, **_given(filters=filters)
+        )
+        output = cast("Any", begin.output)
         windows = AlvysToObjectStorageOperator.partial(
             task_id="windows",
             window_by=by.name,
@@ -301,7 +343,8 @@ def alvys_first_load(
         ).expand_kwargs(begin.output)
         AlvysHandOverOperator(
             task_id="hand_over",
-            begun=cast("Any", begin.output)[BEGUN],
+            begun=output[BEGUN],
+            total=output[TOTAL],
             landed=windows.output,
             outlets=[alvys_asset(stream, path)],
             **common,

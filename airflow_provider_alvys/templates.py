@@ -7,7 +7,9 @@ from typing import Any
 from airflow.sdk import XComArg
 from jinja2 import Environment, nodes
 
+from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.streams import get_stream
+from airflow_provider_alvys.landing.store import check_path
 
 # Names in Airflow's template context whose values differ from run to run.
 _BY_RUN = frozenset(
@@ -48,7 +50,31 @@ def check_search(stream: str, filters: Any, window_by: str | None) -> None:
     if has_template(stream):
         return
     row = get_stream(stream)
-    if filters is not None and not has_template(filters):
-        row.flatten_filters(filters)
+    if filters is not None and not isinstance(filters, XComArg) and not (isinstance(filters, str) and has_template(filters)):
+        row.flatten_filters(filters, is_open=has_template)
     if window_by is not None and not has_template(window_by):
         row.window(window_by)
+
+
+def check_data_set(path: Any, *, uses_cursor: bool) -> None:
+    """
+    Refuse the path of a data set that cannot be right, while the DAG is parsed.
+
+    :param uses_cursor: whether a cursor is looked for below it.
+    :raises AlvysValueError: it is relative, or changes from run to run.
+    """
+    if isinstance(path, XComArg):
+        if uses_cursor:
+            raise AlvysValueError(
+                "path is another task's output, which may differ from run to run, and with it where the cursor is looked for: "
+                "give a fixed path, or give since and until"
+            )
+        return
+    path = str(path)
+    if not path.startswith("{"):
+        check_path(path)
+    if uses_cursor and names_by_run(path):
+        raise AlvysValueError(
+            f"path={path!r} changes from run to run ({', '.join(names_by_run(path))}): each run would look for its cursor in a "
+            "new place and start over. Give a fixed path (parts are put into a folder by date), or give since and until."
+        )

@@ -151,7 +151,8 @@ def _cost(stream: Stream) -> str:
     window = stream.window(None)
     searches = len(window.unites) or 1 if window else len(stream.whole)
     each = f"*n*/{stream.page_size}" + ("" if window and window.tracks_changes else ", +1 where that is more than 1")
-    return each if searches == 1 else f"{searches} x ({each})"
+    # Of several searches, each but the last tells its total once more.
+    return each if searches == 1 else f"{searches} x ({each}) + {searches - 1}"
 
 
 def _window(stream: Stream, window: TimeWindow) -> str:

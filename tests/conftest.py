@@ -169,7 +169,7 @@ Land = Callable[..., dict[str, Any]]
 def land(hook: QuickHook, lake: Path) -> Land:
     """Execute an AlvysToObjectStorageOperator for all loads into the lake, as one run of its own."""
 
-    def land(context: dict[str, Any] | None = None, *, rendered: str | None = None, **arguments: Any) -> dict[str, Any]:
+    def land(context: dict[str, Any] | None = None, *, rendered: Any = None, **arguments: Any) -> dict[str, Any]:
         arguments = {"stream": "loads", "path": str(lake), "initial_since": "2020-01-01T00:00:00Z", **arguments}
         operator = AlvysToObjectStorageOperator(task_id="land", **arguments)
         operator.hook = hook

@@ -44,6 +44,8 @@ def test_two_syncs_of_every_paged_stream_right_after_each_other_meet_no_429(alvy
                 max(1, -(-search["total"] // 100)) if is_closed else least(search["total"], 100)
                 for search in manifest["searches"]
             )
+            # Of several searches, each but the last tells its total once more.
+            expected += 0 if is_cut else len(manifest["searches"]) - 1
             assert alvys.stats()["requests"][str(stream.endpoint)] - before == manifest["requests"] == expected, stream.name
     assert alvys.stats()["tokens"] == 1
     assert alvys.stats()["rate_limited"] == 0

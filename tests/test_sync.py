@@ -12,6 +12,7 @@ from airflow_provider_alvys import RecentParents, alvys_asset, alvys_backfill, a
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.streams import STREAMS
 from airflow_provider_alvys.landing.first_load import cut_windows
+from airflow_provider_alvys.transfers.first_load import AlvysBeginFirstLoadOperator, AlvysHandOverOperator
 
 pytestmark = pytest.mark.every_airflow
 
@@ -75,8 +76,42 @@ def test_tasks_for_one_endpoint_come_one_after_the_other() -> None:
     assert {task.max_active_tis_per_dag for task in tasks.values()} == {1}
 
 
-def test_two_tiers_by_the_same_window_are_one_task() -> None:
-    assert set(sync(tier=["hourly", "daily"], streams=["loads"])) == {"loads"}
+def test_what_waits_for_its_turn_at_an_endpoint_is_not_skipped_with_the_one_before() -> None:
+    tasks = sync(tier=["hourly", "weekly"], streams=["loads", "trips"])
+    assert {name: task.trigger_rule.value for name, task in tasks.items()} == {
+        "loads": "all_success",
+        "loads_created": "none_failed",
+        "trips": "all_success",
+        "trips_pickup": "none_failed",
+    }
+    # Behind the sweep, too.
+    tasks = sync(tier=["daily", "weekly"], streams=["maintenance", "customers"])
+    assert tasks["maintenance"].upstream_task_ids == {"alvys_sync.sweep"}
+    assert tasks["maintenance"].trigger_rule == "none_failed"
+
+
+@pytest.mark.parametrize("tiers", [("hourly", "daily"), ("daily", "hourly")])
+def test_two_tiers_by_the_same_window_are_one_task_that_reaches_as_far_as_either(tiers: tuple[str, str]) -> None:
+    (loads,) = sync(tier=tiers, streams=["loads"]).values()
+    assert loads.overlap == timedelta(days=3)
+
+
+@pytest.mark.parametrize("tiers", [("daily", "weekly"), ("weekly", "daily")])
+def test_the_widest_look_back_and_ahead_of_two_tiers_counts(tiers: tuple[str, str]) -> None:
+    tasks = sync(tier=tiers, streams=["fuel", "driver_settlement_statements"], initial_since="2024-01-01T00:00:00Z")
+    assert (tasks["fuel"].look_back, tasks["fuel"].look_ahead) == (timedelta(days=60), None)
+    statements = tasks["driver_settlement_statements"]
+    assert (statements.look_back, statements.look_ahead) == (timedelta(days=400), timedelta(days=90))
+    assert statements.initial_since == "2024-01-01T00:00:00Z"
+    loads = sync(tier=("weekly", "monthly"), streams=["loads"])["loads_created"]
+    assert loads.look_back == timedelta(days=395)
+    assert str(395 * 86400) in loads.initial_since
+
+
+def test_streams_that_may_be_skipped_have_a_task_each() -> None:
+    tasks = sync(streams=["drivers", "trucks", "driver_events"], on_missing_scope="skip")
+    assert set(tasks) == {"drivers", "trucks", "driver_events"}
+    assert tasks["driver_events"].upstream_task_ids == {"alvys_sync.drivers"}
 
 
 def test_arguments_reach_the_tasks() -> None:
@@ -101,6 +136,8 @@ def test_arguments_reach_the_tasks() -> None:
     ("arguments", "says"),
     [
         pytest.param({}, "Give streams", id="nothing"),
+        pytest.param({"streams": [], "tier": "hourly"}, "Give streams", id="no streams"),
+        pytest.param({"tier": []}, "Give streams", id="no tiers"),
         pytest.param({"streams": ["lods"]}, "no stream 'lods'", id="stream"),
         pytest.param({"streams": "loads"}, "list of names", id="text"),
         pytest.param({"tier": "yearly"}, "no tier 'yearly'", id="tier"),
@@ -168,6 +205,72 @@ def test_a_backfill_is_mapped_over_windows_by_creation() -> None:
 def test_a_backfill_that_cannot_be_is_refused(arguments: tuple[Any, ...], says: str) -> None:
     with DAG("dag", schedule=None), pytest.raises(AlvysValueError, match=says):
         alvys_backfill(*arguments, path="/lake")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        pytest.param({"filters": {"Stat": ["Open"]}}, "no filter 'Stat'", id="filter"),
+        pytest.param({"filters": {"Stat": ["Open"], "CustomerId": "{{ x }}"}}, "no filter 'Stat'", id="filter beside a template"),
+        pytest.param({"path": "lake"}, "relative", id="path"),
+        pytest.param({"compression": "zip"}, "compression='zip'", id="compression"),
+    ],
+)
+def test_what_is_wrong_with_a_backfill_or_a_first_load_is_refused_while_the_dag_is_parsed(
+    arguments: dict[str, Any], says: str
+) -> None:
+    given = {"path": "/lake", **arguments}
+    with DAG("dag", schedule=None):
+        with pytest.raises(AlvysValueError, match=says):
+            alvys_backfill("loads", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "month", **given)
+        with pytest.raises(AlvysValueError, match=says):
+            alvys_first_load("loads", "2026-01-01T00:00:00Z", **given)
+        with pytest.raises(AlvysValueError, match=says):
+            AlvysHandOverOperator(task_id="t", stream="loads", begun="x", total=1, landed=[], **given)
+
+
+def test_a_sweep_of_a_relative_path_is_refused_while_the_dag_is_parsed() -> None:
+    with DAG("dag", schedule=None), pytest.raises(AlvysValueError, match="relative"):
+        alvys_sync(path="lake", streams=["drivers", "trucks"])
+
+
+def test_a_path_that_changes_from_run_to_run_is_for_backfills_only() -> None:
+    with DAG("dag", schedule=None):
+        alvys_backfill("loads", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "month", path="/lake/{{ ds }}")
+        with pytest.raises(AlvysValueError, match="changes from run to run"):
+            alvys_first_load("loads", "2026-01-01T00:00:00Z", path="/lake/{{ ds }}")
+
+
+@pytest.mark.parametrize(
+    ("stream", "says"),
+    [
+        ("customers", "each sync reads them whole"),
+        ("visibility_outbound_errors", "use alvys_backfill"),
+        ("driver_events", "parents"),
+    ],
+)
+def test_a_stream_that_needs_no_first_load_or_cannot_have_one_is_refused(stream: str, says: str) -> None:
+    with DAG("dag", schedule=None):
+        with pytest.raises(AlvysValueError, match=says):
+            alvys_first_load(stream, "2026-01-01T00:00:00Z", path="/lake")
+        with pytest.raises(AlvysValueError, match=says):
+            AlvysBeginFirstLoadOperator(task_id="b", stream=stream, path="/lake", start="2026-01-01T00:00:00Z")
+        with pytest.raises(AlvysValueError, match=says):
+            AlvysHandOverOperator(task_id="h", stream=stream, path="/lake", begun="x", total=1, landed=[])
+
+
+def test_outlets_that_are_given_to_a_backfill_are_added() -> None:
+    own = alvys_asset("trips", "/elsewhere")
+    for given in (own, [own]):
+        with DAG("dag", schedule=None) as dag:
+            alvys_backfill("loads", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "month", path="/lake", outlets=given)
+        assert dag.tasks[0].partial_kwargs["outlets"] == [alvys_asset("loads", "/lake"), own]
+
+
+@pytest.mark.parametrize("every", ["day", "week", "month", "year", timedelta(days=2)])
+def test_windows_end_where_the_calendar_ends(every: Any) -> None:
+    windows = cut_windows("9999-12-01T00:00:00Z", "9999-12-31T23:00:00Z", every)
+    assert windows[-1]["until"] == "9999-12-31T23:00:00Z"
 
 
 def test_a_first_load_begins_reads_months_and_hands_over() -> None:

@@ -13,6 +13,7 @@ from airflow_provider_alvys.api.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_alvys.api.endpoints import Endpoint, endpoint_of
 from airflow_provider_alvys.api.errors import (
     AlvysError,
+    AlvysPermissionError,
     AlvysRateLimitError,
     AlvysValueError,
     error_from_response,
@@ -223,12 +224,16 @@ class AlvysClient:
         return token, response
 
     def _error(self, call: _Call, response: requests.Response) -> AlvysError:
-        advice = None
+        advice = scope = held = None
         if response.status_code == 403:
-            advice = _advise_on_scope(scope_of(call.endpoint), self.scopes)
+            scope, held = scope_of(call.endpoint), self.scopes
+            advice = _advise_on_scope(scope, held)
         elif response.status_code == 404 and call.endpoint.template.endswith("/search"):
             advice = "Alvys has no such page. Try again later"
-        return error_from_response(response, endpoint=str(call.endpoint), now=self.clock.time(), advice=advice)
+        error = error_from_response(response, endpoint=str(call.endpoint), now=self.clock.time(), advice=advice)
+        if isinstance(error, AlvysPermissionError) and (held is None or (scope is not None and scope not in held)):
+            error.missing_scope = scope or "undocumented"
+        return error
 
 
 def _advise_on_scope(scope: str | None, held: frozenset[str] | None) -> str:

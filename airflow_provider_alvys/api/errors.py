@@ -61,7 +61,15 @@ class AlvysAuthError(AlvysError):
 
 
 class AlvysPermissionError(AlvysError):
-    """403: the token lacks a scope."""
+    """
+    403: the token lacks a scope, or something else refuses it.
+
+    :param missing_scope: the scope, where the token is known to lack it, or where nothing tells which scopes it holds; else None.
+    """
+
+    def __init__(self, message: str, *, missing_scope: str | None = None, **kwargs: Any) -> None:
+        super().__init__(message, **kwargs)
+        self.missing_scope = missing_scope
 
 
 class AlvysNotFoundError(AlvysError):

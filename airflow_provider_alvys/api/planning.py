@@ -9,10 +9,11 @@ from datetime import datetime
 
 from airflow_provider_alvys.api.catalogue.model import Stream
 from airflow_provider_alvys.api.client import AlvysClient
-from airflow_provider_alvys.api.errors import AlvysPermissionError
+from airflow_provider_alvys.api.errors import AlvysPermissionError, AlvysValueError
 from airflow_provider_alvys.api.pacing import seconds_for
-from airflow_provider_alvys.api.queries import Query, make_queries, make_search_queries
+from airflow_provider_alvys.api.queries import Query, Span, make_queries
 from airflow_provider_alvys.api.search import Search
+from airflow_provider_alvys.api.windows import ALL_TIME, Window, as_utc
 
 _SECONDS_PER_HOUR = 3600
 
@@ -52,33 +53,33 @@ def plan_streams(
     """
     Return a plan for each stream, in the order given. At most one request, of one row, is sent for each.
 
-    :param since: start of what is to be loaded, for streams with a window; None for everything.
+    :param since: start of what is to be loaded, for streams whose sync has a window; None for everything.
     :raises AlvysValueError: an argument is wrong; nothing was sent.
     """
-    queries = {stream.name: _first_load(stream, since, until) for stream in streams}
+    span = _span(since, until)
     plans: dict[str, StreamPlan] = {}
-    for stream in streams:
-        plan = _plan(client, stream, queries[stream.name], plans, page_size)
+    # Parents first: their number is their children's.
+    for stream in sorted(streams, key=lambda stream: stream.parent is not None):
+        plan = _plan(client, stream, span, plans, page_size)
         if plan.requests is not None:
             documented, paced = (seconds_for(stream.endpoint, plan.requests, rate) for rate in (None, requests_per_minute))
             plan = replace(plan, documented_hours=documented / _SECONDS_PER_HOUR, paced_hours=paced / _SECONDS_PER_HOUR)
         plans[stream.name] = plan
-    return list(plans.values())
+    return [plans[stream.name] for stream in streams]
 
 
-def _first_load(stream: Stream, since: datetime | str | None, until: datetime | str | None) -> list[Query]:
-    """Return the searches of a first load, none where they depend on other rows."""
-    if stream.parent is not None:
-        return []
-    # Of a window that unites several: the first, which finds nearly all.
-    window = next((window for window in stream.windows if not window.unites), None)
-    if since is not None and window is not None:
-        return make_search_queries(stream, {}, since=since, until=until, window_by=window.name, parents=None)
-    return make_queries(stream, {}) if stream.whole else []
+def _span(since: datetime | str | None, until: datetime | str | None) -> Span | None:
+    if since is None:
+        if until is not None:
+            raise AlvysValueError("until belongs to a window: give since, too")
+        return None
+    span = Span(as_utc(since, "since"), None if until is None else as_utc(until, "until"))
+    Window(span.since, span.until)
+    return span
 
 
 def _plan(
-    client: AlvysClient, stream: Stream, queries: list[Query], plans: Mapping[str, StreamPlan], page_size: int | None
+    client: AlvysClient, stream: Stream, span: Span | None, plans: Mapping[str, StreamPlan], page_size: int | None
 ) -> StreamPlan:
     scopes = client.scopes
     if stream.scope and stream.scope_is_documented and scopes is not None and stream.scope not in scopes:
@@ -90,15 +91,34 @@ def _plan(
         return StreamPlan(stream.name, requests=requests, note=f"one request for each {each}")
     if stream.answer != "page":
         return StreamPlan(stream.name, requests=1, note="all in one answer")
-    if not queries:
-        return StreamPlan(stream.name, note="read by its window only: give since")
-    search = Search(client, stream, queries[:1], page_size=page_size)
     try:
+        queries, searches = _first_load(stream, span)
+        search = Search(client, stream, queries, page_size=page_size)
         rows = search.count()
-    except AlvysPermissionError:
-        return StreamPlan(stream.name, missing_scope=stream.scope or "undocumented")
+    except AlvysPermissionError as error:
+        return StreamPlan(stream.name, missing_scope=error.missing_scope, note="" if error.missing_scope else str(error))
+    except AlvysValueError as error:
+        return StreamPlan(stream.name, note=str(error))
     pages = max(1, math.ceil(rows / search.asked_page_size))
-    # Of several pages in a set that may grow, the first is read again.
-    requests = pages + (pages > 1) + len(queries) - 1
-    note = f"the first of {len(queries)} searches counted" if len(queries) > 1 else ""
+    # Of several pages in a set that may grow, the first is read again. Of several searches, each other has a page at least, and
+    # each but the last tells its total once more.
+    requests = pages + (pages > 1) + 2 * (searches - 1)
+    note = f"the first of {searches} searches counted" if searches > 1 else ""
     return StreamPlan(stream.name, rows, requests, note=note)
+
+
+def _first_load(stream: Stream, span: Span | None) -> tuple[list[Query], int]:
+    """
+    Return the one search of a first load that is counted, and how many there are.
+
+    :raises AlvysValueError: only reading them can tell, or there is none.
+    """
+    regular = stream.window(None)
+    # Of a window that unites several: the first, which finds nearly all.
+    window = next((window for window in stream.windows if not window.unites), None)
+    if span is not None and regular is not None and window is not None:
+        return make_queries(stream, {}, span=span, by=window), len(regular.unites) or 1
+    if len(stream.whole) > 1 and window is not None and set(window.params) <= set(stream.one_of):
+        # All that several searches find, in one.
+        return [Query(stream, {}, ALL_TIME, window)], 1
+    return make_queries(stream, {})[:1], len(stream.whole)

@@ -139,12 +139,12 @@ def make_queries(
     return [replace(query, parents=batch) for batch in batches for query in queries]
 
 
-def outer_window(stream: Stream, by: TimeWindow | None, span: Span | None) -> Window | None:
-    """Return the bounds of all windows that a span means for one of the stream's windows, or None where there is none."""
-    if by is None or span is None:
+def outer_window(stream: Stream, by: TimeWindow | None, spans: Sequence[Span]) -> Window | None:
+    """Return the bounds of all windows that spans mean for one of the stream's windows, or None where there is none."""
+    if by is None or not spans:
         return None
     named = [stream.window(branch.window) for branch in by.unites if branch.window and not branch.whole] if by.unites else [by]
-    windows = [span.window(window) for window in named if window is not None]
+    windows = [span.window(window) for span in spans for window in named if window is not None]
     ends = [window.until for window in windows]
     last = None if None in ends else max(end for end in ends if end is not None)
     return Window(min(window.since for window in windows), last)
@@ -168,6 +168,7 @@ def _merge(stream: Stream, branch: Mapping[str, Any], given: Mapping[str, Any]) 
             # What it hides is hidden by either.
             merged[name] = branch[name] and given[name]
         elif isinstance(branch[name], list):
+            # All the values that there are, by the documents: the user's is one of them.
             merged[name] = [value for value in branch[name] if value in given[name]]
             if not merged[name]:
                 return None
@@ -183,7 +184,7 @@ def _check_parents(stream: Stream, parents: Sequence[str] | None) -> list[str]:
             f"{stream.name} are read per row of {stream.parent.stream}: give parents, a list of their {stream.parent.column}. "
             "None is no list: an upstream task that was skipped gives None"
         )
-    if isinstance(parents, str) or not isinstance(parents, (list, tuple)):
+    if isinstance(parents, (str, bytes)) or not isinstance(parents, Sequence):
         raise AlvysValueError(f"parents={parents!r} is no list of the {stream.parent.column} of {stream.parent.stream}")
     ids = [str(parent) if isinstance(parent, int) else parent for parent in parents]
     for parent in ids:
@@ -207,20 +208,22 @@ def make_search_queries(
     :raises AlvysValueError: an argument is wrong.
     """
     if since is None:
-        if until is not None or window_by is not None:
+        if until is not None or (window_by is not None and stream.window(window_by) is not None):
             raise AlvysValueError("until and window_by belong to a window: give since, too")
         return make_queries(stream, filters, parents=parents)
     by = stream.window(window_by)
     if by is None:
-        raise AlvysValueError(no_window(stream))
+        raise AlvysValueError(no_window(stream, window_by))
     span = Span(as_utc(since, "since"), None if until is None else as_utc(until, "until"))
     if span.until is not None:
         Window(span.since, span.until)
     return make_queries(stream, filters, span=span, by=by, parents=parents)
 
 
-def no_window(stream: Stream) -> str:
+def no_window(stream: Stream, window_by: str | None) -> str:
     """Return what to do about a time that was given for a stream that is read whole."""
+    if window_by is not None:
+        return f"window_by={window_by!r} has {stream.name} read whole: leave since and until out, or name a window"
     names = ", ".join(repr(window.name) for window in stream.windows)
     advice = f"say which window since belongs to, window_by={names}" if names else "leave since and until out"
     return f"{stream.name} are read whole, since Alvys has no window on their changes: {advice}"

@@ -76,7 +76,8 @@ class PageReader:
         """
         Return the page in an answer's body. A list and an object are one page, which is all there is.
 
-        :raises AlvysResponseError: it is no page of rows: not JSON, cut off, not UTF-8, or a row without its key.
+        :raises AlvysResponseError: it is no page of rows: not JSON, cut off, not UTF-8, or a row without its key; or a list that
+            is not whole.
         """
         if self._answer == "page":
             return self._read_page(body)
@@ -84,6 +85,10 @@ class PageReader:
         is_page = self._answer == "list" and body.lstrip()[:1] == b"{"
         items = body if self._answer == "list" else b"[%b]" % body
         page = self._read_page(body if is_page else b'{"Total":0,"Items":%b}' % items)
+        if is_page and page.total > len(page.rows):
+            raise AlvysResponseError(
+                f"The answer has {len(page.rows)} rows of {page.total}: it is a page, where a list of all was expected"
+            )
         return page if is_page else Page(len(page.rows), None, None, page.rows, page.keys)
 
     def _read_page(self, body: bytes) -> Page:

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 MAX_WINDOW_ROWS = 50_000
 # More rows than this changed during a walk: reading them would cost what another pass costs.
 _MOST_CHANGED = 1000
+# How often a set is read again when rows may have moved from it to another one, or back.
+_READ_AGAIN = 2
 # How long before it shows a change may be dated. One dated earlier is noticed, and costs another pass.
 _CHANGE_MARGIN = timedelta(minutes=1)
 
@@ -82,6 +84,11 @@ class SearchState(msgspec.Struct, kw_only=True):
     :param requests: pages asked for and answered.
     :param repeats: rows that came again on a further page of one pass, and were left out.
     :param began_at: when the first answer came, at the latest, by the earlier of our clock and the API's, in seconds since 1970.
+    :param order: queries whose sets may trade rows, in the order in which they were read last.
+    :param again: those of them that are to be read again.
+    :param rounds: how often some were read again.
+    :param kept_moving: whether rows still moved from one to another after the last round.
+    :param is_done: whether nothing is left to be asked for.
     """
 
     page_size: int
@@ -95,6 +102,11 @@ class SearchState(msgspec.Struct, kw_only=True):
     requests: int = 0
     repeats: int = 0
     began_at: float | None = None
+    order: list[int] = []
+    again: list[int] = []
+    rounds: int = 0
+    kept_moving: bool = False
+    is_done: bool = False
 
 
 class Search:
@@ -161,7 +173,8 @@ class Search:
     @property
     def proof(self) -> Proof:
         """Whether all sets read so far were proved whole."""
-        return "open" if any(read.proof == "open" for read in self.state.sets) else "whole"
+        is_open = self.state.kept_moving or any(read.proof == "open" for read in self.state.sets)
+        return "open" if is_open else "whole"
 
     @property
     def sets(self) -> list[SetRead]:
@@ -194,6 +207,48 @@ class Search:
                     query = self.queries[place]
                     parent = query.stream.parent
                     log.warning("Alvys knows no %s %s (any more)", parent and parent.stream, query.parents[0])
+        if not state.is_done:
+            yield from self._read_what_moved()
+            state.is_done = True
+
+    def _read_what_moved(self) -> Iterator[list[Row]]:
+        """
+        Read again those of several united sets that changed after they were read.
+
+        A row may have moved into one that had been read from one that was still to come.
+        """
+        state = self.state
+        if not state.order:
+            read = [one.query for one in state.sets if self._may_trade_rows(self.queries[one.query])]
+            if all(_kind(self.queries[place]) == _kind(self.queries[read[0]]) for place in read):
+                return
+            state.order = read
+        while True:
+            while state.again:
+                yield from self._read_query(state.again[0])
+            totals = {one.query: one.total for one in state.sets}
+            # Nothing can have moved into the last one from one after it.
+            moved = [place for place in state.order[:-1] if self._total_of(self.queries[place]) != totals[place]]
+            if not moved:
+                return
+            if state.rounds == _READ_AGAIN:
+                log.warning("%s: rows kept moving from one search to another", self.stream.name)
+                state.kept_moving = True
+                return
+            log.info("%s: rows moved from one search to another: reading %d again", self.stream.name, len(moved))
+            state.rounds += 1
+            state.order = [place for place in state.order if place not in moved] + moved
+            state.again = moved
+
+    def _may_trade_rows(self, query: Query) -> bool:
+        return query.stream.answer == "page" and not query.stream.is_child and not self._is_closed(query, query.window)
+
+    def _total_of(self, query: Query) -> int | None:
+        try:
+            return self._fetch(query, query.window, 0, 1).total
+        except AlvysNotFoundError:
+            # A stray one: reading it again will tell.
+            return None
 
     def count(self) -> int:
         """
@@ -201,10 +256,11 @@ class Search:
 
         :raises AlvysValueError: the sets overlap, so that only reading them can tell.
         """
-        if any(query.by and query.by.longest for query in self.queries) or len({_columns(query) for query in self.queries}) > 1:
+        if len({_columns(query) for query in self.queries}) > 1:
+            is_cut = any(query.by and query.by.longest for query in self.queries)
             raise AlvysValueError(
                 f"What is asked for are several searches for {self.stream.name} that find some rows twice: they can only be "
-                "read, not counted. Name one window with window_by"
+                f"read, not counted. {'Give a shorter window' if is_cut else 'Name one window with window_by'}"
             )
         return sum(self._fetch(query, query.window, 0, 1).total for query in self.queries)
 
@@ -275,10 +331,15 @@ class Search:
     def _end(self, place: int, total: int, proof: Proof) -> None:
         """Take note that a set has been read."""
         state = self.state
-        known = state.under_way.known if state.under_way else 0
-        state.sets.append(_SetState(query=place, rows=len(self._seen) - known, total=total, proof=proof))
+        rows = len(self._seen) - (state.under_way.known if state.under_way else 0)
         state.under_way = None
-        state.next_query += 1
+        before = next((read for read in state.sets if read.query == place), None)
+        if before is None:
+            state.sets.append(_SetState(query=place, rows=rows, total=total, proof=proof))
+            state.next_query += 1
+        else:
+            before.rows, before.total, before.proof = before.rows + rows, total, proof
+            state.again = [other for other in state.again if other != place]
 
     def _first(self, query: Query, window: Window | None) -> Page:
         try:
@@ -371,6 +432,11 @@ class Search:
 
 class _ParentIsMissing(Exception):
     """404 for the children of one parent."""
+
+
+def _kind(query: Query) -> Any:
+    """Return what tells united sets apart. A window that was cut into pieces is one of them: its rows do not move in time."""
+    return query.by, query.fields
 
 
 def _columns(query: Query) -> Any:

@@ -14,6 +14,7 @@ SHORTEST = timedelta(minutes=1)
 # Whether a period's ends belong to it is not documented: halves overlap, and rows are told apart by their keys.
 SEAM = timedelta(seconds=1)
 _TICK = timedelta(microseconds=1)
+_LAST = timedelta(days=1) - _TICK
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,14 @@ class Window:
         period = {"Start": format_time(self.since)}
         if self.until is not None:
             period["End"] = format_time(self.until)
+            if self.until == _midnight(self.until) + _LAST:
+                # A day of Alvys's has ticks of a seventh digit, and its last one may be a row's time.
+                period["End"] = period["End"].replace("Z", "9Z")
         return period
 
     def whole_days(self) -> Window:
         """Return the UTC days that it touches, from the first one's midnight to the last microsecond of the last one."""
-        last = None if self.until is None else _midnight(self.until - _TICK) + timedelta(days=1) - _TICK
+        last = None if self.until is None else _midnight(self.until - _TICK) + _LAST
         return Window(_midnight(self.since), last)
 
     def pieces(self, longest: timedelta) -> list[Window]:
@@ -120,7 +124,10 @@ def as_timedelta(value: timedelta | float | None, default: timedelta, name: str)
     if value is None:
         return default
     is_seconds = isinstance(value, (int, float)) and not isinstance(value, bool)
-    length = timedelta(seconds=value) if is_seconds else value  # type: ignore[arg-type]
+    try:
+        length = timedelta(seconds=value) if is_seconds else value  # type: ignore[arg-type]
+    except (ValueError, OverflowError):
+        length = None
     if not isinstance(length, timedelta) or length < timedelta(0):
         raise AlvysValueError(f"{name}={value!r} is no length of time: give a timedelta, or seconds from 0")
     return length

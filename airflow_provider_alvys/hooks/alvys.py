@@ -131,7 +131,7 @@ class AlvysHook(BaseHook):
         :param filters: Alvys's own search fields, such as ``{"Status": ["Delivered"]}``.
         :param since: start of the window; aware datetime or ISO 8601 text with a zone. None means everything.
         :param until: end of the window; None means no end. Business dates are asked for in whole UTC days.
-        :param window_by: which of the stream's windows; None means its regular one, ``updated`` for loads.
+        :param window_by: which of the stream's windows; None means its regular one, ``updated`` for loads; ``whole`` none.
         :param parents: for streams that are read per parent, whose children: load numbers for ``load_documents``, ids of trips
             for ``trip_stops``, and so on as ``docs/streams.md`` says.
         :return: decoded rows: numbers with a fraction are Decimal, times are Alvys's texts.
@@ -210,13 +210,13 @@ class AlvysHook(BaseHook):
         Tell what a first load would cost, by one request of one row per stream.
 
         :param streams: names in the catalogue; None means those that a company needs (with a tier in ``docs/streams.md``).
-        :param since: start of what is to be loaded; None means everything.
+        :param since: start of what is to be loaded, for streams whose sync has a window; None means everything.
         :param until: its end; None means no end.
         :return: for each stream rows, requests, hours at the documented and at the connection's pace, and the scope that the
-            token lacks. What cannot be told is None.
+            token lacks. What cannot be told is None, and the note says why.
         :raises AlvysValueError: an argument is wrong; nothing was sent.
         """
-        names = streams or [row.name for row in STREAMS.values() if row.tiers]
+        names = [row.name for row in STREAMS.values() if row.tiers] if streams is None else streams
         settings = self.settings
         return plan_streams(
             self.get_conn(),

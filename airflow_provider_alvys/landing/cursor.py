@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
@@ -15,7 +16,8 @@ class Cursor(msgspec.Struct, kw_only=True):
     """
     What a cursor file holds. A person may read it, set ``until`` back, or delete it.
 
-    :param until: everything before it has been landed.
+    :param until: everything before it has been landed; of a stream that is read by its parents, see ``parents``.
+    :param parents: for each parent that was ever asked for, until when its rows have been landed.
     :param manifest: of the run that brought it there, relative to the data set.
     """
 
@@ -26,6 +28,11 @@ class Cursor(msgspec.Struct, kw_only=True):
     window_by: str | None
     until: datetime
     manifest: str
+    parents: dict[str, datetime] = {}
+
+    def landed_until(self, parent: str | None) -> datetime | None:
+        """Return until when rows have been landed: of one parent, or of a stream without parents; None for never."""
+        return self.until if parent is None else self.parents.get(parent)
 
 
 def read_cursor(store: Store, name: str) -> Cursor | None:
@@ -33,22 +40,40 @@ def read_cursor(store: Store, name: str) -> Cursor | None:
     return store.get_json(name, Cursor)
 
 
-def advance_cursor(store: Store, name: str, cursor: Cursor, *, since: datetime, initial_since: datetime | None) -> str | None:
+def advance_cursor(
+    store: Store, name: str, cursor: Cursor, *, since: Mapping[str | None, datetime], initial_since: datetime | None
+) -> str | None:
     """
-    Move the cursor forward over a window that was landed, and return why not if it stays.
+    Move the cursor forward over what was landed, and return why not where it stays.
 
-    It never moves back, and never over a hole: the window must begin where the cursor is, or before.
+    It never moves back, and never over a hole: what was landed must begin where the cursor is, or before. Where there are
+    parents, each has a place of its own, and those that were not asked for keep theirs.
 
-    :param since: where the window begins.
-    :param initial_since: where the data set begins, for a cursor that does not exist yet.
+    :param since: where it begins, for each parent that was asked for; for the key None where the stream has none.
+    :param initial_since: where the data set begins, for what no cursor tells of yet.
     """
     known = read_cursor(store, name)
-    begins = known.until if known else initial_since
-    if known is not None and known.until >= cursor.until:
-        return f"it is at {format_time(known.until)} already"
+    reasons = {parent: _why_not(known, parent, begins, cursor.until, initial_since) for parent, begins in since.items()}
+    moved = [parent for parent, why_not in reasons.items() if why_not is None]
+    if moved:
+        parents = {**(known.parents if known else {}), **{parent: cursor.until for parent in moved if parent is not None}}
+        until = max(cursor.until, *parents.values()) if parents else cursor.until
+        store.put_json(name, msgspec.structs.replace(cursor, until=until, parents=parents))
+    return next(filter(None, reasons.values()), None)
+
+
+def _why_not(
+    known: Cursor | None, parent: str | None, since: datetime, until: datetime, initial_since: datetime | None
+) -> str | None:
+    landed = known.landed_until(parent) if known else None
+    begins = landed or initial_since
+    of = f" of {parent}" if parent else ""
+    if landed is not None and landed >= until:
+        return f"it is at {format_time(landed)} already"
     if begins is None:
         return "there is none, and without initial_since nothing tells that this window is the first"
     if since > begins:
-        return f"this window begins at {format_time(since)}, and what comes before it is landed until {format_time(begins)} only"
-    store.put_json(name, cursor)
+        return (
+            f"this window begins at {format_time(since)}, and what comes before it{of} is landed until {format_time(begins)} only"
+        )
     return None

@@ -18,6 +18,7 @@ from airflow_provider_alvys.api.search import Search
 from airflow_provider_alvys.api.streams import Stream, TimeWindow
 from airflow_provider_alvys.api.windows import ALL_TIME, SEAM, Window, as_utc, format_time
 from airflow_provider_alvys.landing.cursor import advance_cursor, read_cursor
+from airflow_provider_alvys.landing.pace_file import load_pace, save_pace
 from airflow_provider_alvys.landing.reading import open_manifest, read_lines
 from airflow_provider_alvys.landing.round import Round
 from airflow_provider_alvys.landing.store import Store
@@ -47,6 +48,22 @@ def backfill_window(stream: Stream, window_by: str | None) -> TimeWindow:
     return window
 
 
+def check_first_load(stream: Stream) -> None:
+    """
+    Refuse a stream that needs no first load, or whose first load could not be compared with all that there is.
+
+    :raises AlvysValueError: says which of them.
+    """
+    if stream.parent is not None:
+        raise AlvysValueError(f"{stream.name} have parents: read those first")
+    if stream.regular is None:
+        raise AlvysValueError(f"{stream.name} need no first load: each sync reads them whole")
+    if not stream.whole:
+        raise AlvysValueError(
+            f"{stream.name} cannot be read whole, so that nothing tells whether a first load has all of them: use alvys_backfill"
+        )
+
+
 def cut_windows(
     start: datetime | str, end: datetime | str, every: timedelta | str, *, whole_days: bool = False
 ) -> list[dict[str, str]]:
@@ -68,7 +85,11 @@ def cut_windows(
     windows = []
     since, last = span.since, span.until or span.since
     while since < last:
-        until = min(_next(since, every), last)
+        try:
+            until = min(_next(since, every), last)
+        except (ValueError, OverflowError):
+            # Beyond the calendar's end.
+            until = last
         windows.append({"since": format_time(since), "until": format_time(until if until == last else until + seam)})
         since = until
     return windows
@@ -88,18 +109,27 @@ def _next(time: datetime, every: timedelta | str) -> datetime:
 
 
 def begin_first_load(
-    client: AlvysClient, stream: Stream, by: TimeWindow, start: datetime | str, every: timedelta | str, *, settling: timedelta
-) -> tuple[datetime, list[dict[str, str]]]:
+    client: AlvysClient,
+    store: Store,
+    stream: Stream,
+    by: TimeWindow,
+    start: datetime | str,
+    every: timedelta | str,
+    *,
+    filters: Mapping[str, Any],
+    settling: timedelta,
+) -> tuple[datetime, int, list[dict[str, str]]]:
     """
-    Return when a first load begins, by the API's clock, and the windows that it reads.
+    Return when a first load begins, by the API's clock, how many rows there are then, and the windows that it reads.
 
     The last one reaches as far ahead as the stream's dates do.
     """
+    total = _count(client, store, stream, filters)
     begun = datetime.fromtimestamp(client.now(), timezone.utc) - settling
     windows = cut_windows(start, begun, every, whole_days=by.whole_days)
     last = ALL_TIME.until if by.look_ahead is None else begun + by.look_ahead
     windows[-1]["until"] = format_time(last or begun)
-    return begun, windows
+    return begun, total, windows
 
 
 def hand_over(
@@ -109,6 +139,7 @@ def hand_over(
     landings: Round,
     *,
     begun: datetime,
+    total_then: int,
     landed: Iterable[Mapping[str, Any]],
 ) -> dict[str, Any]:
     """
@@ -117,8 +148,12 @@ def hand_over(
     Rows that no window found (they lack its time, or were dated while it was read) are read by the stream's regular window
     since then, and if some are still missing, by reading the stream whole.
 
+    Some are missing while fewer were landed than there were when it began, or than there are now. What numbers cannot tell: if
+    as many rows as no window found were landed and then removed, and as many others joined meanwhile and were landed.
+
     :param order: the stream's regular sync.
     :param landings: of this task instance.
+    :param total_then: rows that there were when it began.
     :param landed: what the landing of each window returned.
     :return: ``{"stream", "tenant", "path", "total", "rows", "manifests", "cursor"}``.
     :raises AlvysIncompleteError: fewer rows were landed than there are, and reading it whole did not help. No cursor was set.
@@ -128,18 +163,18 @@ def hand_over(
     keys = KeySet()
     for result in results:
         _add_keys(keys, stream, str(result["manifest"]))
-    total = Search(client, stream, make_queries(stream, order.filters)).count()
-    log.info("The windows landed %d different %s; Alvys has %d", len(keys), stream.name, total)
+    total = _count(client, store, stream, order.filters)
+    log.info("The windows landed %d different %s; Alvys has %d, and had %d", len(keys), stream.name, total, total_then)
     further = [replace(order, since=begun), replace(order, window_by=WHOLE)] if stream.regular else []
     for more in further:
-        if len(keys) >= total:
+        missing = max(total, total_then) - len(keys)
+        if missing <= 0:
             break
-        log.info(
-            "%d %s are missing: reading them %s", total - len(keys), stream.name, "whole" if more.by is None else "since then"
-        )
+        log.info("%d %s are missing: reading them %s", missing, stream.name, "whole" if more.by is None else "since then")
         result = landings.land(more)
         _add_keys(keys, stream, str(result["manifest"]))
         results.append(result)
+    # Read whole, they are all that there are: those that there were have gone.
     if len(keys) < total:
         raise AlvysIncompleteError(
             f"{stream.name}: Alvys has {total} rows, and only {len(keys)} different ones were landed. No cursor was set. Clear "
@@ -156,6 +191,15 @@ def hand_over(
     }
 
 
+def _count(client: AlvysClient, store: Store, stream: Stream, filters: Mapping[str, Any]) -> int:
+    """Return how many rows there are without a window, at the pace that the data set's other tasks keep."""
+    load_pace(store, client)
+    try:
+        return Search(client, stream, make_queries(stream, filters)).count()
+    finally:
+        save_pace(store, client)
+
+
 def _add_keys(keys: KeySet, stream: Stream, manifest_path: str) -> None:
     read_key = PageReader(stream.key).read_key
     run, manifest = open_manifest(manifest_path)
@@ -169,7 +213,7 @@ def _set_cursor(store: Store, order: LandingOrder, begun: datetime, manifest: st
         return None
     cursor = order.cursor_at(begun, manifest.removeprefix(f"{store.path.rstrip('/')}/"))
     # All before it was read.
-    why_not = advance_cursor(store, order.cursor_name, cursor, since=ALL_TIME.since, initial_since=begun)
+    why_not = advance_cursor(store, order.cursor_name, cursor, since={None: ALL_TIME.since}, initial_since=begun)
     if why_not:
         log.info("The cursor stays: %s", why_not)
     known = read_cursor(store, order.cursor_name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
@@ -22,16 +22,9 @@ def fingerprint(*parts: Any) -> str:
     return hashlib.sha256(text).hexdigest()[:16]
 
 
-def cursor_file(
-    stream: Stream, tenant: str, filters: Mapping[str, Any], window_by: str, parents: Sequence[str] | None = None
-) -> str:
-    """
-    Return where the cursor of one tenant, stream, set of filters and kind of window is kept.
-
-    :param parents: a fixed list of them, each of which has been read until there; None for those that a sync finds.
-    """
-    what = (tenant, stream.plain_filters(filters), window_by, *([sorted(parents)] if parents is not None else []))
-    return f"{stream.name}/_cursor-{fingerprint(*what)}.json"
+def cursor_file(stream: Stream, tenant: str, filters: Mapping[str, Any], window_by: str) -> str:
+    """Return where the cursor of one tenant, stream, set of filters and kind of window is kept, whosever children are read."""
+    return f"{stream.name}/_cursor-{fingerprint(tenant, stream.plain_filters(filters), window_by)}.json"
 
 
 def run_file(stream: str, run_hash: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,12 +17,13 @@ from airflow_provider_alvys.api.windows import as_utc
 from airflow_provider_alvys.landing.layout import MANIFEST, landing_date
 from airflow_provider_alvys.landing.manifest import Manifest
 from airflow_provider_alvys.landing.reading import open_manifest, read_lines
-from airflow_provider_alvys.landing.store import Store
+from airflow_provider_alvys.landing.store import Store, check_path
 
 log = logging.getLogger(__name__)
 
 # Rows are landed on the day of their last change or on the next one, when a run was late.
 _LATE = timedelta(days=2)
+_MOST_DAYS = 100_000
 
 
 @dataclass
@@ -61,16 +63,58 @@ def check_parents(stream: Stream, parents: Any) -> None:
             f"was skipped gives None. {_ways(parent)}"
         )
     if isinstance(parents, RecentParents):
+        _check_recent(parent, parents)
         return
     if isinstance(parents, str) and not parents.endswith(MANIFEST):
         raise AlvysValueError(f"parents={parents!r} is a text, but no manifest's path. {_ways(parent)}")
-    if not isinstance(parents, (str, list, tuple, Mapping)):
+    if not isinstance(parents, (str, Sequence, Mapping)) or isinstance(parents, bytes):
         raise AlvysValueError(f"parents={parents!r} is a {type(parents).__name__}. {_ways(parent)}")
-    for item in parents if isinstance(parents, (list, tuple)) else [parents]:
-        if isinstance(item, Mapping) and not ("manifest" in item and item.get("stream") == parent.stream):
-            raise AlvysValueError(f"parents holds {dict(item)!r}, which no sync of {parent.stream} returned. {_ways(parent)}")
-        if not isinstance(item, (str, int, Mapping)):
-            raise AlvysValueError(f"parents holds {item!r}. {_ways(parent)}")
+    items = _listed(parents)
+    results = [item for item in items if isinstance(item, Mapping)]
+    # A sweep returns those of several streams.
+    if results and not (all("manifest" in item for item in results) and any(_is_of(item, parent) for item in results)):
+        raise AlvysValueError(f"parents holds {dict(results[0])!r}, which no sync of {parent.stream} returned. {_ways(parent)}")
+    for item in items:
+        if not isinstance(item, (str, int, Mapping)) or isinstance(item, bool) or str(item).strip(". ") == "":
+            raise AlvysValueError(f"parents holds {item!r}, which is no {parent.column} of {parent.stream}. {_ways(parent)}")
+
+
+def _check_recent(parent: Parent, recent: RecentParents) -> None:
+    days, where = recent.days, recent.where
+    if days is not None and (
+        not isinstance(days, (int, float)) or isinstance(days, bool) or not (math.isfinite(days) and 0 < days <= _MOST_DAYS)
+    ):
+        raise AlvysValueError(f"RecentParents(days={days!r}) must be a number of days above 0")
+    if isinstance(recent.path, str) and "{" not in recent.path:
+        check_path(recent.path)
+    if where is None:
+        return
+    if not isinstance(where, Mapping):
+        raise AlvysValueError(f"RecentParents(where={where!r}) must be a dict, such as {{'Status': ['Delivered']}}")
+    stream = get_stream(parent.stream)
+    for name, values in where.items():
+        if name not in stream.fields.fields:
+            raise AlvysValueError(
+                f"RecentParents(where=…): {stream.name} have no field {name!r}. Fields: {', '.join(stream.fields.fields)}"
+            )
+        known = next((filter.values for filter in stream.filters if filter.column == name and filter.values), None)
+        if not isinstance(values, Sequence) or isinstance(values, bytes) or not values:
+            raise AlvysValueError(f"RecentParents(where=…): give {name} a list of values, not {values!r}")
+        strangers = [value for value in _listed(values) if known and value not in known]
+        if strangers:
+            raise AlvysValueError(
+                f"RecentParents(where=…): {name} of {stream.name} is never {', '.join(map(repr, strangers))}. "
+                f"Values: {', '.join(map(str, known or ()))}"
+            )
+
+
+def _listed(values: Any) -> list[Any]:
+    """Return what a list holds, or any other sequence that is no text, or one value."""
+    return list(values) if isinstance(values, Sequence) and not isinstance(values, str) else [values]
+
+
+def _is_of(result: Mapping[str, Any], parent: Parent) -> bool:
+    return result.get("stream") == parent.stream
 
 
 def _ways(parent: Parent) -> str:
@@ -86,9 +130,9 @@ def plain_parents(parents: Any) -> Any:
         return {"days": parents.days, "where": parents.where and dict(parents.where), "path": parents.path}
     if isinstance(parents, Mapping):
         return parents["manifest"]
-    if isinstance(parents, (list, tuple)):
-        return [plain_parents(item) for item in parents]
-    return parents
+    return (
+        [plain_parents(item) for item in parents] if isinstance(parents, Sequence) and not isinstance(parents, str) else parents
+    )
 
 
 def find_parents(store: Store, stream: Stream, parents: Any, *, tenant: str, now: datetime) -> list[str]:
@@ -96,16 +140,24 @@ def find_parents(store: Store, stream: Stream, parents: Any, *, tenant: str, now
     Return the ids (in the parent's column that the API asks for) of checked parents.
 
     :param store: the data set of the children.
+    :raises AlvysValueError: a manifest is of another stream or tenant.
     :raises AlvysStorageError: a manifest or a part of it is missing or damaged.
     """
     assert stream.parent is not None  # noqa: S101
     if isinstance(parents, RecentParents):
         return _find_recent(store, stream.parent, parents, tenant=tenant, now=now)
     found: list[str] = []
-    for item in parents if isinstance(parents, (list, tuple)) else [parents]:
+    for item in _listed(parents):
+        if isinstance(item, Mapping) and not _is_of(item, stream.parent):
+            continue
         manifest = item["manifest"] if isinstance(item, Mapping) else item
         if isinstance(manifest, str) and manifest.endswith(MANIFEST):
             run, landed = open_manifest(manifest)
+            if (landed.stream, landed.tenant) != (stream.parent.stream, tenant):
+                raise AlvysValueError(
+                    f"{manifest} holds {landed.stream} of {landed.tenant}; the parents are {stream.parent.stream} of {tenant}. "
+                    "Give the manifest of those, and the same tenant to both"
+                )
             rows = map(decode_row, read_lines(run, "", landed))
             found += [str(row[stream.parent.column]) for row in rows if stream.parent.column in row]
         else:
@@ -148,4 +200,4 @@ def _time(value: Any) -> datetime:
 
 
 def _meets(row: Mapping[str, Any], where: Mapping[str, Sequence[str]]) -> bool:
-    return all(row.get(name) in ([values] if isinstance(values, str) else values) for name, values in where.items())
+    return all(row.get(name) in _listed(values) for name, values in where.items())

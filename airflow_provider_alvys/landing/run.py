@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from airflow_provider_alvys import __version__
 from airflow_provider_alvys.api.errors import AlvysStorageError
 from airflow_provider_alvys.api.pacing import EndpointPace
 from airflow_provider_alvys.api.queries import Span
@@ -39,12 +40,12 @@ class Progress(msgspec.Struct, kw_only=True):
     pace: dict[str, EndpointPace]
 
 
-class Due(msgspec.Struct, kw_only=True):
+class Group(msgspec.Struct, kw_only=True):
     """
-    What a run reads.
+    What is read of some parents, or of a stream without any.
 
     :param span: None for all there is.
-    :param parents: whose children; None for a stream that is not read per parent.
+    :param parents: their ids; None where the stream has none.
     """
 
     span: Span | None
@@ -55,8 +56,10 @@ class Run(msgspec.Struct, kw_only=True):
     """
     What a run file holds.
 
+    :param package: version of this package; another one may read in another order, and starts over.
     :param asked: hash of what the task was told to read; another one means that the task was changed, and starts over.
     :param started: when the first try began.
+    :param groups: what is read, one after the other. All spans end together.
     :param read_from: when the reading into this folder began.
     :param folder: of this attempt, relative to the data set.
     :param state: ``reading``; ``landed`` when the manifest and the cursor stand; ``void`` when the set could not be proved whole.
@@ -65,15 +68,22 @@ class Run(msgspec.Struct, kw_only=True):
 
     version: Literal[1] = 1
     identity: RunIdentity
+    package: str = __version__
     asked: str
     started: datetime
-    due: Due
+    groups: list[Group]
     folder: str
     attempt: int
     read_from: datetime
     state: Literal["reading", "landed", "void"] = "reading"
     claim: str
     progress: Progress | None = None
+
+    @property
+    def until(self) -> datetime | None:
+        """Where the spans end."""
+        span = self.groups[0].span
+        return span.until if span else None
 
 
 class RunFile:
@@ -137,8 +147,8 @@ def open_run(
     *,
     asked: str,
     now: datetime,
-    settle: Callable[[], Due],
-    window_of: Callable[[Due], Window | None],
+    settle: Callable[[], list[Group]],
+    window_of: Callable[[list[Group]], Window | None],
     is_resumed: bool = False,
 ) -> RunFile:
     """
@@ -155,7 +165,7 @@ def open_run(
     run_hash = fingerprint(msgspec.to_builtins(identity))
     name = run_file(stream, run_hash)
     known = store.get_json(name, Run)
-    is_same = known is not None and (is_resumed or known.asked == asked)
+    is_same = known is not None and known.package == __version__ and (is_resumed or known.asked == asked)
     if known is not None and is_same and known.state == "reading" and _can_go_on(store, known, thoroughly=not is_resumed):
         run = msgspec.structs.replace(known, claim=secrets.token_hex(8))
         file = RunFile(store, name, run)
@@ -163,10 +173,10 @@ def open_run(
         _remove_strangers(store, run)
         return file
     if known is not None and is_same:
-        started, due = known.started, known.due
+        started, groups = known.started, known.groups
     else:
-        started, due = now, settle()
-    window = window_of(due)
+        started, groups = now, settle()
+    window = window_of(groups)
     attempt = known.attempt + 1 if known else 1
     # A folder is never written into by two runs, whoever wrote into it: the run file may have been deleted.
     while store.sizes(folder := run_folder(stream, started, window, run_hash, attempt)):
@@ -175,7 +185,7 @@ def open_run(
         identity=identity,
         asked=asked,
         started=started,
-        due=due,
+        groups=groups,
         folder=folder,
         attempt=attempt,
         read_from=now,

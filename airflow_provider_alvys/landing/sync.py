@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from functools import cached_property
@@ -22,7 +22,7 @@ from airflow_provider_alvys.landing.manifest import Manifest, ManifestParents, M
 from airflow_provider_alvys.landing.pace_file import load_pace, save_pace
 from airflow_provider_alvys.landing.parents import check_parents, find_parents, plain_parents
 from airflow_provider_alvys.landing.parts import PartWriter
-from airflow_provider_alvys.landing.run import Due, Progress, Run, RunFile, RunIdentity, open_run
+from airflow_provider_alvys.landing.run import Group, Progress, Run, RunFile, RunIdentity, open_run
 from airflow_provider_alvys.landing.store import Store
 
 log = logging.getLogger(__name__)
@@ -66,6 +66,11 @@ class LandingOrder:
     # Those of the times that are templates, as the DAG has them: rendered again, they may differ, and ask for the same.
     written: Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        # Airflow's output of a mapped task is a sequence that fetches each item anew.
+        if isinstance(self.parents, Sequence) and not isinstance(self.parents, (str, bytes)):
+            object.__setattr__(self, "parents", list(self.parents))
+
     @cached_property
     def by(self) -> TimeWindow | None:
         """Which of the stream's windows this is; None for reading it whole."""
@@ -79,11 +84,7 @@ class LandingOrder:
     @property
     def cursor_name(self) -> str:
         """Where that is kept."""
-        by = self.by.name if self.by else ""
-        parents = plain_parents(self.parents)
-        is_fixed = isinstance(parents, list) and not any(str(parent).endswith(MANIFEST) for parent in parents)
-        fixed = [str(parent) for parent in parents] if is_fixed else None
-        return cursor_file(self.stream, self.tenant, self.filters, by, fixed)
+        return cursor_file(self.stream, self.tenant, self.filters, self.by.name if self.by else "")
 
     def cursor_at(self, until: datetime, manifest: str) -> Cursor:
         """Return the cursor for all before ``until``, to which the run of a manifest has brought it."""
@@ -105,7 +106,7 @@ class LandingOrder:
         self.stream.flatten_filters(self.filters)
         check_parents(self.stream, self.parents)
         if self.by is None and (self.since is not None or self.until is not None):
-            raise AlvysValueError(no_window(self.stream))
+            raise AlvysValueError(no_window(self.stream, self.window_by))
         if self.look_back is None and self.look_ahead is None:
             return
         if self.by is None or self.by.tracks_changes:
@@ -153,19 +154,19 @@ def land(
             asked=order.fingerprint(store.path),
             now=_now(client),
             settle=lambda: _settle(client, store, order),
-            window_of=lambda due: outer_window(order.stream, order.by, due.span),
+            window_of=lambda groups: _outer_window(order, groups),
             is_resumed=is_resumed,
         )
         search, parts = _read(client, store, order, file)
     finally:
         save_pace(store, client)
     run = file.run
-    window = outer_window(order.stream, order.by, run.due.span)
+    window = _outer_window(order, run.groups)
     manifest = Manifest(
         stream=order.stream.name,
         tenant=order.tenant,
         window=_manifest_window(order.by, window),
-        as_of=run.due.span.until if run.due.span else None,
+        as_of=run.until,
         filters=dict(order.filters),
         file_format=order.file_format,
         compression=order.compression,
@@ -210,18 +211,13 @@ def land(
     }
 
 
-def _settle(client: AlvysClient, store: Store, order: LandingOrder) -> Due:
-    """Return what is due."""
+def _settle(client: AlvysClient, store: Store, order: LandingOrder) -> list[Group]:
+    """Return what is due, by the clock and the cursor: parents that have been landed until the same time are one group."""
     parents = None
     if order.stream.parent is not None:
         parents = find_parents(store, order.stream, order.parents, tenant=order.tenant, now=_now(client))
-    return Due(span=_settle_span(client, store, order), parents=parents)
-
-
-def _settle_span(client: AlvysClient, store: Store, order: LandingOrder) -> Span | None:
-    """Return what is due, by the clock and the cursor."""
     if order.by is None:
-        return None
+        return [Group(span=None, parents=parents)]
     if order.until is not None:
         until = as_utc(order.until, "until")
     else:
@@ -231,34 +227,54 @@ def _settle_span(client: AlvysClient, store: Store, order: LandingOrder) -> Span
         if order.until is None and until <= since:
             raise AlvysValueError(_too_early(since, until))
         Window(since, until)
-        return Span(since, until)
+        return [Group(span=Span(since, until), parents=parents)]
     cursor = None if order.full_refresh else read_cursor(store, order.cursor_name)
-    if cursor is None:
-        since = _initial_since(store, order)
+    groups: dict[datetime | None, list[str]] = {}
+    for parent in parents or ():
+        groups.setdefault(cursor.landed_until(parent) if cursor else None, []).append(parent)
+    due: list[tuple[datetime | None, list[str] | None]] = [*groups.items()] or [(cursor.until if cursor else None, parents)]
+    before = [landed for landed, _ in due if landed and until <= landed]
+    if order.until is not None and order.by.tracks_changes and len(before) == len(due):
+        raise NothingDueError(
+            f"Nothing is due: {order.stream.name} have been landed until {format_time(min(before))}, and what is asked for ends "
+            f"at {format_time(until)}"
+        )
+    return [Group(span=_settle_span(store, order, landed, until, ids), parents=ids) for landed, ids in due]
+
+
+def _settle_span(store: Store, order: LandingOrder, landed: datetime | None, until: datetime, parents: list[str] | None) -> Span:
+    """
+    Return what is due of what has been landed until a time.
+
+    :param landed: None for what never was.
+    """
+    assert order.by is not None  # noqa: S101
+    if landed is None:
+        since = _initial_since(store, order, parents)
         span = Span(since, until, timedelta(0), timedelta(0), order.look_ahead)
     else:
         # A window that looks back reads what it is for, though another DAG has moved the cursor meanwhile.
-        span = Span(min(cursor.until, until), until, order.overlap, order.look_back, order.look_ahead)
-        if order.until is not None and until <= cursor.until and order.by.tracks_changes:
-            raise NothingDueError(
-                f"Nothing is due: {order.stream.name} have been landed until {format_time(cursor.until)}, and what is asked for "
-                f"ends at {format_time(until)}"
-            )
+        span = Span(min(landed, until), until, order.overlap, order.look_back, order.look_ahead)
     begins = span.since - (span.reach or timedelta(0))
-    if order.until is None and until <= begins and (cursor is None or order.by.tracks_changes):
+    if order.until is None and until <= begins and (landed is None or order.by.tracks_changes):
         raise AlvysValueError(_too_early(begins, until))
     # Refuses a window that is empty.
-    outer_window(order.stream, order.by, span)
+    outer_window(order.stream, order.by, [span])
     return span
+
+
+def _outer_window(order: LandingOrder, groups: list[Group]) -> Window | None:
+    return outer_window(order.stream, order.by, [group.span for group in groups if group.span])
 
 
 def _too_early(since: datetime, until: datetime) -> str:
     return f"Nothing is due yet: the window would begin at {format_time(since)}, and now, less settling, is {format_time(until)}"
 
 
-def _initial_since(store: Store, order: LandingOrder) -> datetime:
+def _initial_since(store: Store, order: LandingOrder, parents: list[str] | None) -> datetime:
     if order.initial_since is None:
-        why = "full_refresh starts over" if order.full_refresh else f"there is no cursor {store.url(order.cursor_name)} yet"
+        of = f" for {parents[0]}" + (f" and {len(parents) - 1} more" if parents[1:] else "") if parents else ""
+        why = "full_refresh starts over" if order.full_refresh else f"there is no cursor {store.url(order.cursor_name)}{of} yet"
         raise AlvysValueError(
             f"{why}: give initial_since, the time from which {order.stream.name} are wanted, or since and until"
         )
@@ -271,16 +287,20 @@ def _now(client: AlvysClient) -> datetime:
 
 def _read(client: AlvysClient, store: Store, order: LandingOrder, file: RunFile) -> tuple[Search, list[Part]]:
     """Read what is left to be read, and return the search at its end and all parts."""
-    due, known = file.run.due, file.run.progress
+    run, known = file.run, file.run.progress
     search = Search(
         client,
         order.stream,
-        make_queries(order.stream, order.filters, span=due.span, by=order.by, parents=due.parents),
+        [
+            query
+            for group in run.groups
+            for query in make_queries(order.stream, order.filters, span=group.span, by=order.by, parents=group.parents)
+        ],
         page_size=order.page_size,
         max_window_rows=order.max_window_rows,
         state=known.search if known else None,
     )
-    _tell(order, file.run, outer_window(order.stream, order.by, due.span))
+    _tell(order, run, _outer_window(order, run.groups))
     if known:
         client.pacer.resume(known.pace)
     writer = PartWriter(
@@ -316,8 +336,8 @@ def _read(client: AlvysClient, store: Store, order: LandingOrder, file: RunFile)
 
 
 def _move_cursor(store: Store, order: LandingOrder, run: Run, manifest: Manifest, name: str, began_at: float | None) -> None:
-    span = run.due.span
-    if order.by is None or span is None or span.until is None:
+    until = run.until
+    if until is None:
         return
     if began_at is None:
         log.warning("The cursor stays: there was nothing to ask for")
@@ -325,7 +345,6 @@ def _move_cursor(store: Store, order: LandingOrder, run: Run, manifest: Manifest
     if manifest.proof != "whole":
         log.warning("The cursor stays: the rows moved while they were read, and are not proved to be all")
         return
-    until = span.until
     # The window was settled by the clock that gave the token. The API's own may be behind it: rows of times that it has not seen
     # yet cannot have been read.
     settled = datetime.fromtimestamp(began_at, timezone.utc) - order.settling
@@ -334,7 +353,15 @@ def _move_cursor(store: Store, order: LandingOrder, run: Run, manifest: Manifest
         until = settled
     cursor = order.cursor_at(until, name)
     initial_since = None if order.initial_since is None else as_utc(order.initial_since, "initial_since")
-    why_not = advance_cursor(store, order.cursor_name, cursor, since=span.since, initial_since=initial_since)
+    # A parent that Alvys does not know may come back with rows from before.
+    since = {
+        parent: group.span.since
+        for group in run.groups
+        if group.span
+        for parent in ([None] if group.parents is None else group.parents)
+        if parent not in manifest.missing_parents
+    }
+    why_not = advance_cursor(store, order.cursor_name, cursor, since=since, initial_since=initial_since)
     if why_not:
         log.warning("The cursor stays: %s", why_not)
 

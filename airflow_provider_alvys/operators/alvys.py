@@ -91,7 +91,7 @@ class AlvysSearchOperator(AlvysTask):
     :param until: end of the window; None means no end. (templated)
     :param parents: for streams that are read per parent, whose children: a list of ids, such as load numbers for
         ``load_documents``. (templated)
-    :param limit: more rows than this are refused, after the first page has told their number.
+    :param limit: more rows than this are refused; after the first page, which tells their number, where they are one search.
     :return: a list of rows as plain JSON values.
     :raises AlvysValueError: there are more rows than ``limit``.
     """
@@ -136,12 +136,15 @@ class AlvysSearchOperator(AlvysTask):
             window_by=self.window_by,
             parents=self.parents,
         )
+        # Searches that are united may find the same rows: only one alone tells how many there are.
+        is_one = len(search.queries) == 1
         rows: list[dict[str, Any]] = []
         for page in search:
-            if (search.total or 0) > self.limit or len(rows) + len(page) > self.limit:
+            found = max(search.total if is_one else 0, len(rows) + len(page))
+            if found > self.limit:
                 raise AlvysValueError(
-                    f"The search finds {search.total} {self.stream}, more than limit={self.limit}: narrow it, raise limit, or "
-                    "land the rows with AlvysToObjectStorageOperator"
+                    f"The search finds {found}{'' if is_one else ' or more'} {self.stream}, more than limit={self.limit}: narrow "
+                    "it, raise limit, or land the rows with AlvysToObjectStorageOperator"
                 )
             rows += [jsonlib.loads(bytes(row)) for row in page]
         self.log.info("Found %d %s", len(rows), self.stream)

@@ -95,7 +95,7 @@ class Plan:
         for stream in self.streams:
             for filter in stream.filters:
                 column = column_of(stream, filter)
-                values = filter.values or tuple(_values_in_whole(stream, filter))
+                values = filter.values or filter.guessed
                 if column and values:
                     known.setdefault(column, values)
         return known
@@ -199,12 +199,6 @@ def column_of(stream: Stream, filter: Filter) -> str | None:
     if filter.column or filter.reveals:
         return filter.column or filter.reveals
     return filter.name if any(filter.name in branch.filters for branch in stream.whole) else None
-
-
-def _values_in_whole(stream: Stream, filter: Filter) -> Iterator[Any]:
-    for branch in stream.whole:
-        value = branch.filters.get(filter.name)
-        yield from value if isinstance(value, list) else ()
 
 
 def _heads(path: str) -> Iterator[str]:

@@ -18,6 +18,7 @@ CALLED_OFF = -1
 # What a row may still become within this time; older rows change no more.
 _LIFE = 60 * DAY
 
+_TOO_FINE = re.compile(r"(\.\d{6})\d+")
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 
@@ -108,8 +109,10 @@ def rule_of(name: str) -> TimeRule:
 
 
 def parse_micros(text: str) -> int:
-    """Return an ISO 8601 time or date as microseconds since 1970; one without a zone counts as UTC."""
-    time = msgspec.convert(f"{text}T00:00:00Z" if len(text) == len("yyyy-mm-dd") else text, datetime)
+    """Return an ISO 8601 time or date as microseconds since 1970, further digits cut; one without a zone counts as UTC."""
+    if len(text) == len("yyyy-mm-dd"):
+        text = f"{text}T00:00:00Z"
+    time = msgspec.convert(_TOO_FINE.sub(r"\1", text), datetime)
     if time.tzinfo is None:
         time = time.replace(tzinfo=timezone.utc)
     return (time - _EPOCH) // timedelta(microseconds=1)

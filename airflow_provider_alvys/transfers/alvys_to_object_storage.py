@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import AssetAlias, ObjectStoragePath, XComArg
+from airflow.sdk import AssetAlias, ObjectStoragePath
 
 from airflow_provider_alvys._compat import AirflowSkipException
 from airflow_provider_alvys.api.catalogue.model import WHOLE
@@ -21,10 +21,10 @@ from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.landing.parents import check_parents
 from airflow_provider_alvys.landing.parts import check_format
 from airflow_provider_alvys.landing.round import Round
-from airflow_provider_alvys.landing.store import Store, check_path
+from airflow_provider_alvys.landing.store import Store
 from airflow_provider_alvys.landing.sync import OVERLAP, SETTLING, LandingOrder, NothingDueError, land
 from airflow_provider_alvys.tasks import identify, outlet_events, tell_event
-from airflow_provider_alvys.templates import check_search, has_template, names_by_run
+from airflow_provider_alvys.templates import check_data_set, check_search, has_template
 from airflow_provider_alvys.transfers.landing import DEFER_AFTER, DEFERRABLE, AlvysLandingTask
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
     :param since: start of the window, with a zone; None means the cursor. (templated)
     :param until: end of the window; None means now, less ``settling``. Where the cursor is there already, the task skips.
         (templated)
-    :param initial_since: start of the first window, while there is no cursor. (templated)
+    :param initial_since: start of the first window, while there is no cursor; of events that are read per parent, the first for
+        each parent, which may be new at any run. (templated)
     :param full_refresh: start over from ``initial_since``.
     :param overlap: how far a window reaches back before the cursor; timedelta or seconds. None means 5 minutes.
     :param settling: how long before now a window ends; timedelta or seconds. None means 1 minute.
@@ -64,7 +65,7 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
     :param page_size: rows asked for at once; None means the connection's, else the catalogue's (200).
     :param max_window_rows: a window with more rows is cut in half, and again, down to a minute.
     :param skip_when_empty: skip when there are no rows, so that nothing downstream runs.
-    :param on_missing_scope: ``fail`` or ``skip`` when Alvys refuses the stream to this token.
+    :param on_missing_scope: ``fail`` or ``skip`` when the token lacks the stream's scope. Another refusal fails.
     :param defer_after: seconds of waiting from which a deferrable task frees its slot.
     :param deferrable: free the slot during long waits for the rate limit.
     :return: ``{"manifest", "path", "stream", "tenant", "since", "until", "rows", "proof"}``: texts, and ``rows`` a number. The
@@ -163,31 +164,14 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
         order = self._make_order(page_size=self.page_size)
         if not (has_template(self.window_by) or has_template(self.filters) or has_template(self.parents)):
             order.check()
-        self._check_path()
+        uses_cursor = self.since is None and (has_template(self.window_by) or row.window(self.window_by) is not None)
+        check_data_set(self.path, uses_cursor=uses_cursor)
 
     def _check_times(self) -> None:
         given = {name: getattr(self, name) for name in ("since", "until", "initial_since")}
         known = {name: as_utc(time, name) for name, time in given.items() if time is not None and not has_template(time)}
         if "since" in known and "until" in known:
             Window(known["since"], known["until"])
-
-    def _check_path(self) -> None:
-        path = str(self.path)
-        uses_cursor = self.since is None and (has_template(self.window_by) or get_stream(self.stream).window(self.window_by))
-        if isinstance(self.path, XComArg):
-            if uses_cursor:
-                raise AlvysValueError(
-                    "path is another task's output, which may differ from run to run, and with it where the cursor is looked "
-                    "for: give a fixed path, or give since and until"
-                )
-            return
-        if not path.startswith("{"):
-            check_path(path)
-        if uses_cursor and names_by_run(path):
-            raise AlvysValueError(
-                f"path={path!r} changes from run to run ({', '.join(names_by_run(path))}): each run would look for its cursor in "
-                "a new place and start over. Give a fixed path (parts are put into a folder by date), or give since and until."
-            )
 
     def land(self, context: Context, client: AlvysClient, *, is_resumed: bool) -> dict[str, Any]:
         """Read the window, write parts and manifest, move the cursor."""
@@ -201,7 +185,7 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
         except NothingDueError as nothing:
             raise AirflowSkipException(str(nothing)) from nothing
         except AlvysPermissionError as error:
-            if self.on_missing_scope == "skip":
+            if self.on_missing_scope == "skip" and error.missing_scope:
                 raise AirflowSkipException(str(error)) from error
             raise
         for outlet, event in events:
@@ -245,7 +229,8 @@ class AlvysSweepToObjectStorageOperator(AlvysLandingTask):
     :param path: root of the data set, absolute. (templated)
     :param tenant: name of the tenant in manifests; None means the connection id. (templated)
     :param compression: ``gzip`` or None.
-    :param on_missing_scope: ``fail`` or ``skip`` when Alvys refuses a stream to this token.
+    :param on_missing_scope: ``fail`` or ``skip`` when the token lacks a stream's scope. Another refusal fails. Airflow sends the
+        event of a skipped stream's asset all the same, without an extra: give each a task of its own where that matters.
     :param defer_after: seconds of waiting from which a deferrable task frees its slot.
     :param deferrable: free the slot during long waits for the rate limit.
     :return: a list of what AlvysToObjectStorageOperator returns for one stream. The event of each asset made by
@@ -274,6 +259,9 @@ class AlvysSweepToObjectStorageOperator(AlvysLandingTask):
         self.tenant = tenant
         self.compression = compression
         self.on_missing_scope = on_missing_scope
+        # As the outlets are named: their templates stay as they stand.
+        self._stream_of = {alvys_asset(stream, str(self.path)).name: stream for stream in self.streams}
+        check_data_set(self.path, uses_cursor=False)
         check_format("jsonl", compression)
         check_on_missing_scope(on_missing_scope)
         for order in self._make_orders(page_size=None):
@@ -290,7 +278,7 @@ class AlvysSweepToObjectStorageOperator(AlvysLandingTask):
                 results.append(landings.land(order))
             except AlvysPermissionError as error:
                 self.log.warning("%s cannot be landed: %s", order.stream.name, error)
-                if self.on_missing_scope == "fail":
+                if self.on_missing_scope == "fail" or not error.missing_scope:
                     failed.append(error)
             except AlvysError as error:
                 self.log.exception("%s failed", order.stream.name)
@@ -301,10 +289,11 @@ class AlvysSweepToObjectStorageOperator(AlvysLandingTask):
         landings.end()
         if not results:
             raise AirflowSkipException(f"The token may read none of {', '.join(self.streams)}")
-        by_asset = {alvys_asset(result["stream"], result["path"]).name: result for result in results}
+        stream_of = self._stream_of | {alvys_asset(result["stream"], result["path"]).name: result["stream"] for result in results}
         for outlet, event in events:
-            for result in results if isinstance(outlet, AssetAlias) else filter(None, [by_asset.get(outlet.name)]):
-                tell_event(outlet, event, result)
+            for result in results:
+                if isinstance(outlet, AssetAlias) or stream_of.get(outlet.name) == result["stream"]:
+                    tell_event(outlet, event, result)
         return results
 
     def _make_orders(self, *, page_size: int | None) -> list[LandingOrder]:

@@ -11,13 +11,20 @@ from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.streams import get_stream
 from airflow_provider_alvys.api.windows import as_utc, format_time
 from airflow_provider_alvys.hooks.alvys import AlvysHook
-from airflow_provider_alvys.landing.first_load import backfill_window, begin_first_load, cut_windows, hand_over
+from airflow_provider_alvys.landing.first_load import (
+    backfill_window,
+    begin_first_load,
+    check_first_load,
+    cut_windows,
+    hand_over,
+)
+from airflow_provider_alvys.landing.parts import check_format
 from airflow_provider_alvys.landing.round import Round
 from airflow_provider_alvys.landing.store import Store, check_path
 from airflow_provider_alvys.landing.sync import SETTLING, LandingOrder
 from airflow_provider_alvys.retry_policy import fail_at_once
 from airflow_provider_alvys.tasks import AlvysTask, identify, outlet_events, tell_event
-from airflow_provider_alvys.templates import has_template
+from airflow_provider_alvys.templates import check_data_set, check_search, has_template
 from airflow_provider_alvys.transfers.landing import AlvysLandingTask
 
 if TYPE_CHECKING:
@@ -25,6 +32,8 @@ if TYPE_CHECKING:
 
 # Under this key of its XCom the beginning says when it was.
 BEGUN = "begun"
+# And under this one, how many rows there were.
+TOTAL = "total"
 
 
 class AlvysBeginFirstLoadOperator(AlvysTask):
@@ -33,14 +42,18 @@ class AlvysBeginFirstLoadOperator(AlvysTask):
 
     :param alvys_conn_id: the Alvys connection. (templated)
     :param stream: name in the catalogue.
+    :param path: root of the data set, which keeps the pace. (templated)
     :param start: from when on; aware datetime or ISO 8601 text. (templated)
     :param every: how long each window is: a timedelta, or ``day``, ``week``, ``month`` or ``year``.
     :param window_by: which of the stream's windows; None means the first that an update does not move, ``created`` for loads
         and ``pickup`` for trips.
-    :return: a list of ``{"since", "until"}``, for ``expand_kwargs``. The XCom ``begun`` holds the time.
+    :param filters: those of the first load. (templated)
+    :return: a list of ``{"since", "until"}``, for ``expand_kwargs``. The XCom ``begun`` holds the time, ``total`` the number of
+        rows that there were.
     """
 
-    template_fields: Sequence[str] = ("alvys_conn_id", "start")
+    template_fields: Sequence[str] = ("alvys_conn_id", "path", "start", "filters")
+    template_fields_renderers = {"filters": "json"}  # noqa: RUF012
     ui_color = "#d7ebf7"
 
     def __init__(
@@ -48,16 +61,23 @@ class AlvysBeginFirstLoadOperator(AlvysTask):
         *,
         alvys_conn_id: str = AlvysHook.default_conn_name,
         stream: str,
+        path: str,
         start: datetime | str,
         every: timedelta | str = "month",
         window_by: str | None = None,
+        filters: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(alvys_conn_id=alvys_conn_id, **kwargs)
         self.stream = stream
+        self.path = path
         self.start = start
         self.every = every
         self.window_by = window_by
+        self.filters = filters
+        check_first_load(get_stream(stream))
+        check_search(stream, filters, window_by)
+        check_data_set(path, uses_cursor=True)
         by = backfill_window(get_stream(stream), window_by)
         # Refuses an `every` that is none, and a start without a zone.
         first = "2026-01-01T00:00:00Z" if has_template(start) else as_utc(start, "start")
@@ -65,11 +85,21 @@ class AlvysBeginFirstLoadOperator(AlvysTask):
 
     @fail_at_once
     def execute(self, context: Context) -> list[dict[str, str]]:
-        """Look at the clock."""
+        """Look at the clock, and count."""
         stream = get_stream(self.stream)
         by = backfill_window(stream, self.window_by)
-        begun, windows = begin_first_load(self.hook.get_conn(), stream, by, self.start, self.every, settling=SETTLING)
+        begun, total, windows = begin_first_load(
+            self.hook.get_conn(),
+            Store(check_path(self.path)),
+            stream,
+            by,
+            self.start,
+            self.every,
+            filters=self.filters or {},
+            settling=SETTLING,
+        )
         context["ti"].xcom_push(key=BEGUN, value=format_time(begun))
+        context["ti"].xcom_push(key=TOTAL, value=total)
         self.log.info("Reading %s by %s in %d windows", self.stream, by.name, len(windows))
         return windows
 
@@ -82,6 +112,7 @@ class AlvysHandOverOperator(AlvysLandingTask):
     :param stream: name in the catalogue.
     :param path: root of the data set. (templated)
     :param begun: when the first load began. (templated)
+    :param total: how many rows there were then. (templated)
     :param landed: what the landing of each window returned. (templated)
     :param filters: those of the first load, and of the cursor. (templated)
     :param tenant: name of the tenant in manifests; None means the connection id. (templated)
@@ -90,7 +121,7 @@ class AlvysHandOverOperator(AlvysLandingTask):
     :raises AlvysIncompleteError: rows are still missing; the cursor stays.
     """
 
-    template_fields: Sequence[str] = ("alvys_conn_id", "path", "begun", "landed", "filters", "tenant")
+    template_fields: Sequence[str] = ("alvys_conn_id", "path", "begun", "total", "landed", "filters", "tenant")
     template_fields_renderers = {"filters": "json"}  # noqa: RUF012
     ui_color = "#d7ebf7"
 
@@ -101,6 +132,7 @@ class AlvysHandOverOperator(AlvysLandingTask):
         stream: str,
         path: str,
         begun: Any,
+        total: Any,
         landed: Any,
         filters: Mapping[str, Any] | None = None,
         tenant: str | None = None,
@@ -111,15 +143,20 @@ class AlvysHandOverOperator(AlvysLandingTask):
         self.stream = stream
         self.path = path
         self.begun = begun
+        self.total = total
         self.landed = landed
         self.filters = filters
         self.tenant = tenant
         self.compression = compression
+        check_first_load(get_stream(stream))
+        check_search(stream, filters, None)
+        check_data_set(path, uses_cursor=True)
+        check_format("jsonl", compression)
 
     def land(self, context: Context, client: AlvysClient, *, is_resumed: bool) -> dict[str, Any]:
         """Compare, read on, set the cursor."""
-        if self.begun is None or self.landed is None:
-            raise AlvysValueError("begun and landed are what the tasks before returned: clear those, too")
+        if self.begun is None or self.total is None or self.landed is None:
+            raise AlvysValueError("begun, total and landed are what the tasks before returned: clear those, too")
         events = outlet_events(context, self)
         order = LandingOrder(
             get_stream(self.stream),
@@ -130,7 +167,15 @@ class AlvysHandOverOperator(AlvysLandingTask):
         )
         store = Store(check_path(self.path))
         landings = Round(client, store, identify(context, self), is_resumed=is_resumed)
-        result = hand_over(client, store, order, landings, begun=as_utc(self.begun, BEGUN), landed=self.landed)
+        result = hand_over(
+            client,
+            store,
+            order,
+            landings,
+            begun=as_utc(self.begun, BEGUN),
+            total_then=int(self.total),
+            landed=self.landed,
+        )
         landings.end()
         for outlet, event in events:
             tell_event(outlet, event, result)

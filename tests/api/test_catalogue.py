@@ -226,6 +226,11 @@ def test_filters_have_possible_values(stream: Stream) -> None:
 
 
 @each_stream
+def test_filters_that_exclude_each_other_are_filters(stream: Stream) -> None:
+    assert set(stream.at_most_one) <= {filter.name for filter in stream.filters}
+
+
+@each_stream
 def test_references_name_a_field_of_a_stream(stream: Stream) -> None:
     for target in stream.references.values():
         name, _, column = target.partition(".")
@@ -269,6 +274,9 @@ def test_windows_that_are_named_exist(stream: Stream) -> None:
 def test_a_branch_narrows_by_filters_of_its_stream(stream: Stream) -> None:
     for branch in branches_of(stream):
         assert stream.flatten_filters(branch.filters) == branch.filters
+        # A list is narrowed to the user's: one that is only guessed would hide what the user asks for.
+        documented = {filter.name for filter in stream.filters if filter.values}
+        assert {name for name, value in branch.filters.items() if isinstance(value, list)} <= documented
 
 
 @each_stream
@@ -298,6 +306,11 @@ def test_every_row_is_told_in_words(stream: Stream) -> None:
         pytest.param("invoices", {"CustomerId": "7"}, {"CustomerId": "7"}, id="enough already"),
         pytest.param("invoices", {}, {"Status": ["Draft", "AwaitingPayment", "Paid"]}, id="every status"),
         pytest.param("maintenance", {}, {}, id="one text cannot be every status"),
+        pytest.param(
+            "trailers", {}, {"Status": ["Active", "Inactive", "In Shop", "Crashed", "Repair"]}, id="statuses that are guessed"
+        ),
+        pytest.param("trailers", {"Status": ["Available"]}, {"Status": ["Available"]}, id="a status that nobody guessed"),
+        pytest.param("trailers", {"VinNumber": "1"}, {"VinNumber": "1"}, id="no guess beside a filter"),
         pytest.param("deductions", {}, {"IncludePaid": True}, id="the paid, too"),
         pytest.param(
             "locations",

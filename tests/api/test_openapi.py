@@ -76,11 +76,15 @@ def example(filter: Filter) -> Any:
 
 
 def questions(stream: Stream) -> list[Query]:
-    """Return what a regular read, a whole one, one by each window and one with every filter ask for."""
+    """Return what a regular read, a whole one and one by each window ask for: without filters, and with all that go together."""
     parents = ["1", "2"] if stream.parent else None
     every = {filter.name: example(filter) for filter in stream.filters}
+    together = [{**every} for _ in stream.at_most_one] or [every]
+    for filters, only in zip(together, stream.at_most_one, strict=False):
+        for name in set(stream.at_most_one) - {only}:
+            del filters[name]
     found: list[Query] = []
-    for filters in ({}, every):
+    for filters in ({}, *together):
         if stream.whole:
             found += make_search_queries(stream, filters, since=None, until=None, window_by=None, parents=parents)
         for window in stream.windows:

@@ -34,7 +34,50 @@ def test_a_plan_of_a_window_counts_what_is_in_it(alvys: Simulator, hook: QuickHo
     since = "2026-10-01T00:00:00Z"
     loads, customers = hook.plan(["loads", "customers"], since=since)
     assert loads.rows == len(alvys.truth_keys(since=since))
-    assert customers.rows is not None
+    # A sync reads them whole, whatever since says.
+    assert customers.rows == len(alvys.truth_keys(stream="customers"))
+
+
+def test_a_stream_that_cannot_be_counted_is_a_row_with_a_note(alvys: Simulator, hook: QuickHook) -> None:
+    since, until = "2026-10-01T00:00:00Z", "2026-10-03T00:00:00Z"
+    errors = "visibility_outbound_errors"
+    for window, says in (
+        ({}, "give since and until"),
+        ({"since": since}, "needs an end"),
+        ({"since": since, "until": "2026-11-01T00:00:00Z"}, "only be read, not counted. Give a shorter window"),
+    ):
+        uncounted, loads = hook.plan([errors, "loads"], **window)
+        assert (uncounted.rows, uncounted.requests) == (None, None)
+        assert says in uncounted.note
+        assert loads.rows
+    (counted,) = hook.plan([errors], since=since, until=until)
+    assert counted.rows == len(alvys.truth_keys(stream=errors, since=since, until=until))
+    (invoices,) = hook.plan(["invoices"], since=since)
+    assert (invoices.rows, invoices.note) == (
+        len(alvys.truth_keys(stream="invoices", window_by="invoiced", since=since)),
+        "the first of 4 searches counted",
+    )
+
+
+def test_a_plan_counts_maintenance_of_every_status(alvys: Simulator, hook: QuickHook) -> None:
+    (maintenance,) = hook.plan(["maintenance"])
+    assert (maintenance.rows, maintenance.note) == (len(alvys.truth_keys(stream="maintenance")), "")
+
+
+def test_children_are_planned_by_their_parents_whatever_the_order(alvys: Simulator, hook: QuickHook) -> None:
+    documents, loads = hook.plan(["load_documents", "loads"])
+    assert (documents.requests, loads.rows) == (450, 450)
+    sums = format_plans([documents, loads]).splitlines()[-1]
+    assert sums.split()[4:6] == ["450", "4"]
+    assert "without what is read per parent" in sums
+
+
+def test_another_refusal_is_a_note_and_no_missing_scope(alvys: Simulator, hook: QuickHook) -> None:
+    alvys.order_faults({"kind": "status", "status": 403, "endpoint": "POST loads/search", "times": 9})
+    loads, trips = hook.plan(["loads", "trips"])
+    assert loads.missing_scope is None
+    assert "The token holds load:read" in loads.note
+    assert trips.rows == 450
 
 
 def test_a_plan_names_the_scopes_that_are_missing(alvys: Simulator, hook: QuickHook) -> None:
@@ -46,7 +89,13 @@ def test_a_plan_names_the_scopes_that_are_missing(alvys: Simulator, hook: QuickH
 
 
 def test_a_wrong_argument_sends_nothing(alvys: Simulator, hook: QuickHook) -> None:
-    for arguments in ({"streams": ["lods"]}, {"since": "yesterday"}):
+    for arguments in (
+        {"streams": ["lods"]},
+        {"since": "yesterday"},
+        {"streams": ["drivers"], "since": "yesterday"},
+        {"until": "2026-10-01T00:00:00Z"},
+        {"since": "2026-10-02T00:00:00Z", "until": "2026-10-01T00:00:00Z"},
+    ):
         with pytest.raises(AlvysValueError):
             hook.plan(**arguments)  # type: ignore[arg-type]
     assert alvys.stats()["requests"] == {}

@@ -34,10 +34,10 @@ def test_a_change_window_is_sent_as_it_is_with_all_statuses_and_deleted_rows() -
 
 def test_business_dates_are_asked_for_in_whole_utc_days() -> None:
     (query,) = ask("fuel", since="2026-03-10T12:00:00+02:00", until="2026-03-11T01:00:00Z")
-    assert body(query)["TransactionRange"] == {"Start": "2026-03-10T00:00:00Z", "End": "2026-03-11T23:59:59.999999Z"}
+    assert body(query)["TransactionRange"] == {"Start": "2026-03-10T00:00:00Z", "End": "2026-03-11T23:59:59.9999999Z"}
     # An end at midnight is the end of the day before.
     (query,) = ask("fuel", since="2026-03-01T00:00:00Z", until="2026-04-01T00:00:00Z")
-    assert body(query)["TransactionRange"] == {"Start": "2026-03-01T00:00:00Z", "End": "2026-03-31T23:59:59.999999Z"}
+    assert body(query)["TransactionRange"] == {"Start": "2026-03-01T00:00:00Z", "End": "2026-03-31T23:59:59.9999999Z"}
 
 
 def test_a_sync_looks_back_and_ahead_as_the_catalogue_says() -> None:
@@ -61,15 +61,16 @@ def test_invoices_unite_three_windows_and_all_that_is_unpaid() -> None:
     span = Span(NOON, NOON + DAY, timedelta(minutes=5))
     queries = make_queries(stream, {}, span=span, by=stream.window(None))
     ranges = [{name for name in body(query) if name.endswith("Range")} for query in queries]
-    assert ranges == [{"InvoicedDateRange"}, {"InvoiceSentRange"}, {"PaidDateRange"}, set()]
-    assert [len(body(query)["Status"]) for query in queries] == [3, 3, 3, 2]
+    # The unpaid first: one that is paid meanwhile must not slip through.
+    assert ranges == [set(), {"InvoicedDateRange"}, {"InvoiceSentRange"}, {"PaidDateRange"}]
+    assert [len(body(query)["Status"]) for query in queries] == [2, 3, 3, 3]
     starts = [query.window.since.date() for query in queries if query.window]
     assert [(NOON.date() - start).days for start in starts] == [45, 7, 90]
-    assert str(outer_window(stream, stream.window(None), span)) == "from 2025-12-10T00:00:00Z until 2026-03-12T23:59:59.999999Z"
+    assert str(outer_window(stream, stream.window(None), [span])) == "from 2025-12-10T00:00:00Z until 2026-03-12T23:59:59.999999Z"
 
 
 def test_what_is_unpaid_is_asked_for_however_old() -> None:
-    recent, unpaid = ask("deductions", since="2026-03-10T00:00:00Z")
+    unpaid, recent = ask("deductions", since="2026-03-10T00:00:00Z")
     assert body(recent)["IncludePaid"] is True
     assert body(unpaid)["IncludePaid"] is False
     assert body(unpaid)["DateRange"]["Start"] == "1970-01-01T00:00:00Z"
@@ -79,8 +80,8 @@ def test_what_is_unpaid_is_asked_for_however_old() -> None:
     ("filters", "sent"),
     [
         pytest.param({"Status": ["Paid"]}, [["Paid"]] * 3, id="none of the unpaid"),
-        pytest.param({"Status": ["Draft", "Paid"]}, [["Draft", "Paid"]] * 3 + [["Draft"]], id="some of them"),
-        pytest.param({"CustomerId": "c"}, [None] * 3 + [["Draft", "AwaitingPayment"]], id="another filter"),
+        pytest.param({"Status": ["Draft", "Paid"]}, [["Draft"]] + [["Draft", "Paid"]] * 3, id="some of them"),
+        pytest.param({"CustomerId": "c"}, [["Draft", "AwaitingPayment"]] + [None] * 3, id="another filter"),
     ],
 )
 def test_filters_narrow_each_of_the_united_searches(filters: dict[str, Any], sent: list[Any]) -> None:
@@ -90,8 +91,8 @@ def test_filters_narrow_each_of_the_united_searches(filters: dict[str, Any], sen
 
 def test_a_filter_that_reveals_more_does_not_hide_what_another_search_finds() -> None:
     assert [body(query)["IncludePaid"] for query in ask("deductions", {"IncludePaid": True}, since=str(NOON.isoformat()))] == [
-        True,
         False,
+        True,
     ]
     assert [body(query)["IncludePaid"] for query in ask("deductions", {"IncludePaid": False}, since=NOON)] == [False, False]
 
@@ -138,11 +139,30 @@ def test_parents_of_a_stream_that_has_none_are_refused() -> None:
         ask("loads", parents=["1"])
 
 
+def test_everything_may_be_named_as_the_window() -> None:
+    assert ask("loads", window_by="whole") == ask("loads")
+    with pytest.raises(AlvysValueError, match="window_by='whole' has loads read whole: leave since"):
+        ask("loads", window_by="whole", since=NOON)
+    with pytest.raises(AlvysValueError, match="cannot be read whole"):
+        ask("visibility_outbound_errors", window_by="whole")
+
+
+def test_filters_that_exclude_each_other_are_refused() -> None:
+    assert ask("deductions", {"DriverId": "1", "OwnerOperatorId": "2"})
+    with pytest.raises(AlvysValueError, match="DriverId and TruckId of deductions exclude each other"):
+        ask("deductions", {"DriverId": "1", "TruckId": "2"})
+
+
+def test_a_filter_whose_name_is_no_text_is_refused() -> None:
+    with pytest.raises(AlvysValueError, match="1 as a name"):
+        ask("loads", {1: "x"})  # type: ignore[dict-item]
+
+
 def test_dotted_filters_stand_inside_objects() -> None:
     (query,) = ask("tenders", {"Filter": {"Status": ["Pending"]}}, since="2026-03-10T00:00:00Z", until="2026-03-11T00:00:00Z")
     assert body(query)["Filter"] == {
         "Status": ["Pending"],
-        "CreatedAtRange": {"Start": "2026-03-10T00:00:00Z", "End": "2026-03-10T23:59:59.999999Z"},
+        "CreatedAtRange": {"Start": "2026-03-10T00:00:00Z", "End": "2026-03-10T23:59:59.9999999Z"},
     }
     with pytest.raises(AlvysValueError, match=r"Did you mean Filter\.Status"):
         ask("tenders", {"Status": ["Pending"]})

@@ -121,3 +121,11 @@ def test_of_a_good_page_there_is_nothing_to_tell() -> None:
     assert page(total=500, rows=200).problem(0, 200) is None
     assert page(number=2, total=402).problem(2, 200) is None
     assert page(total=0, rows=0).problem(0, 200) is None
+
+
+def test_a_list_in_an_envelope_must_be_all_of_it() -> None:
+    reader = PageReader(["Id"], "list")
+    whole = b'{"Page":0,"PageSize":50,"Total":1,"Items":[{"Id":"1"}]}'
+    assert reader.read(whole).total == 1
+    with pytest.raises(AlvysResponseError, match="1 rows of 120: it is a page"):
+        reader.read(whole.replace(b'"Total":1', b'"Total":120'))

@@ -116,6 +116,61 @@ def test_many_rows_that_left_cost_another_pass_instead(alvys: Simulator, client:
     assert (search.proof, search.passes) == ("whole", 2)
 
 
+@pytest.mark.parametrize("by", ["Status", "TrailerNumber"])
+def test_a_trailer_of_a_status_that_nobody_guessed_is_found(alvys: Simulator, client: AlvysClient, by: str) -> None:
+    trailer = json.loads(alvys.truth_rows(stream="trailers")[0])
+    alvys.change(stream="trailers", keys=[trailer["Id"]], columns={"Status": "Available"})
+    filters = {"Status": ["Available"]} if by == "Status" else {"TrailerNumber": trailer["TrailerNum"]}
+    assert keys(make_search(client, filters, stream=get_stream("trailers"))) == [trailer["Id"]]
+
+
+DRIVERS = get_stream("drivers")
+
+
+def test_a_row_that_moves_to_a_set_that_was_read_is_found(alvys: Simulator, client: AlvysClient) -> None:
+    alvys.reset(loads=0, fleet=60)
+    inactive = [row["Id"] for row in map(json.loads, alvys.truth_rows(stream="drivers")) if not row["IsActive"]]
+    search = make_search(client, stream=DRIVERS)
+    found: list[str] = []
+    for number, page in enumerate(search):
+        found += [json.loads(bytes(row))["Id"] for row in page]
+        if number == 0:
+            alvys.change(stream="drivers", keys=inactive[:1], columns={"IsActive": True})
+    assert sorted(found) == sorted(alvys.truth_keys(stream="drivers"))
+    # Two sets, the first one's total, which is another; that set again, and the other one's total.
+    assert (search.proof, search.requests) == ("whole", 5)
+    active, other = search.sets
+    assert (active.rows, active.total) == (61 - len(inactive), 61 - len(inactive))
+    assert other.rows == len(inactive) - 1
+
+
+def test_rows_that_keep_moving_from_set_to_set_leave_it_open(alvys: Simulator, client: AlvysClient) -> None:
+    alvys.reset(loads=0, fleet=60)
+    inactive = [row["Id"] for row in map(json.loads, alvys.truth_rows(stream="drivers")) if not row["IsActive"]]
+    search = make_search(client, stream=DRIVERS)
+    for _ in search:
+        alvys.change(stream="drivers", keys=[inactive.pop()], columns={"IsActive": True})
+    assert search.proof == "open"
+    assert alvys.stats()["requests"]["POST drivers/search"] == search.requests < 12
+
+
+def test_an_invoice_that_is_paid_while_it_is_read_is_found(alvys: Simulator, client: AlvysClient) -> None:
+    unpaid = next(row for row in map(json.loads, alvys.truth_rows(stream="invoices")) if row["Status"] == "AwaitingPayment")
+    # So old that nothing but its being unpaid finds it.
+    alvys.change(stream="invoices", keys=[unpaid["Id"]], columns={"InvoicedDate": "2020-01-01T00:00:00Z", "LastSendDate": None})
+    window = {"since": "2026-11-01T00:00:00Z", "until": "2026-11-30T00:00:00Z"}
+    for paid in ("2026-11-24T00:00:00Z", "2020-01-02T00:00:00Z"):
+        alvys.change(stream="invoices", keys=[unpaid["Id"]], columns={"Status": "AwaitingPayment", "PaidDate": None})
+        search = make_search(client, stream=get_stream("invoices"), **window)
+        found = set()
+        for page in search:
+            found |= {json.loads(bytes(row))["Id"] for row in page}
+            if len(search.sets) == 3:
+                alvys.change(stream="invoices", keys=[unpaid["Id"]], columns={"Status": "Paid", "PaidDate": paid})
+        assert unpaid["Id"] in found
+        assert search.proof == "whole"
+
+
 @pytest.mark.parametrize("kind", ["html", "bad_utf8"])
 def test_an_answer_that_stays_unreadable_is_an_error(alvys: Simulator, client: AlvysClient, kind: str) -> None:
     alvys.order_faults({"kind": kind, "times": 99})

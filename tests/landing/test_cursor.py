@@ -20,7 +20,7 @@ def test_a_cursor_moves_forward_and_never_back(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
 
     def advance(until: datetime, since: datetime = NOON - HOUR) -> str | None:
-        return advance_cursor(store, "c.json", cursor(until), since=since, initial_since=NOON - HOUR)
+        return advance_cursor(store, "c.json", cursor(until), since={None: since}, initial_since=NOON - HOUR)
 
     assert read_cursor(store, "c.json") is None
     assert advance(NOON) is None
@@ -34,16 +34,30 @@ def test_a_cursor_never_moves_over_a_hole(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     new = cursor(NOON)
     assert "this window begins at 2026-03-01T11:00:00Z" in str(
-        advance_cursor(store, "c.json", new, since=NOON - HOUR, initial_since=NOON - 2 * HOUR)
+        advance_cursor(store, "c.json", new, since={None: NOON - HOUR}, initial_since=NOON - 2 * HOUR)
     )
     assert "nothing tells that this window is the first" in str(
-        advance_cursor(store, "c.json", new, since=NOON - HOUR, initial_since=None)
+        advance_cursor(store, "c.json", new, since={None: NOON - HOUR}, initial_since=None)
     )
-    assert advance_cursor(store, "c.json", new, since=NOON - HOUR, initial_since=NOON - HOUR) is None
+    assert advance_cursor(store, "c.json", new, since={None: NOON - HOUR}, initial_since=NOON - HOUR) is None
     later = cursor(NOON + 3 * HOUR)
     assert "is landed until 2026-03-01T12:00:00Z only" in str(
-        advance_cursor(store, "c.json", later, since=NOON + HOUR, initial_since=None)
+        advance_cursor(store, "c.json", later, since={None: NOON + HOUR}, initial_since=None)
     )
+
+
+def test_each_parent_has_a_place_of_its_own_in_the_cursor(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    assert advance_cursor(store, "c.json", cursor(NOON), since={"a": NOON - HOUR}, initial_since=NOON - HOUR) is None
+    later = cursor(NOON + HOUR)
+    why_not = advance_cursor(store, "c.json", later, since={"b": NOON - HOUR, "c": NOON}, initial_since=NOON - HOUR)
+    assert "of c is landed until 2026-03-01T11:00:00Z only" in str(why_not)
+    assert advance_cursor(store, "c.json", cursor(NOON), since={"b": NOON - HOUR}, initial_since=None) == (
+        "it is at 2026-03-01T13:00:00Z already"
+    )
+    known = read_cursor(store, "c.json")
+    assert known
+    assert (known.until, known.parents) == (NOON + HOUR, {"a": NOON, "b": NOON + HOUR})
 
 
 def test_each_tenant_filter_and_window_has_a_cursor_of_its_own() -> None:

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -28,21 +29,29 @@ class TaskInstance:
         self.pushed[key] = value
 
 
-def begin(hook: QuickHook, stream: str, start: str = "2026-01-01T00:00:00Z") -> tuple[str, list[dict[str, str]]]:
-    operator = AlvysBeginFirstLoadOperator(task_id="begin", stream=stream, start=start)
+class Begun(NamedTuple):
+    begun: str
+    total: int
+
+
+def begin(hook: QuickHook, lake: Path, stream: str, start: str = "2026-01-01T00:00:00Z") -> tuple[Begun, list[dict[str, str]]]:
+    operator = AlvysBeginFirstLoadOperator(task_id="begin", stream=stream, path=str(lake), start=start)
     operator.hook = hook
     ti = TaskInstance()
-    return (windows := operator.execute({"ti": ti})) and ti.pushed["begun"], windows  # type: ignore[typeddict-item]
+    windows = operator.execute({"ti": ti})  # type: ignore[typeddict-item]
+    return Begun(**ti.pushed), windows
 
 
-def hand_over(hook: QuickHook, lake: Path, stream: str, begun: str, landed: list[dict[str, Any]]) -> dict[str, Any]:
-    operator = AlvysHandOverOperator(task_id="hand_over", stream=stream, path=str(lake), begun=begun, landed=landed)
+def hand_over(hook: QuickHook, lake: Path, stream: str, begun: Begun, landed: list[dict[str, Any]]) -> dict[str, Any]:
+    operator = AlvysHandOverOperator(
+        task_id="hand_over", stream=stream, path=str(lake), landed=landed, begun=begun.begun, total=begun.total
+    )
     operator.hook = hook
     return operator.execute({})
 
 
 def first_load(hook: QuickHook, land: Land, lake: Path, stream: str) -> dict[str, Any]:
-    begun, windows = begin(hook, stream)
+    begun, windows = begin(hook, lake, stream)
     by = {"loads": "created", "trips": "pickup", "invoices": "invoiced"}[stream]
     landed = [land(stream=stream, window_by=by, **window) for window in windows]
     return hand_over(hook, lake, stream, begun, landed)
@@ -86,11 +95,11 @@ def test_rows_that_no_window_finds_are_read_before_the_cursor_is_set(
 def test_what_came_since_it_began_is_not_looked_for_in_all_there_is(
     alvys: Simulator, hook: QuickHook, land: Land, lake: Path
 ) -> None:
-    begun, windows = begin(hook, "loads")
+    begun, windows = begin(hook, lake, "loads")
     landed = [land(window_by="created", **window) for window in windows]
     # As if the load had taken an hour.
-    begun = format_time(as_utc(begun, "begun") - timedelta(hours=1))
-    at = format_time(as_utc(begun, "begun") + timedelta(minutes=30))
+    begun = begun._replace(begun=format_time(as_utc(begun.begun, "begun") - timedelta(hours=1)))
+    at = format_time(as_utc(begun.begun, "begun") + timedelta(minutes=30))
     alvys.add(stream="loads", rows=5, columns={"CreatedAt": at, "UpdatedAt": at})
     before = alvys.stats()["requests"]["POST loads/search"]
     result = hand_over(hook, lake, "loads", begun, landed)
@@ -99,10 +108,41 @@ def test_what_came_since_it_began_is_not_looked_for_in_all_there_is(
     assert alvys.stats()["requests"]["POST loads/search"] - before == 2
 
 
+def test_rows_that_have_gone_do_not_hide_those_that_no_window_found(
+    alvys: Simulator, hook: QuickHook, land: Land, lake: Path
+) -> None:
+    keys = alvys.truth_keys(stream="tenders")
+    alvys.change(stream="tenders", keys=keys[:3], columns={"DateImported": None})
+    begun, windows = begin(hook, lake, "tenders")
+    landed = [land(stream="tenders", window_by="created", **window) for window in windows]
+    # As many as are in no window. Alvys has as many rows now as were landed.
+    alvys.remove(stream="tenders", keys=keys[10:13])
+    result = hand_over(hook, lake, "tenders", begun, landed)
+    assert landed_keys(lake) == set(keys)
+    assert (result["total"], result["rows"]) == (len(keys) - 3, len(keys))
+
+
+def test_what_begin_and_hand_over_ask_for_counts_for_the_pace_of_the_tasks_between(
+    alvys: Simulator, connect: Callable[..., None], hook: QuickHook, land: Land, lake: Path
+) -> None:
+    connect(requests_per_minute=10)
+    begun, _ = begin(hook, lake, "loads")
+    assert len(read_stamps(lake)) == 1
+    landed = [land(window_by="created", since="2026-01-01T00:00:00Z", until="2031-01-01T00:00:00Z")]
+    before = len(read_stamps(lake))
+    hand_over(hook, lake, "loads", begun, landed)
+    assert len(read_stamps(lake)) == before + 1
+
+
+def read_stamps(lake: Path) -> list[float]:
+    (stamps,) = json.loads((lake / "_pace.json").read_bytes())["stamps"].values()
+    return stamps["POST loads/search"]
+
+
 def test_what_is_still_missing_fails_and_sets_no_cursor(
     alvys: Simulator, hook: QuickHook, land: Land, lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun, windows = begin(hook, "loads")
+    begun, windows = begin(hook, lake, "loads")
     landed = [land(window_by="created", **window) for window in windows[:-2]]
     # After it was counted, rows vanish that no window has landed.
     gone = sorted(set(alvys.truth_keys()) - landed_keys(lake))[:5]
@@ -122,7 +162,7 @@ def test_what_is_still_missing_fails_and_sets_no_cursor(
 
 
 def test_a_cursor_that_is_further_on_stays(alvys: Simulator, hook: QuickHook, land: Land, lake: Path) -> None:
-    begun, windows = begin(hook, "loads")
+    begun, windows = begin(hook, lake, "loads")
     landed = [land(window_by="created", **window) for window in windows]
     land(settling=0)
     known = cursors(lake)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,10 @@ from typing import Any
 import pytest
 
 from airflow_provider_alvys import RecentParents
-from airflow_provider_alvys.api.errors import AlvysPermissionError, AlvysStorageError, AlvysValueError
+from airflow_provider_alvys.api.errors import AlvysPermissionError, AlvysStorageError, AlvysValidationError, AlvysValueError
 from airflow_provider_alvys.simulator.process import Simulator
 from airflow_provider_alvys.transfers.alvys_to_object_storage import AlvysToObjectStorageOperator
-from tests.conftest import Land
+from tests.conftest import Land, QuickHook
 from tests.lake import manifests, read_lines, read_manifest
 
 DOCUMENTS = "GET loads/{id}/documents"
@@ -130,11 +131,67 @@ def test_events_are_asked_for_in_batches_of_all_parents_in_the_data_set(alvys: S
     assert len(asked(result["manifest"])) == 150
 
 
-def test_a_fixed_list_of_parents_has_a_cursor_of_its_own(alvys: Simulator, land: Land, lake: Path) -> None:
-    drivers = [json.loads(row)["Id"] for row in alvys.truth_rows(stream="drivers")]
-    for parents in (drivers[:2], drivers[2:4], drivers[1::-1]):
-        land(stream="driver_events", parents=parents)
-    assert len(list(lake.rglob("_cursor-*.json"))) == 2
+def all_ids(alvys: Simulator, stream: str) -> list[str]:
+    return [json.loads(row)["Id"] for row in alvys.truth_rows(stream=stream)]
+
+
+def true_events(alvys: Simulator, drivers: list[str]) -> list[bytes]:
+    return sorted(alvys.truth_rows(stream="driver_events", parents=json.dumps(drivers)))
+
+
+def test_each_parent_is_read_from_where_it_was_landed_until(alvys: Simulator, land: Land, lake: Path) -> None:
+    alvys.reset(loads=0, fleet=40)
+    drivers = all_ids(alvys, "drivers")
+    first = land(stream="driver_events", parents=drivers[:20])
+    assert sorted(read_lines(first["manifest"])) == true_events(alvys, drivers[:20])
+    (cursor_file,) = lake.rglob("_cursor-*.json")
+    known = json.loads(cursor_file.read_bytes())["parents"]
+    # Others, and some of those again: who was never asked for begins at the beginning.
+    later = land(stream="driver_events", parents=drivers[10:], look_back=0, look_ahead=0, settling=0)
+    lines = [json.loads(line) for line in read_lines(later["manifest"])]
+    new = set(drivers[20:])
+    assert {line["Id"] for line in lines if line["DriverId"] in new} == {
+        json.loads(row)["Id"]
+        for row in alvys.truth_rows(
+            stream="driver_events", parents=json.dumps(drivers[20:]), since="2020-01-01T00:00:00Z", until=later["until"]
+        )
+    }
+    assert {tuple(entry["ids"]) for entry in read_manifest(later["manifest"])["parents"]} == {
+        tuple(drivers[10:20]),
+        tuple(drivers[20:]),
+    }
+    assert later["since"] == "2020-01-01T00:00:00Z"
+    assert list(lake.rglob("_cursor-*.json")) == [cursor_file]
+    moved = json.loads(cursor_file.read_bytes())["parents"]
+    assert set(moved) == set(drivers)
+    assert {driver for driver in moved if moved[driver] == known.get(driver)} == set(drivers[:10])
+
+
+def test_the_events_of_a_new_driver_are_read_from_the_beginning(alvys: Simulator, land: Land) -> None:
+    land(stream="drivers")
+    land(stream="driver_events", parents=RecentParents())
+    (driver,) = alvys.add(stream="drivers", rows=1)
+    (event,) = alvys.add(stream="driver_events", rows=1, columns={"DriverId": driver, "StartDate": "2026-10-01T00:00:00Z"})
+    land(stream="drivers")
+    with pytest.raises(AlvysValueError, match=f"no cursor .* for {driver} yet: give initial_since"):
+        land(stream="driver_events", parents=RecentParents(), initial_since=None)
+    result = land(stream="driver_events", parents=RecentParents())
+    assert event in {json.loads(line)["Id"] for line in read_lines(result["manifest"])}
+
+
+def test_a_retry_reads_the_same_parents_from_where_they_were(alvys: Simulator, land: Land) -> None:
+    drivers = all_ids(alvys, "drivers")
+    land(stream="driver_events", parents=drivers[:5])
+    alvys.order_faults({"kind": "status", "status": 400, "endpoint": "POST drivers/events/search", "skip": 1})
+    with pytest.raises(AlvysValidationError):
+        land({"run_id": "r"}, stream="driver_events", parents=drivers[:10])
+    # As if another run had been quicker.
+    land(stream="driver_events", parents=drivers[:10], settling=0)
+    again = land({"run_id": "r"}, stream="driver_events", parents=drivers[:10])
+    manifest = read_manifest(again["manifest"])
+    assert manifest["attempt"] == 1
+    assert [entry["ids"] for entry in manifest["parents"]] == [drivers[:5], drivers[5:10]]
+    assert again["since"] == "2020-01-01T00:00:00Z"
 
 
 @pytest.mark.parametrize(
@@ -146,11 +203,73 @@ def test_a_fixed_list_of_parents_has_a_cursor_of_its_own(alvys: Simulator, land:
         pytest.param({"stream": "loads"}, id="no manifest"),
         pytest.param([None], id="a list of none"),
         pytest.param(7, id="a number"),
+        pytest.param(b"1001", id="bytes"),
+        pytest.param([""], id="an empty text"),
+        pytest.param([True], id="a truth"),
     ],
 )
 def test_parents_that_make_no_sense_are_refused_while_the_dag_is_parsed(parents: Any) -> None:
     with pytest.raises(AlvysValueError, match=r"(RecentParents|read per row of loads)"):
         AlvysToObjectStorageOperator(task_id="t", stream="load_documents", path="/x", parents=parents)
+
+
+@pytest.mark.parametrize(
+    ("recent", "says"),
+    [
+        pytest.param({"days": -1}, "number of days above 0", id="negative"),
+        pytest.param({"days": "14"}, "number of days above 0", id="a text"),
+        pytest.param({"days": True}, "number of days above 0", id="a truth"),
+        pytest.param({"days": float("nan")}, "number of days above 0", id="not a number"),
+        pytest.param({"where": ["Delivered"]}, "must be a dict", id="a list"),
+        pytest.param({"where": {"status": ["Delivered"]}}, "no field 'status'. Fields: Id", id="an unknown field"),
+        pytest.param({"where": {"Status": ["Delivered", "delivered"]}}, "never 'delivered'. Values: Admin", id="a value"),
+        pytest.param({"where": {"Status": "delivered"}}, "never 'delivered'", id="one value"),
+        pytest.param({"where": {"Status": []}}, "a list of values", id="no value"),
+        pytest.param({"where": {"Status": None}}, "a list of values", id="none"),
+        pytest.param({"path": "lake"}, "relative", id="a relative path"),
+    ],
+)
+def test_recent_parents_that_make_no_sense_are_refused_while_the_dag_is_parsed(recent: dict[str, Any], says: str) -> None:
+    with pytest.raises(AlvysValueError, match=says):
+        AlvysToObjectStorageOperator(task_id="t", stream="load_documents", path="/x", parents=RecentParents(**recent))
+
+
+def test_a_manifest_of_another_stream_or_tenant_is_refused(alvys: Simulator, land: Land) -> None:
+    loads = land(tenant="acme")["manifest"]
+    for stream, tenant in (("trip_documents", "acme"), ("load_documents", "other")):
+        with pytest.raises(AlvysValueError, match=r"holds loads of acme; the parents are (trips of acme|loads of other)"):
+            land(stream=stream, parents=loads, tenant=tenant)
+    assert land(stream="load_documents", parents=loads, tenant="acme")["rows"]
+
+
+def test_the_output_of_a_sweep_names_the_parents_among_others(alvys: Simulator, land: Land) -> None:
+    results = [land(stream=stream) for stream in ("trucks", "drivers")]
+    found = land(stream="driver_documents", parents=results)
+    assert asked(found["manifest"]) == set(all_ids(alvys, "drivers"))
+    with pytest.raises(AlvysValueError, match="no sync of trailers returned"):
+        land(stream="trailer_documents", parents=results)
+
+
+class LazySequence(Sequence[Any]):
+    """What Airflow gives for the output of a mapped task: no list."""
+
+    def __init__(self, values: list[Any]) -> None:
+        self.values = values
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.values[index]
+
+
+def test_parents_may_come_as_any_sequence_of_ids_or_results(alvys: Simulator, land: Land, hook: QuickHook) -> None:
+    result = land()
+    for parents in ([result], [result["manifest"]], load_numbers(alvys)):
+        found = land(stream="load_documents", parents="{{ x }}", rendered=LazySequence(parents))
+        assert asked(found["manifest"]) == set(load_numbers(alvys))
+    two = LazySequence(load_numbers(alvys)[:2])
+    assert len(hook.open_search("load_documents", parents=two).queries) == 2
 
 
 def test_an_upstream_that_was_skipped_is_not_all_there_is(alvys: Simulator, land: Land) -> None:

@@ -62,6 +62,14 @@ def test_a_search_with_more_rows_than_its_limit_is_refused_after_one_page(alvys:
     assert len(search(limit=450)) == 450
 
 
+def test_a_limit_counts_rows_that_several_searches_find_once(alvys: Simulator) -> None:
+    invoices = {"stream": "invoices", "since": "2026-10-01T00:00:00Z"}
+    rows = alvys.truth_keys(**invoices)
+    assert len(search(**invoices, limit=len(rows))) == len(rows)
+    with pytest.raises(AlvysValueError, match=f"or more invoices, more than limit={len(rows) - 1}"):
+        search(**invoices, limit=len(rows) - 1)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -69,6 +77,11 @@ def test_a_search_with_more_rows_than_its_limit_is_refused_after_one_page(alvys:
         {"stream": "laods"},
         {"window_by": "pickup"},
         {"filters": [1]},
+        {"filters": {1: "x"}},
+        {"filters": {"Statuses": "{{ x }}"}},
+        {"filters": {"CustomerId": "{{ x }}", "Status": ["open"]}},
+        {"stream": "tenders", "filters": {"Filter": {"Stat": "{{ x }}"}}},
+        {"stream": "visibility_outbound_errors", "window_by": "whole"},
         {"limit": "9"},
         {"limit": 0},
     ],
@@ -77,6 +90,20 @@ def test_a_search_with_more_rows_than_its_limit_is_refused_after_one_page(alvys:
 def test_what_is_wrong_is_told_while_the_dag_is_parsed(arguments: dict[str, Any]) -> None:
     with pytest.raises(AlvysValueError):
         AlvysSearchOperator(task_id="search", **{"stream": "loads", **arguments})
+
+
+@pytest.mark.parametrize(
+    ("stream", "filters"),
+    [
+        ("loads", "{{ x }}"),
+        ("loads", {"Status": "{{ x }}", "LoadNumbers": ["{{ x }}"]}),
+        ("tenders", {"Filter": "{{ x }}"}),
+        ("tenders", {"Filter": {"Status": "{{ x }}"}}),
+    ],
+    ids=str,
+)
+def test_a_filter_with_a_template_waits_until_it_is_rendered(stream: str, filters: Any) -> None:
+    assert AlvysSearchOperator(task_id="search", stream=stream, filters=filters).filters == filters
 
 
 @pytest.mark.parametrize(

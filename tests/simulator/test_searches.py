@@ -253,3 +253,12 @@ def test_a_search_by_two_times_takes_either(alvys: Simulator, caller: Caller) ->
     assert len(caller.rows(stream, {"UpdatedAtStart": times[10]})) == 20
     assert len(caller.rows(stream, {"UpdatedAtEnd": times[9]})) == 10
     assert len(caller.rows(stream, {"updatedatstart": times[5], "UPDATEDATEND": times[9]})) == 5
+
+
+def test_a_seventh_digit_of_a_second_is_below_a_microsecond_and_not_rounded_up(alvys: Simulator, caller: Caller) -> None:
+    fuel = get_stream("fuel")
+    (key,) = alvys.add(stream="fuel", rows=1, columns={"TransactionDate": "2020-03-02T00:00:00Z"})
+    days = {"Start": "2020-03-01T00:00:00Z", "End": "2020-03-01T23:59:59.9999999Z"}
+    assert caller.search(fuel, {"TransactionRange": days}).json()["Total"] == 0
+    alvys.change(stream="fuel", keys=[key], columns={"TransactionDate": "2020-03-01T23:59:59.9999990Z"})
+    assert caller.search(fuel, {"TransactionRange": days}).json()["Total"] == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -42,7 +43,7 @@ def test_a_sweep_looks_back_though_another_dag_has_moved_the_cursor(alvys: Simul
 def test_a_manifest_tells_of_each_search(alvys: Simulator, land: Land) -> None:
     result = land(stream="invoices")
     manifest = read_manifest(result["manifest"])
-    assert [search["window"] and search["window"]["by"] for search in manifest["searches"]] == ["invoiced", "sent", "paid", None]
+    assert [search["window"] and search["window"]["by"] for search in manifest["searches"]] == [None, "invoiced", "sent", "paid"]
     assert sum(search["rows"] for search in manifest["searches"]) == manifest["rows"] == 450
     assert sum(search["total"] for search in manifest["searches"]) == manifest["total"] > 450
     assert manifest["as_of"] < manifest["window"]["until"]
@@ -68,6 +69,15 @@ def test_a_stream_that_the_token_may_not_read_is_skipped_on_request(alvys: Simul
         land()
 
 
+def test_another_refusal_is_no_missing_scope(alvys: Simulator, hook: QuickHook, land: Land, lake: Path) -> None:
+    alvys.order_faults({"kind": "status", "status": 403, "body": "html", "times": 9})
+    with pytest.raises(AlvysPermissionError, match="The token holds load:read") as caught:
+        land(on_missing_scope="skip")
+    assert caught.value.missing_scope is None
+    with pytest.raises(AlvysPermissionError, match="The token holds driver:read"):
+        sweep(hook, lake, on_missing_scope="skip")
+
+
 def sweep(hook: QuickHook, lake: Path, **arguments: object) -> list[dict[str, object]]:
     streams = ["drivers", "trucks", "customers"]
     operator = AlvysSweepToObjectStorageOperator(
@@ -87,6 +97,18 @@ def test_a_sweep_lands_each_stream_on_its_own(alvys: Simulator, hook: QuickHook,
     for result in results:
         lines = read_lines(str(result["manifest"]))
         assert sorted(lines) == sorted(alvys.truth_rows(stream=str(result["stream"])))
+
+
+@pytest.mark.parametrize("named", ["as it is written", "as it is rendered"])
+def test_the_events_of_a_sweep_tell_each_of_its_stream(alvys: Simulator, hook: QuickHook, lake: Path, named: str) -> None:
+    path = "{{ var.value.lake }}"
+    outlets = [alvys_asset(stream, path if named == "as it is written" else str(lake)) for stream in ("drivers", "trucks")]
+    operator = AlvysSweepToObjectStorageOperator(task_id="sweep", streams=["drivers", "trucks"], path=path, outlets=outlets)
+    operator.hook = hook
+    operator.path = str(lake)
+    events = {outlet: SimpleNamespace(extra=None) for outlet in outlets}
+    results = operator.execute({"outlet_events": events})  # type: ignore[typeddict-item]
+    assert [event.extra for event in events.values()] == results
 
 
 def test_a_stream_that_fails_does_not_keep_the_others_of_a_sweep_back(alvys: Simulator, hook: QuickHook, lake: Path) -> None:

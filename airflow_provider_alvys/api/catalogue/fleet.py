@@ -163,14 +163,13 @@ STREAMS = (
         key=("Id",),
         fields=records.TRAILER,
         filters=(
-            Filter("Status", "strings", "Status"),
+            Filter("Status", "strings", "Status", guessed=_TRAILER_STATUSES),
             Filter("TrailerNumber", "string", "TrailerNum"),
             Filter("FleetName", "string", "Fleet.Name"),
             Filter("VinNumber", "string", "VinNum"),
         ),
         # Status alone works, though the page does not count it.
         one_of=("Status", "TrailerNumber", "FleetName", "VinNumber"),
-        whole=(Branch({"Status": list(_TRAILER_STATUSES)}),),
         lookup=Lookup("trailers/{id}"),
         tiers=(Tier("6-hourly"),),
         notes=(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal
@@ -28,6 +28,7 @@ class Filter:
     :param column: the row's field that it is compared with, or None where it is compared with none. ``Loads.LoadNumber``
         is one inside an object, or inside any of a list of them.
     :param values: the only values that Alvys takes, or None for any.
+    :param guessed: values that were seen, where no document lists them.
     :param max_items: how many values one request may hold.
     :param default: sent unless the user gives another value; None for nothing.
     :param required: whether Alvys refuses a search without it.
@@ -38,6 +39,7 @@ class Filter:
     type: FilterType
     column: str | None = None
     values: tuple[Any, ...] | None = None
+    guessed: tuple[str, ...] = ()
     max_items: int | None = None
     default: Any = None
     required: bool = False
@@ -196,7 +198,8 @@ class Stream:
     :param max_page_size: the most that Alvys takes, where it says.
     :param filters: what a search can be narrowed by.
     :param one_of: at least one of these (filters or windows) must be sent; where the user gives none, the first is sent with all
-        its values.
+        its values, or those that are guessed.
+    :param at_most_one: filters that exclude each other.
     :param windows: the time ranges.
     :param regular: the window of a sync with a cursor; None for reading it whole each time.
     :param whole: the searches that, without a window, together find every row; empty where there are none.
@@ -221,6 +224,7 @@ class Stream:
     max_page_size: int | None = None
     filters: tuple[Filter, ...] = ()
     one_of: tuple[str, ...] = ()
+    at_most_one: tuple[str, ...] = ()
     windows: tuple[TimeWindow, ...] = ()
     regular: str | None = None
     whole: tuple[Branch, ...] = (Branch(),)
@@ -255,18 +259,21 @@ class Stream:
         :raises AlvysValueError: the stream has no such window.
         """
         wanted = self.regular if name is None else name
+        if wanted == WHOLE and not self.whole:
+            raise AlvysValueError(f"{self.name} cannot be read whole: Alvys gives them by a window only")
         if wanted in (None, WHOLE):
             return None
         for window in self.windows:
             if window.name == wanted:
                 return window
-        names = ", ".join(repr(name) for name in (*(window.name for window in self.windows), WHOLE))
+        names = ", ".join(repr(name) for name in (*(window.name for window in self.windows), *([WHOLE] if self.whole else [])))
         raise AlvysValueError(f"{self.name} has no window {wanted!r}. Windows of {self.name}: {names}")
 
-    def flatten_filters(self, filters: Any) -> dict[str, Any]:
+    def flatten_filters(self, filters: Any, *, is_open: Callable[[Any], bool] = lambda value: False) -> dict[str, Any]:
         """
         Return checked filters by their full names: ``{"Filter": {"Status": […]}}`` becomes ``{"Filter.Status": […]}``.
 
+        :param is_open: tells of a value that cannot be checked yet: a template.
         :raises AlvysValueError: names the filter and what is allowed. Alvys ignores names that it does not know, and
             answers with every row there is.
         """
@@ -278,13 +285,20 @@ class Stream:
             )
         flat: dict[str, Any] = {}
         for name, value in filters.items():
+            if not isinstance(name, str):
+                raise AlvysValueError(f"filters has {name!r} as a name: give texts")
             flat |= {f"{name}.{inner}": item for inner, item in value.items()} if isinstance(value, Mapping) else {name: value}
         for name, value in flat.items():
             if name not in known:
+                if is_open(value) and any(other.startswith(f"{name}.") for other in known):
+                    continue
                 raise AlvysValueError(self._unknown_filter(name, list(known)))
-            problem = known[name].problem(value)
+            problem = None if is_open(value) else known[name].problem(value)
             if problem:
                 raise AlvysValueError(f"The filter {name} of {self.name} {problem}")
+        exclusive = [name for name in self.at_most_one if name in flat]
+        if len(exclusive) > 1:
+            raise AlvysValueError(f"The filters {' and '.join(exclusive)} of {self.name} exclude each other: give one")
         return flat
 
     def _unknown_filter(self, name: str, known: list[str]) -> str:
@@ -315,7 +329,7 @@ class Stream:
         fields |= filters
         # A list of texts only: a single text holds no more than one of its values.
         choices = (filter for filter in self.filters if filter.name in self.one_of and filter.type == "strings")
-        first = next((filter for filter in choices if filter.values), None)
+        first = next((filter for filter in choices if filter.values or filter.guessed), None)
         if first and not any(name in fields for name in self.one_of):
-            fields[first.name] = list(first.values or ())
+            fields[first.name] = list(first.values or first.guessed)
         return fields

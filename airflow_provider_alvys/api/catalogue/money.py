@@ -42,14 +42,15 @@ STREAMS = (
         # From live errors. The page counts the ranges as well; Alvys does not.
         one_of=("Status", "LoadNumbers", "PONumbers", "OrderNumbers", "CustomerId"),
         windows=(
-            # No field moves with every change. What is unpaid is read whole, and the rest by what may have happened.
+            # No field moves with every change. What is unpaid is read whole, and the rest by what may have happened. The unpaid
+            # first: one that is paid meanwhile has been read, or is found by its payment.
             TimeWindow(
                 "activity",
                 unites=(
+                    Branch({"Status": ["Draft", "AwaitingPayment"]}),
                     Branch(window="invoiced"),
                     Branch(window="sent"),
                     Branch(window="paid"),
-                    Branch({"Status": ["Draft", "AwaitingPayment"]}),
                 ),
             ),
             # Midnight, and mostly before the invoice was made.
@@ -97,11 +98,12 @@ STREAMS = (
             Filter("IncludePaid", "boolean", default=True, required=True, reveals="IsPaid"),
         ),
         one_of=("DateRange", "DriverId", "TruckId", "OwnerOperatorId"),
+        at_most_one=("DriverId", "TruckId"),
         windows=(
-            # IsPaid changes and no time moves. What is unpaid is read whole, however old.
+            # IsPaid changes and no time moves. What is unpaid is read whole, however old, and first.
             TimeWindow(
                 "activity",
-                unites=(Branch(window="date"), Branch({"IncludePaid": False}, window="date", whole=True)),
+                unites=(Branch({"IncludePaid": False}, window="date", whole=True), Branch(window="date")),
             ),
             # The day from which it counts, at midnight. It may lie ahead.
             TimeWindow("date", "DateRange", "Date", whole_days=True, look_back=120 * _DAY, look_ahead=None),
