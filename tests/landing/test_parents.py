@@ -179,6 +179,14 @@ def test_the_events_of_a_new_driver_are_read_from_the_beginning(alvys: Simulator
     assert event in {json.loads(line)["Id"] for line in read_lines(result["manifest"])}
 
 
+def test_a_parent_that_alvys_does_not_know_gets_no_place_in_the_cursor(alvys: Simulator, land: Land, lake: Path) -> None:
+    webhooks = all_ids(alvys, "webhooks")
+    result = land(stream="webhook_delivery_logs", window_by="sent", parents=[*webhooks, "unknown"])
+    assert read_manifest(result["manifest"])["missing_parents"] == ["unknown"]
+    (cursor_file,) = lake.rglob("_cursor-*.json")
+    assert set(json.loads(cursor_file.read_bytes())["parents"]) == set(webhooks)
+
+
 def test_a_retry_reads_the_same_parents_from_where_they_were(alvys: Simulator, land: Land) -> None:
     drivers = all_ids(alvys, "drivers")
     land(stream="driver_events", parents=drivers[:5])

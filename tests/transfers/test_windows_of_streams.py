@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import SimpleNamespace
@@ -76,6 +77,15 @@ def test_another_refusal_is_no_missing_scope(alvys: Simulator, hook: QuickHook, 
     assert caught.value.missing_scope is None
     with pytest.raises(AlvysPermissionError, match="The token holds driver:read"):
         sweep(hook, lake, on_missing_scope="skip")
+
+
+def test_where_nothing_tells_the_tokens_scopes_a_refusal_is_a_missing_one(
+    alvys: Simulator, connect: Callable[..., None], land: Land
+) -> None:
+    connect(tenant_id="acme", auth_url=None)
+    alvys.order_faults({"kind": "status", "status": 403, "times": 9, "endpoint": "POST loads/search"})
+    with pytest.raises(AirflowSkipException, match="lacks the scope load:read"):
+        land(on_missing_scope="skip")
 
 
 def sweep(hook: QuickHook, lake: Path, **arguments: object) -> list[dict[str, object]]:
