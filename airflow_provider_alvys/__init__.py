@@ -12,6 +12,7 @@ _EXPORTS = {
     "AlvysSearchOperator": "airflow_provider_alvys.operators.alvys",
     "AlvysToObjectStorageOperator": "airflow_provider_alvys.transfers.alvys_to_object_storage",
     "AlvysSweepToObjectStorageOperator": "airflow_provider_alvys.transfers.alvys_to_object_storage",
+    "AlvysRetryPolicy": "airflow_provider_alvys.retry_policy",
     "RecentParents": "airflow_provider_alvys.landing.parents",
     "alvys_asset": "airflow_provider_alvys.assets",
     "alvys_backfill": "airflow_provider_alvys.sync",
