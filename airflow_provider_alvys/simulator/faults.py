@@ -47,6 +47,7 @@ class Mutation(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     :param stream: only after searches of this stream; None means all.
     :param skip: so many searches pass first.
     :param times: how often; None means for ever.
+    :param label: under what it is counted; None means its kind.
     """
 
     kind: Literal["leave", "join"]
@@ -54,6 +55,7 @@ class Mutation(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     stream: str | None = None
     skip: int = 0
     times: int | None = None
+    label: str | None = None
 
 
 class FaultQueue:

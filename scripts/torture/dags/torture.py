@@ -27,7 +27,7 @@ with DAG(
     max_active_runs=1,
     default_args=DEFAULTS,
 ):
-    common = {"path": LAKE, "defer_after": 2.0}
+    common = {"path": LAKE, "defer_after": 1.5}
     deferrable = {**common, "deferrable": True}
     loads = AlvysToObjectStorageOperator(task_id="loads", stream="loads", **CURSOR, **SMALL_PARTS, **deferrable)
     trips = AlvysToObjectStorageOperator(task_id="trips", stream="trips", compression="gzip", **CURSOR, **SMALL_PARTS, **common)
