@@ -183,7 +183,11 @@ class Daemons:
         self._daemons[name].start()
 
     def end_orphans(self) -> None:
-        """End what killed daemons have left behind; no task may be under way."""
+        """
+        End what killed daemons have left behind, as the end of a container does.
+
+        The workers of a scheduler that was killed alone hold its connection to the database open, and with it its locks.
+        """
         theirs = {process.pid for daemon in self._daemons.values() for process in daemon.tree()}
         orphans = [process for process in own_descendants(self._spared) if process.pid not in theirs]
         kill(orphans)

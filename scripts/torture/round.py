@@ -32,6 +32,8 @@ _LOOK_EVERY = 2.0
 _ENDS_WITHIN = 240.0
 # More than what the windows leave to settle, and the second that the Date header cuts off.
 _SETTLED = 3.5
+# By then a new scheduler has taken the tasks of a killed one from it, while they went on.
+_ORPHANS_LIVE = 15.0
 # A task that is younger may not have sent a request yet.
 _GROWN = 2.5
 _DEFERRED = "Pausing task as DEFERRED"
@@ -102,6 +104,7 @@ class Round:
         self._runs: list[str] = []
         self._random = random.Random(number)
         self._witness = Witness(alvys, lake, STREAMS)
+        self._orphans_since: float | None = None
 
     def play(self) -> Result:
         """Play it, and return what it came to."""
@@ -143,10 +146,16 @@ class Round:
         while not is_over():
             if time.monotonic() - looked >= _LOOK_EVERY:
                 looked = time.monotonic()
-                self._witness.look()
+                self._look()
                 if self._run_state() in END_STATES:
                     self._trigger("storm")
             time.sleep(0.1)
+
+    def _look(self) -> None:
+        self._witness.look()
+        if self._orphans_since is not None and time.monotonic() - self._orphans_since > _ORPHANS_LIVE:
+            self._airflow.end_orphans()
+            self._orphans_since = None
 
     def _run_state(self) -> str:
         return self._airflow.api.run_state(DAG, self._runs[-1])
@@ -159,6 +168,8 @@ class Round:
             died = self._airflow.kill(name, whole=whole)
             self.result.kills.append(Kill(blow.kill, died, self._runs[-1]))
             self._airflow.start(name)
+            if not whole:
+                self._orphans_since = time.monotonic()
         else:
             self._alvys.order_faults(*blow.faults)
             self._alvys.order_mutations(*blow.mutations)
@@ -195,7 +206,7 @@ class Round:
             if time.monotonic() > deadline:
                 states = [(task["task_id"], task["map_index"], task["state"]) for task in self._tasks(self._runs[-1])]
                 raise RuntimeError(f"{self._runs[-1]} does not end: {states}")
-            self._witness.look()
+            self._look()
             time.sleep(_LOOK_EVERY)
 
     def _tasks(self, run_id: str) -> list[dict[str, Any]]:

