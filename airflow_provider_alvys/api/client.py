@@ -74,7 +74,6 @@ class AlvysClient:
         token_source: TokenSource | None = None,
     ) -> None:
         self.host = check_address(host, what="host", allow_http=allow_http)
-        self.clock = clock
         self.pacer = pacer or shared_pacer(budget_of(credentials, self.host), requests_per_minute)
         self._api_version = api_version.lower().removeprefix("v") if api_version else None
         self._rules = retry_rules or RetryRules()
@@ -83,6 +82,15 @@ class AlvysClient:
         self._announced: str | None = None
         self._server_offset: float | None = None
         self._transport = Transport(timeout=timeout, clock=clock)
+
+    @property
+    def clock(self) -> Clock:
+        """The time by which it waits; another one may be set."""
+        return self._transport.clock
+
+    @clock.setter
+    def clock(self, clock: Clock) -> None:
+        self._transport.clock = clock
 
     @property
     def budget(self) -> str:
@@ -94,17 +102,19 @@ class AlvysClient:
         """The scopes that the token holds, or None where Alvys does not say. Fetches a token if there is none."""
         return self._tokens.get(self._transport, self._rules).scopes
 
-    def now(self, *, at_latest: bool = False) -> float:
+    def now(self, *, at_latest: bool = False, may_ask: bool = True) -> float:
         """
         Return the time in seconds since 1970, by the earlier of our clock and the server's.
 
         Fetches a token if the API has not been heard yet: the token server's answer says what time it is, too.
 
+        :param may_ask: False leaves it at what has been heard so far.
         :param at_latest: the server tells whole seconds: it may be up to one later than what is returned otherwise.
         """
         offset = self._server_offset
         if offset is None:
-            self._tokens.get(self._transport, self._rules)
+            if may_ask:
+                self._tokens.get(self._transport, self._rules)
             offset = self._tokens.server_offset
         return self.clock.time() + min(0.0, (offset or 0.0) + at_latest)
 
@@ -151,19 +161,19 @@ class AlvysClient:
             clock=self.clock,
             endpoint=str(call.endpoint),
             repeatable=call.endpoint.is_read,
+            turned_away=self.pacer.refusals(call.endpoint),
             block_seconds=lambda: self.pacer.block_seconds(call.endpoint),
         )
-        turned_away = False
 
         def once() -> T:
-            nonlocal turned_away
             try:
-                return read(self._exchange(call))
+                response = self._exchange(call)
             except AlvysRateLimitError as error:
-                if not turned_away and error.endpoint == str(call.endpoint):
+                if error.endpoint == str(call.endpoint):
                     self.pacer.refused(call.endpoint)
-                    turned_away = True
                 raise
+            self.pacer.answered(call.endpoint)
+            return read(response)
 
         return repeat(once)
 
@@ -197,7 +207,7 @@ class AlvysClient:
         return response
 
     def _send(self, call: _Call) -> tuple[Token, requests.Response]:
-        with self.pacer.turn(call.endpoint):
+        with self.pacer.turn(call.endpoint, self.clock):
             # Asked for when it is our turn: the wait may have outlasted the last one.
             token = self._tokens.get(self._transport, self._rules)
             if token.value != self._announced:

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import msgspec
+
 from airflow_provider_alvys.api.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_alvys.api.endpoints import Endpoint
 
@@ -72,14 +74,33 @@ def limit_of(endpoint: Endpoint) -> Limit:
     return LIMITS.get(str(endpoint), DEFAULT_LIMIT)
 
 
+class EndpointPace(msgspec.Struct, kw_only=True):
+    """
+    What a task knows of one endpoint's budget.
+
+    :param stamps: when the last requests were answered, in seconds since 1970.
+    :param count: how many may be made in the limit's time: less than documented after a 429.
+    :param refusals: 429s in a row, up to now.
+    """
+
+    stamps: list[float]
+    count: int
+    refusals: int
+
+
 @dataclass
 class _Bucket:
-    """A sliding window: at most ``count`` answers in any ``period`` seconds, ``spacing`` apart."""
+    """
+    A sliding window: at most ``count`` answers in any ``period`` seconds, ``spacing`` apart.
+
+    ``refusals`` are 429s in a row.
+    """
 
     count: int
     period: float
     spacing: float = 0.0
     stamps: list[float] = field(default_factory=list)
+    refusals: int = 0
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def wait_seconds(self, now: float) -> float:
@@ -113,30 +134,33 @@ class Pacer:
         self._told = False
 
     @contextmanager
-    def turn(self, endpoint: Endpoint) -> Iterator[None]:
+    def turn(self, endpoint: Endpoint, clock: Clock | None = None) -> Iterator[None]:
         """
         Wait until a request may be sent, and count it when the block ends, that is, from its answer.
 
         A request counts whether it was answered or timed out. Threads of this process take turns.
+
+        :param clock: by which this one waits; None means the pacer's own.
         """
         if self._rate == 0:
             yield
             return
+        clock = clock or self._clock
         bucket = self._bucket(endpoint)
         with bucket.lock:
-            self._wait(endpoint, bucket)
+            self._wait(endpoint, bucket, clock)
             try:
                 yield
             finally:
-                now = self._clock.time()
+                now = clock.time()
                 bucket.stamps.append(now)
                 if self._rate is None:
                     with self._all.lock:
                         self._all.stamps.append(now)
 
-    def _wait(self, endpoint: Endpoint, bucket: _Bucket) -> None:
+    def _wait(self, endpoint: Endpoint, bucket: _Bucket, clock: Clock) -> None:
         while True:
-            now = self._clock.time()
+            now = clock.time()
             with self._all.lock:
                 # The per-token rule is Alvys's default; who set a figure of their own knows better.
                 overall = self._all.wait_seconds(now) if self._rate is None else 0.0
@@ -152,14 +176,23 @@ class Pacer:
                     bucket.period,
                     "as Alvys documents" if self._rate is None else "as the connection says",
                 )
-            self._clock.sleep(seconds)
+            clock.sleep(seconds)
+
+    def answered(self, endpoint: Endpoint) -> None:
+        """Take note of an answer that is no 429."""
+        self._bucket(endpoint).refusals = 0
+
+    def refusals(self, endpoint: Endpoint) -> int:
+        """Return how many 429s in a row there were, up to now."""
+        return self._bucket(endpoint).refusals
 
     def refused(self, endpoint: Endpoint) -> None:
-        """Take note of a 429: we kept the pace, so others use the budget too, and our half of it is less."""
-        if self._rate == 0:
-            return
+        """Take note of a 429. The first means that others use the budget too, since we kept the pace: our half of it is less."""
         bucket = self._bucket(endpoint)
         with bucket.lock:
+            bucket.refusals += 1
+            if self._rate == 0 or bucket.refusals > 1:
+                return
             # Down to a quarter: less would be standing still.
             bucket.halve(max(1, limit_of(endpoint).requests // 4))
             log.warning(
@@ -188,6 +221,25 @@ class Pacer:
             bucket = self._bucket(Endpoint(method, template))
             with bucket.lock:
                 bucket.stamps = sorted({*bucket.stamps, *known})
+
+    def save(self) -> dict[str, EndpointPace]:
+        """Return all that is known, by endpoint, for another process to go on with the same task."""
+        with self._lock:
+            buckets = dict(self._buckets)
+        return {
+            name: EndpointPace(stamps=list(bucket.stamps), count=bucket.count, refusals=bucket.refusals)
+            for name, bucket in buckets.items()
+        }
+
+    def resume(self, paces: Mapping[str, EndpointPace]) -> None:
+        """Go on from what :meth:`save` returned."""
+        self.remember({name: pace.stamps for name, pace in paces.items()})
+        for name, pace in paces.items():
+            method, _, template = name.partition(" ")
+            bucket = self._bucket(Endpoint(method, template))
+            with bucket.lock:
+                bucket.count = min(bucket.count, pace.count)
+                bucket.refusals = max(bucket.refusals, pace.refusals)
 
     def _bucket(self, endpoint: Endpoint) -> _Bucket:
         with self._lock:

@@ -97,7 +97,7 @@ def _plan(
         rows = search.count()
     except AlvysPermissionError:
         return StreamPlan(stream.name, missing_scope=stream.scope or "undocumented")
-    pages = max(1, math.ceil(rows / search.page_size))
+    pages = max(1, math.ceil(rows / search.asked_page_size))
     # Of several pages in a set that may grow, the first is read again.
     requests = pages + (pages > 1) + len(queries) - 1
     note = f"the first of {len(queries)} searches counted" if len(queries) > 1 else ""

@@ -45,6 +45,7 @@ def retrying(
     endpoint: str,
     clock: Clock,
     repeatable: bool,
+    turned_away: int = 0,
     block_seconds: Callable[[], float] = lambda: 60.0,
 ) -> Retrying:
     """
@@ -53,6 +54,7 @@ def retrying(
     :param endpoint: the call's name: errors of another (a token that was fetched for it) have had their tries already.
     :param repeatable: whether the call may be made twice. Reads may. Other calls are repeated only when the
         request never arrived or was turned away by the rate limit.
+    :param turned_away: 429s in a row that came before this call.
     :param block_seconds: the documented block after a 429: waited for when a second 429 follows the first, because
         the server's own ``Retry-After`` has then proved too short.
     """
@@ -70,8 +72,6 @@ def retrying(
         unreadable = isinstance(error, AlvysResponseError) and (error.status_code or 200) < 300
         return repeatable and (isinstance(error, AlvysServerError) or unreadable)
 
-    turned_away = 0
-
     def wait(state: RetryCallState) -> float:
         nonlocal turned_away
         error = state.outcome.exception() if state.outcome else None
@@ -84,8 +84,22 @@ def retrying(
                 asked = max(asked, min(block_seconds(), rules.longest_wait))
         return asked + random.uniform(0, min(1.0, asked / 10)) if asked else _backoff(state)
 
+    error_before: AlvysError | None = None
+
+    def sleep(seconds: float) -> None:
+        try:
+            clock.sleep(seconds)
+        except AlvysRateLimitError as too_late:
+            # What went wrong says more than that there is no time left for another try.
+            if error_before is None:
+                raise
+            error_before.retry_after = seconds
+            raise error_before from too_late
+
     def tell(state: RetryCallState) -> None:
+        nonlocal error_before
         error = state.outcome.exception() if state.outcome else None
+        error_before = error if isinstance(error, AlvysError) else None
         log.warning(
             "%s Trying again in %.1f s (attempt %d of %d).",
             error,
@@ -98,7 +112,7 @@ def retrying(
         retry=retry_if_exception(is_worth_another_try),
         wait=wait,
         stop=stop_after_attempt(rules.attempts),
-        sleep=clock.sleep,
+        sleep=sleep,
         before_sleep=tell,
         reraise=True,
     )

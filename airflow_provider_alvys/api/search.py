@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-import requests
+import msgspec
+from requests import Response
 
 from airflow_provider_alvys.api.catalogue.model import Stream
 from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.errors import AlvysError, AlvysNotFoundError, AlvysResponseError, AlvysValueError
 from airflow_provider_alvys.api.keyset import KeySet
-from airflow_provider_alvys.api.pages import PageWalk, Proof
+from airflow_provider_alvys.api.pages import PageWalk, Proof, WalkState
 from airflow_provider_alvys.api.queries import Query
 from airflow_provider_alvys.api.rows import Key, Page, PageReader, Row
 from airflow_provider_alvys.api.windows import Window
@@ -28,10 +29,6 @@ _MOST_CHANGED = 1000
 _CHANGE_MARGIN = timedelta(minutes=1)
 
 
-# Yields pages of new rows, returns the set's total and proof.
-_Set = Generator[list[Row], None, tuple[int, Proof]]
-
-
 @dataclass(frozen=True)
 class SetRead:
     """What was found out about one set."""
@@ -42,14 +39,74 @@ class SetRead:
     proof: Proof
 
 
+class _SetState(msgspec.Struct, kw_only=True):
+    """As :class:`SetRead`, with the query's place among the search's."""
+
+    query: int
+    rows: int
+    total: int
+    proof: Proof
+
+
+class _UnderWay(msgspec.Struct, kw_only=True):
+    """
+    A set that is being read.
+
+    :param windows: those still to be read, the present one last: big ones are cut in halves.
+    :param known: how many keys had been seen before it.
+    :param total: of the whole set, where its window was cut.
+    :param is_open: whether one of the windows before was not proved whole.
+    :param began: when the present window was first asked for, in seconds since 1970.
+    :param walk: None while the present window has not been asked for.
+    """
+
+    windows: list[Window | None]
+    known: int
+    total: int | None = None
+    is_open: bool = False
+    began: float = 0
+    walk: WalkState | None = None
+
+
+class SearchState(msgspec.Struct, kw_only=True):
+    """
+    How far a search has come: enough for another process to go on from the page after the last one that was yielded.
+
+    :param page_size: rows to a page, as Alvys answers it.
+    :param next_query: place of the query that is under way, or comes next; beyond the last one, of those asked twice.
+    :param doubtful: queries whose parent Alvys did not know when it was asked once.
+    :param missing: those whose parent it did not know when it was asked again.
+    :param sets: those read, in the order of their rows.
+    :param seen: keys delivered, as :class:`KeySet` dumps them.
+    :param passes: over the set that took most.
+    :param requests: pages asked for and answered.
+    :param repeats: rows that came again on a further page of one pass, and were left out.
+    :param began_at: when the first answer came, at the latest, by the earlier of our clock and the API's, in seconds since 1970.
+    """
+
+    page_size: int
+    next_query: int = 0
+    doubtful: list[int] = []
+    missing: list[int] = []
+    sets: list[_SetState] = []
+    under_way: _UnderWay | None = None
+    seen: bytes = b""
+    passes: int = 0
+    requests: int = 0
+    repeats: int = 0
+    began_at: float | None = None
+
+
 class Search:
     """
     Read the rows of some queries of one stream, once each, in pages of raw JSON.
 
-    What it found out stands in its attributes when the iteration has ended.
+    Whenever it has yielded a page, :meth:`save` returns a state from which another search for the same goes on. What it found
+    out stands in its attributes when the iteration has ended.
 
     :param page_size: rows asked for at once; None means the catalogue's.
     :param max_window_rows: a window with more rows is cut in half, and again, down to a minute.
+    :param state: where to begin; None means the beginning.
     """
 
     def __init__(
@@ -60,33 +117,61 @@ class Search:
         *,
         page_size: int | None = None,
         max_window_rows: int = MAX_WINDOW_ROWS,
+        state: SearchState | None = None,
     ) -> None:
         if page_size is not None and page_size < 1:
             raise AlvysValueError(f"page_size={page_size} is no number of rows: give 1 or more")
         self.stream = stream
         self.queries = list(queries)
-        self.proof: Proof = "whole"
-        self.passes = 0
-        self.requests = 0
-        # When the first answer came, at the latest, by the earlier of our clock and the API's, in seconds since 1970.
-        self.began_at: float | None = None
         size = page_size or stream.page_size
-        self.page_size = min(size, stream.max_page_size or size)
-        # What each set was like, in the order of their rows.
-        self.sets: list[SetRead] = []
-        # Sets of parents that Alvys does not know (any more).
-        self.missing: list[Query] = []
+        self.asked_page_size = min(size, stream.max_page_size or size)
+        self.state = state or SearchState(page_size=self.asked_page_size)
         self._client = client
         self._max_window_rows = max_window_rows
         self._reader = PageReader(stream.key, stream.answer)
-        self._seen = KeySet()
-        # The total of the set that is being read.
-        self._under_way = 0
+        self._seen = KeySet(self.state.seen)
+        self._walk: PageWalk | None = None
+
+    def save(self) -> SearchState:
+        """Return how far it has come."""
+        state = msgspec.structs.replace(self.state, seen=self._seen.dump())
+        if state.under_way is not None and self._walk is not None:
+            state.under_way = msgspec.structs.replace(state.under_way, walk=self._walk.save())
+        return state
 
     @property
     def total(self) -> int:
         """Rows that Alvys said there are in the sets asked for so far; a row that is in several of them counts in each."""
-        return sum(read.total for read in self.sets) + self._under_way
+        under_way = self.state.under_way
+        total = 0
+        if under_way is not None:
+            total = under_way.total or (under_way.walk.total if under_way.walk else 0)
+        return sum(read.total for read in self.state.sets) + total
+
+    @property
+    def passes(self) -> int:
+        """Passes over the set that took most."""
+        return self.state.passes
+
+    @property
+    def requests(self) -> int:
+        """Pages asked for and answered."""
+        return self.state.requests
+
+    @property
+    def proof(self) -> Proof:
+        """Whether all sets read so far were proved whole."""
+        return "open" if any(read.proof == "open" for read in self.state.sets) else "whole"
+
+    @property
+    def sets(self) -> list[SetRead]:
+        """What each set was like, in the order of their rows."""
+        return [SetRead(self.queries[read.query], read.rows, read.total, read.proof) for read in self.state.sets]
+
+    @property
+    def missing(self) -> list[Query]:
+        """Return the sets of parents that Alvys does not know (any more)."""
+        return [self.queries[place] for place in self.state.missing]
 
     def __iter__(self) -> Iterator[list[Row]]:
         """
@@ -95,21 +180,20 @@ class Search:
         :raises AlvysIncompleteError: a window that should only shrink could not be proved whole.
         :raises AlvysError: a subclass says what went wrong.
         """
-        missing = []
-        for query in self.queries:
+        state, count = self.state, len(self.queries)
+        while state.next_query < count + len(state.doubtful):
+            # A 404 may be a stray one: a parent is gone when it is gone twice.
+            is_again = state.next_query >= count
+            place = state.doubtful[state.next_query - count] if is_again else state.next_query
             try:
-                yield from self._read_query(query)
+                yield from self._read_query(place)
             except _ParentIsMissing:
-                missing.append(query)
-        # A 404 may be a stray one: a parent is gone when it is gone twice.
-        for query in missing:
-            try:
-                yield from self._read_query(query)
-            except _ParentIsMissing:
-                log.warning(
-                    "Alvys knows no %s %s (any more)", query.stream.parent and query.stream.parent.stream, query.parents[0]
-                )
-                self.missing.append(query)
+                state.next_query += 1
+                (state.missing if is_again else state.doubtful).append(place)
+                if is_again:
+                    query = self.queries[place]
+                    parent = query.stream.parent
+                    log.warning("Alvys knows no %s %s (any more)", parent and parent.stream, query.parents[0])
 
     def count(self) -> int:
         """
@@ -124,62 +208,88 @@ class Search:
             )
         return sum(self._fetch(query, query.window, 0, 1).total for query in self.queries)
 
-    def _read_query(self, query: Query) -> Generator[list[Row], None, None]:
-        if query.stream.is_child:
-            # The same document may hang on two parents: each has it.
-            self._seen = KeySet()
-        known = len(self._seen)
-        read = self._read_pages(query, query.window) if query.stream.answer == "page" else self._read_list(query)
-        total, proof = yield from read
-        if proof == "open":
-            self.proof = "open"
-        self._under_way = 0
-        self.sets.append(SetRead(query, len(self._seen) - known, total, proof))
+    def _read_query(self, place: int) -> Iterator[list[Row]]:
+        query, state = self.queries[place], self.state
+        if state.under_way is None:
+            if query.stream.is_child:
+                # The same document may hang on two parents: each has it.
+                self._seen = KeySet()
+            state.under_way = _UnderWay(windows=[query.window], known=len(self._seen))
+        if query.stream.answer == "page":
+            yield from self._read_pages(place, state.under_way)
+        else:
+            yield from self._read_list(place)
 
-    def _read_list(self, query: Query) -> _Set:
-        """Yield the rows of an answer that has no pages, and return their number."""
+    def _read_list(self, place: int) -> Iterator[list[Row]]:
+        """Yield the rows of an answer that has no pages."""
+        query = self.queries[place]
         page = self._first(query, query.window)
-        yield [row for key, row in zip(page.keys, page.rows, strict=True) if self._seen.add(key)]
-        self.passes = max(self.passes, 1)
-        return len(page.rows), "whole"
+        rows = [row for key, row in zip(page.keys, page.rows, strict=True) if self._seen.add(key)]
+        self.state.passes = max(self.state.passes, 1)
+        # Before they are delivered: with them it has been read.
+        self._end(place, len(page.rows), "whole")
+        yield rows
 
-    def _read_pages(self, query: Query, window: Window | None) -> _Set:
-        """Yield the rows of a set, and return its total and proof."""
-        first = self._first(query, window)
-        began = self._client.now()
-        halves = window.halves() if window is not None and first.total > self._max_window_rows else None
-        if halves:
-            log.info("%s has %d rows %s: cutting the window in half", self.stream.name, first.total, window)
-            proofs = []
-            for half in halves:
-                _, proof = yield from self._read_pages(query, half)
-                proofs.append(proof)
-            return first.total, "open" if "open" in proofs else "whole"
-        walk = PageWalk(
+    def _read_pages(self, place: int, under_way: _UnderWay) -> Iterator[list[Row]]:
+        """Yield the rows of a set."""
+        query, state = self.queries[place], self.state
+        while under_way.windows:
+            walk = self._open_walk(query, under_way)
+            if walk is None:
+                continue
+            yield from walk
+            state.passes = max(state.passes, walk.state.passes)
+            state.repeats += walk.state.repeats
+            state.page_size = walk.state.page_size
+            under_way.windows.pop()
+            under_way.is_open = under_way.is_open or walk.proof == "open"
+            total = walk.state.total if under_way.total is None else under_way.total
+            under_way.walk = self._walk = None
+        self._end(place, total, "open" if under_way.is_open else "whole")
+
+    def _open_walk(self, query: Query, under_way: _UnderWay) -> PageWalk | None:
+        """Return the walk over the present window, begun or gone on with; None when the window was cut in halves instead."""
+        window = under_way.windows[-1]
+        first = None
+        if under_way.walk is None:
+            first = self._first(query, window)
+            halves = window.halves() if window is not None and first.total > self._max_window_rows else None
+            if halves:
+                log.info("%s has %d rows %s: cutting the window in half", self.stream.name, first.total, window)
+                under_way.total = first.total if under_way.total is None else under_way.total
+                under_way.windows[-1:] = reversed(halves)
+                return None
+            under_way.began = self._client.now()
+            under_way.walk = WalkState(page_size=self.state.page_size, closed=self._is_closed(query, window))
+        began = under_way.began
+        self._walk = PageWalk(
             lambda page, size: self._fetch(query, window, page, size),
+            under_way.walk,
             name=self.stream.name,
-            page_size=self.page_size,
-            closed=self._is_closed(query, window),
             seen=self._seen,
             changed=lambda: self._changed_since(query, window, began),
             first=first,
         )
-        yield from walk
-        self.passes = max(self.passes, walk.passes)
-        self.page_size = walk.page_size
-        return walk.total, walk.proof
+        return self._walk
+
+    def _end(self, place: int, total: int, proof: Proof) -> None:
+        """Take note that a set has been read."""
+        state = self.state
+        known = state.under_way.known if state.under_way else 0
+        state.sets.append(_SetState(query=place, rows=len(self._seen) - known, total=total, proof=proof))
+        state.under_way = None
+        state.next_query += 1
 
     def _first(self, query: Query, window: Window | None) -> Page:
         try:
-            page = self._fetch(query, window, 0, self.page_size)
+            page = self._fetch(query, window, 0, self.state.page_size)
         except AlvysNotFoundError as error:
             if query.stream.is_child:
+                self.state.under_way = None
                 raise _ParentIsMissing from error
             raise
-        if window is query.window:
-            self._under_way = page.total
-        if self.began_at is None:
-            self.began_at = self._client.now(at_latest=True)
+        if self.state.began_at is None:
+            self.state.began_at = self._client.now(at_latest=True)
         return page
 
     def _is_closed(self, query: Query, window: Window | None) -> bool:
@@ -199,19 +309,19 @@ class Search:
         first = datetime.fromtimestamp(began, timezone.utc) - _CHANGE_MARGIN
         after = Window(max(window.until + timedelta(microseconds=1), first), None)
         everything = Query(query.stream, query.stream.search_fields({}), after, query.by)
-        search = Search(self._client, self.stream, [everything], page_size=self.page_size)
+        search = Search(self._client, self.stream, [everything], page_size=self.state.page_size)
         try:
             return search._keys(most=_MOST_CHANGED)
         except AlvysNotFoundError:
             # A stray one: there is always a first page. Another pass will tell.
             return None
         finally:
-            self.requests += search.requests
+            self.state.requests += search.state.requests
 
     def _keys(self, most: int) -> list[Key] | None:
         """Return the keys of a set of at most ``most`` rows that held still, else None."""
         (query,) = self.queries
-        first = self._fetch(query, query.window, 0, self.page_size)
+        first = self._fetch(query, query.window, 0, self.state.page_size)
         if first.total > most:
             return None
         keys: list[Key] = list(first.keys)
@@ -221,22 +331,28 @@ class Search:
             keys.extend(page.keys)
             return page
 
-        walk = PageWalk(fetch, name=self.stream.name, page_size=self.page_size, closed=False, seen=self._seen, first=first)
+        state = WalkState(page_size=self.state.page_size, closed=False)
+        walk = PageWalk(fetch, state, name=self.stream.name, seen=self._seen, first=first)
         for _ in walk:
             pass
         return list(dict.fromkeys(keys)) if walk.proof == "whole" else None
 
     def _fetch(self, query: Query, window: Window | None, page: int, page_size: int) -> Page:
-        self.requests += 1
         asked = query if window is query.window else replace(query, window=window)
-        return self._client.call(
-            self.stream.method,
-            query.path,
-            read=lambda response: self._read_page(response, page, page_size),
-            **asked.request(page, page_size),
-        )
+        try:
+            answer = self._client.call(
+                self.stream.method,
+                query.path,
+                read=lambda response: self._read_page(response, page, page_size),
+                **asked.request(page, page_size),
+            )
+        except AlvysNotFoundError:
+            self.state.requests += 1
+            raise
+        self.state.requests += 1
+        return answer
 
-    def _read_page(self, response: requests.Response, number: int, size: int) -> Page:
+    def _read_page(self, response: Response, number: int, size: int) -> Page:
         try:
             if "json" not in response.headers.get("content-type", "json").lower():
                 raise AlvysResponseError(f"The answer is {response.headers['content-type']}, not JSON")

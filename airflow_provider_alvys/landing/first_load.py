@@ -8,8 +8,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-import msgspec
-
 from airflow_provider_alvys.api.catalogue.model import WHOLE
 from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.errors import AlvysIncompleteError, AlvysValueError
@@ -21,9 +19,9 @@ from airflow_provider_alvys.api.streams import Stream, TimeWindow
 from airflow_provider_alvys.api.windows import ALL_TIME, SEAM, Window, as_utc, format_time
 from airflow_provider_alvys.landing.cursor import advance_cursor, read_cursor
 from airflow_provider_alvys.landing.reading import open_manifest, read_lines
-from airflow_provider_alvys.landing.run import RunIdentity
+from airflow_provider_alvys.landing.round import Round
 from airflow_provider_alvys.landing.store import Store
-from airflow_provider_alvys.landing.sync import LandingOrder, land
+from airflow_provider_alvys.landing.sync import LandingOrder
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +106,7 @@ def hand_over(
     client: AlvysClient,
     store: Store,
     order: LandingOrder,
-    identity: RunIdentity,
+    landings: Round,
     *,
     begun: datetime,
     landed: Iterable[Mapping[str, Any]],
@@ -120,6 +118,7 @@ def hand_over(
     since then, and if some are still missing, by reading the stream whole.
 
     :param order: the stream's regular sync.
+    :param landings: of this task instance.
     :param landed: what the landing of each window returned.
     :return: ``{"stream", "tenant", "path", "total", "rows", "manifests", "cursor"}``.
     :raises AlvysIncompleteError: fewer rows were landed than there are, and reading it whole did not help. No cursor was set.
@@ -132,14 +131,13 @@ def hand_over(
     total = Search(client, stream, make_queries(stream, order.filters)).count()
     log.info("The windows landed %d different %s; Alvys has %d", len(keys), stream.name, total)
     further = [replace(order, since=begun), replace(order, window_by=WHOLE)] if stream.regular else []
-    for number, more in enumerate(further):
+    for more in further:
         if len(keys) >= total:
             break
         log.info(
             "%d %s are missing: reading them %s", total - len(keys), stream.name, "whole" if more.by is None else "since then"
         )
-        own = msgspec.structs.replace(identity, task_id=f"{identity.task_id}#{number}")
-        result = land(client, store, more, own)
+        result = landings.land(more)
         _add_keys(keys, stream, str(result["manifest"]))
         results.append(result)
     if len(keys) < total:

@@ -39,6 +39,11 @@ def run_file(stream: str, run_hash: str) -> str:
     return f"{stream}/_runs/{run_hash}.json"
 
 
+def round_file(run_hash: str) -> str:
+    """Return where a task instance that lands several streams notes which it has landed."""
+    return f"_runs/{run_hash}.json"
+
+
 def run_folder(stream: str, started: datetime, window: Window | None, run_hash: str, attempt: int) -> str:
     """Return the folder for one attempt's parts: below the date on which the task first started."""
     if window is None:

@@ -64,7 +64,8 @@ class Manifest(msgspec.Struct, kw_only=True):
     :param parents: whose children the rows are, in their order.
     :param missing_parents: those that Alvys does not know (any more).
     :param passes: how often the set was read.
-    :param requests: searches sent.
+    :param repeats: rows that came again on a further page of one pass, and were left out.
+    :param requests: pages asked for and answered.
     :param attempt: of the task instance, from 1.
     :param read_from: when the reading began.
     :param read_until: when it ended.
@@ -82,6 +83,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     total: int
     proof: Proof
     passes: int
+    repeats: int
     requests: int
     attempt: int
     read_from: datetime

@@ -50,5 +50,5 @@ def save_pace(store: Store, client: AlvysClient) -> None:
         known[endpoint] = sorted({*known.get(endpoint, ()), *made})[-_MOST_STAMPS:]
     try:
         store.put_json(PACE_FILE, pace)
-    except OSError as error:
+    except AlvysStorageError as error:
         log.warning("%s cannot be written, going on without it: %s", store.url(PACE_FILE), error)

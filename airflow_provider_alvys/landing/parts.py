@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import io
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.rows import Row
 from airflow_provider_alvys.landing.manifest import Part
-from airflow_provider_alvys.landing.store import Store
 
 _GZIP = 16 + zlib.MAX_WBITS
 # Level 1 costs half of the default level's time for a tenth more bytes.
@@ -51,15 +50,24 @@ def check_format(file_format: str, compression: str | None) -> None:
 
 class PartWriter:
     """
-    Write rows into numbered part files of a folder.
+    Write rows into numbered part files.
 
+    :param put: writes a file of the run's folder.
+    :param parts: those that stand already.
     :param part_rows: a part is closed with the page that brings it to this many rows.
     """
 
-    def __init__(self, store: Store, folder: str, *, file_format: str, compression: str | None, part_rows: int) -> None:
-        self.parts: list[Part] = []
-        self._store = store
-        self._folder = folder
+    def __init__(
+        self,
+        put: Callable[[str, bytes], None],
+        parts: Iterable[Part] = (),
+        *,
+        file_format: str,
+        compression: str | None,
+        part_rows: int,
+    ) -> None:
+        self.parts = list(parts)
+        self._put = put
         self._compression = compression
         self._suffix = _SUFFIXES[file_format, compression]
         self._part_rows = part_rows
@@ -87,7 +95,7 @@ class PartWriter:
             return False
         content = self._encoder.finish()
         name = f"part-{len(self.parts):05d}.{self._suffix}"
-        self._store.put(f"{self._folder}/{name}", content)
+        self._put(name, content)
         self.parts.append(Part(name=name, rows=self._rows, bytes=len(content), sha256=hashlib.sha256(content).hexdigest()))
         self._encoder, self._rows = None, 0
         return True

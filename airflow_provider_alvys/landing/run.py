@@ -1,17 +1,25 @@
-"""The run file: what one task instance reads, settled at its first try and kept over its retries."""
+"""The run file: what one task instance reads, settled at its first try, and how far it has come, kept over its retries."""
 
 from __future__ import annotations
 
+import logging
+import secrets
 from collections.abc import Callable
 from datetime import datetime
 from typing import Literal
 
 import msgspec
 
+from airflow_provider_alvys.api.errors import AlvysStorageError
+from airflow_provider_alvys.api.pacing import EndpointPace
 from airflow_provider_alvys.api.queries import Span
+from airflow_provider_alvys.api.search import SearchState
 from airflow_provider_alvys.api.windows import Window
 from airflow_provider_alvys.landing.layout import fingerprint, run_file, run_folder
+from airflow_provider_alvys.landing.manifest import Part
 from airflow_provider_alvys.landing.store import Store
+
+log = logging.getLogger(__name__)
 
 
 class RunIdentity(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,23 +31,103 @@ class RunIdentity(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str
 
 
+class Progress(msgspec.Struct, kw_only=True):
+    """How far a run has come: written after each part, whole at once, so that search and parts agree."""
+
+    search: SearchState
+    parts: list[Part]
+    pace: dict[str, EndpointPace]
+
+
+class Due(msgspec.Struct, kw_only=True):
+    """
+    What a run reads.
+
+    :param span: None for all there is.
+    :param parents: whose children; None for a stream that is not read per parent.
+    """
+
+    span: Span | None
+    parents: list[str] | None = None
+
+
 class Run(msgspec.Struct, kw_only=True):
     """
     What a run file holds.
 
     :param asked: hash of what the task was told to read; another one means that the task was changed, and starts over.
     :param started: when the first try began.
-    :param span: what is read; None for all there is.
+    :param read_from: when the reading into this folder began.
     :param folder: of this attempt, relative to the data set.
+    :param state: ``reading``; ``landed`` when the manifest and the cursor stand; ``void`` when the set could not be proved whole.
+    :param claim: of the process that reads: the next one that goes on with the run replaces it.
     """
 
     version: Literal[1] = 1
     identity: RunIdentity
     asked: str
     started: datetime
-    span: Span | None
+    due: Due
     folder: str
     attempt: int
+    read_from: datetime
+    state: Literal["reading", "landed", "void"] = "reading"
+    claim: str
+    progress: Progress | None = None
+
+
+class RunFile:
+    """A run and its file, of which this process is the only writer until another one takes over."""
+
+    def __init__(self, store: Store, name: str, run: Run) -> None:
+        self.run = run
+        self._store = store
+        self._name = name
+
+    def take(self) -> None:
+        """Write the file, whoever wrote it before."""
+        self._store.put_json(self._name, self.run)
+
+    def put_part(self, name: str, content: bytes) -> None:
+        """
+        Write a part into the run's folder.
+
+        :raises AlvysStorageError: another process has taken over.
+        """
+        self._check_claim()
+        self._store.put(f"{self.run.folder}/{name}", content)
+
+    def save(self, progress: Progress) -> None:
+        """Keep how far it has come."""
+        self.run.progress = progress
+        self.take()
+
+    def check_parts(self, parts: list[Part]) -> None:
+        """
+        Refuse to go on where the parts are not what was written.
+
+        :raises AlvysStorageError: one is missing or of another size, or another process has taken over.
+        """
+        self._check_claim()
+        _agree(self._store, self.run.folder, parts, thoroughly=False)
+
+    def end(self, state: Literal["landed", "void"]) -> None:
+        """Keep that it has ended. What only helps to go on is dropped."""
+        self.run.state = state
+        self.run.progress = None
+        self.take()
+
+    def _check_claim(self) -> None:
+        known = self._store.get_json(self._name, _Claim)
+        if known is None or known.claim != self.run.claim:
+            raise AlvysStorageError(
+                f"{self._store.url(self._name)} is no longer this process's: another try of the same task has taken over, or the "
+                "file was deleted. Nothing more is written here"
+            )
+
+
+class _Claim(msgspec.Struct):
+    claim: str = ""
 
 
 def open_run(
@@ -49,29 +137,78 @@ def open_run(
     *,
     asked: str,
     now: datetime,
-    settle: Callable[[], Span | None],
-    window_of: Callable[[Span | None], Window | None],
-) -> Run:
+    settle: Callable[[], Due],
+    window_of: Callable[[Due], Window | None],
+    is_resumed: bool = False,
+) -> RunFile:
     """
-    Return this try's run, and keep it in its file.
+    Return this try's run, and take over its file.
 
-    A retry, and a cleared task that had finished, read the window of the first try again, into a folder of their own.
+    A retry goes on after the last part that was kept. A cleared task that had finished, and one whose set could not be proved
+    whole, read the window of the first try again, into a folder of their own.
 
     :param settle: called to settle what is read, at the first try only.
     :param window_of: the window that the folder is named after.
+    :param is_resumed: whether this is the same try after a deferral: then it was not changed, and its parts were not left behind
+        by a crash.
     """
     run_hash = fingerprint(msgspec.to_builtins(identity))
     name = run_file(stream, run_hash)
     known = store.get_json(name, Run)
-    attempt = known.attempt + 1 if known else 1
-    if known is not None and known.asked == asked:
-        started, span = known.started, known.span
+    is_same = known is not None and (is_resumed or known.asked == asked)
+    if known is not None and is_same and known.state == "reading" and _can_go_on(store, known, thoroughly=not is_resumed):
+        run = msgspec.structs.replace(known, claim=secrets.token_hex(8))
+        file = RunFile(store, name, run)
+        file.take()
+        _remove_strangers(store, run)
+        return file
+    if known is not None and is_same:
+        started, due = known.started, known.due
     else:
-        started, span = now, settle()
-    window = window_of(span)
-    # A folder is never written into twice, whoever wrote into it: the run file may have been deleted.
-    while store.has_folder(folder := run_folder(stream, started, window, run_hash, attempt)):
+        started, due = now, settle()
+    window = window_of(due)
+    attempt = known.attempt + 1 if known else 1
+    # A folder is never written into by two runs, whoever wrote into it: the run file may have been deleted.
+    while store.sizes(folder := run_folder(stream, started, window, run_hash, attempt)):
         attempt += 1
-    run = Run(identity=identity, asked=asked, started=started, span=span, folder=folder, attempt=attempt)
-    store.put_json(name, run)
-    return run
+    run = Run(
+        identity=identity,
+        asked=asked,
+        started=started,
+        due=due,
+        folder=folder,
+        attempt=attempt,
+        read_from=now,
+        claim=secrets.token_hex(8),
+    )
+    file = RunFile(store, name, run)
+    file.take()
+    return file
+
+
+def _can_go_on(store: Store, run: Run, *, thoroughly: bool) -> bool:
+    parts = run.progress.parts if run.progress else []
+    try:
+        _agree(store, run.folder, parts, thoroughly=thoroughly)
+    except AlvysStorageError as error:
+        log.warning("%s. Starting over, in another folder", error)
+        return False
+    log.info("Going on after %d parts with %d rows", len(parts), sum(part.rows for part in parts))
+    return True
+
+
+def _agree(store: Store, folder: str, parts: list[Part], *, thoroughly: bool) -> None:
+    """Refuse parts that are not of the size, and on request of the hash, that they were written with."""
+    sizes = store.sizes(folder) if parts else {}
+    for part in parts:
+        name = f"{folder}/{part.name}"
+        if sizes.get(name) != part.bytes or (thoroughly and store.sha256(name) != part.sha256):
+            raise AlvysStorageError(f"{store.url(name)} is not what was written: {sizes.get(name, 'no')} bytes of {part.bytes}")
+
+
+def _remove_strangers(store: Store, run: Run) -> None:
+    """Remove what was written after the last part that was kept."""
+    kept = {f"{run.folder}/{part.name}" for part in (run.progress.parts if run.progress else [])}
+    for name in store.sizes(run.folder).keys() - kept:
+        log.info("Removing %s, which the last try did not finish with", store.url(name))
+        store.remove(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 from contextlib import suppress
@@ -68,12 +69,19 @@ class Store:
 
         Object stores get one put. (An exception inside an open file of s3fs would commit what was written so far.) Locally it
         is written beside its place, forced to disk and renamed.
+
+        :raises AlvysStorageError: it cannot be written.
         """
         target = f"{self._root}/{name}"
-        if self._is_local:
-            self._put_locally(Path(target), content)
-        else:
-            self._fs.pipe_file(target, content)
+        try:
+            if self._is_local:
+                self._put_locally(Path(target), content)
+            else:
+                self._fs.pipe_file(target, content)
+        except OSError as error:
+            raise AlvysStorageError(
+                f"{self.url(name)} cannot be written: {error}. See that the place exists, has room and may be written to"
+            ) from error
 
     def _put_locally(self, target: Path, content: bytes) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -100,10 +108,21 @@ class Store:
             return None
         return content
 
-    def has_folder(self, name: str) -> bool:
-        """Return whether there is anything in a folder."""
+    def sha256(self, name: str) -> str | None:
+        """Return the hash of a file's content, or None where there is no such file."""
+        content = self.get(name)
+        return None if content is None else hashlib.sha256(content).hexdigest()
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        with suppress(FileNotFoundError):
+            self._fs.rm_file(f"{self._root}/{name}")
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Return the size in bytes of every file in a folder, by name. Drafts that were never put in their place have none."""
         self._fs.invalidate_cache()
-        return bool(self._fs.find(f"{self._root}/{name}"))
+        found = self._fs.find(f"{self._root}/{folder}", detail=True)
+        return {str(name)[len(self._root) + 1 :]: int(known["size"]) for name, known in found.items()}
 
     def find(self, folder: str, file_name: str) -> list[str]:
         """Return the names of all files called ``file_name`` below a folder, in order."""

@@ -10,18 +10,19 @@ from functools import cached_property
 from typing import Any
 
 from airflow_provider_alvys.api.client import AlvysClient
-from airflow_provider_alvys.api.errors import AlvysValueError
+from airflow_provider_alvys.api.clock import LongWait
+from airflow_provider_alvys.api.errors import AlvysError, AlvysIncompleteError, AlvysStorageError, AlvysValueError
 from airflow_provider_alvys.api.queries import Span, make_queries, no_window, outer_window
 from airflow_provider_alvys.api.search import MAX_WINDOW_ROWS, Search
 from airflow_provider_alvys.api.streams import Stream, TimeWindow
 from airflow_provider_alvys.api.windows import Window, as_utc, format_time
 from airflow_provider_alvys.landing.cursor import Cursor, advance_cursor, read_cursor
 from airflow_provider_alvys.landing.layout import MANIFEST, cursor_file, fingerprint
-from airflow_provider_alvys.landing.manifest import Manifest, ManifestParents, ManifestSearch, ManifestWindow
+from airflow_provider_alvys.landing.manifest import Manifest, ManifestParents, ManifestSearch, ManifestWindow, Part
 from airflow_provider_alvys.landing.pace_file import load_pace, save_pace
 from airflow_provider_alvys.landing.parents import check_parents, find_parents, plain_parents
 from airflow_provider_alvys.landing.parts import PartWriter
-from airflow_provider_alvys.landing.run import Run, RunIdentity, open_run
+from airflow_provider_alvys.landing.run import Due, Progress, Run, RunFile, RunIdentity, open_run
 from airflow_provider_alvys.landing.store import Store
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,8 @@ class LandingOrder:
     part_rows: int | None = None
     page_size: int | None = None
     max_window_rows: int = MAX_WINDOW_ROWS
+    # Those of the times that are templates, as the DAG has them: rendered again, they may differ, and ask for the same.
+    written: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def by(self) -> TimeWindow | None:
@@ -116,65 +119,72 @@ class LandingOrder:
 
     def fingerprint(self, path: str) -> str:
         """Return a hash that another try must share to read the same."""
-        bounds = [None if value is None else str(value) for value in (self.since, self.until, self.initial_since)]
+        given = {name: getattr(self, name) for name in ("since", "until", "initial_since")}
+        bounds = {name: None if value is None else str(value) for name, value in given.items()}
         filters = self.stream.plain_filters(self.filters)
         by = self.by.name if self.by else None
+        bounds.update(self.written)
         what = (path, self.stream.name, self.tenant, filters, by, bounds, self.full_refresh, plain_parents(self.parents))
         looks = [str(length) for length in (self.overlap, self.look_back, self.look_ahead)]
         return fingerprint(*what, looks, self.file_format, self.compression, self.page_size)
 
 
-def land(client: AlvysClient, store: Store, order: LandingOrder, identity: RunIdentity) -> dict[str, Any]:
+def land(
+    client: AlvysClient, store: Store, order: LandingOrder, identity: RunIdentity, *, is_resumed: bool = False
+) -> dict[str, Any]:
     """
     Read what is due, write parts and manifest, and move the cursor if there is one.
 
+    Another try goes on after the last part that stands.
+
+    :param is_resumed: whether this is the same try after a :class:`LongWait`.
     :return: ``{"manifest", "path", "stream", "tenant", "since", "until", "rows", "proof"}``.
     :raises NothingDueError: all until the given end has been landed before.
+    :raises LongWait: the client's clock does not sit through a wait. What has been read is kept.
     :raises AlvysError: nothing was settled: no manifest, no cursor moved.
     """
     order.check()
-    started = _now(client)
-    parents = None
-    if order.stream.parent is not None:
-        parents = find_parents(store, order.stream, order.parents, tenant=order.tenant, now=started)
     load_pace(store, client)
     try:
-        run = open_run(
+        file = open_run(
             store,
             order.stream.name,
             identity,
             asked=order.fingerprint(store.path),
-            now=started,
+            now=_now(client),
             settle=lambda: _settle(client, store, order),
-            window_of=lambda span: outer_window(order.stream, order.by, span),
+            window_of=lambda due: outer_window(order.stream, order.by, due.span),
+            is_resumed=is_resumed,
         )
-        window = outer_window(order.stream, order.by, run.span)
-        _tell(order, run, window)
-        search, writer = _read(client, store, order, run, parents)
+        search, parts = _read(client, store, order, file)
     finally:
         save_pace(store, client)
+    run = file.run
+    window = outer_window(order.stream, order.by, run.due.span)
     manifest = Manifest(
         stream=order.stream.name,
         tenant=order.tenant,
         window=_manifest_window(order.by, window),
-        as_of=run.span.until if run.span else None,
+        as_of=run.due.span.until if run.due.span else None,
         filters=dict(order.filters),
         file_format=order.file_format,
         compression=order.compression,
-        rows=writer.rows,
+        rows=sum(part.rows for part in parts),
         total=search.total,
         proof=search.proof,
         passes=search.passes,
+        repeats=search.state.repeats,
         requests=search.requests,
         attempt=run.attempt,
-        read_from=started,
+        read_from=run.read_from,
         read_until=_now(client),
         searches=[] if order.stream.parent else _tell_searches(search),
         parents=[ManifestParents(ids=list(read.query.parents), rows=read.rows) for read in search.sets if read.query.parents],
         missing_parents=[id for query in search.missing for id in query.parents],
-        parts=writer.parts,
+        parts=parts,
     )
     name = f"{run.folder}/{MANIFEST}"
+    file.check_parts(parts)
     store.put_json(name, manifest)
     log.info(
         "Landed %d %s in %d parts by %d requests, proof %s: %s",
@@ -186,7 +196,8 @@ def land(client: AlvysClient, store: Store, order: LandingOrder, identity: RunId
         store.url(name),
     )
     if order.uses_cursor:
-        _move_cursor(store, order, run, manifest, name, search.began_at)
+        _move_cursor(store, order, run, manifest, name, search.state.began_at)
+    file.end("landed")
     return {
         "manifest": store.url(name),
         "path": store.path,
@@ -199,7 +210,15 @@ def land(client: AlvysClient, store: Store, order: LandingOrder, identity: RunId
     }
 
 
-def _settle(client: AlvysClient, store: Store, order: LandingOrder) -> Span | None:
+def _settle(client: AlvysClient, store: Store, order: LandingOrder) -> Due:
+    """Return what is due."""
+    parents = None
+    if order.stream.parent is not None:
+        parents = find_parents(store, order.stream, order.parents, tenant=order.tenant, now=_now(client))
+    return Due(span=_settle_span(client, store, order), parents=parents)
+
+
+def _settle_span(client: AlvysClient, store: Store, order: LandingOrder) -> Span | None:
     """Return what is due, by the clock and the cursor."""
     if order.by is None:
         return None
@@ -250,32 +269,54 @@ def _now(client: AlvysClient) -> datetime:
     return datetime.fromtimestamp(client.clock.time(), timezone.utc)
 
 
-def _read(
-    client: AlvysClient, store: Store, order: LandingOrder, run: Run, parents: list[str] | None
-) -> tuple[Search, PartWriter]:
+def _read(client: AlvysClient, store: Store, order: LandingOrder, file: RunFile) -> tuple[Search, list[Part]]:
+    """Read what is left to be read, and return the search at its end and all parts."""
+    due, known = file.run.due, file.run.progress
     search = Search(
         client,
         order.stream,
-        make_queries(order.stream, order.filters, span=run.span, by=order.by, parents=parents),
+        make_queries(order.stream, order.filters, span=due.span, by=order.by, parents=due.parents),
         page_size=order.page_size,
         max_window_rows=order.max_window_rows,
+        state=known.search if known else None,
     )
+    _tell(order, file.run, outer_window(order.stream, order.by, due.span))
+    if known:
+        client.pacer.resume(known.pace)
     writer = PartWriter(
-        store,
-        run.folder,
+        file.put_part,
+        known.parts if known else (),
         file_format=order.file_format,
         compression=order.compression,
-        part_rows=order.part_rows or _PART_PAGES * search.page_size,
+        part_rows=order.part_rows or _PART_PAGES * search.asked_page_size,
     )
-    for rows in search:
-        if writer.add(rows):
-            save_pace(store, client)
+
+    def save() -> None:
+        file.save(Progress(search=search.save(), parts=list(writer.parts), pace=client.pacer.save()))
+        save_pace(store, client)
+
+    try:
+        for rows in search:
+            client.clock.went_on()
+            if writer.add(rows):
+                save()
+    except AlvysIncompleteError:
+        file.end("void")
+        raise
+    except AlvysStorageError:
+        raise
+    except (LongWait, AlvysError):
+        # What has been read is not read again.
+        writer.finish()
+        save()
+        raise
     writer.finish()
-    return search, writer
+    save()
+    return search, writer.parts
 
 
 def _move_cursor(store: Store, order: LandingOrder, run: Run, manifest: Manifest, name: str, began_at: float | None) -> None:
-    span = run.span
+    span = run.due.span
     if order.by is None or span is None or span.until is None:
         return
     if began_at is None:

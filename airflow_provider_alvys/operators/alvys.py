@@ -5,20 +5,19 @@ from __future__ import annotations
 import json as jsonlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
-
-from airflow.sdk import BaseOperator
 
 from airflow_provider_alvys.api.errors import AlvysResponseError, AlvysValueError
 from airflow_provider_alvys.hooks.alvys import AlvysHook
+from airflow_provider_alvys.retry_policy import fail_at_once
+from airflow_provider_alvys.tasks import AlvysTask
 from airflow_provider_alvys.templates import check_search
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class AlvysRequestOperator(BaseOperator):
+class AlvysRequestOperator(AlvysTask):
     """
     Call any Alvys endpoint and return its JSON answer.
 
@@ -47,14 +46,14 @@ class AlvysRequestOperator(BaseOperator):
         headers: Mapping[str, str] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.alvys_conn_id = alvys_conn_id
+        super().__init__(alvys_conn_id=alvys_conn_id, **kwargs)
         self.method = method
         self.path = path
         self.json = json
         self.query_params = query_params
         self.headers = headers
 
+    @fail_at_once
     def execute(self, context: Context) -> Any:
         """Call the endpoint."""
         response = self.hook.request(self.method, self.path, json=self.json, params=self.query_params, headers=self.headers)
@@ -77,13 +76,8 @@ class AlvysRequestOperator(BaseOperator):
             status_code=response.status_code,
         )
 
-    @cached_property
-    def hook(self) -> AlvysHook:
-        """The hook for the connection."""
-        return AlvysHook(self.alvys_conn_id)
 
-
-class AlvysSearchOperator(BaseOperator):
+class AlvysSearchOperator(AlvysTask):
     """
     Search a stream and return its rows, for small results that steer a DAG.
 
@@ -119,8 +113,7 @@ class AlvysSearchOperator(BaseOperator):
         limit: int = 200,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.alvys_conn_id = alvys_conn_id
+        super().__init__(alvys_conn_id=alvys_conn_id, **kwargs)
         self.stream = stream
         self.filters = filters
         self.window_by = window_by
@@ -132,6 +125,7 @@ class AlvysSearchOperator(BaseOperator):
         if not isinstance(limit, int) or limit < 1:
             raise AlvysValueError(f"limit={limit!r} must be a number of rows, 1 or more")
 
+    @fail_at_once
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Search."""
         search = self.hook.open_search(
@@ -152,8 +146,3 @@ class AlvysSearchOperator(BaseOperator):
             rows += [jsonlib.loads(bytes(row)) for row in page]
         self.log.info("Found %d %s", len(rows), self.stream)
         return rows
-
-    @cached_property
-    def hook(self) -> AlvysHook:
-        """The hook for the connection."""
-        return AlvysHook(self.alvys_conn_id)

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 
 from airflow_provider_alvys.api.streams import get_stream
 from airflow_provider_alvys.hooks.alvys import AlvysHook
+from airflow_provider_alvys.retry_policy import fail_at_once
+from airflow_provider_alvys.tasks import AlvysTask
 from airflow_provider_alvys.templates import has_template
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class AlvysLoadStatusSensor(BaseSensorOperator):
+class AlvysLoadStatusSensor(AlvysTask, BaseSensorOperator):
     """
     Wait until a load has one of the given statuses. Each poke costs one search of one load.
 
@@ -41,13 +42,13 @@ class AlvysLoadStatusSensor(BaseSensorOperator):
         statuses: str | Sequence[str],
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.alvys_conn_id = alvys_conn_id
+        super().__init__(alvys_conn_id=alvys_conn_id, **kwargs)
         self.load_number = load_number
         self.statuses = statuses
         if not has_template(statuses):
             _checked_statuses(statuses)
 
+    @fail_at_once
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once."""
         statuses = _checked_statuses(self.statuses)
@@ -67,11 +68,6 @@ class AlvysLoadStatusSensor(BaseSensorOperator):
                 "updated_at": load.get("UpdatedAt"),
             },
         )
-
-    @cached_property
-    def hook(self) -> AlvysHook:
-        """The hook for the connection."""
-        return AlvysHook(self.alvys_conn_id)
 
 
 def _checked_statuses(statuses: str | Sequence[str]) -> list[str]:

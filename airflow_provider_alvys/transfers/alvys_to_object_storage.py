@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import cached_property
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import AssetAlias, BaseOperator, ObjectStoragePath, XComArg
+from airflow.sdk import AssetAlias, ObjectStoragePath, XComArg
 
-from airflow_provider_alvys._compat import AirflowSkipException, conf
+from airflow_provider_alvys._compat import AirflowSkipException
 from airflow_provider_alvys.api.catalogue.model import WHOLE
+from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.errors import AlvysError, AlvysPermissionError, AlvysValueError
 from airflow_provider_alvys.api.search import MAX_WINDOW_ROWS
 from airflow_provider_alvys.api.streams import get_stream
@@ -21,16 +20,18 @@ from airflow_provider_alvys.assets import alvys_asset
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.landing.parents import check_parents
 from airflow_provider_alvys.landing.parts import check_format
-from airflow_provider_alvys.landing.run import RunIdentity
+from airflow_provider_alvys.landing.round import Round
 from airflow_provider_alvys.landing.store import Store, check_path
 from airflow_provider_alvys.landing.sync import OVERLAP, SETTLING, LandingOrder, NothingDueError, land
+from airflow_provider_alvys.tasks import identify, outlet_events, tell_event
 from airflow_provider_alvys.templates import check_search, has_template, names_by_run
+from airflow_provider_alvys.transfers.landing import DEFER_AFTER, DEFERRABLE, AlvysLandingTask
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class AlvysToObjectStorageOperator(BaseOperator):
+class AlvysToObjectStorageOperator(AlvysLandingTask):
     """
     Land a stream's rows as files: every row of the window, once, as Alvys sent it.
 
@@ -65,7 +66,7 @@ class AlvysToObjectStorageOperator(BaseOperator):
     :param skip_when_empty: skip when there are no rows, so that nothing downstream runs.
     :param on_missing_scope: ``fail`` or ``skip`` when Alvys refuses the stream to this token.
     :param defer_after: seconds of waiting from which a deferrable task frees its slot.
-    :param deferrable: free the slot during long waits. Has no effect yet: the task waits in its slot.
+    :param deferrable: free the slot during long waits for the rate limit.
     :return: ``{"manifest", "path", "stream", "tenant", "since", "until", "rows", "proof"}``: texts, and ``rows`` a number. The
         events of outlet assets carry the same.
     :raises AlvysValueError: an argument is wrong; while the DAG is parsed where it can be told then.
@@ -111,12 +112,11 @@ class AlvysToObjectStorageOperator(BaseOperator):
         max_window_rows: int = MAX_WINDOW_ROWS,
         skip_when_empty: bool = False,
         on_missing_scope: str = "fail",
-        defer_after: float = 20,
-        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        defer_after: float = DEFER_AFTER,
+        deferrable: bool = DEFERRABLE,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.alvys_conn_id = alvys_conn_id
+        super().__init__(alvys_conn_id=alvys_conn_id, defer_after=defer_after, deferrable=deferrable, **kwargs)
         self.stream = stream
         self.path = _plain_path(path)
         self.filters = filters
@@ -138,9 +138,10 @@ class AlvysToObjectStorageOperator(BaseOperator):
         self.max_window_rows = max_window_rows
         self.skip_when_empty = skip_when_empty
         self.on_missing_scope = on_missing_scope
-        self.defer_after = defer_after
-        self.deferrable = deferrable
         self._window_is_given = since is not None
+        self._written = {
+            name: value for name in ("since", "until", "initial_since") if isinstance(value := getattr(self, name), str)
+        }
         self._check_arguments()
 
     def _check_arguments(self) -> None:
@@ -188,18 +189,15 @@ class AlvysToObjectStorageOperator(BaseOperator):
                 "a new place and start over. Give a fixed path (parts are put into a folder by date), or give since and until."
             )
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def land(self, context: Context, client: AlvysClient, *, is_resumed: bool) -> dict[str, Any]:
         """Read the window, write parts and manifest, move the cursor."""
-        if self.deferrable:
-            self.log.info("deferrable has no effect yet: this task waits in its slot")
         if self._window_is_given and self.since is None:
             raise AlvysValueError("The template of since gave None: give a time, or leave since out to use the cursor")
         events = outlet_events(context, self)
-        client = self.hook.get_conn()
         store = Store(self.path)
         order = self._make_order(page_size=self.page_size or self.hook.settings.page_size)
         try:
-            result = land(client, store, order, identify(context, self))
+            result = land(client, store, order, identify(context, self), is_resumed=is_resumed)
         except NothingDueError as nothing:
             raise AirflowSkipException(str(nothing)) from nothing
         except AlvysPermissionError as error:
@@ -232,15 +230,11 @@ class AlvysToObjectStorageOperator(BaseOperator):
             part_rows=self.part_rows,
             page_size=page_size,
             max_window_rows=self.max_window_rows,
+            written={name: value for name, value in self._written.items() if has_template(value)},
         )
 
-    @cached_property
-    def hook(self) -> AlvysHook:
-        """The hook for the connection."""
-        return AlvysHook(self.alvys_conn_id)
 
-
-class AlvysSweepToObjectStorageOperator(BaseOperator):
+class AlvysSweepToObjectStorageOperator(AlvysLandingTask):
     """
     Land several small streams, each whole and on its own, one after the other in one task.
 
@@ -252,6 +246,8 @@ class AlvysSweepToObjectStorageOperator(BaseOperator):
     :param tenant: name of the tenant in manifests; None means the connection id. (templated)
     :param compression: ``gzip`` or None.
     :param on_missing_scope: ``fail`` or ``skip`` when Alvys refuses a stream to this token.
+    :param defer_after: seconds of waiting from which a deferrable task frees its slot.
+    :param deferrable: free the slot during long waits for the rate limit.
     :return: a list of what AlvysToObjectStorageOperator returns for one stream. The event of each asset made by
         :func:`airflow_provider_alvys.assets.alvys_asset` carries its stream's.
     """
@@ -268,10 +264,11 @@ class AlvysSweepToObjectStorageOperator(BaseOperator):
         tenant: str | None = None,
         compression: str | None = None,
         on_missing_scope: str = "fail",
+        defer_after: float = DEFER_AFTER,
+        deferrable: bool = DEFERRABLE,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.alvys_conn_id = alvys_conn_id
+        super().__init__(alvys_conn_id=alvys_conn_id, defer_after=defer_after, deferrable=deferrable, **kwargs)
         self.streams = list(streams)
         self.path = _plain_path(path)
         self.tenant = tenant
@@ -282,16 +279,15 @@ class AlvysSweepToObjectStorageOperator(BaseOperator):
         for order in self._make_orders(page_size=None):
             order.check()
 
-    def execute(self, context: Context) -> list[dict[str, Any]]:
+    def land(self, context: Context, client: AlvysClient, *, is_resumed: bool) -> list[dict[str, Any]]:
         """Land each stream."""
         events = outlet_events(context, self)
-        client = self.hook.get_conn()
-        store = Store(self.path)
+        landings = Round(client, Store(self.path), identify(context, self), is_resumed=is_resumed)
         results: list[dict[str, Any]] = []
         failed: list[AlvysError] = []
         for order in self._make_orders(page_size=self.hook.settings.page_size):
             try:
-                results.append(land(client, store, order, identify(context, self)))
+                results.append(landings.land(order))
             except AlvysPermissionError as error:
                 self.log.warning("%s cannot be landed: %s", order.stream.name, error)
                 if self.on_missing_scope == "fail":
@@ -302,6 +298,7 @@ class AlvysSweepToObjectStorageOperator(BaseOperator):
         if failed:
             self.log.error("%d of %d streams failed", len(failed), len(self.streams))
             raise failed[0]
+        landings.end()
         if not results:
             raise AirflowSkipException(f"The token may read none of {', '.join(self.streams)}")
         by_asset = {alvys_asset(result["stream"], result["path"]).name: result for result in results}
@@ -317,11 +314,6 @@ class AlvysSweepToObjectStorageOperator(BaseOperator):
             for stream in map(get_stream, self.streams)
         ]
 
-    @cached_property
-    def hook(self) -> AlvysHook:
-        """The hook for the connection."""
-        return AlvysHook(self.alvys_conn_id)
-
 
 def _plain_path(path: str | ObjectStoragePath | PurePath) -> str | ObjectStoragePath:
     if isinstance(path, ObjectStoragePath):
@@ -334,28 +326,3 @@ def check_on_missing_scope(value: str) -> None:
     """Refuse anything but the two choices."""
     if value not in ("fail", "skip"):
         raise AlvysValueError(f"on_missing_scope={value!r} must be 'fail' or 'skip'")
-
-
-def outlet_events(context: Context, operator: BaseOperator) -> list[tuple[Any, Any]]:
-    """Return each outlet and its event. An outlet that Airflow does not know fails here, before anything is read."""
-    events = context.get("outlet_events")
-    return [(outlet, events[outlet]) for outlet in operator.outlets or ()] if events is not None else []
-
-
-def tell_event(outlet: Any, event: Any, result: dict[str, Any]) -> None:
-    """Let an outlet's event carry a result. Behind an alias stands the asset of the stream in its data set."""
-    if isinstance(outlet, AssetAlias):
-        event.add(alvys_asset(result["stream"], result["path"]), extra=dict(result))
-    else:
-        event.extra = dict(result)
-
-
-def identify(context: Context, operator: BaseOperator) -> RunIdentity:
-    """Return which task instance this is. Outside of a DAG run, each execution is a run of its own."""
-    ti = context.get("ti")
-    return RunIdentity(
-        dag_id=ti.dag_id if ti else operator.dag_id,
-        task_id=ti.task_id if ti else operator.task_id,
-        map_index=getattr(ti, "map_index", -1),
-        run_id=context.get("run_id") or uuid.uuid4().hex,
-    )

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
-
+from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.streams import get_stream
 from airflow_provider_alvys.api.windows import as_utc, format_time
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.landing.first_load import backfill_window, begin_first_load, cut_windows, hand_over
+from airflow_provider_alvys.landing.round import Round
 from airflow_provider_alvys.landing.store import Store, check_path
 from airflow_provider_alvys.landing.sync import SETTLING, LandingOrder
+from airflow_provider_alvys.retry_policy import fail_at_once
+from airflow_provider_alvys.tasks import AlvysTask, identify, outlet_events, tell_event
 from airflow_provider_alvys.templates import has_template
-from airflow_provider_alvys.transfers.alvys_to_object_storage import identify, outlet_events, tell_event
+from airflow_provider_alvys.transfers.landing import AlvysLandingTask
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 BEGUN = "begun"
 
 
-class AlvysBeginFirstLoadOperator(BaseOperator):
+class AlvysBeginFirstLoadOperator(AlvysTask):
     """
     Note when a first load begins, and return the windows that it reads.
 
@@ -52,8 +53,7 @@ class AlvysBeginFirstLoadOperator(BaseOperator):
         window_by: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.alvys_conn_id = alvys_conn_id
+        super().__init__(alvys_conn_id=alvys_conn_id, **kwargs)
         self.stream = stream
         self.start = start
         self.every = every
@@ -63,6 +63,7 @@ class AlvysBeginFirstLoadOperator(BaseOperator):
         first = "2026-01-01T00:00:00Z" if has_template(start) else as_utc(start, "start")
         cut_windows(first, as_utc(first, "start") + timedelta(days=2), every, whole_days=by.whole_days)
 
+    @fail_at_once
     def execute(self, context: Context) -> list[dict[str, str]]:
         """Look at the clock."""
         stream = get_stream(self.stream)
@@ -72,13 +73,8 @@ class AlvysBeginFirstLoadOperator(BaseOperator):
         self.log.info("Reading %s by %s in %d windows", self.stream, by.name, len(windows))
         return windows
 
-    @cached_property
-    def hook(self) -> AlvysHook:
-        """The hook for the connection."""
-        return AlvysHook(self.alvys_conn_id)
 
-
-class AlvysHandOverOperator(BaseOperator):
+class AlvysHandOverOperator(AlvysLandingTask):
     """
     Compare what a first load has landed with Alvys's own total, read what is missing, and set the cursor to when it began.
 
@@ -111,8 +107,7 @@ class AlvysHandOverOperator(BaseOperator):
         compression: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.alvys_conn_id = alvys_conn_id
+        super().__init__(alvys_conn_id=alvys_conn_id, **kwargs)
         self.stream = stream
         self.path = path
         self.begun = begun
@@ -121,7 +116,7 @@ class AlvysHandOverOperator(BaseOperator):
         self.tenant = tenant
         self.compression = compression
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def land(self, context: Context, client: AlvysClient, *, is_resumed: bool) -> dict[str, Any]:
         """Compare, read on, set the cursor."""
         if self.begun is None or self.landed is None:
             raise AlvysValueError("begun and landed are what the tasks before returned: clear those, too")
@@ -133,19 +128,10 @@ class AlvysHandOverOperator(BaseOperator):
             compression=self.compression,
             page_size=self.hook.settings.page_size,
         )
-        result = hand_over(
-            self.hook.get_conn(),
-            Store(check_path(self.path)),
-            order,
-            identify(context, self),
-            begun=as_utc(self.begun, BEGUN),
-            landed=self.landed,
-        )
+        store = Store(check_path(self.path))
+        landings = Round(client, store, identify(context, self), is_resumed=is_resumed)
+        result = hand_over(client, store, order, landings, begun=as_utc(self.begun, BEGUN), landed=self.landed)
+        landings.end()
         for outlet, event in events:
             tell_event(outlet, event, result)
         return result
-
-    @cached_property
-    def hook(self) -> AlvysHook:
-        """The hook for the connection."""
-        return AlvysHook(self.alvys_conn_id)

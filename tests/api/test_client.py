@@ -154,7 +154,7 @@ def test_netrc_does_not_replace_the_token(
 
 def test_an_unknown_host_is_an_error(alvys: Simulator, clock: SkippingClock) -> None:
     credentials = make_credentials("simulator", "simulator-secret", auth_url=f"{alvys.url}/oauth/token")
-    client = AlvysClient(credentials, host="https://alvys.invalid", clock=clock)
+    client = AlvysClient(credentials, host="https://alvys.invalid", clock=clock, requests_per_minute=0)
     with pytest.raises(
         AlvysConnectionError, match=r"GET /v1/me: no answer from https://alvys.invalid:443.*Check the host"
     ) as caught:

@@ -100,7 +100,11 @@ def test_a_429_halves_the_pace_for_the_rest_of_the_task(caplog: pytest.LogCaptur
     clock.now = 1000
     sent = send(pacer, clock, requests=6)
     assert sent[5] - sent[0] > 60
+    # One that follows at once is of the same block.
+    pacer.refused(LOADS)
+    assert "at 2 requests" not in caplog.text
     for _ in range(9):
+        pacer.answered(LOADS)
         pacer.refused(LOADS)
     # Down to a quarter: less would be standing still.
     assert "at 2 requests per 60 s" in caplog.text

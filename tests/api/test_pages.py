@@ -1,60 +1,19 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 
 import pytest
 
 from airflow_provider_alvys.api.errors import AlvysIncompleteError, AlvysNotFoundError, AlvysResponseError
 from airflow_provider_alvys.api.keyset import KeySet
-from airflow_provider_alvys.api.pages import PageWalk
+from airflow_provider_alvys.api.pages import PageWalk, WalkState
 from airflow_provider_alvys.api.rows import Page
-
-
-class Shelf:
-    """A set of rows that is paged as Alvys pages, and that changes after each request as ``change`` says."""
-
-    def __init__(self, rows: int, *, change: Callable[[Shelf], None] = lambda shelf: None, seed: int = 0) -> None:
-        self.rows = [f"row-{number}" for number in range(rows)]
-        self.random = random.Random(seed)
-        self.requests: list[int | str] = []
-        self.left: list[str] = []
-        self.cap: int | None = None
-        self.cap_is_silent = False
-        self.is_unstable = False
-        self.spurious_404s: set[int] = set()
-        self._change = change
-
-    def fetch(self, number: int, size: int) -> Page:
-        self.requests.append(number)
-        kept = min(size, self.cap or size)
-        rows = self.random.sample(self.rows, len(self.rows)) if self.is_unstable else self.rows
-        total, keys = len(rows), rows[number * kept : (number + 1) * kept]
-        is_missing = len(self.requests) in self.spurious_404s
-        self._change(self)
-        if is_missing or (number > 0 and not keys):
-            raise AlvysNotFoundError("404", status_code=404)
-        return Page(total, number, size if self.cap_is_silent else kept, [key.encode() for key in keys], [(key,) for key in keys])
-
-    def leave(self, count: int) -> None:
-        for row in self.random.sample(self.rows, min(count, len(self.rows))):
-            self.rows.remove(row)
-            self.left.append(row)
-
-    def tell_changed(self) -> list[tuple[str]]:
-        """Answer with what has left, as a search for what changed since would."""
-        self.requests.append("changed")
-        left = [(row,) for row in self.left]
-        self._change(self)
-        return left
-
-    def join(self, at: int | None = None) -> None:
-        place = self.random.randint(0, len(self.rows)) if at is None else at
-        self.rows.insert(place, f"joined-{len(self.requests)}-{self.random.random()}")
+from tests.shelf import Shelf
 
 
 def walk(shelf: Shelf, *, closed: bool = True, page_size: int = 200) -> tuple[set[str], PageWalk]:
-    pages = PageWalk(shelf.fetch, name="rows", page_size=page_size, closed=closed, seen=KeySet(), changed=shelf.tell_changed)
+    state = WalkState(page_size=page_size, closed=closed)
+    pages = PageWalk(shelf.fetch, state, name="rows", seen=KeySet(), changed=shelf.tell_changed)
     rows = [bytes(row).decode() for page in pages for row in page]
     assert len(set(rows)) == len(rows), "a row came twice"
     return set(rows), pages
@@ -78,7 +37,7 @@ def test_quiet_closed_set_costs_one_request_a_page(rows: int, requests: int) -> 
     seen, pages = walk(shelf)
     assert seen == set(shelf.rows)
     assert len(shelf.requests) == requests
-    assert (pages.proof, pages.passes, pages.total) == ("whole", 1, rows)
+    assert (pages.proof, pages.state.passes, pages.state.total) == ("whole", 1, rows)
 
 
 @pytest.mark.parametrize(("rows", "requests"), [(0, 1), (200, 1), (201, 3), (5000, 26)])
@@ -166,7 +125,7 @@ def test_rows_that_join_at_either_end_of_another_set_are_never_missed_in_a_whole
 def test_another_set_that_keeps_moving_is_open_after_two_passes() -> None:
     shelf = Shelf(1000, change=lambda shelf: shelf.join(at=0))
     seen, pages = walk(shelf, closed=False)
-    assert (pages.proof, pages.passes) == ("open", 2)
+    assert (pages.proof, pages.state.passes) == ("open", 2)
     assert {f"row-{number}" for number in range(1000)} <= seen
 
 
@@ -203,7 +162,7 @@ def test_a_404_past_the_end_of_a_set_that_shrank_is_its_end() -> None:
     assert set(shelf.rows) <= seen
     # Page 9 is gone; page 0 tells the new total; then page 4 down to 1, page 0 again, and who left, between two equal totals.
     assert shelf.requests == [0, 9, 0, 4, 3, 2, 1, 0, "changed", 0]
-    assert (pages.proof, pages.passes) == ("whole", 1)
+    assert (pages.proof, pages.state.passes) == ("whole", 1)
 
 
 def test_rows_that_leave_now_and_then_cost_three_requests_more() -> None:
@@ -215,14 +174,14 @@ def test_rows_that_leave_now_and_then_cost_three_requests_more() -> None:
     seen, pages = walk(shelf)
     assert set(shelf.rows) <= seen
     assert shelf.requests == [0, *range(9, 0, -1), 0, "changed", 0]
-    assert (pages.proof, pages.passes) == ("whole", 1)
+    assert (pages.proof, pages.state.passes) == ("whole", 1)
 
 
 def test_rows_that_leave_all_the_time_cost_two_more_passes() -> None:
     shelf = Shelf(2000, change=lambda shelf: shelf.leave(1))
     seen, pages = walk(shelf)
     assert set(shelf.rows) <= seen
-    assert (pages.proof, pages.passes) == ("whole", 3)
+    assert (pages.proof, pages.state.passes) == ("whole", 3)
 
 
 def test_a_row_that_left_without_a_name_cannot_hide_one_that_joined() -> None:
@@ -235,7 +194,7 @@ def test_a_row_that_left_without_a_name_cannot_hide_one_that_joined() -> None:
     shelf = Shelf(1000, change=change)
     seen, pages = walk(shelf)
     assert set(shelf.rows) <= seen
-    assert (pages.proof, pages.passes) == ("whole", 2)
+    assert (pages.proof, pages.state.passes) == ("whole", 2)
 
 
 def test_rows_that_left_without_a_name_hide_none_that_stayed() -> None:
@@ -272,9 +231,9 @@ def test_a_smaller_page_size_than_asked_starts_the_walk_again_at_that_size(silen
     shelf.cap, shelf.cap_is_silent = 100, silent
     seen, pages = walk(shelf, closed=closed)
     assert seen == set(shelf.rows)
-    assert pages.page_size == 100
+    assert pages.state.page_size == 100
     assert len(shelf.requests) == (11 if closed else 12)
-    assert pages.passes == 1
+    assert pages.state.passes == 1
 
 
 @pytest.mark.parametrize("silent", [False, True], ids=["announced", "silent"])
@@ -299,7 +258,7 @@ def test_a_last_page_that_claims_a_smaller_size_is_only_a_last_page() -> None:
         page.size = len(page.rows)
         return page
 
-    pages = PageWalk(fetch, name="rows", page_size=200, closed=True, seen=KeySet())
+    pages = PageWalk(fetch, WalkState(page_size=200, closed=True), name="rows", seen=KeySet())
     assert sum(len(page) for page in pages) == 450
     assert len(shelf.requests) == 3
 
@@ -310,7 +269,7 @@ def test_the_same_page_twice_while_the_total_held_is_an_error() -> None:
         return Page(800, number, 200, [b"{}" for _ in keys], keys)
 
     with pytest.raises(AlvysResponseError, match="the rows of page 0 as page 3"):
-        list(PageWalk(fetch, name="loads", page_size=200, closed=True, seen=KeySet()))
+        list(PageWalk(fetch, WalkState(page_size=200, closed=True), name="loads", seen=KeySet()))
 
 
 def test_a_stray_404_on_a_later_look_at_page_0_is_asked_again() -> None:
@@ -328,8 +287,8 @@ def test_one_page_with_a_key_twice_is_not_called_whole() -> None:
     def fetch(number: int, size: int) -> Page:
         return Page(3, number, 200, [b"1", b"2", b"3"], [("x",), ("x",), ("y",)])
 
-    pages = PageWalk(fetch, name="rows", page_size=200, closed=False, seen=KeySet())
+    pages = PageWalk(fetch, WalkState(page_size=200, closed=False), name="rows", seen=KeySet())
     assert sum(len(rows) for rows in pages) == 2
     assert pages.proof == "open"
     with pytest.raises(AlvysIncompleteError, match="2 different rows of 3"):
-        list(PageWalk(fetch, name="rows", page_size=200, closed=True, seen=KeySet()))
+        list(PageWalk(fetch, WalkState(page_size=200, closed=True), name="rows", seen=KeySet()))

@@ -56,7 +56,7 @@ def test_a_local_file_that_cannot_be_written_leaves_the_old_one_and_no_litter(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(AlvysStorageError, match="x.json cannot be written: .*No space left"):
         store.put("x.json", b"new")
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("x.json", b"old")]
 

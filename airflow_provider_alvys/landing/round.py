@@ -1,0 +1,63 @@
+"""Several landings of one task instance: what one try has landed, the next one does not read again."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from airflow_provider_alvys.api.client import AlvysClient
+from airflow_provider_alvys.landing.layout import fingerprint, round_file
+from airflow_provider_alvys.landing.run import RunIdentity
+from airflow_provider_alvys.landing.store import Store
+from airflow_provider_alvys.landing.sync import LandingOrder, land
+
+
+class _State(msgspec.Struct, kw_only=True):
+    """
+    What a round's file holds.
+
+    :param landed: what each landing returned, by the hash of its order.
+    :param has_ended: whether the task has nothing left to do; when it is cleared, it begins anew.
+    """
+
+    version: Literal[1] = 1
+    identity: RunIdentity
+    landed: dict[str, dict[str, Any]] = {}
+    has_ended: bool = False
+
+
+class Round:
+    """
+    The landings of one task instance, begun or gone on with.
+
+    :param is_resumed: whether this is the same try after a :class:`LongWait`.
+    """
+
+    def __init__(self, client: AlvysClient, store: Store, identity: RunIdentity, *, is_resumed: bool = False) -> None:
+        self._client = client
+        self._store = store
+        self._identity = identity
+        self._is_resumed = is_resumed
+        self._name = round_file(fingerprint(msgspec.to_builtins(identity)))
+        known = store.get_json(self._name, _State)
+        self._state = known if known and not known.has_ended else _State(identity=identity)
+
+    def land(self, order: LandingOrder) -> dict[str, Any]:
+        """
+        Return what landing an order returns: that of an earlier try, where it has been landed.
+
+        :raises LongWait: as :func:`land`.
+        :raises AlvysError: as :func:`land`.
+        """
+        asked = order.fingerprint(self._store.path)
+        if asked not in self._state.landed:
+            own = msgspec.structs.replace(self._identity, task_id=f"{self._identity.task_id}#{asked}")
+            self._state.landed[asked] = land(self._client, self._store, order, own, is_resumed=self._is_resumed)
+            self._store.put_json(self._name, self._state)
+        return self._state.landed[asked]
+
+    def end(self) -> None:
+        """Take note that all has been landed."""
+        self._state.has_ended = True
+        self._store.put_json(self._name, self._state)

@@ -1,0 +1,105 @@
+"""A task that lands rows: it goes on where the last try, or the stretch before a deferral, has come to."""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from airflow.providers.standard.triggers.temporal import DateTimeTrigger
+
+from airflow_provider_alvys._compat import conf
+from airflow_provider_alvys.api.client import AlvysClient
+from airflow_provider_alvys.api.clock import BoundedClock, LongWait
+from airflow_provider_alvys.api.errors import AlvysValueError
+from airflow_provider_alvys.retry_policy import fail_at_once
+from airflow_provider_alvys.tasks import AlvysTask
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+DEFER_AFTER = 20
+DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
+
+
+class AlvysLandingTask(AlvysTask):
+    """
+    A task that lands rows, and waits for Alvys within the bounds that Airflow sets.
+
+    Deferrable, it frees its slot during a wait, and goes on with the same try. ``execution_timeout``, which Airflow counts anew
+    after each deferral, is kept over all of them: a wait that would outlast it fails at once, for the retry policy to come back
+    when the wait is over.
+
+    :param defer_after: seconds of waiting from which a deferrable task frees its slot.
+    :param deferrable: free the slot during long waits.
+    """
+
+    def __init__(self, *, defer_after: float = DEFER_AFTER, deferrable: bool = DEFERRABLE, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if isinstance(defer_after, bool) or not isinstance(defer_after, (int, float)) or not defer_after >= 0:
+            raise AlvysValueError(f"defer_after={defer_after!r} must be a number of seconds, 0 or more")
+        self.defer_after = defer_after
+        self.deferrable = deferrable
+
+    @abstractmethod
+    def land(self, context: Context, client: AlvysClient, *, is_resumed: bool) -> Any:
+        """
+        Land, and return the task's result.
+
+        :param is_resumed: whether this is the same try after a deferral.
+        :raises LongWait: the client's clock does not sit through a wait. What has been read is kept.
+        """
+
+    def execute(self, context: Context) -> Any:
+        """Land."""
+        timeout = self.execution_timeout
+        deadline = time.time() + timeout.total_seconds() if timeout else None
+        return self._land_within(context, deadline=deadline, in_vain=0, is_resumed=False)
+
+    def resume(self, context: Context, event: Any, *, rendered: dict[str, Any], deadline: float | None, in_vain: int) -> Any:
+        """
+        Go on after a deferral.
+
+        :param rendered: the template fields as they were: rendered anew, they may differ.
+        :param deadline: of the whole try, in seconds since 1970.
+        :param in_vain: deferrals in a row without a page between them.
+        """
+        for name, value in rendered.items():
+            setattr(self, name, value)
+        return self._land_within(context, deadline=deadline, in_vain=in_vain, is_resumed=True)
+
+    @fail_at_once
+    def _land_within(self, context: Context, *, deadline: float | None, in_vain: int, is_resumed: bool) -> Any:
+        client = self.hook.get_conn()
+        clock = client.clock
+        longest = self.defer_after if self.deferrable else None
+        client.clock = BoundedClock(clock, longest=longest, deadline=deadline, in_vain=in_vain)
+        try:
+            return self.land(context, client, is_resumed=is_resumed)
+        except LongWait as wait:
+            moment = datetime.fromtimestamp(client.now(at_latest=True, may_ask=False) + wait.seconds, timezone.utc)
+            self.log.info("%s: freeing the slot until %s", wait, moment.isoformat(timespec="seconds"))
+            self.defer(
+                trigger=DateTimeTrigger(moment),
+                method_name=self.resume.__name__,
+                kwargs={"rendered": self._rendered(), "deadline": deadline, "in_vain": wait.in_vain},
+            )
+        finally:
+            client.clock = clock
+
+    def _rendered(self) -> dict[str, Any]:
+        """Return the template fields that are plain values; the others stand in the DAG as they are."""
+        return {name: value for name in self.template_fields if _is_plain(value := _plain(getattr(self, name)))}
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _is_plain(value: Any) -> bool:
+    try:
+        return bool(msgspec.json.decode(msgspec.json.encode(value)) == value)
+    except (TypeError, ValueError):
+        return False

@@ -1,0 +1,348 @@
+"""A task that is tried again, or that freed its slot, goes on where it was."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from airflow_provider_alvys._compat import AirflowSkipException
+from airflow_provider_alvys.api.client import AlvysClient
+from airflow_provider_alvys.api.errors import AlvysError, AlvysIncompleteError, AlvysServerError, AlvysStorageError
+from airflow_provider_alvys.landing.store import Store
+from airflow_provider_alvys.simulator.process import Simulator
+from airflow_provider_alvys.transfers.alvys_to_object_storage import (
+    AlvysSweepToObjectStorageOperator,
+    AlvysToObjectStorageOperator,
+)
+from tests.conftest import Land, QuickHook
+from tests.lake import cursors, ids, manifests, read_lines, read_manifest
+
+SEARCH = "POST loads/search"
+# Settled once: every try and every comparison reads this.
+WINDOW = {"since": "2020-01-01T00:00:00Z", "until": "2030-01-01T00:00:00Z", "window_by": "created"}
+
+
+class Killed(BaseException):
+    """SIGKILL, as far as the code can tell: nothing of it runs after this."""
+
+
+def run(run_id: str = "run", map_index: int = -1) -> dict[str, Any]:
+    return {"run_id": run_id, "ti": SimpleNamespace(dag_id="dag", task_id="land", map_index=map_index)}
+
+
+def requests(alvys: Simulator) -> int:
+    return alvys.stats()["requests"].get(SEARCH, 0)
+
+
+@pytest.fixture
+def kill_at_request(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Kill this process at a request to come: 1 is the next."""
+    call = AlvysClient.call
+    left = [0]
+
+    def dying(client: AlvysClient, method: str, path: str, **arguments: Any) -> Any:
+        left[0] -= 1
+        if left[0] == 0:
+            raise Killed
+        return call(client, method, path, **arguments)
+
+    monkeypatch.setattr(AlvysClient, "call", dying)
+    return lambda number: left.__setitem__(0, number)
+
+
+def parts_of(manifest: str) -> list[dict[str, Any]]:
+    return read_manifest(manifest)["parts"]
+
+
+@pytest.mark.parametrize(("part_rows", "lost"), [(None, 20), (50, 10)], ids=["default parts", "parts of 10 pages"])
+def test_a_kill_at_sixty_percent_costs_a_part_at_most(
+    alvys: Simulator, land: Land, tmp_path: Path, kill_at_request: Callable[[int], None], part_rows: int | None, lost: int
+) -> None:
+    alvys.reset(loads=500)
+    arguments = {**WINDOW, "page_size": 5, "part_rows": part_rows}
+    undisturbed = land(run("other"), **{**arguments, "path": str(tmp_path / "other")})
+    before = requests(alvys)
+    kill_at_request(61)
+    with pytest.raises(Killed):
+        land(run(), **arguments)
+    result = land(run(), **arguments)
+    # A window by creation is read as a set that can grow: page 0 once more at the end.
+    assert 101 <= requests(alvys) - before <= 101 + lost
+    assert parts_of(result["manifest"]) == parts_of(undisturbed["manifest"])
+    manifest, model = read_manifest(result["manifest"]), read_manifest(undisturbed["manifest"])
+    differing = {name for name in model if manifest[name] != model[name]}
+    assert differing <= {"read_from", "read_until", "requests"}
+    assert ids(read_lines(result["manifest"])) == set(alvys.truth_keys())
+    assert len(manifests(Path(result["path"]))) == 1
+
+
+class Storm:
+    """Kill this process at one write to come, before or after it is done; 1 is the next."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.writes = 0
+        self._kill_at: tuple[int, bool] | None = None
+        for name in ("put", "remove"):
+            monkeypatch.setattr(Store, name, self._strike(getattr(Store, name)))
+
+    def at(self, number: int, *, after: bool) -> None:
+        self.writes = 0
+        self._kill_at = (number, after)
+
+    def over(self) -> None:
+        self._kill_at = None
+
+    def _strike(self, write: Callable[..., None]) -> Callable[..., None]:
+        def struck(store: Store, *arguments: Any) -> None:
+            self.writes += 1
+            if self._kill_at == (self.writes, False):
+                raise Killed
+            write(store, *arguments)
+            if self._kill_at == (self.writes, True):
+                raise Killed
+
+        return struck
+
+
+def kills(storm: Storm, work: Callable[[], Any]) -> Iterator[Any]:
+    """Yield after each kill: before the first write, after it, before the second one, and so on, until the work gets through."""
+    number = 0
+    while True:
+        number += 1
+        for after in (False, True):
+            storm.at(number, after=after)
+            try:
+                work()
+            except Killed:
+                storm.over()
+                yield number, after
+            else:
+                storm.over()
+                return
+
+
+def test_a_kill_between_any_two_writes_loses_nothing(
+    alvys: Simulator, land: Land, lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storm = Storm(monkeypatch)
+    arguments = {"page_size": 50, "part_rows": 100, "settling": 0}
+    names = iter(range(1000))
+    this = [""]
+
+    def work() -> None:
+        this[0] = str(next(names))
+        land(run(this[0]), path=str(lake / this[0]), **arguments)
+
+    count = 0
+    for _ in kills(storm, work):
+        count += 1
+        path = lake / this[0]
+        result = land(run(this[0]), path=str(path), **arguments)
+        assert ids(read_lines(result["manifest"])) == set(alvys.truth_keys())
+        # A manifest that stands is true, whichever try wrote it; the cursor is where the last one brought it.
+        for manifest in manifests(path):
+            assert len(read_lines(manifest)) == 450
+        assert list(cursors(path).values()) == [result["until"]]
+    # 5 parts and run files, the pace, the manifest, the cursor: before and after each.
+    assert count >= 24
+
+
+def test_a_retry_goes_on_when_an_error_ended_the_last_try(alvys: Simulator, land: Land, lake: Path) -> None:
+    alvys.reset(loads=500)
+    alvys.order_faults({"kind": "status", "status": 500, "endpoint": SEARCH, "skip": 4, "times": 6})
+    with pytest.raises(AlvysServerError):
+        land(run(), page_size=50)
+    assert requests(alvys) == 4 + 6
+    result = land(run(), page_size=50)
+    # Nothing that was answered is asked for again, though its part was not full.
+    assert requests(alvys) == 10 + 6
+    assert [part["rows"] for part in parts_of(result["manifest"])] == [200, 300]
+    assert ids(read_lines(result["manifest"])) == set(alvys.truth_keys())
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"filters": {"Status": ["Open"]}},
+        {"compression": "gzip"},
+        {"page_size": 60},
+        {"until": "2029-01-01T00:00:00Z"},
+        {"window_by": "updated"},
+    ],
+    ids=str,
+)
+def test_a_task_that_was_changed_starts_over(
+    alvys: Simulator, land: Land, kill_at_request: Callable[[int], None], changed: dict[str, Any]
+) -> None:
+    arguments = {**WINDOW, "page_size": 50, "part_rows": 50}
+    kill_at_request(5)
+    with pytest.raises(Killed):
+        land(run(), **arguments)
+    result = land(run(), **{**arguments, **changed})
+    manifest = read_manifest(result["manifest"])
+    assert manifest["attempt"] == 2
+    expected = alvys.truth_keys(filters=json.dumps({"IncludeDeleted": True, **changed.get("filters", {})}))
+    assert ids(read_lines(result["manifest"])) == set(expected)
+
+
+def test_a_template_that_renders_otherwise_at_a_retry_reads_the_first_window(
+    alvys: Simulator, land: Land, kill_at_request: Callable[[int], None]
+) -> None:
+    arguments = {"since": "2020-01-01T00:00:00Z", "until": "{{ x }}", "page_size": 50, "part_rows": 50}
+    kill_at_request(5)
+    with pytest.raises(Killed):
+        land(run(), rendered="2030-01-01T00:00:00Z", **arguments)
+    result = land(run(), rendered="2031-01-01T00:00:00Z", **arguments)
+    assert result["until"] == "2030-01-01T00:00:00Z"
+    assert read_manifest(result["manifest"])["attempt"] == 1
+
+
+@pytest.mark.parametrize("damage", ["cut", "other bytes", "gone"])
+def test_a_part_that_is_not_what_was_written_is_not_trusted(
+    alvys: Simulator, land: Land, lake: Path, kill_at_request: Callable[[int], None], damage: str
+) -> None:
+    arguments = {**WINDOW, "page_size": 50, "part_rows": 50}
+    kill_at_request(5)
+    with pytest.raises(Killed):
+        land(run(), **arguments)
+    part = max(lake.rglob("part-*"))
+    content = part.read_bytes()
+    part.unlink() if damage == "gone" else part.write_bytes(content[:-1] + (b"x" if damage == "other bytes" else b""))
+    result = land(run(), **arguments)
+    assert read_manifest(result["manifest"])["attempt"] == 2
+    assert ids(read_lines(result["manifest"])) == set(alvys.truth_keys())
+
+
+def test_what_was_written_after_the_last_part_that_counts_is_removed(
+    alvys: Simulator, land: Land, lake: Path, kill_at_request: Callable[[int], None]
+) -> None:
+    arguments = {**WINDOW, "page_size": 50, "part_rows": 100}
+    kill_at_request(5)
+    with pytest.raises(Killed):
+        land(run(), **arguments)
+    (folder,) = {part.parent for part in lake.rglob("part-*")}
+    (folder / "part-00099.jsonl").write_bytes(b"{}\n")
+    # read_lines holds the folder against the manifest.
+    assert len(read_lines(land(run(), **arguments)["manifest"])) == 450
+
+
+def test_after_a_set_that_could_not_be_proved_the_next_try_reads_anew(alvys: Simulator, land: Land) -> None:
+    alvys.order_mutations({"kind": "join", "rows": 1, "skip": 1})
+    with pytest.raises(AlvysIncompleteError, match=r"loads: 3 passes could not prove the set whole: the last one saw \d+"):
+        land(run(), since="2020-01-01T00:00:00Z", until="2026-11-01T00:00:00Z", page_size=20)
+    alvys.order_mutations()
+    result = land(run(), since="2020-01-01T00:00:00Z", until="2026-11-01T00:00:00Z", page_size=20)
+    assert (read_manifest(result["manifest"])["attempt"], result["proof"]) == (2, "whole")
+
+
+def test_a_process_that_was_given_up_cannot_write_any_more(
+    alvys: Simulator, land: Land, lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that hangs is taken for dead; when it wakes up, another one has gone on with its run."""
+    arguments = {**WINDOW, "page_size": 50, "part_rows": 100}
+    call = AlvysClient.call
+    count = [0]
+
+    def hanging(client: AlvysClient, method: str, path: str, **options: Any) -> Any:
+        count[0] += 1
+        if count[0] == 5:
+            results.append(land(run(), **arguments))
+        return call(client, method, path, **options)
+
+    results: list[dict[str, Any]] = []
+    monkeypatch.setattr(AlvysClient, "call", hanging)
+    with pytest.raises(AlvysStorageError, match="another try of the same task has taken over"):
+        land(run(), **arguments)
+    assert ids(read_lines(results[0]["manifest"])) == set(alvys.truth_keys())
+    assert len(manifests(lake)) == 1
+
+
+def test_a_mapped_task_never_takes_another_ones_run(alvys: Simulator, land: Land, kill_at_request: Callable[[int], None]) -> None:
+    arguments = {**WINDOW, "page_size": 50, "part_rows": 50}
+    kill_at_request(5)
+    with pytest.raises(Killed):
+        land(run(map_index=0), **arguments)
+    before = requests(alvys)
+    other = land(run(map_index=1), **arguments)
+    assert requests(alvys) - before == 10
+    assert Path(other["manifest"]).parent != Path(land(run(map_index=0), **arguments)["manifest"]).parent
+
+
+def test_two_runs_of_one_window_at_once_have_a_folder_each(
+    alvys: Simulator, land: Land, lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = AlvysClient.call
+    results: list[dict[str, Any]] = []
+    is_first = [True]
+
+    def beside(client: AlvysClient, method: str, path: str, **options: Any) -> Any:
+        answer = call(client, method, path, **options)
+        if path == "loads/search" and is_first[0]:
+            is_first[0] = False
+            results.append(land(run("second"), page_size=50, settling=0))
+        return answer
+
+    monkeypatch.setattr(AlvysClient, "call", beside)
+    results.append(land(run("first"), page_size=50))
+    assert len({Path(result["manifest"]).parent for result in results}) == 2
+    for result in results:
+        assert ids(read_lines(result["manifest"])) == set(alvys.truth_keys(until=result["until"], since=result["since"]))
+    assert list(cursors(lake).values()) == [max(result["until"] for result in results)]
+
+
+def test_the_children_of_a_run_that_goes_on_are_those_of_the_parents_it_began_with(
+    alvys: Simulator, land: Land, kill_at_request: Callable[[int], None]
+) -> None:
+    loads = land(run("parents"), page_size=200)
+    numbers = [json.loads(line)["LoadNumber"] for line in read_lines(loads["manifest"])][:30]
+    arguments = {"stream": "load_documents", "parents": numbers, "part_rows": 5}
+    kill_at_request(20)
+    with pytest.raises(Killed):
+        land(run(), **arguments)
+    endpoint = "GET loads/{id}/documents"
+    before = alvys.stats()["requests"][endpoint]
+    result = land(run(), **arguments)
+    assert before + alvys.stats()["requests"][endpoint] - before <= 19 + 11 + 5
+    assert sorted(read_lines(result["manifest"])) == sorted(
+        alvys.truth_rows(stream="load_documents", parents=json.dumps(numbers))
+    )
+    manifest = read_manifest(result["manifest"])
+    assert [parent for entry in manifest["parents"] for parent in entry["ids"]] == numbers
+
+
+def sweep(hook: QuickHook, lake: Path, **arguments: Any) -> list[dict[str, Any]]:
+    operator = AlvysSweepToObjectStorageOperator(
+        task_id="sweep", streams=["drivers", "customers", "trucks"], path=str(lake), **arguments
+    )
+    operator.hook = hook
+    return operator.execute(run("sweep"))
+
+
+def test_a_sweep_that_is_tried_again_reads_only_what_it_lacks(alvys: Simulator, hook: QuickHook, lake: Path) -> None:
+    fault = {"kind": "status", "status": 422, "endpoint": "POST customers/search"}
+    alvys.order_faults(fault)
+    with pytest.raises(AlvysError):
+        sweep(hook, lake)
+    first = alvys.stats()["requests"]
+    results = sweep(hook, lake)
+    second = alvys.stats()["requests"]
+    assert [result["stream"] for result in results] == ["drivers", "customers", "trucks"]
+    assert second["POST drivers/search"] == first["POST drivers/search"]
+    assert second["POST customers/search"] > first["POST customers/search"]
+    # Cleared after it had ended, it reads everything again.
+    sweep(hook, lake)
+    assert alvys.stats()["requests"]["POST drivers/search"] == 2 * first["POST drivers/search"]
+    assert len(manifests(lake)) == 6
+
+
+def test_nothing_due_is_still_a_skip(alvys: Simulator, hook: QuickHook, land: Land, lake: Path) -> None:
+    first = land(run("1"))
+    operator = AlvysToObjectStorageOperator(task_id="land", stream="loads", path=str(lake), until=first["until"])
+    operator.hook = hook
+    with pytest.raises(AirflowSkipException):
+        operator.execute(run("2"))

@@ -1,0 +1,163 @@
+"""What becomes of a task that failed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG
+
+from airflow_provider_alvys import retry_policy
+from airflow_provider_alvys._compat import HAS_RETRY_POLICY, AirflowFailException
+from airflow_provider_alvys.api.errors import (
+    AlvysAuthError,
+    AlvysConflictError,
+    AlvysConnectionError,
+    AlvysError,
+    AlvysIncompleteError,
+    AlvysNotFoundError,
+    AlvysPermissionError,
+    AlvysPreconditionError,
+    AlvysRateLimitError,
+    AlvysRefusedError,
+    AlvysResponseError,
+    AlvysServerError,
+    AlvysValidationError,
+)
+from airflow_provider_alvys.operators.alvys import AlvysRequestOperator, AlvysSearchOperator
+from airflow_provider_alvys.retry_policy import AlvysRetryPolicy, is_hopeless
+from airflow_provider_alvys.sensors.alvys import AlvysLoadStatusSensor
+from airflow_provider_alvys.simulator.process import Simulator
+from airflow_provider_alvys.transfers.alvys_to_object_storage import (
+    AlvysSweepToObjectStorageOperator,
+    AlvysToObjectStorageOperator,
+)
+from airflow_provider_alvys.transfers.first_load import AlvysBeginFirstLoadOperator, AlvysHandOverOperator
+
+HOPELESS = [
+    AlvysAuthError("x", status_code=401),
+    AlvysPermissionError("x", status_code=403),
+    AlvysValidationError("x", status_code=400),
+    AlvysNotFoundError("x", status_code=404),
+    AlvysPreconditionError("x", status_code=412),
+    AlvysRefusedError("x", status_code=422),
+]
+PASSING = [
+    AlvysServerError("x", status_code=500),
+    AlvysServerError("x", status_code=503),
+    AlvysConnectionError("x"),
+    AlvysResponseError("x", status_code=200),
+    AlvysConflictError("x", status_code=409),
+    AlvysIncompleteError("x"),
+    ValueError("x"),
+    OSError("x"),
+]
+with_policies = pytest.mark.skipif(not HAS_RETRY_POLICY, reason="before Airflow 3.3 there are no retry policies")
+
+
+def name(error: Exception) -> str:
+    return f"{type(error).__name__} {getattr(error, 'status_code', None)}"
+
+
+@pytest.mark.every_airflow
+@pytest.mark.parametrize("error", HOPELESS, ids=name)
+def test_what_a_retry_cannot_mend_fails_at_once(error: AlvysError, alvys: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert is_hopeless(error)
+    task = AlvysRequestOperator(task_id="x", path="loads")
+
+    def fail(*args: Any, **kwargs: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(task.hook, "request", fail)
+    if HAS_RETRY_POLICY:
+        decision = AlvysRetryPolicy().evaluate(error, 1, 3)
+        assert decision.action.value == "fail"
+        assert "Another try cannot help: x" in decision.reason
+        with pytest.raises(type(error)):
+            task.execute({})
+    else:
+        with pytest.raises(AirflowFailException, match="Another try cannot help: x"):
+            task.execute({})
+
+
+@with_policies
+@pytest.mark.parametrize("error", PASSING, ids=name)
+def test_the_rest_goes_airflows_own_way(error: Exception) -> None:
+    assert AlvysRetryPolicy().evaluate(error, 1, 3).action.value == "default"
+
+
+@with_policies
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(("asked", "least", "most"), [(60, 60, 66), (0, 0, 0), (1.5, 1.5, 1.65), (86400, 3600, 3600)])
+def test_a_retry_comes_when_alvys_said(status: int, asked: float, least: float, most: float) -> None:
+    make = AlvysRateLimitError if status == 429 else AlvysServerError
+    decision = AlvysRetryPolicy().evaluate(make("x", status_code=status, retry_after=asked), 1, 3)
+    assert decision.action.value == "retry"
+    assert least <= decision.retry_delay.total_seconds() <= most
+
+
+@with_policies
+def test_a_429_that_does_not_say_when_waits_for_the_documented_block() -> None:
+    error = AlvysRateLimitError("x", status_code=429, endpoint="POST loads/search")
+    assert 180 <= AlvysRetryPolicy().evaluate(error, 1, 3).retry_delay.total_seconds() <= 198
+
+
+@with_policies
+def test_the_longest_delay_can_be_set_and_survives_serialization() -> None:
+    policy = AlvysRetryPolicy.deserialize(AlvysRetryPolicy(timedelta(minutes=2)).serialize())
+    error = AlvysRateLimitError("x", status_code=429, retry_after=9999)
+    assert policy.evaluate(error, 1, 3).retry_delay == timedelta(minutes=2)
+
+
+WINDOW = {"since": "2026-01-01T00:00:00Z", "until": "2026-02-01T00:00:00Z"}
+TASKS: list[tuple[Any, dict[str, Any]]] = [
+    (AlvysRequestOperator, {"path": "loads"}),
+    (AlvysSearchOperator, {"stream": "loads"}),
+    (AlvysLoadStatusSensor, {"load_number": "1", "statuses": "Delivered"}),
+    (AlvysToObjectStorageOperator, {"stream": "loads", "path": "/lake", **WINDOW}),
+    (AlvysSweepToObjectStorageOperator, {"streams": ["drivers"], "path": "/lake"}),
+    (AlvysBeginFirstLoadOperator, {"stream": "loads", "start": "2026-01-01T00:00:00Z"}),
+    (AlvysHandOverOperator, {"stream": "loads", "path": "/lake", "begun": "2026-01-01T00:00:00Z", "landed": []}),
+]
+
+
+@with_policies
+@pytest.mark.parametrize(("make", "arguments"), TASKS, ids=lambda value: getattr(value, "__name__", ""))
+def test_the_policy_is_the_default_of_every_task_and_default_args_win(make: Any, arguments: dict[str, Any]) -> None:
+    own = AlvysRetryPolicy(timedelta(seconds=1))
+    with DAG("plain"):
+        assert isinstance(make(task_id="x", **arguments).retry_policy, AlvysRetryPolicy)
+        assert make(task_id="y", retry_policy=own, **arguments).retry_policy is own
+    with DAG("with_default_args", default_args={"retry_policy": own, "alvys_conn_id": "other"}):
+        task = make(task_id="x", **arguments)
+        assert task.retry_policy is own
+        assert task.alvys_conn_id == "other"
+
+
+@with_policies
+def test_mapped_tasks_have_it_too_and_default_args_win() -> None:
+    own = AlvysRetryPolicy(timedelta(seconds=1))
+    for default_args, expected in (({}, None), ({"retry_policy": own}, own)):
+        with DAG("mapped", default_args=default_args) as dag:
+            AlvysToObjectStorageOperator.partial(task_id="x", stream="loads", path="/lake").expand_kwargs([WINDOW])
+        # As a worker makes it, for one map index.
+        task = dag.get_task("x").unmap(WINDOW)
+        assert isinstance(task.retry_policy, AlvysRetryPolicy)
+        assert expected is None or task.retry_policy is expected
+
+
+@pytest.mark.every_airflow
+def test_before_airflow_3_3_the_log_says_that_the_delay_is_airflows(
+    alvys: Simulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(retry_policy, "HAS_RETRY_POLICY", False)
+    task = AlvysRequestOperator(task_id="x", path="loads")
+
+    def fail(*args: Any, **kwargs: Any) -> Any:
+        raise AlvysRateLimitError("x", status_code=429, retry_after=77)
+
+    monkeypatch.setattr(task.hook, "request", fail)
+    with caplog.at_level("INFO"), pytest.raises(AlvysRateLimitError):
+        task.execute({})
+    assert "Alvys takes the next request in 77 s. Before Airflow 3.3 a retry comes after retry_delay" in caplog.text

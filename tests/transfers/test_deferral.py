@@ -1,0 +1,265 @@
+"""A deferrable task frees its slot while it waits for the rate limit, and goes on at the right page."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.providers.standard.triggers.temporal import DateTimeTrigger
+from airflow.sdk.exceptions import TaskDeferred
+
+from airflow_provider_alvys.api import auth, pacing
+from airflow_provider_alvys.api.errors import AlvysRateLimitError, AlvysServerError, AlvysValueError
+from airflow_provider_alvys.simulator.process import Simulator
+from airflow_provider_alvys.transfers.alvys_to_object_storage import (
+    AlvysSweepToObjectStorageOperator,
+    AlvysToObjectStorageOperator,
+)
+from airflow_provider_alvys.transfers.landing import AlvysLandingTask
+from tests.conftest import QuickHook, SkippingClock
+from tests.lake import ids, read_lines, read_manifest
+
+CONTEXT: Any = {"run_id": "run", "ti": SimpleNamespace(dag_id="dag", task_id="land", map_index=-1)}
+
+
+class Worker:
+    """Execute a task, stretch by stretch, each in a process of its own as far as it can tell."""
+
+    def __init__(
+        self,
+        alvys: Simulator,
+        monkeypatch: pytest.MonkeyPatch,
+        clock: SkippingClock,
+        make: type[AlvysLandingTask],
+        **arguments: Any,
+    ) -> None:
+        self.waits: list[float] = []
+        self._alvys = alvys
+        self._monkeypatch = monkeypatch
+        self._clock = clock
+        self._make = lambda: make(task_id="land", **arguments)
+
+    def run(self, *, most: int = 100, rendered: dict[str, Any] | None = None) -> Any:
+        kwargs: dict[str, Any] | None = None
+        for _ in range(most):
+            self._monkeypatch.setattr(auth, "_sources", {})
+            self._monkeypatch.setattr(pacing, "_pacers", {})
+            operator = self._make()
+            operator.hook = QuickHook(self._clock)
+            operator.hook.get_conn().pacer = pacing.Pacer(operator.hook.settings.requests_per_minute, clock=self._clock)
+            for name, value in (rendered or {}).items():
+                setattr(operator, name, value)
+            try:
+                if kwargs is None:
+                    return operator.execute(CONTEXT)
+                return operator.resume(CONTEXT, event=None, **kwargs)
+            except TaskDeferred as deferred:
+                # What Airflow's database makes of them.
+                kwargs = json.loads(json.dumps(deferred.kwargs))
+                self._wait(deferred.trigger)
+        raise AssertionError("It never comes to an end")
+
+    def _wait(self, trigger: Any) -> None:
+        assert isinstance(trigger, DateTimeTrigger)
+        wait = trigger.moment.timestamp() - self._clock.time()
+        self.waits.append(wait)
+        self._clock.sleeps.append(max(0.0, wait))
+        self._alvys.set_clock(self._clock.time())
+
+
+@pytest.fixture(autouse=True)
+def documented_pace(connect: Any) -> None:
+    connect(requests_per_minute=None)
+
+
+WINDOW = {"stream": "loads", "since": "2020-01-01T00:00:00Z", "until": "2030-01-01T00:00:00Z", "window_by": "created"}
+
+
+def test_it_defers_at_each_wait_and_reads_each_page_once(
+    alvys: Simulator, clock: SkippingClock, lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alvys.reset(loads=600)
+    worker = Worker(
+        alvys, monkeypatch, clock, AlvysToObjectStorageOperator, **WINDOW, path=str(lake), page_size=10, deferrable=True
+    )
+    result = worker.run()
+    assert alvys.stats()["requests"]["POST loads/search"] == 61
+    assert len(worker.waits) == 6
+    assert all(55 < wait < 62 for wait in worker.waits)
+    # Nothing is waited for in the slot.
+    assert clock.sleeps == [max(0.0, wait) for wait in worker.waits]
+    manifest = read_manifest(result["manifest"])
+    assert (manifest["rows"], manifest["requests"], manifest["attempt"]) == (600, 61, 1)
+    assert ids(read_lines(result["manifest"])) == set(alvys.truth_keys())
+
+
+def test_without_deferrable_it_waits_in_its_slot(
+    alvys: Simulator, clock: SkippingClock, lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alvys.reset(loads=150)
+    worker = Worker(alvys, monkeypatch, clock, AlvysToObjectStorageOperator, **WINDOW, path=str(lake), page_size=10)
+    assert worker.run()["rows"] == 150
+    assert worker.waits == []
+    assert sum(clock.sleeps) > 55
+
+
+def test_a_shorter_wait_than_defer_after_is_sat_through(
+    alvys: Simulator, clock: SkippingClock, lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alvys.reset(loads=150)
+    worker = Worker(
+        alvys,
+        monkeypatch,
+        clock,
+        AlvysToObjectStorageOperator,
+        **WINDOW,
+        path=str(lake),
+        page_size=10,
+        deferrable=True,
+        defer_after=90,
+    )
+    assert worker.run()["rows"] == 150
+    assert worker.waits == []
+
+
+def test_what_was_rendered_first_holds_after_a_deferral(
+    alvys: Simulator, clock: SkippingClock, lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alvys.reset(loads=300)
+    arguments = {**WINDOW, "until": "{{ x }}", "path": "{{ y }}", "filters": {"Status": "{{ z }}"}}
+    worker = Worker(alvys, monkeypatch, clock, AlvysToObjectStorageOperator, **arguments, page_size=5, deferrable=True)
+    times = iter(range(2030, 2040))
+
+    class Rendered(dict[str, Any]):
+        def items(self) -> Any:
+            year = next(times)
+            status = ["Open", "Delivered", "Covered", "Invoiced"] if year == 2030 else ["Open"]
+            path = lake / str(year)
+            return [("until", f"{year}-01-01T00:00:00Z"), ("path", str(path)), ("filters", {"Status": status})]
+
+    result = worker.run(rendered=Rendered(x=1))
+    assert len(worker.waits) >= 1
+    assert (result["until"], result["path"]) == ("2030-01-01T00:00:00Z", str(lake / "2030"))
+    filters = json.dumps({"Status": ["Open", "Delivered", "Covered", "Invoiced"]})
+    assert ids(read_lines(result["manifest"])) == set(alvys.truth_keys(filters=filters))
+
+
+def test_a_retry_after_frees_the_slot_and_a_block_costs_one_more_429(
+    alvys: Simulator, clock: SkippingClock, lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turned_away = {"kind": "status", "status": 429, "endpoint": "POST loads/search", "retry_after": "60", "body": "html"}
+    alvys.order_faults({**turned_away, "times": 2, "skip": 3})
+    worker = Worker(
+        alvys, monkeypatch, clock, AlvysToObjectStorageOperator, **WINDOW, path=str(lake), page_size=100, deferrable=True
+    )
+    result = worker.run()
+    first, second = worker.waits[:2]
+    # 60 s as it said, and then the block that Alvys documents.
+    assert 60 <= first < 62
+    assert 180 <= second < 182
+    assert len(read_lines(result["manifest"])) == 450
+    assert alvys.stats()["requests"]["POST loads/search"] == 5 + 1 + 2
+
+
+def test_a_server_that_never_lets_it_on_ends_in_an_error(
+    alvys: Simulator, clock: SkippingClock, lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alvys.order_faults({"kind": "status", "status": 503, "endpoint": "POST loads/search", "retry_after": "30", "times": 999})
+    worker = Worker(alvys, monkeypatch, clock, AlvysToObjectStorageOperator, **WINDOW, path=str(lake), deferrable=True)
+    with pytest.raises(AlvysServerError):
+        worker.run()
+    assert len(worker.waits) == 3
+    assert alvys.stats()["requests"]["POST loads/search"] == 3 + 6
+
+
+def test_a_token_server_that_says_wait_frees_the_slot(
+    alvys: Simulator, clock: SkippingClock, lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alvys.order_faults({"kind": "status", "status": 429, "endpoint": "POST token", "retry_after": "45", "times": 1})
+    worker = Worker(alvys, monkeypatch, clock, AlvysToObjectStorageOperator, **WINDOW, path=str(lake), deferrable=True)
+    assert worker.run()["rows"] == 450
+    assert [round(wait) for wait in worker.waits] == [pytest.approx(46, abs=2)]
+
+
+def test_a_sweep_defers_and_reads_no_stream_twice(
+    alvys: Simulator, clock: SkippingClock, lake: Path, monkeypatch: pytest.MonkeyPatch, connect: Any
+) -> None:
+    connect(requests_per_minute=None, page_size=10)
+    alvys.reset(loads=0, fleet=150)
+    streams = ["customers", "drivers", "trucks"]
+    worker = Worker(
+        alvys, monkeypatch, clock, AlvysSweepToObjectStorageOperator, streams=streams, path=str(lake), deferrable=True
+    )
+    results = worker.run()
+    assert [result["stream"] for result in results] == streams
+    assert len(worker.waits) >= 3
+    for result in results:
+        manifest = read_manifest(result["manifest"])
+        assert manifest["attempt"] == 1
+        assert len(read_lines(result["manifest"])) == 150
+    assert alvys.stats()["tokens"] == len(worker.waits) + 1
+
+
+def test_a_wait_beyond_the_execution_timeout_fails_at_once_and_the_next_try_goes_on(
+    alvys: Simulator, clock: SkippingClock, lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alvys.reset(loads=300)
+    arguments = {**WINDOW, "path": str(lake), "page_size": 10}
+    worker = Worker(
+        alvys,
+        monkeypatch,
+        clock,
+        AlvysToObjectStorageOperator,
+        **arguments,
+        execution_timeout=timedelta(seconds=90),
+        deferrable=True,
+    )
+    started = clock.time()
+    with pytest.raises(AlvysRateLimitError, match=r"\d+ s left of its execution_timeout") as caught:
+        worker.run()
+    # One wait of a minute fits into 90 s, the second does not, though each stretch is short.
+    assert len(worker.waits) == 1
+    assert 55 < caught.value.retry_after < 62
+    assert clock.time() - started < 90
+    slot = Worker(alvys, monkeypatch, clock, AlvysToObjectStorageOperator, **arguments, execution_timeout=timedelta(seconds=30))
+    with pytest.raises(AlvysRateLimitError):
+        slot.run()
+    result = Worker(alvys, monkeypatch, clock, AlvysToObjectStorageOperator, **arguments).run()
+    assert alvys.stats()["requests"]["POST loads/search"] == 31
+    assert len(read_lines(result["manifest"])) == 300
+
+
+def test_a_clock_that_is_an_hour_ahead_does_not_wait_an_hour_longer(
+    alvys: Simulator, clock: SkippingClock, lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alvys.reset(loads=150)
+    clock.sleeps.append(3600)
+    worker = Worker(
+        alvys, monkeypatch, clock, AlvysToObjectStorageOperator, **WINDOW, path=str(lake), page_size=10, deferrable=True
+    )
+    before = time.time()
+    moments: list[float] = []
+    append = worker.waits.append
+    monkeypatch.setattr(worker, "waits", _Recorder(append, moments, clock))
+    with pytest.raises(AssertionError, match="never comes"):
+        worker.run(most=1)
+    assert 50 < moments[0] - before < 65
+
+
+class _Recorder(list[float]):
+    def __init__(self, append: Any, moments: list[float], clock: SkippingClock) -> None:
+        self._moments, self._clock = moments, clock
+
+    def append(self, wait: float) -> None:
+        self._moments.append(wait + self._clock.time())
+
+
+@pytest.mark.parametrize("defer_after", [-1, "20", True, float("nan")])
+def test_defer_after_is_a_number_of_seconds(defer_after: Any) -> None:
+    with pytest.raises(AlvysValueError, match="defer_after=.* must be a number of seconds"):
+        AlvysToObjectStorageOperator(task_id="x", **WINDOW, path="/lake", defer_after=defer_after)
