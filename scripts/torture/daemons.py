@@ -16,7 +16,7 @@ import requests
 
 from scripts.torture.processes import Daemon, adopt_orphans, bury, end_all, free_port, kill, own_descendants
 from scripts.torture.rest import AirflowApi
-from scripts.torture.services import Postgres, redis_server
+from scripts.torture.services import WORKER, Postgres, redis_server
 
 _TITLE = "airflow worker -- "
 _STARTS_WITHIN = 180.0
@@ -66,7 +66,7 @@ class Daemons:
     :param home: an empty directory.
     :param dags: the folder of the DAGs.
     :param settings: more environment variables, such as connections.
-    :param celery_workers: 0 for the LocalExecutor; else CeleryExecutor with so many workers, each for two tasks at once.
+    :param celery_workers: 0 for the LocalExecutor; else CeleryExecutor with so many workers, each for one task at a time.
     """
 
     def __init__(
@@ -91,12 +91,14 @@ class Daemons:
         self._add("triggerer", "triggerer", "--skip-serve-logs")
         self.workers = [f"worker-{number}" for number in range(1, celery_workers + 1)]
         for name in self.workers:
-            command = ("celery", "worker", "--concurrency", "2", "--celery-hostname", f"{name}@torture", "--skip-serve-logs")
-            self._add(name, *command, "--pid", str(home / f"{name}.pid"))
+            command = ("celery", "worker", "--concurrency", "1", "--celery-hostname", f"{name}@torture", "--skip-serve-logs")
+            # As if each were a machine: Airflow notes which of them a try ran on.
+            machine = {"AIRFLOW__CORE__HOSTNAME_CALLABLE": "scripts.torture.services.worker_name", WORKER: name}
+            self._add(name, *command, "--pid", str(home / f"{name}.pid"), **machine)
 
-    def _add(self, name: str, *command: str) -> None:
+    def _add(self, name: str, *command: str, **more: str) -> None:
         airflow = [sys.executable, "-m", "airflow"]
-        self._daemons[name] = Daemon(name, [*airflow, *command], environment=self._environment, logs=self.logs)
+        self._daemons[name] = Daemon(name, [*airflow, *command], environment={**self._environment, **more}, logs=self.logs)
 
     def _add_broker(self) -> None:
         port = free_port()

