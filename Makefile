@@ -44,7 +44,7 @@ wheel: .venv/.tools
 	.venv-wheel/bin/python -I scripts/try_wheel.py
 
 torture: .venv/.torture
-	$(PY) -m scripts.torture.torture --markdown docs/torture.md
+	$(PY) -m scripts.torture.torture --markdown docs/reliability.md
 
 torture-short: .venv/.torture
 	$(PY) -m scripts.torture.torture --short

@@ -24,7 +24,7 @@ from scripts.torture.witness import Witness
 DAG = "distributed"
 RUN = "one-worker-dies"
 TASK = "backfill_loads"
-DAGS = Path(__file__).parent / "dags"
+DAGS = Path(__file__).parent / "dags" / "celery"
 ROWS = 2000
 PAGE = 10
 PART_PAGES = 10

@@ -23,7 +23,7 @@ from scripts.torture.plan import Plan, Plans
 from scripts.torture.report import find_faults, make_lines, render, sum_up
 from scripts.torture.round import DAG, MINUTE, PAGE, Result, Round
 
-DAGS = Path(__file__).parent / "dags"
+DAGS = Path(__file__).parent / "dags" / "local"
 _MINUTE = 60
 # Requests to ten a minute that go through in a simulated minute, as requests_per_minute has it.
 _PACE = 10 * _MINUTE / MINUTE
@@ -59,7 +59,7 @@ def main() -> None:
     print(f"\n{render(make_lines(results), markdown=False)}\n\n{sum_up(results)}")
     print(f"Seed {arguments.seed}, {time.monotonic() - started:.0f} s.")
     if arguments.markdown:
-        arguments.markdown.write_text(f"{render(make_lines(results), markdown=True)}\n{sum_up(results)}\n")
+        put_into(arguments.markdown, f"{render(make_lines(results), markdown=True)}\n{sum_up(results)} Seed {arguments.seed}.")
     if failures:
         print("\n".join(["", "NO GOOD:", *failures, f"The files and logs: {home}"]))
         sys.exit(1)
@@ -67,6 +67,7 @@ def main() -> None:
     print("Nothing was lost.")
 
 
+_MARK = "<!-- torture -->"
 # Rounds in which every kind has its turn alone, with a storm between.
 _ALL_KINDS = 18
 
@@ -88,6 +89,12 @@ def settings(alvys: Simulator, lake: Path, *, timeout: float = _TIMEOUT) -> dict
         "TORTURE_START": (today - timedelta(days=100)).isoformat(),
         "TORTURE_END": (today + timedelta(days=20)).isoformat(),
     }
+
+
+def put_into(page: Path, text: str) -> None:
+    """Put a text into a page, between its marks."""
+    before, _, after = page.read_text().split(_MARK)
+    page.write_text(f"{before}{_MARK}\n\n{text}\n\n{_MARK}{after}")
 
 
 def tell(number: int, result: Result) -> None:
@@ -117,7 +124,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="orders the same things at the same moments (1)")
     parser.add_argument("--rounds", type=int, default=20, help="how many: by turns a storm, and one thing to each stream (20)")
     parser.add_argument("--short", action="store_true", help="two storms with every kind of kill")
-    parser.add_argument("--markdown", type=Path, help="write the table here, too")
+    parser.add_argument("--markdown", type=Path, help="put the table into this page, too")
     arguments = parser.parse_args()
     if arguments.short:
         arguments.rounds = 2
