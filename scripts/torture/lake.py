@@ -70,7 +70,7 @@ class Landed:
 
     def is_exactly(self, truth: dict[Key, bytes]) -> bool:
         """Return whether it claims to be all, and is."""
-        return self.is_whole and self.by_key == truth
+        return bool(self.is_whole and self.by_key == truth)
 
     def least_requests(self, page_size: int) -> int:
         """Return with how few requests these rows could be had."""
