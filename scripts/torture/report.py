@@ -123,6 +123,8 @@ def find_faults(results: Sequence[Result], *, every_kind: bool) -> list[str]:
     storms = [result for result in results if result.plan.name == _STORM]
     if storms and not (sum(r.faults.total() for r in storms) and sum(r.mutations.total() for r in storms)):
         problems.append("Nothing struck")
+    if storms and not sum(result.deferrals for result in storms):
+        problems.append("No task freed its slot")
     for line in make_lines(results) if every_kind else ():
         if not line.alone + line.in_storms:
             problems.append(f"{line.kind}: never happened")
