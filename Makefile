@@ -1,5 +1,9 @@
 # make demo   the provider at work, in a real Airflow, against a simulated Alvys
 # make test   all tests
+# make torture        syncs under faults and kills in an Airflow with daemons: 20 rounds, over half an hour
+# make torture-short  two of them, some five minutes
+# make walks          long walks that wait for the rate limit, and that are killed
+# make distributed    one of two Celery workers dies in the middle of a backfill
 # make bench  how fast it is, beside loops written by hand
 # make docs   write docs/streams.md from the catalogue
 # make ci     what .ci/run runs: lint, types, tests, the wheel, Airflow 3.1, the demo
@@ -12,7 +16,7 @@ UV_VERSION = 0.13.9
 PY = .venv/bin/python
 SOURCES = airflow_provider_alvys tests dags_examples scripts
 
-.PHONY: demo test test-oldest lint types wheel bench docs ci constraints clean
+.PHONY: demo test test-oldest lint types wheel torture torture-short walks distributed bench docs ci constraints clean
 
 demo: .venv/.runtime
 	$(PY) scripts/demo.py
@@ -40,13 +44,25 @@ wheel: .venv/.tools
 		dist/*.whl apache-airflow==$(AIRFLOW)
 	.venv-wheel/bin/python -I scripts/try_wheel.py
 
+torture: .venv/.torture
+	$(PY) -m scripts.torture.torture --markdown docs/reliability.md
+
+torture-short: .venv/.torture
+	$(PY) -m scripts.torture.torture --short
+
+walks: .venv/.torture
+	$(PY) -m scripts.torture.walks
+
+distributed: .venv/.torture
+	$(PY) -m scripts.torture.distributed
+
 bench: .venv/.runtime
 	$(PY) scripts/bench.py
 
 docs: .venv/.runtime
 	$(PY) scripts/write_streams_page.py docs/streams.md
 
-ci: lint types test test-oldest wheel demo
+ci: lint types test test-oldest wheel demo torture-short walks distributed
 
 .venv/.uv:
 	$(PYTHON) -m venv .venv
@@ -61,6 +77,10 @@ ci: lint types test test-oldest wheel demo
 	$(UV) pip install --quiet --python $(PY) -c constraints/airflow-$(AIRFLOW).txt -e '.[s3]' --group test --group lint
 	touch $@
 
+.venv/.torture: .venv/.runtime
+	$(UV) pip install --quiet --python $(PY) -c constraints/airflow-$(AIRFLOW).txt --group torture
+	touch $@
+
 .venv-oldest/.ready: .venv/.uv pyproject.toml constraints/airflow-$(OLDEST_AIRFLOW).txt
 	$(UV) venv --quiet --clear --python $(PY) .venv-oldest
 	$(UV) pip install --quiet --python .venv-oldest/bin/python -c constraints/airflow-$(OLDEST_AIRFLOW).txt \
@@ -71,7 +91,7 @@ ci: lint types test test-oldest wheel demo
 constraints: .venv/.uv
 	echo apache-airflow==$(AIRFLOW) > .venv/newest.in
 	echo apache-airflow==$(OLDEST_AIRFLOW) > .venv/oldest.in
-	$(UV) pip compile pyproject.toml .venv/newest.in --extra s3 --group test --group lint --universal --python-version 3.10 \
+	$(UV) pip compile pyproject.toml .venv/newest.in --extra s3 --group test --group lint --group torture --universal --python-version 3.10 \
 		--no-header --no-annotate --quiet --upgrade -o constraints/airflow-$(AIRFLOW).txt
 	$(UV) pip compile pyproject.toml .venv/oldest.in --extra s3 --group test --universal --python-version 3.10 \
 		--no-header --no-annotate --quiet --upgrade --exclude-newer 2026-04-01 -o constraints/airflow-$(OLDEST_AIRFLOW).txt

@@ -73,7 +73,7 @@ def test_commands_run(command: str, alvys: Simulator, tmp_path: Path, monkeypatc
         "AIRFLOW_HOME": str(home),
         CONNECTION: alvys.connection_json(),
     }
-    if "connections" in command:
+    if "connections" in command or "pools" in command:
         subprocess.run(["airflow", "db", "migrate"], env=environment, capture_output=True, check=True)
     done = subprocess.run(command, shell=True, env=environment, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Literal
 
 import msgspec
@@ -20,6 +21,7 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     :param times: how often it strikes.
     :param body: of a ``status``: ``html`` page, ``json`` problem, or ``bare`` map of fields.
     :param retry_after: header as it stands; ``date+5`` becomes the date in 5 seconds.
+    :param label: under what it is counted when it strikes; None means its kind.
     """
 
     kind: Literal["status", "html", "truncate", "reset", "timeout", "bad_utf8", "revoke", "cap"]
@@ -32,6 +34,7 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     retry_after: str | None = None
     seconds: float = 1.0
     cap: int | None = None
+    label: str | None = None
 
 
 class Mutation(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -41,14 +44,18 @@ class Mutation(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     :param kind: ``leave`` updates rows of the set just searched, so that they leave a window on UpdatedAt; ``join`` adds new rows
         to it, anywhere in its order.
     :param rows: how many at a time.
+    :param stream: only after searches of this stream; None means all.
     :param skip: so many searches pass first.
     :param times: how often; None means for ever.
+    :param label: under what it is counted; None means its kind.
     """
 
     kind: Literal["leave", "join"]
     rows: int = 1
+    stream: str | None = None
     skip: int = 0
     times: int | None = None
+    label: str | None = None
 
 
 class FaultQueue:
@@ -56,6 +63,7 @@ class FaultQueue:
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
+        self.struck: Counter[str] = Counter()
 
     def set(self, faults: list[Fault]) -> None:
         """Replace all."""
@@ -72,5 +80,6 @@ class FaultQueue:
                 fault.skip -= 1
             elif fault.times > 0:
                 fault.times -= 1
+                self.struck[fault.label or fault.kind] += 1
                 return fault
         return None

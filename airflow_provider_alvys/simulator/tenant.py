@@ -31,6 +31,7 @@ class Tenant:
         self.limiter = Limiter(options.minute)
         self.faults = FaultQueue()
         self.mutations: list[Mutation] = []
+        self.mutated: Counter[str] = Counter()
         self.page_size_cap = options.page_size_cap
         self.requests: Counter[str] = Counter()
         self.answers: Counter[str] = Counter()
@@ -59,6 +60,8 @@ class Tenant:
             "tokens": len(self.tokens.given),
             "answers": dict(self.answers),
             "rate_limited": self.answers["429"],
+            "faults": dict(self.faults.struck),
+            "mutations": dict(self.mutated),
         }
 
     def rows(self, stream: str) -> RowSet:
@@ -74,6 +77,8 @@ class Tenant:
     def mutate(self, stream: Stream, question: Question) -> None:
         """Change the data as ordered, after a page of a search has been answered."""
         for mutation in self.mutations:
+            if mutation.stream not in (None, stream.name):
+                continue
             if mutation.skip > 0:
                 mutation.skip -= 1
                 continue
@@ -82,6 +87,7 @@ class Tenant:
                     continue
                 mutation.times -= 1
             rows = self.rows(stream.name)
+            self.mutated[f"{stream.name}:{mutation.label or mutation.kind}"] += 1
             if mutation.kind == "join":
                 for _ in range(mutation.rows):
                     self._join(rows, stream, question)

@@ -199,6 +199,22 @@ def test_any_answer_can_be_spoilt(alvys: Simulator, caller: Caller) -> None:
     assert json.loads(caller.get("users/list").content)
 
 
+def test_what_has_struck_is_counted(alvys: Simulator, caller: Caller) -> None:
+    users, loads = STREAMS["users_list"], STREAMS["loads"]
+    alvys.order_faults(
+        {"kind": "status", "endpoint": "GET users/list", "times": 2, "label": "busy"},
+        {"kind": "html", "endpoint": "GET users/list", "times": 5},
+        {"kind": "reset", "endpoint": "POST loads/search", "skip": 1},
+    )
+    alvys.order_mutations({"kind": "join", "stream": "loads", "label": "news"}, {"kind": "leave", "stream": "trips"})
+    for _ in range(3):
+        caller.search(users, {})
+    caller.search(loads, loads.search_fields({}))
+    stats = alvys.stats()
+    assert stats["faults"] == {"busy": 2, "html": 1}
+    assert stats["mutations"] == {"loads:news": 1}
+
+
 def test_a_bad_order_is_refused(alvys: Simulator) -> None:
     for path, body in (("add", {"stream": "lodes"}), ("remove", {"row": 1}), ("clock", {}), ("change", {"rows": -1})):
         assert requests.post(f"{alvys.url}/_sim/{path}", json=body, timeout=10).status_code == 400, path

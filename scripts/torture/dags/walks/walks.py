@@ -1,0 +1,28 @@
+"""Walks of many pages: one that waits for the rate limit, and two that are killed."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from airflow.sdk import DAG
+
+from airflow_provider_alvys.transfers.alvys_to_object_storage import AlvysToObjectStorageOperator
+
+common: dict[str, Any] = {"schedule": None, "start_date": datetime(2026, 1, 1, tzinfo=timezone.utc), "catchup": False}
+retries = {"retries": 3, "retry_delay": timedelta(seconds=1)}
+window: dict[str, Any] = {"since": "2020-01-01T00:00:00Z", "until": "{{ dag_run.run_after }}"}
+
+with DAG("waits", default_args={"alvys_conn_id": "alvys_paced", **retries}, **common):
+    AlvysToObjectStorageOperator(
+        task_id="loads", stream="loads", path=f"{os.environ['TORTURE_LAKE']}/waits", page_size=10, deferrable=True, **window
+    )
+
+with DAG("killed", default_args=retries, **common):
+    AlvysToObjectStorageOperator(
+        task_id="loads", stream="loads", path=f"{os.environ['TORTURE_LAKE']}/killed", page_size=6, **window
+    )
+    AlvysToObjectStorageOperator(
+        task_id="trips", stream="trips", path=f"{os.environ['TORTURE_LAKE']}/killed", page_size=6, part_rows=60, **window
+    )
