@@ -1,8 +1,8 @@
 """
 Two long walks in a real Airflow: how much of a worker's slot one holds that waits for the rate limit, and what a SIGKILL costs.
 
-``make walks`` calls this. Exit 1 if the slot is held for 15 % of the time or more, a 429 was met, the waiting cost a try, more than
-a part was read again after a kill, or a row is missing.
+``make walks`` calls this. Exit 1 if the slot is held for 15 % of the time or more, a 429 was met, the waiting cost a try, more
+than a part was read again after a kill, or a row is missing.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
     home = Path(tempfile.mkdtemp(prefix="alvys-walks-"))
     lake = home / "lake"
-    options = {"loads": ROWS, "now": time.time() - 3600}
+    options: dict[str, Any] = {"loads": ROWS, "now": time.time() - 3600}
     with Simulator(**options) as alvys, Daemons(home, DAGS, settings(alvys, lake)) as airflow:
         airflow.wait_for_dag("waits")
         airflow.wait_for_dag("killed")
         print("Airflow with LocalExecutor is up.", flush=True)
-        alvys.reset(latency=_LATENCY)
+        alvys.reset(**options, latency=_LATENCY)
         problems = walk_and_kill(airflow, alvys, lake / "killed")
-        alvys.reset(latency=0, limits=True, minute=MINUTE)
+        alvys.reset(**options, limits=True, minute=MINUTE)
         problems += walk_and_wait(airflow, alvys, lake / "waits")
     if problems:
         print("\n".join(["", "NO GOOD:", *problems, f"The files and logs: {home}"]))
@@ -82,8 +82,9 @@ def walk_and_kill(airflow: Daemons, alvys: Simulator, lake: Path) -> list[str]:
         again = _requests(alvys, stream) - KILLED_PAGES
         landed = [read_landed(file) for file in (lake / stream).rglob("_manifest.json")]
         print(
-            f"A walk of {KILLED_PAGES} pages through {stream}, killed at 60 %: {task['state']} in try {task['try_number']}, {again} pages "
-            f"read again, a part is {pages}; {len(landed[0].rows)} rows in {len(landed[0].manifest['parts'])} parts.",
+            f"A walk of {KILLED_PAGES} pages through {stream}, killed at 60 %: {task['state']} in try {task['try_number']}, "
+            f"{again} pages read again, a part is {pages}; {len(landed[0].rows)} rows in "
+            f"{len(landed[0].manifest['parts'])} parts.",
             flush=True,
         )
         # One more was under way when it was killed.
