@@ -14,7 +14,6 @@ from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.streams import STREAMS, Stream, Tier, get_stream
 from airflow_provider_alvys.api.windows import as_timedelta
 from airflow_provider_alvys.assets import alvys_asset
-from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.landing.first_load import backfill_window, check_first_load, cut_windows
 from airflow_provider_alvys.landing.parents import RecentParents
 from airflow_provider_alvys.landing.parts import check_format
@@ -53,7 +52,7 @@ def alvys_sync(
     path: str,
     streams: Sequence[str] | None = None,
     tier: str | Sequence[str] | None = None,
-    alvys_conn_id: str = AlvysHook.default_conn_name,
+    alvys_conn_id: str | None = None,
     tenant: str | None = None,
     initial_since: datetime | str | None = None,
     filters: Mapping[str, Mapping[str, Any]] | None = None,
@@ -61,7 +60,7 @@ def alvys_sync(
     settling: timedelta | float | None = None,
     overlap: timedelta | float | None = None,
     compression: str | None = None,
-    on_missing_scope: str = "fail",
+    on_missing_scope: str | None = None,
     group_id: str = "alvys_sync",
     **arguments: Any,
 ) -> TaskGroup:
@@ -78,7 +77,7 @@ def alvys_sync(
     :param streams: names in the catalogue; None means all that have the tier.
     :param tier: how often this runs, one or several of those in ``docs/streams.md``: ``hourly``, ``daily``, ``weekly`` and so on.
         It chooses the window, how far back it reaches, and, without ``streams``, the streams. None means each stream's first.
-    :param alvys_conn_id: the Alvys connection.
+    :param alvys_conn_id: the Alvys connection; None means that of ``default_args``, else ``alvys_default``.
     :param tenant: name of the tenant in manifests; None means the connection id.
     :param initial_since: start of the first window, while a stream has no cursor, or none that knows a parent yet.
     :param filters: by stream: ``{"loads": {"CustomerId": "…"}}``.
@@ -87,7 +86,8 @@ def alvys_sync(
     :param settling: how long before the run's time the windows end; timedelta or seconds. None means 1 minute.
     :param overlap: how far windows reach back before the cursor; timedelta or seconds. None means the catalogue's.
     :param compression: ``gzip`` or None.
-    :param on_missing_scope: ``fail`` or ``skip`` the task of a stream whose scope the token lacks.
+    :param on_missing_scope: ``fail`` or ``skip`` the task of a stream whose scope the token lacks; None means that of
+        ``default_args``, else ``fail``.
     :param group_id: the group's name.
     :param arguments: of the group, such as ``default_args`` (whose entries reach every task) or ``tooltip``.
     :return: the group.
@@ -101,17 +101,15 @@ def alvys_sync(
             raise AlvysValueError(f"{name} names {', '.join(strangers)}, but the group syncs {', '.join(names)}")
     settled = as_timedelta(settling, SETTLING, "settling").total_seconds()
     common: dict[str, Any] = {
-        "alvys_conn_id": alvys_conn_id,
         "path": path,
-        "on_missing_scope": on_missing_scope,
         "max_active_tis_per_dag": 1,
-        **_given(tenant=tenant, compression=compression),
+        **_given(alvys_conn_id=alvys_conn_id, tenant=tenant, compression=compression, on_missing_scope=on_missing_scope),
     }
     tasks: dict[_Sync, BaseOperator] = {}
     with TaskGroup(group_id, **arguments) as group:
         shared = [sync for sync in syncs if sync.is_whole and not sync.stream.parent and sync.stream.name not in (filters or {})]
         # Skipped on its own, so that no event tells of what was not landed.
-        if len(shared) > 1 and on_missing_scope != "skip":
+        if len(shared) > 1 and (on_missing_scope or _default(group, "on_missing_scope")) != "skip":
             sweep = AlvysSweepToObjectStorageOperator(
                 task_id=SWEEP_TASK,
                 streams=[sync.stream.name for sync in shared],
@@ -193,6 +191,11 @@ def _given(**arguments: Any) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if value is not None}
 
 
+def _default(group: TaskGroup, name: str) -> Any:
+    """Return an argument that ``default_args`` have for the tasks of a group: its own and its outer groups', else the DAG's."""
+    return {**(group.dag.default_args if group.dag else {}), **group.default_args}.get(name)
+
+
 def _window(
     sync: _Sync, initial_since: datetime | str | None, settled: float, overlap: timedelta | float | None
 ) -> dict[str, Any]:
@@ -238,7 +241,7 @@ def alvys_backfill(
     path: str,
     window_by: str | None = None,
     filters: Mapping[str, Any] | None = None,
-    alvys_conn_id: str = AlvysHook.default_conn_name,
+    alvys_conn_id: str | None = None,
     tenant: str | None = None,
     task_id: str | None = None,
     max_active_tis_per_dag: int = 1,
@@ -259,7 +262,7 @@ def alvys_backfill(
     :param window_by: which of the stream's windows; None means the first that an update does not move: ``created`` for loads,
         ``pickup`` for trips. (A backfill of March is what was created then, not what was touched.)
     :param filters: Alvys's own search fields.
-    :param alvys_conn_id: the Alvys connection.
+    :param alvys_conn_id: the Alvys connection; None means that of ``default_args``, else ``alvys_default``.
     :param tenant: name of the tenant in manifests; None means the connection id.
     :param task_id: None means ``backfill_<stream>``.
     :param max_active_tis_per_dag: how many windows are read at once; more only make sense where the limit was raised.
@@ -278,9 +281,8 @@ def alvys_backfill(
         stream=stream,
         path=path,
         window_by=by.name,
-        alvys_conn_id=alvys_conn_id,
         max_active_tis_per_dag=max_active_tis_per_dag,
-        **_given(filters=filters, tenant=tenant),
+        **_given(alvys_conn_id=alvys_conn_id, filters=filters, tenant=tenant),
         outlets=[alvys_asset(stream, path), *([outlets] if isinstance(outlets, (Asset, AssetAlias)) else outlets or ())],
         **arguments,
     ).expand_kwargs(windows)
@@ -294,7 +296,7 @@ def alvys_first_load(
     path: str,
     window_by: str | None = None,
     filters: Mapping[str, Any] | None = None,
-    alvys_conn_id: str = AlvysHook.default_conn_name,
+    alvys_conn_id: str | None = None,
     tenant: str | None = None,
     compression: str | None = None,
     group_id: str | None = None,
@@ -313,7 +315,7 @@ def alvys_first_load(
     :param path: root of the data set, absolute: that of the regular sync.
     :param window_by: see :func:`alvys_backfill`.
     :param filters: Alvys's own search fields: those of the regular sync.
-    :param alvys_conn_id: the Alvys connection.
+    :param alvys_conn_id: the Alvys connection; None means that of ``default_args``, else ``alvys_default``.
     :param tenant: that of the regular sync.
     :param compression: ``gzip`` or None.
     :param group_id: None means ``first_load_<stream>``.
@@ -326,7 +328,7 @@ def alvys_first_load(
     check_search(stream, filters, None)
     check_data_set(path, uses_cursor=True)
     check_format("jsonl", compression)
-    common: dict[str, Any] = {"alvys_conn_id": alvys_conn_id, "stream": stream}
+    common: dict[str, Any] = {"stream": stream, **_given(alvys_conn_id=alvys_conn_id)}
     landing: dict[str, Any] = {"path": path, **_given(filters=filters, tenant=tenant, compression=compression)}
     with TaskGroup(group_id or f"first_load_{stream}", **arguments) as group:
         begin = AlvysBeginFirstLoadOperator(

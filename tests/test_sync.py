@@ -132,6 +132,44 @@ def test_arguments_reach_the_tasks() -> None:
         assert known == ("acme", "other", "skip", "gzip", 7)
 
 
+def unmap(task: Any) -> Any:
+    """Return a task as it is executed: of a mapped one, its first instance."""
+    if not hasattr(task, "unmap"):
+        return task
+    window = {"since": "2026-01-01T00:00:00Z", "until": "2026-02-01T00:00:00Z"}
+    return task.unmap(window)
+
+
+def make_all() -> None:
+    alvys_sync(path="/lake", streams=["loads", "drivers", "trucks"])
+    alvys_backfill("loads", "2026-01-01T00:00:00Z", "2026-03-01T00:00:00Z", "month", path="/lake")
+    alvys_first_load("loads", "2026-01-01T00:00:00Z", path="/lake")
+
+
+@pytest.mark.parametrize("place", ["dag", "group"])
+def test_default_args_choose_the_connection_and_what_a_missing_scope_means(place: str) -> None:
+    defaults = {"alvys_conn_id": "acme", "on_missing_scope": "skip"}
+    of_dag, of_group = (defaults, {}) if place == "dag" else ({}, defaults)
+    with DAG("dag", schedule=None, default_args=of_dag) as dag, TaskGroup("outer", default_args=of_group):
+        make_all()
+    assert len(dag.tasks) == 7
+    names = {task.task_id.rpartition(".")[2] for task in dag.tasks}
+    assert names == {"loads", "drivers", "trucks", "backfill_loads", "begin", "windows", "hand_over"}
+    for task in map(unmap, dag.tasks):
+        assert task.alvys_conn_id == "acme"
+        assert getattr(task, "on_missing_scope", "skip") == "skip"
+    with DAG("dag", schedule=None, default_args=defaults) as dag:
+        alvys_sync(path="/lake", streams=["drivers", "trucks"], on_missing_scope="fail", alvys_conn_id="other")
+    (sweep,) = map(unmap, dag.tasks)
+    assert (sweep.alvys_conn_id, sweep.on_missing_scope) == ("other", "fail")
+
+
+def test_the_default_connection_is_alvys_default() -> None:
+    with DAG("dag", schedule=None) as dag:
+        make_all()
+    assert {unmap(task).alvys_conn_id for task in dag.tasks} == {"alvys_default"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
