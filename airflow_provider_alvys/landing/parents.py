@@ -26,6 +26,10 @@ _LATE = timedelta(days=2)
 _MOST_DAYS = 100_000
 
 
+class AlvysParentsError(AlvysValueError):
+    """Nothing of the parents has ever been landed, so that nothing tells whose children are to be read."""
+
+
 @dataclass
 class RecentParents:
     """
@@ -140,6 +144,7 @@ def find_parents(store: Store, stream: Stream, parents: Any, *, tenant: str, now
     Return the ids (in the parent's column that the API asks for) of checked parents.
 
     :param store: the data set of the children.
+    :raises AlvysParentsError: recent ones are wanted, and none at all was ever landed.
     :raises AlvysValueError: a manifest is of another stream or tenant.
     :raises AlvysStorageError: a manifest or a part of it is missing or damaged.
     """
@@ -174,11 +179,11 @@ def _find_recent(store: Store, parent: Parent, recent: RecentParents, *, tenant:
     newest: dict[tuple[Any, ...], tuple[tuple[datetime, datetime], str | None]] = {}
     stream = get_stream(parent.stream)
     stamp = next((window.column for window in stream.windows if window.tracks_changes), None)
-    for name in parents.find(stream.name, MANIFEST):
-        # What happened after `since` was landed after it, too.
-        if landing_date(name) < (since - _LATE).date():
-            continue
-        manifest = parents.get_json(name, Manifest)
+    names = parents.find(stream.name, MANIFEST)
+    # What happened after `since` was landed after it, too.
+    first = (since - _LATE).date()
+    for name in names:
+        manifest = parents.get_json(name, Manifest) if landing_date(name) >= first else None
         if manifest is None or manifest.tenant != tenant:
             continue
         for row in map(decode_row, read_lines(parents, name.rpartition("/")[0], manifest)):
@@ -187,9 +192,30 @@ def _find_recent(store: Store, parent: Parent, recent: RecentParents, *, tenant:
             if key not in newest or age >= newest[key][0]:
                 wanted = _meets(row, where) and (parent.recent_by is None or _time(row.get(parent.recent_by)) >= since)
                 newest[key] = (age, str(row[parent.column]) if wanted and parent.column in row else None)
+    if not newest:
+        _check_landed(parents, stream, names, tenant)
     found = [id for _, id in newest.values() if id is not None]
     log.info("%d of the %d %s that were landed since %s are asked for", len(found), len(newest), stream.name, since.date())
     return found
+
+
+def _check_landed(store: Store, stream: Stream, names: Sequence[str], tenant: str) -> None:
+    """
+    Refuse a data set in which nobody has ever looked for the parents.
+
+    :param names: of all manifests of the parents' stream.
+    """
+    others = set()
+    for name in reversed(names):
+        manifest = store.get_json(name, Manifest)
+        if manifest is not None and manifest.tenant == tenant:
+            return
+        others |= {manifest.tenant} if manifest else set()
+    instead = f", only of {', '.join(sorted(others))}" if others else ""
+    raise AlvysParentsError(
+        f"No {stream.name} of tenant {tenant} have been landed below {store.path}{instead}: sync them first, or give "
+        "RecentParents(path=…), and the same tenant to both"
+    )
 
 
 _NEVER = as_utc("0001-01-02T00:00:00Z", "never")

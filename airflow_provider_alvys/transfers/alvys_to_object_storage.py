@@ -18,7 +18,7 @@ from airflow_provider_alvys.api.streams import get_stream
 from airflow_provider_alvys.api.windows import Window, as_timedelta, as_utc
 from airflow_provider_alvys.assets import alvys_asset
 from airflow_provider_alvys.hooks.alvys import AlvysHook
-from airflow_provider_alvys.landing.parents import check_parents
+from airflow_provider_alvys.landing.parents import AlvysParentsError, RecentParents, check_parents
 from airflow_provider_alvys.landing.parts import check_format
 from airflow_provider_alvys.landing.round import Round
 from airflow_provider_alvys.landing.store import Store
@@ -65,12 +65,14 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
     :param page_size: rows asked for at once; None means the connection's, else the catalogue's (200).
     :param max_window_rows: a window with more rows is cut in half, and again, down to a minute.
     :param skip_when_empty: skip when there are no rows, so that nothing downstream runs.
-    :param on_missing_scope: ``fail`` or ``skip`` when the token lacks the stream's scope. Another refusal fails.
+    :param on_missing_scope: ``fail`` or ``skip`` when the token lacks the stream's scope, or that of parents of which none was
+        ever landed. Another refusal fails.
     :param defer_after: seconds of waiting from which a deferrable task frees its slot.
     :param deferrable: free the slot during long waits for the rate limit.
     :return: ``{"manifest", "path", "stream", "tenant", "since", "until", "rows", "proof"}``: texts, and ``rows`` a number. The
         events of outlet assets carry the same.
-    :raises AlvysValueError: an argument is wrong; while the DAG is parsed where it can be told then.
+    :raises AlvysValueError: an argument is wrong, while the DAG is parsed where it can be told then; or RecentParents looks where
+        none was ever landed.
     :raises AlvysIncompleteError: the window could not be proved whole; the cursor stays.
     """
 
@@ -104,7 +106,7 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
         settling: timedelta | float | None = None,
         look_back: timedelta | float | None = None,
         look_ahead: timedelta | float | None = None,
-        parents: Sequence[str] | None = None,
+        parents: RecentParents | Mapping[str, Any] | Sequence[Any] | None = None,
         tenant: str | None = None,
         file_format: str = "jsonl",
         compression: str | None = None,
@@ -187,6 +189,11 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
         except AlvysPermissionError as error:
             if self.on_missing_scope == "skip" and error.missing_scope:
                 raise AirflowSkipException(str(error)) from error
+            raise
+        except AlvysParentsError as error:
+            parent = get_stream(order.stream.parent.stream) if order.stream.parent else order.stream
+            if self.on_missing_scope == "skip" and client.scopes is not None and parent.scope not in client.scopes:
+                raise AirflowSkipException(f"{error}. The token lacks the scope {parent.scope}") from error
             raise
         for outlet, event in events:
             tell_event(outlet, event, result)
