@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -11,7 +11,7 @@ from airflow.sdk import Asset, AssetAlias, BaseOperator, TaskGroup
 
 from airflow_provider_alvys.api.catalogue.model import WHOLE
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.api.streams import STREAMS, Stream, Tier, get_stream
+from airflow_provider_alvys.api.streams import STREAMS, Stream, Tier, get_stream, get_streams
 from airflow_provider_alvys.api.windows import as_timedelta
 from airflow_provider_alvys.assets import alvys_asset
 from airflow_provider_alvys.landing.first_load import backfill_window, check_first_load, cut_windows
@@ -76,7 +76,8 @@ def alvys_sync(
         AlvysToObjectStorageOperator.
     :param streams: names in the catalogue; None means all that have the tier.
     :param tier: how often this runs, one or several of those in ``docs/streams.md``: ``hourly``, ``daily``, ``weekly`` and so on.
-        It chooses the window, how far back it reaches, and, without ``streams``, the streams. None means each stream's first.
+        It chooses the window, how far back it reaches, and, without ``streams``, the streams; those that are named must have one
+        of them. None means each stream's first.
     :param alvys_conn_id: the Alvys connection; None means that of ``default_args``, else ``alvys_default``.
     :param tenant: name of the tenant in manifests; None means the connection id.
     :param initial_since: start of the first window, while a stream has no cursor, or none that knows a parent yet.
@@ -138,26 +139,37 @@ def alvys_sync(
 
 
 def _choose(streams: Sequence[str] | None, tier: str | Sequence[str] | None) -> list[_Sync]:
-    if isinstance(streams, str):
-        raise AlvysValueError(f"streams={streams!r} must be a list of names")
-    tiers = [tier] if isinstance(tier, str) else list(tier or ())
-    known = sorted({known.name for stream in STREAMS.values() for known in stream.tiers})
-    for name in tiers:
-        if name not in known:
-            raise AlvysValueError(f"There is no tier {name!r}. Tiers: {', '.join(known)}")
-    if (streams is None and not tiers) or (streams is not None and not streams):
+    tiers = _check_tiers(tier)
+    if streams is None and not tiers:
         raise AlvysValueError("Give streams, a list of names, or a tier such as 'hourly'")
     found: dict[tuple[str, str | None], _Sync] = {}
-    for stream in map(get_stream, streams or STREAMS):
+    for stream in STREAMS.values() if streams is None else get_streams(streams):
         chosen = [known for name in tiers for known in stream.tiers if known.name == name]
-        if streams and not chosen:
-            chosen = [stream.tiers[0] if stream.tiers and not tiers else Tier("")]
+        if streams is not None and tiers and not chosen:
+            theirs = ", ".join(known.name for known in stream.tiers) or "none"
+            raise AlvysValueError(
+                f"{stream.name} has no tier {' or '.join(map(repr, tiers))}. Its tiers: {theirs}. Leave tier out for it, in a "
+                "group of its own"
+            )
+        if not tiers:
+            chosen = [stream.tiers[0] if stream.tiers else Tier("")]
         for known_tier in chosen:
             # Two tiers by the same window share a cursor: one task that reaches as far as either.
             by = (stream.name, known_tier.window or stream.regular)
             widest = _widest(stream, found[by].tier, known_tier) if by in found else known_tier
             found[by] = _Sync(stream, widest)
     return list(found.values())
+
+
+def _check_tiers(tier: Any) -> list[str]:
+    if tier is not None and (isinstance(tier, (bytes, Mapping)) or not isinstance(tier, Collection)):
+        raise AlvysValueError(f"tier={tier!r} must be a text, such as 'hourly', or a list of them")
+    tiers = [tier] if isinstance(tier, str) else list(tier or ())
+    known = dict.fromkeys(known.name for stream in STREAMS.values() for known in stream.tiers)
+    for name in tiers:
+        if name not in known:
+            raise AlvysValueError(f"There is no tier {name!r}. Tiers: {', '.join(known)}")
+    return tiers
 
 
 def _widest(stream: Stream, one: Tier, other: Tier) -> Tier:

@@ -174,7 +174,16 @@ def test_the_default_connection_is_alvys_default() -> None:
     ("arguments", "says"),
     [
         pytest.param({}, "Give streams", id="nothing"),
-        pytest.param({"streams": [], "tier": "hourly"}, "Give streams", id="no streams"),
+        pytest.param({"streams": [], "tier": "hourly"}, "streams is empty", id="no streams"),
+        pytest.param({"streams": ["loads", "trips", "loads"]}, "loads more than once", id="twice"),
+        pytest.param({"tier": 1}, "tier=1 must be a text, such as 'hourly'", id="a number as tier"),
+        pytest.param({"tier": [1]}, "no tier 1", id="numbers as tiers"),
+        pytest.param(
+            {"streams": ["loads", "tenders"], "tier": ["hourly", "daily"]},
+            "tenders has no tier 'hourly' or 'daily'. Its tiers: 2-hourly, weekly",
+            id="another tier",
+        ),
+        pytest.param({"streams": ["load_notes"], "tier": "hourly"}, "Its tiers: none", id="none of any tier"),
         pytest.param({"tier": []}, "Give streams", id="no tiers"),
         pytest.param({"streams": ["lods"]}, "no stream 'lods'", id="stream"),
         pytest.param({"streams": "loads"}, "list of names", id="text"),

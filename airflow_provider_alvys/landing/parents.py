@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from airflow_provider_alvys.api.catalogue.model import Parent
 from airflow_provider_alvys.api.errors import AlvysValueError
+from airflow_provider_alvys.api.parents import list_parents
 from airflow_provider_alvys.api.rows import decode_row
 from airflow_provider_alvys.api.streams import Stream, get_stream
 from airflow_provider_alvys.api.windows import as_utc
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 # Rows are landed on the day of their last change or on the next one, when a run was late.
 _LATE = timedelta(days=2)
 _MOST_DAYS = 100_000
+_OTHER_WAYS = ", what their sync returned (its XCom), the path of its manifest, or RecentParents(days=…)"
 
 
 class AlvysParentsError(AlvysValueError):
@@ -56,31 +58,24 @@ def check_parents(stream: Stream, parents: Any) -> None:
 
     :raises AlvysValueError: says what to give.
     """
-    if stream.parent is None:
-        if parents is not None:
-            raise AlvysValueError(f"{stream.name} is not read per parent: leave parents out")
-        return
     parent = stream.parent
-    if parents is None:
-        raise AlvysValueError(
-            f"{stream.name} are read per row of {parent.stream}: give parents. None is never all of them: an upstream task that "
-            f"was skipped gives None. {_ways(parent)}"
-        )
-    if isinstance(parents, RecentParents):
+    if parent is not None and isinstance(parents, RecentParents):
         _check_recent(parent, parents)
         return
-    if isinstance(parents, str) and not parents.endswith(MANIFEST):
-        raise AlvysValueError(f"parents={parents!r} is a text, but no manifest's path. {_ways(parent)}")
-    if not isinstance(parents, (str, Sequence, Mapping)) or isinstance(parents, bytes):
-        raise AlvysValueError(f"parents={parents!r} is a {type(parents).__name__}. {_ways(parent)}")
-    items = _listed(parents)
-    results = [item for item in items if isinstance(item, Mapping)]
+    is_one = parent is not None and (isinstance(parents, Mapping) or _is_manifest(parents))
+    items = list_parents(
+        stream,
+        [parents] if is_one else parents,
+        other_ways=_OTHER_WAYS,
+        is_other=lambda item: isinstance(item, Mapping),
+    )
+    results = [item for item in items or () if isinstance(item, Mapping)]
     # A sweep returns those of several streams.
-    if results and not (all("manifest" in item for item in results) and any(_is_of(item, parent) for item in results)):
-        raise AlvysValueError(f"parents holds {dict(results[0])!r}, which no sync of {parent.stream} returned. {_ways(parent)}")
-    for item in items:
-        if not isinstance(item, (str, int, Mapping)) or isinstance(item, bool) or str(item).strip(". ") == "":
-            raise AlvysValueError(f"parents holds {item!r}, which is no {parent.column} of {parent.stream}. {_ways(parent)}")
+    if parent and results and not (all("manifest" in item for item in results) and any(_is_of(item, parent) for item in results)):
+        raise AlvysValueError(
+            f"parents holds {dict(results[0])!r}, which no sync of {parent.stream} returned. "
+            f"Give a list of the {parent.column} of {parent.stream}{_OTHER_WAYS}"
+        )
 
 
 def _check_recent(parent: Parent, recent: RecentParents) -> None:
@@ -121,11 +116,8 @@ def _is_of(result: Mapping[str, Any], parent: Parent) -> bool:
     return result.get("stream") == parent.stream
 
 
-def _ways(parent: Parent) -> str:
-    return (
-        f"Give a list of {parent.column}, what the sync of {parent.stream} returned (its XCom), the path of its manifest, or "
-        "RecentParents(days=…)"
-    )
+def _is_manifest(value: Any) -> bool:
+    return isinstance(value, str) and value.endswith(MANIFEST)
 
 
 def plain_parents(parents: Any) -> Any:
@@ -156,7 +148,7 @@ def find_parents(store: Store, stream: Stream, parents: Any, *, tenant: str, now
         if isinstance(item, Mapping) and not _is_of(item, stream.parent):
             continue
         manifest = item["manifest"] if isinstance(item, Mapping) else item
-        if isinstance(manifest, str) and manifest.endswith(MANIFEST):
+        if _is_manifest(manifest):
             run, landed = open_manifest(manifest)
             if (landed.stream, landed.tenant) != (stream.parent.stream, tenant):
                 raise AlvysValueError(

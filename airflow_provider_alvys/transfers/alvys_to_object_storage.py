@@ -14,7 +14,7 @@ from airflow_provider_alvys.api.catalogue.model import WHOLE
 from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.errors import AlvysError, AlvysPermissionError, AlvysValueError
 from airflow_provider_alvys.api.search import MAX_WINDOW_ROWS
-from airflow_provider_alvys.api.streams import get_stream
+from airflow_provider_alvys.api.streams import get_stream, get_streams
 from airflow_provider_alvys.api.windows import Window, as_timedelta, as_utc
 from airflow_provider_alvys.assets import alvys_asset
 from airflow_provider_alvys.hooks.alvys import AlvysHook
@@ -232,7 +232,7 @@ class AlvysSweepToObjectStorageOperator(AlvysLandingTask):
     A stream that fails does not keep the others from being landed; the task fails afterwards.
 
     :param alvys_conn_id: the Alvys connection. (templated)
-    :param streams: names in the catalogue, such as ``["drivers", "trucks"]``.
+    :param streams: names in the catalogue, such as ``["drivers", "trucks"]``, of what can be read whole and has no parents.
     :param path: root of the data set, absolute. (templated)
     :param tenant: name of the tenant in manifests; None means the connection id. (templated)
     :param compression: ``gzip`` or None.
@@ -242,6 +242,9 @@ class AlvysSweepToObjectStorageOperator(AlvysLandingTask):
     :param deferrable: free the slot during long waits for the rate limit.
     :return: a list of what AlvysToObjectStorageOperator returns for one stream. The event of each asset made by
         :func:`airflow_provider_alvys.assets.alvys_asset` carries its stream's.
+    :raises AlvysValueError: while the DAG is parsed: a stream that there is not, that stands there twice or that cannot be read
+        whole, or another argument that is wrong.
+    :raises AlvysError: the first error of a stream, when the others have been landed.
     """
 
     template_fields: Sequence[str] = ("alvys_conn_id", "path", "tenant")
@@ -261,7 +264,7 @@ class AlvysSweepToObjectStorageOperator(AlvysLandingTask):
         **kwargs: Any,
     ) -> None:
         super().__init__(alvys_conn_id=alvys_conn_id, defer_after=defer_after, deferrable=deferrable, **kwargs)
-        self.streams = list(streams)
+        self.streams = [stream.name for stream in get_streams(streams)]
         self.path = _plain_path(path)
         self.tenant = tenant
         self.compression = compression
@@ -272,6 +275,11 @@ class AlvysSweepToObjectStorageOperator(AlvysLandingTask):
         check_format("jsonl", compression)
         check_on_missing_scope(on_missing_scope)
         for order in self._make_orders(page_size=None):
+            if order.stream.parent is not None:
+                raise AlvysValueError(
+                    f"{order.stream.name} are read per row of {order.stream.parent.stream}, not whole: use "
+                    "AlvysToObjectStorageOperator, and give parents"
+                )
             order.check()
 
     def land(self, context: Context, client: AlvysClient, *, is_resumed: bool) -> list[dict[str, Any]]:
