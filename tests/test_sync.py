@@ -242,7 +242,16 @@ def test_a_backfill_is_mapped_over_windows_by_creation() -> None:
     ("arguments", "says"),
     [
         pytest.param(("drivers", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "month"), "reads it whole", id="whole"),
-        pytest.param(("load_documents", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "month"), "parents", id="children"),
+        pytest.param(
+            ("load_documents", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "month"),
+            "stream='load_documents', parents=…\\)",
+            id="children",
+        ),
+        pytest.param(
+            ("driver_events", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "month"),
+            "use AlvysToObjectStorageOperator\\(stream='driver_events', parents=…, since=…, until=…\\), after those",
+            id="events",
+        ),
         pytest.param(("loads", "2026-01-01", "2026-02-01T00:00:00Z", "month"), "no time zone|is no time", id="no zone"),
         pytest.param(("loads", "2026-02-01T00:00:00Z", "2026-01-01T00:00:00Z", "month"), "inverted", id="inverted"),
         pytest.param(("loads", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "moon"), "every='moon'", id="every"),
@@ -304,6 +313,15 @@ def test_a_stream_that_needs_no_first_load_or_cannot_have_one_is_refused(stream:
             AlvysBeginFirstLoadOperator(task_id="b", stream=stream, path="/lake", start="2026-01-01T00:00:00Z")
         with pytest.raises(AlvysValueError, match=says):
             AlvysHandOverOperator(task_id="h", stream=stream, path="/lake", begun="x", total=1, landed=[])
+
+
+def test_a_backfill_of_no_window_is_refused() -> None:
+    for stream, says in (
+        ("loads", "window_by='whole' is no window to cut: leave it out, or name one of 'updated'"),
+        ("drivers", "each"),
+    ):
+        with DAG("dag", schedule=None), pytest.raises(AlvysValueError, match=says):
+            alvys_backfill(stream, "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "month", path="/lake", window_by="whole")
 
 
 def test_outlets_that_are_given_to_a_backfill_are_added() -> None:

@@ -34,16 +34,27 @@ def backfill_window(stream: Stream, window_by: str | None) -> TimeWindow:
     """
     Return the window to read the past by: the one named, or the first that an update does not move.
 
-    :raises AlvysValueError: the stream has none: it is read whole.
+    :raises AlvysValueError: the stream has none, or has parents, or none is named; says what reads it.
     """
+    if stream.parent is not None:
+        window = ", since=…, until=…" if stream.windows else ""
+        raise AlvysValueError(
+            f"{stream.name} are read per row of {stream.parent.stream}: use AlvysToObjectStorageOperator(stream={stream.name!r}, "
+            f"parents=…{window}), after those"
+        )
     if window_by is not None:
         window = stream.window(window_by)
     else:
         window = next((window for window in stream.windows if not window.unites and not window.tracks_changes), None)
-    if window is None or stream.parent is not None:
+    if window is None and stream.windows and window_by is not None:
+        names = ", ".join(repr(window.name) for window in stream.windows)
         raise AlvysValueError(
-            f"{stream.name} cannot be read by windows of time: "
-            + ("it has parents: read those first" if stream.parent else "each sync reads it whole")
+            f"window_by={window_by!r} is no window to cut: leave it out, or name one of {names}. To read {stream.name} whole, in "
+            f"one go, use AlvysToObjectStorageOperator(window_by={window_by!r})"
+        )
+    if window is None:
+        raise AlvysValueError(
+            f"{stream.name} cannot be read by windows of time: each sync reads it whole. AlvysToObjectStorageOperator does so"
         )
     return window
 

@@ -455,6 +455,7 @@ def test_waits_in_its_slot_even_if_told_to_defer(alvys: Simulator, land: Land) -
         pytest.param({"path": "/lake/{{ macros.datetime.utcnow() }}"}, "changes from run to run", id="a path by time"),
         pytest.param({"filters": {"Statuses": ["Open"]}}, "Did you mean Status", id="misspelt filter"),
         pytest.param({"window_by": "pickup"}, "Windows of loads", id="window"),
+        pytest.param({"stream": "visibility_outbound_errors", "window_by": "whole"}, "by a window only", id="no whole"),
         pytest.param({"file_format": "csv"}, "use file_format='jsonl'", id="format"),
         pytest.param({"compression": "zip"}, "compression='gzip'", id="compression"),
         pytest.param({"part_rows": 0}, "part_rows=0 must be a number of rows", id="part_rows"),
