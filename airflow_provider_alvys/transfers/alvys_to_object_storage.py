@@ -50,7 +50,7 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
         (templated)
     :param initial_since: start of the first window, while there is no cursor; of events that are read per parent, the first for
         each parent, which may be new at any run. (templated)
-    :param full_refresh: start over from ``initial_since``.
+    :param full_refresh: True to start over from ``initial_since``; not with ``since``.
     :param overlap: how far a window reaches back before the cursor; timedelta or seconds. None means 5 minutes.
     :param settling: how long before now a window ends; timedelta or seconds. None means 1 minute.
     :param look_back: for business dates: how far before the cursor the window begins, in whole UTC days; timedelta or seconds.
@@ -154,8 +154,12 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
         check_on_missing_scope(self.on_missing_scope)
         for name in ("part_rows", "page_size", "max_window_rows"):
             value = getattr(self, name)
-            if value is not None and not (isinstance(value, int) and value >= 1):
+            if value is not None and not (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
                 raise AlvysValueError(f"{name}={value!r} must be a number of rows, 1 or more")
+        if not isinstance(self.full_refresh, bool):
+            raise AlvysValueError(f"full_refresh={self.full_refresh!r} must be True or False")
+        if self.full_refresh and self.since is not None:
+            raise AlvysValueError("full_refresh starts over from initial_since: leave since out, or full_refresh")
         row = get_stream(self.stream)
         if row.max_page_size and (self.page_size or 0) > row.max_page_size:
             raise AlvysValueError(f"page_size={self.page_size} is more than Alvys takes for {self.stream}: {row.max_page_size}")
@@ -174,6 +178,10 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
         known = {name: as_utc(time, name) for name, time in given.items() if time is not None and not has_template(time)}
         if "since" in known and "until" in known:
             Window(known["since"], known["until"])
+        if "initial_since" in known and "until" in known and known["initial_since"] > known["until"]:
+            raise AlvysValueError(
+                f"initial_since={self.initial_since} is after until={self.until}: give the start of all that is wanted"
+            )
 
     def land(self, context: Context, client: AlvysClient, *, is_resumed: bool) -> dict[str, Any]:
         """Read the window, write parts and manifest, move the cursor."""
