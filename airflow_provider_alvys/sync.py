@@ -67,9 +67,10 @@ def alvys_sync(
     """
     Sync many streams into a data set: a task group for use inside a DAG.
 
-    Each stream has a task and an asset as its outlet (:func:`airflow_provider_alvys.assets.alvys_asset`); the small ones that are
-    read whole share the task ``sweep``, unless those whose scope is missing are to be skipped. Windows end at the same moment for
-    all of them: when the run became due, less ``settling``. Parents come before their children, and no two tasks of the group
+    Each stream has an asset as its outlet (:func:`airflow_provider_alvys.assets.alvys_asset`) and a task of its name: ``loads``; by
+    another window than its regular one ``loads_created``, ``maintenance_whole``. Where two or more streams are read whole, without
+    parents and without filters, they share the task ``sweep``, unless ``on_missing_scope="skip"``. Windows end at the same moment
+    for all of them: when the run became due, less ``settling``. Parents come before their children, and no two tasks of the group
     call the same endpoint at once.
 
     :param path: root of the data set, absolute, the same for every run; may have a template. See

@@ -41,7 +41,8 @@ class RecentParents:
     may miss some.
 
     :param days: for how many days after the parent's time; None means the catalogue's (14 days after a load's delivery, say).
-    :param where: values that the parent's fields must have, such as ``{"Status": ["Delivered"]}``; None means the catalogue's.
+    :param where: values that the parent's fields must have, such as ``{"CustomerId": ["CU1"]}``; None means the catalogue's. (By
+        ``Status`` a parent is asked for no more once it moves on.)
     :param path: root of the parent's data set; None means that of the children. (templated)
     """
 
@@ -89,7 +90,7 @@ def _check_recent(parent: Parent, recent: RecentParents) -> None:
     if where is None:
         return
     if not isinstance(where, Mapping):
-        raise AlvysValueError(f"RecentParents(where={where!r}) must be a dict, such as {{'Status': ['Delivered']}}")
+        raise AlvysValueError(f"RecentParents(where={where!r}) must be a dict, such as {{'CustomerId': ['CU1']}}")
     stream = get_stream(parent.stream)
     for name, values in where.items():
         if name not in stream.fields.fields:

@@ -113,6 +113,21 @@ def test_parents_that_were_delivered_of_late_are_asked_for_again(alvys: Simulato
     assert asked(again["manifest"]) == found
 
 
+def test_a_delivered_load_is_asked_for_whatever_its_status_becomes(alvys: Simulator, land: Land) -> None:
+    land()
+    queued, paid, other = load_numbers(alvys)[:3]
+    for number, status in ((queued, "Queued"), (paid, "Carrier Paid")):
+        columns = {"Status": status, "DeliveredAt": _ago(days=10), "CustomerId": number}
+        alvys.change(keys=[number], at=_ago(seconds=50), columns=columns)
+    alvys.change(keys=[other], at=_ago(seconds=50), columns={"Status": "Delivered", "DeliveredAt": _ago(days=15)})
+    land(settling=0)
+    found = asked(land(stream="load_documents", parents=RecentParents(days=14))["manifest"])
+    assert {queued, paid} <= found
+    assert other not in found
+    one = land(stream="load_documents", parents=RecentParents(days=14, where={"CustomerId": [paid]}))
+    assert asked(one["manifest"]) == {paid}
+
+
 def _ago(**span: float) -> str:
     return (datetime.now(timezone.utc) - timedelta(**span)).isoformat()
 
