@@ -18,7 +18,7 @@ from airflow_provider_alvys.landing.first_load import backfill_window, check_fir
 from airflow_provider_alvys.landing.parents import RecentParents
 from airflow_provider_alvys.landing.parts import check_format
 from airflow_provider_alvys.landing.sync import OVERLAP, SETTLING
-from airflow_provider_alvys.templates import check_data_set, check_search
+from airflow_provider_alvys.templates import check_data_set, check_search, has_template
 from airflow_provider_alvys.transfers.alvys_to_object_storage import (
     AlvysSweepToObjectStorageOperator,
     AlvysToObjectStorageOperator,
@@ -67,11 +67,11 @@ def alvys_sync(
     """
     Sync many streams into a data set: a task group for use inside a DAG.
 
-    Each stream has an asset as its outlet (:func:`airflow_provider_alvys.assets.alvys_asset`) and a task of its name: ``loads``; by
-    another window than its regular one ``loads_created``, ``maintenance_whole``. Where two or more streams are read whole, without
-    parents and without filters, they share the task ``sweep``, unless ``on_missing_scope="skip"``. Windows end at the same moment
-    for all of them: when the run became due, less ``settling``. Parents come before their children, and no two tasks of the group
-    call the same endpoint at once.
+    Each stream has an asset as its outlet (:func:`airflow_provider_alvys.assets.alvys_asset`) and a task of its name: ``loads``;
+    by another window than its regular one ``loads_created``, ``maintenance_whole``. Where two or more streams are read whole,
+    without parents and without filters, they share the task ``sweep``, unless ``on_missing_scope="skip"``. Windows end at the
+    same moment for all of them: when the run became due, less ``settling``. Parents come before their children, and no two tasks
+    of the group call the same endpoint at once.
 
     :param path: root of the data set, absolute, the same for every run; may have a template. See
         AlvysToObjectStorageOperator.
@@ -268,8 +268,9 @@ def alvys_backfill(
     not count deferred tasks: put them into a pool of one slot with ``include_deferred`` there.)
 
     :param stream: name in the catalogue.
-    :param start: start of the first window; aware datetime or ISO 8601 text.
-    :param end: end of the last one.
+    :param start: start of the first window; aware datetime or ISO 8601 text. No template: the windows are made while
+        the DAG is parsed.
+    :param end: end of the last one; no template either.
     :param every: how long each is: a timedelta, or ``day``, ``week``, ``month`` or ``year`` of the calendar.
     :param path: root of the data set, absolute.
     :param window_by: which of the stream's windows; None means the first that an update does not move: ``created`` for loads,
@@ -282,8 +283,14 @@ def alvys_backfill(
     :param arguments: of AlvysToObjectStorageOperator and of every Airflow task, such as ``compression`` or ``retries``;
         ``outlets`` are added to the stream's own.
     :return: the mapped task; its ``output`` is the list of what was landed.
-    :raises AlvysValueError: the stream is read whole, or a time or length is wrong.
+    :raises AlvysValueError: the stream is read whole or per parent, or a time or length is wrong.
     """
+    for name, time in (("start", start), ("end", end)):
+        if has_template(time):
+            raise AlvysValueError(
+                f"{name}={time!r} cannot be a template: the windows of alvys_backfill are made while the DAG is parsed. Give a "
+                "fixed time, or one window to AlvysToObjectStorageOperator, whose since and until may be templates"
+            )
     by = backfill_window(get_stream(stream), window_by)
     check_search(stream, filters, None)
     check_data_set(path, uses_cursor=False)

@@ -214,6 +214,12 @@ def test_an_asset_is_named_after_the_streams_folder(path: str, name: str) -> Non
     assert asset == alvys_asset("loads", path)
 
 
+@pytest.mark.parametrize("path", [None, "lake", "", 7])
+def test_an_asset_of_no_absolute_path_is_refused(path: Any) -> None:
+    with pytest.raises(AlvysValueError, match="is (no path|relative): give"):
+        alvys_asset("loads", path)
+
+
 def test_windows_of_calendar_months_overlap_by_a_second_and_those_of_dates_do_not() -> None:
     assert cut_windows("2026-01-15T06:00:00Z", "2026-03-01T00:00:00Z", "month") == [
         {"since": "2026-01-15T06:00:00Z", "until": "2026-02-01T00:00:01Z"},
@@ -253,7 +259,16 @@ def test_a_backfill_is_mapped_over_windows_by_creation() -> None:
             id="events",
         ),
         pytest.param(("loads", "2026-01-01", "2026-02-01T00:00:00Z", "month"), "no time zone|is no time", id="no zone"),
-        pytest.param(("loads", "2026-02-01T00:00:00Z", "2026-01-01T00:00:00Z", "month"), "inverted", id="inverted"),
+        pytest.param(
+            ("loads", "2026-02-01T00:00:00Z", "2026-01-01T00:00:00Z", "month"),
+            "end at .*: give a start before the end$",
+            id="inverted",
+        ),
+        pytest.param(("loads", "2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z", "month"), "before the end$", id="empty"),
+        pytest.param(
+            ("loads", "{{ ds }}", "2026-01-01T00:00:00Z", "month"), "start='{{ ds }}' cannot be a template", id="template"
+        ),
+        pytest.param(("loads", "2026-01-01T00:00:00Z", "{{ ds }}", "month"), "end='{{ ds }}' cannot be a template", id="as end"),
         pytest.param(("loads", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "moon"), "every='moon'", id="every"),
         pytest.param(("fuel", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", timedelta(hours=1)), "1 day", id="too short"),
     ],
@@ -269,6 +284,7 @@ def test_a_backfill_that_cannot_be_is_refused(arguments: tuple[Any, ...], says: 
         pytest.param({"filters": {"Stat": ["Open"]}}, "no filter 'Stat'", id="filter"),
         pytest.param({"filters": {"Stat": ["Open"], "CustomerId": "{{ x }}"}}, "no filter 'Stat'", id="filter beside a template"),
         pytest.param({"path": "lake"}, "relative", id="path"),
+        pytest.param({"path": None}, "path=None is no path: give one such as", id="no path"),
         pytest.param({"compression": "zip"}, "compression='zip'", id="compression"),
     ],
 )

@@ -52,11 +52,14 @@ def test_each_row_can_be_told_to_its_parent(alvys: Simulator, land: Land) -> Non
         assert own == alvys.truth_rows(stream="load_notes", parents=json.dumps([number]))
 
 
-def test_a_parent_that_has_gone_is_noted_and_does_not_fail_the_run(alvys: Simulator, land: Land) -> None:
+def test_a_parent_that_has_gone_is_noted_and_does_not_fail_the_run(
+    alvys: Simulator, land: Land, caplog: pytest.LogCaptureFixture
+) -> None:
     numbers = load_numbers(alvys)[:5]
     result = land(stream="load_documents", parents=[numbers[0], "7", *numbers[1:]])
     manifest = read_manifest(result["manifest"])
     assert manifest["missing_parents"] == ["7"]
+    assert "Alvys knows no loads with LoadNumber 7 (any more)" in caplog.text
     assert asked(result["manifest"]) == set(numbers)
     assert sorted(read_lines(result["manifest"])) == sorted(
         alvys.truth_rows(stream="load_documents", parents=json.dumps(numbers))
