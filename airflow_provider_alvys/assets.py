@@ -5,6 +5,7 @@ from __future__ import annotations
 from airflow.sdk import Asset
 
 from airflow_provider_alvys.api.streams import get_stream
+from airflow_provider_alvys.landing.store import check_path
 
 
 def alvys_asset(stream: str, path: str) -> Asset:
@@ -16,8 +17,11 @@ def alvys_asset(stream: str, path: str) -> Asset:
 
     :param stream: name in the catalogue, such as ``loads``.
     :param path: root of the data set, as the sync has it. A template in it stays as it stands.
-    :raises AlvysValueError: there is no such stream.
+    :return: an asset that equals every other of that stream and path.
+    :raises AlvysValueError: there is no such stream, or the path is none, or relative.
     """
+    if not str(path).startswith("{"):
+        check_path(path)
     scheme, separator, rest = str(path).strip().rstrip("/").partition("://")
     if separator:
         # Airflow takes what stands before an @ for a password, and drops it with a warning.

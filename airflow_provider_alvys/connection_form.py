@@ -53,7 +53,9 @@ FIELDS = (
         "The pace for each endpoint. Leave empty for the limits that Alvys documents (10 or 5); 0 turns pacing off.",
         kind="number",
     ),
-    FormField("page_size", "Page size", "Rows asked for at once. Leave empty for 200.", kind="integer"),
+    FormField(
+        "page_size", "Page size", "Rows asked for at once. Leave empty for 200, or 100 where Alvys takes no more.", kind="integer"
+    ),
     FormField(
         "timeout",
         "Timeout",

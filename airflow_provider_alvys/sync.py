@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -11,15 +11,14 @@ from airflow.sdk import Asset, AssetAlias, BaseOperator, TaskGroup
 
 from airflow_provider_alvys.api.catalogue.model import WHOLE
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.api.streams import STREAMS, Stream, Tier, get_stream
+from airflow_provider_alvys.api.streams import STREAMS, Stream, Tier, get_stream, get_streams
 from airflow_provider_alvys.api.windows import as_timedelta
 from airflow_provider_alvys.assets import alvys_asset
-from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.landing.first_load import backfill_window, check_first_load, cut_windows
 from airflow_provider_alvys.landing.parents import RecentParents
 from airflow_provider_alvys.landing.parts import check_format
 from airflow_provider_alvys.landing.sync import OVERLAP, SETTLING
-from airflow_provider_alvys.templates import check_data_set, check_search
+from airflow_provider_alvys.templates import check_data_set, check_search, has_template
 from airflow_provider_alvys.transfers.alvys_to_object_storage import (
     AlvysSweepToObjectStorageOperator,
     AlvysToObjectStorageOperator,
@@ -53,7 +52,7 @@ def alvys_sync(
     path: str,
     streams: Sequence[str] | None = None,
     tier: str | Sequence[str] | None = None,
-    alvys_conn_id: str = AlvysHook.default_conn_name,
+    alvys_conn_id: str | None = None,
     tenant: str | None = None,
     initial_since: datetime | str | None = None,
     filters: Mapping[str, Mapping[str, Any]] | None = None,
@@ -61,24 +60,26 @@ def alvys_sync(
     settling: timedelta | float | None = None,
     overlap: timedelta | float | None = None,
     compression: str | None = None,
-    on_missing_scope: str = "fail",
+    on_missing_scope: str | None = None,
     group_id: str = "alvys_sync",
     **arguments: Any,
 ) -> TaskGroup:
     """
     Sync many streams into a data set: a task group for use inside a DAG.
 
-    Each stream has a task and an asset as its outlet (:func:`airflow_provider_alvys.assets.alvys_asset`); the small ones that are
-    read whole share the task ``sweep``, unless those whose scope is missing are to be skipped. Windows end at the same moment for
-    all of them: when the run became due, less ``settling``. Parents come before their children, and no two tasks of the group
-    call the same endpoint at once.
+    Each stream has an asset as its outlet (:func:`airflow_provider_alvys.assets.alvys_asset`) and a task of its name: ``loads``;
+    by another window than its regular one ``loads_created``, ``maintenance_whole``. Where two or more streams are read whole,
+    without parents and without filters, they share the task ``sweep``, unless ``on_missing_scope="skip"``. Windows end at the
+    same moment for all of them: when the run became due, less ``settling``. Parents come before their children, and no two tasks
+    of the group call the same endpoint at once.
 
     :param path: root of the data set, absolute, the same for every run; may have a template. See
         AlvysToObjectStorageOperator.
     :param streams: names in the catalogue; None means all that have the tier.
     :param tier: how often this runs, one or several of those in ``docs/streams.md``: ``hourly``, ``daily``, ``weekly`` and so on.
-        It chooses the window, how far back it reaches, and, without ``streams``, the streams. None means each stream's first.
-    :param alvys_conn_id: the Alvys connection.
+        It chooses the window, how far back it reaches, and, without ``streams``, the streams; those that are named must have one
+        of them. None means each stream's first.
+    :param alvys_conn_id: the Alvys connection; None means that of ``default_args``, else ``alvys_default``.
     :param tenant: name of the tenant in manifests; None means the connection id.
     :param initial_since: start of the first window, while a stream has no cursor, or none that knows a parent yet.
     :param filters: by stream: ``{"loads": {"CustomerId": "…"}}``.
@@ -87,7 +88,8 @@ def alvys_sync(
     :param settling: how long before the run's time the windows end; timedelta or seconds. None means 1 minute.
     :param overlap: how far windows reach back before the cursor; timedelta or seconds. None means the catalogue's.
     :param compression: ``gzip`` or None.
-    :param on_missing_scope: ``fail`` or ``skip`` the task of a stream whose scope the token lacks.
+    :param on_missing_scope: ``fail`` or ``skip`` the task of a stream whose scope the token lacks; None means that of
+        ``default_args``, else ``fail``.
     :param group_id: the group's name.
     :param arguments: of the group, such as ``default_args`` (whose entries reach every task) or ``tooltip``.
     :return: the group.
@@ -101,17 +103,15 @@ def alvys_sync(
             raise AlvysValueError(f"{name} names {', '.join(strangers)}, but the group syncs {', '.join(names)}")
     settled = as_timedelta(settling, SETTLING, "settling").total_seconds()
     common: dict[str, Any] = {
-        "alvys_conn_id": alvys_conn_id,
         "path": path,
-        "on_missing_scope": on_missing_scope,
         "max_active_tis_per_dag": 1,
-        **_given(tenant=tenant, compression=compression),
+        **_given(alvys_conn_id=alvys_conn_id, tenant=tenant, compression=compression, on_missing_scope=on_missing_scope),
     }
     tasks: dict[_Sync, BaseOperator] = {}
     with TaskGroup(group_id, **arguments) as group:
         shared = [sync for sync in syncs if sync.is_whole and not sync.stream.parent and sync.stream.name not in (filters or {})]
         # Skipped on its own, so that no event tells of what was not landed.
-        if len(shared) > 1 and on_missing_scope != "skip":
+        if len(shared) > 1 and (on_missing_scope or _default(group, "on_missing_scope")) != "skip":
             sweep = AlvysSweepToObjectStorageOperator(
                 task_id=SWEEP_TASK,
                 streams=[sync.stream.name for sync in shared],
@@ -140,26 +140,37 @@ def alvys_sync(
 
 
 def _choose(streams: Sequence[str] | None, tier: str | Sequence[str] | None) -> list[_Sync]:
-    if isinstance(streams, str):
-        raise AlvysValueError(f"streams={streams!r} must be a list of names")
-    tiers = [tier] if isinstance(tier, str) else list(tier or ())
-    known = sorted({known.name for stream in STREAMS.values() for known in stream.tiers})
-    for name in tiers:
-        if name not in known:
-            raise AlvysValueError(f"There is no tier {name!r}. Tiers: {', '.join(known)}")
-    if (streams is None and not tiers) or (streams is not None and not streams):
+    tiers = _check_tiers(tier)
+    if streams is None and not tiers:
         raise AlvysValueError("Give streams, a list of names, or a tier such as 'hourly'")
     found: dict[tuple[str, str | None], _Sync] = {}
-    for stream in map(get_stream, streams or STREAMS):
+    for stream in STREAMS.values() if streams is None else get_streams(streams):
         chosen = [known for name in tiers for known in stream.tiers if known.name == name]
-        if streams and not chosen:
-            chosen = [stream.tiers[0] if stream.tiers and not tiers else Tier("")]
+        if streams is not None and tiers and not chosen:
+            theirs = ", ".join(known.name for known in stream.tiers) or "none"
+            raise AlvysValueError(
+                f"{stream.name} has no tier {' or '.join(map(repr, tiers))}. Its tiers: {theirs}. Leave tier out for it, in a "
+                "group of its own"
+            )
+        if not tiers:
+            chosen = [stream.tiers[0] if stream.tiers else Tier("")]
         for known_tier in chosen:
             # Two tiers by the same window share a cursor: one task that reaches as far as either.
             by = (stream.name, known_tier.window or stream.regular)
             widest = _widest(stream, found[by].tier, known_tier) if by in found else known_tier
             found[by] = _Sync(stream, widest)
     return list(found.values())
+
+
+def _check_tiers(tier: Any) -> list[str]:
+    if tier is not None and (isinstance(tier, (bytes, Mapping)) or not isinstance(tier, Collection)):
+        raise AlvysValueError(f"tier={tier!r} must be a text, such as 'hourly', or a list of them")
+    tiers = [tier] if isinstance(tier, str) else list(tier or ())
+    known = dict.fromkeys(known.name for stream in STREAMS.values() for known in stream.tiers)
+    for name in tiers:
+        if name not in known:
+            raise AlvysValueError(f"There is no tier {name!r}. Tiers: {', '.join(known)}")
+    return tiers
 
 
 def _widest(stream: Stream, one: Tier, other: Tier) -> Tier:
@@ -191,6 +202,11 @@ def _parents_of(stream: Stream, given: Mapping[str, Any] | None) -> Any:
 def _given(**arguments: Any) -> dict[str, Any]:
     """Return the arguments that are given: the others are left to ``default_args``."""
     return {name: value for name, value in arguments.items() if value is not None}
+
+
+def _default(group: TaskGroup, name: str) -> Any:
+    """Return an argument that ``default_args`` have for the tasks of a group: its own and its outer groups', else the DAG's."""
+    return {**(group.dag.default_args if group.dag else {}), **group.default_args}.get(name)
 
 
 def _window(
@@ -238,7 +254,7 @@ def alvys_backfill(
     path: str,
     window_by: str | None = None,
     filters: Mapping[str, Any] | None = None,
-    alvys_conn_id: str = AlvysHook.default_conn_name,
+    alvys_conn_id: str | None = None,
     tenant: str | None = None,
     task_id: str | None = None,
     max_active_tis_per_dag: int = 1,
@@ -252,22 +268,29 @@ def alvys_backfill(
     not count deferred tasks: put them into a pool of one slot with ``include_deferred`` there.)
 
     :param stream: name in the catalogue.
-    :param start: start of the first window; aware datetime or ISO 8601 text.
-    :param end: end of the last one.
+    :param start: start of the first window; aware datetime or ISO 8601 text. No template: the windows are made while
+        the DAG is parsed.
+    :param end: end of the last one; no template either.
     :param every: how long each is: a timedelta, or ``day``, ``week``, ``month`` or ``year`` of the calendar.
     :param path: root of the data set, absolute.
     :param window_by: which of the stream's windows; None means the first that an update does not move: ``created`` for loads,
         ``pickup`` for trips. (A backfill of March is what was created then, not what was touched.)
     :param filters: Alvys's own search fields.
-    :param alvys_conn_id: the Alvys connection.
+    :param alvys_conn_id: the Alvys connection; None means that of ``default_args``, else ``alvys_default``.
     :param tenant: name of the tenant in manifests; None means the connection id.
     :param task_id: None means ``backfill_<stream>``.
     :param max_active_tis_per_dag: how many windows are read at once; more only make sense where the limit was raised.
     :param arguments: of AlvysToObjectStorageOperator and of every Airflow task, such as ``compression`` or ``retries``;
         ``outlets`` are added to the stream's own.
     :return: the mapped task; its ``output`` is the list of what was landed.
-    :raises AlvysValueError: the stream is read whole, or a time or length is wrong.
+    :raises AlvysValueError: the stream is read whole or per parent, or a time or length is wrong.
     """
+    for name, time in (("start", start), ("end", end)):
+        if has_template(time):
+            raise AlvysValueError(
+                f"{name}={time!r} cannot be a template: the windows of alvys_backfill are made while the DAG is parsed. Give a "
+                "fixed time, or one window to AlvysToObjectStorageOperator, whose since and until may be templates"
+            )
     by = backfill_window(get_stream(stream), window_by)
     check_search(stream, filters, None)
     check_data_set(path, uses_cursor=False)
@@ -278,9 +301,8 @@ def alvys_backfill(
         stream=stream,
         path=path,
         window_by=by.name,
-        alvys_conn_id=alvys_conn_id,
         max_active_tis_per_dag=max_active_tis_per_dag,
-        **_given(filters=filters, tenant=tenant),
+        **_given(alvys_conn_id=alvys_conn_id, filters=filters, tenant=tenant),
         outlets=[alvys_asset(stream, path), *([outlets] if isinstance(outlets, (Asset, AssetAlias)) else outlets or ())],
         **arguments,
     ).expand_kwargs(windows)
@@ -294,7 +316,7 @@ def alvys_first_load(
     path: str,
     window_by: str | None = None,
     filters: Mapping[str, Any] | None = None,
-    alvys_conn_id: str = AlvysHook.default_conn_name,
+    alvys_conn_id: str | None = None,
     tenant: str | None = None,
     compression: str | None = None,
     group_id: str | None = None,
@@ -313,7 +335,7 @@ def alvys_first_load(
     :param path: root of the data set, absolute: that of the regular sync.
     :param window_by: see :func:`alvys_backfill`.
     :param filters: Alvys's own search fields: those of the regular sync.
-    :param alvys_conn_id: the Alvys connection.
+    :param alvys_conn_id: the Alvys connection; None means that of ``default_args``, else ``alvys_default``.
     :param tenant: that of the regular sync.
     :param compression: ``gzip`` or None.
     :param group_id: None means ``first_load_<stream>``.
@@ -326,7 +348,7 @@ def alvys_first_load(
     check_search(stream, filters, None)
     check_data_set(path, uses_cursor=True)
     check_format("jsonl", compression)
-    common: dict[str, Any] = {"alvys_conn_id": alvys_conn_id, "stream": stream}
+    common: dict[str, Any] = {"stream": stream, **_given(alvys_conn_id=alvys_conn_id)}
     landing: dict[str, Any] = {"path": path, **_given(filters=filters, tenant=tenant, compression=compression)}
     with TaskGroup(group_id or f"first_load_{stream}", **arguments) as group:
         begin = AlvysBeginFirstLoadOperator(

@@ -70,9 +70,9 @@ def check_data_set(path: Any, *, uses_cursor: bool) -> None:
                 "give a fixed path, or give since and until"
             )
         return
-    path = str(path)
-    if not path.startswith("{"):
+    if not str(path).startswith("{"):
         check_path(path)
+    path = str(path)
     if uses_cursor and names_by_run(path):
         raise AlvysValueError(
             f"path={path!r} changes from run to run ({', '.join(names_by_run(path))}): each run would look for its cursor in a "

@@ -39,7 +39,8 @@ with DAG(
     documents = AlvysToObjectStorageOperator(
         task_id="load_documents",
         stream="load_documents",
-        parents=RecentParents(days=14, where={"Status": ["Delivered", "Invoiced", "Completed"]}),
+        # Delivered in the last 14 days, by DeliveredAt, whatever their status has become: Queued, Invoiced, Paid.
+        parents=RecentParents(days=14),
         outlets=[alvys_asset("load_documents", LAKE)],
     )
     loads >> documents

@@ -23,7 +23,7 @@ A stream is something that Alvys lets one read: `AlvysToObjectStorageOperator(st
 - **Window** is what a regular sync asks for. *Changes since the cursor*: a window that moves on with each run. *Business dates*
   are midnights that arrive late and ahead of time, so that whole UTC days are read again, from before the cursor to after now.
   *Whole*: nothing tells what changed, and everything is read each time. Other windows, listed below, are chosen with
-  `window_by`; `window_by="whole"` reads any stream whole.
+  `window_by`; `window_by="whole"` reads a stream whole, whatever is regular (not {no_whole}: Alvys gives those by a window only).
 - **Cursor** is what says where the next run begins; it is kept with the data. Streams that are read whole have none.
 - **Tier** is how often a company of some hundred trucks wants it: `alvys_sync(tier="hourly")` takes the streams of that tier.
   A sweep reads again what is known, to find what has changed unseen or has gone. Streams without a tier are off unless named.
@@ -35,7 +35,11 @@ A stream is something that Alvys lets one read: `AlvysToObjectStorageOperator(st
 
 def page() -> str:
     """Return the page's text."""
-    lines = [_HEAD, "| stream | a row is | scope | window | key | cursor | tier | cost | a row is final | notes |"]
+    no_whole = ", ".join(f"`{stream.name}`" for stream in STREAMS.values() if not stream.whole)
+    lines = [
+        _HEAD.format(no_whole=no_whole),
+        "| stream | a row is | scope | window | key | cursor | tier | cost | a row is final | notes |",
+    ]
     lines.append("|---|---|---|---|---|---|---|---|---|---|")
     for stream in STREAMS.values():
         cells = (

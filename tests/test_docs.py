@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from airflow_provider_alvys import connection_form
+import airflow_provider_alvys
+from airflow_provider_alvys import RecentParents, connection_form
+from airflow_provider_alvys.api.streams import STREAMS
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.simulator.control import _CONTROLS
 from airflow_provider_alvys.simulator.process import Simulator
@@ -20,6 +23,24 @@ from tests.conftest import CONNECTION
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BIN = Path(sys.executable).parent
+
+
+def test_the_example_asks_for_documents_of_delivered_loads_whatever_their_status() -> None:
+    example = runpy.run_path(str(ROOT / "dags_examples" / "alvys_delivered_documents.py"))
+    assert example["documents"].parents == RecentParents(days=14)
+
+
+def test_the_page_of_streams_names_those_that_cannot_be_read_whole() -> None:
+    (sentence,) = re.findall(r"reads a stream whole.*", (ROOT / "docs" / "streams.md").read_text())
+    named = re.findall(r"`(\w+)`", sentence)
+    assert named == [name for name, stream in STREAMS.items() if not stream.whole]
+
+
+def test_the_readme_names_all_that_is_public() -> None:
+    (section,) = re.findall(r"## What is public\n(.*?)\n## ", (ROOT / "README.md").read_text(), re.DOTALL)
+    names = set(re.findall(r"`([\w.]+)`", section))
+    assert set(airflow_provider_alvys.__all__) - {"__version__"} <= names
+    assert "python -m airflow_provider_alvys plan" in section
 
 
 def blocks(language: str) -> list[pytest.ParameterSet]:

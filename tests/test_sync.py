@@ -132,11 +132,58 @@ def test_arguments_reach_the_tasks() -> None:
         assert known == ("acme", "other", "skip", "gzip", 7)
 
 
+def unmap(task: Any) -> Any:
+    """Return a task as it is executed: of a mapped one, its first instance."""
+    if not hasattr(task, "unmap"):
+        return task
+    window = {"since": "2026-01-01T00:00:00Z", "until": "2026-02-01T00:00:00Z"}
+    return task.unmap(window)
+
+
+def make_all() -> None:
+    alvys_sync(path="/lake", streams=["loads", "drivers", "trucks"])
+    alvys_backfill("loads", "2026-01-01T00:00:00Z", "2026-03-01T00:00:00Z", "month", path="/lake")
+    alvys_first_load("loads", "2026-01-01T00:00:00Z", path="/lake")
+
+
+@pytest.mark.parametrize("place", ["dag", "group"])
+def test_default_args_choose_the_connection_and_what_a_missing_scope_means(place: str) -> None:
+    defaults = {"alvys_conn_id": "acme", "on_missing_scope": "skip"}
+    of_dag, of_group = (defaults, {}) if place == "dag" else ({}, defaults)
+    with DAG("dag", schedule=None, default_args=of_dag) as dag, TaskGroup("outer", default_args=of_group):
+        make_all()
+    assert len(dag.tasks) == 7
+    names = {task.task_id.rpartition(".")[2] for task in dag.tasks}
+    assert names == {"loads", "drivers", "trucks", "backfill_loads", "begin", "windows", "hand_over"}
+    for task in map(unmap, dag.tasks):
+        assert task.alvys_conn_id == "acme"
+        assert getattr(task, "on_missing_scope", "skip") == "skip"
+    with DAG("dag", schedule=None, default_args=defaults) as dag:
+        alvys_sync(path="/lake", streams=["drivers", "trucks"], on_missing_scope="fail", alvys_conn_id="other")
+    (sweep,) = map(unmap, dag.tasks)
+    assert (sweep.alvys_conn_id, sweep.on_missing_scope) == ("other", "fail")
+
+
+def test_the_default_connection_is_alvys_default() -> None:
+    with DAG("dag", schedule=None) as dag:
+        make_all()
+    assert {unmap(task).alvys_conn_id for task in dag.tasks} == {"alvys_default"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         pytest.param({}, "Give streams", id="nothing"),
-        pytest.param({"streams": [], "tier": "hourly"}, "Give streams", id="no streams"),
+        pytest.param({"streams": [], "tier": "hourly"}, "streams is empty", id="no streams"),
+        pytest.param({"streams": ["loads", "trips", "loads"]}, "loads more than once", id="twice"),
+        pytest.param({"tier": 1}, "tier=1 must be a text, such as 'hourly'", id="a number as tier"),
+        pytest.param({"tier": [1]}, "no tier 1", id="numbers as tiers"),
+        pytest.param(
+            {"streams": ["loads", "tenders"], "tier": ["hourly", "daily"]},
+            "tenders has no tier 'hourly' or 'daily'. Its tiers: 2-hourly, weekly",
+            id="another tier",
+        ),
+        pytest.param({"streams": ["load_notes"], "tier": "hourly"}, "Its tiers: none", id="none of any tier"),
         pytest.param({"tier": []}, "Give streams", id="no tiers"),
         pytest.param({"streams": ["lods"]}, "no stream 'lods'", id="stream"),
         pytest.param({"streams": "loads"}, "list of names", id="text"),
@@ -167,6 +214,12 @@ def test_an_asset_is_named_after_the_streams_folder(path: str, name: str) -> Non
     assert asset == alvys_asset("loads", path)
 
 
+@pytest.mark.parametrize("path", [None, "lake", "", 7])
+def test_an_asset_of_no_absolute_path_is_refused(path: Any) -> None:
+    with pytest.raises(AlvysValueError, match="is (no path|relative): give"):
+        alvys_asset("loads", path)
+
+
 def test_windows_of_calendar_months_overlap_by_a_second_and_those_of_dates_do_not() -> None:
     assert cut_windows("2026-01-15T06:00:00Z", "2026-03-01T00:00:00Z", "month") == [
         {"since": "2026-01-15T06:00:00Z", "until": "2026-02-01T00:00:01Z"},
@@ -195,9 +248,27 @@ def test_a_backfill_is_mapped_over_windows_by_creation() -> None:
     ("arguments", "says"),
     [
         pytest.param(("drivers", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "month"), "reads it whole", id="whole"),
-        pytest.param(("load_documents", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "month"), "parents", id="children"),
+        pytest.param(
+            ("load_documents", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "month"),
+            "stream='load_documents', parents=…\\)",
+            id="children",
+        ),
+        pytest.param(
+            ("driver_events", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "month"),
+            "use AlvysToObjectStorageOperator\\(stream='driver_events', parents=…, since=…, until=…\\), after those",
+            id="events",
+        ),
         pytest.param(("loads", "2026-01-01", "2026-02-01T00:00:00Z", "month"), "no time zone|is no time", id="no zone"),
-        pytest.param(("loads", "2026-02-01T00:00:00Z", "2026-01-01T00:00:00Z", "month"), "inverted", id="inverted"),
+        pytest.param(
+            ("loads", "2026-02-01T00:00:00Z", "2026-01-01T00:00:00Z", "month"),
+            "end at .*: give a start before the end$",
+            id="inverted",
+        ),
+        pytest.param(("loads", "2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z", "month"), "before the end$", id="empty"),
+        pytest.param(
+            ("loads", "{{ ds }}", "2026-01-01T00:00:00Z", "month"), "start='{{ ds }}' cannot be a template", id="template"
+        ),
+        pytest.param(("loads", "2026-01-01T00:00:00Z", "{{ ds }}", "month"), "end='{{ ds }}' cannot be a template", id="as end"),
         pytest.param(("loads", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "moon"), "every='moon'", id="every"),
         pytest.param(("fuel", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", timedelta(hours=1)), "1 day", id="too short"),
     ],
@@ -213,6 +284,7 @@ def test_a_backfill_that_cannot_be_is_refused(arguments: tuple[Any, ...], says: 
         pytest.param({"filters": {"Stat": ["Open"]}}, "no filter 'Stat'", id="filter"),
         pytest.param({"filters": {"Stat": ["Open"], "CustomerId": "{{ x }}"}}, "no filter 'Stat'", id="filter beside a template"),
         pytest.param({"path": "lake"}, "relative", id="path"),
+        pytest.param({"path": None}, "path=None is no path: give one such as", id="no path"),
         pytest.param({"compression": "zip"}, "compression='zip'", id="compression"),
     ],
 )
@@ -257,6 +329,15 @@ def test_a_stream_that_needs_no_first_load_or_cannot_have_one_is_refused(stream:
             AlvysBeginFirstLoadOperator(task_id="b", stream=stream, path="/lake", start="2026-01-01T00:00:00Z")
         with pytest.raises(AlvysValueError, match=says):
             AlvysHandOverOperator(task_id="h", stream=stream, path="/lake", begun="x", total=1, landed=[])
+
+
+def test_a_backfill_of_no_window_is_refused() -> None:
+    for stream, says in (
+        ("loads", "window_by='whole' is no window to cut: leave it out, or name one of 'updated'"),
+        ("drivers", "each"),
+    ):
+        with DAG("dag", schedule=None), pytest.raises(AlvysValueError, match=says):
+            alvys_backfill(stream, "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "month", path="/lake", window_by="whole")
 
 
 def test_outlets_that_are_given_to_a_backfill_are_added() -> None:

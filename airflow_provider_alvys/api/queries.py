@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from airflow_provider_alvys.api.catalogue.model import WHOLE, Branch, Stream, TimeWindow
 from airflow_provider_alvys.api.errors import AlvysValueError
+from airflow_provider_alvys.api.parents import list_parents
 from airflow_provider_alvys.api.windows import ALL_TIME, Window, as_utc
 
 
@@ -129,11 +130,10 @@ def make_queries(
         if (fields := _merge(stream, branch.filters, given)) is not None
         for query in _cut(stream, stream.search_fields(fields), branch, span)
     ]
-    if stream.parent is None:
-        if parents is not None:
-            raise AlvysValueError(f"{stream.name} is not read per parent: leave parents out")
+    ids = list_parents(stream, parents)
+    if stream.parent is None or ids is None:
         return queries
-    ids = _check_parents(stream, parents)
+    ids = list(dict.fromkeys(ids))
     size = 1 if stream.is_child else stream.parent.batch
     batches = [tuple(ids[at : at + size]) for at in range(0, len(ids), size)]
     return [replace(query, parents=batch) for batch in batches for query in queries]
@@ -175,22 +175,6 @@ def _merge(stream: Stream, branch: Mapping[str, Any], given: Mapping[str, Any]) 
         elif branch[name] != given[name]:
             return None
     return merged
-
-
-def _check_parents(stream: Stream, parents: Sequence[str] | None) -> list[str]:
-    assert stream.parent is not None  # noqa: S101
-    if parents is None:
-        raise AlvysValueError(
-            f"{stream.name} are read per row of {stream.parent.stream}: give parents, a list of their {stream.parent.column}. "
-            "None is no list: an upstream task that was skipped gives None"
-        )
-    if isinstance(parents, (str, bytes)) or not isinstance(parents, Sequence):
-        raise AlvysValueError(f"parents={parents!r} is no list of the {stream.parent.column} of {stream.parent.stream}")
-    ids = [str(parent) if isinstance(parent, int) else parent for parent in parents]
-    for parent in ids:
-        if not isinstance(parent, str) or parent.strip(". ") == "":
-            raise AlvysValueError(f"parents holds {parent!r}, which is no {stream.parent.column} of {stream.parent.stream}")
-    return list(dict.fromkeys(ids))
 
 
 def make_search_queries(

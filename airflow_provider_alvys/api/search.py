@@ -206,7 +206,8 @@ class Search:
                 if is_again:
                     query = self.queries[place]
                     parent = query.stream.parent
-                    log.warning("Alvys knows no %s %s (any more)", parent and parent.stream, query.parents[0])
+                    what = f"{parent.stream} with {parent.column}" if parent else ""
+                    log.warning("Alvys knows no %s %s (any more)", what, query.parents[0])
         if not state.is_done:
             yield from self._read_what_moved()
             state.is_done = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from airflow_provider_alvys.api.catalogue import fleet, freight, money, partners, webhooks
 from airflow_provider_alvys.api.catalogue.model import Branch, Filter, Lookup, Parent, Stream, Tier, TimeWindow
@@ -19,6 +19,7 @@ __all__ = [
     "Tier",
     "TimeWindow",
     "get_stream",
+    "get_streams",
     "scope_of",
 ]
 
@@ -36,6 +37,23 @@ def get_stream(name: str) -> Stream:
     if not isinstance(name, str) or name not in STREAMS:
         raise AlvysValueError(f"There is no stream {name!r}. Streams: {', '.join(STREAMS)}")
     return STREAMS[name]
+
+
+def get_streams(names: Collection[str]) -> list[Stream]:
+    """
+    Return the catalogue's rows for several streams.
+
+    :raises AlvysValueError: they are no list, none at all, one of them twice, or one that there is not.
+    """
+    if isinstance(names, (str, bytes, Mapping)) or not isinstance(names, Collection):
+        raise AlvysValueError(f"streams={names!r} must be a list of names, such as ['loads', 'trips']")
+    if not names:
+        raise AlvysValueError("streams is empty: name one or more of docs/streams.md")
+    rows = [get_stream(name) for name in names]
+    twice = sorted({row.name for row in rows if rows.count(row) > 1})
+    if twice:
+        raise AlvysValueError(f"streams names {', '.join(twice)} more than once")
+    return rows
 
 
 def scope_of(endpoint: Endpoint) -> str | None:

@@ -24,7 +24,7 @@ from airflow_provider_alvys.api.queries import make_queries, make_search_queries
 from airflow_provider_alvys.api.retries import ONE_ATTEMPT
 from airflow_provider_alvys.api.rows import decode_row
 from airflow_provider_alvys.api.search import Search
-from airflow_provider_alvys.api.streams import STREAMS, get_stream
+from airflow_provider_alvys.api.streams import STREAMS, get_stream, get_streams
 from airflow_provider_alvys.api.transport import DEFAULT_TIMEOUT, check_address
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ class AlvysHook(BaseHook):
         settings = self.settings
         return plan_streams(
             self.get_conn(),
-            [get_stream(name) for name in names],
+            get_streams(names),
             since=since,
             until=until,
             page_size=settings.page_size,

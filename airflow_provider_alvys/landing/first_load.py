@@ -16,17 +16,17 @@ from airflow_provider_alvys.api.queries import make_queries
 from airflow_provider_alvys.api.rows import PageReader
 from airflow_provider_alvys.api.search import Search
 from airflow_provider_alvys.api.streams import Stream, TimeWindow
-from airflow_provider_alvys.api.windows import ALL_TIME, SEAM, Window, as_utc, format_time
+from airflow_provider_alvys.api.windows import ALL_TIME, SEAM, as_utc, format_time
 from airflow_provider_alvys.landing.cursor import advance_cursor, read_cursor
 from airflow_provider_alvys.landing.pace_file import load_pace, save_pace
 from airflow_provider_alvys.landing.reading import open_manifest, read_lines
 from airflow_provider_alvys.landing.round import Round
 from airflow_provider_alvys.landing.store import Store
-from airflow_provider_alvys.landing.sync import LandingOrder
+from airflow_provider_alvys.landing.sync import SETTLING, LandingOrder
 
 log = logging.getLogger(__name__)
 
-# What a window of each lasts at most, and how the next one's start is found.
+# Lengths of the calendar, in UTC.
 _UNITS = ("day", "week", "month", "year")
 
 
@@ -34,16 +34,27 @@ def backfill_window(stream: Stream, window_by: str | None) -> TimeWindow:
     """
     Return the window to read the past by: the one named, or the first that an update does not move.
 
-    :raises AlvysValueError: the stream has none: it is read whole.
+    :raises AlvysValueError: the stream has none, or has parents, or none is named; says what reads it.
     """
+    if stream.parent is not None:
+        times = ", since=…, until=…" if stream.windows else ""
+        raise AlvysValueError(
+            f"{stream.name} are read per row of {stream.parent.stream}: use AlvysToObjectStorageOperator(stream={stream.name!r}, "
+            f"parents=…{times}), after those"
+        )
     if window_by is not None:
         window = stream.window(window_by)
     else:
         window = next((window for window in stream.windows if not window.unites and not window.tracks_changes), None)
-    if window is None or stream.parent is not None:
+    if window is None and stream.windows and window_by is not None:
+        names = ", ".join(repr(window.name) for window in stream.windows)
         raise AlvysValueError(
-            f"{stream.name} cannot be read by windows of time: "
-            + ("it has parents: read those first" if stream.parent else "each sync reads it whole")
+            f"window_by={window_by!r} is no window to cut: leave it out, or name one of {names}. To read {stream.name} whole, in "
+            f"one go, use AlvysToObjectStorageOperator(window_by={window_by!r})"
+        )
+    if window is None:
+        raise AlvysValueError(
+            f"{stream.name} cannot be read by windows of time: each sync reads it whole. AlvysToObjectStorageOperator does so"
         )
     return window
 
@@ -75,7 +86,11 @@ def cut_windows(
         ends belong to it.
     :raises AlvysValueError: an argument is wrong.
     """
-    span = Window(as_utc(start, "start"), as_utc(end, "end"))
+    since, last = as_utc(start, "start"), as_utc(end, "end")
+    if last <= since:
+        raise AlvysValueError(
+            f"The windows would begin at {format_time(since)} and end at {format_time(last)}: give a start before the end"
+        )
     if isinstance(every, str) and every not in _UNITS:
         raise AlvysValueError(f"every={every!r} must be a timedelta or one of {', '.join(_UNITS)}")
     shortest = timedelta(days=1) if whole_days else timedelta(minutes=1)
@@ -83,7 +98,6 @@ def cut_windows(
         raise AlvysValueError(f"every={every!r} must be a timedelta of {shortest} or more, or one of {', '.join(_UNITS)}")
     seam = timedelta(0) if whole_days else SEAM
     windows = []
-    since, last = span.since, span.until or span.since
     while since < last:
         try:
             until = min(_next(since, every), last)
@@ -117,7 +131,6 @@ def begin_first_load(
     every: timedelta | str,
     *,
     filters: Mapping[str, Any],
-    settling: timedelta,
 ) -> tuple[datetime, int, list[dict[str, str]]]:
     """
     Return when a first load begins, by the API's clock, how many rows there are then, and the windows that it reads.
@@ -125,7 +138,7 @@ def begin_first_load(
     The last one reaches as far ahead as the stream's dates do.
     """
     total = _count(client, store, stream, filters)
-    begun = datetime.fromtimestamp(client.now(), timezone.utc) - settling
+    begun = datetime.fromtimestamp(client.now(), timezone.utc) - SETTLING
     windows = cut_windows(start, begun, every, whole_days=by.whole_days)
     last = ALL_TIME.until if by.look_ahead is None else begun + by.look_ahead
     windows[-1]["until"] = format_time(last or begun)
@@ -170,7 +183,8 @@ def hand_over(
         missing = max(total, total_then) - len(keys)
         if missing <= 0:
             break
-        log.info("%d %s are missing: reading them %s", missing, stream.name, "whole" if more.by is None else "since then")
+        how = f"by {more.by.name} since {format_time(begun)}" if more.by else "whole"
+        log.info("%d %s are missing: reading them %s", missing, stream.name, how)
         result = landings.land(more)
         _add_keys(keys, stream, str(result["manifest"]))
         results.append(result)

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from airflow_provider_alvys.api.catalogue.model import Parent
 from airflow_provider_alvys.api.errors import AlvysValueError
+from airflow_provider_alvys.api.parents import list_parents
 from airflow_provider_alvys.api.rows import decode_row
 from airflow_provider_alvys.api.streams import Stream, get_stream
 from airflow_provider_alvys.api.windows import as_utc
@@ -24,6 +25,11 @@ log = logging.getLogger(__name__)
 # Rows are landed on the day of their last change or on the next one, when a run was late.
 _LATE = timedelta(days=2)
 _MOST_DAYS = 100_000
+_OTHER_WAYS = ", what their sync returned (its XCom), the path of its manifest, or RecentParents(days=…)"
+
+
+class AlvysParentsError(AlvysValueError):
+    """Nothing of the parents has ever been landed, so that nothing tells whose children are to be read."""
 
 
 @dataclass
@@ -35,7 +41,8 @@ class RecentParents:
     may miss some.
 
     :param days: for how many days after the parent's time; None means the catalogue's (14 days after a load's delivery, say).
-    :param where: values that the parent's fields must have, such as ``{"Status": ["Delivered"]}``; None means the catalogue's.
+    :param where: values that the parent's fields must have, such as ``{"CustomerId": ["CU1"]}``; None means the catalogue's. (By
+        ``Status`` a parent is asked for no more once it moves on.)
     :param path: root of the parent's data set; None means that of the children. (templated)
     """
 
@@ -52,31 +59,24 @@ def check_parents(stream: Stream, parents: Any) -> None:
 
     :raises AlvysValueError: says what to give.
     """
-    if stream.parent is None:
-        if parents is not None:
-            raise AlvysValueError(f"{stream.name} is not read per parent: leave parents out")
-        return
     parent = stream.parent
-    if parents is None:
-        raise AlvysValueError(
-            f"{stream.name} are read per row of {parent.stream}: give parents. None is never all of them: an upstream task that "
-            f"was skipped gives None. {_ways(parent)}"
-        )
-    if isinstance(parents, RecentParents):
+    if parent is not None and isinstance(parents, RecentParents):
         _check_recent(parent, parents)
         return
-    if isinstance(parents, str) and not parents.endswith(MANIFEST):
-        raise AlvysValueError(f"parents={parents!r} is a text, but no manifest's path. {_ways(parent)}")
-    if not isinstance(parents, (str, Sequence, Mapping)) or isinstance(parents, bytes):
-        raise AlvysValueError(f"parents={parents!r} is a {type(parents).__name__}. {_ways(parent)}")
-    items = _listed(parents)
-    results = [item for item in items if isinstance(item, Mapping)]
+    is_one = parent is not None and (isinstance(parents, Mapping) or _is_manifest(parents))
+    items = list_parents(
+        stream,
+        [parents] if is_one else parents,
+        other_ways=_OTHER_WAYS,
+        is_other=lambda item: isinstance(item, Mapping),
+    )
+    results = [item for item in items or () if isinstance(item, Mapping)]
     # A sweep returns those of several streams.
-    if results and not (all("manifest" in item for item in results) and any(_is_of(item, parent) for item in results)):
-        raise AlvysValueError(f"parents holds {dict(results[0])!r}, which no sync of {parent.stream} returned. {_ways(parent)}")
-    for item in items:
-        if not isinstance(item, (str, int, Mapping)) or isinstance(item, bool) or str(item).strip(". ") == "":
-            raise AlvysValueError(f"parents holds {item!r}, which is no {parent.column} of {parent.stream}. {_ways(parent)}")
+    if parent and results and not (all("manifest" in item for item in results) and any(_is_of(item, parent) for item in results)):
+        raise AlvysValueError(
+            f"parents holds {dict(results[0])!r}, which no sync of {parent.stream} returned. "
+            f"Give a list of the {parent.column} of {parent.stream}{_OTHER_WAYS}"
+        )
 
 
 def _check_recent(parent: Parent, recent: RecentParents) -> None:
@@ -90,7 +90,7 @@ def _check_recent(parent: Parent, recent: RecentParents) -> None:
     if where is None:
         return
     if not isinstance(where, Mapping):
-        raise AlvysValueError(f"RecentParents(where={where!r}) must be a dict, such as {{'Status': ['Delivered']}}")
+        raise AlvysValueError(f"RecentParents(where={where!r}) must be a dict, such as {{'CustomerId': ['CU1']}}")
     stream = get_stream(parent.stream)
     for name, values in where.items():
         if name not in stream.fields.fields:
@@ -117,11 +117,8 @@ def _is_of(result: Mapping[str, Any], parent: Parent) -> bool:
     return result.get("stream") == parent.stream
 
 
-def _ways(parent: Parent) -> str:
-    return (
-        f"Give a list of {parent.column}, what the sync of {parent.stream} returned (its XCom), the path of its manifest, or "
-        "RecentParents(days=…)"
-    )
+def _is_manifest(value: Any) -> bool:
+    return isinstance(value, str) and value.endswith(MANIFEST)
 
 
 def plain_parents(parents: Any) -> Any:
@@ -140,6 +137,7 @@ def find_parents(store: Store, stream: Stream, parents: Any, *, tenant: str, now
     Return the ids (in the parent's column that the API asks for) of checked parents.
 
     :param store: the data set of the children.
+    :raises AlvysParentsError: recent ones are wanted, and none at all was ever landed.
     :raises AlvysValueError: a manifest is of another stream or tenant.
     :raises AlvysStorageError: a manifest or a part of it is missing or damaged.
     """
@@ -151,7 +149,7 @@ def find_parents(store: Store, stream: Stream, parents: Any, *, tenant: str, now
         if isinstance(item, Mapping) and not _is_of(item, stream.parent):
             continue
         manifest = item["manifest"] if isinstance(item, Mapping) else item
-        if isinstance(manifest, str) and manifest.endswith(MANIFEST):
+        if _is_manifest(manifest):
             run, landed = open_manifest(manifest)
             if (landed.stream, landed.tenant) != (stream.parent.stream, tenant):
                 raise AlvysValueError(
@@ -174,11 +172,11 @@ def _find_recent(store: Store, parent: Parent, recent: RecentParents, *, tenant:
     newest: dict[tuple[Any, ...], tuple[tuple[datetime, datetime], str | None]] = {}
     stream = get_stream(parent.stream)
     stamp = next((window.column for window in stream.windows if window.tracks_changes), None)
-    for name in parents.find(stream.name, MANIFEST):
-        # What happened after `since` was landed after it, too.
-        if landing_date(name) < (since - _LATE).date():
-            continue
-        manifest = parents.get_json(name, Manifest)
+    names = parents.find(stream.name, MANIFEST)
+    # What happened after `since` was landed after it, too.
+    first = (since - _LATE).date()
+    for name in names:
+        manifest = parents.get_json(name, Manifest) if landing_date(name) >= first else None
         if manifest is None or manifest.tenant != tenant:
             continue
         for row in map(decode_row, read_lines(parents, name.rpartition("/")[0], manifest)):
@@ -187,9 +185,30 @@ def _find_recent(store: Store, parent: Parent, recent: RecentParents, *, tenant:
             if key not in newest or age >= newest[key][0]:
                 wanted = _meets(row, where) and (parent.recent_by is None or _time(row.get(parent.recent_by)) >= since)
                 newest[key] = (age, str(row[parent.column]) if wanted and parent.column in row else None)
+    if not newest:
+        _check_landed(parents, stream, names, tenant)
     found = [id for _, id in newest.values() if id is not None]
     log.info("%d of the %d %s that were landed since %s are asked for", len(found), len(newest), stream.name, since.date())
     return found
+
+
+def _check_landed(store: Store, stream: Stream, names: Sequence[str], tenant: str) -> None:
+    """
+    Refuse a data set in which nobody has ever looked for the parents.
+
+    :param names: of all manifests of the parents' stream.
+    """
+    others = set()
+    for name in reversed(names):
+        manifest = store.get_json(name, Manifest)
+        if manifest is not None and manifest.tenant == tenant:
+            return
+        others |= {manifest.tenant} if manifest else set()
+    instead = f", only of {', '.join(sorted(others))}" if others else ""
+    raise AlvysParentsError(
+        f"No {stream.name} of tenant {tenant} have been landed below {store.path}{instead}: sync them first, or give "
+        "RecentParents(path=…), and the same tenant to both"
+    )
 
 
 _NEVER = as_utc("0001-01-02T00:00:00Z", "never")

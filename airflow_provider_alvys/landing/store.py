@@ -7,7 +7,7 @@ import os
 import secrets
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from fsspec.implementations.local import LocalFileSystem
@@ -20,13 +20,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def check_path(path: str) -> str:
+def check_path(path: Any) -> str:
     """
     Return the path of a data set without a trailing slash.
 
-    :raises AlvysValueError: it is relative: tasks have no common working directory.
+    :param path: a text or a path object.
+    :raises AlvysValueError: it is neither, or is relative: tasks have no common working directory.
     """
-    path = path.strip()
+    if not (isinstance(path, str) or hasattr(path, "joinpath")):
+        raise AlvysValueError(f"path={path!r} is no path: give one such as /data/alvys or s3://aws_default@bucket/alvys")
+    path = str(path).strip()
     scheme, separator, rest = path.partition("://")
     if not (separator or path.startswith("/")):
         raise AlvysValueError(
@@ -48,7 +51,7 @@ class Store:
     def __init__(self, path: str | ObjectStoragePath) -> None:
         from airflow.sdk import ObjectStoragePath
 
-        self.path = check_path(str(path))
+        self.path = check_path(path)
         root = path if isinstance(path, ObjectStoragePath) else ObjectStoragePath(self.path)
         try:
             self._fs = root.fs

@@ -385,10 +385,12 @@ def _tell_searches(search: Search) -> list[ManifestSearch]:
 
 def _tell(order: LandingOrder, run: Run, window: Window | None) -> None:
     again = f", attempt {run.attempt}" if run.attempt > 1 else ""
-    if window is None:
-        if order.initial_since is not None:
-            log.info("%s are read whole each time: initial_since has no effect", order.stream.name)
-        log.info("Reading %s of %s whole, without a window%s", order.stream.name, order.tenant, again)
-    else:
+    parent = order.stream.parent
+    of = f" for {sum(len(group.parents or ()) for group in run.groups)} {parent.stream}" if parent else ""
+    if window is not None:
         by = order.by.name if order.by else ""
-        log.info("Reading %s of %s by %s %s%s", order.stream.name, order.tenant, by, window, again)
+        log.info("Reading %s of %s%s by %s %s%s", order.stream.name, order.tenant, of, by, window, again)
+        return
+    if order.initial_since is not None:
+        log.info("%s are read whole each time: initial_since has no effect", order.stream.name)
+    log.info("Reading %s of %s%s%s", order.stream.name, order.tenant, of or " whole, without a window", again)

@@ -8,10 +8,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_alvys.api.errors import AlvysResponseError, AlvysValueError
+from airflow_provider_alvys.api.queries import make_search_queries
+from airflow_provider_alvys.api.streams import get_stream
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.retry_policy import fail_at_once
 from airflow_provider_alvys.tasks import AlvysTask
-from airflow_provider_alvys.templates import check_search
+from airflow_provider_alvys.templates import check_search, has_template
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -93,7 +95,8 @@ class AlvysSearchOperator(AlvysTask):
         ``load_documents``. (templated)
     :param limit: more rows than this are refused; after the first page, which tells their number, where they are one search.
     :return: a list of rows as plain JSON values.
-    :raises AlvysValueError: there are more rows than ``limit``.
+    :raises AlvysValueError: there are more rows than ``limit``; or an argument is wrong, while the DAG is parsed where nothing
+        is templated.
     """
 
     template_fields: Sequence[str] = ("alvys_conn_id", "stream", "filters", "window_by", "since", "until", "parents")
@@ -122,7 +125,9 @@ class AlvysSearchOperator(AlvysTask):
         self.parents = parents
         self.limit = limit
         check_search(stream, filters, window_by)
-        if not isinstance(limit, int) or limit < 1:
+        if not has_template([getattr(self, name) for name in self.template_fields if name != "alvys_conn_id"]):
+            make_search_queries(get_stream(stream), filters or {}, since=since, until=until, window_by=window_by, parents=parents)
+        if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
             raise AlvysValueError(f"limit={limit!r} must be a number of rows, 1 or more")
 
     @fail_at_once

@@ -14,11 +14,11 @@ from airflow_provider_alvys.api.catalogue.model import WHOLE
 from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.errors import AlvysError, AlvysPermissionError, AlvysValueError
 from airflow_provider_alvys.api.search import MAX_WINDOW_ROWS
-from airflow_provider_alvys.api.streams import get_stream
+from airflow_provider_alvys.api.streams import get_stream, get_streams
 from airflow_provider_alvys.api.windows import Window, as_timedelta, as_utc
 from airflow_provider_alvys.assets import alvys_asset
 from airflow_provider_alvys.hooks.alvys import AlvysHook
-from airflow_provider_alvys.landing.parents import check_parents
+from airflow_provider_alvys.landing.parents import AlvysParentsError, RecentParents, check_parents
 from airflow_provider_alvys.landing.parts import check_format
 from airflow_provider_alvys.landing.round import Round
 from airflow_provider_alvys.landing.store import Store
@@ -50,7 +50,7 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
         (templated)
     :param initial_since: start of the first window, while there is no cursor; of events that are read per parent, the first for
         each parent, which may be new at any run. (templated)
-    :param full_refresh: start over from ``initial_since``.
+    :param full_refresh: True to start over from ``initial_since``; not with ``since``.
     :param overlap: how far a window reaches back before the cursor; timedelta or seconds. None means 5 minutes.
     :param settling: how long before now a window ends; timedelta or seconds. None means 1 minute.
     :param look_back: for business dates: how far before the cursor the window begins, in whole UTC days; timedelta or seconds.
@@ -65,12 +65,14 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
     :param page_size: rows asked for at once; None means the connection's, else the catalogue's (200).
     :param max_window_rows: a window with more rows is cut in half, and again, down to a minute.
     :param skip_when_empty: skip when there are no rows, so that nothing downstream runs.
-    :param on_missing_scope: ``fail`` or ``skip`` when the token lacks the stream's scope. Another refusal fails.
+    :param on_missing_scope: ``fail`` or ``skip`` when the token lacks the stream's scope, or that of parents of which none was
+        ever landed. Another refusal fails.
     :param defer_after: seconds of waiting from which a deferrable task frees its slot.
     :param deferrable: free the slot during long waits for the rate limit.
     :return: ``{"manifest", "path", "stream", "tenant", "since", "until", "rows", "proof"}``: texts, and ``rows`` a number. The
         events of outlet assets carry the same.
-    :raises AlvysValueError: an argument is wrong; while the DAG is parsed where it can be told then.
+    :raises AlvysValueError: an argument is wrong, while the DAG is parsed where it can be told then; or RecentParents looks where
+        none was ever landed.
     :raises AlvysIncompleteError: the window could not be proved whole; the cursor stays.
     """
 
@@ -104,7 +106,7 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
         settling: timedelta | float | None = None,
         look_back: timedelta | float | None = None,
         look_ahead: timedelta | float | None = None,
-        parents: Sequence[str] | None = None,
+        parents: RecentParents | Mapping[str, Any] | Sequence[Any] | None = None,
         tenant: str | None = None,
         file_format: str = "jsonl",
         compression: str | None = None,
@@ -152,8 +154,12 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
         check_on_missing_scope(self.on_missing_scope)
         for name in ("part_rows", "page_size", "max_window_rows"):
             value = getattr(self, name)
-            if value is not None and not (isinstance(value, int) and value >= 1):
+            if value is not None and not (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
                 raise AlvysValueError(f"{name}={value!r} must be a number of rows, 1 or more")
+        if not isinstance(self.full_refresh, bool):
+            raise AlvysValueError(f"full_refresh={self.full_refresh!r} must be True or False")
+        if self.full_refresh and self.since is not None:
+            raise AlvysValueError("full_refresh starts over from initial_since: leave since out, or full_refresh")
         row = get_stream(self.stream)
         if row.max_page_size and (self.page_size or 0) > row.max_page_size:
             raise AlvysValueError(f"page_size={self.page_size} is more than Alvys takes for {self.stream}: {row.max_page_size}")
@@ -172,6 +178,10 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
         known = {name: as_utc(time, name) for name, time in given.items() if time is not None and not has_template(time)}
         if "since" in known and "until" in known:
             Window(known["since"], known["until"])
+        if "initial_since" in known and "until" in known and known["initial_since"] > known["until"]:
+            raise AlvysValueError(
+                f"initial_since={self.initial_since} is after until={self.until}: give the start of all that is wanted"
+            )
 
     def land(self, context: Context, client: AlvysClient, *, is_resumed: bool) -> dict[str, Any]:
         """Read the window, write parts and manifest, move the cursor."""
@@ -187,6 +197,11 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
         except AlvysPermissionError as error:
             if self.on_missing_scope == "skip" and error.missing_scope:
                 raise AirflowSkipException(str(error)) from error
+            raise
+        except AlvysParentsError as error:
+            parent = get_stream(order.stream.parent.stream) if order.stream.parent else order.stream
+            if self.on_missing_scope == "skip" and client.scopes is not None and parent.scope not in client.scopes:
+                raise AirflowSkipException(f"{error}. The token lacks the scope {parent.scope}") from error
             raise
         for outlet, event in events:
             tell_event(outlet, event, result)
@@ -225,7 +240,7 @@ class AlvysSweepToObjectStorageOperator(AlvysLandingTask):
     A stream that fails does not keep the others from being landed; the task fails afterwards.
 
     :param alvys_conn_id: the Alvys connection. (templated)
-    :param streams: names in the catalogue, such as ``["drivers", "trucks"]``.
+    :param streams: names in the catalogue, such as ``["drivers", "trucks"]``, of what can be read whole and has no parents.
     :param path: root of the data set, absolute. (templated)
     :param tenant: name of the tenant in manifests; None means the connection id. (templated)
     :param compression: ``gzip`` or None.
@@ -235,6 +250,9 @@ class AlvysSweepToObjectStorageOperator(AlvysLandingTask):
     :param deferrable: free the slot during long waits for the rate limit.
     :return: a list of what AlvysToObjectStorageOperator returns for one stream. The event of each asset made by
         :func:`airflow_provider_alvys.assets.alvys_asset` carries its stream's.
+    :raises AlvysValueError: while the DAG is parsed: a stream that there is not, that stands there twice or that cannot be read
+        whole, or another argument that is wrong.
+    :raises AlvysError: the first error of a stream, when the others have been landed.
     """
 
     template_fields: Sequence[str] = ("alvys_conn_id", "path", "tenant")
@@ -254,7 +272,7 @@ class AlvysSweepToObjectStorageOperator(AlvysLandingTask):
         **kwargs: Any,
     ) -> None:
         super().__init__(alvys_conn_id=alvys_conn_id, defer_after=defer_after, deferrable=deferrable, **kwargs)
-        self.streams = list(streams)
+        self.streams = [stream.name for stream in get_streams(streams)]
         self.path = _plain_path(path)
         self.tenant = tenant
         self.compression = compression
@@ -265,6 +283,11 @@ class AlvysSweepToObjectStorageOperator(AlvysLandingTask):
         check_format("jsonl", compression)
         check_on_missing_scope(on_missing_scope)
         for order in self._make_orders(page_size=None):
+            if order.stream.parent is not None:
+                raise AlvysValueError(
+                    f"{order.stream.name} are read per row of {order.stream.parent.stream}, not whole: use "
+                    "AlvysToObjectStorageOperator, and give parents"
+                )
             order.check()
 
     def land(self, context: Context, client: AlvysClient, *, is_resumed: bool) -> list[dict[str, Any]]:

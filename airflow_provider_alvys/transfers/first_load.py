@@ -21,7 +21,7 @@ from airflow_provider_alvys.landing.first_load import (
 from airflow_provider_alvys.landing.parts import check_format
 from airflow_provider_alvys.landing.round import Round
 from airflow_provider_alvys.landing.store import Store, check_path
-from airflow_provider_alvys.landing.sync import SETTLING, LandingOrder
+from airflow_provider_alvys.landing.sync import LandingOrder
 from airflow_provider_alvys.retry_policy import fail_at_once
 from airflow_provider_alvys.tasks import AlvysTask, identify, outlet_events, tell_event
 from airflow_provider_alvys.templates import check_data_set, check_search, has_template
@@ -50,6 +50,8 @@ class AlvysBeginFirstLoadOperator(AlvysTask):
     :param filters: those of the first load. (templated)
     :return: a list of ``{"since", "until"}``, for ``expand_kwargs``. The XCom ``begun`` holds the time, ``total`` the number of
         rows that there were.
+    :raises AlvysValueError: the stream needs no first load, or an argument is wrong; while the DAG is parsed where it is not
+        templated.
     """
 
     template_fields: Sequence[str] = ("alvys_conn_id", "path", "start", "filters")
@@ -96,7 +98,6 @@ class AlvysBeginFirstLoadOperator(AlvysTask):
             self.start,
             self.every,
             filters=self.filters or {},
-            settling=SETTLING,
         )
         context["ti"].xcom_push(key=BEGUN, value=format_time(begun))
         context["ti"].xcom_push(key=TOTAL, value=total)

@@ -91,6 +91,7 @@ def test_a_plan_names_the_scopes_that_are_missing(alvys: Simulator, hook: QuickH
 def test_a_wrong_argument_sends_nothing(alvys: Simulator, hook: QuickHook) -> None:
     for arguments in (
         {"streams": ["lods"]},
+        {"streams": "loads"},
         {"since": "yesterday"},
         {"streams": ["drivers"], "since": "yesterday"},
         {"until": "2026-10-01T00:00:00Z"},

@@ -124,7 +124,7 @@ def test_children_are_one_call_a_parent_and_events_one_for_a_hundred() -> None:
     assert "Page" not in body(batches[0])
 
 
-@pytest.mark.parametrize("parents", [None, "1001", ["1001", None], [".."], [""], {"a": 1}])
+@pytest.mark.parametrize("parents", [None, "1001", ["1001", None], [True], [".."], [""], {"a": 1}])
 def test_parents_that_are_none_are_refused(parents: Any) -> None:
     with pytest.raises(AlvysValueError, match="loads"):
         ask("load_documents", parents=parents)

@@ -6,9 +6,25 @@ from typing import Any
 import pytest
 
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.api.streams import get_stream, scope_of
+from airflow_provider_alvys.api.streams import get_stream, get_streams, scope_of
 
 LOADS = get_stream("loads")
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        pytest.param("loads", r"streams='loads' must be a list of names, such as \['loads'", id="a text"),
+        pytest.param(7, "must be a list", id="a number"),
+        pytest.param({"loads": 1}, "must be a list", id="a dict"),
+        pytest.param([], "streams is empty", id="empty"),
+        pytest.param(["loads", "trips", "loads"], "streams names loads more than once", id="twice"),
+        pytest.param(["lods"], "no stream 'lods'", id="unknown"),
+    ],
+)
+def test_streams_are_a_list_of_different_names(names: Any, says: str) -> None:
+    with pytest.raises(AlvysValueError, match=says):
+        get_streams(names)
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_rows_that_no_window_finds_are_read_before_the_cursor_is_set(
 
 
 def test_what_came_since_it_began_is_not_looked_for_in_all_there_is(
-    alvys: Simulator, hook: QuickHook, land: Land, lake: Path
+    alvys: Simulator, hook: QuickHook, land: Land, lake: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     begun, windows = begin(hook, lake, "loads")
     landed = [land(window_by="created", **window) for window in windows]
@@ -102,7 +102,9 @@ def test_what_came_since_it_began_is_not_looked_for_in_all_there_is(
     at = format_time(as_utc(begun.begun, "begun") + timedelta(minutes=30))
     alvys.add(stream="loads", rows=5, columns={"CreatedAt": at, "UpdatedAt": at})
     before = alvys.stats()["requests"]["POST loads/search"]
-    result = hand_over(hook, lake, "loads", begun, landed)
+    with caplog.at_level("INFO"):
+        result = hand_over(hook, lake, "loads", begun, landed)
+    assert f"5 loads are missing: reading them by updated since {begun.begun}" in caplog.text
     assert result["rows"] == result["total"] == 455
     # The count, and a page of what changed. All there is has three pages.
     assert alvys.stats()["requests"]["POST loads/search"] - before == 2

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_alvys import RecentParents
+from airflow_provider_alvys._compat import AirflowSkipException
 from airflow_provider_alvys.api.errors import AlvysPermissionError, AlvysStorageError, AlvysValidationError, AlvysValueError
 from airflow_provider_alvys.simulator.process import Simulator
 from airflow_provider_alvys.transfers.alvys_to_object_storage import AlvysToObjectStorageOperator
@@ -51,11 +52,14 @@ def test_each_row_can_be_told_to_its_parent(alvys: Simulator, land: Land) -> Non
         assert own == alvys.truth_rows(stream="load_notes", parents=json.dumps([number]))
 
 
-def test_a_parent_that_has_gone_is_noted_and_does_not_fail_the_run(alvys: Simulator, land: Land) -> None:
+def test_a_parent_that_has_gone_is_noted_and_does_not_fail_the_run(
+    alvys: Simulator, land: Land, caplog: pytest.LogCaptureFixture
+) -> None:
     numbers = load_numbers(alvys)[:5]
     result = land(stream="load_documents", parents=[numbers[0], "7", *numbers[1:]])
     manifest = read_manifest(result["manifest"])
     assert manifest["missing_parents"] == ["7"]
+    assert "Alvys knows no loads with LoadNumber 7 (any more)" in caplog.text
     assert asked(result["manifest"]) == set(numbers)
     assert sorted(read_lines(result["manifest"])) == sorted(
         alvys.truth_rows(stream="load_documents", parents=json.dumps(numbers))
@@ -112,14 +116,73 @@ def test_parents_that_were_delivered_of_late_are_asked_for_again(alvys: Simulato
     assert asked(again["manifest"]) == found
 
 
+def test_a_delivered_load_is_asked_for_whatever_its_status_becomes(alvys: Simulator, land: Land) -> None:
+    land()
+    queued, paid, other = load_numbers(alvys)[:3]
+    for number, status in ((queued, "Queued"), (paid, "Carrier Paid")):
+        columns = {"Status": status, "DeliveredAt": _ago(days=10), "CustomerId": number}
+        alvys.change(keys=[number], at=_ago(seconds=50), columns=columns)
+    alvys.change(keys=[other], at=_ago(seconds=50), columns={"Status": "Delivered", "DeliveredAt": _ago(days=15)})
+    land(settling=0)
+    found = asked(land(stream="load_documents", parents=RecentParents(days=14))["manifest"])
+    assert {queued, paid} <= found
+    assert other not in found
+    one = land(stream="load_documents", parents=RecentParents(days=14, where={"CustomerId": [paid]}))
+    assert asked(one["manifest"]) == {paid}
+
+
 def _ago(**span: float) -> str:
     return (datetime.now(timezone.utc) - timedelta(**span)).isoformat()
 
 
 def test_recent_parents_of_another_tenant_are_not_asked_for(alvys: Simulator, land: Land) -> None:
     land(tenant="other")
+    land(tenant="mine", filters={"LoadNumbers": load_numbers(alvys)[:2]})
     result = land(stream="load_documents", parents=RecentParents(days=9999, where={}), tenant="mine")
-    assert (result["rows"], asked(result["manifest"])) == (0, set())
+    assert asked(result["manifest"]) <= set(load_numbers(alvys)[:2])
+
+
+@pytest.mark.parametrize("where", [None, "elsewhere"])
+def test_recent_parents_where_none_was_ever_landed_are_an_error(
+    alvys: Simulator, land: Land, lake: Path, where: str | None
+) -> None:
+    land(stream="trips", tenant="mine")
+    land(tenant="other")
+    path = str(lake / where) if where else None
+    says = rf"No loads of tenant mine have been landed below {path or lake}{'' if path else ', only of other'}: sync them first"
+    with pytest.raises(AlvysValueError, match=rf"{says}, or give RecentParents\(path="):
+        land(stream="load_documents", parents=RecentParents(path=path), tenant="mine")
+
+
+def test_parents_that_were_landed_long_ago_or_of_which_there_are_none_are_no_error(
+    alvys: Simulator, land: Land, lake: Path
+) -> None:
+    land(tenant="none", filters={"LoadNumbers": ["0"]})
+    assert land(stream="load_documents", parents=RecentParents(), tenant="none")["rows"] == 0
+    land(tenant="old")
+    (today,) = lake.glob("loads/20*")
+    today.rename(today.with_name("2020-01-01"))
+    assert land(stream="load_documents", parents=RecentParents(), tenant="old")["rows"] == 0
+
+
+def test_children_are_skipped_with_their_parents_whose_scope_is_missing(alvys: Simulator, land: Land) -> None:
+    alvys.reset(loads=5, scopes="trip:read visibility:read")
+    recent: dict[str, Any] = {"stream": "visibility_inbound_history", "parents": RecentParents()}
+    with pytest.raises(AirflowSkipException, match="No loads .* lacks the scope load:read"):
+        land(**recent, on_missing_scope="skip")
+    with pytest.raises(AlvysValueError, match="No loads"):
+        land(**recent)
+    # Those that may be read, and were not.
+    with pytest.raises(AlvysValueError, match="No trips"):
+        land(stream="trip_stops", parents=RecentParents(), on_missing_scope="skip")
+
+
+def test_the_log_says_for_how_many_parents_is_read(alvys: Simulator, land: Land, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        land(stream="load_documents", parents=load_numbers(alvys)[:3])
+        land(stream="driver_events", parents=all_ids(alvys, "drivers")[:2])
+    assert "Reading load_documents of alvys_default for 3 loads" in caplog.text
+    assert "Reading driver_events of alvys_default for 2 drivers by " in caplog.text
 
 
 def test_events_are_asked_for_in_batches_of_all_parents_in_the_data_set(alvys: Simulator, land: Land) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -84,12 +85,36 @@ def test_a_limit_counts_rows_that_several_searches_find_once(alvys: Simulator) -
         {"stream": "visibility_outbound_errors", "window_by": "whole"},
         {"limit": "9"},
         {"limit": 0},
+        {"limit": True},
+        {"since": datetime(2026, 3, 1)},
+        {"since": "2026-03-02T00:00:00Z", "until": "2026-03-01T00:00:00Z"},
+        {"until": "2026-03-01T00:00:00Z"},
+        {"window_by": "created"},
+        {"stream": "drivers", "since": "2026-03-01T00:00:00Z"},
+        {"stream": "visibility_outbound_errors"},
+        {"stream": "load_documents"},
+        {"stream": "load_documents", "parents": "1001"},
+        {"parents": ["1001"]},
     ],
     ids=str,
 )
 def test_what_is_wrong_is_told_while_the_dag_is_parsed(arguments: dict[str, Any]) -> None:
     with pytest.raises(AlvysValueError):
         AlvysSearchOperator(task_id="search", **{"stream": "loads", **arguments})
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"since": "{{ x }}", "until": "2026-03-01T00:00:00Z"},
+        {"until": "2026-03-01T00:00:00Z", "since": "{{ x }}", "window_by": "{{ x }}"},
+        {"stream": "{{ x }}", "parents": ["1001"]},
+        {"stream": "load_documents", "parents": "{{ x }}"},
+    ],
+    ids=str,
+)
+def test_what_is_templated_is_left_for_the_run(arguments: dict[str, Any]) -> None:
+    AlvysSearchOperator(task_id="search", **{"stream": "loads", **arguments})
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,21 @@ def sweep(hook: QuickHook, lake: Path, **arguments: object) -> list[dict[str, ob
     return operator.execute({})
 
 
+@pytest.mark.parametrize(
+    ("streams", "says"),
+    [
+        pytest.param("drivers", "must be a list of names", id="a text"),
+        pytest.param([], "streams is empty", id="empty"),
+        pytest.param(["drivers", "drivers"], "drivers more than once", id="twice"),
+        pytest.param(["drivers", "visibility_outbound_errors"], "cannot be read whole", id="by a window only"),
+        pytest.param(["loads", "load_documents"], "per row of loads, not whole: use AlvysToObjectStorage", id="children"),
+    ],
+)
+def test_a_sweep_that_cannot_be_is_refused_while_the_dag_is_parsed(streams: list[str], says: str) -> None:
+    with pytest.raises(AlvysValueError, match=says):
+        AlvysSweepToObjectStorageOperator(task_id="sweep", streams=streams, path="/lake")
+
+
 def test_a_sweep_lands_each_stream_on_its_own(alvys: Simulator, hook: QuickHook, lake: Path) -> None:
     results = sweep(hook, lake)
     assert [result["stream"] for result in results] == ["drivers", "trucks", "customers"]

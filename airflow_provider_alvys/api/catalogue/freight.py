@@ -267,7 +267,7 @@ STREAMS = (
         key=("id",),
         fields=DOCUMENT,
         answer="list",
-        parent=Parent("loads", "LoadNumber", recent_by="DeliveredAt", recent_days=14),
+        parent=Parent("loads", "LoadNumber", recent_by="DeliveredAt"),
         tiers=(Tier("8-hourly"),),
         notes=(_URL_EXPIRES, "A load without a trip answers 404"),
     ),
