@@ -29,6 +29,11 @@ _MINUTE = 60
 _PACE = 10 * _MINUTE / MINUTE
 # Less than a fault's delay: it is a timeout.
 _TIMEOUT = 3
+# Loads and trips of the short run.
+_FEWER = 260
+_MARK = "<!-- torture -->"
+# Rounds in which every kind has its turn alone, with a storm between.
+_ALL_KINDS = 18
 
 
 def main() -> None:
@@ -65,13 +70,6 @@ def main() -> None:
         sys.exit(1)
     shutil.rmtree(home)
     print("Nothing was lost.")
-
-
-# Loads and trips of the short run.
-_FEWER = 260
-_MARK = "<!-- torture -->"
-# Rounds in which every kind has its turn alone, with a storm between.
-_ALL_KINDS = 18
 
 
 def _plans(arguments: argparse.Namespace) -> list[Plan]:
