@@ -165,6 +165,10 @@ class Plans:
             size = len(STREAMS)
             self._singles = [cells[at : at + size] for at in range(0, len(cells), size)] + [[kind] for kind in _OF_ALL_STREAMS]
         kinds = self._singles.pop(0)
+        if TASK_KILLED in kinds:
+            # The only task that is long and always at work.
+            here, there = kinds.index(TASK_KILLED), STREAMS.index("trips")
+            kinds[here], kinds[there] = kinds[there], kinds[here]
         alone = dict(zip(STREAMS, kinds * len(STREAMS) if len(kinds) == 1 else kinds, strict=False))
         blows = []
         if len(kinds) == 1:
