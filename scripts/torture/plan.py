@@ -119,11 +119,12 @@ class Plans:
         self._deck: list[str] = []
         self._singles: list[list[str]] = []
 
-    def storm(self, seconds: float = 45.0, kills: Sequence[str] = ()) -> Plan:
+    def storm(self, seconds: float = 45.0, kills: Sequence[str] = (), **options: Any) -> Plan:
         """
         Return a round in which everything happens at once.
 
-        :param kills: of daemons; as many workers are killed beside.
+        :param kills: of daemons; two workers are killed beside.
+        :param options: of the simulator.
         """
         blows = [self._order(at) for at in (0.0, seconds * 0.25, seconds * 0.5, seconds * 0.75)]
         chosen = list(kills) or [
@@ -134,7 +135,7 @@ class Plans:
             # One after the other: what is killed has to be there again.
             at = 6 + (seconds - 8) * (number + self._random.random() * 0.7) / (len(chosen) + 2)
             blows.append(Blow(at, kill=kind))
-        return Plan("storm", seconds, self._options(), tuple(sorted(blows, key=lambda blow: blow.at)))
+        return Plan("storm", seconds, self._options() | options, tuple(sorted(blows, key=lambda blow: blow.at)))
 
     def _order(self, at: float) -> Blow:
         faults = []
@@ -164,6 +165,10 @@ class Plans:
             size = len(STREAMS)
             self._singles = [cells[at : at + size] for at in range(0, len(cells), size)] + [[kind] for kind in _OF_ALL_STREAMS]
         kinds = self._singles.pop(0)
+        if TASK_KILLED in kinds:
+            # The only task that is long and always at work.
+            here, there = kinds.index(TASK_KILLED), STREAMS.index("trips")
+            kinds[here], kinds[there] = kinds[there], kinds[here]
         alone = dict(zip(STREAMS, kinds * len(STREAMS) if len(kinds) == 1 else kinds, strict=False))
         blows = []
         if len(kinds) == 1:

@@ -111,7 +111,7 @@ class Round:
         started = time.monotonic()
         rows = {"loads": ROWS, "fleet": FLEET, "rows": {"invoices": INVOICES}}
         options = {**rows, "limits": True, "minute": MINUTE, "now": time.time() - _AN_HOUR}
-        self._alvys.reset(**options, **self._plan.options)
+        self._alvys.reset(**(options | self._plan.options))
         self._witness.look()
         self._trigger("storm")
         self._strike()
