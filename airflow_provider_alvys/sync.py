@@ -15,9 +15,9 @@ from airflow_provider_alvys.api.streams import STREAMS, Stream, Tier, get_stream
 from airflow_provider_alvys.api.windows import as_timedelta
 from airflow_provider_alvys.assets import alvys_asset
 from airflow_provider_alvys.landing.first_load import backfill_window, check_first_load, cut_windows
+from airflow_provider_alvys.landing.order import OVERLAP, SETTLING
 from airflow_provider_alvys.landing.parents import RecentParents
 from airflow_provider_alvys.landing.parts import check_format
-from airflow_provider_alvys.landing.sync import OVERLAP, SETTLING
 from airflow_provider_alvys.templates import check_data_set, check_search, has_template
 from airflow_provider_alvys.transfers.alvys_to_object_storage import (
     AlvysSweepToObjectStorageOperator,

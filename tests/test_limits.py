@@ -8,9 +8,10 @@ import pytest
 
 from airflow_provider_alvys.api.clock import SYSTEM_CLOCK
 from airflow_provider_alvys.api.streams import STREAMS
+from airflow_provider_alvys.landing.order import LandingOrder
 from airflow_provider_alvys.landing.run import RunIdentity
 from airflow_provider_alvys.landing.store import Store
-from airflow_provider_alvys.landing.sync import LandingOrder, land
+from airflow_provider_alvys.landing.sync import land
 from airflow_provider_alvys.simulator.process import Simulator
 from tests.conftest import CONNECTION, QuickHook, SkippingClock, make_client
 from tests.lake import read_manifest

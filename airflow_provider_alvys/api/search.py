@@ -18,6 +18,7 @@ from airflow_provider_alvys.api.keyset import KeySet
 from airflow_provider_alvys.api.pages import PageWalk, Proof, WalkState
 from airflow_provider_alvys.api.queries import Query
 from airflow_provider_alvys.api.rows import Key, Page, PageReader, Row
+from airflow_provider_alvys.api.search_state import SearchState, SetState, UnderWay
 from airflow_provider_alvys.api.windows import Window
 
 log = logging.getLogger(__name__)
@@ -39,74 +40,6 @@ class SetRead:
     rows: int
     total: int
     proof: Proof
-
-
-class _SetState(msgspec.Struct, kw_only=True):
-    """As :class:`SetRead`, with the query's place among the search's."""
-
-    query: int
-    rows: int
-    total: int
-    proof: Proof
-
-
-class _UnderWay(msgspec.Struct, kw_only=True):
-    """
-    A set that is being read.
-
-    :param windows: those still to be read, the present one last: big ones are cut in halves.
-    :param known: how many keys had been seen before it.
-    :param total: of the whole set, where its window was cut.
-    :param is_open: whether one of the windows before was not proved whole.
-    :param began: when the present window was first asked for, in seconds since 1970.
-    :param walk: None while the present window has not been asked for.
-    """
-
-    windows: list[Window | None]
-    known: int
-    total: int | None = None
-    is_open: bool = False
-    began: float = 0
-    walk: WalkState | None = None
-
-
-class SearchState(msgspec.Struct, kw_only=True):
-    """
-    How far a search has come: enough for another process to go on from the page after the last one that was yielded.
-
-    :param page_size: rows to a page, as Alvys answers it.
-    :param next_query: place of the query that is under way, or comes next; beyond the last one, of those asked twice.
-    :param doubtful: queries whose parent Alvys did not know when it was asked once.
-    :param missing: those whose parent it did not know when it was asked again.
-    :param sets: those read, in the order of their rows.
-    :param seen: keys delivered, as :class:`KeySet` dumps them.
-    :param passes: over the set that took most.
-    :param requests: pages asked for and answered.
-    :param repeats: rows that came again on a further page of one pass, and were left out.
-    :param began_at: when the first answer came, at the latest, by the earlier of our clock and the API's, in seconds since 1970.
-    :param order: queries whose sets may trade rows, in the order in which they were read last.
-    :param again: those of them that are to be read again.
-    :param rounds: how often some were read again.
-    :param kept_moving: whether rows still moved from one to another after the last round.
-    :param is_done: whether nothing is left to be asked for.
-    """
-
-    page_size: int
-    next_query: int = 0
-    doubtful: list[int] = []
-    missing: list[int] = []
-    sets: list[_SetState] = []
-    under_way: _UnderWay | None = None
-    seen: bytes = b""
-    passes: int = 0
-    requests: int = 0
-    repeats: int = 0
-    began_at: float | None = None
-    order: list[int] = []
-    again: list[int] = []
-    rounds: int = 0
-    kept_moving: bool = False
-    is_done: bool = False
 
 
 class Search:
@@ -271,7 +204,7 @@ class Search:
             if query.stream.is_child:
                 # The same document may hang on two parents: each has it.
                 self._seen = KeySet()
-            state.under_way = _UnderWay(windows=[query.window], known=len(self._seen))
+            state.under_way = UnderWay(windows=[query.window], known=len(self._seen))
         if query.stream.answer == "page":
             yield from self._read_pages(place, state.under_way)
         else:
@@ -287,7 +220,7 @@ class Search:
         self._end(place, len(page.rows), "whole")
         yield rows
 
-    def _read_pages(self, place: int, under_way: _UnderWay) -> Iterator[list[Row]]:
+    def _read_pages(self, place: int, under_way: UnderWay) -> Iterator[list[Row]]:
         """Yield the rows of a set."""
         query, state = self.queries[place], self.state
         while under_way.windows:
@@ -304,7 +237,7 @@ class Search:
             under_way.walk = self._walk = None
         self._end(place, total, "open" if under_way.is_open else "whole")
 
-    def _open_walk(self, query: Query, under_way: _UnderWay) -> PageWalk | None:
+    def _open_walk(self, query: Query, under_way: UnderWay) -> PageWalk | None:
         """Return the walk over the present window, begun or gone on with; None when the window was cut in halves instead."""
         window = under_way.windows[-1]
         first = None
@@ -336,7 +269,7 @@ class Search:
         state.under_way = None
         before = next((read for read in state.sets if read.query == place), None)
         if before is None:
-            state.sets.append(_SetState(query=place, rows=rows, total=total, proof=proof))
+            state.sets.append(SetState(query=place, rows=rows, total=total, proof=proof))
             state.next_query += 1
         else:
             before.rows, before.total, before.proof = before.rows + rows, total, proof

@@ -18,11 +18,11 @@ from airflow_provider_alvys.api.search import Search
 from airflow_provider_alvys.api.streams import Stream, TimeWindow
 from airflow_provider_alvys.api.windows import ALL_TIME, SEAM, as_utc, format_time
 from airflow_provider_alvys.landing.cursor import advance_cursor, read_cursor
+from airflow_provider_alvys.landing.order import SETTLING, LandingOrder
 from airflow_provider_alvys.landing.pace_file import load_pace, save_pace
 from airflow_provider_alvys.landing.reading import open_manifest, read_lines
 from airflow_provider_alvys.landing.round import Round
 from airflow_provider_alvys.landing.store import Store
-from airflow_provider_alvys.landing.sync import SETTLING, LandingOrder
 
 log = logging.getLogger(__name__)
 

@@ -8,9 +8,10 @@ import msgspec
 
 from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.landing.layout import fingerprint, round_file
+from airflow_provider_alvys.landing.order import LandingOrder
 from airflow_provider_alvys.landing.run import RunIdentity
 from airflow_provider_alvys.landing.store import Store
-from airflow_provider_alvys.landing.sync import LandingOrder, land
+from airflow_provider_alvys.landing.sync import land
 
 
 class _State(msgspec.Struct, kw_only=True):

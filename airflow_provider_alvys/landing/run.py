@@ -14,7 +14,7 @@ from airflow_provider_alvys import __version__
 from airflow_provider_alvys.api.errors import AlvysStorageError
 from airflow_provider_alvys.api.pacing import EndpointPace
 from airflow_provider_alvys.api.queries import Span
-from airflow_provider_alvys.api.search import SearchState
+from airflow_provider_alvys.api.search_state import SearchState
 from airflow_provider_alvys.api.windows import Window
 from airflow_provider_alvys.landing.layout import fingerprint, run_file, run_folder
 from airflow_provider_alvys.landing.manifest import Part

@@ -18,11 +18,12 @@ from airflow_provider_alvys.api.streams import get_stream, get_streams
 from airflow_provider_alvys.api.windows import Window, as_timedelta, as_utc
 from airflow_provider_alvys.assets import alvys_asset
 from airflow_provider_alvys.hooks.alvys import AlvysHook
+from airflow_provider_alvys.landing.order import OVERLAP, SETTLING, LandingOrder
 from airflow_provider_alvys.landing.parents import AlvysParentsError, RecentParents, check_parents
 from airflow_provider_alvys.landing.parts import check_format
 from airflow_provider_alvys.landing.round import Round
 from airflow_provider_alvys.landing.store import Store
-from airflow_provider_alvys.landing.sync import OVERLAP, SETTLING, LandingOrder, NothingDueError, land
+from airflow_provider_alvys.landing.sync import NothingDueError, land
 from airflow_provider_alvys.tasks import identify, outlet_events, tell_event
 from airflow_provider_alvys.templates import check_data_set, check_search, has_template
 from airflow_provider_alvys.transfers.landing import DEFER_AFTER, DEFERRABLE, AlvysLandingTask

@@ -18,10 +18,10 @@ from airflow_provider_alvys.landing.first_load import (
     cut_windows,
     hand_over,
 )
+from airflow_provider_alvys.landing.order import LandingOrder
 from airflow_provider_alvys.landing.parts import check_format
 from airflow_provider_alvys.landing.round import Round
 from airflow_provider_alvys.landing.store import Store, check_path
-from airflow_provider_alvys.landing.sync import LandingOrder
 from airflow_provider_alvys.retry_policy import fail_at_once
 from airflow_provider_alvys.tasks import AlvysTask, identify, outlet_events, tell_event
 from airflow_provider_alvys.templates import check_data_set, check_search, has_template
