@@ -24,6 +24,7 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": [{"integration-name": _NAME, "python-modules": ["airflow_provider_alvys.hooks.alvys"]}],
         "operators": [{"integration-name": _NAME, "python-modules": ["airflow_provider_alvys.operators.alvys"]}],
         "sensors": [{"integration-name": _NAME, "python-modules": ["airflow_provider_alvys.sensors.alvys"]}],
+        "triggers": [{"integration-name": _NAME, "python-modules": ["airflow_provider_alvys.triggers.alvys"]}],
         "transfers": [
             {
                 "source-integration-name": _NAME,

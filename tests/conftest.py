@@ -147,6 +147,7 @@ def lake(tmp_path: Path) -> Path:
 def bucket() -> Iterator[Any]:
     """A bucket "lake" on loopback, and the connection aws_lake to it: one for all tests, since Airflow keeps file systems."""
     boto3 = pytest.importorskip("boto3")
+    pytest.importorskip("s3fs")
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)

@@ -38,6 +38,19 @@ with DAG("once", schedule=None):
     )
 """
 
+# A task that frees its slot: ten pages at once, and then a wait.
+DEFERRED = """
+import os
+from airflow.sdk import DAG
+from airflow_provider_alvys.transfers.alvys_to_object_storage import AlvysToObjectStorageOperator
+
+with DAG("deferred", schedule=None):
+    AlvysToObjectStorageOperator(
+        task_id="loads", stream="loads", path=os.environ["ALVYS_LAKE"], page_size=10, deferrable=True, defer_after=2,
+        since="2020-01-01T00:00:00Z", until="{{ macros.datetime.now(macros.datetime.now().astimezone().tzinfo).isoformat() }}",
+    )
+"""
+
 Airflow = Callable[..., str]
 
 OTHER = "AIRFLOW_CONN_ALVYS_BLUEBIRD"
@@ -110,6 +123,7 @@ def airflow(home: Path, own_alvys: Simulator) -> Airflow:
 
     shutil.copytree(ROOT / "dags_examples", home / "dags")
     (home / "dags" / "once.py").write_text(ONCE)
+    (home / "dags" / "deferred.py").write_text(DEFERRED)
     airflow("db", "migrate")
     airflow("dags", "reserialize")
     return airflow
@@ -192,6 +206,20 @@ def test_no_secret_and_no_token_is_left_anywhere(airflow: Airflow, home: Path, o
                 continue
             for secret in (SECRET, *tokens):
                 assert secret.encode() not in line, f"{file}: {line[:300]!r}"
+
+
+@pytest.mark.every_airflow
+def test_a_deferred_task_goes_on_at_the_right_page(airflow: Airflow, home: Path, own_alvys: Simulator, tmp_path: Path) -> None:
+    own_alvys.reset(loads=250, client_secret=SECRET, limits=True, minute=5, now=time.time() - 3600)
+    connection = own_alvys.connection_json(requests_per_minute=10 * 60 / 5)
+    printed = airflow("dags", "test", "deferred", ALVYS_LAKE=str(tmp_path / "lake"), **{CONNECTION: connection})
+    assert printed.count("freeing the slot until") == 2
+    (manifest,) = manifests(tmp_path / "lake")
+    assert ids(read_lines(manifest)) == set(own_alvys.truth_keys())
+    assert (read_manifest(manifest)["requests"], own_alvys.stats()["requests"]["POST loads/search"]) == (25, 25)
+    assert own_alvys.stats()["rate_limited"] == 0
+    tries = query(home, "SELECT state, try_number FROM task_instance WHERE dag_id = 'deferred'")
+    assert [(state, number) for state, number in tries] in ([("success", 0)], [("success", 1)])
 
 
 LATER_EXAMPLES = [

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
 from airflow_provider_alvys.api.clock import SYSTEM_CLOCK
-from airflow_provider_alvys.api.streams import STREAMS
+from airflow_provider_alvys.api.streams import STREAMS, get_stream
 from airflow_provider_alvys.landing.order import LandingOrder
 from airflow_provider_alvys.landing.run import RunIdentity
 from airflow_provider_alvys.landing.store import Store
@@ -50,6 +51,24 @@ def test_two_syncs_of_every_paged_stream_right_after_each_other_meet_no_429(alvy
             assert alvys.stats()["requests"][str(stream.endpoint)] - before == manifest["requests"] == expected, stream.name
     assert alvys.stats()["tokens"] == 1
     assert alvys.stats()["rate_limited"] == 0
+
+
+def test_two_tasks_one_after_the_other_on_one_endpoint_meet_no_429(alvys: Simulator, lake: Path) -> None:
+    """8 pages each, 3 seconds apart, in a minute of 6 seconds: the second one goes on counting where the first one was."""
+    minute = 6.0
+    alvys.reset(loads=160, limits=True, minute=minute)
+    for run in ("first", "second"):
+        client = make_client(alvys, clock=SYSTEM_CLOCK, requests_per_minute=10 * 60 / minute)
+        window = {"since": "2020-01-01T00:00:00Z", "until": "2026-11-01T00:00:00Z", "window_by": "created"}
+        order = LandingOrder(get_stream("loads"), "tenant", page_size=20, **window)
+        began = time.monotonic()
+        land(client, Store(str(lake)), order, RunIdentity(dag_id="dag", task_id=run, map_index=-1, run_id=run))
+        took = time.monotonic() - began
+        time.sleep(3 * minute / 60)
+    # It had to wait for the first one's requests to be a minute old.
+    assert took > minute / 2
+    assert alvys.stats()["rate_limited"] == 0
+    assert alvys.stats()["requests"]["POST loads/search"] >= 14
 
 
 def test_a_plan_of_250_000_loads_agrees_with_a_walk(alvys: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:

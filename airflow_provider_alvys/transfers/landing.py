@@ -8,7 +8,6 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 
 from airflow_provider_alvys._compat import conf
 from airflow_provider_alvys.api.client import AlvysClient
@@ -16,6 +15,7 @@ from airflow_provider_alvys.api.clock import BoundedClock, LongWait
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.retry_policy import fail_at_once
 from airflow_provider_alvys.tasks import AlvysTask
+from airflow_provider_alvys.triggers.alvys import AlvysWaitTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -58,17 +58,16 @@ class AlvysLandingTask(AlvysTask):
         deadline = time.time() + timeout.total_seconds() if timeout else None
         return self._land_within(context, deadline=deadline, in_vain=0, is_resumed=False)
 
-    def resume(self, context: Context, event: Any, *, rendered: dict[str, Any], deadline: float | None, in_vain: int) -> Any:
+    def resume(self, context: Context, event: dict[str, Any]) -> Any:
         """
         Go on after a deferral.
 
-        :param rendered: the template fields as they were: rendered anew, they may differ.
-        :param deadline: of the whole try, in seconds since 1970.
-        :param in_vain: deferrals in a row without a page between them.
+        :param event: ``{"rendered", "deadline", "in_vain"}``: the template fields as they were (rendered anew, they may differ),
+            the end of the whole try in seconds since 1970, and the deferrals in a row without a page between them.
         """
-        for name, value in rendered.items():
+        for name, value in event["rendered"].items():
             setattr(self, name, value)
-        return self._land_within(context, deadline=deadline, in_vain=in_vain, is_resumed=True)
+        return self._land_within(context, deadline=event["deadline"], in_vain=event["in_vain"], is_resumed=True)
 
     @fail_at_once
     def _land_within(self, context: Context, *, deadline: float | None, in_vain: int, is_resumed: bool) -> Any:
@@ -81,11 +80,8 @@ class AlvysLandingTask(AlvysTask):
         except LongWait as wait:
             moment = datetime.fromtimestamp(client.now(at_latest=True, may_ask=False) + wait.seconds, timezone.utc)
             self.log.info("%s: freeing the slot until %s", wait, moment.isoformat(timespec="seconds"))
-            self.defer(
-                trigger=DateTimeTrigger(moment),
-                method_name=self.resume.__name__,
-                kwargs={"rendered": self._rendered(), "deadline": deadline, "in_vain": wait.in_vain},
-            )
+            state = {"rendered": self._rendered(), "deadline": deadline, "in_vain": wait.in_vain}
+            self.defer(trigger=AlvysWaitTrigger(moment, state), method_name=self.resume.__name__)
         finally:
             client.clock = clock
 

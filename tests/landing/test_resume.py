@@ -15,7 +15,7 @@ import pytest
 from airflow_provider_alvys._compat import AirflowSkipException
 from airflow_provider_alvys.api import auth
 from airflow_provider_alvys.api.client import AlvysClient
-from airflow_provider_alvys.api.errors import AlvysError, AlvysIncompleteError, AlvysServerError, AlvysStorageError
+from airflow_provider_alvys.api.errors import AlvysIncompleteError, AlvysServerError, AlvysStorageError
 from airflow_provider_alvys.api.windows import format_time
 from airflow_provider_alvys.landing.store import Store
 from airflow_provider_alvys.simulator.process import Simulator
@@ -25,6 +25,8 @@ from airflow_provider_alvys.transfers.alvys_to_object_storage import (
 )
 from tests.conftest import Land, Place, QuickHook, SkippingClock
 from tests.lake import cursors, ids, manifests, read_lines, read_manifest
+
+pytestmark = pytest.mark.every_airflow
 
 SEARCH = "POST loads/search"
 # Settled once: every try and every comparison reads this.
@@ -410,9 +412,8 @@ def sweep(hook: QuickHook, lake: Path, **arguments: Any) -> list[dict[str, Any]]
 
 
 def test_a_sweep_that_is_tried_again_reads_only_what_it_lacks(alvys: Simulator, hook: QuickHook, lake: Path) -> None:
-    fault = {"kind": "status", "status": 422, "endpoint": "POST customers/search"}
-    alvys.order_faults(fault)
-    with pytest.raises(AlvysError):
+    alvys.order_faults({"kind": "status", "status": 500, "endpoint": "POST customers/search", "times": 6})
+    with pytest.raises(AlvysServerError):
         sweep(hook, lake)
     first = alvys.stats()["requests"]
     results = sweep(hook, lake)

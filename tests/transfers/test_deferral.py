@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.providers.standard.triggers.temporal import DateTimeTrigger
-from airflow.sdk.exceptions import TaskDeferred
 
 from airflow_provider_alvys.api import auth, pacing
 from airflow_provider_alvys.api.errors import AlvysRateLimitError, AlvysServerError, AlvysValueError
@@ -21,8 +20,16 @@ from airflow_provider_alvys.transfers.alvys_to_object_storage import (
     AlvysToObjectStorageOperator,
 )
 from airflow_provider_alvys.transfers.landing import AlvysLandingTask
+from airflow_provider_alvys.triggers.alvys import AlvysWaitTrigger
 from tests.conftest import QuickHook, SkippingClock
 from tests.lake import ids, read_lines, read_manifest
+
+try:
+    from airflow.sdk.exceptions import TaskDeferred
+except ImportError:  # Airflow 3.1
+    from airflow.exceptions import TaskDeferred  # type: ignore[no-redef]
+
+pytestmark = pytest.mark.every_airflow
 
 CONTEXT: Any = {"run_id": "run", "ti": SimpleNamespace(dag_id="dag", task_id="land", map_index=-1)}
 
@@ -45,7 +52,7 @@ class Worker:
         self._make = lambda: make(task_id="land", **arguments)
 
     def run(self, *, most: int = 100, rendered: dict[str, Any] | None = None) -> Any:
-        kwargs: dict[str, Any] | None = None
+        event: dict[str, Any] | None = None
         for _ in range(most):
             self._monkeypatch.setattr(auth, "_sources", {})
             self._monkeypatch.setattr(pacing, "_pacers", {})
@@ -55,17 +62,17 @@ class Worker:
             for name, value in (rendered or {}).items():
                 setattr(operator, name, value)
             try:
-                if kwargs is None:
+                if event is None:
                     return operator.execute(CONTEXT)
-                return operator.resume(CONTEXT, event=None, **kwargs)
+                return operator.resume(CONTEXT, event=event)
             except TaskDeferred as deferred:
-                # What Airflow's database makes of them.
-                kwargs = json.loads(json.dumps(deferred.kwargs))
+                # What Airflow's database makes of it.
+                event = json.loads(json.dumps(deferred.trigger.state))
                 self._wait(deferred.trigger)
         raise AssertionError("It never comes to an end")
 
     def _wait(self, trigger: Any) -> None:
-        assert isinstance(trigger, DateTimeTrigger)
+        assert isinstance(trigger, AlvysWaitTrigger)
         wait = trigger.moment.timestamp() - self._clock.time()
         self.waits.append(wait)
         self._clock.sleeps.append(max(0.0, wait))
@@ -257,6 +264,18 @@ class _Recorder(list[float]):
 
     def append(self, wait: float) -> None:
         self._moments.append(wait + self._clock.time())
+
+
+def test_the_trigger_waits_and_gives_the_state_back() -> None:
+    moment = datetime.now(timezone.utc) + timedelta(seconds=0.1)
+    path, arguments = AlvysWaitTrigger(moment, {"deadline": None}).serialize()
+    assert path == "airflow_provider_alvys.triggers.alvys.AlvysWaitTrigger"
+
+    async def wait() -> list[Any]:
+        return [event.payload async for event in AlvysWaitTrigger(**arguments).run()]
+
+    assert asyncio.run(wait()) == [{"deadline": None}]
+    assert datetime.now(timezone.utc) >= moment
 
 
 @pytest.mark.parametrize("defer_after", [-1, "20", True, float("nan")])
