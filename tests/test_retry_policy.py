@@ -117,8 +117,11 @@ TASKS: list[tuple[Any, dict[str, Any]]] = [
     (AlvysLoadStatusSensor, {"load_number": "1", "statuses": "Delivered"}),
     (AlvysToObjectStorageOperator, {"stream": "loads", "path": "/lake", **WINDOW}),
     (AlvysSweepToObjectStorageOperator, {"streams": ["drivers"], "path": "/lake"}),
-    (AlvysBeginFirstLoadOperator, {"stream": "loads", "start": "2026-01-01T00:00:00Z"}),
-    (AlvysHandOverOperator, {"stream": "loads", "path": "/lake", "begun": "2026-01-01T00:00:00Z", "landed": []}),
+    (AlvysBeginFirstLoadOperator, {"stream": "loads", "path": "/lake", "start": "2026-01-01T00:00:00Z"}),
+    (
+        AlvysHandOverOperator,
+        {"stream": "loads", "path": "/lake", "begun": "2026-01-01T00:00:00Z", "total": 1, "landed": []},
+    ),
 ]
 
 
