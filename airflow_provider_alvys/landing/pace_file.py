@@ -39,16 +39,21 @@ def load_pace(store: Store, client: AlvysClient) -> None:
 
 
 def save_pace(store: Store, client: AlvysClient) -> None:
-    """Keep when this task made its last requests. It is advice, not data: of two writes at once one is lost."""
+    """
+    Keep when this task made its last requests.
+
+    It is advice, not data: on object storage, of two writes at once one is lost.
+    """
     stamps = client.pacer.stamps()
     if not stamps:
         return
-    pace = _read(store)
-    known = pace.stamps.setdefault(fingerprint(client.budget), {})
-    for endpoint, made in stamps.items():
-        # Those of tasks that run beside this one, too; more than the last few matter to no limit.
-        known[endpoint] = sorted({*known.get(endpoint, ()), *made})[-_MOST_STAMPS:]
-    try:
-        store.put_json(PACE_FILE, pace)
-    except AlvysStorageError as error:
-        log.warning("%s cannot be written, going on without it: %s", store.url(PACE_FILE), error)
+    with store.alone():
+        pace = _read(store)
+        known = pace.stamps.setdefault(fingerprint(client.budget), {})
+        for endpoint, made in stamps.items():
+            # Those of tasks that run beside this one, too; more than the last few matter to no limit.
+            known[endpoint] = sorted({*known.get(endpoint, ()), *made})[-_MOST_STAMPS:]
+        try:
+            store.put_json(PACE_FILE, pace)
+        except AlvysStorageError as error:
+            log.warning("%s cannot be written, going on without it: %s", store.url(PACE_FILE), error)

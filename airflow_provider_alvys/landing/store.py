@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -147,6 +149,21 @@ class Store:
 
     def _unreadable(self, name: str, error: OSError) -> AlvysStorageError:
         return AlvysStorageError(f"{self.url(name)} cannot be read: {error}. See that the place exists and may be read")
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold others off who ask for the same, where the data set is a local folder; object stores know no locks."""
+        if not self._is_local or not os.path.isdir(self._root):
+            yield
+            return
+        folder = os.open(self._root, os.O_RDONLY)
+        try:
+            # Not every network's file system has locks.
+            with suppress(OSError):
+                fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
 
     def put_json(self, name: str, value: msgspec.Struct) -> None:
         """Write a struct as JSON that a person can read."""

@@ -1,8 +1,9 @@
 """
-Two long walks in a real Airflow: how much of a worker's slot one holds that waits for the rate limit, and what a SIGKILL costs.
+Long walks in a real Airflow: how much of a worker's slot one holds that waits for the rate limit, what a SIGKILL costs, and
+whether two syncs of everything that has pages, one right after the other, meet a 429.
 
 ``make walks`` calls this. Exit 1 if the slot is held for 15 % of the time or more, a 429 was met, the waiting cost a try, more
-than a part was read again after a kill, or a row is missing.
+than a part was read again after a kill, a sync made a request too many, or a row is missing.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ import signal
 import sys
 import tempfile
 import time
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+from airflow_provider_alvys.api.streams import get_stream
 from airflow_provider_alvys.simulator.process import Simulator
 from scripts.torture.daemons import Daemons
-from scripts.torture.lake import count_in_logs, read_landed
+from scripts.torture.lake import Landed, count_in_logs, read_landed
 from scripts.torture.rest import END_STATES
 
 DAGS = Path(__file__).parent / "dags" / "walks"
@@ -28,6 +31,10 @@ WAITING_PAGES, KILLED_PAGES = 60, 100
 PARTS = {"loads": 20, "trips": 10}
 # A minute of the limits lasts so long: what ten requests wait for is more than the 20 s from which a task is deferred.
 MINUTE = 25.0
+# A sync of everything has more pages than the limit lets through at once, in a minute that is short.
+SYNC_PAGE, FLEET = 20, 130
+# Some endpoints take five requests in it, and one figure is set for all of them.
+BRISK_MINUTE = 4.0
 _MOST_HELD = 0.15
 # One in ten of the walk's pages at most before it is noticed that sixty have been read.
 _LATENCY = 0.1
@@ -43,11 +50,14 @@ def main() -> None:
     with Simulator(**options) as alvys, Daemons(home, DAGS, settings(alvys, lake)) as airflow:
         airflow.wait_for_dag("waits")
         airflow.wait_for_dag("killed")
+        airflow.wait_for_dag("syncs")
         print("Airflow with LocalExecutor is up.", flush=True)
         alvys.reset(**options, latency=_LATENCY)
         problems = walk_and_kill(airflow, alvys, lake / "killed")
         alvys.reset(**options, limits=True, minute=MINUTE)
         problems += walk_and_wait(airflow, alvys, lake / "waits")
+        alvys.reset(**options, fleet=FLEET, limits=True, minute=BRISK_MINUTE)
+        problems += sync_twice(airflow, alvys, lake / "syncs")
     if problems:
         print("\n".join(["", "NO GOOD:", *problems, f"The files and logs: {home}"]))
         sys.exit(1)
@@ -59,7 +69,9 @@ def settings(alvys: Simulator, lake: Path) -> dict[str, str]:
     return {
         "AIRFLOW_CONN_ALVYS_DEFAULT": alvys.connection_json(requests_per_minute=0),
         "AIRFLOW_CONN_ALVYS_PACED": alvys.connection_json(requests_per_minute=10 * 60 / MINUTE),
+        "AIRFLOW_CONN_ALVYS_BRISK": alvys.connection_json(requests_per_minute=5 * 60 / BRISK_MINUTE, page_size=SYNC_PAGE),
         "TORTURE_LAKE": str(lake),
+        "TORTURE_START": (datetime.now(timezone.utc) - timedelta(days=6)).isoformat(),
     }
 
 
@@ -140,15 +152,45 @@ def walk_and_wait(airflow: Daemons, alvys: Simulator, lake: Path) -> list[str]:
     return problems
 
 
+def sync_twice(airflow: Daemons, alvys: Simulator, lake: Path) -> list[str]:
+    """Sync every stream that has pages, and again as soon as that has ended."""
+    problems = []
+    states = []
+    for run_id in ("first", "second"):
+        airflow.api.trigger("syncs", run_id)
+        states += _bring_to_end(airflow, "syncs", run_id)
+    stats = alvys.stats()
+    landed = [read_landed(file) for file in lake.rglob("_manifest.json")]
+    problems += [problem for one in landed for problem in one.problems]
+    made = sum(count for endpoint, count in stats["requests"].items() if endpoint != "POST token")
+    least = sum(one.least_requests(SYNC_PAGE) + _totals_again(one) for one in landed)
+    print(
+        f"Two syncs of {len({one.stream for one in landed})} streams: {len(states)} tasks, {stats['tokens']} tokens, {made} "
+        f"requests where {least} are the least, {stats['rate_limited']} 429s.",
+        flush=True,
+    )
+    bad = [task["task_id"] for task in states if task["state"] != "success" or task["try_number"] != 1]
+    if bad or stats["tokens"] != len(states) or made != least or stats["rate_limited"]:
+        problems.append(f"Not in one try: {bad}; {stats['tokens']} tokens for {len(states)} tasks; {made} requests, not {least}")
+    return problems
+
+
+def _totals_again(landed: Landed) -> int:
+    """Return how many totals of united searches are asked for again: all but the last; those of a window that was cut are one."""
+    window = landed.manifest["window"]
+    is_cut = window and get_stream(landed.stream).window(window["by"]).longest  # type: ignore[union-attr]
+    return 0 if is_cut else len(landed.manifest["searches"]) - 1
+
+
 def _requests(alvys: Simulator, stream: str) -> int:
     return int(alvys.stats()["requests"].get(f"POST {stream}/search", 0))
 
 
-def _bring_to_end(airflow: Daemons, dag_id: str) -> list[dict[str, Any]]:
+def _bring_to_end(airflow: Daemons, dag_id: str, run_id: str = RUN) -> list[dict[str, Any]]:
     deadline = time.monotonic() + _ENDS_WITHIN
-    while airflow.api.run_state(dag_id, RUN) not in END_STATES and time.monotonic() < deadline:
-        time.sleep(0.5)
-    return airflow.api.tasks(dag_id, RUN)
+    while airflow.api.run_state(dag_id, run_id) not in END_STATES and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return airflow.api.tasks(dag_id, run_id)
 
 
 def _compare(alvys: Simulator, stream: str, landed: list[Any]) -> list[str]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from airflow_provider_alvys.api.auth import make_credentials
@@ -34,6 +35,24 @@ def test_the_requests_of_tasks_that_run_side_by_side_are_all_kept(tmp_path: Path
     later = make_client(clock)
     load_pace(store, later)
     assert later.pacer.stamps() == {"POST loads/search": [1, 2, 3, 4, 5, 6, 7]}
+
+
+def test_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
+    clock = StoppedClock(0.0)
+    Store(str(tmp_path)).put("loads/x", b"x")
+
+    def write(number: int) -> None:
+        client = make_client(clock)
+        for turn in range(20):
+            client.pacer.remember({f"POST stream-{number}/search": [float(turn)]})
+            save_pace(Store(str(tmp_path)), client)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(8)))
+    later = make_client(clock)
+    load_pace(Store(str(tmp_path)), later)
+    assert {len(stamps) for stamps in later.pacer.stamps().values()} == {20}
+    assert len(later.pacer.stamps()) == 8
 
 
 def test_another_client_id_has_a_pace_of_its_own(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Walks of many pages: one that waits for the rate limit, and two that are killed."""
+"""Walks of many pages: one that waits for the rate limit, two that are killed; and a sync of everything that has pages."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 
 from airflow.sdk import DAG
 
+from airflow_provider_alvys import alvys_sync
+from airflow_provider_alvys.api.streams import STREAMS
 from airflow_provider_alvys.transfers.alvys_to_object_storage import AlvysToObjectStorageOperator
 
 common: dict[str, Any] = {"schedule": None, "start_date": datetime(2026, 1, 1, tzinfo=timezone.utc), "catchup": False}
@@ -25,4 +27,12 @@ with DAG("killed", default_args=retries, **common):
     )
     AlvysToObjectStorageOperator(
         task_id="trips", stream="trips", path=f"{os.environ['TORTURE_LAKE']}/killed", page_size=6, part_rows=60, **window
+    )
+
+with DAG("syncs", default_args={"alvys_conn_id": "alvys_brisk"}, **common):
+    alvys_sync(
+        streams=[stream.name for stream in STREAMS.values() if stream.answer == "page" and not stream.parent],
+        path=f"{os.environ['TORTURE_LAKE']}/syncs",
+        initial_since=os.environ["TORTURE_START"],
+        settling=0.1,
     )
