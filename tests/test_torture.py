@@ -93,6 +93,22 @@ def test_a_row_that_is_changed_and_never_landed_again_is_found_out(land: Land, w
     assert any("1 are stale" in problem for problem in witness.problems)
 
 
+@pytest.mark.parametrize(("days", "lost"), [pytest.param(3, 1, id="recent"), pytest.param(200, 0, id="beyond its reach")])
+def test_a_late_row_is_owed_as_far_as_the_last_run_looks_back(
+    land: Land, alvys: Simulator, lake: Path, days: int, lost: int
+) -> None:
+    witness = Witness(alvys, lake, ("invoices",))
+    witness.look()
+    land(stream="invoices", settling=0, initial_since="2020-01-01T00:00:00Z")
+    date = time.strftime("%Y-%m-%dT00:00:00Z", time.gmtime(time.time() - days * 86400))
+    manifest = land(stream="invoices", settling=0)["manifest"]
+    dates = {"InvoicedDate": date, "LastSendDate": date, "PaidDate": date}
+    alvys.add(stream="invoices", columns={"Status": "Paid", **dates})
+    assert Path(manifest).exists()
+    assert len(witness.conclude()["invoices"].lost) == lost
+    assert witness.out_of_reach == 1 - lost
+
+
 def test_a_seed_orders_the_same_things_at_the_same_moments() -> None:
     def plans(seed: int) -> list[Any]:
         plans = Plans(seed)

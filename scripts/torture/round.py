@@ -74,6 +74,7 @@ class Result:
     refused: int = 0
     manifests: int = 0
     missed_openly: int = 0
+    out_of_reach: int = 0
     tries: int = 0
     tasks: int = 0
     deferrals: int = 0
@@ -228,6 +229,7 @@ class Round:
         result.refused = stats["rate_limited"] - ordered
         result.manifests = len(witness.landed)
         result.missed_openly = witness.missed_openly
+        result.out_of_reach = witness.out_of_reach
         result.problems += witness.problems
         for run_id in self._runs:
             tasks = self._tasks(run_id)

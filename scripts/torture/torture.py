@@ -106,7 +106,8 @@ def tell(number: int, result: Result) -> None:
         f"{result.tries} tries of {result.tasks} tasks, {result.deferrals} deferrals; {result.manifests} manifests, "
         f"{result.extra.total()} extra requests, {result.refused} refused; {result.lost.total()} rows lost, "
         f"{result.repeated.total()} repeated"
-        f"{f', {result.missed_openly} missed where the proof is open' if result.missed_openly else ''}",
+        f"{f', {result.missed_openly} missed where the proof is open' if result.missed_openly else ''}"
+        f"{f', {result.out_of_reach} came too late and dated too far back' if result.out_of_reach else ''}",
         flush=True,
     )
     for problem in result.problems:
