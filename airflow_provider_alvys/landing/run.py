@@ -108,7 +108,12 @@ class RunFile:
         self._store.put(f"{self.run.folder}/{name}", content)
 
     def save(self, progress: Progress) -> None:
-        """Keep how far it has come."""
+        """
+        Keep how far it has come.
+
+        :raises AlvysStorageError: another process has taken over.
+        """
+        self._check_claim()
         self.run.progress = progress
         self.take()
 
@@ -122,7 +127,12 @@ class RunFile:
         _agree(self._store, self.run.folder, parts, thoroughly=False)
 
     def end(self, state: Literal["landed", "void"]) -> None:
-        """Keep that it has ended. What only helps to go on is dropped."""
+        """
+        Keep that it has ended. What only helps to go on is dropped.
+
+        :raises AlvysStorageError: another process has taken over.
+        """
+        self._check_claim()
         self.run.state = state
         self.run.progress = None
         self.take()

@@ -350,6 +350,31 @@ def test_a_process_that_was_given_up_cannot_write_any_more(
     assert len(manifests(place.files())) == 1
 
 
+def test_a_process_that_was_given_up_does_not_take_its_run_back_when_it_fails(
+    alvys: Simulator, land: Land, lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has nothing to write but how far it came: less far than the one that has taken over."""
+    arguments = {**WINDOW, "page_size": 50, "part_rows": 100}
+    call = AlvysClient.call
+    count = [0]
+    taken: list[str] = []
+
+    def failing(client: AlvysClient, method: str, path: str, **options: Any) -> Any:
+        count[0] += 1
+        if count[0] < 5:
+            return call(client, method, path, **options)
+        (run_file,) = (lake / "loads" / "_runs").iterdir()
+        taken.append(run_file.read_text().replace('"claim": "', '"claim": "newer'))
+        run_file.write_text(taken[0])
+        raise AlvysServerError("as ordered", status_code=500)
+
+    monkeypatch.setattr(AlvysClient, "call", failing)
+    with pytest.raises(AlvysStorageError, match="another try of the same task has taken over"):
+        land(run(), **arguments)
+    (run_file,) = (lake / "loads" / "_runs").iterdir()
+    assert run_file.read_text() == taken[0]
+
+
 def test_a_mapped_task_never_takes_another_ones_run(alvys: Simulator, land: Land, kill_at_request: Callable[[int], None]) -> None:
     arguments = {**WINDOW, "page_size": 50, "part_rows": 50}
     kill_at_request(5)
