@@ -159,6 +159,50 @@ def test_a_kill_between_any_two_writes_loses_nothing(
     assert count >= 24
 
 
+def test_when_all_has_been_read_the_next_try_asks_for_nothing(
+    alvys: Simulator, land: Land, lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storm = Storm(monkeypatch)
+    # Two sets, whose totals were held against each other at the end.
+    arguments = {"stream": "drivers", "window_by": None, "initial_since": None}
+    land(run("undisturbed"), **arguments)
+    last = storm.writes
+    storm.at(last, after=False)
+    with pytest.raises(Killed):
+        land(run(), **arguments)
+    storm.over()
+    before = alvys.stats()["requests"]
+    result = land(run(), **arguments)
+    assert alvys.stats()["requests"] == before
+    assert ids(read_lines(result["manifest"])) == set(alvys.truth_keys(stream="drivers"))
+
+
+def test_rows_that_moved_between_united_sets_are_found_by_the_next_try_too(
+    alvys: Simulator, land: Land, kill_at_request: Callable[[int], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A driver becomes active when the active ones have been read; the process is killed while they are read again."""
+    alvys.reset(loads=0, fleet=400)
+    inactive = json.loads(alvys.truth_rows(stream="drivers", filters=json.dumps({"IsActive": False}))[-1])
+    arguments = {"stream": "drivers", "window_by": None, "initial_since": None, "page_size": 20, "part_rows": 20}
+    undisturbed = read_manifest(land(run("undisturbed"), **arguments)["manifest"])
+    first, second = (search["total"] for search in undisturbed["searches"])
+    pages = [-(-total // 20) + 1 for total in (first, second)]
+    kill_at_request(pages[0] + 2)
+    with pytest.raises(Killed):
+        land(run(), **arguments)
+    alvys.change(stream="drivers", keys=[inactive["Id"]], columns={"IsActive": True})
+    # Total again, and then into the middle of the set that is read again.
+    kill_at_request(pages[1] + 1 + pages[0] // 2)
+    with pytest.raises(Killed):
+        land(run(), **arguments)
+    assert caplog.text.count("rows moved from one search to another: reading 1 again") == 1
+    result = land(run(), **arguments)
+    assert caplog.text.count("rows moved from one search to another: reading 1 again") == 1
+    assert ids(read_lines(result["manifest"])) == set(alvys.truth_keys(stream="drivers"))
+    assert result["proof"] == "whole"
+    assert read_manifest(result["manifest"])["attempt"] == 1
+
+
 def test_a_disk_that_is_full_at_any_write_is_a_clear_error_and_the_next_try_succeeds(
     alvys: Simulator, land: Land, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
