@@ -96,17 +96,22 @@ def _seconds(error: AlvysError) -> float | None:
 
 
 def fail_at_once(execute: F) -> F:
-    """Let a method of an operator fail its task for good where a retry cannot help. Airflow 3.3 asks the retry policy instead."""
+    """
+    Let a method of an operator fail its task for good where a retry cannot help.
+
+    Airflow 3.3 asks the retry policy instead, but for sensors, whose ``soft_fail`` and ``silent_fail`` know no other way.
+    """
 
     @functools.wraps(execute)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         try:
             return execute(*args, **kwargs)
         except AlvysError as error:
+            is_asked = HAS_RETRY_POLICY and execute.__name__ != "poke"
+            if is_hopeless(error) and not is_asked:
+                raise AirflowFailException(f"Another try cannot help: {error}") from error
             if HAS_RETRY_POLICY:
                 raise
-            if is_hopeless(error):
-                raise AirflowFailException(f"Another try cannot help: {error}") from error
             seconds = _seconds(error)
             if seconds is not None:
                 log.info(

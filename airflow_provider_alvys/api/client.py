@@ -169,9 +169,10 @@ class AlvysClient:
         def once() -> T:
             try:
                 response = self._exchange(call)
-            except AlvysRateLimitError as error:
-                if error.endpoint == str(call.endpoint):
-                    self.pacer.refused(call.endpoint)
+            except AlvysError as error:
+                if error.endpoint == str(call.endpoint) and error.status_code is not None:
+                    took_note = self.pacer.refused if isinstance(error, AlvysRateLimitError) else self.pacer.answered
+                    took_note(call.endpoint)
                 raise
             self.pacer.answered(call.endpoint)
             return read(response)

@@ -157,15 +157,17 @@ class PageWalk:
     def _restart(self, size: int) -> None:
         """Begin the pass again at another page size."""
         state = self.state
-        state.restarts += 1
-        if state.restarts > _RESTARTS:
-            raise AlvysResponseError(
-                f"{self.name}: Alvys changed the page size {state.restarts} times during one read, last to {size}"
-            ) from None
-        log.info("%s: Alvys gives %d rows a page: starting again at that size", self.name, size)
         state.page_size = size
         state.passes -= 1
         state.next_page = None
+        state.restarts += 1
+        if state.restarts > _RESTARTS:
+            # The next try counts anew.
+            state.restarts = 0
+            raise AlvysResponseError(
+                f"{self.name}: Alvys changed the page size {_RESTARTS + 1} times during one read, last to {size}"
+            ) from None
+        log.info("%s: Alvys gives %d rows a page: starting again at that size", self.name, size)
 
     def _pass(self) -> Iterator[list[Row]]:
         """Read page 0 for the total, then the last page down to page 1, then page 0 again where that can matter."""

@@ -20,7 +20,7 @@ from airflow_provider_alvys.api.windows import ALL_TIME, SEAM, as_utc, format_ti
 from airflow_provider_alvys.landing.cursor import advance_cursor, read_cursor
 from airflow_provider_alvys.landing.order import SETTLING, LandingOrder
 from airflow_provider_alvys.landing.pace_file import load_pace, save_pace
-from airflow_provider_alvys.landing.reading import open_manifest, read_lines
+from airflow_provider_alvys.landing.reading import open_manifest, read_parts
 from airflow_provider_alvys.landing.round import Round
 from airflow_provider_alvys.landing.store import Store
 
@@ -172,14 +172,16 @@ def hand_over(
     :raises AlvysIncompleteError: fewer rows were landed than there are, and reading it whole did not help. No cursor was set.
     """
     stream = order.stream
-    results = [dict(result) for result in landed]
+    total = landings.total(lambda: _count(client, store, stream, order.filters))
+    further = [replace(order, since=begun), replace(order, window_by=WHOLE)] if stream.regular else []
+    # What an earlier stretch or try has begun is landed before all is compared.
+    known = [more for more in further if landings.has_begun(more)]
+    results = [*(dict(result) for result in landed), *map(landings.land, known)]
     keys = KeySet()
     for result in results:
         _add_keys(keys, stream, str(result["manifest"]))
-    total = _count(client, store, stream, order.filters)
-    log.info("The windows landed %d different %s; Alvys has %d, and had %d", len(keys), stream.name, total, total_then)
-    further = [replace(order, since=begun), replace(order, window_by=WHOLE)] if stream.regular else []
-    for more in further:
+    log.info("%d different %s have been landed; Alvys has %d, and had %d", len(keys), stream.name, total, total_then)
+    for more in further[len(known) :]:
         missing = max(total, total_then) - len(keys)
         if missing <= 0:
             break
@@ -190,6 +192,7 @@ def hand_over(
         results.append(result)
     # Read whole, they are all that there are: those that there were have gone.
     if len(keys) < total:
+        landings.void()
         raise AlvysIncompleteError(
             f"{stream.name}: Alvys has {total} rows, and only {len(keys)} different ones were landed. No cursor was set. Clear "
             "this task to compare and read again"
@@ -217,7 +220,7 @@ def _count(client: AlvysClient, store: Store, stream: Stream, filters: Mapping[s
 def _add_keys(keys: KeySet, stream: Stream, manifest_path: str) -> None:
     read_key = PageReader(stream.key).read_key
     run, manifest = open_manifest(manifest_path)
-    for line in read_lines(run, "", manifest):
+    for line in read_parts(run, "", manifest.parts):
         keys.add(read_key(line))
 
 

@@ -12,6 +12,7 @@ from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.queries import no_window
 from airflow_provider_alvys.api.search import MAX_WINDOW_ROWS
 from airflow_provider_alvys.api.streams import Stream, TimeWindow
+from airflow_provider_alvys.api.windows import as_utc, format_time
 from airflow_provider_alvys.landing.cursor import Cursor
 from airflow_provider_alvys.landing.layout import cursor_file, fingerprint
 from airflow_provider_alvys.landing.parents import check_parents, plain_parents
@@ -104,10 +105,18 @@ class LandingOrder:
     def fingerprint(self, path: str) -> str:
         """Return a hash that another try must share to read the same."""
         given = {name: getattr(self, name) for name in ("since", "until", "initial_since")}
-        bounds = {name: None if value is None else str(value) for name, value in given.items()}
+        bounds = {name: None if value is None else _normal(value, name) for name, value in given.items()}
         filters = self.stream.plain_filters(self.filters)
         by = self.by.name if self.by else None
         bounds.update(self.written)
         what = (path, self.stream.name, self.tenant, filters, by, bounds, self.full_refresh, plain_parents(self.parents))
         looks = [str(length) for length in (self.overlap, self.look_back, self.look_ahead)]
         return fingerprint(*what, looks, self.file_format, self.compression, self.page_size)
+
+
+def _normal(time: datetime | str, name: str) -> str:
+    """Return a time in one spelling. A template that is not rendered yet stands for itself."""
+    try:
+        return format_time(as_utc(time, name))
+    except AlvysValueError:
+        return str(time)

@@ -15,6 +15,8 @@ from airflow_provider_alvys.landing.store import Store
 log = logging.getLogger(__name__)
 
 _MOST_STAMPS = 20
+# Clocks of workers differ by seconds.
+_MOST_AHEAD = 60.0
 
 
 class Pace(msgspec.Struct):
@@ -33,9 +35,16 @@ def _read(store: Store) -> Pace:
         return Pace()
 
 
+def _known(pace: Pace, client: AlvysClient) -> dict[str, list[float]]:
+    """Return what is known of a client's budget, but for stamps of a clock far ahead: they would count until it is that late."""
+    latest = client.clock.time() + _MOST_AHEAD
+    known = pace.stamps.get(fingerprint(client.budget), {})
+    return {endpoint: [stamp for stamp in stamps if stamp <= latest] for endpoint, stamps in known.items()}
+
+
 def load_pace(store: Store, client: AlvysClient) -> None:
     """Let the client's pacer count the requests of earlier tasks."""
-    client.pacer.remember(_read(store).stamps.get(fingerprint(client.budget), {}))
+    client.pacer.remember(_known(_read(store), client))
 
 
 def save_pace(store: Store, client: AlvysClient) -> None:
@@ -49,7 +58,7 @@ def save_pace(store: Store, client: AlvysClient) -> None:
         return
     with store.alone():
         pace = _read(store)
-        known = pace.stamps.setdefault(fingerprint(client.budget), {})
+        known = pace.stamps[fingerprint(client.budget)] = _known(pace, client)
         for endpoint, made in stamps.items():
             # Those of tasks that run beside this one, too; more than the last few matter to no limit.
             known[endpoint] = sorted({*known.get(endpoint, ()), *made})[-_MOST_STAMPS:]

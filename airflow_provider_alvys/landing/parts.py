@@ -54,6 +54,7 @@ class PartWriter:
 
     :param put: writes a file of the run's folder.
     :param parts: those that stand already.
+    :param stretch: of the run; each has names of its own.
     :param part_rows: a part is closed with the page that brings it to this many rows.
     """
 
@@ -62,6 +63,7 @@ class PartWriter:
         put: Callable[[str, bytes], None],
         parts: Iterable[Part] = (),
         *,
+        stretch: int = 0,
         file_format: str,
         compression: str | None,
         part_rows: int,
@@ -69,15 +71,10 @@ class PartWriter:
         self.parts = list(parts)
         self._put = put
         self._compression = compression
-        self._suffix = _SUFFIXES[file_format, compression]
+        self._suffix = (f"-{stretch}" if stretch else "") + f".{_SUFFIXES[file_format, compression]}"
         self._part_rows = part_rows
         self._encoder: _JsonLines | None = None
         self._rows = 0
-
-    @property
-    def rows(self) -> int:
-        """How many rows stand in finished parts."""
-        return sum(part.rows for part in self.parts)
 
     def add(self, rows: list[Row]) -> bool:
         """Take a page's rows, and return whether that finished a part."""
@@ -94,7 +91,7 @@ class PartWriter:
         if self._encoder is None:
             return False
         content = self._encoder.finish()
-        name = f"part-{len(self.parts):05d}.{self._suffix}"
+        name = f"part-{len(self.parts):05d}{self._suffix}"
         self._put(name, content)
         self.parts.append(Part(name=name, rows=self._rows, bytes=len(content), sha256=hashlib.sha256(content).hexdigest()))
         self._encoder, self._rows = None, 0

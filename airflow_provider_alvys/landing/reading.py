@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from airflow_provider_alvys.api.errors import AlvysStorageError
 from airflow_provider_alvys.landing.layout import MANIFEST
-from airflow_provider_alvys.landing.manifest import Manifest
+from airflow_provider_alvys.landing.manifest import Manifest, Part
 from airflow_provider_alvys.landing.store import Store
 
 
@@ -26,17 +26,17 @@ def open_manifest(path: str) -> tuple[Store, Manifest]:
     return store, manifest
 
 
-def read_lines(store: Store, folder: str, manifest: Manifest) -> Iterator[bytes]:
+def read_parts(store: Store, folder: str, parts: Iterable[Part]) -> Iterator[bytes]:
     """
-    Yield a manifest's rows as they were landed.
+    Yield the rows of parts as they were landed.
 
     :param folder: of the run, relative to the store; empty where the store is that folder.
-    :raises AlvysStorageError: a part is missing, or is not what the manifest says.
+    :raises AlvysStorageError: a part is missing, or is not what was written.
     """
-    for part in manifest.parts:
+    for part in parts:
         name = f"{folder}/{part.name}" if folder else part.name
         content = store.get(name)
         if content is None or hashlib.sha256(content).hexdigest() != part.sha256:
             raise AlvysStorageError(f"{store.url(name)} is {'missing' if content is None else 'damaged'}: land it again")
-        lines = gzip.decompress(content) if manifest.compression == "gzip" else content
+        lines = gzip.decompress(content) if part.name.endswith(".gz") else content
         yield from lines.split(b"\n")[:-1]

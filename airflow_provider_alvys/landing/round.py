@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
@@ -18,13 +19,17 @@ class _State(msgspec.Struct, kw_only=True):
     """
     What a round's file holds.
 
+    :param begun: hashes of the orders whose landing has begun.
     :param landed: what each landing returned, by the hash of its order.
+    :param total: see :meth:`Round.total`.
     :param has_ended: whether the task has nothing left to do; when it is cleared, it begins anew.
     """
 
     version: Literal[1] = 1
     identity: RunIdentity
+    begun: list[str] = []
     landed: dict[str, dict[str, Any]] = {}
+    total: int | None = None
     has_ended: bool = False
 
 
@@ -52,13 +57,35 @@ class Round:
         :raises AlvysError: as :func:`land`.
         """
         asked = order.fingerprint(self._store.path)
+        if asked not in self._state.begun:
+            self._state.begun.append(asked)
+            self._save()
         if asked not in self._state.landed:
             own = msgspec.structs.replace(self._identity, task_id=f"{self._identity.task_id}#{asked}")
             self._state.landed[asked] = land(self._client, self._store, order, own, is_resumed=self._is_resumed)
-            self._store.put_json(self._name, self._state)
+            self._save()
         return self._state.landed[asked]
+
+    def has_begun(self, order: LandingOrder) -> bool:
+        """Return whether an order has been landed, or is half landed."""
+        return order.fingerprint(self._store.path) in self._state.begun
+
+    def total(self, count: Callable[[], int]) -> int:
+        """Return how many rows there were when this round counted them."""
+        if self._state.total is None:
+            self._state.total = count()
+            self._save()
+        return self._state.total
+
+    def void(self) -> None:
+        """Forget all that has been landed: it was not enough."""
+        self._state = _State(identity=self._identity)
+        self._save()
 
     def end(self) -> None:
         """Take note that all has been landed."""
         self._state.has_ended = True
+        self._save()
+
+    def _save(self) -> None:
         self._store.put_json(self._name, self._state)

@@ -64,6 +64,8 @@ class Run(msgspec.Struct, kw_only=True):
     :param folder: of this attempt, relative to the data set.
     :param state: ``reading``; ``landed`` when the manifest and the cursor stand; ``void`` when the set could not be proved whole.
     :param claim: of the process that reads: the next one that goes on with the run replaces it.
+    :param stretch: how many processes have gone on with this attempt; part of the names of the parts that each writes, so that
+        none can overwrite another one's.
     """
 
     version: Literal[1] = 1
@@ -77,6 +79,7 @@ class Run(msgspec.Struct, kw_only=True):
     read_from: datetime
     state: Literal["reading", "landed", "void"] = "reading"
     claim: str
+    stretch: int = 0
     progress: Progress | None = None
 
     @property
@@ -97,6 +100,10 @@ class RunFile:
     def take(self) -> None:
         """Write the file, whoever wrote it before."""
         self._store.put_json(self._name, self.run)
+
+    def drop_part(self, part: Part) -> None:
+        """Remove a part that is no longer listed."""
+        self._store.remove(f"{self.run.folder}/{part.name}")
 
     def put_part(self, name: str, content: bytes) -> None:
         """
@@ -169,15 +176,15 @@ def open_run(
 
     :param settle: called to settle what is read, at the first try only.
     :param window_of: the window that the folder is named after.
-    :param is_resumed: whether this is the same try after a deferral: then it was not changed, and its parts were not left behind
-        by a crash.
+    :param is_resumed: whether this is the same try after a deferral: then its parts were not left behind by a crash.
     """
     run_hash = fingerprint(msgspec.to_builtins(identity))
     name = run_file(stream, run_hash)
-    known = store.get_json(name, Run)
-    is_same = known is not None and known.package == __version__ and (is_resumed or known.asked == asked)
-    if known is not None and is_same and known.state == "reading" and _can_go_on(store, known, thoroughly=not is_resumed):
-        run = msgspec.structs.replace(known, claim=secrets.token_hex(8))
+    known = _read_run(store, name)
+    is_same = known is not None and known.asked == asked
+    may_go_on = known is not None and is_same and known.state == "reading" and known.package == __version__
+    if known is not None and may_go_on and _can_go_on(store, known, thoroughly=not is_resumed):
+        run = msgspec.structs.replace(known, claim=secrets.token_hex(8), stretch=known.stretch + 1)
         file = RunFile(store, name, run)
         file.take()
         _remove_strangers(store, run)
@@ -204,6 +211,21 @@ def open_run(
     file = RunFile(store, name, run)
     file.take()
     return file
+
+
+def _read_run(store: Store, name: str) -> Run | None:
+    try:
+        return store.get_json(name, Run)
+    except AlvysStorageError:
+        package = store.get_json(name, _Writer)
+        if package is None or package.package == __version__:
+            raise
+        log.warning("%s was written by version %s of this package. Starting over", store.url(name), package.package)
+        return None
+
+
+class _Writer(msgspec.Struct):
+    package: str
 
 
 def _can_go_on(store: Store, run: Run, *, thoroughly: bool) -> bool:

@@ -182,6 +182,6 @@ class Store:
             return msgspec.json.decode(content, type=type)
         except msgspec.DecodeError as error:
             raise AlvysStorageError(
-                f"{self.url(name)} is damaged: {error}. Restore it, or delete it: a missing cursor means a start from "
-                "initial_since, a missing run file means that the task starts over."
+                f"{self.url(name)} is damaged: {error}. Restore it, or delete it: without its cursor a stream starts from "
+                "initial_since, without its run file a task starts over"
             ) from error

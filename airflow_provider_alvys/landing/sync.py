@@ -20,6 +20,7 @@ from airflow_provider_alvys.landing.order import LandingOrder
 from airflow_provider_alvys.landing.pace_file import load_pace, save_pace
 from airflow_provider_alvys.landing.parents import find_parents
 from airflow_provider_alvys.landing.parts import PartWriter
+from airflow_provider_alvys.landing.reading import read_parts
 from airflow_provider_alvys.landing.run import Group, Progress, Run, RunFile, RunIdentity, open_run
 from airflow_provider_alvys.landing.store import Store
 
@@ -206,16 +207,24 @@ def _read(client: AlvysClient, store: Store, order: LandingOrder, file: RunFile)
     _tell(order, run, _outer_window(order, run.groups))
     if known:
         client.pacer.resume(known.pace)
+    part_rows = order.part_rows or _PART_PAGES * search.asked_page_size
+    parts = list(known.parts) if known else []
+    # A wait has ended it early.
+    short = [parts.pop()] if parts and parts[-1].rows < part_rows else []
     writer = PartWriter(
         file.put_part,
-        known.parts if known else (),
+        parts,
+        stretch=run.stretch,
         file_format=order.file_format,
         compression=order.compression,
-        part_rows=order.part_rows or _PART_PAGES * search.asked_page_size,
+        part_rows=part_rows,
     )
+    writer.add(list(read_parts(store, run.folder, short)))
 
     def save() -> None:
         file.save(Progress(search=search.save(), parts=list(writer.parts), pace=client.pacer.save()))
+        while short:
+            file.drop_part(short.pop())
         save_pace(store, client)
 
     try:

@@ -24,6 +24,7 @@ from airflow_provider_alvys.landing.parts import check_format
 from airflow_provider_alvys.landing.round import Round
 from airflow_provider_alvys.landing.store import Store
 from airflow_provider_alvys.landing.sync import NothingDueError, land
+from airflow_provider_alvys.retry_policy import is_hopeless
 from airflow_provider_alvys.tasks import identify, outlet_events, tell_event
 from airflow_provider_alvys.templates import check_data_set, check_search, has_template
 from airflow_provider_alvys.transfers.landing import DEFER_AFTER, DEFERRABLE, AlvysLandingTask
@@ -309,7 +310,8 @@ class AlvysSweepToObjectStorageOperator(AlvysLandingTask):
                 failed.append(error)
         if failed:
             self.log.error("%d of %d streams failed", len(failed), len(self.streams))
-            raise failed[0]
+            # One that a retry can mend, if there is one: the retry reads what is not landed yet.
+            raise next((error for error in failed if not is_hopeless(error)), failed[0])
         landings.end()
         if not results:
             raise AirflowSkipException(f"The token may read none of {', '.join(self.streams)}")

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 DEFER_AFTER = 20
+# What a template renders to.
+_RENDERED = (str, int, float, list, tuple, dict, datetime)
 DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
 
 
@@ -86,16 +88,6 @@ class AlvysLandingTask(AlvysTask):
             client.clock = clock
 
     def _rendered(self) -> dict[str, Any]:
-        """Return the template fields that are plain values; the others stand in the DAG as they are."""
-        return {name: value for name in self.template_fields if _is_plain(value := _plain(getattr(self, name)))}
-
-
-def _plain(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, datetime) else value
-
-
-def _is_plain(value: Any) -> bool:
-    try:
-        return bool(msgspec.json.decode(msgspec.json.encode(value)) == value)
-    except (TypeError, ValueError):
-        return False
+        """Return the template fields that are JSON, or can be; the others stand in the DAG as they are."""
+        fields = {name: getattr(self, name) for name in self.template_fields}
+        return {name: msgspec.to_builtins(value) for name, value in fields.items() if isinstance(value, _RENDERED)}

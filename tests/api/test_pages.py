@@ -292,3 +292,20 @@ def test_one_page_with_a_key_twice_is_not_called_whole() -> None:
     assert pages.proof == "open"
     with pytest.raises(AlvysIncompleteError, match="2 different rows of 3"):
         list(PageWalk(fetch, WalkState(page_size=200, closed=True), name="rows", seen=KeySet()))
+
+
+def test_a_page_size_that_has_settled_is_good_for_the_next_try() -> None:
+    sizes = iter(range(199, 100, -10))
+
+    def shrink(shelf: Shelf) -> None:
+        shelf.cap = next(sizes)
+
+    shelf = Shelf(1000, change=shrink)
+    state = WalkState(page_size=200, closed=True)
+    with pytest.raises(AlvysResponseError, match="changed the page size 6 times"):
+        list(PageWalk(shelf.fetch, state, name="rows", seen=KeySet()))
+    settled = Shelf(1000)
+    settled.cap = shelf.cap
+    pages = PageWalk(settled.fetch, state, name="rows", seen=KeySet())
+    assert len([row for page in pages for row in page]) == 1000
+    assert pages.proof == "whole"

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from airflow_provider_alvys.api.client import AlvysClient
-from airflow_provider_alvys.api.errors import AlvysIncompleteError
+from airflow_provider_alvys.api.errors import AlvysIncompleteError, AlvysStorageError
 from airflow_provider_alvys.api.windows import as_utc, format_time
+from airflow_provider_alvys.landing import first_load as first_load_module
 from airflow_provider_alvys.simulator.process import Simulator
 from airflow_provider_alvys.transfers.first_load import AlvysBeginFirstLoadOperator, AlvysHandOverOperator
 from tests.conftest import Land, QuickHook
@@ -42,12 +43,14 @@ def begin(hook: QuickHook, lake: Path, stream: str, start: str = "2026-01-01T00:
     return Begun(**ti.pushed), windows
 
 
-def hand_over(hook: QuickHook, lake: Path, stream: str, begun: Begun, landed: list[dict[str, Any]]) -> dict[str, Any]:
+def hand_over(
+    hook: QuickHook, lake: Path, stream: str, begun: Begun, landed: list[dict[str, Any]], context: dict[str, Any] | None = None
+) -> dict[str, Any]:
     operator = AlvysHandOverOperator(
         task_id="hand_over", stream=stream, path=str(lake), landed=landed, begun=begun.begun, total=begun.total
     )
     operator.hook = hook
-    return operator.execute({})
+    return operator.execute(context or {})
 
 
 def first_load(hook: QuickHook, land: Land, lake: Path, stream: str) -> dict[str, Any]:
@@ -158,9 +161,38 @@ def test_what_is_still_missing_fails_and_sets_no_cursor(
         return answer
 
     monkeypatch.setattr(AlvysClient, "call", call)
+    context = {"run_id": "run", "ti": TaskInstance()}
     with pytest.raises(AlvysIncompleteError, match="450 rows, and only 445 different"):
-        hand_over(hook, lake, "loads", begun, landed)
+        hand_over(hook, lake, "loads", begun, landed, context)
     assert cursors(lake) == {}
+    # The next try counts and reads anew.
+    assert hand_over(hook, lake, "loads", begun, landed, context)["total"] == 445
+    assert len(cursors(lake)) == 1
+
+
+def test_a_hand_over_that_is_tried_again_neither_reads_twice_nor_fails_for_what_came_meanwhile(
+    alvys: Simulator, hook: QuickHook, land: Land, lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = alvys.truth_keys(stream="trips")[:3]
+    alvys.change(stream="trips", keys=keys, at="2026-10-01T00:00:00Z", columns={"PickupDate": None})
+    begun, windows = begin(hook, lake, "trips")
+    landed = [land(stream="trips", window_by="pickup", **window) for window in windows]
+    context = {"run_id": "run", "ti": TaskInstance()}
+    advance = first_load_module.advance_cursor
+
+    def fail(*arguments: Any, **more: Any) -> Any:
+        monkeypatch.setattr(first_load_module, "advance_cursor", advance)
+        raise AlvysStorageError("as ordered")
+
+    monkeypatch.setattr(first_load_module, "advance_cursor", fail)
+    with pytest.raises(AlvysStorageError):
+        hand_over(hook, lake, "trips", begun, landed, context)
+    alvys.add(stream="trips", rows=3, columns={"PickupDate": None})
+    before = alvys.stats()["requests"]
+    result = hand_over(hook, lake, "trips", begun, landed, context)
+    assert alvys.stats()["requests"] == before
+    assert result["rows"] == result["total"] == 450
+    assert len(cursors(lake)) == 1
 
 
 def test_a_cursor_that_is_further_on_stays(alvys: Simulator, hook: QuickHook, land: Land, lake: Path) -> None:

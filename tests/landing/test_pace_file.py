@@ -65,6 +65,19 @@ def test_another_client_id_has_a_pace_of_its_own(tmp_path: Path) -> None:
     assert other.pacer.stamps() == {}
 
 
+def test_stamps_of_a_clock_that_was_far_ahead_are_forgotten(tmp_path: Path) -> None:
+    store, ahead, clock = Store(str(tmp_path)), StoppedClock(3600.0), StoppedClock(0.0)
+    one, other = make_client(ahead), make_client(clock)
+    send(one, ahead, 20)
+    save_pace(store, one)
+    send(other, clock, 2)
+    load_pace(store, other)
+    save_pace(store, other)
+    later = make_client(clock)
+    load_pace(store, later)
+    assert later.pacer.stamps() == {"POST loads/search": [1, 2]}
+
+
 def test_only_the_last_requests_are_kept(tmp_path: Path) -> None:
     store, clock = Store(str(tmp_path)), StoppedClock(0.0)
     for _ in range(9):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from airflow_provider_alvys.api import auth
 from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.errors import AlvysIncompleteError, AlvysServerError, AlvysStorageError
 from airflow_provider_alvys.api.windows import format_time
+from airflow_provider_alvys.landing import run as landing_run
 from airflow_provider_alvys.landing.store import Store
 from airflow_provider_alvys.simulator.process import Simulator
 from airflow_provider_alvys.transfers.alvys_to_object_storage import (
@@ -61,6 +63,11 @@ def kill_at_request(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return lambda number: left.__setitem__(0, number)
 
 
+def bare(part: dict[str, Any]) -> dict[str, Any]:
+    """Return a part without its name: those of another process end otherwise."""
+    return {name: value for name, value in part.items() if name != "name"}
+
+
 def parts_of(manifest: Path) -> list[dict[str, Any]]:
     return read_manifest(manifest)["parts"]
 
@@ -81,9 +88,9 @@ def test_a_kill_at_sixty_percent_costs_a_part_at_most(
     # A window by creation is read as a set that can grow: page 0 once more at the end.
     assert 101 <= requests(alvys) - before <= 101 + lost
     manifest = read_manifest(place.file(result["manifest"]))
-    assert manifest["parts"] == parts
+    assert [bare(part) for part in manifest["parts"]] == [bare(part) for part in parts]
     differing = {name for name in model if manifest[name] != model[name]}
-    assert differing <= {"read_from", "read_until", "requests"}
+    assert differing <= {"read_from", "read_until", "requests", "parts"}
     assert ids(read_lines(place.file(result["manifest"]))) == set(alvys.truth_keys())
     assert len(manifests(place.files())) == 2
 
@@ -195,9 +202,11 @@ def test_rows_that_moved_between_united_sets_are_found_by_the_next_try_too(
     kill_at_request(pages[1] + 1 + pages[0] // 2)
     with pytest.raises(Killed):
         land(run(), **arguments)
-    assert caplog.text.count("rows moved from one search to another: reading 1 again") == 1
+    moved = "rows moved from one search to another: reading 1 again"
+    assert caplog.text.count(moved) == 1
     result = land(run(), **arguments)
-    assert caplog.text.count("rows moved from one search to another: reading 1 again") == 1
+    # The set that it has left is read again, too.
+    assert caplog.text.count(moved) == 2
     assert ids(read_lines(result["manifest"])) == set(alvys.truth_keys(stream="drivers"))
     assert result["proof"] == "whole"
     assert read_manifest(result["manifest"])["attempt"] == 1
@@ -293,7 +302,8 @@ def test_a_retry_goes_on_when_an_error_ended_the_last_try(alvys: Simulator, land
     result = land(run(), page_size=50)
     # Nothing that was answered is asked for again, though its part was not full.
     assert requests(alvys) == 10 + 6
-    assert [part["rows"] for part in parts_of(result["manifest"])] == [200, 300]
+    # The part that the error has ended early is one with what follows.
+    assert [part["rows"] for part in parts_of(result["manifest"])] == [500]
     assert ids(read_lines(result["manifest"])) == set(alvys.truth_keys())
 
 
@@ -419,6 +429,57 @@ def test_a_process_that_was_given_up_does_not_take_its_run_back_when_it_fails(
     assert run_file.read_text() == taken[0]
 
 
+def test_a_write_that_hangs_hits_nothing_of_the_next_try(
+    alvys: Simulator, land: Land, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The network stalls for so long that the task is taken for dead; then the bytes arrive after all."""
+    arguments = {**WINDOW, "path": place.path, "page_size": 50, "part_rows": 100}
+    put = Store.put
+    late: list[Any] = []
+
+    def hanging(store: Store, name: str, content: bytes) -> None:
+        if "part-00002" in name and not late:
+            late.append((store, name, content))
+            alvys.change(rows=20)
+            results.append(land(run(), **arguments))
+            put(store, name, content)
+            raise Killed
+        put(store, name, content)
+
+    results: list[dict[str, Any]] = []
+    monkeypatch.setattr(Store, "put", hanging)
+    with pytest.raises(Killed):
+        land(run(), **arguments)
+    monkeypatch.setattr(Store, "put", put)
+    manifest = place.file(results[0]["manifest"])
+    for part in parts_of(manifest):
+        content = (manifest.parent / part["name"]).read_bytes()
+        assert (len(content), hashlib.sha256(content).hexdigest()) == (part["bytes"], part["sha256"])
+
+
+def test_a_run_that_another_version_has_begun_starts_over_and_one_that_it_ended_keeps_its_window(
+    alvys: Simulator, land: Land, lake: Path, kill_at_request: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = {"page_size": 50, "part_rows": 50}
+    kill_at_request(5)
+    with pytest.raises(Killed):
+        land(run(), **arguments)
+    monkeypatch.setattr(landing_run, "__version__", "99.0")
+    result = land(run(), **arguments)
+    assert read_manifest(result["manifest"])["attempt"] == 2
+    monkeypatch.setattr(landing_run, "__version__", "100.0")
+    again = land(run(), **arguments)
+    assert (again["since"], again["until"]) == (result["since"], result["until"])
+    assert read_manifest(again["manifest"])["attempt"] == 3
+    # A file that this version cannot read, because another one wrote it.
+    (run_file,) = (lake / "loads" / "_runs").iterdir()
+    run_file.write_text('{"version": 2, "package": "101.0"}')
+    assert land(run(), **arguments)["proof"] == "whole"
+    run_file.write_text("{")
+    with pytest.raises(AlvysStorageError, match="is damaged"):
+        land(run(), **arguments)
+
+
 def test_a_mapped_task_never_takes_another_ones_run(alvys: Simulator, land: Land, kill_at_request: Callable[[int], None]) -> None:
     arguments = {**WINDOW, "page_size": 50, "part_rows": 50}
     kill_at_request(5)
@@ -494,6 +555,15 @@ def test_a_sweep_that_is_tried_again_reads_only_what_it_lacks(alvys: Simulator, 
     sweep(hook, lake)
     assert alvys.stats()["requests"]["POST drivers/search"] == 2 * first["POST drivers/search"]
     assert len(manifests(lake)) == 6
+
+
+def test_a_sweep_in_which_one_failure_may_pass_is_tried_again(alvys: Simulator, hook: QuickHook, lake: Path) -> None:
+    alvys.order_faults(
+        {"kind": "status", "status": 403, "endpoint": "POST drivers/search", "times": 9},
+        {"kind": "status", "status": 500, "endpoint": "POST customers/search", "times": 9},
+    )
+    with pytest.raises(AlvysServerError):
+        sweep(hook, lake)
 
 
 def test_nothing_due_is_still_a_skip(alvys: Simulator, hook: QuickHook, land: Land, lake: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from airflow.sdk import PokeReturnValue
 
+from airflow_provider_alvys._compat import AirflowFailException, AirflowSkipException
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.sensors.alvys import AlvysLoadStatusSensor
 from airflow_provider_alvys.simulator.process import Simulator
@@ -62,3 +63,13 @@ def test_templates_are_left_for_the_run(alvys: Simulator) -> None:
     with pytest.raises(AlvysValueError, match="does not know 'Deliverd'"):
         sensor.poke({})
     assert make_sensor(load_number="1", mode="reschedule").mode == "reschedule"
+
+
+@pytest.mark.every_airflow
+@pytest.mark.parametrize(("option", "error"), [("soft_fail", AirflowSkipException), ("silent_fail", AirflowFailException)])
+def test_what_cannot_be_mended_ends_the_wait_whatever_airflow(alvys: Simulator, option: str, error: type[Exception]) -> None:
+    alvys.order_faults({"kind": "status", "status": 403, "endpoint": "POST loads/search", "times": 9})
+    sensor = make_sensor(load_number="1", mode="poke", poke_interval=0.01, timeout=5, **{option: True})
+    with pytest.raises(error):
+        sensor.execute({})
+    assert alvys.stats()["requests"]["POST loads/search"] == 1

@@ -102,6 +102,8 @@ def test_it_defers_at_each_wait_and_reads_each_page_once(
     assert sum(clock.sleeps) - sum(worker.waits) < 1
     manifest = read_manifest(result["manifest"])
     assert (manifest["rows"], manifest["requests"], manifest["attempt"]) == (600, 61, 1)
+    # A wait ends a part early, and the next stretch goes on with it.
+    assert [part["rows"] for part in manifest["parts"]] == [200, 200, 200]
     assert ids(read_lines(result["manifest"])) == set(alvys.truth_keys())
 
 
@@ -152,6 +154,38 @@ def test_what_was_rendered_first_holds_after_a_deferral(
     result = worker.run(rendered=Rendered(x=1))
     assert len(worker.waits) >= 1
     assert (result["until"], result["path"]) == ("2030-01-01T00:00:00Z", str(lake / "2030"))
+    filters = json.dumps({"Status": ["Open", "Delivered", "Covered", "Invoiced"]})
+    assert ids(read_lines(result["manifest"])) == set(alvys.truth_keys(filters=filters))
+
+
+def test_a_task_that_is_changed_while_it_waits_starts_over(
+    alvys: Simulator, clock: SkippingClock, lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = {**WINDOW, "since": datetime(2020, 1, 1, tzinfo=timezone.utc), "path": str(lake), "page_size": 10}
+    worker = Worker(alvys, monkeypatch, clock, AlvysToObjectStorageOperator, **arguments, deferrable=True)
+    deployed = AlvysToObjectStorageOperator(task_id="land", **arguments, deferrable=True, compression="gzip")
+    make, count = worker._make, iter(range(100))
+    worker._make = lambda: make() if next(count) < 2 else deployed
+    result = worker.run()
+    manifest = read_manifest(result["manifest"])
+    assert (manifest["attempt"], manifest["compression"]) == (2, "gzip")
+    assert ids(read_lines(result["manifest"])) == set(alvys.truth_keys())
+
+
+def test_values_that_templates_are_in_hold_after_a_deferral_too(
+    alvys: Simulator, clock: SkippingClock, lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alvys.reset(loads=300)
+    arguments = {**WINDOW, "path": str(lake), "filters": {"Status": ("{{ z }}",)}, "page_size": 5}
+    worker = Worker(alvys, monkeypatch, clock, AlvysToObjectStorageOperator, **arguments, deferrable=True)
+    statuses = iter([("Open", "Delivered", "Covered", "Invoiced"), *[("Open",)] * 20])
+
+    class Rendered(dict[str, Any]):
+        def items(self) -> Any:
+            return [("filters", {"Status": next(statuses)})]
+
+    result = worker.run(rendered=Rendered(x=1))
+    assert len(worker.waits) >= 1
     filters = json.dumps({"Status": ["Open", "Delivered", "Covered", "Invoiced"]})
     assert ids(read_lines(result["manifest"])) == set(alvys.truth_keys(filters=filters))
 
