@@ -243,6 +243,20 @@ def test_every_form_of_retry_after_is_waited_for(alvys: Simulator, header: str |
     assert least <= wait <= most
 
 
+def test_a_429_after_a_good_answer_is_not_the_second_in_a_row(alvys: Simulator) -> None:
+    clock = SkippingClock()
+    client = make_client(alvys, clock=clock)
+    turned_away = {"kind": "status", "status": 429, "endpoint": "POST loads/search", "retry_after": "5"}
+    alvys.order_faults(turned_away, {**turned_away, "skip": 1})
+    search(client)
+    search(client)
+    assert [round(wait) for wait in clock.sleeps] == [5, 5]
+    # Two in a row: the second one waits for the documented block.
+    alvys.order_faults({**turned_away, "times": 2})
+    search(client)
+    assert round(clock.sleeps[-1]) in (180, 181)
+
+
 @pytest.mark.parametrize(("offset", "seconds"), [(90, 90), (-90, 0)])
 def test_retry_after_as_a_date_is_read_by_the_servers_clock(alvys: Simulator, offset: int, seconds: int) -> None:
     alvys.reset(loads=1, clock_offset=1000)

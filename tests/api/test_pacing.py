@@ -3,11 +3,12 @@ from __future__ import annotations
 import json
 import logging
 
+import msgspec
 import pytest
 
 from airflow_provider_alvys.api.clock import SYSTEM_CLOCK
 from airflow_provider_alvys.api.endpoints import endpoint_of
-from airflow_provider_alvys.api.pacing import Pacer, shared_pacer
+from airflow_provider_alvys.api.pacing import EndpointPace, Pacer, shared_pacer
 from airflow_provider_alvys.api.queries import Query
 from airflow_provider_alvys.api.search import Search
 from airflow_provider_alvys.api.streams import get_stream
@@ -190,3 +191,16 @@ def test_a_client_that_shares_its_budget_ends_nevertheless(alvys: Simulator) -> 
     query = Query(LOAD_STREAM, LOAD_STREAM.search_fields({}))
     assert sum(len(rows) for rows in Search(client, LOAD_STREAM, [query], page_size=10)) == 40
     assert alvys.stats()["rate_limited"] >= 1
+
+
+def test_a_halved_pace_and_a_429_are_known_to_the_process_that_goes_on() -> None:
+    clock = StoppedClock(0.0)
+    pacer, next_one = Pacer(clock=clock), Pacer(clock=clock)
+    send(pacer, clock, requests=1)
+    pacer.refused(LOADS)
+    kept = msgspec.json.decode(msgspec.json.encode(pacer.save()), type=dict[str, EndpointPace])
+    next_one.resume(kept)
+    assert next_one.refusals(LOADS) == 1
+    clock.now = 1000
+    sent = send(next_one, clock, requests=6)
+    assert sent[5] - sent[0] > 60

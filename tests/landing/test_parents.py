@@ -59,6 +59,7 @@ def test_a_parent_that_has_gone_is_noted_and_does_not_fail_the_run(
     result = land(stream="load_documents", parents=[numbers[0], "7", *numbers[1:]])
     manifest = read_manifest(result["manifest"])
     assert manifest["missing_parents"] == ["7"]
+    assert manifest["requests"] == len(numbers) + 2
     assert "Alvys knows no loads with LoadNumber 7 (any more)" in caplog.text
     assert asked(result["manifest"]) == set(numbers)
     assert sorted(read_lines(result["manifest"])) == sorted(

@@ -68,7 +68,7 @@ def bare(part: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in part.items() if name != "name"}
 
 
-def parts_of(manifest: Path) -> list[dict[str, Any]]:
+def parts_of(manifest: str | Path) -> list[dict[str, Any]]:
     return read_manifest(manifest)["parts"]
 
 
@@ -371,6 +371,37 @@ def test_what_was_written_after_the_last_part_that_counts_is_removed(
     place.write(folder / "part-00099.jsonl", b"{}\n")
     # read_lines holds the folder against the manifest.
     assert len(read_lines(place.file(land(run(), **arguments)["manifest"]))) == 450
+
+
+def test_a_part_that_vanishes_before_the_manifest_is_written_makes_no_manifest(
+    alvys: Simulator, land: Land, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = {**WINDOW, "path": place.path, "page_size": 50, "part_rows": 100}
+    save = landing_run.RunFile.save
+    count = [0]
+
+    def vanishing(file: Any, progress: Any) -> None:
+        save(file, progress)
+        count[0] += 1
+        if count[0] == 5:
+            place.write(min(place.files().rglob("part-*")), None)
+
+    monkeypatch.setattr(landing_run.RunFile, "save", vanishing)
+    with pytest.raises(AlvysStorageError, match="is not what was written: no bytes"):
+        land(run(), **arguments)
+    assert manifests(place.files()) == []
+    assert ids(read_lines(place.file(land(run(), **arguments)["manifest"]))) == set(alvys.truth_keys())
+
+
+def test_parts_are_as_large_after_a_kill_though_pages_have_become_smaller(
+    alvys: Simulator, land: Land, kill_at_request: Callable[[int], None]
+) -> None:
+    alvys.reset(loads=600, page_size_cap=5)
+    kill_at_request(50)
+    with pytest.raises(Killed):
+        land(run(), **WINDOW, page_size=10)
+    result = land(run(), **WINDOW, page_size=10)
+    assert [part["rows"] for part in parts_of(result["manifest"])] == [200, 200, 200]
 
 
 def test_after_a_set_that_could_not_be_proved_the_next_try_reads_anew(alvys: Simulator, land: Land) -> None:
