@@ -405,7 +405,7 @@ def test_parts_are_as_large_after_a_kill_though_pages_have_become_smaller(
         land(run(), **arguments)
     rows = [part["rows"] for part in parts_of(land(run(), **arguments)["manifest"])]
     assert sum(rows) == 1200
-    assert set(rows[:-1]) == {200}
+    assert all(200 <= count < 205 for count in rows[:-1])
 
 
 def test_after_a_set_that_could_not_be_proved_the_next_try_reads_anew(alvys: Simulator, land: Land) -> None:
