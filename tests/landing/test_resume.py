@@ -397,14 +397,14 @@ def test_parts_are_as_large_after_a_kill_though_pages_have_become_smaller(
     alvys: Simulator, land: Land, kill_at_request: Callable[[int], None]
 ) -> None:
     # Two sets: in the second one, all pages are small from the start.
-    alvys.reset(loads=0, fleet=1200, page_size_cap=5)
+    alvys.reset(loads=0, fleet=3000, page_size_cap=5)
     arguments = {"stream": "drivers", "initial_since": None, "page_size": 10}
     first = read_manifest(land(run("undisturbed"), **arguments)["manifest"])["searches"][0]
-    kill_at_request(first["total"] // 5 + 20)
+    kill_at_request(first["total"] // 5 + 60)
     with pytest.raises(Killed):
         land(run(), **arguments)
     rows = [part["rows"] for part in parts_of(land(run(), **arguments)["manifest"])]
-    assert sum(rows) == 1200
+    assert sum(rows) == 3000
     assert all(200 <= count < 205 for count in rows[:-1])
 
 
