@@ -60,16 +60,18 @@ class AlvysLandingTask(AlvysTask):
         deadline = time.time() + timeout.total_seconds() if timeout else None
         return self._land_within(context, deadline=deadline, in_vain=0, is_resumed=False)
 
-    def resume(self, context: Context, event: dict[str, Any]) -> Any:
+    def resume(self, context: Context, event: Any = None, state: dict[str, Any] | None = None) -> Any:
         """
         Go on after a deferral.
 
-        :param event: ``{"rendered", "deadline", "in_vain"}``: the template fields as they were (rendered anew, they may differ),
+        :param event: of the trigger: the state. (``airflow dags test`` gives nothing else.)
+        :param state: ``{"rendered", "deadline", "in_vain"}``: the template fields as they were (rendered anew, they may differ),
             the end of the whole try in seconds since 1970, and the deferrals in a row without a page between them.
         """
-        for name, value in event["rendered"].items():
+        known = event if state is None else state
+        for name, value in known["rendered"].items():
             setattr(self, name, value)
-        return self._land_within(context, deadline=event["deadline"], in_vain=event["in_vain"], is_resumed=True)
+        return self._land_within(context, deadline=known["deadline"], in_vain=known["in_vain"], is_resumed=True)
 
     @fail_at_once
     def _land_within(self, context: Context, *, deadline: float | None, in_vain: int, is_resumed: bool) -> Any:
@@ -83,7 +85,7 @@ class AlvysLandingTask(AlvysTask):
             moment = datetime.fromtimestamp(client.now(at_latest=True, may_ask=False) + wait.seconds, timezone.utc)
             self.log.info("%s: freeing the slot until %s", wait, moment.isoformat(timespec="seconds"))
             state = {"rendered": self._rendered(), "deadline": deadline, "in_vain": wait.in_vain}
-            self.defer(trigger=AlvysWaitTrigger(moment, state), method_name=self.resume.__name__)
+            self.defer(trigger=AlvysWaitTrigger(moment, state), method_name=self.resume.__name__, kwargs={"state": state})
         finally:
             client.clock = clock
 
