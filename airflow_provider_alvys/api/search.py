@@ -267,13 +267,13 @@ class Search:
         state = self.state
         rows = len(self._seen) - (state.under_way.known if state.under_way else 0)
         state.under_way = None
-        before = next((read for read in state.sets if read.query == place), None)
-        if before is None:
-            state.sets.append(SetState(query=place, rows=rows, total=total, proof=proof))
-            state.next_query += 1
-        else:
+        if place in state.again:
+            before = next(read for read in state.sets if read.query == place)
             before.rows, before.total, before.proof = before.rows + rows, total, proof
             state.again = [other for other in state.again if other != place]
+        else:
+            state.sets.append(SetState(query=place, rows=rows, total=total, proof=proof))
+            state.next_query += 1
 
     def _first(self, query: Query, window: Window | None) -> Page:
         try:

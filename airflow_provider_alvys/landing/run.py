@@ -83,6 +83,11 @@ class Run(msgspec.Struct, kw_only=True):
     progress: Progress | None = None
 
     @property
+    def parts(self) -> list[Part]:
+        """Those that count: written before its file was."""
+        return self.progress.parts if self.progress else []
+
+    @property
     def until(self) -> datetime | None:
         """Where the spans end."""
         span = self.groups[0].span
@@ -229,13 +234,12 @@ class _Writer(msgspec.Struct):
 
 
 def _can_go_on(store: Store, run: Run, *, thoroughly: bool) -> bool:
-    parts = run.progress.parts if run.progress else []
     try:
-        _agree(store, run.folder, parts, thoroughly=thoroughly)
+        _agree(store, run.folder, run.parts, thoroughly=thoroughly)
     except AlvysStorageError as error:
         log.warning("%s. Starting over, in another folder", error)
         return False
-    log.info("Going on after %d parts with %d rows", len(parts), sum(part.rows for part in parts))
+    log.info("Going on after %d parts with %d rows", len(run.parts), sum(part.rows for part in run.parts))
     return True
 
 
@@ -250,7 +254,7 @@ def _agree(store: Store, folder: str, parts: list[Part], *, thoroughly: bool) ->
 
 def _remove_strangers(store: Store, run: Run) -> None:
     """Remove what was written after the last part that was kept."""
-    kept = {f"{run.folder}/{part.name}" for part in (run.progress.parts if run.progress else [])}
+    kept = {f"{run.folder}/{part.name}" for part in run.parts}
     for name in store.sizes(run.folder).keys() - kept:
         log.info("Removing %s, which the last try did not finish with", store.url(name))
         store.remove(name)
