@@ -116,6 +116,10 @@ class AlvysStorageError(AlvysError):
     """A file of the data set cannot be read as what it should be."""
 
 
+class AlvysTableError(AlvysError):
+    """What was landed cannot go into a table as it is, or a table of the database is not what it should be."""
+
+
 _BY_STATUS: dict[int, tuple[type[AlvysError], str]] = {
     400: (AlvysValidationError, "Correct these fields"),
     401: (AlvysAuthError, "The token is refused: check the client id and secret of the connection"),

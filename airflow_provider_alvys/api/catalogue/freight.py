@@ -221,6 +221,7 @@ STREAMS = (
         parent=Parent("trips", "Id", recent_by="DeliveredAt"),
         lookup=Lookup("trips/{tripId}/stops/{stopId}"),
         notes=("Trips and loads hold their stops already", _BY_ID, "A window that ends in the year 9999 has no end"),
+        table="trip_stops_stream",
     ),
     Stream(
         name="trip_check_calls",
@@ -283,6 +284,7 @@ STREAMS = (
         answer="list",
         parent=Parent("loads", "LoadNumber", recent_by="UpdatedAt"),
         notes=("Loads hold their notes already", "A load without a trip answers 404"),
+        table="load_notes_stream",
     ),
     Stream(
         name="visibility_outbound_errors",

@@ -209,6 +209,7 @@ class Stream:
     :param tiers: how often a company wants it; empty for what is off by default.
     :param final: when a row changes no more.
     :param notes: what a user should know, and why a row of this table says what it says.
+    :param table: of its rows in a database, where its name is that of a list in another stream's rows; empty for its name.
     """
 
     name: str
@@ -234,6 +235,7 @@ class Stream:
     tiers: tuple[Tier, ...] = ()
     final: str = ""
     notes: tuple[str, ...] = ()
+    table: str = ""
 
     @property
     def endpoint(self) -> Endpoint:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from airflow_provider_alvys.api.catalogue.fields import record
 
 # Currency is the number of ISO 4217: 840 is the US dollar.
-MONEY = record("Amount:decimal Currency:integer")
+MONEY = record("Amount:decimal Currency:integer@currency")
 # A distance, weight, volume or length.
 MEASURE = record("Value:decimal UnitOfMeasure")
 TEMPERATURE = record("Value:decimal Unit")
@@ -22,18 +22,18 @@ NOTE = record("id Description NoteType Time:time User UserId")
 STOP = record(
     """
     $type Id StopType Status Address:address Coordinates:coordinates CompanyId CompanyNumber CompanyName
-    ScheduleType LoadingType AppointmentRequested:boolean AppointmentConfirmed:boolean AppointmentDate:time
-    StopWindow:period ArrivedAt:time DepartedAt:time References:[reference]
+    ScheduleType LoadingType AppointmentRequested:boolean AppointmentConfirmed:boolean AppointmentDate:time@local
+    StopWindow:period ArrivedAt:time@local DepartedAt:time@local References:[reference]
     """,
     address=ADDRESS,
     coordinates=COORDINATES,
-    period=record("Begin:time End:time"),
+    period=record("Begin:time@local End:time@local@open"),
     reference=REFERENCE,
 )
 # Alvys spells the id in lower case.
 DOCUMENT = record(
     """
-    id AttachmentPath AttachmentType AttachmentSize:integer UploadedAt:time UploadedBy ParentId ParentType DownloadUrl
-    ExpiresAt:time
+    id AttachmentPath AttachmentType AttachmentSize:integer UploadedAt:time UploadedBy ParentId ParentType
+    DownloadUrl@volatile ExpiresAt:time@volatile
     """
 )

@@ -58,7 +58,7 @@ DISPATCH_PREFERENCE = record("DispatcherId Driver1Id Driver2Id TruckId TrailerId
 MAINTENANCE = record(
     """
     Id PO Reference RelatedAsset:asset Category:named Description Comments Amount:money RepairShop:named
-    Reminders:[reminder] CreatedAt:time CreatedBy ModifiedAt:time ModifiedBy
+    Reminders:[reminder] CreatedAt:time@unknown CreatedBy ModifiedAt:time ModifiedBy
     """,
     asset=record("AssetId AssetNumber AssetType"),
     money=MONEY,

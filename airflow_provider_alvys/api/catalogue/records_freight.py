@@ -27,7 +27,7 @@ LOAD = record(
     ContractId TenderId Fleet:fleet InvoiceAs OfficeId Stops:[stop] RequiredEquipment:[string] References:[reference]
     Notes:[note] Linehaul:money FuelSurcharge:money CustomerAccessorials:money
     CustomerAccessorialsDetails:[accessorial] CustomerRate:money CustomerMileage:mileage InvoicedAmount:money
-    TotalPaid:money Payments:[payment] Weight:measure Volume:measure ScheduledPickupAt:time ScheduledDeliveryAt:time
+    TotalPaid:money Payments:[payment] Weight:measure Volume:measure ScheduledPickupAt:time@local ScheduledDeliveryAt:time@local
     PickedUpAt:time DeliveredAt:time InvoicedAt:time LastInvoiceSentAt:time PaidAt:time CreatedAt:time CreatedBy
     UpdatedAt:time UpdatedBy CancelledAt:time CancelledBy CustomerServiceRepId CustomerSalesAgentId
     CustomerSalesManagerId CustomerLoadPlannerId CustomerAccountManagerId IsDeleted:boolean
@@ -57,8 +57,8 @@ _DRIVER = record(
 TRIP = record(
     """
     Id TripNumber Status LoadNumber OrderNumber Stops:[stop] TenderAs TenderAsSubsidiaryType RequiredEquipment:[string]
-    Temperature:reefer TotalMileage:mileage EmptyMileage:mileage LoadedMileage:mileage PickupDate:time
-    DeliveryDate:time PickedUpAt:time DeliveredAt:time CarrierAssignedAt:time ReleasedAt:time ReleasedBy
+    Temperature:reefer TotalMileage:mileage EmptyMileage:mileage LoadedMileage:mileage PickupDate:time@local
+    DeliveryDate:time@local PickedUpAt:time DeliveredAt:time CarrierAssignedAt:time ReleasedAt:time ReleasedBy
     CarrierPaidAt:time DueDate:time TripValue:money Truck:truck Trailer:trailer Driver1:driver Driver2:driver
     OwnerOperator:owner Carrier:carrier DispatchedBy DispatcherId CarrierSalesAgentId CarrierPayOnHold:boolean
     UpdatedAt:time UpdatedBy IsDeleted:boolean References:[reference]
@@ -93,7 +93,7 @@ _ENTITY = record(
     """
 )
 _EDI_REFERENCE = record("Id Qualifier Description")
-_ZONED = record("DateTime:time TimeZoneCode")
+_ZONED = record("DateTime:time@local TimeZoneCode")
 _ORDER = record(
     """
     Quantity WeightUnitCode Weight ReferenceId PoNumber VolumeUnitQualifier Volume UnitBasisForMeasurement Description

@@ -7,7 +7,7 @@ from airflow_provider_alvys.api.catalogue.fields import Record, record
 # The OpenAPI file gives no shape for the list; this is the answer to making one, Secret included.
 WEBHOOK = record(
     """
-    Id CompanyCode SubsidiaryId Name Url Secret Events:[string] Status DisabledAt:time DisabledReason
+    Id CompanyCode SubsidiaryId Name Url Secret@secret Events:[string] Status DisabledAt:time DisabledReason
     ConsecutiveFailures:integer CreatedAt:time CreatedBy UpdatedAt:time UpdatedBy LastTriggeredAt:time
     """
 )
