@@ -13,7 +13,7 @@ import msgspec
 from airflow_provider_alvys.api.catalogue.fields import Array, FieldType, Mark, Record
 from airflow_provider_alvys.api.errors import AlvysTableError
 from airflow_provider_alvys.api.rows import decode_row
-from airflow_provider_alvys.tables.shape import EXTRA, HASH, KEY, PARENT, POSITION, VALUE, Shape, Table, column_name
+from airflow_provider_alvys.tables.shape import EXTRA, HASH, KEY, PARENT, VALUE, Shape, Table, column_name
 from airflow_provider_alvys.tables.values import Limits, converter, dump_json, leaves_of
 
 # What a field's value becomes: cells of the row, or lists to be cut up. Returns what could not be taken, or None.
@@ -265,7 +265,7 @@ class _Without:
     def __call__(self, record: dict[str, Any]) -> dict[str, Any]:
         if self._known is not None:
             record = {name: value for name, value in record.items() if name in self._known}
-        return _prune(record, self._tree) if self._tree else record  # type: ignore[no-any-return]
+        return _prune(record, self._tree) if self._tree else record
 
 
 # A field's name to True, where it goes, or to those below it that do.

@@ -1,8 +1,8 @@
 """
 From JSON's values to typed ones, without loss: what a type cannot hold is refused here, before a database could bend it.
 
-Values are plain: text, int, bool, :class:`~decimal.Decimal`, and for times the text ``2026-03-01 08:30:00.1234567``, always of that
-length, which sorts as it should.
+Values are plain: text, int, bool, :class:`~decimal.Decimal`, and for times the text ``2026-03-01 08:30:00.1234567``, always of
+that length, which sorts as it should.
 """
 
 from __future__ import annotations
