@@ -1,0 +1,291 @@
+"""A connection to a database: statements, one transaction at a time, and rows into it in bulk."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tempfile
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import Any
+
+from airflow_provider_alvys.api.errors import AlvysTableError
+from airflow_provider_alvys.tables.dialects import DUCKDB, MYSQL, POSTGRESQL, SQLITE, Dialect
+from airflow_provider_alvys.tables.values import Kind
+
+# How long one load waits for another one of the same table, where a database wants to be told.
+_LOCK_SECONDS = 600
+
+
+class Database:
+    """
+    One connection.
+
+    :param connection: of the database's driver, by Python's DB API. It is closed with :meth:`close`.
+    :param schema: in which the tables stand; None for the connection's own.
+    """
+
+    dialect: Dialect
+    placeholder = "%s"
+
+    def __init__(self, connection: Any, schema: str | None = None) -> None:
+        self.schema = schema
+        self._connection = connection
+        self._cursor = self._prepare()
+
+    def _prepare(self) -> Any:
+        return self._connection.cursor()
+
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """
+        Run a statement, and return its rows.
+
+        :param sql: with ``?`` for each value.
+        """
+        if values:
+            self._cursor.execute(sql.replace("?", self.placeholder), tuple(values))
+        else:
+            self._cursor.execute(sql)
+        if self._cursor.description is None:
+            return []
+        # A connection may ask for cursors that return dicts.
+        return [tuple(row.values()) if isinstance(row, Mapping) else tuple(row) for row in self._cursor.fetchall()]
+
+    def table(self, name: str) -> str:
+        """Return a table's name as it stands in a statement."""
+        return self.dialect.table(self.dialect.fit(name), self.schema)
+
+    @contextmanager
+    def transaction(self, lock: str) -> Iterator[None]:
+        """
+        Do all or nothing.
+
+        :param lock: name of what only one transaction at a time may change.
+        :raises AlvysTableError: another one holds the lock for too long.
+        """
+        self._begin(lock)
+        try:
+            yield
+            self._connection.commit()
+        except BaseException:
+            # The error that led here says more than one that the connection is gone.
+            with suppress(Exception):
+                self._connection.rollback()
+            raise
+        finally:
+            with suppress(Exception):
+                self._release(lock)
+
+    @abstractmethod
+    def _begin(self, lock: str) -> None:
+        """Begin a transaction, alone."""
+
+    def _release(self, lock: str) -> None:
+        """Let others begin, where the end of the transaction does not."""
+
+    @abstractmethod
+    def columns(self, table: str) -> dict[str, str]:
+        """Return the columns of a table and their types, as the database names them; none if there is no such table."""
+
+    def fill(self, stage: str, columns: Sequence[tuple[str, Kind]], rows: Iterable[Sequence[Any]]) -> None:
+        """Write rows into a temporary table."""
+        names = ", ".join(self.dialect.quote(name) for name, _ in columns)
+        marks = ", ".join([self.placeholder] * len(columns))
+        sql = f"INSERT INTO {self.dialect.quote(stage)} ({names}) VALUES ({marks})"
+        self._cursor.executemany(sql, list(self._rendered(columns, rows)))
+
+    def _rendered(self, columns: Sequence[tuple[str, Kind]], rows: Iterable[Sequence[Any]]) -> Iterable[Sequence[Any]]:
+        renders = [(at, render) for at, (_, kind) in enumerate(columns) if (render := self.dialect.render(kind))]
+        for row in rows:
+            cells = list(row)
+            for at, render in renders:
+                if cells[at] is not None:
+                    cells[at] = render(cells[at])
+            yield cells
+
+    def _as_csv(self, columns: Sequence[tuple[str, Kind]], rows: Iterable[Sequence[Any]]) -> list[bytes]:
+        r"""Return lines of CSV in which ``\N`` is NULL and every text stands in quotes."""
+        return [(",".join(map(_cell, cells)) + "\n").encode() for cells in self._rendered(columns, rows)]
+
+    def analyze(self, stage: str) -> None:
+        """Let the database know what is in a temporary table, where that helps."""
+
+    def close(self) -> None:
+        """End the connection."""
+        self._connection.close()
+
+    def render(self, kind: Kind, value: Any) -> Any:
+        """Return a value as the driver is given it."""
+        render = self.dialect.render(kind)
+        return value if render is None or value is None else render(value)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "\\N"
+    if type(value) is str:
+        return '"' + value.replace('"', '""') + '"'
+    if type(value) is bool:
+        return "true" if value else "false"
+    return str(value)
+
+
+class PostgreSQL(Database):
+    """By psycopg, or by psycopg2."""
+
+    dialect = POSTGRESQL
+
+    def _begin(self, lock: str) -> None:
+        # The first statement begins the transaction. A lock that needs no table to exist, and ends with the transaction.
+        self.execute("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", (f"alvys {self.schema or ''} {lock}",))
+
+    def columns(self, table: str) -> dict[str, str]:
+        name = self.table(table)
+        rows = self.execute(
+            "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
+            "WHERE attrelid = to_regclass(?) AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
+            (name,),
+        )
+        return {str(column): str(type_name) for column, type_name in rows}
+
+    def fill(self, stage: str, columns: Sequence[tuple[str, Kind]], rows: Iterable[Sequence[Any]]) -> None:
+        names = ", ".join(self.dialect.quote(name) for name, _ in columns)
+        sql = f"COPY {self.dialect.quote(stage)} ({names}) FROM STDIN (FORMAT csv, NULL '\\N', ENCODING 'UTF8')"
+        lines = self._as_csv(columns, rows)
+        if hasattr(self._cursor, "copy_expert"):
+            self._cursor.copy_expert(sql, io.BytesIO(b"".join(lines)))
+            return
+        with self._cursor.copy(sql) as copy:
+            copy.write(b"".join(lines))
+
+    def analyze(self, stage: str) -> None:
+        self.execute(f"ANALYZE {self.dialect.quote(stage)}")
+
+
+class SQLite(Database):
+    """A file, of which one transaction at a time is a writer."""
+
+    dialect = SQLITE
+    placeholder = "?"
+
+    def _prepare(self) -> Any:
+        # Python's own transactions would not hold tables.
+        self._connection.isolation_level = None
+        cursor = self._connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {_LOCK_SECONDS * 1000}")
+        return cursor
+
+    def _begin(self, lock: str) -> None:
+        self.execute("BEGIN IMMEDIATE")
+
+    def columns(self, table: str) -> dict[str, str]:
+        rows = self.execute("SELECT name, type FROM pragma_table_info(?, ?)", (self.dialect.fit(table), self.schema or "main"))
+        return {str(name): str(type_name) for name, type_name in rows}
+
+    def _rendered(self, columns: Sequence[tuple[str, Kind]], rows: Iterable[Sequence[Any]]) -> Iterable[Sequence[Any]]:
+        decimals = [at for at, (_, kind) in enumerate(columns) if kind == "decimal"]
+        for cells in super()._rendered(columns, rows):
+            values = list(cells)
+            for at in decimals:
+                if values[at] is not None:
+                    values[at] = format(values[at], "f")
+            yield values
+
+
+class DuckDB(Database):
+    """A file that one process at a time has open."""
+
+    dialect = DUCKDB
+    placeholder = "?"
+
+    def _prepare(self) -> Any:
+        # A cursor would be a connection of its own.
+        return self._connection
+
+    def _begin(self, lock: str) -> None:
+        self._connection.begin()
+
+    def columns(self, table: str) -> dict[str, str]:
+        rows = self.execute(
+            "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ? "
+            "AND schema_name = coalesce(?, current_schema()) AND database_name = current_database() ORDER BY column_index",
+            (self.dialect.fit(table), self.schema),
+        )
+        return {str(name): str(type_name) for name, type_name in rows}
+
+    def fill(self, stage: str, columns: Sequence[tuple[str, Kind]], rows: Iterable[Sequence[Any]]) -> None:
+        lines = self._as_csv(columns, rows)
+        names = ", ".join(self.dialect.quote(name) for name, _ in columns)
+        longest = max(map(len, lines), default=0)
+        with tempfile.NamedTemporaryFile(prefix="alvys-", suffix=".csv", delete=False) as file:
+            file.writelines(lines)
+        try:
+            path = file.name.replace("'", "''")
+            self.execute(
+                f"COPY {self.dialect.quote(stage)} ({names}) FROM '{path}' (FORMAT csv, HEADER false, AUTO_DETECT false, "
+                "DELIM ',', QUOTE '\"', ESCAPE '\"', NULLSTR '\\N', ALLOW_QUOTED_NULLS false, PARALLEL false, NEW_LINE '\\n', "
+                f"MAX_LINE_SIZE {max(2_097_152, 2 * longest)}, BUFFER_SIZE {max(16_777_216, 8 * longest)})"
+            )
+        finally:
+            os.unlink(file.name)
+
+
+class MySQL(Database):
+    """MariaDB or MySQL, by mysqlclient or mysql-connector-python."""
+
+    dialect = MYSQL
+
+    def _prepare(self) -> Any:
+        if hasattr(self._connection, "set_charset_collation"):
+            self._connection.set_charset_collation("utf8mb4")
+        else:
+            self._connection.set_character_set("utf8mb4")
+        cursor = self._connection.cursor()
+        cursor.execute("SET SESSION sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'")
+        cursor.execute("SELECT VERSION() AS version")
+        (row,) = cursor.fetchall()
+        version = str(next(iter(row.values())) if isinstance(row, Mapping) else row[0])
+        # The default takes 'a' and 'A' for the same key, and 'a' and 'a '.
+        collation = "utf8mb4_nopad_bin" if "MariaDB" in version else "utf8mb4_0900_bin"
+        options = f" ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE {collation}"
+        self.dialect = replace(self.dialect, table_options=options)
+        self._connection.commit()
+        return cursor
+
+    def _begin(self, lock: str) -> None:
+        ((got,),) = self.execute("SELECT GET_LOCK(?, ?)", (_lock_name(self.schema, lock), _LOCK_SECONDS))
+        if got != 1:
+            raise AlvysTableError(f"Another load of {lock} has not ended after {_LOCK_SECONDS} s: try again when it has")
+        # What was read until now is no part of the transaction.
+        self._connection.commit()
+
+    def _release(self, lock: str) -> None:
+        self.execute("SELECT RELEASE_LOCK(?)", (_lock_name(self.schema, lock),))
+
+    def columns(self, table: str) -> dict[str, str]:
+        rows = self.execute(
+            "SELECT COLUMN_NAME AS name, COLUMN_TYPE AS type FROM information_schema.COLUMNS "
+            "WHERE TABLE_SCHEMA = COALESCE(?, DATABASE()) AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION",
+            (self.schema, self.dialect.fit(table)),
+        )
+        return {str(name): str(type_name) for name, type_name in rows}
+
+
+def _lock_name(schema: str | None, lock: str) -> str:
+    return f"alvys {hashlib.sha256(f'{schema} {lock}'.encode()).hexdigest()[:32]}"
+
+
+_DATABASES: Mapping[str, type[Database]] = {
+    POSTGRESQL.name: PostgreSQL,
+    SQLITE.name: SQLite,
+    DUCKDB.name: DuckDB,
+    MYSQL.name: MySQL,
+}
+
+
+def open_database(connection: Any, dialect: Dialect, schema: str | None = None) -> Database:
+    """Return the database behind a driver's connection."""
+    return _DATABASES[dialect.name](connection, schema)

@@ -1,0 +1,198 @@
+"""Landed manifests into the tables of a database: each in a transaction of its own, with its line in the ledger."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from itertools import repeat
+from typing import Any
+
+from airflow_provider_alvys.api.errors import AlvysTableError
+from airflow_provider_alvys.landing.layout import MANIFEST
+from airflow_provider_alvys.landing.manifest import Manifest
+from airflow_provider_alvys.landing.reading import read_parts
+from airflow_provider_alvys.landing.store import Store
+from airflow_provider_alvys.tables.database import Database
+from airflow_provider_alvys.tables.ledger import LEDGER, Ledger, as_value
+from airflow_provider_alvys.tables.merge import Merge, stage_name
+from airflow_provider_alvys.tables.missing import find_cover, mark_missing
+from airflow_provider_alvys.tables.rows import RowCutter
+from airflow_provider_alvys.tables.shape import BOOKS, Shape
+from airflow_provider_alvys.tables.upkeep import ensure_tables
+from airflow_provider_alvys.tables.vanished import Vanished
+
+log = logging.getLogger(__name__)
+
+# Rows of a stream on their way at once.
+_BATCH = 2000
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """
+    What has become of one manifest.
+
+    :param rows: that it holds.
+    :param merged: of these, the ones that were new, or newer than those in the table.
+    :param missing: rows of the table that are missing from now on.
+    :param disbelieved: rows that it misses, of which it is not believed that they have gone.
+    """
+
+    manifest: str
+    rows: int
+    merged: int
+    missing: int
+    disbelieved: int
+
+
+class Loader:
+    """
+    Loads what has been landed of a stream.
+
+    :param store: the data set.
+    :param max_missing_share: of the rows that a whole reading could hold: if it misses more, none is marked as missing.
+    """
+
+    def __init__(self, database: Database, store: Store, shape: Shape, *, max_missing_share: float) -> None:
+        self._database = database
+        self._store = store
+        self._shape = shape
+        self._max_missing_share = max_missing_share
+        self._ledger = Ledger(database, shape.main.name)
+
+    def prepare(self) -> None:
+        """
+        Make or widen the ledger and the tables.
+
+        :raises AlvysTableError: a table is not what it should be.
+        """
+        with self._database.transaction(LEDGER):
+            self._ledger.create()
+        with self._database.transaction(self._shape.main.name):
+            ensure_tables(self._database, self._shape)
+
+    def pending(self) -> list[str]:
+        """Return the manifests of the data set that have not been loaded, relative to it, in the order of their reading."""
+        known = self._ledger.manifests()
+        names = self._store.find(self._shape.stream.name, MANIFEST)
+        unknown = [name for name in names if self._store.url(name) not in known]
+        return sorted(unknown, key=lambda name: (self._open(name).read_from, name))
+
+    def load(self, name: str, *, again: bool = False) -> Loaded | None:
+        """
+        Load one manifest.
+
+        :param name: of its file, relative to the data set.
+        :param again: even though it has been loaded.
+        :return: what has become of it; None for one that has been loaded, by whomever.
+        :raises AlvysTableError: a row cannot go into the table.
+        :raises AlvysStorageError: a file is missing or damaged.
+        """
+        manifest = self._open(name)
+        path = self._store.url(name)
+        loaded_at = datetime.now(timezone.utc)
+        cutter = RowCutter(self._shape, self._database.dialect.limits)
+        vanished = Vanished(self._shape)
+        merge = Merge(self._database, self._shape)
+        with self._database.transaction(self._shape.main.name):
+            if not again and path in self._ledger.manifests():
+                log.info("%s has been loaded meanwhile", path)
+                return None
+            merge.open_stages()
+            books = _books(manifest, path, loaded_at)
+            rows = 0
+            for batch in _batches(self._records(name, manifest)):
+                rows += len(batch)
+                self._fill(cutter, vanished, batch, manifest.tenant, books)
+            if rows != manifest.rows:
+                raise AlvysTableError(f"{path} tells of {manifest.rows} rows, and its parts hold {rows}: land it again")
+            missing, disbelieved = self._mark_missing(manifest, merge.stage(self._shape.main))
+            vanished.warn(self._database, manifest)
+            merged = merge.run()
+            merge.close_stages()
+            self._ledger.add(path, manifest, loaded_at)
+        self._tell(cutter)
+        log.info("Loaded %d %s, %d of them new or newer: %s", rows, self._shape.stream.name, merged, path)
+        return Loaded(path, rows, merged, missing, disbelieved)
+
+    def _open(self, name: str) -> Manifest:
+        manifest = self._store.get_json(name, Manifest)
+        if manifest is None:
+            raise AlvysTableError(f"There is no manifest {self._store.url(name)}: its run has not ended well")
+        if manifest.stream != self._shape.stream.name:
+            raise AlvysTableError(f"{self._store.url(name)} is of {manifest.stream}, not of {self._shape.stream.name}")
+        return manifest
+
+    def _records(self, name: str, manifest: Manifest) -> Iterator[tuple[bytes, str, str | None]]:
+        """Yield each record, where it stands, and whose child it is."""
+        folder = name.rpartition("/")[0]
+        parents: Iterator[str | None] = repeat(None)
+        if self._shape.stream.is_child:
+            parents = (id for group in manifest.parents for id in repeat(group.ids[0], group.rows))
+        for part in manifest.parts:
+            where = f"{self._store.url(folder)}/{part.name}"
+            for number, row in enumerate(read_parts(self._store, folder, [part]), 1):
+                yield row, f"Row {number} of {where}", next(parents, None)
+
+    def _fill(
+        self,
+        cutter: RowCutter,
+        vanished: Vanished,
+        batch: Sequence[tuple[bytes, str, str | None]],
+        tenant: str,
+        books: Sequence[Any],
+    ) -> None:
+        found: list[list[list[Any]]] = [[] for _ in self._shape.tables]
+        for row, where, parent in batch:
+            for into, rows in zip(found, cutter.cut(row, where, parent), strict=True):
+                into += rows
+        vanished.look(found[0])
+        for table, rows in zip(self._shape.tables, found, strict=True):
+            if rows:
+                end = [] if table.parent else books
+                columns = [(column.name, column.kind) for column in table.stored]
+                stage = self._database.dialect.fit(stage_name(table))
+                self._database.fill(stage, columns, ([tenant, *row, *end] for row in rows))
+
+    def _mark_missing(self, manifest: Manifest, stage: str) -> tuple[int, int]:
+        cover = find_cover(self._shape, manifest)
+        if cover is None or self._ledger.has_newer(manifest.tenant, manifest.read_from):
+            return 0, 0
+        return mark_missing(self._database, self._shape, manifest, cover, stage=stage, max_share=self._max_missing_share)
+
+    def _tell(self, cutter: RowCutter) -> None:
+        strangers = cutter.strangers
+        if strangers.unknown:
+            log.warning(
+                "The catalogue does not know %s of %s: kept in _extra",
+                ", ".join(f"{path} ({count} times)" for path, count in strangers.unknown.items()),
+                self._shape.stream.name,
+            )
+        for path, (count, first) in strangers.misfits.items():
+            log.warning(
+                "%d values of %s of %s are not of its type: its column is empty and the value kept in _extra. The first: %s",
+                count,
+                path,
+                self._shape.stream.name,
+                first,
+            )
+
+
+def _books(manifest: Manifest, path: str, loaded_at: datetime) -> list[Any]:
+    """Return the cells of :data:`BOOKS`."""
+    read, now = as_value(manifest.read_from), as_value(loaded_at)
+    cells = {"_read_at": read, "_loaded_at": now, "_changed_at": now, "_manifest": path}
+    return [cells.get(column.name) for column in BOOKS]
+
+
+def _batches(records: Iterable[Any]) -> Iterator[list[Any]]:
+    batch: list[Any] = []
+    for record in records:
+        batch.append(record)
+        if len(batch) >= _BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -1,0 +1,103 @@
+"""From temporary tables into the tables: by tenant and key, the newest state of each row wins, in whatever order they come."""
+
+from __future__ import annotations
+
+from airflow_provider_alvys.tables.database import Database
+from airflow_provider_alvys.tables.shape import (
+    CHANGED_AT,
+    HASH,
+    MANIFEST,
+    READ_AT,
+    TENANT,
+    Shape,
+    Table,
+)
+
+
+def stage_name(table: Table) -> str:
+    """Return the name of the temporary table whose rows are to go into a table."""
+    return f"alvys_new_{table.name}"
+
+
+class Merge:
+    """The rows of one manifest, on their way from the temporary tables into those of a shape."""
+
+    def __init__(self, database: Database, shape: Shape) -> None:
+        self._database = database
+        self._shape = shape
+        self._dialect = database.dialect
+        self._main = database.table(shape.main.name)
+        self._main_stage = self.stage(shape.main)
+        self._pairs = [(name, name) for name in (TENANT, *shape.keys)]
+
+    def stage(self, table: Table) -> str:
+        """Return the name of a table's temporary one as it stands in a statement."""
+        return self._dialect.quote(self._dialect.fit(stage_name(table)))
+
+    def open_stages(self) -> None:
+        """Make the temporary tables, empty."""
+        for table in self._shape.tables:
+            self._database.execute(f"DROP TABLE IF EXISTS {self.stage(table)}")
+            columns = [column.name for column in table.stored]
+            stage = self._dialect.fit(stage_name(table))
+            for statement in self._dialect.stage(stage, self._database.table(table.name), columns, (TENANT, *table.key)):
+                self._database.execute(statement)
+
+    def close_stages(self) -> None:
+        """Drop the temporary tables."""
+        for table in self._shape.tables:
+            self._database.execute(f"DROP TABLE {self.stage(table)}")
+
+    def run(self) -> int:
+        """Merge, and return how many rows were new or newer."""
+        for table in self._shape.tables:
+            self._database.analyze(self._dialect.fit(stage_name(table)))
+        self._drop_stale()
+        quote = self._dialect.quote
+        unchanged = f"t.{quote(HASH)} = s.{quote(HASH)}"
+        self._database.execute(self._dialect.update(self._main_stage, self._main, [CHANGED_AT], self._pairs, unchanged))
+        main = self._shape.main
+        others = [column.name for column in main.stored if column.name not in (TENANT, *main.key)]
+        self._database.execute(self._dialect.update(self._main, self._main_stage, others, self._pairs))
+        names = ", ".join(quote(column.name) for column in main.stored)
+        staged = ", ".join(f"s.{quote(column.name)}" for column in main.stored)
+        self._database.execute(
+            f"INSERT INTO {self._main} ({names}) SELECT {staged} FROM {self._main_stage} AS s "
+            f"WHERE NOT EXISTS (SELECT 1 FROM {self._main} AS t WHERE {self._dialect.on('t', 's', self._pairs)})"
+        )
+        for table in self._shape.tables[1:]:
+            self._replace_items(table)
+        ((count,),) = self._database.execute(f"SELECT COUNT(*) AS rows_merged FROM {self._main_stage}")
+        return int(count)
+
+    def _drop_stale(self) -> None:
+        """Drop the rows ``t`` of which the table has a newer state ``s`` already."""
+        quote = self._dialect.quote
+
+        def is_newer(column: str) -> str:
+            return f"s.{quote(column)} > t.{quote(column)}"
+
+        def is_same(column: str) -> str:
+            return f"s.{quote(column)} = t.{quote(column)}"
+
+        newer = f"{is_newer(READ_AT)} OR ({is_same(READ_AT)} AND {is_newer(MANIFEST)})"
+        version = self._shape.version
+        if version:
+            # A row without a version is older than one with it.
+            only = f"s.{quote(version)} IS NOT NULL AND t.{quote(version)} IS NULL"
+            neither = f"t.{quote(version)} IS NULL AND s.{quote(version)} IS NULL"
+            newer = f"{is_newer(version)} OR ({only}) OR (({is_same(version)} OR ({neither})) AND ({newer}))"
+        self._database.execute(self._dialect.delete(self._main_stage, self._main, self._pairs, newer))
+
+    def _replace_items(self, table: Table) -> None:
+        """Replace the rows of a list's table that belong to rows which were merged."""
+        target, stage = self._database.table(table.name), self.stage(table)
+        pairs = [(TENANT, TENANT), *zip(table.key, self._shape.keys, strict=False)]
+        self._database.execute(self._dialect.delete(target, self._main_stage, pairs))
+        quote = self._dialect.quote
+        names = ", ".join(quote(column.name) for column in table.stored)
+        staged = ", ".join(f"c.{quote(column.name)}" for column in table.stored)
+        self._database.execute(
+            f"INSERT INTO {target} ({names}) SELECT {staged} FROM {stage} AS c "
+            f"WHERE EXISTS (SELECT 1 FROM {self._main_stage} AS s WHERE {self._dialect.on('c', 's', pairs)})"
+        )

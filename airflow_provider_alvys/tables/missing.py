@@ -1,0 +1,160 @@
+"""Rows that have gone from Alvys without a word: missed by two whole readings in a row."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_alvys.landing.manifest import Manifest, ManifestWindow
+from airflow_provider_alvys.tables.database import Database
+from airflow_provider_alvys.tables.ledger import as_value
+from airflow_provider_alvys.tables.shape import MISSED_AT, MISSING_SINCE, PARENT, TENANT, Column, Shape, snake_case
+
+log = logging.getLogger(__name__)
+
+MAX_MISSING_SHARE = 0.02
+PARENTS_STAGE = "alvys_new_parents"
+
+
+@dataclass(frozen=True)
+class Cover:
+    """
+    Which rows of a table a manifest would hold if Alvys still had them.
+
+    :param windows: a column, and strictly between which two times; none for every row.
+    :param parents: whose children only, and the column that names them; None for no such bound.
+    """
+
+    windows: Sequence[tuple[Column, ManifestWindow]] = ()
+    parents: tuple[str, Sequence[str]] | None = None
+
+
+def find_cover(shape: Shape, manifest: Manifest) -> Cover | None:
+    """Return of which rows a manifest proves that they have gone; None where it proves nothing."""
+    stream = shape.stream
+    # What was filtered, was not whole, or was searched for by values that are guessed, tells nothing of what it lacks.
+    if manifest.filters or manifest.proof != "whole" or any(filter.guessed for filter in stream.filters):
+        return None
+    parents = None
+    if stream.parent is not None:
+        column = _parent_column(shape)
+        if column is None:
+            return None
+        # One that Alvys does not know may be hidden: it says nothing of its children.
+        asked = [id for group in manifest.parents for id in group.ids if id not in set(manifest.missing_parents)]
+        parents = (column, asked)
+    if manifest.window is None and all(search.window is None for search in manifest.searches):
+        return Cover(parents=parents)
+    plain = stream.search_fields({})
+    windows = [search.window for search in manifest.searches if search.window and search.asked == plain]
+    if not manifest.searches and manifest.window is not None:
+        windows = [manifest.window]
+    columns = {column.field: column for column in shape.main.columns if column.kind in ("timestamp", "date")}
+    kinds = {window.name: window for window in stream.windows}
+    bounds = [
+        (columns[kinds[window.by].column], window)
+        for window in windows
+        # A row leaves a window of changes by being changed.
+        if window.by in kinds and not kinds[window.by].tracks_changes and kinds[window.by].column in columns
+    ]
+    return Cover(windows=bounds, parents=parents) if bounds else None
+
+
+def _parent_column(shape: Shape) -> str | None:
+    stream = shape.stream
+    assert stream.parent is not None  # noqa: S101
+    if stream.is_child:
+        return PARENT
+    target = f"{stream.parent.stream}.{stream.parent.column}"
+    found = next((name for name, referred in stream.references.items() if referred == target), None)
+    return snake_case(found) if found else None
+
+
+def mark_missing(
+    database: Database, shape: Shape, manifest: Manifest, cover: Cover, *, stage: str, max_share: float
+) -> tuple[int, int]:
+    """
+    Mark rows that a manifest misses: at the second time in a row they are missing, since the first.
+
+    :param stage: the table of the rows that it has.
+    :param max_share: of the rows that it could have: if more are missed, the manifest is not believed.
+    :return: rows that are missing from now on, and rows that it misses but is not believed in.
+    """
+    quote, dialect = database.dialect.quote, database.dialect
+    pairs = [(name, name) for name in (TENANT, *shape.keys)]
+    target = database.table(shape.main.name)
+    read_at = database.render("timestamp", as_value(manifest.read_from))
+    covered, values = _condition(database, cover, manifest.tenant)
+    here = f"FROM {target} AS t WHERE {covered} AND t.{quote(MISSING_SINCE)} IS NULL"
+    absent = f"NOT EXISTS (SELECT 1 FROM {stage} AS s WHERE {dialect.on('t', 's', pairs)})"
+    ((known,),) = database.execute(f"SELECT COUNT(*) AS known {here}", values)
+    ((missed,),) = database.execute(f"SELECT COUNT(*) AS missed {here} AND {absent}", values)
+    if not missed:
+        return 0, 0
+    if missed > max_share * known:
+        log.error(
+            "%d of %d rows of %s are not in a reading that is whole, more than a share of %s: none of them is marked as missing. "
+            "See whether the token has lost a scope. If they have gone, raise max_missing_share for one run",
+            missed,
+            known,
+            target,
+            max_share,
+        )
+        return 0, int(missed)
+    keys = ", ".join(quote(name) for name in (TENANT, *shape.keys))
+    gone = "alvys_gone"
+    database.execute(f"DROP TABLE IF EXISTS {quote(gone)}")
+    for statement in dialect.stage(gone, target, (TENANT, *shape.keys), (TENANT, *shape.keys)):
+        database.execute(statement)
+    chosen = ", ".join(f"t.{quote(name)}" for name in (TENANT, *shape.keys))
+    database.execute(f"INSERT INTO {quote(gone)} ({keys}) SELECT {chosen} {here} AND {absent}", values)
+    second = f"t.{quote(MISSED_AT)} < ? AND {_in(database, gone, shape)}"
+    ((marked,),) = database.execute(f"SELECT COUNT(*) AS marked FROM {target} AS t WHERE {second}", (read_at,))
+    database.execute(
+        f"UPDATE {target} AS t SET {quote(MISSING_SINCE)} = {quote(MISSED_AT)} WHERE {second}",
+        (read_at,),
+    )
+    database.execute(
+        f"UPDATE {target} AS t SET {quote(MISSED_AT)} = ? WHERE t.{quote(MISSED_AT)} IS NULL AND {_in(database, gone, shape)}",
+        (read_at,),
+    )
+    database.execute(f"DROP TABLE {quote(gone)}")
+    log.info("%d rows of %s were missed, %d of them for the second time in a row: they are missing", missed, target, marked)
+    return int(marked), 0
+
+
+def _in(database: Database, source: str, shape: Shape) -> str:
+    pairs = [(name, name) for name in (TENANT, *shape.keys)]
+    dialect = database.dialect
+    return f"EXISTS (SELECT 1 FROM {dialect.quote(source)} AS s WHERE {dialect.on('t', 's', pairs)})"
+
+
+def _condition(database: Database, cover: Cover, tenant: str) -> tuple[str, list[Any]]:
+    """Return the condition that a row ``t`` is covered, and its values."""
+    quote = database.dialect.quote
+    parts, values = [f"t.{quote(TENANT)} = ?"], [tenant]
+    if cover.parents is not None:
+        column, ids = cover.parents
+        stage = quote(PARENTS_STAGE)
+        database.execute(f"DROP TABLE IF EXISTS {stage}")
+        database.execute(f"CREATE TEMPORARY TABLE {stage} ({quote(PARENT)} {database.dialect.types['key']})")
+        if ids:
+            database.fill(PARENTS_STAGE, [(PARENT, "key")], [[id] for id in ids])
+        parts.append(f"t.{quote(column)} IN (SELECT {quote(PARENT)} FROM {stage})")
+    if cover.windows:
+        within = []
+        for bound, window in cover.windows:
+            bounds = [f"t.{quote(bound.name)} > ?"]
+            values.append(_bound(database, bound, as_value(window.since)))
+            if window.until is not None:
+                bounds.append(f"t.{quote(bound.name)} < ?")
+                values.append(_bound(database, bound, as_value(window.until)))
+            within.append(f"({' AND '.join(bounds)})")
+        parts.append(f"({' OR '.join(within)})")
+    return " AND ".join(parts), values
+
+
+def _bound(database: Database, column: Column, time: str) -> str:
+    return time[:10] if column.kind == "date" else str(database.render("timestamp", time))
