@@ -169,6 +169,8 @@ class _MySQL(Dialect):
         return f"DELETE t FROM {table} AS t JOIN {source} AS s ON {self.on('t', 's', pairs)}{condition}"
 
 
+# No more digits after the point than we would keep.
+_NARROW = r"decimal\(\d+,(?:\d|10)\)"
 _SIZE = r"(?:\(\s*\d+\s*(?:,\s*\d+\s*)?\))?"
 _FIXED = Limits(whole_digits=28, fraction_digits=10)
 
@@ -244,6 +246,7 @@ DUCKDB = Dialect(
         ("BIGINT", ("integer", True)),
         ("INTEGER|SMALLINT|TINYINT", ("integer", False)),
         (r"DECIMAL\(38,10\)", ("decimal", True)),
+        (_NARROW, ("decimal", False)),
         ("BOOLEAN", ("boolean", True)),
         ("TIMESTAMP WITH TIME ZONE", ("timestamp", True)),
         ("TIMESTAMP", ("wall", True)),
@@ -274,6 +277,7 @@ MYSQL = _MySQL(
         (r"tinyint\(1\)", ("boolean", True)),
         (rf"(?:small|medium|tiny)?int{_SIZE}", ("integer", False)),
         (r"decimal\(38,10\)", ("decimal", True)),
+        (_NARROW, ("decimal", False)),
         (r"datetime\(6\)", ("timestamp", True)),
         (r"datetime(?:\(\d\))?", ("timestamp", False)),
         ("date", ("date", True)),

@@ -47,8 +47,8 @@ class AlvysObjectStorageToSqlOperator(BaseOperator):
         what the catalogue does not know.
     :param max_missing_share: of the rows that a whole reading could hold. If it misses more, it is not believed, and none is
         marked as missing.
-    :return: ``{"table", "stream", "path", "manifests", "rows", "merged", "missing", "disbelieved"}``: manifests loaded, and numbers
-        of rows: read, new or newer, missing from now on, and missed by readings that are not believed.
+    :return: ``{"table", "stream", "path", "manifests", "rows", "merged", "missing", "disbelieved"}``: manifests loaded, and
+        numbers of rows: read, new or newer, missing from now on, and missed by readings that are not believed.
     :raises AlvysValueError: while the DAG is parsed, or before anything is read: an argument is wrong.
     :raises AlvysTableError: a row cannot go into the table, or a table is not what it should be. What was loaded before stays.
     :raises AlvysStorageError: a file of the data set is missing or damaged.

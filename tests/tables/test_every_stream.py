@@ -1,0 +1,69 @@
+"""Every stream: landed, loaded, read back by SQL, and held against the truth."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_alvys.api.rows import decode_row
+from airflow_provider_alvys.api.streams import STREAMS, Stream
+from airflow_provider_alvys.simulator.process import Simulator
+from airflow_provider_alvys.tables.shape import shape_of
+from tests.conftest import Land
+from tests.lake import read_lines, read_manifest
+from tests.tables.databases import Db
+from tests.tables.rebuild import as_compared, rebuild
+from tests.tables.runs import load
+from tests.test_every_stream import EVERY, parents_of, regular
+
+ROWS = 60
+
+
+@pytest.fixture
+def alvys(alvys: Simulator) -> Simulator:
+    alvys.reset(loads=ROWS, fleet=40)
+    return alvys
+
+
+@EVERY
+def test_what_is_landed_and_loaded_is_what_is_true(alvys: Simulator, land: Land, lake: Path, db: Db, stream: Stream) -> None:
+    parents = parents_of(alvys, stream)
+    result = land(stream=stream.name, parents=parents, **regular(stream))
+    assert load(lake, stream.name)["merged"] == result["rows"]
+    lines = read_lines(result["manifest"])
+    owners = [id for entry in read_manifest(result["manifest"])["parents"] for id in entry["ids"] for _ in range(entry["rows"])]
+    found = rebuild(db, stream)
+    assert len(found) == len(lines) > 0
+    for number, line in enumerate(lines):
+        record = decode_row(line)
+        key = _key(stream, record, owners[number] if stream.is_child else None, line, found)
+        wanted = as_compared(stream.fields, {name: item for name, item in record.items() if name != "Secret"}, db.digits)
+        assert found[key] == wanted
+    (line,) = db.rows("_alvys_loads")
+    assert (line["manifest"], line["rows"], line["proof"]) == (result["manifest"], len(lines), "whole")
+
+
+def _key(stream: Stream, record: dict, parent: str | None, line: bytes, found: dict) -> tuple:
+    if not stream.key:
+        return next(key for key, value in found.items() if value == json.loads(line))
+    if len(stream.key) == 1:
+        own = record[stream.key[0]]
+    else:
+        own = json.dumps([record.get(name) for name in stream.key], separators=(",", ":"))
+    return (own,) if parent is None else (parent, own)
+
+
+def test_no_two_tables_of_the_catalogue_share_a_name_and_no_two_columns_of_a_table() -> None:
+    tables = [table for stream in STREAMS.values() for table in shape_of(stream).tables]
+    names = [table.name for table in tables]
+    assert len(set(names)) == len(names)
+    for table in tables:
+        columns = [column.name for column in table.stored]
+        assert len(set(columns)) == len(columns), table.name
+        assert {"_tenant", *table.key} <= set(columns)
+    assert "load_stops" in names
+    assert "load_stops_references" in names
+    assert "trip_stops" in names
+    assert "invoice_line_items" in names

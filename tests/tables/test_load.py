@@ -1,0 +1,609 @@
+"""Manifests into tables: once, again, in any order, after a failure, two at a time."""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import threading
+from datetime import datetime, timezone
+from decimal import Context, Decimal, localcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_alvys.api.catalogue.fields import Record
+from airflow_provider_alvys.api.errors import AlvysStorageError, AlvysTableError, AlvysValueError
+from airflow_provider_alvys.api.streams import STREAMS, get_stream
+from airflow_provider_alvys.tables.shape import snake_case
+from tests.tables.databases import Db
+from tests.tables.kill import load_and_die
+from tests.tables.runs import hour, load, write_run
+
+# What differs between two ways to the same rows.
+BY_THE_WAY = ("_loaded_at", "_changed_at", "_missed_at", "_missing_since")
+
+
+def a_load(number: int, updated: str | None = None, **fields: Any) -> dict[str, Any]:
+    row = {"Id": f"L{number}", "LoadNumber": str(1000 + number), **fields}
+    return row if updated is None else {**row, "UpdatedAt": updated}
+
+
+def contents(db: Db) -> dict[str, Any]:
+    found = db.dump(BY_THE_WAY)
+    del found["_alvys_loads"]
+    return found
+
+
+def test_a_row_has_its_columns_its_lists_and_its_bookkeeping(db: Db, lake: Path) -> None:
+    row = a_load(
+        1,
+        "2026-03-01T08:30:00.1234567+00:00",
+        Linehaul={"Amount": 1234.50, "Currency": 840},
+        Fleet={"Id": "F1", "Name": "West"},
+        ScheduledPickupAt="2026-03-02T06:00:00-05:00",
+        Stops=[
+            {"Id": "S1", "StopWindow": {"Begin": "2026-03-02T06:00:00-05:00", "End": "9999-12-31T00:00:00+00:00"}},
+            {"Id": "S2", "References": [{"Name": "PU", "Value": "7"}, {"Name": "BOL"}]},
+        ],
+        RequiredEquipment=["Van", "Reefer"],
+        NewField={"Deep": [1.50]},
+    )
+    manifest = write_run(lake, [json.dumps(row).replace("1234.5", "1234.50").replace("1.5]", "1.50]").encode()], at=1)
+    assert load(lake) == {
+        "table": "loads",
+        "stream": "loads",
+        "path": str(lake),
+        "manifests": 1,
+        "rows": 1,
+        "merged": 1,
+        "missing": 0,
+        "disbelieved": 0,
+    }
+    (main,) = db.rows("loads")
+    assert Decimal(main["linehaul_amount"]) == Decimal("1234.50")
+    if db.kind in ("postgres", "sqlite"):
+        assert str(main["linehaul_amount"]) == "1234.50"
+    assert (main["linehaul_currency"], main["fleet_name"]) == ("USD", "West")
+    assert main["updated_at"] == f"2026-03-01 08:30:00.{'1234567' if db.digits == 7 else '1234560'}"
+    assert main["scheduled_pickup_at"] == "2026-03-02 11:00:00.0000000"
+    assert (main["scheduled_pickup_at_local"], main["scheduled_pickup_at_offset"]) == ("2026-03-02 06:00:00.0000000", "-05:00")
+    assert main["_extra"] == '{"NewField":{"Deep":[1.50]}}'
+    assert (main["_tenant"], main["_manifest"], main["_read_at"]) == ("acme", manifest, "2026-03-01 01:00:00.0000000")
+    assert main["_loaded_at"] == main["_changed_at"] > "2026"
+    assert main["_missing_since"] is None
+    stops = sorted(db.rows("load_stops"), key=lambda row: row["_position"])
+    assert [(row["load_id"], row["_position"], row["id"]) for row in stops] == [("L1", 1, "S1"), ("L1", 2, "S2")]
+    assert [(bool(row["_is_first"]), bool(row["_is_last"])) for row in stops] == [(True, False), (False, True)]
+    assert [row["stop_window_end_is_open"] for row in stops] == [1, None]
+    references = sorted(db.rows("load_stops_references"), key=lambda row: row["_position"])
+    assert [(row["_stops_position"], row["_position"], row["name"], row["value"]) for row in references] == [
+        (2, 1, "PU", "7"),
+        (2, 2, "BOL", None),
+    ]
+    assert sorted(row["value"] for row in db.rows("load_required_equipment")) == ["Reefer", "Van"]
+
+
+def test_a_load_is_loaded_once_and_again_only_on_demand(db: Db, lake: Path) -> None:
+    manifest = write_run(lake, [a_load(1, "2026-03-01T00:00:00Z", Stops=[{"Id": "S1"}])])
+    assert load(lake)["rows"] == 1
+    before = db.dump()
+    assert load(lake) == {**load(lake), "manifests": 0, "rows": 0}
+    assert db.dump() == before
+    assert load(lake, manifest=manifest)["rows"] == 1
+    assert load(lake, manifest={"manifest": manifest, "rows": 1})["rows"] == 1
+    assert contents(db) == {name: rows for name, rows in db.dump(BY_THE_WAY).items() if name != "_alvys_loads"}
+    assert len(db.rows("_alvys_loads")) == 1
+    assert db.rows("loads")[0]["_changed_at"] == before["loads"][0]["_changed_at"]
+
+
+def test_what_changed_replaces_the_row_and_its_lists_and_what_did_not_keeps_its_time(db: Db, lake: Path) -> None:
+    stops = [{"Id": "S1"}, {"Id": "S2"}]
+    write_run(lake, [a_load(n, "2026-03-01T00:00:00Z", Stops=stops, Status="Open") for n in (1, 2)], at=0)
+    load(lake)
+    before = {row["id"]: row for row in db.rows("loads")}
+    changed = a_load(2, "2026-03-01T01:00:00Z", Stops=stops[1:], Status="Covered")
+    # The order of the fields is no change.
+    same = dict(reversed(a_load(1, "2026-03-01T00:00:00Z", Stops=stops, Status="Open").items()))
+    write_run(lake, [same, changed], at=2)
+    assert load(lake)["merged"] == 2
+    after = {row["id"]: row for row in db.rows("loads")}
+    assert after["L1"]["_changed_at"] == before["L1"]["_changed_at"]
+    assert after["L1"]["_read_at"] > before["L1"]["_read_at"]
+    assert after["L2"]["_changed_at"] > before["L2"]["_changed_at"]
+    assert after["L2"]["status"] == "Covered"
+    assert sorted((row["load_id"], row["id"]) for row in db.rows("load_stops")) == [("L1", "S1"), ("L1", "S2"), ("L2", "S2")]
+
+
+def test_an_older_state_never_replaces_a_newer_one(db: Db, lake: Path) -> None:
+    write_run(lake, [a_load(1, "2026-03-01T05:00:00Z", Status="Delivered", Stops=[{"Id": "new"}])], at=5)
+    load(lake)
+    # Read later, but of an earlier change: from a page that was kept long.
+    write_run(lake, [a_load(1, "2026-03-01T04:00:00Z", Status="Open", Stops=[{"Id": "old"}])], at=6)
+    write_run(lake, [a_load(1, Status="Quoted")], at=7)
+    assert load(lake)["merged"] == 0
+    assert [row["status"] for row in db.rows("loads")] == ["Delivered"]
+    assert [row["id"] for row in db.rows("load_stops")] == ["new"]
+
+
+def test_without_a_change_time_the_later_reading_wins(db: Db, lake: Path) -> None:
+    write_run(lake, [{"Id": "D1", "Name": "late"}], stream="drivers", at=5)
+    load(lake, "drivers")
+    write_run(lake, [{"Id": "D1", "Name": "early"}], stream="drivers", at=4)
+    load(lake, "drivers")
+    assert [row["name"] for row in db.rows("drivers")] == ["late"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "orders"),
+    [("sqlite", 50), ("postgres", 12), ("duckdb", 6), pytest.param("mysql", 12, marks=pytest.mark.mariadb)],
+)
+def test_any_order_of_loading_gives_the_same_tables(kind: str, orders: int, make_db: Any, tmp_path: Path) -> None:
+    rng = random.Random(5)
+    runs = []
+    for at in range(8):
+        rows = []
+        for number in rng.sample(range(30), 12):
+            hours = rng.choice([None, *range(at + 1)])
+            updated = None if hours is None else f"2026-03-01T{hours:02}:00:00Z"
+            stops = [{"Id": f"S{at}-{n}", "References": [{"Name": f"{at}"}] * rng.randrange(3)} for n in range(rng.randrange(4))]
+            rows.append(a_load(number, updated, Status=f"as of {at}", Stops=stops, Linehaul={"Amount": at + 0.25}))
+        runs.append((rows, at))
+    expected = None
+    for seed in range(orders):
+        db, lake = make_db(kind), tmp_path / str(seed)
+        order = list(runs)
+        random.Random(seed).shuffle(order)
+        manifests = [write_run(lake, rows, at=at) for rows, at in order]
+        # Some by one operator each, then all that are left.
+        for manifest in manifests[: seed % 9]:
+            load(lake, manifest=manifest)
+        load(lake)
+        found = {
+            table: [{**row, "_manifest": row.get("_manifest", "").rpartition("loads/")[2]} for row in rows]
+            for table, rows in contents(db).items()
+        }
+        expected = expected or found
+        assert found == expected, f"order {seed}"
+    assert expected
+    assert len(expected["loads"]) > 20
+    assert len(expected["load_stops_references"]) > 20
+
+
+def test_what_was_landed_while_the_database_was_away_is_loaded_by_the_next_run(
+    lake: Path, sqlite: Db, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with monkeypatch.context() as away:
+        gone = tmp_path / "not" / "there" / "x.sqlite"
+        away.setenv("AIRFLOW_CONN_SQL", json.dumps({"conn_type": "sqlite", "host": str(gone)}))
+        for at in range(5):
+            write_run(lake, [a_load(at, f"2026-03-01T0{at}:00:00Z")], at=at)
+            with pytest.raises(Exception, match="unable to open database"):
+                load(lake)
+    write_run(lake, [a_load(5, "2026-03-01T05:00:00Z")], at=5)
+    assert load(lake)["manifests"] == 6
+    assert len(sqlite.rows("loads")) == 6
+
+
+def test_a_broken_manifest_stops_the_load_and_keeps_what_was_loaded_before(db: Db, lake: Path) -> None:
+    write_run(lake, [a_load(1)], at=1)
+    broken = Path(write_run(lake, [a_load(2), a_load(3)], at=2)).parent / "part-00000.jsonl"
+    content = broken.read_bytes()
+    broken.write_bytes(content[:-10])
+    write_run(lake, [a_load(4)], at=3)
+    with pytest.raises(AlvysStorageError, match="part-00000.jsonl is damaged"):
+        load(lake)
+    assert [row["id"] for row in db.rows("loads")] == ["L1"]
+    broken.write_bytes(content)
+    assert load(lake)["rows"] == 3
+    assert len(db.rows("loads")) == 4
+
+
+def test_a_row_without_a_key_is_named_and_nothing_of_its_manifest_is_loaded(db: Db, lake: Path) -> None:
+    write_run(lake, [a_load(1), {"LoadNumber": "2"}])
+    with pytest.raises(AlvysTableError, match=r"Row 2 of .*part-00000.jsonl has no id"):
+        load(lake)
+    assert db.rows("loads") == []
+    assert db.rows("_alvys_loads") == []
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres", "duckdb", pytest.param("mysql", marks=pytest.mark.mariadb)])
+def test_a_kill_in_mid_load_leaves_the_tables_as_they_were(kind: str, make_db: Any, lake: Path) -> None:
+    db = make_db(kind)
+    write_run(lake, [a_load(n, "2026-03-01T00:00:00Z", Stops=[{"Id": "S"}]) for n in range(50)], at=0)
+    load(lake)
+    before = db.dump()
+    write_run(lake, [a_load(n, "2026-03-01T01:00:00Z", Status="new", Stops=[{"Id": "T"}]) for n in range(100)], at=1)
+    statement = 0
+    while load_and_die(str(lake), statement, json.dumps(db.connection)):
+        assert db.dump() == before, f"killed at statement {statement}"
+        statement += 7
+    assert statement > 60, "too few statements were tried"
+    assert len(db.rows("loads")) == 100
+    assert {row["id"] for row in db.rows("load_stops")} == {"T"}
+
+
+def test_two_loads_at_once_are_one_after_the_other_or_one_fails_clearly(db: Db, lake: Path) -> None:
+    for at in range(6):
+        rows = [a_load(n, f"2026-03-01T0{at}:00:00Z", Status=str(at), Stops=[{"Id": f"S{at}"}]) for n in range(40)]
+        write_run(lake, rows, at=at)
+    results: list[Any] = []
+
+    def run() -> None:
+        try:
+            results.append(load(lake))
+        except Exception as error:
+            results.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    failures = [result for result in results if isinstance(result, Exception)]
+    assert len(failures) < 2, failures
+    if db.kind != "duckdb":
+        assert not failures, failures
+    if failures:
+        load(lake)
+    assert len(db.rows("loads")) == 40
+    assert {row["status"] for row in db.rows("loads")} == {"5"}
+    assert sorted(row["id"] for row in db.rows("load_stops")) == ["S5"] * 40
+    assert len(db.rows("_alvys_loads")) == 6
+
+
+def test_two_tenants_with_the_same_keys_stay_apart(db: Db, lake: Path) -> None:
+    stream = "carrier_settlement_statements"
+    trips = [{"TripId": "T", "Items": [{"Description": "x"}]}]
+    for at, tenant in enumerate(("north", "south")):
+        write_run(lake, [{"Number": 7, "Status": tenant, "Trips": trips}], stream=stream, tenant=tenant, at=at)
+    load(lake, stream)
+    assert sorted((row["_tenant"], row["number"], row["status"]) for row in db.rows(stream)) == [
+        ("north", 7, "north"),
+        ("south", 7, "south"),
+    ]
+    write_run(lake, [{"Number": 7, "Status": "again", "Trips": []}], stream=stream, tenant="south", at=3)
+    load(lake, stream)
+    assert [row["_tenant"] for row in db.rows("carrier_settlement_statement_trips_items")] == ["north"]
+
+
+def test_keys_that_differ_in_case_or_in_a_space_are_different_keys(db: Db, lake: Path) -> None:
+    write_run(lake, [{"Id": id} for id in ("a", "A", "a ", "ä", "a\u0308")], stream="drivers")
+    load(lake, "drivers")
+    assert len(db.rows("drivers")) == 5
+
+
+def test_children_of_parents_are_told_apart_by_their_parent(db: Db, lake: Path) -> None:
+    document = {"id": "D1", "AttachmentType": "Proof of Delivery", "DownloadUrl": "https://x/1"}
+    write_run(lake, stream="load_documents", parents={"1001": [document], "1002": [document], "1003": []})
+    load(lake, "load_documents")
+    before = db.rows("load_documents")
+    assert sorted((row["_parent"], row["id"]) for row in before) == [("1001", "D1"), ("1002", "D1")]
+    # Another address for the same file is no change.
+    write_run(lake, stream="load_documents", parents={"1001": [{**document, "DownloadUrl": "https://x/2"}]}, at=1)
+    load(lake, "load_documents")
+    after = {row["_parent"]: row for row in db.rows("load_documents")}
+    assert after["1001"]["download_url"] == "https://x/2"
+    assert after["1001"]["_changed_at"] == before[0]["_changed_at"]
+
+
+def test_tombstones_are_rows_that_say_so(db: Db, lake: Path) -> None:
+    write_run(lake, [a_load(1, "2026-03-01T00:00:00Z", IsDeleted=False)], at=0)
+    write_run(lake, [a_load(1, "2026-03-01T01:00:00Z", IsDeleted=True)], at=1)
+    load(lake)
+    assert [bool(row["is_deleted"]) for row in db.rows("loads")] == [True]
+
+
+HOSTILE = [
+    pytest.param('it\'s "quoted" `so` \\ %s ? :x {0} ; DROP TABLE loads; --', id="quotes"),
+    pytest.param("\\N", id="null-marker"),
+    pytest.param("", id="empty"),
+    pytest.param(' \t\r\n,\n"\n\\.\n', id="line-breaks"),
+    pytest.param("emoji 👍🏽 Ünïcödé \u202e عربى \ufeff", id="unicode"),
+    pytest.param("x" * 1_000_000 + "é", id="1-MB"),
+    pytest.param("\x01\x1f\x7f", id="controls"),
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_hostile_text_is_loaded_as_it_is(db: Db, lake: Path, text: str) -> None:
+    row = a_load(1, CustomerName=text, Notes=[{"id": "N", "Description": text}], CustomerType=[text], Strange={text: text})
+    write_run(lake, [row])
+    load(lake)
+    (main,) = db.rows("loads")
+    assert main["customer_name"] == text
+    assert json.loads(main["_extra"]) == {"Strange": {text: text}}
+    assert [row["description"] for row in db.rows("load_notes")] == [text]
+    assert [row["value"] for row in db.rows("load_customer_type")] == [text]
+
+
+def test_what_a_column_cannot_hold_is_kept_in_extra_and_told(db: Db, lake: Path, caplog: pytest.LogCaptureFixture) -> None:
+    line = (
+        '{"Id":"L1","CustomerName":"a\\u0000b","Status":"half \\ud83d","OrderNumber":7,"IsDeleted":"no",'
+        '"Linehaul":{"Amount":"12","Currency":12345},"Fleet":"West","Stops":{"Id":"S"},"CreatedAt":"yesterday",'
+        '"Weight":{"Value":1e400,"New":1},"RequiredEquipment":["Van",5,null],"References":[null,"x",{"Name":"n","Extra":1.10}]}'
+    )
+    write_run(lake, [line.encode()])
+    load(lake)
+    (row,) = db.rows("loads")
+    extra = json.loads(row["_extra"], parse_float=Decimal)
+    weight = {"New": 1} if db.kind in ("sqlite", "postgres") else {"Value": Decimal("1e400"), "New": 1}
+    assert extra == {
+        "CustomerName": "a\0b",
+        "Status": "half \ud83d",
+        "OrderNumber": 7,
+        "IsDeleted": "no",
+        "Linehaul": {"Amount": "12", "Currency": 12345},
+        "Fleet": "West",
+        "Stops": {"Id": "S"},
+        "CreatedAt": "yesterday",
+        "Weight": weight,
+    }
+    assert row["customer_name"] is None
+    assert row["linehaul_amount"] is None
+    equipment = sorted(db.rows("load_required_equipment"), key=lambda row: row["_position"])
+    assert [(row["value"], row["_extra"]) for row in equipment] == [("Van", None), (None, "5"), (None, None)]
+    references = sorted(db.rows("load_references"), key=lambda row: row["_position"])
+    assert [(row["name"], row["_extra"]) for row in references] == [(None, "null"), (None, '"x"'), ("n", '{"Extra":1.10}')]
+    for field in ("CustomerName", "Linehaul.Amount", "Linehaul.Currency", "Fleet", "Stops", "CreatedAt"):
+        assert any(f" {field} of loads are not of its type" in message for message in caplog.messages), field
+    assert any("does not know Weight.New (1 times), References.Extra (1 times) of loads" in text for text in caplog.messages)
+
+
+def test_deep_json_is_loaded_as_it_is(db: Db, lake: Path) -> None:
+    deep = b'{"Id":"L1","New":' + b'{"a":[' * 150 + b"1.10" + b"]}" * 150 + b"}"
+    write_run(lake, [deep])
+    load(lake)
+    assert db.rows("loads")[0]["_extra"].encode() == b'{"New":' + b'{"a":[' * 150 + b"1.10" + b"]}" * 150 + b"}"
+
+
+def test_a_key_that_no_table_can_hold_is_refused_by_row_and_field(db: Db, lake: Path) -> None:
+    write_run(lake, [{"Id": "D1"}, {"Id": "D\0"}], stream="drivers")
+    with pytest.raises(AlvysTableError, match=r"Row 2 of .* has no id that a table can hold"):
+        load(lake, "drivers")
+    if db.kind in ("mysql", "postgres"):
+        write_run(lake, [{"Id": "D" * 2000}], stream="drivers", at=-1)
+        with pytest.raises(AlvysTableError, match=r"Row 1 of .*: its id, which identifies it, has 2000 characters"):
+            load(lake, "drivers")
+
+
+NAMES = ["select", 'a "quoted" name', "it's", "Größe_表", "UPPER lower", "a-b.c;d", "x" * 60]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_hostile_name_of_a_table_is_quoted(db: Db, lake: Path, name: str) -> None:
+    write_run(lake, [a_load(1, Stops=[{"Id": "S", "References": [{"Name": "r"}]}])])
+    assert load(lake, table=name)["table"] == name
+    assert [row["id"] for row in db.rows(name)] == ["L1"]
+    assert load(lake, table=name)["manifests"] == 0
+    assert all(len(table.encode()) <= 64 for table in db.tables() if db.kind in ("postgres", "mysql"))
+    assert len(db.tables()) == 10, "two long names became one"
+
+
+@pytest.mark.parametrize("name", ["", " x", "a%b", "a?b", "a\0b", "a\nb", 5, "x" * 300])
+def test_a_name_that_cannot_be_is_refused(db: Db, lake: Path, name: Any) -> None:
+    write_run(lake, [a_load(1)])
+    with pytest.raises(AlvysValueError, match="table="):
+        load(lake, table=name)
+    assert db.tables() == []
+
+
+def test_tables_go_into_a_schema(lake: Path, make_db: Any) -> None:
+    for kind in ("postgres", "duckdb"):
+        db = make_db(kind)
+        db.query('CREATE SCHEMA "raw data"')
+        folder = lake / kind
+        write_run(folder, [a_load(1, Stops=[{"Id": "S"}])])
+        load(folder, schema="raw data")
+        assert load(folder, schema="raw data")["manifests"] == 0
+        assert db.query('SELECT "id" FROM "raw data"."load_stops"') == [("S",)]
+        assert db.query('SELECT "stream" FROM "raw data"."_alvys_loads"') == [("loads",)]
+        assert db.tables() == []
+
+
+def test_a_new_field_is_kept_and_becomes_a_column_when_the_catalogue_learns_it(
+    db: Db, lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_run(lake, [a_load(1, "2026-03-01T00:00:00Z", Hazmat=True), a_load(2, "2026-03-01T00:00:00Z")], at=0)
+    load(lake)
+    assert {row["id"]: row["_extra"] for row in db.rows("loads")} == {"L1": '{"Hazmat":true}', "L2": None}
+    stream = get_stream("loads")
+    fields = {**stream.fields.fields, "Hazmat": "boolean"}
+    learned = type(stream)(**{**stream.__dict__, "fields": Record(fields, stream.fields.marks)})
+    monkeypatch.setitem(STREAMS, "loads", learned)  # type: ignore[arg-type]
+    write_run(lake, [a_load(3, "2026-03-01T01:00:00Z", Hazmat=True)], at=1)
+    load(lake)
+    rows = {row["id"]: row for row in db.rows("loads")}
+    assert {id: row["hazmat"] for id, row in rows.items()} == {"L1": None, "L2": None, "L3": 1}
+    assert rows["L1"]["_extra"] == '{"Hazmat":true}'
+    # The ledger forgotten, the lake fills the column of the old rows as well.
+    db.query(f"DELETE FROM {db.quote('_alvys_loads')}")
+    load(lake)
+    rows = {row["id"]: row for row in db.rows("loads")}
+    assert {id: row["hazmat"] for id, row in rows.items()} == {"L1": 1, "L2": None, "L3": 1}
+    assert rows["L1"]["_extra"] is None
+
+
+NARROW = {
+    "sqlite": {"year": "INTEGER"},
+    "duckdb": {"year": "INTEGER"},
+    "postgres": {"make": "varchar(2)", "year": "integer", "gross_weight_value": "numeric(6,1)"},
+    "mysql": {"make": "varchar(2)", "year": "int", "gross_weight_value": "decimal(6,1)"},
+}
+
+
+def test_a_narrow_column_is_widened_and_keeps_what_it_holds(db: Db, lake: Path) -> None:
+    write_run(lake, [{"Id": "T1", "Make": "MB", "Year": 2020, "GrossWeight": {"Value": 100.5}}], stream="trucks", at=0)
+    load(lake, "trucks")
+    for column, type_name in NARROW[db.kind].items():
+        if db.kind == "mysql":
+            db.query(f"ALTER TABLE trucks MODIFY COLUMN {column} {type_name}")
+        elif db.kind != "sqlite":
+            db.query(f"ALTER TABLE trucks ALTER COLUMN {column} TYPE {type_name}")
+    exact = {"Id": "T2", "Make": "Peterbilt", "Year": 5_000_000_000, "GrossWeight": {"Value": 12345.125}}
+    write_run(lake, [exact], stream="trucks", at=1)
+    load(lake, "trucks")
+    rows = {row["id"]: row for row in db.rows("trucks")}
+    assert [(row["make"], row["year"]) for row in rows.values()] == [("MB", 2020), ("Peterbilt", 5_000_000_000)]
+    assert [Decimal(row["gross_weight_value"]) for row in rows.values()] == [Decimal("100.5"), Decimal("12345.125")]
+
+
+def test_a_type_that_the_catalogue_makes_wider_is_widened(db: Db, lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_run(lake, [{"Id": "T1", "Year": 2020}], stream="trucks", at=0)
+    load(lake, "trucks")
+    stream = get_stream("trucks")
+    wider = type(stream)(
+        **{**stream.__dict__, "fields": Record({**stream.fields.fields, "Year": "decimal"}, stream.fields.marks)}
+    )
+    monkeypatch.setitem(STREAMS, "trucks", wider)  # type: ignore[arg-type]
+    write_run(lake, [b'{"Id":"T2","Year":2020.50}'], stream="trucks", at=1)
+    load(lake, "trucks")
+    assert sorted(Decimal(row["year"]) for row in db.rows("trucks")) == [Decimal(2020), Decimal("2020.50")]
+
+
+def test_a_wider_column_stays_as_it_is(db: Db, lake: Path) -> None:
+    types = {"mysql": "longtext"}.get(db.kind, "text")
+    key = {"mysql": "varchar(255)"}.get(db.kind, "text")
+    db.query(f"CREATE TABLE users (_tenant {key} NOT NULL, id {key} NOT NULL, created_at {types}, PRIMARY KEY (_tenant, id))")
+    write_run(lake, [{"Id": "U1", "CreatedAt": "2026-03-01T00:00:00Z"}], stream="users")
+    load(lake, "users")
+    assert db.rows("users")[0]["created_at"].startswith("2026-03-01 00:00:00.000000")
+
+
+def test_a_change_that_would_lose_something_is_an_error_that_says_what_to_do(db: Db, lake: Path) -> None:
+    if db.kind == "sqlite":
+        pytest.skip("a column of SQLite holds anything")
+    key = {"mysql": "varchar(255)"}.get(db.kind, "text")
+    db.query(f"CREATE TABLE users (_tenant {key} NOT NULL, id {key} NOT NULL, name date, PRIMARY KEY (_tenant, id))")
+    db.query("ALTER TABLE users ADD COLUMN created_at boolean")
+    write_run(lake, [{"Id": "U1", "Name": "Ann", "CreatedAt": "2026-03-01T00:00:00Z"}], stream="users")
+    with pytest.raises(
+        AlvysTableError, match=r"The column created_at of .users. is .*Rename the column.*exclude=\['CreatedAt'\]"
+    ):
+        load(lake, "users")
+    # What is of another type but may become a text without a loss, does.
+    load(lake, "users", exclude=["CreatedAt"])
+    assert [row["name"] for row in db.rows("users")] == ["Ann"]
+
+
+def test_a_table_of_another_make_is_left_alone(db: Db, lake: Path) -> None:
+    db.query("CREATE TABLE users (id integer, mine integer)")
+    write_run(lake, [{"Id": "U1"}], stream="users")
+    with pytest.raises(AlvysTableError, match="has no column _tenant.*was not made by this package"):
+        load(lake, "users")
+    assert db.columns("users") == ["id", "mine"]
+
+
+def test_columns_that_users_add_are_kept(db: Db, lake: Path) -> None:
+    write_run(lake, [{"Id": "U1", "Name": "Ann"}], stream="users", at=0)
+    load(lake, "users")
+    db.query("ALTER TABLE users ADD COLUMN mine integer")
+    db.query("UPDATE users SET mine = 5")
+    write_run(lake, [{"Id": "U1", "Name": "Bea"}, {"Id": "U2"}], stream="users", at=1)
+    load(lake, "users")
+    assert sorted((row["id"], row["name"] or "", row["mine"] or 0) for row in db.rows("users")) == [
+        ("U1", "Bea", 5),
+        ("U2", "", 0),
+    ]
+
+
+def test_a_field_that_is_excluded_is_nowhere(db: Db, lake: Path) -> None:
+    secret = "secret@acme.example"
+    row = {
+        "Id": "C1",
+        "Name": "Acme",
+        "Email": [secret],
+        "BillingAddress": {"Street": secret, "City": "Erie"},
+        "Contacts": [{"Name": "Ann", "Email": secret}],
+        "Notes": [{"User": secret}],
+        "Unknown": secret,
+    }
+    write_run(lake, [row], stream="customers", at=0)
+    excluded = ["Email", "BillingAddress.Street", "Contacts.Email", "Notes", "_extra"]
+    load(lake, "customers", exclude=excluded)
+    assert secret not in json.dumps(db.dump())
+    assert db.rows("customers")[0]["billing_address_city"] == "Erie"
+    assert "customer_notes" not in db.tables()
+    # What is kept out is no change either.
+    before = db.rows("customers")[0]["_changed_at"]
+    changed = {**row, "Email": ["x"], "Unknown": "x", "Contacts": [{"Name": "Ann", "Email": "x"}]}
+    write_run(lake, [changed], stream="customers", at=1)
+    load(lake, "customers", exclude=excluded)
+    assert db.rows("customers")[0]["_changed_at"] == before
+
+
+def test_without_children_lists_are_json_and_so_are_those_below_the_depth(db: Db, lake: Path) -> None:
+    write_run(lake, [a_load(1, Stops=[{"Id": "S", "References": [{"Name": "n"}]}])])
+    load(lake, children=False, table="flat")
+    assert json.loads(_json(db, "flat", "stops")) == [{"Id": "S", "References": [{"Name": "n"}]}]
+    assert [table for table in db.tables() if table.startswith("flat")] == ["flat"]
+    load(lake, depth=1, table="shallow_loads")
+    assert json.loads(_json(db, "shallow_load_stops", "references")) == [{"Name": "n"}]
+    assert "shallow_load_stops_references" not in db.tables()
+
+
+def _json(db: Db, table: str, column: str) -> str:
+    (row,) = db.rows(table)
+    return row[column]
+
+
+def test_a_field_that_vanishes_from_all_rows_is_warned_of(db: Db, lake: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_run(lake, [a_load(n, Status="Open", CustomerName="A", CancelledBy="x" if n < 3 else None) for n in range(30)], at=0)
+    load(lake)
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING and "tables" in record.name]
+    write_run(lake, [a_load(n, Status="Open") for n in range(10)], at=1)
+    load(lake)
+    (warning,) = [message for message in caplog.messages if "none of the 10 rows" in message]
+    assert "loads: none of the 10 rows has CustomerName, which" in warning
+    assert "CancelledBy" not in warning
+
+
+def test_money_is_read_back_digit_by_digit(db: Db, lake: Path) -> None:
+    rng = random.Random(3)
+    texts = [f"{rng.randrange(-(10**9), 10**9)}.{rng.randrange(100):02}" for _ in range(3000)]
+    texts += ["0.1", "0.10", "-0.01", "12345678901234567890.12", "1E+2", "79228162514264337593543950335"[:27] + ".3"]
+    rows = [f'{{"Id":"L{n}","Linehaul":{{"Amount":{text},"Currency":840}}}}'.encode() for n, text in enumerate(texts)]
+    write_run(lake, rows)
+    load(lake)
+    found = {row["id"]: row["linehaul_amount"] for row in db.rows("loads")}
+    assert not any(isinstance(value, float) for value in found.values())
+    assert [Decimal(found[f"L{n}"]) for n in range(len(texts))] == [Decimal(text) for text in texts]
+    if db.kind in ("postgres", "sqlite"):
+        assert [str(found[f"L{n}"]) for n in range(3005)][:3004] == texts[:3004]
+    if db.kind != "sqlite":
+        total = db.one(f"SELECT SUM({db.quote('linehaul_amount')}) FROM {db.quote('loads')}")
+        with localcontext(Context(prec=60)):
+            assert Decimal(total) == sum(map(Decimal, texts))
+
+
+def test_manifests_of_another_place_or_stream_are_refused(lake: Path, sqlite: Db) -> None:
+    write_run(lake, [a_load(1)])
+    for wrong in (str(lake / "trips" / "x" / "_manifest.json"), "/elsewhere/loads/_manifest.json", {"rows": 1}, 5):
+        with pytest.raises(AlvysValueError, match="is no manifest of loads below"):
+            load(lake, manifest=wrong)
+    with pytest.raises(AlvysTableError, match="There is no manifest"):
+        load(lake, manifest=f"{lake}/loads/2026/x/_manifest.json")
+    assert sqlite.rows("loads") == []
+
+
+def test_an_empty_manifest_is_noted_and_changes_nothing(db: Db, lake: Path) -> None:
+    write_run(lake, [], window=("updated", hour(0), hour(1)))
+    assert load(lake)["manifests"] == 1
+    (line,) = db.rows("_alvys_loads")
+    assert (line["rows"], line["window_by"], line["window_since"]) == (0, "updated", "2026-03-01 00:00:00.0000000")
+    assert line["loaded_at"] > f"{datetime(2026, 3, 1, tzinfo=timezone.utc):%Y-%m-%d}"
+
+
+def test_names_are_in_snake_case() -> None:
+    names = {
+        "PONumber": "po_number",
+        "RatesV2": "rates_v2",
+        "N1Qualifier": "n1_qualifier",
+        "SCAC": "scac",
+        "$type": "type",
+        "ECheckNumber": "e_check_number",
+        "UsDotNum": "us_dot_num",
+        "id": "id",
+    }
+    assert {name: snake_case(name) for name in names} == names
