@@ -104,6 +104,10 @@ class Dialect:
         names = ", ".join(map(self.quote, columns))
         return [f"CREATE TEMPORARY TABLE {self.quote(stage)} AS SELECT {names} FROM {table} WHERE 1 = 0"]
 
+    def drop(self, stage: str) -> str:
+        """Return the statement that drops a temporary table, if there is one."""
+        return f"DROP TABLE IF EXISTS {self.quote(stage)}"
+
     def on(self, one: str, other: str, pairs: Sequence[tuple[str, str]]) -> str:
         """Return the condition that rows of two tables agree in columns."""
         return " AND ".join(f"{one}.{self.quote(left)} = {other}.{self.quote(right)}" for left, right in pairs)
@@ -149,7 +153,10 @@ class _SQLite(Dialect):
 
 
 class _MySQL(Dialect):
-    """Joins stand before what is done with them."""
+    """Joins stand before what is done with them, and to drop a table ends the transaction unless it is said to be temporary."""
+
+    def drop(self, stage: str) -> str:
+        return f"DROP TEMPORARY TABLE IF EXISTS {self.quote(stage)}"
 
     def widen(self, table: str, column: str, kind: Kind) -> list[str]:
         return [f"ALTER TABLE {table} MODIFY COLUMN {self.quote(column)} {self.types[kind]}"]

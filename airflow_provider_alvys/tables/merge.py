@@ -37,16 +37,16 @@ class Merge:
     def open_stages(self) -> None:
         """Make the temporary tables, empty."""
         for table in self._shape.tables:
-            self._database.execute(f"DROP TABLE IF EXISTS {self.stage(table)}")
-            columns = [column.name for column in table.stored]
             stage = self._dialect.fit(stage_name(table))
+            self._database.execute(self._dialect.drop(stage))
+            columns = [column.name for column in table.stored]
             for statement in self._dialect.stage(stage, self._database.table(table.name), columns, (TENANT, *table.key)):
                 self._database.execute(statement)
 
     def close_stages(self) -> None:
         """Drop the temporary tables."""
         for table in self._shape.tables:
-            self._database.execute(f"DROP TABLE {self.stage(table)}")
+            self._database.execute(self._dialect.drop(self._dialect.fit(stage_name(table))))
 
     def run(self) -> int:
         """Merge, and return how many rows were new or newer."""

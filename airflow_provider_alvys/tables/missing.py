@@ -105,7 +105,7 @@ def mark_missing(
         return 0, int(missed)
     keys = ", ".join(quote(name) for name in (TENANT, *shape.keys))
     gone = "alvys_gone"
-    database.execute(f"DROP TABLE IF EXISTS {quote(gone)}")
+    database.execute(dialect.drop(gone))
     for statement in dialect.stage(gone, target, (TENANT, *shape.keys), (TENANT, *shape.keys)):
         database.execute(statement)
     chosen = ", ".join(f"t.{quote(name)}" for name in (TENANT, *shape.keys))
@@ -120,7 +120,7 @@ def mark_missing(
         f"UPDATE {target} AS t SET {quote(MISSED_AT)} = ? WHERE t.{quote(MISSED_AT)} IS NULL AND {_in(database, gone, shape)}",
         (read_at,),
     )
-    database.execute(f"DROP TABLE {quote(gone)}")
+    database.execute(dialect.drop(gone))
     log.info("%d rows of %s were missed, %d of them for the second time in a row: they are missing", missed, target, marked)
     return int(marked), 0
 
@@ -138,7 +138,7 @@ def _condition(database: Database, cover: Cover, tenant: str) -> tuple[str, list
     if cover.parents is not None:
         column, ids = cover.parents
         stage = quote(PARENTS_STAGE)
-        database.execute(f"DROP TABLE IF EXISTS {stage}")
+        database.execute(database.dialect.drop(PARENTS_STAGE))
         database.execute(f"CREATE TEMPORARY TABLE {stage} ({quote(PARENT)} {database.dialect.types['key']})")
         if ids:
             database.fill(PARENTS_STAGE, [(PARENT, "key")], [[id] for id in ids])
