@@ -7,15 +7,15 @@ from decimal import Context, Decimal
 from types import NoneType
 from typing import Any
 
-import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_provider_alvys.api.catalogue.fields import Mark, Scalar
 from airflow_provider_alvys.api.errors import AlvysStorageError
+from airflow_provider_alvys.api.rows import decode_row
 from airflow_provider_alvys.tables.currencies import CURRENCIES
 from airflow_provider_alvys.tables.shape import snake_case
-from airflow_provider_alvys.tables.values import Kind, Limits, converter, dump_json, leaves_of
+from airflow_provider_alvys.tables.values import Kind, Limits, converter, leaves_of
 
 # What does not fit, by the number of the value.
 Left = dict[int, Any]
@@ -60,22 +60,6 @@ _END = 253_402_300_800_000_000
 _NUMBERS = {letters: number for number, letters in CURRENCIES.items()}
 
 
-class UnwritableError(Exception):
-    """A value that was read, and that cannot be written as JSON: it is nested too deep, or a number has too many digits."""
-
-
-def dump(value: Any) -> str:
-    """
-    Return the JSON text of a decoded value.
-
-    :raises UnwritableError: there is none.
-    """
-    try:
-        return dump_json(value)
-    except (RecursionError, ValueError, ArithmeticError) as error:
-        raise UnwritableError from error
-
-
 class Leaf:
     """
     A scalar field as columns: a time at a place is three.
@@ -89,7 +73,7 @@ class Leaf:
         self._kinds = [leaf.kind for leaf in leaves]
         self._suffixes = [leaf.suffix for leaf in leaves]
         self._is_currency = "currency" in marks
-        self._convert = (lambda value: (dump(value),)) if kind == "json" else converter(kind, marks, _LIMITS)
+        self._convert = converter(kind, marks, _LIMITS)
         self._quick_types = {int, str} if self._is_currency else _QUICK[kind]
         self._quick: Callable[[list[Any]], list[Any] | None] = self._take_plain
         if self._is_currency:
@@ -173,7 +157,7 @@ class Leaf:
         if kind == "date":
             return lambda columns: columns[0].cast(pa.string()).to_pylist()
         if kind == "json":
-            return lambda columns: [None if text is None else msgspec.Raw(text.encode()) for text in columns[0].to_pylist()]
+            return lambda columns: [None if text is None else decode_row(text.encode()) for text in columns[0].to_pylist()]
         return lambda columns: columns[0].to_pylist()
 
     def _give_time(self, columns: Sequence[Column]) -> list[Any]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from types import NoneType
 from typing import Any, Protocol
 
-import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -15,7 +15,7 @@ from airflow_provider_alvys.api.catalogue.fields import Array, FieldType, Mark, 
 from airflow_provider_alvys.api.errors import AlvysStorageError
 from airflow_provider_alvys.api.rows import Row, decode_row
 from airflow_provider_alvys.api.streams import Stream
-from airflow_provider_alvys.landing.arrow import Column, Leaf, Left, UnwritableError, dump
+from airflow_provider_alvys.landing.arrow import Column, Leaf, Left
 from airflow_provider_alvys.landing.formats import GZIP_LEVEL
 from airflow_provider_alvys.tables.shape import EXTRA, snake_case
 from airflow_provider_alvys.tables.values import dump_json
@@ -24,7 +24,9 @@ _EXTRA = pa.field(EXTRA, pa.string())
 _NOTHING: Mapping[str, Any] = {}
 # Rows that are rebuilt at once.
 _BATCH = 1000
-_encoder = msgspec.json.Encoder(decimal_format="number")
+# Deeper rows are kept as they are: how deep one can be taken apart depends on who calls.
+_DEPTH = 200
+_BRACKET = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{]|[\]}]')
 
 
 class _Node(Protocol):
@@ -170,7 +172,7 @@ def _make_item(kind: FieldType) -> _Node:
 
 
 def _extra_column(left: Left, rows: int) -> Any:
-    return pa.array([dump(left[n]) if n in left else None for n in range(rows)], pa.string())
+    return pa.array([dump_json(left[n]) if n in left else None for n in range(rows)], pa.string())
 
 
 class ParquetEncoder:
@@ -192,12 +194,12 @@ class ParquetEncoder:
         """Take a page's rows."""
         texts = list(map(bytes, rows))
         records = list(map(_decode, texts))
-        try:
-            arrays = self._take(records, texts)
-        except UnwritableError:
-            records = [record if self._is_writable(record) else None for record in records]
-            arrays = self._take(records, texts)
-        self._tables.append(pa.Table.from_arrays(arrays, schema=self._schema))
+        arrays, left = self._fields.take([record or _NOTHING for record in records])
+        extra = [
+            text.decode() if record is None else dump_json(left[n]) if n in left else None
+            for n, (record, text) in enumerate(zip(records, texts, strict=True))
+        ]
+        self._tables.append(pa.Table.from_arrays([*arrays, pa.array(extra, pa.string())], schema=self._schema))
 
     def reopen(self, content: bytes) -> None:
         """Take the rows of a file of the same stream."""
@@ -213,29 +215,27 @@ class ParquetEncoder:
         pq.write_table(table, sink, compression=self._compression, compression_level=self._level, row_group_size=len(table))
         return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
 
-    def _take(self, records: Sequence[dict[str, Any] | None], texts: Sequence[bytes]) -> list[Any]:
-        arrays, left = self._fields.take([record or _NOTHING for record in records])
-        extra = [
-            text.decode() if record is None else dump(left[n]) if n in left else None
-            for n, (record, text) in enumerate(zip(records, texts, strict=True))
-        ]
-        return [*arrays, pa.array(extra, pa.string())]
-
-    def _is_writable(self, record: dict[str, Any] | None) -> bool:
-        try:
-            self._take([record], [b""])
-        except UnwritableError:
-            return False
-        return True
-
 
 def _decode(row: bytes) -> dict[str, Any] | None:
     """Return a row, or None for one that is no object, or cannot be taken apart: that is kept as it stands."""
+    if _is_deep(row):
+        return None
     try:
         record = decode_row(row)
-    except (ValueError, ArithmeticError, RecursionError):
+    except (ValueError, ArithmeticError):
+        # A number that Python does not hold.
         return None
     return record if type(record) is dict else None
+
+
+def _is_deep(row: bytes) -> bool:
+    if row.count(b"{") + row.count(b"[") <= _DEPTH:
+        return False
+    depth = deepest = 0
+    for found in _BRACKET.finditer(row):
+        depth += {b"{": 1, b"[": 1, b"}": -1, b"]": -1}.get(found[0], 0)
+        deepest = max(deepest, depth)
+    return deepest > _DEPTH
 
 
 def rebuild_rows(content: bytes, stream: Stream) -> Iterator[bytes]:
@@ -251,8 +251,8 @@ def rebuild_rows(content: bytes, stream: Stream) -> Iterator[bytes]:
             records = fields.give(columns, len(batch))
             for record, extra in zip(records, columns[EXTRA].to_pylist(), strict=True):
                 # A row of which no field has a column stands there as it was.
-                yield extra.encode() if extra and not record else _encode(_merge(record, extra))
-    except (AlvysStorageError, pa.ArrowException, KeyError, RecursionError) as error:
+                yield extra.encode() if extra and not record else dump_json(_merge(record, extra)).encode()
+    except (AlvysStorageError, pa.ArrowException, KeyError) as error:
         raise AlvysStorageError(
             f"A part of {stream.name} cannot be read by this version's catalogue: {error}. Land it again, or read the file with "
             "pyarrow"
@@ -275,19 +275,3 @@ def _merged(record: Any, extra: Any) -> Any:
     if type(record) is not dict or type(extra) is not dict:
         return extra
     return {**record, **{name: _merged(record.get(name), value) for name, value in extra.items()}}
-
-
-def _encode(record: Any) -> bytes:
-    try:
-        return _encoder.encode(record)
-    except UnicodeEncodeError:
-        # Half an emoji, which is JSON only in its escaped form.
-        return dump_json(_plain(record)).encode()
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return list(map(_plain, value))
-    return decode_row(value) if isinstance(value, msgspec.Raw) else value

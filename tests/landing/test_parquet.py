@@ -229,6 +229,9 @@ def test_two_thousand_amounts_are_what_the_text_says() -> None:
     assert [row["linehaul"]["amount"] for row in cells(content)] == amounts
     assert [row["Linehaul"]["Amount"] for row in rebuilt(content)] == amounts
     assert {row["_extra"] for row in cells(content)} == {None}
+    # Beside one that does not fit, too.
+    beside = cells(write([*rows, b'{"Linehaul":{"Amount":"x"}}'], page=3000))
+    assert [row["linehaul"]["amount"] for row in beside] == [*amounts, None]
     assert {row["linehaul"]["currency"] for row in cells(content)} == {"USD"}
 
 
@@ -317,12 +320,21 @@ def test_a_row_that_cannot_be_taken_apart_is_kept_as_it_is(row: bytes) -> None:
     assert [found["id"] for found in cells(content)] == ["good", None, "good"]
 
 
-@pytest.mark.parametrize("depth", [10, 400, 900, 950, 960, 970, 980, 990])
-def test_deep_json_is_kept_however_deep_it_is(depth: int) -> None:
-    deep = b'{"Id":"1","Brand":' + b'{"a":' * depth + b"1" + b"}" * depth + b"}"
-    in_item = b'{"Id":"1","Stops":[{"Id":"S","Brand":' + b"[" * depth + b"]" * depth + b"}]}"
-    content = write([deep, in_item, b'{"Id":"2"}'])
-    assert list(read_rows(content, "loads", "parquet", None)) == [deep, in_item, b'{"Id":"2"}']
+@pytest.mark.parametrize("depth", [10, 190, 250, 900, 990])
+@pytest.mark.parametrize("end", [b"1", rb'"\ud83d"', rb'"[\"[[{"'], ids=["a number", "half an emoji", "brackets"])
+def test_deep_json_is_kept_however_deep_it_is(depth: int, end: bytes) -> None:
+    deep = b'{"Id":"1","Brand":' + b'{"a":' * depth + end + b"}" * depth + b"}"
+    in_item = b'{"Id":"2","Stops":[{"Id":"S","Brand":' + b"[" * depth + end + b"]" * depth + b"}]}"
+    content = write([deep, in_item, b'{"Id":"3"}'])
+    assert list(read_rows(content, "loads", "parquet", None)) == [deep, in_item, b'{"Id":"3"}']
+    # From a bound on, whoever calls.
+    assert [found["id"] for found in cells(content)] == (["1", "2", "3"] if depth < 200 else [None, None, "3"])
+
+
+def test_a_row_of_many_objects_is_not_a_deep_one() -> None:
+    row = {"Id": "1", "Stops": [{"Id": str(number), "Status": "[" * 300} for number in range(300)]}
+    (found,) = cells(write([json.dumps(row).encode()]))
+    assert (len(found["stops"]), found["_extra"]) == (300, None)
 
 
 TIMES = {
