@@ -55,7 +55,7 @@ _USUAL_DATE = r"^[1-9]\d{3}-\d\d-\d\d$"
 _USUAL_TIME = r"^[1-9]\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$"
 _ZONE = r"(Z|[+-]\d\d:\d\d)$"
 _MICROSECONDS = 26
-# Of the year 10000, since 1970: an offset may lead there, and no further type follows.
+# Microseconds until the year 10000: an offset may lead there, and Arrow would follow it.
 _END = 253_402_300_800_000_000
 _NUMBERS = {letters: number for number, letters in CURRENCIES.items()}
 
