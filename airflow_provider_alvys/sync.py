@@ -15,9 +15,9 @@ from airflow_provider_alvys.api.streams import STREAMS, Stream, Tier, get_stream
 from airflow_provider_alvys.api.windows import as_timedelta
 from airflow_provider_alvys.assets import alvys_asset
 from airflow_provider_alvys.landing.first_load import backfill_window, check_first_load, cut_windows
+from airflow_provider_alvys.landing.formats import JSONL, check_format
 from airflow_provider_alvys.landing.order import OVERLAP, SETTLING
 from airflow_provider_alvys.landing.parents import RecentParents
-from airflow_provider_alvys.landing.parts import check_format
 from airflow_provider_alvys.templates import check_data_set, check_search, has_template
 from airflow_provider_alvys.transfers.alvys_to_object_storage import (
     AlvysSweepToObjectStorageOperator,
@@ -59,6 +59,7 @@ def alvys_sync(
     parents: Mapping[str, Any] | None = None,
     settling: timedelta | float | None = None,
     overlap: timedelta | float | None = None,
+    file_format: str | None = None,
     compression: str | None = None,
     on_missing_scope: str | None = None,
     group_id: str = "alvys_sync",
@@ -87,7 +88,9 @@ def alvys_sync(
         this data set: documents of loads delivered in the last 14 days, say. See AlvysToObjectStorageOperator.
     :param settling: how long before the run's time the windows end; timedelta or seconds. None means 1 minute.
     :param overlap: how far windows reach back before the cursor; timedelta or seconds. None means the catalogue's.
-    :param compression: ``gzip`` or None.
+    :param file_format: ``jsonl`` or ``parquet``, see AlvysToObjectStorageOperator; None means that of ``default_args``, else
+        ``jsonl``.
+    :param compression: of the files: ``gzip`` or None; inside of Parquet ``gzip``, ``zstd`` or None, which is snappy.
     :param on_missing_scope: ``fail`` or ``skip`` the task of a stream whose scope the token lacks; None means that of
         ``default_args``, else ``fail``.
     :param group_id: the group's name.
@@ -105,7 +108,8 @@ def alvys_sync(
     common: dict[str, Any] = {
         "path": path,
         "max_active_tis_per_dag": 1,
-        **_given(alvys_conn_id=alvys_conn_id, tenant=tenant, compression=compression, on_missing_scope=on_missing_scope),
+        **_given(alvys_conn_id=alvys_conn_id, tenant=tenant, on_missing_scope=on_missing_scope),
+        **_given(file_format=file_format, compression=compression),
     }
     tasks: dict[_Sync, BaseOperator] = {}
     with TaskGroup(group_id, **arguments) as group:
@@ -280,8 +284,8 @@ def alvys_backfill(
     :param tenant: name of the tenant in manifests; None means the connection id.
     :param task_id: None means ``backfill_<stream>``.
     :param max_active_tis_per_dag: how many windows are read at once; more only make sense where the limit was raised.
-    :param arguments: of AlvysToObjectStorageOperator and of every Airflow task, such as ``compression`` or ``retries``;
-        ``outlets`` are added to the stream's own.
+    :param arguments: of AlvysToObjectStorageOperator and of every Airflow task, such as ``file_format``, ``compression`` or
+        ``retries``; ``outlets`` are added to the stream's own.
     :return: the mapped task; its ``output`` is the list of what was landed.
     :raises AlvysValueError: the stream is read whole or per parent, or a time or length is wrong.
     """
@@ -294,9 +298,8 @@ def alvys_backfill(
     by = backfill_window(get_stream(stream), window_by)
     check_search(stream, filters, None)
     check_data_set(path, uses_cursor=False)
-    check_format(arguments.get("file_format", "jsonl"), arguments.get("compression"))
     windows = cut_windows(start, end, every, whole_days=by.whole_days)
-    return AlvysToObjectStorageOperator.partial(
+    task = AlvysToObjectStorageOperator.partial(
         task_id=task_id or f"backfill_{stream}",
         stream=stream,
         path=path,
@@ -306,6 +309,11 @@ def alvys_backfill(
         outlets=[alvys_asset(stream, path), *([outlets] if isinstance(outlets, (Asset, AssetAlias)) else outlets or ())],
         **arguments,
     ).expand_kwargs(windows)
+    # A mapped task is not made before it runs, and checks nothing of what it is given.
+    defaults = {name: _default(task.task_group, name) if task.task_group else None for name in ("file_format", "compression")}
+    given = {**defaults, **arguments}
+    check_format(given["file_format"] or JSONL, given["compression"])
+    return task
 
 
 def alvys_first_load(
@@ -318,6 +326,7 @@ def alvys_first_load(
     filters: Mapping[str, Any] | None = None,
     alvys_conn_id: str | None = None,
     tenant: str | None = None,
+    file_format: str | None = None,
     compression: str | None = None,
     group_id: str | None = None,
     **arguments: Any,
@@ -337,7 +346,9 @@ def alvys_first_load(
     :param filters: Alvys's own search fields: those of the regular sync.
     :param alvys_conn_id: the Alvys connection; None means that of ``default_args``, else ``alvys_default``.
     :param tenant: that of the regular sync.
-    :param compression: ``gzip`` or None.
+    :param file_format: ``jsonl`` or ``parquet``, see AlvysToObjectStorageOperator; None means that of ``default_args``, else
+        ``jsonl``.
+    :param compression: of the files: ``gzip`` or None; inside of Parquet ``gzip``, ``zstd`` or None, which is snappy.
     :param group_id: None means ``first_load_<stream>``.
     :param arguments: of the group, such as ``default_args``.
     :return: the group.
@@ -347,9 +358,11 @@ def alvys_first_load(
     check_first_load(get_stream(stream))
     check_search(stream, filters, None)
     check_data_set(path, uses_cursor=True)
-    check_format("jsonl", compression)
     common: dict[str, Any] = {"stream": stream, **_given(alvys_conn_id=alvys_conn_id)}
-    landing: dict[str, Any] = {"path": path, **_given(filters=filters, tenant=tenant, compression=compression)}
+    landing: dict[str, Any] = {
+        "path": path,
+        **_given(filters=filters, tenant=tenant, file_format=file_format, compression=compression),
+    }
     with TaskGroup(group_id or f"first_load_{stream}", **arguments) as group:
         begin = AlvysBeginFirstLoadOperator(
             task_id="begin", path=path, start=start, every=every, window_by=by.name, **common, **_given(filters=filters)

@@ -8,13 +8,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+from airflow_provider_alvys.landing.formats import read_rows
+
 
 def read_manifest(path: str | Path) -> dict[str, Any]:
     return json.loads(Path(path).read_bytes())
 
 
 def read_lines(manifest_path: str | Path) -> list[bytes]:
-    """Return the rows of a manifest's parts, and check all that it says of them."""
+    """Return the rows of a manifest's parts, those of Parquet rebuilt, and check all that it says of them."""
     manifest_path = Path(manifest_path)
     manifest = read_manifest(manifest_path)
     lines: list[bytes] = []
@@ -22,10 +24,13 @@ def read_lines(manifest_path: str | Path) -> list[bytes]:
         content = (manifest_path.parent / part["name"]).read_bytes()
         assert len(content) == part["bytes"]
         assert hashlib.sha256(content).hexdigest() == part["sha256"]
-        if part["name"].endswith(".gz"):
-            content = gzip.decompress(content)
-        assert content.endswith(b"\n")
-        rows = content.split(b"\n")[:-1]
+        if part["name"].endswith(".parquet"):
+            rows = list(read_rows(content, manifest["stream"], "parquet", manifest["compression"]))
+        else:
+            if part["name"].endswith(".gz"):
+                content = gzip.decompress(content)
+            assert content.endswith(b"\n")
+            rows = content.split(b"\n")[:-1]
         assert len(rows) == part["rows"]
         lines += rows
     assert len(lines) == manifest["rows"]

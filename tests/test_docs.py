@@ -60,10 +60,18 @@ def test_python_code_runs(code: str, alvys: Simulator, tmp_path: Path) -> None:
     path = tmp_path / "alvys"
     if "_manifest.json" in code:
         operator = AlvysToObjectStorageOperator(
-            task_id="fill", stream="loads", path=str(path), initial_since="2026-01-01T00:00:00Z", compression="gzip"
+            task_id="fill",
+            stream="loads",
+            path=str(path),
+            initial_since="2026-01-01T00:00:00Z",
+            file_format="parquet" if "parquet" in code else "jsonl",
+            compression="gzip",
         )
         operator.execute({})
-    exec(compile(code.replace("/data/alvys", str(path)), "docs", "exec"), {"__name__": "docs"})
+    names = {"__name__": "docs"}
+    exec(compile(code.replace("/data/alvys", str(path)), "docs", "exec"), names)
+    if "parquet" in code:
+        assert len(names["loads"]) > 0
 
 
 @pytest.mark.parametrize("command", commands())

@@ -286,6 +286,8 @@ def test_a_backfill_that_cannot_be_is_refused(arguments: tuple[Any, ...], says: 
         pytest.param({"path": "lake"}, "relative", id="path"),
         pytest.param({"path": None}, "path=None is no path: give one such as", id="no path"),
         pytest.param({"compression": "zip"}, "compression='zip'", id="compression"),
+        pytest.param({"file_format": "csv"}, "file_format='csv'", id="format"),
+        pytest.param({"compression": "zstd"}, "file_format='jsonl', compression='zstd'", id="compression of another format"),
     ],
 )
 def test_what_is_wrong_with_a_backfill_or_a_first_load_is_refused_while_the_dag_is_parsed(
@@ -329,6 +331,28 @@ def test_a_stream_that_needs_no_first_load_or_cannot_have_one_is_refused(stream:
             AlvysBeginFirstLoadOperator(task_id="b", stream=stream, path="/lake", start="2026-01-01T00:00:00Z")
         with pytest.raises(AlvysValueError, match=says):
             AlvysHandOverOperator(task_id="h", stream=stream, path="/lake", begun="x", total=1, landed=[])
+
+
+def test_the_format_reaches_every_task_by_argument_or_default() -> None:
+    start, end = "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"
+    given = {"path": "/lake", "file_format": "parquet", "compression": "zstd"}
+    with DAG("by_argument", schedule=None) as by_argument:
+        alvys_sync(streams=["loads", "drivers", "trucks"], **given)
+        alvys_backfill("loads", start, end, "month", **given)
+        alvys_first_load("loads", start, **given)
+    defaults = {"file_format": "parquet", "compression": "zstd"}
+    with DAG("by_default", schedule=None, default_args=defaults) as by_default:
+        alvys_sync(streams=["loads", "drivers", "trucks"], path="/lake")
+        alvys_backfill("loads", start, end, "month", path="/lake")
+        alvys_first_load("loads", start, path="/lake")
+    with DAG("by_both", schedule=None, default_args={"file_format": "parquet"}) as by_both:
+        alvys_sync(streams=["loads", "drivers", "trucks"], path="/lake", compression="zstd")
+        alvys_backfill("loads", start, end, "month", path="/lake", compression="zstd")
+        alvys_first_load("loads", start, path="/lake", compression="zstd")
+    for dag in (by_argument, by_default, by_both):
+        landing = [task for task in map(unmap, dag.tasks) if hasattr(task, "compression")]
+        assert len(landing) == 5
+        assert {(task.file_format, task.compression) for task in landing} == {("parquet", "zstd")}
 
 
 def test_a_backfill_of_no_window_is_refused() -> None:

@@ -14,6 +14,7 @@ from airflow_provider_alvys.api.search import MAX_WINDOW_ROWS
 from airflow_provider_alvys.api.streams import Stream, TimeWindow
 from airflow_provider_alvys.api.windows import as_utc, format_time
 from airflow_provider_alvys.landing.cursor import Cursor
+from airflow_provider_alvys.landing.formats import JSONL
 from airflow_provider_alvys.landing.layout import cursor_file, fingerprint
 from airflow_provider_alvys.landing.parents import check_parents, plain_parents
 
@@ -42,7 +43,7 @@ class LandingOrder:
     look_back: timedelta | None = None
     look_ahead: timedelta | None = None
     parents: Any = None
-    file_format: str = "jsonl"
+    file_format: str = JSONL
     compression: str | None = None
     part_rows: int | None = None
     page_size: int | None = None

@@ -156,7 +156,7 @@ def find_parents(store: Store, stream: Stream, parents: Any, *, tenant: str, now
                     f"{manifest} holds {landed.stream} of {landed.tenant}; the parents are {stream.parent.stream} of {tenant}. "
                     "Give the manifest of those, and the same tenant to both"
                 )
-            rows = map(decode_row, read_parts(run, "", landed.parts))
+            rows = map(decode_row, read_parts(run, "", landed))
             found += [str(row[stream.parent.column]) for row in rows if stream.parent.column in row]
         else:
             found.append(str(manifest))
@@ -179,7 +179,7 @@ def _find_recent(store: Store, parent: Parent, recent: RecentParents, *, tenant:
         manifest = parents.get_json(name, Manifest) if landing_date(name) >= first else None
         if manifest is None or manifest.tenant != tenant:
             continue
-        for row in map(decode_row, read_parts(parents, name.rpartition("/")[0], manifest.parts)):
+        for row in map(decode_row, read_parts(parents, name.rpartition("/")[0], manifest)):
             key = tuple(row.get(column) for column in stream.key)
             age = (_time(row.get(stamp)) if stamp else manifest.read_until, manifest.read_until)
             if key not in newest or age >= newest[key][0]:

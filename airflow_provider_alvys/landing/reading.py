@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from airflow_provider_alvys.api.errors import AlvysStorageError
+from airflow_provider_alvys.landing.formats import read_rows
 from airflow_provider_alvys.landing.layout import MANIFEST
 from airflow_provider_alvys.landing.manifest import Manifest, Part
 from airflow_provider_alvys.landing.store import Store
@@ -26,17 +26,26 @@ def open_manifest(path: str) -> tuple[Store, Manifest]:
     return store, manifest
 
 
-def read_parts(store: Store, folder: str, parts: Iterable[Part]) -> Iterator[bytes]:
+def read_parts(store: Store, folder: str, manifest: Manifest) -> Iterator[bytes]:
     """
-    Yield the rows of parts as they were landed.
+    Yield the rows of a run as JSON: from JSON lines as they were landed, from Parquet rebuilt.
 
     :param folder: of the run, relative to the store; empty where the store is that folder.
     :raises AlvysStorageError: a part is missing, or is not what was written.
+    :raises AlvysValueError: they are Parquet, and pyarrow is not installed.
     """
-    for part in parts:
-        name = f"{folder}/{part.name}" if folder else part.name
-        content = store.get(name)
-        if content is None or hashlib.sha256(content).hexdigest() != part.sha256:
-            raise AlvysStorageError(f"{store.url(name)} is {'missing' if content is None else 'damaged'}: land it again")
-        lines = gzip.decompress(content) if part.name.endswith(".gz") else content
-        yield from lines.split(b"\n")[:-1]
+    for part in manifest.parts:
+        yield from read_rows(read_part(store, folder, part), manifest.stream, manifest.file_format, manifest.compression)
+
+
+def read_part(store: Store, folder: str, part: Part) -> bytes:
+    """
+    Return the content of a part's file.
+
+    :raises AlvysStorageError: it is missing, or is not what was written.
+    """
+    name = f"{folder}/{part.name}" if folder else part.name
+    content = store.get(name)
+    if content is None or hashlib.sha256(content).hexdigest() != part.sha256:
+        raise AlvysStorageError(f"{store.url(name)} is {'missing' if content is None else 'damaged'}: land it again")
+    return content

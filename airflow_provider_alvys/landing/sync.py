@@ -20,7 +20,7 @@ from airflow_provider_alvys.landing.order import LandingOrder
 from airflow_provider_alvys.landing.pace_file import load_pace, save_pace
 from airflow_provider_alvys.landing.parents import find_parents
 from airflow_provider_alvys.landing.parts import PartWriter
-from airflow_provider_alvys.landing.reading import read_parts
+from airflow_provider_alvys.landing.reading import read_part
 from airflow_provider_alvys.landing.run import Group, Progress, Run, RunFile, RunIdentity, open_run
 from airflow_provider_alvys.landing.store import Store
 
@@ -214,12 +214,14 @@ def _read(client: AlvysClient, store: Store, order: LandingOrder, file: RunFile)
     writer = PartWriter(
         file.put_part,
         parts,
+        stream=order.stream,
         stretch=run.stretch,
         file_format=order.file_format,
         compression=order.compression,
         part_rows=part_rows,
     )
-    writer.add(list(read_parts(store, run.folder, short)))
+    for part in short:
+        writer.reopen(part, read_part(store, run.folder, part))
 
     def save() -> None:
         file.save(Progress(search=search.save(), parts=list(writer.parts), pace=client.pacer.save()))

@@ -18,9 +18,9 @@ from airflow_provider_alvys.api.streams import get_stream, get_streams
 from airflow_provider_alvys.api.windows import Window, as_timedelta, as_utc
 from airflow_provider_alvys.assets import alvys_asset
 from airflow_provider_alvys.hooks.alvys import AlvysHook
+from airflow_provider_alvys.landing.formats import JSONL, check_format
 from airflow_provider_alvys.landing.order import OVERLAP, SETTLING, LandingOrder
 from airflow_provider_alvys.landing.parents import AlvysParentsError, RecentParents, check_parents
-from airflow_provider_alvys.landing.parts import check_format
 from airflow_provider_alvys.landing.round import Round
 from airflow_provider_alvys.landing.store import Store
 from airflow_provider_alvys.landing.sync import NothingDueError, land
@@ -61,8 +61,9 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
     :param parents: for streams that are read per parent, whose children: a list of ids; what the parent's sync returned (its
         XCom), or the path of its manifest, for the children of what changed; or RecentParents. (templated)
     :param tenant: name of the tenant in manifests; None means the connection id. (templated)
-    :param file_format: ``jsonl``: a row a line, byte for byte as Alvys sent it.
-    :param compression: ``gzip`` or None.
+    :param file_format: ``jsonl``: a row a line, byte for byte as Alvys sent it; or ``parquet``: typed columns, for which
+        pyarrow must be installed.
+    :param compression: ``gzip`` or None; inside of Parquet ``gzip``, ``zstd`` or None, which is snappy.
     :param part_rows: rows to a part file; None means 20 pages.
     :param page_size: rows asked for at once; None means the connection's, else the catalogue's (200).
     :param max_window_rows: a window with more rows is cut in half, and again, down to a minute.
@@ -110,7 +111,7 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
         look_ahead: timedelta | float | None = None,
         parents: RecentParents | Mapping[str, Any] | Sequence[Any] | None = None,
         tenant: str | None = None,
-        file_format: str = "jsonl",
+        file_format: str = JSONL,
         compression: str | None = None,
         part_rows: int | None = None,
         page_size: int | None = None,
@@ -245,7 +246,8 @@ class AlvysSweepToObjectStorageOperator(AlvysLandingTask):
     :param streams: names in the catalogue, such as ``["drivers", "trucks"]``, of what can be read whole and has no parents.
     :param path: root of the data set, absolute. (templated)
     :param tenant: name of the tenant in manifests; None means the connection id. (templated)
-    :param compression: ``gzip`` or None.
+    :param file_format: ``jsonl`` or ``parquet``; see AlvysToObjectStorageOperator.
+    :param compression: of the files; see AlvysToObjectStorageOperator.
     :param on_missing_scope: ``fail`` or ``skip`` when the token lacks a stream's scope. Another refusal fails. Airflow sends the
         event of a skipped stream's asset all the same, without an extra: give each a task of its own where that matters.
     :param defer_after: seconds of waiting from which a deferrable task frees its slot.
@@ -267,6 +269,7 @@ class AlvysSweepToObjectStorageOperator(AlvysLandingTask):
         streams: Sequence[str],
         path: str | ObjectStoragePath | PurePath,
         tenant: str | None = None,
+        file_format: str = JSONL,
         compression: str | None = None,
         on_missing_scope: str = "fail",
         defer_after: float = DEFER_AFTER,
@@ -277,12 +280,13 @@ class AlvysSweepToObjectStorageOperator(AlvysLandingTask):
         self.streams = [stream.name for stream in get_streams(streams)]
         self.path = _plain_path(path)
         self.tenant = tenant
+        self.file_format = file_format
         self.compression = compression
         self.on_missing_scope = on_missing_scope
         # As the outlets are named: their templates stay as they stand.
         self._stream_of = {alvys_asset(stream, str(self.path)).name: stream for stream in self.streams}
         check_data_set(self.path, uses_cursor=False)
-        check_format("jsonl", compression)
+        check_format(file_format, compression)
         check_on_missing_scope(on_missing_scope)
         for order in self._make_orders(page_size=None):
             if order.stream.parent is not None:
@@ -325,7 +329,14 @@ class AlvysSweepToObjectStorageOperator(AlvysLandingTask):
     def _make_orders(self, *, page_size: int | None) -> list[LandingOrder]:
         tenant = self.tenant or self.alvys_conn_id
         return [
-            LandingOrder(stream, tenant, window_by=WHOLE, compression=self.compression, page_size=page_size)
+            LandingOrder(
+                stream,
+                tenant,
+                window_by=WHOLE,
+                file_format=self.file_format,
+                compression=self.compression,
+                page_size=page_size,
+            )
             for stream in map(get_stream, self.streams)
         ]
 

@@ -18,8 +18,8 @@ from airflow_provider_alvys.landing.first_load import (
     cut_windows,
     hand_over,
 )
+from airflow_provider_alvys.landing.formats import JSONL, check_format
 from airflow_provider_alvys.landing.order import LandingOrder
-from airflow_provider_alvys.landing.parts import check_format
 from airflow_provider_alvys.landing.round import Round
 from airflow_provider_alvys.landing.store import Store, check_path
 from airflow_provider_alvys.retry_policy import fail_at_once
@@ -117,7 +117,8 @@ class AlvysHandOverOperator(AlvysLandingTask):
     :param landed: what the landing of each window returned. (templated)
     :param filters: those of the first load, and of the cursor. (templated)
     :param tenant: name of the tenant in manifests; None means the connection id. (templated)
-    :param compression: ``gzip`` or None.
+    :param file_format: ``jsonl`` or ``parquet``; see AlvysToObjectStorageOperator.
+    :param compression: of the files; see AlvysToObjectStorageOperator.
     :return: ``{"stream", "tenant", "path", "total", "rows", "manifests", "cursor"}``.
     :raises AlvysIncompleteError: rows are still missing; the cursor stays.
     """
@@ -137,6 +138,7 @@ class AlvysHandOverOperator(AlvysLandingTask):
         landed: Any,
         filters: Mapping[str, Any] | None = None,
         tenant: str | None = None,
+        file_format: str = JSONL,
         compression: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -148,11 +150,12 @@ class AlvysHandOverOperator(AlvysLandingTask):
         self.landed = landed
         self.filters = filters
         self.tenant = tenant
+        self.file_format = file_format
         self.compression = compression
         check_first_load(get_stream(stream))
         check_search(stream, filters, None)
         check_data_set(path, uses_cursor=True)
-        check_format("jsonl", compression)
+        check_format(file_format, compression)
 
     def land(self, context: Context, client: AlvysClient, *, is_resumed: bool) -> dict[str, Any]:
         """Compare, read on, set the cursor."""
@@ -163,6 +166,7 @@ class AlvysHandOverOperator(AlvysLandingTask):
             get_stream(self.stream),
             self.tenant or self.alvys_conn_id,
             filters=self.filters or {},
+            file_format=self.file_format,
             compression=self.compression,
             page_size=self.hook.settings.page_size,
         )

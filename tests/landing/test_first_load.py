@@ -44,33 +44,39 @@ def begin(hook: QuickHook, lake: Path, stream: str, start: str = "2026-01-01T00:
 
 
 def hand_over(
-    hook: QuickHook, lake: Path, stream: str, begun: Begun, landed: list[dict[str, Any]], context: dict[str, Any] | None = None
+    hook: QuickHook,
+    lake: Path,
+    stream: str,
+    begun: Begun,
+    landed: list[dict[str, Any]],
+    context: dict[str, Any] | None = None,
+    **arguments: Any,
 ) -> dict[str, Any]:
     operator = AlvysHandOverOperator(
-        task_id="hand_over", stream=stream, path=str(lake), landed=landed, begun=begun.begun, total=begun.total
+        task_id="hand_over", stream=stream, path=str(lake), landed=landed, begun=begun.begun, total=begun.total, **arguments
     )
     operator.hook = hook
     return operator.execute(context or {})
 
 
-def first_load(hook: QuickHook, land: Land, lake: Path, stream: str) -> dict[str, Any]:
+def first_load(hook: QuickHook, land: Land, lake: Path, stream: str, **arguments: Any) -> dict[str, Any]:
     begun, windows = begin(hook, lake, stream)
     by = {"loads": "created", "trips": "pickup", "invoices": "invoiced"}[stream]
-    landed = [land(stream=stream, window_by=by, **window) for window in windows]
-    return hand_over(hook, lake, stream, begun, landed)
+    landed = [land(stream=stream, window_by=by, **window, **arguments) for window in windows]
+    return hand_over(hook, lake, stream, begun, landed, **arguments)
 
 
 def landed_keys(lake: Path) -> set[str]:
     return {json.loads(line)["Id"] for path in manifests(lake) for line in read_lines(path)}
 
 
-@pytest.mark.parametrize("stream", ["loads", "trips"])
+@pytest.mark.parametrize(("stream", "file_format"), [("loads", "jsonl"), ("trips", "jsonl"), ("loads", "parquet")])
 def test_all_is_loaded_by_months_and_the_cursor_is_where_it_began(
-    alvys: Simulator, hook: QuickHook, land: Land, lake: Path, stream: str
+    alvys: Simulator, hook: QuickHook, land: Land, lake: Path, stream: str, file_format: str
 ) -> None:
     alvys.reset(loads=450, without_stamp=0.02)
     before = datetime.now(timezone.utc)
-    result = first_load(hook, land, lake, stream)
+    result = first_load(hook, land, lake, stream, file_format=file_format)
     assert landed_keys(lake) == set(alvys.truth_keys(stream=stream))
     assert result["total"] == result["rows"] == 450
     (cursor,) = cursors(lake).values()

@@ -72,21 +72,36 @@ def parts_of(manifest: str | Path) -> list[dict[str, Any]]:
     return read_manifest(manifest)["parts"]
 
 
-@pytest.mark.parametrize(("part_rows", "lost"), [(None, 20), (50, 10)], ids=["default parts", "parts of 10 pages"])
+@pytest.mark.parametrize(
+    ("page_size", "part_rows", "lost", "file_format"),
+    [
+        pytest.param(5, None, 20, "jsonl", id="default parts"),
+        pytest.param(5, 50, 10, "jsonl", id="parts of 10 pages"),
+        pytest.param(20, 100, 5, "parquet", id="Parquet"),
+    ],
+)
 def test_a_kill_at_sixty_percent_costs_a_part_at_most(
-    alvys: Simulator, land: Land, place: Place, kill_at_request: Callable[[int], None], part_rows: int | None, lost: int
+    alvys: Simulator,
+    land: Land,
+    place: Place,
+    kill_at_request: Callable[[int], None],
+    page_size: int,
+    part_rows: int | None,
+    lost: int,
+    file_format: str,
 ) -> None:
     alvys.reset(loads=500)
-    arguments = {**WINDOW, "path": place.path, "page_size": 5, "part_rows": part_rows}
+    arguments = {**WINDOW, "path": place.path, "page_size": page_size, "part_rows": part_rows, "file_format": file_format}
     undisturbed = place.file(land(run("other"), **arguments)["manifest"])
     parts, model = parts_of(undisturbed), read_manifest(undisturbed)
     before = requests(alvys)
-    kill_at_request(61)
+    pages = 500 // page_size
+    kill_at_request(pages * 6 // 10 + 1)
     with pytest.raises(Killed):
         land(run(), **arguments)
     result = land(run(), **arguments)
     # A window by creation is read as a set that can grow: page 0 once more at the end.
-    assert 101 <= requests(alvys) - before <= 101 + lost
+    assert pages + 1 <= requests(alvys) - before <= pages + 1 + lost
     manifest = read_manifest(place.file(result["manifest"]))
     assert [bare(part) for part in manifest["parts"]] == [bare(part) for part in parts]
     differing = {name for name in model if manifest[name] != model[name]}
@@ -293,17 +308,26 @@ def test_a_worker_whose_clock_is_an_hour_off_lands_the_right_rows(
     assert landed == set(alvys.truth_keys())
 
 
-def test_a_retry_goes_on_when_an_error_ended_the_last_try(alvys: Simulator, land: Land, lake: Path) -> None:
+@pytest.mark.parametrize(
+    ("file_format", "compression"), [("jsonl", None), ("jsonl", "gzip"), ("parquet", None), ("parquet", "zstd")]
+)
+def test_a_retry_goes_on_when_an_error_ended_the_last_try(
+    alvys: Simulator, land: Land, lake: Path, file_format: str, compression: str | None
+) -> None:
     alvys.reset(loads=500)
+    arguments = {**WINDOW, "page_size": 50, "file_format": file_format, "compression": compression}
+    undisturbed = parts_of(land(run("undisturbed"), **arguments)["manifest"])
+    before = requests(alvys)
     alvys.order_faults({"kind": "status", "status": 500, "endpoint": SEARCH, "skip": 4, "times": 6})
     with pytest.raises(AlvysServerError):
-        land(run(), page_size=50)
-    assert requests(alvys) == 4 + 6
-    result = land(run(), page_size=50)
+        land(run(), **arguments)
+    assert requests(alvys) - before == 4 + 6
+    result = land(run(), **arguments)
     # Nothing that was answered is asked for again, though its part was not full.
-    assert requests(alvys) == 10 + 6
-    # The part that the error has ended early is one with what follows.
-    assert [part["rows"] for part in parts_of(result["manifest"])] == [500]
+    assert requests(alvys) - before == 11 + 6
+    # The part that the error has ended early is one with what follows, byte for byte.
+    assert list(map(bare, parts_of(result["manifest"]))) == list(map(bare, undisturbed))
+    assert [part["rows"] for part in undisturbed] == [500]
     assert ids(read_lines(result["manifest"])) == set(alvys.truth_keys())
 
 
@@ -312,6 +336,7 @@ def test_a_retry_goes_on_when_an_error_ended_the_last_try(alvys: Simulator, land
     [
         {"filters": {"Status": ["Open"]}},
         {"compression": "gzip"},
+        {"file_format": "parquet"},
         {"page_size": 60},
         {"until": "2029-01-01T00:00:00Z"},
         {"window_by": "updated"},

@@ -88,13 +88,13 @@ def documented_pace(connect: Any) -> None:
 WINDOW = {"stream": "loads", "since": "2020-01-01T00:00:00Z", "until": "2030-01-01T00:00:00Z", "window_by": "created"}
 
 
+@pytest.mark.parametrize("file_format", ["jsonl", "parquet"])
 def test_it_defers_at_each_wait_and_reads_each_page_once(
-    alvys: Simulator, clock: SkippingClock, lake: Path, monkeypatch: pytest.MonkeyPatch
+    alvys: Simulator, clock: SkippingClock, lake: Path, monkeypatch: pytest.MonkeyPatch, file_format: str
 ) -> None:
     alvys.reset(loads=600)
-    worker = Worker(
-        alvys, monkeypatch, clock, AlvysToObjectStorageOperator, **WINDOW, path=str(lake), page_size=10, deferrable=True
-    )
+    arguments = {**WINDOW, "path": str(lake), "page_size": 10, "file_format": file_format}
+    worker = Worker(alvys, monkeypatch, clock, AlvysToObjectStorageOperator, **arguments, deferrable=True)
     result = worker.run()
     assert alvys.stats()["requests"]["POST loads/search"] == 61
     assert len(worker.waits) == 6
