@@ -11,11 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_provider_alvys.api.catalogue.fields import Mark, Scalar
+from airflow_provider_alvys.api.currencies import CURRENCIES
 from airflow_provider_alvys.api.errors import AlvysStorageError
 from airflow_provider_alvys.api.rows import decode_row
-from airflow_provider_alvys.tables.currencies import CURRENCIES
-from airflow_provider_alvys.tables.shape import snake_case
-from airflow_provider_alvys.tables.values import Kind, Limits, converter, leaves_of
+from airflow_provider_alvys.api.values import Kind, Limits, converter, leaves_of, snake_case
 
 # What does not fit, by the number of the value.
 Left = dict[int, Any]

@@ -15,10 +15,9 @@ from airflow_provider_alvys.api.catalogue.fields import Array, FieldType, Mark, 
 from airflow_provider_alvys.api.errors import AlvysStorageError
 from airflow_provider_alvys.api.rows import Row, decode_row
 from airflow_provider_alvys.api.streams import Stream
+from airflow_provider_alvys.api.values import EXTRA, dump_json, snake_case
 from airflow_provider_alvys.landing.arrow import Column, Leaf, Left
 from airflow_provider_alvys.landing.formats import GZIP_LEVEL
-from airflow_provider_alvys.tables.shape import EXTRA, snake_case
-from airflow_provider_alvys.tables.values import dump_json
 
 _EXTRA = pa.field(EXTRA, pa.string())
 _NOTHING: Mapping[str, Any] = {}

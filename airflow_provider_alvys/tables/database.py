@@ -13,8 +13,8 @@ from dataclasses import replace
 from typing import Any
 
 from airflow_provider_alvys.api.errors import AlvysTableError
+from airflow_provider_alvys.api.values import Kind
 from airflow_provider_alvys.tables.dialects import DUCKDB, MYSQL, POSTGRESQL, SQLITE, Dialect
-from airflow_provider_alvys.tables.values import Kind
 
 # How long one load waits for another one of the same table, where a database wants to be told.
 _LOCK_SECONDS = 600

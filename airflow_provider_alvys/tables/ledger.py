@@ -27,7 +27,7 @@ _COLUMNS = (
 
 
 def as_value(time: datetime) -> str:
-    """Return a time as :mod:`airflow_provider_alvys.tables.values` has it."""
+    """Return a time as :mod:`airflow_provider_alvys.api.values` has it."""
     return f"{time.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S.%f}0"
 
 

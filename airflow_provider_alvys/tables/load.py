@@ -10,9 +10,10 @@ from itertools import repeat
 from typing import Any
 
 from airflow_provider_alvys.api.errors import AlvysTableError
+from airflow_provider_alvys.landing.formats import read_rows
 from airflow_provider_alvys.landing.layout import MANIFEST
 from airflow_provider_alvys.landing.manifest import Manifest
-from airflow_provider_alvys.landing.reading import read_parts
+from airflow_provider_alvys.landing.reading import read_part
 from airflow_provider_alvys.landing.store import Store
 from airflow_provider_alvys.tables.database import Database
 from airflow_provider_alvys.tables.ledger import LEDGER, Ledger, as_value
@@ -133,7 +134,8 @@ class Loader:
             parents = (id for group in manifest.parents for id in repeat(group.ids[0], group.rows))
         for part in manifest.parts:
             where = f"{self._store.url(folder)}/{part.name}"
-            for number, row in enumerate(read_parts(self._store, folder, [part]), 1):
+            content = read_part(self._store, folder, part)
+            for number, row in enumerate(read_rows(content, manifest.stream, manifest.file_format, manifest.compression), 1):
                 yield row, f"Row {number} of {where}", next(parents, None)
 
     def _fill(

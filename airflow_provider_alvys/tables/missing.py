@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from airflow_provider_alvys.api.values import snake_case
 from airflow_provider_alvys.landing.manifest import Manifest, ManifestWindow
 from airflow_provider_alvys.tables.database import Database
 from airflow_provider_alvys.tables.ledger import as_value
-from airflow_provider_alvys.tables.shape import MISSED_AT, MISSING_SINCE, PARENT, TENANT, Column, Shape, snake_case
+from airflow_provider_alvys.tables.shape import MISSED_AT, MISSING_SINCE, PARENT, TENANT, Column, Shape
 
 log = logging.getLogger(__name__)
 

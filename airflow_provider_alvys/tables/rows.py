@@ -13,8 +13,8 @@ import msgspec
 from airflow_provider_alvys.api.catalogue.fields import Array, FieldType, Mark, Record
 from airflow_provider_alvys.api.errors import AlvysTableError
 from airflow_provider_alvys.api.rows import decode_row
-from airflow_provider_alvys.tables.shape import EXTRA, HASH, KEY, PARENT, VALUE, Shape, Table, column_name
-from airflow_provider_alvys.tables.values import Limits, converter, dump_json, leaves_of
+from airflow_provider_alvys.api.values import EXTRA, Limits, converter, dump_json, leaves_of
+from airflow_provider_alvys.tables.shape import HASH, KEY, PARENT, VALUE, Shape, Table, column_name
 
 # What a field's value becomes: cells of the row, or lists to be cut up. Returns what could not be taken, or None.
 _Cells = list[Any]

@@ -7,21 +7,19 @@ A row of ``loads`` has a row in the table ``loads``, and one in ``load_stops`` f
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from airflow_provider_alvys.api.catalogue.fields import Array, FieldType, Mark, Record
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.streams import Stream
-from airflow_provider_alvys.tables.values import Kind, leaves_of
+from airflow_provider_alvys.api.values import EXTRA, Kind, leaves_of, snake_case
 
 DEPTH = 2
 TENANT = "_tenant"
 PARENT = "_parent"
 KEY = "_key"
 POSITION = "_position"
-EXTRA = "_extra"
 HASH = "_hash"
 READ_AT = "_read_at"
 LOADED_AT = "_loaded_at"
@@ -31,8 +29,6 @@ MISSING_SINCE = "_missing_since"
 MANIFEST = "_manifest"
 # The column of a list's values, where they are no objects.
 VALUE = "value"
-
-_WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[^A-Za-z0-9]+")
 
 
 @dataclass(frozen=True)
@@ -106,11 +102,6 @@ class Shape:
     def main(self) -> Table:
         """The stream's own table."""
         return self.tables[0]
-
-
-def snake_case(name: str) -> str:
-    """Return a field's name as columns are named: ``PONumber`` becomes ``po_number``."""
-    return "_".join(filter(None, _WORD.sub("_", name).lower().split("_")))
 
 
 def column_name(prefix: str, name: str) -> str:

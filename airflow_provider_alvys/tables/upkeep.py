@@ -6,9 +6,9 @@ import logging
 from collections.abc import Mapping
 
 from airflow_provider_alvys.api.errors import AlvysTableError
+from airflow_provider_alvys.api.values import Kind
 from airflow_provider_alvys.tables.database import Database
 from airflow_provider_alvys.tables.shape import TENANT, Shape, Table
-from airflow_provider_alvys.tables.values import Kind
 
 log = logging.getLogger(__name__)
 

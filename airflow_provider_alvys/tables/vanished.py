@@ -6,9 +6,10 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from airflow_provider_alvys.api.values import EXTRA
 from airflow_provider_alvys.landing.manifest import Manifest
 from airflow_provider_alvys.tables.database import Database
-from airflow_provider_alvys.tables.shape import EXTRA, HASH, TENANT, Shape
+from airflow_provider_alvys.tables.shape import HASH, TENANT, Shape
 
 log = logging.getLogger(__name__)
 

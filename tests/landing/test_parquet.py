@@ -17,14 +17,13 @@ from typing import Any
 import pytest
 
 from airflow_provider_alvys.api.catalogue.fields import Array, FieldType, Record, record
+from airflow_provider_alvys.api.currencies import CURRENCIES
 from airflow_provider_alvys.api.errors import AlvysStorageError, AlvysValueError
 from airflow_provider_alvys.api.rows import decode_row
 from airflow_provider_alvys.api.streams import STREAMS, Stream
+from airflow_provider_alvys.api.values import dump_json, snake_case
 from airflow_provider_alvys.landing.formats import make_encoder, read_rows
 from airflow_provider_alvys.simulator.process import Simulator
-from airflow_provider_alvys.tables.currencies import CURRENCIES
-from airflow_provider_alvys.tables.shape import snake_case
-from airflow_provider_alvys.tables.values import dump_json
 from airflow_provider_alvys.transfers.alvys_to_object_storage import (
     AlvysSweepToObjectStorageOperator,
     AlvysToObjectStorageOperator,

@@ -10,9 +10,9 @@ from decimal import Decimal
 from typing import Any
 
 from airflow_provider_alvys.api.catalogue.fields import Array, FieldType, Record
+from airflow_provider_alvys.api.currencies import CURRENCIES
 from airflow_provider_alvys.api.rows import decode_row
 from airflow_provider_alvys.api.streams import Stream
-from airflow_provider_alvys.tables.currencies import CURRENCIES
 from airflow_provider_alvys.tables.shape import column_name, shape_of
 from tests.tables.databases import Db
 

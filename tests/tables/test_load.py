@@ -16,7 +16,7 @@ import pytest
 from airflow_provider_alvys.api.catalogue.fields import Record
 from airflow_provider_alvys.api.errors import AlvysStorageError, AlvysTableError, AlvysValueError
 from airflow_provider_alvys.api.streams import STREAMS, get_stream
-from airflow_provider_alvys.tables.shape import snake_case
+from airflow_provider_alvys.api.values import snake_case
 from tests.tables.databases import Db
 from tests.tables.kill import load_and_die
 from tests.tables.runs import hour, load, write_run

@@ -18,8 +18,10 @@ from typing import Any, Literal
 import msgspec
 
 from airflow_provider_alvys.api.catalogue.fields import Mark, Scalar
-from airflow_provider_alvys.tables.currencies import CURRENCIES
+from airflow_provider_alvys.api.currencies import CURRENCIES
 
+# Where what has no column is kept, as JSON.
+EXTRA = "_extra"
 # - key: a text that identifies a row. timestamp: in UTC. wall: a time without a zone. json: its text.
 Kind = Literal["key", "text", "integer", "decimal", "boolean", "timestamp", "wall", "date", "json"]
 # The values of a field's columns, or None for one that they cannot hold.
@@ -27,6 +29,7 @@ Convert = Callable[[Any], tuple[Any, ...] | None]
 
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)?", re.ASCII)
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d)(?:T00:00:00(?:\.0+)?(?:Z|[+-]00:00)?)?", re.ASCII)
+_WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[^A-Za-z0-9]+")
 _OPEN = "9999-12-31"
 _UNKNOWN = "1970-01-01"
 _LAST = "9999-12-31 23:59:59.9999999"
@@ -58,6 +61,11 @@ class Leaf:
 
     suffix: str
     kind: Kind
+
+
+def snake_case(name: str) -> str:
+    """Return a field's name as columns are named: ``PONumber`` becomes ``po_number``."""
+    return "_".join(filter(None, _WORD.sub("_", name).lower().split("_")))
 
 
 def leaves_of(type: Scalar, marks: frozenset[Mark] = frozenset()) -> tuple[Leaf, ...]:
