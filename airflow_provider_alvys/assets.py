@@ -1,4 +1,4 @@
-"""The assets that stand for what is landed: one a stream and path."""
+"""The assets that stand for what is landed, one a stream and path, and for what is loaded, one a table."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from airflow.sdk import Asset
 
 from airflow_provider_alvys.api.streams import get_stream
 from airflow_provider_alvys.landing.store import check_path
+from airflow_provider_alvys.tables.shape import default_table
 
 
 def alvys_asset(stream: str, path: str) -> Asset:
@@ -29,3 +30,19 @@ def alvys_asset(stream: str, path: str) -> Asset:
     else:
         root = scheme
     return Asset(f"{root}/{get_stream(stream).name}")
+
+
+def alvys_table_asset(stream: str, sql_conn_id: str, *, schema: str | None = None, table: str | None = None) -> Asset:
+    """
+    Return the asset for a stream's table in a database, for ``outlets`` and for the ``schedule`` of DAGs that use it.
+
+    :param stream: name in the catalogue, such as ``loads``.
+    :param sql_conn_id: Airflow connection of the database.
+    :param schema: of the table; None means the connection's own.
+    :param table: its name; None means the stream's.
+    :return: an asset that equals every other of that table: ``alvys-table://warehouse/loads``. Its events' extra is what
+        AlvysObjectStorageToSqlOperator returns.
+    :raises AlvysValueError: there is no such stream.
+    """
+    names = [sql_conn_id, schema, table or default_table(get_stream(stream))]
+    return Asset(f"alvys-table://{'/'.join(filter(None, names))}")

@@ -19,7 +19,7 @@ def get_provider_info() -> dict[str, Any]:
         # Airflow refuses the provider unless this is the distribution's name.
         "package-name": "airflow-provider-alvys",
         "name": _NAME,
-        "description": "Alvys, a transportation management system: sync loads to a lake, wait for events, write back.",
+        "description": "Alvys, a transportation management system: sync to a lake and a database, wait for events, write back.",
         "integrations": [{"integration-name": _NAME, "external-doc-url": "https://docs.alvys.com/", "tags": ["service"]}],
         "hooks": [{"integration-name": _NAME, "python-modules": ["airflow_provider_alvys.hooks.alvys"]}],
         "operators": [{"integration-name": _NAME, "python-modules": ["airflow_provider_alvys.operators.alvys"]}],
@@ -30,7 +30,12 @@ def get_provider_info() -> dict[str, Any]:
                 "source-integration-name": _NAME,
                 "target-integration-name": "Object storage",
                 "python-module": "airflow_provider_alvys.transfers.alvys_to_object_storage",
-            }
+            },
+            {
+                "source-integration-name": _NAME,
+                "target-integration-name": "SQL",
+                "python-module": "airflow_provider_alvys.transfers.object_storage_to_sql",
+            },
         ],
         "connection-types": [
             {

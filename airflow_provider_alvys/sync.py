@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -11,40 +10,25 @@ from airflow.sdk import Asset, AssetAlias, BaseOperator, TaskGroup
 
 from airflow_provider_alvys.api.catalogue.model import WHOLE
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.api.streams import STREAMS, Stream, Tier, get_stream, get_streams
+from airflow_provider_alvys.api.streams import Stream, get_stream
 from airflow_provider_alvys.api.windows import as_timedelta
-from airflow_provider_alvys.assets import alvys_asset
+from airflow_provider_alvys.assets import alvys_asset, alvys_table_asset
 from airflow_provider_alvys.landing.first_load import backfill_window, check_first_load, cut_windows
 from airflow_provider_alvys.landing.formats import JSONL, check_format
-from airflow_provider_alvys.landing.order import OVERLAP, SETTLING
+from airflow_provider_alvys.landing.order import SETTLING
 from airflow_provider_alvys.landing.parents import RecentParents
 from airflow_provider_alvys.templates import check_data_set, check_search, has_template
+from airflow_provider_alvys.tiers import Sync, choose_syncs
 from airflow_provider_alvys.transfers.alvys_to_object_storage import (
     AlvysSweepToObjectStorageOperator,
     AlvysToObjectStorageOperator,
 )
 from airflow_provider_alvys.transfers.first_load import BEGUN, TOTAL, AlvysBeginFirstLoadOperator, AlvysHandOverOperator
+from airflow_provider_alvys.transfers.object_storage_to_sql import AlvysObjectStorageToSqlOperator
 
 # The time from which on the run could have begun: the same for all its tasks, their retries, and after clearing.
 _RUN_TIME = "dag_run.run_after"
 SWEEP_TASK = "sweep"
-
-
-@dataclass(frozen=True, eq=False)
-class _Sync:
-    """One stream of a group, and how it is read."""
-
-    stream: Stream
-    tier: Tier
-
-    @property
-    def is_whole(self) -> bool:
-        return self.stream.window(self.tier.window) is None
-
-    @property
-    def task_id(self) -> str:
-        is_regular = self.tier.window in (None, self.stream.regular)
-        return self.stream.name if is_regular else f"{self.stream.name}_{self.tier.window}"
 
 
 def alvys_sync(
@@ -62,6 +46,9 @@ def alvys_sync(
     file_format: str | None = None,
     compression: str | None = None,
     on_missing_scope: str | None = None,
+    sql_conn_id: str | None = None,
+    schema: str | None = None,
+    exclude: Mapping[str, Sequence[str]] | None = None,
     group_id: str = "alvys_sync",
     **arguments: Any,
 ) -> TaskGroup:
@@ -93,17 +80,24 @@ def alvys_sync(
     :param compression: of the files: ``gzip`` or None; inside of Parquet ``gzip``, ``zstd`` or None, which is snappy.
     :param on_missing_scope: ``fail`` or ``skip`` the task of a stream whose scope the token lacks; None means that of
         ``default_args``, else ``fail``.
+    :param sql_conn_id: of a database into whose tables each stream is loaded once it has landed, by a task ``load_<stream>`` with
+        the asset :func:`airflow_provider_alvys.assets.alvys_table_asset`; None for no database. See
+        AlvysObjectStorageToSqlOperator.
+    :param schema: of the tables; None means the connection's own.
+    :param exclude: by stream: fields to keep out of the database, such as ``{"customers": ["Email", "Contacts"]}``.
     :param group_id: the group's name.
     :param arguments: of the group, such as ``default_args`` (whose entries reach every task) or ``tooltip``.
     :return: the group.
     :raises AlvysValueError: an unknown stream or tier, or an argument for a stream that is not in the group.
     """
-    syncs = _choose(streams, tier)
+    syncs = choose_syncs(streams, tier)
     names = [sync.stream.name for sync in syncs]
-    for given, name in ((filters, "filters"), (parents, "parents")):
+    for given, name in ((filters, "filters"), (parents, "parents"), (exclude, "exclude")):
         strangers = sorted(set(given or ()) - set(names))
         if strangers:
             raise AlvysValueError(f"{name} names {', '.join(strangers)}, but the group syncs {', '.join(names)}")
+    if sql_conn_id is None and (schema is not None or exclude is not None):
+        raise AlvysValueError("schema and exclude are for the tables of a database: give sql_conn_id, too")
     settled = as_timedelta(settling, SETTLING, "settling").total_seconds()
     common: dict[str, Any] = {
         "path": path,
@@ -111,7 +105,7 @@ def alvys_sync(
         **_given(alvys_conn_id=alvys_conn_id, tenant=tenant, on_missing_scope=on_missing_scope),
         **_given(file_format=file_format, compression=compression),
     }
-    tasks: dict[_Sync, BaseOperator] = {}
+    tasks: dict[Sync, BaseOperator] = {}
     with TaskGroup(group_id, **arguments) as group:
         shared = [sync for sync in syncs if sync.is_whole and not sync.stream.parent and sync.stream.name not in (filters or {})]
         # Skipped on its own, so that no event tells of what was not landed.
@@ -140,61 +134,9 @@ def alvys_sync(
                     **common,
                 )
         _put_in_order(tasks)
+        if sql_conn_id is not None:
+            _add_loads(tasks, path, sql_conn_id, schema, exclude or {})
     return group
-
-
-def _choose(streams: Sequence[str] | None, tier: str | Sequence[str] | None) -> list[_Sync]:
-    tiers = _check_tiers(tier)
-    if streams is None and not tiers:
-        raise AlvysValueError("Give streams, a list of names, or a tier such as 'hourly'")
-    found: dict[tuple[str, str | None], _Sync] = {}
-    for stream in STREAMS.values() if streams is None else get_streams(streams):
-        chosen = [known for name in tiers for known in stream.tiers if known.name == name]
-        if streams is not None and tiers and not chosen:
-            theirs = ", ".join(known.name for known in stream.tiers) or "none"
-            raise AlvysValueError(
-                f"{stream.name} has no tier {' or '.join(map(repr, tiers))}. Its tiers: {theirs}. Leave tier out for it, in a "
-                "group of its own"
-            )
-        if not tiers:
-            chosen = [stream.tiers[0] if stream.tiers else Tier("")]
-        for known_tier in chosen:
-            # Two tiers by the same window share a cursor: one task that reaches as far as either.
-            by = (stream.name, known_tier.window or stream.regular)
-            widest = _widest(stream, found[by].tier, known_tier) if by in found else known_tier
-            found[by] = _Sync(stream, widest)
-    return list(found.values())
-
-
-def _check_tiers(tier: Any) -> list[str]:
-    if tier is not None and (isinstance(tier, (bytes, Mapping)) or not isinstance(tier, Collection)):
-        raise AlvysValueError(f"tier={tier!r} must be a text, such as 'hourly', or a list of them")
-    tiers = [tier] if isinstance(tier, str) else list(tier or ())
-    known = dict.fromkeys(known.name for stream in STREAMS.values() for known in stream.tiers)
-    for name in tiers:
-        if name not in known:
-            raise AlvysValueError(f"There is no tier {name!r}. Tiers: {', '.join(known)}")
-    return tiers
-
-
-def _widest(stream: Stream, one: Tier, other: Tier) -> Tier:
-    """Return a tier that reads what either of two by the same window reads."""
-    window = stream.window(one.window)
-
-    def longest(name: str, usual: timedelta | None) -> timedelta | None:
-        given = [getattr(tier, name) for tier in (one, other)]
-        # What none of them gives is left to the window, and an end that there is not is later than any.
-        if given == [None, None] or (usual is None and None in given):
-            return None
-        return max(usual if length is None else length for length in given)  # type: ignore[type-var]
-
-    return replace(
-        one,
-        overlap=longest("overlap", OVERLAP),
-        look_back=longest("look_back", window.look_back if window else timedelta(0)),
-        look_ahead=longest("look_ahead", window.look_ahead if window else timedelta(0)),
-        sweep=one.sweep and other.sweep,
-    )
 
 
 def _parents_of(stream: Stream, given: Mapping[str, Any] | None) -> Any:
@@ -214,7 +156,7 @@ def _default(group: TaskGroup, name: str) -> Any:
 
 
 def _window(
-    sync: _Sync, initial_since: datetime | str | None, settled: float, overlap: timedelta | float | None
+    sync: Sync, initial_since: datetime | str | None, settled: float, overlap: timedelta | float | None
 ) -> dict[str, Any]:
     tier = sync.tier
     begins = initial_since
@@ -236,7 +178,7 @@ def _run_time(seconds_before: float) -> str:
     return f"{{{{ ({_RUN_TIME} - macros.timedelta(seconds={seconds_before!r})).isoformat() }}}}"
 
 
-def _put_in_order(tasks: Mapping[_Sync, BaseOperator]) -> None:
+def _put_in_order(tasks: Mapping[Sync, BaseOperator]) -> None:
     """Let parents come before their children, and tasks for one endpoint one after the other."""
     last: dict[str, BaseOperator] = {}
     for sync, task in tasks.items():
@@ -247,6 +189,32 @@ def _put_in_order(tasks: Mapping[_Sync, BaseOperator]) -> None:
         for other, parent in tasks.items():
             if sync.stream.parent and other.stream.name == sync.stream.parent.stream and parent is not task:
                 parent >> task
+
+
+def _add_loads(
+    tasks: Mapping[Sync, BaseOperator],
+    path: str,
+    sql_conn_id: str,
+    schema: str | None,
+    exclude: Mapping[str, Sequence[str]],
+) -> None:
+    """Let each stream be loaded when all that is landed of it has come."""
+    loads: dict[str, BaseOperator] = {}
+    for sync, task in tasks.items():
+        name = sync.stream.name
+        if name not in loads:
+            loads[name] = AlvysObjectStorageToSqlOperator(
+                task_id=f"load_{name}",
+                sql_conn_id=sql_conn_id,
+                path=path,
+                stream=name,
+                outlets=[alvys_table_asset(name, sql_conn_id, schema=schema)],
+                max_active_tis_per_dag=1,
+                # What an earlier run has landed is loaded, though this one had nothing to land.
+                trigger_rule="none_failed",
+                **_given(schema=schema, exclude=exclude.get(name)),
+            )
+        task >> loads[name]
 
 
 def alvys_backfill(

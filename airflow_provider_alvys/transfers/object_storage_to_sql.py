@@ -7,16 +7,18 @@ from contextlib import closing
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseHook, BaseOperator, ObjectStoragePath
+from airflow.sdk import AssetAlias, BaseHook, BaseOperator, ObjectStoragePath
 
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.streams import get_stream
+from airflow_provider_alvys.assets import alvys_table_asset
 from airflow_provider_alvys.landing.store import Store
 from airflow_provider_alvys.tables.database import open_database
 from airflow_provider_alvys.tables.dialects import dialect_of
 from airflow_provider_alvys.tables.load import Loaded, Loader
 from airflow_provider_alvys.tables.missing import MAX_MISSING_SHARE
 from airflow_provider_alvys.tables.shape import DEPTH, shape_of
+from airflow_provider_alvys.tasks import outlet_events
 from airflow_provider_alvys.templates import check_data_set
 
 if TYPE_CHECKING:
@@ -95,6 +97,7 @@ class AlvysObjectStorageToSqlOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Load."""
+        events = outlet_events(context, self)
         store = Store(self.path)
         connection = BaseHook.get_connection(self.sql_conn_id)
         dialect = dialect_of(connection.conn_type)
@@ -111,8 +114,14 @@ class AlvysObjectStorageToSqlOperator(BaseOperator):
                 found = [loader.load(name) for name in loader.pending()]
             else:
                 found = [loader.load(self._manifest_name(store), again=True)]
-        loaded = [result for result in found if result is not None]
-        return self._result(shape.main.name, store.path, loaded)
+        result = self._result(shape.main.name, store.path, [one for one in found if one is not None])
+        for outlet, event in events:
+            if isinstance(outlet, AssetAlias):
+                asset = alvys_table_asset(self.stream, self.sql_conn_id, schema=self.schema, table=self.table)
+                event.add(asset, extra=dict(result))
+            else:
+                event.extra = dict(result)
+        return result
 
     def _manifest_name(self, store: Store) -> str:
         """Return the name of the manifest to load, relative to the data set."""
