@@ -1,5 +1,6 @@
 # make demo   the provider at work, in a real Airflow, against a simulated Alvys
 # make test   all tests
+# make test-mariadb   those of loading into MariaDB, which it gets from Debian's packages
 # make torture        syncs under faults and kills in an Airflow with daemons: 20 rounds, over half an hour
 # make torture-short  two of them, some five minutes
 # make walks          long walks that wait for the rate limit, and that are killed
@@ -16,13 +17,16 @@ UV_VERSION = 0.13.9
 PY = .venv/bin/python
 SOURCES = airflow_provider_alvys tests dags_examples scripts
 
-.PHONY: demo test test-oldest lint types wheel torture torture-short walks distributed bench docs ci constraints clean
+.PHONY: demo test test-mariadb test-oldest lint types wheel torture torture-short walks distributed bench docs ci constraints clean
 
 demo: .venv/.runtime
 	$(PY) scripts/demo.py
 
 test: .venv/.tools
-	$(PY) -m pytest
+	$(PY) -m pytest --numprocesses 2 --dist loadfile
+
+test-mariadb: .venv/.mariadb
+	$(PY) -m pytest -m mariadb
 
 # The same package on the oldest Airflow: imports, provider info, one sync.
 test-oldest: .venv-oldest/.ready
@@ -62,7 +66,7 @@ bench: .venv/.runtime
 docs: .venv/.runtime
 	$(PY) scripts/write_streams_page.py docs/streams.md
 
-ci: lint types test test-oldest wheel demo torture-short walks distributed
+ci: lint types test test-mariadb test-oldest wheel demo torture-short walks distributed
 
 .venv/.uv:
 	$(PYTHON) -m venv .venv
@@ -75,6 +79,13 @@ ci: lint types test test-oldest wheel demo torture-short walks distributed
 
 .venv/.tools: .venv/.runtime
 	$(UV) pip install --quiet --python $(PY) -c constraints/airflow-$(AIRFLOW).txt -e '.[s3]' --group test --group lint
+	touch $@
+
+# As root, from Debian's packages; else they must be there.
+.venv/.mariadb: .venv/.tools
+	which mariadbd mariadb_config pkg-config >/dev/null || \
+		{ apt-get update --quiet=2 && apt-get install --quiet=2 --yes mariadb-server libmariadb-dev pkg-config >/dev/null; }
+	$(UV) pip install --quiet --python $(PY) -c constraints/airflow-$(AIRFLOW).txt --group mariadb
 	touch $@
 
 .venv/.torture: .venv/.runtime
@@ -91,9 +102,9 @@ ci: lint types test test-oldest wheel demo torture-short walks distributed
 constraints: .venv/.uv
 	echo apache-airflow==$(AIRFLOW) > .venv/newest.in
 	echo apache-airflow==$(OLDEST_AIRFLOW) > .venv/oldest.in
-	$(UV) pip compile pyproject.toml .venv/newest.in --extra s3 --group test --group lint --group torture --universal --python-version 3.10 \
+	$(UV) pip compile pyproject.toml .venv/newest.in --extra s3 --extra parquet --group test --group mariadb --group lint --group torture --universal --python-version 3.10 \
 		--no-header --no-annotate --quiet --upgrade -o constraints/airflow-$(AIRFLOW).txt
-	$(UV) pip compile pyproject.toml .venv/oldest.in --extra s3 --group test --universal --python-version 3.10 \
+	$(UV) pip compile pyproject.toml .venv/oldest.in --extra s3 --extra parquet --group test --universal --python-version 3.10 \
 		--no-header --no-annotate --quiet --upgrade --exclude-newer 2026-04-01 -o constraints/airflow-$(OLDEST_AIRFLOW).txt
 
 clean:
