@@ -10,6 +10,7 @@ from itertools import repeat
 from typing import Any
 
 from airflow_provider_alvys.api.errors import AlvysTableError
+from airflow_provider_alvys.api.values import EXTRA
 from airflow_provider_alvys.landing.formats import read_rows
 from airflow_provider_alvys.landing.layout import MANIFEST
 from airflow_provider_alvys.landing.manifest import Manifest
@@ -166,18 +167,21 @@ class Loader:
 
     def _tell(self, cutter: RowCutter) -> None:
         strangers = cutter.strangers
+        kept = "kept in _extra" if any(column.name == EXTRA for column in self._shape.main.columns) else "left out"
         if strangers.unknown:
             log.warning(
-                "The catalogue does not know %s of %s: kept in _extra",
+                "The catalogue does not know %s of %s: %s",
                 ", ".join(f"{path} ({count} times)" for path, count in strangers.unknown.items()),
                 self._shape.stream.name,
+                kept,
             )
         for path, (count, first) in strangers.misfits.items():
             log.warning(
-                "%d values of %s of %s are not of its type: its column is empty and the value kept in _extra. The first: %s",
+                "%d values of %s of %s are not of its type: its column is empty and the value %s. The first: %s",
                 count,
                 path,
                 self._shape.stream.name,
+                kept,
                 first,
             )
 
