@@ -105,7 +105,8 @@ class SqlServer(Warehouse):
         return "\n".join(lines)
 
     def key(self, place: Place, kind: Kind) -> str:
-        return f"JSON_VALUE(s.[line], {_path(place.steps)}) {_BINARY}"
+        text = f"JSON_VALUE(s.[line], {_path(place.steps)})"
+        return f"TRY_CONVERT(BIGINT, {text})" if kind == "integer" else f"{text} {_BINARY}"
 
     def value(self, level: int, place: Place, kind: Kind) -> str:
         text = f"j.{_field(place)}" if place.steps else f"CASE WHEN i{level}.[type] = 1 THEN i{level}.[value] END"
