@@ -113,7 +113,7 @@ of one table must not meet: `max_active_runs=1`, or a pool with one slot.
 - **Children of parents** ({children}) cannot be loaded so: their rows do not name their parent. The manifest does, by the order of the rows,
   which no warehouse keeps. Load them into a database with the operator.
 - Parquet keeps six of the seven digits of a second; the seventh is lost. JSON lines keep it, and so does SQL Server.
-- A value in a list of plain values that is no text is kept in the `_extra` of the row, or is lost in SQL Server's table of the list.
+- A list of plain values with one that is of another type is in the row's `_extra` as a whole. (In SQL Server such a value is NULL.)
 - The row identifier of `webhook_event_types`, which have no key, is a hash of another text than the operator's.
 """
 

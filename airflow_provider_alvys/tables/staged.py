@@ -100,11 +100,18 @@ def staged_tables(shape: Shape) -> Iterator[StagedTable]:
 def parquet_columns(stream: Stream) -> Iterator[Column]:
     """Yield the columns of a stream's Parquet files, in their order; those that hold objects or lists are of the kind json."""
     for name, kind in stream.fields.fields.items():
+        if isinstance(kind, Record) and not _has_columns(kind):
+            # Parquet has no struct without fields.
+            continue
         if isinstance(kind, (Record, Array)):
             yield Column(snake_case(name), "json", name)
         else:
             for leaf in leaves_of(kind, stream.fields.marks.get(name, frozenset())):
                 yield Column(snake_case(name) + leaf.suffix, "text" if leaf.kind == "json" else leaf.kind, name)
+
+
+def _has_columns(record: Record) -> bool:
+    return any(not isinstance(kind, Record) or _has_columns(kind) for kind in record.fields.values())
 
 
 def is_in_list(stream: Stream, path: str) -> bool:
