@@ -6,7 +6,7 @@
 # make walks          long walks that wait for the rate limit, and that are killed
 # make distributed    one of two Celery workers dies in the middle of a backfill
 # make bench  how fast it is, beside loops written by hand
-# make docs   write docs/streams.md from the catalogue
+# make docs   write docs/streams.md, schema.md, schema.svg and warehouses.md from the catalogue
 # make ci     what .ci/run runs: lint, types, tests, the wheel, Airflow 3.1, the demo
 
 PYTHON ?= python3
@@ -65,6 +65,9 @@ bench: .venv/.runtime
 
 docs: .venv/.runtime
 	$(PY) scripts/write_streams_page.py docs/streams.md
+	$(PY) scripts/write_schema_page.py docs/schema.md
+	$(PY) scripts/draw_schema.py docs/schema.svg
+	$(PY) scripts/write_warehouses_page.py docs/warehouses.md
 
 ci: lint types test test-mariadb test-oldest wheel demo torture-short walks distributed
 

@@ -1,4 +1,7 @@
-"""``python -m airflow_provider_alvys plan``: what a first load would cost."""
+"""
+``python -m airflow_provider_alvys plan``: what a first load would cost.
+``python -m airflow_provider_alvys sql``: the statements that load a stream into a warehouse.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,28 @@ from airflow_provider_alvys.api.errors import AlvysError
 from airflow_provider_alvys.api.planning import StreamPlan
 from airflow_provider_alvys.api.streams import get_stream
 from airflow_provider_alvys.hooks.alvys import AlvysHook
+from airflow_provider_alvys.tables.shape import shape_of
+from airflow_provider_alvys.tables.warehouses import WAREHOUSES, write_sql
 
 _HEADER = ("stream", "rows", "requests", "hours as documented", "hours at this pace", "missing scope", "")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Parse the command line, plan, and print a table."""
+    """Parse the command line, and do what it says."""
     options = _parser().parse_args(arguments)
+    options.command(options)
+
+
+def _sql(options: argparse.Namespace) -> None:
+    try:
+        shape = shape_of(get_stream(options.stream), table=options.table)
+        text = write_sql(options.warehouse, shape, schema=options.schema, url=options.url, task_id=options.task_id)
+    except AlvysError as error:
+        sys.exit(str(error))
+    sys.stdout.write(text)
+
+
+def _plan(options: argparse.Namespace) -> None:
     # As Airflow's own commands do: a connection may be kept in its database.
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
     names = [name.strip() for name in options.streams.split(",")] if options.streams else None
@@ -91,6 +109,18 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--streams", help="names in the catalogue, with commas between (default: those that a company needs)")
     plan.add_argument("--since", help="start of what is to be loaded, such as 2025-01-01T00:00:00Z (default: everything)")
     plan.add_argument("--until", help="its end (default: none)")
+    plan.set_defaults(command=_plan)
+    sql = commands.add_parser(
+        "sql",
+        help="print the statements, as an Airflow template, that load what was landed into a warehouse: docs/warehouses.md",
+    )
+    sql.add_argument("--warehouse", required=True, choices=list(WAREHOUSES))
+    sql.add_argument("--stream", required=True, help="name in the catalogue")
+    sql.add_argument("--table", help="name of the stream's table, from which those of its lists are made (default: the stream's)")
+    sql.add_argument("--schema", help="of the tables, such as alvys or my_database.alvys (default: the connection's)")
+    sql.add_argument("--url", help="of the data set, as the warehouse finds it, such as s3://my-bucket/alvys")
+    sql.add_argument("--task-id", default="run", help="of the task that reads the manifest (default: %(default)s)")
+    sql.set_defaults(command=_sql)
     return parser
 
 

@@ -1,0 +1,221 @@
+"""The statements for warehouses are parsed by sqlglot in each dialect. None of these warehouses can be run here."""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import Any
+
+import jinja2
+import pytest
+import sqlglot
+import sqlparse
+from sqlglot import exp
+
+from airflow_provider_alvys.__main__ import main
+from airflow_provider_alvys.api.errors import AlvysValueError
+from airflow_provider_alvys.api.streams import STREAMS
+from airflow_provider_alvys.tables.shape import CHANGED_AT, HASH, MISSED_AT, MISSING_SINCE, shape_of
+from airflow_provider_alvys.tables.staged import parquet_columns
+from airflow_provider_alvys.tables.warehouses import WAREHOUSES, write_sql
+
+LOADABLE = [stream for stream in STREAMS.values() if not stream.is_child]
+RUN = {
+    "tenant": "o'neil\\north",
+    "manifest": "s3://bucket/alvys/loads/2026-11-24/w-h-1/_manifest.json",
+    "folder": "loads/2026-11-24/w-h-1",
+    "read_from": "2026-11-24T05:00:00Z",
+    "rows": 4001,
+    "files": ["part-00000.parquet", "part-00001.parquet"],
+}
+UNKEPT = {HASH, CHANGED_AT, MISSED_AT, MISSING_SINCE}
+
+
+class TaskInstance:
+    def __init__(self, run: dict[str, Any]) -> None:
+        self.run = run
+
+    def xcom_pull(self, task_ids: str) -> dict[str, Any]:
+        assert task_ids == "run"
+        return self.run
+
+
+def render(text: str, **changes: Any) -> str:
+    return jinja2.Environment().from_string(text).render(ti=TaskInstance(RUN | changes))
+
+
+def parse(warehouse: str, sql: str) -> list[exp.Expression]:
+    found = []
+    for statement in sqlparse.split(sql):
+        if warehouse == "sqlserver":
+            # These sqlglot does not know.
+            if re.match(r"(-- .*\n)*(BULK INSERT|IF \(SELECT)", statement):
+                continue
+            statement = statement.replace("PRIMARY KEY NONCLUSTERED", "PRIMARY KEY")
+        found += sqlglot.parse(statement, dialect=WAREHOUSES[warehouse].parser, error_level=sqlglot.ErrorLevel.RAISE)
+    return [statement for statement in found if statement is not None]
+
+
+@functools.cache
+def script(warehouse: str, stream: str) -> list[exp.Expression]:
+    return parse(warehouse, render(write_sql(warehouse, shape_of(STREAMS[stream]))))
+
+
+@pytest.mark.parametrize("warehouse", WAREHOUSES)
+def test_the_statements_of_every_stream_parse_and_none_is_taken_for_a_mere_command(warehouse: str) -> None:
+    for stream in LOADABLE:
+        assert not [found.sql() for found in script(warehouse, stream.name) if isinstance(found, exp.Command)]
+    assert parse(warehouse, render(write_sql(warehouse, shape_of(STREAMS["loads"]), schema="db.alvys")))
+
+
+@pytest.mark.parametrize("warehouse", WAREHOUSES)
+def test_the_tables_have_the_columns_and_types_of_the_shape(warehouse: str) -> None:
+    quote = WAREHOUSES[warehouse].quote
+    for stream in LOADABLE:
+        shape = shape_of(stream)
+        text = write_sql(warehouse, shape)
+        for table in shape.tables:
+            create = rf"CREATE TABLE (?:IF NOT EXISTS )?{re.escape(quote(table.name))} \(\n(.*?)\n\)"
+            (inner,) = re.findall(create, text, re.DOTALL)
+            lines = [line.strip().rstrip(",") for line in inner.splitlines()]
+            assert lines[:-1] == [
+                f"{quote(column.name)} {WAREHOUSES[warehouse].types[column.kind]}"
+                + (" NOT NULL" if column.name in ("_tenant", *table.key) else "")
+                for column in table.stored
+                if column.name not in UNKEPT
+            ]
+            assert lines[-1].startswith("PRIMARY KEY")
+
+
+@pytest.mark.parametrize("warehouse", WAREHOUSES)
+def test_every_insert_has_as_many_values_as_columns_and_in_their_order(warehouse: str) -> None:
+    for stream in LOADABLE:
+        for statement in script(warehouse, stream.name):
+            if isinstance(statement, exp.Insert) and isinstance(statement.this, exp.Schema):
+                columns = [column.name for column in statement.this.expressions]
+                if "letters" not in columns:
+                    assert columns == statement.expression.named_selects
+            if isinstance(statement, exp.Merge):
+                insert = statement.args["whens"].expressions[-1].args["then"]
+                columns = [column.name for column in insert.this.expressions]
+                assert columns == statement.args["using"].this.named_selects
+                assert columns == [value.name for value in insert.expression.expressions]
+
+
+@pytest.mark.parametrize("warehouse", WAREHOUSES)
+def test_airflow_splits_the_statements_where_they_end(warehouse: str) -> None:
+    for stream in LOADABLE:
+        sql = render(write_sql(warehouse, shape_of(stream)))
+        statements = [part for part in sqlparse.split(sql) if part.strip()]
+        assert len(statements) == sum(line.endswith(";") and not line.startswith("--") for line in sql.splitlines())
+
+
+@pytest.mark.parametrize("warehouse", WAREHOUSES)
+def test_what_changes_the_tables_is_one_transaction_after_the_check(warehouse: str) -> None:
+    sql = render(write_sql(warehouse, shape_of(STREAMS["loads"])))
+    begin, commit = sql.index("\nBEGIN TRANSACTION;"), sql.index(f"\n{WAREHOUSES[warehouse].commit};")
+    check = sql.index("4001")
+    assert check < begin < commit
+    inside = sql[begin:commit]
+    quote = WAREHOUSES[warehouse].quote
+    for table in shape_of(STREAMS["loads"]).tables:
+        for found in re.finditer(rf"(MERGE|INSERT) INTO {re.escape(quote(table.name))}\b", sql):
+            assert begin < found.start() < commit
+    assert not re.search(r"^(CREATE|DROP|ALTER|COPY|LOAD|BULK) ", inside, re.MULTILINE)
+
+
+@pytest.mark.parametrize("warehouse", WAREHOUSES)
+def test_a_run_without_rows_makes_the_tables_and_no_more(warehouse: str) -> None:
+    statements = parse(warehouse, render(write_sql(warehouse, shape_of(STREAMS["loads"])), rows=0, files=[]))
+    tables = len(shape_of(STREAMS["loads"]).tables)
+    assert len(statements) == tables
+    assert all(isinstance(found, (exp.Create, exp.IfBlock)) for found in statements)
+
+
+@pytest.mark.parametrize("warehouse", WAREHOUSES)
+def test_names_in_a_run_are_taken_as_texts(warehouse: str) -> None:
+    names = {
+        found.this
+        for statement in script(warehouse, "users")
+        for found in statement.find_all(exp.Literal, exp.National)
+        if "neil" in str(found.this)
+    }
+    assert names == {RUN["tenant"]}
+
+
+@pytest.mark.parametrize("warehouse", WAREHOUSES)
+def test_every_part_is_read_from_the_url(warehouse: str) -> None:
+    url = "abc://bucket/alvys/"
+    sql = render(write_sql(warehouse, shape_of(STREAMS["loads"]), url=url))
+    for name in RUN["files"]:
+        if warehouse in ("redshift", "bigquery"):
+            assert f"'abc://bucket/alvys/{RUN['folder']}/{name}'" in sql
+        else:
+            assert "abc://bucket/alvys" in sql
+            assert f"{RUN['folder']}/" in sql
+            assert name in sql
+
+
+@pytest.mark.parametrize("warehouse", WAREHOUSES)
+def test_the_secret_of_a_webhook_goes_into_no_table(warehouse: str) -> None:
+    sql = render(write_sql(warehouse, shape_of(STREAMS["webhooks"])))
+    if warehouse == "sqlserver":
+        assert sql.count("Secret") == 1
+        assert "JSON_MODIFY(s.[line], '$.\"Secret\"', NULL) AS [_extra]" in sql
+    elif warehouse == "redshift":
+        # Columns of the stage are taken by their order.
+        assert len(re.findall("secret", sql, re.IGNORECASE)) == 1
+    else:
+        assert "secret" not in sql.lower()
+
+
+def test_what_is_kept_out_in_the_items_of_a_list_is_refused_where_rows_are_kept_whole() -> None:
+    shape = shape_of(STREAMS["loads"], exclude=["Stops.CompanyName"])
+    with pytest.raises(AlvysValueError, match=r"Stops\.CompanyName cannot be kept out"):
+        write_sql("sqlserver", shape)
+    assert "company_name" not in write_sql("bigquery", shape).split("load_stops`", 1)[1].split("load_stops_references", 1)[0]
+
+
+def test_redshift_stages_a_column_for_each_of_the_parquet_file() -> None:
+    sql = write_sql("redshift", shape_of(STREAMS["loads"], exclude=["Notes", "Linehaul"]))
+    inner = sql.split('CREATE TEMP TABLE "alvys_stage" (')[1].split("\n);")[0]
+    names = re.findall(r'^    "(\w+)"', inner, re.MULTILINE)
+    assert names == [*(column.name for column in parquet_columns(STREAMS["loads"])), "_extra"]
+    assert {"notes", "linehaul", "scheduled_pickup_at_local"} <= set(names)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        pytest.param({"schema": "a.b.c"}, "no name", id="three names"),
+        pytest.param({"schema": 'a"; DROP'}, "no name", id="quote"),
+        pytest.param({"schema": ""}, "no name", id="empty"),
+        pytest.param({"url": "s3://a'b"}, "cannot stand in a statement", id="quote in the url"),
+        pytest.param({"url": "s3://{{ x }}"}, "cannot stand in a statement", id="template in the url"),
+        pytest.param({"task_id": 'a")'}, "no task_id", id="task"),
+    ],
+)
+def test_what_cannot_stand_in_a_statement_is_refused(options: dict[str, str], message: str) -> None:
+    with pytest.raises(AlvysValueError, match=message):
+        write_sql("snowflake", shape_of(STREAMS["loads"]), **options)
+
+
+def test_what_no_statement_can_load_is_refused() -> None:
+    with pytest.raises(AlvysValueError, match="no warehouse 'oracle'"):
+        write_sql("oracle", shape_of(STREAMS["loads"]))
+    with pytest.raises(AlvysValueError, match="do not name the loads that they belong to"):
+        write_sql("snowflake", shape_of(STREAMS["load_documents"]))
+    with pytest.raises(AlvysValueError, match="give no depth"):
+        write_sql("snowflake", shape_of(STREAMS["loads"], depth=1))
+
+
+def test_the_command_prints_the_statements(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["sql", "--warehouse", "snowflake", "--stream", "loads", "--table", "freight", "--schema", "lake", "--task-id", "facts"])
+    text = capsys.readouterr().out
+    assert 'CREATE TABLE IF NOT EXISTS "LAKE"."FREIGHT" (' in text
+    assert 'CREATE TABLE IF NOT EXISTS "LAKE"."FREIGHT_STOPS" (' in text
+    assert 'ti.xcom_pull(task_ids="facts")' in text
+    with pytest.raises(SystemExit, match="no name of a table"):
+        main(["sql", "--warehouse", "snowflake", "--stream", "loads", "--table", 'x" ('])
+    with pytest.raises(SystemExit, match="There is no stream 'lods'"):
+        main(["sql", "--warehouse", "snowflake", "--stream", "lods"])
