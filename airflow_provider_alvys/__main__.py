@@ -15,7 +15,7 @@ from airflow_provider_alvys.api.planning import StreamPlan
 from airflow_provider_alvys.api.streams import get_stream
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.tables.shape import shape_of
-from airflow_provider_alvys.tables.warehouses import WAREHOUSES, write_sql
+from airflow_provider_alvys.tables.warehouses.statements import WAREHOUSES, write_sql
 
 _HEADER = ("stream", "rows", "requests", "hours as documented", "hours at this pace", "missing scope", "")
 

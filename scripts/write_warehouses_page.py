@@ -1,5 +1,5 @@
 """
-Write ``docs/warehouses.md`` from what :mod:`airflow_provider_alvys.tables.warehouses` says. ``make docs`` calls this.
+Write ``docs/warehouses.md`` from what :mod:`airflow_provider_alvys.tables.warehouses.statements` says. ``make docs`` calls this.
 
     python scripts/write_warehouses_page.py docs/warehouses.md
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 from airflow_provider_alvys.api.streams import STREAMS
 from airflow_provider_alvys.api.values import Kind
 from airflow_provider_alvys.tables.shape import shape_of
-from airflow_provider_alvys.tables.warehouses import WAREHOUSES, write_sql
+from airflow_provider_alvys.tables.warehouses.statements import WAREHOUSES, write_sql
 
 _HEAD = """\
 # Into a warehouse

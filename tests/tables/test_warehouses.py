@@ -16,8 +16,8 @@ from airflow_provider_alvys.__main__ import main
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.streams import STREAMS
 from airflow_provider_alvys.tables.shape import CHANGED_AT, HASH, MISSED_AT, MISSING_SINCE, shape_of
-from airflow_provider_alvys.tables.staged import parquet_columns
-from airflow_provider_alvys.tables.warehouses import WAREHOUSES, write_sql
+from airflow_provider_alvys.tables.warehouses.staged import parquet_columns
+from airflow_provider_alvys.tables.warehouses.statements import WAREHOUSES, write_sql
 
 LOADABLE = [stream for stream in STREAMS.values() if not stream.is_child]
 RUN = {

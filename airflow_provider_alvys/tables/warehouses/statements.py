@@ -13,12 +13,12 @@ from airflow_provider_alvys.api.catalogue.fields import Array
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.values import EXTRA
 from airflow_provider_alvys.tables.shape import KEY, LOADED_AT, MANIFEST, POSITION, READ_AT, TENANT, Column, Shape
-from airflow_provider_alvys.tables.staged import Place, StagedTable, staged_tables
-from airflow_provider_alvys.tables.warehouse import Warehouse
-from airflow_provider_alvys.tables.warehouse_bigquery import BigQuery
-from airflow_provider_alvys.tables.warehouse_redshift import Redshift
-from airflow_provider_alvys.tables.warehouse_snowflake import Snowflake
-from airflow_provider_alvys.tables.warehouse_sqlserver import SqlServer
+from airflow_provider_alvys.tables.warehouses.base import Warehouse
+from airflow_provider_alvys.tables.warehouses.bigquery import BigQuery
+from airflow_provider_alvys.tables.warehouses.redshift import Redshift
+from airflow_provider_alvys.tables.warehouses.snowflake import Snowflake
+from airflow_provider_alvys.tables.warehouses.sqlserver import SqlServer
+from airflow_provider_alvys.tables.warehouses.staged import Place, StagedTable, staged_tables
 
 WAREHOUSES: Mapping[str, Warehouse] = {
     warehouse.name: warehouse for warehouse in (Snowflake(), BigQuery(), Redshift(), SqlServer())

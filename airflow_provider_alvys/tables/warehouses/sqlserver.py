@@ -11,8 +11,8 @@ from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.streams import Stream
 from airflow_provider_alvys.api.values import EXTRA, Kind
 from airflow_provider_alvys.tables.shape import Shape
-from airflow_provider_alvys.tables.staged import Place, StagedTable, is_in_list
-from airflow_provider_alvys.tables.warehouse import Staging, Warehouse
+from airflow_provider_alvys.tables.warehouses.base import Staging, Warehouse
+from airflow_provider_alvys.tables.warehouses.staged import Place, StagedTable, is_in_list
 
 _STAGE = "[#alvys_stage]"
 _CURRENCIES = "[#alvys_currencies]"

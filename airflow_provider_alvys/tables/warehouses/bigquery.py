@@ -8,8 +8,8 @@ from typing import ClassVar
 from airflow_provider_alvys.api.streams import Stream
 from airflow_provider_alvys.api.values import EXTRA, Kind, snake_case
 from airflow_provider_alvys.tables.shape import Shape
-from airflow_provider_alvys.tables.staged import Place, StagedTable
-from airflow_provider_alvys.tables.warehouse import STAGE, ParquetWarehouse, Staging
+from airflow_provider_alvys.tables.warehouses.base import STAGE, ParquetWarehouse, Staging
+from airflow_provider_alvys.tables.warehouses.staged import Place, StagedTable
 
 
 class BigQuery(ParquetWarehouse):

@@ -10,7 +10,7 @@ from typing import ClassVar
 from airflow_provider_alvys.api.streams import Stream
 from airflow_provider_alvys.api.values import EXTRA, Kind
 from airflow_provider_alvys.tables.shape import Shape
-from airflow_provider_alvys.tables.staged import Place, StagedTable
+from airflow_provider_alvys.tables.warehouses.staged import Place, StagedTable
 
 # Where the rows of a run stand before they are merged.
 STAGE = "alvys_stage"
