@@ -13,6 +13,7 @@ from draw_schema import SUBJECTS, Reference, is_cross_check, references_of
 
 from airflow_provider_alvys.api.streams import STREAMS, Stream
 from airflow_provider_alvys.api.values import Kind
+from airflow_provider_alvys.tables.dialects import DUCKDB, MYSQL, POSTGRESQL, SQLITE
 from airflow_provider_alvys.tables.shape import Shape, Table, shape_of
 
 # Words that SQL, or a database, uses itself: not each refuses them without quotes.
@@ -20,16 +21,12 @@ _RESERVED = frozenset(
     "access begin date end group index key number order role rows source state time timestamp type user value year".split()
 )
 
-_KINDS: dict[Kind, tuple[str, str, str, str]] = {
-    "key": ("`text`", "`TEXT`", "`VARCHAR`", "`VARCHAR(255)`"),
-    "text": ("`text`", "`TEXT`", "`VARCHAR`", "`LONGTEXT`"),
-    "integer": ("`bigint`", "`INTEGER`", "`BIGINT`", "`BIGINT`"),
-    "decimal": ("`numeric`", "`TEXT`", "`DECIMAL(38,10)`", "`DECIMAL(38,10)`"),
-    "boolean": ("`boolean`", "`INTEGER`: 0 or 1", "`BOOLEAN`", "`BOOLEAN`: 0 or 1"),
-    "timestamp": ("`timestamptz`", "`TEXT`, in UTC", "`TIMESTAMPTZ`", "`DATETIME(6)`, in UTC"),
-    "wall": ("`timestamp`", "`TEXT`", "`TIMESTAMP`", "`DATETIME(6)`"),
-    "date": ("`date`", "`TEXT`", "`DATE`", "`DATE`"),
-    "json": ("`json`", "`TEXT`", "`VARCHAR`", "`LONGTEXT`"),
+# What a type does not say itself.
+_REMARKS: dict[tuple[str, Kind], str] = {
+    ("SQLite", "boolean"): ": 0 or 1",
+    ("MariaDB", "boolean"): ": 0 or 1",
+    ("SQLite", "timestamp"): ", in UTC",
+    ("MariaDB", "timestamp"): ", in UTC",
 }
 _MEANING: dict[Kind, str] = {
     "key": "a text that identifies a row",
@@ -172,7 +169,7 @@ def page() -> str:
         + ", ".join(f"[`{shapes[stream.name].main.name}`](#{shapes[stream.name].main.name})" for stream in streams)
         for subject, streams in SUBJECTS.items()
     ]
-    kinds = [f"| {kind} | {_MEANING[kind]} | " + " | ".join(types) + " |" for kind, types in _KINDS.items()]
+    kinds = [f"| {kind} | {meaning} | {' | '.join(_types(kind))} |" for kind, meaning in _MEANING.items()]
     names = {column.name for shape in shapes.values() for table in shape.tables for column in table.columns}
     renamed = " and ".join(f"`{stream.table}` for the stream `{stream.name}`" for stream in STREAMS.values() if stream.table)
     text = _HEAD.format(
@@ -189,6 +186,11 @@ def page() -> str:
         for stream in streams:
             lines += _stream(stream, shapes[stream.name])
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _types(kind: Kind) -> list[str]:
+    dialects = (POSTGRESQL, SQLITE, DUCKDB, MYSQL)
+    return [f"`{dialect.types[kind]}`{_REMARKS.get((dialect.name, kind), '')}" for dialect in dialects]
 
 
 def _stream(stream: Stream, shape: Shape) -> list[str]:

@@ -79,7 +79,7 @@ def test_python_code_runs(code: str, alvys: Simulator, tmp_path: Path) -> None:
         operator.execute({})
     names = {"__name__": "docs"}
     exec(compile(code.replace("/data/alvys", str(path)), "docs", "exec"), names)
-    if "parquet" in code:
+    if "read_table" in code:
         assert len(names["loads"]) > 0
 
 
