@@ -142,7 +142,7 @@ Nothing is rounded or bent in silence: a value that its column cannot hold is ke
 |---|---|---|---|---|
 | digits of a second: Alvys sends 7 | 6; the seventh is cut, not rounded | all 7, as text, always of one length, so that they sort | 6, cut | 6, cut |
 | decimals | all digits | the exact text. `SUM` is a float, and to compare or sort it takes `CAST(… AS REAL)` | 28 before the point and 10 behind it; what has more is in `_extra` | as DuckDB |
-| zones | UTC inside, the session's zone outside | UTC, without saying so | UTC inside, the session's zone outside | UTC, without saying so: `DATETIME` knows none |
+| zones | UTC inside, the session's zone outside | UTC, with `+00:00` behind it | UTC inside, the session's zone outside | UTC, without saying so: `DATETIME` knows none |
 | NUL, and half an emoji (where a program cut a note) | in `_extra`, as a JSON escape | as PostgreSQL | as PostgreSQL | as PostgreSQL |
 | the length of a key | 600 characters; a longer one is an error | any | any | 255 characters, as PostgreSQL |
 
