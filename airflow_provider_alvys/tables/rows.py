@@ -176,7 +176,7 @@ class RowCutter:
             if below in self.shape.excluded:
                 plan[name] = _drop
             elif isinstance(kind, Record):
-                plan[name] = self._take_object(self._plan(kind, table, below, f"{stem}_"), below)
+                plan[name] = self._take_object(kind, self._plan(kind, table, below, f"{stem}_"), below)
             elif isinstance(kind, Array):
                 plan[name] = self._take_list(kind, below, at.get(stem))
             else:
@@ -202,22 +202,25 @@ class RowCutter:
 
         return take
 
-    def _take_object(self, fields: Mapping[str, _Take], path: str) -> _Take:
+    def _take_object(self, kind: Record, fields: Mapping[str, _Take], path: str) -> _Take:
+        kept_out = _tree_of(kind, path, self.shape.excluded)
+
         def take(value: Any, cells: _Cells, lists: _Lists) -> Any:
             if type(value) is not dict:
                 self.strangers.add_misfit(path, self._where)
-                return value
+                return _prune(value, kept_out)
             return self._take_all(fields, value, cells, lists, path)
 
         return take
 
     def _take_list(self, kind: Array, path: str, at: int | None) -> _Take:
         """Return what takes a list: into a table, or as JSON into the column at a place."""
+        kept_out = _tree_of(kind, path, self.shape.excluded)
         if at is not None:
             column = at
 
             def take_json(value: Any, cells: _Cells, lists: _Lists) -> Any:
-                cells[column] = dump_json(value)
+                cells[column] = dump_json(_prune(value, kept_out))
 
             return take_json
         plan = self._list_plan(kind, path)
@@ -225,7 +228,7 @@ class RowCutter:
         def take(value: Any, cells: _Cells, lists: _Lists) -> Any:
             if type(value) is not list:
                 self.strangers.add_misfit(path, self._where)
-                return value
+                return _prune(value, kept_out)
             if value:
                 lists.append((plan, value))
             return None
@@ -259,35 +262,39 @@ class _Without:
     """Returns a record without what is excluded, and what is another one at each reading: that by which a change is known."""
 
     def __init__(self, shape: Shape) -> None:
-        self._tree = _tree_of(shape.stream.fields, "", shape.excluded)
+        self._tree = _tree_of(shape.stream.fields, "", shape.excluded, with_volatile=True)
         self._known = shape.stream.fields.fields if EXTRA in shape.excluded else None
 
     def __call__(self, record: dict[str, Any]) -> dict[str, Any]:
         if self._known is not None:
             record = {name: value for name, value in record.items() if name in self._known}
-        return _prune(record, self._tree) if self._tree else record
+        pruned: dict[str, Any] = _prune(record, self._tree)
+        return pruned
 
 
 # A field's name to True, where it goes, or to those below it that do.
 _Tree = dict[str, Any]
 
 
-def _tree_of(kind: FieldType, path: str, excluded: frozenset[str]) -> _Tree:
+def _tree_of(kind: FieldType, path: str, excluded: frozenset[str], *, with_volatile: bool = False) -> _Tree:
     if isinstance(kind, Array):
-        return _tree_of(kind.of, path, excluded)
+        return _tree_of(kind.of, path, excluded, with_volatile=with_volatile)
     if not isinstance(kind, Record):
         return {}
     tree: _Tree = {}
     for name, inner in kind.fields.items():
         below = f"{path}.{name}" if path else name
-        if below in excluded or "volatile" in kind.marks.get(name, ()):
+        if below in excluded or (with_volatile and "volatile" in kind.marks.get(name, ())):
             tree[name] = True
         else:
-            tree[name] = _tree_of(inner, below, excluded)
+            tree[name] = _tree_of(inner, below, excluded, with_volatile=with_volatile)
     return {name: inner for name, inner in tree.items() if inner}
 
 
 def _prune(value: Any, tree: _Tree) -> Any:
+    """Return a value without what the tree marks in it."""
+    if not tree:
+        return value
     if isinstance(value, list):
         return [_prune(item, tree) for item in value]
     if not isinstance(value, dict):

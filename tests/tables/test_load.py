@@ -533,6 +533,24 @@ def test_a_field_that_is_excluded_is_nowhere(db: Db, lake: Path) -> None:
     assert db.rows("customers")[0]["_changed_at"] == before
 
 
+def test_a_field_that_is_excluded_is_not_in_json_either(db: Db, lake: Path) -> None:
+    secret = "secret@acme.example"
+    contact = {"Name": "Ann", "Email": secret}
+    rows = [
+        {"Id": "C1", "Contacts": [contact], "InvoicingInformation": {"EmailAddresses": [secret]}},
+        # Of other types than they should be.
+        {"Id": "C2", "Contacts": contact, "BillingAddress": [{"Street": secret, "City": "Erie"}]},
+    ]
+    write_run(lake, rows, stream="customers")
+    excluded = ["Contacts.Email", "BillingAddress.Street", "InvoicingInformation.EmailAddresses"]
+    load(lake, "customers", exclude=excluded)
+    load(lake, "customers", exclude=excluded, children=False, table="flat_customers")
+    found = json.dumps(db.dump())
+    assert secret not in found
+    assert found.count("Ann") == 4
+    assert found.count("Erie") == 2
+
+
 def test_without_children_lists_are_json_and_so_are_those_below_the_depth(db: Db, lake: Path) -> None:
     write_run(lake, [a_load(1, Stops=[{"Id": "S", "References": [{"Name": "n"}]}])])
     load(lake, children=False, table="flat")
