@@ -135,6 +135,23 @@ def test_without_a_change_time_the_later_reading_wins(db: Db, lake: Path) -> Non
     assert [row["name"] for row in db.rows("drivers")] == ["late"]
 
 
+@pytest.mark.parametrize("updated", [None, "2026-03-01T00:00:00Z"])
+def test_two_states_of_one_change_are_told_apart_by_the_reading_and_two_of_one_reading_by_the_manifest(
+    sqlite: Db, lake: Path, updated: str | None
+) -> None:
+    for at, name in ((5, "b"), (5, "a"), (4, "c")):
+        write_run(lake, [a_load(1, updated, Status=name)], at=at, name=name)
+        load(lake)
+    assert [row["status"] for row in sqlite.rows("loads")] == ["b"]
+
+
+def test_a_manifest_whose_parts_hold_other_numbers_of_rows_is_refused(db: Db, lake: Path) -> None:
+    write_run(lake, [a_load(1), a_load(2)], rows=3)
+    with pytest.raises(AlvysTableError, match="tells of 3 rows, and its parts hold 2"):
+        load(lake)
+    assert db.rows("loads") == []
+
+
 @pytest.mark.parametrize(
     ("kind", "orders"),
     [("sqlite", 50), ("postgres", 12), ("duckdb", 6), pytest.param("mysql", 12, marks=pytest.mark.mariadb)],
@@ -246,7 +263,8 @@ def test_two_loads_at_once_are_one_after_the_other_or_one_fails_clearly(db: Db, 
     if db.kind != "duckdb":
         assert not failures, failures
     if failures:
-        load(lake)
+        results.append(load(lake))
+    assert sum(result["manifests"] for result in results if isinstance(result, dict)) == 6, "one was loaded twice"
     assert len(db.rows("loads")) == 40
     assert {row["status"] for row in db.rows("loads")} == {"5"}
     assert sorted(row["id"] for row in db.rows("load_stops")) == ["S5"] * 40

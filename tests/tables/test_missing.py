@@ -117,6 +117,13 @@ def test_an_older_manifest_than_the_newest_loaded_marks_nothing(sqlite: Db, lake
     assert missing(sqlite) == {}
 
 
+def test_manifests_that_wait_are_loaded_in_the_order_of_their_reading_whatever_they_are_called(sqlite: Db, lake: Path) -> None:
+    for at, without in enumerate([(), (7,), (7,)]):
+        write_run(lake, drivers(*without), stream="drivers", at=at, name=f"all-{9 - at}")
+    load(lake, "drivers")
+    assert missing(sqlite) == {"D7": "2026-03-01 01:00:00.0000000"}
+
+
 def test_the_same_manifest_again_is_no_second_time(sqlite: Db, lake: Path) -> None:
     sweep(lake, 0)
     manifest = write_run(lake, drivers(7), stream="drivers", at=1)
