@@ -146,7 +146,8 @@ def test_two_states_of_one_change_are_told_apart_by_the_reading_and_two_of_one_r
 
 
 def test_a_manifest_whose_parts_hold_other_numbers_of_rows_is_refused(db: Db, lake: Path) -> None:
-    write_run(lake, [a_load(1), a_load(2)], rows=3)
+    manifest = Path(write_run(lake, [a_load(1), a_load(2)]))
+    manifest.write_bytes(manifest.read_bytes().replace(b'"rows":2,"total"', b'"rows":3,"total"'))
     with pytest.raises(AlvysTableError, match="tells of 3 rows, and its parts hold 2"):
         load(lake)
     assert db.rows("loads") == []
