@@ -14,12 +14,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_alvys.api.streams import STREAMS
 from airflow_provider_alvys.simulator.process import Simulator
-from tests.conftest import CONNECTION
+from tests.conftest import CONNECTION, Place
 from tests.lake import ids, manifests, read_lines, read_manifest
+from tests.tables.databases import Db, postgres_server
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "dags_examples").glob("*.py"))
@@ -249,6 +251,46 @@ def test_an_example_lands_just_what_is_true(
     landed = {read_manifest(path)["stream"] for path in found}
     assert landed == STREAMS_OF[dag_id]
     assert own_alvys.stats()["rate_limited"] == 0
+
+
+def test_the_warehouse_example_fills_tables_and_makes_its_view(
+    airflow: Airflow, own_alvys: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_alvys.reset(loads=120, fleet=70, client_secret=SECRET, now=time.time() - 3600)
+    settings = {"ALVYS_LAKE": str(tmp_path / "lake"), CONNECTION: own_alvys.connection_json(requests_per_minute=0)}
+    with postgres_server() as connection:
+        settings["AIRFLOW_CONN_WAREHOUSE"] = json.dumps(connection)
+        for dag_id in ("alvys_to_postgres_hourly", "alvys_to_postgres_daily", "alvys_loads_under_way"):
+            airflow("dags", "test", dag_id, **settings)
+        own_alvys.change(rows=5, columns={"Status": "In Transit"})
+        for dag_id in ("alvys_to_postgres_hourly", "alvys_to_postgres_weekly"):
+            airflow("dags", "test", dag_id, **settings)
+        monkeypatch.setenv("AIRFLOW_CONN_SQL", json.dumps(connection))
+        db = Db("postgres", connection)
+        truth = {row["Id"]: row for row in map(json.loads, own_alvys.truth_rows())}
+        assert {row["id"]: row["status"] for row in db.rows("loads")} == {id: row["Status"] for id, row in truth.items()}
+        assert len(db.rows("load_stops")) == sum(len(row["Stops"]) for row in truth.values())
+        under_way = [row for row in truth.values() if row["Status"] in ("Covered", "Dispatched", "In Transit")]
+        assert len(db.rows("loads_under_way")) == len(under_way) >= 5
+        assert len(db.rows("drivers")) == 70
+        assert "license_num" not in db.columns("drivers")
+        assert {row["stream"] for row in db.rows("_alvys_loads")} == {
+            *("loads", "trips", "invoices", "customers", "drivers", "trucks", "trailers", "users")
+        }
+
+
+def test_the_parquet_example_lands_on_s3(airflow: Airflow, own_alvys: Simulator, bucket: Any, tmp_path: Path) -> None:
+    own_alvys.reset(loads=120, client_secret=SECRET, now=time.time() - 3600)
+    place = Place(f"s3://aws_default@lake/{tmp_path.name}", tmp_path / "mirror", bucket)
+    aws = {"AIRFLOW_CONN_AWS_DEFAULT": os.environ["AIRFLOW_CONN_AWS_LAKE"]}
+    settings = {**aws, "ALVYS_PARQUET_LAKE": place.path, CONNECTION: own_alvys.connection_json(requests_per_minute=0)}
+    airflow("dags", "test", "alvys_to_parquet", **settings)
+    found = manifests(place.files())
+    assert {read_manifest(path)["stream"] for path in found} == {"loads", "trips", "invoices"}
+    for path in found:
+        (part,) = read_manifest(path)["parts"]
+        table = pq.read_table(path.parent / part["name"])
+        assert set(table["id"].to_pylist()) == set(own_alvys.truth_keys(stream=read_manifest(path)["stream"]))
 
 
 def check_against_truth(alvys: Simulator, manifest: dict[str, Any], lines: list[bytes]) -> None:
