@@ -287,6 +287,23 @@ def test_two_tenants_with_the_same_keys_stay_apart(db: Db, lake: Path) -> None:
     assert [row["_tenant"] for row in db.rows("carrier_settlement_statement_trips_items")] == ["north"]
 
 
+def test_an_error_in_the_middle_of_the_merge_leaves_the_tables_as_they_were(sqlite: Db, lake: Path) -> None:
+    write_run(lake, [a_load(1, Status="Open", Stops=[{"Id": "S1"}])], at=0)
+    load(lake)
+    before = sqlite.dump()
+    sqlite.query("CREATE TRIGGER no BEFORE INSERT ON load_stops BEGIN SELECT RAISE(ABORT, 'the disk is full'); END")
+    write_run(lake, [a_load(1, Status="Covered", Stops=[{"Id": "S2"}])], at=1)
+    with pytest.raises(Exception, match="the disk is full"):
+        load(lake)
+    assert sqlite.dump() == before
+
+
+def test_a_key_that_comes_as_a_number_is_its_text(db: Db, lake: Path) -> None:
+    write_run(lake, [{"Id": 5}, {"Id": "6"}], stream="drivers")
+    load(lake, "drivers")
+    assert sorted(row["id"] for row in db.rows("drivers")) == ["5", "6"]
+
+
 def test_keys_that_differ_in_case_or_in_a_space_are_different_keys(db: Db, lake: Path) -> None:
     write_run(lake, [{"Id": id} for id in ("a", "A", "a ", "ä", "a\u0308")], stream="drivers")
     load(lake, "drivers")
@@ -591,6 +608,11 @@ def test_a_field_that_vanishes_from_all_rows_is_warned_of(db: Db, lake: Path, ca
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING and "tables" in record.name]
     write_run(lake, [a_load(n, Status="Open") for n in range(10)], at=1)
     load(lake)
+    # One that half of the rows have says nothing by its absence.
+    write_run(lake, [{"Id": f"D{n}", **({"Email": "x"} if n % 2 else {})} for n in range(30)], stream="drivers", at=0)
+    write_run(lake, [{"Id": f"D{n}"} for n in range(30)], stream="drivers", at=1)
+    load(lake, "drivers")
+    assert not any("none of the 30 rows" in message for message in caplog.messages)
     (warning,) = [message for message in caplog.messages if "none of the 10 rows" in message]
     assert "loads: none of the 10 rows has CustomerName, which" in warning
     assert "CancelledBy" not in warning

@@ -183,9 +183,13 @@ def test_united_windows_prove_what_each_of_them_covers_and_a_branch_by_status_no
     rows = [{"Id": f"I{n}", "InvoicedDate": "2026-03-05T00:00:00Z"} for n in ALL]
     old = {"InvoicedDate": "2025-01-05T00:00:00Z"}
     rows += [{"Id": "paid", **old, "PaidDate": "2026-03-09T00:00:00Z"}, {"Id": "open", **old, "Status": "AwaitingPayment"}]
+    # In a window that was searched for some of its rows only.
+    sent = ManifestWindow(by="sent", since=since, until=until)
+    searches.append(ManifestSearch(window=sent, asked={"Status": ["Paid"]}, rows=0, total=0, proof="whole"))
+    rows.append({"Id": "sent", **old, "LastSendDate": "2026-03-09T00:00:00Z"})
     write_run(lake, rows, stream="invoices", at=0)
     for at in (1, 2):
-        write_run(lake, rows[1:-2], stream="invoices", at=at, window=("changes", since, until), searches=searches)
+        write_run(lake, rows[1:-3], stream="invoices", at=at, window=("changes", since, until), searches=searches)
     load(lake, "invoices")
     assert set(missing(sqlite, "invoices")) == {"I0", "paid"}
 
