@@ -17,6 +17,11 @@ from airflow_provider_alvys.api.catalogue.fields import Record
 from airflow_provider_alvys.api.errors import AlvysStorageError, AlvysTableError, AlvysValueError
 from airflow_provider_alvys.api.streams import STREAMS, get_stream
 from airflow_provider_alvys.api.values import snake_case
+from airflow_provider_alvys.landing.store import Store
+from airflow_provider_alvys.tables.database import open_database
+from airflow_provider_alvys.tables.dialects import dialect_of
+from airflow_provider_alvys.tables.load import Loader
+from airflow_provider_alvys.tables.shape import shape_of
 from tests.tables.databases import Db
 from tests.tables.kill import load_and_die
 from tests.tables.runs import hour, load, write_run
@@ -666,3 +671,18 @@ def test_names_are_in_snake_case() -> None:
         "id": "id",
     }
     assert {name: snake_case(name) for name in names} == names
+
+
+def test_a_manifest_that_another_load_has_taken_in_meanwhile_is_left_out(sqlite: Db, lake: Path) -> None:
+    write_run(lake, [a_load(1)])
+    databases = [open_database(sqlite.open(), dialect_of("sqlite")) for _ in range(2)]
+    shape = shape_of(get_stream("loads"))
+    loaders = [Loader(database, Store(str(lake)), shape, max_missing_share=0.02) for database in databases]
+    loaders[0].prepare()
+    names = [loader.pending() for loader in loaders]
+    assert names[0] == names[1]
+    first, second = (loader.load(name) for loader, (name,) in zip(loaders, names, strict=True))
+    assert first is not None
+    assert second is None
+    for database in databases:
+        database.close()
