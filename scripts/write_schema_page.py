@@ -150,6 +150,7 @@ Of every database:
 
 - An empty list and a missing one look alike: neither has rows. An empty object, a missing one and one of nothing but nulls do, too.
 - A currency looks alike whether Alvys sent its number or its letters. So does a text key that came as a number.
+- A state of a row is told from another one by the digits of `updated_at` that the database keeps; by Parquet, 6.
 - Of a time with an offset that the year 9999 makes fall into the year 10000, the moment is the last one there is; the local time is as sent.
 
 The files that were landed as JSON lines hold the bytes that Alvys sent.

@@ -27,7 +27,7 @@ Kind = Literal["key", "text", "integer", "decimal", "boolean", "timestamp", "wal
 # The values of a field's columns, or None for one that they cannot hold.
 Convert = Callable[[Any], tuple[Any, ...] | None]
 
-_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)?", re.ASCII)
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)?", re.ASCII)
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d)(?:T00:00:00(?:\.0+)?(?:Z|[+-]00:00)?)?", re.ASCII)
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[^A-Za-z0-9]+")
 _OPEN = "9999-12-31"
@@ -44,11 +44,13 @@ class Limits:
     :param whole_digits: of a decimal, before its point.
     :param fraction_digits: of a decimal, after its point.
     :param key_length: characters of a key.
+    :param key_bytes: of a key.
     """
 
     whole_digits: int = 100_000
     fraction_digits: int = 16_000
     key_length: int = 100_000
+    key_bytes: int = 400_000
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,8 @@ def _decimal(value: Any, limits: Limits) -> tuple[Decimal] | None:
     elif type(value) is not Decimal:
         return None
     _, digits, exponent = value.as_tuple()
+    if not value and exponent > 0:
+        return (Decimal(0),)
     places = -exponent
     if places > limits.fraction_digits:
         # Zeros at the end are no more than a way of writing.

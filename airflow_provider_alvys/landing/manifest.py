@@ -45,10 +45,15 @@ class ManifestSearch(msgspec.Struct, kw_only=True):
 
 
 class ManifestParents(msgspec.Struct, kw_only=True):
-    """Parents that were asked for in one request, and how many of the rows are theirs: the next so many in the parts."""
+    """
+    Parents that were asked for in one request, and how many of the rows are theirs: the next so many in the parts.
+
+    :param window: of that request; None for one without, and in manifests of before it was told.
+    """
 
     ids: list[str]
     rows: int
+    window: ManifestWindow | None = None
 
 
 class Manifest(msgspec.Struct, kw_only=True):

@@ -84,7 +84,7 @@ def land(
         read_from=run.read_from,
         read_until=_now(client),
         searches=[] if order.stream.parent else _tell_searches(search),
-        parents=[ManifestParents(ids=list(read.query.parents), rows=read.rows) for read in search.sets if read.query.parents],
+        parents=_tell_parents(search),
         missing_parents=[id for query in search.missing for id in query.parents],
         parts=parts,
     )
@@ -282,6 +282,14 @@ def _move_cursor(store: Store, order: LandingOrder, run: Run, manifest: Manifest
 
 def _manifest_window(by: TimeWindow | None, window: Window | None) -> ManifestWindow | None:
     return ManifestWindow(by=by.name, since=window.since, until=window.until) if by and window else None
+
+
+def _tell_parents(search: Search) -> list[ManifestParents]:
+    return [
+        ManifestParents(ids=list(read.query.parents), rows=read.rows, window=_manifest_window(read.query.by, read.query.window))
+        for read in search.sets
+        if read.query.parents
+    ]
 
 
 def _tell_searches(search: Search) -> list[ManifestSearch]:

@@ -30,11 +30,18 @@ class Database:
 
     dialect: Dialect
     placeholder = "%s"
+    # Names the schema in which a table without one is made: where there may be several, it is not left to be looked for.
+    here = ""
 
     def __init__(self, connection: Any, schema: str | None = None) -> None:
         self.schema = schema
         self._connection = connection
         self._cursor = self._prepare()
+        if self.schema is None and self.here:
+            ((self.schema,),) = self.execute(f"SELECT {self.here} AS here")
+            self._connection.commit()
+            if self.schema is None:
+                raise AlvysTableError("The connection has no schema in which tables could stand: give schema")
 
     def _prepare(self) -> Any:
         return self._connection.cursor()
@@ -137,10 +144,19 @@ class PostgreSQL(Database):
     """By psycopg, or by psycopg2."""
 
     dialect = POSTGRESQL
+    here = "current_schema()"
+
+    def _prepare(self) -> Any:
+        self._connection.autocommit = False
+        cursor = self._connection.cursor()
+        # A time that is widened to a text is written in this zone.
+        cursor.execute("SET TIME ZONE 'UTC'")
+        self._connection.commit()
+        return cursor
 
     def _begin(self, lock: str) -> None:
         # The first statement begins the transaction. A lock that needs no table to exist, and ends with the transaction.
-        self.execute("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", (f"alvys {self.schema or ''} {lock}",))
+        self.execute("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", (f"alvys {self.schema} {lock}",))
 
     def columns(self, table: str) -> dict[str, str]:
         name = self.table(table)
@@ -153,13 +169,14 @@ class PostgreSQL(Database):
 
     def fill(self, stage: str, columns: Sequence[tuple[str, Kind]], rows: Iterable[Sequence[Any]]) -> None:
         names = ", ".join(self.dialect.quote(name) for name, _ in columns)
-        sql = f"COPY {self.dialect.quote(stage)} ({names}) FROM STDIN (FORMAT csv, NULL '\\N', ENCODING 'UTF8')"
+        sql = f"COPY {self.dialect.quote(stage)} ({names}) FROM STDIN (FORMAT csv, NULL E'\\\\N', ENCODING 'UTF8')"
         lines = self._as_csv(columns, rows)
         if hasattr(self._cursor, "copy_expert"):
             self._cursor.copy_expert(sql, io.BytesIO(b"".join(lines)))
             return
         with self._cursor.copy(sql) as copy:
-            copy.write(b"".join(lines))
+            for line in lines:
+                copy.write(line)
 
     def analyze(self, stage: str) -> None:
         self.execute(f"ANALYZE {self.dialect.quote(stage)}")
@@ -237,6 +254,7 @@ class MySQL(Database):
     """MariaDB or MySQL, by mysqlclient or mysql-connector-python."""
 
     dialect = MYSQL
+    here = "DATABASE()"
 
     def _prepare(self) -> Any:
         if hasattr(self._connection, "set_charset_collation"):
@@ -252,6 +270,9 @@ class MySQL(Database):
         collation = "utf8mb4_nopad_bin" if "MariaDB" in version else "utf8mb4_0900_bin"
         options = f" ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE {collation}"
         self.dialect = replace(self.dialect, table_options=options)
+        if self.schema is not None:
+            # Temporary tables want one, too.
+            cursor.execute(f"USE {self.dialect.quote(self.schema)}")
         self._connection.commit()
         return cursor
 

@@ -11,6 +11,7 @@ from typing import Any
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.values import Kind, Limits
 
+_OURS = ("_alvys_", "alvys_new_", "alvys_gone")
 # A type that exists, and whether it holds all that the one of the same kind does that we would make.
 Held = tuple[Kind, bool]
 Render = Callable[[Any], Any]
@@ -28,6 +29,7 @@ class Dialect:
     :param digits: of a second that a time keeps.
     :param mark: around names.
     :param zone: behind a time in UTC.
+    :param temporary: the schema of temporary tables.
     :param table_options: at the end of CREATE TABLE.
     """
 
@@ -40,6 +42,7 @@ class Dialect:
     digits: int = 6
     mark: str = '"'
     zone: str = "+00:00"
+    temporary: str = "temp"
     table_options: str = ""
 
     def quote(self, name: str) -> str:
@@ -67,6 +70,8 @@ class Dialect:
             raise AlvysValueError(f"{what}={name!r} must be a name, without spaces around it")
         if "%" in name or "?" in name or not name.isprintable():
             raise AlvysValueError(f"{what}={name!r} has a character that cannot stand in a statement: use letters, digits and _")
+        if name.lower().startswith(_OURS):
+            raise AlvysValueError(f"{what}={name!r} begins as the names of this package's own tables do: choose another one")
         if len(name.encode()) > self.longest_name:
             raise AlvysValueError(f"{what}={name!r} has {len(name.encode())} bytes, and {self.name} takes {self.longest_name}")
         return name
@@ -106,7 +111,7 @@ class Dialect:
 
     def drop(self, stage: str) -> str:
         """Return the statement that drops a temporary table, if there is one."""
-        return f"DROP TABLE IF EXISTS {self.quote(stage)}"
+        return f"DROP TABLE IF EXISTS {self.temporary}.{self.quote(stage)}"
 
     def on(self, one: str, other: str, pairs: Sequence[tuple[str, str]]) -> str:
         """Return the condition that rows of two tables agree in columns."""
@@ -211,7 +216,9 @@ POSTGRESQL = Dialect(
         ("json", ("json", True)),
         ("jsonb", ("json", False)),
     ),
-    limits=Limits(whole_digits=100_000, fraction_digits=16_000, key_length=600),
+    temporary="pg_temp",
+    # An index takes 2,704 bytes for tenant, parent and key together.
+    limits=Limits(whole_digits=100_000, fraction_digits=16_000, key_length=600, key_bytes=850),
 )
 SQLITE = _SQLite(
     name="SQLite",

@@ -27,8 +27,9 @@ from airflow_provider_alvys.tables.vanished import Vanished
 
 log = logging.getLogger(__name__)
 
-# Rows of a stream on their way at once.
+# Rows of a stream on their way at once, and bytes of them: their lists may hold a great many items.
 _BATCH = 2000
+_BATCH_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -193,12 +194,14 @@ def _books(manifest: Manifest, path: str, loaded_at: datetime) -> list[Any]:
     return [cells.get(column.name) for column in BOOKS]
 
 
-def _batches(records: Iterable[Any]) -> Iterator[list[Any]]:
-    batch: list[Any] = []
+def _batches(records: Iterable[tuple[bytes, str, str | None]]) -> Iterator[list[tuple[bytes, str, str | None]]]:
+    batch: list[tuple[bytes, str, str | None]] = []
+    size = 0
     for record in records:
         batch.append(record)
-        if len(batch) >= _BATCH:
+        size += len(record[0])
+        if len(batch) >= _BATCH or size >= _BATCH_BYTES:
             yield batch
-            batch = []
+            batch, size = [], 0
     if batch:
         yield batch

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from airflow_provider_alvys.api.errors import AlvysTableError
 from airflow_provider_alvys.tables.database import Database
 from airflow_provider_alvys.tables.shape import (
     CHANGED_AT,
     HASH,
     MANIFEST,
+    MISSED_AT,
+    MISSING_SINCE,
     READ_AT,
     TENANT,
     Shape,
@@ -52,12 +55,17 @@ class Merge:
         """Merge, and return how many rows were new or newer."""
         for table in self._shape.tables:
             self._database.analyze(self._dialect.fit(stage_name(table)))
-        self._drop_stale()
+        self._refuse_doubles()
         quote = self._dialect.quote
+        # Seen again, in whatever state: the columns of the stage are empty.
+        seen = f"s.{quote(READ_AT)} > t.{quote(MISSED_AT)}"
+        gone = [MISSED_AT, MISSING_SINCE]
+        self._database.execute(self._dialect.update(self._main, self._main_stage, gone, self._pairs, seen))
+        self._drop_stale()
         unchanged = f"t.{quote(HASH)} = s.{quote(HASH)}"
         self._database.execute(self._dialect.update(self._main_stage, self._main, [CHANGED_AT], self._pairs, unchanged))
         main = self._shape.main
-        others = [column.name for column in main.stored if column.name not in (TENANT, *main.key)]
+        others = [column.name for column in main.stored if column.name not in (TENANT, *main.key, *gone)]
         self._database.execute(self._dialect.update(self._main, self._main_stage, others, self._pairs))
         names = ", ".join(quote(column.name) for column in main.stored)
         staged = ", ".join(f"s.{quote(column.name)}" for column in main.stored)
@@ -69,6 +77,15 @@ class Merge:
             self._replace_items(table)
         ((count,),) = self._database.execute(f"SELECT COUNT(*) AS rows_merged FROM {self._main_stage}")
         return int(count)
+
+    def _refuse_doubles(self) -> None:
+        keys = ", ".join(map(self._dialect.quote, self._shape.keys))
+        doubles = self._database.execute(f"SELECT {keys} FROM {self._main_stage} GROUP BY {keys} HAVING COUNT(*) > 1 LIMIT 1")
+        if doubles:
+            raise AlvysTableError(
+                f"Two rows of one manifest have the same {', '.join(self._shape.keys)}: {', '.join(map(repr, doubles[0]))}. Land "
+                "it again, or delete its folder: landing keeps keys apart, unless one is a number and the other its text"
+            )
 
     def _drop_stale(self) -> None:
         """Drop the rows ``t`` of which the table has a newer state ``s`` already."""

@@ -75,7 +75,7 @@ class RowCutter:
         self._key = at.get(KEY)
         self._keys = [at[name] for name in shape.keys]
         self._fields = self._plan(shape.stream.fields, main, "", "")
-        self._without = _Without(shape)
+        self._content = _Filter(shape.stream.fields, "", shape, is_content=True)
 
     def cut(self, row: bytes, where: str, parent: str | None = None) -> list[list[list[Any]]]:
         """
@@ -94,7 +94,7 @@ class RowCutter:
         left = self._take_all(self._fields, record, cells, lists, "")
         if left is not None and self._extra is not None:
             cells[self._extra] = dump_json(left)
-        cells[self._hash] = _digest(self._without(record))
+        cells[self._hash] = _digest(self._content(record))
         if self._key is not None:
             names = self.shape.stream.key
             cells[self._key] = dump_json([record.get(name) for name in names]) if names else cells[self._hash]
@@ -120,10 +120,11 @@ class RowCutter:
                 f"{self._where} has no {column} that a table can hold, and that identifies it: it is missing, or is no text of "
                 "characters"
             )
-        if isinstance(value, str) and len(value) > self._limits.key_length:
+        limits = self._limits
+        if isinstance(value, str) and (len(value) > limits.key_length or len(value.encode()) > limits.key_bytes):
             raise AlvysTableError(
                 f"{self._where}: its {column}, which identifies it, has {len(value)} characters, and this database takes "
-                f"{self._limits.key_length}"
+                f"{limits.key_length} at most, of {limits.key_bytes} bytes together"
             )
 
     def _cut_lists(self, lists: _Lists, key: list[Any], rows: list[list[list[Any]]]) -> None:
@@ -174,7 +175,7 @@ class RowCutter:
             stem = column_name(prefix, name)
             marks: frozenset[Mark] = record.marks.get(name, frozenset())
             if below in self.shape.excluded:
-                plan[name] = _drop
+                plan |= dict.fromkeys((name, *_spellings(name)), _drop)
             elif isinstance(kind, Record):
                 plan[name] = self._take_object(kind, self._plan(kind, table, below, f"{stem}_"), below)
             elif isinstance(kind, Array):
@@ -203,24 +204,24 @@ class RowCutter:
         return take
 
     def _take_object(self, kind: Record, fields: Mapping[str, _Take], path: str) -> _Take:
-        kept_out = _tree_of(kind, path, self.shape.excluded)
+        without = _Filter(kind, path, self.shape)
 
         def take(value: Any, cells: _Cells, lists: _Lists) -> Any:
             if type(value) is not dict:
                 self.strangers.add_misfit(path, self._where)
-                return _prune(value, kept_out)
+                return without(value)
             return self._take_all(fields, value, cells, lists, path)
 
         return take
 
     def _take_list(self, kind: Array, path: str, at: int | None) -> _Take:
         """Return what takes a list: into a table, or as JSON into the column at a place."""
-        kept_out = _tree_of(kind, path, self.shape.excluded)
+        without = _Filter(kind, path, self.shape)
         if at is not None:
             column = at
 
             def take_json(value: Any, cells: _Cells, lists: _Lists) -> Any:
-                cells[column] = dump_json(_prune(value, kept_out))
+                cells[column] = dump_json(without(value))
 
             return take_json
         plan = self._list_plan(kind, path)
@@ -228,7 +229,7 @@ class RowCutter:
         def take(value: Any, cells: _Cells, lists: _Lists) -> Any:
             if type(value) is not list:
                 self.strangers.add_misfit(path, self._where)
-                return _prune(value, kept_out)
+                return without(value)
             if value:
                 lists.append((plan, value))
             return None
@@ -258,47 +259,58 @@ def _digest(content: Any) -> str:
     return hashlib.sha256(text).hexdigest()
 
 
-class _Without:
-    """Returns a record without what is excluded, and what is another one at each reading: that by which a change is known."""
+class _Filter:
+    """
+    Returns values without what is excluded.
 
-    def __init__(self, shape: Shape) -> None:
-        self._tree = _tree_of(shape.stream.fields, "", shape.excluded, with_volatile=True)
-        self._known = shape.stream.fields.fields if EXTRA in shape.excluded else None
+    :param is_content: whether it is for telling a change: then without what is another one at each reading, and without nulls.
+    """
 
-    def __call__(self, record: dict[str, Any]) -> dict[str, Any]:
-        if self._known is not None:
-            record = {name: value for name, value in record.items() if name in self._known}
-        pruned: dict[str, Any] = _prune(record, self._tree)
-        return pruned
+    def __init__(self, kind: FieldType, path: str, shape: Shape, *, is_content: bool = False) -> None:
+        self._is_content = is_content
+        self._keeps_unknown = EXTRA not in shape.excluded
+        self._tree = self._tree_of(kind, path, shape.excluded)
+
+    def __call__(self, value: Any) -> Any:
+        return self._filtered(value, self._tree)
+
+    def _tree_of(self, kind: FieldType, path: str, excluded: frozenset[str]) -> _Tree:
+        """Return the fields below a type: each with those below it, or None where it goes."""
+        if isinstance(kind, Array):
+            return self._tree_of(kind.of, path, excluded)
+        if not isinstance(kind, Record):
+            return {}
+        tree: _Tree = {}
+        for name, inner in kind.fields.items():
+            below = f"{path}.{name}" if path else name
+            is_volatile = self._is_content and "volatile" in kind.marks.get(name, ())
+            if below in excluded:
+                tree |= dict.fromkeys(_spellings(name))
+            tree[name] = None if is_volatile or below in excluded else self._tree_of(inner, below, excluded)
+        return tree
+
+    def _filtered(self, value: Any, tree: _Tree) -> Any:
+        if type(value) is list:
+            return [self._filtered(item, tree) for item in value]
+        # What has no fields is a scalar, or JSON of no fixed shape.
+        if type(value) is not dict or not tree:
+            return value
+        kept: dict[str, Any] = {}
+        for name, item in value.items():
+            if name not in tree:
+                if self._keeps_unknown:
+                    kept[name] = item
+                continue
+            inner = tree[name]
+            if inner is None or (item is None and self._is_content):
+                continue
+            kept[name] = self._filtered(item, inner) if type(item) in (dict, list) else item
+        return kept
 
 
-# A field's name to True, where it goes, or to those below it that do.
 _Tree = dict[str, Any]
 
 
-def _tree_of(kind: FieldType, path: str, excluded: frozenset[str], *, with_volatile: bool = False) -> _Tree:
-    if isinstance(kind, Array):
-        return _tree_of(kind.of, path, excluded, with_volatile=with_volatile)
-    if not isinstance(kind, Record):
-        return {}
-    tree: _Tree = {}
-    for name, inner in kind.fields.items():
-        below = f"{path}.{name}" if path else name
-        if below in excluded or (with_volatile and "volatile" in kind.marks.get(name, ())):
-            tree[name] = True
-        else:
-            tree[name] = _tree_of(inner, below, excluded, with_volatile=with_volatile)
-    return {name: inner for name, inner in tree.items() if inner}
-
-
-def _prune(value: Any, tree: _Tree) -> Any:
-    """Return a value without what the tree marks in it."""
-    if not tree:
-        return value
-    if isinstance(value, list):
-        return [_prune(item, tree) for item in value]
-    if not isinstance(value, dict):
-        return value
-    return {
-        name: _prune(inner, tree[name]) if name in tree else inner for name, inner in value.items() if tree.get(name) is not True
-    }
+def _spellings(name: str) -> tuple[str, ...]:
+    """Return a field's name in the other ways that Alvys has of spelling names: as webhooks do, and all in lower case."""
+    return (name[:1].lower() + name[1:], name.lower())

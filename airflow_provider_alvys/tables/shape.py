@@ -207,11 +207,13 @@ class _Maker:
         ends = [*self._extra(), Column(HASH, "text")]
         self.tables.append(Table(name, (*above, *made, *columns, *ends), self.keys))
         singular = name.removesuffix("s") or name
+        # Those of a table that a user has named are named after all of it: two such tables share none.
+        stem_of_lists = singular if name == default_table(stream) else name
         parent_key = [Column(f"{singular}_{key}" if not key.startswith("_") else key, keys[key].kind) for key in self.keys]
         if any(key == KEY for key in self.keys):
             parent_key = [Column(f"{singular}_key", "key") if column.name == KEY else column for column in parent_key]
         for path, kind, stem in lists:
-            self._list(path, kind, f"{singular}_{stem}", stem, name, parent_key, [])
+            self._list(path, kind, f"{stem_of_lists}_{stem}", stem, name, parent_key, [])
 
     def _list(
         self,

@@ -66,10 +66,12 @@ def _mend(database: Database, table: Table, columns: Mapping[str, str]) -> None:
                 database.execute(statement)
             log.info("The column %s of %s is %s now, which was %s", column.name, name, dialect.types[column.kind], type_name)
             continue
+        instead = "Give another table or schema, or rename that table"
+        if column.name not in keys:
+            instead = f"Rename the column: a new one is added beside it. Or keep the field out with exclude=[{column.field!r}]"
         raise AlvysTableError(
             f"The column {column.name} of {name} is {type_name}, and what comes is {dialect.types[column.kind]} "
-            f"(Alvys's {column.field or column.name}), which it cannot hold without a loss. Rename the column: a new one is "
-            f"added beside it. Or keep the field out with exclude=[{column.field!r}], or give another table"
+            f"(Alvys's {column.field or column.name}), which it cannot hold without a loss. {instead}"
         )
 
 

@@ -37,7 +37,7 @@ def _run(lake: str, statement: int, connection: str) -> None:
     def counted(self: Database, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         nonlocal count
         # The lock of MariaDB is released when all has been done.
-        if count == statement and "RELEASE_LOCK" not in sql:
+        if count >= statement and "RELEASE_LOCK" not in sql:
             os.kill(os.getpid(), signal.SIGKILL)
         count += 1
         return execute(self, sql, values)

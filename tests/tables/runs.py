@@ -36,6 +36,7 @@ def write_run(
     searches: Sequence[ManifestSearch] = (),
     parents: Mapping[str, Sequence[Any]] | None = None,
     missing_parents: Sequence[str] = (),
+    windows: Mapping[str, ManifestWindow] | None = None,
     name: str | None = None,
     **changes: Any,
 ) -> str:
@@ -44,7 +45,9 @@ def write_run(
 
     :param at: hours after :data:`FIRST` when its reading began.
     :param parents: the rows of each parent, in place of ``rows``.
+    :param windows: of some of them; the others have that of all.
     """
+    whole = ManifestWindow(by=window[0], since=window[1], until=window[2]) if window else None
     if parents is not None:
         rows = [row for theirs in parents.values() for row in theirs]
     read = hour(at)
@@ -59,7 +62,7 @@ def write_run(
     manifest = Manifest(
         stream=stream,
         tenant=tenant,
-        window=ManifestWindow(by=window[0], since=window[1], until=window[2]) if window else None,
+        window=whole,
         filters={},
         file_format="jsonl",
         compression=None,
@@ -73,7 +76,10 @@ def write_run(
         read_from=read,
         read_until=read + timedelta(minutes=1),
         searches=list(searches),
-        parents=[ManifestParents(ids=[id], rows=len(theirs)) for id, theirs in (parents or {}).items()],
+        parents=[
+            ManifestParents(ids=[id], rows=len(theirs), window=(windows or {}).get(id, whole))
+            for id, theirs in (parents or {}).items()
+        ],
         missing_parents=list(missing_parents),
         parts=parts,
     )

@@ -18,7 +18,7 @@ from airflow_provider_alvys.api.errors import AlvysStorageError, AlvysTableError
 from airflow_provider_alvys.api.streams import STREAMS, get_stream
 from airflow_provider_alvys.api.values import snake_case
 from airflow_provider_alvys.landing.store import Store
-from airflow_provider_alvys.tables.database import open_database
+from airflow_provider_alvys.tables.database import Database, open_database
 from airflow_provider_alvys.tables.dialects import dialect_of
 from airflow_provider_alvys.tables.load import Loader
 from airflow_provider_alvys.tables.shape import shape_of
@@ -422,12 +422,81 @@ def test_a_hostile_name_of_a_table_is_quoted(db: Db, lake: Path, name: str) -> N
     assert len(db.tables()) == 10, "two long names became one"
 
 
-@pytest.mark.parametrize("name", ["", " x", "a%b", "a?b", "a\0b", "a\nb", 5, "x" * 300])
+@pytest.mark.parametrize("name", ["", " x", "a%b", "a?b", "a\0b", "a\nb", 5, "x" * 300, "_alvys_loads", "Alvys_new_loads"])
 def test_a_name_that_cannot_be_is_refused(db: Db, lake: Path, name: Any) -> None:
     write_run(lake, [a_load(1)])
     with pytest.raises(AlvysValueError, match="table="):
         load(lake, table=name)
     assert db.tables() == []
+
+
+def test_two_rows_of_one_key_in_a_manifest_are_named_and_nothing_is_loaded(db: Db, lake: Path) -> None:
+    write_run(lake, [{"Id": 7, "Name": "a"}, {"Id": "7", "Name": "b"}], stream="users")
+    with pytest.raises(AlvysTableError, match="Two rows of one manifest have the same id: '7'"):
+        load(lake, "users")
+    assert db.rows("users") == []
+
+
+def test_long_lists_are_loaded_in_pieces_of_bounded_size(sqlite: Db, lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    fill = Database.fill
+
+    def counted(self: Database, stage: str, columns: Any, rows: Any) -> None:
+        rows = list(rows)
+        sizes.append(len(rows))
+        fill(self, stage, columns, rows)
+
+    monkeypatch.setattr(Database, "fill", counted)
+    stop = {"Id": "S", "Status": "x" * 400}
+    write_run(lake, [a_load(n, Stops=[stop] * 500) for n in range(100)])
+    load(lake)
+    assert sqlite.one("SELECT COUNT(*) FROM load_stops") == 50_000
+    assert max(sizes) < 15_000
+
+
+def test_a_time_zone_of_a_day_or_more_is_no_time(sqlite: Db, lake: Path) -> None:
+    write_run(lake, [a_load(1, CreatedAt="2026-03-01T08:30:00+99:99", PaidAt="2026-03-01T08:30:00+23:59")])
+    load(lake)
+    (row,) = sqlite.rows("loads")
+    assert (row["created_at"], row["paid_at"]) == (None, "2026-02-28 08:31:00.0000000")
+
+
+@pytest.mark.parametrize("kind", ["postgres", pytest.param("mysql", marks=pytest.mark.mariadb)])
+def test_a_schema_by_name_and_the_connections_own_are_one_place(kind: str, make_db: Any, lake: Path) -> None:
+    db = make_db(kind)
+    here = db.one("SELECT current_schema()" if kind == "postgres" else "SELECT DATABASE()")
+    write_run(lake, [a_load(1)], at=0)
+    databases = [open_database(db.open(), dialect_of(db.connection["conn_type"]), schema) for schema in (None, here)]
+    assert [database.schema for database in databases] == [here, here]
+    order: list[str] = []
+    with databases[0].transaction("loads"):
+        thread = threading.Thread(target=lambda: _take(databases[1], order))
+        thread.start()
+        thread.join(0.3)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
+    for database in databases:
+        database.close()
+
+
+def _take(database: Database, order: list[str]) -> None:
+    with database.transaction("loads"):
+        order.append("second")
+
+
+def test_a_table_of_the_same_name_further_along_the_search_path_is_left_alone(
+    make_db: Any, lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, db = make_db("postgres"), make_db("postgres")
+    schemas = [one.connection["extra"]["options"].rpartition("=")[2] for one in (db, other)]
+    other.query(f'CREATE TABLE {schemas[1]}."loads" (mine integer)')
+    both = {**db.connection, "extra": {"options": f"-c search_path={','.join(schemas)}"}}
+    monkeypatch.setenv("AIRFLOW_CONN_SQL", json.dumps(both))
+    write_run(lake, [a_load(1)])
+    load(lake)
+    assert db.one(f"SELECT COUNT(*) FROM {schemas[0]}.loads") == 1
+    assert db.one(f"SELECT COUNT(*) FROM {schemas[1]}.loads") == 0
 
 
 def test_tables_go_into_a_schema(lake: Path, make_db: Any) -> None:
@@ -520,7 +589,7 @@ def test_a_change_that_would_lose_something_is_an_error_that_says_what_to_do(db:
     db.query("ALTER TABLE users ADD COLUMN created_at boolean")
     write_run(lake, [{"Id": "U1", "Name": "Ann", "CreatedAt": "2026-03-01T00:00:00Z"}], stream="users")
     with pytest.raises(
-        AlvysTableError, match=r"The column created_at of .users. is .*Rename the column.*exclude=\['CreatedAt'\]"
+        AlvysTableError, match=r"The column created_at of .*.users. is .*Rename the column.*exclude=\['CreatedAt'\]"
     ):
         load(lake, "users")
     # What is of another type but may become a text without a loss, does.
@@ -566,9 +635,10 @@ def test_a_field_that_is_excluded_is_nowhere(db: Db, lake: Path) -> None:
     assert secret not in json.dumps(db.dump())
     assert db.rows("customers")[0]["billing_address_city"] == "Erie"
     assert "customer_notes" not in db.tables()
-    # What is kept out is no change either.
+    # What is kept out is no change either, nor is a null in the place of nothing.
     before = db.rows("customers")[0]["_changed_at"]
-    changed = {**row, "Email": ["x"], "Unknown": "x", "Contacts": [{"Name": "Ann", "Email": "x"}]}
+    changed = {**row, "Email": ["x"], "Unknown": "x", "Contacts": [{"Name": "Ann", "Email": "x"}], "Fax": None}
+    changed["BillingAddress"] = {**row["BillingAddress"], "New": "x"}
     write_run(lake, [changed], stream="customers", at=1)
     load(lake, "customers", exclude=excluded)
     assert db.rows("customers")[0]["_changed_at"] == before
@@ -598,8 +668,8 @@ def test_without_children_lists_are_json_and_so_are_those_below_the_depth(db: Db
     assert json.loads(_json(db, "flat", "stops")) == [{"Id": "S", "References": [{"Name": "n"}]}]
     assert [table for table in db.tables() if table.startswith("flat")] == ["flat"]
     load(lake, depth=1, table="shallow_loads")
-    assert json.loads(_json(db, "shallow_load_stops", "references")) == [{"Name": "n"}]
-    assert "shallow_load_stops_references" not in db.tables()
+    assert json.loads(_json(db, "shallow_loads_stops", "references")) == [{"Name": "n"}]
+    assert "shallow_loads_stops_references" not in db.tables()
 
 
 def _json(db: Db, table: str, column: str) -> str:

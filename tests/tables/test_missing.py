@@ -160,6 +160,68 @@ def test_a_window_of_business_dates_that_is_read_again_marks_what_is_inside_of_i
     assert set(missing(db, "deductions")) == {"D35"}
 
 
+def test_parents_that_were_read_by_windows_of_their_own_prove_what_all_of_them_cover(sqlite: Db, lake: Path) -> None:
+    def within(since: float, until: float) -> ManifestWindow:
+        return ManifestWindow(by="date", since=hour(since), until=hour(until))
+
+    days = {"early": 48, "late": 200}
+    rows = [
+        {"Id": f"{driver} {name}", "DriverId": driver, "StartDate": hour(at).isoformat()}
+        for driver in ("new", "known")
+        for name, at in days.items()
+    ]
+    write_run(lake, rows, stream="driver_events", at=0)
+    for at in (1, 2):
+        # The known one is asked for of late only, and a new one from the beginning. Each has lost its late event.
+        parents = {"new": [rows[0]], "known": []}
+        windows = {"new": within(0, 240), "known": within(150, 240)}
+        span = ("date", hour(0), hour(240))
+        write_run(lake, stream="driver_events", parents=parents, windows=windows, window=span, at=at)
+    load(lake, "driver_events", max_missing_share=1)
+    assert set(missing(sqlite, "driver_events")) == {"new late", "known late"}
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        # Seen again, though in a state older than the table's.
+        pytest.param(["miss", "miss", "old"], {}, id="it-returns"),
+        pytest.param(["miss", "old", "miss"], {}, id="not-twice-in-a-row"),
+        # A reading from before it was missed says nothing.
+        pytest.param(["miss", "miss", "before"], {"L7": "2026-03-01 01:00:00.0000000"}, id="late-manifest"),
+    ],
+)
+def test_what_was_seen_after_it_was_missed_is_there_whatever_its_state(
+    sqlite: Db, lake: Path, steps: list[str], expected: dict[str, str]
+) -> None:
+    rows = [{"Id": f"L{n}", "UpdatedAt": "2026-02-01T00:00:00Z"} for n in ALL]
+    write_run(lake, rows, at=0)
+    load(lake)
+    for at, step in enumerate(steps, 1):
+        if step == "miss":
+            write_run(lake, rows[:7] + rows[8:], at=at)
+        else:
+            state = [{**rows[7], "UpdatedAt": "2026-01-01T00:00:00Z"}]
+            write_run(lake, state, at=at if step == "old" else 0.5, filters={"Status": ["x"]})
+        load(lake)
+    assert missing(sqlite, "loads") == expected
+
+
+def test_one_row_of_a_small_table_may_go_but_not_its_last(db: Db, lake: Path) -> None:
+    for at, rows in enumerate([["A", "B"], ["A"], ["A"], [], []]):
+        write_run(lake, [{"Id": id} for id in rows], stream="users", at=at)
+        load(lake, "users")
+    assert set(missing(db, "users")) == {"B"}
+
+
+def test_the_share_may_be_raised_for_one_run(sqlite: Db, lake: Path) -> None:
+    sweep(lake, 0)
+    write_run(lake, drivers(1, 2, 3), stream="drivers", at=1)
+    assert load(lake, "drivers", max_missing_share=0.05)["disbelieved"] == 0
+    assert sweep(lake, 2, 1, 2, 3)["missing"] == 3
+    assert set(missing(sqlite).values()) == {"2026-03-01 01:00:00.0000000"}
+
+
 def test_a_window_of_changes_marks_nothing(sqlite: Db, lake: Path) -> None:
     rows = [{"Id": f"L{n}", "UpdatedAt": "2026-03-01T00:00:00Z"} for n in ALL]
     write_run(lake, rows, at=0)
