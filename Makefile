@@ -15,7 +15,7 @@ OLDEST_AIRFLOW = 3.1.8
 UV = .venv/bin/uv
 UV_VERSION = 0.13.9
 PY = .venv/bin/python
-SOURCES = airflow_provider_alvys tests dags_examples scripts
+SOURCES = airflow_provider_alvys tests dags_examples scripts bench
 
 .PHONY: demo test test-mariadb test-oldest lint types wheel torture torture-short walks distributed bench docs ci constraints clean
 
@@ -61,7 +61,7 @@ distributed: .venv/.torture
 	$(PY) -m scripts.torture.distributed
 
 bench: .venv/.runtime
-	$(PY) scripts/bench.py
+	$(PY) bench/landing.py
 
 docs: .venv/.runtime
 	$(PY) scripts/write_streams_page.py docs/streams.md
