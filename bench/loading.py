@@ -1,8 +1,9 @@
 """
 Measure a load of 100,000 loads into PostgreSQL side by side with ``PostgresHook.insert_rows``, and see that no digit is lost.
 
-``make bench`` calls this. Each contender runs in a process of its own. ``insert_rows`` is given rows that are cut and rendered already,
-and is timed without that; the operator reads the files, decodes, cuts, stages and merges. It exits with 1 if the operator is not
+``make bench`` calls this. Each contender runs in a process of its own. ``insert_rows`` is given rows that are cut and
+rendered already, and is timed without that; the operator reads the files, decodes, cuts, stages and merges. It exits with 1
+if the operator is not
 :data:`TIMES` times as fast, takes more than :data:`MEMORY` MB beyond what it takes idle, or if an amount differs.
 """
 
@@ -337,9 +338,8 @@ def compare(lake: Lake) -> list[str]:
 def load_all(lake: Lake, loads: int) -> list[str]:
     """Load all rows, then all of them again with a tenth changed, then a few; and return what is not as promised."""
     fresh("bench")
-    print(
-        f"{loads:,} loads, {directory_size(lake.path) / loads / 1000:.1f} KB each; memory is VmHWM at the end less VmRSS when idle"
-    )
+    size = directory_size(lake.path) / loads / 1000
+    print(f"{loads:,} loads, {size:.1f} KB each; memory is VmHWM at the end less VmRSS when idle")
     problems: list[str] = []
     tables: dict[str, int] = {}
 
