@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ import pytest
 
 from airflow_provider_alvys.api.streams import STREAMS
 from airflow_provider_alvys.simulator.process import Simulator
-from tests.conftest import CONNECTION
+from tests.conftest import CONNECTION, Place
 from tests.lake import ids, manifests, read_lines, read_manifest
+from tests.tables.databases import Db, postgres_server
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "dags_examples").glob("*.py"))
@@ -249,6 +251,63 @@ def test_an_example_lands_just_what_is_true(
     landed = {read_manifest(path)["stream"] for path in found}
     assert landed == STREAMS_OF[dag_id]
     assert own_alvys.stats()["rate_limited"] == 0
+
+
+WAREHOUSES = {
+    "sqlite": ["alvys_to_postgres_hourly", "alvys_revenue"],
+    "postgres": ["alvys_to_postgres_hourly", "alvys_to_postgres_daily", "alvys_to_postgres_weekly", "alvys_revenue"],
+}
+DAILY = {"invoices", "customers", "drivers", "trucks", "trailers", "users"}
+
+
+@pytest.fixture(params=WAREHOUSES)
+def warehouse(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Db]:
+    """An empty database for the example that fills one."""
+    with ExitStack() as stack:
+        if request.param == "postgres":
+            connection = stack.enter_context(postgres_server())
+        else:
+            pytest.importorskip("airflow.providers.sqlite")
+            connection = {"conn_type": "sqlite", "host": str(tmp_path / "warehouse.sqlite")}
+        monkeypatch.setenv("AIRFLOW_CONN_SQL", json.dumps(connection))
+        yield Db(request.param, connection)
+
+
+def test_the_example_fills_a_database(airflow: Airflow, own_alvys: Simulator, warehouse: Db, tmp_path: Path) -> None:
+    own_alvys.reset(loads=120, fleet=30, client_secret=SECRET, now=time.time() - 3600)
+    db, kind = warehouse, warehouse.kind
+    settings = {
+        "ALVYS_LAKE": str(tmp_path / "lake"),
+        "AIRFLOW_CONN_WAREHOUSE": json.dumps(db.connection),
+        CONNECTION: own_alvys.connection_json(requests_per_minute=0),
+    }
+    for dag_id in WAREHOUSES[kind]:
+        airflow("dags", "test", dag_id, **settings)
+    loads = [json.loads(row) for row in own_alvys.truth_rows()]
+    assert {row["id"] for row in db.rows("loads")} == {row["Id"] for row in loads}
+    assert len(db.rows("load_stops")) == sum(len(row["Stops"]) for row in loads)
+    streams = {"loads", "trips", *(DAILY if kind == "postgres" else ())}
+    for stream in streams:
+        keys = own_alvys.truth_keys(stream=stream)
+        assert {row["id"] for row in db.rows(stream)} == set(keys)
+    assert {row["stream"] for row in db.rows("_alvys_loads")} == streams
+    earning = [row for row in db.rows("loads") if not row["is_deleted"] and row["status"] != "Cancelled"]
+    assert sum(row["loads"] for row in db.rows("revenue_by_customer")) == len(earning) > 100
+    if kind == "postgres":
+        assert sum(row["revenue"] for row in db.rows("revenue_by_customer")) == sum(row["customer_rate_amount"] for row in earning)
+        assert {"license_num", "address_city", "phone_number"}.isdisjoint(db.columns("drivers"))
+
+
+def test_the_example_lands_parquet_in_a_bucket(airflow: Airflow, own_alvys: Simulator, bucket: Any, tmp_path: Path) -> None:
+    own_alvys.reset(loads=120, client_secret=SECRET, now=time.time() - 3600)
+    place = Place(f"s3://aws_lake@lake/{tmp_path.name}", tmp_path / "mirror", bucket)
+    connection = own_alvys.connection_json(requests_per_minute=0)
+    airflow("dags", "test", "alvys_to_parquet", ALVYS_PARQUET_LAKE=place.path, **{CONNECTION: connection})
+    found = manifests(place.files())
+    assert sorted(read_manifest(path)["stream"] for path in found) == ["invoices", "loads", "trips"]
+    for path in found:
+        assert {file.suffix for file in path.parent.iterdir()} == {".json", ".parquet"}
+        assert ids(read_lines(path)) == set(own_alvys.truth_keys(stream=read_manifest(path)["stream"]))
 
 
 def check_against_truth(alvys: Simulator, manifest: dict[str, Any], lines: list[bytes]) -> None:
