@@ -115,9 +115,9 @@ class Plan:
                 name, _, column = target.partition(".")
                 links[path] = Link(name, column, self._role(path, name, column))
                 # The name beside an id is that of the same.
-                beside = f"{path.removesuffix('Id')}Name"
-                if path.endswith("Id") and self.type_of(beside) and "Name" in STREAMS[name].fields.fields:
-                    links[beside] = Link(name, "Name", links[path].role)
+                named = f"{path.removesuffix('Id')}Name"
+                if path.endswith("Id") and self.type_of(named) and "Name" in STREAMS[name].fields.fields:
+                    links[named] = Link(name, "Name", links[path].role)
         for path, link in list(links.items()):
             container = path.rpartition(".")[0]
             beside = self.type_of(container) if container else self.fields

@@ -66,7 +66,8 @@ class Facts(NamedTuple):
         """Return how long after the row's beginning a stop is planned."""
         bits = self._bits
         first, last = (
-            least + (bits >> shift & 0xFFFF) / 0x10000 * (most - least) for (least, most), shift in ((_PICKUP, 0), (_DELIVERY, 16))
+            least + (bits >> shift & 0xFFFF) / 0x10000 * (most - least)
+            for (least, most), shift in ((_PICKUP, 0), (_DELIVERY, 16))
         )
         return int((first + along * (last - first)) * HOUR)
 
