@@ -18,8 +18,8 @@ SOURCES = airflow_provider_alvys tests dags_examples scripts
 
 .PHONY: demo test test-oldest lint types wheel torture torture-short walks distributed bench docs ci constraints clean
 
-demo: .venv/.runtime
-	$(PY) scripts/demo.py
+demo: .venv/.demo
+	$(PY) -m scripts.demo
 
 test: .venv/.tools
 	$(PY) -m pytest
@@ -73,6 +73,10 @@ ci: lint types test test-oldest wheel demo torture-short walks distributed
 	$(UV) pip install --quiet --python $(PY) -c constraints/airflow-$(AIRFLOW).txt -e . apache-airflow==$(AIRFLOW)
 	touch $@
 
+.venv/.demo: .venv/.runtime
+	$(UV) pip install --quiet --python $(PY) -c constraints/airflow-$(AIRFLOW).txt --group demo
+	touch $@
+
 .venv/.tools: .venv/.runtime
 	$(UV) pip install --quiet --python $(PY) -c constraints/airflow-$(AIRFLOW).txt -e '.[s3]' --group test --group lint
 	touch $@
@@ -91,7 +95,7 @@ ci: lint types test test-oldest wheel demo torture-short walks distributed
 constraints: .venv/.uv
 	echo apache-airflow==$(AIRFLOW) > .venv/newest.in
 	echo apache-airflow==$(OLDEST_AIRFLOW) > .venv/oldest.in
-	$(UV) pip compile pyproject.toml .venv/newest.in --extra s3 --group test --group lint --group torture --universal --python-version 3.10 \
+	$(UV) pip compile pyproject.toml .venv/newest.in --extra s3 --group test --group demo --group lint --group torture --universal --python-version 3.10 \
 		--no-header --no-annotate --quiet --upgrade -o constraints/airflow-$(AIRFLOW).txt
 	$(UV) pip compile pyproject.toml .venv/oldest.in --extra s3 --group test --universal --python-version 3.10 \
 		--no-header --no-annotate --quiet --upgrade --exclude-newer 2026-04-01 -o constraints/airflow-$(OLDEST_AIRFLOW).txt
