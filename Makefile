@@ -19,8 +19,8 @@ SOURCES = airflow_provider_alvys tests dags_examples scripts bench
 
 .PHONY: demo test test-mariadb test-oldest lint types wheel torture torture-short walks distributed bench docs ci constraints clean
 
-demo: .venv/.runtime
-	$(PY) scripts/demo.py
+demo: .venv/.demo
+	$(PY) -m scripts.demo
 
 test: .venv/.tools
 	$(PY) -m pytest --numprocesses 2 --dist loadfile
@@ -80,6 +80,10 @@ ci: lint types test test-mariadb test-oldest wheel demo torture-short walks dist
 	$(UV) pip install --quiet --python $(PY) -c constraints/airflow-$(AIRFLOW).txt -e . apache-airflow==$(AIRFLOW)
 	touch $@
 
+.venv/.demo: .venv/.runtime
+	$(UV) pip install --quiet --python $(PY) -c constraints/airflow-$(AIRFLOW).txt --group demo
+	touch $@
+
 .venv/.tools: .venv/.runtime
 	$(UV) pip install --quiet --python $(PY) -c constraints/airflow-$(AIRFLOW).txt -e '.[s3]' --group test --group lint
 	touch $@
@@ -105,7 +109,7 @@ ci: lint types test test-mariadb test-oldest wheel demo torture-short walks dist
 constraints: .venv/.uv
 	echo apache-airflow==$(AIRFLOW) > .venv/newest.in
 	echo apache-airflow==$(OLDEST_AIRFLOW) > .venv/oldest.in
-	$(UV) pip compile pyproject.toml .venv/newest.in --extra s3 --extra parquet --group test --group mariadb --group lint --group torture --universal --python-version 3.10 \
+	$(UV) pip compile pyproject.toml .venv/newest.in --extra s3 --extra parquet --group test --group mariadb --group demo --group lint --group torture --universal --python-version 3.10 \
 		--no-header --no-annotate --quiet --upgrade -o constraints/airflow-$(AIRFLOW).txt
 	$(UV) pip compile pyproject.toml .venv/oldest.in --extra s3 --extra parquet --group test --universal --python-version 3.10 \
 		--no-header --no-annotate --quiet --upgrade --exclude-newer 2026-04-01 -o constraints/airflow-$(OLDEST_AIRFLOW).txt

@@ -5,6 +5,8 @@ Loads, trips, invoices and tenders come every hour, money and master data every 
 read by their windows, to find what has changed unseen or has gone. Each stream is an asset: schedule what uses loads on
 ``alvys_asset("loads", LAKE)``.
 
+With ``ALVYS_SQL_CONN_ID``, the Airflow connection of a database, each stream is loaded into a table of it as well.
+
 Load for the first time with ``alvys_first_load.py``, or let the first runs read from ``ALVYS_INITIAL_SINCE``.
 """
 
@@ -46,6 +48,7 @@ SYNC: dict[str, Any] = {
     # A minute is what production wants; a demo has less patience.
     "settling": float(os.environ.get("ALVYS_SETTLING_SECONDS", "60")),
     "compression": "gzip",
+    "sql_conn_id": os.environ.get("ALVYS_SQL_CONN_ID"),
     # Not every company has every scope: what the token may not read is skipped, and says so.
     "on_missing_scope": "skip",
 }

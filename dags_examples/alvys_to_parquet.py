@@ -1,8 +1,8 @@
 """
-Hourly: Alvys to Parquet on S3, typed and ready for any query engine.
+Hourly: Alvys to Parquet on S3, typed, for whatever reads it: Athena, Spark, DuckDB, or a warehouse that copies it.
 
-Every file of a stream has the same schema: decimals, times in UTC, structs and lists. Give the connection of the bucket in the
-path. The last lines show how a warehouse copies what was landed; docs/warehouses.md has the statements for four of them.
+All files of a stream have one schema, with decimals, times in UTC, structs and lists: ``docs/landing.md``. It needs the extras
+``airflow-provider-alvys[s3,parquet]``. The comment at the end has the operators by which warehouses copy what a run has landed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from airflow.sdk import DAG
 
 from airflow_provider_alvys import alvys_sync
 
-LAKE = os.environ.get("ALVYS_PARQUET_LAKE", "s3://aws_default@my-bucket/alvys")
+# The bucket, and before the @ the Airflow connection to it. The same for every run.
+PARQUET_LAKE = os.environ.get("ALVYS_PARQUET_LAKE", "s3://aws_default@my-bucket/alvys")
 
 with DAG(
     "alvys_to_parquet",
@@ -28,36 +29,56 @@ with DAG(
 ):
     alvys_sync(
         streams=["loads", "trips", "invoices"],
-        path=LAKE,
+        path=PARQUET_LAKE,
         initial_since=os.environ.get("ALVYS_INITIAL_SINCE", "2026-01-01T00:00:00Z"),
         settling=float(os.environ.get("ALVYS_SETTLING_SECONDS", "60")),
         file_format="parquet",
         compression="zstd",
     )
 
-# A run's folder is complete once its manifest stands: copy the folder that the asset's event names, in a DAG that is scheduled on
-# alvys_asset("loads", LAKE).
+# How a run of loads gets into a warehouse, by the warehouse's own operators. They add its rows to a table of all that was ever
+# landed; docs/warehouses.md has the statements that merge them. What is needed is the list of the run's files, in the DAG above:
 #
-#   manifest = "{{ (triggering_asset_events.values() | first | last).extra.manifest }}"
-#   folder = "{{ (triggering_asset_events.values() | first | last).extra.manifest.rpartition('/')[0] }}"
+#     @task
+#     def files_of(landed: dict) -> list[str]:
+#         manifest = json.loads(ObjectStoragePath(landed["manifest"]).read_text())
+#         if not manifest["parts"]:
+#             raise AirflowSkipException("No load has changed. (Without names, Snowflake would copy the whole stage.)")
+#         folder = landed["manifest"].removeprefix(f"{landed['path']}/").rpartition("/")[0]
+#         return [f"{folder}/{part['name']}" for part in manifest["parts"]]
 #
-# Redshift (apache-airflow-providers-amazon):
+#     files = files_of(dag.get_task("alvys_sync.loads").output)
 #
-#   S3ToRedshiftOperator(
-#       task_id="copy", schema="staging", table="loads", s3_bucket="my-bucket", s3_key="alvys/loads/…/",
-#       copy_options=["FORMAT AS PARQUET", "SERIALIZETOJSON"], method="REPLACE",
-#   )
+# Snowflake, by apache-airflow-providers-snowflake, from the external stage ALVYS on s3://my-bucket/alvys/:
 #
-# Snowflake (apache-airflow-providers-snowflake), with a stage over the bucket:
+#     CopyFromExternalStageToSnowflakeOperator(
+#         task_id="copy_loads",
+#         schema="RAW",
+#         table="ALVYS_LOADS",
+#         stage="ALVYS",
+#         files=files,
+#         file_format="(TYPE = PARQUET USE_LOGICAL_TYPE = TRUE)",
+#         copy_options="MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE",
+#     )
 #
-#   CopyFromExternalStageToSnowflakeOperator(
-#       task_id="copy", schema="STAGING", table="LOADS", stage="ALVYS_STAGE", prefix="loads/…/", pattern=".*[.]parquet",
-#       file_format="(TYPE = PARQUET)", copy_options="MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE",
-#   )
+# Redshift, by apache-airflow-providers-amazon. The table has the files' columns in their order, the nested ones as SUPER:
 #
-# BigQuery (apache-airflow-providers-google), from gs://:
+#     S3ToRedshiftOperator.partial(
+#         task_id="copy_loads",
+#         schema="raw",
+#         table="alvys_loads",
+#         s3_bucket="my-bucket",
+#         copy_options=["FORMAT AS PARQUET", "SERIALIZETOJSON"],
+#     ).expand(s3_key=files.map(lambda name: f"alvys/{name}"))
 #
-#   GCSToBigQueryOperator(
-#       task_id="copy", bucket="my-bucket", source_objects=["alvys/loads/…/*.parquet"], source_format="PARQUET",
-#       destination_project_dataset_table="staging.loads", write_disposition="WRITE_TRUNCATE",
-#   )
+# BigQuery, by apache-airflow-providers-google, for a path such as gs://google_cloud_default@my-bucket/alvys:
+#
+#     GCSToBigQueryOperator(
+#         task_id="copy_loads",
+#         bucket="my-bucket",
+#         source_objects=files.map(lambda name: f"alvys/{name}"),
+#         destination_project_dataset_table="raw.alvys_loads",
+#         source_format="PARQUET",
+#         write_disposition="WRITE_APPEND",
+#         extra_config={"decimalTargetTypes": ["BIGNUMERIC"], "parquetOptions": {"enableListInference": True}},
+#     )

@@ -1,6 +1,8 @@
 """
 Show the provider at work: the 17 streams of the example DAGs, in a real Airflow, against a simulated Alvys.
 
+They land files and load tables, which answer three questions in SQL, and in a picture.
+
 Everything stands below ``.demo/`` and nothing is left running. ``make demo`` calls this.
 """
 
@@ -10,21 +12,33 @@ import gzip
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from airflow_provider_alvys.api.streams import get_stream
 from airflow_provider_alvys.simulator.process import Simulator
+from airflow_provider_alvys.tables.shape import default_table, key_columns
+from scripts.questions import ages_table, answer, lanes_table, revenue_table
+from scripts.questions.picture import draw
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / ".demo"
 LAKE = DEMO / "lake"
+DATABASE = DEMO / "alvys.sqlite"
+PICTURE = DEMO / "alvys.png"
+EXAMPLE = "dags_examples/alvys_to_lake.py"
 DAGS = ("alvys_to_lake_hourly", "alvys_to_lake_daily", "alvys_to_lake_weekly")
 STREAMS = 17
 ROWS = 1000
 FLEET = 120
+CUSTOMERS = 12
+DAYS = 120
 CHANGED = 25
 AN_HOUR = 3600
 # A minute of the documented limits lasts a second here; the pace leaves room for the slowest of them.
@@ -34,16 +48,20 @@ PACE = 300
 def main() -> None:
     """Run the demo; exit with 1 if a run did not land just what is true."""
     shutil.rmtree(DEMO, ignore_errors=True)
-    DEMO.mkdir()
+    (DEMO / "dags").mkdir(parents=True)
+    # The other examples need buckets and extras.
+    shutil.copy(ROOT / EXAMPLE, DEMO / "dags")
     started = time.monotonic()
-    with Simulator(loads=ROWS, fleet=FLEET, now=time.time() - AN_HOUR, limits=True, minute=1) as alvys:
+    with Simulator(
+        loads=ROWS, fleet=FLEET, rows={"customers": CUSTOMERS}, days=DAYS, now=time.time() - AN_HOUR, limits=True, minute=1
+    ) as alvys:
         environment = airflow_environment(alvys)
         say(f"A simulated Alvys with {ROWS:,} loads, trips, invoices and so on listens at {alvys.url}.")
-        say("Airflow gets a home of its own, on SQLite, and the connection alvys_default.")
+        say("Airflow gets a home of its own, on SQLite, and the connections alvys_default and warehouse, an empty SQLite file.")
         airflow(environment, "setup", "db", "migrate")
         airflow(environment, "setup", "dags", "reserialize")
 
-        say("First runs of the DAGs in dags_examples/alvys_to_lake.py: everything. (The weekly one reads some of it again.)")
+        say(f"First runs of the DAGs in {EXAMPLE}: everything. (The weekly one reads some of it again.)")
         first = [row for dag_id in DAGS for row in run_dag(environment, alvys, dag_id, dag_id)]
         print_table(first)
         tell_requests(alvys)
@@ -60,6 +78,7 @@ def main() -> None:
         print_table(second)
         tell_requests(alvys)
         refused = alvys.stats()["rate_limited"]
+        in_tables = check_tables(alvys, sorted({row["stream"] for row in first}))
 
     (loads,) = (row for row in second if row["stream"] == "loads")
     is_right = (
@@ -68,11 +87,16 @@ def main() -> None:
         and changed <= loads["keys"]
         and refused == 0
     )
+    is_exact = check_revenue()
+    tell_answers()
     say(f"Each run landed just what the simulator says is true: {'yes' if is_right else 'NO'}.")
+    say(f"The tables hold just the rows that are true: {'yes' if in_tables else 'NO'}.")
+    say(f"Their revenue is that of the landed files to the cent: {'yes' if is_exact else 'NO'}.")
     say(f"The files: {LAKE.relative_to(ROOT)}/<stream>. Each run has a folder; its _manifest.json lists the parts.")
+    print(f"The tables: {DATABASE.relative_to(ROOT)}. The picture: {PICTURE.relative_to(ROOT)}.")
     tell_next_steps()
     print(f"\nDone in {time.monotonic() - started:.0f} s.")
-    sys.exit(0 if is_right else 1)
+    sys.exit(0 if is_right and in_tables and is_exact else 1)
 
 
 def airflow_environment(alvys: Simulator) -> dict[str, str]:
@@ -82,10 +106,13 @@ def airflow_environment(alvys: Simulator) -> dict[str, str]:
         **kept,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         "AIRFLOW_HOME": str(DEMO / "airflow"),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags_examples"),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(DEMO / "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW_CONN_ALVYS_DEFAULT": alvys.connection_json(requests_per_minute=PACE),
+        "AIRFLOW_CONN_WAREHOUSE": json.dumps({"conn_type": "sqlite", "host": str(DATABASE)}),
         "ALVYS_LAKE": str(LAKE),
+        "ALVYS_SQL_CONN_ID": "warehouse",
+        "ALVYS_INITIAL_SINCE": time.strftime("%Y-%m-%dT00:00:00Z", time.gmtime(time.time() - (DAYS + 1) * 24 * AN_HOUR)),
         "ALVYS_SETTLING_SECONDS": "1",
     }
 
@@ -147,6 +174,64 @@ def tell_requests(alvys: Simulator) -> None:
     """Print what the simulator has counted."""
     stats = alvys.stats()
     print(f"  So far {stats['tokens']} tokens, one a process, and {stats['rate_limited']} requests refused by the rate limit.")
+
+
+def query(sql: str) -> list[tuple[Any, ...]]:
+    """Ask the database."""
+    with closing(sqlite3.connect(DATABASE)) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def check_tables(alvys: Simulator, streams: list[str]) -> bool:
+    """Print how much is in the tables, and return whether those of the streams have just the rows that the simulator has."""
+    tables = [name for (name,) in query("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    rows = sum(query(f'SELECT COUNT(*) FROM "{name}"')[0][0] for name in tables)
+    say(f"Each run was loaded into {DATABASE.relative_to(ROOT)}, too: {len(tables)} tables with {rows:,} rows.")
+    wrong = []
+    for stream in streams:
+        (key,) = key_columns(get_stream(stream))
+        held = [
+            str(row[0])
+            for row in query(f'SELECT "{key}" FROM "{default_table(get_stream(stream))}" WHERE _missing_since IS NULL')
+        ]
+        if sorted(held) != sorted(alvys.truth_keys(stream=stream)):
+            wrong.append(stream)
+    for stream in wrong:
+        print(f"  {stream}: NOT the rows that are true")
+    return not wrong
+
+
+def check_revenue() -> bool:
+    """Return whether the revenue in the table of loads is exactly that of the landed rows, the newest of each load."""
+    newest: dict[str, dict[str, Any]] = {}
+    for file in LAKE.glob("loads/*/*/_manifest.json"):
+        for line in read_rows(file.parent, json.loads(file.read_text())):
+            row = json.loads(line, parse_float=Decimal)
+            if row["Id"] not in newest or newest[row["Id"]]["UpdatedAt"] < row["UpdatedAt"]:
+                newest[row["Id"]] = row
+    landed = sum(
+        Decimal(row["CustomerRate"]["Amount"]) for row in newest.values() if "DeliveredAt" in row and not row.get("IsDeleted")
+    )
+    # SQLite's own SUM is a float.
+    sql = "SELECT customer_rate_amount FROM loads WHERE delivered_at IS NOT NULL AND is_deleted IS NOT TRUE"
+    held = sum(Decimal(str(amount)) for (amount,) in query(sql))
+    print(f"  Revenue of delivered loads, in dollars: {held:,} in the table, {landed:,} in the files.")
+    return held == landed > 0
+
+
+def tell_answers() -> None:
+    """Ask the tables three questions; print and draw the answers."""
+    answers = answer(DATABASE)
+    for title, name, lines in (
+        ("Revenue by customer and month, in dollars", "revenue", revenue_table(answers.revenue, most=8)),
+        ("On-time delivery by lane", "on_time", lanes_table(answers.lanes, most=8)),
+        ("Unpaid invoices by age, in dollars", "unpaid", ages_table(answers.ages)),
+    ):
+        say(f"{title} (scripts/questions/{name}.sql):")
+        print("\n".join(f"  {line}" for line in lines))
+    draw(
+        answers, PICTURE, f"A simulated Alvys with {ROWS:,} loads of {DAYS} days, synced by Airflow into SQLite and asked in SQL"
+    )
 
 
 def read_rows(folder: Path, manifest: dict[str, Any]) -> list[str]:

@@ -67,6 +67,8 @@ class ColumnMaker:
             return self._time(path)
         salt, name = self.salt(path), path.rpartition(".")[2]
         kind = plan.type_of(path) or ("boolean" if name.startswith("Is") else "string")
+        if path == "Name" and plan.name in words.NAMES:
+            return lambda number, item: words.name_of(plan.name, number)
         if path in plan.unique:
             start = 100_001 if kind == "integer" else 1_000_000 * (1 + crc32(name.encode()) % 8) + 1
             if kind == "integer":
@@ -104,6 +106,8 @@ class ColumnMaker:
             return lambda number, item: column[(number + (number // step if step else 0)) % count]
         if target.plan.is_regular and not link.role:
             return lambda number, item: column[(number + item) % count]
+        if link.stream in words.UNEVEN:
+            return lambda number, item: column[hash((salt, number, item)) % (1 + hash((salt, number, item, 1)) % count)]
         return lambda number, item: column[hash((salt, number, item)) % count]
 
     def _time(self, path: str) -> Make:

@@ -114,6 +114,10 @@ class Plan:
             for path, target in stream.references.items():
                 name, _, column = target.partition(".")
                 links[path] = Link(name, column, self._role(path, name, column))
+                # The name beside an id is that of the same.
+                named = f"{path.removesuffix('Id')}Name"
+                if path.endswith("Id") and self.type_of(named) and "Name" in STREAMS[name].fields.fields:
+                    links[named] = Link(name, "Name", links[path].role)
         for path, link in list(links.items()):
             container = path.rpartition(".")[0]
             beside = self.type_of(container) if container else self.fields

@@ -31,6 +31,8 @@ _ITEMS: Mapping[str, tuple[int, int]] = {
     "Stops": (2, 3),
 }
 _SOME = (0, 3)
+# The lists of places to which a run leads, one after the other.
+_ON_THE_WAY = ("Stops",)
 # What belongs to a list's items by their order, the last for all that follow.
 _IN_ORDER: Mapping[str, tuple[str, ...]] = {"StopType": ("Pickup", "Delivery")}
 _HALF_AN_EMOJI = msgspec.Raw(rb'"Driver says \ud83d"')
@@ -111,6 +113,13 @@ class RecordMaker:
             if any(self._plan.array_of(name) == path for name in self._plan.named):
                 count = self._columns.count(path)
                 return lambda bits, facts, index: [item(bits, facts, number) for number in range(count(facts.number))]
+            if path.rpartition(".")[2] in _ON_THE_WAY:
+
+                def stops(bits: Bits, facts: Facts, index: int) -> list[Any]:
+                    number = least + bits(30) % spread
+                    return [item(bits, facts.at_stop(stop, number), stop) for stop in range(number)]
+
+                return stops
             return lambda bits, facts, index: [item(bits, facts, number) for number in range(least + bits(30) % spread)]
         leaf = words.leaf_of(path, kind.of)
         return lambda bits, facts, index: [leaf(bits(62)) for _ in range(least + bits(30) % spread)]
@@ -125,6 +134,8 @@ class RecordMaker:
 
         def build(bits: Bits, facts: Facts, index: int) -> dict[str, Any]:
             place = bits(32)
+            if facts.place is not None:
+                place = facts.place
             result = {}
             for name, mode, make in parts:
                 if mode == _LEAF:

@@ -65,6 +65,25 @@ _COMPANIES = (
     "Nuñez Bros. Logistics",
     "Big “B” Tile",
 )
+# Names that no two rows of a stream share: those of its first rows.
+NAMES: Mapping[str, Sequence[str]] = {
+    "customers": (
+        "Bluff City Paper Co.",
+        "Müller & Söhne Foods, Inc.",
+        "Peach State Cold Storage",
+        "Nuñez Bros. Logistics",
+        "Big “B” Tile",
+        "High Desert Bottling",
+        "Lone Star Auto Parts",
+        "O'Neil & Daughters Produce",
+        "Great Lakes Ceramics",
+        "Piñata Palace Wholesale",
+        "Sierra Packaging",
+        "Keystone Grocers Supply",
+    )
+}
+# Streams some of whose rows are named by others far more often than the rest: most freight comes from few customers.
+UNEVEN = frozenset({"customers"})
 _TALK = (
     "Driver called from the shipper, waiting for a door. Dock hours are 07:00 to 15:00, no exceptions.",
     "Receiver asked for a new appointment; moved it and told the customer service rep by mail.",
@@ -173,6 +192,12 @@ def place_of(name: str) -> Leaf | None:
     """Return what says a part of an address. One number for all parts gives parts that fit each other."""
     part = {"ZipCode": "Zip", "PostalCode": "Zip", "TimeZoneId": "TimeZone"}.get(name, name)
     return _choice([place[part] for place in _PLACES]) if part in _PLACES[0] else None
+
+
+def name_of(stream: str, number: int) -> str:
+    """Return the name of a row of a stream in :data:`NAMES`."""
+    turn, place = divmod(number, len(NAMES[stream]))
+    return f"{NAMES[stream][place]} #{turn + 1}" if turn else NAMES[stream][place]
 
 
 def id_of(name: str) -> Leaf:

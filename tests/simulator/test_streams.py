@@ -134,6 +134,39 @@ def test_times_of_a_row_agree(alvys: Simulator, caller: Caller) -> None:
     assert len(ahead) == 10
 
 
+def test_stops_are_reached_one_after_the_other_and_lead_somewhere(alvys: Simulator, caller: Caller) -> None:
+    def moment(text: str) -> datetime:
+        return datetime.fromisoformat(text[:19] + text[-6:])
+
+    late, places = [], {}
+    for load in rows_of(alvys):
+        stops = load["Stops"]
+        assert ("ArrivedAt" in stops[-1]) == ("DeliveredAt" in load)
+        assert all(("ArrivedAt" in stop) == ("PickedUpAt" in load) for stop in stops[:1])
+        times = [moment(stop[name]) for stop in stops if "ArrivedAt" in stop for name in ("ArrivedAt", "DepartedAt")]
+        assert times == sorted(times)
+        happened = [load[name] for name in ("CreatedAt", "PickedUpAt", "DeliveredAt", "InvoicedAt", "PaidAt") if name in load]
+        assert list(map(moment, happened)) == sorted(map(moment, happened))
+        if "DeliveredAt" in load and "AppointmentDate" in stops[-1]:
+            late.append(moment(stops[-1]["ArrivedAt"]) > moment(stops[-1]["AppointmentDate"]))
+        cities = [stop["Address"]["City"] for stop in stops]
+        assert len(set(cities)) == len(cities)
+        for stop in stops:
+            # A city is in one place.
+            assert places.setdefault(stop["Address"]["City"], stop["Coordinates"]) == stop["Coordinates"]
+    assert 0.1 < sum(late) / len(late) < 0.5
+
+
+def test_names_agree_with_the_ids_beside_them(alvys: Simulator, caller: Caller) -> None:
+    names = {row["Id"]: row["Name"] for row in rows_of(alvys, stream="customers")}
+    assert len(set(names.values())) == len(names) == 30
+    loads = rows_of(alvys)
+    assert all(load["CustomerName"] == names[load["CustomerId"]] for load in loads)
+    assert all(row["Customer"]["Name"] == names[row["Customer"]["Id"]] for row in rows_of(alvys, stream="invoices"))
+    drivers = {row["Id"]: row["Name"] for row in rows_of(alvys, stream="drivers")}
+    assert all(row["DriverName"] == drivers[row["DriverId"]] for row in rows_of(alvys, stream="fuel"))
+
+
 def test_streams_of_the_same_records_show_the_same(alvys: Simulator, caller: Caller) -> None:
     for name in ("drivers", "trucks", "trailers", "users"):
         assert alvys.truth_keys(stream=f"{name}_list") == alvys.truth_keys(stream=name)
