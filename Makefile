@@ -5,7 +5,7 @@
 # make torture-short  two of them, some five minutes
 # make walks          long walks that wait for the rate limit, and that are killed
 # make distributed    one of two Celery workers dies in the middle of a backfill
-# make bench  how fast it is, beside loops written by hand
+# make bench  how fast it lands and loads, beside loops written by hand: some ten minutes
 # make docs   write docs/streams.md, schema.md, schema.svg and warehouses.md from the catalogue
 # make ci     what .ci/run runs: lint, types, tests, the wheel, Airflow 3.1, the demo
 
@@ -30,7 +30,7 @@ test-mariadb: .venv/.mariadb
 
 # The same package on the oldest Airflow: imports, provider info, one sync.
 test-oldest: .venv-oldest/.ready
-	.venv-oldest/bin/python -m pytest -m every_airflow
+	.venv-oldest/bin/python -m pytest -m every_airflow --numprocesses 2 --dist loadfile
 
 lint: .venv/.tools
 	.venv/bin/ruff check $(SOURCES)
@@ -62,6 +62,7 @@ distributed: .venv/.torture
 
 bench: .venv/.runtime
 	$(PY) bench/landing.py
+	$(PY) bench/loading.py
 
 docs: .venv/.runtime
 	$(PY) scripts/write_streams_page.py docs/streams.md

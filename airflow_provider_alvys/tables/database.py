@@ -10,14 +10,17 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from airflow_provider_alvys.api.errors import AlvysTableError
 from airflow_provider_alvys.api.values import Kind
-from airflow_provider_alvys.tables.dialects import DUCKDB, MYSQL, POSTGRESQL, SQLITE, Dialect
+from airflow_provider_alvys.tables.dialects import DUCKDB, MYSQL, POSTGRESQL, SQLITE, Dialect, Render
 
 # How long one load waits for another one of the same table, where a database wants to be told.
 _LOCK_SECONDS = 600
+# Rows that become CSV at once: more of them do not fit into the processor's cache, and take longer.
+_CSV_ROWS = 100
 
 
 class Database:
@@ -115,10 +118,17 @@ class Database:
 
     def _as_csv(self, columns: Sequence[tuple[str, Kind]], rows: Iterable[Sequence[Any]]) -> list[bytes]:
         r"""Return lines of CSV in which ``\N`` is NULL and every text stands in quotes."""
-        return [(",".join(map(_cell, cells)) + "\n").encode() for cells in self._rendered(columns, rows)]
+        renders = [(kind, self.dialect.render(kind)) for _, kind in columns]
+        lines: list[bytes] = []
+        rest = iter(rows)
+        # Column by column takes half the time of cell by cell.
+        while some := list(islice(rest, _CSV_ROWS)):
+            cells = [_csv_cells(*render, values) for render, values in zip(renders, zip(*some, strict=True), strict=True)]
+            lines += [f"{','.join(line)}\n".encode() for line in zip(*cells, strict=True)]
+        return lines
 
-    def analyze(self, stage: str) -> None:
-        """Let the database know what is in a temporary table, where that helps."""
+    def analyze(self, stage: str, columns: Sequence[str]) -> None:
+        """Let the database know what is in columns of a temporary table, where that helps."""
 
     def close(self) -> None:
         """End the connection."""
@@ -130,14 +140,22 @@ class Database:
         return value if render is None or value is None else render(value)
 
 
-def _cell(value: Any) -> str:
-    if value is None:
-        return "\\N"
-    if type(value) is str:
-        return '"' + value.replace('"', '""') + '"'
-    if type(value) is bool:
-        return "true" if value else "false"
-    return str(value)
+_TRUTH = {None: "\\N", True: "true", False: "false"}
+
+
+def _csv_cells(kind: Kind, render: Render | None, values: Sequence[Any]) -> list[str]:
+    """Return the cells of one column."""
+    if kind == "boolean":
+        return [_TRUTH[value] for value in values]
+    if kind in ("integer", "decimal"):
+        return ["\\N" if value is None else str(value) for value in values]
+    if render:
+        return ["\\N" if value is None else f'"{render(value)}"' for value in values]
+    return ["\\N" if value is None else f'"{value}"' if '"' not in value else _quoted(value) for value in values]
+
+
+def _quoted(value: str) -> str:
+    return '"' + value.replace('"', '""') + '"'
 
 
 class PostgreSQL(Database):
@@ -157,6 +175,8 @@ class PostgreSQL(Database):
     def _begin(self, lock: str) -> None:
         # The first statement begins the transaction. A lock that needs no table to exist, and ends with the transaction.
         self.execute("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", (f"alvys {self.schema} {lock}",))
+        # The default is of disks that turn: with it a few rows would be looked for by reading all of a large table.
+        self.execute("SET LOCAL random_page_cost = 1.1")
 
     def columns(self, table: str) -> dict[str, str]:
         name = self.table(table)
@@ -170,16 +190,15 @@ class PostgreSQL(Database):
     def fill(self, stage: str, columns: Sequence[tuple[str, Kind]], rows: Iterable[Sequence[Any]]) -> None:
         names = ", ".join(self.dialect.quote(name) for name, _ in columns)
         sql = f"COPY {self.dialect.quote(stage)} ({names}) FROM STDIN (FORMAT csv, NULL E'\\\\N', ENCODING 'UTF8')"
-        lines = self._as_csv(columns, rows)
+        content = b"".join(self._as_csv(columns, rows))
         if hasattr(self._cursor, "copy_expert"):
-            self._cursor.copy_expert(sql, io.BytesIO(b"".join(lines)))
+            self._cursor.copy_expert(sql, io.BytesIO(content))
             return
         with self._cursor.copy(sql) as copy:
-            for line in lines:
-                copy.write(line)
+            copy.write(content)
 
-    def analyze(self, stage: str) -> None:
-        self.execute(f"ANALYZE {self.dialect.quote(stage)}")
+    def analyze(self, stage: str, columns: Sequence[str]) -> None:
+        self.execute(f"ANALYZE {self.dialect.quote(stage)} ({', '.join(map(self.dialect.quote, columns))})")
 
 
 class SQLite(Database):

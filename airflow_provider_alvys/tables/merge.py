@@ -54,7 +54,8 @@ class Merge:
     def run(self) -> int:
         """Merge, and return how many rows were new or newer."""
         for table in self._shape.tables:
-            self._database.analyze(self._dialect.fit(stage_name(table)))
+            # By these they are joined.
+            self._database.analyze(self._dialect.fit(stage_name(table)), (TENANT, *table.key))
         self._refuse_doubles()
         quote = self._dialect.quote
         # Seen again, in whatever state: the columns of the stage are empty.
