@@ -39,6 +39,8 @@ _TYPES: dict[Kind, Any] = {
     "date": pa.date32(),
     "json": pa.string(),
 }
+# Those whose values are Python's as JSON has them.
+_PLAIN = (pa.string(), pa.int64(), _DECIMAL, pa.bool_())
 # Python's types of the values that Arrow may take by itself.
 _QUICK: dict[Scalar, set[type]] = {
     "string": {str},
@@ -99,6 +101,9 @@ class Leaf:
         """Return the values as JSON has them, of columns by :attr:`fields`."""
         for field, column in zip(self.fields, columns, strict=True):
             if column is not None and column.type != field.type:
+                if len(self.fields) == 1 and column.type in _PLAIN:
+                    # Written when the catalogue had another type: the values are what they were.
+                    return [_number(value) if isinstance(value, Decimal) else value for value in column.to_pylist()]
                 raise AlvysStorageError(f"its column {field.name} is {column.type}, where {field.type} was expected")
         return self._give(columns)
 

@@ -169,6 +169,8 @@ class PostgreSQL(Database):
         cursor = self._connection.cursor()
         # A time that is widened to a text is written in this zone.
         cursor.execute("SET TIME ZONE 'UTC'")
+        # Who has waited for another load sees what that has done.
+        cursor.execute("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED")
         self._connection.commit()
         return cursor
 

@@ -31,6 +31,7 @@ class Dialect:
     :param zone: behind a time in UTC.
     :param temporary: the schema of temporary tables.
     :param table_options: at the end of CREATE TABLE.
+    :param folds_case: whether no table has two columns whose names differ in case only.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Dialect:
     zone: str = "+00:00"
     temporary: str = "temp"
     table_options: str = ""
+    folds_case: bool = True
 
     def quote(self, name: str) -> str:
         """Return a name as it stands in a statement, whatever it is made of."""
@@ -75,6 +77,10 @@ class Dialect:
         if len(name.encode()) > self.longest_name:
             raise AlvysValueError(f"{what}={name!r} has {len(name.encode())} bytes, and {self.name} takes {self.longest_name}")
         return name
+
+    def fold(self, name: str) -> str:
+        """Return a column's name in the form in which the database compares it."""
+        return name.lower() if self.folds_case else name
 
     def held(self, type_name: str) -> Held | None:
         """Return what a type of an existing column holds, or None for one that is none of ours."""
@@ -217,6 +223,7 @@ POSTGRESQL = Dialect(
         ("jsonb", ("json", False)),
     ),
     temporary="pg_temp",
+    folds_case=False,
     # An index takes 2,704 bytes for tenant, parent and key together.
     limits=Limits(whole_digits=100_000, fraction_digits=16_000, key_length=600, key_bytes=850),
 )

@@ -52,6 +52,13 @@ class Ledger:
         types = [(name, dialect.address_type if name == "manifest" else type_name) for name, type_name in types]
         self._database.execute(dialect.create(self._name, types, ("table_name", "manifest")))
 
+    def holds(self, path: str) -> bool:
+        """Tell whether a manifest was loaded."""
+        quote = self._database.dialect.quote
+        sql = f"SELECT COUNT(*) AS known FROM {self._name} WHERE {quote('table_name')} = ? AND {quote('manifest')} = ?"
+        ((known,),) = self._database.execute(sql, (self._table, path))
+        return int(known) > 0
+
     def manifests(self) -> set[str]:
         """Return the paths of those that were loaded."""
         quote = self._database.dialect.quote

@@ -22,7 +22,7 @@ from airflow_provider_alvys.tables.merge import Merge, stage_name
 from airflow_provider_alvys.tables.missing import find_cover, mark_missing
 from airflow_provider_alvys.tables.rows import RowCutter
 from airflow_provider_alvys.tables.shape import BOOKS, Shape
-from airflow_provider_alvys.tables.upkeep import ensure_tables
+from airflow_provider_alvys.tables.upkeep import Retired, ensure_tables, find_retired
 from airflow_provider_alvys.tables.vanished import Vanished
 
 log = logging.getLogger(__name__)
@@ -64,6 +64,7 @@ class Loader:
         self._shape = shape
         self._max_missing_share = max_missing_share
         self._ledger = Ledger(database, shape.main.name)
+        self._retired = Retired()
 
     def prepare(self) -> None:
         """
@@ -75,6 +76,7 @@ class Loader:
             self._ledger.create()
         with self._database.transaction(self._shape.main.name):
             ensure_tables(self._database, self._shape)
+            self._retired = find_retired(self._database, self._shape)
 
     def pending(self) -> list[str]:
         """Return the manifests of the data set that have not been loaded, relative to it, in the order of their reading."""
@@ -98,9 +100,9 @@ class Loader:
         loaded_at = datetime.now(timezone.utc)
         cutter = RowCutter(self._shape, self._database.dialect.limits)
         vanished = Vanished(self._shape)
-        merge = Merge(self._database, self._shape)
+        merge = Merge(self._database, self._shape, self._retired)
         with self._database.transaction(self._shape.main.name):
-            if not again and path in self._ledger.manifests():
+            if not again and self._ledger.holds(path):
                 log.info("%s has been loaded meanwhile", path)
                 return None
             merge.open_stages()
@@ -111,6 +113,7 @@ class Loader:
                 self._fill(cutter, vanished, batch, manifest.tenant, books)
             if rows != manifest.rows:
                 raise AlvysTableError(f"{path} tells of {manifest.rows} rows, and its parts hold {rows}: land it again")
+            merge.analyze()
             missing, disbelieved = self._mark_missing(manifest, merge.stage(self._shape.main))
             vanished.warn(self._database, manifest)
             merged = merge.run()

@@ -15,6 +15,7 @@ from airflow_provider_alvys.tables.shape import (
     Shape,
     Table,
 )
+from airflow_provider_alvys.tables.upkeep import Retired
 
 
 def stage_name(table: Table) -> str:
@@ -23,11 +24,16 @@ def stage_name(table: Table) -> str:
 
 
 class Merge:
-    """The rows of one manifest, on their way from the temporary tables into those of a shape."""
+    """
+    The rows of one manifest, on their way from the temporary tables into those of a shape.
 
-    def __init__(self, database: Database, shape: Shape) -> None:
+    :param retired: what stands of an earlier shape: it is emptied of the rows that are merged.
+    """
+
+    def __init__(self, database: Database, shape: Shape, retired: Retired) -> None:
         self._database = database
         self._shape = shape
+        self._retired = retired
         self._dialect = database.dialect
         self._main = database.table(shape.main.name)
         self._main_stage = self.stage(shape.main)
@@ -43,6 +49,8 @@ class Merge:
             stage = self._dialect.fit(stage_name(table))
             self._database.execute(self._dialect.drop(stage))
             columns = [column.name for column in table.stored]
+            if not table.parent:
+                columns += self._retired.columns
             for statement in self._dialect.stage(stage, self._database.table(table.name), columns, (TENANT, *table.key)):
                 self._database.execute(statement)
 
@@ -51,11 +59,14 @@ class Merge:
         for table in self._shape.tables:
             self._database.execute(self._dialect.drop(self._dialect.fit(stage_name(table))))
 
-    def run(self) -> int:
-        """Merge, and return how many rows were new or newer."""
+    def analyze(self) -> None:
+        """Let the database know what is in the temporary tables."""
         for table in self._shape.tables:
             # By these they are joined.
             self._database.analyze(self._dialect.fit(stage_name(table)), (TENANT, *table.key))
+
+    def run(self) -> int:
+        """Merge, and return how many rows were new or newer."""
         self._refuse_doubles()
         quote = self._dialect.quote
         # Seen again, in whatever state: the columns of the stage are empty.
@@ -67,6 +78,7 @@ class Merge:
         self._database.execute(self._dialect.update(self._main_stage, self._main, [CHANGED_AT], self._pairs, unchanged))
         main = self._shape.main
         others = [column.name for column in main.stored if column.name not in (TENANT, *main.key, *gone)]
+        others += self._retired.columns
         self._database.execute(self._dialect.update(self._main, self._main_stage, others, self._pairs))
         names = ", ".join(quote(column.name) for column in main.stored)
         staged = ", ".join(f"s.{quote(column.name)}" for column in main.stored)
@@ -74,8 +86,11 @@ class Merge:
             f"INSERT INTO {self._main} ({names}) SELECT {staged} FROM {self._main_stage} AS s "
             f"WHERE NOT EXISTS (SELECT 1 FROM {self._main} AS t WHERE {self._dialect.on('t', 's', self._pairs)})"
         )
+        for table in self._retired.tables:
+            self._delete_items(table)
         for table in self._shape.tables[1:]:
-            self._replace_items(table)
+            self._delete_items(table)
+            self._insert_items(table)
         ((count,),) = self._database.execute(f"SELECT COUNT(*) AS rows_merged FROM {self._main_stage}")
         return int(count)
 
@@ -107,11 +122,17 @@ class Merge:
             newer = f"{is_newer(version)} OR ({only}) OR (({is_same(version)} OR ({neither})) AND ({newer}))"
         self._database.execute(self._dialect.delete(self._main_stage, self._main, self._pairs, newer))
 
-    def _replace_items(self, table: Table) -> None:
-        """Replace the rows of a list's table that belong to rows which were merged."""
-        target, stage = self._database.table(table.name), self.stage(table)
-        pairs = [(TENANT, TENANT), *zip(table.key, self._shape.keys, strict=False)]
-        self._database.execute(self._dialect.delete(target, self._main_stage, pairs))
+    def _parents(self, table: Table) -> list[tuple[str, str]]:
+        """Return the columns of a list's table that name the row which holds the list, with those of that row."""
+        return [(TENANT, TENANT), *zip(table.key, self._shape.keys, strict=False)]
+
+    def _delete_items(self, table: Table) -> None:
+        """Delete the rows of a list's table that belong to rows which were merged."""
+        self._database.execute(self._dialect.delete(self._database.table(table.name), self._main_stage, self._parents(table)))
+
+    def _insert_items(self, table: Table) -> None:
+        """Put the new rows of a list's table that belong to rows which were merged into it."""
+        target, stage, pairs = self._database.table(table.name), self.stage(table), self._parents(table)
         quote = self._dialect.quote
         names = ", ".join(quote(column.name) for column in table.stored)
         staged = ", ".join(f"c.{quote(column.name)}" for column in table.stored)

@@ -11,7 +11,7 @@ from airflow_provider_alvys.api.values import snake_case
 from airflow_provider_alvys.landing.manifest import Manifest, ManifestWindow
 from airflow_provider_alvys.tables.database import Database
 from airflow_provider_alvys.tables.ledger import as_value
-from airflow_provider_alvys.tables.shape import MISSED_AT, MISSING_SINCE, PARENT, TENANT, Column, Shape
+from airflow_provider_alvys.tables.shape import MISSED_AT, MISSING_SINCE, PARENT, READ_AT, TENANT, Column, Shape
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,8 @@ def find_cover(shape: Shape, manifest: Manifest) -> Cover | None:
         if column is None:
             return None
         # One that Alvys does not know may be hidden: it says nothing of its children.
-        asked = [id for group in manifest.parents for id in group.ids if id not in set(manifest.missing_parents)]
+        unknown = set(manifest.missing_parents)
+        asked = [id for group in manifest.parents for id in group.ids if id not in unknown]
         parents = (column, asked)
     inner = [search.window for search in manifest.searches] + [group.window for group in manifest.parents]
     if manifest.window is None and not any(inner):
@@ -101,7 +102,9 @@ def mark_missing(
     target = database.table(shape.main.name)
     read_at = database.render("timestamp", as_value(manifest.read_from))
     covered, values = _condition(database, cover, manifest.tenant)
-    here = f"FROM {target} AS t WHERE {covered} AND t.{quote(MISSING_SINCE)} IS NULL"
+    # What was read later is not missed by it.
+    values.append(read_at)
+    here = f"FROM {target} AS t WHERE {covered} AND t.{quote(READ_AT)} <= ? AND t.{quote(MISSING_SINCE)} IS NULL"
     absent = f"NOT EXISTS (SELECT 1 FROM {stage} AS s WHERE {dialect.on('t', 's', pairs)})"
     ((known,),) = database.execute(f"SELECT COUNT(*) AS known {here}", values)
     ((missed, before),) = database.execute(
@@ -127,6 +130,7 @@ def mark_missing(
         database.execute(statement)
     chosen = ", ".join(f"t.{quote(name)}" for name in (TENANT, *shape.keys))
     database.execute(f"INSERT INTO {quote(gone)} ({keys}) SELECT {chosen} {here} AND {absent}", values)
+    database.analyze(gone, (TENANT, *shape.keys))
     second = f"t.{quote(MISSED_AT)} < ? AND {_in(database, gone, shape)}"
     ((marked,),) = database.execute(f"SELECT COUNT(*) AS marked FROM {target} AS t WHERE {second}", (read_at,))
     database.execute(
@@ -143,9 +147,10 @@ def mark_missing(
 
 
 def _in(database: Database, source: str, shape: Shape) -> str:
-    pairs = [(name, name) for name in (TENANT, *shape.keys)]
-    dialect = database.dialect
-    return f"EXISTS (SELECT 1 FROM {dialect.quote(source)} AS s WHERE {dialect.on('t', 's', pairs)})"
+    quote = database.dialect.quote
+    names = [quote(name) for name in (TENANT, *shape.keys)]
+    theirs = ", ".join(f"t.{name}" for name in names)
+    return f"({theirs}) IN (SELECT {', '.join(names)} FROM {quote(source)})"
 
 
 def _condition(database: Database, cover: Cover, tenant: str) -> tuple[str, list[Any]]:
@@ -160,6 +165,7 @@ def _condition(database: Database, cover: Cover, tenant: str) -> tuple[str, list
         database.execute(f"CREATE TEMPORARY TABLE {stage} ({quote(PARENT)} {database.dialect.types['key']}){options}")
         if ids:
             database.fill(PARENTS_STAGE, [(PARENT, "key")], [[id] for id in ids])
+            database.analyze(PARENTS_STAGE, (PARENT,))
         parts.append(f"t.{quote(column)} IN (SELECT {quote(PARENT)} FROM {stage})")
     if cover.windows:
         within = []

@@ -86,7 +86,12 @@ class RowCutter:
         :raises AlvysTableError: it is no object, or has no key that a table can hold.
         """
         self._where = where
-        record = self._decode(row)
+        try:
+            return self._cut(self._decode(row), parent)
+        except RecursionError as error:
+            raise AlvysTableError(f"{where} cannot be loaded: its lists or objects are nested too deeply") from error
+
+    def _cut(self, record: dict[str, Any], parent: str | None) -> list[list[list[Any]]]:
         cells: _Cells = [None] * self._width
         lists: _Lists = []
         if self._parent is not None:
@@ -157,6 +162,12 @@ class RowCutter:
             take = fields.get(name)
             if take is None:
                 self.strangers.unknown[f"{path}.{name}" if path else name] += 1
+                # Spelled in another way, it may hold what is kept out.
+                other = fields.get(_fold(name))
+                if other and value is not None:
+                    value = other(value, cells, lists)
+                    if value is None:
+                        continue
             elif value is None:
                 continue
             else:
@@ -175,13 +186,15 @@ class RowCutter:
             stem = column_name(prefix, name)
             marks: frozenset[Mark] = record.marks.get(name, frozenset())
             if below in self.shape.excluded:
-                plan |= dict.fromkeys((name, *_spellings(name)), _drop)
+                plan |= dict.fromkeys((name, _fold(name)), _drop)
             elif isinstance(kind, Record):
                 plan[name] = self._take_object(kind, self._plan(kind, table, below, f"{stem}_"), below)
             elif isinstance(kind, Array):
                 plan[name] = self._take_list(kind, below, at.get(stem))
             else:
                 plan[name] = self._take_leaf(kind, marks, below, at[stem], is_key=table.columns[at[stem]].kind == "key")
+            if isinstance(kind, (Record, Array)):
+                plan.setdefault(_fold(name), self._take_stranger(kind, below))
         return plan
 
     def _take_leaf(self, kind: Any, marks: frozenset[Mark], path: str, at: int, *, is_key: bool = False) -> _Take:
@@ -213,6 +226,11 @@ class RowCutter:
             return self._take_all(fields, value, cells, lists, path)
 
         return take
+
+    def _take_stranger(self, kind: FieldType, path: str) -> _Take:
+        """Return what takes a field whose name is spelled as no document has it: all but what is excluded is left."""
+        without = _Filter(kind, path, self.shape)
+        return lambda value, cells, lists: without(value)
 
     def _take_list(self, kind: Array, path: str, at: int | None) -> _Take:
         """Return what takes a list: into a table, or as JSON into the column at a place."""
@@ -285,8 +303,9 @@ class _Filter:
             below = f"{path}.{name}" if path else name
             is_volatile = self._is_content and "volatile" in kind.marks.get(name, ())
             if below in excluded:
-                tree |= dict.fromkeys(_spellings(name))
+                tree[_fold(name)] = None
             tree[name] = None if is_volatile or below in excluded else self._tree_of(inner, below, excluded)
+            tree.setdefault(_fold(name), tree[name])
         return tree
 
     def _filtered(self, value: Any, tree: _Tree) -> Any:
@@ -297,11 +316,13 @@ class _Filter:
             return value
         kept: dict[str, Any] = {}
         for name, item in value.items():
-            if name not in tree:
-                if self._keeps_unknown:
-                    kept[name] = item
+            if name not in tree and not self._keeps_unknown:
                 continue
-            inner = tree[name]
+            known = name if name in tree else _fold(name)
+            if known not in tree:
+                kept[name] = item
+                continue
+            inner = tree[known]
             if inner is None or (item is None and self._is_content):
                 continue
             kept[name] = self._filtered(item, inner) if type(item) in (dict, list) else item
@@ -311,6 +332,10 @@ class _Filter:
 _Tree = dict[str, Any]
 
 
-def _spellings(name: str) -> tuple[str, ...]:
-    """Return a field's name in the other ways that Alvys has of spelling names: as webhooks do, and all in lower case."""
-    return (name[:1].lower() + name[1:], name.lower())
+def _fold(name: str) -> str:
+    """
+    Return a field's name in one form for all ways of spelling it.
+
+    It begins with a character that no name of Alvys's has, so that it is no field's own.
+    """
+    return f"\0{name.casefold()}"

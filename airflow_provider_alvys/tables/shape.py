@@ -7,12 +7,13 @@ A row of ``loads`` has a row in the table ``loads``, and one in ``load_stops`` f
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from airflow_provider_alvys.api.catalogue.fields import Array, FieldType, Mark, Record
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.api.streams import Stream
+from airflow_provider_alvys.api.streams import STREAMS, Stream
 from airflow_provider_alvys.api.values import EXTRA, Kind, leaves_of, snake_case
 
 DEPTH = 2
@@ -130,11 +131,19 @@ def shape_of(stream: Stream, *, table: str | None = None, depth: int = DEPTH, ex
     excluded = frozenset(_check_excluded(stream, exclude)) | frozenset(_secrets(stream.fields))
     keys = key_columns(stream)
     main = table or default_table(stream)
+    if main != default_table(stream) and main in _taken_names():
+        raise AlvysValueError(f"table={main!r} is the name of another stream's table: give another one")
     maker = _Maker(main, keys, excluded, depth)
     maker.make(stream)
     changes = next((snake_case(window.column) for window in stream.windows if window.tracks_changes), None)
     version = changes if changes in {column.name for column in maker.tables[0].columns} else None
     return Shape(stream, tuple(maker.tables), version, keys, excluded, depth)
+
+
+@functools.cache
+def _taken_names() -> frozenset[str]:
+    """Return the names of all tables of the streams, where no other ones are given."""
+    return frozenset(table.name for stream in STREAMS.values() for table in shape_of(stream).tables)
 
 
 def key_columns(stream: Stream) -> tuple[str, ...]:
@@ -209,9 +218,10 @@ class _Maker:
         singular = name.removesuffix("s") or name
         # Those of a table that a user has named are named after all of it: two such tables share none.
         stem_of_lists = singular if name == default_table(stream) else name
-        parent_key = [Column(f"{singular}_{key}" if not key.startswith("_") else key, keys[key].kind) for key in self.keys]
+        owner = default_table(stream).removesuffix("s")
+        parent_key = [Column(f"{owner}_{key}" if not key.startswith("_") else key, keys[key].kind) for key in self.keys]
         if any(key == KEY for key in self.keys):
-            parent_key = [Column(f"{singular}_key", "key") if column.name == KEY else column for column in parent_key]
+            parent_key = [Column(f"{owner}_key", "key") if column.name == KEY else column for column in parent_key]
         for path, kind, stem in lists:
             self._list(path, kind, f"{stem_of_lists}_{stem}", stem, name, parent_key, [])
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from airflow_provider_alvys.api.errors import AlvysTableError
 from airflow_provider_alvys.api.values import Kind
 from airflow_provider_alvys.tables.database import Database
-from airflow_provider_alvys.tables.shape import TENANT, Shape, Table
+from airflow_provider_alvys.tables.shape import TENANT, Shape, Table, shape_of
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +24,37 @@ _WIDER: Mapping[Kind, tuple[Kind, ...]] = {
     "date": ("text",),
     "json": ("text",),
 }
+
+
+@dataclass(frozen=True)
+class Retired:
+    """
+    What stands of other shapes of the same stream: lists that were tables, or columns of JSON; fields that were not kept out.
+
+    :param columns: of the stream's table.
+    :param tables: of lists.
+    """
+
+    columns: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
+
+
+def find_retired(database: Database, shape: Shape) -> Retired:
+    """Return what an earlier load has made that is not of this shape."""
+    columns: dict[str, None] = {}
+    tables: dict[str, Table] = {}
+    depth, last = 0, None
+    while (other := shape_of(shape.stream, table=shape.main.name, depth=depth)).tables != last:
+        columns |= dict.fromkeys(column.name for column in other.main.columns)
+        tables |= {table.name: table for table in other.tables[1:]}
+        depth, last = depth + 1, other.tables
+    ours = {column.name for column in shape.main.stored}
+    names = {table.name for table in shape.tables}
+    there = database.columns(shape.main.name)
+    return Retired(
+        tuple(name for name in columns if name in there and name not in ours),
+        tuple(table for name, table in tables.items() if name not in names and database.columns(name)),
+    )
 
 
 def ensure_tables(database: Database, shape: Shape) -> None:
@@ -44,11 +76,10 @@ def ensure_tables(database: Database, shape: Shape) -> None:
 def _mend(database: Database, table: Table, columns: Mapping[str, str]) -> None:
     dialect = database.dialect
     name = database.table(table.name)
-    # Databases that fold names would not have two that differ in case only.
-    known = {column.lower(): type_name for column, type_name in columns.items()}
+    known = {dialect.fold(column): type_name for column, type_name in columns.items()}
     keys = (TENANT, *table.key)
     for column in table.stored:
-        type_name = known.get(column.name.lower())
+        type_name = known.get(dialect.fold(column.name))
         if type_name is None:
             if column.name in keys:
                 raise AlvysTableError(
@@ -62,8 +93,14 @@ def _mend(database: Database, table: Table, columns: Mapping[str, str]) -> None:
         if held and held[1] and _holds(database, held[0], column.kind):
             continue
         if held and column.name not in keys and (_fits_anew(database, held[0], column.kind)):
-            for statement in dialect.widen(name, column.name, column.kind):
-                database.execute(statement)
+            try:
+                for statement in dialect.widen(name, column.name, column.kind):
+                    database.execute(statement)
+            except Exception as error:
+                raise AlvysTableError(
+                    f"The column {column.name} of {name} is {type_name} and cannot be made {dialect.types[column.kind]}: {error}."
+                    " Drop the views and indexes that use it, and make them again when the load is done"
+                ) from error
             log.info("The column %s of %s is %s now, which was %s", column.name, name, dialect.types[column.kind], type_name)
             continue
         instead = "Give another table or schema, or rename that table"

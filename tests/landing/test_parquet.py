@@ -486,12 +486,19 @@ def test_a_file_from_before_a_field_was_known_is_read_with_it() -> None:
     assert rebuilt(write([json.dumps(row).encode()], before)) == [row]
 
 
+def test_a_file_from_before_a_field_had_another_type_is_read_as_it_was_written() -> None:
+    fields = record("Id Status:integer OrderNumber:decimal ContractId:boolean")
+    row = {"Id": "1", "Status": 5, "OrderNumber": 1.25, "ContractId": True}
+    (found,) = rebuilt(write([json.dumps(row).encode()], stream_of(fields)))
+    assert found == row
+
+
 @pytest.mark.parametrize(
     ("fields", "row", "says"),
     [
         pytest.param(record("Id Gone"), {"Gone": "x"}, "does not know: gone", id="a column"),
         pytest.param(record("Id Fleet:f", f=record("Id Gone")), {"Fleet": {"Gone": "x"}}, "know: gone", id="in an object"),
-        pytest.param(record("Id Status:integer"), {"Status": 7}, "status is int64, where string", id="another type"),
+        pytest.param(record("Id Status:date"), {"Status": "2026-03-01"}, "status is date32.*, where string", id="another type"),
         pytest.param(record("Id Fleet"), {"Fleet": "x"}, "fleet is string, where an object", id="no object"),
         pytest.param(record("Id Stops"), {"Stops": "x"}, "stops is string, where a list", id="no list"),
     ],

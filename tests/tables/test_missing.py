@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 
 from airflow_provider_alvys.api.streams import get_stream
 from airflow_provider_alvys.landing.manifest import ManifestSearch, ManifestWindow
+from airflow_provider_alvys.tables.database import Database
 from tests.tables.databases import Db
 from tests.tables.runs import hour, load, write_run
 
@@ -122,6 +125,49 @@ def test_manifests_that_wait_are_loaded_in_the_order_of_their_reading_whatever_t
         write_run(lake, drivers(*without), stream="drivers", at=at, name=f"all-{9 - at}")
     load(lake, "drivers")
     assert missing(sqlite) == {"D7": "2026-03-01 01:00:00.0000000"}
+
+
+def test_a_reading_marks_no_row_that_was_read_later(sqlite: Db, lake: Path) -> None:
+    for at in range(4):
+        sweep(lake, at)
+    newest = write_run(lake, [{"Id": "D200"}], stream="drivers", at=4, filters={"Name": "x"})
+    load(lake, "drivers")
+    # Loaded again without the newest one, which was purged.
+    shutil.rmtree(Path(newest).parent)
+    sqlite.query("DELETE FROM _alvys_loads")
+    assert load(lake, "drivers")["disbelieved"] == 0
+    assert missing(sqlite) == {}
+
+
+@pytest.mark.parametrize("kind", ["postgres", "sqlite"])
+def test_what_is_missed_is_found_by_the_tables_key(
+    kind: str, make_db: Callable[[str], Db], lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = make_db(kind)
+    rows = [{"Id": f"D{number}"} for number in range(3000)]
+    write_run(lake, rows, stream="drivers", at=0)
+    load(lake, "drivers")
+    if kind == "postgres":
+        db.query("ALTER TABLE drivers SET (autovacuum_enabled = false)")
+    execute = Database.execute
+    plans: dict[str, str] = {}
+
+    def explained(database: Database, sql: str, values: Sequence[Any] = ()) -> Any:
+        explain = "EXPLAIN " if kind == "postgres" else "EXPLAIN QUERY PLAN "
+        if sql.startswith(("SELECT COUNT(*) AS missed", "UPDATE")):
+            plans[sql] = "\n".join(str(row[-1]) for row in execute(database, explain + sql, values))
+        return execute(database, sql, values)
+
+    monkeypatch.setattr(Database, "execute", explained)
+    write_run(lake, rows[5:], stream="drivers", at=1)
+    load(lake, "drivers")
+    assert len(plans) >= 3
+    for sql, plan in plans.items():
+        if kind == "postgres":
+            # Without what it learns of the temporary tables, it compares each row with each.
+            assert "Nested Loop" not in plan or "Index" in plan, plan
+        elif sql.startswith('UPDATE "drivers"'):
+            assert "SCAN t" not in plan, plan
 
 
 def test_the_same_manifest_again_is_no_second_time(sqlite: Db, lake: Path) -> None:
