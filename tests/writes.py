@@ -196,7 +196,7 @@ def _wrong_values(field: Field) -> Iterator[tuple[str, Any, str]]:
     if field.values and field.kind == "integer":
         yield "enum", 1, "=1 is not taken"
     if field.longest and field.kind == "string":
-        yield "too long", (field.begins or ("",))[0] + "x" * field.longest, " is of "
+        yield "too long", (field.begins or ("",))[0] + "x" * (field.longest + 1), " is of "
     if field.begins:
         yield "beginning", "ftp://x", "='ftp://x' must begin with https://"
     if field.below is not None:
