@@ -46,13 +46,12 @@ class Recorder:
     """Record requests below the API base; the token's is answered and not kept."""
 
     def __init__(self) -> None:
-        self.seen: list[Seen] = []
-        self.answers: list[Answer] = []
-        self.default = Answer(200, {})
+        self.forget()
         recorder = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
 
             def handle_any(self) -> None:
                 body = self.rfile.read(int(self.headers.get("content-length") or 0))
@@ -84,13 +83,23 @@ class Recorder:
 
             do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Server(ThreadingHTTPServer):
+            def handle_error(self, request: Any, client_address: Any) -> None:
+                """Say nothing of a client that gives up in the middle."""
+
+        self._server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
-    def client(self, clock: Clock) -> AlvysClient:
+    def forget(self) -> None:
+        """Begin anew."""
+        self.seen: list[Seen] = []
+        self.answers: list[Answer] = []
+        self.default = Answer(200, {})
+
+    def client(self, clock: Clock, host: str | None = None) -> AlvysClient:
         credentials = make_credentials("id", "secret", auth_url=f"{self.url}/oauth/token")
-        return AlvysClient(credentials, host=self.url, clock=clock, pacer=Pacer(0, clock=clock))
+        return AlvysClient(credentials, host=host or self.url, clock=clock, pacer=Pacer(0, clock=clock))
 
     def close(self) -> None:
         self._server.shutdown()

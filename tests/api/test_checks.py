@@ -188,9 +188,7 @@ def test_what_is_open_is_left_and_the_rest_is_checked() -> None:
     with pytest.raises(AlvysValueError, match="cannot be sent: there is no field Driver1: did you mean Driver1Id"):
         prepare("trips.assign", path_params={"tripId": "{{ t }}"}, body={**body, "Driver1": "{{ x }}"}, **options)
     tender = {**body_of("tenders.create"), "Stops": [{"SequenceNumber": "{{ s }}", "Notes": ["{{ n }}", 5]}]}
-    with pytest.raises(
-        AlvysValueError, match=r"Stops\[0\].Notes\[1\]=5 must be a text, not a number; Stops\[0\].Type is missing"
-    ):
+    with pytest.raises(AlvysValueError, match=r"Stops\[0\].Notes\[1\]=5.* not a number; Stops\[0\].Type is missing"):
         prepare("tenders.create", body=tender, **options)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from email.parser import BytesParser
 from typing import Any
 
@@ -38,13 +37,6 @@ HEADERS = {
     ("tenders.create", "Idempotency-Key"): "recommended by a guide",
 }
 every_operation = pytest.mark.parametrize("name", OPERATIONS)
-
-
-@pytest.fixture
-def recorder() -> Iterator[Recorder]:
-    recorder = Recorder()
-    yield recorder
-    recorder.close()
 
 
 def send(name: str, recorder: Recorder, clock: SkippingClock) -> Seen:
