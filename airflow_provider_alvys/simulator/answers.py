@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -16,9 +15,8 @@ from airflow_provider_alvys.simulator.rows import RowSet
 from airflow_provider_alvys.simulator.tenant import Tenant
 
 
-def answer_search(tenant: Tenant, request: Request, match: Match) -> Answer:
+def answer_search(tenant: Tenant, request: Request, match: Match, stream: Stream) -> Answer:
     """Answer a call that reads a stream."""
-    stream = match.route.stream
     rows = tenant.rows(stream.name)
     if _is_orphan(tenant, stream, match.names):
         return problem(404, "There is no such record.")
@@ -31,15 +29,14 @@ def answer_search(tenant: Tenant, request: Request, match: Match) -> Answer:
         return json_answer(errors, 400)
     if match.names:
         question = replace(question, parents=tuple(match.names[:1]))
-    answer = _answer(tenant, rows, stream, question)
+    answer = _answer(tenant, rows, stream, question, request.base)
     if stream.answer == "page":
         tenant.mutate(stream, question)
     return answer
 
 
-def answer_lookup(tenant: Tenant, request: Request, match: Match, lookup: Lookup) -> Answer:
+def answer_lookup(tenant: Tenant, request: Request, match: Match, stream: Stream, lookup: Lookup) -> Answer:
     """Answer a call that reads one record."""
-    stream = match.route.stream
     rows = tenant.rows(stream.name)
     query = {name.lower(): text for name, text in request.pairs}
     if lookup.one_of:
@@ -60,7 +57,7 @@ def answer_lookup(tenant: Tenant, request: Request, match: Match, lookup: Lookup
         return problem(404, "There is no such record.")
     text = rows.text(number, with_tombstone=bool(shown))
     answer = _json(tenant, text)
-    answer.headers["etag"] = f'"{hashlib.sha256(text).hexdigest()[:16]}"'
+    answer.headers["etag"] = f'"{rows.etag(number)}"'
     return answer
 
 
@@ -71,12 +68,13 @@ def _is_orphan(tenant: Tenant, stream: Stream, names: list[str]) -> bool:
     return tenant.rows(stream.parent.stream).number_of(stream.parent.column, names[0]) is None
 
 
-def _answer(tenant: Tenant, rows: RowSet, stream: Stream, question: Question) -> Answer:
+def _answer(tenant: Tenant, rows: RowSet, stream: Stream, question: Question, base: str) -> Answer:
     found = rows.find(stream, question)
     with_tombstone = any(question.filters.get(filter.name) is True for filter in stream.filters if filter.reveals)
 
     def texts(numbers: Iterable[int]) -> bytes:
-        return b",".join(rows.text(number, with_tombstone=with_tombstone) for number in numbers)
+        found = ((number, rows.text(number, with_tombstone=with_tombstone)) for number in numbers)
+        return b",".join(tenant.storage.complete(rows, number, text, base, is_seen=True) for number, text in found)
 
     if stream.answer == "object":
         return _json(tenant, texts(found[:1])) if found else problem(404, "There is no such record.")
