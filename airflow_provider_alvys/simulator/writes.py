@@ -19,7 +19,7 @@ _SWITCHED_OFF_FOR = "3600"
 _TAG = re.compile(r'(?:W/)?"?(.*?)"?')
 
 
-def answer_write(tenant: Tenant, request: Request, match: Match, operation: Operation) -> Answer:
+async def answer_write(tenant: Tenant, request: Request, match: Match, operation: Operation) -> Answer:
     """Answer a write: in this order, a call that is switched off, an unknown record, a bad body, a stale version, a rule."""
     if operation.name in tenant.options.disabled.split():
         return _switched_off()
@@ -30,7 +30,8 @@ def answer_write(tenant: Tenant, request: Request, match: Match, operation: Oper
             return _invalid(tenant, errors)
         _check_version(operation, request, target)
         write = Write(tenant, operation, request, target, body, file)
-        answer = EFFECTS.get(operation.name, do_nothing)(write)
+        effect = EFFECTS.get(operation.name, do_nothing)(write)
+        answer = effect if isinstance(effect, Answer) else await effect
     except Refusal as error:
         return problem(error.status, error.detail)
     if write.has_acted:

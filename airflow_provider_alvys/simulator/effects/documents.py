@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
+import secrets
 
 from airflow_provider_alvys.simulator.bodies import File
 from airflow_provider_alvys.simulator.effects.write import AGENT, Write
@@ -40,18 +41,18 @@ def _keep(write: Write, stream: str, parent: str, kind: str, name: str, key: str
     rows = write.tenant.rows(stream)
     link = rows.plan.first.parent
     of = link.stream.removesuffix("s").title() if link else None
+    key = key or secrets.token_hex(16)
+    name = name or file.name or f"document{mimetypes.guess_extension(file.media_type) or ''}"
     columns = {
+        "id": key,
+        "AttachmentPath": f"attachments/{key}/{name}",
         "AttachmentType": kind,
         "AttachmentSize": len(file.content),
         "UploadedAt": write.tenant.micros(),
         "UploadedBy": AGENT,
         "ParentType": of,
-        **({"id": key} if key else {}),
     }
     number = write.add(stream, columns, parent)
-    name = name or file.name or f"document{mimetypes.guess_extension(file.media_type) or ''}"
-    # Where it lies is known when it has an id.
-    rows.touch([number], write.tenant.micros(), {"AttachmentPath": f"attachments/{rows.key(number)}/{name}"})
     write.tenant.storage.keep(stream, number, file.content, file.media_type)
     return number
 

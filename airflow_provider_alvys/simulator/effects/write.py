@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -113,7 +113,9 @@ class Write:
         known: dict[str, Any] = {name: value for name, value in stamps.items() if plan.type_of(name)}
         if plan.type_of(TOMBSTONE):
             known[TOMBSTONE] = False
-        return rows.add(now, {**empty, **known, **columns}, parent)
+        number = rows.add(now, {**empty, **known, **columns}, parent)
+        rows.barren.add(number)
+        return number
 
     def show(self, rows: RowSet, number: int, status: int = 200) -> Answer:
         """Return a record as an answer."""
@@ -121,7 +123,7 @@ class Write:
         return Answer(status, self.tenant.storage.complete(rows, number, text, self.request.base, is_seen=True))
 
 
-Effect = Callable[[Write], Answer]
+Effect = Callable[[Write], Answer | Awaitable[Answer]]
 
 
 def do_nothing(write: Write) -> Answer:
