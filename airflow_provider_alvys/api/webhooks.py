@@ -40,7 +40,7 @@ _TIME = re.compile(r"[0-9]{1,12}", re.ASCII)
 # Nothing says in which case Alvys writes them; both name the same bytes.
 _DIGEST = re.compile(r"[0-9A-Fa-f]{64}", re.ASCII)
 # No brace: with one, a piece of the body could move into the id before it and the signed bytes would be the same.
-_EVENT_ID = re.compile(r"[!-z|~]{1,512}", re.ASCII)
+_EVENT_ID = re.compile(r"[!-z|~]{1,255}", re.ASCII)
 _ATTEMPT = re.compile(r"[0-9]{1,4}", re.ASCII)
 _LONGEST_CHALLENGE = 4096
 
@@ -257,25 +257,38 @@ def parse_event(headers: Mapping[str, str], body: bytes, *, base: Base = DOCUMEN
     """
     given = _lower(headers)
     envelope = _read_object(body)
+    told, own = given.get(EVENT_ID) or None, _text(envelope.get("id"))
+    attempt = given.get(ATTEMPT, "")
+    return make_event(
+        envelope,
+        key=told or own if base == "t.id.body" else own or told,
+        attempt=int(attempt) if _ATTEMPT.fullmatch(attempt) else None,
+    )
+
+
+def make_event(envelope: Mapping[str, Any], *, key: str | None = None, attempt: int | None = None) -> AlvysEvent:
+    """
+    Return the event in an envelope that was decoded already, such as the payload that a receiver has stored.
+
+    :param key: what identifies it; None means the id in the envelope.
+    :raises AlvysWebhookError: it has no type, or nothing that identifies it.
+    """
     type = envelope.get("type")
     if not isinstance(type, str) or not type:
         raise AlvysWebhookError("The webhook's delivery has no type: it is no event of Alvys's")
     id = _text(envelope.get("id"))
-    ids = [given.get(EVENT_ID) or None, id]
-    key = next(filter(None, ids if base == "t.id.body" else reversed(ids)), None)
-    if key is None:
+    known = key or id
+    if known is None:
         raise AlvysWebhookError("The webhook's delivery has no id, in X-Alvys-Event-Id or in its envelope")
-    data = envelope.get("data")
-    attempt = given.get(ATTEMPT, "")
     return AlvysEvent(
-        key=key,
+        key=known,
         type=type,
         id=id,
         timestamp=_text(envelope.get("timestamp")),
         version=_text(envelope.get("version")),
         etag=_text(envelope.get("etag")),
-        data=data if isinstance(data, dict) else {},
-        attempt=int(attempt) if _ATTEMPT.fullmatch(attempt) else None,
+        data=_object(envelope, "data") or {},
+        attempt=attempt,
         envelope=envelope,
     )
 

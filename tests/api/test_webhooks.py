@@ -19,6 +19,7 @@ from airflow_provider_alvys.api.webhooks import (
     Challenge,
     Change,
     answer_challenge,
+    make_event,
     parse_event,
     receive,
     verify_signature,
@@ -208,7 +209,7 @@ def test_another_time_in_its_own_header_is_refused(stamp: str) -> None:
     assert refusal({**sign(b"{}"), "X-Alvys-Timestamp": stamp}, b"{}").reason == "malformed"
 
 
-@pytest.mark.parametrize("id", ["", " ", "a b", "é", "\udc80", "a\n", "a" * 513, 'x.{"a":1}'])
+@pytest.mark.parametrize("id", ["", " ", "a b", "é", "\udc80", "a\n", "a" * 256, 'x.{"a":1}'])
 def test_an_event_id_that_no_header_can_have_is_refused(id: str) -> None:
     assert refusal({**sign(b"{}"), "X-Alvys-Event-Id": id}, b"{}").reason == "malformed"
 
@@ -376,6 +377,13 @@ def test_the_key_is_that_id_which_is_signed() -> None:
     assert parse_event(headers, nameless, base="t.body").key == "in-the-header"
     with pytest.raises(AlvysWebhookError, match="no id"):
         parse_event({}, nameless)
+
+
+def test_an_event_can_be_made_of_what_a_receiver_has_stored() -> None:
+    envelope = json.loads(CHANGED)
+    event = make_event(envelope, key="stored")
+    assert (event.key, event.id, event.entity_id, event.changes[1]) == ("stored", EVENT_ID, "L1", Change("Created"))
+    assert make_event(envelope).key == EVENT_ID
 
 
 @pytest.mark.parametrize(
