@@ -23,7 +23,7 @@ from starlette.concurrency import run_in_threadpool
 from airflow_provider_alvys._compat import AirflowNotFoundException
 from airflow_provider_alvys.api import webhooks
 from airflow_provider_alvys.api.errors import AlvysError, AlvysSignatureError, AlvysValueError, AlvysWebhookError
-from airflow_provider_alvys.api.webhooks import DOCUMENTED_BASE, EVENT_ID, TOLERANCE, AlvysEvent, Base, Challenge
+from airflow_provider_alvys.api.webhooks import DOCUMENTED_BASE, EVENT_ID, TOLERANCE, AlvysEvent, Base
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +58,7 @@ class AlvysWebhookMiddleware:
     :param base: what Alvys signs.
     :param tolerance: seconds that the signature's time may be off.
     :param largest: bytes of a body; a larger one is refused with 413.
+    :param clock: what tells how many seconds ago the connection was read.
     """
 
     def __init__(
@@ -68,13 +69,14 @@ class AlvysWebhookMiddleware:
         base: Base = DOCUMENTED_BASE,
         tolerance: float = TOLERANCE,
         largest: int = 1024 * 1024,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._app = app
         self._path = f"/webhooks/{name}"
         self._base = base
         self._tolerance = tolerance
         self._largest = largest
-        self._secret = _Secret(f"{CONN_ID_PREFIX}{name}")
+        self._secret = _Secret(f"{CONN_ID_PREFIX}{name}", clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request to the webhook's address; pass on all others as they are."""
@@ -87,9 +89,14 @@ class AlvysWebhookMiddleware:
             return
         names = [name for name, _ in scope["headers"]]
         # Nothing tells which of two of the same name counts behind: neither does.
-        headers = {name: value for name, value in scope["headers"] if names.count(name) == 1}
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"] if names.count(name) == 1}
         try:
-            got, secret = await run_in_threadpool(self._check, headers, body)
+            # A webhook is verified before its secret need be known here.
+            challenge = webhooks.answer_challenge(headers, body)
+            if challenge is not None:
+                await _answer(send, 200, challenge)
+                return
+            event, secret = await run_in_threadpool(self._check, headers, body)
         except AlvysWebhookError as error:
             log.warning("Refused a delivery to %s: %s", self._path, error)
             detail = "Invalid webhook credentials" if error.status_code == 401 else "This is no event of Alvys's"
@@ -100,12 +107,9 @@ class AlvysWebhookMiddleware:
             log.error("Cannot check a delivery to %s: %s", self._path, error)
             await _answer(send, 503, {"detail": "Webhook is misconfigured"})
             return
-        if isinstance(got, Challenge):
-            await _answer(send, 200, got.answer)
-            return
         checked = {
             SIGNATURE_HEADER: hmac.new(secret.encode(), body, hashlib.sha256).hexdigest(),
-            EVENT_ID: _as_header(got.key),
+            EVENT_ID: _as_header(event.key),
             "content-type": "application/json",
         }
         replaced = {name.lower().encode(): value.encode() for name, value in checked.items()}
@@ -124,18 +128,21 @@ class AlvysWebhookMiddleware:
 
         return watch
 
-    def _check(self, headers: dict[bytes, bytes], body: bytes) -> tuple[Challenge | AlvysEvent, str]:
-        """Return what was delivered, and the secret. It reads the connection: not for the event loop."""
-        texts = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()}
+    def _check(self, headers: dict[str, str], body: bytes) -> tuple[AlvysEvent, str]:
+        """Return the event that was delivered, and the secret. It may read the connection: not for the event loop."""
         secret = self._secret.get(_KEPT)
-        options: dict[str, Any] = {"base": self._base, "tolerance": self._tolerance}
         try:
-            return webhooks.receive(texts, body, secret, **options), secret
+            self._verify(headers, body, secret)
         except AlvysSignatureError:
             newer = self._secret.get(_KEPT_WHEN_REFUSED)
             if newer == secret:
                 raise
-            return webhooks.receive(texts, body, newer, **options), newer
+            self._verify(headers, body, newer)
+            secret = newer
+        return webhooks.parse_event(headers, body, base=self._base), secret
+
+    def _verify(self, headers: dict[str, str], body: bytes, secret: str) -> None:
+        webhooks.verify_signature(headers, body, secret, tolerance=self._tolerance, base=self._base)
 
 
 def _as_header(key: str) -> str:
@@ -147,19 +154,20 @@ def _as_header(key: str) -> str:
 class _Secret:
     """The password of a connection, kept for a while."""
 
-    def __init__(self, conn_id: str) -> None:
+    def __init__(self, conn_id: str, clock: Callable[[], float]) -> None:
         self._conn_id = conn_id
+        self._clock = clock
         self._lock = threading.Lock()
         self._known: tuple[float, str] | None = None
 
     def get(self, longest: float) -> str:
         """Return it, as it was at most ``longest`` seconds ago."""
         with self._lock:
-            if self._known is None or self._known[0] + longest < time.monotonic():
+            if self._known is None or self._known[0] + longest < self._clock():
                 secret = BaseHook.get_connection(self._conn_id).password
                 if not secret:
                     raise AlvysValueError(f"The connection {self._conn_id} has no password: give it the webhook's secret")
-                self._known = (time.monotonic(), secret)
+                self._known = (self._clock(), secret)
             return self._known[1]
 
     def forget(self) -> None:
