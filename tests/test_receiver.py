@@ -93,7 +93,7 @@ def test_what_alvys_has_not_signed_goes_no_further(package: Package, path: str) 
 
 
 def test_a_signature_that_stands_there_twice_is_refused(package: Package) -> None:
-    headers = [*signed().items(), ("X-Alvys-Signature", "t=1,v1=0")]
+    headers = [("X-Alvys-Signature", "t=1,v1=0"), *signed().items()]
     assert post(AlvysWebhookMiddleware(package), BODY, headers)[0] == 401
 
 
