@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 import requests
 
+from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.simulator.process import Simulator
 from tests.conftest import CONNECTION
 
@@ -236,3 +237,25 @@ def test_a_delivery_starts_the_example_once(
         "status": "Delivered",
     }
     assert sum(count for call, count in own_alvys.stats()["requests"].items() if "load" in call) == 1
+
+
+@pytest.mark.skipif(not hasattr(Simulator, "deliver"), reason="this simulator sends nothing")
+def test_what_the_simulator_sends_is_taken_from_the_handshake_on(
+    airflow: Airflow, own_alvys: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CONNECTION, own_alvys.connection_json())
+    hook, url = AlvysHook(), f"{airflow.url}/webhooks/alvys"
+    asked = {"Name": "w", "SubsidiaryId": "s", "Url": url, "Events": ["load.changed"]}
+    made = hook.request("POST", "webhooks", json=asked).json()
+    assert hook.request("POST", f"webhooks/{made['Id']}/enable").json()["Status"] == "Active"
+    own_alvys.subscribe(url, secret=SECRET, events=["load.status.changed"])
+    known = airflow.query("SELECT count(*) FROM asset_event")[0][0]
+    (key,) = own_alvys.change(where={"Status": "Covered"}, rows=1, columns={"Status": "Delivered"})
+    statuses = {attempt["event_type"]: attempt["status"] for attempt in own_alvys.deliveries()}
+    # The first webhook's secret is another one than the connection's.
+    assert statuses == {"load.changed": 401, "load.status.changed": 202}
+    assert own_alvys.deliver(secret="another")["status"] == 401
+    assert own_alvys.deliver(age=400)["status"] == 401
+    assert own_alvys.deliver(body="{}")["status"] == 401
+    (extra,) = airflow.query(f"SELECT extra FROM asset_event ORDER BY id LIMIT -1 OFFSET {known}")[0]
+    assert json.loads(extra)["payload"]["data"]["load"]["id"] == key
