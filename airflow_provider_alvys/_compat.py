@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from airflow.sdk import RetryDecision, RetryPolicy, conf
-    from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+    from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException, AirflowSkipException
 
     HAS_RETRY_POLICY = True
 else:
     try:
         from airflow.sdk import conf
-        from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+        from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException, AirflowSkipException
     except ImportError:  # Airflow 3.1
         from airflow.configuration import conf
-        from airflow.exceptions import AirflowFailException, AirflowSkipException
+        from airflow.exceptions import AirflowFailException, AirflowNotFoundException, AirflowSkipException
 
     try:
         from airflow.sdk import RetryDecision, RetryPolicy
@@ -26,4 +26,12 @@ else:
         RetryPolicy = object
         HAS_RETRY_POLICY = False
 
-__all__ = ["HAS_RETRY_POLICY", "AirflowFailException", "AirflowSkipException", "RetryDecision", "RetryPolicy", "conf"]
+__all__ = [
+    "HAS_RETRY_POLICY",
+    "AirflowFailException",
+    "AirflowNotFoundException",
+    "AirflowSkipException",
+    "RetryDecision",
+    "RetryPolicy",
+    "conf",
+]

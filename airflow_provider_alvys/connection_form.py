@@ -68,6 +68,12 @@ FIELDS = (
         "Sends the credentials in clear text: only for a simulator on a private network.",
         kind="boolean",
     ),
+    FormField(
+        "web_url",
+        "Page of a record",
+        "The address of a record's page in Alvys's web app, with {stream}, {id} and {number} where they stand in it, such as "
+        "https://<your Alvys>/{stream}/{id}. Tasks link to it. Leave empty for no link.",
+    ),
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Literal
 
 import requests
 
@@ -158,6 +158,31 @@ class AlvysStorageError(AlvysError):
 
 class AlvysTableError(AlvysError):
     """What was landed cannot go into a table as it is, or a table of the database is not what it should be."""
+
+
+class AlvysWebhookError(AlvysError):
+    """
+    A delivery to a webhook's address that is no event.
+
+    ``status_code`` is the status to answer it with, which Alvys does not try again after. The message is for the log of the
+    receiver: it tells no secret, and is not meant for who sent the delivery.
+    """
+
+    def __init__(self, message: str, *, status_code: int = 400, **kwargs: Any) -> None:
+        super().__init__(message, status_code=status_code, **kwargs)
+
+
+class AlvysSignatureError(AlvysWebhookError):
+    """
+    A delivery that Alvys has not signed, or not lately: forged, altered, sent again much later, or sent by a clock that is wrong.
+
+    :param reason: ``malformed``: a header is missing or not of its form. ``signature``: no signature is right. ``stale`` and
+        ``future``: it is right, and the time in it too far from now.
+    """
+
+    def __init__(self, message: str, *, reason: Literal["malformed", "signature", "stale", "future"], **kwargs: Any) -> None:
+        super().__init__(message, **{"status_code": 401, **kwargs})
+        self.reason = reason
 
 
 _BY_STATUS: dict[int, tuple[type[AlvysError], str]] = {

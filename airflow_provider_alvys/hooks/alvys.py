@@ -30,6 +30,7 @@ from airflow_provider_alvys.api.search import Search
 from airflow_provider_alvys.api.streams import STREAMS, get_stream, get_streams
 from airflow_provider_alvys.api.transport import DEFAULT_TIMEOUT, check_address
 from airflow_provider_alvys.api.uploads import FileSource, file_source
+from airflow_provider_alvys.api.web import check_web_url
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -51,6 +52,7 @@ class ConnectionSettings:
     page_size: int | None
     timeout: tuple[float, float]
     allow_http: bool
+    web_url: str | None = None
 
 
 class AlvysHook(BaseHook):
@@ -335,6 +337,7 @@ def read_settings(connection: Connection) -> ConnectionSettings:
     read_timeout = _number(extra, "timeout")
     page_size = _number(extra, "page_size")
     rate = _number(extra, "requests_per_minute")
+    web_url = _text(extra, "web_url")
     if read_timeout == 0 or page_size == 0:
         raise AlvysValueError("timeout and page_size of the connection must be more than 0")
     return ConnectionSettings(
@@ -353,6 +356,7 @@ def read_settings(connection: Connection) -> ConnectionSettings:
         page_size=None if page_size is None else int(page_size),
         timeout=(DEFAULT_TIMEOUT[0], read_timeout or DEFAULT_TIMEOUT[1]),
         allow_http=allow_http,
+        web_url=None if web_url is None else check_web_url(web_url),
     )
 
 

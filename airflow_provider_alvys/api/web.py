@@ -1,0 +1,72 @@
+"""Where a record has its page in Alvys's web app: as far as its user tells, since nothing documents its addresses."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+from string import Formatter
+from urllib.parse import quote, urlsplit
+
+from airflow_provider_alvys.api.errors import AlvysValueError
+
+_HOST = re.compile(r"[\w.-]+|\[[0-9a-fA-F:.]+\]", re.ASCII)
+
+
+@dataclass(frozen=True)
+class WebRecord:
+    """
+    A record that has a page.
+
+    :param stream: name in the catalogue, such as ``loads``.
+    :param id: Alvys's id, or None where it is not known.
+    :param number: what people call it by, such as a load's number; None where it is not known.
+    """
+
+    stream: str
+    id: str | None = None
+    number: str | None = None
+
+
+_PLACEHOLDERS = tuple(field.name for field in fields(WebRecord))
+
+
+def check_web_url(pattern: str) -> str:
+    """
+    Return the pattern of a record's page if it is one: an http address, with ``{stream}``, ``{id}`` and ``{number}`` or without.
+
+    :raises AlvysValueError: it is no address, has another placeholder, or one in its host.
+    """
+    try:
+        parts = list(Formatter().parse(pattern))
+        address = urlsplit(pattern)
+        is_address = address.scheme in ("https", "http") and _HOST.fullmatch(_host(address.netloc)) and (address.port or 1) > 0
+    except ValueError:
+        parts, is_address = [], False
+    # A placeholder with a format or a conversion is none of ours.
+    plain = all(name is None or (name in _PLACEHOLDERS and not spec and not conversion) for _, name, spec, conversion in parts)
+    if not is_address or not plain or any(character.isspace() for character in pattern):
+        raise AlvysValueError(
+            f"web_url of the connection is {pattern!r}: give the address of a record's page, such as "
+            f"https://alvys.example.com/{{stream}}/{{id}}, with no placeholders but {{{'}, {'.join(_PLACEHOLDERS)}}}"
+        )
+    return pattern
+
+
+def page_of(pattern: str | None, record: WebRecord | None) -> str:
+    """
+    Return the address of a record's page, or "" where there is none: no pattern, no record, or one whose id is not known yet.
+
+    :param pattern: what :func:`check_web_url` has returned; None for none.
+    """
+    if not pattern or record is None:
+        return ""
+    values = {name: getattr(record, name) for name in _PLACEHOLDERS}
+    needed = [name for _, name, _, _ in Formatter().parse(pattern) if name]
+    if not all(values[name] for name in needed):
+        return ""
+    return pattern.format(**{name: quote(str(values[name]), safe="") for name in needed})
+
+
+def _host(netloc: str) -> str:
+    """Return the host of an address, without its port. Who has an account there does not belong into a link."""
+    return re.sub(r":\d*\Z", "", netloc)
