@@ -5,12 +5,30 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 
-from airflow_provider_alvys.api.catalogue.writes import Field, Needs, OneOf, Operation, Upload, Version
+from airflow_provider_alvys.api.catalogue import (
+    operations_documents,
+    operations_freight,
+    operations_money,
+    operations_partners,
+    operations_tenders,
+    operations_webhooks,
+)
+from airflow_provider_alvys.api.catalogue.writes import AnyOf, Field, Needs, OneOf, Operation, Upload, Version
 from airflow_provider_alvys.api.errors import AlvysValueError
 
-__all__ = ["OPERATIONS", "Field", "Needs", "OneOf", "Operation", "Upload", "Version", "get_operation"]
+__all__ = ["OPERATIONS", "AnyOf", "Field", "Needs", "OneOf", "Operation", "Upload", "Version", "get_operation"]
 
-OPERATIONS: Mapping[str, Operation] = {}
+OPERATIONS: Mapping[str, Operation] = {
+    operation.name: operation
+    for operation in (
+        *operations_freight.OPERATIONS,
+        *operations_partners.OPERATIONS,
+        *operations_money.OPERATIONS,
+        *operations_documents.OPERATIONS,
+        *operations_tenders.OPERATIONS,
+        *operations_webhooks.OPERATIONS,
+    )
+}
 
 
 def get_operation(name: str) -> Operation:

@@ -31,7 +31,7 @@ def answer_search(tenant: Tenant, request: Request, match: Match) -> Answer:
         return json_answer(errors, 400)
     if match.names:
         question = replace(question, parents=tuple(match.names[:1]))
-    answer = _answer(tenant, rows, stream, question)
+    answer = _answer(tenant, rows, stream, question, request.base)
     if stream.answer == "page":
         tenant.mutate(stream, question)
     return answer
@@ -71,12 +71,13 @@ def _is_orphan(tenant: Tenant, stream: Stream, names: list[str]) -> bool:
     return tenant.rows(stream.parent.stream).number_of(stream.parent.column, names[0]) is None
 
 
-def _answer(tenant: Tenant, rows: RowSet, stream: Stream, question: Question) -> Answer:
+def _answer(tenant: Tenant, rows: RowSet, stream: Stream, question: Question, base: str) -> Answer:
     found = rows.find(stream, question)
     with_tombstone = any(question.filters.get(filter.name) is True for filter in stream.filters if filter.reveals)
 
     def texts(numbers: Iterable[int]) -> bytes:
-        return b",".join(rows.text(number, with_tombstone=with_tombstone) for number in numbers)
+        found = ((number, rows.text(number, with_tombstone=with_tombstone)) for number in numbers)
+        return b",".join(tenant.storage.complete(rows, number, text, base, is_seen=True) for number, text in found)
 
     if stream.answer == "object":
         return _json(tenant, texts(found[:1])) if found else problem(404, "There is no such record.")

@@ -49,6 +49,14 @@ class ChildSet(RowSet):
         """Return whose child a row is."""
         return self._added[number] if number in self._added else number // self._stride
 
+    def is_first(self, number: int) -> bool:
+        """Return whether a row is the first of its parent's."""
+        return number not in self._added and number % self._stride == 0
+
+    def has(self, number: int) -> bool:
+        """Return whether a row is there."""
+        return self._parents.has(self.parent_of(number)) and number in self._children([self.parent_of(number)])
+
     def at(self, number: int) -> int:
         """Return when a row began: some time after its parent did."""
         if number in self._at:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
@@ -69,6 +69,8 @@ class ColumnMaker:
         kind = plan.type_of(path) or ("boolean" if name.startswith("Is") else "string")
         if path == "Name" and plan.name in words.NAMES:
             return lambda number, item: words.name_of(plan.name, number)
+        if path == "AttachmentType" and plan.name in words.DOCUMENT_TYPES:
+            return self._document_type(words.DOCUMENT_TYPES[plan.name], salt)
         if path in plan.unique:
             start = 100_001 if kind == "integer" else 1_000_000 * (1 + crc32(name.encode()) % 8) + 1
             if kind == "integer":
@@ -84,6 +86,21 @@ class ColumnMaker:
             leaf = words.place_of(name) or words.leaf_of(path, kind if isinstance(kind, str) else "json")
         # Where the tuple's hash is negative, a mask makes it a number of the same size.
         return lambda number, item: leaf(hash((salt, number, item)) & _MASK)
+
+    def _document_type(self, types: Sequence[str], salt: int) -> Make:
+        """Return what makes the types of documents: nobody has the proof of what has not happened, most have that of what has."""
+        rows, parent = self._rows, self._plan.first.parent
+        others = [kind for kind in types if kind != words.PROOF]
+
+        def kind(number: int, item: int) -> str:
+            bits = hash((salt, number, item))
+            if parent and words.PROOF in types:
+                is_delivered = rows.sets(parent.stream).facts(rows.parent_of(number)).stage >= words.STAGES["delivered"]
+                if is_delivered and rows.is_first(number) and bits % 10:
+                    return words.PROOF
+            return others[bits % len(others)]
+
+        return kind
 
     def _link(self, path: str, link: Link) -> Make:
         rows, plan = self._rows, self._plan

@@ -137,7 +137,9 @@ def _truth(app: SimulatorApp, request: Request) -> Any:
     )
     if query.get("format") == "rows":
         with_tombstone = shows_tombstones(stream, filters)
-        return b"".join(rows.text(number, with_tombstone=with_tombstone) + b"\n" for number in numbers)
+        texts = ((number, rows.text(number, with_tombstone=with_tombstone)) for number in numbers)
+        storage = app.tenant.storage
+        return b"".join(storage.complete(rows, number, text, request.base, is_seen=False) + b"\n" for number, text in texts)
     return {"total": len(numbers), "keys": [rows.key(number) for number in numbers]}
 
 

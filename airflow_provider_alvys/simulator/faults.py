@@ -15,7 +15,8 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     :param kind: ``status`` answers with ``status``; ``html`` with a page and 200; ``truncate`` cuts the body off; ``reset`` cuts
         the connection; ``timeout`` answers after ``seconds``; ``bad_utf8`` spoils a byte of the body; ``revoke`` makes every
         token invalid; ``cap`` sets the page size cap to ``cap`` from then on.
-    :param endpoint: which calls it strikes, such as ``POST loads/search``, or ``POST token``; None for all but tokens.
+    :param endpoint: which calls it strikes, such as ``POST loads/search``, ``POST token`` or ``GET storage``; None for all but
+        tokens.
     :param page: only this page number, or any.
     :param skip: so many matching calls pass first.
     :param times: how often it strikes.

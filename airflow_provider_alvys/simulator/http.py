@@ -32,6 +32,11 @@ class Request:
         """The query's parameters, the last of each name."""
         return dict(self.pairs)
 
+    @property
+    def base(self) -> str:
+        """What an address on the server that it was sent to begins with."""
+        return f"http://{self.headers.get('host', '127.0.0.1')}"
+
     def json(self) -> Any:
         """Return the body as JSON, {} for an empty one. Raises one of ``UNREADABLE``."""
         return msgspec.json.decode(self.body) if self.body else {}

@@ -35,6 +35,7 @@ class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     :param page_size_cap_is_silent: whether the answer claims the asked size all the same.
     :param pretty: answer with indented JSON.
     :param latency: seconds before each answer.
+    :param url_lifetime: seconds after which a document's DownloadUrl expires.
     :param clock_offset: seconds by which this clock is ahead of the machine's; ``POST /_sim/clock`` sets it while it runs.
     :param scopes: of a token, with spaces between.
     """
@@ -56,6 +57,7 @@ class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     page_size_cap_is_silent: bool = False
     pretty: bool = False
     latency: float = 0
+    url_lifetime: float = 600
     clock_offset: float = 0
     client_id: str = "simulator"
     client_secret: str = "simulator-secret"  # noqa: S105

@@ -84,6 +84,16 @@ class Plan:
         return next((window for window in windows if rule_of(window.column).hours is None), None)
 
     @cached_property
+    def has_file(self) -> bool:
+        """Whether a file belongs to each row, at an address that is another one at each reading."""
+        return "volatile" in self.fields.marks.get("DownloadUrl", ())
+
+    @cached_property
+    def made(self) -> tuple[str, ...]:
+        """The fields that are made with a record, rather than when it is shown."""
+        return tuple(name for name in self.fields.fields if "volatile" not in self.fields.marks.get(name, ()))
+
+    @cached_property
     def is_regular(self) -> bool:
         """Whether it grows with time, rather than with the fleet."""
         return any(stream.regular and stream.parent is None for stream in self.streams)

@@ -51,7 +51,7 @@ class RecordMaker:
         # Nobody has done what has not happened.
         late = columns.late_times()
         self._doers = [(f"{time[:-2]}By", time) for time in late if time.endswith("At")]
-        names = [name for name in self._plan.fields.fields if name != TOMBSTONE]
+        names = [name for name in self._plan.made if name != TOMBSTONE]
         self._top = [self._field(name, self._plan.fields.fields[name]) for name in names]
 
     def make(self, number: int, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,7 +98,7 @@ class RecordMaker:
         plan = self._plan
         columns = {filter.column for filter in plan.filters if filter.column}
         columns |= {name for name in plan.fields.fields if self._columns.is_time(name) and rule_of(name).hours}
-        return {*columns, *plan.first.key, *plan.by_column, *plan.links, *plan.unique, *self._columns.late_times()}
+        return {*columns, *words.ALWAYS, *plan.first.key, *plan.by_column, *plan.links, *plan.unique, *self._columns.late_times()}
 
     def _part(self, path: str, kind: FieldType) -> Part:
         """Return what makes an object or a list of the record."""

@@ -109,6 +109,14 @@ class RowSet:
         """Return whose child a row is."""
         raise LookupError(f"{self.plan.name} are nobody's children")
 
+    def is_first(self, number: int) -> bool:
+        """Return whether a row is the first of its parent's."""
+        raise LookupError(f"{self.plan.name} are nobody's children")
+
+    def has(self, number: int) -> bool:
+        """Return whether a row is there."""
+        return number in self._numbers
+
     def facts(self, number: int) -> Facts:
         """Return what a row's times depend on."""
         if self._facts is not None and self._facts.number == number:

@@ -14,6 +14,7 @@ from airflow_provider_alvys.simulator.control import handle_control
 from airflow_provider_alvys.simulator.faults import Fault
 from airflow_provider_alvys.simulator.http import EDGE_PAGE, UNREADABLE, Answer, Request, json_answer, problem
 from airflow_provider_alvys.simulator.options import Options
+from airflow_provider_alvys.simulator.storage import PREFIX
 from airflow_provider_alvys.simulator.tenant import Tenant
 
 Message = MutableMapping[str, Any]
@@ -21,6 +22,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 _TOKEN_CALL = "POST token"  # noqa: S105
+_FILE_CALL = "GET storage"
 
 
 class SimulatorApp:
@@ -46,7 +48,8 @@ class SimulatorApp:
         tenant_in_path = _tenant_in(request.path)
         is_token = request.path.lower() == "/oauth/token" or tenant_in_path is not None
         endpoint = endpoint_of(request.method, request.path)
-        name = _TOKEN_CALL if is_token else str(endpoint)
+        is_file = request.path.startswith(PREFIX)
+        name = _TOKEN_CALL if is_token else _FILE_CALL if is_file else str(endpoint)
         tenant.requests[name] += 1
         if tenant.options.latency:
             await asyncio.sleep(tenant.options.latency)
@@ -54,7 +57,10 @@ class SimulatorApp:
         fault = tenant.faults.next(name, page)
         answer = self._fail(fault) if fault else None
         if answer is None:
-            answer = self._token(request, tenant_in_path) if is_token else self._api(request, endpoint)
+            if is_token:
+                answer = self._token(request, tenant_in_path)
+            else:
+                answer = tenant.storage.answer(request) if is_file else self._api(request, endpoint)
             answer.fault = fault
         if fault and fault.kind == "timeout":
             await asyncio.sleep(fault.seconds)

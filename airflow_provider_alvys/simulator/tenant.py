@@ -17,6 +17,7 @@ from airflow_provider_alvys.simulator.plan import TOMBSTONE, column_of, plan_of
 from airflow_provider_alvys.simulator.questions import Question
 from airflow_provider_alvys.simulator.routes import Router
 from airflow_provider_alvys.simulator.rows import RowSet
+from airflow_provider_alvys.simulator.storage import Storage
 from airflow_provider_alvys.simulator.times import DAY, parse_micros
 from airflow_provider_alvys.simulator.tokens import TokenDesk
 
@@ -35,6 +36,7 @@ class Tenant:
         self.page_size_cap = options.page_size_cap
         self.requests: Counter[str] = Counter()
         self.answers: Counter[str] = Counter()
+        self.storage = Storage(options, self.rows, self.now)
         self.router = Router(STREAMS.values())
         self._born = int((options.now or self.now()) * 1_000_000)
         self._sets: dict[str, RowSet] = {}
@@ -62,6 +64,7 @@ class Tenant:
             "rate_limited": self.answers["429"],
             "faults": dict(self.faults.struck),
             "mutations": dict(self.mutated),
+            "bearer_at_storage": self.storage.bearers,
         }
 
     def rows(self, stream: str) -> RowSet:

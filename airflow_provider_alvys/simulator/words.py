@@ -95,11 +95,24 @@ _GOODS = ("canned peaches", "paper rolls", "auto parts", "frozen chicken", "cera
 _NOTES = [f"{first} Load of {goods}. {second}" for first in _TALK for goods in _GOODS for second in _TALK]
 _REMARKS = ("Ok", "Seen by the yard 👍", "Späte Anlieferung", "Per contract", "Checked twice, see the file of the week before.")
 
+_FILES = ("scan.pdf", "POD signed.pdf", "IMG_2071.jpg", "photo.png", "Übergabe.pdf")
+PROOF = "Proof of Delivery"
+# What documents are, by the stream that lists them.
+DOCUMENT_TYPES: Mapping[str, tuple[str, ...]] = {
+    "load_documents": ("Bill of Lading", "Customer Rate Confirmation", "Proof of Pickup", "Shipping Labels", PROOF),
+    "trip_documents": ("Bill of Lading", "Carrier Rate Confirmation", "Load Manifest", "Scale Ticket", "Trip Report", PROOF),
+    "carrier_documents": ("Carrier Agreement", "Carrier Application", "Carrier Authority", "Other Documents"),
+    "driver_documents": ("License", "Medical", "Driver License", "Drug Test", "Operating Authority", "Other Documents"),
+    "truck_documents": ("Motor Vehicle Record", "Vehicle Image", "Inspection Certificate", "Insurance Certificate"),
+    "trailer_documents": ("Motor Vehicle Record", "Vehicle Image", "Inspection Certificate", "Insurance Certificate"),
+}
+# Fields that no record lacks.
+ALWAYS = ("AttachmentType",)
+
 # By the name, or by the last two: these are enumerations as far as the documents list them.
 _CHOICES: Mapping[str, tuple[Any, ...]] = {
     "$type": ("appointment", "delivery_window"),
     "Activity": ("Check call", "Arrived at pickup", "Left delivery"),
-    "AttachmentType": ("Proof of Delivery", "Bill of Lading", "Carrier Rate Confirmation", "Other Documents"),
     "Category": ("Fuel", "Tires", "Insurance", "Advance"),
     "Currency": (840,),
     "CustomerType": ("Customer", "Broker/3PL"),
@@ -170,6 +183,7 @@ _TEXTS: tuple[tuple[str, Leaf], ...] = (
     (r"Reason|Message|Error", _choice(_REMARKS)),
     (r"Email|By$|UserName", lambda bits: f"user{bits % 25}@acme.example"),
     (r"Phone|Fax|Mobile", lambda bits: f"+1 901 555 {bits % 10_000:04d}"),
+    (r"^AttachmentPath$", lambda bits: f"attachments/{bits % 2**64:016x}/{_FILES[bits % len(_FILES)]}"),
     (r"Url|Path$", lambda bits: f"https://files.acme.example/{bits % 2**64:016x}?sig={bits % 9973}"),
     (r"Street|Address$", lambda bits: f"{bits % 9900 + 100} Industrial Pkwy"),
     (r"^(User|DriverName|SharedBy|Agent)$", _choice(_PEOPLE)),
@@ -215,7 +229,7 @@ def leaf_of(path: str, kind: str) -> Leaf:
         share = _BOOLEANS.get(name, 500)
         return lambda bits: bits // 1009 % 1000 < share
     if kind == "integer":
-        return lambda bits: bits % 1000
+        return (lambda bits: 2_000 + bits % 60_000) if name.endswith("Size") else (lambda bits: bits % 1000)
     if kind == "decimal":
         return _MONEY if name == "Amount" else _QUANTITY
     if kind == "json":

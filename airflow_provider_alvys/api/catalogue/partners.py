@@ -7,10 +7,10 @@ from airflow_provider_alvys.api.catalogue.model import Filter, Lookup, Parent, S
 from airflow_provider_alvys.api.catalogue.records import DOCUMENT
 
 # Alvys documents the first two and takes the third.
-_CUSTOMER_STATUSES = ("Active", "Inactive", "Disabled")
+CUSTOMER_STATUSES = ("Active", "Inactive", "Disabled")
 _LOCATION_STATUSES = ("Active", "Disabled", "Inactive")
 # The changelog once spells DoNotLoad without spaces.
-_CARRIER_STATUSES = (
+CARRIER_STATUSES = (
     "Pending",
     "Active",
     "Packet Sent",
@@ -36,8 +36,8 @@ STREAMS = (
                 "Statuses",
                 "strings",
                 "Status",
-                values=_CUSTOMER_STATUSES,
-                default=list(_CUSTOMER_STATUSES),
+                values=CUSTOMER_STATUSES,
+                default=list(CUSTOMER_STATUSES),
                 required=True,
             ),
         ),
@@ -58,7 +58,7 @@ STREAMS = (
         fields=records.CARRIER,
         max_page_size=200,
         filters=(
-            Filter("Status", "strings", "Status", values=_CARRIER_STATUSES),
+            Filter("Status", "strings", "Status", values=CARRIER_STATUSES),
             Filter("Ids", "strings", "Id"),
             Filter("McNumbers", "strings", "McNum"),
             Filter("DotNumbers", "strings", "UsDotNum"),

@@ -1,0 +1,144 @@
+"""The storage that documents lie in: addresses that expire, and the files behind them."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import random
+import re
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, unquote
+
+from airflow_provider_alvys.simulator.http import Answer, Request
+from airflow_provider_alvys.simulator.options import Options
+from airflow_provider_alvys.simulator.rows import RowSet
+from airflow_provider_alvys.simulator.times import SECOND, format_time
+
+PREFIX = "/storage/"
+# How files of a kind begin, and what they are.
+_KINDS = {
+    "pdf": (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "application/pdf"),
+    "jpg": (b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x48\x00\x48\x00\x00", "image/jpeg"),
+    "png": (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "image/png"),
+}
+_KINDS["jpeg"] = _KINDS["jpg"]
+_RANGE = re.compile(r"bytes=(\d+)-(\d*)")
+_ERROR = '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{}</Code><Message>{}</Message></Error>'
+
+
+@dataclass
+class _Address:
+    """
+    The address of a file that was given out last.
+
+    :param fields: of the record, as JSON, without brackets.
+    :param expires: in seconds since 1970.
+    :param is_seen: whether Alvys has shown it, rather than only the truth told it.
+    """
+
+    fields: bytes
+    expires: float
+    is_seen: bool
+
+
+class Storage:
+    """
+    Keep a tenant's files, behind signed addresses.
+
+    :param sets: gives the row set of a stream.
+    :param now: tells the tenant's time.
+    """
+
+    def __init__(self, options: Options, sets: Callable[[str], RowSet], now: Callable[[], float]) -> None:
+        self._options = options
+        self._sets = sets
+        self._now = now
+        self._key = secrets.token_bytes(32)
+        self._serial = 0
+        self._last: dict[tuple[str, int], _Address] = {}
+        self._uploaded: dict[tuple[str, int], tuple[bytes, str]] = {}
+        # Requests that carried what only Alvys must see.
+        self.bearers = 0
+
+    def keep(self, stream: str, number: int, content: bytes, media_type: str) -> None:
+        """Keep the file of a row."""
+        self._uploaded[stream, number] = content, media_type
+
+    def complete(self, rows: RowSet, number: int, text: bytes, base: str, *, is_seen: bool) -> bytes:
+        """
+        Return a row's record with the address of its file, where it has one.
+
+        :param base: what the address begins with.
+        :param is_seen: False for the truth, which tells the address that was shown last, or else the next one to be shown.
+        """
+        if not rows.plan.has_file:
+            return text
+        last, now = self._last.get((rows.plan.name, number)), self._now()
+        if last is None or last.expires <= now or (is_seen and last.is_seen):
+            expires = now + self._options.url_lifetime
+            fields = b'"DownloadUrl":"%b","ExpiresAt":"%b"' % (
+                self._address(rows, number, base, expires).encode(),
+                format_time(int(expires * SECOND), 7).encode(),
+            )
+            last = self._last[rows.plan.name, number] = _Address(fields, expires, is_seen)
+        last.is_seen = last.is_seen or is_seen
+        return text[:-1] + (b"," if len(text) > len(b"{}") else b"") + last.fields + b"}"
+
+    def _address(self, rows: RowSet, number: int, base: str, expires: float) -> str:
+        self._serial += 1
+        path = f"{PREFIX}{rows.plan.name}/{number}/{quote(_file_name(rows, number))}"
+        signed = f"X-Expires={expires:.6f}&X-Serial={self._serial}"
+        return f"{base}{path}?{signed}&X-Signature={self._sign(path, signed)}"
+
+    def _sign(self, path: str, signed: str) -> str:
+        return hmac.new(self._key, f"{path}?{signed}".encode(), hashlib.sha256).hexdigest()
+
+    def answer(self, request: Request) -> Answer:
+        """Answer the file that an address names, without asking who wants it; a bearer token is refused, as S3 does."""
+        if "authorization" in request.headers:
+            self.bearers += 1
+            return _error(400, "InvalidArgument", "Only one auth mechanism allowed")
+        if request.method != "GET":
+            return _error(405, "MethodNotAllowed", "The method is not allowed for this address.")
+        query = request.query
+        signed = f"X-Expires={query.get('X-Expires')}&X-Serial={query.get('X-Serial')}"
+        if not hmac.compare_digest(self._sign(request.raw_path, signed).encode(), query.get("X-Signature", "").encode()):
+            return _error(403, "SignatureDoesNotMatch", "The signature does not match the address.")
+        if float(query["X-Expires"]) <= self._now():
+            return _error(403, "AccessDenied", "Request has expired")
+        stream, number, name = unquote(request.path.removeprefix(PREFIX)).split("/", 2)
+        rows = self._sets(stream)
+        if not rows.has(int(number)):
+            return _error(404, "NoSuchKey", "The specified key does not exist.")
+        content, media_type = self._file(rows, int(number), name)
+        answer = Answer(
+            200, content, media_type, {"etag": f'"{hashlib.sha256(content).hexdigest()[:32]}"', "accept-ranges": "bytes"}
+        )
+        part = _RANGE.fullmatch(request.headers.get("range", ""))
+        if part and int(part[1]) < len(content):
+            begin, end = int(part[1]), min(int(part[2] or len(content)), len(content) - 1)
+            answer.status, answer.body = 206, content[begin : end + 1]
+            answer.headers["content-range"] = f"bytes {begin}-{end}/{len(content)}"
+        return answer
+
+    def _file(self, rows: RowSet, number: int, name: str) -> tuple[bytes, str]:
+        """Return a file, made of the number of its row unless it was uploaded, and what it is."""
+        uploaded = self._uploaded.get((rows.plan.name, number))
+        if uploaded:
+            return uploaded
+        head, media_type = _KINDS.get(name.rpartition(".")[2].lower(), (b"", "application/octet-stream"))
+        size = int(rows.column("AttachmentSize")[number] or 0)
+        noise = random.Random(hash((rows.salt, number, 7)))
+        return (head + noise.randbytes(max(0, size - len(head))))[:size], media_type
+
+
+def _file_name(rows: RowSet, number: int) -> str:
+    path: Any = rows.column("AttachmentPath")[number]
+    return str(path or "file").rpartition("/")[2]
+
+
+def _error(status: int, code: str, message: str) -> Answer:
+    return Answer(status, _ERROR.format(code, message).encode(), "application/xml")
