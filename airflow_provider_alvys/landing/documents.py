@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timezone
-from typing import Any, Literal
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 
-from airflow_provider_alvys import __version__
 from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.clock import LongWait
-from airflow_provider_alvys.api.documents import Document, list_documents, plain_type, read_document
+from airflow_provider_alvys.api.documents import Document, list_documents, read_document
 from airflow_provider_alvys.api.downloads import ENDPOINT, Downloader, UrlRefusedError
 from airflow_provider_alvys.api.errors import AlvysDownloadError, AlvysError
-from airflow_provider_alvys.api.pacing import EndpointPace
 from airflow_provider_alvys.api.queries import make_queries
 from airflow_provider_alvys.api.rows import decode_row
 from airflow_provider_alvys.api.search import Search
-from airflow_provider_alvys.api.search_state import SearchState
-from airflow_provider_alvys.api.streams import Stream
-from airflow_provider_alvys.landing.layout import document_file, documents_index, documents_run_file, fingerprint, parent_folder
+from airflow_provider_alvys.landing.document_run import (
+    DocumentFile,
+    DocumentOrder,
+    DocumentRun,
+    by_parent,
+    file_of,
+    open_document_run,
+)
+from airflow_provider_alvys.landing.layout import documents_index, documents_run_file, fingerprint, parent_folder
 from airflow_provider_alvys.landing.pace_file import load_pace, save_pace
-from airflow_provider_alvys.landing.parents import find_document_parents, plain_parents
 from airflow_provider_alvys.landing.run import RunIdentity
 from airflow_provider_alvys.landing.store import Store
 
@@ -37,82 +38,6 @@ _MOST_FAILURES_IN_A_ROW = 3
 # Lists read between two notes of how far it has come: what a crash costs at most.
 _LISTS_TO_A_NOTE = 20
 _MOST_NAMED = 10
-
-
-@dataclass(frozen=True)
-class DocumentOrder:
-    """
-    What is to be fetched.
-
-    :param parent_type: such as ``load``.
-    :param stream: of the documents.
-    :param types: as :func:`airflow_provider_alvys.api.documents.check_types` gives them; None for all.
-    """
-
-    parent_type: str
-    stream: Stream
-    tenant: str
-    parents: Any
-    types: frozenset[str] | None = None
-
-    def wants(self, document: Document) -> bool:
-        """Return whether a document is of a type that is asked for."""
-        return self.types is None or plain_type(document.type) in self.types
-
-    def fingerprint(self, path: str) -> str:
-        """Return a hash that another try must share to fetch the same."""
-        types = None if self.types is None else sorted(self.types)
-        return fingerprint(path, self.stream.name, self.tenant, plain_parents(self.parents), types)
-
-
-class DocumentFile(msgspec.Struct, kw_only=True):
-    """
-    A document, and the file that it is in: a line of the index.
-
-    :param name: of the file, below the path.
-    :param file_name: as it was uploaded.
-    :param size: in bytes; None while neither Alvys nor the file has told.
-    """
-
-    id: str
-    type: str
-    parent: str
-    name: str
-    file_name: str
-    size: int | None
-    uploaded_at: str | None
-
-
-class DocumentRun(msgspec.Struct, kw_only=True):
-    """
-    What a task instance fetches, and how far it has come, kept over its tries. It holds no URL.
-
-    :param parents: whose documents are listed.
-    :param listed: how many parents there are, those of ``parents`` and those whose documents a manifest names.
-    :param search: for their lists.
-    :param done: files that are there.
-    :param pending: those still to be fetched.
-    :param renewals: lists that were read again for the URLs in them.
-    :param missing: parents that Alvys did not know any more then.
-    :param gone: documents that such a list no longer had.
-    """
-
-    version: Literal[1] = 1
-    identity: RunIdentity
-    package: str = __version__
-    asked: str
-    state: Literal["fetching", "fetched"] = "fetching"
-    parents: list[str]
-    listed: int
-    search: SearchState | None = None
-    done: list[DocumentFile] = []
-    pending: list[DocumentFile] = []
-    fetched: int = 0
-    bytes: int = 0
-    renewals: int = 0
-    missing: list[str] = []
-    gone: int = 0
-    pace: dict[str, EndpointPace] = {}
 
 
 def fetch_documents(
@@ -138,7 +63,7 @@ def fetch_documents(
     load_pace(store, client)
     run_hash = fingerprint(msgspec.to_builtins(identity))
     name = documents_run_file(order.parent_type, run_hash)
-    run, documents = _open_run(client, store, order, identity, name, is_resumed=is_resumed)
+    run, documents = open_document_run(client, store, order, identity, name, is_resumed=is_resumed)
     fetching = _Fetching(client, downloader, store, order, run, documents, name)
     try:
         fetching.run_to_its_end()
@@ -180,61 +105,6 @@ def fetch_documents(
     }
 
 
-def _open_run(
-    client: AlvysClient, store: Store, order: DocumentOrder, identity: RunIdentity, name: str, *, is_resumed: bool
-) -> tuple[DocumentRun, list[Document]]:
-    """Return the run of this try, and the documents, with their URLs, that a manifest has told of."""
-    known = store.get_json(name, DocumentRun)
-    asked = order.fingerprint(store.path)
-    if known is not None and (known.asked, known.package, known.state) == (asked, __version__, "fetching"):
-        client.pacer.resume(known.pace)
-        if not is_resumed:
-            _look_again(store, order, known)
-        log.info("Going on after %d documents", len(known.done))
-        return known, []
-    now = datetime.fromtimestamp(client.clock.time(), timezone.utc)
-    parents, rows_of = find_document_parents(store, order.stream, order.parents, tenant=order.tenant, now=now)
-    documents = [read_document(row, parent) for parent, rows in rows_of.items() for row in rows]
-    run = DocumentRun(
-        identity=identity,
-        asked=asked,
-        parents=parents,
-        listed=len(parents) + len(rows_of),
-        pending=[_file_of(order, document) for document in documents if order.wants(document)],
-    )
-    return run, documents
-
-
-def _look_again(store: Store, order: DocumentOrder, run: DocumentRun) -> None:
-    """Take files that are not what they were when the last try left them for not fetched."""
-    kept: list[DocumentFile] = []
-    lost: list[DocumentFile] = []
-    for parent, files in _by_parent(run.done):
-        sizes = store.sizes(parent_folder(order.parent_type, parent))
-        for file in files:
-            (kept if sizes.get(file.name) == file.size else lost).append(file)
-    run.done, run.pending = kept, lost + run.pending
-
-
-def _file_of(order: DocumentOrder, document: Document) -> DocumentFile:
-    return DocumentFile(
-        id=document.id,
-        type=document.type,
-        parent=document.parent,
-        name=document_file(order.parent_type, document.parent, document.id, document.file_name),
-        file_name=document.file_name,
-        size=document.size,
-        uploaded_at=document.uploaded_at,
-    )
-
-
-def _by_parent(files: Sequence[DocumentFile]) -> Iterator[tuple[str, list[DocumentFile]]]:
-    groups: dict[str, list[DocumentFile]] = {}
-    for file in files:
-        groups.setdefault(file.parent, []).append(file)
-    yield from groups.items()
-
-
 class _Fetching:
     """
     The fetching of a run's documents.
@@ -260,7 +130,8 @@ class _Fetching:
         self._run = run
         self._name = name
         self._search = Search(client, order.stream, self._queries(run.parents), state=run.search)
-        # What the last list of a parent said, by its id.
+        # What the last list of a parent said, by its id; and whose was read here, rather than by a sync before.
+        self._listed: set[str] = set()
         self._known: dict[str, dict[str, Document]] = {}
         for document in documents:
             self._known.setdefault(document.parent, {})[document.id] = document
@@ -288,14 +159,14 @@ class _Fetching:
 
         :raises AlvysDownloadError: some could not be fetched.
         """
-        for parent, files in _by_parent(self._run.pending):
+        for parent, files in by_parent(self._run.pending):
             self._fetch_all(parent, files)
         for lists, rows in enumerate(self._search, start=1):
             self._client.clock.went_on()
             parent = self._search.queries[self._search.state.sets[-1].query].parents[0]
             documents = [read_document(decode_row(row), parent) for row in rows]
-            self._known[parent] = {document.id: document for document in documents}
-            files = [_file_of(self._order, document) for document in documents if self._order.wants(document)]
+            self._take_note(parent, documents)
+            files = [file_of(self._order, document) for document in documents if self._order.wants(document)]
             self._run.pending += files
             self._fetch_all(parent, files)
             if lists % _LISTS_TO_A_NOTE == 0:
@@ -323,18 +194,21 @@ class _Fetching:
                     raise self._failure(", one after the other: the rest is not tried") from error
         # Its URLs are of no more use, and there may be many parents.
         self._known.pop(parent, None)
+        self._listed.discard(parent)
 
     def _fetch(self, file: DocumentFile) -> None:
         """Fetch one file, with a new URL where the last one has expired."""
         is_new, refusals = False, 0
         while True:
             document = self._known.get(file.parent, {}).get(file.id)
+            if document is None and file.parent in self._listed:
+                log.warning("%s is gone: Alvys lists it no more", _what(file))
+                self._run.pending.remove(file)
+                self._run.gone += 1
+                return
             if document is None or document.url is None or (not is_new and self._expires_soon(document)):
                 if is_new:
-                    log.warning("%s is gone: Alvys lists it no more", _what(file))
-                    self._run.pending.remove(file)
-                    self._run.gone += 1
-                    return
+                    raise AlvysDownloadError(f"{_what(file)}: Alvys lists it without a URL.", endpoint=ENDPOINT)
                 self._renew(file.parent)
                 is_new = True
                 continue
@@ -367,7 +241,11 @@ class _Fetching:
         self._run.renewals += 1
         if documents is None:
             self._run.missing.append(parent)
-        self._known[parent] = {document.id: document for document in documents or ()}
+        self._take_note(parent, documents or ())
+
+    def _take_note(self, parent: str, documents: Iterable[Document]) -> None:
+        self._known[parent] = {document.id: document for document in documents}
+        self._listed.add(parent)
 
     def _end(self, file: DocumentFile, size: int) -> None:
         file.size = size

@@ -9,8 +9,8 @@ import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path, PurePath, PurePosixPath
-from typing import TYPE_CHECKING, IO, Any, TypeVar
+from pathlib import Path, PurePosixPath
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from fsspec.implementations.local import LocalFileSystem
@@ -42,11 +42,6 @@ def check_path(path: Any) -> str:
         raise AlvysValueError(f"path={path!r} names no bucket: give one such as s3://aws_default@bucket/alvys")
     rest = (rest if separator else path).rstrip("/") or "/"
     return f"{scheme}{separator}{rest}" if separator else rest
-
-
-def plain_path(path: str | ObjectStoragePath | PurePath) -> str | ObjectStoragePath:
-    """Return a path as a task keeps it: Airflow 3.1 takes a pathlib path for something to be resolved."""
-    return str(path) if isinstance(path, PurePath) and not hasattr(path, "fs") else path
 
 
 class Store:

@@ -22,11 +22,11 @@ from airflow_provider_alvys.landing.formats import JSONL, check_format
 from airflow_provider_alvys.landing.order import OVERLAP, SETTLING, LandingOrder
 from airflow_provider_alvys.landing.parents import AlvysParentsError, RecentParents, check_parents
 from airflow_provider_alvys.landing.round import Round
-from airflow_provider_alvys.landing.store import Store, plain_path
+from airflow_provider_alvys.landing.store import Store
 from airflow_provider_alvys.landing.sync import NothingDueError, land
 from airflow_provider_alvys.retry_policy import is_hopeless
 from airflow_provider_alvys.tasks import identify, outlet_events, tell_event
-from airflow_provider_alvys.templates import check_data_set, check_search, has_template
+from airflow_provider_alvys.templates import check_data_set, check_search, has_template, plain_path
 from airflow_provider_alvys.transfers.landing import DEFER_AFTER, DEFERRABLE, AlvysLandingTask
 
 if TYPE_CHECKING:

@@ -14,11 +14,12 @@ from airflow_provider_alvys.api.documents import check_types, documents_of
 from airflow_provider_alvys.api.downloads import Downloader
 from airflow_provider_alvys.assets import alvys_documents_asset
 from airflow_provider_alvys.hooks.alvys import AlvysHook
-from airflow_provider_alvys.landing.documents import DocumentOrder, fetch_documents
+from airflow_provider_alvys.landing.document_run import DocumentOrder
+from airflow_provider_alvys.landing.documents import fetch_documents
 from airflow_provider_alvys.landing.parents import RecentParents, check_document_parents
-from airflow_provider_alvys.landing.store import Store, plain_path
+from airflow_provider_alvys.landing.store import Store
 from airflow_provider_alvys.tasks import identify, outlet_events, tell_event
-from airflow_provider_alvys.templates import check_data_set, has_template
+from airflow_provider_alvys.templates import check_data_set, has_template, plain_path
 from airflow_provider_alvys.transfers.landing import DEFER_AFTER, DEFERRABLE, AlvysLandingTask
 
 if TYPE_CHECKING:
