@@ -19,6 +19,7 @@ from airflow_provider_alvys.api.errors import (
     AlvysPreconditionError,
     AlvysRateLimitError,
     AlvysRefusedError,
+    AlvysUnknownOutcomeError,
     AlvysValidationError,
 )
 from airflow_provider_alvys.api.pacing import limit_of
@@ -45,8 +46,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def is_hopeless(error: BaseException) -> bool:
-    """Return whether another try of the same task can only fail in the same way."""
-    return isinstance(error, _HOPELESS)
+    """Return whether another try of the same task can only fail in the same way, or might write something twice."""
+    return isinstance(error, _HOPELESS) or (isinstance(error, AlvysUnknownOutcomeError) and not error.may_repeat)
 
 
 class AlvysRetryPolicy(RetryPolicy):

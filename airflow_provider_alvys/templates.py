@@ -8,6 +8,7 @@ from typing import Any
 from airflow.sdk import ObjectStoragePath, XComArg
 from jinja2 import Environment, nodes
 
+from airflow_provider_alvys.api.checks import prepare
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.streams import get_stream
 from airflow_provider_alvys.landing.store import check_path
@@ -63,6 +64,15 @@ def check_search(stream: str, filters: Any, window_by: str | None) -> None:
         row.flatten_filters(filters, is_open=has_template)
     if window_by is not None and not has_template(window_by):
         row.window(window_by)
+
+
+def check_write(operation: str, path_params: Any, body: Any, if_match: Any) -> None:
+    """
+    Refuse what is wrong with a write already, where it is not templated, while the DAG is parsed.
+
+    :raises AlvysValueError: an unknown operation, a missing or unknown parameter or field, a wrong value.
+    """
+    prepare(operation, path_params=path_params, body=body, if_match=if_match, is_open=has_template)
 
 
 def check_data_set(path: Any, *, uses_cursor: bool) -> None:

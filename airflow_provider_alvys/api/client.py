@@ -148,25 +148,39 @@ class AlvysClient:
         *,
         read: Callable[[requests.Response], T],
         json: Any = None,
+        data: Any = None,
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
+        repeatable: bool | None = None,
+        on_failure: Callable[[AlvysError], None] = lambda error: None,
     ) -> T:
         """
         Call an endpoint as :meth:`request` does, and return what ``read`` makes of the answer.
 
         An answer that ``read`` refuses with :class:`AlvysResponseError` is asked for again like any other failure.
+
+        :param data: a body in bytes, or an iterable of them that knows its length and begins anew for each attempt.
+        :param repeatable: whether the call may be made again after it may have arrived; None for reads only.
+        :param on_failure: called with the error of each attempt.
         """
-        call = self._prepare(method, path, json=json, params=params, headers=headers)
+        call = self._prepare(method, path, json=json, data=data, params=params, headers=headers)
         repeat = retrying(
             self._rules,
             clock=self.clock,
             endpoint=str(call.endpoint),
-            repeatable=call.endpoint.is_read,
+            repeatable=call.endpoint.is_read if repeatable is None else repeatable,
             turned_away=self.pacer.refusals(call.endpoint),
             block_seconds=lambda: self.pacer.block_seconds(call.endpoint),
         )
 
         def once() -> T:
+            try:
+                return read(answer())
+            except AlvysError as error:
+                on_failure(error)
+                raise
+
+        def answer() -> requests.Response:
             try:
                 response = self._exchange(call)
             except AlvysError as error:
@@ -175,7 +189,7 @@ class AlvysClient:
                     took_note(call.endpoint)
                 raise
             self.pacer.answered(call.endpoint)
-            return read(response)
+            return response
 
         return repeat(once)
 

@@ -18,6 +18,7 @@ class AlvysError(Exception):
     :param retry_after: seconds after which the server invites another try, or None.
     :param endpoint: the call, such as ``POST loads/search``.
     :param request_id: the id under which Alvys (or the edge before it) logged the request.
+    :param problem_type: the kind of problem, where the answer names one, such as ``EndpointDisabled``.
     """
 
     def __init__(
@@ -28,8 +29,10 @@ class AlvysError(Exception):
         retry_after: float | None = None,
         endpoint: str | None = None,
         request_id: str | None = None,
+        problem_type: str | None = None,
     ) -> None:
         super().__init__(message)
+        self.problem_type = problem_type
         self.status_code = status_code
         self.retry_after = retry_after
         self.endpoint = endpoint
@@ -93,7 +96,30 @@ class AlvysConflictError(AlvysError):
 
 
 class AlvysPreconditionError(AlvysError):
-    """412 or 428: the version sent (``If-Match``) is stale or missing."""
+    """
+    412 or 428: the version sent (``If-Match``) is stale or missing.
+
+    :param sent_etag: the version that was sent, where a write of the catalogue was.
+    :param current_etag: the one that the record has now; None where it could not be read.
+    :param sent_stamp: when the record had been changed as of the version sent, where that is known.
+    :param current_stamp: and as of the current one.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        sent_etag: str | None = None,
+        current_etag: str | None = None,
+        sent_stamp: str | None = None,
+        current_stamp: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(message, **kwargs)
+        self.sent_etag = sent_etag
+        self.current_etag = current_etag
+        self.sent_stamp = sent_stamp
+        self.current_stamp = current_stamp
 
 
 class AlvysRefusedError(AlvysError):
@@ -106,6 +132,20 @@ class AlvysRateLimitError(AlvysError):
 
 class AlvysServerError(AlvysError):
     """5xx: Alvys failed."""
+
+
+class AlvysUnknownOutcomeError(AlvysError):
+    """
+    A write may have taken place or not: it may have arrived, and its answer was lost.
+
+    :param check: how to find out.
+    :param may_repeat: whether the same write may be sent again without a second effect.
+    """
+
+    def __init__(self, message: str, *, check: str, may_repeat: bool = False, **kwargs: Any) -> None:
+        super().__init__(message, **kwargs)
+        self.check = check
+        self.may_repeat = may_repeat
 
 
 class AlvysIncompleteError(AlvysError):
@@ -149,6 +189,7 @@ class Problem:
     title: str = ""
     fields: dict[str, list[str]] = field(default_factory=dict)
     trace_id: str | None = None
+    type: str | None = None
 
     @property
     def text(self) -> str:
@@ -184,7 +225,7 @@ def read_problem(response: requests.Response) -> Problem:
     words = (lower.get("title"), lower.get("detail"))
     title = ": ".join(str(word) for word in words if isinstance(word, str) and word)
     trace_id = lower.get("traceid")
-    return Problem(title, fields, trace_id if isinstance(trace_id, str) else None)
+    return Problem(title, fields, *(word if isinstance(word, str) else None for word in (trace_id, lower.get("type"))))
 
 
 def _field_messages(errors: dict[str, Any]) -> dict[str, list[str]]:
@@ -219,6 +260,8 @@ def error_from_response(
         "retry_after": parse_retry_after(response, now),
         "endpoint": endpoint,
         "request_id": problem.trace_id or _request_id(response),
+        # It may be a URL that ends in the name.
+        "problem_type": (problem.type or "").rstrip("/").rpartition("/")[2] or None,
     }
     if error_type is AlvysValidationError:
         known["fields"] = problem.fields

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -17,6 +18,18 @@ from airflow_provider_alvys.api.rows import decode_row
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
+@dataclass(frozen=True)
+class Reading:
+    """
+    A record as it was read.
+
+    :param etag: its version, where the answer's header tells it.
+    """
+
+    record: dict[str, Any]
+    etag: str | None
+
+
 def look_up(client: AlvysClient, stream: Stream, selector: Mapping[str, Any]) -> dict[str, Any]:
     """
     Return one record, with numbers as :func:`airflow_provider_alvys.api.rows.decode_row` gives them.
@@ -25,9 +38,13 @@ def look_up(client: AlvysClient, stream: Stream, selector: Mapping[str, Any]) ->
     :raises AlvysValueError: the stream has no look-up, or not by this selector; nothing was sent.
     :raises AlvysNotFoundError: there is no such record.
     """
+    return read_version(client, stream, selector).record
+
+
+def read_version(client: AlvysClient, stream: Stream, selector: Mapping[str, Any]) -> Reading:
+    """Return one record as :func:`look_up` does, and its ETag."""
     path, params = _address(stream, selector)
-    record = client.call("GET", path, read=_read, params=params or None)
-    return record
+    return client.call("GET", path, read=_read, params=params or None)
 
 
 def _address(stream: Stream, selector: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -73,11 +90,11 @@ def _spell(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _read(response: requests.Response) -> dict[str, Any]:
+def _read(response: requests.Response) -> Reading:
     try:
         record = decode_row(response.content)
     except (ValueError, RecursionError) as error:
         raise AlvysResponseError(f"The answer cannot be read: {error}", status_code=response.status_code) from error
     if not isinstance(record, dict):
         raise AlvysResponseError("The answer is no record", status_code=response.status_code)
-    return record
+    return Reading(record, response.headers.get("etag") or None)

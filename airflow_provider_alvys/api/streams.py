@@ -8,6 +8,7 @@ from airflow_provider_alvys.api.catalogue import fleet, freight, money, partners
 from airflow_provider_alvys.api.catalogue.model import Branch, Filter, Lookup, Parent, Stream, Tier, TimeWindow
 from airflow_provider_alvys.api.endpoints import Endpoint
 from airflow_provider_alvys.api.errors import AlvysValueError
+from airflow_provider_alvys.api.operations import OPERATIONS, Operation
 
 __all__ = [
     "STREAMS",
@@ -57,5 +58,6 @@ def get_streams(names: Collection[str]) -> list[Stream]:
 
 
 def scope_of(endpoint: Endpoint) -> str | None:
-    """Return the scope that guards an endpoint, or None where the catalogue does not know."""
-    return next((stream.scope for stream in STREAMS.values() if stream.endpoint == endpoint), None)
+    """Return the scope that guards an endpoint, of a read or a write, or None where the catalogues do not know."""
+    rows: tuple[Stream | Operation, ...] = (*STREAMS.values(), *OPERATIONS.values())
+    return next((row.scope for row in rows if row.endpoint == endpoint), None)

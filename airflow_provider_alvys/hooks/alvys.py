@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +15,9 @@ from airflow.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
 from airflow_provider_alvys import connection_form
+from airflow_provider_alvys.api import writing
 from airflow_provider_alvys.api.auth import DEFAULT_HOST, Credentials, TokenSource, make_credentials
+from airflow_provider_alvys.api.checks import AUTO
 from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.errors import AlvysPermissionError, AlvysRateLimitError, AlvysValueError
 from airflow_provider_alvys.api.lookups import look_up
@@ -26,6 +29,7 @@ from airflow_provider_alvys.api.rows import decode_row
 from airflow_provider_alvys.api.search import Search
 from airflow_provider_alvys.api.streams import STREAMS, get_stream, get_streams
 from airflow_provider_alvys.api.transport import DEFAULT_TIMEOUT, check_address
+from airflow_provider_alvys.api.uploads import FileSource, file_source
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -198,6 +202,35 @@ class AlvysHook(BaseHook):
         :raises AlvysNotFoundError: there is no such record.
         """
         return look_up(self.get_conn(), get_stream(stream), selector)
+
+    def write(
+        self,
+        operation: str,
+        *,
+        path_params: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | None = None,
+        if_match: str | None = AUTO,
+        file: FileSource | str | os.PathLike[str] | None = None,
+    ) -> Any:
+        """
+        Send a write of the catalogue, such as ``hook.write("trips.dispatch", path_params={"tripId": "…"})``.
+
+        It is made again after an answer was lost only where that cannot make a second effect.
+
+        :param operation: name in the catalogue, as ``docs/writes.md`` lists them.
+        :param path_params: what its path names; ``trip_id`` means the same as ``tripId``.
+        :param body: its fields, in Alvys's spelling. Numbers may be Decimal, and are sent digit by digit; times are aware
+            datetimes or ISO 8601 texts with a zone.
+        :param if_match: ``auto`` reads the record's ETag right before, where Alvys requires one, and sends none elsewhere. An
+            ETag is sent as it is. None sends none.
+        :param file: of an upload: a file of this machine, or a :class:`~airflow_provider_alvys.api.uploads.FileSource`.
+        :return: the decoded answer, with numbers as in :meth:`search`; None where there is none.
+        :raises AlvysValueError: something given is wrong; nothing was sent.
+        :raises AlvysPreconditionError: the record has changed since the version that was sent.
+        :raises AlvysUnknownOutcomeError: an answer was lost, and whether the write took place is not known.
+        """
+        source = file_source(file) if isinstance(file, (str, os.PathLike)) else file
+        return writing.write(self.get_conn(), operation, path_params=path_params, body=body, if_match=if_match, file=source)
 
     def plan(
         self,

@@ -1,4 +1,4 @@
-"""One call, one search."""
+"""One call, one search, one write."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from airflow_provider_alvys.api.errors import AlvysResponseError, AlvysValueErro
 from airflow_provider_alvys.api.queries import make_search_queries
 from airflow_provider_alvys.api.streams import get_stream
 from airflow_provider_alvys.hooks.alvys import AlvysHook
+from airflow_provider_alvys.operators.writes import AlvysWriteOperator
 from airflow_provider_alvys.retry_policy import fail_at_once
 from airflow_provider_alvys.tasks import AlvysTask
 from airflow_provider_alvys.templates import check_search, has_template
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+__all__ = ["AlvysRequestOperator", "AlvysSearchOperator", "AlvysWriteOperator"]
 
 
 class AlvysRequestOperator(AlvysTask):

@@ -81,7 +81,7 @@ OPERATIONS = (
         repeat="by_key",
         key="ReferenceNumber",
         because=_BY_REFERENCE,
-        check="send it again with the ReferenceNumber {ReferenceNumber}: Alvys answers with the payments of the trip {TripId}",
+        check="send it again with the ReferenceNumber {ReferenceNumber}: Alvys tells the payments of the trip {TripId}",
         notes=(
             "Payments in full move the trip to Completed",
             "The page still has MarkAsPaid, which Alvys removed in July 2026 and ignores: it is refused here",
@@ -98,7 +98,7 @@ OPERATIONS = (
         repeat="by_key",
         key="ReferenceNumber",
         because=_BY_REFERENCE,
-        check="send it again with the ReferenceNumber {ReferenceNumber}: Alvys answers with what is paid of the load {LoadNumber}",
+        check="send it again with the ReferenceNumber {ReferenceNumber}: Alvys tells what is paid of the load {LoadNumber}",
         notes=("The load must be Invoiced, Completed or Financed", _SHAPE),
     ),
     Operation(
@@ -118,7 +118,7 @@ OPERATIONS = (
         repeat="by_key",
         key="ReferenceNumber",
         because=_BY_REFERENCE,
-        check="send it again with the ReferenceNumber {ReferenceNumber}: Alvys answers with what is funded of the load {LoadNumber}",
+        check="send it again with the ReferenceNumber {ReferenceNumber}: Alvys tells what is funded of the load {LoadNumber}",
         notes=(
             "Amounts are plain numbers, without a currency",
             "Fee is required by the OpenAPI file and not by the page: give 0 for none",

@@ -14,9 +14,9 @@ _ADDRESS = Field(
         Field("Street", required=True),
         Field("City", required=True),
         Field("State", required=True),
-        Field("Zip", required=True),
+        Field("Zip", required=True, shown_as="ZipCode"),
         # The OpenAPI file requires it, the page takes US where it is missing.
-        Field("Country"),
+        Field("Country", shown_as=None),
     ),
 )
 _FIELDS = (
@@ -46,7 +46,7 @@ OPERATIONS = (
         scope="customer:create",
         body=(replace(_FIELDS[0], required=True), *_FIELDS[1:]),
         repeat="unsafe",
-        because="Only a customer of the same CompanyNumber, ExternalId, or Name and Zip, is refused: without them a second is made",
+        because="Only one of the same CompanyNumber, ExternalId, or Name and Zip is refused: without them a second one is made",
         check="look among the customers for the name {Name}, number {CompanyNumber} or external id {ExternalId}",
         notes=(
             "Type is required by the changelog, and by neither the page nor the OpenAPI file: it may be left out",

@@ -36,7 +36,7 @@ _FIELDS = (
     Field("Name"),
     Field("Url", longest=2048, begins=_BEGINS),
     Field("Events", "list", shortest=1, items=Field("", values=EVENTS, hint=_EVENTS_HINT)),
-    Field("IncludePreviousAttributes", "boolean"),
+    Field("IncludePreviousAttributes", "boolean", shown_as=None),
 )
 
 
@@ -52,6 +52,7 @@ def _action(
         repeat=repeat,
         because=because,
         check=check,
+        answer_is_documented=False,
         secrets=("Secret",),
         notes=(_PERMISSION, _NO_SHAPE, *notes),
     )
@@ -69,7 +70,7 @@ OPERATIONS = (
             Field("SubsidiaryId", required=True),
             Field("Url", required=True, longest=2048, begins=_BEGINS),
             Field("Events", "list", required=True, shortest=1, items=Field("", values=EVENTS, hint=_EVENTS_HINT)),
-            Field("IncludePreviousAttributes", "boolean"),
+            Field("IncludePreviousAttributes", "boolean", shown_as=None),
         ),
         repeat="unsafe",
         because="Each one is a further subscription, and each event would come twice",
@@ -90,6 +91,7 @@ OPERATIONS = (
         repeat="safe",
         because="It sets the same values again",
         check="read the webhook {id} and compare its fields",
+        answer_is_documented=False,
         secrets=("Secret",),
         notes=(_PERMISSION, _NO_SHAPE, _PREVIOUS, "Another Url makes Alvys send its challenge anew"),
     ),

@@ -36,6 +36,7 @@ class Field:
     :param below: what a number must be less than, or None.
     :param begins: what a text must begin with: one of these; empty for anything.
     :param hint: what to tell who gave a wrong value.
+    :param shown_as: the record's field that shows it; empty for the same name, None where nothing does.
     :param fields: of an object.
     :param items: of a list: what each is.
     """
@@ -49,6 +50,7 @@ class Field:
     below: float | None = None
     begins: tuple[str, ...] = ()
     hint: str = ""
+    shown_as: str | None = ""
     fields: tuple[Field, ...] = ()
     items: Field | None = None
 
@@ -135,6 +137,7 @@ class Operation:
     :param check: how a person finds out whether it took place, when its answer was lost: a sentence with ``{names}`` of path
         parameters and of the body's fields.
     :param answers: whether a success may have a body.
+    :param answer_is_documented: False where nothing tells its shape: then whatever it is, is taken.
     :param shows: what the record of ``version`` holds afterwards, beside the body's fields.
     :param secrets: fields of the answer that must not be kept.
     :param idempotency_header: that Alvys may know a repeat by; it is sent, and not trusted.
@@ -158,6 +161,7 @@ class Operation:
     repeat: Repeat = "unsafe"
     key: str = ""
     answers: bool = True
+    answer_is_documented: bool = True
     shows: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
     idempotency_header: str = ""
