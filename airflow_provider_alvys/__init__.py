@@ -15,6 +15,7 @@ _EXPORTS = {
     "AlvysObjectStorageToSqlOperator": "airflow_provider_alvys.transfers.object_storage_to_sql",
     "AlvysSweepToObjectStorageOperator": "airflow_provider_alvys.transfers.alvys_to_object_storage",
     "AlvysDocumentsToObjectStorageOperator": "airflow_provider_alvys.transfers.documents_to_object_storage",
+    "AlvysUploadDocumentOperator": "airflow_provider_alvys.operators.documents",
     "AlvysRetryPolicy": "airflow_provider_alvys.retry_policy",
     "RecentParents": "airflow_provider_alvys.landing.parents",
     "alvys_asset": "airflow_provider_alvys.assets",
