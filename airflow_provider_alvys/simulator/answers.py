@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -16,9 +15,8 @@ from airflow_provider_alvys.simulator.rows import RowSet
 from airflow_provider_alvys.simulator.tenant import Tenant
 
 
-def answer_search(tenant: Tenant, request: Request, match: Match) -> Answer:
+def answer_search(tenant: Tenant, request: Request, match: Match, stream: Stream) -> Answer:
     """Answer a call that reads a stream."""
-    stream = match.route.stream
     rows = tenant.rows(stream.name)
     if _is_orphan(tenant, stream, match.names):
         return problem(404, "There is no such record.")
@@ -37,9 +35,8 @@ def answer_search(tenant: Tenant, request: Request, match: Match) -> Answer:
     return answer
 
 
-def answer_lookup(tenant: Tenant, request: Request, match: Match, lookup: Lookup) -> Answer:
+def answer_lookup(tenant: Tenant, request: Request, match: Match, stream: Stream, lookup: Lookup) -> Answer:
     """Answer a call that reads one record."""
-    stream = match.route.stream
     rows = tenant.rows(stream.name)
     query = {name.lower(): text for name, text in request.pairs}
     if lookup.one_of:
@@ -60,7 +57,7 @@ def answer_lookup(tenant: Tenant, request: Request, match: Match, lookup: Lookup
         return problem(404, "There is no such record.")
     text = rows.text(number, with_tombstone=bool(shown))
     answer = _json(tenant, text)
-    answer.headers["etag"] = f'"{hashlib.sha256(text).hexdigest()[:16]}"'
+    answer.headers["etag"] = f'"{rows.etag(number)}"'
     return answer
 
 

@@ -91,13 +91,16 @@ class ChildSet(RowSet):
 
     def add(self, at: int, columns: Mapping[str, Any], parent: str | None = None) -> int:
         """Add a row to a parent: the one that is named, by argument or column, or else the latest."""
+        self._added[self._next] = self._find_parent(columns, parent)
+        return super().add(at, columns)
+
+    def _find_parent(self, columns: Mapping[str, Any], parent: str | None) -> int:
         link = self.plan.first.parent
         name = columns.get(self.plan.parent_column) if parent is None else parent
         whose = self._parents.number_of(link.column, str(name)) if link and name is not None else self._parents.numbers()[-1]
         if whose is None:
             raise LookupError(f"{self.plan.name} has no parent {name!r}")
-        self._added[self._next] = whose
-        return super().add(at, columns)
+        return whose
 
     def _insert(self, number: int) -> None:
         # In the order of the parents: see _children.

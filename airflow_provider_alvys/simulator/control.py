@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +85,12 @@ def _mutations(app: SimulatorApp, request: Request) -> Any:
     return {"ordered": True}
 
 
+def _effects(app: SimulatorApp, request: Request) -> Any:
+    """Count what writes have done, by operation; ``format=list`` tells each, with its path, body and time."""
+    effects = app.tenant.effects
+    return effects if request.query.get("format") == "list" else Counter(effect.operation for effect in effects)
+
+
 def _change(app: SimulatorApp, request: Request) -> Any:
     """Update rows now."""
     change = msgspec.json.decode(request.body, type=Change)
@@ -148,6 +155,7 @@ _CONTROLS: dict[str, Callable[[SimulatorApp, Request], Any]] = {
     "GET /_sim/stats": _stats,
     "GET /_sim/tokens": _tokens,
     "GET /_sim/truth": _truth,
+    "GET /_sim/effects": _effects,
     "POST /_sim/faults": _faults,
     "POST /_sim/mutations": _mutations,
     "POST /_sim/change": _change,

@@ -13,8 +13,8 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     One kind of failure.
 
     :param kind: ``status`` answers with ``status``; ``html`` with a page and 200; ``truncate`` cuts the body off; ``reset`` cuts
-        the connection; ``timeout`` answers after ``seconds``; ``bad_utf8`` spoils a byte of the body; ``revoke`` makes every
-        token invalid; ``cap`` sets the page size cap to ``cap`` from then on.
+        the connection before the call takes place, ``lost`` after it has; ``timeout`` answers after ``seconds``; ``bad_utf8``
+        spoils a byte of the body; ``revoke`` makes every token invalid; ``cap`` sets the page size cap to ``cap`` from then on.
     :param endpoint: which calls it strikes, such as ``POST loads/search``, ``POST token`` or ``GET storage``; None for all but
         tokens.
     :param page: only this page number, or any.
@@ -22,10 +22,11 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     :param times: how often it strikes.
     :param body: of a ``status``: ``html`` page, ``json`` problem, or ``bare`` map of fields.
     :param retry_after: header as it stands; ``date+5`` becomes the date in 5 seconds.
+    :param acts: whether the call takes place all the same, of ``status`` and ``html``; with what only spoils an answer, it does.
     :param label: under what it is counted when it strikes; None means its kind.
     """
 
-    kind: Literal["status", "html", "truncate", "reset", "timeout", "bad_utf8", "revoke", "cap"]
+    kind: Literal["status", "html", "truncate", "reset", "lost", "timeout", "bad_utf8", "revoke", "cap"]
     endpoint: str | None = None
     page: int | None = None
     skip: int = 0
@@ -35,6 +36,7 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     retry_after: str | None = None
     seconds: float = 1.0
     cap: int | None = None
+    acts: bool = False
     label: str | None = None
 
 

@@ -42,6 +42,15 @@ class Request:
         return msgspec.json.decode(self.body) if self.body else {}
 
 
+class Refusal(Exception):
+    """What Alvys refuses: the status, and why."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+
+
 @dataclass
 class Answer:
     """An answer, and what becomes of it on its way."""

@@ -6,9 +6,11 @@ from typing import Literal
 
 import msgspec
 
+from airflow_provider_alvys.api.operations import OPERATIONS
 from airflow_provider_alvys.api.streams import STREAMS
 
-# Those of everything that can be read.
+# Those of everything that can be read, and of everything that can be written.
+WRITE_SCOPES = " ".join(sorted({operation.scope for operation in OPERATIONS.values() if operation.scope}))
 READ_SCOPES = " ".join(sorted({stream.scope for stream in STREAMS.values() if stream.scope}))
 
 
@@ -37,7 +39,9 @@ class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     :param latency: seconds before each answer.
     :param url_lifetime: seconds after which a document's DownloadUrl expires.
     :param clock_offset: seconds by which this clock is ahead of the machine's; ``POST /_sim/clock`` sets it while it runs.
-    :param scopes: of a token, with spaces between.
+    :param scopes: of a token, with spaces between; that of the older token flow has those for reading only.
+    :param disabled: writes that are switched off, such as ``customers.create``, with spaces between: they answer 503.
+    :param validation_errors: how a 400 to a write says what is wrong: a ``problem`` with errors, or the ``bare`` map of them.
     """
 
     loads: int = 5000
@@ -63,4 +67,6 @@ class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     client_secret: str = "simulator-secret"  # noqa: S105
     tenant: str = "acme"
     token_lifetime: float = 3600
-    scopes: str = READ_SCOPES
+    scopes: str = f"{READ_SCOPES} {WRITE_SCOPES}"
+    disabled: str = ""
+    validation_errors: Literal["problem", "bare"] = "problem"

@@ -67,6 +67,14 @@ class Simulator:
         """Return the tokens that it has given out since the last reset."""
         return list(self._call("GET", "tokens").json()["tokens"])
 
+    def effects(self) -> dict[str, int]:
+        """Return how often writes have changed something since the last reset, by operation."""
+        return dict(self._call("GET", "effects").json())
+
+    def effects_list(self) -> list[dict[str, Any]]:
+        """Return what writes have done since the last reset, in that order: ``operation``, ``path``, ``body`` and ``at``."""
+        return list(self._call("GET", "effects", params={"format": "list"}).json())
+
     def order_faults(self, *faults: dict[str, Any]) -> None:
         """Let these faults strike, instead of those ordered before."""
         self._post("faults", list(faults))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import unquote
 
+from airflow_provider_alvys.api.operations import Operation
 from airflow_provider_alvys.api.streams import Lookup, Stream
 
 _API_PATH = re.compile(r"/api/p/v\d+(?:\.\d+)?/(.*)", re.IGNORECASE)
@@ -20,12 +21,13 @@ class Route:
     A call that is served.
 
     :param parts: of the path, in lower case, ``{}`` for those that are names of records.
+    :param serves: what it reads or writes.
     :param lookup: for a call that reads one record, or None for one that reads the stream.
     """
 
     method: str
     parts: tuple[str, ...]
-    stream: Stream
+    serves: Stream | Operation
     lookup: Lookup | None = None
 
     def names(self, parts: list[str]) -> list[str] | None:
@@ -60,8 +62,8 @@ class Match:
 class Router:
     """All calls of the catalogue."""
 
-    def __init__(self, streams: Iterable[Stream]) -> None:
-        routes = []
+    def __init__(self, streams: Iterable[Stream], operations: Iterable[Operation]) -> None:
+        routes = [Route(operation.method, _parts(operation.path), operation) for operation in operations]
         for stream in streams:
             routes.append(Route(stream.method, _parts(stream.path), stream))
             if stream.lookup:

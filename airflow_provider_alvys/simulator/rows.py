@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from bisect import insort
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,6 +26,8 @@ from airflow_provider_alvys.simulator.words import ORDINARY_STAGE, STAGES
 _AHEAD = timedelta(days=30)
 # Bytes of records that a set keeps to answer sooner.
 _KEPT = 256 * 1024 * 1024
+# The field with the version of a record, where it is in no header.
+ETAG = "Etag"
 # What a row's stage is read from.
 _STAGE_COLUMNS = ("Status", "IsPaid")
 
@@ -63,6 +66,7 @@ class RowSet:
         # When added rows begin, and when they were added.
         self._at: dict[int, tuple[int, int]] = {}
         self._changes: dict[int, dict[str, Any]] = {}
+        self._revisions: dict[int, int] = {}
         self._columns: dict[str, Column] = {}
         self._maker = ColumnMaker(self)
         # Of the row that was last asked for: a record asks often.
@@ -140,7 +144,7 @@ class RowSet:
                 changes = self._changes.get(number)
                 if changes is None or (path not in changes and head not in changes):
                     return made(number)
-                return changes[path] if path in changes else _dig(changes[head], rest.split("."))
+                return changes[path] if path in changes else dig(changes[head], rest.split("."))
 
             column = self._columns[path] = Column(make)
         return column
@@ -157,11 +161,22 @@ class RowSet:
             if self._size > _KEPT:
                 self._texts.clear()
                 self._size = 0
-            text = self._texts[number] = msgspec.json.encode(self._records.make(number, self._changes.get(number, {})))
+            text = self._texts[number] = msgspec.json.encode(self.record(number))
             self._size += len(text)
         if not with_tombstone or self.plan.type_of(TOMBSTONE) is None:
             return text
         return text[:-1] + (b',"IsDeleted":true}' if self.column(TOMBSTONE)[number] else b',"IsDeleted":false}')
+
+    def record(self, number: int) -> dict[str, Any]:
+        """Return a row's record as it is made, without its tombstone. What is in it must not be changed."""
+        return self._records.make(number, self._changes.get(number, {}))
+
+    def etag(self, number: int) -> str:
+        """Return the version of a row, without quotes: another one after each change."""
+        if self.plan.type_of(ETAG):
+            return str(self.column(ETAG)[number])
+        text = b"%d %b" % (self._revisions.get(number, 0), self.text(number, with_tombstone=False))
+        return hashlib.sha256(text).hexdigest()[:16]
 
     # What a search finds.
 
@@ -248,6 +263,9 @@ class RowSet:
         self._version += 1
 
     def _change(self, number: int, values: Mapping[str, Any]) -> None:
+        revision = self._revisions[number] = self._revisions.get(number, 0) + 1
+        if self.plan.type_of(ETAG):
+            values = {ETAG: f"{self.salt & 0xFFFFFFFF:08x}-{number}-{revision}", **values}
         self._changes.setdefault(number, {}).update(values)
         self._texts.pop(number, None)
         self._facts = None
@@ -298,10 +316,10 @@ class RowSet:
         return parse_micros(value) if isinstance(value, str) and self._maker.is_time(name) else value
 
 
-def _dig(value: Any, names: Sequence[str]) -> Any:
+def dig(value: Any, names: Sequence[str]) -> Any:
     """Return what stands at a path in a record's field, a tuple of it where a list is on the way."""
     for number, name in enumerate(names):
         if isinstance(value, list):
-            return tuple(_dig(item, names[number:]) for item in value)
+            return tuple(dig(item, names[number:]) for item in value)
         value = value.get(name) if isinstance(value, dict) else None
     return value

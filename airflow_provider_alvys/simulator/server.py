@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from airflow_provider_alvys.api.endpoints import Endpoint, endpoint_of
+from airflow_provider_alvys.api.operations import Operation
 from airflow_provider_alvys.simulator.answers import answer_lookup, answer_search
 from airflow_provider_alvys.simulator.control import handle_control
 from airflow_provider_alvys.simulator.faults import Fault
@@ -16,6 +17,7 @@ from airflow_provider_alvys.simulator.http import EDGE_PAGE, UNREADABLE, Answer,
 from airflow_provider_alvys.simulator.options import Options
 from airflow_provider_alvys.simulator.storage import PREFIX
 from airflow_provider_alvys.simulator.tenant import Tenant
+from airflow_provider_alvys.simulator.writes import answer_write
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -55,12 +57,15 @@ class SimulatorApp:
             await asyncio.sleep(tenant.options.latency)
         page = _page_of(request)
         fault = tenant.faults.next(name, page)
-        answer = self._fail(fault) if fault else None
+        # A fault that acts lets the call take place, and only its answer is lost.
+        answer = self._fail(fault) if fault and not fault.acts else None
         if answer is None:
             if is_token:
                 answer = self._token(request, tenant_in_path)
             else:
                 answer = tenant.storage.answer(request) if is_file else self._api(request, endpoint)
+            if fault and fault.acts:
+                answer = self._fail(fault) or answer
             answer.fault = fault
         if fault and fault.kind == "timeout":
             await asyncio.sleep(fault.seconds)
@@ -73,6 +78,8 @@ class SimulatorApp:
             self.tenant.tokens.revoke_all()
         elif fault.kind == "cap":
             self.tenant.page_size_cap = fault.cap
+        elif fault.kind == "reset":
+            return Answer(0, fault=fault)
         elif fault.kind == "html":
             return Answer(200, EDGE_PAGE % 200, "text/html")
         elif fault.kind == "status":
@@ -125,10 +132,12 @@ class SimulatorApp:
             return problem(405, f"{request.method} is not for this path.")
         if match == 404:
             return problem(404, "There is nothing at this path.")
-        stream, lookup = match.route.stream, match.route.lookup
-        if stream.scope is not None and stream.scope not in grant.scopes:
+        serves, lookup = match.route.serves, match.route.lookup
+        if serves.scope is not None and serves.scope not in grant.scopes:
             return problem(403, "The token does not have the scope for this.")
-        return answer_lookup(tenant, request, match, lookup) if lookup else answer_search(tenant, request, match)
+        if isinstance(serves, Operation):
+            return answer_write(tenant, request, match, serves)
+        return answer_lookup(tenant, request, match, serves, lookup) if lookup else answer_search(tenant, request, match, serves)
 
     def _too_many(self) -> Answer:
         options = self.tenant.options
@@ -144,7 +153,7 @@ class SimulatorApp:
 
     async def _send(self, answer: Answer, send: Send) -> None:
         kind = answer.fault.kind if answer.fault else None
-        if kind == "reset":
+        if kind in ("reset", "lost"):
             # uvicorn gives no other way to cut a connection without a word.
             send.__self__.transport.abort()  # type: ignore[attr-defined]
             return

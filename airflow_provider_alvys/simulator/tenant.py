@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from airflow_provider_alvys.api.errors import AlvysValueError
+from airflow_provider_alvys.api.operations import OPERATIONS
 from airflow_provider_alvys.api.streams import STREAMS, Stream, get_stream
-from airflow_provider_alvys.simulator.children import ChildSet
 from airflow_provider_alvys.simulator.faults import FaultQueue, Mutation
 from airflow_provider_alvys.simulator.limits import Limiter
 from airflow_provider_alvys.simulator.options import Options
+from airflow_provider_alvys.simulator.parts import kind_of_children
 from airflow_provider_alvys.simulator.plan import TOMBSTONE, column_of, plan_of
 from airflow_provider_alvys.simulator.questions import Question
 from airflow_provider_alvys.simulator.routes import Router
@@ -20,6 +23,15 @@ from airflow_provider_alvys.simulator.rows import RowSet
 from airflow_provider_alvys.simulator.storage import Storage
 from airflow_provider_alvys.simulator.times import DAY, parse_micros
 from airflow_provider_alvys.simulator.tokens import TokenDesk
+
+
+class Effect(msgspec.Struct, kw_only=True):
+    """Something that a write has done: what was called, by which path and body, and when."""
+
+    operation: str
+    path: str
+    body: dict[str, Any]
+    at: float
 
 
 class Tenant:
@@ -36,8 +48,11 @@ class Tenant:
         self.page_size_cap = options.page_size_cap
         self.requests: Counter[str] = Counter()
         self.answers: Counter[str] = Counter()
+        self.effects: list[Effect] = []
+        # Payments by what was called, and for what.
+        self.payments: defaultdict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
         self.storage = Storage(options, self.rows, self.now)
-        self.router = Router(STREAMS.values())
+        self.router = Router(STREAMS.values(), OPERATIONS.values())
         self._born = int((options.now or self.now()) * 1_000_000)
         self._sets: dict[str, RowSet] = {}
         for name in options.rows:
@@ -71,7 +86,9 @@ class Tenant:
         """Return a stream's rows, which are made when they are first asked for. Streams that show the same share them."""
         if stream not in self._sets:
             plan = plan_of(get_stream(stream))
-            rows = (ChildSet if plan.first.is_child else RowSet)(plan, self.rows, self.options, self._born)
+            parent = plan.first.parent if plan.first.is_child else None
+            kind = kind_of_children(plan, self.rows(parent.stream).plan) if parent else RowSet
+            rows = kind(plan, self.rows, self.options, self._born)
             self._sets |= {member.name: rows for member in plan.streams}
         return self._sets[stream]
 

@@ -42,6 +42,10 @@ class Caller:
     def post(self, path: str, body: Any) -> requests.Response:
         return self._session.post(f"{self._url}/api/p/v1.0/{path}", json=body, timeout=10)
 
+    def send(self, method: str, path: str, body: Any = None, **how: Any) -> requests.Response:
+        """Send a write; ``how`` may be ``headers``, ``files`` and ``data``."""
+        return self._session.request(method, f"{self._url}/api/p/v1.0/{path}", json=body, timeout=10, **how)
+
     def search(self, stream: Stream, fields: dict[str, Any], parents: list[str] | None = None) -> requests.Response:
         """Send a search with just these fields, and a page where one is needed; None leaves it out."""
         body = {name: value for name, value in fields.items() if value is not None}

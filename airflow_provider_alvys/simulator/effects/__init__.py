@@ -1,0 +1,43 @@
+"""What each write does: a function for each row of the catalogue of writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from airflow_provider_alvys.api.operations import OPERATIONS
+from airflow_provider_alvys.simulator.effects import documents, freight, money, partners, tenders, webhooks
+from airflow_provider_alvys.simulator.effects.write import Effect
+
+EFFECTS: Mapping[str, Effect] = {
+    "loads.update": freight.update_load,
+    "load_notes.create": freight.create_note,
+    "load_notes.delete": freight.delete_note,
+    "trips.assign": freight.assign_trip,
+    "trips.dispatch": freight.dispatch_trip,
+    "trip_check_calls.create": freight.create_check_call,
+    "trip_stops.set_appointment": freight.set_appointment,
+    "trip_stops.set_arrival": freight.set_arrival,
+    "trip_stops.clear_arrival": freight.clear_arrival,
+    "trip_stops.set_departure": freight.set_departure,
+    "customers.create": partners.create_customer,
+    "customers.update": partners.update_customer,
+    "customers.delete": partners.delete_customer,
+    "carriers.set_status": partners.set_carrier_status,
+    "deductions.create": money.create_deduction,
+    "deductions.delete": money.delete_deduction,
+    "invoices.create_carrier_invoice": documents.create_carrier_invoice,
+    "invoices.record_carrier_payment": money.record_carrier_payment,
+    "invoices.record_customer_payment": money.record_customer_payment,
+    "invoices.record_financing": money.record_financing,
+    "tenders.create": tenders.create_tender,
+    "tenders.update": tenders.update_tender,
+    "tenders.cancel": tenders.cancel_tender,
+    "tenders.accept": tenders.accept,
+    "tenders.accept_updates": tenders.accept_updates,
+    "tenders.accept_cancel": tenders.accept_cancel,
+    "tenders.reject": tenders.reject,
+    "webhooks.create": webhooks.create_webhook,
+    "webhooks.update": webhooks.update_webhook,
+    "webhooks.delete": webhooks.delete_webhook,
+    **{name: documents.upload_document for name in OPERATIONS if name.endswith("_documents.upload")},
+}

@@ -1,0 +1,71 @@
+"""What uploads do."""
+
+from __future__ import annotations
+
+import mimetypes
+
+from airflow_provider_alvys.simulator.bodies import File
+from airflow_provider_alvys.simulator.effects.write import AGENT, Write
+from airflow_provider_alvys.simulator.http import Answer, Refusal
+
+_INVOICE = "Carrier Invoice"
+
+
+def upload_document(write: Write) -> Answer:
+    """Keep a file with the record that the path names."""
+    stream = write.operation.name.partition(".")[0]
+    name = write.body.get("FileName") or ""
+    number = _keep(write, stream, write.target.name, write.body["DocumentType"], name)
+    if stream == "trip_documents":
+        _keep_with_load(write, number, str(write.value("LoadNumber")))
+    return write.show(write.tenant.rows(stream), number)
+
+
+def create_carrier_invoice(write: Write) -> Answer:
+    """Keep a carrier's invoice with its trip, and note its number there."""
+    trips = write.tenant.rows("trips")
+    trip = trips.number_of("Id", write.body["TripId"])
+    if trip is None:
+        raise Refusal(404, "There is no such record.")
+    number = _keep(write, "trip_documents", write.body["TripId"], _INVOICE, "")
+    _keep_with_load(write, number, str(trips.column("LoadNumber")[trip]))
+    if "CarrierInvoiceNumber" in write.body:
+        carrier = trips.record(trip).get("Carrier") or {}
+        write.touch(trips, trip, {"Carrier": {**carrier, "CarrierInvoiceNumber": write.body["CarrierInvoiceNumber"]}})
+    return write.show(write.tenant.rows("trip_documents"), number)
+
+
+def _keep(write: Write, stream: str, parent: str, kind: str, name: str, key: str | None = None) -> int:
+    file = _file_of(write)
+    rows = write.tenant.rows(stream)
+    link = rows.plan.first.parent
+    of = link.stream.removesuffix("s").title() if link else None
+    columns = {
+        "AttachmentType": kind,
+        "AttachmentSize": len(file.content),
+        "UploadedAt": write.tenant.micros(),
+        "UploadedBy": AGENT,
+        "ParentType": of,
+        **({"id": key} if key else {}),
+    }
+    number = write.add(stream, columns, parent)
+    name = name or file.name or f"document{mimetypes.guess_extension(file.media_type) or ''}"
+    # Where it lies is known when it has an id.
+    rows.touch([number], write.tenant.micros(), {"AttachmentPath": f"attachments/{rows.key(number)}/{name}"})
+    write.tenant.storage.keep(stream, number, file.content, file.media_type)
+    return number
+
+
+def _keep_with_load(write: Write, number: int, load: str) -> None:
+    """List a trip's document among those of its load, too."""
+    rows = write.tenant.rows("trip_documents")
+    record = rows.record(number)
+    if write.tenant.rows("loads").number_of("LoadNumber", load) is not None:
+        name = record["AttachmentPath"].rpartition("/")[2]
+        _keep(write, "load_documents", load, record["AttachmentType"], name, record["id"])
+
+
+def _file_of(write: Write) -> File:
+    if write.file is None:
+        raise LookupError(f"{write.operation.name} has no file")
+    return write.file

@@ -1,0 +1,155 @@
+"""What writes to loads, trips and stops do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_alvys.simulator.effects.write import AGENT, Write, money, zoned
+from airflow_provider_alvys.simulator.http import Answer, Refusal
+from airflow_provider_alvys.simulator.rows import RowSet
+
+_EDI = "EDI"
+_NOT_YET_COVERED = ("Open", "Reserved", "Quoted", "In Review", "Queued")
+_ON_THE_ROAD = ("Covered", "Dispatched", "In Transit")
+# What a trip's record has of those that carry it, and the stream that they are of.
+_PARTIES = {
+    "CarrierId": ("Carrier", "carriers"),
+    "Driver1Id": ("Driver1", "drivers"),
+    "Driver2Id": ("Driver2", "drivers"),
+    "TruckId": ("Truck", "trucks"),
+    "TrailerId": ("Trailer", "trailers"),
+}
+
+
+def update_load(write: Write) -> Answer:
+    """Change a load's order number, and that of its trips."""
+    if write.value("LoadType") == _EDI:
+        raise Refusal(409, "A load that came by EDI keeps its order number.")
+    columns = {"OrderNumber": write.body["OrderNumber"]}
+    write.touch(write.rows, write.number, columns)
+    trips = write.tenant.rows("trips")
+    for trip in trips.having({"LoadNumber": write.target.name}):
+        write.touch(trips, trip, columns)
+    return write.show(write.rows, write.number)
+
+
+def create_note(write: Write) -> Answer:
+    """Add a note to a load, unless it has one of that id."""
+    notes = write.tenant.rows("load_notes")
+    if any(notes.key(note) == write.body["Id"] for note in notes.of([write.target.name])):
+        raise Refusal(409, "The load has such a note already.")
+    number = write.add("load_notes", write.body, write.target.name)
+    note = notes.record(number)
+    inside = {"id": note["Id"], "Description": note["Description"], "NoteType": note["NoteType"], "Time": note["CreatedAt"]}
+    kept = write.rows.record(write.number).get("Notes") or []
+    write.touch(write.rows, write.number, {"Notes": [*kept, {**inside, "User": AGENT}]})
+    return write.show(notes, number, 201)
+
+
+def delete_note(write: Write) -> Answer:
+    """Remove a note from a load."""
+    key = write.children.key(write.target.child)
+    write.children.remove([write.target.child])
+    kept = write.rows.record(write.number).get("Notes") or []
+    write.touch(write.rows, write.number, {"Notes": [note for note in kept if note.get("id") != key]})
+    return Answer(204)
+
+
+def assign_trip(write: Write) -> Answer:
+    """Give a trip those that carry it."""
+    record = write.rows.record(write.number)
+    columns: dict[str, Any] = {}
+    for name, (party, stream) in _PARTIES.items():
+        if name in write.body:
+            write.find(stream, write.body[name])
+            is_same = (record.get(party) or {}).get("Id") == write.body[name]
+            columns[party] = {**(record[party] if is_same else {}), "Id": write.body[name]}
+    write.find("users", write.body["DispatcherId"])
+    columns["DispatcherId"] = write.body["DispatcherId"]
+    if "CarrierRate" in write.body:
+        rate = money(write.body["CarrierRate"])
+        columns["Carrier"] |= {"Rate": rate, "Linehaul": rate, "TotalPayable": rate}
+    columns["CarrierAssignedAt"] = write.tenant.micros()
+    if record["Status"] in _NOT_YET_COVERED:
+        columns["Status"] = "Covered"
+    _move(write, columns)
+    return write.show(write.rows, write.number)
+
+
+def dispatch_trip(write: Write) -> Answer:
+    """Dispatch a trip that is covered."""
+    if write.value("Status") != "Covered":
+        raise Refusal(422, f"The trip is {write.value('Status')}: only one that is Covered can be dispatched.")
+    _move(write, {"Status": "Dispatched", "DispatchedBy": AGENT})
+    return write.show(write.rows, write.number)
+
+
+def create_check_call(write: Write) -> Answer:
+    """Log a check call of a trip that is on the road."""
+    if write.value("Status") not in _ON_THE_ROAD:
+        raise Refusal(422, f"The trip is {write.value('Status')}: it takes no check calls.")
+    body = dict(write.body)
+    driver = body.pop("DriverId", None)
+    if driver is not None:
+        if driver not in [write.value(f"{role}.Id") for role in ("Driver1", "Driver2", "OwnerOperator")]:
+            raise Refusal(422, "The driver is not on the trip.")
+        body["DriverName"] = write.tenant.rows("drivers").column("Name")[write.find("drivers", driver)]
+    trip = {name: write.value(name) for name in ("TripNumber", "LoadNumber")}
+    number = write.add("trip_check_calls", {**trip, "ResponseType": "API", **body}, write.target.name)
+    return write.show(write.tenant.rows("trip_check_calls"), number, 201)
+
+
+def set_appointment(write: Write) -> Answer:
+    """Set a stop's appointment, or its window."""
+    body = write.body
+    columns: dict[str, Any] = {name: body[name] for name in ("ScheduleType", "LoadingType")}
+    flags = {name: body[name] for name in ("AppointmentRequested", "AppointmentConfirmed")}
+    if body["ScheduleType"] == "APPT":
+        date = {"AppointmentDate": zoned(body["AppointmentDate"])}
+        columns |= {"$type": "appointment", **flags, **date, "StopWindow": None}
+    else:
+        ends = {"Begin": "WindowBegin", "End": "WindowEnd"}
+        window = {name: zoned(body[given]) for name, given in ends.items() if given in body}
+        empty = dict.fromkeys((*flags, "AppointmentDate"))
+        columns |= {"$type": "delivery_window", **empty, "StopWindow": window}
+    return _set_stop(write, columns)
+
+
+def set_arrival(write: Write) -> Answer:
+    """Record the arrival at a stop."""
+    return _set_stop(write, {"ArrivedAt": zoned(write.body["ArrivedAt"])})
+
+
+def clear_arrival(write: Write) -> Answer:
+    """Take the arrival at a stop back."""
+    return _set_stop(write, {"ArrivedAt": None})
+
+
+def set_departure(write: Write) -> Answer:
+    """Record the departure from a stop that was reached."""
+    if "ArrivedAt" not in write.children.record(write.target.child):
+        raise Refusal(422, "The stop has no arrival yet.")
+    return _set_stop(write, {"DepartedAt": zoned(write.body["DepartedAt"])})
+
+
+def _set_stop(write: Write, columns: dict[str, Any]) -> Answer:
+    stop = write.children.record(write.target.child)
+    write.has_acted = any(stop.get(name) != value for name, value in columns.items())
+    if write.has_acted:
+        write.touch(write.children, write.target.child, columns)
+        save_load(write, write.rows, write.number)
+    return write.show(write.children, write.target.child)
+
+
+def _move(write: Write, columns: dict[str, Any]) -> None:
+    """Change a trip, and with its status that of its load."""
+    write.touch(write.rows, write.number, columns)
+    save_load(write, write.rows, write.number, {name: columns[name] for name in ("Status",) if name in columns})
+
+
+def save_load(write: Write, trips: RowSet, trip: int, columns: dict[str, Any] | None = None) -> None:
+    """Save a trip's load once more: Alvys does with each change of the trip."""
+    loads = write.tenant.rows("loads")
+    load = loads.number_of("LoadNumber", str(trips.column("LoadNumber")[trip]))
+    if load is not None:
+        write.touch(loads, load, columns or {})

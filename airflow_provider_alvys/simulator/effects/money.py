@@ -1,0 +1,116 @@
+"""What writes to deductions, payments and invoices do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_alvys.simulator.effects.freight import save_load
+from airflow_provider_alvys.simulator.effects.write import Write, amount_of, money, without_nothing
+from airflow_provider_alvys.simulator.http import Answer, Refusal, json_answer
+from airflow_provider_alvys.simulator.times import format_time, parse_micros
+
+_BILLED = ("Invoiced", "Completed", "Financed")
+_NAMED = {"DriverId": "drivers", "TruckId": "trucks", "OwnerOperatorId": "drivers"}
+# Until a carrier's payment covers the trip.
+_PAYABLE = ("TotalPayable", "Linehaul", "Rate")
+
+
+def create_deduction(write: Write) -> Answer:
+    """Deduct an amount once."""
+    for name, stream in _NAMED.items():
+        if name in write.body:
+            write.find(stream, write.body[name])
+    columns = {**write.body, "Amount": money(write.body["Amount"]), "Type": "Once", "IsPaid": False}
+    number = write.add("deductions", columns)
+    return write.show(write.tenant.rows("deductions"), number, 201)
+
+
+def delete_deduction(write: Write) -> Answer:
+    """Remove a deduction that is not paid."""
+    if write.value("IsPaid"):
+        raise Refusal(422, "The deduction is paid.")
+    answer = write.show(write.rows, write.number)
+    write.rows.remove([write.number])
+    return answer
+
+
+def record_carrier_payment(write: Write) -> Answer:
+    """Record a payment to a carrier, unless it is known by its reference; payments in full complete the trip."""
+    trips = write.tenant.rows("trips")
+    trip = _find(write, "trips", "Id", write.body["TripId"])
+    payments = _record(write, write.body["TripId"], _payment(write))
+    if write.has_acted:
+        carrier = trips.record(trip).get("Carrier") or {}
+        payable = next((amount_of(carrier[name]) for name in _PAYABLE if carrier.get(name)), None)
+        is_covered = payable is not None and sum(amount_of(payment["Amount"]) for payment in payments) >= payable
+        write.touch(trips, trip, {"Status": "Completed"} if is_covered else {})
+        save_load(write, trips, trip)
+    names = ("Id", "TripNumber", "Status")
+    trip_id, number, status = (trips.column(name)[trip] for name in names)
+    return json_answer({"TripId": trip_id, "TripNumber": number, "Status": status, "CarrierPayments": payments})
+
+
+def record_customer_payment(write: Write) -> Answer:
+    """Record a customer's payment for a load that is billed, unless it is known by its reference."""
+    loads = write.tenant.rows("loads")
+    load = _find_load(write)
+    payments = _record(write, write.body["LoadNumber"], _payment(write))
+    record = loads.record(load)
+    if write.has_acted:
+        payment = payments[-1]
+        inside = {"Id": payment["Id"], "Amount": payment["Amount"], "PaidAt": payment["PaymentDate"]}
+        paid = money(amount_of(record.get("TotalPaid")) + amount_of(payment["Amount"]))
+        write.touch(loads, load, {"TotalPaid": paid, "Payments": [*(record.get("Payments") or []), inside]})
+        record = loads.record(load)
+    billable = record.get("InvoicedAmount") or record.get("CustomerRate") or money(0)
+    shown = {name: record[name] for name in ("Id", "LoadNumber", "Status")}
+    return json_answer({**shown, "TotalPaid": record.get("TotalPaid") or money(0), "TotalBillable": billable})
+
+
+def record_financing(write: Write) -> Answer:
+    """Record what a factor has advanced on a load that is billed, unless it is known by its reference."""
+    loads = write.tenant.rows("loads")
+    load = _find_load(write)
+    advances = _record(write, write.body["LoadNumber"], dict(write.body))
+    if write.has_acted:
+        is_invoiced = loads.column("Status")[load] == "Invoiced"
+        write.touch(loads, load, {"Status": "Financed"} if is_invoiced else {})
+    totals = (money(sum(advance[name] for advance in advances)) for name in ("AmountFunded", "Fee"))
+    shown = {name: loads.column(name)[load] for name in ("LoadNumber", "Status")}
+    return json_answer({**shown, **dict(zip(("TotalFunded", "TotalFees"), totals, strict=True))})
+
+
+def _find(write: Write, stream: str, column: str, name: str) -> int:
+    number = write.tenant.rows(stream).number_of(column, name)
+    if number is None:
+        raise Refusal(404, "There is no such record.")
+    return number
+
+
+def _find_load(write: Write) -> int:
+    number = _find(write, "loads", "LoadNumber", write.body["LoadNumber"])
+    key = (write.operation.name, write.body["LoadNumber"])
+    is_known = any(known["ReferenceNumber"] == write.body["ReferenceNumber"] for known in write.tenant.payments[key])
+    status = write.tenant.rows("loads").column("Status")[number]
+    if status not in _BILLED and not is_known:
+        raise Refusal(422, f"The load is {status}: it must be {', '.join(_BILLED)}.")
+    return number
+
+
+def _record(write: Write, name: str, payment: dict[str, Any]) -> list[dict[str, Any]]:
+    """Keep a payment of what a name names unless its reference is known, and return all of them."""
+    payments = write.tenant.payments[write.operation.name, name]
+    key = write.operation.key
+    write.has_acted = all(known[key] != payment[key] for known in payments)
+    if write.has_acted:
+        payments.append(payment)
+    return payments
+
+
+def _payment(write: Write) -> dict[str, Any]:
+    body = write.body
+    given = {name: body.get(name) for name in ("ReferenceNumber", "PaymentMethod", "CheckNumber")}
+    amount = money(body["Amount"]["Amount"], body["Amount"].get("Currency"))
+    date = format_time(parse_micros(body["PaymentDate"]), 0)
+    count = sum(len(payments) for payments in write.tenant.payments.values())
+    return {"Id": f"payment-{count + 1}", "Amount": amount, "PaymentDate": date, **without_nothing(given)}

@@ -1,0 +1,84 @@
+"""What writes to customers and carriers do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from airflow_provider_alvys.simulator.effects.write import Write, without_nothing
+from airflow_provider_alvys.simulator.http import Answer, Refusal
+from airflow_provider_alvys.simulator.rows import RowSet
+from airflow_provider_alvys.simulator.times import format_time
+
+# Fields of the answer to a write that a customer's record shares with it.
+_SHOWN = "Name CompanyNumber Type Status BillingAddress Email Phone Fax DateCreated InvoicingInformation ExternalId".split()
+_SPELLINGS = {"DoNotLoad": "Do Not Load"}
+
+
+def create_customer(write: Write) -> Answer:
+    """Add a customer, unless there is one like it."""
+    rows = write.tenant.rows("customers")
+    columns = _columns(write.body, {})
+    _refuse_another(rows, columns)
+    number = write.add("customers", {"Type": "Customer", "Status": "Active", **columns})
+    return _show(write, rows, number, 201)
+
+
+def update_customer(write: Write) -> Answer:
+    """Change a customer's fields, and those of its address."""
+    record = write.rows.record(write.number)
+    columns = _columns(write.body, record)
+    _refuse_another(write.rows, {**record, **columns}, except_for=write.number)
+    write.touch(write.rows, write.number, columns)
+    return _show(write, write.rows, write.number, 200)
+
+
+def delete_customer(write: Write) -> Answer:
+    """Make a customer inactive."""
+    write.touch(write.rows, write.number, {"Status": "Inactive"})
+    return Answer(204)
+
+
+def set_carrier_status(write: Write) -> Answer:
+    """Set a carrier's status, unless it is set."""
+    status = _SPELLINGS.get(write.body["Status"], write.body["Status"])
+    write.has_acted = write.value("Status") != status
+    if write.has_acted:
+        write.touch(write.rows, write.number, {"Status": status})
+    return Answer(204)
+
+
+def _columns(body: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns that a body sets; records spell the parts of an address otherwise."""
+    columns = dict(body)
+    given = columns.get("BillingAddress")
+    if given is not None:
+        parts = {"ZipCode" if name == "Zip" else name: value for name, value in given.items() if name != "Country"}
+        columns["BillingAddress"] = without_nothing({**record.get("BillingAddress", {}), **parts})
+    return columns
+
+
+def _refuse_another(rows: RowSet, columns: Mapping[str, Any], except_for: int | None = None) -> None:
+    """Refuse what another customer has, an inactive one too: its number, its external id, or its name and zip."""
+
+    def names(record: Mapping[str, Any]) -> list[Any]:
+        address = record.get("BillingAddress") or {}
+        pair = (str(record.get("Name")).lower(), address.get("ZipCode"))
+        return [record.get("CompanyNumber"), record.get("ExternalId"), pair if pair[1] else None]
+
+    own = names(columns)
+    for number in rows.numbers():
+        other = rows.record(number)
+        same = [name for name, theirs in zip(own, names(other), strict=True) if name is not None and name == theirs]
+        if number != except_for and same:
+            raise Refusal(409, f"There is such a customer already: {other['Name']} ({rows.key(number)}).")
+
+
+def _show(write: Write, rows: RowSet, number: int, status: int) -> Answer:
+    record, etag = rows.record(number), f'"{rows.etag(number)}"'
+    shown = {name: record[name] for name in _SHOWN if name in record}
+    modified = {"DateModified": format_time(write.tenant.micros(), 7)}
+    body = {"Id": record["Id"], "ETag": etag, **shown, **modified}
+    return Answer(status, msgspec.json.encode(body), headers={"etag": etag})

@@ -1,0 +1,93 @@
+"""What writes to tenders do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_alvys.simulator.effects.write import Write, zoned
+from airflow_provider_alvys.simulator.http import Answer, Refusal
+
+_CHANGED, _CALLED_OFF = "Awaiting Update Approval", "Awaiting Cancel Approval"
+_DECIDED = ("Accepted", "Rejected", "Cancelled", "Expired")
+_TIMES = ("ScheduledArrivalStart", "ScheduledArrivalEnd")
+# What only the request knows.
+_NOT_SHOWN = ("Sender", "Receiver", "WeightQualifier", "VolumeQualifier", "ScheduledAppointment")
+
+
+def create_tender(write: Write) -> Answer:
+    """Receive a tender."""
+    write.add("tenders", {**_columns(write), "Status": "Pending"})
+    return Answer(201)
+
+
+def update_tender(write: Write) -> Answer:
+    """Receive a change of a tender, which waits for approval."""
+    return _receive(write, {**_columns(write), "Status": _CHANGED})
+
+
+def cancel_tender(write: Write) -> Answer:
+    """Receive the cancellation of a tender, which waits for approval."""
+    return _receive(write, {"Status": _CALLED_OFF})
+
+
+def accept(write: Write) -> Answer:
+    """Accept a tender that waits for it."""
+    _decide(write, "Accepted")
+    return write.show(write.rows, write.number)
+
+
+def accept_updates(write: Write) -> Answer:
+    """Accept the changes of a tender."""
+    return _decide(write, "Accepted")
+
+
+def accept_cancel(write: Write) -> Answer:
+    """Accept the cancellation of a tender."""
+    return _decide(write, "Cancelled")
+
+
+def reject(write: Write) -> Answer:
+    """Reject a tender, and call its load off where that is wished."""
+    _decide(write, "Rejected")
+    loads = write.tenant.rows("loads")
+    load = loads.number_of("LoadNumber", str(write.value("LoadNumber")))
+    if write.body["CancelLinkedLoad"] and load is not None:
+        write.touch(loads, load, {"Status": "Cancelled"})
+    return Answer(200)
+
+
+def _decide(write: Write, status: str) -> Answer:
+    if write.value("Status") in _DECIDED:
+        raise Refusal(409, f"The tender is {write.value('Status')} already.")
+    write.touch(write.rows, write.number, {"Status": status})
+    return Answer(200)
+
+
+def _receive(write: Write, columns: dict[str, Any]) -> Answer:
+    """Change the tender of the body's shipment. Success only says that the message has come, whether or not there is one."""
+    rows = write.tenant.rows("tenders")
+    number = rows.number_of("ShipmentId", write.body["ShipmentId"])
+    if number is not None:
+        write.touch(rows, number, columns)
+    return Answer(201)
+
+
+def _columns(write: Write) -> dict[str, Any]:
+    """Return the columns of the tender that a body holds: times are objects in it, and numbers texts."""
+    columns = {name: value for name, value in write.body.items() if not name.startswith(_NOT_SHOWN)}
+    if "Rate" in columns:
+        columns["Rate"] = str(columns["Rate"])
+    if "ExpirationDate" in columns:
+        columns["ExpirationDate"] = _zoned(columns["ExpirationDate"])
+    columns["Stops"] = [_stop(stop, place) for place, stop in enumerate(columns["Stops"], 1)]
+    return columns
+
+
+def _stop(given: dict[str, Any], place: int) -> dict[str, Any]:
+    stop = {name: value for name, value in given.items() if name not in _NOT_SHOWN}
+    times = {name: _zoned(stop[name]) for name in _TIMES if name in stop}
+    return {"StopId": f"stop-{place}", **stop, **times}
+
+
+def _zoned(text: str) -> dict[str, str]:
+    return {"DateTime": zoned(text), "TimeZoneCode": "UT"}

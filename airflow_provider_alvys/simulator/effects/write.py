@@ -1,0 +1,150 @@
+"""A write that is valid, and what its effects are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from airflow_provider_alvys.api.operations import Operation
+from airflow_provider_alvys.simulator.bodies import File
+from airflow_provider_alvys.simulator.http import Answer, Refusal, Request
+from airflow_provider_alvys.simulator.plan import TOMBSTONE
+from airflow_provider_alvys.simulator.rows import ETAG, RowSet
+from airflow_provider_alvys.simulator.tenant import Tenant
+
+# Who makes changes through the API.
+AGENT = "api@acme.example"
+# The US dollar, by its number in ISO 4217.
+_DOLLAR = 840
+
+
+@dataclass(frozen=True)
+class Target:
+    """
+    The record that a write's path names, and the child of it that it names beside.
+
+    :param rows: its set, or None where the path names none.
+    :param name: as the path has it.
+    """
+
+    rows: RowSet | None
+    number: int
+    name: str
+    children: RowSet | None = None
+    child: int = -1
+
+
+@dataclass
+class Write:
+    """
+    A write whose body is valid.
+
+    :param body: its fields in the catalogue's spelling.
+    :param has_acted: False when it has changed nothing.
+    """
+
+    tenant: Tenant
+    operation: Operation
+    request: Request
+    target: Target
+    body: dict[str, Any]
+    file: File | None
+    has_acted: bool = True
+
+    @property
+    def rows(self) -> RowSet:
+        """The set of the record that the path names."""
+        if self.target.rows is None:
+            raise LookupError(f"{self.operation.path} names no record")
+        return self.target.rows
+
+    @property
+    def children(self) -> RowSet:
+        """The set of the child that the path names."""
+        if self.target.children is None:
+            raise LookupError(f"{self.operation.path} names no child")
+        return self.target.children
+
+    @property
+    def number(self) -> int:
+        """Of the record that the path names."""
+        return self.target.number
+
+    def value(self, name: str) -> Any:
+        """Return a field of the record that the path names."""
+        return self.rows.column(name)[self.number]
+
+    def find(self, stream: str, name: str | None, column: str = "Id") -> int:
+        """
+        Return the row of another stream that the body names.
+
+        :raises Refusal: there is none.
+        """
+        number = None if name is None else self.tenant.rows(stream).number_of(column, name)
+        if number is None:
+            raise Refusal(422, f"There is no {name!r} among the {stream}.")
+        return number
+
+    def touch(self, rows: RowSet, number: int, columns: Mapping[str, Any]) -> None:
+        """Change a row now."""
+        now = self.tenant.micros()
+        stamps = {"UpdatedAt": now, "UpdatedBy": AGENT}
+        known = {name: value for name, value in stamps.items() if rows.plan.type_of(name)}
+        rows.touch([number], now, {**known, **columns})
+
+    def add(self, stream: str, columns: Mapping[str, Any], parent: str | None = None) -> int:
+        """Add a row with these columns, and nothing else but its key and what says when and by whom it was made."""
+        rows, now = self.tenant.rows(stream), self.tenant.micros()
+        plan = rows.plan
+        kept = {*plan.first.key, plan.parent_column, ETAG}
+        empty = {name: None for name in plan.fields.fields if name not in kept}
+        stamps = {
+            "CreatedAt": now,
+            "DateCreated": now,
+            "DateImported": now,
+            "UpdatedAt": now,
+            "CreatedBy": AGENT,
+            "UpdatedBy": AGENT,
+        }
+        known: dict[str, Any] = {name: value for name, value in stamps.items() if plan.type_of(name)}
+        if plan.type_of(TOMBSTONE):
+            known[TOMBSTONE] = False
+        return rows.add(now, {**empty, **known, **columns}, parent)
+
+    def show(self, rows: RowSet, number: int, status: int = 200) -> Answer:
+        """Return a record as an answer."""
+        text = rows.text(number, with_tombstone=False)
+        return Answer(status, self.tenant.storage.complete(rows, number, text, self.request.base, is_seen=True))
+
+
+Effect = Callable[[Write], Answer]
+
+
+def do_nothing(write: Write) -> Answer:
+    """Answer a write of which nothing is known but its row in the catalogue."""
+    return Answer(200, b"{}") if write.operation.answers else Answer(204)
+
+
+def money(amount: float, currency: int | None = None) -> dict[str, Any]:
+    """Return an amount as Alvys writes it."""
+    return {"Amount": round(amount, 2), "Currency": currency or _DOLLAR}
+
+
+def amount_of(value: Any) -> float:
+    """Return the amount of what :func:`money` or a made-up record holds; 0 for nothing."""
+    amount = (value or {}).get("Amount") or 0
+    return float(bytes(amount)) if isinstance(amount, msgspec.Raw) else float(amount)
+
+
+def zoned(text: str) -> str:
+    """Return a time as Alvys writes it: with a zone's offset rather than Z."""
+    return msgspec.convert(text, datetime).isoformat()
+
+
+def without_nothing(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return fields without those that are None."""
+    return {name: value for name, value in fields.items() if value is not None}
