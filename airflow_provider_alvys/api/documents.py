@@ -21,8 +21,8 @@ _SUFFIX = "_documents"
 DOCUMENT_STREAMS: Mapping[str, Stream] = {
     name.removesuffix(_SUFFIX): stream for name, stream in STREAMS.items() if stream.fields is DOCUMENT
 }
-# What follows a type in some of the documents: "Proof of Delivery (POD)".
-_ABBREVIATION = re.compile(r"\s*\([^()]*\)\s*$")
+# As in "Proof of Delivery (POD)".
+_BRACKETS = re.compile(r"(.*?)\s*\(\s*([^()]*?)\s*\)")
 
 
 @dataclass(frozen=True)
@@ -86,25 +86,28 @@ def list_documents(client: AlvysClient, stream: Stream, parent: str) -> list[Doc
     return None if search.missing else documents
 
 
-def plain_type(text: str) -> str:
-    """Return a type of documents as it is compared: in any case, and without an abbreviation behind it."""
-    return " ".join(_ABBREVIATION.sub("", text).casefold().split())
+def names_of_type(text: str) -> frozenset[str]:
+    """Return what a type of documents may be called, in any case: with what is in brackets behind it, without, and by that."""
+    plain = " ".join(text.casefold().split())
+    parts = _BRACKETS.fullmatch(plain)
+    return frozenset(filter(None, (plain, *(parts.groups() if parts else ()))))
 
 
-def check_types(types: Sequence[str] | None) -> frozenset[str] | None:
+def check_types(types: str | Sequence[str] | None) -> frozenset[str] | None:
     """
-    Return types of documents as they are compared; None for all of them.
+    Return all names of one type of documents or several; None for all of them.
 
-    :raises AlvysValueError: they are no list of texts.
+    :raises AlvysValueError: it is neither a text nor a list of texts.
     """
     if types is None:
         return None
-    if isinstance(types, (str, bytes)) or not isinstance(types, Sequence) or not types:
+    listed = [types] if isinstance(types, str) else types
+    if isinstance(listed, bytes) or not isinstance(listed, Sequence) or not listed:
         raise AlvysValueError(f"document_types={types!r} must be a list such as ['Proof of Delivery'], or None for all")
-    for text in types:
-        if not isinstance(text, str) or not plain_type(text):
+    for text in listed:
+        if not isinstance(text, str) or not names_of_type(text):
             raise AlvysValueError(f"document_types holds {text!r}, which is no type of documents, such as 'Proof of Delivery'")
-    return frozenset(map(plain_type, types))
+    return frozenset().union(*map(names_of_type, listed))
 
 
 def _seconds(time: Any) -> float | None:

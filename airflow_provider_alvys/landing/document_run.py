@@ -12,7 +12,7 @@ import msgspec
 
 from airflow_provider_alvys import __version__
 from airflow_provider_alvys.api.client import AlvysClient
-from airflow_provider_alvys.api.documents import Document, plain_type, read_document
+from airflow_provider_alvys.api.documents import Document, names_of_type, read_document
 from airflow_provider_alvys.api.pacing import EndpointPace
 from airflow_provider_alvys.api.search_state import SearchState
 from airflow_provider_alvys.api.streams import Stream
@@ -42,7 +42,7 @@ class DocumentOrder:
 
     def wants(self, document: Document) -> bool:
         """Return whether a document is of a type that is asked for."""
-        return self.types is None or plain_type(document.type) in self.types
+        return self.types is None or not self.types.isdisjoint(names_of_type(document.type))
 
     def fingerprint(self, path: str) -> str:
         """Return a hash that another try must share to fetch the same."""

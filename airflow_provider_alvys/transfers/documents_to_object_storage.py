@@ -44,8 +44,8 @@ class AlvysDocumentsToObjectStorageOperator(AlvysLandingTask):
         costs no request while all that this has listed is there, or its URLs still live. (templated)
     :param path: below which the files are put, absolute: ``/data/alvys`` or ``s3://aws_default@bucket/alvys``. The same at each
         run, or all is fetched again. (templated)
-    :param document_types: such as ``["Proof of Delivery"]``, in any case, with or without ``(POD)`` behind it; None for all.
-        (templated)
+    :param document_types: one or several, such as ``["Proof of Delivery"]``, in any case, with or without ``(POD)`` behind it, or
+        by that alone; None for all. (templated)
     :param tenant: name of the tenant in manifests; None means the connection id. (templated)
     :param skip_when_empty: skip when there are no documents, so that nothing downstream runs.
     :param defer_after: seconds of waiting from which a deferrable task frees its slot.
@@ -69,7 +69,7 @@ class AlvysDocumentsToObjectStorageOperator(AlvysLandingTask):
         parent_type: str,
         parents: RecentParents | Mapping[str, Any] | Sequence[Any] | None,
         path: str | ObjectStoragePath | PurePath,
-        document_types: Sequence[str] | None = None,
+        document_types: str | Sequence[str] | None = None,
         tenant: str | None = None,
         skip_when_empty: bool = False,
         defer_after: float = DEFER_AFTER,
