@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from airflow.sdk import Asset
 
+from airflow_provider_alvys.api.documents import documents_of
 from airflow_provider_alvys.api.streams import get_stream
+from airflow_provider_alvys.landing.layout import documents_folder
 from airflow_provider_alvys.landing.store import check_path
 from airflow_provider_alvys.tables.shape import default_table
 
@@ -21,15 +23,31 @@ def alvys_asset(stream: str, path: str) -> Asset:
     :return: an asset that equals every other of that stream and path.
     :raises AlvysValueError: there is no such stream, or the path is none, or relative.
     """
+    return Asset(f"{_root(path)}/{get_stream(stream).name}")
+
+
+def alvys_documents_asset(parent_type: str, path: str) -> Asset:
+    """
+    Return the asset for the documents of one kind of parents, for ``outlets`` and for the ``schedule`` of DAGs that use them.
+
+    It is named after their folder, without the storage's connection id: ``s3://bucket/alvys/documents/load``. Its events'
+    extra is what AlvysDocumentsToObjectStorageOperator returns.
+
+    :param parent_type: such as ``load``.
+    :param path: as the operator has it. A template in it stays as it stands.
+    :return: an asset that equals every other of that kind and path.
+    :raises AlvysValueError: that has no documents, or the path is none, or relative.
+    """
+    documents_of(parent_type)
+    return Asset(f"{_root(path)}/{documents_folder(parent_type)}")
+
+
+def _root(path: str) -> str:
     if not str(path).startswith("{"):
         check_path(path)
     scheme, separator, rest = str(path).strip().rstrip("/").partition("://")
-    if separator:
-        # Airflow takes what stands before an @ for a password, and drops it with a warning.
-        root = f"{scheme}://{rest.rpartition('@')[2]}"
-    else:
-        root = scheme
-    return Asset(f"{root}/{get_stream(stream).name}")
+    # Airflow takes what stands before an @ for a password, and drops it with a warning.
+    return f"{scheme}://{rest.rpartition('@')[2]}" if separator else scheme
 
 
 def alvys_table_asset(stream: str, sql_conn_id: str, *, schema: str | None = None, table: str | None = None) -> Asset:

@@ -6,7 +6,7 @@ import uuid
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import AssetAlias, BaseOperator
+from airflow.sdk import Asset, AssetAlias, BaseOperator
 
 from airflow_provider_alvys._compat import HAS_RETRY_POLICY
 from airflow_provider_alvys.assets import alvys_asset
@@ -47,10 +47,14 @@ def outlet_events(context: Context, operator: BaseOperator) -> list[tuple[Any, A
     return [(outlet, events[outlet]) for outlet in operator.outlets or ()] if events is not None else []
 
 
-def tell_event(outlet: Any, event: Any, result: dict[str, Any]) -> None:
-    """Let an outlet's event carry a result. Behind an alias stands the asset of the stream in its data set."""
+def tell_event(outlet: Any, event: Any, result: dict[str, Any], *, asset: Asset | None = None) -> None:
+    """
+    Let an outlet's event carry a result.
+
+    :param asset: what stands behind an alias; None means that of the stream in its data set.
+    """
     if isinstance(outlet, AssetAlias):
-        event.add(alvys_asset(result["stream"], result["path"]), extra=dict(result))
+        event.add(asset or alvys_asset(result["stream"], result["path"]), extra=dict(result))
     else:
         event.extra = dict(result)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Any
 
-from airflow.sdk import XComArg
+from airflow.sdk import ObjectStoragePath, XComArg
 from jinja2 import Environment, nodes
 
 from airflow_provider_alvys.api.checks import prepare
@@ -21,6 +22,14 @@ _BY_RUN = frozenset(
     start_date task_reschedule_count ti triggering_asset_events try_number ts ts_nodash ts_nodash_with_tz
     """.split()
 )
+
+
+def plain_path(path: str | ObjectStoragePath | PurePath) -> str | ObjectStoragePath:
+    """Return a path as a task keeps it."""
+    if isinstance(path, ObjectStoragePath):
+        return path
+    # Airflow 3.1 takes a pathlib path for something to be resolved.
+    return str(path) if isinstance(path, PurePath) else path
 
 
 def has_template(value: Any) -> bool:

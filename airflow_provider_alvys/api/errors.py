@@ -152,6 +152,10 @@ class AlvysIncompleteError(AlvysError):
     """A set of rows could not be proved whole: nothing was settled and no cursor moved."""
 
 
+class AlvysDownloadError(AlvysError):
+    """A document could not be fetched from the storage that Alvys keeps it in."""
+
+
 class AlvysStorageError(AlvysError):
     """A file of the data set cannot be read as what it should be."""
 

@@ -70,14 +70,14 @@ class Transport:
         except (ValueError, TypeError, requests.exceptions.RequestException) as error:
             raise AlvysValueError(f"{endpoint}: this cannot be sent: {error}", endpoint=endpoint) from error
         settings = self._session.merge_environment_settings(request.url, {}, None, None, None)
-        if _is_loopback(urlsplit(url)):
+        if is_loopback(urlsplit(url)):
             # It is never behind a proxy, which would see the credentials in clear text.
             settings["proxies"] = {}
         try:
             response = self._session.send(request, timeout=self._timeout, allow_redirects=False, **settings)
         except requests.exceptions.RequestException as error:
             raise AlvysConnectionError(
-                f"{endpoint}: no answer from {origin(url)}: {_reason(error)}. Check the host and the network.",
+                f"{endpoint}: no answer from {origin(url)}: {reason_of(error)}. Check the host and the network.",
                 arrived=not _never_arrived(error),
                 endpoint=endpoint,
             ) from error
@@ -122,7 +122,7 @@ def check_address(url: str, *, what: str, allow_http: bool) -> str:
         usable = False
     if not usable or parts.query or parts.fragment or parts.username is not None:
         raise AlvysValueError(f"{what} {url!r} is no address: give it like https://integrations.alvys.com")
-    if parts.scheme == "http" and not allow_http and not _is_loopback(parts):
+    if parts.scheme == "http" and not allow_http and not is_loopback(parts):
         raise AlvysValueError(
             f"{what} {url!r} would send credentials in clear text: use https, or set allow_http on the connection "
             "for a simulator on a private network"
@@ -140,7 +140,8 @@ def origin(url: str) -> str:
     return f"{parts.scheme}://{parts.hostname}:{port}" if parts.hostname and port else ""
 
 
-def _is_loopback(parts: SplitResult) -> bool:
+def is_loopback(parts: SplitResult) -> bool:
+    """Return whether an address is this machine's own."""
     host = parts.hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -162,6 +163,7 @@ def _never_arrived(error: BaseException) -> bool:
     return any(isinstance(cause, (NewConnectionError, ConnectTimeoutError, SSLError)) for cause in _causes(error))
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
+    """Return what is behind an error of requests, in its own words."""
     innermost = _causes(error)[-1]
     return f"{type(innermost).__name__}: {innermost}" if str(innermost) else type(innermost).__name__

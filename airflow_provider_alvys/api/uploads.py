@@ -13,6 +13,15 @@ from typing import BinaryIO
 from airflow_provider_alvys.api.errors import AlvysValueError
 
 _CHUNK = 256 * 1024
+_PDF = "application/pdf"
+# What files of a kind begin with.
+_MARKS: Mapping[str, tuple[bytes, ...]] = {
+    _PDF: (b"%PDF-",),
+    "image/jpeg": (b"\xff\xd8\xff",),
+    "image/png": (b"\x89PNG\r\n\x1a\n",),
+    "image/gif": (b"GIF87a", b"GIF89a"),
+}
+_MARK_WITHIN = 1024
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,26 @@ def file_source(path: str | os.PathLike[str], *, name: str | None = None, media_
     except OSError as error:
         raise AlvysValueError(f"The file {file} cannot be read: {error.strerror}") from error
     return FileSource(name or file.name, size, lambda: file.open("rb"), media_type)
+
+
+def check_beginning(file: FileSource) -> None:
+    """
+    Refuse a file that does not begin as one of its kind: a page with an error that was saved as a PDF, say.
+
+    :raises AlvysValueError: it begins otherwise, or cannot be read.
+    """
+    marks = _MARKS.get(file.type)
+    if marks is None:
+        return
+    try:
+        with file.open() as opened:
+            head = opened.read(_MARK_WITHIN)
+    except OSError as error:
+        raise AlvysValueError(f"{file.name} cannot be read: {error}. Nothing was uploaded") from error
+    # What is no PDF by its first byte may be one all the same, by its readers' rules.
+    is_right = any(mark in head for mark in marks) if file.type == _PDF else head.startswith(marks)
+    if not is_right:
+        raise AlvysValueError(f"{file.name} is no {file.type}, though it is called so: it begins with {head[:8]!r}")
 
 
 class Multipart:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
@@ -11,6 +12,11 @@ import msgspec
 
 from airflow_provider_alvys.api.streams import Stream
 from airflow_provider_alvys.api.windows import Window
+
+# What file systems and object stores all take for a letter of a name, and shells for one word.
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_LONGEST_ID = 80
+_LONGEST_STEM = 80
 
 PACE_FILE = "_pace.json"
 MANIFEST = "_manifest.json"
@@ -44,6 +50,48 @@ def run_folder(stream: str, started: datetime, window: Window | None, run_hash: 
     else:
         span = f"{_compact(window.since)}-{_compact(window.until) if window.until else 'open'}"
     return f"{stream}/{started:%Y-%m-%d}/{span}-{run_hash}-{attempt}"
+
+
+def documents_folder(parent_type: str) -> str:
+    """Return where the files of one kind of parents are, each parent's in a folder of its own."""
+    return f"documents/{parent_type}"
+
+
+def document_file(parent_type: str, parent: str, id: str, file_name: str) -> str:
+    """
+    Return where a document's file is put, the same for ever: told apart by its id, whatever it is called.
+
+    :param file_name: as it was uploaded, whatever is in it.
+    """
+    stem, dot, extension = file_name.rpartition(".")
+    if not (dot and stem and re.fullmatch(r"[A-Za-z0-9]{1,8}", extension)):
+        stem, extension = file_name, ""
+    words = _UNSAFE.sub("_", stem).strip("._-")[:_LONGEST_STEM].rstrip("._-")
+    name = "-".join(filter(None, [safe_name(id), words]))
+    return f"{parent_folder(parent_type, parent)}/{name}{f'.{extension}' if extension else ''}"
+
+
+def parent_folder(parent_type: str, parent: str) -> str:
+    """Return where the files of one parent are."""
+    return f"{documents_folder(parent_type)}/{safe_name(parent)}"
+
+
+def documents_index(parent_type: str, run_hash: str) -> str:
+    """Return where a task instance lists the documents that it was to fetch."""
+    return f"{documents_folder(parent_type)}/_index/{run_hash}.jsonl"
+
+
+def documents_run_file(parent_type: str, run_hash: str) -> str:
+    """Return where a task instance notes which documents it has fetched."""
+    return f"{documents_folder(parent_type)}/_runs/{run_hash}.json"
+
+
+def safe_name(text: str) -> str:
+    """Return an id as the name of a file or folder. Another id has another one: where something had to go, a hash says which."""
+    safe = _UNSAFE.sub("_", text)[:_LONGEST_ID]
+    if safe == text and text[:1] not in ("", ".", "_"):
+        return safe
+    return f"{safe.strip('._-')}-{fingerprint(text)}".lstrip("-")
 
 
 def landing_date(name: str) -> date:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, ClassVar
 
 from airflow_provider_alvys.api.catalogue.model import Parent
@@ -151,16 +152,64 @@ def find_parents(store: Store, stream: Stream, parents: Any, *, tenant: str, now
         manifest = item["manifest"] if isinstance(item, Mapping) else item
         if _is_manifest(manifest):
             run, landed = open_manifest(manifest)
-            if (landed.stream, landed.tenant) != (stream.parent.stream, tenant):
-                raise AlvysValueError(
-                    f"{manifest} holds {landed.stream} of {landed.tenant}; the parents are {stream.parent.stream} of {tenant}. "
-                    "Give the manifest of those, and the same tenant to both"
-                )
+            _check_tenant(landed, manifest, stream.parent.stream, tenant)
             rows = map(decode_row, read_parts(run, "", landed))
             found += [str(row[stream.parent.column]) for row in rows if stream.parent.column in row]
         else:
             found.append(str(manifest))
     return list(dict.fromkeys(found))
+
+
+def check_document_parents(stream: Stream, parents: Any) -> None:
+    """
+    Refuse parents of documents that cannot be what is meant. What a sync of the documents themselves returned will do as well.
+
+    :param stream: of the documents.
+    :raises AlvysValueError: says what to give.
+    """
+    others = [item for item in _listed(parents) if not _is_result_of(item, stream.name)]
+    if others or not _listed(parents):
+        check_parents(stream, others if len(others) < len(_listed(parents)) else parents)
+
+
+def find_document_parents(
+    store: Store, stream: Stream, parents: Any, *, tenant: str, now: datetime
+) -> tuple[list[str], dict[str, list[Mapping[str, Any]]]]:
+    """
+    Return the ids of checked parents whose documents are to be listed, and the documents of those that a sync has listed already.
+
+    :param store: where the documents are put.
+    :param stream: of the documents.
+    :raises AlvysError: as :func:`find_parents`.
+    """
+    if isinstance(parents, RecentParents):
+        return find_parents(store, stream, parents, tenant=tenant, now=now), {}
+    others: list[Any] = []
+    listed: dict[str, list[Mapping[str, Any]]] = {}
+    for item in _listed(parents):
+        manifest = item["manifest"] if isinstance(item, Mapping) else item
+        run, landed = open_manifest(manifest) if _is_manifest(manifest) else (None, None)
+        if run is None or landed is None or landed.stream != stream.name:
+            others.append(item)
+            continue
+        _check_tenant(landed, manifest, stream.name, tenant)
+        rows = map(decode_row, read_parts(run, "", landed))
+        for of in landed.parents:
+            listed[of.ids[0]] = list(islice(rows, of.rows))
+    found = find_parents(store, stream, others, tenant=tenant, now=now)
+    return [parent for parent in found if parent not in listed], listed
+
+
+def _is_result_of(item: Any, stream: str) -> bool:
+    return isinstance(item, Mapping) and item.get("stream") == stream and "manifest" in item
+
+
+def _check_tenant(landed: Manifest, manifest: str, stream: str, tenant: str) -> None:
+    if (landed.stream, landed.tenant) != (stream, tenant):
+        raise AlvysValueError(
+            f"{manifest} holds {landed.stream} of {landed.tenant}; the parents are {stream} of {tenant}. "
+            "Give the manifest of those, and the same tenant to both"
+        )
 
 
 def _find_recent(store: Store, parent: Parent, recent: RecentParents, *, tenant: str, now: datetime) -> list[str]:

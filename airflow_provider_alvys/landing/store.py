@@ -6,10 +6,11 @@ import fcntl
 import hashlib
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from pathlib import Path, PurePosixPath
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from fsspec.implementations.local import LocalFileSystem
@@ -80,29 +81,48 @@ class Store:
         try:
             self._write(f"{self._root}/{name}", content)
         except OSError as error:
-            raise AlvysStorageError(
-                f"{self.url(name)} cannot be written: {error}. See that the place exists, has room and may be written to"
-            ) from error
+            raise self._unwritable(name, error) from error
 
     def _write(self, target: str, content: bytes) -> None:
         if self._is_local:
-            self._put_locally(Path(target), content)
+            with _draft(Path(target)) as file:
+                file.write(content)
         else:
             self._fs.pipe_file(target, content)
 
-    def _put_locally(self, target: Path, content: bytes) -> None:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    @contextmanager
+    def new_file(self, name: str) -> Iterator[IO[bytes]]:
+        """
+        Give an empty local file to be filled bit by bit. When the block ends well it becomes the file ``name``, and else goes.
+
+        :raises AlvysStorageError: it cannot be written.
+        """
+        target = f"{self._root}/{name}"
         try:
-            with draft.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(target)
-        except BaseException:
-            with suppress(OSError):
-                draft.unlink()
-            raise
+            if self._is_local:
+                with _draft(Path(target)) as file:
+                    yield file
+            else:
+                # By its suffix the storage tells what kind of file it is.
+                with tempfile.NamedTemporaryFile(suffix=PurePosixPath(name).suffix) as spool:
+                    yield spool
+                    spool.flush()
+                    self._upload(spool.name, target)
+        except OSError as error:
+            raise self._unwritable(name, error) from error
+
+    def _upload(self, source: str, target: str) -> None:
+        try:
+            self._fs.put_file(source, target)
+        except FileExistsError:
+            # adlfs does not replace what is there.
+            self._fs.rm_file(target)
+            self._fs.put_file(source, target)
+
+    def _unwritable(self, name: str, error: OSError) -> AlvysStorageError:
+        return AlvysStorageError(
+            f"{self.url(name)} cannot be written: {error}. See that the place exists, has room and may be written to"
+        )
 
     def get(self, name: str) -> bytes | None:
         """
@@ -185,3 +205,21 @@ class Store:
                 f"{self.url(name)} is damaged: {error}. Restore it, or delete it: without its cursor a stream starts from "
                 "initial_since, without its run file a task starts over"
             ) from error
+
+
+@contextmanager
+def _draft(target: Path) -> Iterator[IO[bytes]]:
+    """Give a file beside a local one, which is forced to disk and renamed when the block ends well, and else removed."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f".{secrets.token_hex(8)}.draft")
+    try:
+        # It may be read again while it is a draft, to be sure of it.
+        with draft.open("w+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(target)
+    except BaseException:
+        with suppress(OSError):
+            draft.unlink()
+        raise

@@ -82,7 +82,7 @@ class AlvysWriteOperator(AlvysTask):
     def execute(self, context: Context) -> Any:
         """Send the write."""
         write = prepare(self.operation, path_params=self.path_params, body=self.body, if_match=self.if_match)
-        source = None if self.file is None else stored_file(self.file)
+        source = self._source()
         # Not before its checks: what is refused here was not sent.
         if write.operation.repeat == "unsafe":
             # The connection first, for the same reason.
@@ -100,6 +100,10 @@ class AlvysWriteOperator(AlvysTask):
         self._forget(context)
         self.log.info("%s is done", self.operation)
         return self._without_secrets(write, answer)
+
+    def _source(self) -> FileSource | None:
+        """Return the file to upload, if there is one."""
+        return None if self.file is None else stored_file(self.file)
 
     def _note(self, context: Context, write: Write) -> None:
         """
@@ -160,11 +164,12 @@ class AlvysWriteOperator(AlvysTask):
         return jsonlib.loads(dump_json({name: value for name, value in answer.items() if name not in secrets}))
 
 
-def stored_file(path: str) -> FileSource:
+def stored_file(path: str, *, name: str | None = None) -> FileSource:
     """
     Return a file as one to upload, wherever Airflow reaches it.
 
     :param path: local, or on object storage with its connection, as ``s3://conn_id@bucket/…``.
+    :param name: as Alvys shall know it; None for its own.
     :raises AlvysValueError: it cannot be found.
     """
     path = check_path(path)
@@ -180,4 +185,4 @@ def stored_file(path: str) -> FileSource:
     def begin() -> BinaryIO:
         return cast("BinaryIO", file.open("rb"))  # type: ignore[no-untyped-call]
 
-    return FileSource(file.name, size, begin)
+    return FileSource(name or file.name, size, begin)

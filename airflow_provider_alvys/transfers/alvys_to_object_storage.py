@@ -26,7 +26,7 @@ from airflow_provider_alvys.landing.store import Store
 from airflow_provider_alvys.landing.sync import NothingDueError, land
 from airflow_provider_alvys.retry_policy import is_hopeless
 from airflow_provider_alvys.tasks import identify, outlet_events, tell_event
-from airflow_provider_alvys.templates import check_data_set, check_search, has_template
+from airflow_provider_alvys.templates import check_data_set, check_search, has_template, plain_path
 from airflow_provider_alvys.transfers.landing import DEFER_AFTER, DEFERRABLE, AlvysLandingTask
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
     ) -> None:
         super().__init__(alvys_conn_id=alvys_conn_id, defer_after=defer_after, deferrable=deferrable, **kwargs)
         self.stream = stream
-        self.path = _plain_path(path)
+        self.path = plain_path(path)
         self.filters = filters
         self.window_by = window_by
         self.since = since
@@ -278,7 +278,7 @@ class AlvysSweepToObjectStorageOperator(AlvysLandingTask):
     ) -> None:
         super().__init__(alvys_conn_id=alvys_conn_id, defer_after=defer_after, deferrable=deferrable, **kwargs)
         self.streams = [stream.name for stream in get_streams(streams)]
-        self.path = _plain_path(path)
+        self.path = plain_path(path)
         self.tenant = tenant
         self.file_format = file_format
         self.compression = compression
@@ -339,13 +339,6 @@ class AlvysSweepToObjectStorageOperator(AlvysLandingTask):
             )
             for stream in map(get_stream, self.streams)
         ]
-
-
-def _plain_path(path: str | ObjectStoragePath | PurePath) -> str | ObjectStoragePath:
-    if isinstance(path, ObjectStoragePath):
-        return path
-    # Airflow 3.1 takes a pathlib path for something to be resolved.
-    return str(path) if isinstance(path, PurePath) else path
 
 
 def check_on_missing_scope(value: str) -> None:

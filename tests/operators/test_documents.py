@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_alvys import AlvysDocumentsToObjectStorageOperator, AlvysUploadDocumentOperator
+from airflow_provider_alvys.api.documents import DOCUMENT_STREAMS
+from airflow_provider_alvys.api.errors import AlvysUnknownOutcomeError, AlvysValueError
+from airflow_provider_alvys.api.operations import get_operation
+from airflow_provider_alvys.landing.store import Store
+from airflow_provider_alvys.simulator.process import Simulator
+from tests.conftest import Place, QuickHook
+
+PDF = b"%PDF-1.7\n" + b"x" * 1000
+GIVEN: dict[str, Any] = {"parent_type": "load", "parent_id": "1001", "path": "/x/pod.pdf", "document_type": "Proof of Delivery"}
+
+
+def upload(hook: QuickHook, **arguments: Any) -> Any:
+    operator = AlvysUploadDocumentOperator(task_id="upload", **{**GIVEN, **arguments})
+    operator.hook = hook
+    return operator.execute({})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"parent_type": "customer"}, "parent_type='customer' has no documents. It is one of "),
+        ({"document_type": "Proof of Deliveri"}, "Proof of Delivery"),
+        ({"document_type": "Load Manifest"}, "DocumentType"),
+        ({"parent_type": "trip", "document_type": "Carrier Invoice"}, "DocumentType"),
+        ({"parent_id": ""}, "names nothing"),
+        ({"path": "pod.pdf"}, "is relative"),
+    ],
+)
+def test_what_is_wrong_is_refused_at_parse_time(arguments: dict[str, Any], says: str) -> None:
+    with pytest.raises(AlvysValueError, match=says):
+        AlvysUploadDocumentOperator(task_id="upload", **{**GIVEN, **arguments})
+
+
+@pytest.mark.parametrize("parent_type", DOCUMENT_STREAMS)
+def test_every_type_of_the_catalogue_is_taken_and_so_is_a_template(parent_type: str) -> None:
+    operation = get_operation(f"{parent_type}_documents.upload")
+    assert operation.upload
+    for document_type in (*operation.upload.types, "{{ params.type }}"):
+        AlvysUploadDocumentOperator(
+            task_id="upload", **{**GIVEN, "parent_type": parent_type, "document_type": document_type, "parent_id": "{{ x }}"}
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("pod.pdf", b"", "pod.pdf is empty"),
+        ("pod.pdf", b"%PDF-" + b"x" * (25 * 1024 * 1024), "pod.pdf is of 26214405 bytes: .* takes 1 to 26214400"),
+        ("pod.docx", PDF, "pod.docx is .*: load_documents.upload takes application/pdf"),
+        ("pod", PDF, "pod is of no known type"),
+        ("pod.pdf", b"<html>Sign in</html>", "pod.pdf is no application/pdf, though it is called so: it begins with b'<html>Si'"),
+        ("pod.jpg", PDF, "pod.jpg is no image/jpeg"),
+        ("pod.png", b"\xff\xd8\xff", "pod.png is no image/png"),
+    ],
+)
+def test_a_file_that_alvys_does_not_take_is_refused_before_anything_is_sent(
+    alvys: Simulator, hook: QuickHook, tmp_path: Path, name: str, content: bytes, says: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(AlvysValueError, match=says):
+        upload(hook, path=tmp_path / name)
+    assert alvys.stats()["requests"] == {}
+
+
+def test_a_file_that_is_not_there_is_refused(alvys: Simulator, hook: QuickHook, tmp_path: Path) -> None:
+    with pytest.raises(AlvysValueError, match="There is no file .*pod.pdf"):
+        upload(hook, path=tmp_path / "pod.pdf")
+    assert alvys.stats()["requests"] == {}
+
+
+def test_the_body_is_made_of_what_has_been_rendered(alvys: Simulator, hook: QuickHook, tmp_path: Path) -> None:
+    operator = AlvysUploadDocumentOperator(task_id="upload", **{**GIVEN, "document_type": "{{ x }}", "path": "{{ y }}"})
+    operator.hook = hook
+    operator.document_type, operator.path = "Nonsense", "/x/pod.pdf"
+    with pytest.raises(AlvysValueError, match="Nonsense"):
+        operator.execute({})
+
+
+PARENTS = {
+    "load": ("LoadNumber", "Proof of Delivery"),
+    "trip": ("Id", "Bill of Lading (BOL)"),
+    "carrier": ("Id", "Carrier Agreement"),
+    "driver": ("Id", "Driver License"),
+    "truck": ("Id", "Vehicle Image"),
+    "trailer": ("Id", "Certificate of Insurance (COI)"),
+}
+
+
+@pytest.mark.parametrize("parent_type", DOCUMENT_STREAMS)
+def test_what_is_uploaded_can_be_fetched_and_is_the_same(
+    alvys: Simulator, hook: QuickHook, place: Place, parent_type: str
+) -> None:
+    column, kind = PARENTS[parent_type]
+    stream = DOCUMENT_STREAMS[parent_type]
+    parent = json.loads(alvys.truth_rows(stream=stream.parent.stream)[0])[column]
+    content = PDF + bytes(range(256)) * 4000
+    store = Store(place.path)
+    store.put("scan.bin", content)
+    result = upload(
+        hook, parent_type=parent_type, parent_id=parent, path=store.url("scan.bin"), document_type=kind, file_name="signed.pdf"
+    )
+    assert {"DownloadUrl", "ExpiresAt"}.isdisjoint(result)
+    assert (result["AttachmentType"], result["AttachmentSize"]) == (kind, len(content))
+    fetch = AlvysDocumentsToObjectStorageOperator(
+        task_id="fetch", parent_type=parent_type, parents=[parent], path=place.path, document_types=kind
+    )
+    fetch.hook = hook
+    index = place.file(fetch.execute({})["index"]).read_bytes().splitlines()
+    (row,) = [row for row in map(json.loads, index) if row["id"] == result["id"]]
+    assert row["file_name"] == "signed.pdf"
+    assert (place.files() / row["name"]).read_bytes() == content
+
+
+def test_a_lost_answer_is_never_sent_again_and_says_how_to_find_out(alvys: Simulator, hook: QuickHook, tmp_path: Path) -> None:
+    number = json.loads(alvys.truth_rows()[0])["LoadNumber"]
+    before = alvys.truth_keys(stream="load_documents", parents=[number])
+    (tmp_path / "pod.pdf").write_bytes(PDF)
+    alvys.order_faults({"kind": "lost", "endpoint": "POST loads/{id}/document"})
+    says = rf"load_documents.upload took place is unknown.* look among the documents of the load {number} for a Proof of Delivery"
+    with pytest.raises(AlvysUnknownOutcomeError, match=says):
+        upload(hook, parent_id=number, path=tmp_path / "pod.pdf")
+    assert alvys.stats()["requests"]["POST loads/{id}/document"] == 1
+    assert len(alvys.truth_keys(stream="load_documents", parents=[number])) == len(before) + 1

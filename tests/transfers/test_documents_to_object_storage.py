@@ -1,0 +1,505 @@
+from __future__ import annotations
+
+import json
+import logging
+import tracemalloc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import requests
+
+from airflow_provider_alvys import AlvysDocumentsToObjectStorageOperator, RecentParents, alvys_documents_asset
+from airflow_provider_alvys._compat import AirflowSkipException
+from airflow_provider_alvys.api import downloads
+from airflow_provider_alvys.api.documents import DOCUMENT_STREAMS
+from airflow_provider_alvys.api.errors import AlvysDownloadError, AlvysPermissionError, AlvysStorageError, AlvysValueError
+from airflow_provider_alvys.simulator.process import Simulator
+from tests.conftest import Land, Place, QuickHook, SkippingClock
+from tests.transfers.test_deferral import Worker
+
+LISTS = "GET loads/{id}/documents"
+FILES = "GET storage"
+CONTEXT: Any = {"run_id": "run", "ti": SimpleNamespace(dag_id="dag", task_id="fetch", map_index=-1)}
+
+Fetch = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def fetch(hook: QuickHook, place: Place) -> Fetch:
+    """Execute an AlvysDocumentsToObjectStorageOperator for loads into the place, as one run of its own."""
+    return make_fetch(hook, place.path)
+
+
+def make_fetch(hook: QuickHook, path: str) -> Fetch:
+    def fetch(context: dict[str, Any] | None = None, **arguments: Any) -> dict[str, Any]:
+        arguments = {"parent_type": "load", "path": path, **arguments}
+        operator = AlvysDocumentsToObjectStorageOperator(task_id="fetch", **arguments)
+        operator.hook = hook
+        return operator.execute(context or {})
+
+    return fetch
+
+
+def load_numbers(alvys: Simulator) -> list[str]:
+    return [json.loads(row)["LoadNumber"] for row in alvys.truth_rows()]
+
+
+def rows_of(alvys: Simulator, parents: list[str], stream: str = "load_documents") -> list[dict[str, Any]]:
+    return [json.loads(row) for row in alvys.truth_rows(stream=stream, parents=parents)]
+
+
+def served(row: dict[str, Any]) -> bytes:
+    """Return what the simulator's storage has of a row of the truth."""
+    session = requests.Session()
+    session.trust_env = False
+    response = session.get(row["DownloadUrl"], timeout=10)
+    response.raise_for_status()
+    return response.content
+
+
+def index_of(place: Place, result: dict[str, Any]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in place.file(result["index"]).read_bytes().splitlines()]
+
+
+def fetched_files(place: Place) -> dict[str, bytes]:
+    """Return the content of each file but the index and the run file, by its name."""
+    folder = place.files()
+    known = {str(file.relative_to(folder)): file for file in folder.rglob("*") if file.is_file()}
+    return {name: file.read_bytes() for name, file in known.items() if "/_" not in f"/{name}"}
+
+
+def check_whole(alvys: Simulator, place: Place, result: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+    """Hold index and files against what the simulator serves."""
+    files, index = fetched_files(place), {row["name"]: row for row in index_of(place, result)}
+    assert set(files) == set(index)
+    assert len(index) == len(rows) == result["documents"] == result["fetched"] + result["already_there"]
+    contents = {(row["id"], len(content)): content for row in rows for content in [served(row)]}
+    for name, row in index.items():
+        assert files[name] == contents[row["id"], row["size"]]
+
+
+@pytest.mark.every_airflow
+def test_every_document_is_fetched_once_as_the_storage_has_it(alvys: Simulator, place: Place, fetch: Fetch) -> None:
+    numbers = load_numbers(alvys)[:12]
+    result = fetch(parents=numbers)
+    rows = rows_of(alvys, numbers)
+    assert result["fetched"] == len(rows) > 5
+    assert result["bytes"] == sum(row["AttachmentSize"] for row in rows)
+    stats = alvys.stats()
+    assert (stats["requests"][LISTS], stats["requests"][FILES], stats["bearer_at_storage"]) == (12, len(rows), 0)
+    check_whole(alvys, place, result, rows)
+    known = {row["id"]: row for row in rows}
+    for row in index_of(place, result):
+        true = known[row["id"]]
+        assert (row["type"], row["size"], row["uploaded_at"]) == (
+            true["AttachmentType"],
+            true["AttachmentSize"],
+            true["UploadedAt"],
+        )
+        assert row["name"].startswith(f"documents/load/{row['parent']}/{row['id']}-")
+        assert row["file_name"] == true["AttachmentPath"].rpartition("/")[2]
+    assert {name: result[name] for name in ("path", "stream", "tenant", "parent_type", "parents", "missing_parents")} == {
+        "path": place.path,
+        "stream": "load_documents",
+        "tenant": "alvys_default",
+        "parent_type": "load",
+        "parents": 12,
+        "missing_parents": [],
+    }
+
+
+def test_what_is_there_is_not_fetched_again_and_what_is_cut_is(alvys: Simulator, place: Place, fetch: Fetch) -> None:
+    numbers = load_numbers(alvys)[:6]
+    first = fetch(parents=numbers)
+    folder = place.files()
+    files = [folder / name for name in sorted(fetched_files(place))]
+    place.write(files[0], files[0].read_bytes()[:-1])
+    place.write(files[1], None)
+    (new,) = alvys.add(stream="load_documents", parent=numbers[2])
+    before = alvys.stats()["requests"]
+    second = fetch(parents=numbers)
+    after = alvys.stats()["requests"]
+    assert (after[LISTS] - before[LISTS], after[FILES] - before[FILES]) == (6, 3)
+    assert (second["fetched"], second["already_there"]) == (3, first["documents"] - 2)
+    assert new in {row["id"] for row in index_of(place, second)}
+    check_whole(alvys, place, second, rows_of(alvys, numbers))
+
+
+@pytest.mark.parametrize(
+    "types", [["proof of DELIVERY"], ["Proof of Delivery (POD)"], ["Load Manifest", " Proof  of Delivery "], "Proof of Delivery"]
+)
+def test_types_are_compared_in_any_spelling(alvys: Simulator, place: Place, fetch: Fetch, types: list[str]) -> None:
+    numbers = load_numbers(alvys)[:40]
+    alvys.add(stream="load_documents", parent=numbers[0], columns={"id": "x", "AttachmentType": "Proof of Delivery (POD)"})
+    wanted = [row for row in rows_of(alvys, numbers) if row["AttachmentType"].startswith("Proof of Delivery")]
+    result = fetch(parents=numbers, document_types=types)
+    assert {row["id"] for row in index_of(place, result)} == {row["id"] for row in wanted} > {"x"}
+    assert alvys.stats()["requests"][FILES] == result["documents"]
+
+
+@pytest.mark.parametrize("parent_type", DOCUMENT_STREAMS)
+def test_each_kind_of_parent_has_its_own_folder(alvys: Simulator, hook: QuickHook, tmp_path: Path, parent_type: str) -> None:
+    stream = DOCUMENT_STREAMS[parent_type]
+    place = Place(str(tmp_path / "lake"), tmp_path / "lake")
+    parents = [json.loads(row)[stream.parent.column] for row in alvys.truth_rows(stream=stream.parent.stream)][:8]
+    result = make_fetch(hook, place.path)(parent_type=parent_type, parents=parents)
+    rows = rows_of(alvys, parents, stream=stream.name)
+    assert rows
+    check_whole(alvys, place, result, rows)
+    assert {name.split("/")[1] for name in fetched_files(place)} == {parent_type}
+
+
+def test_an_expired_url_costs_one_more_list(
+    alvys: Simulator, place: Place, fetch: Fetch, hook: QuickHook, clock: SkippingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = load_numbers(alvys)[0]
+    for _ in range(4):
+        alvys.add(stream="load_documents", parent=number)
+    rows = rows_of(alvys, [number])
+    original, calls = downloads.Downloader.download, iter(range(100))
+
+    def slow(self: Any, *arguments: Any, **options: Any) -> int:
+        if next(calls) == 2:
+            # As if the two before had taken a quarter of an hour; ours does not tell.
+            alvys.set_clock(clock.time() + 900)
+        return original(self, *arguments, **options)
+
+    monkeypatch.setattr(downloads.Downloader, "download", slow)
+    result = fetch(parents=[number])
+    requests_made = alvys.stats()["requests"]
+    assert (requests_made[LISTS], result["renewals"]) == (2, 1)
+    assert requests_made[FILES] == len(rows) + 1
+    check_whole(alvys, place, result, rows_of(alvys, [number]))
+
+
+def test_a_url_that_is_about_to_expire_is_not_tried(alvys: Simulator, place: Place, fetch: Fetch, clock: SkippingClock) -> None:
+    alvys.reset(loads=20, url_lifetime=20)
+    number = load_numbers(alvys)[0]
+    result = fetch(parents=[number])
+    made = alvys.stats()["requests"]
+    # A new one that lives no longer is not renewed for ever.
+    assert made[FILES] == result["documents"]
+    assert made[LISTS] == 1 + result["renewals"] == 1 + result["documents"]
+
+
+def test_a_storage_that_refuses_a_new_url_too_is_an_error(alvys: Simulator, place: Place, fetch: Fetch) -> None:
+    alvys.reset(loads=20, url_lifetime=0)
+    number = load_numbers(alvys)[0]
+    with pytest.raises(AlvysDownloadError, match=r"documents could not be fetched.* answered 403: the URL has expired"):
+        fetch(parents=[number])
+    assert fetched_files(place) == {}
+
+
+@pytest.mark.parametrize(
+    "fault", [{"kind": "truncate"}, {"kind": "reset"}, {"kind": "status", "status": 503}, {"kind": "status", "status": 429}]
+)
+def test_a_download_that_fails_is_made_again(alvys: Simulator, place: Place, fetch: Fetch, fault: dict[str, Any]) -> None:
+    numbers = load_numbers(alvys)[:3]
+    alvys.order_faults({**fault, "endpoint": FILES, "times": 2, "skip": 1})
+    result = fetch(parents=numbers)
+    assert alvys.stats()["requests"][FILES] == result["documents"] + 2
+    assert alvys.stats()["requests"][LISTS] == 3
+    check_whole(alvys, place, result, rows_of(alvys, numbers))
+
+
+def test_one_that_cannot_be_fetched_keeps_no_other_from_it_and_a_retry_fetches_that_one(
+    alvys: Simulator, place: Place, fetch: Fetch
+) -> None:
+    numbers = load_numbers(alvys)[:8]
+    rows = rows_of(alvys, numbers)
+    alvys.order_faults({"kind": "status", "status": 500, "endpoint": FILES, "times": 6, "skip": 2})
+    with pytest.raises(AlvysDownloadError, match=r"1 documents could not be fetched") as caught:
+        fetch(CONTEXT, parents=numbers)
+    files = fetched_files(place)
+    assert len(files) == len(rows) - 1
+    (lacking,) = {row["id"] for row in rows} - {name.split("/")[-1].rpartition("-")[0][: len(rows[0]["id"])] for name in files}
+    assert lacking in str(caught.value)
+    assert not list(place.files().rglob("*.jsonl"))
+    before = alvys.stats()["requests"]
+    result = fetch(CONTEXT, parents=numbers)
+    after = alvys.stats()["requests"]
+    assert (after[LISTS] - before[LISTS], after[FILES] - before[FILES]) == (1, 1)
+    assert (result["fetched"], result["parents"]) == (len(rows), 8)
+    check_whole(alvys, place, result, rows_of(alvys, numbers))
+
+
+def test_a_storage_that_is_down_is_not_asked_for_each_document(alvys: Simulator, place: Place, fetch: Fetch) -> None:
+    alvys.order_faults({"kind": "status", "status": 500, "endpoint": FILES, "times": 9999})
+    with pytest.raises(AlvysDownloadError, match="3 documents could not be fetched, one after the other"):
+        fetch(parents=load_numbers(alvys)[:40])
+    assert alvys.stats()["requests"][FILES] == 3 * 6
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.fixture
+def die_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Let the process die once, when so many chunks have come."""
+    original = downloads.Downloader._chunks
+
+    def die_after(most: int) -> None:
+        count = iter(range(10**9))
+
+        def chunks(self: Any, *arguments: Any) -> Iterator[bytes]:
+            for chunk in original(self, *arguments):
+                if next(count) == most:
+                    raise Killed
+                yield chunk
+
+        monkeypatch.setattr(downloads.Downloader, "_chunks", chunks)
+
+    return die_after
+
+
+@pytest.mark.parametrize("chunks_of_the_big_one", [0, 4])
+def test_a_kill_leaves_no_half_file_and_a_retry_goes_on(
+    alvys: Simulator, place: Place, fetch: Fetch, die_after: Any, chunks_of_the_big_one: int
+) -> None:
+    numbers = load_numbers(alvys)[:4]
+    alvys.add(stream="load_documents", parent=numbers[1], columns={"id": "big", "AttachmentSize": 2_000_000})
+    rows = rows_of(alvys, numbers)
+    before_it = [row["id"] for row in rows].index("big")
+    # Each of the others is one chunk.
+    assert all(row["AttachmentSize"] < downloads.CHUNK for row in rows if row["id"] != "big")
+    die_after(before_it + chunks_of_the_big_one)
+    with pytest.raises(Killed):
+        fetch(CONTEXT, parents=numbers)
+    assert len(fetched_files(place)) == before_it
+    assert not any("big" in file.name or "draft" in file.name for file in place.files().rglob("*"))
+    result = fetch(CONTEXT, parents=numbers)
+    assert alvys.stats()["requests"][FILES] == len(rows) + 1
+    assert (result["already_there"], result["fetched"]) == (before_it, len(rows) - before_it)
+    check_whole(alvys, place, result, rows_of(alvys, numbers))
+
+
+HOSTILE = [
+    "../../../etc/passwd",
+    "",
+    "a/b\\c/pod.pdf",
+    "x\x00y\n.pdf",
+    "POD.pdf",
+    "pod.PDF",
+    "x" * 400 + ".pdf",
+    "Übergabe №7 ☃.pdf",
+    "~root $(rm -rf).pdf",
+    "_manifest.json",
+    "pod.pdf?sig=1#x",
+    "con.tar.gz",
+]
+
+
+def test_no_name_leads_out_of_its_folder_and_none_is_another_ones(alvys: Simulator, place: Place, fetch: Fetch) -> None:
+    number = load_numbers(alvys)[0]
+    for at, name in enumerate(HOSTILE):
+        alvys.add(stream="load_documents", parent=number, columns={"id": f"H{at}", "AttachmentPath": f"files/{name}"})
+    first = fetch(parents=[number])
+    names = [row["name"] for row in index_of(place, first)]
+    assert len({name.lower() for name in names}) == len(names) >= len(HOSTILE)
+    for name in names:
+        folder, _, last = name.rpartition("/")
+        assert folder == f"documents/load/{number}"
+        assert len(last) < 200
+        assert set(last) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+    assert set(names) == set(fetched_files(place))
+    assert [row["name"] for row in index_of(place, fetch(parents=[number]))] == names
+
+
+def test_two_documents_of_one_name_are_two_files(alvys: Simulator, place: Place, fetch: Fetch) -> None:
+    number = load_numbers(alvys)[0]
+    for id in ("A1", "A2"):
+        alvys.add(
+            stream="load_documents", parent=number, columns={"id": id, "AttachmentPath": "x/pod.pdf", "AttachmentSize": 5000}
+        )
+    result = fetch(parents=[number])
+    assert {"A1-pod.pdf", "A2-pod.pdf"} <= {row["name"].rpartition("/")[2] for row in index_of(place, result)}
+    check_whole(alvys, place, result, rows_of(alvys, [number]))
+
+
+def test_hostile_ids_stay_in_a_folder_of_their_own(alvys: Simulator, place: Place, fetch: Fetch) -> None:
+    numbers = load_numbers(alvys)[:3]
+    for number, hostile in zip(numbers, ["../up", "a/b", "a_b"], strict=True):
+        alvys.change(keys=[number], columns={"LoadNumber": hostile})
+        alvys.add(stream="load_documents", parent=hostile, columns={"id": f"../{hostile}"})
+    result = fetch(parents=["../up", "a/b", "a_b"])
+    assert result["missing_parents"] == []
+    names = [row["name"] for row in index_of(place, result)]
+    assert all(len(name.split("/")) == 4 and ".." not in name for name in names)
+    assert len({name.split("/")[2] for name in names}) == 3
+    assert set(names) == set(fetched_files(place))
+
+
+def test_a_parent_that_alvys_does_not_know_is_told_and_is_no_error(alvys: Simulator, place: Place, fetch: Fetch) -> None:
+    numbers = load_numbers(alvys)[:3]
+    result = fetch(parents=[numbers[0], "7", *numbers[1:]])
+    assert (result["missing_parents"], result["parents"]) == (["7"], 4)
+    assert alvys.stats()["requests"][LISTS] == 3 + 2
+    check_whole(alvys, place, result, rows_of(alvys, numbers))
+
+
+def test_a_missing_scope_fails_with_its_name(alvys: Simulator, place: Place, fetch: Fetch) -> None:
+    alvys.reset(loads=20, scopes="trip:read")
+    with pytest.raises(AlvysPermissionError, match="lacks the scope load:read"):
+        fetch(parents=load_numbers(alvys)[:2])
+
+
+def test_parents_may_be_what_their_sync_has_landed(alvys: Simulator, place: Place, fetch: Fetch, land: Land) -> None:
+    loads = land(path=place.path, filters={"LoadNumbers": load_numbers(alvys)[3:9]})
+    for parents in (loads, [loads], loads["manifest"], RecentParents(days=99999, where={})):
+        result = fetch(parents=parents)
+        assert result["parents"] == loads["rows"] or isinstance(parents, RecentParents)
+    assert result["documents"] > 0
+
+
+def test_documents_that_a_sync_has_listed_cost_no_list_while_their_urls_live(
+    alvys: Simulator, place: Place, fetch: Fetch, land: Land
+) -> None:
+    numbers = load_numbers(alvys)[:8]
+    documents = land(path=place.path, stream="load_documents", parents=numbers)
+    result = fetch(parents=documents)
+    assert (result["parents"], result["renewals"], result["documents"]) == (8, 0, documents["rows"])
+    assert alvys.stats()["requests"][LISTS] == 8
+    names = {row["name"] for row in index_of(place, result)}
+    assert names <= set(fetched_files(place))
+    # Later its URLs are of no use, and those of what is there are not needed.
+    alvys.set_clock(4e9)
+    again = fetch(parents=documents)
+    assert (again["already_there"], again["renewals"], alvys.stats()["requests"][LISTS]) == (documents["rows"], 0, 8)
+
+
+def test_documents_that_were_listed_long_ago_are_listed_again(
+    alvys: Simulator, place: Place, fetch: Fetch, land: Land, clock: SkippingClock
+) -> None:
+    numbers = load_numbers(alvys)[:8]
+    gone = alvys.add(stream="load_documents", parent=numbers[0])
+    documents = land(path=place.path, stream="load_documents", parents=numbers)
+    alvys.remove(stream="load_documents", keys=gone)
+    clock.sleeps.append(900)
+    alvys.set_clock(clock.time())
+    result = fetch(parents=documents)
+    manifest = json.loads(place.file(documents["manifest"]).read_bytes())
+    assert result["renewals"] == len([entry for entry in manifest["parents"] if entry["rows"]])
+    assert (result["gone"], result["documents"]) == (1, documents["rows"] - 1)
+    assert alvys.stats()["requests"][FILES] == result["fetched"]
+
+
+def test_documents_of_another_tenant_are_refused(alvys: Simulator, place: Place, fetch: Fetch, land: Land) -> None:
+    documents = land(path=place.path, stream="load_documents", parents=load_numbers(alvys)[:2], tenant="other")
+    with pytest.raises(AlvysValueError, match="holds load_documents of other"):
+        fetch(parents=documents)
+
+
+def test_nothing_secret_is_logged_or_kept(alvys: Simulator, place: Place, fetch: Fetch, caplog: pytest.LogCaptureFixture) -> None:
+    alvys.reset(loads=20)
+    number = load_numbers(alvys)[0]
+    alvys.add(stream="load_documents", parent=number, rows=4)
+    alvys.order_faults(
+        {"kind": "reset", "endpoint": FILES},
+        {"kind": "status", "status": 503, "endpoint": FILES},
+        {"kind": "truncate", "endpoint": FILES, "skip": 2},
+        {"kind": "status", "status": 500, "endpoint": FILES, "times": 99, "skip": 3},
+    )
+    with caplog.at_level(logging.DEBUG), pytest.raises(AlvysDownloadError) as caught:
+        fetch(CONTEXT, parents=[number])
+    assert "/storage/load_documents/" in caplog.text
+    chain: list[BaseException] = [caught.value]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None:
+        chain.append(cause)
+    kept = b"".join(file.read_bytes() for file in place.files().rglob("*") if file.suffix in (".json", ".jsonl"))
+    assert kept
+    for text in (caplog.text, kept.decode(), *(repr(error) for error in chain)):
+        assert "X-Signature" not in text
+        assert "X-Expires" not in text
+
+
+def test_memory_is_bounded_by_a_chunk_not_by_the_file(alvys: Simulator, hook: QuickHook, tmp_path: Path) -> None:
+    number = load_numbers(alvys)[0]
+    alvys.add(stream="load_documents", parent=number, columns={"id": "big", "AttachmentSize": 25 * 1024 * 1024})
+    fetch = make_fetch(hook, str(tmp_path / "lake"))
+    fetch(parents=load_numbers(alvys)[1:2])
+    tracemalloc.start()
+    try:
+        result = fetch(parents=[number])
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert result["bytes"] > 25 * 1024 * 1024
+    assert peak < 3 * 1024 * 1024
+
+
+def test_it_defers_at_each_wait_and_lists_each_parent_once(
+    alvys: Simulator, place: Place, clock: SkippingClock, connect: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect(requests_per_minute=None)
+    numbers = load_numbers(alvys)[:25]
+    worker = Worker(
+        alvys,
+        monkeypatch,
+        clock,
+        AlvysDocumentsToObjectStorageOperator,
+        parent_type="load",
+        parents=numbers,
+        path=place.path,
+        deferrable=True,
+        defer_after=5,
+    )
+    result = worker.run()
+    assert len(worker.waits) == 2
+    made = alvys.stats()["requests"]
+    assert (made[LISTS], made[FILES], result["parents"]) == (25, result["documents"], 25)
+    check_whole(alvys, place, result, rows_of(alvys, numbers))
+
+
+def test_a_file_that_cannot_be_written_stops_it(
+    alvys: Simulator, hook: QuickHook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "documents").write_bytes(b"in the way")
+    with pytest.raises(AlvysStorageError):
+        make_fetch(hook, str(tmp_path))(parents=load_numbers(alvys)[:1])
+
+
+def test_events_and_skips(alvys: Simulator, hook: QuickHook, tmp_path: Path) -> None:
+    path = str(tmp_path / "lake")
+    asset = alvys_documents_asset("load", path)
+    assert asset.name == f"{path}/documents/load"
+    event = SimpleNamespace(extra=None)
+    operator = AlvysDocumentsToObjectStorageOperator(
+        task_id="fetch", parent_type="load", parents=load_numbers(alvys)[:2], path=path, outlets=[asset]
+    )
+    operator.hook = hook
+    result = operator.execute({"outlet_events": {asset: event}})  # type: ignore[arg-type]
+    assert event.extra == result
+    with pytest.raises(AirflowSkipException):
+        make_fetch(hook, path)(parents=["7"], skip_when_empty=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"parent_type": "invoice"}, "parent_type='invoice' has no documents. It is one of .*trailer"),
+        ({"parents": None}, "are read per row of loads: give parents"),
+        ({"parents": "1001"}, "is no list but a str"),
+        ({"parents": [""]}, "which is no LoadNumber"),
+        ({"parents": [{"stream": "trips", "manifest": "/x/_manifest.json"}]}, "which no sync of loads returned"),
+        ({"document_types": b"POD"}, "document_types=.* must be a list"),
+        ({"document_types": []}, "document_types=.* must be a list"),
+        ({"document_types": [" "]}, "which is no type of documents"),
+        ({"path": "lake"}, "is relative"),
+    ],
+)
+def test_what_is_wrong_is_refused_at_parse_time(arguments: dict[str, Any], says: str) -> None:
+    given = {"parent_type": "load", "parents": ["1001"], "path": "/lake", **arguments}
+    with pytest.raises(AlvysValueError, match=says):
+        AlvysDocumentsToObjectStorageOperator(task_id="fetch", **given)
+
+
+@pytest.mark.parametrize(
+    "parents",
+    [["1001"], ["{{ x }}"], "{{ x }}", RecentParents(), [{"stream": "load_documents", "manifest": "/x/_manifest.json"}]],
+)
+def test_what_may_be_right_is_not_refused(parents: Any) -> None:
+    AlvysDocumentsToObjectStorageOperator(task_id="fetch", parent_type="load", parents=parents, path="/lake/{{ ds }}")
