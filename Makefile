@@ -66,6 +66,7 @@ bench: .venv/.runtime
 
 docs: .venv/.runtime
 	$(PY) scripts/write_streams_page.py docs/streams.md
+	$(PY) scripts/write_operations_page.py docs/operations.md
 	$(PY) scripts/write_schema_page.py docs/schema.md
 	$(PY) scripts/draw_schema.py docs/schema.svg
 	$(PY) scripts/write_warehouses_page.py docs/warehouses.md
@@ -113,7 +114,8 @@ constraints: .venv/.uv
 	$(UV) pip compile pyproject.toml .venv/newest.in --extra s3 --extra parquet --group test --group mariadb --group demo --group lint --group torture --universal --python-version 3.10 \
 		--no-header --no-annotate --quiet --upgrade -o constraints/airflow-$(AIRFLOW).txt
 	$(UV) pip compile pyproject.toml .venv/oldest.in --extra s3 --extra parquet --group test --universal --python-version 3.10 \
-		--no-header --no-annotate --quiet --upgrade --exclude-newer 2026-04-01 -o constraints/airflow-$(OLDEST_AIRFLOW).txt
+		--no-header --no-annotate --quiet --upgrade --exclude-newer 2026-04-01 \
+		--exclude-newer-package airflow-provider-inbound-webhooks=2026-11-01 -o constraints/airflow-$(OLDEST_AIRFLOW).txt
 
 clean:
 	rm -rf .venv .venv-oldest .venv-wheel .demo dist

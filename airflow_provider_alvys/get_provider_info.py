@@ -37,6 +37,7 @@ def get_provider_info() -> dict[str, Any]:
                 "python-module": "airflow_provider_alvys.transfers.object_storage_to_sql",
             },
         ],
+        "extra-links": ["airflow_provider_alvys.links.AlvysRecordLink"],
         "connection-types": [
             {
                 "connection-type": connection_form.CONN_TYPE,

@@ -144,6 +144,7 @@ def test_every_path_of_the_simulator_is_described() -> None:
     ("script", "name"),
     [
         ("write_streams_page.py", "streams.md"),
+        ("write_operations_page.py", "operations.md"),
         ("write_schema_page.py", "schema.md"),
         ("draw_schema.py", "schema.svg"),
         ("write_warehouses_page.py", "warehouses.md"),
