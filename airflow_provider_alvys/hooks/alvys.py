@@ -219,7 +219,7 @@ class AlvysHook(BaseHook):
 
         It is made again after an answer was lost only where that cannot make a second effect.
 
-        :param operation: name in the catalogue, as ``docs/writes.md`` lists them.
+        :param operation: name in the catalogue, as ``docs/operations.md`` lists them.
         :param path_params: what its path names; ``trip_id`` means the same as ``tripId``.
         :param body: its fields, in Alvys's spelling. Numbers may be Decimal, and are sent digit by digit; times are aware
             datetimes or ISO 8601 texts with a zone.
