@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from io import BytesIO
@@ -10,6 +11,7 @@ from typing import Any
 
 from airflow_provider_alvys.api.operations import OPERATIONS, AnyOf, Field, Needs, OneOf
 from airflow_provider_alvys.api.uploads import FileSource
+from airflow_provider_alvys.simulator.process import Simulator
 
 PDF = b"%PDF-1.4 a proof of delivery\n"
 MONEY = {"Amount": Decimal("1250.10"), "Currency": 840}
@@ -49,6 +51,7 @@ TENDER = {
     "References": [{"Id": "2", "Qualifier": "PO"}],
 }
 
+_NAMED = ("carriers", "customers", "deductions", "drivers", "tenders", "trailers", "trucks", "users", "webhooks")
 # The values of path parameters and of fields that name records: a simulator's real ones take their place.
 IDS = {
     name: f"{name}-1"
@@ -205,3 +208,47 @@ def _wrong_values(field: Field) -> Iterator[tuple[str, Any, str]]:
         yield "empty", [], " is empty"
     if field.kind == "list" and field.items and field.items.values:
         yield "enum", ["nonsense"], "[0]='nonsense' is not taken"
+
+
+def make_ready(alvys: Simulator) -> dict[str, str]:
+    """Bring a simulator's first records into a state in which every write is allowed, and return their names by the fields'."""
+
+    def first(stream: str, place: int = 0, **query: Any) -> dict[str, Any]:
+        return dict(json.loads(alvys.truth_rows(stream=stream, **query)[place]))
+
+    trip = first("trips")
+    load = trip["LoadNumber"]
+    alvys.change(keys=[load], columns={"LoadType": "Standard", "Status": "Invoiced", "OrderNumber": "PO 1"})
+    names = {stream: alvys.truth_keys(stream=stream)[0] for stream in _NAMED}
+    stop = first("trip_stops", parents=[trip["Id"]])["Id"]
+    alvys.change(stream="trip_stops", keys=[stop], columns={"ArrivedAt": "2026-03-02T07:00:00-06:00", "DepartedAt": None})
+    driver = {**trip.get("Driver1", {}), "Id": names["drivers"]}
+    alvys.change(stream="trips", keys=[trip["Id"]], columns={"Status": "Covered", "Driver1": driver})
+    alvys.change(stream="carriers", keys=[names["carriers"]], columns={"Status": "Pending"})
+    alvys.change(stream="deductions", keys=[names["deductions"]], columns={"IsPaid": False})
+    alvys.change(stream="tenders", keys=[names["tenders"]], columns={"Status": "Pending"})
+    return {
+        "loadNumber": load,
+        "LoadNumber": load,
+        "noteId": first("load_notes", parents=[load])["Id"],
+        "tripId": trip["Id"],
+        "TripId": trip["Id"],
+        "stopId": stop,
+        "StopId": "stop-1",
+        "CompanyId": "company-1",
+        "SubsidiaryId": "subsidiary-1",
+        "tenderId": names["tenders"],
+        "DispatcherId": names["users"],
+        **{f"{word}Id": names[f"{word}s"] for word in ("carrier", "driver", "truck", "trailer")},
+        **{f"{word}Id": names[f"{word.lower()}s"] for word in ("Carrier", "Driver", "Truck", "Trailer")},
+        "Driver1Id": names["drivers"],
+        # Of which stream the operation's name tells.
+        **{f"{stream}.id": names[stream] for stream in ("customers", "deductions", "webhooks")},
+    }
+
+
+def request_to(alvys: Simulator, name: str) -> dict[str, Any]:
+    """Return the arguments of a write that a simulator allows."""
+    ids = make_ready(alvys)
+    ids["id"] = ids.get(f"{name.partition('.')[0]}.id", "")
+    return request_of(name, ids)
