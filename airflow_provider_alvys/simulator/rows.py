@@ -313,8 +313,8 @@ class RowSet:
     def _insert(self, number: int) -> None:
         insort(self._numbers, number, key=self.at)
 
-    def remove(self, numbers: Iterable[int]) -> None:
-        """Remove rows for good."""
+    def remove(self, numbers: Iterable[int], now: int) -> None:
+        """Remove rows for good, at ``now``."""
         gone = frozenset(numbers)
         before = self.watcher.look(self, gone) if self.watcher else None
         self._forget(gone)

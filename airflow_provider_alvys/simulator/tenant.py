@@ -124,7 +124,7 @@ class Tenant:
             if rows.plan.stamp:
                 rows.touch(leaving, self.micros(), {})
             else:
-                rows.remove(leaving)
+                rows.remove(leaving, self.micros())
 
     def _join(self, rows: RowSet, stream: Stream, question: Question) -> None:
         """Add a row that a search finds: within its periods, and with one of the values that it asks for."""
@@ -197,7 +197,7 @@ class Tenant:
         row_set = self.rows(stream)
         chosen = self._choose(row_set, rows=rows, keys=keys, where=where)
         gone = [row_set.key(number) for number in chosen]
-        row_set.remove(chosen)
+        row_set.remove(chosen, self.micros())
         return gone
 
     def _choose(self, rows_of: RowSet, *, rows: int | None, keys: list[str] | None, where: Mapping[str, Any] | None) -> list[int]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import requests
 
-from airflow_provider_alvys.api.streams import Branch, Stream, TimeWindow
+from airflow_provider_alvys.api.streams import STREAMS, Branch, Stream, TimeWindow
 from airflow_provider_alvys.simulator.process import Simulator
 
 # 24 November 2026, midnight.
@@ -112,3 +112,25 @@ def parents_of(alvys: Simulator, stream: Stream) -> list[str] | None:
 
 def rows_of(alvys: Simulator, **query: Any) -> list[dict[str, Any]]:
     return [json.loads(row) for row in alvys.truth_rows(**query)]
+
+
+def start(alvys: Simulator) -> Caller:
+    """Begin anew with some rows, at a time that is known."""
+    alvys.reset(loads=60, fleet=20, now=NOW)
+    alvys.set_clock(NOW)
+    return Caller(alvys)
+
+
+def one(alvys: Simulator, stream: str, number: int = 3, **columns: Any) -> dict[str, Any]:
+    """Return a row, with these columns."""
+    key = alvys.truth_keys(stream=stream)[number]
+    alvys.change(stream=stream, keys=[key], columns=columns)
+    return rows_of(alvys, stream=stream)[number]
+
+
+def read(caller: Caller, stream: str, key: str) -> dict[str, Any]:
+    lookup = STREAMS[stream].lookup
+    assert lookup
+    answer = caller.get(stream, id=key) if lookup.one_of else caller.get(f"{stream}/{key}")
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())

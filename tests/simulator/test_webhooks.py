@@ -339,12 +339,13 @@ def test_a_delivery_can_be_repeated_and_forged(alvys: Simulator, start: Start, r
         alvys.deliver(event_id="x")
 
 
-def test_nothing_is_sent_to_the_address_of_a_made_up_webhook(alvys: Simulator, start: Start) -> None:
+def test_nothing_is_sent_to_the_address_of_a_made_up_webhook(alvys: Simulator, start: Start, receiver: Receiver) -> None:
     caller = start()
     webhook = alvys.truth_keys(stream="webhooks")[0]
+    alvys.change(stream="webhooks", keys=[webhook], columns={"Url": receiver.url})
     assert caller.send("POST", f"webhooks/{webhook}/enable").json()["Status"] == "Failed to verify"
     assert "EventId" in caller.send("POST", f"webhooks/{webhook}/test").json()
     alvys.change(rows=1)
-    assert alvys.deliveries() == []
+    assert alvys.deliveries() == receiver.got == []
     with pytest.raises(RuntimeError, match="no event 'load.eaten'"):
         alvys.subscribe("http://127.0.0.1:1", events=["load.eaten"])

@@ -9,9 +9,8 @@ from airflow_provider_alvys.api.operations import OPERATIONS, Operation
 from airflow_provider_alvys.api.streams import STREAMS
 from airflow_provider_alvys.simulator.effects import EFFECTS
 from airflow_provider_alvys.simulator.process import Simulator
-from tests.simulator.calls import NOW, Caller, rows_of
+from tests.simulator.calls import NOW, Caller, one, read, rows_of, start
 
-PDF = ("pod.pdf", b"%PDF-1.7 " + bytes(range(256)) * 40 + b"\r\n--x", "application/pdf")
 MONEY = {"Amount": 100.5, "Currency": 840}
 PAYMENT = {"Amount": MONEY, "PaymentDate": "2026-11-24", "ReferenceNumber": "R1"}
 TENDER = {
@@ -24,24 +23,7 @@ TENDER = {
 
 @pytest.fixture
 def caller(alvys: Simulator) -> Caller:
-    alvys.reset(loads=60, fleet=20, now=NOW)
-    alvys.set_clock(NOW)
-    return Caller(alvys)
-
-
-def one(alvys: Simulator, stream: str, number: int = 3, **columns: Any) -> dict[str, Any]:
-    """Return a row, with these columns."""
-    key = alvys.truth_keys(stream=stream)[number]
-    alvys.change(stream=stream, keys=[key], columns=columns)
-    return rows_of(alvys, stream=stream)[number]
-
-
-def read(caller: Caller, stream: str, key: str) -> dict[str, Any]:
-    lookup = STREAMS[stream].lookup
-    assert lookup
-    answer = caller.get(stream, id=key) if lookup.one_of else caller.get(f"{stream}/{key}")
-    assert answer.status_code == 200, answer.text
-    return dict(answer.json())
+    return start(alvys)
 
 
 def test_every_write_of_the_catalogue_does_something() -> None:
@@ -308,52 +290,6 @@ def test_a_customers_payments_count_once_each_and_for_what_is_billed(alvys: Simu
     assert alvys.effects() == {"invoices.record_customer_payment": 2, "invoices.record_financing": 1}
 
 
-UPLOADS = [operation for operation in OPERATIONS.values() if operation.upload and operation.path_params]
-
-
-@pytest.mark.parametrize("operation", UPLOADS, ids=lambda operation: operation.name)
-def test_what_is_uploaded_is_listed_and_can_be_fetched(alvys: Simulator, caller: Caller, operation: Operation) -> None:
-    assert operation.upload
-    stream = operation.path.partition("/")[0]
-    row = one(alvys, stream, **({"IsDeleted": False} if stream in ("loads", "trips") else {}))
-    parent = row["LoadNumber"] if stream == "loads" else row["Id"]
-    path, data = f"{stream}/{parent}/document", {"DocumentType": operation.upload.types[0]}
-    answer = caller.send("POST", path, data=data, files={"File": PDF})
-    assert answer.status_code == 200, answer.text
-    made = answer.json()
-    assert (made["AttachmentType"], made["AttachmentSize"], made["ParentId"]) == (data["DocumentType"], len(PDF[1]), parent)
-    assert made["AttachmentPath"].endswith("/pod.pdf")
-    (listed,) = [row for row in caller.get(f"{path}s").json() if row["id"] == made["id"]]
-    fetched = requests.get(listed["DownloadUrl"], timeout=10)
-    assert (fetched.content, fetched.headers["content-type"]) == (PDF[1], PDF[2])
-    assert requests.get(made["DownloadUrl"], timeout=10).content == PDF[1]
-    named = caller.send("POST", path, data={**data, "filename": "a.pdf"}, files={"file": PDF}).json()
-    assert named["AttachmentPath"].endswith("/a.pdf")
-    refusals = {
-        400: {"data": {"DocumentType": "Poem"}, "files": {"File": PDF}},
-        413: {"data": data, "files": {"File": ("x.pdf", bytes(operation.upload.largest + 1), PDF[2])}},
-        415: {"data": data, "files": {"File": ("x.txt", b"x", "text/plain")}},
-    }
-    for status, how in refusals.items():
-        assert caller.send("POST", path, **how).status_code == status
-    assert caller.send("POST", path, data=data, files={"Other": PDF}).json()["Errors"] == {
-        "File": ["The File field is required."]
-    }
-    assert caller.send("POST", path, data).status_code == 415
-    assert alvys.effects() == {operation.name: 2}
-
-
-def test_a_carriers_invoice_is_kept_with_its_trip_and_its_load(alvys: Simulator, caller: Caller) -> None:
-    trip = one(alvys, "trips", IsDeleted=False)
-    data = {"TripId": trip["Id"], "CarrierInvoiceNumber": "CI-1", "PaymentType": "whatever"}
-    made = caller.send("POST", "invoices/carrier-invoice", data=data, files={"File": PDF}).json()
-    assert made["AttachmentType"] == "Carrier Invoice"
-    assert made["id"] in [row["id"] for row in caller.get(f"trips/{trip['Id']}/documents").json()]
-    (shown,) = [row for row in caller.get(f"loads/{trip['LoadNumber']}/documents").json() if row["id"] == made["id"]]
-    assert requests.get(shown["DownloadUrl"], timeout=10).content == PDF[1]
-    assert read(caller, "trips", trip["Id"])["Carrier"]["CarrierInvoiceNumber"] == "CI-1"
-
-
 def test_a_tender_is_decided_once(alvys: Simulator, caller: Caller) -> None:
     assert caller.send("POST", "tenders", {**TENDER, "Rate": 10.5}).status_code == 201
     (tender,) = (row for row in rows_of(alvys, stream="tenders") if row.get("ShipmentId") == "S1")
@@ -415,3 +351,33 @@ def test_the_token_of_the_older_flow_reads_only(alvys: Simulator) -> None:
     headers = {"Authorization": f"Bearer {token}"}
     url = f"{alvys.url}/api/p/v1.0/customers"
     assert requests.post(url, json={"Name": "x"}, headers=headers, timeout=10).status_code == 403
+
+
+def test_stops_can_be_added_and_removed_and_the_trip_has_them(alvys: Simulator, caller: Caller) -> None:
+    trip = one(alvys, "trips", IsDeleted=False)
+    (added,) = alvys.add(stream="trip_stops", parent=trip["Id"], columns={"CompanyName": "Moon Inc"})
+    found = read(caller, "trips", trip["Id"])
+    assert [stop["Id"] for stop in found["Stops"]] == [*(stop["Id"] for stop in trip["Stops"]), added]
+    assert found["Stops"][-1]["CompanyName"] == "Moon Inc"
+    alvys.set_clock(NOW + 60)
+    assert alvys.remove(stream="trip_stops", keys=[trip["Stops"][0]["Id"]]) == [trip["Stops"][0]["Id"]]
+    found = read(caller, "trips", trip["Id"])
+    assert [stop["Id"] for stop in found["Stops"]] == [*(stop["Id"] for stop in trip["Stops"][1:]), added]
+    assert found["UpdatedAt"].startswith("2026-11-24T00:01:0")
+
+
+def test_what_is_deleted_cannot_be_written(alvys: Simulator, caller: Caller) -> None:
+    load = one(alvys, "loads", IsDeleted=True, Status="Invoiced")["LoadNumber"]
+    note = {"Id": "N1", "Description": "Hello", "NoteType": "General"}
+    assert caller.send("POST", f"loads/{load}/notes", note).status_code == 404
+    assert caller.send("POST", "invoices/customer-payments", {**PAYMENT, "LoadNumber": load}).status_code == 404
+
+
+def test_nothing_is_made_up_for_what_a_write_has_made(alvys: Simulator, caller: Caller) -> None:
+    made = caller.send("POST", "customers", {"Name": "Moon Inc"}).json()
+    row = read(caller, "customers", made["Id"])
+    assert set(row) == {"Id", "Name", "Type", "Status", "DateCreated"}
+    hook = {"Name": "w", "SubsidiaryId": "s", "Url": "http://127.0.0.1:1", "Events": ["load.changed"]}
+    webhook = caller.send("POST", "webhooks", hook).json()["Id"]
+    logs = caller.get(f"webhooks/{webhook}/delivery-logs", Page=0, PageSize=10).json()
+    assert logs["Total"] == 0

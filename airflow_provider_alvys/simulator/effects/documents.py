@@ -6,8 +6,8 @@ import mimetypes
 import secrets
 
 from airflow_provider_alvys.simulator.bodies import File
-from airflow_provider_alvys.simulator.effects.write import AGENT, Write
-from airflow_provider_alvys.simulator.http import Answer, Refusal
+from airflow_provider_alvys.simulator.effects.write import AGENT, Write, find_record
+from airflow_provider_alvys.simulator.http import Answer
 
 _INVOICE = "Carrier Invoice"
 
@@ -25,9 +25,7 @@ def upload_document(write: Write) -> Answer:
 def create_carrier_invoice(write: Write) -> Answer:
     """Keep a carrier's invoice with its trip, and note its number there."""
     trips = write.tenant.rows("trips")
-    trip = trips.number_of("Id", write.body["TripId"])
-    if trip is None:
-        raise Refusal(404, "There is no such record.")
+    trip = find_record(trips, "Id", write.body["TripId"])
     number = _keep(write, "trip_documents", write.body["TripId"], _INVOICE, "")
     _keep_with_load(write, number, str(trips.column("LoadNumber")[trip]))
     if "CarrierInvoiceNumber" in write.body:

@@ -47,7 +47,7 @@ async def update_webhook(write: Write) -> Answer:
 def delete_webhook(write: Write) -> Answer:
     """End a subscription."""
     write.tenant.hub.subscriptions.pop(write.number, None)
-    write.rows.remove([write.number])
+    write.remove(write.rows, write.number)
     return Answer(204)
 
 

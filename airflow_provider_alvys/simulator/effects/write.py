@@ -117,6 +117,10 @@ class Write:
         rows.barren.add(number)
         return number
 
+    def remove(self, rows: RowSet, number: int) -> None:
+        """Remove a row now."""
+        rows.remove([number], self.tenant.micros())
+
     def show(self, rows: RowSet, number: int, status: int = 200) -> Answer:
         """Return a record as an answer."""
         text = rows.text(number, with_tombstone=False)
@@ -129,6 +133,18 @@ Effect = Callable[[Write], Answer | Awaitable[Answer]]
 def do_nothing(write: Write) -> Answer:
     """Answer a write of which nothing is known but its row in the catalogue."""
     return Answer(200, b"{}") if write.operation.answers else Answer(204)
+
+
+def find_record(rows: RowSet, column: str, name: str) -> int:
+    """
+    Return the row that has a name.
+
+    :raises Refusal: there is none, or it is deleted.
+    """
+    number = rows.number_of(column, name)
+    if number is None or (rows.plan.type_of(TOMBSTONE) and rows.column(TOMBSTONE)[number]):
+        raise Refusal(404, "There is no such record.")
+    return number
 
 
 def money(amount: float, currency: int | None = None) -> dict[str, Any]:
