@@ -38,13 +38,20 @@ def look_up(client: AlvysClient, stream: Stream, selector: Mapping[str, Any]) ->
     :raises AlvysValueError: the stream has no look-up, or not by this selector; nothing was sent.
     :raises AlvysNotFoundError: there is no such record.
     """
-    return read_version(client, stream, selector).record
+    path, params = _address(stream, selector)
+    record = client.call("GET", path, read=_read, params=params or None)
+    return record
 
 
 def read_version(client: AlvysClient, stream: Stream, selector: Mapping[str, Any]) -> Reading:
     """Return one record as :func:`look_up` does, and its ETag."""
     path, params = _address(stream, selector)
-    return client.call("GET", path, read=_read, params=params or None)
+    return client.call(
+        "GET",
+        path,
+        read=lambda response: Reading(_read(response), response.headers.get("etag") or None),
+        params=params or None,
+    )
 
 
 def _address(stream: Stream, selector: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -90,11 +97,11 @@ def _spell(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _read(response: requests.Response) -> Reading:
+def _read(response: requests.Response) -> dict[str, Any]:
     try:
         record = decode_row(response.content)
     except (ValueError, RecursionError) as error:
         raise AlvysResponseError(f"The answer cannot be read: {error}", status_code=response.status_code) from error
     if not isinstance(record, dict):
         raise AlvysResponseError("The answer is no record", status_code=response.status_code)
-    return Reading(record, response.headers.get("etag") or None)
+    return record

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from airflow.sdk._shared.secrets_masker import _secrets_masker
 
 from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.errors import AlvysValueError
+from airflow_provider_alvys.api.uploads import file_source
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.simulator.process import Simulator
 from tests.conftest import CONNECTION
@@ -215,3 +217,20 @@ def test_the_test_button_never_raises() -> None:
     worked, sentence = AlvysHook("there_is_no_such_connection").test_connection()
     assert not worked
     assert "there_is_no_such_connection" in sentence
+
+
+@pytest.mark.every_airflow
+def test_a_hook_writes_what_an_operator_does(alvys: Simulator, tmp_path: Path) -> None:
+    hook = AlvysHook()
+    number = json.loads(alvys.truth_rows()[0])["LoadNumber"]
+    alvys.change(keys=[number], columns={"LoadType": "Standard"})
+    answer = hook.write("loads.update", path_params={"load_number": number}, body={"OrderNumber": "PO 4711"})
+    assert answer["OrderNumber"] == "PO 4711"
+    assert isinstance(answer["Linehaul"]["Amount"], Decimal)
+    (tmp_path / "pod.pdf").write_bytes(b"%PDF")
+    upload = {"path_params": {"loadNumber": number}, "body": {"DocumentType": "Proof of Delivery"}}
+    for file in (tmp_path / "pod.pdf", str(tmp_path / "pod.pdf"), file_source(tmp_path / "pod.pdf")):
+        assert hook.write("load_documents.upload", file=file, **upload)["AttachmentSize"] == 4
+    assert alvys.effects() == {"loads.update": 1, "load_documents.upload": 3}
+    with pytest.raises(AlvysValueError, match="Did you mean loads.update"):
+        hook.write("load.update")
