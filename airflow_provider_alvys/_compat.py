@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from airflow.sdk import RetryDecision, RetryPolicy, conf
     from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+    from airflow.sdk.execution_time.context import AssetStateStoreAccessor
+    from airflow.triggers.base import BaseEventTrigger
 
     HAS_RETRY_POLICY = True
 else:
@@ -26,4 +28,20 @@ else:
         RetryPolicy = object
         HAS_RETRY_POLICY = False
 
-__all__ = ["HAS_RETRY_POLICY", "AirflowFailException", "AirflowSkipException", "RetryDecision", "RetryPolicy", "conf"]
+
+def asset_stores(trigger: BaseEventTrigger) -> list[AssetStateStoreAccessor]:
+    """Return the state store of each asset that a watcher is for; none before Airflow 3.3."""
+    stores = getattr(trigger, "asset_state_store", None)
+    # Watchers with the same arguments are one, for several assets, and then Airflow has no public way to name them.
+    return [] if stores is None else [*stores._by_name.values(), *stores._by_uri.values()]
+
+
+__all__ = [
+    "HAS_RETRY_POLICY",
+    "AirflowFailException",
+    "AirflowSkipException",
+    "RetryDecision",
+    "RetryPolicy",
+    "asset_stores",
+    "conf",
+]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import difflib
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from hashlib import blake2b
 from typing import Any
 
@@ -15,9 +15,14 @@ import msgspec
 
 from airflow_provider_alvys.api.catalogue.fields import Array, FieldType, Record
 from airflow_provider_alvys.api.catalogue.model import Stream, TimeWindow
+from airflow_provider_alvys.api.client import AlvysClient
+from airflow_provider_alvys.api.endpoints import Endpoint
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.queries import Query, Span, make_queries
-from airflow_provider_alvys.api.rows import Key, Row, decode_row
+from airflow_provider_alvys.api.rows import Row, decode_row
+from airflow_provider_alvys.api.search import Search
+from airflow_provider_alvys.api.search_state import SearchState
+from airflow_provider_alvys.api.streams import get_stream
 from airflow_provider_alvys.api.windows import ALL_TIME, as_utc
 
 # A row may show a change some time after the moment that it names. So much of what was read is read again.
@@ -25,6 +30,7 @@ OVERLAP = timedelta(minutes=5)
 # What a state store takes is 64 KiB: so many hashes of 8 bytes stand in less, in base 64. With more of them the oldest are
 # forgotten, and told again after a restart.
 _MOST_KEPT = 5000
+_TICK = timedelta(microseconds=1)
 
 
 def watched_window(stream: Stream, name: str | None) -> TimeWindow:
@@ -116,10 +122,10 @@ class ChangeReader:
         """Return what to ask for, so that no change after ``since`` is missed."""
         return make_queries(self.stream, {}, span=Span(since, until, reach=OVERLAP), by=self.window)
 
-    def read(self, row: Row, key: Key) -> Change:
+    def read(self, row: Row) -> Change:
         """Return a row's change."""
         record = decode_row(row)
-        id = "/".join("" if part is None else str(part) for part in key)
+        id = "/".join("" if part is None else str(part) for part in (record.get(name) for name in self.stream.key))
         stamp = self.window.column and record.get(self.window.column)
         # A change moves the time, where the window tracks changes. Elsewhere only the content tells.
         version = stamp if stamp and self.window.tracks_changes else blake2b(bytes(row), digest_size=8).hexdigest()
@@ -156,6 +162,91 @@ def matches(change: Change, where: Mapping[str, tuple[Any, ...]]) -> bool:
     return True
 
 
+@dataclass(frozen=True)
+class Asked:
+    """
+    What one watcher wants to know.
+
+    :param since: up to when it knows all changes.
+    :param columns: the fields that each change should tell beside id, number, status and time.
+    """
+
+    since: datetime
+    columns: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Found:
+    """
+    All rows that are new or have changed since the earliest time that was asked for, less :data:`OVERLAP`.
+
+    :param until: up to when.
+    :param is_whole: whether they are surely all; where rows moved while they were read, those not shown come next time.
+    """
+
+    changes: tuple[Change, ...]
+    until: datetime
+    is_whole: bool
+
+
+@dataclass(frozen=True)
+class ChangesLine:
+    """
+    The question for the changes of a stream: however many watchers ask, one reading answers them all.
+
+    :param stream: name in the catalogue.
+    :param window_by: name of the time window.
+    """
+
+    stream: str
+    window_by: str
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The call that answers it."""
+        return get_stream(self.stream).endpoint
+
+    @property
+    def most(self) -> int:
+        """How many watchers one reading serves."""
+        return 10_000
+
+    def begin(self, items: Sequence[Asked]) -> ChangesJob:
+        """Return what reads for these watchers."""
+        return ChangesJob(self, items)
+
+
+class ChangesJob:
+    """Read what all of some watchers want to know, a request at a time."""
+
+    def __init__(self, line: ChangesLine, items: Sequence[Asked]) -> None:
+        stream = get_stream(line.stream)
+        columns = frozenset().union(*(item.columns for item in items))
+        self._reader = ChangeReader(stream, watched_window(stream, line.window_by), columns)
+        self._since = min((item.since for item in items), default=ALL_TIME.since)
+        self._count = len(items)
+        self._until: datetime | None = None
+        self._state: SearchState | None = None
+        self._changes: dict[str, Change] = {}
+
+    def go_on(self, client: AlvysClient) -> Sequence[Found] | None:
+        """Read on from the last page that was answered, as far as it goes."""
+        if self._until is None:
+            self._until = datetime.fromtimestamp(client.now(), timezone.utc)
+            # A watcher that has just begun knows its own clock only, which may be ahead.
+            self._since = min(self._since, self._until - _TICK)
+        stream = self._reader.stream
+        queries = self._reader.queries(self._since, self._until)
+        search = Search(client, stream, queries, state=self._state)
+        for page in search:
+            for row in page:
+                change = self._reader.read(row)
+                self._changes[change.key] = change
+            self._state = search.save()
+        found = Found(tuple(self._changes.values()), self._until, search.proof == "whole")
+        return [found] * self._count
+
+
 class WatchState(msgspec.Struct, kw_only=True):
     """
     How far a watcher has come: what a state store keeps.
@@ -184,30 +275,29 @@ class Watch:
         self._tracks_changes = window.tracks_changes
         self._seen = dict.fromkeys(array("Q", base64.b64decode(state.seen)))
 
-    def take(self, changes: Iterable[Change], until: datetime, *, is_whole: bool) -> list[Change]:
+    def take(self, found: Found, now: datetime) -> list[Change]:
         """
         Return the changes that have not been told yet, the oldest first.
 
-        :param changes: all that were found up to ``until``.
-        :param is_whole: whether they are surely all.
+        :param now: by the clock of which the first mark was taken.
         """
-        found = {_hash(change.key): change for change in sorted(changes, key=_moment)}
-        new = [change for hash, change in found.items() if hash not in self._seen]
+        hashes = {_hash(change.key): change for change in sorted(found.changes, key=_moment)}
+        new = [change for hash, change in hashes.items() if hash not in self._seen]
         if self._is_new:
-            new = [change for change in new if self._tracks_changes and _moment(change) >= self.mark]
+            # As long before the end of what was found as it is since then by our own clock, which may be ahead.
+            began = min(self.mark, found.until - (now - self.mark))
+            new = [change for change in new if self._tracks_changes and _moment(change) >= began]
         # What a moving set did not show this time may come again.
-        kept = {} if is_whole else self._seen
-        self._seen = {**kept, **dict.fromkeys(found)}
-        self.mark = max(self.mark, until)
+        kept = {} if found.is_whole else self._seen
+        self._seen = {**kept, **dict.fromkeys(hashes)}
+        self.mark = found.until if self._is_new else max(self.mark, found.until)
         self._is_new = False
         return new
 
     def save(self) -> WatchState:
         """Return how far it has come."""
         kept = list(self._seen)[-_MOST_KEPT:]
-        return WatchState(
-            mark=self.mark, seen=base64.b64encode(array("Q", kept).tobytes()).decode(), is_new=self._is_new
-        )
+        return WatchState(mark=self.mark, seen=base64.b64encode(array("Q", kept).tobytes()).decode(), is_new=self._is_new)
 
 
 def _moment(change: Change) -> datetime:
