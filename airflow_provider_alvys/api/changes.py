@@ -153,7 +153,7 @@ def _dig(value: Any, names: list[str]) -> Any:
     return value if isinstance(value, (str, int, bool, list)) or value is None else str(value)
 
 
-def matches(change: Change, where: Mapping[str, tuple[Any, ...]]) -> bool:
+def matches(change: Change, where: Mapping[str, Sequence[Any]]) -> bool:
     """Return whether the watched fields have one of their values each; in a list, any of its items."""
     for name, wanted in where.items():
         value = change.fields.get(name)

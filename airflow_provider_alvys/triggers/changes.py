@@ -25,9 +25,11 @@ from airflow_provider_alvys.api.changes import (
     watched_window,
 )
 from airflow_provider_alvys.api.errors import AlvysValueError
+from airflow_provider_alvys.api.polling import Poller
 from airflow_provider_alvys.api.streams import get_stream
 from airflow_provider_alvys.api.windows import format_time
 from airflow_provider_alvys.hooks.alvys import AlvysHook
+from airflow_provider_alvys.triggers.pollers import next_look, open_poller
 
 if TYPE_CHECKING:
     from airflow.sdk.execution_time.context import AssetStateStoreAccessor
@@ -96,32 +98,30 @@ class AlvysChangeTrigger(BaseEventTrigger):
         """Look for changes for ever."""
         stores = asset_stores(self)
         state = await self._load(stores)
-        watch = Watch(watched_window(get_stream(self.stream), self.window_by), state)
         # A triggerer that dies before the first look should not forget when this began.
         await self._save(stores, state)
-        unsaved: list[tuple[float, WatchState]] = []
-        where = {name: tuple(values) for name, values in self.where.items()}
-        while True:
-            since = watch.mark
-            found = await self._look(since)
-            # What was yielded a look ago is in Airflow's database by now.
-            settled = [state for moment, state in unsaved if time.monotonic() - moment >= _SETTLES]
-            if settled:
-                await self._save(stores, settled[-1])
-                unsaved = unsaved[len(settled) :]
-            if found is not None:
-                changes = watch.take(found, datetime.now(timezone.utc))
-                changes = [change for change in changes if matches(change, where)]
-                for at in range(0, len(changes), _MOST_CHANGES):
-                    yield self._event(changes[at : at + _MOST_CHANGES], since, found.until)
-                unsaved.append((time.monotonic(), watch.save()))
-            await asyncio.sleep(seconds_to_next(self.poll_interval, self.alvys_conn_id))
+        watch = Watch(watched_window(get_stream(self.stream), self.window_by), state)
+        told: list[tuple[float, WatchState]] = []
+        async with open_poller(self.alvys_conn_id) as poller:
+            while True:
+                since = watch.mark
+                found = await self._look(poller, since)
+                # What was yielded a look ago is in Airflow's database by now.
+                settled = [state for moment, state in told if time.monotonic() - moment >= _SETTLES]
+                if settled:
+                    await self._save(stores, settled[-1])
+                    told = told[len(settled) :]
+                if found is not None:
+                    changes = [change for change in watch.take(found, datetime.now(timezone.utc)) if matches(change, self.where)]
+                    for at in range(0, len(changes), _MOST_CHANGES):
+                        yield self._event(changes[at : at + _MOST_CHANGES], since, found.until)
+                    told.append((time.monotonic(), watch.save()))
+                await asyncio.sleep(next_look(time.time(), self.alvys_conn_id, self.poll_interval) - time.time())
 
-    async def _look(self, since: datetime) -> Found | None:
+    async def _look(self, poller: Poller, since: datetime) -> Found | None:
         """Return what has changed; None when it cannot be told now, and has to be asked for again later."""
-        line = ChangesLine(self.stream, self.window_by)
         try:
-            return await shared_poller(self.alvys_conn_id).ask(line, Asked(since, frozenset(self.where)))
+            return await poller.ask(ChangesLine(self.stream, self.window_by), Asked(since, frozenset(self.where)))
         except Exception:
             # A watcher has nobody to fail: Airflow would start it again a second later, and again. The next look asks for the
             # same span once more.
