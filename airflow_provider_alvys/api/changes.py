@@ -48,6 +48,20 @@ def watched_window(stream: Stream, name: str | None) -> TimeWindow:
     return window
 
 
+def check_interval(window: TimeWindow, seconds: float | None) -> float:
+    """
+    Return the seconds between two looks.
+
+    :param seconds: None for a minute, or a quarter of an hour where each look reads again all that the window looks back to.
+    :raises AlvysValueError: it is no length of time.
+    """
+    if seconds is None:
+        return 60.0 if window.tracks_changes else 900.0
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < float("inf"):
+        raise AlvysValueError(f"poll_interval={seconds!r} must be seconds, more than 0")
+    return float(seconds)
+
+
 def check_where(stream: Stream, where: Mapping[str, Any] | None) -> dict[str, tuple[Any, ...]]:
     """
     Return the values that each field may have.
