@@ -69,6 +69,12 @@ class SearchFor(msgspec.Struct, frozen=True, kw_only=True):
             parents=self.parents,
         )
 
+    def read_keys(self, client: AlvysClient) -> list[Any]:
+        """Read all rows, and return their keys: one value for each where one field identifies a row, else a list."""
+        stream = get_stream(self.stream)
+        read_key = PageReader(stream.key, stream.answer).read_key
+        return [_plain(read_key(row)) for rows in Search(client, stream, self.queries()) for row in rows]
+
 
 @dataclass(frozen=True)
 class ByNumber:
