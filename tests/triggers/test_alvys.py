@@ -130,7 +130,7 @@ def test_five_hundred_waits_cost_four_requests_a_look(alvys: Simulator, triggere
     names = [*numbers[:20], *(f"none-{i}" for i in range(480))]
     for event in triggerer.run(*(triggerer.make(delivered(name), timeout=30.0) for name in names)):
         assert event["status"] == "timeout"
-    # Each looked at once, once more at the end, and perhaps once where the grid was between; one may come too late for the others.
+    # Each looked at once, once more at the end, and perhaps once where the grid was between; some may come too late for a batch.
     searches = alvys.stats()["requests"]["POST loads/search"]
     assert 8 <= searches <= 14
     assert alvys.stats()["requests"]["POST token"] == 1
