@@ -17,6 +17,7 @@ _EXPORTS = {
     "AlvysDocumentsToObjectStorageOperator": "airflow_provider_alvys.transfers.documents_to_object_storage",
     "AlvysUploadDocumentOperator": "airflow_provider_alvys.operators.documents",
     "AlvysRetryPolicy": "airflow_provider_alvys.retry_policy",
+    "AlvysChangeTrigger": "airflow_provider_alvys.triggers.alvys",
     "RecentParents": "airflow_provider_alvys.landing.parents",
     "alvys_asset": "airflow_provider_alvys.assets",
     "alvys_documents_asset": "airflow_provider_alvys.assets",
