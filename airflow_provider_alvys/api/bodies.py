@@ -208,9 +208,10 @@ def _check_choice(field: Field, value: str | int, name: str) -> None:
 
 
 def _kind(value: Any) -> str:
-    return {"bool": "true or false", "dict": "a dict", "list": "a list", "tuple": "a list"}.get(
-        type(value).__name__, f"a {type(value).__name__}"
-    )
+    if isinstance(value, bool):
+        return "true or false"
+    kinds = (((int, float, Decimal), "a number"), (Mapping, "a dict"), ((list, tuple), "a list"), (date, "a time"))
+    return next((word for kind, word in kinds if isinstance(value, kind)), f"of type {type(value).__name__}")
 
 
 def _native(value: Any) -> str:

@@ -172,11 +172,15 @@ def stored_file(path: str, *, name: str | None = None) -> FileSource:
     :param name: as Alvys shall know it; None for its own.
     :raises AlvysValueError: it cannot be found.
     """
-    file = ObjectStoragePath(check_path(path))
+    path = check_path(path)
     try:
+        file = ObjectStoragePath(path)
         size = file.stat().st_size
     except FileNotFoundError as error:
         raise AlvysValueError(f"There is no file {path}") from error
+    except ValueError as error:
+        # No file system for its scheme.
+        raise AlvysValueError(f"{path} cannot be read: {error}") from error
 
     def begin() -> BinaryIO:
         return cast("BinaryIO", file.open("rb"))  # type: ignore[no-untyped-call]

@@ -82,7 +82,9 @@ class ChildSet(RowSet):
         numbers: list[int] = []
         for parent in parents:
             count = self._each
-            if count is None:
+            if parent in self._parents.barren and self.plan.first.answer != "object":
+                count = 0
+            elif count is None:
                 # The oldest has one at least, so that there is something to try.
                 count = max(hash((self.salt, parent)) % (_MOST + 1), 0 if parent else 1)
             numbers += range(parent * self._stride, parent * self._stride + count)
@@ -106,7 +108,5 @@ class ChildSet(RowSet):
         # In the order of the parents: see _children.
         return
 
-    def remove(self, numbers: Iterable[int]) -> None:
-        """Remove rows for good."""
-        self._gone.update(numbers)
-        super().remove(())
+    def _forget(self, gone: frozenset[int]) -> None:
+        self._gone |= gone

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.streams import get_stream
+from airflow_provider_alvys.simulator.control_webhooks import deliver, deliveries, subscribe
 from airflow_provider_alvys.simulator.faults import Fault, Mutation
 from airflow_provider_alvys.simulator.http import Answer, Request, json_answer
 from airflow_provider_alvys.simulator.options import Options
@@ -59,7 +61,9 @@ def _reset(app: SimulatorApp, request: Request) -> Any:
     """Start over; the body holds the options that are to change, the others stay."""
     changes = msgspec.json.decode(request.body or b"{}", type=dict[str, Any])
     options = msgspec.convert({**msgspec.to_builtins(app.tenant.options), **changes}, Options)
-    app.tenant = Tenant(options)
+    tenant = Tenant(options)
+    app.tenant.hub.close()
+    app.tenant = tenant
     return {"options": options}
 
 
@@ -150,6 +154,7 @@ def _truth(app: SimulatorApp, request: Request) -> Any:
     return {"total": len(numbers), "keys": [rows.key(number) for number in numbers]}
 
 
+# A control may be a coroutine.
 _CONTROLS: dict[str, Callable[[SimulatorApp, Request], Any]] = {
     "POST /_sim/reset": _reset,
     "GET /_sim/stats": _stats,
@@ -162,16 +167,21 @@ _CONTROLS: dict[str, Callable[[SimulatorApp, Request], Any]] = {
     "POST /_sim/add": _add,
     "POST /_sim/remove": _remove,
     "POST /_sim/clock": _clock,
+    "POST /_sim/webhooks": subscribe,
+    "GET /_sim/deliveries": deliveries,
+    "POST /_sim/deliver": deliver,
 }
 
 
-def handle_control(app: SimulatorApp, request: Request) -> Answer:
+async def handle_control(app: SimulatorApp, request: Request) -> Answer:
     """Serve a request below ``/_sim/``."""
     control = _CONTROLS.get(f"{request.method} {request.path}")
     if control is None:
         return json_answer({"error": "There is: " + ", ".join(_CONTROLS)}, 404)
     try:
         result = control(app, request)
+        if isawaitable(result):
+            result = await result
     except (msgspec.DecodeError, AlvysValueError) as error:
         return json_answer({"error": str(error)}, 400)
     if isinstance(result, bytes):

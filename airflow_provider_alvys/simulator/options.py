@@ -38,6 +38,10 @@ class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     :param pretty: answer with indented JSON.
     :param latency: seconds before each answer.
     :param url_lifetime: seconds after which a document's DownloadUrl expires.
+    :param webhook_backoff: what the 10, 30 and 60 seconds between the attempts to deliver an event are multiplied by.
+    :param webhook_timeout: seconds that a webhook's address has to answer; to the handshake at most 3.
+    :param webhook_copies: how often each event is delivered: 2 or more for duplicates.
+    :param webhook_base: what a delivery's signature is of: the time, the event's id and the body, or the time and the body only.
     :param clock_offset: seconds by which this clock is ahead of the machine's; ``POST /_sim/clock`` sets it while it runs.
     :param scopes: of a token, with spaces between; that of the older token flow has those for reading only.
     :param disabled: writes that are switched off, such as ``customers.create``, with spaces between: they answer 503.
@@ -62,6 +66,10 @@ class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     pretty: bool = False
     latency: float = 0
     url_lifetime: float = 600
+    webhook_backoff: float = 1
+    webhook_timeout: float = 30
+    webhook_copies: int = 1
+    webhook_base: Literal["t.id.body", "t.body"] = "t.id.body"
     clock_offset: float = 0
     client_id: str = "simulator"
     client_secret: str = "simulator-secret"  # noqa: S105

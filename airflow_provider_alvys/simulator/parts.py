@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from typing import Any
 
 import msgspec
 
 from airflow_provider_alvys.api.catalogue.fields import Array
 from airflow_provider_alvys.simulator.children import ChildSet
+from airflow_provider_alvys.simulator.options import Options
 from airflow_provider_alvys.simulator.plan import Plan
-from airflow_provider_alvys.simulator.rows import Column, dig
+from airflow_provider_alvys.simulator.rows import Column, RowSet, dig
 
 # No list has more items.
 _STRIDE = 1000
@@ -26,7 +27,12 @@ def list_of(plan: Plan, parents: Plan) -> str | None:
 class PartSet(ChildSet):
     """Rows that are nothing but the items of the parents' lists: a change of either is one of both."""
 
-    @property
+    def __init__(self, plan: Plan, sets: Callable[[str], RowSet], options: Options, born: int) -> None:
+        super().__init__(plan, sets, options, born)
+        # The lists of the parents, as long as none of these changes.
+        self._seen: tuple[int, dict[int, list[dict[str, Any]]]] = (-1, {})
+
+    @cached_property
     def _list(self) -> str:
         name = list_of(self.plan, self._parents.plan)
         if name is None:
@@ -42,11 +48,15 @@ class PartSet(ChildSet):
         return number % _STRIDE == 0
 
     def items(self, parent: int) -> list[dict[str, Any]]:
-        """Return a copy of a parent's list."""
-        return copy.deepcopy(self._parents.record(parent).get(self._list) or [])
+        """Return a parent's list, which must not be changed."""
+        if self._seen[0] != self._parents.version:
+            self._seen = (self._parents.version, {})
+        if parent not in self._seen[1]:
+            self._seen[1][parent] = self._parents.record(parent).get(self._list) or []
+        return self._seen[1][parent]
 
     def record(self, number: int) -> dict[str, Any]:
-        """Return a row's record."""
+        """Return a row's record, which must not be changed."""
         parent, place = divmod(number, _STRIDE)
         return self.items(parent)[place]
 
@@ -65,28 +75,28 @@ class PartSet(ChildSet):
         """Change rows within their parents, at ``now``; None removes a field."""
         for number in numbers:
             parent, place = divmod(number, _STRIDE)
-            items = self.items(parent)
+            items = list(self.items(parent))
             items[place] = {name: value for name, value in {**items[place], **columns}.items() if value is not None}
             self._parents.touch([parent], now, {self._list: items})
 
     def add(self, at: int, columns: Mapping[str, Any], parent: str | None = None) -> int:
         """Add a row like the last one to the end of a parent's list."""
         whose = self._find_parent(columns, parent)
-        items = self.items(whose)
+        items = list(self.items(whose))
         like = items[-1] if items else {}
         key = self.plan.first.key[0]
         items.append({**like, key: f"{like.get(key, '')}-{len(items)}", **columns})
         self._parents.touch([whose], at, {self._list: items})
         return whose * _STRIDE + len(items) - 1
 
-    def remove(self, numbers: Iterable[int]) -> None:
+    def remove(self, numbers: Iterable[int], now: int) -> None:
         """Remove rows from their parents."""
         gone: dict[int, set[int]] = {}
         for number in numbers:
             gone.setdefault(number // _STRIDE, set()).add(number % _STRIDE)
         for parent, places in gone.items():
             kept = [item for place, item in enumerate(self.items(parent)) if place not in places]
-            self._parents.touch([parent], self.born, {self._list: kept})
+            self._parents.touch([parent], now, {self._list: kept})
 
 
 def kind_of_children(plan: Plan, parents: Plan) -> type[ChildSet]:

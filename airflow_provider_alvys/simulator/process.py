@@ -75,6 +75,18 @@ class Simulator:
         """Return what writes have done since the last reset, in that order: ``operation``, ``path``, ``body`` and ``at``."""
         return list(self._call("GET", "effects", params={"format": "list"}).json())
 
+    def subscribe(self, url: str, **webhook: Any) -> dict[str, str]:
+        """Make a webhook that is told of ``events`` (all) at once, and return its ``id`` and ``secret``."""
+        return dict(self._post("webhooks", {"url": url, **webhook}).json())
+
+    def deliveries(self, *, wait: bool = True) -> list[dict[str, Any]]:
+        """Return all attempts to deliver events since the last reset, when nothing is under way any more."""
+        return list(self._call("GET", "deliveries", params={"wait": "true"} if wait else {}).json())
+
+    def deliver(self, **delivery: Any) -> dict[str, Any]:
+        """Deliver an event once, right or forged, and return the ``status`` of the answer and the ``event_id``."""
+        return dict(self._post("deliver", delivery).json())
+
     def order_faults(self, *faults: dict[str, Any]) -> None:
         """Let these faults strike, instead of those ordered before."""
         self._post("faults", list(faults))

@@ -8,7 +8,7 @@ from bisect import insort
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 from zlib import crc32
 
 import msgspec
@@ -44,6 +44,16 @@ class Column(dict[int, Any]):
         return value
 
 
+class Watcher(Protocol):
+    """Who wants to know of changes."""
+
+    def look(self, rows: RowSet, numbers: Iterable[int]) -> Mapping[int, dict[str, Any] | None] | None:
+        """Return the records of rows that are about to change, or None where nobody wants to know."""
+
+    def tell(self, rows: RowSet, before: Mapping[int, dict[str, Any] | None], *, are_gone: bool = False) -> None:
+        """Take notice of rows that have changed."""
+
+
 class RowSet:
     """
     All rows that one or more streams show.
@@ -67,6 +77,9 @@ class RowSet:
         self._at: dict[int, tuple[int, int]] = {}
         self._changes: dict[int, dict[str, Any]] = {}
         self._revisions: dict[int, int] = {}
+        # Rows whose children are not made up.
+        self.barren: set[int] = set()
+        self.watcher: Watcher | None = None
         self._columns: dict[str, Column] = {}
         self._maker = ColumnMaker(self)
         # Of the row that was last asked for: a record asks often.
@@ -253,6 +266,8 @@ class RowSet:
         values = {name: self._inside(name, value) for name, value in columns.items()}
         if self.plan.stamp and self.plan.stamp not in values:
             values[self.plan.stamp] = now
+        numbers = list(numbers)
+        before = self.watcher.look(self, numbers) if self.watcher else None
         late = self._maker.late_times() if any(name in values for name in self._stages) else []
         for number in numbers:
             late_now = [name for name in late if name not in values and self.column(name)[number] is None]
@@ -261,6 +276,8 @@ class RowSet:
             reached = {name: now for name in late_now if self.column(name)[number] is not None}
             self._change(number, {name: now - now % self._maker.grain(name) for name in reached})
         self._version += 1
+        if self.watcher and before is not None:
+            self.watcher.tell(self, before)
 
     def _change(self, number: int, values: Mapping[str, Any]) -> None:
         revision = self._revisions[number] = self._revisions.get(number, 0) + 1
@@ -289,16 +306,24 @@ class RowSet:
         self._change(number, values)
         self._insert(number)
         self._version += 1
+        if self.watcher and self.watcher.look(self, ()) is not None:
+            self.watcher.tell(self, {number: None})
         return number
 
     def _insert(self, number: int) -> None:
         insort(self._numbers, number, key=self.at)
 
-    def remove(self, numbers: Iterable[int]) -> None:
-        """Remove rows for good."""
+    def remove(self, numbers: Iterable[int], now: int) -> None:
+        """Remove rows for good, at ``now``."""
         gone = frozenset(numbers)
-        self._numbers = [number for number in self._numbers if number not in gone]
+        before = self.watcher.look(self, gone) if self.watcher else None
+        self._forget(gone)
         self._version += 1
+        if self.watcher and before is not None:
+            self.watcher.tell(self, before, are_gone=True)
+
+    def _forget(self, gone: frozenset[int]) -> None:
+        self._numbers = [number for number in self._numbers if number not in gone]
 
     def pick(self, numbers: list[int], count: int) -> list[int]:
         """Return ``count`` of the rows at random, or all where there are fewer."""

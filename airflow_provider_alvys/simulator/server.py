@@ -39,8 +39,9 @@ class SimulatorApp:
             await _live(receive, send)
             return
         request = await _read(scope, receive)
+        self.tenant.base = request.base
         if request.path.startswith("/_sim/"):
-            answer = handle_control(self, request)
+            answer = await handle_control(self, request)
         else:
             answer = await self._serve(request)
         await self._send(answer, send)
@@ -63,7 +64,7 @@ class SimulatorApp:
             if is_token:
                 answer = self._token(request, tenant_in_path)
             else:
-                answer = tenant.storage.answer(request) if is_file else self._api(request, endpoint)
+                answer = tenant.storage.answer(request) if is_file else await self._api(request, endpoint)
             if fault and fault.acts:
                 answer = self._fail(fault) or answer
             answer.fault = fault
@@ -118,7 +119,7 @@ class SimulatorApp:
             return json_answer({"error": refusal[1], "error_description": "Unauthorized", "sent": fields}, refusal[0])
         return json_answer(tenant.tokens.grant(tenant_in_path, tenant.now()))
 
-    def _api(self, request: Request, endpoint: Endpoint) -> Answer:
+    async def _api(self, request: Request, endpoint: Endpoint) -> Answer:
         tenant = self.tenant
         grant = tenant.tokens.check(request.headers.get("authorization", ""), tenant.now())
         if grant is None:
@@ -136,7 +137,7 @@ class SimulatorApp:
         if serves.scope is not None and serves.scope not in grant.scopes:
             return problem(403, "The token does not have the scope for this.")
         if isinstance(serves, Operation):
-            return answer_write(tenant, request, match, serves)
+            return await answer_write(tenant, request, match, serves)
         return answer_lookup(tenant, request, match, serves, lookup) if lookup else answer_search(tenant, request, match, serves)
 
     def _too_many(self) -> Answer:

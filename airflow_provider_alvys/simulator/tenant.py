@@ -12,6 +12,7 @@ import msgspec
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.operations import OPERATIONS
 from airflow_provider_alvys.api.streams import STREAMS, Stream, get_stream
+from airflow_provider_alvys.simulator.deliveries import Hub
 from airflow_provider_alvys.simulator.faults import FaultQueue, Mutation
 from airflow_provider_alvys.simulator.limits import Limiter
 from airflow_provider_alvys.simulator.options import Options
@@ -52,6 +53,9 @@ class Tenant:
         # Payments by what was called, and for what.
         self.payments: defaultdict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
         self.storage = Storage(options, self.rows, self.now)
+        self.hub = Hub(options, self.rows, self.now, self._complete)
+        # What addresses begin with, for those that no request asks for.
+        self.base = ""
         self.router = Router(STREAMS.values(), OPERATIONS.values())
         self._born = int((options.now or self.now()) * 1_000_000)
         self._sets: dict[str, RowSet] = {}
@@ -89,8 +93,12 @@ class Tenant:
             parent = plan.first.parent if plan.first.is_child else None
             kind = kind_of_children(plan, self.rows(parent.stream).plan) if parent else RowSet
             rows = kind(plan, self.rows, self.options, self._born)
+            rows.watcher = self.hub
             self._sets |= {member.name: rows for member in plan.streams}
         return self._sets[stream]
+
+    def _complete(self, rows: RowSet, number: int, text: bytes) -> bytes:
+        return self.storage.complete(rows, number, text, self.base, is_seen=True)
 
     # How its rows change.
 
@@ -116,7 +124,7 @@ class Tenant:
             if rows.plan.stamp:
                 rows.touch(leaving, self.micros(), {})
             else:
-                rows.remove(leaving)
+                rows.remove(leaving, self.micros())
 
     def _join(self, rows: RowSet, stream: Stream, question: Question) -> None:
         """Add a row that a search finds: within its periods, and with one of the values that it asks for."""
@@ -189,7 +197,7 @@ class Tenant:
         row_set = self.rows(stream)
         chosen = self._choose(row_set, rows=rows, keys=keys, where=where)
         gone = [row_set.key(number) for number in chosen]
-        row_set.remove(chosen)
+        row_set.remove(chosen, self.micros())
         return gone
 
     def _choose(self, rows_of: RowSet, *, rows: int | None, keys: list[str] | None, where: Mapping[str, Any] | None) -> list[int]:

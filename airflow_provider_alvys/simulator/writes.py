@@ -9,7 +9,7 @@ import msgspec
 from airflow_provider_alvys.api.operations import Operation
 from airflow_provider_alvys.simulator.bodies import read_body
 from airflow_provider_alvys.simulator.effects import EFFECTS
-from airflow_provider_alvys.simulator.effects.write import Target, Write, do_nothing
+from airflow_provider_alvys.simulator.effects.write import Target, Write, do_nothing, find_record
 from airflow_provider_alvys.simulator.http import Answer, Refusal, Request, json_answer, problem
 from airflow_provider_alvys.simulator.questions import Errors
 from airflow_provider_alvys.simulator.routes import Match
@@ -19,7 +19,7 @@ _SWITCHED_OFF_FOR = "3600"
 _TAG = re.compile(r'(?:W/)?"?(.*?)"?')
 
 
-def answer_write(tenant: Tenant, request: Request, match: Match, operation: Operation) -> Answer:
+async def answer_write(tenant: Tenant, request: Request, match: Match, operation: Operation) -> Answer:
     """Answer a write: in this order, a call that is switched off, an unknown record, a bad body, a stale version, a rule."""
     if operation.name in tenant.options.disabled.split():
         return _switched_off()
@@ -30,7 +30,8 @@ def answer_write(tenant: Tenant, request: Request, match: Match, operation: Oper
             return _invalid(tenant, errors)
         _check_version(operation, request, target)
         write = Write(tenant, operation, request, target, body, file)
-        answer = EFFECTS.get(operation.name, do_nothing)(write)
+        effect = EFFECTS.get(operation.name, do_nothing)(write)
+        answer = effect if isinstance(effect, Answer) else await effect
     except Refusal as error:
         return problem(error.status, error.detail)
     if write.has_acted:
@@ -49,9 +50,7 @@ def _find_target(tenant: Tenant, operation: Operation, names: list[str]) -> Targ
     stream = operation.path.partition("/")[0]
     rows = tenant.rows(stream)
     column = "LoadNumber" if operation.path_params[0] == "loadNumber" else "Id"
-    number = rows.number_of(column, names[0])
-    if number is None:
-        raise Refusal(404, "There is no such record.")
+    number = find_record(rows, column, names[0])
     if len(names) == 1:
         return Target(rows, number, names[0])
     children = tenant.rows(operation.name.partition(".")[0])

@@ -65,6 +65,11 @@ def test_the_truth_tells_the_address_that_was_shown_or_will_be_shown_next(alvys:
     shown = caller.get(path).json()[-1]
     assert told == shown
     assert caller.get(path).json()[-1] != shown
+    last = json.loads(alvys.truth_rows(stream="load_documents", parents=[number])[-1])
+    alvys.set_clock(NOW + 700)
+    fresh = json.loads(alvys.truth_rows(stream="load_documents", parents=[number])[-1])
+    assert fresh["DownloadUrl"] != last["DownloadUrl"]
+    assert fetch(fresh["DownloadUrl"]).status_code == 200
 
 
 def test_an_address_expires(alvys: Simulator, caller: Caller) -> None:

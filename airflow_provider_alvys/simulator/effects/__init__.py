@@ -39,5 +39,10 @@ EFFECTS: Mapping[str, Effect] = {
     "webhooks.create": webhooks.create_webhook,
     "webhooks.update": webhooks.update_webhook,
     "webhooks.delete": webhooks.delete_webhook,
+    "webhooks.enable": webhooks.verify_webhook,
+    "webhooks.disable": webhooks.disable_webhook,
+    "webhooks.verify": webhooks.verify_webhook,
+    "webhooks.test": webhooks.try_webhook,
+    "webhooks.rotate_secret": webhooks.rotate_secret,
     **{name: documents.upload_document for name in OPERATIONS if name.endswith("_documents.upload")},
 }

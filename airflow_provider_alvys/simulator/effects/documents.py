@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import mimetypes
+import secrets
 
 from airflow_provider_alvys.simulator.bodies import File
-from airflow_provider_alvys.simulator.effects.write import AGENT, Write
-from airflow_provider_alvys.simulator.http import Answer, Refusal
+from airflow_provider_alvys.simulator.effects.write import AGENT, Write, find_record
+from airflow_provider_alvys.simulator.http import Answer
 
 _INVOICE = "Carrier Invoice"
 
@@ -24,9 +25,7 @@ def upload_document(write: Write) -> Answer:
 def create_carrier_invoice(write: Write) -> Answer:
     """Keep a carrier's invoice with its trip, and note its number there."""
     trips = write.tenant.rows("trips")
-    trip = trips.number_of("Id", write.body["TripId"])
-    if trip is None:
-        raise Refusal(404, "There is no such record.")
+    trip = find_record(trips, "Id", write.body["TripId"])
     number = _keep(write, "trip_documents", write.body["TripId"], _INVOICE, "")
     _keep_with_load(write, number, str(trips.column("LoadNumber")[trip]))
     if "CarrierInvoiceNumber" in write.body:
@@ -40,18 +39,18 @@ def _keep(write: Write, stream: str, parent: str, kind: str, name: str, key: str
     rows = write.tenant.rows(stream)
     link = rows.plan.first.parent
     of = link.stream.removesuffix("s").title() if link else None
+    key = key or secrets.token_hex(16)
+    name = name or file.name or f"document{mimetypes.guess_extension(file.media_type) or ''}"
     columns = {
+        "id": key,
+        "AttachmentPath": f"attachments/{key}/{name}",
         "AttachmentType": kind,
         "AttachmentSize": len(file.content),
         "UploadedAt": write.tenant.micros(),
         "UploadedBy": AGENT,
         "ParentType": of,
-        **({"id": key} if key else {}),
     }
     number = write.add(stream, columns, parent)
-    name = name or file.name or f"document{mimetypes.guess_extension(file.media_type) or ''}"
-    # Where it lies is known when it has an id.
-    rows.touch([number], write.tenant.micros(), {"AttachmentPath": f"attachments/{rows.key(number)}/{name}"})
     write.tenant.storage.keep(stream, number, file.content, file.media_type)
     return number
 

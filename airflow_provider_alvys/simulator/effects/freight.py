@@ -49,7 +49,7 @@ def create_note(write: Write) -> Answer:
 def delete_note(write: Write) -> Answer:
     """Remove a note from a load."""
     key = write.children.key(write.target.child)
-    write.children.remove([write.target.child])
+    write.remove(write.children, write.target.child)
     kept = write.rows.record(write.number).get("Notes") or []
     write.touch(write.rows, write.number, {"Notes": [note for note in kept if note.get("id") != key]})
     return Answer(204)

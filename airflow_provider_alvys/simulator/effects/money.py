@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_alvys.simulator.effects.freight import save_load
-from airflow_provider_alvys.simulator.effects.write import Write, amount_of, money, without_nothing
+from airflow_provider_alvys.simulator.effects.write import Write, amount_of, find_record, money, without_nothing
 from airflow_provider_alvys.simulator.http import Answer, Refusal, json_answer
 from airflow_provider_alvys.simulator.times import format_time, parse_micros
 
@@ -30,14 +30,14 @@ def delete_deduction(write: Write) -> Answer:
     if write.value("IsPaid"):
         raise Refusal(422, "The deduction is paid.")
     answer = write.show(write.rows, write.number)
-    write.rows.remove([write.number])
+    write.remove(write.rows, write.number)
     return answer
 
 
 def record_carrier_payment(write: Write) -> Answer:
     """Record a payment to a carrier, unless it is known by its reference; payments in full complete the trip."""
     trips = write.tenant.rows("trips")
-    trip = _find(write, "trips", "Id", write.body["TripId"])
+    trip = find_record(trips, "Id", write.body["TripId"])
     payments = _record(write, write.body["TripId"], _payment(write))
     if write.has_acted:
         carrier = trips.record(trip).get("Carrier") or {}
@@ -80,18 +80,12 @@ def record_financing(write: Write) -> Answer:
     return json_answer({**shown, **dict(zip(("TotalFunded", "TotalFees"), totals, strict=True))})
 
 
-def _find(write: Write, stream: str, column: str, name: str) -> int:
-    number = write.tenant.rows(stream).number_of(column, name)
-    if number is None:
-        raise Refusal(404, "There is no such record.")
-    return number
-
-
 def _find_load(write: Write) -> int:
-    number = _find(write, "loads", "LoadNumber", write.body["LoadNumber"])
+    loads = write.tenant.rows("loads")
+    number = find_record(loads, "LoadNumber", write.body["LoadNumber"])
     key = (write.operation.name, write.body["LoadNumber"])
     is_known = any(known["ReferenceNumber"] == write.body["ReferenceNumber"] for known in write.tenant.payments[key])
-    status = write.tenant.rows("loads").column("Status")[number]
+    status = loads.column("Status")[number]
     if status not in _BILLED and not is_known:
         raise Refusal(422, f"The load is {status}: it must be {', '.join(_BILLED)}.")
     return number

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -113,7 +113,13 @@ class Write:
         known: dict[str, Any] = {name: value for name, value in stamps.items() if plan.type_of(name)}
         if plan.type_of(TOMBSTONE):
             known[TOMBSTONE] = False
-        return rows.add(now, {**empty, **known, **columns}, parent)
+        number = rows.add(now, {**empty, **known, **columns}, parent)
+        rows.barren.add(number)
+        return number
+
+    def remove(self, rows: RowSet, number: int) -> None:
+        """Remove a row now."""
+        rows.remove([number], self.tenant.micros())
 
     def show(self, rows: RowSet, number: int, status: int = 200) -> Answer:
         """Return a record as an answer."""
@@ -121,12 +127,24 @@ class Write:
         return Answer(status, self.tenant.storage.complete(rows, number, text, self.request.base, is_seen=True))
 
 
-Effect = Callable[[Write], Answer]
+Effect = Callable[[Write], Answer | Awaitable[Answer]]
 
 
 def do_nothing(write: Write) -> Answer:
     """Answer a write of which nothing is known but its row in the catalogue."""
     return Answer(200, b"{}") if write.operation.answers else Answer(204)
+
+
+def find_record(rows: RowSet, column: str, name: str) -> int:
+    """
+    Return the row that has a name.
+
+    :raises Refusal: there is none, or it is deleted.
+    """
+    number = rows.number_of(column, name)
+    if number is None or (rows.plan.type_of(TOMBSTONE) and rows.column(TOMBSTONE)[number]):
+        raise Refusal(404, "There is no such record.")
+    return number
 
 
 def money(amount: float, currency: int | None = None) -> dict[str, Any]:
