@@ -81,6 +81,8 @@ class AlvysClient:
         self._tokens = token_source or shared_token_source(credentials)
         self._on_token = on_token
         self._announced: str | None = None
+        # Tokens that were refused just now, by endpoint.
+        self._refused: dict[str, Token] = {}
         self._server_offset: float | None = None
         self._transport = Transport(timeout=timeout, clock=clock)
 
@@ -215,9 +217,13 @@ class AlvysClient:
     def _exchange(self, call: _Call) -> requests.Response:
         """Send one call; when its token is refused, once more with a new one."""
         token, response = self._send(call)
+        name = str(call.endpoint)
+        # The wait for its turn may have ended the call before: then the new one is the token's successor.
         if response.status_code == 401:
             self._tokens.drop(token)
-            _, response = self._send(call)
+            if self._refused.setdefault(name, token) is token:
+                _, response = self._send(call)
+        self._refused.pop(name, None)
         if response.status_code >= 400:
             raise self._error(call, response)
         return response
