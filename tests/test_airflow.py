@@ -263,6 +263,33 @@ def test_an_example_lands_just_what_is_true(
     assert own_alvys.stats()["rate_limited"] == 0
 
 
+@pytest.mark.every_airflow
+def test_a_delivered_load_has_its_proof_fetched_and_its_carrier_paid_once(
+    airflow: Airflow, home: Path, own_alvys: Simulator, tmp_path: Path
+) -> None:
+    own_alvys.reset(loads=300, client_secret=SECRET, now=time.time() - 3600)
+    trips = [json.loads(row) for row in own_alvys.truth_rows(stream="trips")]
+    trip = next(row for row in trips if row["Status"] == "Delivered" and row.get("Carrier", {}).get("TotalPayable"))
+    number = trip["LoadNumber"]
+    own_alvys.change(keys=[number], columns={"Status": "Delivered"})
+    (proof,) = own_alvys.add(stream="load_documents", parent=number, columns={"AttachmentType": "Proof of Delivery (POD)"})
+    owed = [row for row in trips if row["LoadNumber"] == number and row.get("Carrier", {}).get("TotalPayable")]
+    lake = tmp_path / "lake"
+    settings = {"ALVYS_LAKE": str(lake), CONNECTION: own_alvys.connection_json(requests_per_minute=0)}
+    for _ in range(2):
+        # Another run for the same load changes nothing.
+        printed = airflow("dags", "test", "alvys_pod_and_payment", "--conf", json.dumps({"load_number": number}), **settings)
+        assert own_alvys.effects() == {"invoices.record_carrier_payment": len(owed)}
+        assert "X-Signature" not in printed
+    documents = [json.loads(row) for row in own_alvys.truth_rows(stream="load_documents", parents=json.dumps([number]))]
+    wanted = {row["id"]: row["AttachmentSize"] for row in documents if row["AttachmentType"].startswith("Proof of Delivery")}
+    assert proof in wanted
+    files = list((lake / "documents" / "load" / number).iterdir())
+    assert sorted(file.stat().st_size for file in files) == sorted(wanted.values())
+    stats = own_alvys.stats()
+    assert (stats["requests"]["GET storage"], stats["bearer_at_storage"]) == (len(wanted), 0)
+
+
 # At DEBUG the libraries of databases and buckets say more than is worth waiting for.
 QUIET = {"AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO"}
 WAREHOUSES = {

@@ -12,7 +12,13 @@ from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.clock import LongWait
 from airflow_provider_alvys.api.documents import Document, list_documents, read_document
 from airflow_provider_alvys.api.downloads import ENDPOINT, Downloader, UrlRefusedError
-from airflow_provider_alvys.api.errors import AlvysDownloadError, AlvysError
+from airflow_provider_alvys.api.errors import (
+    AlvysConnectionError,
+    AlvysDownloadError,
+    AlvysError,
+    AlvysRateLimitError,
+    AlvysServerError,
+)
 from airflow_provider_alvys.api.queries import make_queries
 from airflow_provider_alvys.api.rows import decode_row
 from airflow_provider_alvys.api.search import Search
@@ -33,8 +39,9 @@ log = logging.getLogger(__name__)
 
 # Seconds before its end from which a URL is not begun with.
 _EXPIRES_SOON = 30.0
-# After so many failures in a row it is the storage, and no document, that is in a bad way.
+# After so many such failures in a row it is the storage, and no document, that is in a bad way.
 _MOST_FAILURES_IN_A_ROW = 3
+_STORAGE_IS_DOWN = (AlvysConnectionError, AlvysServerError, AlvysRateLimitError)
 # Lists read between two notes of how far it has come: what a crash costs at most.
 _LISTS_TO_A_NOTE = 20
 _MOST_NAMED = 10
@@ -189,7 +196,8 @@ class _Fetching:
                     raise
                 log.error("%s", error)
                 self._failed[file.name] = error
-                self._failed_in_a_row += 1
+                # What the storage refuses, or has in another size, says nothing of the next one.
+                self._failed_in_a_row += isinstance(error, _STORAGE_IS_DOWN)
                 if self._failed_in_a_row == _MOST_FAILURES_IN_A_ROW:
                     raise self._failure(", one after the other: the rest is not tried") from error
         # Its URLs are of no more use, and there may be many parents.
@@ -239,7 +247,7 @@ class _Fetching:
         """Ask for a parent's list again, for the URLs in it."""
         documents = list_documents(self._client, self._order.stream, parent)
         self._run.renewals += 1
-        if documents is None:
+        if documents is None and parent not in self._run.missing:
             self._run.missing.append(parent)
         self._take_note(parent, documents or ())
 
