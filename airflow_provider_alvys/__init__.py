@@ -26,6 +26,11 @@ _EXPORTS = {
     "alvys_first_load": "airflow_provider_alvys.sync",
     "alvys_sync": "airflow_provider_alvys.sync",
     "AlvysLoadStatusSensor": "airflow_provider_alvys.sensors.alvys",
+    "AlvysTripStatusSensor": "airflow_provider_alvys.sensors.alvys",
+    "AlvysDocumentSensor": "airflow_provider_alvys.sensors.alvys",
+    "AlvysSearchSensor": "airflow_provider_alvys.sensors.alvys",
+    "AlvysRecordLink": "airflow_provider_alvys.links",
+    "AlvysWebhookMiddleware": "airflow_provider_alvys.receiver",
 }
 
 __all__ = ["__version__", *_EXPORTS]

@@ -11,6 +11,7 @@ from typing import Any
 from airflow_provider_alvys import connection_form
 
 _NAME = "Alvys"
+_OPERATORS = [f"airflow_provider_alvys.operators.{name}" for name in ("alvys", "documents", "writes")]
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -22,7 +23,7 @@ def get_provider_info() -> dict[str, Any]:
         "description": "Alvys, a transportation management system: sync to a lake and a database, wait for events, write back.",
         "integrations": [{"integration-name": _NAME, "external-doc-url": "https://docs.alvys.com/", "tags": ["service"]}],
         "hooks": [{"integration-name": _NAME, "python-modules": ["airflow_provider_alvys.hooks.alvys"]}],
-        "operators": [{"integration-name": _NAME, "python-modules": ["airflow_provider_alvys.operators.alvys"]}],
+        "operators": [{"integration-name": _NAME, "python-modules": _OPERATORS}],
         "sensors": [{"integration-name": _NAME, "python-modules": ["airflow_provider_alvys.sensors.alvys"]}],
         "triggers": [{"integration-name": _NAME, "python-modules": ["airflow_provider_alvys.triggers.alvys"]}],
         "transfers": [
@@ -30,6 +31,11 @@ def get_provider_info() -> dict[str, Any]:
                 "source-integration-name": _NAME,
                 "target-integration-name": "Object storage",
                 "python-module": "airflow_provider_alvys.transfers.alvys_to_object_storage",
+            },
+            {
+                "source-integration-name": _NAME,
+                "target-integration-name": "Object storage",
+                "python-module": "airflow_provider_alvys.transfers.documents_to_object_storage",
             },
             {
                 "source-integration-name": _NAME,

@@ -146,16 +146,11 @@ class ChangeReader:
         return Change(
             id=id,
             key=f"{id}@{version}",
-            number=record.get(self._number),
+            number=record.get(self.stream.number),
             status=record.get("Status"),
             updated_at=stamp or None,
             fields={name: value for name in sorted(self.columns) if (value := _dig(record, name.split("."))) is not None},
         )
-
-    @property
-    def _number(self) -> str:
-        names = self.stream.lookup.one_of.values() if self.stream.lookup else ()
-        return next((name for name in names if name not in self.stream.key), "")
 
 
 def _dig(value: Any, names: list[str]) -> Any:

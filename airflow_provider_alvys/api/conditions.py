@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, Literal, TypeAlias, Union
 
 import msgspec
 
-from airflow_provider_alvys.api.catalogue.model import Stream
 from airflow_provider_alvys.api.client import AlvysClient
+from airflow_provider_alvys.api.documents import check_types, documents_of, names_of_type
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.lines import ByNumber, DocumentsOf, Found, Reading, RowsOf, SearchFor, when
 from airflow_provider_alvys.api.parents import list_parents
-from airflow_provider_alvys.api.streams import STREAMS, get_stream
-
-_DOCUMENTS = "_documents"
-# Whose documents can be asked for, and the stream of these.
-DOCUMENT_STREAMS = {name.removesuffix(_DOCUMENTS): name for name in STREAMS if name.endswith(_DOCUMENTS)}
-_SUFFIX = re.compile(r"(.*\S)\s*\(([^()]+)\)")
+from airflow_provider_alvys.api.streams import get_stream
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,14 +118,13 @@ class DocumentThere(msgspec.Struct, frozen=True, kw_only=True, tag="document"):
 
         :raises AlvysValueError: says what.
         """
-        list_parents(document_stream(self.parent), [self.id])
-        if not self.types or not all(isinstance(name, str) and name.strip() for name in self.types):
-            raise AlvysValueError("The types of documents are no list of one or more texts, none of them empty")
+        list_parents(documents_of(self.parent), [self.id])
+        check_types(self.types)
 
     @property
     def line(self) -> DocumentsOf:
         """Where it is asked for."""
-        return DocumentsOf(DOCUMENT_STREAMS[self.parent])
+        return DocumentsOf(documents_of(self.parent).name)
 
     @property
     def item(self) -> str:
@@ -143,8 +136,8 @@ class DocumentThere(msgspec.Struct, frozen=True, kw_only=True, tag="document"):
         what = f"{self.parent} {self.id}"
         if documents is None:
             return Verdict(outcome="waiting" if self.wait_if_missing else "failed", message=f"Alvys knows no {what}")
-        wanted = set().union(*map(_names_of_type, self.types))
-        matching = [one for one in documents if wanted & _names_of_type(one.get("AttachmentType"))]
+        wanted = check_types(self.types) or frozenset()
+        matching = [one for one in documents if wanted & names_of_type(str(one.get("AttachmentType") or ""))]
         if not matching:
             return Verdict(outcome="waiting", message=f"{what.capitalize()} has no {' or '.join(self.types)}")
         newest = max(matching, key=lambda one: when(one.get("UploadedAt")))
@@ -223,23 +216,5 @@ def check_at_least(number: Any) -> None:
         raise AlvysValueError(f"at_least={number!r} is no number of rows to wait for: give 1 or more")
 
 
-def document_stream(parent: str) -> Stream:
-    """
-    Return the stream of the documents of a kind of parent.
-
-    :raises AlvysValueError: it is none that has documents.
-    """
-    if parent not in DOCUMENT_STREAMS:
-        raise AlvysValueError(f"There are no documents of {parent!r}. There are those of: {', '.join(DOCUMENT_STREAMS)}")
-    return get_stream(DOCUMENT_STREAMS[parent])
-
-
 def _singular(stream: str) -> str:
     return stream.removesuffix("s")
-
-
-def _names_of_type(name: Any) -> set[str]:
-    """Return what a type of document may be called: one with brackets behind it also without them, and what is in them."""
-    text = str(name or "").strip().casefold()
-    parts = _SUFFIX.fullmatch(text)
-    return {text, *(part.strip() for part in (parts.groups() if parts else ()))} - {""}

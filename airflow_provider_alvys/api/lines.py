@@ -20,8 +20,6 @@ from airflow_provider_alvys.api.search_state import SearchState
 from airflow_provider_alvys.api.streams import get_stream
 from airflow_provider_alvys.api.values import converter
 
-# By which filter the rows of a stream are found by their numbers.
-_NUMBER_FILTERS = {"loads": "LoadNumbers", "trips": "TripNumbers"}
 # Where the catalogue knows no maximum. More than so many load numbers were refused to clients where none is documented, too.
 _MOST_NUMBERS = 50
 
@@ -93,8 +91,7 @@ class ByNumber:
     @property
     def most(self) -> int:
         """As many as Alvys takes."""
-        name = _NUMBER_FILTERS[self.stream]
-        return next(one.max_items for one in get_stream(self.stream).filters if one.name == name) or _MOST_NUMBERS
+        return get_stream(self.stream).by_number.max_items or _MOST_NUMBERS
 
     def begin(self, items: Sequence[str]) -> _NumbersJob:
         """Return what asks for them."""
@@ -107,18 +104,18 @@ class _NumbersJob:
     numbers: list[str]
 
     def go_on(self, client: AlvysClient) -> list[Reading | None]:
-        name = _NUMBER_FILTERS[self.stream.name]
-        column = str(next(one.column for one in self.stream.filters if one.name == name))
-        queries = make_queries(self.stream, {name: self.numbers, "IncludeDeleted": False})
+        column = self.stream.number
+        queries = make_queries(self.stream, {self.stream.by_number.name: self.numbers, "IncludeDeleted": False})
         page = Search(client, self.stream, queries).first_page()
         if page.total > len(page.rows) and len(self.numbers) > 1:
             raise TooManyRows(f"{page.total} {self.stream.name} have {len(self.numbers)} numbers, more than a page holds.")
         readings: dict[str, Reading] = {}
         for row in map(decode_row, page.rows):
             reading = Reading(row["Id"], row.get("Status"), row.get("UpdatedAt"))
-            before = readings.get(row[column])
+            number = row.get(column)
+            before = readings.get(number)
             if before is None or when(before.updated_at) <= when(reading.updated_at):
-                readings[row[column]] = reading
+                readings[number] = reading
         return [readings.get(number) for number in self.numbers]
 
 

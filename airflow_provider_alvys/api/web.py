@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from string import Formatter
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from airflow_provider_alvys.api.errors import AlvysValueError
+from airflow_provider_alvys.api.operations import Operation
+from airflow_provider_alvys.api.streams import STREAMS, Stream, get_stream
 
+# As fields name a record: loadNumber, TripId, or id alone.
+_NAMED = re.compile(r"([A-Za-z]*?)_?(Id|id|Number|number)")
 _HOST = re.compile(r"[\w.-]+|\[[0-9a-fA-F:.]+\]", re.ASCII)
 
 
@@ -25,6 +31,30 @@ class WebRecord:
     stream: str
     id: str | None = None
     number: str | None = None
+
+
+def record_named(children: Stream, name: str) -> WebRecord | None:
+    """Return the parent of a stream's rows, by the name that the request gives; None where they have none."""
+    parent = children.parent
+    if parent is None:
+        return None
+    is_number = parent.column == get_stream(parent.stream).number
+    return WebRecord(parent.stream, number=name) if is_number else WebRecord(parent.stream, id=name)
+
+
+def record_of_write(operation: Operation, *given: Mapping[str, Any] | None) -> WebRecord | None:
+    """
+    Return the record that a write is about, by the first name that tells one, such as ``tripId`` or ``LoadNumber``.
+
+    :param given: its path parameters, then its body's fields.
+    """
+    for fields_of in given:
+        for name, value in fields_of.items() if isinstance(fields_of, Mapping) else ():
+            parts = _NAMED.fullmatch(name)
+            stream = f"{parts[1].lower()}s" if parts and parts[1] else operation.name.partition(".")[0]
+            if parts and stream in STREAMS and isinstance(value, (str, int)):
+                return WebRecord(stream, **{parts[2].lower(): str(value)})
+    return None
 
 
 _PLACEHOLDERS = tuple(field.name for field in fields(WebRecord))

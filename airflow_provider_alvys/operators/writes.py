@@ -15,8 +15,10 @@ from airflow_provider_alvys.api.errors import AlvysError, AlvysUnknownOutcomeErr
 from airflow_provider_alvys.api.operations import get_operation
 from airflow_provider_alvys.api.uploads import FileSource
 from airflow_provider_alvys.api.values import dump_json
+from airflow_provider_alvys.api.web import WebRecord, record_of_write
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.landing.store import check_path
+from airflow_provider_alvys.links import AlvysRecordLink
 from airflow_provider_alvys.retry_policy import AlvysRetryPolicy, fail_at_once
 from airflow_provider_alvys.tasks import AlvysTask
 from airflow_provider_alvys.templates import check_write, has_template
@@ -52,6 +54,7 @@ class AlvysWriteOperator(AlvysTask):
 
     template_fields: Sequence[str] = ("alvys_conn_id", "path_params", "body", "if_match", "file")
     template_fields_renderers = {"path_params": "json", "body": "json"}  # noqa: RUF012
+    operator_extra_links = (AlvysRecordLink(),)
     ui_color = "#d7ebf7"
 
     def __init__(
@@ -100,6 +103,10 @@ class AlvysWriteOperator(AlvysTask):
         self._forget(context)
         self.log.info("%s is done", self.operation)
         return self._without_secrets(write, answer)
+
+    def record_of_link(self) -> WebRecord | None:
+        """Return the record that is written."""
+        return record_of_write(get_operation(self.operation), self.path_params, self.body)
 
     def _source(self) -> FileSource | None:
         """Return the file to upload, if there is one."""
@@ -156,9 +163,8 @@ class AlvysWriteOperator(AlvysTask):
         for name in secrets:
             if isinstance(answer.get(name), str) and answer[name]:
                 mask_secret(answer[name])
-                self.log.warning(
-                    "%s is left out of the result. Reveal it in Alvys, or call hook.write in a @task that hands it to a secrets "
-                    "backend",
+                self.log.info(
+                    "%s is left out of the result, being a secret. Who needs it calls hook.write in a @task that keeps it safe",
                     name,
                 )
         return jsonlib.loads(dump_json({name: value for name, value in answer.items() if name not in secrets}))

@@ -13,12 +13,14 @@ from airflow_provider_alvys.api.conditions import (
     check_at_least,
     check_has_key,
     check_statuses,
-    document_stream,
 )
+from airflow_provider_alvys.api.documents import documents_of
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.parents import list_parents
 from airflow_provider_alvys.api.streams import get_stream
+from airflow_provider_alvys.api.web import WebRecord, record_named
 from airflow_provider_alvys.hooks.alvys import AlvysHook
+from airflow_provider_alvys.links import AlvysRecordLink
 from airflow_provider_alvys.sensors.base import AlvysSensor
 from airflow_provider_alvys.templates import check_search, has_template
 
@@ -31,6 +33,7 @@ _FAILED = ("Cancelled", "TONU")
 class _StatusSensor(AlvysSensor):
     """Wait for a status of a row of a stream."""
 
+    operator_extra_links = (AlvysRecordLink(),)
     _stream: ClassVar[str]
     _number: ClassVar[str]
 
@@ -66,6 +69,10 @@ class _StatusSensor(AlvysSensor):
         )
         condition.check()
         return condition
+
+    def record_of_link(self) -> WebRecord:
+        """Return what is waited for."""
+        return WebRecord(self._stream, id=self._value["id"] if self._value else None, number=str(getattr(self, self._number)))
 
 
 class AlvysLoadStatusSensor(_StatusSensor):
@@ -180,6 +187,7 @@ class AlvysDocumentSensor(AlvysSensor):
     """
 
     template_fields: Sequence[str] = ("alvys_conn_id", "parent_id", "document_types")
+    operator_extra_links = (AlvysRecordLink(),)
 
     def __init__(
         self,
@@ -197,7 +205,7 @@ class AlvysDocumentSensor(AlvysSensor):
         self.parent_id = parent_id
         self.document_types = document_types
         self.wait_if_missing = wait_if_missing
-        document_stream(parent_type)
+        documents_of(parent_type)
         if not has_template([parent_id, document_types]):
             self.condition()
 
@@ -211,6 +219,10 @@ class AlvysDocumentSensor(AlvysSensor):
         )
         condition.check()
         return condition
+
+    def record_of_link(self) -> WebRecord | None:
+        """Return whose document is waited for."""
+        return record_named(documents_of(self.parent_type), str(self.parent_id))
 
 
 class AlvysSearchSensor(AlvysSensor):

@@ -46,6 +46,8 @@ class AlvysSensor(AlvysTask, BaseSensorOperator):
     ) -> None:
         super().__init__(alvys_conn_id=alvys_conn_id, **kwargs)
         self.deferrable = DEFERRABLE if deferrable is None else deferrable
+        # What was waited for, once it is there.
+        self._value: Any = None
 
     def condition(self) -> Condition:
         """
@@ -77,7 +79,8 @@ class AlvysSensor(AlvysTask, BaseSensorOperator):
             raise AirflowFailException(verdict.message)
         if verdict.outcome == "waiting":
             return PokeReturnValue(is_done=False)
-        return PokeReturnValue(is_done=True, xcom_value=self.read_value() if verdict.is_partial else verdict.value)
+        self._value = self.read_value() if verdict.is_partial else verdict.value
+        return PokeReturnValue(is_done=True, xcom_value=self._value)
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
         """
@@ -90,7 +93,8 @@ class AlvysSensor(AlvysTask, BaseSensorOperator):
         status = event.get("status") if isinstance(event, dict) else None
         if status == "success":
             self.log.info("%s", event["message"])
-            return self.read_value() if event["is_partial"] else event["value"]
+            self._value = self.read_value() if event["is_partial"] else event["value"]
+            return self._value
         if status == "failed":
             raise AirflowFailException(event["message"])
         if status == "timeout":

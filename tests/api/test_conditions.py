@@ -9,13 +9,13 @@ import pytest
 from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.clock import LongWait
 from airflow_provider_alvys.api.conditions import (
-    DOCUMENT_STREAMS,
     Condition,
     DocumentThere,
     RowsFound,
     StatusReached,
     look,
 )
+from airflow_provider_alvys.api.documents import DOCUMENT_STREAMS
 from airflow_provider_alvys.api.errors import AlvysServerError, AlvysValueError
 from airflow_provider_alvys.api.lines import ByNumber, Reading
 from airflow_provider_alvys.api.polling import TooManyRows, prompt_options
@@ -92,9 +92,9 @@ def test_one_that_is_missing_is_waited_for_or_not() -> None:
         (status(failed=["Gone"]), "does not know 'Gone'"),
         (status(stream="trips", statuses=["En-Route"]), "Status of trips does not know"),
         (status(number=" "), "number of the load is empty"),
-        (DocumentThere(parent="customer", id="1", types=["x"]), "no documents of 'customer'"),
+        (DocumentThere(parent="customer", id="1", types=["x"]), "'customer' has no documents"),
         (DocumentThere(parent="load", id="", types=["x"]), "no LoadNumber of loads"),
-        (DocumentThere(parent="load", id="1", types=[]), "types of documents"),
+        (DocumentThere(parent="load", id="1", types=[]), "document_types"),
         (RowsFound(stream="webhook_event_types"), "Nothing identifies"),
         (RowsFound(stream="loads", at_least=0), "at_least=0"),
         (RowsFound(stream="loads", filters={"Statuses": ["Open"]}), "no filter 'Statuses'"),
@@ -172,8 +172,8 @@ def test_a_type_of_document_has_several_names(
 
 def test_documents_of_every_kind_of_parent_can_be_waited_for(alvys: Simulator, client: AlvysClient) -> None:
     assert set(DOCUMENT_STREAMS) == {"load", "trip", "carrier", "driver", "truck", "trailer"}
-    for parent, name in DOCUMENT_STREAMS.items():
-        of = get_stream(name).parent
+    for parent, stream in DOCUMENT_STREAMS.items():
+        of = stream.parent
         assert of is not None
         row = next(row for row in map(json.loads, alvys.truth_rows(stream=of.stream)) if not row.get("IsDeleted"))
         assert look(client, DocumentThere(parent=parent, id=str(row[of.column]), types=["none such"])).outcome == "waiting"

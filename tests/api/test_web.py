@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -7,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.api.web import WebRecord, check_web_url, page_of
+from airflow_provider_alvys.api.operations import get_operation
+from airflow_provider_alvys.api.streams import get_stream
+from airflow_provider_alvys.api.web import WebRecord, check_web_url, page_of, record_named, record_of_write
 
 LOAD = WebRecord("loads", id="8f14e45f", number="1001")
 
@@ -68,3 +71,26 @@ def test_no_id_leads_elsewhere(id: str) -> None:
 def test_what_is_no_address_of_a_page_is_refused(pattern: str) -> None:
     with pytest.raises(AlvysValueError, match=r"web_url of the connection .*\{stream\}, \{id\}, \{number\}"):
         check_web_url(pattern)
+
+
+@pytest.mark.parametrize(
+    ("operation", "path_params", "body", "record"),
+    [
+        ("trips.assign", {"tripId": "T1"}, {"CarrierId": "C1"}, WebRecord("trips", id="T1")),
+        ("loads.update", {"load_number": "7"}, {"OrderNumber": "8"}, WebRecord("loads", number="7")),
+        ("customers.update", {"id": "C1"}, {"Name": "x"}, WebRecord("customers", id="C1")),
+        ("invoices.record_carrier_payment", None, {"TripId": "T1", "ReferenceNumber": "1"}, WebRecord("trips", id="T1")),
+        ("invoices.record_customer_payment", {}, {"Amount": {}, "LoadNumber": 7}, WebRecord("loads", number="7")),
+        ("trip_stops.set_arrival", {"tripId": "T1", "stopId": "S1"}, {}, WebRecord("trips", id="T1")),
+        ("customers.create", None, {"Name": "x"}, None),
+        ("tenders.create", None, "{{ body }}", None),
+    ],
+)
+def test_a_write_is_about_the_record_that_it_names(operation: str, path_params: Any, body: Any, record: WebRecord | None) -> None:
+    assert record_of_write(get_operation(operation), path_params, body) == record
+
+
+def test_documents_are_those_of_a_record() -> None:
+    assert record_named(get_stream("load_documents"), "7") == WebRecord("loads", number="7")
+    assert record_named(get_stream("trip_documents"), "T1") == WebRecord("trips", id="T1")
+    assert record_named(get_stream("loads"), "7") is None

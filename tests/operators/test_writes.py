@@ -182,7 +182,7 @@ def test_a_secret_is_masked_and_left_out(
     assert masked == [secret]
     text = said()
     assert secret not in json.dumps(answer) + text
-    assert "Secret is left out of the result. Reveal it in Alvys, or call hook.write" in text
+    assert "Secret is left out of the result" in text
 
 
 def test_an_answer_that_may_be_a_secret_itself_is_left_out(alvys: Simulator, hook: QuickHook, monkeypatch: Any) -> None:

@@ -254,8 +254,8 @@ def test_the_keys_beyond_a_page_are_read_in_the_worker(alvys: Simulator) -> None
     [
         (AlvysTripStatusSensor, {"trip_number": "1", "statuses": "En-Route"}, "Status of trips does not know"),
         (AlvysTripStatusSensor, {"trip_number": "1", "statuses": "Open", "failed_statuses": "Gone"}, "does not know 'Gone'"),
-        (AlvysDocumentSensor, {"parent_type": "customer", "parent_id": "1", "document_types": "x"}, "no documents of"),
-        (AlvysDocumentSensor, {"parent_id": "1", "document_types": []}, "types of documents"),
+        (AlvysDocumentSensor, {"parent_type": "customer", "parent_id": "1", "document_types": "x"}, "has no documents"),
+        (AlvysDocumentSensor, {"parent_id": "1", "document_types": []}, "document_types"),
         (AlvysDocumentSensor, {"parent_id": None, "document_types": "x"}, "None where a number or an id"),
         (AlvysSearchSensor, {"stream": "load"}, "no stream 'load'"),
         (AlvysSearchSensor, {"stream": "loads", "filters": {"Statuses": ["{{ ds }}"]}}, "no filter 'Statuses'"),

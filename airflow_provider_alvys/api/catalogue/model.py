@@ -245,6 +245,24 @@ class Stream:
         return next((place for place, step in enumerate(self.progress) if status in step), None)
 
     @property
+    def number(self) -> str:
+        """The field by which people know a row, such as ``LoadNumber``; empty where there is none beside the key."""
+        names = self.lookup.one_of.values() if self.lookup else ()
+        return next((name for name in names if name not in self.key), "")
+
+    @property
+    def by_number(self) -> Filter:
+        """
+        The filter that takes several of these numbers.
+
+        :raises AlvysValueError: Alvys has none.
+        """
+        for filter in self.filters:
+            if self.number and filter.column == self.number and filter.type == "strings":
+                return filter
+        raise AlvysValueError(f"Alvys does not find several {self.name} by their numbers at once")
+
+    @property
     def endpoint(self) -> Endpoint:
         """The call that reads it."""
         return endpoint_of(self.method, self.path)

@@ -27,6 +27,7 @@ def _upload(parent: str, key: str, scope: str, upload: Upload, *notes: str, scop
         scope_is_documented=scope_is_documented,
         body=(Field("DocumentType", required=True, values=upload.types), Field("FileName")),
         upload=upload,
+        secrets=("DownloadUrl",),
         repeat="unsafe",
         because="Each one is a further file",
         check=f"look among the documents of the {parent} {{{key}}} for a {{DocumentType}} of this moment",

@@ -62,6 +62,7 @@ OPERATIONS = (
         scope_is_documented=False,
         body=(Field("TripId", required=True), Field("CarrierInvoiceNumber"), Field("PaymentType")),
         upload=Upload(),
+        secrets=("DownloadUrl",),
         repeat="unsafe",
         because="Each one is a further file",
         check="look among the documents of the trip {TripId} for this file",
