@@ -9,17 +9,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_alvys.api import auth
 from airflow_provider_alvys.api.client import AlvysClient
-from airflow_provider_alvys.api.clock import LongWait
 from airflow_provider_alvys.api.endpoints import Endpoint
-from airflow_provider_alvys.api.errors import (
-    AlvysAuthError,
-    AlvysConnectionError,
-    AlvysRateLimitError,
-    AlvysServerError,
-    AlvysValidationError,
-)
 from airflow_provider_alvys.api.polling import Poller, TooManyRows, prompt_options
 from airflow_provider_alvys.api.retries import RetryRules
 from airflow_provider_alvys.simulator.process import Simulator
