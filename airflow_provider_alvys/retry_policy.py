@@ -11,16 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from airflow_provider_alvys._compat import HAS_RETRY_POLICY, AirflowFailException, RetryDecision, RetryPolicy
 from airflow_provider_alvys.api.endpoints import Endpoint
-from airflow_provider_alvys.api.errors import (
-    AlvysAuthError,
-    AlvysError,
-    AlvysNotFoundError,
-    AlvysPermissionError,
-    AlvysPreconditionError,
-    AlvysRateLimitError,
-    AlvysRefusedError,
-    AlvysValidationError,
-)
+from airflow_provider_alvys.api.errors import AlvysError, AlvysRateLimitError, is_hopeless
 from airflow_provider_alvys.api.pacing import limit_of
 
 if TYPE_CHECKING:
@@ -28,25 +19,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Bad credentials, a missing scope, 400, 404, 412 and 428, 422 and the other 4xx that say no for good.
-_HOPELESS = (
-    AlvysAuthError,
-    AlvysPermissionError,
-    AlvysValidationError,
-    AlvysNotFoundError,
-    AlvysPreconditionError,
-    AlvysRefusedError,
-)
 _LONGEST = timedelta(hours=1)
 # Tasks that were turned away together should not come back together.
 _JITTER = 0.1
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-def is_hopeless(error: BaseException) -> bool:
-    """Return whether another try of the same task can only fail in the same way."""
-    return isinstance(error, _HOPELESS)
 
 
 class AlvysRetryPolicy(RetryPolicy):

@@ -24,9 +24,10 @@ from airflow_provider_alvys.api.errors import (
     AlvysResponseError,
     AlvysServerError,
     AlvysValidationError,
+    is_hopeless,
 )
 from airflow_provider_alvys.operators.alvys import AlvysRequestOperator, AlvysSearchOperator
-from airflow_provider_alvys.retry_policy import AlvysRetryPolicy, is_hopeless
+from airflow_provider_alvys.retry_policy import AlvysRetryPolicy
 from airflow_provider_alvys.sensors.alvys import AlvysLoadStatusSensor
 from airflow_provider_alvys.simulator.process import Simulator
 from airflow_provider_alvys.transfers.alvys_to_object_storage import (

@@ -120,6 +120,22 @@ class AlvysTableError(AlvysError):
     """What was landed cannot go into a table as it is, or a table of the database is not what it should be."""
 
 
+# Bad credentials, a missing scope, 400, 404, 412 and 428, 422 and the other 4xx that say no for good.
+_HOPELESS = (
+    AlvysAuthError,
+    AlvysPermissionError,
+    AlvysValidationError,
+    AlvysNotFoundError,
+    AlvysPreconditionError,
+    AlvysRefusedError,
+)
+
+
+def is_hopeless(error: BaseException) -> bool:
+    """Return whether another try of the same can only fail in the same way."""
+    return isinstance(error, _HOPELESS)
+
+
 _BY_STATUS: dict[int, tuple[type[AlvysError], str]] = {
     400: (AlvysValidationError, "Correct these fields"),
     401: (AlvysAuthError, "The token is refused: check the client id and secret of the connection"),

@@ -175,6 +175,10 @@ class Poller:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        # A task that was cancelled before it began has cancelled nothing itself.
+        for queue in self._queues.values():
+            for question in queue.waiting.values():
+                question.answer.cancel()
         self._pool.shutdown(wait=False, cancel_futures=True)
         if self._client is not None:
             self._client.close()

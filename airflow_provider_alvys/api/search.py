@@ -184,13 +184,28 @@ class Search:
             # A stray one: reading it again will tell.
             return None
 
+    def first_page(self, place: int = 0) -> Page:
+        """
+        Return the first page of one set, by one request.
+
+        :param place: of its query among the search's.
+        :raises AlvysNotFoundError: Alvys does not know whose children are asked for.
+        """
+        query = self.queries[place]
+        return self._fetch(query, query.window, 0, self.state.page_size)
+
+    @property
+    def is_countable(self) -> bool:
+        """Whether no row is in two of the sets, so that their totals add up."""
+        return len({_columns(query) for query in self.queries}) <= 1
+
     def count(self) -> int:
         """
         Return how many rows there are, by one request of one row a set.
 
         :raises AlvysValueError: the sets overlap, so that only reading them can tell.
         """
-        if len({_columns(query) for query in self.queries}) > 1:
+        if not self.is_countable:
             is_cut = any(query.by and query.by.longest for query in self.queries)
             raise AlvysValueError(
                 f"What is asked for are several searches for {self.stream.name} that find some rows twice: they can only be "

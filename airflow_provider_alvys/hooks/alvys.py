@@ -260,16 +260,7 @@ class AlvysHook(BaseHook):
         return self._settings
 
     def _make_client(self, **options: Any) -> AlvysClient:
-        settings = self.settings
-        known = {
-            "host": settings.host,
-            "api_version": settings.api_version,
-            "requests_per_minute": settings.requests_per_minute,
-            "timeout": settings.timeout,
-            "allow_http": settings.allow_http,
-            "on_token": mask_secret,
-        }
-        return AlvysClient(settings.credentials, **{**known, **options})
+        return make_client(self.settings, **options)
 
     def _make_test_client(self) -> AlvysClient:
         """Return a client for one try, in the API server: with a token of its own, and without waiting for anything."""
@@ -279,6 +270,23 @@ class AlvysHook(BaseHook):
             timeout=_TEST_TIMEOUT,
             retry_rules=ONE_ATTEMPT,
         )
+
+
+def make_client(settings: ConnectionSettings, **options: Any) -> AlvysClient:
+    """
+    Return a client for what a connection says.
+
+    :param options: of :class:`airflow_provider_alvys.api.client.AlvysClient`, beside those or in the place of those.
+    """
+    known = {
+        "host": settings.host,
+        "api_version": settings.api_version,
+        "requests_per_minute": settings.requests_per_minute,
+        "timeout": settings.timeout,
+        "allow_http": settings.allow_http,
+        "on_token": mask_secret,
+    }
+    return AlvysClient(settings.credentials, **{**known, **options})
 
 
 def read_settings(connection: Connection) -> ConnectionSettings:

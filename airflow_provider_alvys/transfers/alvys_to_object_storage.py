@@ -12,7 +12,7 @@ from airflow.sdk import AssetAlias, ObjectStoragePath
 from airflow_provider_alvys._compat import AirflowSkipException
 from airflow_provider_alvys.api.catalogue.model import WHOLE
 from airflow_provider_alvys.api.client import AlvysClient
-from airflow_provider_alvys.api.errors import AlvysError, AlvysPermissionError, AlvysValueError
+from airflow_provider_alvys.api.errors import AlvysError, AlvysPermissionError, AlvysValueError, is_hopeless
 from airflow_provider_alvys.api.search import MAX_WINDOW_ROWS
 from airflow_provider_alvys.api.streams import get_stream, get_streams
 from airflow_provider_alvys.api.windows import Window, as_timedelta, as_utc
@@ -24,7 +24,6 @@ from airflow_provider_alvys.landing.parents import AlvysParentsError, RecentPare
 from airflow_provider_alvys.landing.round import Round
 from airflow_provider_alvys.landing.store import Store
 from airflow_provider_alvys.landing.sync import NothingDueError, land
-from airflow_provider_alvys.retry_policy import is_hopeless
 from airflow_provider_alvys.tasks import identify, outlet_events, tell_event
 from airflow_provider_alvys.templates import check_data_set, check_search, has_template
 from airflow_provider_alvys.transfers.landing import DEFER_AFTER, DEFERRABLE, AlvysLandingTask

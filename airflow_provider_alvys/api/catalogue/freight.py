@@ -51,6 +51,28 @@ _TRIP_STATUSES = (
     "Paid",
     "In Review",
 )
+# No document gives the order. Admin stands beside it; Cancelled and TONU (truck ordered, not used) end it.
+_LOAD_PROGRESS = (
+    ("Quoted", "In Review", "Open", "Reserved"),
+    ("Covered",),
+    ("Dispatched",),
+    ("En-Route",),
+    ("In Transit",),
+    ("Delivered",),
+    ("Trip Completed", "Released", "Queued"),
+    ("Invoiced", "Financed", "Carrier Paid", "Released-Carrier Paid"),
+    ("Completed", "Paid"),
+)
+_TRIP_PROGRESS = (
+    ("Quoted", "In Review", "Open", "Reserved"),
+    ("Covered",),
+    ("Dispatched",),
+    ("In Transit",),
+    ("Delivered",),
+    ("Released", "Queued"),
+    ("Invoiced", "Financed"),
+    ("Completed", "Paid"),
+)
 # Without it a deleted row would vanish from a mirror unseen. OpenAPI requires it, the page does not.
 _INCLUDE_DELETED = Filter("IncludeDeleted", "boolean", default=True, reveals="IsDeleted")
 _URL_EXPIRES = "DownloadUrl works for about ten minutes: download at once, and do not keep it"
@@ -104,6 +126,7 @@ STREAMS = (
             "IsDeleted comes only with IncludeDeleted",
             "LoadType is marked as deprecated",
         ),
+        progress=_LOAD_PROGRESS,
     ),
     Stream(
         name="trips",
@@ -168,6 +191,7 @@ STREAMS = (
             "Carrier.Accessorials is a total; the list is Carrier.AccessorialsDetails",
             "The look-up of one trip adds Telemetry to Truck and Trailer",
         ),
+        progress=_TRIP_PROGRESS,
     ),
     Stream(
         name="tenders",

@@ -209,6 +209,8 @@ class Stream:
     :param tiers: how often a company wants it; empty for what is off by default.
     :param final: when a row changes no more.
     :param notes: what a user should know, and why a row of this table says what it says.
+    :param progress: the values of ``Status`` in the order in which a row passes them, those that stand side by side together;
+        those that end it early, or stand beside all others, are left out.
     :param table: of its rows in a database, where its name is that of a list in another stream's rows; empty for its name.
     """
 
@@ -235,7 +237,12 @@ class Stream:
     tiers: tuple[Tier, ...] = ()
     final: str = ""
     notes: tuple[str, ...] = ()
+    progress: tuple[tuple[str, ...], ...] = ()
     table: str = ""
+
+    def step(self, status: str | None) -> int | None:
+        """Return how far a row with a status has come, as a place in ``progress``; None for one that is not in it."""
+        return next((place for place, step in enumerate(self.progress) if status in step), None)
 
     @property
     def endpoint(self) -> Endpoint:

@@ -1,0 +1,245 @@
+"""What a sensor waits for, as plain values: what to ask for it, and what to make of the answer."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal, TypeAlias, Union
+
+import msgspec
+
+from airflow_provider_alvys.api.catalogue.model import Stream
+from airflow_provider_alvys.api.client import AlvysClient
+from airflow_provider_alvys.api.errors import AlvysValueError
+from airflow_provider_alvys.api.lines import ByNumber, DocumentsOf, Found, Reading, RowsOf, SearchFor
+from airflow_provider_alvys.api.parents import list_parents
+from airflow_provider_alvys.api.streams import STREAMS, get_stream
+
+_DOCUMENTS = "_documents"
+# Whose documents can be asked for, and the stream of these.
+DOCUMENT_STREAMS = {name.removesuffix(_DOCUMENTS): name for name in STREAMS if name.endswith(_DOCUMENTS)}
+_SUFFIX = re.compile(r"(.*\S)\s*\(([^()]+)\)")
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What an answer means.
+
+    :param message: a sentence without its full stop.
+    :param value: of a wait that is ``done``; plain JSON values.
+    :param is_partial: whether the value must be read yet, since it did not come with the answer.
+    """
+
+    outcome: Literal["waiting", "done", "failed"]
+    message: str
+    value: Any = None
+    is_partial: bool = False
+
+
+class StatusReached(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
+    """
+    A load or a trip has a status.
+
+    :param stream: ``loads`` or ``trips``.
+    :param number: of the load or the trip.
+    :param statuses: any of these.
+    :param failed: these end the wait in failure, but for those that are waited for.
+    :param or_later: whether a status that comes after one of these will do.
+    :param wait_if_missing: whether one that does not exist is waited for.
+    """
+
+    stream: str
+    number: str
+    statuses: list[str]
+    failed: list[str] = []
+    or_later: bool = True
+    wait_if_missing: bool = True
+
+    def check(self) -> None:
+        """
+        Refuse what cannot be asked for.
+
+        :raises AlvysValueError: says what.
+        """
+        check_statuses(self.stream, self.statuses)
+        if self.failed:
+            check_statuses(self.stream, self.failed)
+        if not self.number.strip():
+            raise AlvysValueError(f"The number of the {_singular(self.stream)} is empty")
+
+    @property
+    def line(self) -> ByNumber:
+        """Where it is asked for."""
+        return ByNumber(self.stream)
+
+    @property
+    def item(self) -> str:
+        """What is asked for there."""
+        return self.number
+
+    def judge(self, found: Reading | None) -> Verdict:
+        """Return what an answer means."""
+        what = f"{_singular(self.stream)} {self.number}"
+        if found is None:
+            return Verdict(outcome="waiting" if self.wait_if_missing else "failed", message=f"There is no {what}")
+        value = {
+            f"{_singular(self.stream)}_number": self.number,
+            "id": found.id,
+            "status": found.status,
+            "updated_at": found.updated_at,
+        }
+        outcome: Literal["waiting", "done", "failed"] = "waiting"
+        if self._is_reached(found.status):
+            outcome = "done"
+        elif found.status in self.failed:
+            outcome = "failed"
+        return Verdict(outcome=outcome, message=f"{what.capitalize()} is {found.status}", value=value)
+
+    def _is_reached(self, status: str | None) -> bool:
+        if status in self.statuses:
+            return True
+        stream = get_stream(self.stream)
+        reached = stream.step(status)
+        steps = [step for step in map(stream.step, self.statuses) if step is not None]
+        return self.or_later and reached is not None and bool(steps) and reached > min(steps)
+
+
+class DocumentThere(msgspec.Struct, frozen=True, kw_only=True, tag="document"):
+    """
+    There is a document.
+
+    :param parent: of what: ``load``, ``trip``, ``carrier``, ``driver``, ``truck`` or ``trailer``.
+    :param id: whose: the number of a load, the id of another.
+    :param types: any of these, in any case, with or without what stands in brackets behind them.
+    :param wait_if_missing: whether a parent that Alvys does not know is waited for.
+    """
+
+    parent: str
+    id: str
+    types: list[str]
+    wait_if_missing: bool = True
+
+    def check(self) -> None:
+        """
+        Refuse what cannot be asked for.
+
+        :raises AlvysValueError: says what.
+        """
+        list_parents(document_stream(self.parent), [self.id])
+        if not self.types or not all(isinstance(name, str) and name.strip() for name in self.types):
+            raise AlvysValueError("The types of documents are no list of one or more texts, none of them empty")
+
+    @property
+    def line(self) -> DocumentsOf:
+        """Where it is asked for."""
+        return DocumentsOf(DOCUMENT_STREAMS[self.parent])
+
+    @property
+    def item(self) -> str:
+        """What is asked for there."""
+        return self.id
+
+    def judge(self, documents: list[dict[str, Any]] | None) -> Verdict:
+        """Return what an answer means: the newest of those that are waited for."""
+        what = f"{self.parent} {self.id}"
+        if documents is None:
+            return Verdict(outcome="waiting" if self.wait_if_missing else "failed", message=f"Alvys knows no {what}")
+        wanted = set().union(*map(_names_of_type, self.types))
+        matching = [one for one in documents if wanted & _names_of_type(one.get("AttachmentType"))]
+        if not matching:
+            return Verdict(outcome="waiting", message=f"{what.capitalize()} has no {' or '.join(self.types)}")
+        newest = max(matching, key=lambda one: str(one.get("UploadedAt") or ""))
+        return Verdict(outcome="done", message=f"{what.capitalize()} has a {newest['AttachmentType']}", value=newest)
+
+
+class RowsFound(SearchFor, frozen=True, kw_only=True, tag="rows"):
+    """A search has at least so many rows. For what it takes, see :meth:`airflow_provider_alvys.hooks.alvys.AlvysHook.search`."""
+
+    def check(self) -> None:
+        """
+        Refuse what cannot be asked for.
+
+        :raises AlvysValueError: says what.
+        """
+        check_has_key(self.stream)
+        check_at_least(self.at_least)
+        self.queries()
+
+    @property
+    def line(self) -> RowsOf:
+        """Where it is asked for."""
+        return RowsOf(self.stream)
+
+    @property
+    def item(self) -> bytes:
+        """What is asked for there: all of it, in one order."""
+        return msgspec.json.encode(self, order="deterministic")
+
+    def judge(self, found: Found) -> Verdict:
+        """Return what an answer means."""
+        message = f"{found.total} rows of {self.stream} found, at least {self.at_least} wanted"
+        if found.total < self.at_least:
+            return Verdict(outcome="waiting", message=message)
+        return Verdict(outcome="done", message=message, value=found.keys if found.is_all else None, is_partial=not found.is_all)
+
+
+# As it stands in a trigger's arguments.
+Condition: TypeAlias = Union[StatusReached, DocumentThere, RowsFound]  # noqa: UP007
+
+
+def look(client: AlvysClient, condition: Condition) -> Verdict:
+    """Ask once, in this thread, and judge the answer. One request, but for searches that are several."""
+    job = condition.line.begin([condition.item])  # type: ignore[list-item]
+    while (answers := job.go_on(client)) is None:
+        pass
+    return condition.judge(answers[0])  # type: ignore[arg-type]
+
+
+def check_statuses(stream: str, statuses: Any) -> None:
+    """
+    Refuse statuses that Alvys does not know.
+
+    :raises AlvysValueError: names those that it knows.
+    """
+    get_stream(stream).flatten_filters({"Status": statuses})
+
+
+def check_has_key(stream: str) -> None:
+    """
+    Refuse a stream whose rows nothing identifies.
+
+    :raises AlvysValueError: it is one.
+    """
+    if not get_stream(stream).key:
+        raise AlvysValueError(f"Nothing identifies a row of {stream}: there are no keys to return")
+
+
+def check_at_least(number: Any) -> None:
+    """
+    Refuse what is no number of rows to wait for.
+
+    :raises AlvysValueError: it is none.
+    """
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+        raise AlvysValueError(f"at_least={number!r} is no number of rows to wait for: give 1 or more")
+
+
+def document_stream(parent: str) -> Stream:
+    """
+    Return the stream of the documents of a kind of parent.
+
+    :raises AlvysValueError: it is none that has documents.
+    """
+    if parent not in DOCUMENT_STREAMS:
+        raise AlvysValueError(f"There are no documents of {parent!r}. There are those of: {', '.join(DOCUMENT_STREAMS)}")
+    return get_stream(DOCUMENT_STREAMS[parent])
+
+
+def _singular(stream: str) -> str:
+    return stream.removesuffix("s")
+
+
+def _names_of_type(name: Any) -> set[str]:
+    """Return what a type of document may be called: one with brackets behind it also without them, and what is in them."""
+    text = str(name or "").strip().casefold()
+    parts = _SUFFIX.fullmatch(text)
+    return {text, *(part.strip() for part in (parts.groups() if parts else ()))} - {""}

@@ -1,0 +1,97 @@
+"""The pollers of a triggerer: one for each connection, for as long as anybody waits."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from airflow.sdk import BaseHook, Connection
+
+from airflow_provider_alvys._compat import amask_secret, asks_on_the_loop, run_where_airflow_answers
+from airflow_provider_alvys.api.clock import SYSTEM_CLOCK, Clock
+from airflow_provider_alvys.api.polling import Poller, prompt_options
+from airflow_provider_alvys.hooks.alvys import make_client, read_settings
+
+if TYPE_CHECKING:
+    from airflow_provider_alvys.api.client import AlvysClient
+
+log = logging.getLogger(__name__)
+
+# What reads connections asks Airflow to mask their secrets, and so must not run on the loop.
+_pool = ThreadPoolExecutor(1, thread_name_prefix="alvys-connection")
+# Seconds that a request waits for its token to be masked: the loop may be about to end.
+_LONGEST_MASKING = 10.0
+
+
+@dataclass
+class _Shared:
+    poller: Poller
+    users: int = 0
+
+
+_pollers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Shared]] = WeakKeyDictionary()
+
+
+@asynccontextmanager
+async def open_poller(
+    alvys_conn_id: str, *, clock: Clock = SYSTEM_CLOCK, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+) -> AsyncIterator[Poller]:
+    """
+    Give the running event loop's only poller for a connection. It ends when the last one who has it leaves.
+
+    :param clock: of the poller, for who is first.
+    :param sleep: of the poller, for who is first.
+    """
+    pollers = _pollers.setdefault(asyncio.get_running_loop(), {})
+    if alvys_conn_id not in pollers:
+        pollers[alvys_conn_id] = _Shared(Poller(lambda: _connect(alvys_conn_id, clock), clock=clock, sleep=sleep))
+    shared = pollers[alvys_conn_id]
+    shared.users += 1
+    try:
+        yield shared.poller
+    finally:
+        shared.users -= 1
+        if shared.users == 0:
+            del pollers[alvys_conn_id]
+            await shared.poller.close()
+
+
+async def _connect(alvys_conn_id: str, clock: Clock) -> AlvysClient:
+    """Look up the connection and return a client for it, without a blocking call on the loop."""
+    loop = asyncio.get_running_loop()
+
+    def mask(token: str) -> None:
+        masking = asyncio.run_coroutine_threadsafe(amask_secret(token), loop)
+        try:
+            masking.result(_LONGEST_MASKING)
+        except TimeoutError:
+            log.warning("Airflow took more than %g s to take note of a secret to be masked", _LONGEST_MASKING)
+
+    def make(connection: Connection) -> AlvysClient:
+        return make_client(read_settings(connection), on_token=mask, **prompt_options(clock))
+
+    if asks_on_the_loop:
+        connection = await BaseHook.aget_connection(alvys_conn_id)
+        return await loop.run_in_executor(_pool, make, connection)
+    return await run_where_airflow_answers(lambda: make(BaseHook.get_connection(alvys_conn_id)))
+
+
+def next_look(now: float, alvys_conn_id: str, interval: float, *, earliest: float | None = None) -> float:
+    """
+    Return the next moment at which to look, in seconds since 1970: all who wait on a connection look at the same ones.
+
+    :param interval: seconds between two of these moments.
+    :param earliest: after which it should be; None means now.
+    """
+    step = max(interval, 1.0)
+    offset = zlib.crc32(alvys_conn_id.encode()) % step
+    after = now if earliest is None else earliest
+    return (math.floor((after - offset) / step) + 1) * step + offset

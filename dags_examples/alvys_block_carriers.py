@@ -1,0 +1,49 @@
+"""
+Weekly: carriers whose insurance has expired are blocked, once a person has agreed.
+
+A person sees the list in Airflow, under the task's required actions, and approves or rejects it. Setting a status twice has no
+second effect, so that the task that writes may be tried again.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any
+
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import DAG, task
+
+from airflow_provider_alvys import AlvysHook, AlvysSearchOperator
+
+with DAG(
+    "alvys_block_carriers",
+    schedule="@weekly",
+    start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+    catchup=False,
+    max_active_runs=1,
+    default_args={"retries": 2},
+    tags=["alvys"],
+    doc_md=__doc__,
+):
+    expired = AlvysSearchOperator(task_id="expired", stream="carriers", filters={"Status": ["Expired Insurance"]})
+
+    @task
+    def describe(carriers: list[dict[str, Any]]) -> str:
+        """Return what a person needs to decide."""
+        return "\n".join(f"- {carrier.get('Name', '?')} ({carrier['Id']})" for carrier in carriers) or "None."
+
+    approve = ApprovalOperator(
+        task_id="approve",
+        subject="Set these carriers to Do Not Load?",
+        body="{{ ti.xcom_pull(task_ids='describe') }}",
+    )
+
+    @task
+    def block(carriers: list[dict[str, Any]]) -> int:
+        """Write all in one task, which keeps the pace: tasks side by side do not know of each other's requests."""
+        hook = AlvysHook()
+        for carrier in carriers:
+            hook.write("carriers.set_status", path_params={"carrierId": carrier["Id"]}, body={"Status": "Do Not Load"})
+        return len(carriers)
+
+    describe(expired.output) >> approve >> block(expired.output)
