@@ -53,11 +53,11 @@ class Loop:
     @property
     def ours(self) -> list[Stall]:
         """The stalls in which this package blocked the loop for longer than is allowed."""
-        return [stall for stall in self.stalls if stall.seconds * stall.share > THRESHOLD]
+        return [stall for stall in self.stalls if stall.ours > THRESHOLD]
 
     def __str__(self) -> str:
         longest = max(self.blocked, default=0.0)
-        starved = sum(stall.cpu < stall.seconds / 2 for stall in self.stalls)
+        starved = sum(stall.known < stall.seconds / 2 for stall in self.stalls)
         seen = f"; the probe saw {len(self.stalls)}, {starved} of them without a processor" if self.stalls else ""
         return f"the watchdog told {len(self.blocked)} times of a blocked loop, {longest:.2f} s at most{seen}"
 
@@ -164,7 +164,7 @@ def play_crowd(
     if ends["success"] != len(numbers.sample):
         problems.append(f"The crowd's sample did not succeed: {dict(ends)}")
     for stall in (*waiting.ours, *firing.ours):
-        problems.append(f"The loop was blocked for {stall.seconds} s, at {stall.share:.0%} by us: {stall.seen}")
+        problems.append(f"The loop was blocked for {stall.seconds} s, {stall.ours:.2f} s of it by us: {stall.whole}")
     return problems
 
 

@@ -20,11 +20,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-from scripts.torture.stalls import summarize
-
-_BEAT = 0.02
-# When the loop is late by so much, somebody looks what it is at.
-_LOOK_AFTER = 0.06
+from scripts.torture.stalls import LOOK_AFTER, LOOK_EVERY, summarize
 
 
 class LoopProbe(BaseEventTrigger):
@@ -51,8 +47,8 @@ class LoopProbe(BaseEventTrigger):
         try:
             while True:
                 began, cpu = time.monotonic(), time.thread_time()
-                await asyncio.sleep(_BEAT)
-                late = time.monotonic() - began - _BEAT
+                await asyncio.sleep(LOOK_EVERY)
+                late = time.monotonic() - began - LOOK_EVERY
                 stacks = watcher.beat()
                 if late >= self.threshold:
                     stall = summarize(late, time.thread_time() - cpu, stacks)
@@ -60,7 +56,7 @@ class LoopProbe(BaseEventTrigger):
                         file.write(json.dumps(asdict(stall)) + "\n")
         finally:
             watcher.ended.set()
-        yield  # type: ignore[unreachable]
+        yield
 
 
 class _Watcher(threading.Thread):
@@ -80,8 +76,8 @@ class _Watcher(threading.Thread):
         return stacks
 
     def run(self) -> None:
-        while not self.ended.wait(_BEAT):
-            if time.monotonic() - self._beat > _BEAT + _LOOK_AFTER:
+        while not self.ended.wait(LOOK_EVERY):
+            if time.monotonic() - self._beat > LOOK_AFTER:
                 self._stacks.append(lines_of(sys._current_frames()[self._watched]))
 
 

@@ -10,6 +10,9 @@ from pathlib import Path
 
 # A folder of this name is in every line of this package's code, wherever it was installed.
 _OURS = "/airflow_provider_alvys/"
+# Seconds between two looks at a loop that stands still, and until the first.
+LOOK_EVERY = 0.02
+LOOK_AFTER = 0.08
 
 
 @dataclass(frozen=True)
@@ -20,15 +23,29 @@ class Stall:
     :param at: when it ended, in seconds since 1970.
     :param seconds: how long it was.
     :param cpu: seconds of CPU that the loop's thread had: few where others had the processor, or it waited.
+    :param watched: seconds in which somebody could look: few where the whole process had no processor.
     :param share: of the looks at it in which code of this package was at work in the loop's thread.
     :param seen: the innermost lines of the loop's thread, most often seen first.
+    :param whole: all of one of these stacks, innermost first.
     """
 
     at: float
     seconds: float
     cpu: float
+    watched: float
     share: float
     seen: list[str]
+    whole: list[str]
+
+    @property
+    def known(self) -> float:
+        """For how many of its seconds it is known what the process was at."""
+        return min(self.seconds, max(self.cpu, self.watched))
+
+    @property
+    def ours(self) -> float:
+        """For how many of them it was at code of this package."""
+        return self.known * self.share
 
 
 def summarize(seconds: float, cpu: float, stacks: list[list[str]]) -> Stall:
@@ -39,8 +56,10 @@ def summarize(seconds: float, cpu: float, stacks: list[list[str]]) -> Stall:
         at=time.time(),
         seconds=round(seconds, 3),
         cpu=round(cpu, 3),
+        watched=round(LOOK_AFTER + len(stacks) * LOOK_EVERY, 3) if stacks else 0.0,
         share=round(ours / len(stacks), 2) if stacks else 0.0,
         seen=[f"{count} x {text}" for text, count in seen.most_common(4)],
+        whole=_outlines(stacks[len(stacks) // 2]) if stacks else [],
     )
 
 

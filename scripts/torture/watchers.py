@@ -54,6 +54,8 @@ class Watchers:
         """Count what ten watchers cost, while sensors wait in vain in each mode."""
         watchers = len(self._assets) + 2
         wait_until(lambda: self._metadata.watchers() == watchers, f"{watchers} watchers", seconds=_ENDS_WITHIN)
+        # From its first look on a watcher tells what changes.
+        wait_until(lambda: bool(searches(self._alvys, "trips") and searches(self._alvys, "loads")), "Looks", seconds=_ENDS_WITHIN)
         self._airflow.api.trigger("deadlines", RUN)
         before, began = searches(self._alvys, "trips"), time.monotonic()
         for poll in range(_POLLS):
