@@ -10,7 +10,7 @@ import msgspec
 from airflow_provider_alvys.api.catalogue.model import Stream
 from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.api.lines import ByNumber, DocumentsOf, Found, Reading, RowsOf, SearchFor
+from airflow_provider_alvys.api.lines import ByNumber, DocumentsOf, Found, Reading, RowsOf, SearchFor, when
 from airflow_provider_alvys.api.parents import list_parents
 from airflow_provider_alvys.api.streams import STREAMS, get_stream
 
@@ -147,7 +147,7 @@ class DocumentThere(msgspec.Struct, frozen=True, kw_only=True, tag="document"):
         matching = [one for one in documents if wanted & _names_of_type(one.get("AttachmentType"))]
         if not matching:
             return Verdict(outcome="waiting", message=f"{what.capitalize()} has no {' or '.join(self.types)}")
-        newest = max(matching, key=lambda one: str(one.get("UploadedAt") or ""))
+        newest = max(matching, key=lambda one: when(one.get("UploadedAt")))
         return Verdict(outcome="done", message=f"{what.capitalize()} has a {newest['AttachmentType']}", value=newest)
 
 

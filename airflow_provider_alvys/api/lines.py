@@ -18,11 +18,14 @@ from airflow_provider_alvys.api.rows import Page, PageReader, decode_row
 from airflow_provider_alvys.api.search import Search
 from airflow_provider_alvys.api.search_state import SearchState
 from airflow_provider_alvys.api.streams import get_stream
+from airflow_provider_alvys.api.values import converter
 
 # By which filter the rows of a stream are found by their numbers.
 _NUMBER_FILTERS = {"loads": "LoadNumbers", "trips": "TripNumbers"}
 # Where the catalogue knows no maximum. More than so many load numbers were refused to clients where none is documented, too.
 _MOST_NUMBERS = 50
+
+_as_utc = converter("time")
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -69,6 +72,12 @@ class SearchFor(msgspec.Struct, frozen=True, kw_only=True):
             parents=self.parents,
         )
 
+    def read_keys(self, client: AlvysClient) -> list[Any]:
+        """Read all rows, and return their keys: one value for each where one field identifies a row, else a list."""
+        stream = get_stream(self.stream)
+        read_key = PageReader(stream.key, stream.answer).read_key
+        return [_plain(read_key(row)) for rows in Search(client, stream, self.queries()) for row in rows]
+
 
 @dataclass(frozen=True)
 class ByNumber:
@@ -108,7 +117,7 @@ class _NumbersJob:
         for row in map(decode_row, page.rows):
             reading = Reading(row["Id"], row.get("Status"), row.get("UpdatedAt"))
             before = readings.get(row[column])
-            if before is None or (before.updated_at or "") <= (reading.updated_at or ""):
+            if before is None or when(before.updated_at) <= when(reading.updated_at):
                 readings[row[column]] = reading
         return [readings.get(number) for number in self.numbers]
 
@@ -213,6 +222,12 @@ class _RowsJob:
             self._state = msgspec.json.encode(search.save())
             return None
         return [Found(len(self._keys), self._keys, True)]
+
+
+def when(time: Any) -> str:
+    """Return what times are put in order by; those that are none come first."""
+    utc = _as_utc(time)
+    return utc[0] if utc else ""
 
 
 def _plain(key: tuple[Any, ...]) -> Any:

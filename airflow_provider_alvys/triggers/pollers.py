@@ -8,6 +8,7 @@ import math
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -72,7 +73,7 @@ async def _connect(alvys_conn_id: str, clock: Clock) -> AlvysClient:
         masking = asyncio.run_coroutine_threadsafe(amask_secret(token), loop)
         try:
             masking.result(_LONGEST_MASKING)
-        except TimeoutError:
+        except FutureTimeoutError:
             log.warning("Airflow took more than %g s to take note of a secret to be masked", _LONGEST_MASKING)
 
     def make(connection: Connection) -> AlvysClient:

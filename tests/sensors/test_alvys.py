@@ -1,15 +1,33 @@
 from __future__ import annotations
 
 import json
+import time
+from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
-from airflow.sdk import PokeReturnValue
+from airflow.sdk import DAG, PokeReturnValue, XComArg
 
-from airflow_provider_alvys._compat import AirflowFailException, AirflowSkipException
-from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.sensors.alvys import AlvysLoadStatusSensor
+from airflow_provider_alvys._compat import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
+from airflow_provider_alvys.api.conditions import Condition
+from airflow_provider_alvys.api.errors import AlvysError, AlvysServerError, AlvysValueError
+from airflow_provider_alvys.api.retries import ONE_ATTEMPT
+from airflow_provider_alvys.operators.alvys import AlvysSearchOperator
+from airflow_provider_alvys.sensors.alvys import (
+    AlvysDocumentSensor,
+    AlvysLoadStatusSensor,
+    AlvysSearchSensor,
+    AlvysTripStatusSensor,
+)
+from airflow_provider_alvys.sensors.base import AlvysSensor
 from airflow_provider_alvys.simulator.process import Simulator
+from airflow_provider_alvys.triggers.alvys import AlvysSensorTrigger
+
+try:
+    from airflow.sdk.exceptions import TaskDeferred
+except ImportError:  # Airflow 3.1
+    from airflow.exceptions import TaskDeferred  # type: ignore[no-redef]
 
 
 def make_sensor(**arguments: Any) -> AlvysLoadStatusSensor:
@@ -73,3 +91,200 @@ def test_what_cannot_be_mended_ends_the_wait_whatever_airflow(alvys: Simulator, 
     with pytest.raises(error):
         sensor.execute({})
     assert alvys.stats()["requests"]["POST loads/search"] == 1
+
+
+def defer(sensor: AlvysSensor) -> tuple[AlvysSensorTrigger, TaskDeferred]:
+    with pytest.raises(TaskDeferred) as deferred:
+        sensor.execute({})
+    trigger = deferred.value.trigger
+    assert isinstance(trigger, AlvysSensorTrigger)
+    return trigger, deferred.value
+
+
+def resume(sensor: AlvysSensor, **event: Any) -> Any:
+    """Give a sensor what its trigger has found, as a worker does."""
+    return sensor.resume_execution("execute_complete", {"event": event or None}, {})
+
+
+SUCCESS = {"status": "success", "message": "It is", "is_partial": False}
+
+
+@pytest.mark.every_airflow
+def test_deferrable_it_goes_to_the_triggerer_without_a_look(alvys: Simulator) -> None:
+    sensor = make_sensor(
+        load_number=7,
+        deferrable=True,
+        timeout=3600,
+        poke_interval=timedelta(minutes=2),
+        exponential_backoff=True,
+        max_wait=timedelta(minutes=10),
+        silent_fail=True,
+    )
+    before = time.time()
+    trigger, deferred = defer(sensor)
+    assert alvys.stats()["requests"] == {}
+    assert deferred.method_name == "execute_complete"
+    _, kwargs = trigger.serialize()
+    assert json.loads(json.dumps(kwargs)) == kwargs
+    assert before + 3600 <= kwargs.pop("deadline") <= time.time() + 3600
+    assert before <= kwargs.pop("started") <= time.time()
+    condition = msgspec.convert(kwargs.pop("condition"), Condition)  # type: ignore[arg-type]
+    assert condition == sensor.condition()
+    assert kwargs == {
+        "alvys_conn_id": "alvys_default",
+        "poke_interval": 120.0,
+        "exponential_backoff": True,
+        "max_wait": 600.0,
+        "silent_fail": True,
+    }
+    # Airflow's own end of the wait comes only where the trigger's did not.
+    assert timedelta(seconds=3600) < deferred.timeout < timedelta(seconds=3900)
+
+
+@pytest.mark.every_airflow
+def test_what_the_trigger_found_is_returned_without_a_request(alvys: Simulator) -> None:
+    value = {"load_number": "1", "id": "L1", "status": "Delivered", "updated_at": None}
+    assert resume(make_sensor(load_number="1"), **SUCCESS, value=value) == value
+    assert alvys.stats()["requests"] == {}
+
+
+FAILED = {"status": "failed", "message": "Load 1 is Cancelled"}
+TIMEOUT = {"status": "timeout", "message": "The wait has timed out"}
+HOPELESS = {"status": "error", "message": "400", "error": "AlvysValidationError", "is_hopeless": True}
+BUG = {"status": "error", "message": "division by zero", "error": "ZeroDivisionError", "is_hopeless": False}
+SKIPPED = AirflowSkipException
+
+
+@pytest.mark.every_airflow
+@pytest.mark.parametrize(
+    ("event", "option", "error"),
+    [
+        (FAILED, None, AirflowFailException),
+        (FAILED, "soft_fail", SKIPPED),
+        (FAILED, "never_fail", SKIPPED),
+        (FAILED, "silent_fail", AirflowFailException),
+        (TIMEOUT, None, AirflowSensorTimeout),
+        (TIMEOUT, "soft_fail", SKIPPED),
+        (TIMEOUT, "never_fail", SKIPPED),
+        (HOPELESS, None, AirflowFailException),
+        (HOPELESS, "soft_fail", SKIPPED),
+        (HOPELESS, "never_fail", SKIPPED),
+        # A bug is worth a retry, and no reason to skip, but where nothing is to fail.
+        (BUG, None, AlvysError),
+        (BUG, "soft_fail", AlvysError),
+        (BUG, "never_fail", SKIPPED),
+        ({}, None, AlvysError),
+        ({"status": "whatever"}, None, AlvysError),
+    ],
+)
+def test_each_end_is_what_it_is_in_a_slot(event: dict[str, Any], option: str | None, error: type[Exception]) -> None:
+    sensor = make_sensor(load_number="1", deferrable=True, **({option: True} if option else {}))
+    with pytest.raises(error) as raised:
+        resume(sensor, **event)
+    assert type(raised.value) is error
+
+
+@pytest.mark.every_airflow
+@pytest.mark.parametrize(
+    ("change", "option", "error"),
+    [
+        ("Cancelled", None, AirflowFailException),
+        ("Cancelled", "soft_fail", SKIPPED),
+        ("Cancelled", "never_fail", SKIPPED),
+        ("Covered", None, AirflowSensorTimeout),
+        ("Covered", "soft_fail", SKIPPED),
+        ("Covered", "never_fail", SKIPPED),
+    ],
+)
+def test_and_so_it_ends_in_a_slot(alvys: Simulator, number: str, change: str, option: str | None, error: type[Exception]) -> None:
+    alvys.change(keys=[number], columns={"Status": change})
+    sensor = make_sensor(load_number=number, poke_interval=0.01, timeout=0, **({option: True} if option else {}))
+    with pytest.raises(error) as raised:
+        sensor.execute({})
+    assert type(raised.value) is error
+
+
+def test_a_failure_that_may_pass_ends_a_try_in_a_slot(alvys: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airflow_provider_alvys.api.client.RetryRules", lambda: ONE_ATTEMPT)
+    alvys.order_faults({"kind": "status", "status": 500, "endpoint": "POST loads/search"})
+    with pytest.raises(AlvysServerError):
+        make_sensor(load_number="1").execute({})
+
+
+def test_a_later_status_will_do_unless_it_will_not(alvys: Simulator, number: str) -> None:
+    alvys.change(keys=[number], columns={"Status": "Completed"})
+    assert make_sensor(load_number=number, statuses="Delivered").poke({})
+    assert not make_sensor(load_number=number, statuses="Delivered", or_later=False).poke({})
+
+
+def test_a_load_that_must_be_there_fails_the_sensor(alvys: Simulator) -> None:
+    with pytest.raises(AirflowFailException, match="There is no load none"):
+        make_sensor(load_number="none", wait_if_missing=False).poke({})
+
+
+def test_a_trip_is_waited_for(alvys: Simulator) -> None:
+    trip = json.loads(next(iter(alvys.truth_rows(stream="trips", filters={"IncludeDeleted": False}))))
+    sensor = AlvysTripStatusSensor(task_id="wait", trip_number=trip["TripNumber"], statuses=trip["Status"], failed_statuses=None)
+    assert sensor.execute({})["trip_number"] == trip["TripNumber"]
+
+
+def test_a_document_is_waited_for(alvys: Simulator, number: str) -> None:
+    sensor = AlvysDocumentSensor(task_id="wait", parent_id=number, document_types="Odd Receipt")
+    assert not sensor.poke({})
+    alvys.add(stream="load_documents", parent=number, columns={"AttachmentType": "Odd Receipt"})
+    assert sensor.execute({})["AttachmentType"] == "Odd Receipt"
+
+
+def test_rows_are_waited_for_and_all_of_their_keys_returned(alvys: Simulator) -> None:
+    sensor = AlvysSearchSensor(task_id="wait", stream="loads", at_least=450)
+    assert sorted(sensor.execute({})) == sorted(alvys.truth_keys())
+    few = AlvysSearchSensor(task_id="wait", stream="loads", filters={"Status": ["Covered"]})
+    assert sorted(few.execute({})) == sorted(alvys.truth_keys(filters={"Status": ["Covered"], "IncludeDeleted": True}))
+
+
+@pytest.mark.every_airflow
+def test_the_keys_beyond_a_page_are_read_in_the_worker(alvys: Simulator) -> None:
+    sensor = AlvysSearchSensor(task_id="wait", stream="loads", deferrable=True)
+    assert sorted(resume(sensor, **{**SUCCESS, "is_partial": True}, value=None)) == sorted(alvys.truth_keys())
+    assert resume(sensor, **SUCCESS, value=["L1"]) == ["L1"]
+
+
+@pytest.mark.parametrize(
+    ("make", "arguments", "problem"),
+    [
+        (AlvysTripStatusSensor, {"trip_number": "1", "statuses": "En-Route"}, "Status of trips does not know"),
+        (AlvysTripStatusSensor, {"trip_number": "1", "statuses": "Open", "failed_statuses": "Gone"}, "does not know 'Gone'"),
+        (AlvysDocumentSensor, {"parent_type": "customer", "parent_id": "1", "document_types": "x"}, "no documents of"),
+        (AlvysDocumentSensor, {"parent_id": "1", "document_types": []}, "types of documents"),
+        (AlvysDocumentSensor, {"parent_id": None, "document_types": "x"}, "None where a number or an id"),
+        (AlvysSearchSensor, {"stream": "load"}, "no stream 'load'"),
+        (AlvysSearchSensor, {"stream": "loads", "filters": {"Statuses": ["{{ ds }}"]}}, "no filter 'Statuses'"),
+        (AlvysSearchSensor, {"stream": "loads", "at_least": 0}, "at_least=0"),
+        (AlvysSearchSensor, {"stream": "webhook_event_types"}, "Nothing identifies"),
+        (AlvysSearchSensor, {"stream": "load_documents"}, "give parents"),
+        (AlvysSearchSensor, {"stream": "load_documents", "parents": "1"}, "no list"),
+        (AlvysSearchSensor, {"stream": "loads", "until": "2026-01-01T00:00:00Z"}, "give since"),
+    ],
+)
+def test_what_is_wrong_is_refused_at_parse(make: Any, arguments: dict[str, Any], problem: str) -> None:
+    with pytest.raises(AlvysValueError, match=problem):
+        make(task_id="wait", **arguments)
+
+
+def test_what_is_templated_is_refused_before_the_wait(alvys: Simulator) -> None:
+    sensor = AlvysDocumentSensor(task_id="wait", parent_id="{{ x }}", document_types="x", deferrable=True, never_fail=True)
+    sensor.parent_id = None  # type: ignore[assignment]
+    with pytest.raises(AlvysValueError, match="an upstream task that was skipped gives None"):
+        sensor.execute({})
+    with DAG("templated"):
+        before = XComArg(AlvysSearchOperator(task_id="before", stream="loads"))
+        AlvysLoadStatusSensor(task_id="load", load_number=before, statuses=before)  # type: ignore[arg-type]
+        AlvysDocumentSensor(task_id="document", parent_id=before, document_types=before)  # type: ignore[arg-type]
+        AlvysSearchSensor(task_id="rows", stream="load_documents", parents=before)  # type: ignore[arg-type]
+
+
+def test_numbers_in_lists_are_texts_in_the_trigger(alvys: Simulator) -> None:
+    parents: Any = (8000001, "8000002")
+    sensor = AlvysSearchSensor(task_id="wait", stream="load_documents", parents=parents, deferrable=True)
+    trigger, _ = defer(sensor)
+    assert trigger.condition["parents"] == ["8000001", "8000002"]

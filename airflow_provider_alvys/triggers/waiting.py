@@ -1,0 +1,112 @@
+"""The wait of a sensor in the triggerer. Apart from the triggers, since to import it takes a while."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import zlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from airflow_provider_alvys.api.clock import Clock
+from airflow_provider_alvys.api.conditions import Condition, Verdict
+from airflow_provider_alvys.api.errors import AlvysError, AlvysValueError, is_hopeless
+from airflow_provider_alvys.api.polling import Poller
+from airflow_provider_alvys.triggers.pollers import open_poller
+
+log = logging.getLogger(__name__)
+
+# Seconds that the look at the deadline may take: a poll interval, but no more and no less than these.
+_LAST_LOOK = (5.0, 30.0)
+
+
+def last_look_seconds(poke_interval: float) -> float:
+    """Return for how long after its deadline a wait may go on, to look once more."""
+    least, most = _LAST_LOOK
+    return min(max(poke_interval, least), most)
+
+
+@dataclass
+class Wait:
+    """
+    A wait for a condition until a deadline, with looks at moments that all waits on a connection share.
+
+    :param condition: plain values of a :data:`airflow_provider_alvys.api.conditions.Condition`.
+    :param deadline: seconds since 1970.
+    :param started: seconds since 1970; from then on the looks become rarer.
+    :param backs_off: whether they do.
+    :param longest_interval: seconds, or None: how rare at most.
+    :param silent: whether an error that is not Alvys's, or the condition's own, is logged only.
+    """
+
+    alvys_conn_id: str
+    condition: dict[str, Any]
+    deadline: float
+    poke_interval: float
+    started: float
+    backs_off: bool
+    longest_interval: float | None
+    silent: bool
+    clock: Clock
+    sleep: Callable[[float], Awaitable[None]]
+
+    async def event(self) -> dict[str, Any]:
+        """Wait, and return what the sensor is told at the end."""
+        condition: Condition = msgspec.convert(self.condition, Condition)
+        last = "Alvys was not asked once"
+        async with open_poller(self.alvys_conn_id, clock=self.clock, sleep=self.sleep) as poller:
+            while True:
+                is_last = self.clock.time() >= self.deadline
+                try:
+                    verdict = await self._look(poller, condition)
+                    if verdict.outcome != "waiting":
+                        return _event(
+                            "success" if verdict.outcome == "done" else "failed",
+                            verdict.message,
+                            value=verdict.value,
+                            is_partial=verdict.is_partial,
+                        )
+                    if verdict.message != last:
+                        # Not at each look: hundreds of waits may share this loop.
+                        log.info("%s", verdict.message)
+                    last = verdict.message
+                except asyncio.TimeoutError:
+                    is_last = True
+                except Exception as error:
+                    if not self._may_pass(error):
+                        raise
+                    last = f"{type(error).__name__}: {error}"
+                    log.warning("This look failed, the wait goes on: %s", last, exc_info=not isinstance(error, AlvysError))
+                if is_last:
+                    return _event("timeout", f"The wait has timed out. {last}")
+                await self.sleep(max(0.0, min(self._next_look(), self.deadline) - self.clock.time()))
+
+    async def _look(self, poller: Poller, condition: Condition) -> Verdict:
+        left = self.deadline - self.clock.time() + last_look_seconds(self.poke_interval)
+        line: Any = condition.line
+        return condition.judge(await asyncio.wait_for(poller.ask(line, condition.item), max(0.0, left)))
+
+    def _may_pass(self, error: Exception) -> bool:
+        if is_hopeless(error):
+            return False
+        return self.silent or (isinstance(error, AlvysError) and not isinstance(error, AlvysValueError))
+
+    def _next_look(self) -> float:
+        """Return the first moment of the grid that is an interval away. All waits on a connection look at the same ones."""
+        now = self.clock.time()
+        step = max(self.poke_interval, 1.0)
+        earliest = now
+        if self.backs_off:
+            # Each interval is as long as all before it, and needs no memory that ends with the triggerer.
+            interval = max(step, now - self.started)
+            earliest = now + min(interval, self.longest_interval or interval) - step
+        offset = zlib.crc32(self.alvys_conn_id.encode()) % step
+        return (math.floor((earliest - offset) / step) + 1) * step + offset
+
+
+def _event(status: str, message: str, **more: Any) -> dict[str, Any]:
+    return {"status": status, "message": message, "value": None, **more}

@@ -1,0 +1,355 @@
+"""Waits in the triggerer: their coroutines, run until they end, with nobody waiting for a moment."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+from airflow.sdk import BaseHook
+
+from airflow_provider_alvys.api.conditions import Condition, DocumentThere, RowsFound, StatusReached
+from airflow_provider_alvys.simulator.process import Simulator
+from airflow_provider_alvys.triggers import pollers
+from airflow_provider_alvys.triggers.alvys import AlvysSensorTrigger
+from airflow_provider_alvys.triggers.waiting import Wait
+from tests.conftest import StoppedClock
+
+pytestmark = pytest.mark.every_airflow
+
+
+@pytest.fixture
+def clock() -> StoppedClock:
+    return StoppedClock(time.time())
+
+
+@pytest.fixture
+def numbers(alvys: Simulator) -> list[str]:
+    rows = [json.loads(row) for row in alvys.truth_rows()]
+    return [row["LoadNumber"] for row in rows if row["Status"] == "Covered" and not row["IsDeleted"]]
+
+
+class Triggerer:
+    """Run triggers on one event loop, with a clock that skips what they wait for."""
+
+    def __init__(self, clock: StoppedClock) -> None:
+        self.clock = clock
+        self.sleeps: list[float] = []
+        self.meanwhile: Callable[[], Any] = lambda: None
+        self._ends: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        self.sleeps.append(seconds)
+        self.meanwhile()
+        end = self.clock.time() + seconds
+        self._ends.append(end)
+        try:
+            # Others are ready in no time by this clock, but need some to get so far.
+            await asyncio.sleep(0.1 if seconds < 1 else 0.001)
+            # One after the other, whose time comes first.
+            while end > min(self._ends):
+                await asyncio.sleep(0.001)
+        finally:
+            self._ends.remove(end)
+        self.clock.sleep(max(0.0, end - self.clock.time()))
+
+    def make(self, condition: Condition, *, timeout: float = 600.0, **arguments: Any) -> AlvysSensorTrigger:
+        trigger = AlvysSensorTrigger(
+            alvys_conn_id="alvys_default",
+            condition=msgspec.json.decode(msgspec.json.encode(condition)),
+            deadline=self.clock.time() + timeout,
+            **{"started": self.clock.time(), **arguments},
+        )
+        # As another process makes it, from what the database keeps.
+        path, kwargs = trigger.serialize()
+        assert path == "airflow_provider_alvys.triggers.alvys.AlvysSensorTrigger"
+        again = AlvysSensorTrigger(**json.loads(json.dumps(kwargs)))
+        assert again.serialize() == (path, kwargs)
+        again.clock, again.sleep = self.clock, self.sleep
+        return again
+
+    def run(self, *triggers: AlvysSensorTrigger) -> list[dict[str, Any]]:
+        """Return the one event of each."""
+
+        async def events(trigger: AlvysSensorTrigger) -> dict[str, Any]:
+            (event,) = [event.payload async for event in trigger.run()]
+            return dict(json.loads(json.dumps(event)))
+
+        async def run() -> list[dict[str, Any]]:
+            done = await asyncio.wait_for(asyncio.gather(*map(events, triggers)), 60)
+            assert not pollers._pollers.get(asyncio.get_running_loop())
+            return list(done)
+
+        return asyncio.run(run())
+
+
+@pytest.fixture
+def triggerer(clock: StoppedClock) -> Triggerer:
+    return Triggerer(clock)
+
+
+def delivered(number: str, **more: Any) -> StatusReached:
+    return StatusReached(**{"stream": "loads", "number": number, "statuses": ["Delivered"], "failed": ["Cancelled"], **more})
+
+
+def test_what_is_there_already_ends_the_wait_at_the_first_look(
+    alvys: Simulator, triggerer: Triggerer, numbers: list[str]
+) -> None:
+    alvys.change(keys=numbers[:1], columns={"Status": "Delivered"})
+    (event,) = triggerer.run(triggerer.make(delivered(numbers[0])))
+    assert event["status"] == "success"
+    assert set(event["value"]) == {"load_number", "id", "status", "updated_at"}
+    assert event["value"]["status"] == "Delivered"
+    assert alvys.stats()["requests"] == {"POST token": 1, "POST loads/search": 1}
+    # Only for others to ask at the same time.
+    assert triggerer.sleeps == [0.5]
+
+
+def test_it_looks_again_until_then(alvys: Simulator, triggerer: Triggerer, numbers: list[str]) -> None:
+    looks = 0
+
+    def meanwhile() -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 6:
+            alvys.change(keys=numbers[:1], columns={"Status": "Invoiced"})
+
+    triggerer.meanwhile = meanwhile
+    (event,) = triggerer.run(triggerer.make(delivered(numbers[0])))
+    assert (event["status"], event["value"]["status"]) == ("success", "Invoiced")
+    assert all(wait <= 60 for wait in triggerer.sleeps)
+
+
+def test_five_hundred_waits_cost_four_requests_a_look(alvys: Simulator, triggerer: Triggerer, numbers: list[str]) -> None:
+    names = [*numbers[:20], *(f"none-{i}" for i in range(480))]
+    for event in triggerer.run(*(triggerer.make(delivered(name), timeout=30.0) for name in names)):
+        assert event["status"] == "timeout"
+    # Each looked at once, once more at the end, and perhaps once where the grid was between; some may come too late for a batch.
+    searches = alvys.stats()["requests"]["POST loads/search"]
+    assert 8 <= searches <= 14
+    assert alvys.stats()["requests"]["POST token"] == 1
+
+
+def test_looks_are_at_moments_that_all_share(alvys: Simulator, triggerer: Triggerer, clock: StoppedClock) -> None:
+    def next_look(conn: str, **more: Any) -> float:
+        made: dict[str, Any] = {"backs_off": False, "longest_interval": None, "started": clock.time(), **more}
+        wait = Wait(conn, {}, deadline=9e9, poke_interval=60.0, silent=False, clock=clock, sleep=triggerer.sleep, **made)
+        return wait._next_look()
+
+    first = next_look("a")
+    assert 0 < first - clock.time() <= 60
+    clock.sleep(first - clock.time() - 1)
+    assert next_look("a") == first
+    clock.sleep(2)
+    assert next_look("a") == first + 60
+    assert next_look("b") % 60 != first % 60
+    # With a back-off, each interval is as long as the wait has been.
+    assert 540 <= next_look("a", backs_off=True, started=clock.time() - 600) - clock.time() <= 660
+    assert 60 < next_look("a", backs_off=True, started=clock.time() - 600, longest_interval=120.0) - clock.time() <= 120
+
+
+@pytest.mark.parametrize(
+    ("change", "more", "status", "message"),
+    [
+        pytest.param({"Status": "Cancelled"}, {}, "failed", "is Cancelled", id="failed"),
+        pytest.param({"IsDeleted": True}, {"wait_if_missing": False}, "failed", "There is no load", id="missing"),
+        pytest.param({"IsDeleted": True}, {}, "timeout", "timed out. There is no load", id="missing and waited for"),
+        pytest.param({"Status": "Cancelled"}, {"statuses": ["Cancelled"]}, "success", "is Cancelled", id="failure waited for"),
+        pytest.param({"Status": "Invoiced"}, {"or_later": False}, "timeout", "is Invoiced", id="passed"),
+        pytest.param({}, {}, "timeout", "timed out. Load", id="not yet"),
+    ],
+)
+def test_each_end_is_told(
+    alvys: Simulator,
+    triggerer: Triggerer,
+    numbers: list[str],
+    change: dict[str, Any],
+    more: dict[str, Any],
+    status: str,
+    message: str,
+) -> None:
+    if change:
+        alvys.change(keys=numbers[:1], columns=change)
+    (event,) = triggerer.run(triggerer.make(delivered(numbers[0], **more)))
+    assert event["status"] == status
+    assert message in event["message"]
+
+
+def test_the_deadline_holds_and_is_looked_at_once_more(
+    alvys: Simulator, triggerer: Triggerer, clock: StoppedClock, numbers: list[str]
+) -> None:
+    start = clock.time()
+    trigger = triggerer.make(delivered(numbers[0]), timeout=100.0)
+    (event,) = triggerer.run(trigger)
+    assert event["status"] == "timeout"
+    assert 100 <= clock.time() - start < 110
+
+
+def test_even_without_any_time_it_looks_once(alvys: Simulator, triggerer: Triggerer, numbers: list[str]) -> None:
+    (event,) = triggerer.run(triggerer.make(delivered(numbers[0]), timeout=0.0))
+    assert (event["status"], "is Covered" in event["message"]) == ("timeout", True)
+
+
+@pytest.mark.parametrize("status", [400, 403])
+def test_what_another_look_cannot_mend_ends_the_wait(alvys: Simulator, triggerer: Triggerer, status: int) -> None:
+    alvys.order_faults({"kind": "status", "status": status, "endpoint": "POST loads/search", "times": 99})
+    (event,) = triggerer.run(triggerer.make(delivered("1"), silent_fail=True))
+    assert (event["status"], event["is_hopeless"]) == ("error", True)
+    assert event["error"] == {400: "AlvysValidationError", 403: "AlvysPermissionError"}[status]
+    assert alvys.stats()["requests"]["POST loads/search"] == 1
+
+
+def test_refused_credentials_end_the_wait_without_the_secret(alvys: Simulator, triggerer: Triggerer) -> None:
+    alvys.reset(loads=1, client_secret="another")
+    (event,) = triggerer.run(triggerer.make(delivered("1")))
+    assert (event["status"], event["error"], event["is_hopeless"]) == ("error", "AlvysAuthError", True)
+    assert "simulator-secret" not in json.dumps(event)
+
+
+def test_what_may_pass_is_waited_out(alvys: Simulator, triggerer: Triggerer, numbers: list[str]) -> None:
+    alvys.change(keys=numbers[:1], columns={"Status": "Delivered"})
+    alvys.order_faults({"kind": "status", "status": 503, "endpoint": "POST loads/search", "times": 10})
+    (event,) = triggerer.run(triggerer.make(delivered(numbers[0]), timeout=3600.0))
+    assert event["status"] == "success"
+    assert alvys.stats()["requests"]["POST loads/search"] == 11
+
+
+def test_the_last_error_is_named_when_time_is_up(alvys: Simulator, triggerer: Triggerer, numbers: list[str]) -> None:
+    alvys.order_faults({"kind": "status", "status": 503, "endpoint": "POST loads/search", "times": 999})
+    (event,) = triggerer.run(triggerer.make(delivered(numbers[0]), timeout=300.0))
+    assert event["status"] == "timeout"
+    assert "AlvysServerError: POST loads/search" in event["message"]
+
+
+def test_a_connection_that_there_is_not_is_an_error_at_once(alvys: Simulator, triggerer: Triggerer) -> None:
+    trigger = triggerer.make(delivered("1"))
+    trigger.alvys_conn_id = "none"
+    (event,) = triggerer.run(trigger)
+    assert (event["status"], event["error"], event["is_hopeless"]) == ("error", "AirflowNotFoundException", False)
+
+
+def test_the_connection_is_looked_up_once_for_all(
+    alvys: Simulator, triggerer: Triggerer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_up = []
+    for name in ("aget_connection", "get_connection"):
+        original = getattr(BaseHook, name)
+        monkeypatch.setattr(BaseHook, name, lambda conn_id, get=original: (looked_up.append(conn_id), get(conn_id))[1])
+    triggerer.run(*(triggerer.make(delivered(f"none-{i}"), timeout=0.0) for i in range(20)))
+    assert looked_up == ["alvys_default"]
+
+
+def test_a_bug_is_an_error_event_and_a_traceback(
+    alvys: Simulator, triggerer: Triggerer, numbers: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(StatusReached, "judge", lambda self, found: 1 / 0)
+    with caplog.at_level("ERROR"):
+        (event,) = triggerer.run(triggerer.make(delivered(numbers[0])))
+    assert (event["status"], event["error"], event["is_hopeless"]) == ("error", "ZeroDivisionError", False)
+    assert any(record.exc_info for record in caplog.records)
+
+
+def test_with_silent_fail_even_a_bug_is_waited_out(
+    alvys: Simulator, triggerer: Triggerer, numbers: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StatusReached, "judge", lambda self, found: 1 / 0)
+    (event,) = triggerer.run(triggerer.make(delivered(numbers[0]), silent_fail=True))
+    assert event["status"] == "timeout"
+    assert "ZeroDivisionError" in event["message"]
+
+
+def test_arguments_that_make_no_sense_are_an_error_event(alvys: Simulator, triggerer: Triggerer) -> None:
+    trigger = triggerer.make(delivered("1"))
+    trigger.condition = {"type": "of another version"}
+    (event,) = triggerer.run(trigger)
+    assert (event["status"], event["error"]) == ("error", "ValidationError")
+
+
+def test_who_is_cancelled_leaves_the_others(alvys: Simulator, triggerer: Triggerer, numbers: list[str]) -> None:
+    alvys.change(keys=numbers[1:2], columns={"Status": "Delivered"})
+    cancelled, other = (triggerer.make(delivered(number)) for number in numbers[:2])
+
+    async def first(trigger: AlvysSensorTrigger) -> Any:
+        return [event.payload async for event in trigger.run()]
+
+    async def run() -> Any:
+        tasks = [asyncio.create_task(first(trigger)) for trigger in (cancelled, other)]
+        while not triggerer.sleeps:
+            await asyncio.sleep(0)
+        tasks[0].cancel()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    ended, (event,) = asyncio.run(run())
+    assert isinstance(ended, asyncio.CancelledError)
+    assert event["status"] == "success"
+
+
+def test_tokens_are_masked_before_they_are_used(alvys: Simulator, triggerer: Triggerer, monkeypatch: pytest.MonkeyPatch) -> None:
+    masked = []
+
+    async def mask(secret: str) -> None:
+        masked.append(secret)
+        assert alvys.stats()["requests"] == {"POST token": 1}
+
+    monkeypatch.setattr(pollers, "amask_secret", mask)
+    triggerer.run(triggerer.make(delivered("1"), timeout=0.0))
+    assert masked == alvys.tokens()
+
+
+def test_a_document_is_waited_for(alvys: Simulator, triggerer: Triggerer, numbers: list[str]) -> None:
+    alvys.add(stream="load_documents", parent=numbers[0], columns={"AttachmentType": "Proof of Delivery (POD)"})
+    condition = DocumentThere(parent="load", id=numbers[0], types=["proof of delivery"])
+    (event,) = triggerer.run(triggerer.make(condition))
+    assert event["status"] == "success"
+    assert "DownloadUrl" not in event["value"]
+
+
+def test_rows_are_waited_for(alvys: Simulator, triggerer: Triggerer) -> None:
+    many = RowsFound(stream="loads", filters={"Status": ["Covered"]})
+    few = RowsFound(stream="loads", filters={"Status": ["Quoted"]}, at_least=400)
+    found, missed = triggerer.run(triggerer.make(many), triggerer.make(few))
+    assert found["status"] == "success"
+    assert sorted(found["value"]) == sorted(alvys.truth_keys(filters={"Status": ["Covered"], "IncludeDeleted": True}))
+    assert missed["status"] == "timeout"
+
+
+def test_the_event_loop_never_stands_still(alvys: Simulator, connect: Any) -> None:
+    """With real threads, and a page of 450 loads among the answers."""
+    gaps = []
+
+    async def run() -> None:
+        async def watch() -> None:
+            while True:
+                before = time.monotonic()
+                await asyncio.sleep(0.01)
+                gaps.append(time.monotonic() - before)
+
+        watcher = asyncio.create_task(watch())
+        condition = RowsFound(stream="loads", at_least=400)
+        now = time.time()
+        trigger = AlvysSensorTrigger(
+            alvys_conn_id="alvys_default", condition=msgspec.to_builtins(condition), deadline=now + 60, started=now
+        )
+        ((event,),) = [[event.payload async for event in trigger.run()]]
+        assert (event["status"], event["is_partial"]) == ("success", True)
+        watcher.cancel()
+
+    asyncio.run(run())
+    assert max(gaps) < 0.2
+
+
+def test_the_module_imports_nothing_heavy() -> None:
+    code = (
+        "import airflow.triggers.base, sys\n"
+        "before = set(sys.modules)\n"
+        "import airflow_provider_alvys.triggers.alvys\n"
+        "ours = {name for name in set(sys.modules) - before if name.startswith('airflow_provider_alvys.')}\n"
+        "assert ours == {'airflow_provider_alvys.triggers', 'airflow_provider_alvys.triggers.alvys'}, ours\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
