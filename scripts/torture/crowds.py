@@ -57,8 +57,15 @@ class Loop:
 
     def __str__(self) -> str:
         longest = max(self.blocked, default=0.0)
-        starved = sum(stall.known < stall.seconds / 2 for stall in self.stalls)
-        seen = f"; the probe saw {len(self.stalls)}, {starved} of them without a processor" if self.stalls else ""
+        known, collecting = sum(stall.known for stall in self.stalls), sum(stall.collecting for stall in self.stalls)
+        ours, longest_of_ours = sum(stall.ours for stall in self.stalls), max((stall.ours for stall in self.stalls), default=0.0)
+        seconds = sum(stall.seconds for stall in self.stalls)
+        seen = (
+            f"; the probe saw {len(self.stalls)} stalls, {seconds:.2f} s: {known - ours:.2f} s of others' code, {ours:.2f} s of "
+            f"ours ({longest_of_ours:.2f} s at most), {collecting:.2f} s of collecting garbage, the rest without a processor"
+            if self.stalls
+            else ""
+        )
         return f"the watchdog told {len(self.blocked)} times of a blocked loop, {longest:.2f} s at most{seen}"
 
 

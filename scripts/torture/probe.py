@@ -8,6 +8,7 @@ again, and a thread beside it looks at what the loop's thread does while it does
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import sys
 import threading
@@ -44,19 +45,36 @@ class LoopProbe(BaseEventTrigger):
         """Beat for ever."""
         watcher = _Watcher(threading.get_ident())
         watcher.start()
+        collector = _Collector()
+        gc.callbacks.append(collector)
         try:
             while True:
-                began, cpu = time.monotonic(), time.thread_time()
+                began, cpu, collecting = time.monotonic(), time.thread_time(), collector.seconds
                 await asyncio.sleep(LOOK_EVERY)
                 late = time.monotonic() - began - LOOK_EVERY
                 stacks = watcher.beat()
                 if late >= self.threshold:
-                    stall = summarize(late, time.thread_time() - cpu, stacks)
+                    stall = summarize(late, time.thread_time() - cpu, collector.seconds - collecting, stacks)
                     with Path(self.file).open("a") as file:
                         file.write(json.dumps(asdict(stall)) + "\n")
         finally:
             watcher.ended.set()
+            gc.callbacks.remove(collector)
         yield
+
+
+class _Collector:
+    """Count the seconds that the garbage collector takes."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._began = 0.0
+
+    def __call__(self, phase: str, _: dict[str, int]) -> None:
+        if phase == "start":
+            self._began = time.monotonic()
+        else:
+            self.seconds += time.monotonic() - self._began
 
 
 class _Watcher(threading.Thread):

@@ -23,6 +23,7 @@ class Stall:
     :param at: when it ended, in seconds since 1970.
     :param seconds: how long it was.
     :param cpu: seconds of CPU that the loop's thread had: few where others had the processor, or it waited.
+    :param collecting: seconds in which Python collected garbage: nobody's code runs then.
     :param watched: seconds in which somebody could look: few where the whole process had no processor.
     :param share: of the looks at it in which code of this package was at work in the loop's thread.
     :param seen: the innermost lines of the loop's thread, most often seen first.
@@ -32,6 +33,7 @@ class Stall:
     at: float
     seconds: float
     cpu: float
+    collecting: float
     watched: float
     share: float
     seen: list[str]
@@ -39,8 +41,8 @@ class Stall:
 
     @property
     def known(self) -> float:
-        """For how many of its seconds it is known what the process was at."""
-        return min(self.seconds, max(self.cpu, self.watched))
+        """For how many of its seconds it is known whose code was at work."""
+        return max(0.0, min(self.seconds - self.collecting, max(self.cpu - self.collecting, self.watched)))
 
     @property
     def ours(self) -> float:
@@ -48,7 +50,7 @@ class Stall:
         return self.known * self.share
 
 
-def summarize(seconds: float, cpu: float, stacks: list[list[str]]) -> Stall:
+def summarize(seconds: float, cpu: float, collecting: float, stacks: list[list[str]]) -> Stall:
     """Say what a stall's stacks have in common."""
     ours = sum(any(_OURS in line for line in stack) for stack in stacks)
     seen = Counter(" < ".join(_outlines(stack)[:4]) for stack in stacks)
@@ -56,6 +58,7 @@ def summarize(seconds: float, cpu: float, stacks: list[list[str]]) -> Stall:
         at=time.time(),
         seconds=round(seconds, 3),
         cpu=round(cpu, 3),
+        collecting=round(collecting, 3),
         watched=round(LOOK_AFTER + len(stacks) * LOOK_EVERY, 3) if stacks else 0.0,
         share=round(ours / len(stacks), 2) if stacks else 0.0,
         seen=[f"{count} x {text}" for text, count in seen.most_common(4)],
