@@ -14,6 +14,7 @@ _EXPORTS = {
     "AlvysObjectStorageToSqlOperator": "airflow_provider_alvys.transfers.object_storage_to_sql",
     "AlvysSweepToObjectStorageOperator": "airflow_provider_alvys.transfers.alvys_to_object_storage",
     "AlvysRetryPolicy": "airflow_provider_alvys.retry_policy",
+    "AlvysChangeTrigger": "airflow_provider_alvys.triggers.alvys",
     "RecentParents": "airflow_provider_alvys.landing.parents",
     "alvys_asset": "airflow_provider_alvys.assets",
     "alvys_table_asset": "airflow_provider_alvys.assets",

@@ -7,13 +7,13 @@ import asyncio
 import importlib
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import datetime
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.triggers.temporal import DateTimeTrigger
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
 
 if TYPE_CHECKING:
     from airflow_provider_alvys.api.clock import Clock
@@ -132,6 +132,100 @@ class AlvysSensorTrigger(BaseTrigger):
                 "error": type(error).__name__,
                 "is_hopeless": errors.is_hopeless(error),
             }
+
+
+class AlvysChangeTrigger(BaseEventTrigger):
+    """
+    Tell an asset which rows of a stream are new or have changed: for an ``AssetWatcher``.
+
+    All that watches and waits on a connection in a triggerer shares one poller: watchers of one stream cost one request an
+    interval together, whatever they look for. What was there when the watcher began is not told.
+
+    An event's payload is ``{"stream", "alvys_conn_id", "changes", "since", "until", "key"}``, and a change in it ``{"id", "key",
+    "number", "status", "updated_at", "fields"}``: what it lacks is left out, and ``fields`` are those of ``where``. On Airflow
+    3.3 the asset's state store keeps how far the watcher has come, one look late: after a triggerer has died nothing is missed,
+    and what is told again has the same ``key``. On 3.1 and 3.2 each triggerer begins anew.
+
+    Give the asset a name of its own: a sync that updates the same asset would wake what this one is to wake.
+
+    :param alvys_conn_id: the Alvys connection.
+    :param stream: name in the catalogue, of a stream with a time window: ``loads`` and ``trips`` by their changes. Where the
+        window is a business date, as for ``fuel``, all that it looks back to is read at each look, and what is new or differs is
+        told.
+    :param where: only rows with these values, a value or a list for each field: ``{"Status": ["Delivered"], "CustomerId":
+        "CU1"}``; ``Fleet.Name`` for a field inside an object. None means all.
+    :param window_by: which of the stream's windows; None means its regular one.
+    :param poll_interval: seconds between two looks. None means 60 for a window on changes, and 900 for others.
+    :raises AlvysValueError: while the DAG is parsed: an unknown stream, window, field or value.
+    """
+
+    def __init__(
+        self,
+        *,
+        alvys_conn_id: str = "alvys_default",
+        stream: str = "loads",
+        where: Mapping[str, Any] | None = None,
+        window_by: str | None = None,
+        poll_interval: float | None = None,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.alvys_conn_id = alvys_conn_id
+        self.stream = stream
+        self.where = where or {}
+        self.window_by = window_by or ""
+        self.poll_interval = poll_interval or 0.0
+        if not (window_by and poll_interval and _is_on_a_loop()):
+            self._check(where, window_by, poll_interval)
+        # A test gives others.
+        self.clock: Clock | None = None
+        self.sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+    def _check(self, where: Mapping[str, Any] | None, window_by: str | None, poll_interval: float | None) -> None:
+        """Check what a DAG gives. The triggerer, which makes its triggers on its event loop, gives what was checked then."""
+        from airflow_provider_alvys.api.changes import check_interval, check_where, watched_window
+        from airflow_provider_alvys.api.streams import get_stream
+
+        stream = get_stream(self.stream)
+        window = watched_window(stream, window_by)
+        self.where = {name: list(values) for name, values in check_where(stream, where).items()}
+        self.window_by = window.name
+        self.poll_interval = check_interval(window, poll_interval)
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class's path and its arguments."""
+        return f"{type(self).__module__}.{type(self).__qualname__}", {
+            "alvys_conn_id": self.alvys_conn_id,
+            "stream": self.stream,
+            "where": self.where,
+            "window_by": self.window_by,
+            "poll_interval": self.poll_interval,
+        }
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Yield an event for each look that finds something, for ever."""
+        watching = await import_in_thread("airflow_provider_alvys.triggers.watching")
+        clocks = await import_in_thread("airflow_provider_alvys.api.clock")
+        compat = await import_in_thread("airflow_provider_alvys._compat")
+        watch = watching.Watching(
+            self.alvys_conn_id,
+            self.stream,
+            self.window_by,
+            self.where,
+            self.poll_interval,
+            stores=compat.asset_stores(self),
+            clock=self.clock or clocks.SYSTEM_CLOCK,
+            sleep=self.sleep,
+        )
+        async for payload in watch.payloads():
+            yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
+
+
+def _is_on_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 async def import_in_thread(name: str) -> ModuleType:

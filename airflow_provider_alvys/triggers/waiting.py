@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
-import zlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +14,7 @@ from airflow_provider_alvys.api.clock import Clock
 from airflow_provider_alvys.api.conditions import Condition, Verdict
 from airflow_provider_alvys.api.errors import AlvysError, AlvysValueError, is_hopeless
 from airflow_provider_alvys.api.polling import Poller
-from airflow_provider_alvys.triggers.pollers import open_poller
+from airflow_provider_alvys.triggers.pollers import next_look, open_poller
 
 log = logging.getLogger(__name__)
 
@@ -96,16 +94,13 @@ class Wait:
         return self.silent or (isinstance(error, AlvysError) and not isinstance(error, AlvysValueError))
 
     def _next_look(self) -> float:
-        """Return the first moment of the grid that is an interval away. All waits on a connection look at the same ones."""
-        now = self.clock.time()
-        step = max(self.poke_interval, 1.0)
-        earliest = now
+        """Return the moment of the next look, an interval away at least where the looks become rarer."""
+        now, earliest = self.clock.time(), None
         if self.backs_off:
             # Each interval is as long as all before it, and needs no memory that ends with the triggerer.
-            interval = max(step, now - self.started)
-            earliest = now + min(interval, self.longest_interval or interval) - step
-        offset = zlib.crc32(self.alvys_conn_id.encode()) % step
-        return (math.floor((earliest - offset) / step) + 1) * step + offset
+            interval = max(self.poke_interval, now - self.started)
+            earliest = now + min(interval, self.longest_interval or interval) - self.poke_interval
+        return next_look(now, self.alvys_conn_id, self.poke_interval, earliest=earliest)
 
 
 def _event(status: str, message: str, **more: Any) -> dict[str, Any]:

@@ -1,0 +1,93 @@
+"""The watcher as a DAG declares it; what it does is told in test_watching."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from airflow.sdk import Asset, AssetWatcher
+
+from airflow_provider_alvys import AlvysChangeTrigger
+from airflow_provider_alvys.api.errors import AlvysValueError
+from airflow_provider_alvys.simulator.process import Simulator
+from tests.conftest import StoppedClock
+
+pytestmark = pytest.mark.every_airflow
+
+PATH = "airflow_provider_alvys.triggers.alvys.AlvysChangeTrigger"
+
+
+def test_it_is_made_again_from_plain_values() -> None:
+    trigger = AlvysChangeTrigger(where={"Status": "Delivered", "CustomerId": ("CU1", "CU2")})
+    path, arguments = trigger.serialize()
+    assert path == PATH
+    assert json.loads(json.dumps(arguments)) == {
+        "alvys_conn_id": "alvys_default",
+        "stream": "loads",
+        "where": {"Status": ["Delivered"], "CustomerId": ["CU1", "CU2"]},
+        "window_by": "updated",
+        "poll_interval": 60.0,
+    }
+
+    async def in_a_triggerer() -> AlvysChangeTrigger:
+        return AlvysChangeTrigger(**arguments)
+
+    for again in (AlvysChangeTrigger(**arguments), asyncio.run(in_a_triggerer())):
+        assert again.serialize() == (path, arguments)
+
+
+def test_an_asset_takes_it() -> None:
+    asset = Asset("changes", watchers=[AssetWatcher(name="loads", trigger=AlvysChangeTrigger())])
+    assert asset.watchers[0].trigger.serialize()[0] == PATH
+
+
+def test_windows_on_business_dates_are_looked_at_less_often() -> None:
+    assert AlvysChangeTrigger(stream="fuel").poll_interval == 900
+    assert AlvysChangeTrigger(stream="fuel", poll_interval=300).poll_interval == 300
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        pytest.param({"stream": "lods"}, "no stream 'lods'", id="stream"),
+        pytest.param({"stream": "drivers"}, "drivers cannot be watched", id="no window"),
+        pytest.param({"stream": "load_documents"}, "cannot be watched", id="child"),
+        pytest.param({"window_by": "update"}, "no window 'update'", id="window"),
+        pytest.param({"where": {"Statsu": "Open"}}, "no field 'Statsu'. Did you mean Status", id="field"),
+        pytest.param({"where": {"Status": ["Deliverd"]}}, "never 'Deliverd'", id="status"),
+        pytest.param({"where": {"Status": []}}, "where\\['Status'\\]", id="no value"),
+        pytest.param({"where": ["Status"]}, "is no dict", id="list"),
+        pytest.param({"where": {"Fleet": "East"}}, "no field 'Fleet'", id="object"),
+        pytest.param({"poll_interval": 0}, "more than 0", id="no time"),
+        pytest.param({"poll_interval": "60"}, "more than 0", id="text"),
+    ],
+)
+def test_what_cannot_be_is_refused_while_the_dag_is_parsed(arguments: Mapping[str, Any], problem: str) -> None:
+    with pytest.raises(AlvysValueError, match=problem):
+        AlvysChangeTrigger(**arguments)
+
+
+def test_it_tells_what_changes(alvys: Simulator) -> None:
+    clock = StoppedClock()
+    alvys.set_clock(clock.now)
+    changed: list[str] = []
+
+    async def sleep(seconds: float) -> None:
+        clock.sleep(seconds)
+        if seconds > 1 and not changed:
+            changed.extend(alvys.change(rows=2))
+        alvys.set_clock(clock.now + 2)
+        await asyncio.sleep(0.01)
+
+    async def first_event() -> dict[str, Any]:
+        trigger = AlvysChangeTrigger()
+        trigger.clock, trigger.sleep = clock, sleep
+        async for event in trigger.run():
+            return dict(event.payload)
+        raise AssertionError("It ended")
+
+    payload = asyncio.run(first_event())
+    assert {change["id"] for change in payload["changes"]} == set(changed)
