@@ -53,6 +53,20 @@ with DAG("deferred", schedule=None):
     )
 """
 
+# Sensors in the triggerer: one that finds what it waits for, one whose time is up, one with more rows than a page.
+WAITING = """
+import os
+from airflow.sdk import DAG
+from airflow_provider_alvys.sensors.alvys import AlvysLoadStatusSensor, AlvysSearchSensor
+
+with DAG("waiting", schedule=None, params={"load": os.environ.get("ALVYS_LOAD", "none")}):
+    AlvysLoadStatusSensor(task_id="found", load_number="{{ params.load }}", statuses="Delivered", deferrable=True)
+    AlvysLoadStatusSensor(
+        task_id="missed", load_number="none", statuses="Delivered", deferrable=True, timeout=0, soft_fail=True
+    )
+    AlvysSearchSensor(task_id="rows", stream="loads", at_least=200, deferrable=True)
+"""
+
 # `airflow dags test`, of one DAG after the other: most of what a process takes is its start.
 TEST_SEVERAL = """
 import sys
@@ -136,6 +150,7 @@ def airflow(home: Path, own_alvys: Simulator) -> Airflow:
     shutil.copytree(ROOT / "dags_examples", home / "dags")
     (home / "dags" / "once.py").write_text(ONCE)
     (home / "dags" / "deferred.py").write_text(DEFERRED)
+    (home / "dags" / "waiting.py").write_text(WAITING)
     airflow("db", "migrate")
     airflow("dags", "reserialize")
     return airflow
@@ -232,6 +247,26 @@ def test_a_deferred_task_goes_on_at_the_right_page(airflow: Airflow, home: Path,
     assert own_alvys.stats()["rate_limited"] == 0
     tries = query(home, "SELECT state, try_number FROM task_instance WHERE dag_id = 'deferred'")
     assert [(state, number) for state, number in tries] in ([("success", 0)], [("success", 1)])
+
+
+@pytest.mark.every_airflow
+def test_a_sensor_waits_in_the_triggerer(airflow: Airflow, home: Path, own_alvys: Simulator) -> None:
+    own_alvys.reset(loads=250, client_secret=SECRET, now=time.time() - 3600)
+    load = json.loads(next(iter(own_alvys.truth_rows(filters={"IncludeDeleted": False}))))["LoadNumber"]
+    own_alvys.change(keys=[load], columns={"Status": "Invoiced"})
+    connection = own_alvys.connection_json(requests_per_minute=0)
+    printed = airflow("dags", "test", "waiting", ALVYS_LOAD=load, **{CONNECTION: connection})
+    states = dict(query(home, "SELECT task_id, state FROM task_instance WHERE dag_id = 'waiting'"))
+    assert states == {"found": "success", "missed": "skipped", "rows": "success"}
+    values = dict(query(home, "SELECT task_id, value FROM xcom WHERE dag_id = 'waiting' AND key = 'return_value'"))
+    found, rows = (value if isinstance(value, (dict, list)) else json.loads(value) for value in map(json.loads, values.values()))
+    assert (found["load_number"], found["status"]) == (load, "Invoiced")
+    assert set(rows) == set(own_alvys.truth_keys())
+    # None before it went to the triggerer; two pages more, and the first again, where there is more than one.
+    assert own_alvys.stats()["requests"]["POST loads/search"] == 1 + 1 + 1 + 3
+    lines = [line for line in printed.splitlines() if "MaskSecret(" not in line]
+    for secret in (SECRET, *own_alvys.tokens()):
+        assert not any(secret in line for line in lines)
 
 
 LATER_EXAMPLES = [

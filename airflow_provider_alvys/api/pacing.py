@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 _MINUTE = 60.0
 # Room for clocks that run unevenly and for answers that overtake each other.
 _SPARE = 1.02
+# How long a pace stays lowered after a 429. A triggerer lives for weeks, and who used the budget may be gone long since.
+_LOWERED_FOR = 3600.0
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class _Bucket:
     """
     A sliding window: at most ``count`` answers in any ``period`` seconds, ``spacing`` apart.
 
-    ``refusals`` are 429s in a row.
+    ``refusals`` are 429s in a row; ``full`` is what ``count`` was before it was lowered, or 0.
     """
 
     count: int
@@ -101,9 +103,13 @@ class _Bucket:
     spacing: float = 0.0
     stamps: list[float] = field(default_factory=list)
     refusals: int = 0
+    full: int = 0
+    lowered_at: float = 0.0
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def wait_seconds(self, now: float) -> float:
+        if self.full and now - self.lowered_at > _LOWERED_FOR:
+            self.count, self.full = self.full, 0
         # A stamp from the future is another machine's clock, or ours set back.
         self.stamps = [min(stamp, now) for stamp in self.stamps if stamp > now - self.period * _SPARE]
         until = now
@@ -113,8 +119,11 @@ class _Bucket:
             until = max(until, self.stamps[-1] + self.spacing * _SPARE)
         return until - now
 
-    def halve(self, least: int) -> None:
-        self.count = min(self.count, max(least, self.count // 2))
+    def lower(self, count: int, now: float) -> None:
+        if count < self.count:
+            self.full = self.full or self.count
+            self.count = count
+        self.lowered_at = now
 
 
 class Pacer:
@@ -194,10 +203,10 @@ class Pacer:
             if self._rate == 0 or bucket.refusals > 1:
                 return
             # Down to a quarter: less would be standing still.
-            bucket.halve(max(1, limit_of(endpoint).requests // 4))
+            bucket.lower(max(1, limit_of(endpoint).requests // 4, bucket.count // 2), self._clock.time())
             log.warning(
                 "%s was refused (429) although this task kept the pace: something else uses the same budget. "
-                "Going on at %d requests per %g s for the rest of the task.",
+                "Going on at %d requests per %g s for an hour.",
                 endpoint,
                 bucket.count,
                 bucket.period,
@@ -238,7 +247,7 @@ class Pacer:
             method, _, template = name.partition(" ")
             bucket = self._bucket(Endpoint(method, template))
             with bucket.lock:
-                bucket.count = min(bucket.count, pace.count)
+                bucket.lower(pace.count, self._clock.time())
                 bucket.refusals = max(bucket.refusals, pace.refusals)
 
     def _bucket(self, endpoint: Endpoint) -> _Bucket:

@@ -92,7 +92,7 @@ def test_a_request_that_fails_counts() -> None:
     assert send(pacer, clock, requests=1)[0] >= 60
 
 
-def test_a_429_halves_the_pace_for_the_rest_of_the_task(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_429_halves_the_pace_for_an_hour(caplog: pytest.LogCaptureFixture) -> None:
     clock = StoppedClock(0.0)
     pacer = Pacer(clock=clock)
     send(pacer, clock, requests=1)
@@ -110,6 +110,21 @@ def test_a_429_halves_the_pace_for_the_rest_of_the_task(caplog: pytest.LogCaptur
     # Down to a quarter: less would be standing still.
     assert "at 2 requests per 60 s" in caplog.text
     assert "at 1 requests" not in caplog.text
+
+
+def test_an_hour_after_the_last_429_the_pace_is_the_full_one_again() -> None:
+    clock = StoppedClock(0.0)
+    pacer = Pacer(clock=clock)
+    for _ in range(3):
+        pacer.answered(LOADS)
+        pacer.refused(LOADS)
+    clock.now = 3500
+    sent = send(pacer, clock, requests=3)
+    assert sent[2] - sent[0] > 60
+    clock.now = 3800
+    sent = send(pacer, clock, requests=11)
+    assert sent[9] - sent[0] < 1
+    assert sent[10] - sent[0] > 60
 
 
 def test_it_says_once_that_it_paces(caplog: pytest.LogCaptureFixture) -> None:
