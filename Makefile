@@ -5,6 +5,7 @@
 # make torture-short  two of them, some five minutes
 # make walks          long walks that wait for the rate limit, and that are killed
 # make distributed    one of two Celery workers dies in the middle of a backfill
+# make waiting        500 sensors in one triggerer, triggerers that are killed, watchers, timeouts: some four minutes
 # make bench  how fast it lands and loads, beside loops written by hand: some ten minutes
 # make docs   write docs/streams.md, schema.md, schema.svg and warehouses.md from the catalogue
 # make ci     what .ci/run runs: lint, types, tests, the wheel, Airflow 3.1, the demo
@@ -17,7 +18,7 @@ UV_VERSION = 0.13.9
 PY = .venv/bin/python
 SOURCES = airflow_provider_alvys tests dags_examples scripts bench
 
-.PHONY: demo test test-mariadb test-oldest lint types wheel torture torture-short walks distributed bench docs ci constraints clean
+.PHONY: demo test test-mariadb test-oldest lint types wheel torture torture-short walks distributed waiting bench docs ci constraints clean
 
 demo: .venv/.demo
 	$(PY) -m scripts.demo
@@ -59,6 +60,9 @@ walks: .venv/.torture
 
 distributed: .venv/.torture
 	$(PY) -m scripts.torture.distributed
+
+waiting: .venv/.torture
+	$(PY) -m scripts.torture.waiting
 
 bench: .venv/.runtime
 	$(PY) bench/landing.py

@@ -81,7 +81,8 @@ class Daemons:
         self._spared.add(self._postgres.pid)
         port = free_port()
         self.api = AirflowApi(f"http://127.0.0.1:{port}")
-        self._environment = _environment(home, dags, settings, self._postgres.url(), self.api.url, parallelism)
+        self.database = self._postgres.url()
+        self._environment = _environment(home, dags, settings, self.database, self.api.url, parallelism)
         self._daemons: dict[str, Daemon] = {}
         if celery_workers:
             self._add_broker()
@@ -156,6 +157,12 @@ class Daemons:
     def wait_for_dag(self, dag_id: str) -> None:
         """Wait until a DAG has been parsed."""
         self._wait_until(lambda: self.api.has_dag(dag_id), f"The DAG {dag_id} is not there")
+
+    def run_module(self, module: str, *arguments: str) -> None:
+        """Run a Python module to its end, with the same settings."""
+        with (self.logs / f"{module}.log").open("a") as log:
+            command = [sys.executable, "-m", module, *arguments]
+            subprocess.run(command, env=self._environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, check=True)
 
     def running_tasks(self) -> list[TaskProcesses]:
         """Return the tasks whose processes run now, those of dead schedulers too."""

@@ -1,0 +1,36 @@
+"""Hundreds of sensors that wait: Airflow's own ones, and ours. The pool has no slots: a harness takes what is scheduled there."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.providers.standard.sensors.filesystem import FileSensor
+from airflow.sdk import DAG, Asset, AssetWatcher
+
+from airflow_provider_alvys.sensors.alvys import AlvysLoadStatusSensor
+from scripts.torture.probe import LoopProbe
+
+plan = json.loads(Path(os.environ["TORTURE_PLAN"]).read_text())
+common: dict[str, Any] = {"start_date": datetime(2026, 1, 1, tzinfo=timezone.utc), "catchup": False}
+delivered: dict[str, Any] = {"statuses": ["Delivered"], "deferrable": True, "timeout": 900}
+
+with DAG("plain", schedule=None, **common):
+    FileSensor.partial(task_id="wait", deferrable=True, poke_interval=1, pool="held").expand(filepath=plan["files"])
+
+with DAG("crowd", schedule=None, default_args={**delivered, "poke_interval": plan["crowd_interval"]}, **common):
+    AlvysLoadStatusSensor.partial(task_id="wait", pool="held").expand(load_number=plan["crowd"])
+    # The scheduler and a worker take these from their first step to their last one.
+    AlvysLoadStatusSensor.partial(task_id="sample").expand(load_number=plan["sample"])
+
+few = {**delivered, "alvys_conn_id": "alvys_watched", "poke_interval": plan["interval"]}
+with DAG("few", schedule=None, default_args=few, **common):
+    AlvysLoadStatusSensor.partial(task_id="wait", pool="held").expand(load_number=plan["few"])
+
+probe = Asset("probe", watchers=[AssetWatcher(name="probe", trigger=LoopProbe(os.environ["TORTURE_STALLS"]))])
+with DAG("probed", schedule=[probe], **common):
+    EmptyOperator(task_id="never")

@@ -1,0 +1,28 @@
+"""One sensor that waits in vain, in each mode, to fail or to be skipped."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import datetime, timezone
+from pathlib import Path
+
+from airflow.sdk import DAG
+
+from airflow_provider_alvys.sensors.alvys import AlvysLoadStatusSensor
+
+plan = json.loads(Path(os.environ["TORTURE_PLAN"]).read_text())
+options = {
+    "alvys_conn_id": "alvys_watched",
+    "load_number": plan["never"],
+    "statuses": ["Delivered"],
+    "poke_interval": plan["deadline_interval"],
+    "timeout": plan["deadline"],
+}
+
+with DAG("deadlines", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc), catchup=False):
+    for soft_fail in (False, True):
+        suffix = "_soft" if soft_fail else ""
+        for mode in ("poke", "reschedule"):
+            AlvysLoadStatusSensor(task_id=f"{mode}{suffix}", mode=mode, soft_fail=soft_fail, deferrable=False, **options)
+        AlvysLoadStatusSensor(task_id=f"deferrable{suffix}", soft_fail=soft_fail, deferrable=True, **options)

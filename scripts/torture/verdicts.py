@@ -1,0 +1,64 @@
+"""What is wrong with who fired when, and with how long was waited in vain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from scripts.torture.metadata import Resumed, Span
+
+# Of a sensor, as the DAG names its tasks.
+MODES = ("poke", "reschedule", "deferrable")
+
+
+def judge_firing(changed: Mapping[str, float], resumed: Mapping[str, Resumed], limit: float) -> list[str]:
+    """
+    Return what is wrong with who fired when.
+
+    :param changed: when each load was delivered, by number, in seconds since 1970.
+    :param resumed: what became of the sensor of each, by the load's number.
+    :param limit: within so many seconds of the change a sensor must fire.
+    """
+    problems = []
+    missing = sorted(set(changed) - set(resumed))
+    if missing:
+        problems.append(f"{len(missing)} sensors did not fire, such as that of {missing[0]}")
+    late = {number: resumed[number].at - at for number, at in changed.items() if number in resumed}
+    too_late = [seconds for seconds in late.values() if seconds > limit]
+    if too_late:
+        problems.append(f"{len(too_late)} sensors fired later than {limit:g} s after the change, up to {max(too_late):.1f} s")
+    early = [number for number, seconds in late.items() if seconds < 0]
+    if early:
+        problems.append(f"{len(early)} sensors fired before their load was delivered, such as that of {early[0]}")
+    invented = sorted(set(resumed) - set(changed))
+    if invented:
+        problems.append(f"{len(invented)} sensors fired for nothing, such as that of {invented[0]}")
+    wrong = [
+        (number, fired.method, fired.kwargs)
+        for number, fired in resumed.items()
+        if fired.state == "scheduled" and number not in fired.kwargs
+    ]
+    if wrong:
+        problems.append(f"{len(wrong)} events are not of the load that was waited for, such as {wrong[0]}")
+    return problems
+
+
+def judge_deadlines(spans: Mapping[str, Span], deadline: float, interval: float) -> list[str]:
+    """
+    Return what is wrong with the ends of sensors that wait in vain.
+
+    :param spans: by ``mode`` and ``mode_soft``.
+    """
+    problems = []
+    for suffix, state in (("", "failed"), ("_soft", "skipped")):
+        ended = {mode: spans[mode + suffix] for mode in MODES if mode + suffix in spans}
+        for mode in MODES:
+            if mode not in ended:
+                problems.append(f"The sensor {mode}{suffix} did not end")
+            elif ended[mode].state != state:
+                problems.append(f"The sensor {mode}{suffix} is {ended[mode].state}, not {state}")
+            elif ended[mode].seconds < deadline:
+                problems.append(f"The sensor {mode}{suffix} ended after {ended[mode].seconds:.1f} s, before its {deadline:g} s")
+        seconds = [span.seconds for span in ended.values()]
+        if seconds and max(seconds) - min(seconds) >= interval:
+            problems.append(f"The modes' ends {seconds} differ by a poll interval of {interval:g} s or more")
+    return problems
