@@ -29,6 +29,8 @@ class Simulator:
         self._session = requests.Session()
         # Loopback is never behind a proxy.
         self._session.trust_env = False
+        # What asks now and then would find its connection closed by a server that waits some seconds only.
+        self._session.headers["Connection"] = "close"
         self.url = self._process.stdout.readline().strip() if self._process.stdout else ""
         if not self.url.startswith("http"):
             raise RuntimeError(f"The simulator did not start: {' '.join(command)}")

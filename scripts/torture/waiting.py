@@ -28,9 +28,12 @@ from airflow_provider_alvys.api.streams import get_stream
 from airflow_provider_alvys.simulator.process import Simulator
 from scripts.torture import crowds
 from scripts.torture.daemons import Daemons
+from scripts.torture.examples import DAGS as EXAMPLES
+from scripts.torture.examples import play_examples
 from scripts.torture.metadata import Metadata
 from scripts.torture.watchers import Watchers
 
+ROOT = Path(__file__).resolve().parents[2]
 DAGS = Path(__file__).parent / "dags" / "waiting"
 # A minute of the limits lasts so many seconds, and so does what is a minute for the sensors: their poll interval.
 CROWD_MINUTE = 8.0
@@ -50,19 +53,29 @@ def main() -> None:
     # Nothing is younger than an hour but what is changed here.
     options: dict[str, Any] = {"now": time.time() - 3600}
     crowd_options = {**options, "loads": _LOADS, "limits": True, "minute": CROWD_MINUTE}
-    with Simulator(**crowd_options) as crowded, Simulator(**options, loads=200) as watched:
+    few_options = {**options, "loads": 200}
+    with Simulator(**crowd_options) as crowded, Simulator(**few_options) as watched, Simulator(**few_options) as tried:
         plan = make_plan(home, crowded, watched)
-        with Daemons(home, DAGS, settings(home, crowded, watched)) as airflow:
-            for dag in ("plain", "crowd", "few", "probed", "on_loads", "deadlines"):
+        with Daemons(home, copy_dags(home), settings(home, crowded, watched, tried)) as airflow:
+            for dag in ("plain", "crowd", "few", "probed", "on_loads", "deadlines", *EXAMPLES):
                 airflow.wait_for_dag(dag)
             airflow.api.call("POST", "pools", json={"name": crowds.POOL, "slots": 0})
             print(f"Airflow with LocalExecutor is up after {time.monotonic() - started:.0f} s.", flush=True)
-            problems = play(airflow, crowded, watched, plan, home)
+            problems = play(airflow, crowded, watched, tried, plan, home)
     if problems:
         print("\n".join(["", "NO GOOD:", *problems, f"The files and logs: {home}"]))
         sys.exit(1)
     shutil.rmtree(home)
     print(f"All have fired, and nothing was missed: {time.monotonic() - started:.0f} s.")
+
+
+def copy_dags(home: Path) -> Path:
+    """Return a folder with the DAGs of this play and the examples in it."""
+    dags = home / "dags"
+    shutil.copytree(DAGS, dags, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in EXAMPLES:
+        shutil.copy(ROOT / "dags_examples" / f"{name}.py", dags)
+    return dags
 
 
 def make_plan(home: Path, crowded: Simulator, watched: Simulator) -> dict[str, Any]:
@@ -96,18 +109,22 @@ def _under_way(alvys: Simulator, loads: int) -> list[str]:
     return numbers
 
 
-def settings(home: Path, crowded: Simulator, watched: Simulator) -> dict[str, str]:
+def settings(home: Path, crowded: Simulator, watched: Simulator, tried: Simulator) -> dict[str, str]:
     """Return the environment of the daemons."""
     return {
         "AIRFLOW_CONN_FS_DEFAULT": "fs:///",
-        "AIRFLOW_CONN_ALVYS_DEFAULT": crowded.connection_json(requests_per_minute=_PER_MINUTE / CROWD_MINUTE),
+        "AIRFLOW_CONN_ALVYS_CROWD": crowded.connection_json(requests_per_minute=_PER_MINUTE / CROWD_MINUTE),
         "AIRFLOW_CONN_ALVYS_WATCHED": watched.connection_json(requests_per_minute=_PER_MINUTE / MINUTE),
+        "AIRFLOW_CONN_ALVYS_DEFAULT": tried.connection_json(requests_per_minute=0),
+        "ALVYS_WATCH_SECONDS": str(MINUTE),
         "TORTURE_PLAN": str(home / "plan.json"),
         "TORTURE_STALLS": str(home / "stalls.jsonl"),
     }
 
 
-def play(airflow: Daemons, crowded: Simulator, watched: Simulator, plan: dict[str, Any], home: Path) -> list[str]:
+def play(
+    airflow: Daemons, crowded: Simulator, watched: Simulator, tried: Simulator, plan: dict[str, Any], home: Path
+) -> list[str]:
     """Play all parts, and return what was wrong."""
     metadata = Metadata(airflow.database)
     loop = crowds.LoopWatch(airflow.logs / "triggerer.log", home / "stalls.jsonl")
@@ -124,6 +141,7 @@ def play(airflow: Daemons, crowded: Simulator, watched: Simulator, plan: dict[st
     parts: dict[str, Callable[[], list[str]]] = {
         "Airflow's own sensors": plain,
         "the crowd": crowd,
+        "the examples": lambda: play_examples(airflow, tried),
         "ten watchers, and the deadlines": watchers.share,
         "the kills": watchers.survive,
     }

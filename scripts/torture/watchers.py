@@ -52,7 +52,8 @@ class Watchers:
 
     def share(self) -> list[str]:
         """Count what ten watchers cost, while sensors wait in vain in each mode."""
-        watchers = len(self._assets) + 2
+        # With that of the loads, that of the loop, and that of an example.
+        watchers = len(self._assets) + 3
         wait_until(lambda: self._metadata.watchers() == watchers, f"{watchers} watchers", seconds=_ENDS_WITHIN)
         # From its first look on a watcher tells what changes.
         wait_until(lambda: bool(searches(self._alvys, "trips") and searches(self._alvys, "loads")), "Looks", seconds=_ENDS_WITHIN)

@@ -17,7 +17,12 @@ from scripts.torture.probe import LoopProbe
 
 plan = json.loads(Path(os.environ["TORTURE_PLAN"]).read_text())
 common: dict[str, Any] = {"start_date": datetime(2026, 1, 1, tzinfo=timezone.utc), "catchup": False}
-delivered: dict[str, Any] = {"statuses": ["Delivered"], "deferrable": True, "timeout": 900}
+delivered: dict[str, Any] = {
+    "alvys_conn_id": "alvys_crowd",
+    "statuses": ["Delivered"],
+    "deferrable": True,
+    "timeout": 900,
+}
 
 with DAG("plain", schedule=None, **common):
     FileSensor.partial(task_id="wait", deferrable=True, poke_interval=1, pool="held").expand(filepath=plan["files"])
