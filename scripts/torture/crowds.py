@@ -26,8 +26,8 @@ RUN = "waits"
 CROWD = 480
 SAMPLE = 20
 WAVES = 3
-# Seconds between two waves: no multiple of the poll interval.
-_APART = 5.0
+# Seconds between two waves.
+_APART = 4.0
 # Processes that take tasks to their deferral: as many as the machine has cores to spare.
 _WORKERS = 2
 _STARTS_WITHIN = 120.0
