@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -69,6 +70,11 @@ class AlvysSensor(AlvysTask, BaseSensorOperator):
             if self.never_fail:
                 raise AirflowSkipException("Skipping due to never_fail is set to True.") from error
             raise
+
+    def _get_next_poke_interval(self, started_at: datetime | float, run_duration: Callable[[], float], poke_count: int) -> float:
+        """Return in how many seconds to look again in a slot: at the deadline, where that comes first."""
+        interval = super()._get_next_poke_interval(started_at, run_duration, poke_count)
+        return min(interval, max(0.0, self.timeout - run_duration()))
 
     @fail_at_once
     def poke(self, context: Context) -> PokeReturnValue:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import msgspec
@@ -25,9 +25,9 @@ from airflow_provider_alvys.simulator.process import Simulator
 from airflow_provider_alvys.triggers.alvys import AlvysSensorTrigger
 
 try:
-    from airflow.sdk.exceptions import TaskDeferred
+    from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
 except ImportError:  # Airflow 3.1
-    from airflow.exceptions import TaskDeferred  # type: ignore[no-redef]
+    from airflow.exceptions import AirflowRescheduleException, TaskDeferred  # type: ignore[no-redef]
 
 
 def make_sensor(**arguments: Any) -> AlvysLoadStatusSensor:
@@ -202,6 +202,25 @@ def test_and_so_it_ends_in_a_slot(alvys: Simulator, number: str, change: str, op
     with pytest.raises(error) as raised:
         sensor.execute({})
     assert type(raised.value) is error
+
+
+def test_in_a_slot_the_last_look_is_at_the_deadline_and_not_an_interval_later(alvys: Simulator, number: str) -> None:
+    sensor = make_sensor(load_number=number, mode="poke", poke_interval=3600, timeout=0.2)
+    with pytest.raises(AirflowSensorTimeout):
+        sensor.execute({})
+    assert alvys.stats()["requests"]["POST loads/search"] == 2
+
+
+@pytest.mark.every_airflow
+def test_a_task_is_not_rescheduled_for_later_than_its_deadline(alvys: Simulator, number: str) -> None:
+    class Instance:
+        def get_first_reschedule_date(self, context: Any) -> datetime:
+            return datetime.now(timezone.utc) - timedelta(seconds=3590)
+
+    sensor = make_sensor(load_number=number, mode="reschedule", poke_interval=60, timeout=3600)
+    with pytest.raises(AirflowRescheduleException) as rescheduled:
+        sensor.execute({"ti": Instance()})
+    assert rescheduled.value.reschedule_date < datetime.now(timezone.utc) + timedelta(seconds=10)
 
 
 def test_a_failure_that_may_pass_ends_a_try_in_a_slot(alvys: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
