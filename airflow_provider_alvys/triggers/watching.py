@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -21,7 +22,7 @@ from airflow_provider_alvys.api.changes import (
     matches,
     watched_window,
 )
-from airflow_provider_alvys.api.clock import Clock
+from airflow_provider_alvys.api.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_alvys.api.polling import Poller
 from airflow_provider_alvys.api.streams import get_stream
 from airflow_provider_alvys.api.windows import format_time
@@ -53,8 +54,8 @@ class Watching:
     where: Mapping[str, Sequence[Any]]
     poll_interval: float
     stores: Sequence[AssetStateStoreAccessor]
-    clock: Clock
-    sleep: Callable[[float], Awaitable[None]]
+    clock: Clock = SYSTEM_CLOCK
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     async def payloads(self) -> AsyncIterator[dict[str, Any]]:
         """Yield what the events tell."""

@@ -63,7 +63,8 @@ class Loop:
             return told
         known, ours = sum(stall.known for stall in self.stalls), sum(stall.ours for stall in self.stalls)
         return (
-            f"{told}; of {sum(stall.seconds for stall in self.stalls):.2f} s in {len(self.stalls)} stalls {known - ours:.2f} s were "
+            f"{told}; of {sum(stall.seconds for stall in self.stalls):.2f} s in {len(self.stalls)} stalls {known - ours:.2f} s "
+            "were "
             f"others' code, {ours:.2f} s ours ({max(stall.ours for stall in self.stalls):.2f} s at most), "
             f"{sum(stall.collecting for stall in self.stalls):.2f} s garbage collection, the rest without a processor"
         )

@@ -25,7 +25,7 @@ def play_examples(airflow: Daemons, alvys: Simulator) -> list[str]:
 
 
 def _be_told(airflow: Daemons, alvys: Simulator) -> list[str]:
-    keys = [key for key in alvys.truth_keys(filters={"IncludeDeleted": False, "Status": ["Covered"]})][:3]
+    keys = alvys.truth_keys(filters={"IncludeDeleted": False, "Status": ["Covered"]})[:3]
     alvys.change(keys=keys, columns={"Status": "Delivered"})
     # Not what it waits for.
     alvys.change(rows=3, columns={"Status": "Open"})
