@@ -259,7 +259,8 @@ def test_a_sensor_waits_in_the_triggerer(airflow: Airflow, home: Path, own_alvys
     states = dict(query(home, "SELECT task_id, state FROM task_instance WHERE dag_id = 'waiting'"))
     assert states == {"found": "success", "missed": "skipped", "rows": "success"}
     values = dict(query(home, "SELECT task_id, value FROM xcom WHERE dag_id = 'waiting' AND key = 'return_value'"))
-    found, rows = (value if isinstance(value, (dict, list)) else json.loads(value) for value in map(json.loads, values.values()))
+    decoded = (json.loads(values[task]) for task in ("found", "rows"))
+    found, rows = (value if isinstance(value, (dict, list)) else json.loads(value) for value in decoded)
     assert (found["load_number"], found["status"]) == (load, "Invoiced")
     assert set(rows) == set(own_alvys.truth_keys())
     # None before it went to the triggerer; two pages more, and the first again, where there is more than one.

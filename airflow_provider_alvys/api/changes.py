@@ -235,23 +235,26 @@ class ChangesJob:
         self._since = min((item.since for item in items), default=ALL_TIME.since)
         self._count = len(items)
         self._until: datetime | None = None
-        self._state: SearchState | None = None
+        self._state: bytes | None = None
         self._changes: dict[str, Change] = {}
 
     def go_on(self, client: AlvysClient) -> Sequence[Found] | None:
-        """Read on from the last page that was answered, as far as it goes."""
+        """Read one more page."""
         if self._until is None:
             self._until = datetime.fromtimestamp(client.now(), timezone.utc)
             # A watcher that has just begun knows its own clock only, which may be ahead.
             self._since = min(self._since, self._until - _TICK)
         stream = self._reader.stream
         queries = self._reader.queries(self._since, self._until)
-        search = Search(client, stream, queries, state=self._state)
+        # As it was after the last whole page: what has failed since may have left it in disorder.
+        state = None if self._state is None else msgspec.json.decode(self._state, type=SearchState)
+        search = Search(client, stream, queries, state=state)
         for page in search:
             for row in page:
                 change = self._reader.read(row)
                 self._changes[change.key] = change
-            self._state = search.save()
+            self._state = msgspec.json.encode(search.save())
+            return None
         found = Found(tuple(self._changes.values()), self._until, search.proof == "whole")
         return [found] * self._count
 

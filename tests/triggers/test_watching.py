@@ -222,3 +222,16 @@ def test_rows_of_a_business_date_are_told_when_they_are_new_or_differ(world: Wor
         window_by="transaction",
     )
     assert [change["id"] for change in changes_of(again)] == [known]
+
+
+def test_a_reading_of_several_pages_goes_on_after_a_failure(world: World) -> None:
+    changed: list[str] = []
+
+    def change() -> None:
+        changed.extend(world.alvys.change(rows=430))
+        world.alvys.order_faults({"kind": "truncate", "page": 1}, {"kind": "status", "status": 503, "page": 0, "skip": 1})
+
+    (told,) = world.watch(change, nothing)
+    changes = changes_of(told)
+    assert len(changes) == len(changed) == 430
+    assert {change["id"] for change in changes} == set(changed)
