@@ -218,6 +218,13 @@ def test_a_time_that_cannot_be_read_stops_nothing(stamp: str | None) -> None:
     assert watch.take(replace(found, until=moment(3000))) == []
 
 
+def test_what_alvys_finds_by_a_business_date_is_told_whatever_the_row_says() -> None:
+    """Which field a window is by is not documented everywhere."""
+    watch = Watch(watched_window(get_stream("invoices"), "sent"), WatchState(mark=moment(HOUR)))
+    row = Change(id="1", key="1", updated_at="1960-01-01T00:00:00Z")
+    assert watch.take(Found((row,), moment(0), moment(2 * HOUR), is_whole=True)) == [row]
+
+
 @pytest.mark.parametrize("form", ["2026-01-0{}", "2026-01-0{}T00:00:00-05:00", "2026-01-01T00:00:00.123456{}Z"])
 def test_the_oldest_is_told_first(form: str) -> None:
     watch = Watch(watched_window(get_stream("loads"), "updated"), WatchState(mark=moment(0)))
