@@ -144,6 +144,20 @@ def test_a_page_that_holds_fewer_than_were_found_is_no_answer(
         ByNumber("loads").begin(numbers).go_on(client)
 
 
+@pytest.mark.parametrize("newest", [0, 1])
+def test_of_two_loads_with_one_number_the_newest_counts(
+    alvys: Simulator, client: AlvysClient, loads: list[dict[str, Any]], newest: int
+) -> None:
+    number = loads[0]["LoadNumber"]
+    alvys.add(columns={"LoadNumber": number})
+    one, other = (row["Id"] for row in map(json.loads, alvys.truth_rows()) if row["LoadNumber"] == number)
+    for place in (1 - newest, newest):
+        alvys.change(keys=[(one, other)[place]], columns={"Status": ("Open", "Covered")[place]})
+    (reading,) = ByNumber("loads").begin([number]).go_on(client)
+    assert reading is not None
+    assert (reading.id, reading.status) == ((one, other)[newest], ("Open", "Covered")[newest])
+
+
 POD = "Proof of Delivery (POD)"
 
 

@@ -205,7 +205,7 @@ def test_and_so_it_ends_in_a_slot(alvys: Simulator, number: str, change: str, op
 
 
 def test_in_a_slot_the_last_look_is_at_the_deadline_and_not_an_interval_later(alvys: Simulator, number: str) -> None:
-    sensor = make_sensor(load_number=number, mode="poke", poke_interval=3600, timeout=0.2)
+    sensor = make_sensor(load_number=number, mode="poke", poke_interval=30, timeout=0.2)
     with pytest.raises(AirflowSensorTimeout):
         sensor.execute({})
     assert alvys.stats()["requests"]["POST loads/search"] == 2
