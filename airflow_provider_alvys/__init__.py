@@ -21,7 +21,10 @@ _EXPORTS = {
     "alvys_backfill": "airflow_provider_alvys.sync",
     "alvys_first_load": "airflow_provider_alvys.sync",
     "alvys_sync": "airflow_provider_alvys.sync",
+    "AlvysDocumentSensor": "airflow_provider_alvys.sensors.alvys",
     "AlvysLoadStatusSensor": "airflow_provider_alvys.sensors.alvys",
+    "AlvysSearchSensor": "airflow_provider_alvys.sensors.alvys",
+    "AlvysTripStatusSensor": "airflow_provider_alvys.sensors.alvys",
 }
 
 __all__ = ["__version__", *_EXPORTS]

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_imported: dict[str, ModuleType] = {}
+
 
 class AlvysWaitTrigger(DateTimeTrigger):
     """
@@ -107,7 +109,6 @@ class AlvysSensorTrigger(BaseTrigger):
     async def _wait(self) -> dict[str, Any]:
         try:
             waiting = await import_in_thread("airflow_provider_alvys.triggers.waiting")
-            clocks = await import_in_thread("airflow_provider_alvys.api.clock")
             wait = waiting.Wait(
                 self.alvys_conn_id,
                 self.condition,
@@ -117,7 +118,7 @@ class AlvysSensorTrigger(BaseTrigger):
                 backs_off=self.exponential_backoff,
                 longest_interval=self.max_wait,
                 silent=self.silent_fail,
-                clock=self.clock or clocks.SYSTEM_CLOCK,
+                clock=self.clock or waiting.SYSTEM_CLOCK,
                 sleep=self.sleep,
             )
             return dict(await wait.event())
@@ -230,4 +231,7 @@ def _is_on_a_loop() -> bool:
 
 async def import_in_thread(name: str) -> ModuleType:
     """Return a module, imported beside the event loop. Most of what this package needs takes some tenths of a second."""
-    return await asyncio.get_running_loop().run_in_executor(None, importlib.import_module, name)
+    if name not in _imported:
+        # Whatever sys.modules says: another thread may be at it.
+        _imported[name] = await asyncio.get_running_loop().run_in_executor(None, importlib.import_module, name)
+    return _imported[name]

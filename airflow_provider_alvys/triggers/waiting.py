@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from airflow_provider_alvys.api.clock import Clock
+from airflow_provider_alvys.api.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_alvys.api.conditions import Condition, Verdict
 from airflow_provider_alvys.api.errors import AlvysError, AlvysValueError, is_hopeless
 from airflow_provider_alvys.api.polling import Poller
@@ -49,8 +49,8 @@ class Wait:
     backs_off: bool
     longest_interval: float | None
     silent: bool
-    clock: Clock
-    sleep: Callable[[float], Awaitable[None]]
+    clock: Clock = SYSTEM_CLOCK
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     async def event(self) -> dict[str, Any]:
         """Wait, and return what the sensor is told at the end."""
