@@ -56,17 +56,16 @@ class Loop:
         return [stall for stall in self.stalls if stall.ours > THRESHOLD]
 
     def __str__(self) -> str:
-        told = (
-            f"Airflow's watchdog told {len(self.blocked)} times of a blocked loop, {max(self.blocked, default=0.0):.2f} s at most"
-        )
+        longest = max(self.blocked, default=0.0)
+        told = f"Airflow's watchdog told {len(self.blocked)} times of a blocked loop, {longest:.2f} s at most"
         if not self.stalls:
             return told
+        seconds, collecting = sum(stall.seconds for stall in self.stalls), sum(stall.collecting for stall in self.stalls)
         known, ours = sum(stall.known for stall in self.stalls), sum(stall.ours for stall in self.stalls)
         return (
-            f"{told}; of {sum(stall.seconds for stall in self.stalls):.2f} s in {len(self.stalls)} stalls {known - ours:.2f} s "
-            "were "
-            f"others' code, {ours:.2f} s ours ({max(stall.ours for stall in self.stalls):.2f} s at most), "
-            f"{sum(stall.collecting for stall in self.stalls):.2f} s garbage collection, the rest without a processor"
+            f"{told}; of {seconds:.2f} s in {len(self.stalls)} stalls {known - ours:.2f} s were others' code, {ours:.2f} s ours "
+            f"({max(stall.ours for stall in self.stalls):.2f} s at most), {collecting:.2f} s garbage collection, the "
+            "rest was without a processor"
         )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from airflow_provider_alvys.simulator.process import Simulator
-from scripts.torture.changes import Told, Truth, judge_told, missed, read_told
+from scripts.torture.changes import Change, Told, Truth, judge_told, missed, read_told
 from scripts.torture.crowds import POOL, RUN, let_wait, searches
 from scripts.torture.daemons import Daemons
 from scripts.torture.metadata import Metadata, comes_about, wait_until
@@ -49,6 +49,8 @@ class Watchers:
         self._other_trips = iter(alvys.truth_keys(stream="trips", filters={"IncludeDeleted": False}))
         self._waiting = list(self._few)
         self._changed: dict[str, float] = {}
+        # Changes that were told long before the first kill.
+        self._settled: list[Change] = []
 
     def share(self) -> list[str]:
         """Count what ten watchers cost, while sensors wait in vain in each mode."""
@@ -62,6 +64,8 @@ class Watchers:
         for poll in range(_POLLS):
             if poll in (1, 3):
                 self._trips.change([next(self._other_trips) for _ in range(_OTHERS)], Status=self._status)
+            if poll == 1:
+                self._loads.change([next(self._other_loads) for _ in range(_OTHERS)])
             if poll == 2:
                 # For later: by now the other ones have begun.
                 let_wait(self._airflow, self._metadata, "few", len(self._few))
@@ -78,6 +82,7 @@ class Watchers:
         )
         if not intervals - 1 <= polls <= intervals + 1:
             problems.append(f"{len(self._assets)} watchers made {polls} requests in {intervals:.1f} intervals")
+        self._settled = list(self._loads.made)
         return [*problems, *self._judge_deadlines()]
 
     def _missed_trips(self) -> dict[Any, int]:
@@ -162,4 +167,7 @@ class Watchers:
             f"{len(missed(self._loads.made, told))} were missed, {told.repeats} were told again.",
             flush=True,
         )
+        again = [change for change in self._settled if len(told.keys.get(change, ())) > 1]
+        if again:
+            problems.append(f"{len(again)} of {len(self._settled)} changes were told again long after they had been")
         return problems + judge_told(_LOADS, self._loads, told)
