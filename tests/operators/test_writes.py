@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Callable
+from datetime import datetime, timezone
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
@@ -156,6 +158,21 @@ def test_amounts_are_exact_through_templates(alvys: Simulator, hook: QuickHook) 
     answer = operator.execute({})
     assert answer["Amount"]["Amount"] == -75.10
     assert answer["Date"].startswith("2026-03-02T00:00:00")
+
+
+def test_the_payment_of_the_page_on_writing_is_one_that_alvys_takes(alvys: Simulator, hook: QuickHook) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "writing.md").read_text()
+    code = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)[0]
+    names: dict[str, Any] = {}
+    exec(code.replace("    AlvysWriteOperator(", "    pay = AlvysWriteOperator("), names)
+    operator = names["pay"]
+    trip = request_to(alvys, "invoices.record_carrier_payment")["body"]["TripId"]
+    run = SimpleNamespace(run_after=datetime(2026, 3, 2, 14, 5, tzinfo=timezone.utc))
+    context: Any = {"params": {"trip_id": trip, "amount": "12.50"}, "dag_run": run, "run_id": "manual"}
+    operator.render_template_fields(context, operator.get_template_env())
+    operator.hook = hook
+    (payment,) = operator.execute({})["CarrierPayments"]
+    assert payment["PaymentDate"].startswith("2026-03-02T00:00:00")
 
 
 @pytest.mark.every_airflow
