@@ -369,6 +369,12 @@ def test_a_name_cannot_break_out_of_its_part(recorder: Recorder, wire: AlvysClie
     assert b'filename="a%22%0D%0AX: y.pdf"\r\n' in recorder.seen[0].body
 
 
+def test_a_name_that_has_no_bytes_is_refused(recorder: Recorder, wire: AlvysClient) -> None:
+    with pytest.raises(AlvysValueError, match="cannot be sent"):
+        upload(wire, FileSource("pod \ud83d.pdf", len(PDF), lambda: BytesIO(PDF)))
+    assert recorder.seen == []
+
+
 def test_a_file_of_this_machine_is_sent(recorder: Recorder, wire: AlvysClient, tmp_path: Path) -> None:
     (tmp_path / "scan.jpg").write_bytes(b"\xff\xd8 jpeg")
     upload(wire, file_source(tmp_path / "scan.jpg"))
