@@ -13,17 +13,18 @@ from typing import Any
 
 import msgspec
 
-from airflow_provider_alvys.api.catalogue.fields import Array, FieldType, Record
+from airflow_provider_alvys.api.catalogue.fields import Array, Record, Scalar
 from airflow_provider_alvys.api.catalogue.model import Stream, TimeWindow
 from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.endpoints import Endpoint
 from airflow_provider_alvys.api.errors import AlvysValueError
+from airflow_provider_alvys.api.lines import when
 from airflow_provider_alvys.api.queries import Query, Span, make_queries
 from airflow_provider_alvys.api.rows import Row, decode_row
 from airflow_provider_alvys.api.search import Search
 from airflow_provider_alvys.api.search_state import SearchState
 from airflow_provider_alvys.api.streams import get_stream
-from airflow_provider_alvys.api.windows import ALL_TIME, as_utc
+from airflow_provider_alvys.api.windows import ALL_TIME, format_time
 
 # A row may show a change some time after the moment that it names. So much of what was read is read again.
 OVERLAP = timedelta(minutes=5)
@@ -31,6 +32,14 @@ OVERLAP = timedelta(minutes=5)
 # forgotten, and told again after a restart.
 _MOST_KEPT = 5000
 _TICK = timedelta(microseconds=1)
+# What a field is compared with, and how errors call it. Numbers with a fraction are not compared.
+_TAKES: Mapping[Scalar, tuple[tuple[type, ...], str]] = {
+    "string": ((str,), "a text"),
+    "time": ((str,), "a text"),
+    "date": ((str,), "a text"),
+    "integer": ((int,), "a whole number"),
+    "boolean": ((bool,), "true or false"),
+}
 
 
 def watched_window(stream: Stream, name: str | None) -> TimeWindow:
@@ -80,25 +89,29 @@ def check_where(stream: Stream, where: Mapping[str, Any] | None) -> dict[str, tu
             hint = f" Did you mean {close[0]}?" if close else ""
             raise AlvysValueError(f"A row of {stream.name} has no field {name!r}.{hint}")
         values = tuple(value) if isinstance(value, (list, tuple, set, frozenset)) else (value,)
-        if not values or not all(isinstance(item, (str, int, bool)) for item in values):
-            raise AlvysValueError(f"where[{name!r}]={value!r} must be a text, a number or true or false, or a list of them")
+        wanted, what = _TAKES.get(known[name], (None, ""))
+        if wanted is None:
+            raise AlvysValueError(f"{name} of {stream.name} cannot be watched: watch a text, a whole number, or true or false")
+        if not values or not all(type(item) in wanted for item in values):
+            raise AlvysValueError(f"where[{name!r}]={value!r} must be {what}, or a list of such")
         allowed = next((filter.values for filter in stream.filters if filter.column == name), None)
         strangers = [item for item in values if allowed and item not in allowed]
         if strangers:
             raise AlvysValueError(
                 f"{name} of {stream.name} is never {strangers[0]!r}. Allowed: {', '.join(map(str, allowed or ()))}"
             )
-        checked[name] = values
+        # In one order, whatever order a set has in this process: it is part of the watcher's name.
+        checked[name] = tuple(sorted(set(values), key=str))
     return checked
 
 
-def _paths(record: Record, above: str = "") -> Iterator[tuple[str, FieldType]]:
+def _paths(record: Record, above: str = "") -> Iterator[tuple[str, Scalar]]:
     for name, kind in record.fields.items():
         inner = kind.of if isinstance(kind, Array) else kind
         if isinstance(inner, Record):
             yield from _paths(inner, f"{above}{name}.")
-        else:
-            yield f"{above}{name}", kind
+        elif not isinstance(inner, Array):
+            yield f"{above}{name}", inner
 
 
 class Change(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -178,10 +191,12 @@ class Asked:
 
     :param since: up to when it knows all changes.
     :param columns: the fields that each change should tell beside id, number, status and time.
+    :param is_new: whether it knows ``since`` by its own clock only.
     """
 
     since: datetime
     columns: frozenset[str] = frozenset()
+    is_new: bool = False
 
 
 @dataclass(frozen=True)
@@ -189,13 +204,17 @@ class Found:
     """
     All rows that are new or have changed since the earliest time that was asked for, less :data:`OVERLAP`.
 
+    :param since: that time.
     :param until: up to when.
     :param is_whole: whether they are surely all; where rows moved while they were read, those not shown come next time.
+    :param ahead: by how much our own clock was ahead when ``until`` was.
     """
 
     changes: tuple[Change, ...]
+    since: datetime
     until: datetime
     is_whole: bool
+    ahead: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True)
@@ -205,10 +224,12 @@ class ChangesLine:
 
     :param stream: name in the catalogue.
     :param window_by: name of the time window.
+    :param day: from which it is asked for, where that makes another set: see :attr:`Watch.day`.
     """
 
     stream: str
     window_by: str
+    day: str = ""
 
     @property
     def endpoint(self) -> Endpoint:
@@ -232,9 +253,10 @@ class ChangesJob:
         stream = get_stream(line.stream)
         columns = frozenset().union(*(item.columns for item in items))
         self._reader = ChangeReader(stream, watched_window(stream, line.window_by), columns)
-        self._since = min((item.since for item in items), default=ALL_TIME.since)
-        self._count = len(items)
+        self._items = items
+        self._since = ALL_TIME.since
         self._until: datetime | None = None
+        self._ahead = timedelta(0)
         self._state: bytes | None = None
         self._changes: dict[str, Change] = {}
 
@@ -242,8 +264,9 @@ class ChangesJob:
         """Read one more page."""
         if self._until is None:
             self._until = datetime.fromtimestamp(client.now(), timezone.utc)
-            # A watcher that has just begun knows its own clock only, which may be ahead.
-            self._since = min(self._since, self._until - _TICK)
+            self._ahead = max(timedelta(0), datetime.fromtimestamp(client.clock.time(), timezone.utc) - self._until)
+            starts = [item.since - self._ahead if item.is_new else item.since for item in self._items]
+            self._since = min(*starts, self._until - _TICK)
         stream = self._reader.stream
         queries = self._reader.queries(self._since, self._until)
         # As it was after the last whole page: what has failed since may have left it in disorder.
@@ -255,8 +278,10 @@ class ChangesJob:
                 self._changes[change.key] = change
             self._state = msgspec.json.encode(search.save())
             return None
-        found = Found(tuple(self._changes.values()), self._until, search.proof == "whole")
-        return [found] * self._count
+        # By what the answers said of the time: our own clock may have been set since it was last held against the server's.
+        until = min(self._until, datetime.fromtimestamp(client.now(), timezone.utc))
+        found = Found(tuple(self._changes.values()), self._since, until, search.proof == "whole", self._ahead)
+        return [found] * len(self._items)
 
 
 class WatchState(msgspec.Struct, kw_only=True):
@@ -283,37 +308,57 @@ class Watch:
 
     def __init__(self, window: TimeWindow, state: WatchState) -> None:
         self.mark = state.mark
-        self._is_new = state.is_new
-        self._tracks_changes = window.tracks_changes
+        self.is_new = state.is_new
+        self._window = window
         self._seen = dict.fromkeys(array("Q", base64.b64decode(state.seen)))
 
-    def take(self, found: Found, now: datetime) -> list[Change]:
+    @property
+    def day(self) -> str:
         """
-        Return the changes that have not been told yet, the oldest first.
+        The day of the mark, for a window on business dates.
 
-        :param now: by the clock of which the first mark was taken.
+        Those who ask from another day are not told together: no time in a row tells which of them it is for.
         """
-        hashes = {_hash(change.key): change for change in sorted(found.changes, key=_moment)}
+        is_dates = self._window.whole_days or bool(self._window.unites)
+        return f"{self.mark:%Y-%m-%d}" if is_dates and not self.is_new else ""
+
+    def take(self, found: Found) -> list[Change]:
+        """Return the changes that have not been told yet, the oldest first."""
+        hashes = {_hash(change.key): change for change in sorted(found.changes, key=_moment) if self._is_asked_for(change, found)}
         new = [change for hash, change in hashes.items() if hash not in self._seen]
-        if self._is_new:
-            # As long before the end of what was found as it is since then by our own clock, which may be ahead.
-            began = min(self.mark, found.until - (now - self.mark))
-            new = [change for change in new if self._tracks_changes and _moment(change) >= began]
-        # What a moving set did not show this time may come again.
-        kept = {} if found.is_whole else self._seen
+        if self.is_new:
+            began = _text(self.mark - found.ahead)
+            new = [change for change in new if self._window.tracks_changes and _moment(change) >= began]
+        # What a moving set did not show this time may come again, and so may all where a clock was set back.
+        is_replaced = found.is_whole and (self.is_new or found.until >= self.mark)
+        kept = {} if is_replaced else {hash: None for hash in self._seen if hash not in hashes}
         self._seen = {**kept, **dict.fromkeys(hashes)}
-        self.mark = found.until if self._is_new else max(self.mark, found.until)
-        self._is_new = False
+        self.mark = found.until if self.is_new else max(self.mark, found.until)
+        self.is_new = False
         return new
+
+    def _is_asked_for(self, change: Change, found: Found) -> bool:
+        """Tell whether a change lies in what this watcher asks for, not only in what another does that knows less."""
+        if self.is_new or self.day or found.since >= self.mark:
+            return True
+        moment = _moment(change)
+        return not moment or moment >= _text(self.mark - max(OVERLAP, self._window.look_back))
 
     def save(self) -> WatchState:
         """Return how far it has come."""
         kept = list(self._seen)[-_MOST_KEPT:]
-        return WatchState(mark=self.mark, seen=base64.b64encode(array("Q", kept).tobytes()).decode(), is_new=self._is_new)
+        return WatchState(mark=self.mark, seen=base64.b64encode(array("Q", kept).tobytes()).decode(), is_new=self.is_new)
 
 
-def _moment(change: Change) -> datetime:
-    return as_utc(change.updated_at, "updated_at") if change.updated_at else ALL_TIME.since
+def _moment(change: Change) -> str:
+    """Return a text by which changes are put in order; empty where nothing tells."""
+    stamp = change.updated_at or ""
+    # Some windows are by a bare date.
+    return when(stamp) or when(f"{stamp}T00:00:00Z")
+
+
+def _text(time: datetime) -> str:
+    return when(format_time(time))
 
 
 def _hash(key: str) -> int:

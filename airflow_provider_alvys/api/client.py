@@ -31,6 +31,9 @@ from airflow_provider_alvys.api.transport import (
 
 T = TypeVar("T")
 
+# Seconds for which the server's time, as it was once told, counts. A triggerer's client lives for weeks, and clocks are set.
+_OFFSET_COUNTS_FOR = 60.0
+
 
 @dataclass(frozen=True)
 class _Call:
@@ -84,6 +87,7 @@ class AlvysClient:
         # Tokens that were refused just now, by endpoint.
         self._refused: dict[str, Token] = {}
         self._server_offset: float | None = None
+        self._offset_of = 0.0
         self._transport = Transport(timeout=timeout, clock=clock)
 
     @property
@@ -240,8 +244,10 @@ class AlvysClient:
             )
         offset = self._transport.server_offset(response)
         if offset is not None:
+            known, now = self._server_offset, self.clock.time()
             # Each is too low, by the part of a second that Date leaves out: the highest is the nearest.
-            self._server_offset = max(offset, self._server_offset if self._server_offset is not None else offset)
+            if known is None or offset > known or not 0 <= now - self._offset_of < _OFFSET_COUNTS_FOR:
+                self._server_offset, self._offset_of = offset, now
         return token, response
 
     def _error(self, call: _Call, response: requests.Response) -> AlvysError:

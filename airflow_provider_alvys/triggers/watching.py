@@ -67,28 +67,29 @@ class Watching:
         async with open_poller(self.alvys_conn_id, clock=self.clock, sleep=self.sleep) as poller:
             while True:
                 since = watch.mark
-                found = await self._look(poller, since)
+                found = await self._look(poller, watch)
                 # What was yielded a look ago is in Airflow's database by now.
                 settled = [state for moment, state in told if self.clock.time() - moment >= _SETTLES]
                 if settled:
                     await self._save(settled[-1])
                     told = told[len(settled) :]
                 if found is not None:
-                    changes = [change for change in watch.take(found, self._now()) if matches(change, self.where)]
+                    changes = [change for change in watch.take(found) if matches(change, self.where)]
                     for at in range(0, len(changes), _MOST_CHANGES):
                         yield self._payload(changes[at : at + _MOST_CHANGES], since, found.until)
                     told.append((self.clock.time(), watch.save()))
                 now = self.clock.time()
                 await self.sleep(next_look(now, self.alvys_conn_id, self.poll_interval) - now)
 
-    async def _look(self, poller: Poller, since: datetime) -> Found | None:
+    async def _look(self, poller: Poller, watch: Watch) -> Found | None:
         """Return what has changed; None when it cannot be told now, and has to be asked for again later."""
+        line = ChangesLine(self.stream, self.window_by, watch.day)
         try:
-            return await poller.ask(ChangesLine(self.stream, self.window_by), Asked(since, frozenset(self.where)))
+            return await poller.ask(line, Asked(watch.mark, frozenset(self.where), watch.is_new))
         except Exception:
             # A watcher has nobody to fail: Airflow would start it again a second later, and again. The next look asks for the
             # same span once more.
-            log.exception("Cannot tell what has changed in %s since %s", self.stream, format_time(since))
+            log.exception("Cannot tell what has changed in %s since %s", self.stream, format_time(watch.mark))
             return None
 
     def _payload(self, changes: Sequence[Change], since: datetime, until: datetime) -> dict[str, Any]:

@@ -50,19 +50,22 @@ class World:
         told: list[list[dict[str, Any]]] = [[] for _ in range(watchers)]
         due = list(steps)
         waiting = 0
+        turn = asyncio.Event()
 
         async def sleep(seconds: float) -> None:
-            nonlocal waiting
-            waiting += 1
-            turn = waiting % watchers == 0
-            if turn:
+            nonlocal waiting, turn
+            waiting, mine = waiting + 1, turn
+            if waiting == watchers:
+                waiting, turn = 0, asyncio.Event()
                 self.pass_time(seconds)
                 if not due:
                     raise Ended
                 due.pop(0)()
                 # A server tells whole seconds.
                 self.pass_time(2)
-            await asyncio.sleep(0.05)
+                mine.set()
+            # All go on together, however long that took.
+            await mine.wait()
 
         async def quickly(seconds: float) -> None:
             await asyncio.sleep(0.01)
