@@ -144,6 +144,23 @@ def test_a_redirect_is_followed_to_where_a_file_may_come_from(storage: Storage, 
         download(f"{storage.url}/f", 4)
 
 
+@pytest.mark.parametrize(
+    "location", ["http://[::1/f", "https://127.0.0.1:99999/f", "https://storage..example/f", "ftp://127.0.0.1/f"]
+)
+def test_a_redirect_to_nowhere_is_an_error_of_the_document(storage: Storage, download: Any, location: str) -> None:
+    storage.answers = [(302, {"location": f"{location}?{SECRET}"}, b"")]
+    with pytest.raises(AlvysError) as caught:
+        download(f"{storage.url}/f")
+    assert (caught.value.endpoint, len(storage.seen)) == (ENDPOINT, 1)
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("length", ["9" * 5000, "-1", "4, 4", "x"])
+def test_a_length_that_is_none_is_an_answer_without_one(storage: Storage, download: Any, length: str) -> None:
+    storage.answers = [(200, {"content-length": length}, b"file")]
+    assert download(f"{storage.url}/f", 4) == b"file"
+
+
 class Https(requests.adapters.BaseAdapter):
     """Answers for https with a redirect to a storage without it."""
 
@@ -179,6 +196,9 @@ def test_a_redirect_from_https_to_http_is_not_followed(storage: Storage, clock: 
         (f"file:///etc/passwd?{SECRET}", "no address"),
         (f"https://user:word@storage.example/f?{SECRET}", "no address"),
         (f"https://[/f?{SECRET}", "no address"),
+        (f"https://storage.example:99999/f?{SECRET}", "no address"),
+        (f"https://storage..example/f?{SECRET}", "no address"),
+        (f"https://{'a' * 64}.example/f?{SECRET}", "no address"),
         (f"/f?{SECRET}", "no address"),
     ],
 )

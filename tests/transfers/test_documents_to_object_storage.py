@@ -4,6 +4,7 @@ import json
 import logging
 import tracemalloc
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -326,6 +327,55 @@ def test_two_documents_of_one_name_are_two_files(alvys: Simulator, place: Place,
     check_whole(alvys, place, result, rows_of(alvys, [number]))
 
 
+def test_a_document_without_a_size_is_fetched_once(alvys: Simulator, place: Place, fetch: Fetch) -> None:
+    number = load_numbers(alvys)[0]
+    for at, size in enumerate((None, 0, -1)):
+        alvys.add(stream="load_documents", parent=number, columns={"id": f"S{at}", "AttachmentSize": size})
+    first = fetch(parents=[number])
+    sizes = {row["id"]: row["size"] for row in index_of(place, first)}
+    files = fetched_files(place)
+    assert {row["id"]: len(files[row["name"]]) for row in index_of(place, first)} == sizes
+    again = fetch(parents=[number])
+    assert (again["fetched"], again["documents"]) == (0, first["documents"])
+    assert {row["id"]: row["size"] for row in index_of(place, again)} == sizes
+
+
+def test_two_tasks_that_fetch_the_same_at_once_leave_whole_files(
+    alvys: Simulator, place: Place, hook: QuickHook, clock: SkippingClock
+) -> None:
+    numbers = load_numbers(alvys)[:10]
+    contexts = [{**CONTEXT, "run_id": f"run-{at}"} for at in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        results = list(pool.map(lambda context: make_fetch(QuickHook(clock), place.path)(context, parents=numbers), contexts))
+    assert len({result["index"] for result in results}) == 3
+    rows = rows_of(alvys, numbers)
+    for result in results:
+        check_whole(alvys, place, result, rows)
+
+
+def test_a_bucket_that_fails_in_the_middle_stops_it_and_a_retry_goes_on(
+    alvys: Simulator, hook: QuickHook, bucket: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3fs = pytest.importorskip("s3fs")
+    place = Place(f"s3://aws_lake@lake/{tmp_path.name}", tmp_path / "mirror", bucket)
+    fetch, numbers = make_fetch(hook, place.path), load_numbers(alvys)[:6]
+    call, puts = s3fs.S3FileSystem._call_s3, iter(range(100))
+
+    async def fail_once(self: Any, method: str, *arguments: Any, **options: Any) -> Any:
+        if method == "put_object" and "/load/" in options["Key"] and "/_" not in options["Key"] and next(puts) == 2:
+            raise OSError("the bucket is in a bad way")
+        return await call(self, method, *arguments, **options)
+
+    monkeypatch.setattr(s3fs.S3FileSystem, "_call_s3", fail_once)
+    with pytest.raises(AlvysStorageError, match="the bucket is in a bad way"):
+        fetch(CONTEXT, parents=numbers)
+    assert len(fetched_files(place)) == 2
+    rows = rows_of(alvys, numbers)
+    result = fetch(CONTEXT, parents=numbers)
+    assert result["fetched"] == len(rows)
+    check_whole(alvys, place, result, rows)
+
+
 def test_hostile_ids_stay_in_a_folder_of_their_own(alvys: Simulator, place: Place, fetch: Fetch) -> None:
     numbers = load_numbers(alvys)[:3]
     for number, hostile in zip(numbers, ["../up", "a/b", "a_b"], strict=True):
@@ -458,6 +508,32 @@ def test_it_defers_at_each_wait_and_lists_each_parent_once(
     made = alvys.stats()["requests"]
     assert (made[LISTS], made[FILES], result["parents"]) == (25, result["documents"], 25)
     check_whole(alvys, place, result, rows_of(alvys, numbers))
+
+
+def test_it_defers_while_it_renews_a_url_and_takes_no_document_twice(
+    alvys: Simulator, place: Place, clock: SkippingClock, connect: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Every document costs a list of its own.
+    alvys.reset(loads=450, url_lifetime=20)
+    connect(requests_per_minute=None)
+    number, other = load_numbers(alvys)[:2]
+    alvys.add(stream="load_documents", parent=number, rows=25)
+    worker = Worker(
+        alvys,
+        monkeypatch,
+        clock,
+        AlvysDocumentsToObjectStorageOperator,
+        parent_type="load",
+        parents=[number, other],
+        path=place.path,
+        deferrable=True,
+        defer_after=5,
+    )
+    result = worker.run()
+    rows = rows_of(alvys, [number, other])
+    assert len(worker.waits) >= 2
+    assert (result["renewals"], result["fetched"], result["already_there"]) == (len(rows), len(rows), 0)
+    assert sorted(row["id"] for row in index_of(place, result)) == sorted(row["id"] for row in rows)
 
 
 def test_a_file_that_cannot_be_written_stops_it(
