@@ -102,7 +102,7 @@ class Watchers:
         blows: Mapping[str, Callable[[], None]] = {
             "right after an event": self._until_an_event,
             "in the middle of a poll": self._until_a_poll_is_under_way,
-            "right after a poll": self._until_a_poll,
+            "as it says how far it has come": self._until_state_is_kept,
         }
         problems = []
         for moment, wait in blows.items():
@@ -148,6 +148,12 @@ class Watchers:
     def _until_a_poll(self) -> None:
         before = searches(self._alvys, "loads")
         wait_until(lambda: searches(self._alvys, "loads") > before, "A poll", seconds=_ENDS_WITHIN, every=0.02)
+
+    def _until_state_is_kept(self) -> None:
+        # In the look that finds the change, or later: what was yielded before must be stored by then.
+        self._until_a_poll()
+        before = self._metadata.kept(_LOADS)
+        wait_until(lambda: self._metadata.kept(_LOADS) != before, "A new state", seconds=_ENDS_WITHIN, every=0.02)
 
     def _until_a_poll_is_under_way(self) -> None:
         # What is killed is killed before it is answered.
