@@ -156,4 +156,7 @@ def _wrong_if_match(row: Operation, if_match: Any) -> list[str]:
         return ["if_match=None, but Alvys requires a version: give 'auto' or an ETag"] if row.if_match == "required" else []
     if not isinstance(if_match, str) or not if_match.strip() or not if_match.isascii() or not if_match.isprintable():
         return [f"if_match={if_match!r} must be 'auto', an ETag, or None"]
+    if if_match.strip() == "*":
+        # A repeat would find it true once more.
+        return ["if_match='*' names no version: give 'auto' or an ETag"]
     return [f"if_match={if_match!r}, but Alvys knows no versions here"] if row.if_match == "none" and if_match != AUTO else []

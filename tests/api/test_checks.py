@@ -249,10 +249,11 @@ def test_equal_writes_have_equal_fingerprints_and_others_do_not() -> None:
     [
         ({"path_params": {"tenderId": "1", "tender_id": "2"}}, "the path parameter tenderId is given twice"),
         ({"path_params": {"tenderId": "a\ud83d"}}, "names nothing"),
+        ({"if_match": "*"}, "names no version"),
         ({"if_match": "\u20ac"}, "must be 'auto', an ETag, or None"),
         ({"if_match": '"1"\r\nX: y'}, "must be 'auto', an ETag, or None"),
     ],
-    ids=["twice", "half an emoji", "no header", "two headers"],
+    ids=["twice", "half an emoji", "any version", "no header", "two headers"],
 )
 def test_what_no_request_can_carry_is_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(AlvysValueError, match=message):

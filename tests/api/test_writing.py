@@ -180,7 +180,17 @@ def test_a_write_that_never_arrived_is_no_unknown_outcome(recorder: Recorder, cl
     assert len(clock.sleeps) == 5
 
 
-@pytest.mark.parametrize("name", [name for name, row in OPERATIONS.items() if row.method == "DELETE"])
+STAY = ["trip_stops.clear_arrival", "customers.delete"]
+
+
+@pytest.mark.parametrize("name", STAY)
+def test_a_404_proves_nothing_of_a_record_that_stays(name: str, recorder: Recorder, wire: AlvysClient) -> None:
+    recorder.answers = [CUT, Answer(404, {})]
+    with pytest.raises(AlvysUnknownOutcomeError, match="404"):
+        send(wire, name)
+
+
+@pytest.mark.parametrize("name", [name for name, row in OPERATIONS.items() if row.method == "DELETE" and name not in STAY])
 def test_a_delete_of_what_is_gone_succeeds_only_after_a_lost_answer(name: str, recorder: Recorder, wire: AlvysClient) -> None:
     recorder.answers = [CUT, Answer(404, {})]
     assert send(wire, name) is None
@@ -246,6 +256,12 @@ def test_a_stale_version_is_a_conflict_that_names_both(recorder: Recorder, wire:
     )
     assert is_hopeless(error)
     assert len(recorder.seen) == 3
+
+
+def test_a_stale_version_is_a_conflict_though_someone_else_wrote_the_same(recorder: Recorder, wire: AlvysClient) -> None:
+    recorder.answers = [Answer(412, {}), load("NEW", '"9"')]
+    with pytest.raises(AlvysPreconditionError, match='It has "9" of'):
+        patch(wire, '"5"')
 
 
 def test_the_stamp_of_a_version_that_the_user_gave_is_not_known(recorder: Recorder, wire: AlvysClient) -> None:
