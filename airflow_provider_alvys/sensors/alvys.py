@@ -120,6 +120,7 @@ class AlvysLoadStatusSensor(_StatusSensor):
             **kwargs,
         )
         self.load_number = load_number
+        self.check_if_plain()
 
 
 class AlvysTripStatusSensor(_StatusSensor):
@@ -164,6 +165,7 @@ class AlvysTripStatusSensor(_StatusSensor):
             **kwargs,
         )
         self.trip_number = trip_number
+        self.check_if_plain()
 
 
 class AlvysDocumentSensor(AlvysSensor):
@@ -206,8 +208,7 @@ class AlvysDocumentSensor(AlvysSensor):
         self.document_types = document_types
         self.wait_if_missing = wait_if_missing
         documents_of(parent_type)
-        if not has_template([parent_id, document_types]):
-            self.condition()
+        self.check_if_plain()
 
     def condition(self) -> DocumentThere:
         """Return what is waited for."""
@@ -272,8 +273,7 @@ class AlvysSearchSensor(AlvysSensor):
         check_search(stream, filters, window_by)
         if not has_template(stream):
             check_has_key(stream)
-        if not has_template([getattr(self, name) for name in self.template_fields if name != "alvys_conn_id"]):
-            self.condition()
+        self.check_if_plain()
 
     def condition(self) -> RowsFound:
         """Return what is waited for."""
@@ -297,6 +297,8 @@ class AlvysSearchSensor(AlvysSensor):
 def _text(value: Any) -> str:
     if value is None:
         raise AlvysValueError("There is None where a number or an id should be: an upstream task that was skipped gives None")
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        raise AlvysValueError(f"{value!r} is no number or id but a {type(value).__name__}. To wait for several, map the sensor")
     return str(value)
 
 

@@ -16,6 +16,7 @@ from airflow_provider_alvys.api.errors import AlvysError
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.retry_policy import fail_at_once
 from airflow_provider_alvys.tasks import AlvysTask
+from airflow_provider_alvys.templates import has_template
 from airflow_provider_alvys.triggers.alvys import AlvysSensorTrigger
 from airflow_provider_alvys.triggers.waiting import last_look_seconds
 
@@ -59,6 +60,15 @@ class AlvysSensor(AlvysTask, BaseSensorOperator):
         :raises AlvysValueError: it cannot be asked for.
         """
         raise NotImplementedError
+
+    def check_if_plain(self) -> None:
+        """
+        Refuse what cannot be asked for while the DAG is parsed, where nothing is templated.
+
+        :raises AlvysValueError: says what.
+        """
+        if not has_template([getattr(self, name) for name in self.template_fields if name != "alvys_conn_id"]):
+            self.condition()
 
     def execute(self, context: Context) -> Any:
         """Wait, here or in the triggerer."""

@@ -84,9 +84,10 @@ class Wait:
                 await self.sleep(max(0.0, min(self._next_look(), self.deadline) - self.clock.time()))
 
     async def _look(self, poller: Poller, condition: Condition) -> Verdict:
-        left = self.deadline - self.clock.time() + last_look_seconds(self.poke_interval)
+        # Where no triggerer ran when the deadline came, the last look is later.
+        left = max(0.0, self.deadline - self.clock.time()) + last_look_seconds(self.poke_interval)
         line: Any = condition.line
-        return condition.judge(await asyncio.wait_for(poller.ask(line, condition.item), max(0.0, left)))
+        return condition.judge(await asyncio.wait_for(poller.ask(line, condition.item), left))
 
     def _may_pass(self, error: Exception) -> bool:
         if is_hopeless(error):

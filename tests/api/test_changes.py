@@ -126,16 +126,27 @@ def test_who_knows_less_has_nobody_else_told_again(world: World) -> None:
     assert told == [sorted(second), sorted(second), sorted([*first, *second])]
 
 
-@pytest.mark.parametrize(("stream", "window"), [("fuel", "transaction"), ("invoices", "activity")])
-def test_nor_by_business_dates(world: World, stream: str, window: str) -> None:
+OLD = "2023-03-01T00:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    ("stream", "window", "columns"),
+    [
+        ("fuel", "transaction", {"TransactionDate": OLD}),
+        ("invoices", "activity", {"Status": "Paid", "InvoicedDate": OLD, "LastSendDate": OLD, "PaidDate": OLD}),
+    ],
+)
+def test_nor_by_business_dates(world: World, stream: str, window: str, columns: dict[str, Any]) -> None:
     of = {"stream": stream, "window_by": window}
+    old = world.alvys.add(stream=stream, columns=columns)
     watch, back = world.watch(**of), world.watch(**of, since=world.clock.now - 300 * 24 * HOUR)
     world.look(watch, **of)
     world.pass_time(60)
-    (row,) = world.alvys.add(stream=stream, rows=1)
+    new = world.alvys.add(stream=stream)
     world.pass_time(60)
-    told, _ = world.look(watch, back, **of)
-    assert told == [row]
+    told, told_back = world.look(watch, back, **of)
+    assert told == new
+    assert {*old, *new} <= set(told_back)
 
 
 def test_what_was_there_is_not_told_however_long_the_first_look_takes(world: World) -> None:
@@ -205,6 +216,20 @@ def test_a_time_that_cannot_be_read_stops_nothing(stamp: str | None) -> None:
     found = Found((plain, odd), moment(0), moment(2000), is_whole=True)
     assert [change.id for change in watch.take(found)] == ["1", "2"]
     assert watch.take(replace(found, until=moment(3000))) == []
+
+
+def test_what_alvys_finds_by_a_business_date_is_told_whatever_the_row_says() -> None:
+    """Which field a window is by is not documented everywhere."""
+    watch = Watch(watched_window(get_stream("invoices"), "sent"), WatchState(mark=moment(HOUR)))
+    row = Change(id="1", key="1", updated_at="1960-01-01T00:00:00Z")
+    assert watch.take(Found((row,), moment(0), moment(2 * HOUR), is_whole=True)) == [row]
+
+
+@pytest.mark.parametrize("form", ["2026-01-0{}", "2026-01-0{}T00:00:00-05:00", "2026-01-01T00:00:00.123456{}Z"])
+def test_the_oldest_is_told_first(form: str) -> None:
+    watch = Watch(watched_window(get_stream("loads"), "updated"), WatchState(mark=moment(0)))
+    changes = [Change(id=str(number), key=str(number), updated_at=form.format(number)) for number in (2, 3, 1)]
+    assert [change.id for change in watch.take(Found(tuple(changes), moment(0), moment(1), is_whole=True))] == ["1", "2", "3"]
 
 
 def test_what_is_forgotten_is_what_was_seen_longest_ago() -> None:

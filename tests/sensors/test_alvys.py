@@ -313,6 +313,17 @@ def test_what_is_templated_is_refused_before_the_wait(alvys: Simulator) -> None:
         AlvysSearchSensor(task_id="rows", stream="load_documents", parents=before)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("number", [["8000001"], {"LoadNumber": "8000001"}, True, 8000001.0])
+def test_what_is_no_number_is_not_waited_for(alvys: Simulator, number: Any) -> None:
+    """Such as the output of a task that gives a list of them."""
+    with pytest.raises(AlvysValueError, match="is no number or id but a .*map the sensor"):
+        make_sensor(load_number=number)
+    sensor = make_sensor(load_number="{{ x }}")
+    sensor.load_number = number
+    with pytest.raises(AlvysValueError, match="is no number or id"):
+        sensor.execute({})
+
+
 def test_numbers_in_lists_are_texts_in_the_trigger(alvys: Simulator) -> None:
     parents: Any = (8000001, "8000002")
     sensor = AlvysSearchSensor(task_id="wait", stream="load_documents", parents=parents, deferrable=True)

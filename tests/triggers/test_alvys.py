@@ -197,6 +197,15 @@ def test_even_without_any_time_it_looks_once(alvys: Simulator, triggerer: Trigge
     assert (event["status"], "is Covered" in event["message"]) == ("timeout", True)
 
 
+def test_nor_does_it_end_without_a_look_where_no_triggerer_ran_at_its_deadline(
+    alvys: Simulator, triggerer: Triggerer, numbers: list[str]
+) -> None:
+    alvys.change(keys=numbers[:1], columns={"Status": "Delivered"})
+    found, missed = triggerer.run(*(triggerer.make(delivered(number), timeout=-60.0) for number in numbers[:2]))
+    assert (found["status"], missed["status"]) == ("success", "timeout")
+    assert "is Covered" in missed["message"]
+
+
 @pytest.mark.parametrize("status", [400, 403])
 def test_what_another_look_cannot_mend_ends_the_wait(alvys: Simulator, triggerer: Triggerer, status: int) -> None:
     alvys.order_faults({"kind": "status", "status": status, "endpoint": "POST loads/search", "times": 99})
