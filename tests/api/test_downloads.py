@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 
-from airflow_provider_alvys.api.downloads import ENDPOINT, Downloader, UrlRefusedError
+from airflow_provider_alvys.api.downloads import CHUNK, ENDPOINT, Downloader, UrlRefusedError
 from airflow_provider_alvys.api.errors import (
     AlvysConnectionError,
     AlvysError,
@@ -109,6 +109,34 @@ def test_a_wrong_size_in_the_end_is_an_error(storage: Storage, download: Any) ->
     with pytest.raises(AlvysResponseError, match="document D1: http://127.0.0.1:[0-9]+ has 3 bytes, and Alvys says 4"):
         download(f"{storage.url}/f?{SECRET}", 4)
     assert len(storage.seen) == 6
+
+
+class Counting(io.BytesIO):
+    """A file that knows how much was written into it, over all tries."""
+
+    written = 0
+
+    def write(self, data: Any) -> int:
+        self.written += len(data)
+        return super().write(data)
+
+
+def test_no_more_than_a_chunk_is_taken_beyond_the_size(storage: Storage, clock: SkippingClock) -> None:
+    # Without a length it could go on for ever.
+    storage.answers = [(200, {"content-length": "?"}, b"file" * 1_000_000)]
+    file = Counting()
+    with pytest.raises(AlvysResponseError, match=r"sent [0-9]+ bytes of 4\.$"):
+        Downloader(clock=clock).download(f"{storage.url}/f", file, what="document D1", size=4)
+    assert file.written <= len(storage.seen) * CHUNK
+
+
+def test_this_machine_is_never_behind_a_proxy(storage: Storage, download: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    storage.answers = [(200, {}, b"file")]
+    assert download(f"{storage.url}/f", 4) == b"file"
 
 
 def test_what_is_compressed_on_the_way_is_unpacked(storage: Storage, download: Any) -> None:

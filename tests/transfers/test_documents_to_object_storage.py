@@ -233,6 +233,43 @@ def test_one_that_cannot_be_fetched_keeps_no_other_from_it_and_a_retry_fetches_t
     check_whole(alvys, place, result, rows_of(alvys, numbers))
 
 
+def test_failures_that_are_not_in_a_row_do_not_end_it(alvys: Simulator, place: Place, fetch: Fetch) -> None:
+    numbers = load_numbers(alvys)[:20]
+    rows = rows_of(alvys, numbers)
+    # Six tries of the first, the third, the fifth and the seventh document.
+    alvys.order_faults(
+        *({"kind": "status", "status": 500, "endpoint": FILES, "times": 6, "skip": 7 * at} for at in range(4)),
+    )
+    with pytest.raises(AlvysDownloadError, match=r"^4 documents could not be fetched\."):
+        fetch(CONTEXT, parents=numbers)
+    assert len(fetched_files(place)) == len(rows) - 4
+
+
+def test_a_retry_fetches_what_was_lost_since_the_last_try(alvys: Simulator, place: Place, fetch: Fetch) -> None:
+    numbers = load_numbers(alvys)[:8]
+    rows = rows_of(alvys, numbers)
+    alvys.order_faults({"kind": "status", "status": 500, "endpoint": FILES, "times": 6, "skip": 2})
+    with pytest.raises(AlvysDownloadError):
+        fetch(CONTEXT, parents=numbers)
+    folder = place.files()
+    cut, gone = [folder / name for name in sorted(fetched_files(place))][:2]
+    place.write(cut, cut.read_bytes()[:-1])
+    place.write(gone, None)
+    fetch(CONTEXT, parents=numbers)
+    assert {name: len(content) for name, content in fetched_files(place).items()} == {
+        row["name"]: row["size"] for row in index_of(place, fetch(parents=numbers))
+    }
+    assert alvys.stats()["requests"][FILES] == (len(rows) - 1) + 6 + 3
+
+
+def test_a_task_that_was_changed_starts_over(alvys: Simulator, place: Place, fetch: Fetch) -> None:
+    numbers = load_numbers(alvys)[:10]
+    alvys.order_faults({"kind": "status", "status": 500, "endpoint": FILES, "times": 6})
+    with pytest.raises(AlvysDownloadError):
+        fetch(CONTEXT, parents=numbers, document_types=[rows_of(alvys, numbers)[0]["AttachmentType"]])
+    check_whole(alvys, place, fetch(CONTEXT, parents=numbers), rows_of(alvys, numbers))
+
+
 def test_a_storage_that_is_down_is_not_asked_for_each_document(alvys: Simulator, place: Place, fetch: Fetch) -> None:
     alvys.order_faults({"kind": "status", "status": 500, "endpoint": FILES, "times": 9999})
     with pytest.raises(AlvysDownloadError, match="3 documents could not be fetched, one after the other"):
@@ -281,6 +318,20 @@ def test_a_kill_leaves_no_half_file_and_a_retry_goes_on(
     result = fetch(CONTEXT, parents=numbers)
     assert alvys.stats()["requests"][FILES] == len(rows) + 1
     assert (result["already_there"], result["fetched"]) == (before_it, len(rows) - before_it)
+    check_whole(alvys, place, result, rows_of(alvys, numbers))
+
+
+def test_a_kill_costs_the_lists_of_some_parents_and_not_of_all(
+    alvys: Simulator, place: Place, fetch: Fetch, die_after: Any
+) -> None:
+    numbers = load_numbers(alvys)[:60]
+    die_after(len(rows_of(alvys, numbers[:45])))
+    with pytest.raises(Killed):
+        fetch(CONTEXT, parents=numbers)
+    before = alvys.stats()["requests"][LISTS]
+    assert before > 45
+    result = fetch(CONTEXT, parents=numbers)
+    assert alvys.stats()["requests"][LISTS] - before <= 20
     check_whole(alvys, place, result, rows_of(alvys, numbers))
 
 
@@ -425,6 +476,14 @@ def test_documents_that_a_sync_has_listed_cost_no_list_while_their_urls_live(
     alvys.set_clock(4e9)
     again = fetch(parents=documents)
     assert (again["already_there"], again["renewals"], alvys.stats()["requests"][LISTS]) == (documents["rows"], 0, 8)
+
+
+def test_a_parent_that_is_named_twice_is_listed_once(alvys: Simulator, place: Place, fetch: Fetch, land: Land) -> None:
+    numbers = load_numbers(alvys)[:4]
+    documents = land(path=place.path, stream="load_documents", parents=numbers[:3])
+    result = fetch(parents=[documents, *numbers, numbers[3]])
+    assert (result["parents"], alvys.stats()["requests"][LISTS]) == (4, 4)
+    assert sorted(row["id"] for row in index_of(place, result)) == sorted(row["id"] for row in rows_of(alvys, numbers))
 
 
 def test_documents_that_were_listed_long_ago_are_listed_again(
