@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
 # How much later than the trigger's own deadline Airflow ends the wait: it does where no triggerer is left to do so.
 _FALLBACK = timedelta(minutes=2)
-# Seconds after which a task may be scheduled again. Airflow fails one that it queues before it has heard of the last process's end.
+# Seconds after which a task may be rescheduled: Airflow fails one that it queues again before it has heard that its last process
+# has ended.
 _SOONEST = 10.0
 
 
