@@ -16,7 +16,6 @@ from airflow_provider_alvys.api.errors import AlvysError
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.retry_policy import fail_at_once
 from airflow_provider_alvys.tasks import AlvysTask
-from airflow_provider_alvys.templates import has_template
 from airflow_provider_alvys.triggers.alvys import AlvysSensorTrigger
 from airflow_provider_alvys.triggers.waiting import last_look_seconds
 
@@ -26,7 +25,8 @@ if TYPE_CHECKING:
 DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
 # How much later than the trigger's own deadline Airflow ends the wait: it does where no triggerer is left to do so.
 _FALLBACK = timedelta(minutes=2)
-# Seconds after which a task may be scheduled again: Airflow fails one that it queues before it has heard of the last one's end.
+# Seconds after which a task may be rescheduled: Airflow fails one that it queues again before it has heard that its last process
+# has ended.
 _SOONEST = 10.0
 
 
@@ -50,8 +50,6 @@ class AlvysSensor(AlvysTask, BaseSensorOperator):
     ) -> None:
         super().__init__(alvys_conn_id=alvys_conn_id, **kwargs)
         self.deferrable = DEFERRABLE if deferrable is None else deferrable
-        # What was waited for, once it is there.
-        self._value: Any = None
 
     def condition(self) -> Condition:
         """
@@ -60,15 +58,6 @@ class AlvysSensor(AlvysTask, BaseSensorOperator):
         :raises AlvysValueError: it cannot be asked for.
         """
         raise NotImplementedError
-
-    def check_if_plain(self) -> None:
-        """
-        Refuse what cannot be asked for while the DAG is parsed, where nothing is templated.
-
-        :raises AlvysValueError: says what.
-        """
-        if not has_template([getattr(self, name) for name in self.template_fields if name != "alvys_conn_id"]):
-            self.condition()
 
     def execute(self, context: Context) -> Any:
         """Wait, here or in the triggerer."""
@@ -97,8 +86,7 @@ class AlvysSensor(AlvysTask, BaseSensorOperator):
             raise AirflowFailException(verdict.message)
         if verdict.outcome == "waiting":
             return PokeReturnValue(is_done=False)
-        self._value = self.read_value() if verdict.is_partial else verdict.value
-        return PokeReturnValue(is_done=True, xcom_value=self._value)
+        return PokeReturnValue(is_done=True, xcom_value=self.read_value() if verdict.is_partial else verdict.value)
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
         """
@@ -111,8 +99,7 @@ class AlvysSensor(AlvysTask, BaseSensorOperator):
         status = event.get("status") if isinstance(event, dict) else None
         if status == "success":
             self.log.info("%s", event["message"])
-            self._value = self.read_value() if event["is_partial"] else event["value"]
-            return self._value
+            return self.read_value() if event["is_partial"] else event["value"]
         if status == "failed":
             raise AirflowFailException(event["message"])
         if status == "timeout":
