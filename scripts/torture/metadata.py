@@ -45,13 +45,13 @@ class Resumed:
     """
     A task whose trigger has fired.
 
-    :param at: when its event was stored, in seconds since 1970.
+    :param stored: when its event was, in seconds since 1970.
     :param state: ``scheduled`` where nothing takes it on.
     :param method: that the task is to go on with, where it has not yet.
     :param kwargs: of the method, as JSON: what the trigger said is in it.
     """
 
-    at: float
+    stored: float
     state: str
     method: str | None
     kwargs: str

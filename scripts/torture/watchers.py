@@ -22,7 +22,6 @@ _TAKEN_OVER_WITHIN = 60.0
 _OTHERS = 4
 # Sensors whose loads are delivered at a time: some are left for the time after the last kill.
 _SENSORS = 5
-_NEVER_TOO_LATE = 1e9
 
 
 class Watchers:
@@ -161,7 +160,7 @@ class Watchers:
 
     def _judge_survival(self) -> list[str]:
         resumed = {self._few[index]: fired for (_, index), fired in self._metadata.resumed("few", RUN).items()}
-        problems = judge_firing(self._changed, resumed, _NEVER_TOO_LATE)
+        problems = judge_firing(self._changed, resumed)
         self._airflow.run_module("scripts.torture.held", "few", RUN, POOL)
         ends = self._metadata.states("few", RUN)
         if ends["success"] != len(self._few):
