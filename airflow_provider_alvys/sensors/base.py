@@ -16,6 +16,7 @@ from airflow_provider_alvys.api.errors import AlvysError
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.retry_policy import fail_at_once
 from airflow_provider_alvys.tasks import AlvysTask
+from airflow_provider_alvys.templates import has_template
 from airflow_provider_alvys.triggers.alvys import AlvysSensorTrigger
 from airflow_provider_alvys.triggers.waiting import last_look_seconds
 
@@ -50,6 +51,8 @@ class AlvysSensor(AlvysTask, BaseSensorOperator):
     ) -> None:
         super().__init__(alvys_conn_id=alvys_conn_id, **kwargs)
         self.deferrable = DEFERRABLE if deferrable is None else deferrable
+        # What was waited for, once it is there.
+        self._value: Any = None
 
     def condition(self) -> Condition:
         """
@@ -58,6 +61,15 @@ class AlvysSensor(AlvysTask, BaseSensorOperator):
         :raises AlvysValueError: it cannot be asked for.
         """
         raise NotImplementedError
+
+    def check_if_plain(self) -> None:
+        """
+        Refuse what cannot be asked for while the DAG is parsed, where nothing is templated.
+
+        :raises AlvysValueError: says what.
+        """
+        if not has_template([getattr(self, name) for name in self.template_fields if name != "alvys_conn_id"]):
+            self.condition()
 
     def execute(self, context: Context) -> Any:
         """Wait, here or in the triggerer."""
@@ -86,7 +98,8 @@ class AlvysSensor(AlvysTask, BaseSensorOperator):
             raise AirflowFailException(verdict.message)
         if verdict.outcome == "waiting":
             return PokeReturnValue(is_done=False)
-        return PokeReturnValue(is_done=True, xcom_value=self.read_value() if verdict.is_partial else verdict.value)
+        self._value = self.read_value() if verdict.is_partial else verdict.value
+        return PokeReturnValue(is_done=True, xcom_value=self._value)
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
         """
@@ -99,7 +112,8 @@ class AlvysSensor(AlvysTask, BaseSensorOperator):
         status = event.get("status") if isinstance(event, dict) else None
         if status == "success":
             self.log.info("%s", event["message"])
-            return self.read_value() if event["is_partial"] else event["value"]
+            self._value = self.read_value() if event["is_partial"] else event["value"]
+            return self._value
         if status == "failed":
             raise AirflowFailException(event["message"])
         if status == "timeout":
