@@ -240,6 +240,29 @@ class Refused(OneRequest):
         raise AssertionError("Without one of its filters Alvys refuses it")
 
 
+def test_nobody_joins_those_among_whom_one_is_to_blame(desk: Desk, alvys: Simulator, truth: dict[str, str]) -> None:
+    desk.options["requests_per_minute"] = 1
+    number, other = list(truth)[:2]
+
+    async def work(poller: Poller) -> Any:
+        late: list[asyncio.Task[Any]] = []
+
+        def join() -> None:
+            # It waits for its turn to ask for the halves.
+            if len(desk.waits.asked) == 2:
+                late.append(asyncio.ensure_future(poller.ask(Picky(), other)))
+
+        desk.waits.meanwhile = join
+        first = await asyncio.gather(*(poller.ask(Picky(), item) for item in ("", number)), return_exceptions=True)
+        return first, await asyncio.gather(*late)
+
+    (error, answer), late = desk.run(work)
+    assert isinstance(error, AlvysValidationError)
+    assert (answer, late) == (truth[number], [truth[other]])
+    # Both, each alone, and who came late.
+    assert searches(alvys) == 4
+
+
 def test_a_batch_of_more_rows_than_a_page_is_halved(desk: Desk, alvys: Simulator, truth: dict[str, str]) -> None:
     numbers = list(truth)[:40]
     assert desk.ask(numbers, Statuses(page_size=10)) == [truth[number] for number in numbers]
@@ -271,6 +294,22 @@ def test_retry_after_is_waited_for_and_a_second_429_waits_the_documented_block(d
     _, first, second = (wait for wait in desk.waits.asked if wait >= 0.5)
     assert 7 <= first < 8
     assert 180 <= second < 181
+
+
+def test_nor_is_the_block_forgotten_between_two_questions(desk: Desk, alvys: Simulator) -> None:
+    alvys.order_faults({"kind": "status", "status": 429, "retry_after": "1", "times": 3})
+    desk.options["requests_per_minute"] = None
+    desk.rules = RetryRules(attempts=1)
+
+    async def work(poller: Poller) -> None:
+        for _ in range(2):
+            with pytest.raises(AlvysRateLimitError):
+                await poller.ask(Statuses(), "none")
+        poller._rules = RetryRules(attempts=2)
+        assert await poller.ask(Statuses(), "none") is None
+
+    desk.run(work)
+    assert 180 <= max(desk.waits.asked) < 181
 
 
 def test_a_longer_wait_than_the_rules_allow_is_an_error_and_is_waited_for_all_the_same(desk: Desk, alvys: Simulator) -> None:

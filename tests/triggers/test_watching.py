@@ -38,7 +38,7 @@ class World:
     def __init__(self, alvys: Simulator) -> None:
         self.alvys = alvys
         self.clock = StoppedClock()
-        self.store = Store()
+        self.stores = [Store()]
         self.alvys.set_clock(self.clock.now)
 
     def pass_time(self, seconds: float) -> None:
@@ -72,7 +72,7 @@ class World:
 
         async def run(place: int) -> None:
             arguments = {"stream": "loads", "window_by": "updated", "where": {}, "poll_interval": 60.0, **options}
-            watching = Watching("alvys_default", **arguments, stores=[self.store], clock=self.clock, sleep=sleep)
+            watching = Watching("alvys_default", **arguments, stores=self.stores, clock=self.clock, sleep=sleep)
             async for payload in watching.payloads():
                 told[place].append(payload)
 
@@ -180,6 +180,40 @@ def test_one_that_dies_before_its_first_look_begins_where_it_was_started(world: 
     world.pass_time(600)
     (told,) = world.watch(nothing)
     assert {change["id"] for change in changes_of(told)} == set(changed)
+
+
+def test_what_was_told_a_moment_ago_may_not_have_come_into_the_database(world: World) -> None:
+    changed: list[str] = []
+    # The second look comes before that is sure.
+    (before,) = world.watch(lambda: changed.extend(world.alvys.change(rows=1)), nothing, poll_interval=1.0)
+    (after,) = world.watch(nothing)
+    assert [change["id"] for change in changes_of(before)] == changed
+    assert changes_of(after) == changes_of(before)
+
+
+@pytest.mark.parametrize("first", ["ahead", "behind"])
+def test_of_several_assets_the_one_that_knows_least_is_told_all(world: World, first: str) -> None:
+    world.watch(nothing)
+    ahead, behind = world.stores[0], Store()
+    behind.kept = dict(ahead.kept)
+    world.pass_time(3600)
+    changed = world.alvys.change(rows=1)
+    world.pass_time(3600)
+    assert len(changes_of(world.watch(nothing, nothing)[0])) == 1
+    world.stores = [ahead, behind] if first == "ahead" else [behind, ahead]
+    (told,) = world.watch(nothing)
+    assert [change["id"] for change in changes_of(told)] == changed
+
+
+def test_another_filter_is_another_watcher_and_begins_anew(world: World) -> None:
+    delivered, all_changes = {"Status": ["Delivered"]}, dict[str, Any]()
+    world.watch(nothing, where=delivered)
+    world.pass_time(600)
+    changed = world.alvys.change(rows=1, columns={"Status": "Delivered"})
+    world.pass_time(600)
+    assert world.watch(nothing, where=all_changes) == [[]]
+    (told,) = world.watch(nothing, where=delivered)
+    assert [change["id"] for change in changes_of(told)] == changed
 
 
 def test_a_failure_costs_a_look_and_no_change(world: World) -> None:
