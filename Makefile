@@ -5,9 +5,10 @@
 # make torture-short  two of them, some five minutes
 # make walks          long walks that wait for the rate limit, and that are killed
 # make distributed    one of two Celery workers dies in the middle of a backfill
-# make waiting        500 sensors in one triggerer, triggerers that are killed, watchers, timeouts: some four minutes
+# make waiting        500 sensors in one triggerer, triggerers that are killed, watchers, timeouts: some six minutes
+# make waiting-short  the same with one kill, and without Airflow's own sensors to compare with
 # make bench  how fast it lands and loads, beside loops written by hand: some ten minutes
-# make docs   write docs/streams.md, schema.md, schema.svg and warehouses.md from the catalogue
+# make docs   write docs/streams.md, operations.md, schema.md, schema.svg and warehouses.md from the catalogue
 # make ci     what .ci/run runs: lint, types, tests, the wheel, Airflow 3.1, the demo
 
 PYTHON ?= python3
@@ -18,7 +19,7 @@ UV_VERSION = 0.13.9
 PY = .venv/bin/python
 SOURCES = airflow_provider_alvys tests dags_examples scripts bench
 
-.PHONY: demo test test-mariadb test-oldest lint types wheel torture torture-short walks distributed waiting bench docs ci constraints clean
+.PHONY: demo test test-mariadb test-oldest lint types wheel torture torture-short walks distributed waiting waiting-short bench docs ci prepare constraints clean
 
 demo: .venv/.demo
 	$(PY) -m scripts.demo
@@ -64,6 +65,9 @@ distributed: .venv/.torture
 waiting: .venv/.torture
 	$(PY) -m scripts.torture.waiting
 
+waiting-short: .venv/.torture
+	$(PY) -m scripts.torture.waiting --short
+
 bench: .venv/.runtime
 	$(PY) bench/landing.py
 	$(PY) bench/loading.py
@@ -75,7 +79,10 @@ docs: .venv/.runtime
 	$(PY) scripts/draw_schema.py docs/schema.svg
 	$(PY) scripts/write_warehouses_page.py docs/warehouses.md
 
-ci: lint types test test-mariadb test-oldest wheel demo torture-short walks distributed
+ci: lint types test test-mariadb test-oldest wheel demo torture-short walks waiting-short distributed
+
+# All that the targets above need, so that several may run at once.
+prepare: .venv/.tools .venv/.mariadb .venv/.demo .venv/.torture .venv-oldest/.ready
 
 .venv/.uv:
 	$(PYTHON) -m venv .venv

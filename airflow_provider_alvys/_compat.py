@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         AirflowNotFoundException,
         AirflowSensorTimeout,
         AirflowSkipException,
+        AirflowTaskTimeout,
     )
     from airflow.sdk.execution_time.context import AssetStateStoreAccessor
     from airflow.triggers.base import BaseEventTrigger
@@ -30,6 +31,7 @@ else:
             AirflowNotFoundException,
             AirflowSensorTimeout,
             AirflowSkipException,
+            AirflowTaskTimeout,
         )
     except ImportError:  # Airflow 3.1
         from airflow.configuration import conf
@@ -38,6 +40,7 @@ else:
             AirflowNotFoundException,
             AirflowSensorTimeout,
             AirflowSkipException,
+            AirflowTaskTimeout,
         )
 
     try:
@@ -60,6 +63,7 @@ __all__ = [
     "AirflowNotFoundException",
     "AirflowSensorTimeout",
     "AirflowSkipException",
+    "AirflowTaskTimeout",
     "RetryDecision",
     "RetryPolicy",
     "amask_secret",

@@ -14,6 +14,7 @@ import json
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -87,9 +88,10 @@ class AlvysWebhookMiddleware:
         if body is None:
             await _answer(send, 413, {"detail": "The body is too large"})
             return
-        names = [name for name, _ in scope["headers"]]
+        # Counted once: anyone may send thousands of headers.
+        names = Counter(name for name, _ in scope["headers"])
         # Nothing tells which of two of the same name counts behind: neither does.
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"] if names.count(name) == 1}
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"] if names[name] == 1}
         try:
             # A webhook is verified before its secret need be known here.
             challenge = webhooks.answer_challenge(headers, body)
@@ -178,8 +180,9 @@ class _Secret:
 
 def _path(scope: Scope) -> str:
     """Return the path below the one under which Airflow is served."""
-    path: str = scope["path"]
-    return path.removeprefix(scope.get("root_path", "").rstrip("/")).rstrip("/")
+    path, root = scope["path"].rstrip("/"), scope.get("root_path", "").rstrip("/")
+    # A server before this one may have cut it off: then it only looks as if the path began with it.
+    return str(path.removeprefix(root) if path.startswith(f"{root}/") else path)
 
 
 async def _read(receive: Receive, largest: int) -> bytes | None:

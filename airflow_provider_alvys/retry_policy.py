@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from airflow_provider_alvys._compat import HAS_RETRY_POLICY, AirflowFailException, RetryDecision, RetryPolicy
 from airflow_provider_alvys.api.endpoints import Endpoint
-from airflow_provider_alvys.api.errors import AlvysError, AlvysRateLimitError, is_hopeless
+from airflow_provider_alvys.api.errors import AlvysError, AlvysRateLimitError, AlvysUnknownOutcomeError, is_hopeless
 from airflow_provider_alvys.api.pacing import limit_of
 
 if TYPE_CHECKING:
@@ -70,6 +70,19 @@ def _seconds(error: AlvysError) -> float | None:
         method, _, template = error.endpoint.partition(" ")
         return limit_of(Endpoint(method, template)).block
     return None
+
+
+class _NeverAgain(AlvysUnknownOutcomeError, AirflowFailException):  # type: ignore[misc]
+    """An unknown outcome after which Airflow itself makes no retry, whatever the task and its retry policy say."""
+
+
+def never_again(error: AlvysUnknownOutcomeError) -> AlvysUnknownOutcomeError:
+    """Return the same error as one that no retry follows, in a task of any kind, where a retry might write twice."""
+    if error.may_repeat:
+        return error
+    final = _NeverAgain(str(error), check=error.check)
+    vars(final).update(vars(error))
+    return final
 
 
 def fail_at_once(execute: F) -> F:

@@ -42,8 +42,11 @@ with DAG(
     def block(carriers: list[dict[str, Any]]) -> int:
         """Write all in one task, which keeps the pace: tasks side by side do not know of each other's requests."""
         hook = AlvysHook()
-        for carrier in carriers:
-            hook.write("carriers.set_status", path_params={"carrierId": carrier["Id"]}, body={"Status": "Do Not Load"})
-        return len(carriers)
+        # Some may have renewed it while a person was thinking.
+        expired = {carrier["Id"] for carrier in hook.search("carriers", {"Status": ["Expired Insurance"]})}
+        agreed = [carrier["Id"] for carrier in carriers if carrier["Id"] in expired]
+        for id in agreed:
+            hook.write("carriers.set_status", path_params={"carrierId": id}, body={"Status": "Do Not Load"})
+        return len(agreed)
 
     describe(expired.output) >> approve >> block(expired.output)

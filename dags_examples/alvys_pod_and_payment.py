@@ -34,7 +34,7 @@ def carrier_payments(load_number: str) -> list[dict[str, Any]]:
     paid_on = get_current_context()["dag_run"].run_after.date().isoformat()
     trips = AlvysHook().search("trips", {"LoadNumbers": [load_number], "IncludeDeleted": False})
     payable = [
-        (trip, trip.get("Carrier", {}).get("TotalPayable")) for trip in trips if trip["Status"] not in ("Cancelled", "TONU")
+        (trip, (trip.get("Carrier") or {}).get("TotalPayable")) for trip in trips if trip["Status"] not in ("Cancelled", "TONU")
     ]
     return [
         {
@@ -77,6 +77,8 @@ with DAG(
         parents=[LOAD],
         document_types=[PROOF],
         path=LAKE,
+        # Deleted again in the meantime: then nothing is paid.
+        skip_when_empty=True,
         deferrable=True,
         outlets=[alvys_documents_asset("load", LAKE)],
     )

@@ -92,6 +92,18 @@ def test_what_alvys_has_not_signed_goes_no_further(package: Package, path: str) 
     assert package.got == []
 
 
+def test_a_path_that_begins_like_the_one_of_airflow_is_not_cut(package: Package) -> None:
+    assert post(AlvysWebhookMiddleware(package), BODY, {}, root_path="/web")[0] == 401
+    assert package.got == []
+
+
+def test_a_crowd_of_headers_does_not_keep_the_event_loop(package: Package) -> None:
+    headers = [(f"x-{number}", "") for number in range(20_000)]
+    began = time.process_time()
+    assert post(AlvysWebhookMiddleware(package), BODY, headers)[0] == 401
+    assert time.process_time() - began < 2
+
+
 def test_a_signature_that_stands_there_twice_is_refused(package: Package) -> None:
     headers = [("X-Alvys-Signature", "t=1,v1=0"), *signed().items()]
     assert post(AlvysWebhookMiddleware(package), BODY, headers)[0] == 401

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 
 from airflow_provider_alvys.simulator.process import Simulator
 from scripts.torture.changes import Told, Truth, judge_told, read_told
+from scripts.torture.firing import read_fired
 from scripts.torture.metadata import Resumed, Span
 from scripts.torture.stalls import summarize
-from scripts.torture.verdicts import judge_deadlines, judge_firing
+from scripts.torture.verdicts import judge_deadlines, judge_delays, judge_firing
 
 
 @pytest.fixture
@@ -73,26 +75,45 @@ def test_events_are_read_by_row_and_stamp() -> None:
     assert told.repeats == 1
 
 
-def fired(at: float, *, state: str = "scheduled", load: str = "7") -> Resumed:
-    return Resumed(at, state, "execute_complete", f'{{"event": {{"load_number": "{load}"}}}}')
+def resume(stored: float, *, state: str = "scheduled", load: str = "7") -> Resumed:
+    return Resumed(stored, state, "execute_complete", f'{{"event": {{"load_number": "{load}"}}}}')
 
 
 FIRINGS = [
-    pytest.param({"7": fired(110)}, None, id="in time"),
-    pytest.param({"7": fired(110, state="success", load="")}, None, id="in time, and taken to its end"),
+    pytest.param({"7": resume(110)}, None, id="in time"),
+    pytest.param({"7": resume(110, state="success", load="")}, None, id="in time, and taken to its end"),
     pytest.param({}, "did not fire", id="never"),
-    pytest.param({"7": fired(121)}, "later than 20 s", id="late"),
-    pytest.param({"7": fired(99)}, "before their load", id="early"),
-    pytest.param({"7": fired(110), "8": fired(110, load="8")}, "for nothing", id="for nothing"),
-    pytest.param({"7": fired(110, load="8")}, "not of the load", id="with another's event"),
+    pytest.param({"7": resume(99)}, "before their load", id="early"),
+    pytest.param({"7": resume(110), "8": resume(110, load="8")}, "for nothing", id="for nothing"),
+    pytest.param({"7": resume(110, load="8")}, "not of the load", id="with another's event"),
 ]
 
 
 @pytest.mark.parametrize(("resumed", "problem"), FIRINGS)
-def test_who_fires_late_never_or_for_nothing_is_found_out(resumed: dict[str, Resumed], problem: str | None) -> None:
-    problems = judge_firing({"7": 100.0}, resumed, 20)
+def test_who_fires_never_too_soon_or_for_nothing_is_found_out(resumed: dict[str, Resumed], problem: str | None) -> None:
+    problems = judge_firing({"7": 100.0}, resumed)
     assert len(problems) == (problem is not None)
     assert all(str(problem) in found for found in problems)
+
+
+def test_who_fires_late_is_found_out() -> None:
+    assert judge_delays({"7": 100.0}, {"7": 120.0}, 20) == []
+    (problem,) = judge_delays({"7": 100.0, "8": 100.0}, {"7": 120.5, "8": 101.0}, 20)
+    assert "1 sensors fired later than 20 s after the change, up to 20.5 s" in problem
+    (problem,) = judge_delays({"7": 100.0}, {}, 20)
+    assert "is not known" in problem
+
+
+def test_when_triggers_fired_is_read_from_both_logs(tmp_path: Path) -> None:
+    own = tmp_path / "logs/dag_id=d/run_id=r/task_id=t/map_index=4/attempt=1.log.trigger.1.log"
+    own.parent.mkdir(parents=True)
+    line = '{"timestamp":"1970-01-01T00:00:%sZ","level":"info","event":"%s","name":"d/r/t/4/1 (ID 7)","result":"x"}\n'
+    own.write_text(line % ("05.5", "trigger starting") + line % ("07.5", "Trigger fired event") + "not JSON\n")
+    daemon = tmp_path / "daemons/triggerer.log"
+    daemon.parent.mkdir()
+    text = "1970-01-01T00:00:%sZ [info     ] Trigger fired event            [airflow] dag_id=d name='%s/1 (ID 9)' result=x\n"
+    daemon.write_text(text % ("09", "d/r/t/5") + text % ("08", "d/r/t/4") + text % ("01", "other/r/t/4"))
+    assert read_fired(tmp_path, "d", "r") == {("t", 4): 7.5, ("t", 5): 9.0}
 
 
 ENDS = {"poke": 21.0, "reschedule": 23.0, "deferrable": 27.0}

@@ -6,7 +6,7 @@ import difflib
 import math
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
@@ -119,6 +119,9 @@ class BodyReader:
             value = f"{value.strip()}T00:00:00Z"
         elif isinstance(value, date) and not isinstance(value, datetime):
             value = f"{value.isoformat()}T00:00:00Z"
+        if as_utc(value, name).time() != time():
+            # Of which day it is depends on who reads it.
+            raise AlvysValueError(f"{name}={value!r} is no day: give it like 2026-03-01, without a time")
         return self._time(field, value, name)
 
     def _nested(self, field: Field, value: Any, name: str) -> dict[str, Any]:

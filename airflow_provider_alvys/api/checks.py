@@ -19,6 +19,7 @@ from airflow_provider_alvys.api.values import dump_json
 
 AUTO = "auto"
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_HALVES = re.compile("[\ud800-\udfff]")
 _LONGEST_QUOTE = 80
 
 
@@ -135,16 +136,27 @@ def _read_params(row: Operation, given: Any, problems: list[str], is_open: IsOpe
         if found is None:
             problems.append(f"there is no path parameter {name}{suggest(name, row.path_params)}")
             continue
+        if found in params:
+            problems.append(f"the path parameter {found} is given twice")
         params[found] = value
-        if not is_open(value) and (isinstance(value, bool) or not isinstance(value, (str, int)) or not str(value).strip(". ")):
+        if not is_open(value) and not _is_name(value):
             problems.append(f"{found}={value!r} names nothing: give its text or number")
     problems += [f"the path parameter {name} is missing" for name in row.path_params if name not in params]
     return params
 
 
+def _is_name(value: Any) -> bool:
+    # Half an emoji has no bytes.
+    is_text = isinstance(value, str) and not _HALVES.search(value)
+    return (is_text or (isinstance(value, int) and not isinstance(value, bool))) and bool(str(value).strip(". "))
+
+
 def _wrong_if_match(row: Operation, if_match: Any) -> list[str]:
     if if_match is None:
         return ["if_match=None, but Alvys requires a version: give 'auto' or an ETag"] if row.if_match == "required" else []
-    if not isinstance(if_match, str) or not if_match.strip():
+    if not isinstance(if_match, str) or not if_match.strip() or not if_match.isascii() or not if_match.isprintable():
         return [f"if_match={if_match!r} must be 'auto', an ETag, or None"]
+    if if_match.strip() == "*":
+        # A repeat would find it true once more.
+        return ["if_match='*' names no version: give 'auto' or an ETag"]
     return [f"if_match={if_match!r}, but Alvys knows no versions here"] if row.if_match == "none" and if_match != AUTO else []

@@ -63,12 +63,13 @@ def documents_of(parent_type: str) -> Stream:
 def read_document(row: Mapping[str, Any], parent: str) -> Document:
     """Return a decoded row of a list of documents."""
     size, url = row.get("AttachmentSize"), row.get("DownloadUrl")
+    # No file is empty: Alvys takes none.
     return Document(
         id=str(row["id"]),
         parent=parent,
         type=str(row.get("AttachmentType") or ""),
         file_name=re.split(r"[/\\]", str(row.get("AttachmentPath") or ""))[-1],
-        size=size if isinstance(size, int) and not isinstance(size, bool) else None,
+        size=size if isinstance(size, int) and not isinstance(size, bool) and size > 0 else None,
         uploaded_at=row.get("UploadedAt"),
         url=url if isinstance(url, str) and url else None,
         expires_at=_seconds(row.get("ExpiresAt")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,8 @@ from airflow_provider_alvys.api.transport import (
 ENDPOINT = "GET document"
 CHUNK = 256 * 1024
 _MOST_REDIRECTS = 3
+# More digits are no number of bytes, and Python refuses to read some thousands of them.
+_LENGTH = re.compile(r"[0-9]{1,18}", re.ASCII)
 # urllib3 tells what it asks for at DEBUG.
 _TALKERS = ("urllib3.connectionpool", "urllib3.util.retry")
 
@@ -92,7 +95,7 @@ class Downloader:
         with _hidden_queries(), self._open(url, what) as response:
             told = response.headers.get("content-length", "")
             # Decoded, it has another length than was sent.
-            length = int(told) if told.isdecimal() and "content-encoding" not in response.headers else None
+            length = int(told) if _LENGTH.fullmatch(told) and "content-encoding" not in response.headers else None
             if length is not None and size is not None and length != size:
                 raise _unlike(response, f"{what}: {origin(url)} has {length} bytes, and Alvys says {size}.")
             received = 0
@@ -136,11 +139,11 @@ class Downloader:
     def _check(self, url: str, what: str) -> None:
         try:
             parts = urlsplit(url)
-            is_usable = parts.scheme in ("https", "http") and bool(parts.hostname) and parts.username is None
+            is_usable = parts.scheme in ("https", "http") and bool(origin(url)) and parts.username is None
         except ValueError:
             is_usable = False
         if not is_usable:
-            raise AlvysValueError(f"{what}: Alvys gives no address to fetch it from that can be used", endpoint=ENDPOINT)
+            raise _unusable(what)
         if parts.scheme == "http" and not self._allow_http and not is_loopback(parts):
             raise AlvysValueError(
                 f"{what}: {origin(url)} would send it in clear text: set allow_http on the connection for a simulator on a "
@@ -158,6 +161,11 @@ class Downloader:
             return self._session.send(request, timeout=self._timeout, allow_redirects=False, **settings)
         except requests.exceptions.RequestException as error:
             failure = _told(error, url)
+        except ValueError:
+            # A host's name that urllib3 refuses as it connects, or a redirect to one: requests reads it though it follows none.
+            failure = ""
+        if not failure:
+            raise _unusable(what)
         # Not where it was caught: the errors behind it, which a traceback would show, tell the whole URL.
         raise AlvysConnectionError(f"{what}: no answer from {origin(url)}: {failure}.", endpoint=ENDPOINT)
 
@@ -174,6 +182,10 @@ class Downloader:
             if not chunk:
                 return
             yield chunk
+
+
+def _unusable(what: str) -> AlvysValueError:
+    return AlvysValueError(f"{what}: Alvys gives no address to fetch it from that can be used", endpoint=ENDPOINT)
 
 
 def _unlike(response: requests.Response, message: str) -> AlvysResponseError:

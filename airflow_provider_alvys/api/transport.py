@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from ssl import SSLCertVerificationError
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 import requests
 from requests.auth import AuthBase
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, SSLError
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from airflow_provider_alvys import __version__
 from airflow_provider_alvys.api.clock import SYSTEM_CLOCK, Clock
@@ -160,7 +161,8 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 
 def _never_arrived(error: BaseException) -> bool:
-    return any(isinstance(cause, (NewConnectionError, ConnectTimeoutError, SSLError)) for cause in _causes(error))
+    # Any other error of TLS may come when the request is long on its way: of a record that was garbled, say, or cut.
+    return any(isinstance(cause, (NewConnectionError, ConnectTimeoutError, SSLCertVerificationError)) for cause in _causes(error))
 
 
 def reason_of(error: BaseException) -> str:

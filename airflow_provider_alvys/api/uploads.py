@@ -103,7 +103,10 @@ class Multipart:
             f'--{boundary}\r\nContent-Disposition: form-data; name="File"; filename="{_quote(file.name)}"\r\n'
             f"Content-Type: {file.type}\r\n\r\n"
         )
-        self._before = "".join(parts).encode()
+        try:
+            self._before = "".join(parts).encode()
+        except UnicodeEncodeError as error:
+            raise AlvysValueError(f"{file.name!r} cannot be sent, or a text beside it: {error}") from error
         self._after = f"\r\n--{boundary}--\r\n".encode()
 
     def __len__(self) -> int:

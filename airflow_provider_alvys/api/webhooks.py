@@ -43,6 +43,8 @@ _DIGEST = re.compile(r"[0-9A-Fa-f]{64}", re.ASCII)
 _EVENT_ID = re.compile(r"[!-z|~]{1,255}", re.ASCII)
 _ATTEMPT = re.compile(r"[0-9]{1,4}", re.ASCII)
 _LONGEST_CHALLENGE = 4096
+# Bytes of a handshake, which anyone may send: more are not read as JSON, which would keep an event loop from all else.
+_LARGEST_HANDSHAKE = 32 * 1024
 
 _read_time = converter("time")
 
@@ -190,11 +192,13 @@ def answer_challenge(headers: Mapping[str, str], body: bytes) -> dict[str, str] 
 
     The handshake is not signed: whoever knows the address can ask, and learns nothing but what was asked.
 
-    :raises AlvysWebhookError: the handshake has no challenge, or two.
+    :raises AlvysWebhookError: the handshake has no challenge, or two, or is larger than any is.
     """
     given = _lower(headers)
     if given.get(EVENT) != VERIFICATION:
         return None
+    if len(body) > _LARGEST_HANDSHAKE:
+        raise AlvysWebhookError(f"The handshake of a webhook has {len(body)} bytes")
     sent = _read_object(body)
     # In the header and in the body by the documents: one of them is enough.
     challenges = [value for value in (given.get(CHALLENGE) or None, sent.get("challenge")) if value is not None]
@@ -240,9 +244,10 @@ def verify_signature(
             "The webhook's delivery is not signed with the webhook's secret, or was altered", reason="signature"
         )
     age = (time.time() if now is None else now) - int(stamp)
-    if age > tolerance:
+    # So that what is no number lets nothing pass.
+    if not age <= tolerance:
         raise AlvysSignatureError(f"The webhook's delivery was signed {age:.0f} s ago", reason="stale")
-    if age < -tolerance:
+    if not -tolerance <= age:
         raise AlvysSignatureError(f"The webhook's delivery was signed {-age:.0f} s from now", reason="future")
 
 
@@ -250,18 +255,20 @@ def parse_event(headers: Mapping[str, str], body: bytes, *, base: Base = DOCUMEN
     """
     Return the event in a delivery. Who sent it is not asked here.
 
-    Its key is ``X-Alvys-Event-Id``, or the id in the envelope; the other way round where the header is not signed.
+    Its key is ``X-Alvys-Event-Id``, or the id in the envelope. Where the header is not signed it is that in the envelope, or a
+    digest of the body: whoever sends a delivery again can write another header.
 
     :param base: what is signed.
     :raises AlvysWebhookError: it is no event: not a JSON object, without a type, or without anything that identifies it.
     """
     given = _lower(headers)
     envelope = _read_object(body)
-    told, own = given.get(EVENT_ID) or None, _text(envelope.get("id"))
+    own = _text(envelope.get("id"))
+    told = (given.get(EVENT_ID) or own) if base == "t.id.body" else (own or hashlib.sha256(body).hexdigest())
     attempt = given.get(ATTEMPT, "")
     return make_event(
         envelope,
-        key=told or own if base == "t.id.body" else own or told,
+        key=told,
         attempt=int(attempt) if _ATTEMPT.fullmatch(attempt) else None,
     )
 

@@ -114,7 +114,7 @@ class _Sending:
 
     @property
     def _repeatable(self) -> bool:
-        return self._row.repeat in ("safe", "by_key") or (self._row.repeat == "guarded" and self._sent is not None)
+        return self._row.repeat != "unsafe"
 
     def _headers(self) -> dict[str, str]:
         headers = {}
@@ -153,7 +153,7 @@ class _Sending:
     def _settle(self, error: AlvysError) -> Any:
         """Return the answer where an earlier attempt has done what this one was refused for, or raise what there is to say."""
         is_stale = isinstance(error, AlvysPreconditionError) and error.status_code == 412 and self._sent is not None
-        if self._may_have_acted and self._row.method == "DELETE" and isinstance(error, AlvysNotFoundError):
+        if self._may_have_acted and self._row.removes and isinstance(error, AlvysNotFoundError):
             log.info("%s: gone by the attempt whose answer was lost", self._row.name)
             return None
         if is_stale:

@@ -19,7 +19,7 @@ from airflow_provider_alvys.api import writing
 from airflow_provider_alvys.api.auth import DEFAULT_HOST, Credentials, TokenSource, make_credentials
 from airflow_provider_alvys.api.checks import AUTO
 from airflow_provider_alvys.api.client import AlvysClient
-from airflow_provider_alvys.api.errors import AlvysPermissionError, AlvysRateLimitError, AlvysValueError
+from airflow_provider_alvys.api.errors import AlvysPermissionError, AlvysRateLimitError, AlvysUnknownOutcomeError, AlvysValueError
 from airflow_provider_alvys.api.lookups import look_up
 from airflow_provider_alvys.api.pacing import Pacer
 from airflow_provider_alvys.api.planning import StreamPlan, plan_streams
@@ -31,6 +31,7 @@ from airflow_provider_alvys.api.streams import STREAMS, get_stream, get_streams
 from airflow_provider_alvys.api.transport import DEFAULT_TIMEOUT, check_address
 from airflow_provider_alvys.api.uploads import FileSource, file_source
 from airflow_provider_alvys.api.web import check_web_url
+from airflow_provider_alvys.retry_policy import never_again
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -229,10 +230,14 @@ class AlvysHook(BaseHook):
         :return: the decoded answer, with numbers as in :meth:`search`; None where there is none.
         :raises AlvysValueError: something given is wrong; nothing was sent.
         :raises AlvysPreconditionError: the record has changed since the version that was sent.
-        :raises AlvysUnknownOutcomeError: an answer was lost, and whether the write took place is not known.
+        :raises AlvysUnknownOutcomeError: an answer was lost, and whether the write took place is not known. Airflow makes no
+            retry after it, where that might write twice.
         """
         source = file_source(file) if isinstance(file, (str, os.PathLike)) else file
-        return writing.write(self.get_conn(), operation, path_params=path_params, body=body, if_match=if_match, file=source)
+        try:
+            return writing.write(self.get_conn(), operation, path_params=path_params, body=body, if_match=if_match, file=source)
+        except AlvysUnknownOutcomeError as error:
+            raise never_again(error) from error
 
     def plan(
         self,

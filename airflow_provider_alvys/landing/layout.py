@@ -61,14 +61,15 @@ def document_file(parent_type: str, parent: str, id: str, file_name: str) -> str
     """
     Return where a document's file is put, the same for ever: told apart by its id, whatever it is called.
 
+    The last hyphen ends the id: another id has another file, though it begins like this one and goes on like its name.
+
     :param file_name: as it was uploaded, whatever is in it.
     """
     stem, dot, extension = file_name.rpartition(".")
     if not (dot and stem and re.fullmatch(r"[A-Za-z0-9]{1,8}", extension)):
         stem, extension = file_name, ""
-    words = _UNSAFE.sub("_", stem).strip("._-")[:_LONGEST_STEM].rstrip("._-")
-    name = "-".join(filter(None, [safe_name(id), words]))
-    return f"{parent_folder(parent_type, parent)}/{name}{f'.{extension}' if extension else ''}"
+    words = _UNSAFE.sub("_", stem).replace("-", "_").strip("._")[:_LONGEST_STEM].rstrip("._") or "file"
+    return f"{parent_folder(parent_type, parent)}/{safe_name(id)}-{words}{f'.{extension}' if extension else ''}"
 
 
 def parent_folder(parent_type: str, parent: str) -> str:

@@ -97,7 +97,7 @@ class AlvysSearchOperator(AlvysTask):
     :param parents: for streams that are read per parent, whose children: a list of ids, such as load numbers for
         ``load_documents``. (templated)
     :param limit: more rows than this are refused; after the first page, which tells their number, where they are one search.
-    :return: a list of rows as plain JSON values.
+    :return: a list of rows as plain JSON values, without those that the catalogue calls secret.
     :raises AlvysValueError: there are more rows than ``limit``; or an argument is wrong, while the DAG is parsed where nothing
         is templated.
     """
@@ -144,6 +144,7 @@ class AlvysSearchOperator(AlvysTask):
             window_by=self.window_by,
             parents=self.parents,
         )
+        secrets = {name for name, marks in search.stream.fields.marks.items() if "secret" in marks}
         # Searches that are united may find the same rows: only one alone tells how many there are.
         is_one = len(search.queries) == 1
         rows: list[dict[str, Any]] = []
@@ -154,6 +155,7 @@ class AlvysSearchOperator(AlvysTask):
                     f"The search finds {found}{'' if is_one else ' or more'} {self.stream}, more than limit={self.limit}: narrow "
                     "it, raise limit, or land the rows with AlvysToObjectStorageOperator"
                 )
-            rows += [jsonlib.loads(bytes(row)) for row in page]
+            read = [jsonlib.loads(bytes(row)) for row in page]
+            rows += [{name: value for name, value in row.items() if name not in secrets} for row in read]
         self.log.info("Found %d %s", len(rows), self.stream)
         return rows

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import ObjectStoragePath
 
-from airflow_provider_alvys.api.checks import check_file
+from airflow_provider_alvys.api.checks import Write, check_file
 from airflow_provider_alvys.api.documents import documents_of
 from airflow_provider_alvys.api.operations import get_operation
 from airflow_provider_alvys.api.uploads import FileSource, check_beginning
@@ -74,10 +74,14 @@ class AlvysUploadDocumentOperator(AlvysWriteOperator):
         self.path_params = _path_params(self.operation, self.parent_id)
         self.body = _body(self.document_type, self.file_name)
         self.file = str(self.path)
-        answer = super().execute(context)
+        return super().execute(context)
+
+    def _result(self, write: Write, answer: Any) -> Any:
         # The URL is a secret for the minutes that it lives.
         marks = documents_of(self.parent_type).fields.marks
-        return {name: value for name, value in answer.items() if "volatile" not in marks.get(name, ())}
+        result = super()._result(write, answer)
+        # Alvys may answer with nothing: the file is kept all the same.
+        return result and {name: value for name, value in result.items() if "volatile" not in marks.get(name, ())}
 
     def _source(self) -> FileSource:
         source = stored_file(str(self.path), name=self.file_name)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json as jsonlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from airflow.sdk import ObjectStoragePath
 from airflow.sdk.log import mask_secret
 
-from airflow_provider_alvys._compat import AirflowFailException
+from airflow_provider_alvys._compat import AirflowTaskTimeout
 from airflow_provider_alvys.api.checks import AUTO, Write, prepare
-from airflow_provider_alvys.api.errors import AlvysError, AlvysUnknownOutcomeError, AlvysValueError
+from airflow_provider_alvys.api.errors import AlvysError, AlvysValueError
 from airflow_provider_alvys.api.operations import get_operation
 from airflow_provider_alvys.api.uploads import FileSource
 from airflow_provider_alvys.api.values import dump_json
@@ -19,15 +19,13 @@ from airflow_provider_alvys.api.web import WebRecord, record_of_write
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.landing.store import check_path
 from airflow_provider_alvys.links import AlvysRecordLink
-from airflow_provider_alvys.retry_policy import AlvysRetryPolicy, fail_at_once
+from airflow_provider_alvys.operators.notes import WriteNote
+from airflow_provider_alvys.retry_policy import fail_at_once
 from airflow_provider_alvys.tasks import AlvysTask
 from airflow_provider_alvys.templates import check_write, has_template
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-# Where the task's state store keeps what is being sent.
-_SENDING = "alvys_sending"
 
 
 class AlvysWriteOperator(AlvysTask):
@@ -36,7 +34,8 @@ class AlvysWriteOperator(AlvysTask):
 
     A write is made again, after its answer was lost, only where that cannot make a second effect. Where it could, the task fails
     for good, with an error that says that the outcome is unknown and how to find out; clearing the task sends the write again.
-    On Airflow 3.3 this holds over the death of a worker, too: a note in the task's state store says what is being sent.
+    On Airflow 3.3 this holds over the death of a worker, too: a note in the task's state store says what is being sent, and what
+    was answered.
 
     :param alvys_conn_id: the Alvys connection. (templated)
     :param operation: name in the catalogue, such as ``trips.assign``.
@@ -86,23 +85,27 @@ class AlvysWriteOperator(AlvysTask):
         """Send the write."""
         write = prepare(self.operation, path_params=self.path_params, body=self.body, if_match=self.if_match)
         source = self._source()
-        # Not before its checks: what is refused here was not sent.
-        if write.operation.repeat == "unsafe":
-            # The connection first, for the same reason.
-            self.hook.get_conn()
-            self._note(context, write)
+        note = WriteNote(context, write, self.file)
+        # What is refused before here was not sent: hence not before the checks, and the connection first.
+        self.hook.get_conn()
+        earlier = note.begin()
+        if earlier is not None:
+            self.log.info("%s was done by an earlier try, of which Airflow has not heard: this is its answer", self.operation)
+            return earlier["answer"]
         try:
             answer = self.hook.write(
                 self.operation, path_params=self.path_params, body=self.body, if_match=self.if_match, file=source
             )
+            result = self._result(write, answer)
         except AlvysError as error:
-            # Refused, or told as unknown: what comes next is a person's decision.
-            self._forget(context)
-            self._forbid_retry(error)
+            note.settle(error)
             raise
-        self._forget(context)
+        except AirflowTaskTimeout as error:
+            note.run_out(error)
+            raise
+        note.done(result)
         self.log.info("%s is done", self.operation)
-        return self._without_secrets(write, answer)
+        return result
 
     def record_of_link(self) -> WebRecord | None:
         """Return the record that is written."""
@@ -112,62 +115,28 @@ class AlvysWriteOperator(AlvysTask):
         """Return the file to upload, if there is one."""
         return None if self.file is None else stored_file(self.file)
 
-    def _note(self, context: Context, write: Write) -> None:
-        """
-        Keep a note of what is about to be sent.
-
-        :raises AlvysUnknownOutcomeError: there is one already: an earlier try was ended between sending and the answer.
-        """
-        store = context.get("task_state_store")
-        if store is None:
-            self.log.info(
-                "%s is not safe to repeat, and this Airflow has no state store (3.3 has): if the worker dies between sending and "
-                "the answer, a retry sends it again. Set retries=0 to forbid that",
-                self.operation,
-            )
-            return
-        fingerprint = f"{write.fingerprint} {self.file or ''}".strip()
-        # A mapped task's place may hold another item after a clear: its note says nothing about this one.
-        if store.get(_SENDING) == fingerprint:
-            store.delete(_SENDING)
-            error = AlvysUnknownOutcomeError(
-                f"An earlier try of this task was ended while it sent {self.operation}, and whether that took place is unknown. "
-                f"To find out, {write.check}. It was not sent again: {write.operation.because}. Clear the task to send it again.",
-                check=write.check,
-                endpoint=str(write.operation.endpoint),
-            )
-            self._forbid_retry(error)
-            raise error
-        store.set(_SENDING, fingerprint)
-
-    def _forbid_retry(self, error: AlvysError) -> None:
-        """Let the task fail for good where a retry might write twice, whatever retry policy the user has given it."""
-        policy = getattr(self, "retry_policy", None)
-        if isinstance(error, AlvysUnknownOutcomeError) and not error.may_repeat and not isinstance(policy, AlvysRetryPolicy):
-            raise AirflowFailException(str(error)) from error
-
-    def _forget(self, context: Context) -> None:
-        store = context.get("task_state_store")
-        if store is not None:
-            store.delete(_SENDING)
-
-    def _without_secrets(self, write: Write, answer: Any) -> Any:
-        secrets = write.operation.secrets
-        if not secrets:
-            return jsonlib.loads(dump_json(answer))
-        if answer is None:
-            return None
-        if not isinstance(answer, dict):
+    def _result(self, write: Write, answer: Any) -> Any:
+        """Return an answer as plain JSON values, without its secrets."""
+        secrets = frozenset(name.lower() for name in write.operation.secrets)
+        if secrets and answer is not None and not isinstance(answer, dict):
             self.log.warning("The answer of %s may hold a secret, and is left out: call hook.write in a @task", self.operation)
             return None
-        for name in secrets:
-            if isinstance(answer.get(name), str) and answer[name]:
-                mask_secret(answer[name])
+        return jsonlib.loads(dump_json(self._without(secrets, answer)))
+
+    def _without(self, secrets: Collection[str], value: Any) -> Any:
+        """Return a value without the fields of these names, in any spelling and at any depth, and mask what they hold."""
+        if isinstance(value, list):
+            return [self._without(secrets, item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        for name, item in value.items():
+            if name.lower() in secrets and isinstance(item, str) and item:
+                mask_secret(item)
                 self.log.info(
                     "%s is left out of the result, being a secret. Who needs it calls hook.write in a @task that keeps it safe",
                     name,
                 )
-        return jsonlib.loads(dump_json({name: value for name, value in answer.items() if name not in secrets}))
+        return {name: self._without(secrets, item) for name, item in value.items() if name.lower() not in secrets}
 
 
 def stored_file(path: str, *, name: str | None = None) -> FileSource:

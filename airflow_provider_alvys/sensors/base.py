@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
 # How much later than the trigger's own deadline Airflow ends the wait: it does where no triggerer is left to do so.
 _FALLBACK = timedelta(minutes=2)
+# Seconds after which a task may be rescheduled: Airflow fails one that it queues again before it has heard that its last process
+# has ended.
+_SOONEST = 10.0
 
 
 class AlvysSensor(AlvysTask, BaseSensorOperator):
@@ -84,7 +87,7 @@ class AlvysSensor(AlvysTask, BaseSensorOperator):
     def _get_next_poke_interval(self, started_at: datetime | float, run_duration: Callable[[], float], poke_count: int) -> float:
         """Return in how many seconds to look again in a slot: at the deadline, where that comes first."""
         interval = super()._get_next_poke_interval(started_at, run_duration, poke_count)
-        return min(interval, max(0.0, self.timeout - run_duration()))
+        return min(interval, max(_SOONEST if self.reschedule else 0.0, self.timeout - run_duration()))
 
     @fail_at_once
     def poke(self, context: Context) -> PokeReturnValue:

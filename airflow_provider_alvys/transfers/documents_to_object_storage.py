@@ -30,8 +30,8 @@ class AlvysDocumentsToObjectStorageOperator(AlvysLandingTask):
     """
     Fetch the documents of loads, trips, carriers, drivers, trucks or trailers: each once, whole, under a name that stays.
 
-    A document is the file ``<path>/documents/<parent_type>/<parent>/<id>-<its name>``; what is no letter, digit, dot or hyphen
-    in these names becomes an underscore. One that is there with the size that Alvys tells is not fetched again. Each parent
+    A document is the file ``<path>/documents/<parent_type>/<parent>/<id>-<its name>``; what is no letter, digit or dot in its
+    name becomes an underscore. One that is there with the size that Alvys tells is not fetched again. Each parent
     costs one request for its list, at Alvys's pace (10 a minute), and one more when the URLs in it have expired.
 
     One that cannot be fetched keeps no other from being fetched. The task then fails, and says which; a retry tries those. After

@@ -59,7 +59,9 @@ class Watching:
 
     async def payloads(self) -> AsyncIterator[dict[str, Any]]:
         """Yield what the events tell."""
-        state = await self._load()
+        # Before the state store is asked, which may take a while.
+        began = self._now()
+        state = await self._load() or WatchState(mark=began, is_new=True)
         # A triggerer that dies before the first look should not forget when this began.
         await self._save(state)
         watch = Watch(watched_window(get_stream(self.stream), self.window_by), state)
@@ -109,8 +111,12 @@ class Watching:
         known = [self.alvys_conn_id, self.stream, self.window_by, sorted(self.where.items())]
         return f"alvys-changes-{hashlib.blake2b(msgspec.json.encode(known), digest_size=8).hexdigest()}"
 
-    async def _load(self) -> WatchState:
-        """Return how far it has come: by the asset that has come least far, where several have the same watcher."""
+    async def _load(self) -> WatchState | None:
+        """
+        Return how far it has come: by the asset that has come least far, where several have the same watcher.
+
+        None for one that has just begun.
+        """
         kept = [await store.aget(self._state_key) for store in self.stores]
         states = [msgspec.convert(value, WatchState) for value in kept if value is not None]
         if states:
@@ -121,7 +127,7 @@ class Watching:
                 "runs is not told",
                 self.stream,
             )
-        return WatchState(mark=self._now(), is_new=True)
+        return None
 
     async def _save(self, state: WatchState) -> None:
         for store in self.stores:

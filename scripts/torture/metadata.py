@@ -31,6 +31,9 @@ SELECT ti.task_id, ti.state, min(log.dttm), ti.end_date FROM task_instance AS ti
 JOIN log ON log.dag_id = ti.dag_id AND log.run_id = ti.run_id AND log.task_id = ti.task_id AND log.event = 'running'
 WHERE ti.dag_id = :dag AND ti.run_id = :run GROUP BY ti.task_id, ti.state, ti.end_date
 """
+_KEPT = """
+SELECT store.key, store.value FROM asset_state_store AS store JOIN asset ON asset.id = store.asset_id WHERE asset.name = :asset
+"""
 _WATCHERS = """
 SELECT count(*) FROM asset_watcher AS watcher JOIN trigger ON trigger.id = watcher.trigger_id
 WHERE trigger.triggerer_id IS NOT NULL
@@ -42,13 +45,13 @@ class Resumed:
     """
     A task whose trigger has fired.
 
-    :param at: when its event was stored, in seconds since 1970.
+    :param stored: when its event was, in seconds since 1970.
     :param state: ``scheduled`` where nothing takes it on.
     :param method: that the task is to go on with, where it has not yet.
     :param kwargs: of the method, as JSON: what the trigger said is in it.
     """
 
-    at: float
+    stored: float
     state: str
     method: str | None
     kwargs: str
@@ -94,6 +97,10 @@ class Metadata:
     def payloads(self, asset: str) -> list[Any]:
         """Return the payloads of a watched asset's events, oldest first."""
         return [(extra or {}).get("payload") for _, _, extra in self._rows(_EVENTS, asset=asset)]
+
+    def kept(self, asset: str) -> dict[str, str]:
+        """Return what the state store of an asset keeps."""
+        return dict(self._rows(_KEPT, asset=asset))
 
     def spans(self, dag_id: str, run_id: str) -> dict[str, Span]:
         """Return how long each task of a run took that has ended, from when it first ran."""

@@ -10,23 +10,18 @@ from scripts.torture.metadata import Resumed, Span
 MODES = ("poke", "reschedule", "deferrable")
 
 
-def judge_firing(changed: Mapping[str, float], resumed: Mapping[str, Resumed], limit: float) -> list[str]:
+def judge_firing(changed: Mapping[str, float], resumed: Mapping[str, Resumed]) -> list[str]:
     """
-    Return what is wrong with who fired when.
+    Return what is wrong with who fired.
 
     :param changed: when each load was delivered, by number, in seconds since 1970.
-    :param resumed: what became of the sensor of each, by the load's number.
-    :param limit: within so many seconds of the change a sensor must fire.
+    :param resumed: what became of the sensor of each.
     """
     problems = []
     missing = sorted(set(changed) - set(resumed))
     if missing:
         problems.append(f"{len(missing)} sensors did not fire, such as that of {missing[0]}")
-    late = {number: resumed[number].at - at for number, at in changed.items() if number in resumed}
-    too_late = [seconds for seconds in late.values() if seconds > limit]
-    if too_late:
-        problems.append(f"{len(too_late)} sensors fired later than {limit:g} s after the change, up to {max(too_late):.1f} s")
-    early = [number for number, seconds in late.items() if seconds < 0]
+    early = [number for number, at in changed.items() if number in resumed and resumed[number].stored < at]
     if early:
         problems.append(f"{len(early)} sensors fired before their load was delivered, such as that of {early[0]}")
     invented = sorted(set(resumed) - set(changed))
@@ -39,6 +34,24 @@ def judge_firing(changed: Mapping[str, float], resumed: Mapping[str, Resumed], l
     ]
     if wrong:
         problems.append(f"{len(wrong)} events are not of the load that was waited for, such as {wrong[0]}")
+    return problems
+
+
+def judge_delays(changed: Mapping[str, float], fired: Mapping[str, float], limit: float) -> list[str]:
+    """
+    Return what is wrong with when the sensors fired.
+
+    :param changed: when each load was delivered, by number, in seconds since 1970.
+    :param fired: when the trigger of each did.
+    :param limit: it must within so many seconds of the change.
+    """
+    problems = []
+    unknown = sorted(set(changed) - set(fired))
+    if unknown:
+        problems.append(f"When {len(unknown)} sensors fired is not known, such as that of {unknown[0]}")
+    late = [fired[number] - at for number, at in changed.items() if number in fired and fired[number] - at > limit]
+    if late:
+        problems.append(f"{len(late)} sensors fired later than {limit:g} s after the change, up to {max(late):.1f} s")
     return problems
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from airflow_provider_alvys.simulator.process import Simulator
-from scripts.torture.changes import Told, Truth, judge_told, missed, read_told
+from scripts.torture.changes import Change, Told, Truth, judge_told, missed, read_told
 from scripts.torture.crowds import POOL, RUN, let_wait, searches
 from scripts.torture.daemons import Daemons
 from scripts.torture.metadata import Metadata, comes_about, wait_until
@@ -22,7 +22,6 @@ _TAKEN_OVER_WITHIN = 60.0
 _OTHERS = 4
 # Sensors whose loads are delivered at a time: some are left for the time after the last kill.
 _SENSORS = 5
-_NEVER_TOO_LATE = 1e9
 
 
 class Watchers:
@@ -49,6 +48,8 @@ class Watchers:
         self._other_trips = iter(alvys.truth_keys(stream="trips", filters={"IncludeDeleted": False}))
         self._waiting = list(self._few)
         self._changed: dict[str, float] = {}
+        # Changes that were told long before the first kill.
+        self._settled: list[Change] = []
 
     def share(self) -> list[str]:
         """Count what ten watchers cost, while sensors wait in vain in each mode."""
@@ -62,6 +63,8 @@ class Watchers:
         for poll in range(_POLLS):
             if poll in (1, 3):
                 self._trips.change([next(self._other_trips) for _ in range(_OTHERS)], Status=self._status)
+            if poll == 1:
+                self._loads.change([next(self._other_loads) for _ in range(_OTHERS)])
             if poll == 2:
                 # For later: by now the other ones have begun.
                 let_wait(self._airflow, self._metadata, "few", len(self._few))
@@ -78,6 +81,7 @@ class Watchers:
         )
         if not intervals - 1 <= polls <= intervals + 1:
             problems.append(f"{len(self._assets)} watchers made {polls} requests in {intervals:.1f} intervals")
+        self._settled = list(self._loads.made)
         return [*problems, *self._judge_deadlines()]
 
     def _missed_trips(self) -> dict[Any, int]:
@@ -92,15 +96,15 @@ class Watchers:
         print(f"Sensors that wait in vain for {self._deadline:g} s, each {self._deadline_interval:g} s: {told}.", flush=True)
         return judge_deadlines(spans, self._deadline, self._deadline_interval)
 
-    def survive(self) -> list[str]:
-        """Kill the triggerer three times, and see what became of those that waited in it."""
+    def survive(self, *, kills: int) -> list[str]:
+        """Kill the triggerer so many times, three at most, and see what became of those that waited in it."""
         blows: Mapping[str, Callable[[], None]] = {
             "right after an event": self._until_an_event,
             "in the middle of a poll": self._until_a_poll_is_under_way,
-            "right after a poll": self._until_a_poll,
+            "as it says how far it has come": self._until_state_is_kept,
         }
         problems = []
-        for moment, wait in blows.items():
+        for moment, wait in list(blows.items())[:kills]:
             self._change()
             wait()
             died = self._airflow.kill("triggerer", whole=True)
@@ -109,12 +113,11 @@ class Watchers:
             self._change()
             self._airflow.start("triggerer")
             self._change()
-            if not comes_about(self._is_quiet, seconds=_TAKEN_OVER_WITHIN):
+            is_quiet = comes_about(self._is_quiet, seconds=_TAKEN_OVER_WITHIN)
+            end = "all have fired, and all is told" if is_quiet else "something has not fired, or is not told"
+            print(f"Killed {moment}, {died} processes: after {time.monotonic() - killed:.1f} s {end}.", flush=True)
+            if not is_quiet:
                 problems.append(f"What waited in a triggerer that was killed {moment} does not go on")
-            print(
-                f"Killed {moment}, {died} processes: after {time.monotonic() - killed:.1f} s all have fired, and all is told.",
-                flush=True,
-            )
             if died < 2:
                 problems.append(f"Only {died} processes were there to be killed {moment}")
         self._change(len(self._waiting))
@@ -144,6 +147,12 @@ class Watchers:
         before = searches(self._alvys, "loads")
         wait_until(lambda: searches(self._alvys, "loads") > before, "A poll", seconds=_ENDS_WITHIN, every=0.02)
 
+    def _until_state_is_kept(self) -> None:
+        # In the look that finds the change, or later: what was yielded before must be stored by then.
+        self._until_a_poll()
+        before = self._metadata.kept(_LOADS)
+        wait_until(lambda: self._metadata.kept(_LOADS) != before, "A new state", seconds=_ENDS_WITHIN, every=0.02)
+
     def _until_a_poll_is_under_way(self) -> None:
         # What is killed is killed before it is answered.
         self._alvys.order_faults({"kind": "timeout", "endpoint": "POST loads/search", "seconds": 5, "times": 2})
@@ -151,7 +160,7 @@ class Watchers:
 
     def _judge_survival(self) -> list[str]:
         resumed = {self._few[index]: fired for (_, index), fired in self._metadata.resumed("few", RUN).items()}
-        problems = judge_firing(self._changed, resumed, _NEVER_TOO_LATE)
+        problems = judge_firing(self._changed, resumed)
         self._airflow.run_module("scripts.torture.held", "few", RUN, POOL)
         ends = self._metadata.states("few", RUN)
         if ends["success"] != len(self._few):
@@ -162,4 +171,7 @@ class Watchers:
             f"{len(missed(self._loads.made, told))} were missed, {told.repeats} were told again.",
             flush=True,
         )
+        again = [change for change in self._settled if len(told.keys.get(change, ())) > 1]
+        if again:
+            problems.append(f"{len(again)} of {len(self._settled)} changes were told again long after they had been")
         return problems + judge_told(_LOADS, self._loads, told)

@@ -148,7 +148,18 @@ def test_a_day_is_its_midnight_in_utc(day: Any) -> None:
     assert write.body["Date"] == "2026-03-02T00:00:00Z"
 
 
-@pytest.mark.parametrize("day", ["2026-02-30", "02.03.2026", datetime(2026, 3, 2)])
+@pytest.mark.parametrize(
+    "day",
+    [
+        "2026-02-30",
+        "02.03.2026",
+        datetime(2026, 3, 2),
+        "2026-03-02T14:00:00Z",
+        "2026-03-02T00:00:00-06:00",
+        datetime(2026, 3, 2, 23, 59, tzinfo=timezone.utc),
+    ],
+    ids=str,
+)
 def test_what_is_no_day_is_refused(day: Any) -> None:
     with pytest.raises(AlvysValueError, match="Date="):
         prepare("deductions.create", body={**body_of("deductions.create"), "Date": day})
@@ -231,3 +242,19 @@ def test_equal_writes_have_equal_fingerprints_and_others_do_not() -> None:
     assert fingerprint() == fingerprint(body=dict(CALL))
     others = {fingerprint(), fingerprint(body={"Description": "not well"}), fingerprint(path_params={"tripId": "2"})}
     assert len(others) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"path_params": {"tenderId": "1", "tender_id": "2"}}, "the path parameter tenderId is given twice"),
+        ({"path_params": {"tenderId": "a\ud83d"}}, "names nothing"),
+        ({"if_match": "*"}, "names no version"),
+        ({"if_match": "\u20ac"}, "must be 'auto', an ETag, or None"),
+        ({"if_match": '"1"\r\nX: y'}, "must be 'auto', an ETag, or None"),
+    ],
+    ids=["twice", "half an emoji", "any version", "no header", "two headers"],
+)
+def test_what_no_request_can_carry_is_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(AlvysValueError, match=message):
+        prepare("tenders.accept_cancel", **{"path_params": {"tenderId": "1"}, **arguments})

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 
-from airflow_provider_alvys.api.downloads import ENDPOINT, Downloader, UrlRefusedError
+from airflow_provider_alvys.api.downloads import CHUNK, ENDPOINT, Downloader, UrlRefusedError
 from airflow_provider_alvys.api.errors import (
     AlvysConnectionError,
     AlvysError,
@@ -111,6 +111,34 @@ def test_a_wrong_size_in_the_end_is_an_error(storage: Storage, download: Any) ->
     assert len(storage.seen) == 6
 
 
+class Counting(io.BytesIO):
+    """A file that knows how much was written into it, over all tries."""
+
+    written = 0
+
+    def write(self, data: Any) -> int:
+        self.written += len(data)
+        return super().write(data)
+
+
+def test_no_more_than_a_chunk_is_taken_beyond_the_size(storage: Storage, clock: SkippingClock) -> None:
+    # Without a length it could go on for ever.
+    storage.answers = [(200, {"content-length": "?"}, b"file" * 1_000_000)]
+    file = Counting()
+    with pytest.raises(AlvysResponseError, match=r"sent [0-9]+ bytes of 4\.$"):
+        Downloader(clock=clock).download(f"{storage.url}/f", file, what="document D1", size=4)
+    assert file.written <= len(storage.seen) * CHUNK
+
+
+def test_this_machine_is_never_behind_a_proxy(storage: Storage, download: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    storage.answers = [(200, {}, b"file")]
+    assert download(f"{storage.url}/f", 4) == b"file"
+
+
 def test_what_is_compressed_on_the_way_is_unpacked(storage: Storage, download: Any) -> None:
     storage.answers = [(200, {"content-encoding": "gzip"}, gzip.compress(b"file" * 1000))]
     assert download(f"{storage.url}/f", 4000) == b"file" * 1000
@@ -142,6 +170,23 @@ def test_a_redirect_is_followed_to_where_a_file_may_come_from(storage: Storage, 
     storage.answers = [(302, {"location": "/f"}, b"")]
     with pytest.raises(AlvysResponseError, match="answered 302, not the file"):
         download(f"{storage.url}/f", 4)
+
+
+@pytest.mark.parametrize(
+    "location", ["http://[::1/f", "https://127.0.0.1:99999/f", "https://storage..example/f", "ftp://127.0.0.1/f"]
+)
+def test_a_redirect_to_nowhere_is_an_error_of_the_document(storage: Storage, download: Any, location: str) -> None:
+    storage.answers = [(302, {"location": f"{location}?{SECRET}"}, b"")]
+    with pytest.raises(AlvysError) as caught:
+        download(f"{storage.url}/f")
+    assert (caught.value.endpoint, len(storage.seen)) == (ENDPOINT, 1)
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("length", ["9" * 5000, "-1", "4, 4", "x"])
+def test_a_length_that_is_none_is_an_answer_without_one(storage: Storage, download: Any, length: str) -> None:
+    storage.answers = [(200, {"content-length": length}, b"file")]
+    assert download(f"{storage.url}/f", 4) == b"file"
 
 
 class Https(requests.adapters.BaseAdapter):
@@ -179,6 +224,9 @@ def test_a_redirect_from_https_to_http_is_not_followed(storage: Storage, clock: 
         (f"file:///etc/passwd?{SECRET}", "no address"),
         (f"https://user:word@storage.example/f?{SECRET}", "no address"),
         (f"https://[/f?{SECRET}", "no address"),
+        (f"https://storage.example:99999/f?{SECRET}", "no address"),
+        (f"https://storage..example/f?{SECRET}", "no address"),
+        (f"https://{'a' * 64}.example/f?{SECRET}", "no address"),
         (f"/f?{SECRET}", "no address"),
     ],
 )

@@ -42,6 +42,7 @@ def test_there_is_no_page_where_something_is_not_known() -> None:
 def test_no_id_leads_elsewhere(id: str) -> None:
     page = urlsplit(page_of("https://alvys.example.com/loads/{id}/edit", WebRecord("loads", id=id)))
     assert (page.scheme, page.netloc, page.query, page.fragment) == ("https", "alvys.example.com", "", "")
+    assert page.path.count("/") == 3
     assert unquote(page.path) == f"/loads/{id}/edit"
 
 

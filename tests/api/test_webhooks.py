@@ -140,6 +140,16 @@ def test_the_tolerance_can_be_set() -> None:
     verify_signature(sign(b"{}"), b"{}", SECRET, now=NOW + 900, tolerance=900)
 
 
+@pytest.mark.parametrize("options", [{"now": float("nan")}, {"tolerance": float("nan")}])
+def test_a_time_that_is_none_lets_nothing_pass(options: dict[str, Any]) -> None:
+    refusal(sign(b"{}"), b"{}", **options)
+
+
+def test_a_challenge_of_any_letters_is_a_handshake_that_is_small_enough() -> None:
+    challenge = "\U0001f69a" * 2048
+    assert answer_challenge(*handshake({"type": "webhook.verification", "challenge": challenge})) == {"challenge": challenge}
+
+
 def test_a_forged_delivery_is_not_told_that_it_is_stale() -> None:
     assert refusal(sign(b"{}", secret="another"), b"{}", now=NOW + 9000).reason == "signature"
 
@@ -292,6 +302,7 @@ def test_the_handshake_is_answered_with_the_same_challenge_and_nothing_else(chal
         ({"challenge": 7}, ""),
         ([], "a"),
         ({"challenge": "a" * 4097}, ""),
+        ({"challenge": "a", "more": "a" * 40_000}, ""),
     ],
 )
 def test_a_handshake_without_one_challenge_is_refused(body: Any, header: str) -> None:
@@ -374,7 +385,10 @@ def test_the_key_is_that_id_which_is_signed() -> None:
     assert parse_event(headers, body).key == "in-the-header"
     assert parse_event(headers, body, base="t.body").key == "in-the-body"
     nameless = b'{"type": "load.changed"}'
-    assert parse_event(headers, nameless, base="t.body").key == "in-the-header"
+    others = {"X-Alvys-Event-Id": "written-by-who-sends-it-again"}
+    assert parse_event(headers, nameless, base="t.body").key == parse_event(others, nameless, base="t.body").key
+    assert parse_event({}, nameless, base="t.body").key != parse_event({}, nameless + b" ", base="t.body").key
+    assert parse_event(headers, nameless).key == "in-the-header"
     with pytest.raises(AlvysWebhookError, match="no id"):
         parse_event({}, nameless)
 

@@ -180,7 +180,17 @@ def test_a_write_that_never_arrived_is_no_unknown_outcome(recorder: Recorder, cl
     assert len(clock.sleeps) == 5
 
 
-@pytest.mark.parametrize("name", [name for name, row in OPERATIONS.items() if row.method == "DELETE"])
+STAY = ["trip_stops.clear_arrival", "customers.delete"]
+
+
+@pytest.mark.parametrize("name", STAY)
+def test_a_404_proves_nothing_of_a_record_that_stays(name: str, recorder: Recorder, wire: AlvysClient) -> None:
+    recorder.answers = [CUT, Answer(404, {})]
+    with pytest.raises(AlvysUnknownOutcomeError, match="404"):
+        send(wire, name)
+
+
+@pytest.mark.parametrize("name", [name for name, row in OPERATIONS.items() if row.method == "DELETE" and name not in STAY])
 def test_a_delete_of_what_is_gone_succeeds_only_after_a_lost_answer(name: str, recorder: Recorder, wire: AlvysClient) -> None:
     recorder.answers = [CUT, Answer(404, {})]
     assert send(wire, name) is None
@@ -246,6 +256,12 @@ def test_a_stale_version_is_a_conflict_that_names_both(recorder: Recorder, wire:
     )
     assert is_hopeless(error)
     assert len(recorder.seen) == 3
+
+
+def test_a_stale_version_is_a_conflict_though_someone_else_wrote_the_same(recorder: Recorder, wire: AlvysClient) -> None:
+    recorder.answers = [Answer(412, {}), load("NEW", '"9"')]
+    with pytest.raises(AlvysPreconditionError, match='It has "9" of'):
+        patch(wire, '"5"')
 
 
 def test_the_stamp_of_a_version_that_the_user_gave_is_not_known(recorder: Recorder, wire: AlvysClient) -> None:
@@ -367,6 +383,12 @@ def test_a_file_is_streamed_with_a_length_and_opened_anew_for_each_attempt(recor
 def test_a_name_cannot_break_out_of_its_part(recorder: Recorder, wire: AlvysClient) -> None:
     upload(wire, FileSource('a"\r\nX: y.pdf', len(PDF), lambda: BytesIO(PDF)))
     assert b'filename="a%22%0D%0AX: y.pdf"\r\n' in recorder.seen[0].body
+
+
+def test_a_name_that_has_no_bytes_is_refused(recorder: Recorder, wire: AlvysClient) -> None:
+    with pytest.raises(AlvysValueError, match="cannot be sent"):
+        upload(wire, FileSource("pod \ud83d.pdf", len(PDF), lambda: BytesIO(PDF)))
+    assert recorder.seen == []
 
 
 def test_a_file_of_this_machine_is_sent(recorder: Recorder, wire: AlvysClient, tmp_path: Path) -> None:

@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 from airflow.sdk._shared.secrets_masker import _secrets_masker
 
+from airflow_provider_alvys._compat import AirflowFailException
 from airflow_provider_alvys.api.client import AlvysClient
-from airflow_provider_alvys.api.errors import AlvysValueError
+from airflow_provider_alvys.api.errors import AlvysUnknownOutcomeError, AlvysValueError
+from airflow_provider_alvys.api.operations import OPERATIONS
 from airflow_provider_alvys.api.uploads import file_source
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.simulator.process import Simulator
-from tests.conftest import CONNECTION
+from tests.conftest import CONNECTION, QuickHook
+from tests.writes import request_to
 
 
 def set_connection(monkeypatch: pytest.MonkeyPatch, **fields: Any) -> None:
@@ -234,3 +237,16 @@ def test_a_hook_writes_what_an_operator_does(alvys: Simulator, tmp_path: Path) -
     assert alvys.effects() == {"loads.update": 1, "load_documents.upload": 3}
     with pytest.raises(AlvysValueError, match="Did you mean loads.update"):
         hook.write("load.update")
+
+
+@pytest.mark.every_airflow
+def test_no_retry_follows_an_unknown_outcome_in_a_task_of_any_kind(alvys: Simulator, hook: QuickHook) -> None:
+    alvys.reset(loads=40, fleet=10)
+    for name, is_final in {"trip_check_calls.create": True, "trip_stops.set_arrival": False}.items():
+        request = request_to(alvys, name)
+        alvys.order_faults({"kind": "lost", "endpoint": str(OPERATIONS[name].endpoint), "times": 6})
+        with pytest.raises(AlvysUnknownOutcomeError, match="To find out, ") as caught:
+            hook.write(name, **request)
+        assert isinstance(caught.value, AirflowFailException) == is_final
+        assert caught.value.check in str(caught.value)
+        assert (caught.value.may_repeat, caught.value.endpoint) == (not is_final, str(OPERATIONS[name].endpoint))

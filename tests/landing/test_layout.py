@@ -17,15 +17,16 @@ LETTERS = "aA1._-/\\ \n\x00é☃~$%:*?\"<>|'`;&"
     [
         ("pod.pdf", "D1-pod.pdf"),
         ("POD signed (2).PDF", "D1-POD_signed_2.PDF"),
-        ("..", "D1"),
-        (".", "D1"),
-        ("", "D1"),
+        ("POD-signed.pdf", "D1-POD_signed.pdf"),
+        ("..", "D1-file"),
+        (".", "D1-file"),
+        ("", "D1-file"),
         (".pdf", "D1-pdf"),
         ("a.b.c", "D1-a.b.c"),
         ("x.exe .pdf", "D1-x.exe.pdf"),
         ("x.notanextension", "D1-x.notanextension"),
         ("Übergabe.pdf", "D1-bergabe.pdf"),
-        ("☃.pdf", "D1.pdf"),
+        ("☃.pdf", "D1-file.pdf"),
         ("y" * 300 + ".jpeg", f"D1-{'y' * 80}.jpeg"),
     ],
 )
@@ -40,6 +41,17 @@ def test_no_name_is_dangerous_whatever_it_is_made_of() -> None:
         path = document_file("load", parent, id, name)
         assert re.fullmatch(r"documents/load/[A-Za-z0-9-][A-Za-z0-9._-]{0,110}/[A-Za-z0-9-][A-Za-z0-9._-]{0,220}", path), path
         assert path == document_file("load", parent, id, name)
+
+
+def test_two_documents_are_never_one_file_whatever_they_are_called() -> None:
+    assert len({document_file("load", "1", id, name) for id, name in (("A", "B-c"), ("A-B", "c"), ("A-B-c", ""))}) == 3
+    rng = random.Random(7)
+    letters = "aB1-._ "
+    of: dict[str, str] = {}
+    for _ in range(20_000):
+        id, name = ("".join(rng.choices(letters, k=rng.randrange(1, 6))) for _ in range(2))
+        path = document_file("load", "1", id, name)
+        assert of.setdefault(path, id) == id, path
 
 
 def test_two_ids_are_never_one_name() -> None:

@@ -138,3 +138,12 @@ def test_template_fields_are_arguments(operator: Any) -> None:
     assert operator.template_fields[0] == "alvys_conn_id"
     for name in operator.template_fields:
         assert hasattr(operator, name)
+
+
+def test_no_secret_of_a_webhook_gets_into_an_xcom(alvys: Simulator) -> None:
+    known = [json.loads(row) for row in alvys.truth_rows(stream="webhooks")]
+    assert any(row.get("Secret") for row in known)
+    found = search(stream="webhooks")
+    assert sorted(row["Id"] for row in found) == sorted(row["Id"] for row in known)
+    assert not any("Secret" in row for row in found)
+    assert {"Name", "Url", "Events"} <= set(found[0])

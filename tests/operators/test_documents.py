@@ -130,3 +130,11 @@ def test_a_lost_answer_is_never_sent_again_and_says_how_to_find_out(alvys: Simul
         upload(hook, parent_id=number, path=tmp_path / "pod.pdf")
     assert alvys.stats()["requests"]["POST loads/{id}/document"] == 1
     assert len(alvys.truth_keys(stream="load_documents", parents=[number])) == len(before) + 1
+
+
+def test_an_upload_that_is_answered_with_nothing_is_done(
+    hook: QuickHook, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "pod.pdf").write_bytes(PDF)
+    monkeypatch.setattr(hook, "write", lambda *args, **options: None)
+    assert upload(hook, path=str(tmp_path / "pod.pdf")) is None

@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Callable
+from datetime import datetime, timezone
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.sdk import DAG, XComArg
 
-from airflow_provider_alvys._compat import HAS_RETRY_POLICY, AirflowFailException
+from airflow_provider_alvys._compat import HAS_RETRY_POLICY, AirflowFailException, AirflowTaskTimeout
 from airflow_provider_alvys.api.errors import AlvysPreconditionError, AlvysUnknownOutcomeError, AlvysValueError
 from airflow_provider_alvys.api.operations import OPERATIONS
 from airflow_provider_alvys.operators.alvys import AlvysRequestOperator, AlvysWriteOperator
@@ -157,6 +160,21 @@ def test_amounts_are_exact_through_templates(alvys: Simulator, hook: QuickHook) 
     assert answer["Date"].startswith("2026-03-02T00:00:00")
 
 
+def test_the_payment_of_the_page_on_writing_is_one_that_alvys_takes(alvys: Simulator, hook: QuickHook) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "writing.md").read_text()
+    code = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)[0]
+    names: dict[str, Any] = {}
+    exec(code.replace("    AlvysWriteOperator(", "    pay = AlvysWriteOperator("), names)
+    operator = names["pay"]
+    trip = request_to(alvys, "invoices.record_carrier_payment")["body"]["TripId"]
+    run = SimpleNamespace(run_after=datetime(2026, 3, 2, 14, 5, tzinfo=timezone.utc))
+    context: Any = {"params": {"trip_id": trip, "amount": "12.50"}, "dag_run": run, "run_id": "manual"}
+    operator.render_template_fields(context, operator.get_template_env())
+    operator.hook = hook
+    (payment,) = operator.execute({})["CarrierPayments"]
+    assert payment["PaymentDate"].startswith("2026-03-02T00:00:00")
+
+
 @pytest.mark.every_airflow
 def test_a_conflict_names_both_versions(alvys: Simulator, hook: QuickHook) -> None:
     request = plain(request_to(alvys, "loads.update"))
@@ -183,6 +201,23 @@ def test_a_secret_is_masked_and_left_out(
     text = said()
     assert secret not in json.dumps(answer) + text
     assert "Secret is left out of the result" in text
+
+
+def test_a_secret_is_left_out_however_it_is_spelled_and_wherever_it_stands(
+    alvys: Simulator, hook: QuickHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    masked: list[str] = []
+    monkeypatch.setattr("airflow_provider_alvys.operators.writes.mask_secret", masked.append)
+    answer = {
+        "id": "W1",
+        "secret": "s3cret",
+        "webhook": {"SECRET": "s4cret", "name": "n"},
+        "all": [{"Secret": "s5cret", "id": 2}],
+    }
+    monkeypatch.setattr(hook, "write", lambda *args, **options: answer)
+    result = task(hook, operation="webhooks.rotate_secret", **plain(request_of("webhooks.rotate_secret"))).execute({})
+    assert result == {"id": "W1", "webhook": {"name": "n"}, "all": [{"id": 2}]}
+    assert sorted(masked) == ["s3cret", "s4cret", "s5cret"]
 
 
 def test_an_answer_that_may_be_a_secret_itself_is_left_out(alvys: Simulator, hook: QuickHook, monkeypatch: Any) -> None:
@@ -217,17 +252,16 @@ class Killed(BaseException):
     """A worker that dies."""
 
 
-def die_while_sending(operator: AlvysWriteOperator, store: Store, monkeypatch: pytest.MonkeyPatch, after: bool = True) -> None:
+def die_while_sending(operator: AlvysWriteOperator, store: Store, monkeypatch: pytest.MonkeyPatch, context: Any = None) -> None:
     write = operator.hook.write
 
     def die(*args: Any, **options: Any) -> Any:
-        if after:
-            write(*args, **options)
+        write(*args, **options)
         raise Killed
 
     monkeypatch.setattr(operator.hook, "write", die)
     with pytest.raises(Killed):
-        operator.execute({"task_state_store": store})  # type: ignore[arg-type]
+        operator.execute(context or {"task_state_store": store})  # type: ignore[arg-type]
     monkeypatch.setattr(operator.hook, "write", write)
 
 
@@ -254,6 +288,96 @@ def test_a_note_of_another_item_in_the_same_place_does_not_stop_this_one(
     call(alvys, hook, body={"Description": "another one"}).execute({"task_state_store": store})  # type: ignore[arg-type]
     assert alvys.effects() == {"trip_check_calls.create": 2}
     assert store == {}
+
+
+def in_round(store: Store, tries: int) -> Any:
+    """Return the context of a try. Those of one round have the same most tries, and a clear begins another one."""
+    return {"task_state_store": store, "ti": SimpleNamespace(max_tries=tries)}
+
+
+@pytest.mark.every_airflow
+def test_a_retry_does_not_send_again_though_its_templates_have_become_something_else(
+    alvys: Simulator, hook: QuickHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store()
+    die_while_sending(call(alvys, hook, body={"Description": "try 1"}), store, monkeypatch, in_round(store, 2))
+    retry = call(alvys, hook, body={"Description": "try 2"})
+    for _ in range(2):
+        with pytest.raises(UNKNOWN, match="An earlier try of this task was ended"):
+            retry.execute(in_round(store, 2))
+    assert alvys.effects() == {"trip_check_calls.create": 1}
+    retry.execute(in_round(store, 5))
+    assert alvys.effects() == {"trip_check_calls.create": 2}
+
+
+@pytest.mark.every_airflow
+def test_a_retry_after_the_answer_came_tells_it_and_a_clear_sends_again(alvys: Simulator, hook: QuickHook) -> None:
+    operator, store = call(alvys, hook), Store()
+    answer = operator.execute(in_round(store, 2))
+    # The worker dies here: Airflow has not heard of it.
+    assert answer["Id"]
+    assert operator.execute(in_round(store, 2)) == answer
+    assert alvys.effects() == {"trip_check_calls.create": 1}
+    assert operator.execute(in_round(store, 3))["Id"] != answer["Id"]
+    assert alvys.effects() == {"trip_check_calls.create": 2}
+
+
+@pytest.mark.every_airflow
+def test_a_retry_after_an_unknown_outcome_does_not_send_and_a_clear_does(alvys: Simulator, hook: QuickHook) -> None:
+    operator, store = call(alvys, hook), Store()
+    alvys.order_faults({"kind": "lost", "endpoint": CHECK_CALL})
+    for _ in range(3):
+        with pytest.raises(UNKNOWN, match="is unknown"):
+            operator.execute(in_round(store, 2))
+    assert alvys.effects() == {"trip_check_calls.create": 1}
+    operator.execute(in_round(store, 3))
+    assert alvys.effects() == {"trip_check_calls.create": 2}
+
+
+@pytest.mark.every_airflow
+def test_what_was_refused_may_be_sent_by_a_retry(alvys: Simulator, hook: QuickHook) -> None:
+    store, params = Store(), request_to(alvys, "trip_check_calls.create")["path_params"]
+    with pytest.raises(Exception, match="404"):
+        call(alvys, hook, path_params={"tripId": "nobody"}).execute(in_round(store, 2))
+    call(alvys, hook, path_params=params).execute(in_round(store, 2))
+    assert alvys.effects() == {"trip_check_calls.create": 1}
+
+
+def time_is_over(hook: QuickHook, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = hook.write
+
+    def late(*args: Any, **options: Any) -> Any:
+        write(*args, **options)
+        raise AirflowTaskTimeout
+
+    monkeypatch.setattr(hook, "write", late)
+
+
+@pytest.mark.every_airflow
+@pytest.mark.parametrize("stored", [True, False])
+def test_a_write_that_is_not_safe_and_runs_out_of_time_fails_for_good(
+    stored: bool, alvys: Simulator, hook: QuickHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator, store = call(alvys, hook), Store()
+    time_is_over(hook, monkeypatch)
+    with pytest.raises(AirflowFailException, match="time of this task was over while it sent .* look among the check calls"):
+        operator.execute(in_round(store, 2) if stored else {})
+    monkeypatch.undo()
+    if stored:
+        with pytest.raises(UNKNOWN):
+            operator.execute(in_round(store, 2))
+    assert alvys.effects() == {"trip_check_calls.create": 1}
+
+
+@pytest.mark.every_airflow
+def test_a_write_that_is_safe_and_runs_out_of_time_may_be_retried(
+    alvys: Simulator, hook: QuickHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "trip_stops.set_arrival"
+    operator = task(hook, operation=name, **plain(request_to(alvys, name)))
+    time_is_over(hook, monkeypatch)
+    with pytest.raises(AirflowTaskTimeout):
+        operator.execute({})
 
 
 @pytest.mark.every_airflow

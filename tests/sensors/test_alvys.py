@@ -212,15 +212,26 @@ def test_in_a_slot_the_last_look_is_at_the_deadline_and_not_an_interval_later(al
 
 
 @pytest.mark.every_airflow
-def test_a_task_is_not_rescheduled_for_later_than_its_deadline(alvys: Simulator, number: str) -> None:
+@pytest.mark.parametrize(
+    ("left", "seconds"),
+    [
+        pytest.param(600, 60, id="an interval"),
+        pytest.param(30, 30, id="until the deadline"),
+        pytest.param(2, 10, id="as soon as Airflow bears it"),
+    ],
+)
+def test_a_task_is_rescheduled_for_its_deadline_where_that_comes_first(
+    alvys: Simulator, number: str, left: float, seconds: float
+) -> None:
     class Instance:
         def get_first_reschedule_date(self, context: Any) -> datetime:
-            return datetime.now(timezone.utc) - timedelta(seconds=3590)
+            return datetime.now(timezone.utc) - timedelta(seconds=3600 - left)
 
     sensor = make_sensor(load_number=number, mode="reschedule", poke_interval=60, timeout=3600)
     with pytest.raises(AirflowRescheduleException) as rescheduled:
         sensor.execute({"ti": Instance()})
-    assert rescheduled.value.reschedule_date < datetime.now(timezone.utc) + timedelta(seconds=10)
+    ahead = rescheduled.value.reschedule_date - datetime.now(timezone.utc)
+    assert ahead.total_seconds() == pytest.approx(seconds, abs=1.5)
 
 
 def test_a_failure_that_may_pass_ends_a_try_in_a_slot(alvys: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import json
 import logging
 import tracemalloc
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -232,6 +233,43 @@ def test_one_that_cannot_be_fetched_keeps_no_other_from_it_and_a_retry_fetches_t
     check_whole(alvys, place, result, rows_of(alvys, numbers))
 
 
+def test_failures_that_are_not_in_a_row_do_not_end_it(alvys: Simulator, place: Place, fetch: Fetch) -> None:
+    numbers = load_numbers(alvys)[:20]
+    rows = rows_of(alvys, numbers)
+    # Six tries of the first, the third, the fifth and the seventh document.
+    alvys.order_faults(
+        *({"kind": "status", "status": 500, "endpoint": FILES, "times": 6, "skip": 7 * at} for at in range(4)),
+    )
+    with pytest.raises(AlvysDownloadError, match=r"^4 documents could not be fetched\."):
+        fetch(CONTEXT, parents=numbers)
+    assert len(fetched_files(place)) == len(rows) - 4
+
+
+def test_a_retry_fetches_what_was_lost_since_the_last_try(alvys: Simulator, place: Place, fetch: Fetch) -> None:
+    numbers = load_numbers(alvys)[:8]
+    rows = rows_of(alvys, numbers)
+    alvys.order_faults({"kind": "status", "status": 500, "endpoint": FILES, "times": 6, "skip": 2})
+    with pytest.raises(AlvysDownloadError):
+        fetch(CONTEXT, parents=numbers)
+    folder = place.files()
+    cut, gone = [folder / name for name in sorted(fetched_files(place))][:2]
+    place.write(cut, cut.read_bytes()[:-1])
+    place.write(gone, None)
+    fetch(CONTEXT, parents=numbers)
+    assert {name: len(content) for name, content in fetched_files(place).items()} == {
+        row["name"]: row["size"] for row in index_of(place, fetch(parents=numbers))
+    }
+    assert alvys.stats()["requests"][FILES] == (len(rows) - 1) + 6 + 3
+
+
+def test_a_task_that_was_changed_starts_over(alvys: Simulator, place: Place, fetch: Fetch) -> None:
+    numbers = load_numbers(alvys)[:10]
+    alvys.order_faults({"kind": "status", "status": 500, "endpoint": FILES, "times": 6})
+    with pytest.raises(AlvysDownloadError):
+        fetch(CONTEXT, parents=numbers, document_types=[rows_of(alvys, numbers)[0]["AttachmentType"]])
+    check_whole(alvys, place, fetch(CONTEXT, parents=numbers), rows_of(alvys, numbers))
+
+
 def test_a_storage_that_is_down_is_not_asked_for_each_document(alvys: Simulator, place: Place, fetch: Fetch) -> None:
     alvys.order_faults({"kind": "status", "status": 500, "endpoint": FILES, "times": 9999})
     with pytest.raises(AlvysDownloadError, match="3 documents could not be fetched, one after the other"):
@@ -283,6 +321,20 @@ def test_a_kill_leaves_no_half_file_and_a_retry_goes_on(
     check_whole(alvys, place, result, rows_of(alvys, numbers))
 
 
+def test_a_kill_costs_the_lists_of_some_parents_and_not_of_all(
+    alvys: Simulator, place: Place, fetch: Fetch, die_after: Any
+) -> None:
+    numbers = load_numbers(alvys)[:60]
+    die_after(len(rows_of(alvys, numbers[:45])))
+    with pytest.raises(Killed):
+        fetch(CONTEXT, parents=numbers)
+    before = alvys.stats()["requests"][LISTS]
+    assert before > 45
+    result = fetch(CONTEXT, parents=numbers)
+    assert alvys.stats()["requests"][LISTS] - before <= 20
+    check_whole(alvys, place, result, rows_of(alvys, numbers))
+
+
 HOSTILE = [
     "../../../etc/passwd",
     "",
@@ -324,6 +376,55 @@ def test_two_documents_of_one_name_are_two_files(alvys: Simulator, place: Place,
     result = fetch(parents=[number])
     assert {"A1-pod.pdf", "A2-pod.pdf"} <= {row["name"].rpartition("/")[2] for row in index_of(place, result)}
     check_whole(alvys, place, result, rows_of(alvys, [number]))
+
+
+def test_a_document_without_a_size_is_fetched_once(alvys: Simulator, place: Place, fetch: Fetch) -> None:
+    number = load_numbers(alvys)[0]
+    for at, size in enumerate((None, 0, -1)):
+        alvys.add(stream="load_documents", parent=number, columns={"id": f"S{at}", "AttachmentSize": size})
+    first = fetch(parents=[number])
+    sizes = {row["id"]: row["size"] for row in index_of(place, first)}
+    files = fetched_files(place)
+    assert {row["id"]: len(files[row["name"]]) for row in index_of(place, first)} == sizes
+    again = fetch(parents=[number])
+    assert (again["fetched"], again["documents"]) == (0, first["documents"])
+    assert {row["id"]: row["size"] for row in index_of(place, again)} == sizes
+
+
+def test_two_tasks_that_fetch_the_same_at_once_leave_whole_files(
+    alvys: Simulator, place: Place, hook: QuickHook, clock: SkippingClock
+) -> None:
+    numbers = load_numbers(alvys)[:10]
+    contexts = [{**CONTEXT, "run_id": f"run-{at}"} for at in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        results = list(pool.map(lambda context: make_fetch(QuickHook(clock), place.path)(context, parents=numbers), contexts))
+    assert len({result["index"] for result in results}) == 3
+    rows = rows_of(alvys, numbers)
+    for result in results:
+        check_whole(alvys, place, result, rows)
+
+
+def test_a_bucket_that_fails_in_the_middle_stops_it_and_a_retry_goes_on(
+    alvys: Simulator, hook: QuickHook, bucket: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3fs = pytest.importorskip("s3fs")
+    place = Place(f"s3://aws_lake@lake/{tmp_path.name}", tmp_path / "mirror", bucket)
+    fetch, numbers = make_fetch(hook, place.path), load_numbers(alvys)[:6]
+    call, puts = s3fs.S3FileSystem._call_s3, iter(range(100))
+
+    async def fail_once(self: Any, method: str, *arguments: Any, **options: Any) -> Any:
+        if method == "put_object" and "/load/" in options["Key"] and "/_" not in options["Key"] and next(puts) == 2:
+            raise OSError("the bucket is in a bad way")
+        return await call(self, method, *arguments, **options)
+
+    monkeypatch.setattr(s3fs.S3FileSystem, "_call_s3", fail_once)
+    with pytest.raises(AlvysStorageError, match="the bucket is in a bad way"):
+        fetch(CONTEXT, parents=numbers)
+    assert len(fetched_files(place)) == 2
+    rows = rows_of(alvys, numbers)
+    result = fetch(CONTEXT, parents=numbers)
+    assert result["fetched"] == len(rows)
+    check_whole(alvys, place, result, rows)
 
 
 def test_hostile_ids_stay_in_a_folder_of_their_own(alvys: Simulator, place: Place, fetch: Fetch) -> None:
@@ -375,6 +476,14 @@ def test_documents_that_a_sync_has_listed_cost_no_list_while_their_urls_live(
     alvys.set_clock(4e9)
     again = fetch(parents=documents)
     assert (again["already_there"], again["renewals"], alvys.stats()["requests"][LISTS]) == (documents["rows"], 0, 8)
+
+
+def test_a_parent_that_is_named_twice_is_listed_once(alvys: Simulator, place: Place, fetch: Fetch, land: Land) -> None:
+    numbers = load_numbers(alvys)[:4]
+    documents = land(path=place.path, stream="load_documents", parents=numbers[:3])
+    result = fetch(parents=[documents, *numbers, numbers[3]])
+    assert (result["parents"], alvys.stats()["requests"][LISTS]) == (4, 4)
+    assert sorted(row["id"] for row in index_of(place, result)) == sorted(row["id"] for row in rows_of(alvys, numbers))
 
 
 def test_documents_that_were_listed_long_ago_are_listed_again(
@@ -458,6 +567,32 @@ def test_it_defers_at_each_wait_and_lists_each_parent_once(
     made = alvys.stats()["requests"]
     assert (made[LISTS], made[FILES], result["parents"]) == (25, result["documents"], 25)
     check_whole(alvys, place, result, rows_of(alvys, numbers))
+
+
+def test_it_defers_while_it_renews_a_url_and_takes_no_document_twice(
+    alvys: Simulator, place: Place, clock: SkippingClock, connect: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Every document costs a list of its own.
+    alvys.reset(loads=450, url_lifetime=20)
+    connect(requests_per_minute=None)
+    number, other = load_numbers(alvys)[:2]
+    alvys.add(stream="load_documents", parent=number, rows=25)
+    worker = Worker(
+        alvys,
+        monkeypatch,
+        clock,
+        AlvysDocumentsToObjectStorageOperator,
+        parent_type="load",
+        parents=[number, other],
+        path=place.path,
+        deferrable=True,
+        defer_after=5,
+    )
+    result = worker.run()
+    rows = rows_of(alvys, [number, other])
+    assert len(worker.waits) >= 2
+    assert (result["renewals"], result["fetched"], result["already_there"]) == (len(rows), len(rows), 0)
+    assert sorted(row["id"] for row in index_of(place, result)) == sorted(row["id"] for row in rows)
 
 
 def test_a_file_that_cannot_be_written_stops_it(

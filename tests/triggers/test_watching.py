@@ -272,3 +272,18 @@ def test_a_reading_of_several_pages_goes_on_after_a_failure(world: World) -> Non
     changes = changes_of(told)
     assert len(changes) == len(changed) == 430
     assert {change["id"] for change in changes} == set(changed)
+
+
+def test_what_changes_while_the_state_store_is_slow_is_told(world: World) -> None:
+    changed: list[str] = []
+
+    class SlowStore(Store):
+        async def aget(self, key: str) -> Any:
+            world.pass_time(20)
+            changed.extend(world.alvys.change(rows=2))
+            world.pass_time(5)
+            return await super().aget(key)
+
+    world.store = SlowStore()
+    (told,) = world.watch(nothing)
+    assert {change["id"] for change in changes_of(told)} == set(changed)

@@ -13,7 +13,7 @@ FieldKind = Literal["string", "integer", "number", "boolean", "time", "day", "ob
 # What another attempt does after an answer was lost.
 # - safe: the same as the first one, so that it may be made: a PUT, a DELETE, a status that is set.
 # - by_key: nothing, for one of the body's fields names the effect: the reference number of a payment.
-# - guarded: it is refused, for ``If-Match`` names the version that the first one has replaced. Without If-Match as unsafe.
+# - guarded: it is refused, for ``If-Match``, which is required, names the version that the first one has replaced.
 # - unsafe: perhaps a second effect, so that it is never made.
 Repeat = Literal["safe", "by_key", "guarded", "unsafe"]
 IfMatch = Literal["none", "optional", "required"]
@@ -177,3 +177,8 @@ class Operation:
     def path_params(self) -> tuple[str, ...]:
         """The names in its path."""
         return tuple(_PLACEHOLDER.findall(self.path))
+
+    @property
+    def removes(self) -> bool:
+        """Whether what its path names is there no more afterwards: not so of a customer, who stays, nor of a stop's arrival."""
+        return self.method == "DELETE" and self.path.endswith("}") and not self.shows
