@@ -284,6 +284,6 @@ def test_what_changes_while_the_state_store_is_slow_is_told(world: World) -> Non
             world.pass_time(5)
             return await super().aget(key)
 
-    world.store = SlowStore()
+    world.stores = [SlowStore()]
     (told,) = world.watch(nothing)
     assert {change["id"] for change in changes_of(told)} == set(changed)
