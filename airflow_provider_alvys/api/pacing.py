@@ -83,11 +83,13 @@ class EndpointPace(msgspec.Struct, kw_only=True):
     :param stamps: when the last requests were answered, in seconds since 1970.
     :param count: how many may be made in the limit's time: less than documented after a 429.
     :param refusals: 429s in a row, up to now.
+    :param lowered_at: since when it is less, in seconds since 1970; 0 where it is not.
     """
 
     stamps: list[float]
     count: int
     refusals: int
+    lowered_at: float = 0.0
 
 
 @dataclass
@@ -123,7 +125,7 @@ class _Bucket:
         if count < self.count:
             self.full = self.full or self.count
             self.count = count
-        self.lowered_at = now
+        self.lowered_at = max(self.lowered_at, now)
 
 
 class Pacer:
@@ -236,7 +238,12 @@ class Pacer:
         with self._lock:
             buckets = dict(self._buckets)
         return {
-            name: EndpointPace(stamps=list(bucket.stamps), count=bucket.count, refusals=bucket.refusals)
+            name: EndpointPace(
+                stamps=list(bucket.stamps),
+                count=bucket.count,
+                refusals=bucket.refusals,
+                lowered_at=bucket.lowered_at if bucket.full else 0.0,
+            )
             for name, bucket in buckets.items()
         }
 
@@ -247,7 +254,7 @@ class Pacer:
             method, _, template = name.partition(" ")
             bucket = self._bucket(Endpoint(method, template))
             with bucket.lock:
-                bucket.lower(pace.count, self._clock.time())
+                bucket.lower(pace.count, pace.lowered_at or self._clock.time())
                 bucket.refusals = max(bucket.refusals, pace.refusals)
 
     def _bucket(self, endpoint: Endpoint) -> _Bucket:

@@ -184,8 +184,12 @@ class AlvysChangeTrigger(BaseEventTrigger):
     def _check(self, where: Mapping[str, Any] | None, window_by: str | None, poll_interval: float | None) -> None:
         """Check what a DAG gives. The triggerer, which makes its triggers on its event loop, gives what was checked then."""
         from airflow_provider_alvys.api.changes import check_interval, check_where, watched_window
+        from airflow_provider_alvys.api.errors import AlvysValueError
         from airflow_provider_alvys.api.streams import get_stream
+        from airflow_provider_alvys.templates import has_template
 
+        if has_template([self.alvys_conn_id, self.stream, where]):
+            raise AlvysValueError("Airflow renders no templates in a watcher: give plain values")
         stream = get_stream(self.stream)
         window = watched_window(stream, window_by)
         self.where = {name: list(values) for name, values in check_where(stream, where).items()}

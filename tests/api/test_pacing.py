@@ -127,6 +127,20 @@ def test_an_hour_after_the_last_429_the_pace_is_the_full_one_again() -> None:
     assert sent[10] - sent[0] > 60
 
 
+def test_nor_does_the_hour_begin_anew_in_each_process() -> None:
+    clock = StoppedClock()
+    began = clock.now
+    pacer = Pacer(clock=clock)
+    pacer.refused(LOADS)
+    for _ in range(4):
+        clock.sleep(1000)
+        send(pacer, clock, requests=1)
+        known = pacer.save()
+        assert known[str(LOADS)].count == (5 if clock.now - began < 3600 else 10)
+        pacer = Pacer(clock=clock)
+        pacer.resume(known)
+
+
 def test_it_says_once_that_it_paces(caplog: pytest.LogCaptureFixture) -> None:
     clock = StoppedClock(0.0)
     with caplog.at_level(logging.INFO):

@@ -62,6 +62,8 @@ def test_windows_on_business_dates_are_looked_at_less_often() -> None:
         pytest.param({"where": ["Status"]}, "is no dict", id="list"),
         pytest.param({"where": {"Fleet": "East"}}, "no field 'Fleet'", id="object"),
         pytest.param({"poll_interval": 0}, "more than 0", id="no time"),
+        pytest.param({"where": {"CustomerId": ["{{ var.value.customer }}"]}}, "renders no templates", id="template"),
+        pytest.param({"alvys_conn_id": "{{ var.value.conn }}"}, "renders no templates", id="template of the connection"),
         pytest.param({"poll_interval": "60"}, "more than 0", id="text"),
     ],
 )
