@@ -100,7 +100,7 @@ def test_it_defers_at_each_wait_and_reads_each_page_once(
     took = time.monotonic() - began
     assert alvys.stats()["requests"]["POST loads/search"] == 61
     assert len(worker.waits) == 6
-    assert all(55 < wait < 62 for wait in worker.waits)
+    assert all(55 - took < wait < 62 for wait in worker.waits)
     # Hardly anything is waited for in the slot: what the clocks may differ by, which is what a busy machine takes to answer.
     assert sum(clock.sleeps) - sum(worker.waits) < 1 + took
     manifest = read_manifest(result["manifest"])
