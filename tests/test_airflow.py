@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import sqlite3
 import subprocess
 import sys
 import time
@@ -157,8 +156,11 @@ def airflow(home: Path, own_alvys: Simulator) -> Airflow:
 
 
 def query(home: Path, sql: str) -> list[tuple[Any, ...]]:
-    with sqlite3.connect(home / "airflow.db") as database:
-        return database.execute(sql).fetchall()
+    """Ask Airflow's database, in a process of its own: in this one SQLite may keep in mind how the file was before."""
+    code = "import json, sqlite3, sys; print(json.dumps(sqlite3.connect(sys.argv[1]).execute(sys.argv[2]).fetchall()))"
+    command = [sys.executable, "-c", code, str(home / "airflow.db"), sql]
+    answer = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=60).stdout
+    return [tuple(row) for row in json.loads(answer)]
 
 
 @pytest.mark.every_airflow
