@@ -15,6 +15,7 @@ ON_CHANGES = "alvys_on_changed_loads"
 ON_APPROVAL = "alvys_block_carriers"
 DAGS = (ON_CHANGES, ON_APPROVAL)
 _WITHIN = 90.0
+_ASKING = ("awaiting_input", "deferred")
 _EXPIRED, _BLOCKED = "Expired Insurance", "Do Not Load"
 
 
@@ -40,16 +41,23 @@ def _ask(airflow: Daemons, alvys: Simulator) -> list[str]:
     carriers = alvys.change(stream="carriers", rows=3, columns={"Status": _EXPIRED})
     api.trigger(ON_APPROVAL, RUN)
 
-    def state() -> str:
-        return next((str(task["state"]) for task in api.tasks(ON_APPROVAL, RUN) if task["task_id"] == "approve"), "")
+    problems: list[str] = []
 
-    wait_until(lambda: state() in ("awaiting_input", "deferred"), "A question to a person", seconds=_WITHIN)
-    problems = [] if _blocked(alvys, carriers) == 0 else ["Carriers were blocked before a person had agreed"]
-    answer = {"chosen_options": ["Approve"], "params_input": {}}
-    api.call("PATCH", f"dags/{ON_APPROVAL}/dagRuns/{RUN}/taskInstances/approve/-1/hitlDetails", json=answer)
-    (run,) = _finished(airflow, ON_APPROVAL, least=1)
+    def is_done() -> bool:
+        runs = [str(run["dag_run_id"]) for run in api.call("GET", f"dags/{ON_APPROVAL}/dagRuns")["dag_runs"]]
+        for run in runs:
+            asks = [task for task in api.tasks(ON_APPROVAL, run) if task["task_id"] == "approve" and task["state"] in _ASKING]
+            if asks and run == RUN and _blocked(alvys, carriers):
+                problems.append("Carriers were blocked before a person had agreed")
+            for _ in asks:
+                # The scheduler has made a run of its own, for last week, and only one runs at a time.
+                answer = {"chosen_options": ["Approve" if run == RUN else "Reject"], "params_input": {}}
+                api.call("PATCH", f"dags/{ON_APPROVAL}/dagRuns/{run}/taskInstances/approve/-1/hitlDetails", json=answer)
+        return api.run_state(ON_APPROVAL, RUN) in END_STATES
+
+    wait_until(is_done, f"The end of {ON_APPROVAL}", seconds=_WITHIN)
     blocked = _blocked(alvys, carriers)
-    print(f"A person has agreed: {ON_APPROVAL} is {api.run_state(ON_APPROVAL, run)}, {blocked} carriers are blocked.", flush=True)
+    print(f"A person has agreed: {ON_APPROVAL} is {api.run_state(ON_APPROVAL, RUN)}, {blocked} carriers are blocked.", flush=True)
     return problems + ([] if blocked == len(carriers) else [f"{blocked} carriers of {len(carriers)} were blocked"])
 
 
