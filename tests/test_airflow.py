@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -408,6 +409,22 @@ def check_against_truth(alvys: Simulator, manifest: dict[str, Any], lines: list[
         asked = {name: value for name, value in search["asked"].items() if value != []}
         wanted |= set(alvys.truth_rows(**query, **bounds, filters=json.dumps(asked)))
     assert set(lines) == wanted
+
+
+def test_the_example_that_asks_a_person_blocks_who_is_still_expired(alvys: Simulator) -> None:
+    # All of "alvys_block_carriers" but the person.
+    example = runpy.run_path(str(ROOT / "dags_examples" / "alvys_block_carriers.py"))
+    assert example["approve"].upstream_task_ids == {"describe"}
+    assert example["approve"].downstream_task_ids == {"block"}
+    expired = {"Status": "Expired Insurance"}
+    chosen = alvys.change(stream="carriers", rows=3, columns=expired)
+    carriers = example["expired"].execute({})
+    assert set(chosen) <= {carrier["Id"] for carrier in carriers}
+    assert all(key in example["describe"].function(carriers) for key in chosen)
+    alvys.change(stream="carriers", keys=chosen[:1], columns={"Status": "Active"})
+    assert example["block"].function(carriers) == len(carriers) - 1
+    status = {row["Id"]: row["Status"] for row in map(json.loads, alvys.truth_rows(stream="carriers"))}
+    assert [status[key] for key in chosen] == ["Active", "Do Not Load", "Do Not Load"]
 
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.name)
