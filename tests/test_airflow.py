@@ -412,7 +412,7 @@ def check_against_truth(alvys: Simulator, manifest: dict[str, Any], lines: list[
 
 
 def test_the_example_that_asks_a_person_blocks_who_is_still_expired(alvys: Simulator) -> None:
-    # All of "alvys_block_carriers" but the person.
+    # All but the person: with one it runs in "make waiting".
     example = runpy.run_path(str(ROOT / "dags_examples" / "alvys_block_carriers.py"))
     assert example["approve"].upstream_task_ids == {"describe"}
     assert example["approve"].downstream_task_ids == {"block"}

@@ -16,12 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from airflow_provider_alvys.simulator.process import Simulator
+from airflow_provider_alvys.triggers.pollers import next_look
 from scripts.torture.daemons import Daemons
 from scripts.torture.firing import read_fired
 from scripts.torture.metadata import Metadata, comes_about, wait_until
 from scripts.torture.stalls import Stall, read_stalls
 from scripts.torture.verdicts import judge_delays, judge_firing
 
+CONNECTION = "alvys_crowd"
 POOL = "held"
 RUN = "waits"
 CROWD = 480
@@ -171,7 +173,7 @@ def play_crowd(
     )
     if refused:
         problems.append(f"The crowd met {refused} 429s")
-    if calm > -(-everybody // _BATCH) * 1.5:
+    if calm > -(-everybody // _BATCH):
         problems.append(f"{everybody} sensors cost {calm:.1f} requests per interval")
     if ends["success"] != len(numbers.sample):
         problems.append(f"The crowd's sample did not succeed: {dict(ends)}")
@@ -182,10 +184,12 @@ def play_crowd(
 
 def _count_calm(alvys: Simulator, interval: float) -> float:
     """Return how many searches are made per poll interval while nothing happens."""
-    time.sleep(interval / 2)
-    before, began = searches(alvys, "loads"), time.monotonic()
-    time.sleep(2 * interval)
-    return (searches(alvys, "loads") - before) / (time.monotonic() - began) * interval
+    looks = 2
+    # From the middle between two moments at which all look.
+    time.sleep(next_look(time.time(), CONNECTION, interval) + interval / 2 - time.time())
+    before = searches(alvys, "loads")
+    time.sleep(looks * interval)
+    return (searches(alvys, "loads") - before) / looks
 
 
 def searches(alvys: Simulator, stream: str) -> int:
