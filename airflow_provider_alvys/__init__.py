@@ -15,7 +15,7 @@ _EXPORTS = {
     "AlvysObjectStorageToSqlOperator": "airflow_provider_alvys.transfers.object_storage_to_sql",
     "AlvysSweepToObjectStorageOperator": "airflow_provider_alvys.transfers.alvys_to_object_storage",
     "AlvysDocumentsToObjectStorageOperator": "airflow_provider_alvys.transfers.documents_to_object_storage",
-    "AlvysUploadDocumentOperator": "airflow_provider_alvys.operators.documents",
+    "AlvysUploadDocumentOperator": "airflow_provider_alvys.operators.alvys",
     "AlvysRetryPolicy": "airflow_provider_alvys.retry_policy",
     "AlvysChangeTrigger": "airflow_provider_alvys.triggers.alvys",
     "RecentParents": "airflow_provider_alvys.landing.parents",

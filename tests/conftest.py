@@ -6,6 +6,8 @@ import atexit
 import json
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,7 +31,9 @@ from airflow_provider_alvys.hooks.alvys import AlvysHook  # noqa: E402
 from airflow_provider_alvys.simulator.process import Simulator  # noqa: E402
 from airflow_provider_alvys.transfers.alvys_to_object_storage import AlvysToObjectStorageOperator  # noqa: E402
 
+ROOT = Path(__file__).parent.parent
 CONNECTION = "AIRFLOW_CONN_ALVYS_DEFAULT"
+SECRET = "s3cret-of-the-simulator"
 
 
 class SkippingClock(Clock):
@@ -234,3 +238,60 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
         return Place(str(tmp_path / "lake"), tmp_path / "lake")
     bucket = request.getfixturevalue("bucket")
     return Place(f"s3://aws_lake@lake/{tmp_path.name}", tmp_path / "mirror", bucket)
+
+
+Airflow = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("airflow")
+
+
+@pytest.fixture(scope="module")
+def own_alvys() -> Iterator[Simulator]:
+    with Simulator(loads=300, client_secret=SECRET) as simulator:
+        yield simulator
+
+
+@pytest.fixture(scope="module")
+def airflow(request: pytest.FixtureRequest, home: Path, own_alvys: Simulator) -> Airflow:
+    """
+    Run an Airflow command in a home of its own, with every log at DEBUG, and return all that it printed.
+
+    Its DAGs are the examples, and the texts in the module's ``DAGS``.
+    """
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
+        CONNECTION: own_alvys.connection_json(),
+        "ALVYS_LAKE": str(home / "lake"),
+        "ALVYS_OVERLAP_SECONDS": "1",
+        "ALVYS_SETTLING_SECONDS": "1",
+    }
+
+    def airflow(*arguments: str, succeeds: bool = True, command: tuple[str, ...] = ("airflow",), **more: str) -> str:
+        done = subprocess.run(
+            [*command, *arguments],
+            env={**environment, **more},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            timeout=120,
+        )
+        assert (done.returncode == 0) == succeeds, done.stdout[-8000:]
+        (home / "printed.log").open("a").write(done.stdout)
+        return done.stdout
+
+    shutil.copytree(ROOT / "dags_examples", home / "dags")
+    for name, text in getattr(request.module, "DAGS", {}).items():
+        (home / "dags" / f"{name}.py").write_text(text)
+    airflow("db", "migrate")
+    airflow("dags", "reserialize")
+    return airflow

@@ -39,9 +39,11 @@ def test_importing_it_imports_nothing_of_airflow(module: str) -> None:
 def test_the_public_lines_work_as_they_stand() -> None:
     run(
         "from airflow_provider_alvys.hooks.alvys import AlvysHook\n"
-        "from airflow_provider_alvys.operators.alvys import AlvysRequestOperator, AlvysSearchOperator\n"
+        "from airflow_provider_alvys.operators.alvys import AlvysRequestOperator, AlvysSearchOperator, AlvysWriteOperator\n"
+        "from airflow_provider_alvys.operators.alvys import AlvysDocumentsToObjectStorageOperator, AlvysUploadDocumentOperator\n"
         "from airflow_provider_alvys.transfers.alvys_to_object_storage import AlvysToObjectStorageOperator\n"
         "from airflow_provider_alvys.sensors.alvys import AlvysLoadStatusSensor\n"
+        "from airflow_provider_alvys.triggers.alvys import AlvysChangeTrigger\n"
     )
 
 

@@ -1,4 +1,4 @@
-"""The shape of the task groups; what they do is tried in a real Airflow, in test_airflow."""
+"""The shape of the task groups; what they do is tried in a real Airflow, in test_examples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One call, one search, one write."""
+"""One call, one search, one write; documents up and down."""
 
 from __future__ import annotations
 
@@ -11,15 +11,23 @@ from airflow_provider_alvys.api.errors import AlvysResponseError, AlvysValueErro
 from airflow_provider_alvys.api.queries import make_search_queries
 from airflow_provider_alvys.api.streams import get_stream
 from airflow_provider_alvys.hooks.alvys import AlvysHook
+from airflow_provider_alvys.operators.documents import AlvysUploadDocumentOperator
 from airflow_provider_alvys.operators.writes import AlvysWriteOperator
 from airflow_provider_alvys.retry_policy import fail_at_once
 from airflow_provider_alvys.tasks import AlvysTask
 from airflow_provider_alvys.templates import check_search, has_template
+from airflow_provider_alvys.transfers.documents_to_object_storage import AlvysDocumentsToObjectStorageOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-__all__ = ["AlvysRequestOperator", "AlvysSearchOperator", "AlvysWriteOperator"]
+__all__ = [
+    "AlvysDocumentsToObjectStorageOperator",
+    "AlvysRequestOperator",
+    "AlvysSearchOperator",
+    "AlvysUploadDocumentOperator",
+    "AlvysWriteOperator",
+]
 
 
 class AlvysRequestOperator(AlvysTask):

@@ -1,0 +1,224 @@
+"""Every example DAG in a real Airflow, against what is true in a simulated Alvys."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import runpy
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_alvys.api.streams import STREAMS
+from airflow_provider_alvys.simulator.process import Simulator
+from tests.conftest import CONNECTION, ROOT, SECRET, Airflow, Place
+from tests.lake import ids, manifests, read_lines, read_manifest
+from tests.tables.databases import Db, postgres_server
+
+EXAMPLES = sorted((ROOT / "dags_examples").glob("*.py"))
+
+# `airflow dags test`, of one DAG after the other: most of what a process takes is its start.
+TEST_SEVERAL = """
+import sys
+from airflow.__main__ import main
+for dag_id in sys.argv[1:]:
+    sys.argv = ["airflow", "dags", "test", dag_id]
+    main()
+"""
+
+OTHER = "AIRFLOW_CONN_ALVYS_BLUEBIRD"
+BUCKET = "AIRFLOW_CONN_AWS_LAKE"
+BOUNDS = {"window_by": "by", "since": "since", "until": "until"}
+# What each example lands.
+STREAMS_OF = {
+    "alvys_to_lake_hourly": {"loads", "trips", "invoices", "tenders"},
+    "alvys_to_lake_daily": {
+        "carriers",
+        "carrier_settlement_statements",
+        "customers",
+        "deductions",
+        "driver_settlement_statements",
+        "drivers",
+        "fuel",
+        "maintenance",
+        "tolls",
+        "trailers",
+        "trucks",
+        "users",
+    },
+    "alvys_to_lake_weekly": {name for name, row in STREAMS.items() if any(tier.name == "weekly" for tier in row.tiers)},
+    "alvys_first_load": {"loads", "trips"},
+    "alvys_delivered_documents": {"loads", "load_documents", "load_notes"},
+    "alvys_two_tenants": {"loads", "trips", "customers", "drivers"},
+}
+
+
+LATER_EXAMPLES = [
+    pytest.param("alvys_to_lake_hourly", {}),
+    pytest.param("alvys_to_lake_daily", {}),
+    pytest.param("alvys_to_lake_weekly", {}),
+    pytest.param("alvys_first_load", {"ALVYS_FIRST_LOAD_START": "2026-05-01T00:00:00Z"}),
+    pytest.param("alvys_delivered_documents", {}),
+    pytest.param("alvys_two_tenants", {}),
+]
+
+
+@pytest.mark.every_airflow
+@pytest.mark.parametrize(("dag_id", "settings"), LATER_EXAMPLES)
+def test_an_example_lands_just_what_is_true(
+    airflow: Airflow, home: Path, own_alvys: Simulator, dag_id: str, settings: dict[str, str], tmp_path: Path
+) -> None:
+    own_alvys.reset(loads=120, fleet=70, client_secret=SECRET, now=time.time() - 3600)
+    lake = tmp_path / "lake"
+    connection = own_alvys.connection_json(requests_per_minute=0)
+    airflow("dags", "test", dag_id, ALVYS_LAKE=str(lake), **{CONNECTION: connection, OTHER: connection}, **settings)
+    found = manifests(lake)
+    assert found
+    for path in found:
+        manifest = read_manifest(path)
+        check_against_truth(own_alvys, manifest, read_lines(path))
+    landed = {read_manifest(path)["stream"] for path in found}
+    assert landed == STREAMS_OF[dag_id]
+    assert own_alvys.stats()["rate_limited"] == 0
+
+
+@pytest.mark.every_airflow
+def test_a_delivered_load_has_its_proof_fetched_and_its_carrier_paid_once(
+    airflow: Airflow, home: Path, own_alvys: Simulator, tmp_path: Path
+) -> None:
+    own_alvys.reset(loads=300, client_secret=SECRET, now=time.time() - 3600)
+    trips = [json.loads(row) for row in own_alvys.truth_rows(stream="trips")]
+    trip = next(row for row in trips if row["Status"] == "Delivered" and row.get("Carrier", {}).get("TotalPayable"))
+    number = trip["LoadNumber"]
+    own_alvys.change(keys=[number], columns={"Status": "Delivered"})
+    (proof,) = own_alvys.add(stream="load_documents", parent=number, columns={"AttachmentType": "Proof of Delivery (POD)"})
+    owed = [row for row in trips if row["LoadNumber"] == number and row.get("Carrier", {}).get("TotalPayable")]
+    lake = tmp_path / "lake"
+    settings = {"ALVYS_LAKE": str(lake), CONNECTION: own_alvys.connection_json(requests_per_minute=0)}
+    for _ in range(2):
+        # Another run for the same load changes nothing.
+        printed = airflow("dags", "test", "alvys_pod_and_payment", "--conf", json.dumps({"load_number": number}), **settings)
+        assert own_alvys.effects() == {"invoices.record_carrier_payment": len(owed)}
+        assert "X-Signature" not in printed
+    documents = [json.loads(row) for row in own_alvys.truth_rows(stream="load_documents", parents=json.dumps([number]))]
+    wanted = {row["id"]: row["AttachmentSize"] for row in documents if row["AttachmentType"].startswith("Proof of Delivery")}
+    assert proof in wanted
+    files = list((lake / "documents" / "load" / number).iterdir())
+    assert sorted(file.stat().st_size for file in files) == sorted(wanted.values())
+    stats = own_alvys.stats()
+    assert (stats["requests"]["GET storage"], stats["bearer_at_storage"]) == (len(wanted), 0)
+
+
+# At DEBUG the libraries of databases and buckets say more than is worth waiting for.
+QUIET = {"AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO"}
+WAREHOUSES = {
+    "sqlite": ["alvys_to_postgres_hourly", "alvys_revenue"],
+    "postgres": ["alvys_to_postgres_hourly", "alvys_to_postgres_daily", "alvys_to_postgres_weekly", "alvys_revenue"],
+}
+DAILY = {"invoices", "customers", "drivers", "trucks", "trailers", "users"}
+
+
+@pytest.fixture(params=WAREHOUSES)
+def warehouse(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Db]:
+    """An empty database for the example that fills one."""
+    with ExitStack() as stack:
+        if request.param == "postgres":
+            connection = stack.enter_context(postgres_server())
+        else:
+            pytest.importorskip("airflow.providers.sqlite")
+            connection = {"conn_type": "sqlite", "host": str(tmp_path / "warehouse.sqlite")}
+        monkeypatch.setenv("AIRFLOW_CONN_SQL", json.dumps(connection))
+        yield Db(request.param, connection)
+
+
+def test_the_example_fills_a_database(airflow: Airflow, own_alvys: Simulator, warehouse: Db, tmp_path: Path) -> None:
+    own_alvys.reset(loads=120, fleet=30, client_secret=SECRET, now=time.time() - 3600)
+    db, kind = warehouse, warehouse.kind
+    settings = {
+        **QUIET,
+        "ALVYS_LAKE": str(tmp_path / "lake"),
+        "AIRFLOW_CONN_WAREHOUSE": json.dumps(db.connection),
+        CONNECTION: own_alvys.connection_json(requests_per_minute=0),
+    }
+    airflow(*WAREHOUSES[kind], command=(sys.executable, "-c", TEST_SEVERAL), **settings)
+    loads = [json.loads(row) for row in own_alvys.truth_rows()]
+    assert {row["id"] for row in db.rows("loads")} == {row["Id"] for row in loads}
+    assert len(db.rows("load_stops")) == sum(len(row["Stops"]) for row in loads)
+    streams = {"loads", "trips", *(DAILY if kind == "postgres" else ())}
+    for stream in streams:
+        keys = own_alvys.truth_keys(stream=stream)
+        assert {row["id"] for row in db.rows(stream)} == set(keys)
+    assert {row["stream"] for row in db.rows("_alvys_loads")} == streams
+    earning = [row for row in db.rows("loads") if not row["is_deleted"] and row["status"] != "Cancelled"]
+    assert sum(row["loads"] for row in db.rows("revenue_by_customer")) == len(earning) > 100
+    if kind == "postgres":
+        assert sum(row["revenue"] for row in db.rows("revenue_by_customer")) == sum(
+            row["customer_rate_amount"] for row in earning
+        )
+        assert {"license_num", "address_city", "phone_number"}.isdisjoint(db.columns("drivers"))
+
+
+def test_the_example_lands_parquet_in_a_bucket(airflow: Airflow, own_alvys: Simulator, bucket: Any, tmp_path: Path) -> None:
+    own_alvys.reset(loads=120, client_secret=SECRET, now=time.time() - 3600)
+    place = Place(f"s3://aws_lake@lake/{tmp_path.name}", tmp_path / "mirror", bucket)
+    settings = {
+        **QUIET,
+        "ALVYS_PARQUET_LAKE": place.path,
+        # Airflow's environment here may be older than the bucket.
+        BUCKET: os.environ[BUCKET],
+        CONNECTION: own_alvys.connection_json(requests_per_minute=0),
+    }
+    airflow("dags", "test", "alvys_to_parquet", **settings)
+    found = manifests(place.files())
+    assert sorted(read_manifest(path)["stream"] for path in found) == ["invoices", "loads", "trips"]
+    for path in found:
+        assert {file.suffix for file in path.parent.iterdir()} == {".json", ".parquet"}
+        assert ids(read_lines(path)) == set(own_alvys.truth_keys(stream=read_manifest(path)["stream"]))
+
+
+def check_against_truth(alvys: Simulator, manifest: dict[str, Any], lines: list[bytes]) -> None:
+    """Ask the simulator for what the manifest says was asked for, search by search."""
+    assert manifest["proof"] == "whole"
+    query = {"stream": manifest["stream"]}
+    if manifest["parents"]:
+        query["parents"] = json.dumps([parent for entry in manifest["parents"] for parent in entry["ids"]])
+    wanted: set[bytes] = set()
+    for search in manifest["searches"] or [{"window": manifest["window"], "asked": {}}]:
+        window = search["window"] or {}
+        bounds = {name: window[key] for name, key in BOUNDS.items() if window.get(key)}
+        asked = {name: value for name, value in search["asked"].items() if value != []}
+        wanted |= set(alvys.truth_rows(**query, **bounds, filters=json.dumps(asked)))
+    assert set(lines) == wanted
+
+
+def test_the_example_that_asks_a_person_blocks_who_is_still_expired(alvys: Simulator) -> None:
+    # All but the person: with one it runs in "make waiting".
+    example = runpy.run_path(str(ROOT / "dags_examples" / "alvys_block_carriers.py"))
+    assert example["approve"].upstream_task_ids == {"describe"}
+    assert example["approve"].downstream_task_ids == {"block"}
+    expired = {"Status": "Expired Insurance"}
+    chosen = alvys.change(stream="carriers", rows=3, columns=expired)
+    carriers = example["expired"].execute({})
+    assert set(chosen) <= {carrier["Id"] for carrier in carriers}
+    assert all(key in example["describe"].function(carriers) for key in chosen)
+    alvys.change(stream="carriers", keys=chosen[:1], columns={"Status": "Active"})
+    assert example["block"].function(carriers) == len(carriers) - 1
+    status = {row["Id"]: row["Status"] for row in map(json.loads, alvys.truth_rows(stream="carriers"))}
+    assert [status[key] for key in chosen] == ["Active", "Do Not Load", "Do Not Load"]
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.name)
+def test_every_example_is_run_by_a_test(file: Path) -> None:
+    dags = re.findall(r'(?:DAG\(\s*|dag_id=)"(\w+)"', file.read_text())
+    assert dags
+    # Those that need daemons: by make waiting.
+    places = ("tests/test_examples.py", "tests/test_airflow.py", "tests/test_webhook_example.py", "scripts/torture/examples.py")
+    tests = "".join((ROOT / place).read_text() for place in places)
+    for dag_id in dags:
+        assert f'"{dag_id}"' in tests
