@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import heapq
 import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
@@ -23,6 +25,9 @@ from airflow_provider_alvys.triggers.waiting import Wait
 from tests.conftest import StoppedClock
 
 pytestmark = pytest.mark.every_airflow
+
+# Seconds that a request may take here.
+_REQUEST = 0.02
 
 
 @pytest.fixture
@@ -43,22 +48,37 @@ class Triggerer:
         self.clock = clock
         self.sleeps: list[float] = []
         self.meanwhile: Callable[[], Any] = lambda: None
-        self._ends: list[float] = []
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
 
     async def sleep(self, seconds: float) -> None:
         self.sleeps.append(seconds)
         self.meanwhile()
-        end = self.clock.time() + seconds
-        self._ends.append(end)
+        woken = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self.clock.time() + seconds, len(self.sleeps), woken))
+        await woken
+
+    @asynccontextmanager
+    async def time_passes(self) -> AsyncIterator[None]:
+        passing = asyncio.create_task(self._pass_time())
         try:
-            # Others are ready in no time by this clock, but need some to get so far.
-            await asyncio.sleep(0.1 if seconds < 1 else 0.001)
-            # One after the other, whose time comes first.
-            while end > min(self._ends):
-                await asyncio.sleep(0.001)
+            yield
         finally:
-            self._ends.remove(end)
-        self.clock.sleep(max(0.0, end - self.clock.time()))
+            passing.cancel()
+
+    async def _pass_time(self) -> None:
+        """Go on to the next moment that is waited for, whenever everybody waits: a request takes a while by other clocks."""
+        while True:
+            begun = -1
+            while begun != len(self.sleeps):
+                begun = len(self.sleeps)
+                await asyncio.sleep(_REQUEST)
+            if self._sleepers:
+                moment = self._sleepers[0][0]
+                self.clock.sleep(max(0.0, moment - self.clock.time()))
+                while self._sleepers and self._sleepers[0][0] <= moment:
+                    woken = heapq.heappop(self._sleepers)[2]
+                    if not woken.done():
+                        woken.set_result(None)
 
     def make(self, condition: Condition, *, timeout: float = 600.0, **arguments: Any) -> AlvysSensorTrigger:
         trigger = AlvysSensorTrigger(
@@ -83,7 +103,8 @@ class Triggerer:
             return dict(json.loads(json.dumps(event)))
 
         async def run() -> list[dict[str, Any]]:
-            done = await asyncio.wait_for(asyncio.gather(*map(events, triggers)), 60)
+            async with self.time_passes():
+                done = await asyncio.wait_for(asyncio.gather(*map(events, triggers)), 60)
             assert not pollers._pollers.get(asyncio.get_running_loop())
             return list(done)
 
@@ -293,7 +314,8 @@ def test_who_is_cancelled_leaves_the_others(alvys: Simulator, triggerer: Trigger
         while not triggerer.sleeps:
             await asyncio.sleep(0)
         tasks[0].cancel()
-        return await asyncio.gather(*tasks, return_exceptions=True)
+        async with triggerer.time_passes():
+            return await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 60)
 
     ended, (event,) = asyncio.run(run())
     assert isinstance(ended, asyncio.CancelledError)
