@@ -83,8 +83,18 @@ def test_python_code_runs(code: str, alvys: Simulator, tmp_path: Path) -> None:
         assert len(names["loads"]) > 0
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home of Airflow with a database."""
+    home = tmp_path_factory.mktemp("airflow")
+    subprocess.run(
+        [BIN / "airflow", "db", "migrate"], env={**os.environ, "AIRFLOW_HOME": str(home)}, capture_output=True, check=True
+    )
+    return home
+
+
 @pytest.mark.parametrize("command", commands())
-def test_commands_run(command: str, alvys: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_run(command: str, alvys: Simulator, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if command.startswith("make "):
         target = command.split()[1]
         script = (ROOT / ".ci" / "run").read_text()
@@ -104,15 +114,12 @@ def test_commands_run(command: str, alvys: Simulator, tmp_path: Path, monkeypatc
         return
     if command.startswith("python -m airflow_provider_alvys.simulator"):
         command = f"timeout --signal=INT 5 {command.replace('8099', '0')} || true"
-    home = tmp_path / "airflow"
     environment = {
         **os.environ,
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         "AIRFLOW_HOME": str(home),
         CONNECTION: alvys.connection_json(),
     }
-    if "connections" in command or "pools" in command:
-        subprocess.run(["airflow", "db", "migrate"], env=environment, capture_output=True, check=True)
     done = subprocess.run(command, shell=True, env=environment, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     if "connections test" in command:
