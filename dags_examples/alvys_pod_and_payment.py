@@ -40,12 +40,12 @@ def carrier_payments(load_number: str) -> list[dict[str, Any]]:
         {
             "TripId": trip["Id"],
             # As a text it keeps its digits on its way through the XCom.
-            "Amount": {"Amount": str(total["Amount"]), "Currency": total["Currency"]},
+            "Amount": {"Amount": str(total["Amount"]), "Currency": total.get("Currency")},
             "PaymentDate": paid_on,
             "ReferenceNumber": f"POD-{trip['TripNumber']}",
         }
         for trip, total in payable
-        if total and total["Amount"] > 0
+        if total and total.get("Amount", 0) > 0
     ]
 
 

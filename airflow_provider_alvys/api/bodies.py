@@ -12,10 +12,11 @@ from typing import Any
 
 from airflow_provider_alvys.api.catalogue.writes import AnyOf, Field, Needs, OneOf
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.api.windows import as_utc
+from airflow_provider_alvys.api.windows import as_utc, format_time
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
 _WHOLE = re.compile(r"-?\d+", re.ASCII)
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 # More allowed values than this are no help in an error.
 _MANY = 40
@@ -111,8 +112,12 @@ class BodyReader:
         return value
 
     def _time(self, field: Field, value: Any, name: str) -> str:
-        as_utc(value, name)
-        return value.isoformat() if isinstance(value, datetime) else str(value).strip()
+        moment = as_utc(value, name)
+        if isinstance(value, datetime):
+            return value.isoformat()
+        # With a blank for the T, a template's text of a time is not what a strict reader takes.
+        text = str(value).strip()
+        return text if _TIME.fullmatch(text) else format_time(moment)
 
     def _day(self, field: Field, value: Any, name: str) -> str:
         if isinstance(value, str) and _DAY.fullmatch(value.strip()):
@@ -141,7 +146,7 @@ class BodyReader:
     def _broken(self, rule: OneOf | AnyOf | Needs, sent: Mapping[str, Any]) -> str | None:
         if isinstance(rule, Needs):
             value = sent.get(rule.beside)
-            if value is None or rule.value not in (None, value) or sent.get(rule.name) is not None:
+            if _is_blank(value) or rule.value not in (None, value) or not _is_blank(sent.get(rule.name)):
                 return None
             if self._is_open(value):
                 # It may become None, which is not given.
@@ -152,6 +157,8 @@ class BodyReader:
             # What a template becomes may be None, which is not given.
             return None
         names = " and ".join(rule.names) if len(rule.names) == 2 else ", ".join(rule.names)
+        if blank := [name for name in given if isinstance(rule, OneOf) and _is_blank(sent[name])]:
+            return f"{blank[0]} is blank: leave it out"
         if isinstance(rule, AnyOf):
             return None if given else f"nothing is given: at least one of {names} is needed"
         if len(given) == 1 or (rule.at_most and not given):
@@ -198,6 +205,10 @@ def _equals(field: Field, written: Any, shown: Any) -> bool:
     if field.kind in ("time", "day"):
         return isinstance(shown, str) and as_utc(written, field.name) == as_utc(shown, field.name)
     return bool(written == shown)
+
+
+def _is_blank(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _check_choice(field: Field, value: str | int, name: str) -> None:

@@ -167,10 +167,11 @@ class ChangeReader:
 
 
 def _dig(value: Any, names: list[str]) -> Any:
-    """Return what stands at a path in a record, a list of it where a list is on the way, as plain JSON values."""
+    """Return what stands at a path in a record, one list of it where lists are on the way, as plain JSON values."""
     for number, name in enumerate(names):
         if isinstance(value, list):
-            return [_dig(item, names[number:]) for item in value]
+            found = [_dig(item, names[number:]) for item in value]
+            return [one for each in found for one in (each if isinstance(each, list) else [each])]
         value = value.get(name) if isinstance(value, dict) else None
     return value if isinstance(value, (str, int, bool, list)) or value is None else str(value)
 

@@ -202,6 +202,9 @@ _HOPELESS = (
 
 def is_hopeless(error: BaseException) -> bool:
     """Return whether another try of the same can only fail in the same way, or might write something twice."""
+    if isinstance(error, AlvysNotFoundError) and (error.endpoint or "").endswith("/search"):
+        # A search has a first page, whatever it finds: it is a stray one.
+        return False
     return isinstance(error, _HOPELESS) or (isinstance(error, AlvysUnknownOutcomeError) and not error.may_repeat)
 
 

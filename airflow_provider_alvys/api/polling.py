@@ -142,6 +142,7 @@ class Poller:
         self._clock = clock
         self._client: AlvysClient | None = None
         self._connecting = asyncio.Lock()
+        self._has_connected = False
         self._queues: dict[Any, _Queue] = {}
         # When Alvys wants to be asked again, by endpoint, in seconds since 1970, where the rules would not wait so long.
         self._not_before: dict[Endpoint, float] = {}
@@ -238,7 +239,7 @@ class Poller:
             while batch:
                 client = self._client
                 if client is None:
-                    client = connected = await self._connected()
+                    client = connected = await self._connected(line.endpoint)
                 try:
                     return await asyncio.get_running_loop().run_in_executor(self._pool, job.go_on, client)
                 except LongWait as turn:
@@ -265,10 +266,18 @@ class Poller:
             if answers is not None:
                 return answers
 
-    async def _connected(self) -> AlvysClient:
+    async def _connected(self, endpoint: Endpoint) -> AlvysClient:
         async with self._connecting:
             if self._client is None:
-                self._client = await self._connect()
+                try:
+                    self._client = await self._connect()
+                except Exception as error:
+                    if not self._has_connected or isinstance(error, AlvysError):
+                        raise
+                    # It was there before. What keeps it may be away for a moment, and says no more than that it has found none.
+                    what = f"The connection could not be looked up: {error}"
+                    raise AlvysConnectionError(what, arrived=False, endpoint=str(endpoint)) from error
+                self._has_connected = True
             return self._client
 
     def _forget(self, client: AlvysClient) -> None:

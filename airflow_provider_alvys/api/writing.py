@@ -43,6 +43,7 @@ def write(
     body: Mapping[str, Any] | None = None,
     if_match: str | None = AUTO,
     file: FileSource | None = None,
+    interruptions: tuple[type[BaseException], ...] = (),
 ) -> Any:
     """
     Send a write of the catalogue.
@@ -56,6 +57,7 @@ def write(
     :param if_match: ``auto`` reads the record's version right before, where Alvys requires one, and sends none elsewhere. An ETag
         is sent as it is. None sends none.
     :param file: of an upload; it is opened anew for each attempt.
+    :param interruptions: what may break in from outside, such as the end of a task's time, after which the task is tried again.
     :return: the decoded answer, a dict with numbers as :func:`airflow_provider_alvys.api.rows.decode_row` gives them, or None
         where there is none. Where no document tells its shape, whatever JSON or text it is.
     :raises AlvysValueError: something given is wrong; nothing was sent.
@@ -65,7 +67,24 @@ def write(
     """
     prepared = prepare(operation, path_params=path_params, body=body, if_match=if_match)
     check_file(prepared.operation, file)
-    return _Sending(client, prepared, file).run()
+    sending = _Sending(client, prepared, file)
+    try:
+        return sending.run()
+    except interruptions as error:
+        if prepared.operation.repeat != "unsafe":
+            raise
+        raise interrupted(prepared, "The time of this task was over") from error
+
+
+def interrupted(write: Write, what: str) -> AlvysUnknownOutcomeError:
+    """Return the error of a write that is not safe to repeat, and was ended while it may have been on its way."""
+    operation = write.operation
+    return AlvysUnknownOutcomeError(
+        f"{what} while it sent {operation.name}, and whether that took place is unknown. To find out, {write.check}. "
+        f"It was not sent again: {operation.because}. Clear the task to send it again.",
+        check=write.check,
+        endpoint=str(operation.endpoint),
+    )
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from airflow.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
 from airflow_provider_alvys import connection_form
+from airflow_provider_alvys._compat import AirflowTaskTimeout
 from airflow_provider_alvys.api import writing
 from airflow_provider_alvys.api.auth import DEFAULT_HOST, Credentials, TokenSource, make_credentials
 from airflow_provider_alvys.api.checks import AUTO
@@ -234,8 +235,9 @@ class AlvysHook(BaseHook):
             retry after it, where that might write twice.
         """
         source = file_source(file) if isinstance(file, (str, os.PathLike)) else file
+        what: dict[str, Any] = {"path_params": path_params, "body": body, "if_match": if_match, "file": source}
         try:
-            return writing.write(self.get_conn(), operation, path_params=path_params, body=body, if_match=if_match, file=source)
+            return writing.write(self.get_conn(), operation, **what, interruptions=(AirflowTaskTimeout,))
         except AlvysUnknownOutcomeError as error:
             raise never_again(error) from error
 

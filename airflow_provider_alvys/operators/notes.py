@@ -6,7 +6,8 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_alvys.api.errors import AlvysError, AlvysUnknownOutcomeError
+from airflow_provider_alvys.api.errors import AlvysError, AlvysNotFoundError, AlvysUnknownOutcomeError
+from airflow_provider_alvys.api.writing import interrupted
 from airflow_provider_alvys.retry_policy import never_again
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _KEY = "alvys_sending"
 
 class WriteNote:
     """
-    The note of one write, kept where it is not safe to repeat.
+    The note of one write, kept where it is not safe to repeat, and where it removes what a repeat cannot find again.
 
     A clear gives a task more tries. So their number tells a retry, which must not send again, whatever its templates have become,
     from a clear, which may. What a clear finds under way, with the same content, it tells once.
@@ -31,8 +32,9 @@ class WriteNote:
 
     def __init__(self, context: Context, write: Write, file: str | None) -> None:
         self._write = write
-        self._is_needed = write.operation.repeat == "unsafe"
-        self._store = context.get("task_state_store") if self._is_needed else None
+        self._is_unsafe = write.operation.repeat == "unsafe"
+        self._store = context.get("task_state_store") if self._is_unsafe or write.operation.removes else None
+        self._may_be_gone = False
         self._tries: int | None = getattr(context.get("ti"), "max_tries", None)
         self._what = f"{write.fingerprint} {file or ''}".strip()
 
@@ -43,7 +45,7 @@ class WriteNote:
         :return: a dict with the ``answer`` where an earlier try of this task has done it; None where it is to be sent.
         :raises AlvysUnknownOutcomeError: an earlier try was ended while it was sending.
         """
-        if self._is_needed and self._store is None:
+        if self._is_unsafe and self._store is None:
             log.info(
                 "%s is not safe to repeat, and this Airflow has no state store (3.3 has): if the worker dies between sending and "
                 "the answer, a retry sends it again. Set retries=0 to forbid that",
@@ -51,10 +53,14 @@ class WriteNote:
             )
         found = None if self._store is None else self._store.get(_KEY)
         known: dict[str, Any] = found if isinstance(found, dict) else {}
+        is_same = known.get("what") == self._what
         is_retry = bool(known) and self._tries is not None and known.get("tries") == self._tries
+        is_retry = is_retry and (self._is_unsafe or is_same)
         if is_retry and "answer" in known:
             return known
-        if is_retry or (known.get("state") == "sending" and known.get("what") == self._what):
+        if not self._is_unsafe:
+            self._may_be_gone = is_retry
+        elif is_retry or (known.get("state") == "sending" and is_same):
             raise self._unknown("An earlier try of this task was ended")
         self._set("sending")
         return None
@@ -63,6 +69,11 @@ class WriteNote:
         """Note that it is done: the worker may die before Airflow learns of it."""
         self._keep("done", answer=answer)
 
+    def is_gone(self, error: AlvysError) -> bool:
+        """Return whether it was refused for what an earlier try of this task has removed: that one's answer was lost."""
+        is_its_answer = error.endpoint == str(self._write.operation.endpoint)
+        return self._may_be_gone and isinstance(error, AlvysNotFoundError) and is_its_answer
+
     def settle(self, error: AlvysError) -> None:
         """Note what it ended with: surely not done, or told as unknown, after which a person decides."""
         if isinstance(error, AlvysUnknownOutcomeError):
@@ -70,26 +81,9 @@ class WriteNote:
         else:
             self._forget()
 
-    def run_out(self, error: BaseException) -> None:
-        """
-        Note that the task's time is over.
-
-        :raises AlvysUnknownOutcomeError: it is not safe to repeat, and may have been on its way.
-        """
-        if self._is_needed:
-            raise self._unknown("The time of this task was over") from error
-
     def _unknown(self, what: str) -> AlvysUnknownOutcomeError:
         self._keep("told")
-        operation, check = self._write.operation, self._write.check
-        return never_again(
-            AlvysUnknownOutcomeError(
-                f"{what} while it sent {operation.name}, and whether that took place is unknown. To find out, {check}. "
-                f"It was not sent again: {operation.because}. Clear the task to send it again.",
-                check=check,
-                endpoint=str(operation.endpoint),
-            )
-        )
+        return never_again(interrupted(self._write, what))
 
     def _keep(self, state: str, **more: Any) -> None:
         if self._tries is None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from airflow.sdk import ObjectStoragePath
 from airflow.sdk.log import mask_secret
 
-from airflow_provider_alvys._compat import AirflowTaskTimeout
 from airflow_provider_alvys.api.checks import AUTO, Write, prepare
 from airflow_provider_alvys.api.errors import AlvysError, AlvysValueError
 from airflow_provider_alvys.api.operations import get_operation
@@ -98,11 +97,11 @@ class AlvysWriteOperator(AlvysTask):
             )
             result = self._result(write, answer)
         except AlvysError as error:
-            note.settle(error)
-            raise
-        except AirflowTaskTimeout as error:
-            note.run_out(error)
-            raise
+            if not note.is_gone(error):
+                note.settle(error)
+                raise
+            self.log.info("%s: what it removes is gone, by an earlier try whose answer was lost", self.operation)
+            result = None
         note.done(result)
         self.log.info("%s is done", self.operation)
         return result

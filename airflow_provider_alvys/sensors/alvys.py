@@ -299,7 +299,7 @@ def _text(value: Any) -> str:
         raise AlvysValueError("There is None where a number or an id should be: an upstream task that was skipped gives None")
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         raise AlvysValueError(f"{value!r} is no number or id but a {type(value).__name__}. To wait for several, map the sensor")
-    return str(value)
+    return str(value).strip()
 
 
 def _list(value: Any) -> list[Any]:

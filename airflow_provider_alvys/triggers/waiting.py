@@ -100,7 +100,7 @@ class Wait:
         if self.backs_off:
             # Each interval is as long as all before it, and needs no memory that ends with the triggerer.
             interval = max(self.poke_interval, now - self.started)
-            earliest = now + min(interval, self.longest_interval or interval) - self.poke_interval
+            earliest = now + max(0.0, min(interval, self.longest_interval or interval) - self.poke_interval)
         return next_look(now, self.alvys_conn_id, self.poke_interval, earliest=earliest)
 
 

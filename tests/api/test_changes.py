@@ -13,11 +13,13 @@ import pytest
 from airflow_provider_alvys.api.changes import (
     Asked,
     Change,
+    ChangeReader,
     ChangesLine,
     Found,
     Watch,
     WatchState,
     check_where,
+    matches,
     watched_window,
 )
 from airflow_provider_alvys.api.client import AlvysClient
@@ -279,6 +281,18 @@ def test_a_deleted_load_is_told_and_can_be_told_apart(world: World) -> None:
         pass
     (change,) = watch.take(answers[0])
     assert (change.id, change.fields) == (key, {"IsDeleted": True})
+
+
+def test_a_field_in_lists_of_lists_has_all_of_their_values() -> None:
+    name = "Stops.References.Value"
+    where = check_where(get_stream("loads"), {name: ["PO-2"]})
+    stops = [{"References": [{"Value": "PO-1"}, {"Value": "PO-2"}]}, {"References": []}, {}]
+    stream = get_stream("loads")
+    row = json.dumps({"Id": "1", "UpdatedAt": "2026-03-02T08:00:00Z", "Stops": stops}).encode()
+    change = ChangeReader(stream, watched_window(stream, None), frozenset(where)).read(row)
+    assert change.fields == {name: ["PO-1", "PO-2", None]}
+    assert matches(change, where)
+    assert not matches(change, {name: ["PO-3"]})
 
 
 def test_the_values_of_a_field_are_in_one_order() -> None:

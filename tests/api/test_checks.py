@@ -136,6 +136,27 @@ def test_a_time_keeps_its_zone_and_its_digits(time: Any, sent: str) -> None:
     assert write.body == {"ArrivedAt": sent}
 
 
+@pytest.mark.parametrize("time", ["2026-03-02 08:00:00-06:00", "2026-03-02T08:00:00-0600", " 2026-03-02t14:00:00z "])
+def test_a_time_as_templates_give_it_is_sent_as_iso_8601(time: str) -> None:
+    write = prepare("trip_stops.set_arrival", body={"ArrivedAt": time}, **version_of("trip_stops.set_arrival"))
+    assert write.body["ArrivedAt"] == "2026-03-02T14:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("operation", "body", "problem"),
+    [
+        ("trips.assign", {"Driver1Id": "", "Driver2Id": "DR2"}, "Driver1Id is needed where Driver2Id is given"),
+        ("deductions.create", {"DriverId": " "}, "DriverId is blank: leave it out"),
+        ("deductions.create", {"DriverId": "", "TruckId": "TK1"}, "DriverId is blank: leave it out"),
+        ("tenders.create", {"Stops": []}, "Stops is empty"),
+        ("tenders.accept", {"StopCompanyLinks": []}, "StopCompanyLinks is empty"),
+    ],
+)
+def test_what_is_blank_is_not_given(operation: str, body: dict[str, Any], problem: str) -> None:
+    with pytest.raises(AlvysValueError, match=problem):
+        prepare(operation, body=body)
+
+
 @pytest.mark.parametrize("time", [datetime(2026, 3, 2), date(2026, 3, 2), "2026-03-02", "tomorrow", 5])
 def test_a_time_without_a_zone_is_refused(time: Any) -> None:
     with pytest.raises(AlvysValueError, match="ArrivedAt="):

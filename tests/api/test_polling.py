@@ -456,6 +456,22 @@ def test_a_connection_that_cannot_be_had_is_everybodys_error(desk: Desk) -> None
     assert [type(error) for error in desk.ask(["none", "none-either"])] == [LookupError] * 2
 
 
+def test_one_that_cannot_be_looked_up_any_more_is_looked_up_again(desk: Desk, alvys: Simulator) -> None:
+    connect, looks = desk.connect, 0
+
+    async def sometimes() -> AlvysClient:
+        nonlocal looks
+        looks += 1
+        if looks == 2:
+            raise LookupError("what keeps it is away")
+        return await connect()
+
+    desk.connect = sometimes  # type: ignore[method-assign]
+    alvys.order_faults({"kind": "reset"})
+    assert desk.ask(["none"]) == [None]
+    assert looks == 3
+
+
 def test_a_bug_reaches_those_who_asked(desk: Desk) -> None:
     class Broken(Trips):
         def begin(self, items: Sequence[str]) -> Any:

@@ -14,7 +14,12 @@ import pytest
 from airflow.sdk import DAG, XComArg
 
 from airflow_provider_alvys._compat import HAS_RETRY_POLICY, AirflowFailException, AirflowTaskTimeout
-from airflow_provider_alvys.api.errors import AlvysPreconditionError, AlvysUnknownOutcomeError, AlvysValueError
+from airflow_provider_alvys.api.errors import (
+    AlvysNotFoundError,
+    AlvysPreconditionError,
+    AlvysUnknownOutcomeError,
+    AlvysValueError,
+)
 from airflow_provider_alvys.api.operations import OPERATIONS
 from airflow_provider_alvys.operators.alvys import AlvysRequestOperator, AlvysWriteOperator
 from airflow_provider_alvys.simulator.process import Simulator
@@ -344,13 +349,14 @@ def test_what_was_refused_may_be_sent_by_a_retry(alvys: Simulator, hook: QuickHo
 
 
 def time_is_over(hook: QuickHook, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = hook.write
+    client = hook.get_conn()
+    call = client.call
 
     def late(*args: Any, **options: Any) -> Any:
-        write(*args, **options)
+        call(*args, **options)
         raise AirflowTaskTimeout
 
-    monkeypatch.setattr(hook, "write", late)
+    monkeypatch.setattr(client, "call", late)
 
 
 @pytest.mark.every_airflow
@@ -400,6 +406,38 @@ def test_what_is_safe_to_repeat_needs_no_note(alvys: Simulator, hook: QuickHook,
     assert store == {}
     operator.execute({"task_state_store": store})  # type: ignore[arg-type]
     assert alvys.effects() == {name: 1}
+
+
+@pytest.mark.every_airflow
+@pytest.mark.parametrize("name", [name for name, row in OPERATIONS.items() if row.removes])
+def test_what_an_earlier_try_has_removed_is_gone_and_that_is_what_was_wanted(
+    name: str, alvys: Simulator, hook: QuickHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, request = Store(), plain(request_to(alvys, name))
+    operator = task(hook, operation=name, **request)
+    die_while_sending(operator, store, monkeypatch, context=in_round(store, 2))
+    assert operator.execute(in_round(store, 2)) is None
+    assert alvys.effects() == {name: 1}
+    # A clear, and a retry that means another one, tell what they are told.
+    with pytest.raises(AlvysNotFoundError):
+        operator.execute(in_round(store, 4))
+    nobody = dict.fromkeys(request["path_params"], "nobody")
+    store.set("alvys_sending", {"state": "sending", "what": "another one", "tries": 2})
+    with pytest.raises(AlvysNotFoundError):
+        task(hook, operation=name, path_params=nobody).execute(in_round(store, 2))
+    assert store == {}
+
+
+@pytest.mark.every_airflow
+def test_a_task_that_writes_by_the_hook_and_runs_out_of_time_fails_for_good(
+    alvys: Simulator, hook: QuickHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    time_is_over(hook, monkeypatch)
+    with pytest.raises(AirflowFailException, match="time of this task was over while it sent trip_check_calls.create"):
+        hook.write("trip_check_calls.create", **plain(request_to(alvys, "trip_check_calls.create")))
+    name = "trip_stops.set_arrival"
+    with pytest.raises(AirflowTaskTimeout):
+        hook.write(name, **plain(request_to(alvys, name)))
 
 
 @pytest.mark.every_airflow

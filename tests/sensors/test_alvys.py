@@ -11,7 +11,7 @@ from airflow.sdk import DAG, PokeReturnValue, XComArg
 
 from airflow_provider_alvys._compat import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 from airflow_provider_alvys.api.conditions import Condition
-from airflow_provider_alvys.api.errors import AlvysError, AlvysServerError, AlvysValueError
+from airflow_provider_alvys.api.errors import AlvysError, AlvysNotFoundError, AlvysServerError, AlvysValueError
 from airflow_provider_alvys.api.retries import ONE_ATTEMPT
 from airflow_provider_alvys.operators.alvys import AlvysSearchOperator
 from airflow_provider_alvys.sensors.alvys import (
@@ -239,6 +239,17 @@ def test_a_failure_that_may_pass_ends_a_try_in_a_slot(alvys: Simulator, monkeypa
     alvys.order_faults({"kind": "status", "status": 500, "endpoint": "POST loads/search"})
     with pytest.raises(AlvysServerError):
         make_sensor(load_number="1").execute({})
+
+
+def test_so_does_a_search_that_is_not_found(alvys: Simulator) -> None:
+    alvys.order_faults({"kind": "status", "status": 404, "endpoint": "POST loads/search"})
+    with pytest.raises(AlvysNotFoundError):
+        make_sensor(load_number="1").execute({})
+
+
+def test_blanks_around_a_number_are_none_of_it(alvys: Simulator, number: str) -> None:
+    alvys.change(keys=[number], columns={"Status": "Delivered"})
+    assert make_sensor(load_number=f" {number}\n").execute({})["load_number"] == number
 
 
 def test_a_later_status_will_do_unless_it_will_not(alvys: Simulator, number: str) -> None:

@@ -243,6 +243,20 @@ def test_refused_credentials_end_the_wait_without_the_secret(alvys: Simulator, t
     assert "simulator-secret" not in json.dumps(event)
 
 
+def test_a_search_that_is_not_found_is_a_stray_answer(alvys: Simulator, triggerer: Triggerer, numbers: list[str]) -> None:
+    alvys.change(keys=numbers[:1], columns={"Status": "Delivered"})
+    alvys.order_faults({"kind": "status", "status": 404, "endpoint": "POST loads/search", "times": 2})
+    (event,) = triggerer.run(triggerer.make(delivered(numbers[0])))
+    assert event["status"] == "success"
+
+
+def test_a_longest_interval_below_the_regular_one_makes_no_more_looks(
+    alvys: Simulator, triggerer: Triggerer, numbers: list[str]
+) -> None:
+    triggerer.run(triggerer.make(delivered(numbers[0]), exponential_backoff=True, max_wait=10.0))
+    assert alvys.stats()["requests"]["POST loads/search"] <= 12
+
+
 def test_what_may_pass_is_waited_out(alvys: Simulator, triggerer: Triggerer, numbers: list[str]) -> None:
     alvys.change(keys=numbers[:1], columns={"Status": "Delivered"})
     alvys.order_faults({"kind": "status", "status": 503, "endpoint": "POST loads/search", "times": 10})
