@@ -71,8 +71,7 @@ class WriteNote:
 
     def is_gone(self, error: AlvysError) -> bool:
         """Return whether it was refused for what an earlier try of this task has removed: that one's answer was lost."""
-        is_its_answer = error.endpoint == str(self._write.operation.endpoint)
-        return self._may_be_gone and isinstance(error, AlvysNotFoundError) and is_its_answer
+        return self._may_be_gone and isinstance(error, AlvysNotFoundError)
 
     def settle(self, error: AlvysError) -> None:
         """Note what it ended with: surely not done, or told as unknown, after which a person decides."""

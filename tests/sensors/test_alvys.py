@@ -249,7 +249,9 @@ def test_so_does_a_search_that_is_not_found(alvys: Simulator) -> None:
 
 def test_blanks_around_a_number_are_none_of_it(alvys: Simulator, number: str) -> None:
     alvys.change(keys=[number], columns={"Status": "Delivered"})
-    assert make_sensor(load_number=f" {number}\n").execute({})["load_number"] == number
+    result = make_sensor(load_number=f" {number}\n").poke({})
+    assert result.is_done
+    assert result.xcom_value["load_number"] == number
 
 
 def test_a_later_status_will_do_unless_it_will_not(alvys: Simulator, number: str) -> None:
