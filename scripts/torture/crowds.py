@@ -173,7 +173,8 @@ def play_crowd(
     )
     if refused:
         problems.append(f"The crowd met {refused} 429s")
-    if calm > -(-everybody // _BATCH):
+    # On a busy machine some come too late for their batch.
+    if calm > -(-everybody // _BATCH) * 1.5:
         problems.append(f"{everybody} sensors cost {calm:.1f} requests per interval")
     if ends["success"] != len(numbers.sample):
         problems.append(f"The crowd's sample did not succeed: {dict(ends)}")
