@@ -140,6 +140,8 @@ def play(
     """Play all parts, and return what was wrong."""
     metadata = Metadata(airflow.database)
     loop = crowds.LoopWatch(airflow.logs / "triggerer.log", home / "stalls.jsonl")
+    # At its start Airflow imports what it logs with, on the loop.
+    loop.look()
     numbers = crowds.Numbers(plan["crowd"], plan["sample"])
     watchers = Watchers(airflow, metadata, watched, plan)
 
