@@ -22,9 +22,8 @@ from airflow_provider_alvys.simulator.control import _CONTROLS
 from airflow_provider_alvys.simulator.process import Simulator
 from airflow_provider_alvys.tables.shape import shape_of
 from airflow_provider_alvys.transfers.alvys_to_object_storage import AlvysToObjectStorageOperator
-from tests.conftest import CONNECTION
+from tests.conftest import CONNECTION, ROOT
 
-ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BIN = Path(sys.executable).parent
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import airflow_provider_alvys
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parent.parent
 PACKAGE = Path(airflow_provider_alvys.__file__).parent
 
 

@@ -157,10 +157,11 @@ class BodyReader:
             # What a template becomes may be None, which is not given.
             return None
         names = " and ".join(rule.names) if len(rule.names) == 2 else ", ".join(rule.names)
-        if blank := [name for name in given if isinstance(rule, OneOf) and _is_blank(sent[name])]:
-            return f"{blank[0]} is blank: leave it out"
         if isinstance(rule, AnyOf):
             return None if given else f"nothing is given: at least one of {names} is needed"
+        blank = [name for name in given if _is_blank(sent[name])]
+        if blank:
+            return f"{blank[0]} is blank: leave it out"
         if len(given) == 1 or (rule.at_most and not given):
             return None
         return f"{'at most' if rule.at_most else 'exactly'} one of {names} is taken, not {len(given) or 'none'}"

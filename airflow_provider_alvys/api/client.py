@@ -13,6 +13,7 @@ from airflow_provider_alvys.api.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_alvys.api.endpoints import Endpoint, endpoint_of
 from airflow_provider_alvys.api.errors import (
     AlvysError,
+    AlvysNotFoundError,
     AlvysPermissionError,
     AlvysRateLimitError,
     AlvysValueError,
@@ -252,14 +253,17 @@ class AlvysClient:
 
     def _error(self, call: _Call, response: requests.Response) -> AlvysError:
         advice = scope = held = None
+        is_search = call.endpoint.template.endswith("/search")
         if response.status_code == 403:
             scope, held = scope_of(call.endpoint), self.scopes
             advice = _advise_on_scope(scope, held)
-        elif response.status_code == 404 and call.endpoint.template.endswith("/search"):
+        elif response.status_code == 404 and is_search:
             advice = "Alvys has no such page. Try again later"
         error = error_from_response(response, endpoint=str(call.endpoint), now=self.clock.time(), advice=advice)
         if isinstance(error, AlvysPermissionError) and (held is None or (scope is not None and scope not in held)):
             error.missing_scope = scope or "undocumented"
+        elif isinstance(error, AlvysNotFoundError):
+            error.is_stray = is_search
         return error
 
 

@@ -76,7 +76,15 @@ class AlvysPermissionError(AlvysError):
 
 
 class AlvysNotFoundError(AlvysError):
-    """404."""
+    """
+    404.
+
+    :param is_stray: whether it says nothing for good: a search is there, whatever it finds.
+    """
+
+    def __init__(self, message: str, *, is_stray: bool = False, **kwargs: Any) -> None:
+        super().__init__(message, **kwargs)
+        self.is_stray = is_stray
 
 
 class AlvysValidationError(AlvysError):
@@ -202,8 +210,7 @@ _HOPELESS = (
 
 def is_hopeless(error: BaseException) -> bool:
     """Return whether another try of the same can only fail in the same way, or might write something twice."""
-    if isinstance(error, AlvysNotFoundError) and (error.endpoint or "").endswith("/search"):
-        # A search has a first page, whatever it finds: it is a stray one.
+    if isinstance(error, AlvysNotFoundError) and error.is_stray:
         return False
     return isinstance(error, _HOPELESS) or (isinstance(error, AlvysUnknownOutcomeError) and not error.may_repeat)
 

@@ -93,6 +93,7 @@ def make_plan(home: Path, crowded: Simulator, watched: Simulator) -> dict[str, A
         "files": [str(home / f"wave-{number % crowds.WAVES}") for number in range(len(crowd))],
         "crowd": crowd[: crowds.CROWD],
         "sample": crowd[crowds.CROWD :],
+        "crowd_conn_id": crowds.CONNECTION,
         "crowd_interval": CROWD_MINUTE,
         "few": few[:FEW],
         "never": few[FEW],
@@ -118,7 +119,7 @@ def settings(home: Path, crowded: Simulator, watched: Simulator, tried: Simulato
     """Return the environment of the daemons."""
     return {
         "AIRFLOW_CONN_FS_DEFAULT": "fs:///",
-        "AIRFLOW_CONN_ALVYS_CROWD": crowded.connection_json(requests_per_minute=_PER_MINUTE / CROWD_MINUTE),
+        f"AIRFLOW_CONN_{crowds.CONNECTION.upper()}": crowded.connection_json(requests_per_minute=_PER_MINUTE / CROWD_MINUTE),
         "AIRFLOW_CONN_ALVYS_WATCHED": watched.connection_json(requests_per_minute=_PER_MINUTE / MINUTE),
         "AIRFLOW_CONN_ALVYS_DEFAULT": tried.connection_json(requests_per_minute=0),
         "ALVYS_WATCH_SECONDS": str(MINUTE),

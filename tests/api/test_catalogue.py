@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +12,8 @@ import pytest
 from airflow_provider_alvys.api.catalogue.fields import Array, FieldType, Record, record
 from airflow_provider_alvys.api.catalogue.model import WHOLE, Branch, Filter, Stream
 from airflow_provider_alvys.api.streams import STREAMS, get_stream
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parents[2]
 FACTS_FILE = ROOT.parent / "shared" / "alvys" / "streams.json"
 FACTS: Mapping[str, Mapping[str, Any]] = (
     {row["name"]: row for row in json.loads(FACTS_FILE.read_text())} if FACTS_FILE.exists() else {}

@@ -18,7 +18,7 @@ from scripts.torture.probe import LoopProbe
 plan = json.loads(Path(os.environ["TORTURE_PLAN"]).read_text())
 common: dict[str, Any] = {"start_date": datetime(2026, 1, 1, tzinfo=timezone.utc), "catchup": False}
 delivered: dict[str, Any] = {
-    "alvys_conn_id": "alvys_crowd",
+    "alvys_conn_id": plan["crowd_conn_id"],
     "statuses": ["Delivered"],
     "deferrable": True,
     "timeout": 900,
