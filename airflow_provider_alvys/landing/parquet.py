@@ -17,7 +17,6 @@ from airflow_provider_alvys.api.rows import Row, decode_row
 from airflow_provider_alvys.api.streams import Stream
 from airflow_provider_alvys.api.values import EXTRA, dump_json, snake_case
 from airflow_provider_alvys.landing.arrow import Column, Leaf, Left
-from airflow_provider_alvys.landing.formats import GZIP_LEVEL
 
 _EXTRA = pa.field(EXTRA, pa.string())
 _NOTHING: Mapping[str, Any] = {}
@@ -179,14 +178,14 @@ class ParquetEncoder:
     The bytes of one Parquet file. A page's rows are kept as Arrow.
 
     :param compression: None for snappy.
+    :param level: of the compression; None for its default.
     """
 
-    def __init__(self, stream: Stream, compression: str | None) -> None:
+    def __init__(self, stream: Stream, compression: str | None, *, level: int | None) -> None:
         self._fields = _Fields(stream.fields)
         self._schema = pa.schema([*self._fields.fields, _EXTRA])
         self._compression = compression or "snappy"
-        # Here, too, the default level costs four times as much for a thirtieth of the bytes.
-        self._level = GZIP_LEVEL if compression == "gzip" else None
+        self._level = level
         self._tables: list[Any] = []
 
     def add(self, rows: Sequence[Row]) -> None:
