@@ -10,9 +10,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from airflow_provider_alvys._compat import HAS_RETRY_POLICY, AirflowFailException, RetryDecision, RetryPolicy
+from airflow_provider_alvys.api.catalogue.limits import limit_of
 from airflow_provider_alvys.api.endpoints import Endpoint
 from airflow_provider_alvys.api.errors import AlvysError, AlvysRateLimitError, AlvysUnknownOutcomeError, is_hopeless
-from airflow_provider_alvys.api.pacing import limit_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

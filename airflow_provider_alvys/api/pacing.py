@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from airflow_provider_alvys.api.catalogue.limits import REQUESTS_PER_SECOND, Limit, limit_of
 from airflow_provider_alvys.api.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_alvys.api.endpoints import Endpoint
 
@@ -20,60 +21,6 @@ _MINUTE = 60.0
 _SPARE = 1.02
 # How long a pace stays lowered after a 429. A triggerer lives for weeks, and who used the budget may be gone long since.
 _LOWERED_FOR = 3600.0
-
-
-@dataclass(frozen=True)
-class Limit:
-    """
-    A documented rate limit.
-
-    :param requests: how many a minute.
-    :param block: seconds for which everything is refused once there were more.
-    :param spacing: seconds between two requests.
-    """
-
-    requests: int
-    block: float
-    spacing: float = 0.0
-
-
-# Alvys's rate limit page. Its default rule allows one request in the first second, hence the spacing.
-DEFAULT_LIMIT = Limit(10, 180, spacing=1.0)
-LIMITS: Mapping[str, Limit] = {
-    "GET drivers/{id}": Limit(10, 180),
-    "GET drivers": Limit(5, 60),
-    "POST drivers/search": Limit(10, 60),
-    "POST drivers/events/search": Limit(10, 180),
-    "GET fuel/{id}": Limit(10, 180),
-    "POST fuel/search": Limit(5, 60),
-    "GET invoices": Limit(5, 180),
-    "POST invoices/search": Limit(10, 180),
-    "GET loads": Limit(5, 180),
-    "POST loads/search": Limit(10, 180),
-    "GET maintenance/{id}": Limit(10, 180),
-    "POST maintenance/search": Limit(10, 60),
-    "GET tolls/{id}": Limit(10, 180),
-    "POST tolls/search": Limit(10, 60),
-    "GET trailers/{id}": Limit(10, 180),
-    "GET trailers": Limit(5, 180),
-    "POST trailers/search": Limit(10, 180),
-    "POST trailers/events/search": Limit(10, 180),
-    "GET trips": Limit(5, 180),
-    "POST trips/search": Limit(10, 180),
-    "GET trucks/{id}": Limit(10, 180),
-    "GET trucks": Limit(5, 180),
-    "POST trucks/search": Limit(10, 180),
-    "POST trucks/events/search": Limit(10, 180),
-    "GET users/list": Limit(5, 180),
-    "POST users/search": Limit(10, 180),
-}
-# "10 requests per second per token", whatever the endpoint.
-_PER_TOKEN = 10
-
-
-def limit_of(endpoint: Endpoint) -> Limit:
-    """Return the documented limit of an endpoint."""
-    return LIMITS.get(str(endpoint), DEFAULT_LIMIT)
 
 
 class EndpointPace(msgspec.Struct, kw_only=True):
@@ -140,7 +87,7 @@ class Pacer:
         self._rate = requests_per_minute
         self._clock = clock
         self._buckets: dict[str, _Bucket] = {}
-        self._all = _Bucket(_PER_TOKEN, 1.0)
+        self._all = _Bucket(REQUESTS_PER_SECOND, 1.0)
         self._lock = threading.Lock()
         self._told = False
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+from airflow_provider_alvys.api.catalogue.limits import limit_of
 from airflow_provider_alvys.api.endpoints import Endpoint
-from airflow_provider_alvys.api.pacing import limit_of
 
 
 @dataclass

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from airflow_provider_alvys.api.catalogue.limits import DEFAULT_LIMIT, LIMITS, limit_of
 from airflow_provider_alvys.api.endpoints import endpoint_of
-from airflow_provider_alvys.api.pacing import DEFAULT_LIMIT, LIMITS, limit_of
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from airflow_provider_alvys.api.catalogue.fields import Record
+from airflow_provider_alvys.api.catalogue.limits import Limit, limit_of
 from airflow_provider_alvys.api.endpoints import Endpoint, endpoint_of
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.api.pacing import Limit, limit_of
 
 FilterType = Literal["string", "strings", "boolean", "integer"]
 _NOTHING = timedelta(0)
