@@ -6,7 +6,7 @@ import hashlib
 import io
 import os
 import tempfile
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -23,7 +23,7 @@ _LOCK_SECONDS = 600
 _CSV_ROWS = 100
 
 
-class Database:
+class Database(ABC):
     """
     One connection.
 
@@ -93,7 +93,7 @@ class Database:
     def _begin(self, lock: str) -> None:
         """Begin a transaction, alone."""
 
-    def _release(self, lock: str) -> None:
+    def _release(self, lock: str) -> None:  # noqa: B027
         """Let others begin, where the end of the transaction does not."""
 
     @abstractmethod
@@ -127,7 +127,7 @@ class Database:
             lines += [f"{','.join(line)}\n".encode() for line in zip(*cells, strict=True)]
         return lines
 
-    def analyze(self, stage: str, columns: Sequence[str]) -> None:
+    def analyze(self, stage: str, columns: Sequence[str]) -> None:  # noqa: B027
         """Let the database know what is in columns of a temporary table, where that helps."""
 
     def close(self) -> None:
