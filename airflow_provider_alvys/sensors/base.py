@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import abstractmethod
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -54,13 +55,13 @@ class AlvysSensor(AlvysTask, BaseSensorOperator):
         # What was waited for, once it is there.
         self._value: Any = None
 
+    @abstractmethod
     def condition(self) -> Condition:
         """
         Return what is waited for. Called when templates have been rendered.
 
         :raises AlvysValueError: it cannot be asked for.
         """
-        raise NotImplementedError
 
     def check_if_plain(self) -> None:
         """
