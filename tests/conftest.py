@@ -125,19 +125,10 @@ class QuickHook(AlvysHook):
     def __init__(self, clock: Clock, alvys_conn_id: str = AlvysHook.default_conn_name) -> None:
         super().__init__(alvys_conn_id)
         self._clock = clock
-        self._quick_client: AlvysClient | None = None
 
-    def get_conn(self) -> AlvysClient:
-        if self._quick_client is None:
-            settings = self.settings
-            self._quick_client = AlvysClient(
-                settings.credentials,
-                host=settings.host,
-                timeout=settings.timeout,
-                pacer=Pacer(settings.requests_per_minute, clock=self._clock),
-                clock=self._clock,
-            )
-        return self._quick_client
+    def _make_client(self, **options: Any) -> AlvysClient:
+        pacer = Pacer(self.settings.requests_per_minute, clock=self._clock)
+        return super()._make_client(**{"pacer": pacer, "clock": self._clock, **options})
 
 
 @pytest.fixture

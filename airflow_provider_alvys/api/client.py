@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -93,12 +94,14 @@ class AlvysClient:
 
     @property
     def clock(self) -> Clock:
-        """The time by which it waits; another one may be set."""
+        """The clock by which it waits."""
         return self._transport.clock
 
-    @clock.setter
-    def clock(self, clock: Clock) -> None:
-        self._transport.clock = clock
+    def with_clock(self, clock: Clock) -> AlvysClient:
+        """Return a client that waits by another clock, and shares this one's connections, token and pace."""
+        other = copy.copy(self)
+        other._transport = self._transport.with_clock(clock)
+        return other
 
     @property
     def budget(self) -> str:

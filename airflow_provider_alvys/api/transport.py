@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import ipaddress
 import re
 from ssl import SSLCertVerificationError
@@ -100,6 +101,12 @@ class Transport:
         """
         date = parse_http_date(response.headers.get("date", ""))
         return None if date is None else date - self.clock.time()
+
+    def with_clock(self, clock: Clock) -> Transport:
+        """Return a transport over the same session that goes by another clock."""
+        other = copy.copy(self)
+        other.clock = clock
+        return other
 
     def close(self) -> None:
         """Close the session's connections."""

@@ -76,9 +76,8 @@ class AlvysLandingTask(AlvysTask):
     @fail_at_once
     def _land_within(self, context: Context, *, deadline: float | None, in_vain: int, is_resumed: bool) -> Any:
         client = self.hook.get_conn()
-        clock = client.clock
         longest = self.defer_after if self.deferrable else None
-        client.clock = BoundedClock(clock, longest=longest, deadline=deadline, in_vain=in_vain)
+        client = client.with_clock(BoundedClock(client.clock, longest=longest, deadline=deadline, in_vain=in_vain))
         try:
             return self.land(context, client, is_resumed=is_resumed)
         except LongWait as wait:
@@ -86,8 +85,6 @@ class AlvysLandingTask(AlvysTask):
             self.log.info("%s: freeing the slot until %s", wait, moment.isoformat(timespec="seconds"))
             state = {"rendered": self._rendered(), "deadline": deadline, "in_vain": wait.in_vain}
             self.defer(trigger=AlvysWaitTrigger(moment, state), method_name=self.resume.__name__, kwargs={"state": state})
-        finally:
-            client.clock = clock
 
     def _rendered(self) -> dict[str, Any]:
         """Return the template fields that are JSON, or can be; the others stand in the DAG as they are."""

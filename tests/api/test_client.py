@@ -333,3 +333,16 @@ def test_a_redirect_without_an_address_is_an_error_too(alvys: Simulator, client:
     alvys.order_faults({"kind": "status", "status": status})
     with pytest.raises(AlvysResponseError, match="redirected to another path"):
         search(client)
+
+
+def test_a_client_with_another_clock_shares_token_pace_and_connections(alvys: Simulator, clock: SkippingClock) -> None:
+    client, other = make_client(alvys, clock=clock, requests_per_minute=60), SkippingClock()
+    search(client)
+    patient = client.with_clock(other)
+    for _ in range(10):
+        search(patient)
+    assert sum(other.sleeps) > 0
+    assert clock.sleeps == []
+    assert client.clock is clock
+    assert patient.pacer is client.pacer
+    assert alvys.stats()["tokens"] == 1

@@ -58,7 +58,6 @@ class Worker:
             self._monkeypatch.setattr(pacing, "_pacers", {})
             operator = self._make()
             operator.hook = QuickHook(self._clock)
-            operator.hook.get_conn().pacer = pacing.Pacer(operator.hook.settings.requests_per_minute, clock=self._clock)
             for name, value in (rendered or {}).items():
                 setattr(operator, name, value)
             try:
