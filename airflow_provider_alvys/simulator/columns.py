@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 from zlib import crc32
 
 from airflow_provider_alvys.simulator import words
-from airflow_provider_alvys.simulator.plan import Link
-from airflow_provider_alvys.simulator.times import DAY, SECOND, format_date, format_time, rule_of
-
-if TYPE_CHECKING:
-    from airflow_provider_alvys.simulator.rows import RowSet
+from airflow_provider_alvys.simulator.options import Options
+from airflow_provider_alvys.simulator.plan import Link, Plan
+from airflow_provider_alvys.simulator.times import DAY, SECOND, Facts, format_date, format_time, rule_of
 
 # Makes a value of a row; the second number is the item's, for what stands in a list.
 Make = Callable[[int, int], Any]
@@ -21,10 +19,39 @@ FORMS = ((0, SECOND), (3, 1000), (7, 1))
 _MASK = 0x3FFFFFFFFFFFFFFF
 
 
+class RowSource(Protocol):
+    """What the makers of columns and records read of a row set."""
+
+    plan: Plan
+    options: Options
+    born: int
+    salt: int
+    count: int
+
+    @property
+    def sets(self) -> Callable[[str], RowSource]:
+        """Gives the row set of another stream."""
+
+    def at(self, number: int) -> int:
+        """Return when a row began."""
+
+    def facts(self, number: int) -> Facts:
+        """Return what a row's times depend on."""
+
+    def parent_of(self, number: int) -> int:
+        """Return a row's parent."""
+
+    def is_first(self, number: int) -> bool:
+        """Return whether a row is the first of its parent's."""
+
+    def column(self, path: str) -> Mapping[int, Any]:
+        """Return a column."""
+
+
 class ColumnMaker:
     """Make the columns that a row set's plan describes."""
 
-    def __init__(self, rows: RowSet) -> None:
+    def __init__(self, rows: RowSource) -> None:
         self._rows = rows
         self._plan = rows.plan
 

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zlib import crc32
 
 import msgspec
 
 from airflow_provider_alvys.api.catalogue.fields import Array, FieldType, Record
 from airflow_provider_alvys.simulator import words
-from airflow_provider_alvys.simulator.columns import FORMS, ColumnMaker, Make
+from airflow_provider_alvys.simulator.columns import FORMS, ColumnMaker, Make, RowSource
 from airflow_provider_alvys.simulator.plan import TOMBSTONE
 from airflow_provider_alvys.simulator.times import Facts, TimeRule, format_date, format_time, rule_of
-
-if TYPE_CHECKING:
-    from airflow_provider_alvys.simulator.rows import RowSet
 
 Bits = Callable[[int], int]
 Part = Callable[[Bits, Facts, int], Any]
@@ -43,7 +40,7 @@ _LEAF, _PLACE, _TIME, _PART = range(4)
 class RecordMaker:
     """Make the records of a row set."""
 
-    def __init__(self, rows: RowSet, columns: ColumnMaker) -> None:
+    def __init__(self, rows: RowSource, columns: ColumnMaker) -> None:
         self._rows = rows
         self._plan = rows.plan
         self._columns = columns
