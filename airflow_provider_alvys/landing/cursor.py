@@ -42,15 +42,15 @@ def read_cursor(store: Store, name: str) -> Cursor | None:
 
 def advance_cursor(
     store: Store, name: str, cursor: Cursor, *, since: Mapping[str | None, datetime], initial_since: datetime | None
-) -> str | None:
+) -> dict[str | None, str]:
     """
-    Move the cursor forward over what was landed, and return why not where it stays.
+    Move the cursor forward over what was landed, and return why not for each parent where it does not move.
 
     It never moves back, and never over a hole: what was landed must begin where the cursor is, or before. Where there are
-    parents, each has a place of its own, and those that were not asked for keep theirs.
+    parents, each has a position of its own, and those that were not asked for keep theirs.
 
     :param since: where it begins, for each parent that was asked for; for the key None where the stream has none.
-    :param initial_since: where the data set begins, for what no cursor tells of yet.
+    :param initial_since: where the data set begins, for a parent or stream without a position.
     """
     known = read_cursor(store, name)
     reasons = {parent: _why_not(known, parent, begins, cursor.until, initial_since) for parent, begins in since.items()}
@@ -59,7 +59,7 @@ def advance_cursor(
         parents = {**(known.parents if known else {}), **{parent: cursor.until for parent in moved if parent is not None}}
         until = max(cursor.until, *parents.values()) if parents else cursor.until
         store.put_json(name, msgspec.structs.replace(cursor, until=until, parents=parents))
-    return next(filter(None, reasons.values()), None)
+    return {parent: why_not for parent, why_not in reasons.items() if why_not is not None}
 
 
 def _why_not(
@@ -67,13 +67,10 @@ def _why_not(
 ) -> str | None:
     landed = known.landed_until(parent) if known else None
     begins = landed or initial_since
-    of = f" of {parent}" if parent else ""
     if landed is not None and landed >= until:
-        return f"it is at {format_time(landed)} already"
+        return f"it is already at {format_time(landed)}"
     if begins is None:
-        return "there is none, and without initial_since nothing tells that this window is the first"
+        return "it has no position yet, and without initial_since this window may not be the first"
     if since > begins:
-        return (
-            f"this window begins at {format_time(since)}, and what comes before it{of} is landed until {format_time(begins)} only"
-        )
+        return f"this window begins at {format_time(since)}, and earlier rows are landed only until {format_time(begins)}"
     return None

@@ -232,6 +232,6 @@ def _set_cursor(store: Store, order: LandingOrder, begun: datetime, manifest: st
     # All before it was read.
     why_not = advance_cursor(store, order.cursor_name, cursor, since={None: ALL_TIME.since}, initial_since=begun)
     if why_not:
-        log.info("The cursor stays: %s", why_not)
+        log.info("Cursor not advanced: %s", why_not[None])
     known = read_cursor(store, order.cursor_name)
     return format_time(known.until) if known else None

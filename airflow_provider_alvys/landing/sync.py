@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 
 # Pages to a part: some 20 MB of loads. It is what lakes like, and the most that a crash costs.
 _PART_PAGES = 20
+# Parents that one line of the log names.
+_MOST_NAMED = 10
 
 
 class NothingDueError(AlvysValueError):
@@ -254,30 +257,45 @@ def _move_cursor(store: Store, order: LandingOrder, run: Run, manifest: Manifest
     if until is None:
         return
     if began_at is None:
-        log.warning("The cursor stays: there was nothing to ask for")
+        log.warning("Cursor not advanced: no requests were made")
         return
     if manifest.proof != "whole":
-        log.warning("The cursor stays: the rows moved while they were read, and are not proved to be all")
+        log.warning("Cursor not advanced: rows moved while they were read, so that some may be missing")
         return
     # The window was settled by the clock that gave the token. The API's own may be behind it: rows of times that it has not seen
     # yet cannot have been read.
     settled = datetime.fromtimestamp(began_at, timezone.utc) - order.settling
     if until > settled:
-        log.warning("The API's clock is behind: the cursor moves to %s only", format_time(settled))
+        log.warning("The API's clock is behind: rows count as read only until %s", format_time(settled))
         until = settled
     cursor = order.cursor_at(until, name)
     initial_since = None if order.initial_since is None else as_utc(order.initial_since, "initial_since")
-    # A parent that Alvys does not know may come back with rows from before.
     since = {
         parent: group.span.since
         for group in run.groups
         if group.span
         for parent in ([None] if group.parents is None else group.parents)
-        if parent not in manifest.missing_parents
     }
-    why_not = advance_cursor(store, order.cursor_name, cursor, since=since, initial_since=initial_since)
-    if why_not:
-        log.warning("The cursor stays: %s", why_not)
+    # A parent that Alvys does not know may come back with rows from before.
+    why_not: dict[str | None, str] = dict.fromkeys(manifest.missing_parents, "Alvys does not know it")
+    known = {parent: begins for parent, begins in since.items() if parent not in why_not}
+    why_not |= advance_cursor(store, order.cursor_name, cursor, since=known, initial_since=initial_since)
+    if None in why_not:
+        log.warning("Cursor not advanced: %s", why_not[None])
+    elif why_not:
+        log.warning(
+            "Cursor advanced for %d of %d parents; not advanced for %s",
+            len(since) - len(why_not),
+            len(since),
+            "; ".join(f"{_names(why_not, reason)}: {reason}" for reason in dict.fromkeys(why_not.values())),
+        )
+
+
+def _names(why_not: Mapping[str | None, str], reason: str) -> str:
+    """Return the parents with a reason."""
+    parents = [str(parent) for parent, theirs in why_not.items() if theirs == reason]
+    more = f" and {len(parents) - _MOST_NAMED} more" if len(parents) > _MOST_NAMED else ""
+    return ", ".join(parents[:_MOST_NAMED]) + more
 
 
 def _manifest_window(by: TimeWindow | None, window: Window | None) -> ManifestWindow | None:

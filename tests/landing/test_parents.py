@@ -252,12 +252,40 @@ def test_the_events_of_a_new_driver_are_read_from_the_beginning(alvys: Simulator
     assert event in {json.loads(line)["Id"] for line in read_lines(result["manifest"])}
 
 
-def test_a_parent_that_alvys_does_not_know_gets_no_place_in_the_cursor(alvys: Simulator, land: Land, lake: Path) -> None:
+def report_of_cursor(caplog: pytest.LogCaptureFixture) -> Any:
+    """Return the figures of the log line that says for which parents the cursor has advanced: of how many, and why not of all."""
+    (record,) = [record for record in caplog.records if "parents; not advanced for" in record.msg]
+    return record.args
+
+
+def test_a_parent_that_alvys_does_not_know_gets_no_place_in_the_cursor(
+    alvys: Simulator, land: Land, lake: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     webhooks = all_ids(alvys, "webhooks")
     result = land(stream="webhook_delivery_logs", window_by="sent", parents=[*webhooks, "unknown"])
     assert read_manifest(result["manifest"])["missing_parents"] == ["unknown"]
     (cursor_file,) = lake.rglob("_cursor-*.json")
     assert set(json.loads(cursor_file.read_bytes())["parents"]) == set(webhooks)
+    advanced, asked_for, reasons = report_of_cursor(caplog)
+    assert (advanced, asked_for) == (len(webhooks), len(webhooks) + 1)
+    assert reasons.startswith("unknown: ")
+
+
+def test_the_log_says_for_which_parents_the_cursor_has_not_advanced(
+    alvys: Simulator, land: Land, caplog: pytest.LogCaptureFixture
+) -> None:
+    drivers = all_ids(alvys, "drivers")[:15]
+    alvys.order_faults({"kind": "status", "status": 400, "endpoint": "POST drivers/events/search"})
+    with pytest.raises(AlvysValidationError):
+        land({"run_id": "r"}, stream="driver_events", parents=drivers)
+    # As if another run had been quicker.
+    land(stream="driver_events", parents=drivers[:12], settling=0)
+    caplog.clear()
+    land({"run_id": "r"}, stream="driver_events", parents=drivers)
+    advanced, asked_for, reasons = report_of_cursor(caplog)
+    assert (advanced, asked_for) == (3, 15)
+    assert [driver for driver in drivers if driver in reasons] == drivers[:10]
+    assert "2 more" in reasons
 
 
 def test_a_retry_reads_the_same_parents_from_where_they_were(alvys: Simulator, land: Land) -> None:
