@@ -9,8 +9,11 @@ from decimal import Decimal
 from io import BytesIO
 from typing import Any
 
+from airflow_provider_alvys.api.checks import prepare
+from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.operations import OPERATIONS, AnyOf, Field, Needs, OneOf
 from airflow_provider_alvys.api.uploads import FileSource
+from airflow_provider_alvys.api.writing import send
 from airflow_provider_alvys.simulator.process import Simulator
 
 PDF = b"%PDF-1.4 a proof of delivery\n"
@@ -60,6 +63,11 @@ IDS = {
     TruckId TrailerId TripId LoadNumber StopId CompanyId SubsidiaryId
     """.split()
 }
+
+
+def write(client: AlvysClient, name: str, *, file: FileSource | None = None, **given: Any) -> Any:
+    """Prepare a write, and send it."""
+    return send(client, prepare(name, **given).with_file(file))
 
 
 def body_of(name: str, ids: Mapping[str, str] = IDS) -> dict[str, Any]:

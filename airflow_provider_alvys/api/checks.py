@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote
@@ -31,12 +31,14 @@ class Write:
     :param path_params: by the names in the operation's path.
     :param body: as it is sent.
     :param if_match: ``auto``, an ETag, or None for none.
+    :param file: of an upload.
     """
 
     operation: Operation
     path_params: Mapping[str, Any] = field(default_factory=dict)
     body: Mapping[str, Any] = field(default_factory=dict)
     if_match: str | None = None
+    file: FileSource | None = None
 
     @property
     def path(self) -> str:
@@ -59,6 +61,16 @@ class Write:
         known = {name: str(value)[:_LONGEST_QUOTE] for name, value in {**self.path_params, **self.body}.items()}
         return _PLACEHOLDER.sub(lambda match: known.get(match[1], "(none)"), self.operation.check)
 
+    def with_file(self, file: FileSource | None) -> Write:
+        """
+        Return the write with the file it uploads; None for an operation that takes none.
+
+        :raises AlvysValueError: it needs one and has none, or the reverse; or the file is empty, too large or of another media
+            type.
+        """
+        check_file(self.operation, file)
+        return replace(self, file=file)
+
 
 def prepare(
     operation: str,
@@ -71,6 +83,12 @@ def prepare(
     """
     Check a write before anything is sent.
 
+    :param operation: name in the catalogue, such as ``trips.assign``.
+    :param path_params: what its path names, such as ``{"tripId": "…"}``; ``trip_id`` means the same.
+    :param body: its fields, in Alvys's spelling. Numbers may be Decimal, and are sent digit by digit; times are aware datetimes
+        or ISO 8601 texts with a zone.
+    :param if_match: ``auto`` reads the record's version right before, where Alvys requires one, and sends none elsewhere. An ETag
+        is sent as it is. None sends none.
     :param is_open: tells of a value that cannot be checked yet: a template. What it makes of the write cannot be sent.
     :raises AlvysValueError: tells all that is wrong with it.
     """

@@ -63,12 +63,12 @@ def file_source(path: str | os.PathLike[str], *, name: str | None = None, media_
 
 def check_beginning(file: FileSource) -> None:
     """
-    Refuse a file that does not begin as one of its kind: a page with an error that was saved as a PDF, say.
+    Refuse a file that does not begin as one of its kind: a page with an error that was saved as a PDF, say. An empty one passes.
 
     :raises AlvysValueError: it begins otherwise, or cannot be read.
     """
     marks = _MARKS.get(file.type)
-    if marks is None:
+    if marks is None or not file.size:
         return
     try:
         with file.open() as opened:

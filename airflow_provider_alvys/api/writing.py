@@ -10,7 +10,7 @@ from typing import Any
 import requests
 
 from airflow_provider_alvys.api.bodies import shows
-from airflow_provider_alvys.api.checks import AUTO, Write, check_file, prepare
+from airflow_provider_alvys.api.checks import AUTO, Write
 from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.errors import (
     AlvysConnectionError,
@@ -26,7 +26,7 @@ from airflow_provider_alvys.api.errors import (
 from airflow_provider_alvys.api.lookups import read_version
 from airflow_provider_alvys.api.rows import decode_row
 from airflow_provider_alvys.api.streams import get_stream
-from airflow_provider_alvys.api.uploads import FileSource, Multipart
+from airflow_provider_alvys.api.uploads import Multipart
 
 log = logging.getLogger(__name__)
 
@@ -35,45 +35,26 @@ _NOTHING_DONE = 501
 _SWITCHED_OFF = "EndpointDisabled"
 
 
-def write(
-    client: AlvysClient,
-    operation: str,
-    *,
-    path_params: Mapping[str, Any] | None = None,
-    body: Mapping[str, Any] | None = None,
-    if_match: str | None = AUTO,
-    file: FileSource | None = None,
-    interruptions: tuple[type[BaseException], ...] = (),
-) -> Any:
+def send(client: AlvysClient, write: Write, *, interruptions: tuple[type[BaseException], ...] = ()) -> Any:
     """
-    Send a write of the catalogue.
+    Send a prepared write.
 
     It is made again after an answer was lost only where that cannot make a second effect.
 
-    :param operation: name in the catalogue, such as ``trips.assign``.
-    :param path_params: what its path names, such as ``{"tripId": "…"}``; ``trip_id`` means the same.
-    :param body: its fields, in Alvys's spelling. Numbers may be Decimal, and are sent digit by digit; times are aware datetimes
-        or ISO 8601 texts with a zone.
-    :param if_match: ``auto`` reads the record's version right before, where Alvys requires one, and sends none elsewhere. An ETag
-        is sent as it is. None sends none.
-    :param file: of an upload; it is opened anew for each attempt.
+    :param write: see :func:`airflow_provider_alvys.api.checks.prepare`; its file is opened anew for each attempt.
     :param interruptions: what may break in from outside, such as the end of a task's time, after which the task is tried again.
     :return: the decoded answer, a dict with numbers as :func:`airflow_provider_alvys.api.rows.decode_row` gives them, or None
         where there is none. Where no document tells its shape, whatever JSON or text it is.
-    :raises AlvysValueError: something given is wrong; nothing was sent.
     :raises AlvysPreconditionError: the record has changed since the version that was sent.
     :raises AlvysUnknownOutcomeError: an answer was lost, and whether the write took place is not known.
     :raises AlvysError: another subclass says why it was refused: nothing was written.
     """
-    prepared = prepare(operation, path_params=path_params, body=body, if_match=if_match)
-    check_file(prepared.operation, file)
-    sending = _Sending(client, prepared, file)
     try:
-        return sending.run()
+        return _Sending(client, write).run()
     except interruptions as error:
-        if prepared.operation.repeat != "unsafe":
+        if write.operation.repeat != "unsafe":
             raise
-        raise interrupted(prepared, "The time of this task was over") from error
+        raise interrupted(write, "The time of this task was over") from error
 
 
 def interrupted(write: Write, what: str) -> AlvysUnknownOutcomeError:
@@ -97,11 +78,10 @@ class _Version:
 class _Sending:
     """One write on its way, and what is known of its earlier attempts."""
 
-    def __init__(self, client: AlvysClient, write: Write, file: FileSource | None) -> None:
+    def __init__(self, client: AlvysClient, write: Write) -> None:
         self._client = client
         self._write = write
         self._row = write.operation
-        self._file = file
         self._sent: _Version | None = None
         self._may_have_acted = False
 
@@ -112,8 +92,8 @@ class _Sending:
         elif self._write.if_match is not None:
             self._sent = _Version(self._write.if_match)
         body: dict[str, Any] = {"headers": self._headers()}
-        if self._file is not None:
-            multipart = Multipart({name: str(value) for name, value in self._write.body.items()}, self._file)
+        if self._write.file is not None:
+            multipart = Multipart({name: str(value) for name, value in self._write.body.items()}, self._write.file)
             body["data"] = multipart
             body["headers"]["Content-Type"] = multipart.content_type
         elif self._write.content:

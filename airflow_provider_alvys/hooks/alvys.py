@@ -16,9 +16,8 @@ from airflow.sdk.log import mask_secret
 
 from airflow_provider_alvys import connection_form
 from airflow_provider_alvys._compat import AirflowTaskTimeout
-from airflow_provider_alvys.api import writing
 from airflow_provider_alvys.api.auth import DEFAULT_HOST, Credentials, TokenSource, make_credentials
-from airflow_provider_alvys.api.checks import AUTO
+from airflow_provider_alvys.api.checks import AUTO, Write, prepare
 from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.errors import AlvysPermissionError, AlvysRateLimitError, AlvysUnknownOutcomeError, AlvysValueError
 from airflow_provider_alvys.api.lookups import look_up
@@ -32,6 +31,7 @@ from airflow_provider_alvys.api.streams import STREAMS, get_stream, get_streams
 from airflow_provider_alvys.api.transport import DEFAULT_TIMEOUT, check_address
 from airflow_provider_alvys.api.uploads import FileSource, file_source
 from airflow_provider_alvys.api.web import check_web_url
+from airflow_provider_alvys.api.writing import send
 from airflow_provider_alvys.retry_policy import never_again
 
 if TYPE_CHECKING:
@@ -235,9 +235,17 @@ class AlvysHook(BaseHook):
             retry after it, where that might write twice.
         """
         source = file_source(file) if isinstance(file, (str, os.PathLike)) else file
-        what: dict[str, Any] = {"path_params": path_params, "body": body, "if_match": if_match, "file": source}
+        write = prepare(operation, path_params=path_params, body=body, if_match=if_match)
+        return self.send(write.with_file(source))
+
+    def send(self, write: Write) -> Any:
+        """
+        Send a prepared write, and return what :meth:`write` does.
+
+        :param write: see :func:`airflow_provider_alvys.api.checks.prepare`.
+        """
         try:
-            return writing.write(self.get_conn(), operation, **what, interruptions=(AirflowTaskTimeout,))
+            return send(self.get_conn(), write, interruptions=(AirflowTaskTimeout,))
         except AlvysUnknownOutcomeError as error:
             raise never_again(error) from error
 

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow.sdk import ObjectStoragePath
 
-from airflow_provider_alvys.api.checks import Write, check_file
+from airflow_provider_alvys.api.checks import Write
 from airflow_provider_alvys.api.documents import documents_of
 from airflow_provider_alvys.api.operations import get_operation
 from airflow_provider_alvys.api.uploads import FileSource, check_beginning
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.operators.writes import AlvysWriteOperator, stored_file
 from airflow_provider_alvys.templates import plain_path
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
 
 
 class AlvysUploadDocumentOperator(AlvysWriteOperator):
@@ -68,13 +65,17 @@ class AlvysUploadDocumentOperator(AlvysWriteOperator):
         self.document_type = document_type
         self.file_name = file_name
 
-    def execute(self, context: Context) -> Any:
-        """Upload the file."""
+    def _prepare(self) -> Write:
         # As they have been rendered.
         self.path_params = _path_params(self.operation, self.parent_id)
         self.body = _body(self.document_type, self.file_name)
         self.file = str(self.path)
-        return super().execute(context)
+        return super()._prepare()
+
+    def _source(self) -> FileSource:
+        source = stored_file(str(self.path), name=self.file_name)
+        check_beginning(source)
+        return source
 
     def _result(self, write: Write, answer: Any) -> Any:
         # The URL is a secret for the minutes that it lives.
@@ -82,12 +83,6 @@ class AlvysUploadDocumentOperator(AlvysWriteOperator):
         result = super()._result(write, answer)
         # Alvys may answer with nothing: the file is kept all the same.
         return result and {name: value for name, value in result.items() if "volatile" not in marks.get(name, ())}
-
-    def _source(self) -> FileSource:
-        source = stored_file(str(self.path), name=self.file_name)
-        check_file(get_operation(self.operation), source)
-        check_beginning(source)
-        return source
 
 
 def _path_params(operation: str, parent_id: Any) -> dict[str, Any]:

@@ -82,8 +82,7 @@ class AlvysWriteOperator(AlvysTask):
     @fail_at_once
     def execute(self, context: Context) -> Any:
         """Send the write."""
-        write = prepare(self.operation, path_params=self.path_params, body=self.body, if_match=self.if_match)
-        source = self._source()
+        write = self._prepare()
         note = WriteNote(context, write, self.file)
         # What is refused before here was not sent: hence not before the checks, and the connection first.
         self.hook.get_conn()
@@ -92,10 +91,7 @@ class AlvysWriteOperator(AlvysTask):
             self.log.info("%s was done by an earlier try, of which Airflow has not heard: this is its answer", self.operation)
             return earlier["answer"]
         try:
-            answer = self.hook.write(
-                self.operation, path_params=self.path_params, body=self.body, if_match=self.if_match, file=source
-            )
-            result = self._result(write, answer)
+            result = self._result(write, self.hook.send(write))
         except AlvysError as error:
             if not note.is_gone(error):
                 note.settle(error)
@@ -109,6 +105,11 @@ class AlvysWriteOperator(AlvysTask):
     def record_of_link(self) -> WebRecord | None:
         """Return the record that is written."""
         return record_of_write(get_operation(self.operation), self.path_params, self.body)
+
+    def _prepare(self) -> Write:
+        """Check the write as it has been rendered."""
+        write = prepare(self.operation, path_params=self.path_params, body=self.body, if_match=self.if_match)
+        return write.with_file(self._source())
 
     def _source(self) -> FileSource | None:
         """Return the file to upload, if there is one."""

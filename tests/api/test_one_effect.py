@@ -20,10 +20,9 @@ from airflow_provider_alvys.api.errors import (
 from airflow_provider_alvys.api.lookups import look_up
 from airflow_provider_alvys.api.operations import OPERATIONS
 from airflow_provider_alvys.api.streams import STREAMS
-from airflow_provider_alvys.api.writing import write
 from airflow_provider_alvys.simulator.process import Simulator
 from tests.conftest import SkippingClock, make_client
-from tests.writes import invalid_bodies, request_to
+from tests.writes import invalid_bodies, request_to, write
 
 every_operation = pytest.mark.parametrize("name", OPERATIONS)
 

@@ -10,11 +10,10 @@ import jsonschema
 import pytest
 
 from airflow_provider_alvys.api.operations import OPERATIONS
-from airflow_provider_alvys.api.writing import write
 from tests.api.test_openapi import FILE, operation, resolve, spec
 from tests.conftest import SkippingClock
 from tests.recorder import Recorder, Seen
-from tests.writes import PDF, request_of
+from tests.writes import PDF, request_of, write
 
 pytestmark = pytest.mark.skipif(not FILE.exists(), reason="Alvys's OpenAPI file is not here")
 

@@ -16,10 +16,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.errors import AlvysConnectionError, AlvysUnknownOutcomeError
-from airflow_provider_alvys.api.writing import write
 from tests.conftest import SkippingClock
 from tests.recorder import Recorder
-from tests.writes import request_of
+from tests.writes import request_of, write
 
 # What comes in the place of an answer: a record that does not decrypt, no record at all, an alert in clear text.
 GARBLED = {

@@ -25,11 +25,10 @@ from airflow_provider_alvys.api.errors import (
 )
 from airflow_provider_alvys.api.operations import OPERATIONS
 from airflow_provider_alvys.api.uploads import FileSource, file_source
-from airflow_provider_alvys.api.writing import write
 from airflow_provider_alvys.retry_policy import is_hopeless
 from tests.conftest import SkippingClock
 from tests.recorder import Answer, Recorder
-from tests.writes import PDF, body_of, request_of
+from tests.writes import PDF, body_of, request_of, write
 
 UNSAFE = [name for name, row in OPERATIONS.items() if row.repeat == "unsafe"]
 REPEATED = [name for name, row in OPERATIONS.items() if row.repeat in ("safe", "by_key")]

@@ -136,5 +136,5 @@ def test_an_upload_that_is_answered_with_nothing_is_done(
     hook: QuickHook, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "pod.pdf").write_bytes(PDF)
-    monkeypatch.setattr(hook, "write", lambda *args, **options: None)
+    monkeypatch.setattr(hook, "send", lambda write: None)
     assert upload(hook, path=str(tmp_path / "pod.pdf")) is None

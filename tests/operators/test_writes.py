@@ -14,6 +14,7 @@ import pytest
 from airflow.sdk import DAG, XComArg
 
 from airflow_provider_alvys._compat import HAS_RETRY_POLICY, AirflowFailException, AirflowTaskTimeout
+from airflow_provider_alvys.api.checks import Write
 from airflow_provider_alvys.api.errors import (
     AlvysNotFoundError,
     AlvysPreconditionError,
@@ -197,8 +198,8 @@ def test_a_secret_is_masked_and_left_out(
     request = request_to(alvys, name)
     secret = hook.write(name, **request).get("Secret") if name == "webhooks.create" else "s3cret"
     assert secret
-    write = hook.write
-    monkeypatch.setattr(hook, "write", lambda *args, **options: {**write(*args, **options), "Secret": secret, "Id": "W1"})
+    send = hook.send
+    monkeypatch.setattr(hook, "send", lambda write: {**send(write), "Secret": secret, "Id": "W1"})
     answer = task(hook, operation=name, **plain(request)).execute({})
     assert answer["Id"] == "W1"
     assert "Secret" not in answer
@@ -219,7 +220,7 @@ def test_a_secret_is_left_out_however_it_is_spelled_and_wherever_it_stands(
         "webhook": {"SECRET": "s4cret", "name": "n"},
         "all": [{"Secret": "s5cret", "id": 2}],
     }
-    monkeypatch.setattr(hook, "write", lambda *args, **options: answer)
+    monkeypatch.setattr(hook, "send", lambda write: answer)
     result = task(hook, operation="webhooks.rotate_secret", **plain(request_of("webhooks.rotate_secret"))).execute({})
     assert result == {"id": "W1", "webhook": {"name": "n"}, "all": [{"id": 2}]}
     assert sorted(masked) == ["s3cret", "s4cret", "s5cret"]
@@ -227,7 +228,7 @@ def test_a_secret_is_left_out_however_it_is_spelled_and_wherever_it_stands(
 
 def test_an_answer_that_may_be_a_secret_itself_is_left_out(alvys: Simulator, hook: QuickHook, monkeypatch: Any) -> None:
     request = plain(request_of("webhooks.rotate_secret"))
-    monkeypatch.setattr(hook, "write", lambda *args, **options: "s3cret")
+    monkeypatch.setattr(hook, "send", lambda write: "s3cret")
     assert task(hook, operation="webhooks.rotate_secret", **request).execute({}) is None
 
 
@@ -258,16 +259,16 @@ class Killed(BaseException):
 
 
 def die_while_sending(operator: AlvysWriteOperator, store: Store, monkeypatch: pytest.MonkeyPatch, context: Any = None) -> None:
-    write = operator.hook.write
+    send = operator.hook.send
 
-    def die(*args: Any, **options: Any) -> Any:
-        write(*args, **options)
+    def die(write: Write) -> Any:
+        send(write)
         raise Killed
 
-    monkeypatch.setattr(operator.hook, "write", die)
+    monkeypatch.setattr(operator.hook, "send", die)
     with pytest.raises(Killed):
         operator.execute(context or {"task_state_store": store})  # type: ignore[arg-type]
-    monkeypatch.setattr(operator.hook, "write", write)
+    monkeypatch.setattr(operator.hook, "send", send)
 
 
 @pytest.mark.every_airflow
