@@ -98,7 +98,7 @@ def alvys_sync(
             raise AlvysValueError(f"{name} names {', '.join(strangers)}, but the group syncs {', '.join(names)}")
     if sql_conn_id is None and (schema is not None or exclude is not None):
         raise AlvysValueError("schema and exclude are for the tables of a database: give sql_conn_id, too")
-    settled = as_timedelta(settling, SETTLING, "settling").total_seconds()
+    settled = as_timedelta(SETTLING if settling is None else settling, "settling").total_seconds()
     common: dict[str, Any] = {
         "path": path,
         "max_active_tis_per_dag": 1,

@@ -114,15 +114,13 @@ def as_utc(value: datetime | str, name: str) -> datetime:
     return datetime(*utc.timetuple()[:6], utc.microsecond, tzinfo=timezone.utc)
 
 
-def as_timedelta(value: timedelta | float | None, default: timedelta, name: str) -> timedelta:
+def as_timedelta(value: timedelta | float, name: str) -> timedelta:
     """
-    Return a length of time from a timedelta, seconds, or None for the default.
+    Return a length of time from a timedelta or seconds.
 
     :param name: how the error names it.
     :raises AlvysValueError: it is negative, or none.
     """
-    if value is None:
-        return default
     is_seconds = isinstance(value, (int, float)) and not isinstance(value, bool)
     try:
         length = timedelta(seconds=value) if is_seconds else value  # type: ignore[arg-type]

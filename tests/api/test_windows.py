@@ -75,8 +75,8 @@ def test_halves_cover_the_window_and_overlap_by_a_second() -> None:
 
 
 def test_a_length_of_time_is_a_timedelta_or_seconds() -> None:
-    assert as_timedelta(None, timedelta(1), "overlap") == timedelta(1)
-    assert as_timedelta(1.5, timedelta(1), "overlap") == timedelta(seconds=1.5)
+    assert as_timedelta(timedelta(1), "overlap") == timedelta(1)
+    assert as_timedelta(1.5, "overlap") == timedelta(seconds=1.5)
     for bad in (-1, timedelta(-1), "5 minutes", True, float("nan"), float("inf")):
         with pytest.raises(AlvysValueError, match="overlap=.* is no length of time"):
-            as_timedelta(bad, timedelta(1), "overlap")  # type: ignore[arg-type]
+            as_timedelta(bad, "overlap")  # type: ignore[arg-type]
