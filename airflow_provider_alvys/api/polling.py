@@ -13,7 +13,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.clock import SYSTEM_CLOCK, BoundedClock, Clock, LongWait
@@ -85,32 +85,31 @@ class TooManyRows(AlvysError):
     """An answer had no room for what was asked for."""
 
 
-@dataclass
-class _Question:
-    """An item that somebody waits for."""
-
-    item: Any
-    answer: asyncio.Future[Any]
-    askers: int = 0
+# The futures of all who wait for an item, by item. Who has left has cancelled theirs.
+_Askers: TypeAlias = dict[Any, list[asyncio.Future[Any]]]
 
 
 @dataclass
 class _Queue:
     """What is asked for on one line and not under way."""
 
-    waiting: dict[Any, _Question] = field(default_factory=dict)
+    waiting: _Askers = field(default_factory=dict)
     task: asyncio.Task[None] | None = None
 
-    def fill(self, batch: list[_Question], most: int) -> bool:
+    def fill(self, batch: _Askers, most: int) -> bool:
         """Put more into a batch, and drop what nobody waits for any more. Return whether that changed anything."""
-        before = list(batch)
-        batch[:] = [question for question in batch if question.askers]
-        for item, question in list(self.waiting.items()):
-            if question.askers == 0:
+        left = [item for item, answers in batch.items() if _has_left(answers)]
+        for item in left:
+            del batch[item]
+        has_changed = bool(left)
+        for item, answers in list(self.waiting.items()):
+            if _has_left(answers):
                 del self.waiting[item]
             elif len(batch) < most:
-                batch.append(self.waiting.pop(item))
-        return batch != before
+                # Somebody else may have asked for the same before.
+                batch.setdefault(item, []).extend(self.waiting.pop(item))
+                has_changed = True
+        return has_changed
 
 
 class Poller:
@@ -155,20 +154,13 @@ class Poller:
         :raises AlvysError: a subclass says what went wrong, when the rules allow no further try.
         """
         queue = self._queues.setdefault(line, _Queue())
-        question = queue.waiting.get(item)
-        if question is None:
-            question = _Question(item, asyncio.get_running_loop().create_future())
-            # What becomes of a question that everybody has left is nobody's business.
-            question.answer.add_done_callback(lambda answer: answer.cancelled() or answer.exception())
-            queue.waiting[item] = question
+        # Hundreds wait at the same time: what each of them allocates here brings Python's garbage collection nearer.
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        queue.waiting.setdefault(item, []).append(answer)
         if queue.task is None:
             # In a context of its own: whose question was first has nothing to do with the others', nor with what is logged.
             queue.task = contextvars.Context().run(asyncio.create_task, self._serve(line, queue))
-        question.askers += 1
-        try:
-            return cast("Answer", await asyncio.shield(question.answer))
-        finally:
-            question.askers -= 1
+        return await answer
 
     async def close(self) -> None:
         """End what runs. Who still waits is cancelled."""
@@ -178,61 +170,64 @@ class Poller:
         await asyncio.gather(*tasks, return_exceptions=True)
         # A task that was cancelled before it began has cancelled nothing itself.
         for queue in self._queues.values():
-            for question in queue.waiting.values():
-                question.answer.cancel()
+            _cancel(queue.waiting)
         self._pool.shutdown(wait=False, cancel_futures=True)
         if self._client is not None:
             self._client.close()
 
     async def _serve(self, line: Line[Any, Any], queue: _Queue) -> None:
         """Answer what is asked for on a line, until nobody asks any more."""
-        batch: list[_Question] = []
+        batch: _Askers = {}
         try:
             await self._sleep(self._gather)
             while queue.fill(batch, line.most):
                 await self._answer(line, queue, batch)
-                batch = []
+                batch = {}
         finally:
             # Nothing is left here but where this task was cancelled.
-            for question in (*batch, *queue.waiting.values()):
-                question.answer.cancel()
+            _cancel(batch)
+            _cancel(queue.waiting)
             del self._queues[line]
 
-    async def _answer(self, line: Line[Any, Any], queue: _Queue, batch: list[_Question], *, is_part: bool = False) -> None:
+    async def _answer(self, line: Line[Any, Any], queue: _Queue, batch: _Askers, *, is_part: bool = False) -> None:
         """Answer a batch; one that is refused, or too big, in halves, until who is to blame stands alone."""
         try:
             answers = await self._ask(line, queue, batch, most=len(batch) if is_part else line.most)
-            for question, answer in zip(batch, answers, strict=True):
-                question.answer.set_result(answer)
+            for askers, answer in zip(batch.values(), answers, strict=True):
+                for asker in askers:
+                    if not asker.done():
+                        asker.set_result(answer)
         except asyncio.CancelledError:
-            for question in batch:
-                question.answer.cancel()
+            _cancel(batch)
             raise
         except BaseException as error:
             half = len(batch) // 2
             if half and isinstance(error, (AlvysValidationError, TooManyRows)):
                 log.info("%s Asking for %d and %d items instead.", error, half, len(batch) - half)
-                for part in (batch[:half], batch[half:]):
-                    await self._answer(line, queue, part, is_part=True)
+                items = list(batch.items())
+                for part in (items[:half], items[half:]):
+                    await self._answer(line, queue, dict(part), is_part=True)
                 return
             if isinstance(error, AlvysError) and error.retry_after:
                 self._not_before[line.endpoint] = self._clock.time() + error.retry_after
-            for question in batch:
-                # It is raised where it was asked.
-                question.answer.set_exception(error)
+            for askers in batch.values():
+                for asker in askers:
+                    if not asker.done():
+                        # It is raised where it was asked.
+                        asker.set_exception(error)
             if not isinstance(error, Exception):
                 raise
 
-    async def _ask(self, line: Line[Any, Any], queue: _Queue, batch: list[_Question], *, most: int) -> Sequence[Any]:
+    async def _ask(self, line: Line[Any, Any], queue: _Queue, batch: _Askers, *, most: int) -> Sequence[Any]:
         """Return the answers for a batch, which grows while it waits, and shrinks where nobody waits for an item any more."""
-        job = line.begin([question.item for question in batch])
+        job = line.begin(list(batch))
         connected: AlvysClient | None = None
 
         async def wait(seconds: float) -> None:
             nonlocal job
             await self._sleep(seconds)
             if queue.fill(batch, most):
-                job = line.begin([question.item for question in batch])
+                job = line.begin(list(batch))
 
         async def attempt() -> Sequence[Any] | None:
             nonlocal connected
@@ -285,3 +280,13 @@ class Poller:
         if self._client is client:
             self._client = None
             client.close()
+
+
+def _has_left(answers: list[asyncio.Future[Any]]) -> bool:
+    return all(answer.done() for answer in answers)
+
+
+def _cancel(askers: _Askers) -> None:
+    for answers in askers.values():
+        for answer in answers:
+            answer.cancel()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import math
 import zlib
@@ -12,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -53,7 +51,6 @@ async def open_poller(
     :param clock: of the poller, for who is first.
     :param sleep: of the poller, for who is first.
     """
-    _spare_the_collector()
     pollers = _pollers.setdefault(asyncio.get_running_loop(), {})
     if alvys_conn_id not in pollers:
         pollers[alvys_conn_id] = _Shared(Poller(lambda: _connect(alvys_conn_id, clock), clock=clock, sleep=sleep))
@@ -66,17 +63,6 @@ async def open_poller(
         if shared.users == 0:
             del pollers[alvys_conn_id]
             await shared.poller.close()
-
-
-@cache
-def _spare_the_collector() -> None:
-    """
-    Take what the process has loaded so far out of Python's garbage collection; once, since no cycle in it is freed any more.
-
-    It is some 300,000 objects of Airflow's that live as long as the process. To look through them again and again stops the event
-    loop for some tenths of a second each time. Airflow does the same in its DAG processor.
-    """
-    gc.freeze()
 
 
 async def _connect(alvys_conn_id: str, clock: Clock) -> AlvysClient:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from airflow_provider_alvys.api.clock import SYSTEM_CLOCK, Clock
-from airflow_provider_alvys.api.conditions import Condition, Verdict
+from airflow_provider_alvys.api.conditions import Condition
 from airflow_provider_alvys.api.errors import AlvysError, AlvysValueError, is_hopeless
 from airflow_provider_alvys.api.polling import Poller
 from airflow_provider_alvys.triggers.pollers import next_look, open_poller
@@ -51,43 +51,55 @@ class Wait:
     silent: bool
     clock: Clock = SYSTEM_CLOCK
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    # What came of the last look.
+    _last: str = field(default="Alvys was not asked once", init=False)
 
     async def event(self) -> dict[str, Any]:
         """Wait, and return what the sensor is told at the end."""
         condition: Condition = msgspec.convert(self.condition, Condition)
-        last = "Alvys was not asked once"
-        async with open_poller(self.alvys_conn_id, clock=self.clock, sleep=self.sleep) as poller:
-            while True:
-                is_last = self.clock.time() >= self.deadline
-                try:
-                    verdict = await self._look(poller, condition)
-                    if verdict.outcome != "waiting":
-                        return _event(
-                            "success" if verdict.outcome == "done" else "failed",
-                            verdict.message,
-                            value=verdict.value,
-                            is_partial=verdict.is_partial,
-                        )
-                    if verdict.message != last:
-                        # Not at each look: hundreds of waits may share this loop.
-                        log.info("%s", verdict.message)
-                    last = verdict.message
-                except asyncio.TimeoutError:
-                    is_last = True
-                except Exception as error:
-                    if not self._may_pass(error):
-                        raise
-                    last = f"{type(error).__name__}: {error}"
-                    log.warning("This look failed, the wait goes on: %s", last, exc_info=not isinstance(error, AlvysError))
-                if is_last:
-                    return _event("timeout", f"The wait has timed out. {last}")
-                await self.sleep(max(0.0, min(self._next_look(), self.deadline) - self.clock.time()))
-
-    async def _look(self, poller: Poller, condition: Condition) -> Verdict:
-        # Where no triggerer ran when the deadline came, the last look is later.
+        # Where no triggerer ran when the deadline came, the only look is later.
         left = max(0.0, self.deadline - self.clock.time()) + last_look_seconds(self.poke_interval)
+        async with open_poller(self.alvys_conn_id, clock=self.clock, sleep=self.sleep) as poller:
+            try:
+                # Around all looks, not around each: hundreds of waits would make as many tasks at the same moment.
+                return await asyncio.wait_for(self._poll(poller, condition), left)
+            except asyncio.TimeoutError:
+                return self._timeout()
+
+    async def _poll(self, poller: Poller, condition: Condition) -> dict[str, Any]:
+        """Look until there is something to tell."""
         line: Any = condition.line
-        return condition.judge(await asyncio.wait_for(poller.ask(line, condition.item), left))
+        item = condition.item
+        while True:
+            is_last = self.clock.time() >= self.deadline
+            try:
+                if event := self._judge(condition, await poller.ask(line, item)):
+                    return event
+            except asyncio.TimeoutError:
+                raise
+            except Exception as error:
+                if not self._may_pass(error):
+                    raise
+                self._last = f"{type(error).__name__}: {error}"
+                log.warning("This look failed, the wait goes on: %s", self._last, exc_info=not isinstance(error, AlvysError))
+            if is_last:
+                return self._timeout()
+            await self.sleep(max(0.0, min(self._next_look(), self.deadline) - self.clock.time()))
+
+    def _judge(self, condition: Condition, answer: Any) -> dict[str, Any] | None:
+        """Return the event that an answer leads to; None when the wait goes on."""
+        verdict = condition.judge(answer)
+        if verdict.outcome != "waiting":
+            status = "success" if verdict.outcome == "done" else "failed"
+            return _event(status, verdict.message, value=verdict.value, is_partial=verdict.is_partial)
+        if verdict.message != self._last:
+            # Not at each look: hundreds of waits may share this loop.
+            log.info("%s", verdict.message)
+            self._last = verdict.message
+        return None
+
+    def _timeout(self) -> dict[str, Any]:
+        return _event("timeout", f"The wait has timed out. {self._last}")
 
     def _may_pass(self, error: Exception) -> bool:
         if is_hopeless(error):

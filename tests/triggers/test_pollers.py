@@ -2,21 +2,90 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import time
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from airflow_provider_alvys.triggers import pollers
+from airflow_provider_alvys.api.polling import Poller
+from airflow_provider_alvys.simulator.process import Simulator
+from airflow_provider_alvys.triggers import waiting
+from airflow_provider_alvys.triggers.waiting import Wait
+from tests.conftest import StoppedClock
+
+pytestmark = pytest.mark.every_airflow
+
+_WAITS = 500
+_LOOKS = 12
 
 
-def test_what_was_loaded_is_kept_from_the_garbage_collector_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    freezes: list[None] = []
-    monkeypatch.setattr(gc, "freeze", lambda: freezes.append(None))
+@pytest.fixture
+def collections() -> Iterator[list[int]]:
+    """The generation of each garbage collection, under the thresholds of Python 3.11 whatever this Python's are."""
+    generations: list[int] = []
 
-    async def wait() -> None:
-        async with pollers.open_poller("alvys_default"):
-            pass
+    def note(phase: str, info: dict[str, int]) -> None:
+        if phase == "start":
+            generations.append(info["generation"])
 
-    pollers._spare_the_collector.cache_clear()
-    for _ in range(3):
-        asyncio.run(wait())
-    assert len(freezes) == 1
+    thresholds = gc.get_threshold()
+    gc.collect()
+    gc.set_threshold(700, 10, 10)
+    gc.callbacks.append(note)
+    yield generations
+    gc.callbacks.remove(note)
+    gc.set_threshold(*thresholds)
+
+
+def make_wait(number: str, deadline: float, **more: Any) -> Wait:
+    condition = {"type": "status", "stream": "loads", "number": number, "statuses": ["Delivered"]}
+    made: dict[str, Any] = {"started": 0.0, "backs_off": False, "longest_interval": None, "silent": False, **more}
+    return Wait("alvys_default", condition, deadline=deadline, poke_interval=60.0, **made)
+
+
+def test_waits_hardly_call_the_garbage_collector(alvys: Simulator, collections: list[int]) -> None:
+    clock = StoppedClock(1_700_000_000.0)
+    asleep: list[asyncio.Future[None]] = []
+
+    async def sleep(seconds: float) -> None:
+        if seconds <= 1:
+            return
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        asleep.append(woken)
+        await woken
+
+    async def run() -> int:
+        waits = [make_wait(f"none-{i}", clock.time() + 1e6, clock=clock, sleep=sleep) for i in range(_WAITS)]
+        tasks = [asyncio.create_task(wait.event()) for wait in waits]
+        for look in range(_LOOKS + 2):
+            while len(asleep) < _WAITS:
+                await asyncio.sleep(0.01)
+            if look == 1:
+                # The first one sets everything up.
+                collections.clear()
+            clock.sleep(60)
+            woken, asleep[:] = asleep[:], []
+            for future in woken:
+                future.set_result(None)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return len(collections)
+
+    # Some four objects for each wait and look, those of the requests included.
+    assert asyncio.run(run()) < 6 * _LOOKS
+
+
+def test_a_request_that_hangs_outlasts_the_deadline_by_its_last_look_only(
+    alvys: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def ask(self: Poller, line: Any, item: Any) -> Any:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Poller, "ask", ask)
+    monkeypatch.setattr(waiting, "_LAST_LOOK", (0.1, 0.2))
+    began = time.monotonic()
+    event = asyncio.run(make_wait("1", time.time() + 0.3).event())
+    assert event["status"] == "timeout"
+    assert 0.4 < time.monotonic() - began < 5
