@@ -26,6 +26,10 @@ _WIDER: Mapping[Kind, tuple[Kind, ...]] = {
 }
 
 
+# More than any list is nested: every list is a table.
+_ANY_DEPTH = 100
+
+
 @dataclass(frozen=True)
 class Retired:
     """
@@ -41,19 +45,14 @@ class Retired:
 
 def find_retired(database: Database, shape: Shape) -> Retired:
     """Return what an earlier load has made that is not of this shape."""
-    columns: dict[str, None] = {}
-    tables: dict[str, Table] = {}
-    depth, last = 0, None
-    while (other := shape_of(shape.stream, table=shape.main.name, depth=depth)).tables != last:
-        columns |= dict.fromkeys(column.name for column in other.main.columns)
-        tables |= {table.name: table for table in other.tables[1:]}
-        depth, last = depth + 1, other.tables
-    ours = {column.name for column in shape.main.stored}
-    names = {table.name for table in shape.tables}
-    there = database.columns(shape.main.name)
+    main = shape.main.name
+    flat, nested = (shape_of(shape.stream, table=main, depth=depth) for depth in (0, _ANY_DEPTH))
+    columns = dict.fromkeys(column.name for other in (flat, nested) for column in other.main.columns)
+    columns_now, tables_now = {column.name for column in shape.main.stored}, {table.name for table in shape.tables}
+    existing = database.columns(main)
     return Retired(
-        tuple(name for name in columns if name in there and name not in ours),
-        tuple(table for name, table in tables.items() if name not in names and database.columns(name)),
+        tuple(name for name in columns if name in existing and name not in columns_now),
+        tuple(table for table in nested.tables[1:] if table.name not in tables_now and database.columns(table.name)),
     )
 
 
