@@ -23,7 +23,6 @@ from airflow_provider_alvys.api.queries import Query, Span, make_queries
 from airflow_provider_alvys.api.rows import Row, decode_row
 from airflow_provider_alvys.api.search import Search
 from airflow_provider_alvys.api.search_state import SearchState
-from airflow_provider_alvys.api.streams import get_stream
 from airflow_provider_alvys.api.windows import ALL_TIME, format_time
 
 # A row may show a change some time after the moment that it names. So much of what was read is read again.
@@ -223,19 +222,18 @@ class ChangesLine:
     """
     The question for the changes of a stream: however many watchers ask, one reading answers them all.
 
-    :param stream: name in the catalogue.
-    :param window_by: name of the time window.
+    :param window: one of the stream's, as :func:`watched_window` gives it.
     :param day: from which it is asked for, where that makes another set: see :attr:`Watch.day`.
     """
 
-    stream: str
-    window_by: str
+    stream: Stream
+    window: TimeWindow
     day: str = ""
 
     @property
     def endpoint(self) -> Endpoint:
         """The call that answers it."""
-        return get_stream(self.stream).endpoint
+        return self.stream.endpoint
 
     @property
     def most(self) -> int:
@@ -251,9 +249,8 @@ class ChangesJob:
     """Read what all of some watchers want to know, a request at a time."""
 
     def __init__(self, line: ChangesLine, items: Sequence[Asked]) -> None:
-        stream = get_stream(line.stream)
         columns = frozenset().union(*(item.columns for item in items))
-        self._reader = ChangeReader(stream, watched_window(stream, line.window_by), columns)
+        self._reader = ChangeReader(line.stream, line.window, columns)
         self._items = items
         self._since = ALL_TIME.since
         self._until: datetime | None = None

@@ -63,7 +63,7 @@ class StatusReached(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
     @property
     def line(self) -> ByNumber:
         """Where it is asked for."""
-        return ByNumber(self.stream)
+        return ByNumber(get_stream(self.stream))
 
     @property
     def item(self) -> str:
@@ -124,7 +124,7 @@ class DocumentThere(msgspec.Struct, frozen=True, kw_only=True, tag="document"):
     @property
     def line(self) -> DocumentsOf:
         """Where it is asked for."""
-        return DocumentsOf(documents_of(self.parent).name)
+        return DocumentsOf(documents_of(self.parent))
 
     @property
     def item(self) -> str:
@@ -155,12 +155,12 @@ class RowsFound(SearchFor, frozen=True, kw_only=True, tag="rows"):
         """
         check_has_key(self.stream)
         check_at_least(self.at_least)
-        self.queries()
+        self.queries(get_stream(self.stream))
 
     @property
     def line(self) -> RowsOf:
         """Where it is asked for."""
-        return RowsOf(self.stream)
+        return RowsOf(get_stream(self.stream))
 
     @property
     def item(self) -> bytes:

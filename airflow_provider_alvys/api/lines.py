@@ -59,10 +59,10 @@ class SearchFor(msgspec.Struct, frozen=True, kw_only=True):
     parents: list[str] | None = None
     at_least: int = 1
 
-    def queries(self) -> list[Query]:
+    def queries(self, stream: Stream) -> list[Query]:
         """Return the sets that are asked for."""
         return make_search_queries(
-            get_stream(self.stream),
+            stream,
             self.filters,
             since=self.since,
             until=self.until,
@@ -74,28 +74,28 @@ class SearchFor(msgspec.Struct, frozen=True, kw_only=True):
         """Read all rows, and return their keys: one value for each where one field identifies a row, else a list."""
         stream = get_stream(self.stream)
         read_key = PageReader(stream.key, stream.answer).read_key
-        return [_plain(read_key(row)) for rows in Search(client, stream, self.queries()) for row in rows]
+        return [_plain(read_key(row)) for rows in Search(client, stream, self.queries(stream)) for row in rows]
 
 
 @dataclass(frozen=True)
 class ByNumber:
     """Loads or trips, by their numbers: as many as a request takes."""
 
-    stream: str
+    stream: Stream
 
     @property
     def endpoint(self) -> Endpoint:
         """The search."""
-        return get_stream(self.stream).endpoint
+        return self.stream.endpoint
 
     @property
     def most(self) -> int:
         """As many as Alvys takes."""
-        return get_stream(self.stream).by_number.max_items or _MOST_NUMBERS
+        return self.stream.by_number.max_items or _MOST_NUMBERS
 
     def begin(self, items: Sequence[str]) -> _NumbersJob:
         """Return what asks for them."""
-        return _NumbersJob(get_stream(self.stream), list(items))
+        return _NumbersJob(self.stream, list(items))
 
 
 @dataclass
@@ -123,17 +123,17 @@ class _NumbersJob:
 class DocumentsOf:
     """The documents of one parent: Alvys tells those of one at a time."""
 
-    stream: str
+    stream: Stream
     most: int = 1
 
     @property
     def endpoint(self) -> Endpoint:
         """The call for those of one."""
-        return get_stream(self.stream).endpoint
+        return self.stream.endpoint
 
     def begin(self, items: Sequence[str]) -> _DocumentsJob:
         """Return what asks for them."""
-        return _DocumentsJob(get_stream(self.stream), items[0])
+        return _DocumentsJob(self.stream, items[0])
 
 
 @dataclass
@@ -156,25 +156,25 @@ class _DocumentsJob:
 class RowsOf:
     """Searches in a stream."""
 
-    stream: str
+    stream: Stream
     most: int = 1
 
     @property
     def endpoint(self) -> Endpoint:
         """The search."""
-        return get_stream(self.stream).endpoint
+        return self.stream.endpoint
 
     def begin(self, items: Sequence[bytes]) -> _RowsJob:
         """Return what asks for one."""
-        return _RowsJob(items[0])
+        return _RowsJob(self.stream, items[0])
 
 
 class _RowsJob:
     """Ask for the first page of each set; where these cannot tell how many rows there are, read all."""
 
-    def __init__(self, item: bytes) -> None:
+    def __init__(self, stream: Stream, item: bytes) -> None:
         self._condition = msgspec.json.decode(item, type=SearchFor)
-        self._stream = get_stream(self._condition.stream)
+        self._stream = stream
         self._queries: list[Query] | None = None
         self._first: list[Page] = []
         self._state: bytes | None = None
@@ -182,7 +182,7 @@ class _RowsJob:
 
     def go_on(self, client: AlvysClient) -> list[Found] | None:
         if self._queries is None:
-            self._queries = self._condition.queries()
+            self._queries = self._condition.queries(self._stream)
         search = Search(client, self._stream, self._queries)
         if len(self._first) < len(self._queries):
             self._first.append(self._ask(search, len(self._first)))

@@ -266,11 +266,11 @@ class AlvysHook(BaseHook):
             token lacks. What cannot be told is None, and the note says why.
         :raises AlvysValueError: an argument is wrong; nothing was sent.
         """
-        names = [row.name for row in STREAMS.values() if row.tiers] if streams is None else streams
+        rows = [row for row in STREAMS.values() if row.tiers] if streams is None else get_streams(streams)
         settings = self.settings
         return plan_streams(
             self.get_conn(),
-            get_streams(names),
+            rows,
             since=since,
             until=until,
             page_size=settings.page_size,

@@ -64,12 +64,14 @@ class Watching:
         state = await self._load() or WatchState(mark=began, is_new=True)
         # A triggerer that dies before the first look should not forget when this began.
         await self._save(state)
-        watch = Watch(watched_window(get_stream(self.stream), self.window_by), state)
+        stream = get_stream(self.stream)
+        window = watched_window(stream, self.window_by)
+        watch = Watch(window, state)
         told: list[tuple[float, WatchState]] = []
         async with open_poller(self.alvys_conn_id, clock=self.clock, sleep=self.sleep) as poller:
             while True:
                 since = watch.mark
-                found = await self._look(poller, watch)
+                found = await self._look(poller, watch, ChangesLine(stream, window, watch.day))
                 # What was yielded a look ago is in Airflow's database by now.
                 settled = [state for moment, state in told if self.clock.time() - moment >= _SETTLES]
                 if settled:
@@ -83,9 +85,8 @@ class Watching:
                 now = self.clock.time()
                 await self.sleep(next_look(now, self.alvys_conn_id, self.poll_interval) - now)
 
-    async def _look(self, poller: Poller, watch: Watch) -> Found | None:
+    async def _look(self, poller: Poller, watch: Watch, line: ChangesLine) -> Found | None:
         """Return what has changed; None when it cannot be told now, and has to be asked for again later."""
-        line = ChangesLine(self.stream, self.window_by, watch.day)
         try:
             return await poller.ask(line, Asked(watch.mark, frozenset(self.where), watch.is_new))
         except Exception:

@@ -36,6 +36,11 @@ def moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, timezone.utc)
 
 
+def make_line(stream: str, window_by: str, day: str = "") -> ChangesLine:
+    row = get_stream(stream)
+    return ChangesLine(row, watched_window(row, window_by), day)
+
+
 class World:
     """Our clock, Alvys's clock, and watchers that look at the same time."""
 
@@ -64,7 +69,7 @@ class World:
     def read(self, *watches: Watch, of: tuple[str, str] = ("loads", "updated")) -> Iterator[tuple[Watch, Found]]:
         lines: dict[ChangesLine, list[Watch]] = {}
         for watch in watches:
-            lines.setdefault(ChangesLine(*of, watch.day), []).append(watch)
+            lines.setdefault(make_line(*of, watch.day), []).append(watch)
         answers = {}
         for line, asking in lines.items():
             job = line.begin([Asked(watch.mark, is_new=watch.is_new) for watch in asking])
@@ -258,7 +263,7 @@ def test_what_a_moving_set_did_not_show_is_not_told_again() -> None:
 
 def test_a_reading_ends_before_what_it_may_not_have_seen(world: World) -> None:
     """The time up to which all is known is that before the first request, not that after the last."""
-    job = ChangesLine("loads", "updated").begin([Asked(moment(world.clock.now - 60))])
+    job = make_line("loads", "updated").begin([Asked(moment(world.clock.now - 60))])
     began = world.clock.now
     world.alvys.order_faults({"kind": "status", "status": 503, "times": 1, "endpoint": "POST loads/search"})
     with pytest.raises(AlvysServerError):
@@ -276,7 +281,7 @@ def test_a_deleted_load_is_told_and_can_be_told_apart(world: World) -> None:
     key = world.alvys.truth_keys(filters={"IncludeDeleted": False})[0]
     world.alvys.change(keys=[key], columns={"IsDeleted": True})
     world.pass_time(60)
-    job = ChangesLine("loads", "updated").begin([Asked(watch.mark, frozenset({"IsDeleted"}))])
+    job = make_line("loads", "updated").begin([Asked(watch.mark, frozenset({"IsDeleted"}))])
     while (answers := job.go_on(world.client)) is None:
         pass
     (change,) = watch.take(answers[0])

@@ -131,7 +131,7 @@ def test_a_trip_is_read_by_its_number(alvys: Simulator, client: AlvysClient) -> 
 
 
 def test_one_request_takes_what_alvys_takes() -> None:
-    assert (ByNumber("loads").most, ByNumber("trips").most) == (150, 50)
+    assert (ByNumber(get_stream("loads")).most, ByNumber(get_stream("trips")).most) == (150, 50)
 
 
 def test_a_page_that_holds_fewer_than_were_found_is_no_answer(
@@ -139,9 +139,9 @@ def test_a_page_that_holds_fewer_than_were_found_is_no_answer(
 ) -> None:
     alvys.order_faults({"kind": "cap", "cap": 2, "endpoint": "POST loads/search"})
     numbers = [load["LoadNumber"] for load in loads[:5]]
-    ByNumber("loads").begin(numbers[:1]).go_on(client)
+    ByNumber(get_stream("loads")).begin(numbers[:1]).go_on(client)
     with pytest.raises(TooManyRows):
-        ByNumber("loads").begin(numbers).go_on(client)
+        ByNumber(get_stream("loads")).begin(numbers).go_on(client)
 
 
 @pytest.mark.parametrize("newest", [0, 1])
@@ -153,7 +153,7 @@ def test_of_two_loads_with_one_number_the_newest_counts(
     one, other = (row["Id"] for row in map(json.loads, alvys.truth_rows()) if row["LoadNumber"] == number)
     for place in (1 - newest, newest):
         alvys.change(keys=[(one, other)[place]], columns={"Status": ("Open", "Covered")[place]})
-    (reading,) = ByNumber("loads").begin([number]).go_on(client)
+    (reading,) = ByNumber(get_stream("loads")).begin([number]).go_on(client)
     assert reading is not None
     assert (reading.id, reading.status) == ((one, other)[newest], ("Open", "Covered")[newest])
 

@@ -85,7 +85,7 @@ class Branch:
     whole: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TimeWindow:
     """
     A time range by which a stream can be asked for.
@@ -182,10 +182,10 @@ class Tier:
     sweep: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Stream:
     """
-    Something that Alvys lets one read.
+    Something that Alvys lets one read. A row of the catalogue equals itself only, and can be the key of a dict.
 
     :param about: what a row is.
     :param path: below the API base; a ``{name}`` in it is the parent's column.
