@@ -1,15 +1,14 @@
 """What waits in the triggerer, without a worker's slot."""
 
-# Imported on the triggerer's event loop, which stands still meanwhile: nothing from this package here at the top.
+# Airflow imports this module on the triggerer's event loop, which stands still meanwhile: what is slow to import is
+# imported in a thread.
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import datetime
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.triggers.temporal import DateTimeTrigger
@@ -17,10 +16,10 @@ from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
 
 if TYPE_CHECKING:
     from airflow_provider_alvys.api.clock import Clock
+    from airflow_provider_alvys.triggers.waiting import Wait
+    from airflow_provider_alvys.triggers.watching import Watching
 
 log = logging.getLogger(__name__)
-
-_imported: dict[str, ModuleType] = {}
 
 
 class AlvysWaitTrigger(DateTimeTrigger):
@@ -108,31 +107,38 @@ class AlvysSensorTrigger(BaseTrigger):
 
     async def _wait(self) -> dict[str, Any]:
         try:
-            waiting = await import_in_thread("airflow_provider_alvys.triggers.waiting")
-            wait = waiting.Wait(
-                self.alvys_conn_id,
-                self.condition,
-                deadline=self.deadline,
-                poke_interval=self.poke_interval,
-                started=self.started,
-                backs_off=self.exponential_backoff,
-                longest_interval=self.max_wait,
-                silent=self.silent_fail,
-                clock=self.clock or waiting.SYSTEM_CLOCK,
-                sleep=self.sleep,
-            )
-            return dict(await wait.event())
+            wait = await asyncio.to_thread(self._make_wait)
+            return await wait.event()
         except Exception as error:
             # Whatever it was: without an event the task would never be told.
             log.exception("The wait ends with an error")
-            errors = await import_in_thread("airflow_provider_alvys.api.errors")
+            from airflow_provider_alvys.api.errors import is_hopeless
+
             return {
                 "status": "error",
                 "message": str(error),
                 "value": None,
                 "error": type(error).__name__,
-                "is_hopeless": errors.is_hopeless(error),
+                "is_hopeless": is_hopeless(error),
             }
+
+    def _make_wait(self) -> Wait:
+        """Return the wait; called in a thread, since the first import takes some tenths of a second."""
+        from airflow_provider_alvys.api.clock import SYSTEM_CLOCK
+        from airflow_provider_alvys.triggers.waiting import Wait
+
+        return Wait(
+            self.alvys_conn_id,
+            self.condition,
+            deadline=self.deadline,
+            poke_interval=self.poke_interval,
+            started=self.started,
+            backs_off=self.exponential_backoff,
+            longest_interval=self.max_wait,
+            silent=self.silent_fail,
+            clock=self.clock or SYSTEM_CLOCK,
+            sleep=self.sleep,
+        )
 
 
 class AlvysChangeTrigger(BaseEventTrigger):
@@ -208,20 +214,26 @@ class AlvysChangeTrigger(BaseEventTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield an event for each look that finds something, for ever."""
-        watching = await import_in_thread("airflow_provider_alvys.triggers.watching")
-        compat = await import_in_thread("airflow_provider_alvys._compat")
-        watch = watching.Watching(
+        watching = await asyncio.to_thread(self._make_watching)
+        async for payload in watching.payloads():
+            yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
+
+    def _make_watching(self) -> Watching:
+        """Return what watches; called in a thread, since the first import takes some tenths of a second."""
+        from airflow_provider_alvys._compat import asset_stores
+        from airflow_provider_alvys.api.clock import SYSTEM_CLOCK
+        from airflow_provider_alvys.triggers.watching import Watching
+
+        return Watching(
             self.alvys_conn_id,
             self.stream,
             self.window_by,
             self.where,
             self.poll_interval,
-            stores=compat.asset_stores(self),
-            clock=self.clock or watching.SYSTEM_CLOCK,
+            stores=asset_stores(self),
+            clock=self.clock or SYSTEM_CLOCK,
             sleep=self.sleep,
         )
-        async for payload in watch.payloads():
-            yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
 
 
 def _is_on_a_loop() -> bool:
@@ -230,11 +242,3 @@ def _is_on_a_loop() -> bool:
     except RuntimeError:
         return False
     return True
-
-
-async def import_in_thread(name: str) -> ModuleType:
-    """Return a module, imported beside the event loop. Most of what this package needs takes some tenths of a second."""
-    if name not in _imported:
-        # Whatever sys.modules says: another thread may be at it.
-        _imported[name] = await asyncio.get_running_loop().run_in_executor(None, importlib.import_module, name)
-    return _imported[name]
