@@ -37,17 +37,15 @@ class _StatusSensor(AlvysSensor):
     _stream: ClassVar[str]
     _number: ClassVar[str]
 
-    def __init__(
+    def _wait_for(
         self,
-        *,
-        alvys_conn_id: str = AlvysHook.default_conn_name,
         statuses: str | Sequence[str],
-        failed_statuses: str | Sequence[str] | None = _FAILED,
-        or_later: bool = True,
-        wait_if_missing: bool = True,
-        **kwargs: Any,
+        failed_statuses: str | Sequence[str] | None,
+        *,
+        or_later: bool,
+        wait_if_missing: bool,
     ) -> None:
-        super().__init__(alvys_conn_id=alvys_conn_id, **kwargs)
+        """Keep and check what both constructors take. Airflow and mypy read the names from each, so both list them."""
         self.statuses = statuses
         self.failed_statuses = failed_statuses
         self.or_later = or_later
@@ -56,6 +54,7 @@ class _StatusSensor(AlvysSensor):
             check_statuses(self._stream, _list(statuses))
         if failed_statuses and not has_template(failed_statuses):
             check_statuses(self._stream, _list(failed_statuses))
+        self.check_if_plain()
 
     def condition(self) -> StatusReached:
         """Return what is waited for."""
@@ -110,17 +109,9 @@ class AlvysLoadStatusSensor(_StatusSensor):
         deferrable: bool | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            alvys_conn_id=alvys_conn_id,
-            statuses=statuses,
-            failed_statuses=failed_statuses,
-            or_later=or_later,
-            wait_if_missing=wait_if_missing,
-            deferrable=deferrable,
-            **kwargs,
-        )
+        super().__init__(alvys_conn_id=alvys_conn_id, deferrable=deferrable, **kwargs)
         self.load_number = load_number
-        self.check_if_plain()
+        self._wait_for(statuses, failed_statuses, or_later=or_later, wait_if_missing=wait_if_missing)
 
 
 class AlvysTripStatusSensor(_StatusSensor):
@@ -155,17 +146,9 @@ class AlvysTripStatusSensor(_StatusSensor):
         deferrable: bool | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            alvys_conn_id=alvys_conn_id,
-            statuses=statuses,
-            failed_statuses=failed_statuses,
-            or_later=or_later,
-            wait_if_missing=wait_if_missing,
-            deferrable=deferrable,
-            **kwargs,
-        )
+        super().__init__(alvys_conn_id=alvys_conn_id, deferrable=deferrable, **kwargs)
         self.trip_number = trip_number
-        self.check_if_plain()
+        self._wait_for(statuses, failed_statuses, or_later=or_later, wait_if_missing=wait_if_missing)
 
 
 class AlvysDocumentSensor(AlvysSensor):
