@@ -48,6 +48,18 @@ def test_the_public_lines_work_as_they_stand() -> None:
 
 
 @pytest.mark.every_airflow
+def test_operators_import_no_transfers_until_they_are_asked_for() -> None:
+    code = (
+        "import sys, airflow_provider_alvys.operators.alvys as operators\n"
+        "print([name for name in sys.modules if name.startswith('airflow_provider_alvys.transfers')])\n"
+        "print(operators.AlvysDocumentsToObjectStorageOperator.__module__)\n"
+        "print(hasattr(operators, 'Nothing'))\n"
+    )
+    transfers = "airflow_provider_alvys.transfers.documents_to_object_storage"
+    assert run(code).splitlines()[-3:] == ["[]", transfers, "False"]
+
+
+@pytest.mark.every_airflow
 def test_every_export_is_there() -> None:
     for name in airflow_provider_alvys.__all__:
         assert getattr(airflow_provider_alvys, name)

@@ -16,10 +16,11 @@ from airflow_provider_alvys.operators.writes import AlvysWriteOperator
 from airflow_provider_alvys.retry_policy import fail_at_once
 from airflow_provider_alvys.tasks import AlvysTask
 from airflow_provider_alvys.templates import check_search, has_template
-from airflow_provider_alvys.transfers.documents_to_object_storage import AlvysDocumentsToObjectStorageOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from airflow_provider_alvys.transfers.documents_to_object_storage import AlvysDocumentsToObjectStorageOperator
 
 __all__ = [
     "AlvysDocumentsToObjectStorageOperator",
@@ -28,6 +29,16 @@ __all__ = [
     "AlvysUploadDocumentOperator",
     "AlvysWriteOperator",
 ]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        # Public here as well, and imported when it is asked for: operators do not need transfers.
+        if name == "AlvysDocumentsToObjectStorageOperator":
+            from airflow_provider_alvys.transfers.documents_to_object_storage import AlvysDocumentsToObjectStorageOperator
+
+            return AlvysDocumentsToObjectStorageOperator
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 class AlvysRequestOperator(AlvysTask):
