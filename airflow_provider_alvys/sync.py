@@ -11,7 +11,7 @@ from airflow.sdk import Asset, AssetAlias, BaseOperator, TaskGroup
 from airflow_provider_alvys.api.catalogue.model import WHOLE
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.streams import Stream, get_stream
-from airflow_provider_alvys.api.windows import as_timedelta
+from airflow_provider_alvys.api.windows import as_timedelta, as_utc
 from airflow_provider_alvys.assets import alvys_asset, alvys_table_asset
 from airflow_provider_alvys.landing.first_load import backfill_window, check_first_load, cut_windows
 from airflow_provider_alvys.landing.formats import JSONL, check_format
@@ -266,7 +266,7 @@ def alvys_backfill(
     by = backfill_window(get_stream(stream), window_by)
     check_search(stream, filters, None)
     check_data_set(path, uses_cursor=False)
-    windows = cut_windows(start, end, every, whole_days=by.whole_days)
+    windows = cut_windows(as_utc(start, "start"), as_utc(end, "end"), every, whole_days=by.whole_days)
     task = AlvysToObjectStorageOperator.partial(
         task_id=task_id or f"backfill_{stream}",
         stream=stream,

@@ -12,7 +12,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import requests
@@ -76,7 +76,7 @@ def ours(alvys: Simulator, folder: Path, requests_per_minute: float = 0, page_si
     order = LandingOrder(
         get_stream("loads"),
         "bench",
-        initial_since="2020-01-01T00:00:00Z",
+        initial_since=datetime(2020, 1, 1, tzinfo=timezone.utc),
         full_refresh=True,
         overlap=timedelta(0),
         settling=timedelta(0),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,9 @@ from tests.conftest import CONNECTION, QuickHook, SkippingClock, make_client
 from tests.lake import read_manifest
 from tests.test_every_stream import least
 
+LONG_AGO = datetime(2020, 1, 1, tzinfo=timezone.utc)
+LATELY = datetime(2026, 11, 1, tzinfo=timezone.utc)
+
 PAGED = [stream for stream in STREAMS.values() if stream.answer == "page" and not stream.parent]
 
 
@@ -32,8 +36,8 @@ def test_two_syncs_of_every_paged_stream_right_after_each_other_meet_no_429(alvy
             order = LandingOrder(
                 stream,
                 "tenant",
-                since="2026-11-01T00:00:00Z" if is_cut else None,
-                initial_since="2020-01-01T00:00:00Z",
+                since=LATELY if is_cut else None,
+                initial_since=LONG_AGO,
                 page_size=100,
             )
             identity = RunIdentity(dag_id="dag", task_id=stream.name, map_index=-1, run_id=run)
@@ -59,8 +63,7 @@ def test_two_tasks_one_after_the_other_on_one_endpoint_meet_no_429(alvys: Simula
     alvys.reset(loads=160, limits=True, minute=minute)
     for run in ("first", "second"):
         client = make_client(alvys, clock=SYSTEM_CLOCK, requests_per_minute=10 * 60 / minute)
-        window = {"since": "2020-01-01T00:00:00Z", "until": "2026-11-01T00:00:00Z", "window_by": "created"}
-        order = LandingOrder(get_stream("loads"), "tenant", page_size=20, **window)
+        order = LandingOrder(get_stream("loads"), "tenant", page_size=20, since=LONG_AGO, until=LATELY, window_by="created")
         began = time.monotonic()
         land(client, Store(str(lake)), order, RunIdentity(dag_id="dag", task_id=run, map_index=-1, run_id=run))
         took = time.monotonic() - began

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -221,14 +221,16 @@ def test_an_asset_of_no_absolute_path_is_refused(path: Any) -> None:
 
 
 def test_windows_of_calendar_months_overlap_by_a_second_and_those_of_dates_do_not() -> None:
-    assert cut_windows("2026-01-15T06:00:00Z", "2026-03-01T00:00:00Z", "month") == [
+    assert cut_windows(datetime(2026, 1, 15, 6, tzinfo=timezone.utc), datetime(2026, 3, 1, tzinfo=timezone.utc), "month") == [
         {"since": "2026-01-15T06:00:00Z", "until": "2026-02-01T00:00:01Z"},
         {"since": "2026-02-01T00:00:00Z", "until": "2026-03-01T00:00:00Z"},
     ]
-    days = cut_windows("2026-01-01T00:00:00Z", "2026-01-03T00:00:00Z", timedelta(days=1), whole_days=True)
+    days = cut_windows(
+        datetime(2026, 1, 1, tzinfo=timezone.utc), datetime(2026, 1, 3, tzinfo=timezone.utc), timedelta(days=1), whole_days=True
+    )
     assert [window["until"] for window in days] == ["2026-01-02T00:00:00Z", "2026-01-03T00:00:00Z"]
-    assert len(cut_windows("2024-06-01T00:00:00Z", "2026-06-01T00:00:00Z", "year")) == 3
-    assert len(cut_windows("2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "week")) == 5
+    assert len(cut_windows(datetime(2024, 6, 1, tzinfo=timezone.utc), datetime(2026, 6, 1, tzinfo=timezone.utc), "year")) == 3
+    assert len(cut_windows(datetime(2026, 1, 1, tzinfo=timezone.utc), datetime(2026, 2, 1, tzinfo=timezone.utc), "week")) == 5
 
 
 def test_a_backfill_is_mapped_over_windows_by_creation() -> None:
@@ -374,7 +376,7 @@ def test_outlets_that_are_given_to_a_backfill_are_added() -> None:
 
 @pytest.mark.parametrize("every", ["day", "week", "month", "year", timedelta(days=2)])
 def test_windows_end_where_the_calendar_ends(every: Any) -> None:
-    windows = cut_windows("9999-12-01T00:00:00Z", "9999-12-31T23:00:00Z", every)
+    windows = cut_windows(datetime(9999, 12, 1, tzinfo=timezone.utc), datetime(9999, 12, 31, 23, tzinfo=timezone.utc), every)
     assert windows[-1]["until"] == "9999-12-31T23:00:00Z"
 
 

@@ -16,7 +16,7 @@ from airflow_provider_alvys.api.queries import make_queries
 from airflow_provider_alvys.api.rows import PageReader
 from airflow_provider_alvys.api.search import Search
 from airflow_provider_alvys.api.streams import Stream, TimeWindow
-from airflow_provider_alvys.api.windows import ALL_TIME, SEAM, as_utc, format_time
+from airflow_provider_alvys.api.windows import ALL_TIME, SEAM, format_time
 from airflow_provider_alvys.landing.cursor import advance_cursor, read_cursor
 from airflow_provider_alvys.landing.order import SETTLING, LandingOrder
 from airflow_provider_alvys.landing.pace_file import load_pace, save_pace
@@ -75,9 +75,7 @@ def check_first_load(stream: Stream) -> None:
         )
 
 
-def cut_windows(
-    start: datetime | str, end: datetime | str, every: timedelta | str, *, whole_days: bool = False
-) -> list[dict[str, str]]:
+def cut_windows(start: datetime, end: datetime, every: timedelta | str, *, whole_days: bool = False) -> list[dict[str, str]]:
     """
     Return windows that cover a time, as ``{"since", "until"}`` in ISO 8601, oldest first.
 
@@ -86,10 +84,9 @@ def cut_windows(
         ends belong to it.
     :raises AlvysValueError: an argument is wrong.
     """
-    since, last = as_utc(start, "start"), as_utc(end, "end")
-    if last <= since:
+    if end <= start:
         raise AlvysValueError(
-            f"The windows would begin at {format_time(since)} and end at {format_time(last)}: give a start before the end"
+            f"The windows would begin at {format_time(start)} and end at {format_time(end)}: give a start before the end"
         )
     if isinstance(every, str) and every not in _UNITS:
         raise AlvysValueError(f"every={every!r} must be a timedelta or one of {', '.join(_UNITS)}")
@@ -98,14 +95,14 @@ def cut_windows(
         raise AlvysValueError(f"every={every!r} must be a timedelta of {shortest} or more, or one of {', '.join(_UNITS)}")
     seam = timedelta(0) if whole_days else SEAM
     windows = []
-    while since < last:
+    while start < end:
         try:
-            until = min(_next(since, every), last)
+            until = min(_next(start, every), end)
         except (ValueError, OverflowError):
             # Beyond the calendar's end.
-            until = last
-        windows.append({"since": format_time(since), "until": format_time(until if until == last else until + seam)})
-        since = until
+            until = end
+        windows.append({"since": format_time(start), "until": format_time(until if until == end else until + seam)})
+        start = until
     return windows
 
 
@@ -127,7 +124,7 @@ def begin_first_load(
     store: Store,
     stream: Stream,
     by: TimeWindow,
-    start: datetime | str,
+    start: datetime,
     every: timedelta | str,
     *,
     filters: Mapping[str, Any],

@@ -12,7 +12,7 @@ from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.queries import no_window
 from airflow_provider_alvys.api.search import MAX_WINDOW_ROWS
 from airflow_provider_alvys.api.streams import Stream, TimeWindow
-from airflow_provider_alvys.api.windows import as_utc, format_time
+from airflow_provider_alvys.api.windows import format_time
 from airflow_provider_alvys.landing.cursor import Cursor
 from airflow_provider_alvys.landing.formats import JSONL
 from airflow_provider_alvys.landing.layout import cursor_file, fingerprint
@@ -20,6 +20,7 @@ from airflow_provider_alvys.landing.parents import check_parents, plain_parents
 
 OVERLAP = timedelta(minutes=5)
 SETTLING = timedelta(minutes=1)
+TIMES = ("since", "until", "initial_since")
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,9 @@ class LandingOrder:
     tenant: str
     filters: Mapping[str, Any] = field(default_factory=dict)
     window_by: str | None = None
-    since: datetime | str | None = None
-    until: datetime | str | None = None
-    initial_since: datetime | str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    initial_since: datetime | None = None
     full_refresh: bool = False
     overlap: timedelta = OVERLAP
     settling: timedelta = SETTLING
@@ -48,8 +49,6 @@ class LandingOrder:
     part_rows: int | None = None
     page_size: int | None = None
     max_window_rows: int = MAX_WINDOW_ROWS
-    # Those of the times that are templates, as the DAG has them: rendered again, they may differ, and ask for the same.
-    written: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # Airflow's output of a mapped task is a sequence that fetches each item anew.
@@ -103,21 +102,17 @@ class LandingOrder:
         if self.since is not None:
             raise AlvysValueError("look_back and look_ahead go with the cursor: with since, give the whole window")
 
-    def fingerprint(self, path: str) -> str:
-        """Return a hash that another try must share to read the same."""
-        given = {name: getattr(self, name) for name in ("since", "until", "initial_since")}
-        bounds = {name: None if value is None else _normal(value, name) for name, value in given.items()}
+    def fingerprint(self, path: str, **templates: str) -> str:
+        """
+        Return a hash that another try must share to read the same.
+
+        :param templates: of ``since``, ``until`` and ``initial_since``: rendered again, one may give another time, and yet the
+            task is the same.
+        """
+        times = {name: getattr(self, name) for name in TIMES}
+        bounds = {name: None if time is None else format_time(time) for name, time in times.items()} | templates
         filters = self.stream.plain_filters(self.filters)
         by = self.by.name if self.by else None
-        bounds.update(self.written)
         what = (path, self.stream.name, self.tenant, filters, by, bounds, self.full_refresh, plain_parents(self.parents))
         looks = [str(length) for length in (self.overlap, self.look_back, self.look_ahead)]
         return fingerprint(*what, looks, self.file_format, self.compression, self.page_size)
-
-
-def _normal(time: datetime | str, name: str) -> str:
-    """Return a time in one spelling. A template that is not rendered yet stands for itself."""
-    try:
-        return format_time(as_utc(time, name))
-    except AlvysValueError:
-        return str(time)

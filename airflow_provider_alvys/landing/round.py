@@ -62,7 +62,7 @@ class Round:
             self._save()
         if asked not in self._state.landed:
             own = msgspec.structs.replace(self._identity, task_id=f"{self._identity.task_id}#{asked}")
-            self._state.landed[asked] = land(self._client, self._store, order, own, is_resumed=self._is_resumed)
+            self._state.landed[asked] = land(self._client, self._store, order, own, asked=asked, is_resumed=self._is_resumed)
             self._save()
         return self._state.landed[asked]
 

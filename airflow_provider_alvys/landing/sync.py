@@ -13,7 +13,7 @@ from airflow_provider_alvys.api.errors import AlvysError, AlvysIncompleteError, 
 from airflow_provider_alvys.api.queries import Span, make_queries, outer_window
 from airflow_provider_alvys.api.search import Search
 from airflow_provider_alvys.api.streams import TimeWindow
-from airflow_provider_alvys.api.windows import Window, as_utc, format_time
+from airflow_provider_alvys.api.windows import Window, format_time
 from airflow_provider_alvys.landing.cursor import advance_cursor, read_cursor
 from airflow_provider_alvys.landing.layout import MANIFEST
 from airflow_provider_alvys.landing.manifest import Manifest, ManifestParents, ManifestSearch, ManifestWindow, Part
@@ -38,13 +38,20 @@ class NothingDueError(AlvysValueError):
 
 
 def land(
-    client: AlvysClient, store: Store, order: LandingOrder, identity: RunIdentity, *, is_resumed: bool = False
+    client: AlvysClient,
+    store: Store,
+    order: LandingOrder,
+    identity: RunIdentity,
+    *,
+    asked: str | None = None,
+    is_resumed: bool = False,
 ) -> dict[str, Any]:
     """
     Read what is due, write parts and manifest, and move the cursor if there is one.
 
     Another try goes on after the last part that stands.
 
+    :param asked: hash that another try must share to go on with this one's parts; None means that of the order.
     :param is_resumed: whether this is the same try after a :class:`LongWait`.
     :return: ``{"manifest", "path", "stream", "tenant", "since", "until", "rows", "proof"}``.
     :raises NothingDueError: all until the given end has been landed before.
@@ -58,7 +65,7 @@ def land(
             store,
             order.stream.name,
             identity,
-            asked=order.fingerprint(store.path),
+            asked=asked or order.fingerprint(store.path),
             now=_now(client),
             settle=lambda: _settle(client, store, order),
             window_of=lambda groups: _outer_window(order, groups),
@@ -125,16 +132,12 @@ def _settle(client: AlvysClient, store: Store, order: LandingOrder) -> list[Grou
         parents = find_parents(store, order.stream, order.parents, tenant=order.tenant, now=_now(client))
     if order.by is None:
         return [Group(span=None, parents=parents)]
-    if order.until is not None:
-        until = as_utc(order.until, "until")
-    else:
-        until = datetime.fromtimestamp(client.now(), timezone.utc) - order.settling
+    until = order.until or datetime.fromtimestamp(client.now(), timezone.utc) - order.settling
     if order.since is not None:
-        since = as_utc(order.since, "since")
-        if order.until is None and until <= since:
-            raise AlvysValueError(_too_early(since, until))
-        Window(since, until)
-        return [Group(span=Span(since, until), parents=parents)]
+        if order.until is None and until <= order.since:
+            raise AlvysValueError(_too_early(order.since, until))
+        Window(order.since, until)
+        return [Group(span=Span(order.since, until), parents=parents)]
     cursor = None if order.full_refresh else read_cursor(store, order.cursor_name)
     groups: dict[datetime | None, list[str]] = {}
     for parent in parents or ():
@@ -185,7 +188,7 @@ def _initial_since(store: Store, order: LandingOrder, parents: list[str] | None)
         raise AlvysValueError(
             f"{why}: give initial_since, the time from which {order.stream.name} are wanted, or since and until"
         )
-    return as_utc(order.initial_since, "initial_since")
+    return order.initial_since
 
 
 def _now(client: AlvysClient) -> datetime:
@@ -269,7 +272,6 @@ def _move_cursor(store: Store, order: LandingOrder, run: Run, manifest: Manifest
         log.warning("The API's clock is behind: rows count as read only until %s", format_time(settled))
         until = settled
     cursor = order.cursor_at(until, name)
-    initial_since = None if order.initial_since is None else as_utc(order.initial_since, "initial_since")
     since = {
         parent: group.span.since
         for group in run.groups
@@ -279,7 +281,7 @@ def _move_cursor(store: Store, order: LandingOrder, run: Run, manifest: Manifest
     # A parent that Alvys does not know may come back with rows from before.
     why_not: dict[str | None, str] = dict.fromkeys(manifest.missing_parents, "Alvys does not know it")
     known = {parent: begins for parent, begins in since.items() if parent not in why_not}
-    why_not |= advance_cursor(store, order.cursor_name, cursor, since=known, initial_since=initial_since)
+    why_not |= advance_cursor(store, order.cursor_name, cursor, since=known, initial_since=order.initial_since)
     if None in why_not:
         log.warning("Cursor not advanced: %s", why_not[None])
     elif why_not:

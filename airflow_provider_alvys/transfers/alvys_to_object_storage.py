@@ -15,11 +15,11 @@ from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.errors import AlvysError, AlvysPermissionError, AlvysValueError, is_hopeless
 from airflow_provider_alvys.api.search import MAX_WINDOW_ROWS
 from airflow_provider_alvys.api.streams import get_stream, get_streams
-from airflow_provider_alvys.api.windows import Window, as_timedelta, as_utc
+from airflow_provider_alvys.api.windows import ALL_TIME, Window, as_timedelta, as_utc
 from airflow_provider_alvys.assets import alvys_asset
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.landing.formats import JSONL, check_format
-from airflow_provider_alvys.landing.order import OVERLAP, SETTLING, LandingOrder
+from airflow_provider_alvys.landing.order import OVERLAP, SETTLING, TIMES, LandingOrder
 from airflow_provider_alvys.landing.parents import AlvysParentsError, RecentParents, check_parents
 from airflow_provider_alvys.landing.round import Round
 from airflow_provider_alvys.landing.store import Store
@@ -144,8 +144,8 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
         self.skip_when_empty = skip_when_empty
         self.on_missing_scope = on_missing_scope
         self._window_is_given = since is not None
-        self._written = {
-            name: value for name in ("since", "until", "initial_since") if isinstance(value := getattr(self, name), str)
+        self._templates = {
+            name: time for name, time in self._given_times().items() if isinstance(time, str) and has_template(time)
         }
         self._check_arguments()
 
@@ -167,17 +167,20 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
             raise AlvysValueError(f"page_size={self.page_size} is more than Alvys takes for {self.stream}: {row.max_page_size}")
         if not has_template(self.parents):
             check_parents(row, self.parents)
-        self._check_times()
-        # All the rest that an order can tell, as soon as no template is in the way.
-        order = self._make_order(page_size=self.page_size)
+        given = self._given_times()
+        known = {name: as_utc(time, name) for name, time in given.items() if not has_template(time)}
+        self._check_times(known)
+        # All the rest that an order can tell, as soon as no template is in the way. Of times it tells whether they are given.
+        order = self._make_order(dict.fromkeys(given, ALL_TIME.since) | known, page_size=self.page_size)
         if not (has_template(self.window_by) or has_template(self.filters) or has_template(self.parents)):
             order.check()
         uses_cursor = self.since is None and (has_template(self.window_by) or row.window(self.window_by) is not None)
         check_data_set(self.path, uses_cursor=uses_cursor)
 
-    def _check_times(self) -> None:
-        given = {name: getattr(self, name) for name in ("since", "until", "initial_since")}
-        known = {name: as_utc(time, name) for name, time in given.items() if time is not None and not has_template(time)}
+    def _given_times(self) -> dict[str, Any]:
+        return {name: time for name in TIMES if (time := getattr(self, name)) is not None}
+
+    def _check_times(self, known: Mapping[str, datetime]) -> None:
         if "since" in known and "until" in known:
             Window(known["since"], known["until"])
         if "initial_since" in known and "until" in known and known["initial_since"] > known["until"]:
@@ -191,9 +194,11 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
             raise AlvysValueError("The template of since gave None: give a time, or leave since out to use the cursor")
         events = outlet_events(context, self)
         store = Store(self.path)
-        order = self._make_order(page_size=self.page_size or self.hook.settings.page_size)
+        times = {name: as_utc(time, name) for name, time in self._given_times().items()}
+        order = self._make_order(times, page_size=self.page_size or self.hook.settings.page_size)
+        asked = order.fingerprint(store.path, **self._templates)
         try:
-            result = land(client, store, order, identify(context, self), is_resumed=is_resumed)
+            result = land(client, store, order, identify(context, self), asked=asked, is_resumed=is_resumed)
         except NothingDueError as nothing:
             raise AirflowSkipException(str(nothing)) from nothing
         except AlvysPermissionError as error:
@@ -211,15 +216,15 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
             raise AirflowSkipException(f"There are no {self.stream} in the window")
         return result
 
-    def _make_order(self, *, page_size: int | None) -> LandingOrder:
+    def _make_order(self, times: Mapping[str, datetime], *, page_size: int | None) -> LandingOrder:
         return LandingOrder(
             stream=get_stream(self.stream),
             tenant=self.tenant or self.alvys_conn_id,
             filters=self.filters or {},
             window_by=self.window_by,
-            since=self.since,
-            until=self.until,
-            initial_since=self.initial_since,
+            since=times.get("since"),
+            until=times.get("until"),
+            initial_since=times.get("initial_since"),
             full_refresh=self.full_refresh,
             overlap=as_timedelta(OVERLAP if self.overlap is None else self.overlap, "overlap"),
             settling=as_timedelta(SETTLING if self.settling is None else self.settling, "settling"),
@@ -231,7 +236,6 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
             part_rows=self.part_rows,
             page_size=page_size,
             max_window_rows=self.max_window_rows,
-            written={name: value for name, value in self._written.items() if has_template(value)},
         )
 
 

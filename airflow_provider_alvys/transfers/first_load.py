@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.streams import get_stream
-from airflow_provider_alvys.api.windows import as_utc, format_time
+from airflow_provider_alvys.api.windows import ALL_TIME, as_utc, format_time
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.landing.first_load import (
     backfill_window,
@@ -82,8 +82,8 @@ class AlvysBeginFirstLoadOperator(AlvysTask):
         check_data_set(path, uses_cursor=True)
         by = backfill_window(get_stream(stream), window_by)
         # Refuses an `every` that is none, and a start without a zone.
-        first = "2026-01-01T00:00:00Z" if has_template(start) else as_utc(start, "start")
-        cut_windows(first, as_utc(first, "start") + timedelta(days=2), every, whole_days=by.whole_days)
+        first = ALL_TIME.since if has_template(start) else as_utc(start, "start")
+        cut_windows(first, first + timedelta(days=2), every, whole_days=by.whole_days)
 
     @fail_at_once
     def execute(self, context: Context) -> list[dict[str, str]]:
@@ -95,7 +95,7 @@ class AlvysBeginFirstLoadOperator(AlvysTask):
             Store(check_path(self.path)),
             stream,
             by,
-            self.start,
+            as_utc(self.start, "start"),
             self.every,
             filters=self.filters or {},
         )
