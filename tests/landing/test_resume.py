@@ -297,7 +297,7 @@ def test_a_worker_whose_clock_is_an_hour_off_lands_the_right_rows(
     result = land(run("1"), settling=0)
     assert ids(read_lines(result["manifest"])) == set(alvys.truth_keys(since=result["since"], until=result["until"]))
     # The next worker's clock is right.
-    monkeypatch.setattr(hook, "_quick_client", None)
+    monkeypatch.setattr(hook, "_client", None)
     monkeypatch.setattr(auth, "_sources", {})
     clock.sleeps[:] = [10]
     alvys.set_clock(clock.time())
