@@ -8,10 +8,12 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 
 from airflow_provider_alvys.api.operations import AnyOf, Field, Needs, OneOf, Operation, Upload
-from airflow_provider_alvys.simulator.forms import read_form
-from airflow_provider_alvys.simulator.http import UNREADABLE, Refusal, Request
+from airflow_provider_alvys.simulator.http import UNREADABLE, read_json
 from airflow_provider_alvys.simulator.questions import Errors
 from airflow_provider_alvys.simulator.times import DAY, parse_micros
 
@@ -26,6 +28,7 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
     "list": (list,),
 }
 _JSON = ("application/json", "text/json", "application/json-patch+json", "application/merge-patch+json")
+_FORM = "multipart/form-data"
 _BAD_TIME = (msgspec.ValidationError, ValueError, TypeError, OverflowError)
 
 
@@ -38,26 +41,28 @@ class File:
     media_type: str
 
 
-def read_body(operation: Operation, request: Request) -> tuple[dict[str, Any], File | None, Errors]:
+async def read_body(operation: Operation, request: Request) -> tuple[dict[str, Any], File | None, Errors]:
     """
     Return the fields of a write's body, its file, and what is wrong with them.
 
-    :raises Refusal: it cannot be read at all, or its file is too large or of another kind.
+    :raises HTTPException: it cannot be read at all, or its file is too large or of another kind.
     """
     given: Any
     file = None
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if operation.upload:
-        given, file = _read_form(request, operation.upload)
+        if content_type != _FORM:
+            raise HTTPException(415, f"Send {_FORM}.")
+        given, file = await _read_form(request, operation.upload)
     elif not operation.body:
         return {}, None, {}
     else:
-        content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if content_type not in _JSON:
-            raise Refusal(415, "Send JSON.")
+            raise HTTPException(415, "Send JSON.")
         try:
-            given = request.json() if request.body else None
+            given = await read_json(request) if await request.body() else None
         except UNREADABLE:
-            raise Refusal(400, "The body is no JSON.") from None
+            raise HTTPException(400, "The body is no JSON.") from None
     if not isinstance(given, dict):
         return {}, file, {"": ["A non-empty request body is required."]}
     errors: Errors = {}
@@ -69,25 +74,18 @@ def read_body(operation: Operation, request: Request) -> tuple[dict[str, Any], F
     return body, file, errors
 
 
-def _read_form(request: Request, upload: Upload) -> tuple[dict[str, Any], File | None]:
-    parts = read_form(request)
-    fields = {part.name: _text(part.content) for part in parts if part.file_name is None}
-    named = [part for part in parts if part.file_name is not None and part.name.lower() == "file"]
-    files = [File(part.file_name or "", bytes(part.content), part.media_type) for part in named]
+async def _read_form(request: Request, upload: Upload) -> tuple[dict[str, Any], File | None]:
+    parts = (await request.form()).multi_items()
+    fields = {name: value for name, value in parts if isinstance(value, str)}
+    files = [value for name, value in parts if isinstance(value, UploadFile) and name.lower() == "file"]
     if not files:
         return fields, None
-    if len(files[0].content) > upload.largest:
-        raise Refusal(413, f"A file may have {upload.largest} bytes.")
-    if files[0].media_type not in upload.media_types:
-        raise Refusal(415, f"A file may be {', '.join(upload.media_types)}.")
-    return fields, files[0]
-
-
-def _text(content: bytearray) -> str:
-    try:
-        return content.decode()
-    except UnicodeDecodeError:
-        raise Refusal(400, "The form is not in UTF-8.") from None
+    file = File(files[0].filename or "", await files[0].read(), files[0].content_type or "")
+    if len(file.content) > upload.largest:
+        raise HTTPException(413, f"A file may have {upload.largest} bytes.")
+    if file.media_type not in upload.media_types:
+        raise HTTPException(415, f"A file may be {', '.join(upload.media_types)}.")
+    return fields, file
 
 
 def _understand(fields: Sequence[Field], given: Mapping[str, Any], above: str, patch: bool, errors: Errors) -> dict[str, Any]:

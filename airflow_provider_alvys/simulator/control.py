@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from inspect import isawaitable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route, Router
 
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.streams import get_stream
 from airflow_provider_alvys.simulator.control_webhooks import deliver, deliveries, subscribe
 from airflow_provider_alvys.simulator.faults import Fault, Mutation
-from airflow_provider_alvys.simulator.http import Answer, Request, json_answer
+from airflow_provider_alvys.simulator.http import json_response
 from airflow_provider_alvys.simulator.options import Options
 from airflow_provider_alvys.simulator.tenant import Tenant
 from airflow_provider_alvys.simulator.truth import find_truth, shows_tombstones
-
-if TYPE_CHECKING:
-    from airflow_provider_alvys.simulator.server import SimulatorApp
 
 
 class Change(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -57,63 +56,62 @@ class ClockTime(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     now: float
 
 
-def _reset(app: SimulatorApp, request: Request) -> Any:
+async def _reset(tenant: Tenant, request: Request) -> Any:
     """Start over; the body holds the options that are to change, the others stay."""
-    changes = msgspec.json.decode(request.body or b"{}", type=dict[str, Any])
-    options = msgspec.convert({**msgspec.to_builtins(app.tenant.options), **changes}, Options)
-    tenant = Tenant(options)
-    app.tenant.hub.close()
-    app.tenant = tenant
+    changes = msgspec.json.decode(await request.body() or b"{}", type=dict[str, Any])
+    options = msgspec.convert({**msgspec.to_builtins(tenant.options), **changes}, Options)
+    request.app.tenant = Tenant(options)
+    tenant.hub.close()
     return {"options": options}
 
 
-def _stats(app: SimulatorApp, request: Request) -> Any:
+async def _stats(tenant: Tenant, request: Request) -> Any:
     """Count requests by endpoint, tokens, answers by status, 429s."""
-    return app.tenant.stats()
+    return tenant.stats()
 
 
-def _tokens(app: SimulatorApp, request: Request) -> Any:
+async def _tokens(tenant: Tenant, request: Request) -> Any:
     """Tell the tokens given out since the last reset, for a search for leaks."""
-    return {"tokens": app.tenant.tokens.given}
+    return {"tokens": tenant.tokens.given}
 
 
-def _faults(app: SimulatorApp, request: Request) -> Any:
+async def _faults(tenant: Tenant, request: Request) -> Any:
     """Order faults: a list that replaces the last one."""
-    app.tenant.faults.set(msgspec.json.decode(request.body, type=list[Fault]))
+    tenant.faults.set(msgspec.json.decode(await request.body(), type=list[Fault]))
     return {"ordered": True}
 
 
-def _mutations(app: SimulatorApp, request: Request) -> Any:
+async def _mutations(tenant: Tenant, request: Request) -> Any:
     """Order changes after each search: a list that replaces the last one."""
-    app.tenant.mutations = msgspec.json.decode(request.body, type=list[Mutation])
+    tenant.mutations = msgspec.json.decode(await request.body(), type=list[Mutation])
     return {"ordered": True}
 
 
-def _effects(app: SimulatorApp, request: Request) -> Any:
+async def _effects(tenant: Tenant, request: Request) -> Any:
     """Count what writes have done, by operation; ``format=list`` tells each, with its path, body and time."""
-    effects = app.tenant.effects
-    return effects if request.query.get("format") == "list" else Counter(effect.operation for effect in effects)
+    effects = tenant.effects
+    return effects if request.query_params.get("format") == "list" else Counter(effect.operation for effect in effects)
 
 
-def _change(app: SimulatorApp, request: Request) -> Any:
+async def _change(tenant: Tenant, request: Request) -> Any:
     """Update rows now."""
-    change = msgspec.json.decode(request.body, type=Change)
+    change = msgspec.json.decode(await request.body(), type=Change)
     _check_rows(change.rows)
-    return {"keys": app.tenant.change(**msgspec.structs.asdict(change))}
+    return {"keys": tenant.change(**msgspec.structs.asdict(change))}
 
 
-def _add(app: SimulatorApp, request: Request) -> Any:
+async def _add(tenant: Tenant, request: Request) -> Any:
     """Add rows now."""
-    addition = msgspec.json.decode(request.body, type=Addition)
+    addition = msgspec.json.decode(await request.body(), type=Addition)
     _check_rows(addition.rows)
-    return {"keys": app.tenant.add(**msgspec.structs.asdict(addition))}
+    return {"keys": tenant.add(**msgspec.structs.asdict(addition))}
 
 
-def _remove(app: SimulatorApp, request: Request) -> Any:
+async def _remove(tenant: Tenant, request: Request) -> Any:
     """Remove rows for good."""
-    removal = msgspec.json.decode(request.body, type=Removal)
+    removal = msgspec.json.decode(await request.body(), type=Removal)
     _check_rows(removal.rows)
-    return {"keys": app.tenant.remove(**msgspec.structs.asdict(removal))}
+    return {"keys": tenant.remove(**msgspec.structs.asdict(removal))}
 
 
 def _check_rows(rows: int | None) -> None:
@@ -121,22 +119,22 @@ def _check_rows(rows: int | None) -> None:
         raise AlvysValueError("rows must be 0 or more")
 
 
-def _clock(app: SimulatorApp, request: Request) -> Any:
+async def _clock(tenant: Tenant, request: Request) -> Any:
     """Set the clock."""
-    app.tenant.set_clock(msgspec.json.decode(request.body, type=ClockTime).now)
-    return {"now": app.tenant.now()}
+    tenant.set_clock(msgspec.json.decode(await request.body(), type=ClockTime).now)
+    return {"now": tenant.now()}
 
 
-def _truth(app: SimulatorApp, request: Request) -> Any:
+async def _truth(tenant: Tenant, request: Request) -> Any:
     """
     Tell what a search should find now.
 
     ``stream``, ``window_by``, ``since``, ``until``, ``filters`` and ``parents`` (JSON), ``format=keys|rows``.
     """
-    query = request.query
+    query = request.query_params
     stream = get_stream(query.get("stream", "loads"))
     filters = stream.flatten_filters(msgspec.json.decode(query.get("filters", "{}")))
-    rows = app.tenant.rows(stream.name)
+    rows = tenant.rows(stream.name)
     numbers = find_truth(
         rows,
         stream,
@@ -149,13 +147,15 @@ def _truth(app: SimulatorApp, request: Request) -> Any:
     if query.get("format") == "rows":
         with_tombstone = shows_tombstones(stream, filters)
         texts = ((number, rows.text(number, with_tombstone=with_tombstone)) for number in numbers)
-        storage = app.tenant.storage
-        return b"".join(storage.complete(rows, number, text, request.base, is_seen=False) + b"\n" for number, text in texts)
+        storage = tenant.storage
+        lines = [storage.complete(rows, number, text, is_seen=False) + b"\n" for number, text in texts]
+        return Response(b"".join(lines), media_type="application/x-ndjson")
     return {"total": len(numbers), "keys": [rows.key(number) for number in numbers]}
 
 
-# A control may be a coroutine.
-_CONTROLS: dict[str, Callable[[SimulatorApp, Request], Any]] = {
+Control = Callable[[Tenant, Request], Awaitable[Any]]
+
+_CONTROLS: dict[str, Control] = {
     "POST /_sim/reset": _reset,
     "GET /_sim/stats": _stats,
     "GET /_sim/tokens": _tokens,
@@ -173,17 +173,21 @@ _CONTROLS: dict[str, Callable[[SimulatorApp, Request], Any]] = {
 }
 
 
-async def handle_control(app: SimulatorApp, request: Request) -> Answer:
-    """Serve a request below ``/_sim/``."""
-    control = _CONTROLS.get(f"{request.method} {request.path}")
-    if control is None:
-        return json_answer({"error": "There is: " + ", ".join(_CONTROLS)}, 404)
-    try:
-        result = control(app, request)
-        if isawaitable(result):
-            result = await result
-    except (msgspec.DecodeError, AlvysValueError) as error:
-        return json_answer({"error": str(error)}, 400)
-    if isinstance(result, bytes):
-        return Answer(200, result, "application/x-ndjson")
-    return json_answer(result)
+def _route(call: str, control: Control) -> Route:
+    method, path = call.split()
+
+    async def endpoint(request: Request) -> Response:
+        try:
+            result = await control(request.app.tenant, request)
+        except (msgspec.DecodeError, AlvysValueError) as error:
+            return json_response({"error": str(error)}, 400)
+        return result if isinstance(result, Response) else json_response(result)
+
+    return Route(path.removeprefix("/_sim"), endpoint, methods=[method])
+
+
+CONTROL = Router(
+    [_route(call, control) for call, control in _CONTROLS.items()],
+    redirect_slashes=False,
+    default=json_response({"error": "There is: " + ", ".join(_CONTROLS)}, 404),
+)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
+from starlette.requests import Request
 
 from airflow_provider_alvys.api.catalogue.operations_webhooks import EVENTS
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.simulator.deliveries import ACTIVE, Subscription, new_secret
 from airflow_provider_alvys.simulator.events import Event
-from airflow_provider_alvys.simulator.http import Request
+from airflow_provider_alvys.simulator.tenant import Tenant
 from airflow_provider_alvys.simulator.times import SECOND, format_time
-
-if TYPE_CHECKING:
-    from airflow_provider_alvys.simulator.server import SimulatorApp
-    from airflow_provider_alvys.simulator.tenant import Tenant
 
 
 class Subscribing(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -63,10 +60,9 @@ class Delivering(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     attempt: int = 1
 
 
-def subscribe(app: SimulatorApp, request: Request) -> Any:
+async def subscribe(tenant: Tenant, request: Request) -> Any:
     """Make a webhook that is told of events at once, without a handshake."""
-    given = msgspec.json.decode(request.body, type=Subscribing)
-    tenant = app.tenant
+    given = msgspec.json.decode(await request.body(), type=Subscribing)
     events = list(EVENTS) if given.events is None else given.events
     strangers = sorted(set(events) - set(EVENTS))
     if strangers:
@@ -80,17 +76,17 @@ def subscribe(app: SimulatorApp, request: Request) -> Any:
     return {"id": rows.key(number), "secret": subscription.secret}
 
 
-async def deliveries(app: SimulatorApp, request: Request) -> Any:
+async def deliveries(tenant: Tenant, request: Request) -> Any:
     """Tell all attempts to deliver events; ``wait=true`` waits until nothing is under way."""
-    if request.query.get("wait") == "true":
-        await app.tenant.hub.settle()
-    return app.tenant.hub.attempts
+    if request.query_params.get("wait") == "true":
+        await tenant.hub.settle()
+    return tenant.hub.attempts
 
 
-async def deliver(app: SimulatorApp, request: Request) -> Any:
+async def deliver(tenant: Tenant, request: Request) -> Any:
     """Deliver an event once, right or forged, and tell the status of the answer: see :class:`Delivering`."""
-    given = msgspec.json.decode(request.body or b"{}", type=Delivering)
-    tenant, hub = app.tenant, app.tenant.hub
+    given = msgspec.json.decode(await request.body() or b"{}", type=Delivering)
+    hub = tenant.hub
     number, event = _find_webhook(tenant, given.webhook), _find_event(tenant, given)
     status = await hub.attempt(
         number,

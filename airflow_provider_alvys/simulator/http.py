@@ -1,74 +1,46 @@
-"""Requests and answers, and Alvys's error bodies."""
+"""What requests and responses have in common, and Alvys's error bodies."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from http import HTTPStatus
+from collections.abc import Mapping
+from http.client import responses
 from typing import Any
 
 import msgspec
-
-from airflow_provider_alvys.simulator.faults import Fault
-
-EDGE_PAGE = b"<!DOCTYPE html><html><head><title>Access denied | Cloudflare</title></head><body>Error %d</body></html>"
+from starlette.requests import Request
+from starlette.responses import Response
 
 # What a body that is no JSON raises: bad syntax, bad UTF-8, or nested too deep.
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
-
-@dataclass
-class Request:
-    """A request, read to its end; ``raw_path`` is still quoted, ``pairs`` are the query's parameters."""
-
-    method: str
-    path: str
-    raw_path: str
-    pairs: list[tuple[str, str]]
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def query(self) -> dict[str, str]:
-        """The query's parameters, the last of each name."""
-        return dict(self.pairs)
-
-    @property
-    def base(self) -> str:
-        """What an address on the server that it was sent to begins with."""
-        return f"http://{self.headers.get('host', '127.0.0.1')}"
-
-    def json(self) -> Any:
-        """Return the body as JSON, {} for an empty one. Raises one of ``UNREADABLE``."""
-        return msgspec.json.decode(self.body) if self.body else {}
+_JSON = "application/json; charset=utf-8"
+_EDGE_PAGE = "<!DOCTYPE html><html><head><title>Access denied | Cloudflare</title></head><body>Error {}</body></html>"
 
 
-class Refusal(Exception):
-    """What Alvys refuses: the status, and why."""
-
-    def __init__(self, status: int, detail: str) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.detail = detail
+async def read_json(request: Request) -> Any:
+    """Return a request's body as JSON, {} for an empty one. Raises one of ``UNREADABLE``."""
+    body = await request.body()
+    return msgspec.json.decode(body) if body else {}
 
 
-@dataclass
-class Answer:
-    """An answer, and what becomes of it on its way."""
-
-    status: int
-    body: bytes = b""
-    content_type: str = "application/json; charset=utf-8"
-    headers: dict[str, str] = field(default_factory=dict)
-    fault: Fault | None = None
+def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a value as a JSON response; bytes are JSON already."""
+    content = value if isinstance(value, bytes) else msgspec.json.encode(value)
+    return Response(content, status, headers, _JSON)
 
 
-def json_answer(value: Any, status: int = 200) -> Answer:
-    """Return a value as a JSON answer."""
-    return Answer(status, msgspec.json.encode(value))
+def problem(status: int, detail: str, headers: Mapping[str, str] | None = None, **more: Any) -> Response:
+    """Return Alvys's ProblemDetails; ``more`` are further fields, or other values of its own."""
+    body = {
+        "Type": f"https://httpstatuses.io/{status}",
+        "Title": responses.get(status, "Unknown"),
+        "Status": status,
+        "Detail": detail,
+        **more,
+    }
+    return Response(msgspec.json.encode(body), status, headers, "application/problem+json")
 
 
-def problem(status: int, detail: str) -> Answer:
-    """Return Alvys's ProblemDetails."""
-    title = HTTPStatus(status).phrase
-    body = {"Type": f"https://httpstatuses.io/{status}", "Title": title, "Status": status, "Detail": detail}
-    return Answer(status, msgspec.json.encode(body), "application/problem+json")
+def edge_page(status: int) -> Response:
+    """Return the HTML page that the network in front of Alvys answers with."""
+    return Response(_EDGE_PAGE.format(status), status, media_type="text/html; charset=UTF-8")

@@ -56,7 +56,7 @@ def read_query(stream: Stream, pairs: Sequence[tuple[str, str]]) -> dict[str, An
     spelling = _spelling(stream)
     texts: dict[str, list[str]] = {}
     for name, text in pairs:
-        if name.lower() in spelling:
+        if text and name.lower() in spelling:
             texts.setdefault(spelling[name.lower()], []).append(text)
     return {name: _typed(types.get(name, "string"), values) for name, values in texts.items()}
 

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote
 
-from airflow_provider_alvys.simulator.http import Answer, Request
+from starlette.requests import Request
+from starlette.responses import Response
+
 from airflow_provider_alvys.simulator.options import Options
 from airflow_provider_alvys.simulator.rows import RowSet
 from airflow_provider_alvys.simulator.times import SECOND, format_time
@@ -60,6 +62,8 @@ class Storage:
         self._serial = 0
         self._last: dict[tuple[str, int], _Address] = {}
         self._uploaded: dict[tuple[str, int], tuple[bytes, str]] = {}
+        # What addresses begin with: the simulator's own address, as the last request has it.
+        self.base = ""
         # Requests that carried what only Alvys must see.
         self.bearers = 0
 
@@ -67,11 +71,10 @@ class Storage:
         """Keep the file of a row."""
         self._uploaded[stream, number] = content, media_type
 
-    def complete(self, rows: RowSet, number: int, text: bytes, base: str, *, is_seen: bool) -> bytes:
+    def complete(self, rows: RowSet, number: int, text: bytes, *, is_seen: bool = True) -> bytes:
         """
         Return a row's record with the address of its file, where it has one.
 
-        :param base: what the address begins with.
         :param is_seen: False for the truth, which tells the address that was shown last, or else the next one to be shown.
         """
         if not rows.plan.has_file:
@@ -80,49 +83,47 @@ class Storage:
         if last is None or last.expires <= now or (is_seen and last.is_seen):
             expires = now + self._options.url_lifetime
             fields = b'"DownloadUrl":"%b","ExpiresAt":"%b"' % (
-                self._address(rows, number, base, expires).encode(),
+                self._address(rows, number, expires).encode(),
                 format_time(int(expires * SECOND), 7).encode(),
             )
             last = self._last[rows.plan.name, number] = _Address(fields, expires, is_seen)
         last.is_seen = last.is_seen or is_seen
         return text[:-1] + (b"," if len(text) > len(b"{}") else b"") + last.fields + b"}"
 
-    def _address(self, rows: RowSet, number: int, base: str, expires: float) -> str:
+    def _address(self, rows: RowSet, number: int, expires: float) -> str:
         self._serial += 1
         path = f"{PREFIX}{rows.plan.name}/{number}/{quote(_file_name(rows, number))}"
         signed = f"X-Expires={expires:.6f}&X-Serial={self._serial}"
-        return f"{base}{path}?{signed}&X-Signature={self._sign(path, signed)}"
+        return f"{self.base}{path}?{signed}&X-Signature={self._sign(path, signed)}"
 
     def _sign(self, path: str, signed: str) -> str:
         return hmac.new(self._key, f"{path}?{signed}".encode(), hashlib.sha256).hexdigest()
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: Request) -> Response:
         """Answer the file that an address names, without asking who wants it; a bearer token is refused, as S3 does."""
         if "authorization" in request.headers:
             self.bearers += 1
             return _error(400, "InvalidArgument", "Only one auth mechanism allowed")
         if request.method != "GET":
             return _error(405, "MethodNotAllowed", "The method is not allowed for this address.")
-        query = request.query
+        query, path = request.query_params, request.scope["raw_path"].decode("latin-1")
         signed = f"X-Expires={query.get('X-Expires')}&X-Serial={query.get('X-Serial')}"
-        if not hmac.compare_digest(self._sign(request.raw_path, signed).encode(), query.get("X-Signature", "").encode()):
+        if not hmac.compare_digest(self._sign(path, signed).encode(), query.get("X-Signature", "").encode()):
             return _error(403, "SignatureDoesNotMatch", "The signature does not match the address.")
         if float(query["X-Expires"]) <= self._now():
             return _error(403, "AccessDenied", "Request has expired")
-        stream, number, name = unquote(request.path.removeprefix(PREFIX)).split("/", 2)
+        stream, number, name = unquote(path.removeprefix(PREFIX)).split("/", 2)
         rows = self._sets(stream)
         if not rows.has(int(number)):
             return _error(404, "NoSuchKey", "The specified key does not exist.")
         content, media_type = self._file(rows, int(number), name)
-        answer = Answer(
-            200, content, media_type, {"etag": f'"{hashlib.sha256(content).hexdigest()[:32]}"', "accept-ranges": "bytes"}
-        )
+        headers = {"etag": f'"{hashlib.sha256(content).hexdigest()[:32]}"', "accept-ranges": "bytes"}
         part = _RANGE.fullmatch(request.headers.get("range", ""))
         if part and int(part[1]) < len(content):
             begin, end = int(part[1]), min(int(part[2] or len(content)), len(content) - 1)
-            answer.status, answer.body = 206, content[begin : end + 1]
-            answer.headers["content-range"] = f"bytes {begin}-{end}/{len(content)}"
-        return answer
+            headers["content-range"] = f"bytes {begin}-{end}/{len(content)}"
+            return Response(content[begin : end + 1], 206, headers, media_type)
+        return Response(content, 200, headers, media_type)
 
     def _file(self, rows: RowSet, number: int, name: str) -> tuple[bytes, str]:
         """Return a file, made of the number of its row unless it was uploaded, and what it is."""
@@ -140,5 +141,5 @@ def _file_name(rows: RowSet, number: int) -> str:
     return str(path or "file").rpartition("/")[2]
 
 
-def _error(status: int, code: str, message: str) -> Answer:
-    return Answer(status, _ERROR.format(code, message).encode(), "application/xml")
+def _error(status: int, code: str, message: str) -> Response:
+    return Response(_ERROR.format(code, message), status, media_type="application/xml")

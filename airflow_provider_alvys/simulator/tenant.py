@@ -10,8 +10,7 @@ from typing import Any
 import msgspec
 
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.api.operations import OPERATIONS
-from airflow_provider_alvys.api.streams import STREAMS, Stream, get_stream
+from airflow_provider_alvys.api.streams import Stream, get_stream
 from airflow_provider_alvys.simulator.deliveries import Hub
 from airflow_provider_alvys.simulator.faults import FaultQueue, Mutation
 from airflow_provider_alvys.simulator.limits import Limiter
@@ -19,7 +18,6 @@ from airflow_provider_alvys.simulator.options import Options
 from airflow_provider_alvys.simulator.parts import kind_of_children
 from airflow_provider_alvys.simulator.plan import TOMBSTONE, column_of, plan_of
 from airflow_provider_alvys.simulator.questions import Question
-from airflow_provider_alvys.simulator.routes import Router
 from airflow_provider_alvys.simulator.rows import RowSet
 from airflow_provider_alvys.simulator.storage import Storage
 from airflow_provider_alvys.simulator.times import DAY, parse_micros
@@ -53,10 +51,7 @@ class Tenant:
         # Payments by what was called, and for what.
         self.payments: defaultdict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
         self.storage = Storage(options, self.rows, self.now)
-        self.hub = Hub(options, self.rows, self.now, self._complete)
-        # What addresses begin with, for those that no request asks for.
-        self.base = ""
-        self.router = Router(STREAMS.values(), OPERATIONS.values())
+        self.hub = Hub(options, self.rows, self.now, self.storage.complete)
         self._born = int((options.now or self.now()) * 1_000_000)
         self._sets: dict[str, RowSet] = {}
         for name in options.rows:
@@ -96,9 +91,6 @@ class Tenant:
             rows.watcher = self.hub
             self._sets |= {member.name: rows for member in plan.streams}
         return self._sets[stream]
-
-    def _complete(self, rows: RowSet, number: int, text: bytes) -> bytes:
-        return self.storage.complete(rows, number, text, self.base, is_seen=True)
 
     # How its rows change.
 

@@ -3,44 +3,47 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote
 
 import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 
 from airflow_provider_alvys.api.operations import Operation
 from airflow_provider_alvys.simulator.bodies import read_body
 from airflow_provider_alvys.simulator.effects import EFFECTS
 from airflow_provider_alvys.simulator.effects.write import Target, Write, do_nothing, find_record
-from airflow_provider_alvys.simulator.http import Answer, Refusal, Request, json_answer, problem
-from airflow_provider_alvys.simulator.questions import Errors
-from airflow_provider_alvys.simulator.routes import Match
+from airflow_provider_alvys.simulator.http import json_response, problem
+from airflow_provider_alvys.simulator.routes import names_of
 from airflow_provider_alvys.simulator.tenant import Effect, Tenant
 
 _SWITCHED_OFF_FOR = "3600"
 _TAG = re.compile(r'(?:W/)?"?(.*?)"?')
 
 
-async def answer_write(tenant: Tenant, request: Request, match: Match, operation: Operation) -> Answer:
+async def answer_write(operation: Operation, request: Request) -> Response:
     """Answer a write: in this order, a call that is switched off, an unknown record, a bad body, a stale version, a rule."""
+    tenant: Tenant = request.app.tenant
     if operation.name in tenant.options.disabled.split():
-        return _switched_off()
-    try:
-        target = _find_target(tenant, operation, match.names)
-        body, file, errors = read_body(operation, request)
-        if errors:
-            return _invalid(tenant, errors)
-        _check_version(operation, request, target)
-        write = Write(tenant, operation, request, target, body, file)
-        effect = EFFECTS.get(operation.name, do_nothing)(write)
-        answer = effect if isinstance(effect, Answer) else await effect
-    except Refusal as error:
-        return problem(error.status, error.detail)
+        headers = {"retry-after": _SWITCHED_OFF_FOR}
+        return problem(503, "The endpoint is switched off.", headers, Type="EndpointDisabled")
+    target = _find_target(tenant, operation, names_of(request))
+    body, file, errors = await read_body(operation, request)
+    if errors:
+        if tenant.options.validation_errors == "bare":
+            return json_response(errors, 400)
+        return problem(400, "One or more validation errors occurred.", Errors=errors)
+    _check_version(operation, request, target)
+    write = Write(tenant, operation, target, body, file)
+    effect = EFFECTS.get(operation.name, do_nothing)(write)
+    response = effect if isinstance(effect, Response) else await effect
     if write.has_acted:
-        tenant.effects.append(
-            Effect(operation=operation.name, path=request.path, body=msgspec.to_builtins(body), at=tenant.now())
-        )
+        path, kept = unquote(request.scope["path"]), msgspec.to_builtins(body)
+        tenant.effects.append(Effect(operation=operation.name, path=path, body=kept, at=tenant.now()))
     if operation.version and target.rows is not None and target.rows.has(target.number):
-        answer.headers.setdefault("etag", f'"{target.rows.etag(target.number)}"')
-    return answer
+        response.headers.setdefault("etag", f'"{target.rows.etag(target.number)}"')
+    return response
 
 
 def _find_target(tenant: Tenant, operation: Operation, names: list[str]) -> Target:
@@ -56,7 +59,7 @@ def _find_target(tenant: Tenant, operation: Operation, names: list[str]) -> Targ
     children = tenant.rows(operation.name.partition(".")[0])
     child = next((child for child in children.of(names[:1]) if children.key(child) == names[1]), None)
     if child is None:
-        raise Refusal(404, "There is no such record.")
+        raise HTTPException(404, "There is no such record.")
     return Target(rows, number, names[0], children, child)
 
 
@@ -66,23 +69,8 @@ def _check_version(operation: Operation, request: Request, target: Target) -> No
     given = request.headers.get("if-match", "").strip()
     if not given:
         if operation.if_match == "required":
-            raise Refusal(428, "The If-Match header is required.")
+            raise HTTPException(428, "The If-Match header is required.")
         return
     tag = _TAG.fullmatch(given)
     if given != "*" and (tag is None or tag[1] != target.rows.etag(target.number)):
-        raise Refusal(412, "The record has been changed since.")
-
-
-def _invalid(tenant: Tenant, errors: Errors) -> Answer:
-    if tenant.options.validation_errors == "bare":
-        return json_answer(errors, 400)
-    answer = problem(400, "One or more validation errors occurred.")
-    answer.body = msgspec.json.encode({**msgspec.json.decode(answer.body), "Errors": errors})
-    return answer
-
-
-def _switched_off() -> Answer:
-    answer = problem(503, "The endpoint is switched off.")
-    answer.body = msgspec.json.encode({**msgspec.json.decode(answer.body), "Type": "EndpointDisabled"})
-    answer.headers["retry-after"] = _SWITCHED_OFF_FOR
-    return answer
+        raise HTTPException(412, "The record has been changed since.")

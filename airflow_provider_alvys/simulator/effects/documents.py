@@ -5,14 +5,15 @@ from __future__ import annotations
 import mimetypes
 import secrets
 
+from starlette.responses import Response
+
 from airflow_provider_alvys.simulator.bodies import File
 from airflow_provider_alvys.simulator.effects.write import AGENT, Write, find_record
-from airflow_provider_alvys.simulator.http import Answer
 
 _INVOICE = "Carrier Invoice"
 
 
-def upload_document(write: Write) -> Answer:
+def upload_document(write: Write) -> Response:
     """Keep a file with the record that the path names."""
     stream = write.operation.name.partition(".")[0]
     name = write.body.get("FileName") or ""
@@ -22,7 +23,7 @@ def upload_document(write: Write) -> Answer:
     return write.show(write.tenant.rows(stream), number)
 
 
-def create_carrier_invoice(write: Write) -> Answer:
+def create_carrier_invoice(write: Write) -> Response:
     """Keep a carrier's invoice with its trip, and note its number there."""
     trips = write.tenant.rows("trips")
     trip = find_record(trips, "Id", write.body["TripId"])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
 from airflow_provider_alvys.simulator.effects.write import AGENT, Write, money, zoned
-from airflow_provider_alvys.simulator.http import Answer, Refusal
 from airflow_provider_alvys.simulator.rows import RowSet
 
 _EDI = "EDI"
@@ -21,10 +23,10 @@ _PARTIES = {
 }
 
 
-def update_load(write: Write) -> Answer:
+def update_load(write: Write) -> Response:
     """Change a load's order number, and that of its trips."""
     if write.value("LoadType") == _EDI:
-        raise Refusal(409, "A load that came by EDI keeps its order number.")
+        raise HTTPException(409, "A load that came by EDI keeps its order number.")
     columns = {"OrderNumber": write.body["OrderNumber"]}
     write.touch(write.rows, write.number, columns)
     trips = write.tenant.rows("trips")
@@ -33,11 +35,11 @@ def update_load(write: Write) -> Answer:
     return write.show(write.rows, write.number)
 
 
-def create_note(write: Write) -> Answer:
+def create_note(write: Write) -> Response:
     """Add a note to a load, unless it has one of that id."""
     notes = write.tenant.rows("load_notes")
     if any(notes.key(note) == write.body["Id"] for note in notes.of([write.target.name])):
-        raise Refusal(409, "The load has such a note already.")
+        raise HTTPException(409, "The load has such a note already.")
     number = write.add("load_notes", write.body, write.target.name)
     note = notes.record(number)
     inside = {"id": note["Id"], "Description": note["Description"], "NoteType": note["NoteType"], "Time": note["CreatedAt"]}
@@ -46,16 +48,16 @@ def create_note(write: Write) -> Answer:
     return write.show(notes, number, 201)
 
 
-def delete_note(write: Write) -> Answer:
+def delete_note(write: Write) -> Response:
     """Remove a note from a load."""
     key = write.children.key(write.target.child)
     write.remove(write.children, write.target.child)
     kept = write.rows.record(write.number).get("Notes") or []
     write.touch(write.rows, write.number, {"Notes": [note for note in kept if note.get("id") != key]})
-    return Answer(204)
+    return Response(status_code=204)
 
 
-def assign_trip(write: Write) -> Answer:
+def assign_trip(write: Write) -> Response:
     """Give a trip those that carry it."""
     record = write.rows.record(write.number)
     columns: dict[str, Any] = {}
@@ -76,30 +78,30 @@ def assign_trip(write: Write) -> Answer:
     return write.show(write.rows, write.number)
 
 
-def dispatch_trip(write: Write) -> Answer:
+def dispatch_trip(write: Write) -> Response:
     """Dispatch a trip that is covered."""
     if write.value("Status") != "Covered":
-        raise Refusal(422, f"The trip is {write.value('Status')}: only one that is Covered can be dispatched.")
+        raise HTTPException(422, f"The trip is {write.value('Status')}: only one that is Covered can be dispatched.")
     _move(write, {"Status": "Dispatched", "DispatchedBy": AGENT})
     return write.show(write.rows, write.number)
 
 
-def create_check_call(write: Write) -> Answer:
+def create_check_call(write: Write) -> Response:
     """Log a check call of a trip that is on the road."""
     if write.value("Status") not in _ON_THE_ROAD:
-        raise Refusal(422, f"The trip is {write.value('Status')}: it takes no check calls.")
+        raise HTTPException(422, f"The trip is {write.value('Status')}: it takes no check calls.")
     body = dict(write.body)
     driver = body.pop("DriverId", None)
     if driver is not None:
         if driver not in [write.value(f"{role}.Id") for role in ("Driver1", "Driver2", "OwnerOperator")]:
-            raise Refusal(422, "The driver is not on the trip.")
+            raise HTTPException(422, "The driver is not on the trip.")
         body["DriverName"] = write.tenant.rows("drivers").column("Name")[write.find("drivers", driver)]
     trip = {name: write.value(name) for name in ("TripNumber", "LoadNumber")}
     number = write.add("trip_check_calls", {**trip, "ResponseType": "API", **body}, write.target.name)
     return write.show(write.tenant.rows("trip_check_calls"), number, 201)
 
 
-def set_appointment(write: Write) -> Answer:
+def set_appointment(write: Write) -> Response:
     """Set a stop's appointment, or its window."""
     body = write.body
     columns: dict[str, Any] = {name: body[name] for name in ("ScheduleType", "LoadingType")}
@@ -115,24 +117,24 @@ def set_appointment(write: Write) -> Answer:
     return _set_stop(write, columns)
 
 
-def set_arrival(write: Write) -> Answer:
+def set_arrival(write: Write) -> Response:
     """Record the arrival at a stop."""
     return _set_stop(write, {"ArrivedAt": zoned(write.body["ArrivedAt"])})
 
 
-def clear_arrival(write: Write) -> Answer:
+def clear_arrival(write: Write) -> Response:
     """Take the arrival at a stop back."""
     return _set_stop(write, {"ArrivedAt": None})
 
 
-def set_departure(write: Write) -> Answer:
+def set_departure(write: Write) -> Response:
     """Record the departure from a stop that was reached."""
     if "ArrivedAt" not in write.children.record(write.target.child):
-        raise Refusal(422, "The stop has no arrival yet.")
+        raise HTTPException(422, "The stop has no arrival yet.")
     return _set_stop(write, {"DepartedAt": zoned(write.body["DepartedAt"])})
 
 
-def _set_stop(write: Write, columns: dict[str, Any]) -> Answer:
+def _set_stop(write: Write, columns: dict[str, Any]) -> Response:
     stop = write.children.record(write.target.child)
     write.has_acted = any(stop.get(name) != value for name, value in columns.items())
     if write.has_acted:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
 from airflow_provider_alvys.simulator.effects.freight import save_load
 from airflow_provider_alvys.simulator.effects.write import Write, amount_of, find_record, money, without_nothing
-from airflow_provider_alvys.simulator.http import Answer, Refusal, json_answer
+from airflow_provider_alvys.simulator.http import json_response
 from airflow_provider_alvys.simulator.times import format_time, parse_micros
 
 _BILLED = ("Invoiced", "Completed", "Financed")
@@ -15,7 +18,7 @@ _NAMED = {"DriverId": "drivers", "TruckId": "trucks", "OwnerOperatorId": "driver
 _PAYABLE = ("TotalPayable", "Linehaul", "Rate")
 
 
-def create_deduction(write: Write) -> Answer:
+def create_deduction(write: Write) -> Response:
     """Deduct an amount once."""
     for name, stream in _NAMED.items():
         if name in write.body:
@@ -25,16 +28,16 @@ def create_deduction(write: Write) -> Answer:
     return write.show(write.tenant.rows("deductions"), number, 201)
 
 
-def delete_deduction(write: Write) -> Answer:
+def delete_deduction(write: Write) -> Response:
     """Remove a deduction that is not paid."""
     if write.value("IsPaid"):
-        raise Refusal(422, "The deduction is paid.")
+        raise HTTPException(422, "The deduction is paid.")
     answer = write.show(write.rows, write.number)
     write.remove(write.rows, write.number)
     return answer
 
 
-def record_carrier_payment(write: Write) -> Answer:
+def record_carrier_payment(write: Write) -> Response:
     """Record a payment to a carrier, unless it is known by its reference; payments in full complete the trip."""
     trips = write.tenant.rows("trips")
     trip = find_record(trips, "Id", write.body["TripId"])
@@ -47,10 +50,10 @@ def record_carrier_payment(write: Write) -> Answer:
         save_load(write, trips, trip)
     names = ("Id", "TripNumber", "Status")
     trip_id, number, status = (trips.column(name)[trip] for name in names)
-    return json_answer({"TripId": trip_id, "TripNumber": number, "Status": status, "CarrierPayments": payments})
+    return json_response({"TripId": trip_id, "TripNumber": number, "Status": status, "CarrierPayments": payments})
 
 
-def record_customer_payment(write: Write) -> Answer:
+def record_customer_payment(write: Write) -> Response:
     """Record a customer's payment for a load that is billed, unless it is known by its reference."""
     loads = write.tenant.rows("loads")
     load = _find_load(write)
@@ -64,10 +67,10 @@ def record_customer_payment(write: Write) -> Answer:
         record = loads.record(load)
     billable = record.get("InvoicedAmount") or record.get("CustomerRate") or money(0)
     shown = {name: record[name] for name in ("Id", "LoadNumber", "Status")}
-    return json_answer({**shown, "TotalPaid": record.get("TotalPaid") or money(0), "TotalBillable": billable})
+    return json_response({**shown, "TotalPaid": record.get("TotalPaid") or money(0), "TotalBillable": billable})
 
 
-def record_financing(write: Write) -> Answer:
+def record_financing(write: Write) -> Response:
     """Record what a factor has advanced on a load that is billed, unless it is known by its reference."""
     loads = write.tenant.rows("loads")
     load = _find_load(write)
@@ -77,7 +80,7 @@ def record_financing(write: Write) -> Answer:
         write.touch(loads, load, {"Status": "Financed"} if is_invoiced else {})
     totals = (money(sum(advance[name] for advance in advances)) for name in ("AmountFunded", "Fee"))
     shown = {name: loads.column(name)[load] for name in ("LoadNumber", "Status")}
-    return json_answer({**shown, **dict(zip(("TotalFunded", "TotalFees"), totals, strict=True))})
+    return json_response({**shown, **dict(zip(("TotalFunded", "TotalFees"), totals, strict=True))})
 
 
 def _find_load(write: Write) -> int:
@@ -87,7 +90,7 @@ def _find_load(write: Write) -> int:
     is_known = any(known["ReferenceNumber"] == write.body["ReferenceNumber"] for known in write.tenant.payments[key])
     status = loads.column("Status")[number]
     if status not in _BILLED and not is_known:
-        raise Refusal(422, f"The load is {status}: it must be {', '.join(_BILLED)}.")
+        raise HTTPException(422, f"The load is {status}: it must be {', '.join(_BILLED)}.")
     return number
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
 
 from airflow_provider_alvys.simulator.effects.write import Write, without_nothing
-from airflow_provider_alvys.simulator.http import Answer, Refusal
+from airflow_provider_alvys.simulator.http import json_response
 from airflow_provider_alvys.simulator.rows import RowSet
 from airflow_provider_alvys.simulator.times import format_time
 
@@ -17,7 +18,7 @@ _SHOWN = "Name CompanyNumber Type Status BillingAddress Email Phone Fax DateCrea
 _SPELLINGS = {"DoNotLoad": "Do Not Load"}
 
 
-def create_customer(write: Write) -> Answer:
+def create_customer(write: Write) -> Response:
     """Add a customer, unless there is one like it."""
     rows = write.tenant.rows("customers")
     columns = _columns(write.body, {})
@@ -26,7 +27,7 @@ def create_customer(write: Write) -> Answer:
     return _show(write, rows, number, 201)
 
 
-def update_customer(write: Write) -> Answer:
+def update_customer(write: Write) -> Response:
     """Change a customer's fields, and those of its address."""
     record = write.rows.record(write.number)
     columns = _columns(write.body, record)
@@ -35,19 +36,19 @@ def update_customer(write: Write) -> Answer:
     return _show(write, write.rows, write.number, 200)
 
 
-def delete_customer(write: Write) -> Answer:
+def delete_customer(write: Write) -> Response:
     """Make a customer inactive."""
     write.touch(write.rows, write.number, {"Status": "Inactive"})
-    return Answer(204)
+    return Response(status_code=204)
 
 
-def set_carrier_status(write: Write) -> Answer:
+def set_carrier_status(write: Write) -> Response:
     """Set a carrier's status, unless it is set."""
     status = _SPELLINGS.get(write.body["Status"], write.body["Status"])
     write.has_acted = write.value("Status") != status
     if write.has_acted:
         write.touch(write.rows, write.number, {"Status": status})
-    return Answer(204)
+    return Response(status_code=204)
 
 
 def _columns(body: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
@@ -73,12 +74,12 @@ def _refuse_another(rows: RowSet, columns: Mapping[str, Any], except_for: int | 
         other = rows.record(number)
         same = [name for name, theirs in zip(own, names(other), strict=True) if name is not None and name == theirs]
         if number != except_for and same:
-            raise Refusal(409, f"There is such a customer already: {other['Name']} ({rows.key(number)}).")
+            raise HTTPException(409, f"There is such a customer already: {other['Name']} ({rows.key(number)}).")
 
 
-def _show(write: Write, rows: RowSet, number: int, status: int) -> Answer:
+def _show(write: Write, rows: RowSet, number: int, status: int) -> Response:
     record, etag = rows.record(number), f'"{rows.etag(number)}"'
     shown = {name: record[name] for name in _SHOWN if name in record}
     modified = {"DateModified": format_time(write.tenant.micros(), 7)}
     body = {"Id": record["Id"], "ETag": etag, **shown, **modified}
-    return Answer(status, msgspec.json.encode(body), headers={"etag": etag})
+    return json_response(body, status, {"etag": etag})

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
 from airflow_provider_alvys.simulator.effects.write import Write, zoned
-from airflow_provider_alvys.simulator.http import Answer, Refusal
 
 _CHANGED, _CALLED_OFF = "Awaiting Update Approval", "Awaiting Cancel Approval"
 _DECIDED = ("Accepted", "Rejected", "Cancelled", "Expired")
@@ -14,62 +16,62 @@ _TIMES = ("ScheduledArrivalStart", "ScheduledArrivalEnd")
 _NOT_SHOWN = ("Sender", "Receiver", "WeightQualifier", "VolumeQualifier", "ScheduledAppointment")
 
 
-def create_tender(write: Write) -> Answer:
+def create_tender(write: Write) -> Response:
     """Receive a tender."""
     write.add("tenders", {**_columns(write), "Status": "Pending"})
-    return Answer(201)
+    return Response(status_code=201)
 
 
-def update_tender(write: Write) -> Answer:
+def update_tender(write: Write) -> Response:
     """Receive a change of a tender, which waits for approval."""
     return _receive(write, {**_columns(write), "Status": _CHANGED})
 
 
-def cancel_tender(write: Write) -> Answer:
+def cancel_tender(write: Write) -> Response:
     """Receive the cancellation of a tender, which waits for approval."""
     return _receive(write, {"Status": _CALLED_OFF})
 
 
-def accept(write: Write) -> Answer:
+def accept(write: Write) -> Response:
     """Accept a tender that waits for it."""
     _decide(write, "Accepted")
     return write.show(write.rows, write.number)
 
 
-def accept_updates(write: Write) -> Answer:
+def accept_updates(write: Write) -> Response:
     """Accept the changes of a tender."""
     return _decide(write, "Accepted")
 
 
-def accept_cancel(write: Write) -> Answer:
+def accept_cancel(write: Write) -> Response:
     """Accept the cancellation of a tender."""
     return _decide(write, "Cancelled")
 
 
-def reject(write: Write) -> Answer:
+def reject(write: Write) -> Response:
     """Reject a tender, and call its load off where that is wished."""
     _decide(write, "Rejected")
     loads = write.tenant.rows("loads")
     load = loads.number_of("LoadNumber", str(write.value("LoadNumber")))
     if write.body["CancelLinkedLoad"] and load is not None:
         write.touch(loads, load, {"Status": "Cancelled"})
-    return Answer(200)
+    return Response(status_code=200)
 
 
-def _decide(write: Write, status: str) -> Answer:
+def _decide(write: Write, status: str) -> Response:
     if write.value("Status") in _DECIDED:
-        raise Refusal(409, f"The tender is {write.value('Status')} already.")
+        raise HTTPException(409, f"The tender is {write.value('Status')} already.")
     write.touch(write.rows, write.number, {"Status": status})
-    return Answer(200)
+    return Response(status_code=200)
 
 
-def _receive(write: Write, columns: dict[str, Any]) -> Answer:
+def _receive(write: Write, columns: dict[str, Any]) -> Response:
     """Change the tender of the body's shipment. Success only says that the message has come, whether or not there is one."""
     rows = write.tenant.rows("tenders")
     number = rows.number_of("ShipmentId", write.body["ShipmentId"])
     if number is not None:
         write.touch(rows, number, columns)
-    return Answer(201)
+    return Response(status_code=201)
 
 
 def _columns(write: Write) -> dict[str, Any]:

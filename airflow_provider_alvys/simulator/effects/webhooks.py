@@ -5,30 +5,29 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-import msgspec
+from starlette.responses import Response
 
 from airflow_provider_alvys.simulator.deliveries import DISABLED, PENDING, Subscription, new_secret
 from airflow_provider_alvys.simulator.effects.write import Write
 from airflow_provider_alvys.simulator.events import Event
-from airflow_provider_alvys.simulator.http import Answer, json_answer
+from airflow_provider_alvys.simulator.http import json_response
 from airflow_provider_alvys.simulator.times import SECOND, format_time
 
 # What a webhook's record does not show.
 _PREVIOUS = "IncludePreviousAttributes"
 
 
-def create_webhook(write: Write) -> Answer:
+def create_webhook(write: Write) -> Response:
     """Make a subscription, which is told of nothing until its address has proved itself."""
     columns = {"CompanyCode": write.tenant.options.tenant, "Status": PENDING, "ConsecutiveFailures": 0}
     number = write.add("webhooks", {**columns, **_shown(write)})
     subscription = Subscription(new_secret(), with_previous=write.body.get(_PREVIOUS, False))
     write.tenant.hub.subscriptions[number] = subscription
-    answer = write.show(write.tenant.rows("webhooks"), number, 201)
-    answer.body = answer.body[:-1] + b',"Secret":%b}' % msgspec.json.encode(subscription.secret)
-    return answer
+    shown = write.tenant.rows("webhooks").record(number)
+    return json_response({**shown, "Secret": subscription.secret}, 201)
 
 
-async def update_webhook(write: Write) -> Answer:
+async def update_webhook(write: Write) -> Response:
     """Change a subscription; another address must prove itself."""
     columns = _shown(write)
     is_moved = "Url" in columns and columns["Url"] != write.value("Url")
@@ -44,14 +43,14 @@ async def update_webhook(write: Write) -> Answer:
     return write.show(write.rows, write.number)
 
 
-def delete_webhook(write: Write) -> Answer:
+def delete_webhook(write: Write) -> Response:
     """End a subscription."""
     write.tenant.hub.subscriptions.pop(write.number, None)
     write.remove(write.rows, write.number)
-    return Answer(204)
+    return Response(status_code=204)
 
 
-async def verify_webhook(write: Write) -> Answer:
+async def verify_webhook(write: Write) -> Response:
     """Let a webhook's address prove itself; with that it is told of events."""
     before = write.value("Status")
     await write.tenant.hub.verify(write.number)
@@ -59,7 +58,7 @@ async def verify_webhook(write: Write) -> Answer:
     return write.show(write.rows, write.number)
 
 
-def disable_webhook(write: Write) -> Answer:
+def disable_webhook(write: Write) -> Response:
     """Tell a webhook of nothing more."""
     write.has_acted = write.value("Status") != DISABLED
     if write.has_acted:
@@ -67,21 +66,21 @@ def disable_webhook(write: Write) -> Answer:
     return write.show(write.rows, write.number)
 
 
-def try_webhook(write: Write) -> Answer:
+def try_webhook(write: Write) -> Response:
     """Send a webhook an event for trying."""
     now = format_time(int(write.tenant.now() * SECOND), 7)
     event = Event(secrets.token_hex(16), "webhook.test", now, {"message": "This is a test."})
     if write.number in write.tenant.hub.subscriptions:
         write.tenant.hub.start(write.number, event)
-    return json_answer({"EventId": event.id})
+    return json_response({"EventId": event.id})
 
 
-def rotate_secret(write: Write) -> Answer:
+def rotate_secret(write: Write) -> Response:
     """Give a webhook a new secret; the one before it goes on signing."""
     subscription = write.tenant.hub.subscriptions.setdefault(write.number, Subscription(new_secret()))
     subscription.previous, subscription.secret = subscription.secret, new_secret()
     write.touch(write.rows, write.number, {})
-    return json_answer({"Id": write.rows.key(write.number), "Secret": subscription.secret})
+    return json_response({"Id": write.rows.key(write.number), "Secret": subscription.secret})
 
 
 def _shown(write: Write) -> dict[str, Any]:

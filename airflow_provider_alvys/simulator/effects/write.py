@@ -8,10 +8,12 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
 
 from airflow_provider_alvys.api.operations import Operation
 from airflow_provider_alvys.simulator.bodies import File
-from airflow_provider_alvys.simulator.http import Answer, Refusal, Request
+from airflow_provider_alvys.simulator.http import json_response
 from airflow_provider_alvys.simulator.plan import TOMBSTONE
 from airflow_provider_alvys.simulator.rows import ETAG, RowSet
 from airflow_provider_alvys.simulator.tenant import Tenant
@@ -49,7 +51,6 @@ class Write:
 
     tenant: Tenant
     operation: Operation
-    request: Request
     target: Target
     body: dict[str, Any]
     file: File | None
@@ -82,11 +83,11 @@ class Write:
         """
         Return the row of another stream that the body names.
 
-        :raises Refusal: there is none.
+        :raises HTTPException: there is none.
         """
         number = None if name is None else self.tenant.rows(stream).number_of(column, name)
         if number is None:
-            raise Refusal(422, f"There is no {name!r} among the {stream}.")
+            raise HTTPException(422, f"There is no {name!r} among the {stream}.")
         return number
 
     def touch(self, rows: RowSet, number: int, columns: Mapping[str, Any]) -> None:
@@ -121,29 +122,29 @@ class Write:
         """Remove a row now."""
         rows.remove([number], self.tenant.micros())
 
-    def show(self, rows: RowSet, number: int, status: int = 200) -> Answer:
-        """Return a record as an answer."""
+    def show(self, rows: RowSet, number: int, status: int = 200) -> Response:
+        """Return a record as a response."""
         text = rows.text(number, with_tombstone=False)
-        return Answer(status, self.tenant.storage.complete(rows, number, text, self.request.base, is_seen=True))
+        return json_response(self.tenant.storage.complete(rows, number, text), status)
 
 
-Effect = Callable[[Write], Answer | Awaitable[Answer]]
+Effect = Callable[[Write], Response | Awaitable[Response]]
 
 
-def do_nothing(write: Write) -> Answer:
-    """Answer a write of which nothing is known but its row in the catalogue."""
-    return Answer(200, b"{}") if write.operation.answers else Answer(204)
+def do_nothing(write: Write) -> Response:
+    """Response a write of which nothing is known but its row in the catalogue."""
+    return json_response({}) if write.operation.answers else Response(status_code=204)
 
 
 def find_record(rows: RowSet, column: str, name: str) -> int:
     """
     Return the row that has a name.
 
-    :raises Refusal: there is none, or it is deleted.
+    :raises HTTPException: there is none, or it is deleted.
     """
     number = rows.number_of(column, name)
     if number is None or (rows.plan.type_of(TOMBSTONE) and rows.column(TOMBSTONE)[number]):
-        raise Refusal(404, "There is no such record.")
+        raise HTTPException(404, "There is no such record.")
     return number
 
 
