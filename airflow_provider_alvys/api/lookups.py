@@ -38,9 +38,7 @@ def look_up(client: AlvysClient, stream: Stream, selector: Mapping[str, Any]) ->
     :raises AlvysValueError: the stream has no look-up, or not by this selector; nothing was sent.
     :raises AlvysNotFoundError: there is no such record.
     """
-    path, params = _address(stream, selector)
-    record = client.call("GET", path, read=_read, params=params or None)
-    return record
+    return read_version(client, stream, selector).record
 
 
 def read_version(client: AlvysClient, stream: Stream, selector: Mapping[str, Any]) -> Reading:

@@ -239,11 +239,7 @@ class AlvysHook(BaseHook):
         return self.send(write.with_file(source))
 
     def send(self, write: Write) -> Any:
-        """
-        Send a prepared write, and return what :meth:`write` does.
-
-        :param write: see :func:`airflow_provider_alvys.api.checks.prepare`.
-        """
+        """Send what :func:`airflow_provider_alvys.api.checks.prepare` returned, and return what :meth:`write` does."""
         try:
             return send(self.get_conn(), write, interruptions=(AirflowTaskTimeout,))
         except AlvysUnknownOutcomeError as error:
@@ -284,7 +280,13 @@ class AlvysHook(BaseHook):
         :return: whether it worked, and a sentence that says what did, or what to change.
         """
         try:
-            client = self._make_test_client()
+            # In the API server: with a token of its own, and without waiting for anything.
+            client = self._make_client(
+                token_source=TokenSource(self.settings.credentials),
+                pacer=Pacer(0),
+                timeout=_TEST_TIMEOUT,
+                retry_rules=ONE_ATTEMPT,
+            )
             scopes = client.scopes
             testable = [row for row in STREAMS.values() if row.scope and row.answer == "page" and not row.parent and row.whole]
             readable = [row for row in testable if scopes is None or row.scope in scopes]
@@ -311,15 +313,6 @@ class AlvysHook(BaseHook):
 
     def _make_client(self, **options: Any) -> AlvysClient:
         return make_client(self.settings, **options)
-
-    def _make_test_client(self) -> AlvysClient:
-        """Return a client for one try, in the API server: with a token of its own, and without waiting for anything."""
-        return self._make_client(
-            token_source=TokenSource(self.settings.credentials),
-            pacer=Pacer(0),
-            timeout=_TEST_TIMEOUT,
-            retry_rules=ONE_ATTEMPT,
-        )
 
 
 def make_client(settings: ConnectionSettings, **options: Any) -> AlvysClient:
