@@ -322,8 +322,9 @@ def alvys_first_load(
     :return: the group.
     :raises AlvysValueError: the stream is read whole at every sync, and needs no first load.
     """
-    by = backfill_window(get_stream(stream), window_by)
-    check_first_load(get_stream(stream))
+    row = get_stream(stream)
+    by = backfill_window(row, window_by)
+    check_first_load(row)
     check_search(stream, filters, None)
     check_data_set(path, uses_cursor=True)
     common: dict[str, Any] = {"stream": stream, **_given(alvys_conn_id=alvys_conn_id)}

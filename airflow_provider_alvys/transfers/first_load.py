@@ -77,10 +77,11 @@ class AlvysBeginFirstLoadOperator(AlvysTask):
         self.every = every
         self.window_by = window_by
         self.filters = filters
-        check_first_load(get_stream(stream))
+        row = get_stream(stream)
+        check_first_load(row)
         check_search(stream, filters, window_by)
         check_data_set(path, uses_cursor=True)
-        by = backfill_window(get_stream(stream), window_by)
+        by = backfill_window(row, window_by)
         # Refuses an `every` that is none, and a start without a zone.
         first = ALL_TIME.since if has_template(start) else as_utc(start, "start")
         cut_windows(first, first + timedelta(days=2), every, whole_days=by.whole_days)
