@@ -263,8 +263,9 @@ def alvys_backfill(
                 f"{name}={time!r} cannot be a template: the windows of alvys_backfill are made while the DAG is parsed. Give a "
                 "fixed time, or one window to AlvysToObjectStorageOperator, whose since and until may be templates"
             )
-    by = backfill_window(get_stream(stream), window_by)
-    check_search(stream, filters, None)
+    row = get_stream(stream)
+    by = backfill_window(row, window_by)
+    check_search(row, filters, None)
     check_data_set(path, uses_cursor=False)
     windows = cut_windows(as_utc(start, "start"), as_utc(end, "end"), every, whole_days=by.whole_days)
     task = AlvysToObjectStorageOperator.partial(
@@ -325,7 +326,7 @@ def alvys_first_load(
     row = get_stream(stream)
     by = backfill_window(row, window_by)
     check_first_load(row)
-    check_search(stream, filters, None)
+    check_search(row, filters, None)
     check_data_set(path, uses_cursor=True)
     common: dict[str, Any] = {"stream": stream, **_given(alvys_conn_id=alvys_conn_id)}
     landing: dict[str, Any] = {

@@ -10,7 +10,7 @@ from jinja2 import Environment, nodes
 
 from airflow_provider_alvys.api.checks import prepare
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.api.streams import get_stream
+from airflow_provider_alvys.api.streams import Stream
 from airflow_provider_alvys.landing.store import check_path
 
 # Names in Airflow's template context whose values differ from run to run.
@@ -51,19 +51,16 @@ def names_by_run(template: str) -> list[str]:
     return sorted(used & _BY_RUN)
 
 
-def check_search(stream: str, filters: Any, window_by: str | None) -> None:
+def check_search(stream: Stream, filters: Any, window_by: str | None) -> None:
     """
     Refuse what is wrong with a search already, where it is not templated, while the DAG is parsed.
 
-    :raises AlvysValueError: an unknown stream, filter, value or window.
+    :raises AlvysValueError: an unknown filter, value or window.
     """
-    if has_template(stream):
-        return
-    row = get_stream(stream)
     if filters is not None and not isinstance(filters, XComArg) and not (isinstance(filters, str) and has_template(filters)):
-        row.flatten_filters(filters, is_open=has_template)
+        stream.flatten_filters(filters, is_open=has_template)
     if window_by is not None and not has_template(window_by):
-        row.window(window_by)
+        stream.window(window_by)
 
 
 def check_write(operation: str, path_params: Any, body: Any, if_match: Any) -> None:

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from airflow_provider_alvys.api.streams import STREAMS
 from airflow_provider_alvys.landing.formats import read_rows
 
 
@@ -25,7 +26,7 @@ def read_lines(manifest_path: str | Path) -> list[bytes]:
         assert len(content) == part["bytes"]
         assert hashlib.sha256(content).hexdigest() == part["sha256"]
         if part["name"].endswith(".parquet"):
-            rows = list(read_rows(content, manifest["stream"], "parquet", manifest["compression"]))
+            rows = list(read_rows(content, STREAMS[manifest["stream"]], "parquet", manifest["compression"]))
         else:
             if part["name"].endswith(".gz"):
                 content = gzip.decompress(content)

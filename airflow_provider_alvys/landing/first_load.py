@@ -217,7 +217,7 @@ def _count(client: AlvysClient, store: Store, stream: Stream, filters: Mapping[s
 def _add_keys(keys: KeySet, stream: Stream, manifest_path: str) -> None:
     read_key = PageReader(stream.key).read_key
     run, manifest = open_manifest(manifest_path)
-    for line in read_parts(run, "", manifest):
+    for line in read_parts(run, "", manifest, stream):
         keys.add(read_key(line))
 
 

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.rows import Row
-from airflow_provider_alvys.api.streams import Stream, get_stream
+from airflow_provider_alvys.api.streams import Stream
 
 JSONL = "jsonl"
 PARQUET = "parquet"
@@ -99,7 +99,7 @@ def make_encoder(stream: Stream, file_format: str, compression: str | None) -> E
     return ParquetEncoder(stream, compression, level=_GZIP_LEVEL if compression == "gzip" else None)
 
 
-def read_rows(content: bytes, stream: str, file_format: str, compression: str | None) -> Iterator[bytes]:
+def read_rows(content: bytes, stream: Stream, file_format: str, compression: str | None) -> Iterator[bytes]:
     """
     Yield the rows of a file as JSON: from JSON lines as Alvys sent them, from Parquet rebuilt.
 
@@ -110,6 +110,6 @@ def read_rows(content: bytes, stream: str, file_format: str, compression: str | 
         _check_pyarrow()
         from airflow_provider_alvys.landing.parquet import rebuild_rows
 
-        yield from rebuild_rows(content, get_stream(stream))
+        yield from rebuild_rows(content, stream)
     else:
         yield from (gzip.decompress(content) if compression == "gzip" else content).split(b"\n")[:-1]

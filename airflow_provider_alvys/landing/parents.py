@@ -30,7 +30,15 @@ _OTHER_WAYS = ", what their sync returned (its XCom), the path of its manifest, 
 
 
 class AlvysParentsError(AlvysValueError):
-    """Nothing of the parents has ever been landed, so that nothing tells whose children are to be read."""
+    """
+    Nothing of the parents has ever been landed, so that nothing tells whose children are to be read.
+
+    :param stream: of the parents.
+    """
+
+    def __init__(self, message: str, stream: Stream) -> None:
+        super().__init__(message)
+        self.stream = stream
 
 
 @dataclass
@@ -145,6 +153,7 @@ def find_parents(store: Store, stream: Stream, parents: Any, *, tenant: str, now
     assert stream.parent is not None  # noqa: S101
     if isinstance(parents, RecentParents):
         return _find_recent(store, stream.parent, parents, tenant=tenant, now=now)
+    parent = get_stream(stream.parent.stream)
     found: list[str] = []
     for item in _listed(parents):
         if isinstance(item, Mapping) and not _is_of(item, stream.parent):
@@ -152,8 +161,8 @@ def find_parents(store: Store, stream: Stream, parents: Any, *, tenant: str, now
         manifest = item["manifest"] if isinstance(item, Mapping) else item
         if _is_manifest(manifest):
             run, landed = open_manifest(manifest)
-            _check_tenant(landed, manifest, stream.parent.stream, tenant)
-            rows = map(decode_row, read_parts(run, "", landed))
+            _check_tenant(landed, manifest, parent, tenant)
+            rows = map(decode_row, read_parts(run, "", landed, parent))
             found += [str(row[stream.parent.column]) for row in rows if stream.parent.column in row]
         else:
             found.append(str(manifest))
@@ -192,8 +201,8 @@ def find_document_parents(
         if run is None or landed is None or landed.stream != stream.name:
             others.append(item)
             continue
-        _check_tenant(landed, manifest, stream.name, tenant)
-        rows = map(decode_row, read_parts(run, "", landed))
+        _check_tenant(landed, manifest, stream, tenant)
+        rows = map(decode_row, read_parts(run, "", landed, stream))
         for of in landed.parents:
             listed[of.ids[0]] = list(islice(rows, of.rows))
     found = find_parents(store, stream, others, tenant=tenant, now=now)
@@ -204,10 +213,10 @@ def _is_result_of(item: Any, stream: str) -> bool:
     return isinstance(item, Mapping) and item.get("stream") == stream and "manifest" in item
 
 
-def _check_tenant(landed: Manifest, manifest: str, stream: str, tenant: str) -> None:
-    if (landed.stream, landed.tenant) != (stream, tenant):
+def _check_tenant(landed: Manifest, manifest: str, stream: Stream, tenant: str) -> None:
+    if (landed.stream, landed.tenant) != (stream.name, tenant):
         raise AlvysValueError(
-            f"{manifest} holds {landed.stream} of {landed.tenant}; the parents are {stream} of {tenant}. "
+            f"{manifest} holds {landed.stream} of {landed.tenant}; the parents are {stream.name} of {tenant}. "
             "Give the manifest of those, and the same tenant to both"
         )
 
@@ -228,7 +237,7 @@ def _find_recent(store: Store, parent: Parent, recent: RecentParents, *, tenant:
         manifest = parents.get_json(name, Manifest) if landing_date(name) >= first else None
         if manifest is None or manifest.tenant != tenant:
             continue
-        for row in map(decode_row, read_parts(parents, name.rpartition("/")[0], manifest)):
+        for row in map(decode_row, read_parts(parents, name.rpartition("/")[0], manifest, stream)):
             key = tuple(row.get(column) for column in stream.key)
             age = (_time(row.get(stamp)) if stamp else manifest.read_until, manifest.read_until)
             if key not in newest or age >= newest[key][0]:
@@ -256,7 +265,8 @@ def _check_landed(store: Store, stream: Stream, names: Sequence[str], tenant: st
     instead = f", only of {', '.join(sorted(others))}" if others else ""
     raise AlvysParentsError(
         f"No {stream.name} of tenant {tenant} have been landed below {store.path}{instead}: sync them first, or give "
-        "RecentParents(path=…), and the same tenant to both"
+        "RecentParents(path=…), and the same tenant to both",
+        stream,
     )
 
 

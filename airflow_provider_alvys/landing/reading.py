@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 
 from airflow_provider_alvys.api.errors import AlvysStorageError
+from airflow_provider_alvys.api.streams import Stream
 from airflow_provider_alvys.landing.formats import read_rows
 from airflow_provider_alvys.landing.layout import MANIFEST
 from airflow_provider_alvys.landing.manifest import Manifest, Part
@@ -26,16 +27,17 @@ def open_manifest(path: str) -> tuple[Store, Manifest]:
     return store, manifest
 
 
-def read_parts(store: Store, folder: str, manifest: Manifest) -> Iterator[bytes]:
+def read_parts(store: Store, folder: str, manifest: Manifest, stream: Stream) -> Iterator[bytes]:
     """
     Yield the rows of a run as JSON: from JSON lines as they were landed, from Parquet rebuilt.
 
     :param folder: of the run, relative to the store; empty where the store is that folder.
+    :param stream: whose rows they are.
     :raises AlvysStorageError: a part is missing, or is not what was written.
     :raises AlvysValueError: they are Parquet, and pyarrow is not installed.
     """
     for part in manifest.parts:
-        yield from read_rows(read_part(store, folder, part), manifest.stream, manifest.file_format, manifest.compression)
+        yield from read_rows(read_part(store, folder, part), stream, manifest.file_format, manifest.compression)
 
 
 def read_part(store: Store, folder: str, part: Part) -> bytes:

@@ -146,9 +146,11 @@ class AlvysSearchOperator(AlvysTask):
         self.until = until
         self.parents = parents
         self.limit = limit
-        check_search(stream, filters, window_by)
-        if not has_template([getattr(self, name) for name in self.template_fields if name != "alvys_conn_id"]):
-            make_search_queries(get_stream(stream), filters or {}, since=since, until=until, window_by=window_by, parents=parents)
+        row = None if has_template(stream) else get_stream(stream)
+        if row is not None:
+            check_search(row, filters, window_by)
+        if row is not None and not has_template([filters, window_by, since, until, parents]):
+            make_search_queries(row, filters or {}, since=since, until=until, window_by=window_by, parents=parents)
         if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
             raise AlvysValueError(f"limit={limit!r} must be a number of rows, 1 or more")
 

@@ -253,8 +253,8 @@ class AlvysSearchSensor(AlvysSensor):
         self.parents = parents
         self.at_least = at_least
         check_at_least(at_least)
-        check_search(stream, filters, window_by)
         if not has_template(stream):
+            check_search(get_stream(stream), filters, window_by)
             check_has_key(stream)
         self.check_if_plain()
 

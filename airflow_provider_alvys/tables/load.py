@@ -140,7 +140,7 @@ class Loader:
         for part in manifest.parts:
             where = f"{self._store.url(folder)}/{part.name}"
             content = read_part(self._store, folder, part)
-            for number, row in enumerate(read_rows(content, manifest.stream, manifest.file_format, manifest.compression), 1):
+            for number, row in enumerate(read_rows(content, self._shape.stream, manifest.file_format, manifest.compression), 1):
                 yield row, f"Row {number} of {where}", next(parents, None)
 
     def _fill(

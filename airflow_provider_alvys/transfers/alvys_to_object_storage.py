@@ -14,7 +14,7 @@ from airflow_provider_alvys.api.catalogue.model import WHOLE
 from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.errors import AlvysError, AlvysPermissionError, AlvysValueError, is_hopeless
 from airflow_provider_alvys.api.search import MAX_WINDOW_ROWS
-from airflow_provider_alvys.api.streams import get_stream, get_streams
+from airflow_provider_alvys.api.streams import Stream, get_stream, get_streams
 from airflow_provider_alvys.api.windows import ALL_TIME, Window, as_timedelta, as_utc
 from airflow_provider_alvys.assets import alvys_asset
 from airflow_provider_alvys.hooks.alvys import AlvysHook
@@ -151,7 +151,8 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
 
     def _check_arguments(self) -> None:
         """Refuse what is wrong already, where it is not templated."""
-        check_search(self.stream, self.filters, self.window_by)
+        row = get_stream(self.stream)
+        check_search(row, self.filters, self.window_by)
         check_format(self.file_format, self.compression)
         check_on_missing_scope(self.on_missing_scope)
         for name in ("part_rows", "page_size", "max_window_rows"):
@@ -162,7 +163,6 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
             raise AlvysValueError(f"full_refresh={self.full_refresh!r} must be True or False")
         if self.full_refresh and self.since is not None:
             raise AlvysValueError("full_refresh starts over from initial_since: leave since out, or full_refresh")
-        row = get_stream(self.stream)
         if row.max_page_size and (self.page_size or 0) > row.max_page_size:
             raise AlvysValueError(f"page_size={self.page_size} is more than Alvys takes for {self.stream}: {row.max_page_size}")
         if not has_template(self.parents):
@@ -171,7 +171,7 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
         known = {name: as_utc(time, name) for name, time in given.items() if not has_template(time)}
         self._check_times(known)
         # All the rest that an order can tell, as soon as no template is in the way. Of times it tells whether they are given.
-        order = self._make_order(dict.fromkeys(given, ALL_TIME.since) | known, page_size=self.page_size)
+        order = self._make_order(row, dict.fromkeys(given, ALL_TIME.since) | known, page_size=self.page_size)
         if not (has_template(self.window_by) or has_template(self.filters) or has_template(self.parents)):
             order.check()
         uses_cursor = self.since is None and (has_template(self.window_by) or row.window(self.window_by) is not None)
@@ -195,7 +195,7 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
         events = outlet_events(context, self)
         store = Store(self.path)
         times = {name: as_utc(time, name) for name, time in self._given_times().items()}
-        order = self._make_order(times, page_size=self.page_size or self.hook.settings.page_size)
+        order = self._make_order(get_stream(self.stream), times, page_size=self.page_size or self.hook.settings.page_size)
         asked = order.fingerprint(store.path, **self._templates)
         try:
             result = land(client, store, order, identify(context, self), asked=asked, is_resumed=is_resumed)
@@ -206,9 +206,9 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
                 raise AirflowSkipException(str(error)) from error
             raise
         except AlvysParentsError as error:
-            parent = get_stream(order.stream.parent.stream) if order.stream.parent else order.stream
-            if self.on_missing_scope == "skip" and client.scopes is not None and parent.scope not in client.scopes:
-                raise AirflowSkipException(f"{error}. The token lacks the scope {parent.scope}") from error
+            scope = error.stream.scope
+            if self.on_missing_scope == "skip" and client.scopes is not None and scope not in client.scopes:
+                raise AirflowSkipException(f"{error}. The token lacks the scope {scope}") from error
             raise
         for outlet, event in events:
             tell_event(outlet, event, result)
@@ -216,9 +216,9 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
             raise AirflowSkipException(f"There are no {self.stream} in the window")
         return result
 
-    def _make_order(self, times: Mapping[str, datetime], *, page_size: int | None) -> LandingOrder:
+    def _make_order(self, stream: Stream, times: Mapping[str, datetime], *, page_size: int | None) -> LandingOrder:
         return LandingOrder(
-            stream=get_stream(self.stream),
+            stream=stream,
             tenant=self.tenant or self.alvys_conn_id,
             filters=self.filters or {},
             window_by=self.window_by,

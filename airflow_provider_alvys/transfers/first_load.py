@@ -79,7 +79,7 @@ class AlvysBeginFirstLoadOperator(AlvysTask):
         self.filters = filters
         row = get_stream(stream)
         check_first_load(row)
-        check_search(stream, filters, window_by)
+        check_search(row, filters, window_by)
         check_data_set(path, uses_cursor=True)
         by = backfill_window(row, window_by)
         # Refuses an `every` that is none, and a start without a zone.
@@ -153,8 +153,9 @@ class AlvysHandOverOperator(AlvysLandingTask):
         self.tenant = tenant
         self.file_format = file_format
         self.compression = compression
-        check_first_load(get_stream(stream))
-        check_search(stream, filters, None)
+        row = get_stream(stream)
+        check_first_load(row)
+        check_search(row, filters, None)
         check_data_set(path, uses_cursor=True)
         check_format(file_format, compression)
 

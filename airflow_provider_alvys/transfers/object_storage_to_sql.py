@@ -17,7 +17,7 @@ from airflow_provider_alvys.tables.database import open_database
 from airflow_provider_alvys.tables.dialects import dialect_of
 from airflow_provider_alvys.tables.load import Loaded, Loader
 from airflow_provider_alvys.tables.missing import MAX_MISSING_SHARE
-from airflow_provider_alvys.tables.shape import DEPTH, shape_of
+from airflow_provider_alvys.tables.shape import DEPTH, Shape, shape_of
 from airflow_provider_alvys.tasks import outlet_events
 from airflow_provider_alvys.templates import check_data_set
 
@@ -87,7 +87,7 @@ class AlvysObjectStorageToSqlOperator(BaseOperator):
         self.exclude = exclude
         self.max_missing_share = max_missing_share
         check_data_set(self.path, uses_cursor=True)
-        shape_of(get_stream(stream), depth=depth if children else 0, exclude=exclude)
+        self._shape()
         if (
             isinstance(max_missing_share, bool)
             or not isinstance(max_missing_share, (int, float))
@@ -104,8 +104,7 @@ class AlvysObjectStorageToSqlOperator(BaseOperator):
         for value, what in ((self.schema, "schema"), (self.table, "table")):
             if value is not None:
                 dialect.check_name(value, what)
-        depth = self.depth if self.children else 0
-        shape = shape_of(get_stream(self.stream), table=self.table, depth=depth, exclude=self.exclude)
+        shape = self._shape(self.table)
         hook: Any = connection.get_hook()  # type: ignore[no-untyped-call]
         with closing(open_database(hook.get_conn(), dialect, self.schema)) as database:
             loader = Loader(database, store, shape, max_missing_share=self.max_missing_share)
@@ -122,6 +121,9 @@ class AlvysObjectStorageToSqlOperator(BaseOperator):
             else:
                 event.extra = dict(result)
         return result
+
+    def _shape(self, table: str | None = None) -> Shape:
+        return shape_of(get_stream(self.stream), table=table, depth=self.depth if self.children else 0, exclude=self.exclude)
 
     def _manifest_name(self, store: Store) -> str:
         """Return the name of the manifest to load, relative to the data set."""

@@ -56,7 +56,7 @@ def cells(content: bytes) -> list[dict[str, Any]]:
 
 
 def rebuilt(content: bytes, stream: str = "loads") -> list[Any]:
-    return list(map(decode_row, read_rows(content, stream, "parquet", None)))
+    return list(map(decode_row, read_rows(content, STREAMS[stream], "parquet", None)))
 
 
 def back(*rows: Any) -> list[Any]:
@@ -314,7 +314,7 @@ def test_half_an_emoji_is_kept_in_its_escaped_form() -> None:
 def test_a_row_that_cannot_be_taken_apart_is_kept_as_it_is(row: bytes) -> None:
     good = b'{"Id":"good","Status":"Open"}'
     content = write([good, row, good])
-    assert list(read_rows(content, "loads", "parquet", None)) == [good, row, good]
+    assert list(read_rows(content, LOADS, "parquet", None)) == [good, row, good]
     assert [found["_extra"] for found in cells(content)] == [None, row.decode(), None]
     assert [found["id"] for found in cells(content)] == ["good", None, "good"]
 
@@ -325,7 +325,7 @@ def test_deep_json_is_kept_however_deep_it_is(depth: int, end: bytes) -> None:
     deep = b'{"Id":"1","Brand":' + b'{"a":' * depth + end + b"}" * depth + b"}"
     in_item = b'{"Id":"2","Stops":[{"Id":"S","Brand":' + b"[" * depth + end + b"]" * depth + b"}]}"
     content = write([deep, in_item, b'{"Id":"3"}'])
-    assert list(read_rows(content, "loads", "parquet", None)) == [deep, in_item, b'{"Id":"3"}']
+    assert list(read_rows(content, LOADS, "parquet", None)) == [deep, in_item, b'{"Id":"3"}']
     # From a bound on, whoever calls.
     assert [found["id"] for found in cells(content)] == (["1", "2", "3"] if depth < 200 else [None, None, "3"])
 
@@ -436,7 +436,7 @@ def test_a_number_with_more_digits_than_a_column_is_kept_with_all_of_them(text: 
     row = b'{"Id":"1","Linehaul":{"Amount":%b}}' % text.encode()
     content = write([row, b'{"Linehaul":{"Amount":1.5}}'])
     assert cells(content)[0]["linehaul"] == {"amount": None, "currency": None}
-    assert decode_row(next(read_rows(content, "loads", "parquet", None))) == decode_row(row)
+    assert decode_row(next(read_rows(content, LOADS, "parquet", None))) == decode_row(row)
     assert decode_row(cells(content)[0]["_extra"].encode())["Linehaul"]["Amount"] == Decimal(text)
 
 
