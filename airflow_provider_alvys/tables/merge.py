@@ -37,7 +37,7 @@ class Merge:
         self._dialect = database.dialect
         self._main = database.table(shape.main.name)
         self._main_stage = self.stage(shape.main)
-        self._pairs = [(name, name) for name in (TENANT, *shape.keys)]
+        self._pairs = [(name, name) for name in shape.main.primary_key]
 
     def stage(self, table: Table) -> str:
         """Return the name of a table's temporary one as it stands in a statement."""
@@ -51,7 +51,7 @@ class Merge:
             columns = [column.name for column in table.stored]
             if not table.parent:
                 columns += self._retired.columns
-            for statement in self._dialect.stage(stage, self._database.table(table.name), columns, (TENANT, *table.key)):
+            for statement in self._dialect.stage(stage, self._database.table(table.name), columns, table.primary_key):
                 self._database.execute(statement)
 
     def close_stages(self) -> None:
@@ -63,7 +63,7 @@ class Merge:
         """Let the database know what is in the temporary tables."""
         for table in self._shape.tables:
             # By these they are joined.
-            self._database.analyze(self._dialect.fit(stage_name(table)), (TENANT, *table.key))
+            self._database.analyze(self._dialect.fit(stage_name(table)), table.primary_key)
 
     def run(self) -> int:
         """Merge, and return how many rows were new or newer."""
@@ -77,7 +77,7 @@ class Merge:
         unchanged = f"t.{quote(HASH)} = s.{quote(HASH)}"
         self._database.execute(self._dialect.update(self._main_stage, self._main, [CHANGED_AT], self._pairs, unchanged))
         main = self._shape.main
-        others = [column.name for column in main.stored if column.name not in (TENANT, *main.key, *gone)]
+        others = [column.name for column in main.stored if column.name not in (*main.primary_key, *gone)]
         others += self._retired.columns
         self._database.execute(self._dialect.update(self._main, self._main_stage, others, self._pairs))
         names = ", ".join(quote(column.name) for column in main.stored)

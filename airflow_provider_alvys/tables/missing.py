@@ -98,7 +98,7 @@ def mark_missing(
     :return: rows that are missing from now on, and rows that it misses but is not believed in.
     """
     quote, dialect = database.dialect.quote, database.dialect
-    pairs = [(name, name) for name in (TENANT, *shape.keys)]
+    pairs = [(name, name) for name in shape.main.primary_key]
     target = database.table(shape.main.name)
     read_at = database.render("timestamp", as_value(manifest.read_from))
     covered, values = _condition(database, cover, manifest.tenant)
@@ -123,14 +123,14 @@ def mark_missing(
             max_share,
         )
         return 0, int(missed - before)
-    keys = ", ".join(quote(name) for name in (TENANT, *shape.keys))
+    keys = ", ".join(quote(name) for name in shape.main.primary_key)
     gone = "alvys_gone"
     database.execute(dialect.drop(gone))
-    for statement in dialect.stage(gone, target, (TENANT, *shape.keys), (TENANT, *shape.keys)):
+    for statement in dialect.stage(gone, target, shape.main.primary_key, shape.main.primary_key):
         database.execute(statement)
-    chosen = ", ".join(f"t.{quote(name)}" for name in (TENANT, *shape.keys))
+    chosen = ", ".join(f"t.{quote(name)}" for name in shape.main.primary_key)
     database.execute(f"INSERT INTO {quote(gone)} ({keys}) SELECT {chosen} {here} AND {absent}", values)
-    database.analyze(gone, (TENANT, *shape.keys))
+    database.analyze(gone, shape.main.primary_key)
     second = f"t.{quote(MISSED_AT)} < ? AND {_in(database, gone, shape)}"
     ((marked,),) = database.execute(f"SELECT COUNT(*) AS marked FROM {target} AS t WHERE {second}", (read_at,))
     database.execute(
@@ -148,7 +148,7 @@ def mark_missing(
 
 def _in(database: Database, source: str, shape: Shape) -> str:
     quote = database.dialect.quote
-    names = [quote(name) for name in (TENANT, *shape.keys)]
+    names = [quote(name) for name in shape.main.primary_key]
     theirs = ", ".join(f"t.{name}" for name in names)
     return f"({theirs}) IN (SELECT {', '.join(names)} FROM {quote(source)})"
 

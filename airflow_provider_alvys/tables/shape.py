@@ -64,6 +64,11 @@ class Table:
     parent: str | None = None
 
     @property
+    def primary_key(self) -> tuple[str, ...]:
+        """What identifies a row among those of all tenants."""
+        return (TENANT, *self.key)
+
+    @property
     def stored(self) -> tuple[Column, ...]:
         """All of its columns."""
         return (Column(TENANT, "key"), *self.columns, *(() if self.parent else BOOKS))
@@ -87,22 +92,23 @@ class Shape:
 
     :param tables: the stream's own one first, each before those of the lists that its rows hold.
     :param version: the column by which one state of a row is known to be newer than another one, or None.
-    :param keys: the columns that identify a row of the stream, beside the tenant.
     :param excluded: fields that are kept out.
-    :param depth: of lists in lists that become tables; deeper ones are JSON.
     """
 
     stream: Stream
     tables: tuple[Table, ...]
     version: str | None
-    keys: tuple[str, ...]
     excluded: frozenset[str] = frozenset()
-    depth: int = DEPTH
 
     @property
     def main(self) -> Table:
         """The stream's own table."""
         return self.tables[0]
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The columns that identify a row of the stream, beside the tenant."""
+        return self.main.key
 
 
 def column_name(prefix: str, name: str) -> str:
@@ -129,15 +135,14 @@ def shape_of(stream: Stream, *, table: str | None = None, depth: int = DEPTH, ex
     if isinstance(depth, bool) or not isinstance(depth, int) or depth < 0:
         raise AlvysValueError(f"depth={depth!r} must be a whole number, 0 or more")
     excluded = frozenset(_check_excluded(stream, exclude)) | frozenset(_secrets(stream.fields))
-    keys = key_columns(stream)
     main = table or default_table(stream)
     if main != default_table(stream) and main in _taken_names():
         raise AlvysValueError(f"table={main!r} is the name of another stream's table: give another one")
-    maker = _Maker(main, keys, excluded, depth)
+    maker = _Maker(main, key_columns(stream), excluded, depth)
     maker.make(stream)
     changes = next((snake_case(window.column) for window in stream.windows if window.tracks_changes), None)
     version = changes if changes in {column.name for column in maker.tables[0].columns} else None
-    return Shape(stream, tuple(maker.tables), version, keys, excluded, depth)
+    return Shape(stream, tuple(maker.tables), version, excluded)
 
 
 @functools.cache

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from airflow_provider_alvys.api.errors import AlvysTableError
 from airflow_provider_alvys.api.values import Kind
 from airflow_provider_alvys.tables.database import Database
-from airflow_provider_alvys.tables.shape import TENANT, Shape, Table, shape_of
+from airflow_provider_alvys.tables.shape import Shape, Table, shape_of
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ def ensure_tables(database: Database, shape: Shape) -> None:
             _mend(database, table, columns)
         else:
             types = [(column.name, database.dialect.types[column.kind]) for column in table.stored]
-            database.execute(database.dialect.create(database.table(table.name), types, (TENANT, *table.key)))
+            database.execute(database.dialect.create(database.table(table.name), types, table.primary_key))
             log.info("Made the table %s", database.table(table.name))
 
 
@@ -76,7 +76,7 @@ def _mend(database: Database, table: Table, columns: Mapping[str, str]) -> None:
     dialect = database.dialect
     name = database.table(table.name)
     known = {dialect.fold(column): type_name for column, type_name in columns.items()}
-    keys = (TENANT, *table.key)
+    keys = table.primary_key
     for column in table.stored:
         type_name = known.get(dialect.fold(column.name))
         if type_name is None:

@@ -128,7 +128,7 @@ class _Writer:
 
     def _create(self, staged: StagedTable) -> str:
         warehouse = self.warehouse
-        key = [TENANT, *staged.table.key]
+        key = list(staged.table.primary_key)
         lines = [
             f"    {warehouse.quote(column.name)} {warehouse.types[column.kind]}{' NOT NULL' if column.name in key else ''}"
             for column, _ in staged.columns
@@ -141,7 +141,7 @@ class _Writer:
         main = self.tables[0]
         quote = warehouse.quote
         names = [quote(column.name) for column, _ in main.columns]
-        keys = [quote(name) for name in (TENANT, *self.shape.keys)]
+        keys = [quote(name) for name in self.shape.main.primary_key]
         target = self._name(main.table.name)
         if not warehouse.has_merge:
             new = quote(warehouse.new)
