@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, AssetAlias, BaseOperator
 
-from airflow_provider_alvys._compat import HAS_RETRY_POLICY
+from airflow_provider_alvys._compat import HAS_RETRY_POLICY, conf
 from airflow_provider_alvys.assets import alvys_asset
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.landing.run import RunIdentity
@@ -16,6 +16,9 @@ from airflow_provider_alvys.retry_policy import AlvysRetryPolicy
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+
+DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
 
 
 class AlvysTask(BaseOperator):

@@ -18,7 +18,7 @@ from airflow_provider_alvys.api.search_state import SearchState
 from airflow_provider_alvys.api.streams import Stream
 from airflow_provider_alvys.landing.layout import document_file, fingerprint, parent_folder
 from airflow_provider_alvys.landing.parents import find_document_parents, plain_parents
-from airflow_provider_alvys.landing.run import RunIdentity
+from airflow_provider_alvys.landing.run import RunIdentity, Writer
 from airflow_provider_alvys.landing.store import Store
 
 log = logging.getLogger(__name__)
@@ -100,15 +100,11 @@ class DocumentRun(msgspec.Struct, kw_only=True):
     pace: dict[str, EndpointPace] = {}
 
 
-class _Writer(msgspec.Struct):
-    package: str
-
-
 def open_document_run(
     client: AlvysClient, store: Store, order: DocumentOrder, identity: RunIdentity, name: str, *, is_resumed: bool
 ) -> tuple[DocumentRun, list[Document]]:
     """Return the run of this try, and the documents, with their URLs, that a manifest has told of."""
-    writer = store.get_json(name, _Writer)
+    writer = store.get_json(name, Writer)
     known = store.get_json(name, DocumentRun) if writer is not None and writer.package == __version__ else None
     asked = order.fingerprint(store.path)
     if known is not None and (known.asked, known.state) == (asked, "fetching"):

@@ -30,7 +30,7 @@ from airflow_provider_alvys.landing.document_run import (
     file_of,
     open_document_run,
 )
-from airflow_provider_alvys.landing.layout import documents_index, documents_run_file, fingerprint, parent_folder
+from airflow_provider_alvys.landing.layout import documents_index, documents_run_file, parent_folder
 from airflow_provider_alvys.landing.pace_file import load_pace, save_pace
 from airflow_provider_alvys.landing.run import RunIdentity
 from airflow_provider_alvys.landing.store import Store
@@ -68,8 +68,7 @@ def fetch_documents(
     :raises AlvysError: it could not go on.
     """
     load_pace(store, client)
-    run_hash = fingerprint(msgspec.to_builtins(identity))
-    name = documents_run_file(order.parent_type, run_hash)
+    name = documents_run_file(order.parent_type, identity.run_hash)
     run, documents = open_document_run(client, store, order, identity, name, is_resumed=is_resumed)
     fetching = _Fetching(client, downloader, store, order, run, documents, name)
     try:
@@ -80,7 +79,7 @@ def fetch_documents(
     finally:
         save_pace(store, client)
     files = sorted(run.done, key=lambda file: (file.parent, file.uploaded_at or "", file.id))
-    index = documents_index(order.parent_type, run_hash)
+    index = documents_index(order.parent_type, identity.run_hash)
     store.put(index, b"".join(msgspec.json.encode(file) + b"\n" for file in files))
     run.state = "fetched"
     run.search, run.done, run.pending = None, [], []

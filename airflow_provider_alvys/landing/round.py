@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from airflow_provider_alvys.api.client import AlvysClient
-from airflow_provider_alvys.landing.layout import fingerprint, round_file
+from airflow_provider_alvys.landing.layout import round_file
 from airflow_provider_alvys.landing.order import LandingOrder
 from airflow_provider_alvys.landing.run import RunIdentity
 from airflow_provider_alvys.landing.store import Store
@@ -45,7 +45,7 @@ class Round:
         self._store = store
         self._identity = identity
         self._is_resumed = is_resumed
-        self._name = round_file(fingerprint(msgspec.to_builtins(identity)))
+        self._name = round_file(identity.run_hash)
         known = store.get_json(self._name, _State)
         self._state = known if known and not known.has_ended else _State(identity=identity)
 

@@ -31,6 +31,17 @@ class RunIdentity(msgspec.Struct, frozen=True, kw_only=True):
     map_index: int
     run_id: str
 
+    @property
+    def run_hash(self) -> str:
+        """What the names of its files have in them."""
+        return fingerprint(msgspec.to_builtins(self))
+
+
+class Writer(msgspec.Struct):
+    """Which version of this package wrote a run file: what all versions of it have."""
+
+    package: str
+
 
 class Progress(msgspec.Struct, kw_only=True):
     """How far a run has come: written after each part, whole at once, so that search and parts agree."""
@@ -183,8 +194,7 @@ def open_run(
     :param window_of: the window that the folder is named after.
     :param is_resumed: whether this is the same try after a deferral: then its parts were not left behind by a crash.
     """
-    run_hash = fingerprint(msgspec.to_builtins(identity))
-    name = run_file(stream, run_hash)
+    name = run_file(stream, identity.run_hash)
     known = _read_run(store, name)
     is_same = known is not None and known.asked == asked
     may_go_on = known is not None and is_same and known.state == "reading" and known.package == __version__
@@ -201,7 +211,7 @@ def open_run(
     window = window_of(groups)
     attempt = known.attempt + 1 if known else 1
     # A folder is never written into by two runs, whoever wrote into it: the run file may have been deleted.
-    while store.sizes(folder := run_folder(stream, started, window, run_hash, attempt)):
+    while store.sizes(folder := run_folder(stream, started, window, identity.run_hash, attempt)):
         attempt += 1
     run = Run(
         identity=identity,
@@ -222,15 +232,11 @@ def _read_run(store: Store, name: str) -> Run | None:
     try:
         return store.get_json(name, Run)
     except AlvysStorageError:
-        package = store.get_json(name, _Writer)
+        package = store.get_json(name, Writer)
         if package is None or package.package == __version__:
             raise
         log.warning("%s was written by version %s of this package. Starting over", store.url(name), package.package)
         return None
-
-
-class _Writer(msgspec.Struct):
-    package: str
 
 
 def _can_go_on(store: Store, run: Run, *, thoroughly: bool) -> bool:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 
-from airflow_provider_alvys._compat import AirflowFailException, AirflowSensorTimeout, AirflowSkipException, conf
+from airflow_provider_alvys._compat import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 from airflow_provider_alvys.api.conditions import Condition, look
 from airflow_provider_alvys.api.errors import AlvysError
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.retry_policy import fail_at_once
-from airflow_provider_alvys.tasks import AlvysTask
+from airflow_provider_alvys.tasks import DEFERRABLE, AlvysTask
 from airflow_provider_alvys.templates import has_template
 from airflow_provider_alvys.triggers.alvys import AlvysSensorTrigger
 from airflow_provider_alvys.triggers.waiting import last_look_seconds
@@ -24,7 +24,6 @@ from airflow_provider_alvys.triggers.waiting import last_look_seconds
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
 # How much later than the trigger's own deadline Airflow ends the wait: it does where no triggerer is left to do so.
 _FALLBACK = timedelta(minutes=2)
 # Seconds after which a task may be rescheduled: Airflow fails one that it queues again before it has heard that its last process

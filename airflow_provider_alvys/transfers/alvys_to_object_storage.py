@@ -24,9 +24,9 @@ from airflow_provider_alvys.landing.parents import AlvysParentsError, RecentPare
 from airflow_provider_alvys.landing.round import Round
 from airflow_provider_alvys.landing.store import Store
 from airflow_provider_alvys.landing.sync import NothingDueError, land
-from airflow_provider_alvys.tasks import identify, outlet_events, tell_event
+from airflow_provider_alvys.tasks import DEFERRABLE, identify, outlet_events, tell_event
 from airflow_provider_alvys.templates import check_data_set, check_search, has_template, plain_path
-from airflow_provider_alvys.transfers.landing import DEFER_AFTER, DEFERRABLE, AlvysLandingTask
+from airflow_provider_alvys.transfers.landing import DEFER_AFTER, AlvysLandingTask
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -18,9 +18,9 @@ from airflow_provider_alvys.landing.document_run import DocumentOrder
 from airflow_provider_alvys.landing.documents import fetch_documents
 from airflow_provider_alvys.landing.parents import RecentParents, check_document_parents
 from airflow_provider_alvys.landing.store import Store
-from airflow_provider_alvys.tasks import identify, outlet_events, tell_event
+from airflow_provider_alvys.tasks import DEFERRABLE, identify, outlet_events, tell_event
 from airflow_provider_alvys.templates import check_data_set, has_template, plain_path
-from airflow_provider_alvys.transfers.landing import DEFER_AFTER, DEFERRABLE, AlvysLandingTask
+from airflow_provider_alvys.transfers.landing import DEFER_AFTER, AlvysLandingTask
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -21,7 +21,7 @@ from airflow_provider_alvys.landing.first_load import (
 from airflow_provider_alvys.landing.formats import JSONL, check_format
 from airflow_provider_alvys.landing.order import LandingOrder
 from airflow_provider_alvys.landing.round import Round
-from airflow_provider_alvys.landing.store import Store, check_path
+from airflow_provider_alvys.landing.store import Store
 from airflow_provider_alvys.retry_policy import fail_at_once
 from airflow_provider_alvys.tasks import AlvysTask, identify, outlet_events, tell_event
 from airflow_provider_alvys.templates import check_data_set, check_search, has_template
@@ -93,7 +93,7 @@ class AlvysBeginFirstLoadOperator(AlvysTask):
         by = backfill_window(stream, self.window_by)
         begun, total, windows = begin_first_load(
             self.hook.get_conn(),
-            Store(check_path(self.path)),
+            Store(self.path),
             stream,
             by,
             as_utc(self.start, "start"),
@@ -172,7 +172,7 @@ class AlvysHandOverOperator(AlvysLandingTask):
             compression=self.compression,
             page_size=self.hook.settings.page_size,
         )
-        store = Store(check_path(self.path))
+        store = Store(self.path)
         landings = Round(client, store, identify(context, self), is_resumed=is_resumed)
         result = hand_over(
             client,

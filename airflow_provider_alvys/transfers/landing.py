@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from airflow_provider_alvys._compat import conf
 from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.clock import BoundedClock, LongWait
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.retry_policy import fail_at_once
-from airflow_provider_alvys.tasks import AlvysTask
+from airflow_provider_alvys.tasks import DEFERRABLE, AlvysTask
 from airflow_provider_alvys.triggers.alvys import AlvysWaitTrigger
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 DEFER_AFTER = 20
 # What a template renders to.
 _RENDERED = (str, int, float, list, tuple, dict, datetime)
-DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
 
 
 class AlvysLandingTask(AlvysTask):

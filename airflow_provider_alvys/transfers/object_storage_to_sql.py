@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import AssetAlias, BaseHook, BaseOperator, ObjectStoragePath
+from airflow.sdk import BaseHook, BaseOperator, ObjectStoragePath
 
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.streams import get_stream
@@ -18,8 +18,8 @@ from airflow_provider_alvys.tables.dialects import dialect_of
 from airflow_provider_alvys.tables.load import Loaded, Loader
 from airflow_provider_alvys.tables.missing import MAX_MISSING_SHARE
 from airflow_provider_alvys.tables.shape import DEPTH, Shape, shape_of
-from airflow_provider_alvys.tasks import outlet_events
-from airflow_provider_alvys.templates import check_data_set
+from airflow_provider_alvys.tasks import outlet_events, tell_event
+from airflow_provider_alvys.templates import check_data_set, plain_path
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -76,8 +76,7 @@ class AlvysObjectStorageToSqlOperator(BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.sql_conn_id = sql_conn_id
-        # Airflow 3.1 takes a pathlib path for something to be resolved.
-        self.path = str(path) if isinstance(path, PurePath) else path
+        self.path = plain_path(path)
         self.stream = stream
         self.manifest = manifest
         self.schema = schema
@@ -114,12 +113,9 @@ class AlvysObjectStorageToSqlOperator(BaseOperator):
             else:
                 found = [loader.load(self._manifest_name(store), again=True)]
         result = self._result(shape.main.name, store.path, [one for one in found if one is not None])
+        asset = alvys_table_asset(self.stream, self.sql_conn_id, schema=self.schema, table=self.table)
         for outlet, event in events:
-            if isinstance(outlet, AssetAlias):
-                asset = alvys_table_asset(self.stream, self.sql_conn_id, schema=self.schema, table=self.table)
-                event.add(asset, extra=dict(result))
-            else:
-                event.extra = dict(result)
+            tell_event(outlet, event, result, asset=asset)
         return result
 
     def _shape(self, table: str | None = None) -> Shape:
