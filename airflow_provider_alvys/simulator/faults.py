@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -20,6 +20,7 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     :param page: only this page number, or any.
     :param skip: so many matching calls pass first.
     :param times: how often it strikes.
+    :param status: 200 to 999; below, no response is final.
     :param body: of a ``status``: ``html`` page, ``json`` problem, or ``bare`` map of fields.
     :param retry_after: header as it stands; ``date+5`` becomes the date in 5 seconds.
     :param acts: whether the call takes place all the same, of ``status`` and ``html``; with what only spoils an answer, it does.
@@ -31,7 +32,7 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     page: int | None = None
     skip: int = 0
     times: int = 1
-    status: int = 500
+    status: Annotated[int, msgspec.Meta(ge=200, le=999)] = 500
     body: Literal["html", "json", "bare"] = "json"
     retry_after: str | None = None
     seconds: float = 1.0

@@ -33,6 +33,10 @@ _FORMS = ("application/json", "application/x-www-form-urlencoded")
 # The tenant of a token path is that of the older flow, in any of its documented spellings.
 _TENANT_TOKEN = "authentication/{tenant}/token"  # noqa: S105
 _TOKEN_PATHS = ("/oauth/token", f"/{_TENANT_TOKEN}", f"/api/{_TENANT_TOKEN}", f"/api/p/{_TENANT_TOKEN}")
+# uvicorn has no status line for what lies beyond.
+_LAST_STATUS = 599
+# Responses with these statuses have no body.
+_BODILESS = (204, 304)
 
 
 class SimulatorApp(Starlette):
@@ -115,7 +119,9 @@ class SimulatorApp(Starlette):
             return edge_page(200)
         elif fault.kind == "status":
             response = problem(fault.status, "ordered by /_sim/faults")
-            if fault.body == "html":
+            if fault.status in _BODILESS:
+                response = Response(status_code=fault.status)
+            elif fault.body == "html":
                 response = edge_page(fault.status)
             elif fault.body == "bare":
                 response = json_response({"Statuses": ["The Statuses field is required."]}, fault.status)
@@ -241,10 +247,10 @@ async def _deliver(response: Response, fault: str, scope: Scope, receive: Receiv
         text = b'"Notes":[{"id":"' if b'"Notes":[{"id":"' in body else b'":"'
         response.body = body = body.replace(text, text + b"\xff", 1)
         response.headers["content-length"] = str(len(body))
-    if fault not in ("reset", "lost", "truncate"):
+    if fault not in ("reset", "lost", "truncate") and status <= _LAST_STATUS:
         await response(scope, receive, send)
         return
-    # uvicorn gives no other way to break a response off.
+    # uvicorn gives no other way to break a response off, or to send any status.
     transport = send.__self__.transport  # type: ignore[attr-defined]
     if fault in ("reset", "lost"):
         transport.abort()

@@ -132,6 +132,38 @@ def test_the_documented_limit_blocks_for_the_documented_time(alvys: Simulator) -
     assert alvys.stats()["rate_limited"] == 4
 
 
+@pytest.mark.parametrize("body", ["json", "html", "bare"])
+def test_any_final_status_is_sent_as_ordered(alvys: Simulator, body: str) -> None:
+    statuses = [200, 204, 299, 304, 418, 499, 520, 530, 599, 600, 777, 999]
+    faults = [{"kind": "status", "status": status, "body": body, "retry_after": "7"} for status in statuses]
+    alvys.order_faults(*faults)
+    # One connection, as long as the server keeps it.
+    with requests.Session() as session:
+        session.headers["Authorization"] = f"Bearer {get_token(alvys)}"
+        answers = [session.get(f"{alvys.url}/api/p/v1/users/list", timeout=10) for _ in [*statuses, None]]
+    *struck, last = answers
+    assert [answer.status_code for answer in struck] == statuses
+    assert {answer.headers["retry-after"] for answer in struck} == {"7"}
+    assert [answer.status_code for answer in struck if not answer.content] == [204, 304]
+    if body == "json":
+        assert [answer.json()["Status"] for answer in struck if answer.content] == [
+            status for status in statuses if status not in (204, 304)
+        ]
+    assert (last.status_code, type(last.json())) == (200, list)
+    counted = alvys.stats()["answers"]
+    assert counted == {str(status): 1 for status in statuses} | {"200": 3}
+
+
+@pytest.mark.parametrize("status", [-1, 0, 100, 101, 199, 1000])
+def test_a_status_that_cannot_be_sent_is_refused(alvys: Simulator, status: int) -> None:
+    alvys.order_faults({"kind": "status", "status": 503})
+    refused = requests.post(f"{alvys.url}/_sim/faults", json=[{"kind": "status", "status": status}], timeout=10)
+    assert refused.status_code == 400
+    assert "$[0].status" in refused.json()["error"]
+    # What was ordered before stands.
+    assert post(alvys, ALL).status_code == 503
+
+
 def test_what_is_not_there_says_so(alvys: Simulator) -> None:
     token = {"Authorization": f"Bearer {get_token(alvys)}"}
     assert requests.get(f"{alvys.url}/api/p/v1/loads/search", headers=token, timeout=10).status_code == 405
