@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from airflow.sdk import Connection
 from airflow.sdk.log import mask_secret
-from asgiref.sync import sync_to_async
 
 if TYPE_CHECKING:
     from airflow.sdk import RetryDecision, RetryPolicy, conf
@@ -82,6 +81,8 @@ asks_on_the_loop = hasattr(Connection, "aextra_dejson")
 
 def run_where_airflow_answers(function: Callable[[], T]) -> Awaitable[T]:
     """Return what awaits a function that asks Airflow something, called in a thread in which it may."""
+    from asgiref.sync import sync_to_async
+
     return sync_to_async(function)()
 
 

@@ -19,7 +19,6 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from airflow.sdk import BaseHook
-from starlette.concurrency import run_in_threadpool
 
 from airflow_provider_alvys._compat import AirflowNotFoundException
 from airflow_provider_alvys.api import webhooks
@@ -98,6 +97,8 @@ class AlvysWebhookMiddleware:
             if challenge is not None:
                 await _answer(send, 200, challenge)
                 return
+            from starlette.concurrency import run_in_threadpool
+
             event, secret = await run_in_threadpool(self._check, headers, body)
         except AlvysWebhookError as error:
             log.warning("Refused a delivery to %s: %s", self._path, error)

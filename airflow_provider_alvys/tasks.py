@@ -11,11 +11,12 @@ from airflow.sdk import Asset, AssetAlias, BaseOperator
 from airflow_provider_alvys._compat import HAS_RETRY_POLICY, conf
 from airflow_provider_alvys.assets import alvys_asset
 from airflow_provider_alvys.hooks.alvys import AlvysHook
-from airflow_provider_alvys.landing.run import RunIdentity
 from airflow_provider_alvys.retry_policy import AlvysRetryPolicy
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from airflow_provider_alvys.landing.run import RunIdentity
 
 
 DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
@@ -64,6 +65,8 @@ def tell_event(outlet: Any, event: Any, result: dict[str, Any], *, asset: Asset 
 
 def identify(context: Context, operator: BaseOperator) -> RunIdentity:
     """Return which task instance this is. Outside of a DAG run, each execution is a run of its own."""
+    from airflow_provider_alvys.landing.run import RunIdentity
+
     ti = context.get("ti")
     return RunIdentity(
         dag_id=ti.dag_id if ti else operator.dag_id,

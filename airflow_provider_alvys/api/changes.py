@@ -9,13 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from hashlib import blake2b
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from airflow_provider_alvys.api.catalogue.fields import Array, Record, Scalar
 from airflow_provider_alvys.api.catalogue.model import Stream, TimeWindow
-from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.endpoints import Endpoint
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.lines import when
@@ -24,6 +23,9 @@ from airflow_provider_alvys.api.rows import Row, decode_row
 from airflow_provider_alvys.api.search import Search
 from airflow_provider_alvys.api.search_state import SearchState
 from airflow_provider_alvys.api.windows import ALL_TIME, format_time
+
+if TYPE_CHECKING:
+    from airflow_provider_alvys.api.client import AlvysClient
 
 # A row may show a change some time after the moment that it names. So much of what was read is read again.
 OVERLAP = timedelta(minutes=5)

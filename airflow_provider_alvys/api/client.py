@@ -5,9 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
-
-import requests
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_alvys.api.auth import DEFAULT_HOST, Credentials, Token, TokenSource, shared_token_source
 from airflow_provider_alvys.api.clock import SYSTEM_CLOCK, Clock
@@ -30,6 +28,9 @@ from airflow_provider_alvys.api.transport import (
     check_address,
     origin,
 )
+
+if TYPE_CHECKING:
+    import requests
 
 T = TypeVar("T")
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias, Union
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union
 
 import msgspec
 
-from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.documents import check_types, documents_of, names_of_type
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.lines import ByNumber, DocumentsOf, Found, Reading, RowsOf, SearchFor, when
 from airflow_provider_alvys.api.parents import list_parents
 from airflow_provider_alvys.api.streams import get_stream
+
+if TYPE_CHECKING:
+    from airflow_provider_alvys.api.client import AlvysClient
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_alvys.api.catalogue.records import DOCUMENT
-from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.queries import make_queries
 from airflow_provider_alvys.api.rows import decode_row
-from airflow_provider_alvys.api.search import Search
 from airflow_provider_alvys.api.streams import STREAMS, Stream
 from airflow_provider_alvys.api.windows import as_utc
+
+if TYPE_CHECKING:
+    from airflow_provider_alvys.api.client import AlvysClient
 
 _SUFFIX = "_documents"
 # The stream of each kind of parent's documents: "load" to load_documents.
@@ -82,6 +83,8 @@ def list_documents(client: AlvysClient, stream: Stream, parent: str) -> list[Doc
 
     :param stream: of the documents.
     """
+    from airflow_provider_alvys.api.search import Search
+
     search = Search(client, stream, make_queries(stream, {}, parents=[parent]))
     documents = [read_document(decode_row(row), parent) for page in search for row in page]
     return None if search.missing else documents

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from airflow_provider_alvys.api.catalogue.model import Stream
-from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.endpoints import Endpoint
 from airflow_provider_alvys.api.errors import AlvysNotFoundError
 from airflow_provider_alvys.api.polling import TooManyRows
@@ -19,6 +18,9 @@ from airflow_provider_alvys.api.search import Search
 from airflow_provider_alvys.api.search_state import SearchState
 from airflow_provider_alvys.api.streams import get_stream
 from airflow_provider_alvys.api.values import converter
+
+if TYPE_CHECKING:
+    from airflow_provider_alvys.api.client import AlvysClient
 
 # Where the catalogue knows no maximum. More than so many load numbers were refused to clients where none is documented, too.
 _MOST_NUMBERS = 50

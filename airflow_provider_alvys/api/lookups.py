@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-import requests
-
 from airflow_provider_alvys.api.catalogue.model import Lookup, Stream
-from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.errors import AlvysResponseError, AlvysValueError
 from airflow_provider_alvys.api.rows import decode_row
+
+if TYPE_CHECKING:
+    import requests
+
+    from airflow_provider_alvys.api.client import AlvysClient
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 

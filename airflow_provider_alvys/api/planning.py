@@ -6,14 +6,17 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from airflow_provider_alvys.api.catalogue.model import Stream
-from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.errors import AlvysPermissionError, AlvysValueError
 from airflow_provider_alvys.api.pacing import seconds_for
 from airflow_provider_alvys.api.queries import Query, Span, make_queries
 from airflow_provider_alvys.api.search import Search
 from airflow_provider_alvys.api.windows import ALL_TIME, Window, as_utc
+
+if TYPE_CHECKING:
+    from airflow_provider_alvys.api.client import AlvysClient
 
 _SECONDS_PER_HOUR = 3600
 

@@ -13,13 +13,15 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
-from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.clock import SYSTEM_CLOCK, BoundedClock, Clock, LongWait
 from airflow_provider_alvys.api.endpoints import Endpoint
 from airflow_provider_alvys.api.errors import AlvysAuthError, AlvysConnectionError, AlvysError, AlvysValidationError
 from airflow_provider_alvys.api.retries import ONE_ATTEMPT, RetryRules, async_retrying
+
+if TYPE_CHECKING:
+    from airflow_provider_alvys.api.client import AlvysClient
 
 log = logging.getLogger(__name__)
 

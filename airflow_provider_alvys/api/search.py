@@ -6,13 +6,11 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from requests import Response
 
 from airflow_provider_alvys.api.catalogue.model import Stream
-from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.errors import AlvysError, AlvysNotFoundError, AlvysResponseError, AlvysValueError
 from airflow_provider_alvys.api.keyset import KeySet
 from airflow_provider_alvys.api.pages import PageWalk, Proof, WalkState
@@ -20,6 +18,11 @@ from airflow_provider_alvys.api.queries import Query
 from airflow_provider_alvys.api.rows import Key, Page, PageReader, Row
 from airflow_provider_alvys.api.search_state import SearchState, SetState, UnderWay
 from airflow_provider_alvys.api.windows import Window
+
+if TYPE_CHECKING:
+    from requests import Response
+
+    from airflow_provider_alvys.api.client import AlvysClient
 
 log = logging.getLogger(__name__)
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-import requests
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_alvys.api.bodies import shows
 from airflow_provider_alvys.api.checks import AUTO, Write
-from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.errors import (
     AlvysConnectionError,
     AlvysError,
@@ -27,6 +24,11 @@ from airflow_provider_alvys.api.lookups import read_version
 from airflow_provider_alvys.api.rows import decode_row
 from airflow_provider_alvys.api.streams import get_stream
 from airflow_provider_alvys.api.uploads import Multipart
+
+if TYPE_CHECKING:
+    import requests
+
+    from airflow_provider_alvys.api.client import AlvysClient
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import requests
 from airflow.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
@@ -35,6 +34,7 @@ from airflow_provider_alvys.api.writing import send
 from airflow_provider_alvys.retry_policy import never_again
 
 if TYPE_CHECKING:
+    import requests
     from airflow.sdk import Connection
 
 log = logging.getLogger(__name__)

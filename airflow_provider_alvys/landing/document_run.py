@@ -6,12 +6,11 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from airflow_provider_alvys import __version__
-from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.documents import Document, names_of_type, read_document
 from airflow_provider_alvys.api.pacing import EndpointPace
 from airflow_provider_alvys.api.search_state import SearchState
@@ -20,6 +19,9 @@ from airflow_provider_alvys.landing.layout import document_file, fingerprint, pa
 from airflow_provider_alvys.landing.parents import find_document_parents, plain_parents
 from airflow_provider_alvys.landing.run import RunIdentity, Writer
 from airflow_provider_alvys.landing.store import Store
+
+if TYPE_CHECKING:
+    from airflow_provider_alvys.api.client import AlvysClient
 
 log = logging.getLogger(__name__)
 

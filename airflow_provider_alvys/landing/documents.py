@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.clock import LongWait
 from airflow_provider_alvys.api.documents import Document, list_documents, read_document
-from airflow_provider_alvys.api.downloads import ENDPOINT, Downloader, UrlRefusedError
+from airflow_provider_alvys.api.downloads import ENDPOINT, UrlRefusedError
 from airflow_provider_alvys.api.errors import (
     AlvysConnectionError,
     AlvysDownloadError,
@@ -32,8 +31,12 @@ from airflow_provider_alvys.landing.document_run import (
 )
 from airflow_provider_alvys.landing.layout import documents_index, documents_run_file, parent_folder
 from airflow_provider_alvys.landing.pace_file import load_pace, save_pace
-from airflow_provider_alvys.landing.run import RunIdentity
 from airflow_provider_alvys.landing.store import Store
+
+if TYPE_CHECKING:
+    from airflow_provider_alvys.api.client import AlvysClient
+    from airflow_provider_alvys.api.downloads import Downloader
+    from airflow_provider_alvys.landing.run import RunIdentity
 
 log = logging.getLogger(__name__)
 

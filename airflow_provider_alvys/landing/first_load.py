@@ -6,10 +6,9 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_alvys.api.catalogue.model import WHOLE
-from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.errors import AlvysIncompleteError, AlvysValueError
 from airflow_provider_alvys.api.keyset import KeySet
 from airflow_provider_alvys.api.queries import make_queries
@@ -21,8 +20,11 @@ from airflow_provider_alvys.landing.cursor import advance_cursor, read_cursor
 from airflow_provider_alvys.landing.order import SETTLING, LandingOrder
 from airflow_provider_alvys.landing.pace_file import load_pace, save_pace
 from airflow_provider_alvys.landing.reading import open_manifest, read_parts
-from airflow_provider_alvys.landing.round import Round
 from airflow_provider_alvys.landing.store import Store
+
+if TYPE_CHECKING:
+    from airflow_provider_alvys.api.client import AlvysClient
+    from airflow_provider_alvys.landing.round import Round
 
 log = logging.getLogger(__name__)
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.errors import AlvysStorageError
 from airflow_provider_alvys.landing.layout import PACE_FILE, fingerprint
 from airflow_provider_alvys.landing.store import Store
+
+if TYPE_CHECKING:
+    from airflow_provider_alvys.api.client import AlvysClient
 
 log = logging.getLogger(__name__)
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.landing.layout import round_file
 from airflow_provider_alvys.landing.order import LandingOrder
 from airflow_provider_alvys.landing.run import RunIdentity
 from airflow_provider_alvys.landing.store import Store
 from airflow_provider_alvys.landing.sync import land
+
+if TYPE_CHECKING:
+    from airflow_provider_alvys.api.client import AlvysClient
 
 
 class _State(msgspec.Struct, kw_only=True):

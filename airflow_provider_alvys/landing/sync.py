@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.clock import LongWait
 from airflow_provider_alvys.api.errors import AlvysError, AlvysIncompleteError, AlvysStorageError, AlvysValueError
 from airflow_provider_alvys.api.queries import Span, make_queries, outer_window
@@ -22,8 +21,12 @@ from airflow_provider_alvys.landing.pace_file import load_pace, save_pace
 from airflow_provider_alvys.landing.parents import find_parents
 from airflow_provider_alvys.landing.parts import PartWriter
 from airflow_provider_alvys.landing.reading import read_part
-from airflow_provider_alvys.landing.run import Group, Progress, Run, RunFile, RunIdentity, open_run
+from airflow_provider_alvys.landing.run import Group, Progress, open_run
 from airflow_provider_alvys.landing.store import Store
+
+if TYPE_CHECKING:
+    from airflow_provider_alvys.api.client import AlvysClient
+    from airflow_provider_alvys.landing.run import Run, RunFile, RunIdentity
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,6 @@ from airflow_provider_alvys.api.web import WebRecord, record_of_write
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.landing.store import check_path
 from airflow_provider_alvys.links import AlvysRecordLink
-from airflow_provider_alvys.operators.notes import WriteNote
 from airflow_provider_alvys.retry_policy import fail_at_once
 from airflow_provider_alvys.tasks import AlvysTask
 from airflow_provider_alvys.templates import check_write, has_template
@@ -82,6 +81,8 @@ class AlvysWriteOperator(AlvysTask):
     @fail_at_once
     def execute(self, context: Context) -> Any:
         """Send the write."""
+        from airflow_provider_alvys.operators.notes import WriteNote
+
         write = self._prepare()
         note = WriteNote(context, write, self.file)
         # What is refused before here was not sent: hence not before the checks, and the connection first.

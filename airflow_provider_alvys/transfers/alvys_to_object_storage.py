@@ -11,7 +11,6 @@ from airflow.sdk import AssetAlias, ObjectStoragePath
 
 from airflow_provider_alvys._compat import AirflowSkipException
 from airflow_provider_alvys.api.catalogue.model import WHOLE
-from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.errors import AlvysError, AlvysPermissionError, AlvysValueError, is_hopeless
 from airflow_provider_alvys.api.search import MAX_WINDOW_ROWS
 from airflow_provider_alvys.api.streams import Stream, get_stream, get_streams
@@ -30,6 +29,8 @@ from airflow_provider_alvys.transfers.landing import DEFER_AFTER, AlvysLandingTa
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from airflow_provider_alvys.api.client import AlvysClient
 
 
 class AlvysToObjectStorageOperator(AlvysLandingTask):

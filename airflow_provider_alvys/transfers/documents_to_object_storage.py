@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_alvys._compat import AirflowSkipException
-from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.documents import check_types, documents_of
 from airflow_provider_alvys.api.downloads import Downloader
 from airflow_provider_alvys.assets import alvys_documents_asset
@@ -24,6 +23,8 @@ from airflow_provider_alvys.transfers.landing import DEFER_AFTER, AlvysLandingTa
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from airflow_provider_alvys.api.client import AlvysClient
 
 
 class AlvysDocumentsToObjectStorageOperator(AlvysLandingTask):

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.streams import get_stream
 from airflow_provider_alvys.api.windows import ALL_TIME, as_utc, format_time
@@ -29,6 +28,8 @@ from airflow_provider_alvys.transfers.landing import AlvysLandingTask
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from airflow_provider_alvys.api.client import AlvysClient
 
 # Under this key of its XCom the beginning says when it was.
 BEGUN = "begun"

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from airflow_provider_alvys.api.client import AlvysClient
 from airflow_provider_alvys.api.clock import BoundedClock, LongWait
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.retry_policy import fail_at_once
@@ -18,6 +17,8 @@ from airflow_provider_alvys.triggers.alvys import AlvysWaitTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from airflow_provider_alvys.api.client import AlvysClient
 
 DEFER_AFTER = 20
 # What a template renders to.
