@@ -90,7 +90,9 @@ async def _mutations(tenant: Tenant, request: Request) -> Any:
 async def _effects(tenant: Tenant, request: Request) -> Any:
     """Count what writes have done, by operation; ``format=list`` tells each, with its path, body and time."""
     effects = tenant.effects
-    return effects if request.query_params.get("format") == "list" else Counter(effect.operation for effect in effects)
+    if request.query_params.get("format") == "list":
+        return effects
+    return Counter(effect.operation for effect in effects)
 
 
 async def _change(tenant: Tenant, request: Request) -> Any:

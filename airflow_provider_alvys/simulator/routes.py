@@ -1,4 +1,4 @@
-"""Routes as Alvys has them: in any case, below any version, with names of records that may hold any character."""
+"""Routes as Alvys has them: in any case, below any version, with quoted names of records."""
 
 from __future__ import annotations
 

@@ -187,7 +187,8 @@ def _api_routes() -> list[BaseRoute]:
     """Return a route for each call of the catalogue."""
     served: list[tuple[str, str, Handler]] = []
     for operation in OPERATIONS.values():
-        served.append((operation.method, operation.path, _with_scope(operation, partial(answer_write, operation))))
+        write = _with_scope(operation, partial(answer_write, operation))
+        served.append((operation.method, operation.path, write))
     for stream in STREAMS.values():
         served.append((stream.method, stream.path, _with_scope(stream, partial(answer_search, stream))))
         if stream.lookup:
@@ -217,8 +218,8 @@ def _with_scope(serves: Stream | Operation, answer: Handler) -> Handler:
 
 
 async def _me(request: Request) -> Response:
-    grant, options = request.state.grant, request.app.tenant.options
-    return json_response({"ClientId": grant.client_id, "Tenant": options.tenant, "Scopes": sorted(grant.scopes)})
+    grant, tenant = request.state.grant, request.app.tenant.options.tenant
+    return json_response({"ClientId": grant.client_id, "Tenant": tenant, "Scopes": sorted(grant.scopes)})
 
 
 async def _refuse_verb(request: Request) -> Response:

@@ -157,7 +157,8 @@ def test_any_final_status_is_sent_as_ordered(alvys: Simulator, body: str) -> Non
 @pytest.mark.parametrize("status", [-1, 0, 100, 101, 199, 1000])
 def test_a_status_that_cannot_be_sent_is_refused(alvys: Simulator, status: int) -> None:
     alvys.order_faults({"kind": "status", "status": 503})
-    refused = requests.post(f"{alvys.url}/_sim/faults", json=[{"kind": "status", "status": status}], timeout=10)
+    fault = {"kind": "status", "status": status}
+    refused = requests.post(f"{alvys.url}/_sim/faults", json=[fault], timeout=10)
     assert refused.status_code == 400
     assert "$[0].status" in refused.json()["error"]
     # What was ordered before stands.
