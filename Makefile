@@ -21,6 +21,10 @@ PY = .venv/bin/python
 TWO_AT_ONCE = --numprocesses 2 --dist loadfile --no-loadscope-reorder
 SOURCES = airflow_provider_alvys tests dags_examples scripts bench
 
+# Whatever the environment says, compiled modules are kept: without them each start of Airflow takes twice as long.
+unexport PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX = $(CURDIR)/.venv/bytecode
+
 .PHONY: demo test test-mariadb test-oldest lint types wheel torture torture-short walks distributed waiting waiting-short bench docs ci prepare constraints clean
 
 demo: .venv/.demo
