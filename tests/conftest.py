@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import atexit
+import itertools
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,6 +29,7 @@ from airflow_provider_alvys.api.pacing import Pacer  # noqa: E402
 from airflow_provider_alvys.hooks.alvys import AlvysHook  # noqa: E402
 from airflow_provider_alvys.simulator.process import Simulator  # noqa: E402
 from airflow_provider_alvys.transfers.alvys_to_object_storage import AlvysToObjectStorageOperator  # noqa: E402
+from tests.forked_airflow import ForkedAirflow, home_settings  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
 CONNECTION = "AIRFLOW_CONN_ALVYS_DEFAULT"
@@ -253,6 +253,21 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 Airflow = Callable[..., str]
 
 
+@pytest.fixture(scope="session")
+def forked_airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkedAirflow]:
+    with ForkedAirflow({**os.environ, "AIRFLOW_HOME": str(tmp_path_factory.mktemp("forked"))}) as forked:
+        yield forked
+
+
+@pytest.fixture(scope="session")
+def migrated(forked_airflow: ForkedAirflow, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home of Airflow in which only the database is, for others to begin with."""
+    home = tmp_path_factory.mktemp("migrated")
+    printed = home / "migrate.log"
+    assert forked_airflow.run(("db", "migrate"), {**os.environ, **home_settings(home)}, printed) == 0, printed.read_text()
+    return home
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("airflow")
@@ -265,7 +280,9 @@ def own_alvys() -> Iterator[Simulator]:
 
 
 @pytest.fixture(scope="module")
-def airflow(request: pytest.FixtureRequest, home: Path, own_alvys: Simulator) -> Airflow:
+def airflow(
+    request: pytest.FixtureRequest, home: Path, migrated: Path, own_alvys: Simulator, forked_airflow: ForkedAirflow
+) -> Airflow:
     """
     Run an Airflow command in a home of its own, with every log at DEBUG, and return all that it printed.
 
@@ -273,10 +290,7 @@ def airflow(request: pytest.FixtureRequest, home: Path, own_alvys: Simulator) ->
     """
     environment = {
         **os.environ,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        **home_settings(home),
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
         CONNECTION: own_alvys.connection_json(),
         "ALVYS_LAKE": str(home / "lake"),
@@ -284,24 +298,17 @@ def airflow(request: pytest.FixtureRequest, home: Path, own_alvys: Simulator) ->
         "ALVYS_SETTLING_SECONDS": "1",
     }
 
-    def airflow(*arguments: str, succeeds: bool = True, command: tuple[str, ...] = ("airflow",), **more: str) -> str:
-        done = subprocess.run(
-            [*command, *arguments],
-            env={**environment, **more},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-            stdin=subprocess.DEVNULL,
-            timeout=120,
-        )
-        assert (done.returncode == 0) == succeeds, done.stdout[-8000:]
-        (home / "printed.log").open("a").write(done.stdout)
-        return done.stdout
+    numbers = itertools.count()
+
+    def airflow(*arguments: str, succeeds: bool = True, **more: str) -> str:
+        output = home / f"printed-{next(numbers)}.log"
+        code = forked_airflow.run(arguments, {**environment, **more}, output)
+        printed = output.read_text()
+        assert (code == 0) == succeeds, printed[-8000:]
+        return printed
 
     shutil.copytree(ROOT / "dags_examples", home / "dags")
     for name, text in getattr(request.module, "DAGS", {}).items():
         (home / "dags" / f"{name}.py").write_text(text)
-    airflow("db", "migrate")
-    airflow("dags", "reserialize")
+    shutil.copy(migrated / "airflow.db", home)
     return airflow

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import runpy
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -83,12 +84,10 @@ def test_python_code_runs(code: str, alvys: Simulator, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home of Airflow with a database."""
     home = tmp_path_factory.mktemp("airflow")
-    subprocess.run(
-        [BIN / "airflow", "db", "migrate"], env={**os.environ, "AIRFLOW_HOME": str(home)}, capture_output=True, check=True
-    )
+    shutil.copy(migrated / "airflow.db", home)
     return home
 
 
@@ -112,7 +111,7 @@ def test_commands_run(command: str, alvys: Simulator, home: Path, monkeypatch: p
         assert AlvysHook().settings.credentials.client_id == "my-client-id"
         return
     if command.startswith("python -m airflow_provider_alvys.simulator"):
-        command = f"timeout --signal=INT 5 {command.replace('8099', '0')} || true"
+        command = f"timeout --signal=INT 5 {command.replace(' --port 8099', '')} --port 0 || true"
     environment = {
         **os.environ,
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import runpy
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -22,15 +21,6 @@ from tests.lake import ids, manifests, read_lines, read_manifest
 from tests.tables.databases import Db, postgres_server
 
 EXAMPLES = sorted((ROOT / "dags_examples").glob("*.py"))
-
-# `airflow dags test`, of one DAG after the other: most of what a process takes is its start.
-TEST_SEVERAL = """
-import sys
-from airflow.__main__ import main
-for dag_id in sys.argv[1:]:
-    sys.argv = ["airflow", "dags", "test", dag_id]
-    main()
-"""
 
 OTHER = "AIRFLOW_CONN_ALVYS_BLUEBIRD"
 BUCKET = "AIRFLOW_CONN_AWS_LAKE"
@@ -147,7 +137,8 @@ def test_the_example_fills_a_database(airflow: Airflow, own_alvys: Simulator, wa
         "AIRFLOW_CONN_WAREHOUSE": json.dumps(db.connection),
         CONNECTION: own_alvys.connection_json(requests_per_minute=0),
     }
-    airflow(*WAREHOUSES[kind], command=(sys.executable, "-c", TEST_SEVERAL), **settings)
+    for dag_id in WAREHOUSES[kind]:
+        airflow("dags", "test", dag_id, **settings)
     loads = [json.loads(row) for row in own_alvys.truth_rows()]
     assert {row["id"] for row in db.rows("loads")} == {row["Id"] for row in loads}
     assert len(db.rows("load_stops")) == sum(len(row["Stops"]) for row in loads)

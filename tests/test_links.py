@@ -2,10 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -20,7 +17,7 @@ from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.links import AlvysRecordLink
 from airflow_provider_alvys.simulator.process import Simulator
 from airflow_provider_alvys.tasks import AlvysTask
-from tests.conftest import CONNECTION
+from tests.conftest import CONNECTION, Airflow
 
 PAGE = "https://alvys.example.com/{stream}/{number}"
 
@@ -93,6 +90,7 @@ def test_its_button_has_a_name() -> None:
 
 
 DAG_FILE = """
+import os
 from airflow.sdk import DAG
 from airflow_provider_alvys.api.web import WebRecord
 from airflow_provider_alvys.links import AlvysRecordLink
@@ -112,31 +110,23 @@ class LookAtLoad(AlvysTask):
         self.hook.get("loads", loadNumber=self.load_number)
 
 with DAG("links", schedule=None):
-    LookAtLoad.partial(task_id="look").expand(load_number=["{number}"])
+    LookAtLoad.partial(task_id="look").expand(load_number=[os.environ["ALVYS_LOAD"]])
     LookAtLoad(task_id="fail", load_number="there-is-none")
     LookAtLoad(task_id="lost", alvys_conn_id="there_is_none", load_number="1")
 """
-# In one process: most of what each takes is its start. The run fails, as its tasks do.
-RUN = """
-import sys
-from airflow.__main__ import main
-for arguments in (["db", "migrate"], ["dags", "reserialize"], ["dags", "test", "links"]):
-    sys.argv = ["airflow", *arguments]
-    main()
-"""
+# What is in the DAGs folder beside the examples.
+DAGS = {"links": DAG_FILE}
 
 
 @pytest.mark.every_airflow
 def test_airflow_keeps_the_links_of_tasks_that_end_well_and_of_those_that_do_not(
-    alvys: Simulator, connect: Callable[..., None], tmp_path: Path
+    airflow: Airflow, home: Path, own_alvys: Simulator
 ) -> None:
-    connect(web_url=PAGE)
-    number = json.loads(alvys.truth_rows()[0])["LoadNumber"]
-    (tmp_path / "dags").mkdir()
-    (tmp_path / "dags" / "links.py").write_text(DAG_FILE.replace("{number}", number))
-    environment = {**os.environ, "AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path / "dags")}
-    done = subprocess.run([sys.executable, "-c", RUN], env=environment, capture_output=True, text=True, timeout=120)
-    with closing(sqlite3.connect(tmp_path / "airflow.db")) as database:
+    number = json.loads(own_alvys.truth_rows()[0])["LoadNumber"]
+    # It fails, as its tasks do.
+    settings = {"ALVYS_LOAD": number, CONNECTION: own_alvys.connection_json(web_url=PAGE)}
+    printed = airflow("dags", "test", "links", succeeds=False, **settings)
+    with closing(sqlite3.connect(home / "airflow.db")) as database:
         rows = database.execute("SELECT task_id, value FROM xcom WHERE key = '_link_AlvysRecordLink'").fetchall()
     links = {task_id: json.loads(value) for task_id, value in rows}
     # Older Airflows keep JSON as a text of JSON.
@@ -145,4 +135,4 @@ def test_airflow_keeps_the_links_of_tasks_that_end_well_and_of_those_that_do_not
         "fail": "https://alvys.example.com/loads/there-is-none",
         "lost": "",
     }
-    assert "Failed to push an xcom for task operator extra link" not in done.stdout + done.stderr
+    assert "Failed to push an xcom for task operator extra link" not in printed

@@ -24,20 +24,13 @@ import requests
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.simulator.process import Simulator
 from tests.conftest import CONNECTION, ROOT
+from tests.forked_airflow import ForkedAirflow, home_settings
 
 pytest.importorskip("airflow_inbound_webhooks")
 pytestmark = pytest.mark.every_airflow
 
 SECRET = "whsec-of-the-test"
 DAG = "alvys_webhooks"
-# In one process: most of what each takes is its start.
-PREPARE = f"""
-import sys
-from airflow.__main__ import main
-for arguments in (["db", "migrate"], ["dags", "reserialize"], ["dags", "unpause", "{DAG}"]):
-    sys.argv = ["airflow", *arguments]
-    main()
-"""
 
 
 def blocks_of_the_page(language: str) -> list[str]:
@@ -144,7 +137,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory, own_alvys: Simulator) 
     return {
         **os.environ,
         "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
+        **home_settings(home),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
         "AIRFLOW__API__PORT": str(port),
@@ -161,10 +154,13 @@ def environment(tmp_path_factory: pytest.TempPathFactory, own_alvys: Simulator) 
 
 
 @pytest.fixture(scope="module")
-def airflow(environment: dict[str, str]) -> Iterator[Airflow]:
+def airflow(environment: dict[str, str], migrated: Path, forked_airflow: ForkedAirflow) -> Iterator[Airflow]:
     home, port = Path(environment["AIRFLOW_HOME"]), environment["AIRFLOW__API__PORT"]
-    done = subprocess.run([sys.executable, "-c", PREPARE], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    shutil.copy(migrated / "airflow.db", home)
+    # The database of the receiver, too.
+    for arguments in (("db", "migrate"), ("dags", "reserialize"), ("dags", "unpause", DAG)):
+        printed = home / f"{arguments[1]}.log"
+        assert forked_airflow.run(arguments, environment, printed) == 0, printed.read_text()
     log = home / "api-server.log"
     with running("api-server", "--workers", "1", environment=environment, log=log) as process:
         airflow = Airflow(home, int(port))
