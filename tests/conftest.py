@@ -21,6 +21,8 @@ for name in [name for name in os.environ if name.startswith(("AIRFLOW", "ALVYS")
 os.environ["AIRFLOW_HOME"] = AIRFLOW_HOME
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 
+from airflow.sdk._shared.secrets_masker import _secrets_masker  # noqa: E402
+
 from airflow_provider_alvys.api import auth, pacing  # noqa: E402
 from airflow_provider_alvys.api.auth import make_credentials  # noqa: E402
 from airflow_provider_alvys.api.client import AlvysClient  # noqa: E402
@@ -85,9 +87,16 @@ class StoppedClock(SkippingClock):
 
 @pytest.fixture(autouse=True)
 def fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test begins like a new process: without a token, without a pace."""
+    """Each test begins like a new process: without a token, a pace, or secrets to mask; and no disk is waited for."""
     monkeypatch.setattr(auth, "_sources", {})
     monkeypatch.setattr(pacing, "_pacers", {})
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+    forget_secrets()
+
+
+def forget_secrets() -> None:
+    """Forget what Airflow masks in logs: of each secret more it compiles a pattern of all of them."""
+    _secrets_masker().reset_masker()
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from airflow.sdk import DAG
 from airflow_provider_alvys import alvys_sync
 from airflow_provider_alvys.api.streams import STREAMS, get_stream
 from airflow_provider_alvys.simulator.process import Simulator
-from tests.conftest import QuickHook, StoppedClock
+from tests.conftest import QuickHook, StoppedClock, forget_secrets
 from tests.lake import manifests, read_lines, read_manifest
 
 HOURLY = ["loads", "trips", "invoices", "tenders"]
@@ -104,6 +105,9 @@ class Company:
         return f"{now + timedelta(days=days):%Y-%m-%d}T00:00:00Z"
 
 
+template = functools.cache(jinja2.Template)
+
+
 def make_run(lake: Path, hook: QuickHook, dag_id: str, **sync: Any) -> Callable[[datetime], None]:
     """Return what runs a DAG of alvys_sync that becomes due at a time: its tasks, rendered as Airflow renders them."""
     with DAG(dag_id, schedule=None) as dag:
@@ -111,11 +115,12 @@ def make_run(lake: Path, hook: QuickHook, dag_id: str, **sync: Any) -> Callable[
     tasks = [(task, dict(vars(task))) for task in dag.topological_sort()]
 
     def run(due: datetime) -> None:
+        forget_secrets()
         context = {"dag_run": SimpleNamespace(run_after=due), "macros": SimpleNamespace(timedelta=timedelta)}
         for task, arguments in tasks:
             for name in ("until", "initial_since"):
                 if isinstance(arguments.get(name), str):
-                    setattr(task, name, jinja2.Template(arguments[name]).render(context))
+                    setattr(task, name, template(arguments[name]).render(context))
             task.hook = hook
             task.execute({})
 
