@@ -10,11 +10,11 @@ import os
 import sys
 from collections.abc import Sequence
 
+from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.api.errors import AlvysError
-from airflow_provider_alvys.api.planning import StreamPlan
-from airflow_provider_alvys.api.streams import get_stream
+from airflow_provider_alvys.api.read.cost import StreamPlan
 from airflow_provider_alvys.hooks.alvys import AlvysHook
-from airflow_provider_alvys.tables.shape import shape_of
+from airflow_provider_alvys.tables.schema import shape_of
 from airflow_provider_alvys.tables.warehouses.statements import WAREHOUSES, write_sql
 
 _HEADER = ("stream", "rows", "requests", "hours as documented", "hours at this pace", "missing scope", "")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from airflow.sdk import Asset
 
-from airflow_provider_alvys.api.documents import documents_of
-from airflow_provider_alvys.api.streams import get_stream
-from airflow_provider_alvys.landing.layout import documents_folder
-from airflow_provider_alvys.landing.store import check_path
-from airflow_provider_alvys.tables.shape import default_table
+from airflow_provider_alvys.api.catalogue.streams import get_stream
+from airflow_provider_alvys.api.documents.listing import documents_of
+from airflow_provider_alvys.landing.dataset.layout import documents_folder
+from airflow_provider_alvys.landing.dataset.store import check_path
+from airflow_provider_alvys.tables.schema import default_table
 
 
 def alvys_asset(stream: str, path: str) -> Asset:

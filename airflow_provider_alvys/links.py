@@ -10,7 +10,7 @@ from airflow.sdk import BaseOperatorLink
 from airflow_provider_alvys._compat import AirflowNotFoundException
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.web import WebRecord, page_of
-from airflow_provider_alvys.templates import has_template
+from airflow_provider_alvys.parse_checks import has_template
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator

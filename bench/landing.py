@@ -17,14 +17,14 @@ from pathlib import Path
 
 import requests
 
-from airflow_provider_alvys.api.auth import TokenSource, make_credentials
-from airflow_provider_alvys.api.client import AlvysClient
-from airflow_provider_alvys.api.pacing import Pacer
-from airflow_provider_alvys.api.streams import get_stream
-from airflow_provider_alvys.landing.order import LandingOrder
-from airflow_provider_alvys.landing.run import RunIdentity
-from airflow_provider_alvys.landing.store import Store
-from airflow_provider_alvys.landing.sync import land
+from airflow_provider_alvys.api.catalogue.streams import get_stream
+from airflow_provider_alvys.api.http.auth import TokenSource, make_credentials
+from airflow_provider_alvys.api.http.client import AlvysClient
+from airflow_provider_alvys.api.http.pacing import Pacer
+from airflow_provider_alvys.landing.dataset.store import Store
+from airflow_provider_alvys.landing.jobs.checkpoint import RunIdentity
+from airflow_provider_alvys.landing.jobs.spec import LandingOrder
+from airflow_provider_alvys.landing.jobs.sync import land
 from airflow_provider_alvys.simulator.process import Simulator
 
 LOADS = 20_000

@@ -32,7 +32,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from airflow_provider_alvys.landing.manifest import Manifest, Part
+from airflow_provider_alvys.landing.dataset.manifest import Manifest, Part
 from airflow_provider_alvys.simulator.process import Simulator
 
 LOADS = 100_000
@@ -181,7 +181,7 @@ def load(path: Path, schema: str) -> dict[str, float]:
     """Load what is new in a data set, and return the seconds and the MB that it took beyond those of an idle process."""
     from airflow.sdk import BaseHook
 
-    from airflow_provider_alvys.landing.store import Store
+    from airflow_provider_alvys.landing.dataset.store import Store
     from airflow_provider_alvys.transfers.object_storage_to_sql import AlvysObjectStorageToSqlOperator
 
     operator = AlvysObjectStorageToSqlOperator(task_id="load", sql_conn_id="sql", path=str(path), stream=STREAM, schema=schema)
@@ -198,12 +198,12 @@ def insert(path: Path, schema: str, *, row_by_row: bool = False) -> dict[str, fl
     """Insert the rows of a data set's first run, which are cut before the clock starts, and return the seconds."""
     from airflow.sdk import BaseHook
 
-    from airflow_provider_alvys.api.streams import get_stream
+    from airflow_provider_alvys.api.catalogue.streams import get_stream
     from airflow_provider_alvys.tables.database import open_database
     from airflow_provider_alvys.tables.dialects import POSTGRESQL
-    from airflow_provider_alvys.tables.rows import RowCutter
-    from airflow_provider_alvys.tables.shape import BOOKS, shape_of
-    from airflow_provider_alvys.tables.upkeep import ensure_tables
+    from airflow_provider_alvys.tables.flatten import RowCutter
+    from airflow_provider_alvys.tables.migrate import ensure_tables
+    from airflow_provider_alvys.tables.schema import BOOKS, shape_of
 
     hook: Any = BaseHook.get_connection("sql").get_hook()
     hook.supports_executemany = not row_by_row

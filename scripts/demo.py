@@ -21,9 +21,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_alvys.api.streams import get_stream
+from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.simulator.process import Simulator
-from airflow_provider_alvys.tables.shape import default_table, key_columns
+from airflow_provider_alvys.tables.schema import default_table, key_columns
 from scripts.questions import ages_table, answer, lanes_table, revenue_table
 from scripts.questions.picture import draw
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
-from airflow_provider_alvys.api.catalogue import fleet, freight, money, partners, webhooks
-from airflow_provider_alvys.api.streams import STREAMS, Stream
-from airflow_provider_alvys.api.values import snake_case
-from airflow_provider_alvys.tables.shape import PARENT, Table, default_table, shape_of
+from airflow_provider_alvys.api.catalogue.stream_rows import fleet, freight, money, partners, webhooks
+from airflow_provider_alvys.api.catalogue.streams import STREAMS, Stream
+from airflow_provider_alvys.api.schema.values import snake_case
+from airflow_provider_alvys.tables.schema import PARENT, Table, default_table, shape_of
 
 SUBJECTS: dict[str, Sequence[Stream]] = {
     "Freight": freight.STREAMS,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from airflow_provider_alvys.api.operations import OPERATIONS, AnyOf, Field, Needs, OneOf, Operation
+from airflow_provider_alvys.api.catalogue.operations import OPERATIONS, AnyOf, Field, Needs, OneOf, Operation
 
 _HEAD = """\
 # Operations: what can be written

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from draw_schema import SUBJECTS, Reference, is_cross_check, references_of
 
-from airflow_provider_alvys.api.streams import STREAMS, Stream
-from airflow_provider_alvys.api.values import Kind
+from airflow_provider_alvys.api.catalogue.streams import STREAMS, Stream
+from airflow_provider_alvys.api.schema.values import Kind
 from airflow_provider_alvys.tables.dialects import DUCKDB, MYSQL, POSTGRESQL, SQLITE
-from airflow_provider_alvys.tables.shape import Shape, Table, shape_of
+from airflow_provider_alvys.tables.schema import Shape, Table, shape_of
 
 # Words that SQL, or a database, uses itself: not each refuses them without quotes.
 _RESERVED = frozenset(

@@ -10,7 +10,7 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
-from airflow_provider_alvys.api.streams import STREAMS, Stream, Tier, TimeWindow
+from airflow_provider_alvys.api.catalogue.streams import STREAMS, Stream, Tier, TimeWindow
 
 _HEAD = """\
 # Streams: what can be read

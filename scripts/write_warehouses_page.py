@@ -10,9 +10,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from airflow_provider_alvys.api.streams import STREAMS
-from airflow_provider_alvys.api.values import Kind
-from airflow_provider_alvys.tables.shape import shape_of
+from airflow_provider_alvys.api.catalogue.streams import STREAMS
+from airflow_provider_alvys.api.schema.values import Kind
+from airflow_provider_alvys.tables.schema import shape_of
 from airflow_provider_alvys.tables.warehouses.statements import WAREHOUSES, write_sql
 
 _HEAD = """\

@@ -23,11 +23,11 @@ os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 
 from airflow.sdk._shared.secrets_masker import _secrets_masker  # noqa: E402
 
-from airflow_provider_alvys.api import auth, pacing  # noqa: E402
-from airflow_provider_alvys.api.auth import make_credentials  # noqa: E402
-from airflow_provider_alvys.api.client import AlvysClient  # noqa: E402
-from airflow_provider_alvys.api.clock import Clock  # noqa: E402
-from airflow_provider_alvys.api.pacing import Pacer  # noqa: E402
+from airflow_provider_alvys.api.http import auth, pacing  # noqa: E402
+from airflow_provider_alvys.api.http.auth import make_credentials  # noqa: E402
+from airflow_provider_alvys.api.http.client import AlvysClient  # noqa: E402
+from airflow_provider_alvys.api.http.clock import Clock  # noqa: E402
+from airflow_provider_alvys.api.http.pacing import Pacer  # noqa: E402
 from airflow_provider_alvys.hooks.alvys import AlvysHook  # noqa: E402
 from airflow_provider_alvys.simulator.process import Simulator  # noqa: E402
 from airflow_provider_alvys.transfers.alvys_to_object_storage import AlvysToObjectStorageOperator  # noqa: E402

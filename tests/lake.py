@@ -8,8 +8,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_alvys.api.streams import STREAMS
-from airflow_provider_alvys.landing.formats import read_rows
+from airflow_provider_alvys.api.catalogue.streams import STREAMS
+from airflow_provider_alvys.landing.formats.registry import read_rows
 
 
 def read_manifest(path: str | Path) -> dict[str, Any]:

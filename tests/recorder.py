@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from airflow_provider_alvys.api.auth import make_credentials
-from airflow_provider_alvys.api.client import AlvysClient
-from airflow_provider_alvys.api.clock import Clock
-from airflow_provider_alvys.api.pacing import Pacer
+from airflow_provider_alvys.api.http.auth import make_credentials
+from airflow_provider_alvys.api.http.client import AlvysClient
+from airflow_provider_alvys.api.http.clock import Clock
+from airflow_provider_alvys.api.http.pacing import Pacer
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 
 from airflow_provider_alvys.api.errors import AlvysNotFoundError
-from airflow_provider_alvys.api.rows import Page
+from airflow_provider_alvys.api.read.page_decoder import Page
 
 
 class Shelf:

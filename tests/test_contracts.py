@@ -163,8 +163,8 @@ def test_a_retry_finds_the_write_that_an_earlier_version_noted(fixed: FixedAlvys
 
 
 def test_a_watcher_continues_from_the_state_of_an_earlier_version(fixed: FixedAlvys) -> None:
+    from airflow_provider_alvys.triggers.change_loop import Watching
     from airflow_provider_alvys.triggers.pollers import open_poller
-    from airflow_provider_alvys.triggers.watching import Watching
 
     class Ended(Exception):
         pass

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import uvicorn
 
-from airflow_provider_alvys.api.catalogue.fields import Record
+from airflow_provider_alvys.api.catalogue.streams import STREAMS, Branch, Filter, Lookup, Stream, TimeWindow
 from airflow_provider_alvys.api.errors import AlvysNotFoundError, AlvysValueError
-from airflow_provider_alvys.api.rows import decode_row
-from airflow_provider_alvys.api.streams import STREAMS, Branch, Filter, Lookup, Stream, TimeWindow
+from airflow_provider_alvys.api.read.page_decoder import decode_row
+from airflow_provider_alvys.api.schema.fields import Record
+from airflow_provider_alvys.simulator.app.server import SimulatorApp
 from airflow_provider_alvys.simulator.options import Options
 from airflow_provider_alvys.simulator.process import Simulator
-from airflow_provider_alvys.simulator.server import SimulatorApp
 from tests.conftest import CONNECTION, Land, QuickHook, SkippingClock
 from tests.lake import read_lines, read_manifest
 

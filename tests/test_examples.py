@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_alvys.api.streams import STREAMS
+from airflow_provider_alvys.api.catalogue.streams import STREAMS
 from airflow_provider_alvys.simulator.process import Simulator
 from tests.conftest import CONNECTION, ROOT, SECRET, Airflow, Place
 from tests.lake import ids, manifests, read_lines, read_manifest

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_alvys.api.clock import SYSTEM_CLOCK
-from airflow_provider_alvys.api.streams import STREAMS, get_stream
-from airflow_provider_alvys.landing.order import LandingOrder
-from airflow_provider_alvys.landing.run import RunIdentity
-from airflow_provider_alvys.landing.store import Store
-from airflow_provider_alvys.landing.sync import land
+from airflow_provider_alvys.api.catalogue.streams import STREAMS, get_stream
+from airflow_provider_alvys.api.http.clock import SYSTEM_CLOCK
+from airflow_provider_alvys.landing.dataset.store import Store
+from airflow_provider_alvys.landing.jobs.checkpoint import RunIdentity
+from airflow_provider_alvys.landing.jobs.spec import LandingOrder
+from airflow_provider_alvys.landing.jobs.sync import land
 from airflow_provider_alvys.simulator.process import Simulator
 from tests.conftest import CONNECTION, QuickHook, SkippingClock, make_client
 from tests.lake import read_manifest

@@ -13,10 +13,10 @@ from airflow.sdk import BaseOperatorLink
 
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.web import WebRecord
+from airflow_provider_alvys.base_operator import AlvysTask
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.links import AlvysRecordLink
 from airflow_provider_alvys.simulator.process import Simulator
-from airflow_provider_alvys.tasks import AlvysTask
 from tests.conftest import CONNECTION, Airflow
 
 PAGE = "https://alvys.example.com/{stream}/{number}"
@@ -94,7 +94,7 @@ import os
 from airflow.sdk import DAG
 from airflow_provider_alvys.api.web import WebRecord
 from airflow_provider_alvys.links import AlvysRecordLink
-from airflow_provider_alvys.tasks import AlvysTask
+from airflow_provider_alvys.base_operator import AlvysTask
 
 class LookAtLoad(AlvysTask):
     operator_extra_links = (AlvysRecordLink(),)

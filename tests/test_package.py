@@ -25,9 +25,9 @@ def run(code: str) -> str:
         "airflow_provider_alvys",
         "airflow_provider_alvys.get_provider_info",
         "airflow_provider_alvys.hooks",
-        "airflow_provider_alvys.api.search",
-        "airflow_provider_alvys.landing.sync",
-        "airflow_provider_alvys.simulator.server",
+        "airflow_provider_alvys.api.read.search",
+        "airflow_provider_alvys.landing.jobs.sync",
+        "airflow_provider_alvys.simulator.app.server",
     ],
 )
 def test_importing_it_imports_nothing_of_airflow(module: str) -> None:

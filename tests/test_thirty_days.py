@@ -15,7 +15,7 @@ import jinja2
 from airflow.sdk import DAG
 
 from airflow_provider_alvys import alvys_sync
-from airflow_provider_alvys.api.streams import STREAMS, get_stream
+from airflow_provider_alvys.api.catalogue.streams import STREAMS, get_stream
 from airflow_provider_alvys.simulator.process import Simulator
 from tests.conftest import QuickHook, StoppedClock, forget_secrets
 from tests.lake import manifests, read_lines, read_manifest

@@ -9,11 +9,11 @@ from decimal import Decimal
 from io import BytesIO
 from typing import Any
 
-from airflow_provider_alvys.api.checks import prepare
-from airflow_provider_alvys.api.client import AlvysClient
-from airflow_provider_alvys.api.operations import OPERATIONS, AnyOf, Field, Needs, OneOf
-from airflow_provider_alvys.api.uploads import FileSource
-from airflow_provider_alvys.api.writing import send
+from airflow_provider_alvys.api.catalogue.operations import OPERATIONS, AnyOf, Field, Needs, OneOf
+from airflow_provider_alvys.api.http.client import AlvysClient
+from airflow_provider_alvys.api.write.prepare import prepare
+from airflow_provider_alvys.api.write.send import send
+from airflow_provider_alvys.api.write.upload import FileSource
 from airflow_provider_alvys.simulator.process import Simulator
 
 PDF = b"%PDF-1.4 a proof of delivery\n"

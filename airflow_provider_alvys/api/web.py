@@ -9,9 +9,9 @@ from string import Formatter
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from airflow_provider_alvys.api.catalogue.operations import Operation
+from airflow_provider_alvys.api.catalogue.streams import STREAMS, Stream, get_stream
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.api.operations import Operation
-from airflow_provider_alvys.api.streams import STREAMS, Stream, get_stream
 
 # As fields name a record: loadNumber, TripId, or id alone.
 _NAMED = re.compile(r"([A-Za-z]*?)_?(Id|id|Number|number)")

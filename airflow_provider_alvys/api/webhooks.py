@@ -17,8 +17,8 @@ from datetime import datetime, timezone
 from typing import Any, Literal
 
 from airflow_provider_alvys.api.errors import AlvysSignatureError, AlvysValueError, AlvysWebhookError
-from airflow_provider_alvys.api.rows import decode_row
-from airflow_provider_alvys.api.values import converter
+from airflow_provider_alvys.api.read.page_decoder import decode_row
+from airflow_provider_alvys.api.schema.values import converter
 
 # What is signed: the time, the event's id and the body, as Alvys documents; or the time and the body, as one client has it.
 Base = Literal["t.id.body", "t.body"]

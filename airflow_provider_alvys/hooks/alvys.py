@@ -15,22 +15,22 @@ from airflow.sdk.log import mask_secret
 
 from airflow_provider_alvys import connection_form
 from airflow_provider_alvys._compat import AirflowTaskTimeout
-from airflow_provider_alvys.api.auth import DEFAULT_HOST, Credentials, TokenSource, make_credentials
-from airflow_provider_alvys.api.checks import AUTO, Write, prepare
-from airflow_provider_alvys.api.client import AlvysClient
+from airflow_provider_alvys.api.catalogue.streams import STREAMS, get_stream, get_streams
 from airflow_provider_alvys.api.errors import AlvysPermissionError, AlvysRateLimitError, AlvysUnknownOutcomeError, AlvysValueError
-from airflow_provider_alvys.api.lookups import look_up
-from airflow_provider_alvys.api.pacing import Pacer
-from airflow_provider_alvys.api.planning import StreamPlan, plan_streams
-from airflow_provider_alvys.api.queries import make_queries, make_search_queries
-from airflow_provider_alvys.api.retries import ONE_ATTEMPT
-from airflow_provider_alvys.api.rows import decode_row
-from airflow_provider_alvys.api.search import Search
-from airflow_provider_alvys.api.streams import STREAMS, get_stream, get_streams
-from airflow_provider_alvys.api.transport import DEFAULT_TIMEOUT, check_address
-from airflow_provider_alvys.api.uploads import FileSource, file_source
+from airflow_provider_alvys.api.http.auth import DEFAULT_HOST, Credentials, TokenSource, make_credentials
+from airflow_provider_alvys.api.http.client import AlvysClient
+from airflow_provider_alvys.api.http.pacing import Pacer
+from airflow_provider_alvys.api.http.retries import ONE_ATTEMPT
+from airflow_provider_alvys.api.http.transport import DEFAULT_TIMEOUT, check_address
+from airflow_provider_alvys.api.read.cost import StreamPlan, plan_streams
+from airflow_provider_alvys.api.read.lookup import look_up
+from airflow_provider_alvys.api.read.page_decoder import decode_row
+from airflow_provider_alvys.api.read.queries import make_queries, make_search_queries
+from airflow_provider_alvys.api.read.search import Search
 from airflow_provider_alvys.api.web import check_web_url
-from airflow_provider_alvys.api.writing import send
+from airflow_provider_alvys.api.write.prepare import AUTO, Write, prepare
+from airflow_provider_alvys.api.write.send import send
+from airflow_provider_alvys.api.write.upload import FileSource, file_source
 from airflow_provider_alvys.retry_policy import never_again
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ class AlvysHook(BaseHook):
             datetimes or ISO 8601 texts with a zone.
         :param if_match: ``auto`` reads the record's ETag right before, where Alvys requires one, and sends none elsewhere. An
             ETag is sent as it is. None sends none.
-        :param file: of an upload: a file of this machine, or a :class:`~airflow_provider_alvys.api.uploads.FileSource`.
+        :param file: of an upload: a file of this machine, or a :class:`~airflow_provider_alvys.api.write.upload.FileSource`.
         :return: the decoded answer, with numbers as in :meth:`search`; None where there is none.
         :raises AlvysValueError: something given is wrong; nothing was sent.
         :raises AlvysPreconditionError: the record has changed since the version that was sent.
@@ -239,7 +239,7 @@ class AlvysHook(BaseHook):
         return self.send(write.with_file(source))
 
     def send(self, write: Write) -> Any:
-        """Send what :func:`airflow_provider_alvys.api.checks.prepare` returned, and return what :meth:`write` does."""
+        """Send what :func:`airflow_provider_alvys.api.write.prepare.prepare` returned, and return what :meth:`write` does."""
         try:
             return send(self.get_conn(), write, interruptions=(AirflowTaskTimeout,))
         except AlvysUnknownOutcomeError as error:
@@ -319,7 +319,7 @@ def make_client(settings: ConnectionSettings, **options: Any) -> AlvysClient:
     """
     Return a client for what a connection says.
 
-    :param options: of :class:`airflow_provider_alvys.api.client.AlvysClient`, beside those or in the place of those.
+    :param options: of :class:`airflow_provider_alvys.api.http.client.AlvysClient`, beside those or in the place of those.
     """
     known = {
         "host": settings.host,

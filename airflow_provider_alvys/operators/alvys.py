@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.api.errors import AlvysResponseError, AlvysValueError
-from airflow_provider_alvys.api.queries import make_search_queries
-from airflow_provider_alvys.api.streams import get_stream
+from airflow_provider_alvys.api.read.queries import make_search_queries
+from airflow_provider_alvys.base_operator import AlvysTask
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.operators.documents import AlvysUploadDocumentOperator
 from airflow_provider_alvys.operators.writes import AlvysWriteOperator
+from airflow_provider_alvys.parse_checks import check_search, has_template
 from airflow_provider_alvys.retry_policy import fail_at_once
-from airflow_provider_alvys.tasks import AlvysTask
-from airflow_provider_alvys.templates import check_search, has_template
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

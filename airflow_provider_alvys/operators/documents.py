@@ -8,13 +8,13 @@ from typing import Any
 
 from airflow.sdk import ObjectStoragePath
 
-from airflow_provider_alvys.api.checks import Write
-from airflow_provider_alvys.api.documents import documents_of
-from airflow_provider_alvys.api.operations import get_operation
-from airflow_provider_alvys.api.uploads import FileSource, check_beginning
+from airflow_provider_alvys.api.catalogue.operations import get_operation
+from airflow_provider_alvys.api.documents.listing import documents_of
+from airflow_provider_alvys.api.write.prepare import Write
+from airflow_provider_alvys.api.write.upload import FileSource, check_beginning
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.operators.writes import AlvysWriteOperator, stored_file
-from airflow_provider_alvys.templates import plain_path
+from airflow_provider_alvys.parse_checks import plain_path
 
 
 class AlvysUploadDocumentOperator(AlvysWriteOperator):

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from airflow.sdk import ObjectStoragePath
 from airflow.sdk.log import mask_secret
 
-from airflow_provider_alvys.api.checks import AUTO, Write, prepare
+from airflow_provider_alvys.api.catalogue.operations import get_operation
 from airflow_provider_alvys.api.errors import AlvysError, AlvysValueError
-from airflow_provider_alvys.api.operations import get_operation
-from airflow_provider_alvys.api.uploads import FileSource
-from airflow_provider_alvys.api.values import dump_json
+from airflow_provider_alvys.api.schema.values import dump_json
 from airflow_provider_alvys.api.web import WebRecord, record_of_write
+from airflow_provider_alvys.api.write.prepare import AUTO, Write, prepare
+from airflow_provider_alvys.api.write.upload import FileSource
+from airflow_provider_alvys.base_operator import AlvysTask
 from airflow_provider_alvys.hooks.alvys import AlvysHook
-from airflow_provider_alvys.landing.store import check_path
+from airflow_provider_alvys.landing.dataset.store import check_path
 from airflow_provider_alvys.links import AlvysRecordLink
+from airflow_provider_alvys.parse_checks import check_write, has_template
 from airflow_provider_alvys.retry_policy import fail_at_once
-from airflow_provider_alvys.tasks import AlvysTask
-from airflow_provider_alvys.templates import check_write, has_template
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -81,7 +81,7 @@ class AlvysWriteOperator(AlvysTask):
     @fail_at_once
     def execute(self, context: Context) -> Any:
         """Send the write."""
-        from airflow_provider_alvys.operators.notes import WriteNote
+        from airflow_provider_alvys.operators.write_journal import WriteNote
 
         write = self._prepare()
         note = WriteNote(context, write, self.file)

@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
-from airflow_provider_alvys.api.conditions import (
+from airflow_provider_alvys.api.catalogue.streams import get_stream
+from airflow_provider_alvys.api.documents.listing import documents_of
+from airflow_provider_alvys.api.errors import AlvysValueError
+from airflow_provider_alvys.api.poll.conditions import (
     DocumentThere,
     RowsFound,
     StatusReached,
@@ -14,15 +17,12 @@ from airflow_provider_alvys.api.conditions import (
     check_has_key,
     check_statuses,
 )
-from airflow_provider_alvys.api.documents import documents_of
-from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.api.parents import list_parents
-from airflow_provider_alvys.api.streams import get_stream
+from airflow_provider_alvys.api.read.parent_ids import list_parents
 from airflow_provider_alvys.api.web import WebRecord, record_named
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.links import AlvysRecordLink
+from airflow_provider_alvys.parse_checks import check_search, has_template
 from airflow_provider_alvys.sensors.base import AlvysSensor
-from airflow_provider_alvys.templates import check_search, has_template
 
 __all__ = ["AlvysDocumentSensor", "AlvysLoadStatusSensor", "AlvysSearchSensor", "AlvysTripStatusSensor"]
 

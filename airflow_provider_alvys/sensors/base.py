@@ -12,14 +12,14 @@ import msgspec
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 
 from airflow_provider_alvys._compat import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
-from airflow_provider_alvys.api.conditions import Condition, look
 from airflow_provider_alvys.api.errors import AlvysError
+from airflow_provider_alvys.api.poll.conditions import Condition, look
+from airflow_provider_alvys.base_operator import DEFERRABLE, AlvysTask
 from airflow_provider_alvys.hooks.alvys import AlvysHook
+from airflow_provider_alvys.parse_checks import has_template
 from airflow_provider_alvys.retry_policy import fail_at_once
-from airflow_provider_alvys.tasks import DEFERRABLE, AlvysTask
-from airflow_provider_alvys.templates import has_template
 from airflow_provider_alvys.triggers.alvys import AlvysSensorTrigger
-from airflow_provider_alvys.triggers.waiting import last_look_seconds
+from airflow_provider_alvys.triggers.sensor_loop import last_look_seconds
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 import uvicorn
 
+from airflow_provider_alvys.simulator.app.server import SimulatorApp
 from airflow_provider_alvys.simulator.options import Options
-from airflow_provider_alvys.simulator.server import SimulatorApp
 
 
 def main() -> None:

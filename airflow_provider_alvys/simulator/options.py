@@ -6,8 +6,8 @@ from typing import Literal
 
 import msgspec
 
-from airflow_provider_alvys.api.operations import OPERATIONS
-from airflow_provider_alvys.api.streams import STREAMS
+from airflow_provider_alvys.api.catalogue.operations import OPERATIONS
+from airflow_provider_alvys.api.catalogue.streams import STREAMS
 
 # Those of everything that can be read, and of everything that can be written.
 WRITE_SCOPES = " ".join(sorted({operation.scope for operation in OPERATIONS.values() if operation.scope}))

@@ -15,9 +15,9 @@ from urllib.parse import quote, unquote
 from starlette.requests import Request
 from starlette.responses import Response
 
+from airflow_provider_alvys.simulator.data.rows import RowSet
+from airflow_provider_alvys.simulator.data.times import SECOND, format_time
 from airflow_provider_alvys.simulator.options import Options
-from airflow_provider_alvys.simulator.rows import RowSet
-from airflow_provider_alvys.simulator.times import SECOND, format_time
 
 PREFIX = "/storage/"
 # How files of a kind begin, and what they are.

@@ -9,19 +9,19 @@ from typing import Any
 
 import msgspec
 
+from airflow_provider_alvys.api.catalogue.streams import Stream, get_stream
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.api.streams import Stream, get_stream
-from airflow_provider_alvys.simulator.deliveries import Hub
-from airflow_provider_alvys.simulator.faults import FaultQueue, Mutation
-from airflow_provider_alvys.simulator.limits import Limiter
+from airflow_provider_alvys.simulator.controls.faults import FaultQueue, Mutation
+from airflow_provider_alvys.simulator.controls.limits import Limiter
+from airflow_provider_alvys.simulator.controls.tokens import TokenDesk
+from airflow_provider_alvys.simulator.data.parts import kind_of_children
+from airflow_provider_alvys.simulator.data.plan import TOMBSTONE, column_of, plan_of
+from airflow_provider_alvys.simulator.data.questions import Question
+from airflow_provider_alvys.simulator.data.rows import RowSet
+from airflow_provider_alvys.simulator.data.times import DAY, parse_micros
 from airflow_provider_alvys.simulator.options import Options
-from airflow_provider_alvys.simulator.parts import kind_of_children
-from airflow_provider_alvys.simulator.plan import TOMBSTONE, column_of, plan_of
-from airflow_provider_alvys.simulator.questions import Question
-from airflow_provider_alvys.simulator.rows import RowSet
 from airflow_provider_alvys.simulator.storage import Storage
-from airflow_provider_alvys.simulator.times import DAY, parse_micros
-from airflow_provider_alvys.simulator.tokens import TokenDesk
+from airflow_provider_alvys.simulator.webhooks.deliveries import Hub
 
 
 class Effect(msgspec.Struct, kw_only=True):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airflow_provider_alvys.api.catalogue.model import WHOLE
+from airflow_provider_alvys.api.catalogue.stream_spec import WHOLE
+from airflow_provider_alvys.api.catalogue.streams import Branch, Stream
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.api.streams import Branch, Stream
-from airflow_provider_alvys.simulator.questions import FOREVER, Period, Question
-from airflow_provider_alvys.simulator.rows import RowSet
-from airflow_provider_alvys.simulator.times import parse_micros
+from airflow_provider_alvys.simulator.data.questions import FOREVER, Period, Question
+from airflow_provider_alvys.simulator.data.rows import RowSet
+from airflow_provider_alvys.simulator.data.times import parse_micros
 
 
 def find_truth(

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any
 
 from airflow_provider_alvys.api.errors import AlvysTableError
-from airflow_provider_alvys.api.values import Kind
+from airflow_provider_alvys.api.schema.values import Kind
 from airflow_provider_alvys.tables.dialects import DUCKDB, MYSQL, POSTGRESQL, SQLITE, Dialect, Render
 
 # How long one load waits for another one of the same table, where a database wants to be told.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.api.values import Kind, Limits
+from airflow_provider_alvys.api.schema.values import Kind, Limits
 
 _OURS = ("_alvys_", "alvys_new_", "alvys_gone")
 # A type that exists, and whether it holds all that the one of the same kind does that we would make.

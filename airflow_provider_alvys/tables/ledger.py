@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timezone
 
-from airflow_provider_alvys.landing.manifest import Manifest
+from airflow_provider_alvys.landing.dataset.manifest import Manifest
 from airflow_provider_alvys.tables.database import Database
-from airflow_provider_alvys.tables.shape import Column
+from airflow_provider_alvys.tables.schema import Column
 
 LEDGER = "_alvys_loads"
 _COLUMNS = (
@@ -27,7 +27,7 @@ _COLUMNS = (
 
 
 def as_value(time: datetime) -> str:
-    """Return a time as :mod:`airflow_provider_alvys.api.values` has it."""
+    """Return a time as :mod:`airflow_provider_alvys.api.schema.values` has it."""
     return f"{time.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S.%f}0"
 
 

@@ -10,20 +10,20 @@ from itertools import repeat
 from typing import Any
 
 from airflow_provider_alvys.api.errors import AlvysTableError
-from airflow_provider_alvys.api.values import EXTRA
-from airflow_provider_alvys.landing.formats import read_rows
-from airflow_provider_alvys.landing.layout import MANIFEST
-from airflow_provider_alvys.landing.manifest import Manifest
-from airflow_provider_alvys.landing.reading import read_part
-from airflow_provider_alvys.landing.store import Store
+from airflow_provider_alvys.api.schema.values import EXTRA
+from airflow_provider_alvys.landing.dataset.layout import MANIFEST
+from airflow_provider_alvys.landing.dataset.manifest import Manifest
+from airflow_provider_alvys.landing.dataset.store import Store
+from airflow_provider_alvys.landing.formats.reader import read_part
+from airflow_provider_alvys.landing.formats.registry import read_rows
 from airflow_provider_alvys.tables.database import Database
+from airflow_provider_alvys.tables.deletes import find_cover, mark_missing
+from airflow_provider_alvys.tables.drift import Vanished
+from airflow_provider_alvys.tables.flatten import RowCutter
 from airflow_provider_alvys.tables.ledger import LEDGER, Ledger, as_value
 from airflow_provider_alvys.tables.merge import Merge, stage_name
-from airflow_provider_alvys.tables.missing import find_cover, mark_missing
-from airflow_provider_alvys.tables.rows import RowCutter
-from airflow_provider_alvys.tables.shape import BOOKS, Shape
-from airflow_provider_alvys.tables.upkeep import Retired, ensure_tables, find_retired
-from airflow_provider_alvys.tables.vanished import Vanished
+from airflow_provider_alvys.tables.migrate import Retired, ensure_tables, find_retired
+from airflow_provider_alvys.tables.schema import BOOKS, Shape
 
 log = logging.getLogger(__name__)
 

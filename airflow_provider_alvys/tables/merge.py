@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from airflow_provider_alvys.api.errors import AlvysTableError
 from airflow_provider_alvys.tables.database import Database
-from airflow_provider_alvys.tables.shape import (
+from airflow_provider_alvys.tables.migrate import Retired
+from airflow_provider_alvys.tables.schema import (
     CHANGED_AT,
     HASH,
     MANIFEST,
@@ -15,7 +16,6 @@ from airflow_provider_alvys.tables.shape import (
     Shape,
     Table,
 )
-from airflow_provider_alvys.tables.upkeep import Retired
 
 
 def stage_name(table: Table) -> str:

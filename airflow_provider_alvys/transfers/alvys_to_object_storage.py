@@ -10,27 +10,27 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import AssetAlias, ObjectStoragePath
 
 from airflow_provider_alvys._compat import AirflowSkipException
-from airflow_provider_alvys.api.catalogue.model import WHOLE
+from airflow_provider_alvys.api.catalogue.stream_spec import WHOLE
+from airflow_provider_alvys.api.catalogue.streams import Stream, get_stream, get_streams
 from airflow_provider_alvys.api.errors import AlvysError, AlvysPermissionError, AlvysValueError, is_hopeless
-from airflow_provider_alvys.api.search import MAX_WINDOW_ROWS
-from airflow_provider_alvys.api.streams import Stream, get_stream, get_streams
-from airflow_provider_alvys.api.windows import ALL_TIME, Window, as_timedelta, as_utc
+from airflow_provider_alvys.api.read.search import MAX_WINDOW_ROWS
+from airflow_provider_alvys.api.read.windows import ALL_TIME, Window, as_timedelta, as_utc
 from airflow_provider_alvys.assets import alvys_asset
+from airflow_provider_alvys.base_operator import DEFERRABLE, identify, outlet_events, tell_event
 from airflow_provider_alvys.hooks.alvys import AlvysHook
-from airflow_provider_alvys.landing.formats import JSONL, check_format
-from airflow_provider_alvys.landing.order import OVERLAP, SETTLING, TIMES, LandingOrder
-from airflow_provider_alvys.landing.parents import AlvysParentsError, RecentParents, check_parents
-from airflow_provider_alvys.landing.round import Round
-from airflow_provider_alvys.landing.store import Store
-from airflow_provider_alvys.landing.sync import NothingDueError, land
-from airflow_provider_alvys.tasks import DEFERRABLE, identify, outlet_events, tell_event
-from airflow_provider_alvys.templates import check_data_set, check_search, has_template, plain_path
-from airflow_provider_alvys.transfers.landing import DEFER_AFTER, AlvysLandingTask
+from airflow_provider_alvys.landing.dataset.store import Store
+from airflow_provider_alvys.landing.formats.registry import JSONL, check_format
+from airflow_provider_alvys.landing.jobs.batch import Round
+from airflow_provider_alvys.landing.jobs.parents import AlvysParentsError, RecentParents, check_parents
+from airflow_provider_alvys.landing.jobs.spec import OVERLAP, SETTLING, TIMES, LandingOrder
+from airflow_provider_alvys.landing.jobs.sync import NothingDueError, land
+from airflow_provider_alvys.parse_checks import check_data_set, check_search, has_template, plain_path
+from airflow_provider_alvys.transfers.base import DEFER_AFTER, AlvysLandingTask
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_alvys.api.client import AlvysClient
+    from airflow_provider_alvys.api.http.client import AlvysClient
 
 
 class AlvysToObjectStorageOperator(AlvysLandingTask):

@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_alvys._compat import AirflowSkipException
-from airflow_provider_alvys.api.documents import check_types, documents_of
-from airflow_provider_alvys.api.downloads import Downloader
+from airflow_provider_alvys.api.documents.downloads import Downloader
+from airflow_provider_alvys.api.documents.listing import check_types, documents_of
 from airflow_provider_alvys.assets import alvys_documents_asset
+from airflow_provider_alvys.base_operator import DEFERRABLE, identify, outlet_events, tell_event
 from airflow_provider_alvys.hooks.alvys import AlvysHook
-from airflow_provider_alvys.landing.document_run import DocumentOrder
-from airflow_provider_alvys.landing.documents import fetch_documents
-from airflow_provider_alvys.landing.parents import RecentParents, check_document_parents
-from airflow_provider_alvys.landing.store import Store
-from airflow_provider_alvys.tasks import DEFERRABLE, identify, outlet_events, tell_event
-from airflow_provider_alvys.templates import check_data_set, has_template, plain_path
-from airflow_provider_alvys.transfers.landing import DEFER_AFTER, AlvysLandingTask
+from airflow_provider_alvys.landing.dataset.store import Store
+from airflow_provider_alvys.landing.jobs.document_checkpoint import DocumentOrder
+from airflow_provider_alvys.landing.jobs.documents import fetch_documents
+from airflow_provider_alvys.landing.jobs.parents import RecentParents, check_document_parents
+from airflow_provider_alvys.parse_checks import check_data_set, has_template, plain_path
+from airflow_provider_alvys.transfers.base import DEFER_AFTER, AlvysLandingTask
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_alvys.api.client import AlvysClient
+    from airflow_provider_alvys.api.http.client import AlvysClient
 
 
 class AlvysDocumentsToObjectStorageOperator(AlvysLandingTask):

@@ -6,30 +6,30 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.api.streams import get_stream
-from airflow_provider_alvys.api.windows import ALL_TIME, as_utc, format_time
+from airflow_provider_alvys.api.read.windows import ALL_TIME, as_utc, format_time
+from airflow_provider_alvys.base_operator import AlvysTask, identify, outlet_events, tell_event
 from airflow_provider_alvys.hooks.alvys import AlvysHook
-from airflow_provider_alvys.landing.first_load import (
+from airflow_provider_alvys.landing.dataset.store import Store
+from airflow_provider_alvys.landing.formats.registry import JSONL, check_format
+from airflow_provider_alvys.landing.jobs.batch import Round
+from airflow_provider_alvys.landing.jobs.initial_load import (
     backfill_window,
     begin_first_load,
     check_first_load,
     cut_windows,
     hand_over,
 )
-from airflow_provider_alvys.landing.formats import JSONL, check_format
-from airflow_provider_alvys.landing.order import LandingOrder
-from airflow_provider_alvys.landing.round import Round
-from airflow_provider_alvys.landing.store import Store
+from airflow_provider_alvys.landing.jobs.spec import LandingOrder
+from airflow_provider_alvys.parse_checks import check_data_set, check_search, has_template
 from airflow_provider_alvys.retry_policy import fail_at_once
-from airflow_provider_alvys.tasks import AlvysTask, identify, outlet_events, tell_event
-from airflow_provider_alvys.templates import check_data_set, check_search, has_template
-from airflow_provider_alvys.transfers.landing import AlvysLandingTask
+from airflow_provider_alvys.transfers.base import AlvysLandingTask
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_alvys.api.client import AlvysClient
+    from airflow_provider_alvys.api.http.client import AlvysClient
 
 # Under this key of its XCom the beginning says when it was.
 BEGUN = "begun"

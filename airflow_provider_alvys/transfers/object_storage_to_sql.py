@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook, BaseOperator, ObjectStoragePath
 
+from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.api.streams import get_stream
 from airflow_provider_alvys.assets import alvys_table_asset
-from airflow_provider_alvys.landing.store import Store
+from airflow_provider_alvys.base_operator import outlet_events, tell_event
+from airflow_provider_alvys.landing.dataset.store import Store
+from airflow_provider_alvys.parse_checks import check_data_set, plain_path
 from airflow_provider_alvys.tables.database import open_database
+from airflow_provider_alvys.tables.deletes import MAX_MISSING_SHARE
 from airflow_provider_alvys.tables.dialects import dialect_of
 from airflow_provider_alvys.tables.load import Loaded, Loader
-from airflow_provider_alvys.tables.missing import MAX_MISSING_SHARE
-from airflow_provider_alvys.tables.shape import DEPTH, Shape, shape_of
-from airflow_provider_alvys.tasks import outlet_events, tell_event
-from airflow_provider_alvys.templates import check_data_set, plain_path
+from airflow_provider_alvys.tables.schema import DEPTH, Shape, shape_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -15,9 +15,9 @@ from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
 
 if TYPE_CHECKING:
-    from airflow_provider_alvys.api.clock import Clock
-    from airflow_provider_alvys.triggers.waiting import Wait
-    from airflow_provider_alvys.triggers.watching import Watching
+    from airflow_provider_alvys.api.http.clock import Clock
+    from airflow_provider_alvys.triggers.change_loop import Watching
+    from airflow_provider_alvys.triggers.sensor_loop import Wait
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class AlvysSensorTrigger(BaseTrigger):
     failure that may pass is logged, and the wait goes on until the deadline.
 
     :param alvys_conn_id: the Alvys connection.
-    :param condition: of :mod:`airflow_provider_alvys.api.conditions`, as plain values.
+    :param condition: of :mod:`airflow_provider_alvys.api.poll.conditions`, as plain values.
     :param deadline: seconds since 1970.
     :param poke_interval: seconds between two looks.
     :param started: when the wait began, in seconds since 1970; None means now.
@@ -124,8 +124,8 @@ class AlvysSensorTrigger(BaseTrigger):
 
     def _make_wait(self) -> Wait:
         """Return the wait; called in a thread, since the first import takes some tenths of a second."""
-        from airflow_provider_alvys.api.clock import SYSTEM_CLOCK
-        from airflow_provider_alvys.triggers.waiting import Wait
+        from airflow_provider_alvys.api.http.clock import SYSTEM_CLOCK
+        from airflow_provider_alvys.triggers.sensor_loop import Wait
 
         return Wait(
             self.alvys_conn_id,
@@ -189,10 +189,10 @@ class AlvysChangeTrigger(BaseEventTrigger):
 
     def _check(self, where: Mapping[str, Any] | None, window_by: str | None, poll_interval: float | None) -> None:
         """Check what a DAG gives. The triggerer, which makes its triggers on its event loop, gives what was checked then."""
-        from airflow_provider_alvys.api.changes import check_interval, check_where, watched_window
+        from airflow_provider_alvys.api.catalogue.streams import get_stream
         from airflow_provider_alvys.api.errors import AlvysValueError
-        from airflow_provider_alvys.api.streams import get_stream
-        from airflow_provider_alvys.templates import has_template
+        from airflow_provider_alvys.api.poll.change_feed import check_interval, check_where, watched_window
+        from airflow_provider_alvys.parse_checks import has_template
 
         if has_template([self.alvys_conn_id, self.stream, where]):
             raise AlvysValueError("Airflow renders no templates in a watcher: give plain values")
@@ -221,8 +221,8 @@ class AlvysChangeTrigger(BaseEventTrigger):
     def _make_watching(self) -> Watching:
         """Return what watches; called in a thread, since the first import takes some tenths of a second."""
         from airflow_provider_alvys._compat import asset_stores
-        from airflow_provider_alvys.api.clock import SYSTEM_CLOCK
-        from airflow_provider_alvys.triggers.watching import Watching
+        from airflow_provider_alvys.api.http.clock import SYSTEM_CLOCK
+        from airflow_provider_alvys.triggers.change_loop import Watching
 
         return Watching(
             self.alvys_conn_id,

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from airflow_provider_alvys.simulator.data.times import parse_micros
 from airflow_provider_alvys.simulator.process import Simulator
-from airflow_provider_alvys.simulator.times import parse_micros
 
 # A row's id, and when it was changed, in microseconds since 1970.
 Change = tuple[str, int]

@@ -12,8 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_alvys.api.streams import get_stream
-from airflow_provider_alvys.simulator.times import parse_micros
+from airflow_provider_alvys.api.catalogue.streams import get_stream
+from airflow_provider_alvys.simulator.data.times import parse_micros
 
 Key = tuple[Any, ...]
 

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_alvys.api.streams import get_stream
+from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.simulator.process import Simulator
 from scripts.torture.daemons import Daemons
 from scripts.torture.lake import Landed, count_in_logs, read_landed

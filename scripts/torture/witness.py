@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_alvys.api.streams import get_stream
+from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.simulator.process import Simulator
 from scripts.torture.lake import Account, Key, Landed, compare, key_of, read_landed
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_alvys.api.catalogue.operations import get_operation
+from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.api.operations import get_operation
-from airflow_provider_alvys.api.streams import get_stream
 from airflow_provider_alvys.api.web import WebRecord, check_web_url, page_of, record_named, record_of_write
 
 LOAD = WebRecord("loads", id="8f14e45f", number="1001")

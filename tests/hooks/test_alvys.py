@@ -10,10 +10,10 @@ import pytest
 from airflow.sdk._shared.secrets_masker import _secrets_masker
 
 from airflow_provider_alvys._compat import AirflowFailException
-from airflow_provider_alvys.api.client import AlvysClient
+from airflow_provider_alvys.api.catalogue.operations import OPERATIONS
 from airflow_provider_alvys.api.errors import AlvysUnknownOutcomeError, AlvysValueError
-from airflow_provider_alvys.api.operations import OPERATIONS
-from airflow_provider_alvys.api.uploads import file_source
+from airflow_provider_alvys.api.http.client import AlvysClient
+from airflow_provider_alvys.api.write.upload import file_source
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.simulator.process import Simulator
 from tests.conftest import CONNECTION, QuickHook

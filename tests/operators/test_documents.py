@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from airflow_provider_alvys import AlvysDocumentsToObjectStorageOperator, AlvysUploadDocumentOperator
-from airflow_provider_alvys.api.documents import DOCUMENT_STREAMS
+from airflow_provider_alvys.api.catalogue.operations import get_operation
+from airflow_provider_alvys.api.documents.listing import DOCUMENT_STREAMS
 from airflow_provider_alvys.api.errors import AlvysUnknownOutcomeError, AlvysValueError
-from airflow_provider_alvys.api.operations import get_operation
-from airflow_provider_alvys.landing.store import Store
+from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.simulator.process import Simulator
 from tests.conftest import Place, QuickHook
 

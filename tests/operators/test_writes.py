@@ -14,14 +14,14 @@ import pytest
 from airflow.sdk import DAG, XComArg
 
 from airflow_provider_alvys._compat import HAS_RETRY_POLICY, AirflowFailException, AirflowTaskTimeout
-from airflow_provider_alvys.api.checks import Write
+from airflow_provider_alvys.api.catalogue.operations import OPERATIONS
 from airflow_provider_alvys.api.errors import (
     AlvysNotFoundError,
     AlvysPreconditionError,
     AlvysUnknownOutcomeError,
     AlvysValueError,
 )
-from airflow_provider_alvys.api.operations import OPERATIONS
+from airflow_provider_alvys.api.write.prepare import Write
 from airflow_provider_alvys.operators.alvys import AlvysRequestOperator, AlvysWriteOperator
 from airflow_provider_alvys.simulator.process import Simulator
 from tests.conftest import QuickHook

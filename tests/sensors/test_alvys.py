@@ -10,9 +10,9 @@ import pytest
 from airflow.sdk import DAG, PokeReturnValue, XComArg
 
 from airflow_provider_alvys._compat import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
-from airflow_provider_alvys.api.conditions import Condition
 from airflow_provider_alvys.api.errors import AlvysError, AlvysNotFoundError, AlvysServerError, AlvysValueError
-from airflow_provider_alvys.api.retries import ONE_ATTEMPT
+from airflow_provider_alvys.api.http.retries import ONE_ATTEMPT
+from airflow_provider_alvys.api.poll.conditions import Condition
 from airflow_provider_alvys.operators.alvys import AlvysSearchOperator
 from airflow_provider_alvys.sensors.alvys import (
     AlvysDocumentSensor,
@@ -235,7 +235,7 @@ def test_a_task_is_rescheduled_for_its_deadline_where_that_comes_first(
 
 
 def test_a_failure_that_may_pass_ends_a_try_in_a_slot(alvys: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("airflow_provider_alvys.api.client.RetryRules", lambda: ONE_ATTEMPT)
+    monkeypatch.setattr("airflow_provider_alvys.api.http.client.RetryRules", lambda: ONE_ATTEMPT)
     alvys.order_faults({"kind": "status", "status": 500, "endpoint": "POST loads/search"})
     with pytest.raises(AlvysServerError):
         make_sensor(load_number="1").execute({})

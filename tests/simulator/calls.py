@@ -8,7 +8,7 @@ from typing import Any
 
 import requests
 
-from airflow_provider_alvys.api.streams import STREAMS, Branch, Stream, TimeWindow
+from airflow_provider_alvys.api.catalogue.streams import STREAMS, Branch, Stream, TimeWindow
 from airflow_provider_alvys.simulator.process import Simulator
 
 # 24 November 2026, midnight.

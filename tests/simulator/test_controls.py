@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import requests
 
-from airflow_provider_alvys.api.streams import STREAMS
+from airflow_provider_alvys.api.catalogue.streams import STREAMS
 from airflow_provider_alvys.simulator.process import Simulator
 from tests.simulator.calls import NOW, SINCE, UNTIL, Caller, period, rows_of
 

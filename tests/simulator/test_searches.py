@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_alvys.api.streams import STREAMS, Stream, TimeWindow, get_stream
+from airflow_provider_alvys.api.catalogue.streams import STREAMS, Stream, TimeWindow, get_stream
 from airflow_provider_alvys.simulator.process import Simulator
 from tests.simulator.calls import NOW, SINCE, UNTIL, WEEK, Caller, nest, parents_of, period, rows_of, searches
 

@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from airflow_provider_alvys.api.catalogue.fields import Array, FieldType, Record, record
-from airflow_provider_alvys.api.streams import STREAMS, Branch, Filter, Lookup, Parent, Stream, TimeWindow
+from airflow_provider_alvys.api.catalogue.streams import STREAMS, Branch, Filter, Lookup, Parent, Stream, TimeWindow
+from airflow_provider_alvys.api.schema.fields import Array, FieldType, Record, record
+from airflow_provider_alvys.simulator.app.server import SimulatorApp
 from airflow_provider_alvys.simulator.options import Options
 from airflow_provider_alvys.simulator.process import Simulator
-from airflow_provider_alvys.simulator.server import SimulatorApp
 from tests.simulator.calls import NOW, WEEK, Caller, parents_of, rows_of, searches
 
 EVERY = pytest.mark.parametrize("stream", STREAMS.values(), ids=lambda stream: stream.name)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import requests
 
-from airflow_provider_alvys.api.operations import OPERATIONS, Operation
+from airflow_provider_alvys.api.catalogue.operations import OPERATIONS, Operation
 from airflow_provider_alvys.simulator.process import Simulator
 from tests.simulator.calls import Caller, one, read, start
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import requests
 
-from airflow_provider_alvys.api.operations import OPERATIONS, Operation
-from airflow_provider_alvys.api.streams import STREAMS
+from airflow_provider_alvys.api.catalogue.operations import OPERATIONS, Operation
+from airflow_provider_alvys.api.catalogue.streams import STREAMS
 from airflow_provider_alvys.simulator.effects import EFFECTS
 from airflow_provider_alvys.simulator.process import Simulator
 from tests.simulator.calls import NOW, Caller, one, read, rows_of, start

@@ -9,11 +9,11 @@ from datetime import datetime, timezone
 from decimal import Decimal
 from typing import Any
 
-from airflow_provider_alvys.api.catalogue.fields import Array, FieldType, Record
-from airflow_provider_alvys.api.currencies import CURRENCIES
-from airflow_provider_alvys.api.rows import decode_row
-from airflow_provider_alvys.api.streams import Stream
-from airflow_provider_alvys.tables.shape import column_name, shape_of
+from airflow_provider_alvys.api.catalogue.streams import Stream
+from airflow_provider_alvys.api.read.page_decoder import decode_row
+from airflow_provider_alvys.api.schema.currencies import CURRENCIES
+from airflow_provider_alvys.api.schema.fields import Array, FieldType, Record
+from airflow_provider_alvys.tables.schema import column_name, shape_of
 from tests.tables.databases import Db
 
 _NUMBERS = {letters: number for number, letters in CURRENCIES.items()}

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from airflow_provider_alvys.landing.manifest import Manifest, ManifestParents, ManifestSearch, ManifestWindow, Part
+from airflow_provider_alvys.landing.dataset.manifest import Manifest, ManifestParents, ManifestSearch, ManifestWindow, Part
 from airflow_provider_alvys.transfers.object_storage_to_sql import AlvysObjectStorageToSqlOperator
 
 FIRST = datetime(2026, 3, 1, tzinfo=timezone.utc)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_alvys.api.rows import decode_row
-from airflow_provider_alvys.api.streams import STREAMS, Stream
+from airflow_provider_alvys.api.catalogue.streams import STREAMS, Stream
+from airflow_provider_alvys.api.read.page_decoder import decode_row
 from airflow_provider_alvys.simulator.process import Simulator
-from airflow_provider_alvys.tables.shape import shape_of
+from airflow_provider_alvys.tables.schema import shape_of
 from tests.conftest import Land
 from tests.lake import read_lines, read_manifest
 from tests.tables.databases import Db

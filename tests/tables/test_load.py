@@ -14,15 +14,15 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_alvys.api.catalogue.fields import Record
+from airflow_provider_alvys.api.catalogue.streams import STREAMS, get_stream
 from airflow_provider_alvys.api.errors import AlvysStorageError, AlvysTableError, AlvysValueError
-from airflow_provider_alvys.api.streams import STREAMS, get_stream
-from airflow_provider_alvys.api.values import snake_case
-from airflow_provider_alvys.landing.store import Store
+from airflow_provider_alvys.api.schema.fields import Record
+from airflow_provider_alvys.api.schema.values import snake_case
+from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.tables.database import Database, open_database
 from airflow_provider_alvys.tables.dialects import dialect_of
 from airflow_provider_alvys.tables.load import Loader
-from airflow_provider_alvys.tables.shape import shape_of
+from airflow_provider_alvys.tables.schema import shape_of
 from tests.tables.databases import Db
 from tests.tables.kill import load_and_die
 from tests.tables.runs import hour, load, write_run

@@ -13,9 +13,9 @@ import sqlparse
 from sqlglot import exp
 
 from airflow_provider_alvys.__main__ import main
+from airflow_provider_alvys.api.catalogue.streams import STREAMS
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.api.streams import STREAMS
-from airflow_provider_alvys.tables.shape import CHANGED_AT, HASH, MISSED_AT, MISSING_SINCE, shape_of
+from airflow_provider_alvys.tables.schema import CHANGED_AT, HASH, MISSED_AT, MISSING_SINCE, shape_of
 from airflow_provider_alvys.tables.warehouses.staged import parquet_columns
 from airflow_provider_alvys.tables.warehouses.statements import WAREHOUSES, write_sql
 

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_alvys.api import auth, pacing
 from airflow_provider_alvys.api.errors import AlvysRateLimitError, AlvysServerError, AlvysValueError
+from airflow_provider_alvys.api.http import auth, pacing
 from airflow_provider_alvys.simulator.process import Simulator
 from airflow_provider_alvys.transfers.alvys_to_object_storage import (
     AlvysSweepToObjectStorageOperator,
     AlvysToObjectStorageOperator,
 )
-from airflow_provider_alvys.transfers.landing import AlvysLandingTask
+from airflow_provider_alvys.transfers.base import AlvysLandingTask
 from airflow_provider_alvys.triggers.alvys import AlvysWaitTrigger
 from tests.conftest import QuickHook, SkippingClock
 from tests.lake import ids, read_lines, read_manifest

@@ -14,8 +14,8 @@ import requests
 
 from airflow_provider_alvys import AlvysDocumentsToObjectStorageOperator, RecentParents, alvys_documents_asset
 from airflow_provider_alvys._compat import AirflowSkipException
-from airflow_provider_alvys.api import downloads
-from airflow_provider_alvys.api.documents import DOCUMENT_STREAMS
+from airflow_provider_alvys.api.documents import downloads
+from airflow_provider_alvys.api.documents.listing import DOCUMENT_STREAMS
 from airflow_provider_alvys.api.errors import AlvysDownloadError, AlvysPermissionError, AlvysStorageError, AlvysValueError
 from airflow_provider_alvys.simulator.process import Simulator
 from tests.conftest import Land, Place, QuickHook, SkippingClock

@@ -17,11 +17,11 @@ import msgspec
 import pytest
 from airflow.sdk import BaseHook
 
-from airflow_provider_alvys.api.conditions import Condition, DocumentThere, RowsFound, StatusReached
+from airflow_provider_alvys.api.poll.conditions import Condition, DocumentThere, RowsFound, StatusReached
 from airflow_provider_alvys.simulator.process import Simulator
 from airflow_provider_alvys.triggers import pollers
 from airflow_provider_alvys.triggers.alvys import AlvysSensorTrigger
-from airflow_provider_alvys.triggers.waiting import Wait
+from airflow_provider_alvys.triggers.sensor_loop import Wait
 from tests.conftest import StoppedClock
 
 pytestmark = pytest.mark.every_airflow

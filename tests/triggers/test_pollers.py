@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_alvys.api.polling import Poller
+from airflow_provider_alvys.api.poll.batching import Poller
 from airflow_provider_alvys.simulator.process import Simulator
-from airflow_provider_alvys.triggers import waiting
-from airflow_provider_alvys.triggers.waiting import Wait
+from airflow_provider_alvys.triggers import sensor_loop
+from airflow_provider_alvys.triggers.sensor_loop import Wait
 from tests.conftest import StoppedClock
 
 pytestmark = pytest.mark.every_airflow
@@ -84,7 +84,7 @@ def test_a_request_that_hangs_outlasts_the_deadline_by_its_last_look_only(
         await asyncio.Event().wait()
 
     monkeypatch.setattr(Poller, "ask", ask)
-    monkeypatch.setattr(waiting, "_LAST_LOOK", (0.1, 0.2))
+    monkeypatch.setattr(sensor_loop, "_LAST_LOOK", (0.1, 0.2))
     began = time.monotonic()
     event = asyncio.run(make_wait("1", time.time() + 0.3).event())
     assert event["status"] == "timeout"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from airflow_provider_alvys.api.endpoints import Endpoint
+from airflow_provider_alvys.api.catalogue.endpoints import Endpoint
 
 
 @dataclass(frozen=True)

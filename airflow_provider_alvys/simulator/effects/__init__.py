@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from airflow_provider_alvys.api.operations import OPERATIONS
+from airflow_provider_alvys.api.catalogue.operations import OPERATIONS
 from airflow_provider_alvys.simulator.effects import documents, freight, money, partners, tenders, webhooks
 from airflow_provider_alvys.simulator.effects.write import Effect
 

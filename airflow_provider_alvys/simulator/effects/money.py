@@ -7,10 +7,10 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from airflow_provider_alvys.simulator.data.times import format_time, parse_micros
 from airflow_provider_alvys.simulator.effects.freight import save_load
 from airflow_provider_alvys.simulator.effects.write import Write, amount_of, find_record, money, without_nothing
-from airflow_provider_alvys.simulator.http import json_response
-from airflow_provider_alvys.simulator.times import format_time, parse_micros
+from airflow_provider_alvys.simulator.protocol.http import json_response
 
 _BILLED = ("Invoiced", "Completed", "Financed")
 _NAMED = {"DriverId": "drivers", "TruckId": "trucks", "OwnerOperatorId": "drivers"}

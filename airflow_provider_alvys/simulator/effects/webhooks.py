@@ -7,11 +7,11 @@ from typing import Any
 
 from starlette.responses import Response
 
-from airflow_provider_alvys.simulator.deliveries import DISABLED, PENDING, Subscription, new_secret
+from airflow_provider_alvys.simulator.data.times import SECOND, format_time
 from airflow_provider_alvys.simulator.effects.write import Write
-from airflow_provider_alvys.simulator.events import Event
-from airflow_provider_alvys.simulator.http import json_response
-from airflow_provider_alvys.simulator.times import SECOND, format_time
+from airflow_provider_alvys.simulator.protocol.http import json_response
+from airflow_provider_alvys.simulator.webhooks.deliveries import DISABLED, PENDING, Subscription, new_secret
+from airflow_provider_alvys.simulator.webhooks.events import Event
 
 # What a webhook's record does not show.
 _PREVIOUS = "IncludePreviousAttributes"

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from airflow_provider_alvys.api.streams import Stream
-from airflow_provider_alvys.api.values import EXTRA, Kind
-from airflow_provider_alvys.tables.shape import Shape
+from airflow_provider_alvys.api.catalogue.streams import Stream
+from airflow_provider_alvys.api.schema.values import EXTRA, Kind
+from airflow_provider_alvys.tables.schema import Shape
 from airflow_provider_alvys.tables.warehouses.staged import Place, StagedTable
 
 # Where the rows of a run stand before they are merged.

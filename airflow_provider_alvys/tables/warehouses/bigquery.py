@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from airflow_provider_alvys.api.streams import Stream
-from airflow_provider_alvys.api.values import EXTRA, Kind, snake_case
-from airflow_provider_alvys.tables.shape import Shape
+from airflow_provider_alvys.api.catalogue.streams import Stream
+from airflow_provider_alvys.api.schema.values import EXTRA, Kind, snake_case
+from airflow_provider_alvys.tables.schema import Shape
 from airflow_provider_alvys.tables.warehouses.base import STAGE, ParquetWarehouse, Staging
 from airflow_provider_alvys.tables.warehouses.staged import Place, StagedTable
 

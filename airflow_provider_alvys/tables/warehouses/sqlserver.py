@@ -6,11 +6,11 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from airflow_provider_alvys.api.currencies import CURRENCIES
+from airflow_provider_alvys.api.catalogue.streams import Stream
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.api.streams import Stream
-from airflow_provider_alvys.api.values import EXTRA, Kind
-from airflow_provider_alvys.tables.shape import Shape
+from airflow_provider_alvys.api.schema.currencies import CURRENCIES
+from airflow_provider_alvys.api.schema.values import EXTRA, Kind
+from airflow_provider_alvys.tables.schema import Shape
 from airflow_provider_alvys.tables.warehouses.base import Staging, Warehouse
 from airflow_provider_alvys.tables.warehouses.staged import Place, StagedTable, is_in_list
 

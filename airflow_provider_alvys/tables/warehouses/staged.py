@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from airflow_provider_alvys.api.catalogue.fields import Array, FieldType, Mark, Record
-from airflow_provider_alvys.api.streams import Stream
-from airflow_provider_alvys.api.values import EXTRA, leaves_of, snake_case
-from airflow_provider_alvys.tables.shape import CHANGED_AT, HASH, MISSED_AT, MISSING_SINCE, Column, Shape, Table
+from airflow_provider_alvys.api.catalogue.streams import Stream
+from airflow_provider_alvys.api.schema.fields import Array, FieldType, Mark, Record
+from airflow_provider_alvys.api.schema.values import EXTRA, leaves_of, snake_case
+from airflow_provider_alvys.tables.schema import CHANGED_AT, HASH, MISSED_AT, MISSING_SINCE, Column, Shape, Table
 
 # What takes a reading of all rows to know. The operator for databases keeps these; statements cannot.
 _UNKEPT = frozenset({HASH, CHANGED_AT, MISSED_AT, MISSING_SINCE})

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from airflow_provider_alvys.api.catalogue.fields import Array
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.api.values import EXTRA
-from airflow_provider_alvys.tables.shape import KEY, LOADED_AT, MANIFEST, POSITION, READ_AT, TENANT, Column, Shape
+from airflow_provider_alvys.api.schema.fields import Array
+from airflow_provider_alvys.api.schema.values import EXTRA
+from airflow_provider_alvys.tables.schema import KEY, LOADED_AT, MANIFEST, POSITION, READ_AT, TENANT, Column, Shape
 from airflow_provider_alvys.tables.warehouses.base import Warehouse
 from airflow_provider_alvys.tables.warehouses.bigquery import BigQuery
 from airflow_provider_alvys.tables.warehouses.redshift import Redshift

@@ -9,7 +9,7 @@ from typing import Any
 from airflow.sdk import DAG
 
 from airflow_provider_alvys import alvys_sync
-from airflow_provider_alvys.api.streams import STREAMS
+from airflow_provider_alvys.api.catalogue.streams import STREAMS
 from airflow_provider_alvys.transfers.alvys_to_object_storage import AlvysToObjectStorageOperator
 
 common: dict[str, Any] = {"schedule": None, "start_date": datetime(2026, 1, 1, tzinfo=timezone.utc), "catchup": False}

@@ -1,0 +1,125 @@
+"""The uploads of documents."""
+
+from __future__ import annotations
+
+from airflow_provider_alvys.api.catalogue.operation_spec import Field, Operation, Upload
+
+_WITH_GIF = ("application/pdf", "image/jpeg", "image/png", "image/gif")
+_FLEET_TYPES = (
+    "Motor Vehicle Record",
+    "Vehicle Image",
+    "Inspection Certificate",
+    "Certificate of Insurance (COI)",
+    "Insurance Certificate",
+    "Other Documents",
+)
+_SIZE = "The page takes 25 MB, the OpenAPI file 10 MB: 25 MB are sent, and Alvys may answer 413"
+_GIF = "The page takes GIF, the OpenAPI file does not: it is sent, and Alvys may answer 415"
+
+
+def _upload(parent: str, key: str, scope: str, upload: Upload, *notes: str, scope_is_documented: bool = False) -> Operation:
+    return Operation(
+        name=f"{parent}_documents.upload",
+        about=f"Keep a file with a {parent}",
+        method="POST",
+        path=f"{parent}s/{{{key}}}/document",
+        scope=scope,
+        scope_is_documented=scope_is_documented,
+        body=(Field("DocumentType", required=True, values=upload.types), Field("FileName")),
+        upload=upload,
+        secrets=("DownloadUrl",),
+        repeat="unsafe",
+        because="Each one is a further file",
+        check=f"look among the documents of the {parent} {{{key}}} for a {{DocumentType}} of this moment",
+        notes=notes,
+    )
+
+
+OPERATIONS = (
+    _upload(
+        "load",
+        "loadNumber",
+        "load:update",
+        Upload(
+            types=(
+                "Customer Rate and Load Confirmation",
+                "Customer Load Confirmation",
+                "Customer Rate Confirmation",
+                "Signed Customer Rate Confirmation",
+                "Proof of Delivery",
+                "Proof of Pickup",
+                "Bill of Lading",
+                "Shipping Labels",
+            ),
+            media_types=_WITH_GIF,
+        ),
+        _SIZE,
+        _GIF,
+    ),
+    _upload(
+        "trip",
+        "tripId",
+        "trip:update",
+        Upload(
+            types=(
+                "Proof of Delivery",
+                "Bill of Lading",
+                "Carrier Rate Confirmation",
+                "Load Manifest",
+                "Trip Report",
+                "Temp. Log",
+                "Proof of Pickup",
+                "Scale Ticket",
+                "Notice of Assignment",
+                "NOA",
+                "Shipping Labels",
+                # As the page spells them.
+                "Proof of Delivery (POD)",
+                "Bill of Lading (BOL)",
+                "Notice of Assignment (NOA)",
+            ),
+            media_types=_WITH_GIF,
+        ),
+        "Some types have two spellings, and both are taken; Carrier Invoice and Trip Manifest are refused by Alvys",
+        "tripId is the trip's Id, not its number",
+        _GIF,
+    ),
+    _upload(
+        "carrier",
+        "carrierId",
+        "carrier:update",
+        Upload(
+            types=("Carrier Agreement", "Carrier Application", "Carrier Authority", "Carrier Onboarding", "Other Documents"),
+            media_types=_WITH_GIF,
+        ),
+        _SIZE,
+        _GIF,
+        scope_is_documented=True,
+    ),
+    _upload(
+        "driver",
+        "driverId",
+        "driver:update",
+        Upload(
+            types=(
+                "License",
+                "Medical",
+                "Driver License",
+                "Driver Sheet",
+                "Drug Test",
+                "Operating Authority",
+                "Completed W9 Tax Form (W9 Form)",
+                "Other Documents",
+                # As the page spells them.
+                "DriverLicense",
+                "DriverSheet",
+            ),
+            media_types=_WITH_GIF,
+        ),
+        "Some types have two spellings, and both are taken",
+        _SIZE,
+        _GIF,
+    ),
+    _upload("truck", "truckId", "truck:update", Upload(types=_FLEET_TYPES), _SIZE),
+    _upload("trailer", "trailerId", "trailer:update", Upload(types=_FLEET_TYPES), _SIZE),
+)

@@ -1,0 +1,198 @@
+"""What can be written of loads, trips and stops."""
+
+from __future__ import annotations
+
+from airflow_provider_alvys.api.catalogue.operation_spec import Field, Needs, Operation, Version
+
+_TEMPERATURE = (
+    Field("Value", "number", required=True),
+    Field("Unit", required=True, values=("Fahrenheit", "Celsius", "Kelvin")),
+)
+_SAME_STOP = "It sets the stop to the same values again"
+
+_LOADS = (
+    Operation(
+        name="loads.update",
+        about="Change the order number of a load",
+        method="PATCH",
+        path="loads/{loadNumber}",
+        scope="load:update",
+        scope_is_documented=False,
+        body=(Field("OrderNumber", required=True, longest=30),),
+        patch=True,
+        if_match="required",
+        version=Version("loads", {"loadNumber": "loadNumber"}),
+        repeat="guarded",
+        because="Its If-Match names the version that the first one has replaced, so that it is refused",
+        check="read the load {loadNumber}: its OrderNumber is {OrderNumber}",
+        notes=("A load that came by EDI is refused", "The OpenAPI file knows 204 as an answer, too"),
+    ),
+    Operation(
+        name="load_notes.create",
+        about="Add a note to a load",
+        method="POST",
+        path="loads/{loadNumber}/notes",
+        scope="load:update",
+        scope_is_documented=False,
+        body=(
+            Field("Id", required=True),
+            Field("Description", required=True),
+            Field("NoteType", required=True, values=("System", "General", "Assignment", "Safety")),
+        ),
+        repeat="unsafe",
+        because="Whether Alvys takes the same Id for the same note is not documented",
+        check="look among the notes of the load {loadNumber} for the id {Id}",
+        notes=("Id is the caller's own: one that is made from what the note tells can be found again",),
+    ),
+    Operation(
+        name="load_notes.delete",
+        about="Remove a note from a load",
+        method="DELETE",
+        path="loads/{loadNumber}/notes/{noteId}",
+        scope="load:update",
+        scope_is_documented=False,
+        repeat="safe",
+        because="What is gone stays gone",
+        check="look among the notes of the load {loadNumber}: {noteId} is gone",
+        answers=False,
+    ),
+)
+_TRIPS = (
+    Operation(
+        name="trips.assign",
+        about="Give a trip its carrier, dispatcher, drivers, truck and trailer",
+        method="POST",
+        path="trips/{tripId}/assign",
+        scope="trip:update",
+        body=(
+            Field("CarrierId", required=True),
+            Field("DispatcherId", required=True),
+            Field("Driver1Id"),
+            Field("Driver2Id"),
+            Field("TruckId"),
+            Field("TrailerId"),
+            Field("CarrierRate", "number"),
+        ),
+        rules=(Needs("Driver1Id", beside="Driver2Id"),),
+        repeat="unsafe",
+        because="Whether a second assignment tells the drivers again, or undoes what others did since, is not documented",
+        check="read the trip {tripId}: its carrier is {CarrierId} and its dispatcher {DispatcherId}",
+        notes=("tripId is the trip's Id, not its number",),
+    ),
+    Operation(
+        name="trips.dispatch",
+        about="Dispatch a trip",
+        method="POST",
+        path="trips/{tripId}/dispatch",
+        scope="trip:update",
+        scope_is_documented=False,
+        repeat="unsafe",
+        because="It moves the trip on from Covered, and a second one finds it elsewhere",
+        check="read the trip {tripId}: its Status is Dispatched, or a later one",
+        notes=("The trip must be Covered",),
+    ),
+    Operation(
+        name="trip_check_calls.create",
+        about="Log a check call of a trip",
+        method="POST",
+        path="trips/{tripId}/check-calls",
+        scope="trip:update",
+        scope_is_documented=False,
+        body=(
+            Field("Description", required=True, longest=4000),
+            Field("Activity", longest=100),
+            Field("DriverId", longest=100),
+            Field(
+                "Location",
+                "object",
+                fields=(
+                    Field("Street"),
+                    Field("City"),
+                    Field("State"),
+                    Field("Zip"),
+                    Field("Country"),
+                    Field(
+                        "Coordinates",
+                        "object",
+                        fields=(
+                            Field("Latitude", required=True, hint="It is a text, such as '41.88'"),
+                            Field("Longitude", required=True, hint="It is a text, such as '-87.63'"),
+                        ),
+                    ),
+                    Field("TimeZoneId"),
+                ),
+            ),
+            Field("SetpointTemperature", "object", fields=_TEMPERATURE),
+            Field("ReturnTemperature", "object", fields=_TEMPERATURE),
+        ),
+        repeat="unsafe",
+        because="Each one is a further entry",
+        check="look among the check calls of the trip {tripId} for this Description",
+        notes=(
+            "The trip must be Covered, Dispatched or In Transit, else 422",
+            "DriverId must be one of the trip's drivers",
+            "tripId is the trip's Id, not its number",
+        ),
+    ),
+)
+_STOPS = (
+    Operation(
+        name="trip_stops.set_appointment",
+        about="Set the appointment or the window of a stop",
+        method="PUT",
+        path="trips/{tripId}/stops/{stopId}/appointment",
+        scope="stop:update",
+        body=(
+            Field("ScheduleType", required=True, values=("APPT", "FCFS")),
+            Field("LoadingType", required=True),
+            Field("AppointmentDate", "time"),
+            Field("AppointmentRequested", "boolean", required=True),
+            Field("AppointmentConfirmed", "boolean", required=True),
+            Field("WindowBegin", "time"),
+            Field("WindowEnd", "time"),
+        ),
+        rules=(
+            Needs("AppointmentDate", beside="ScheduleType", value="APPT"),
+            Needs("WindowBegin", beside="ScheduleType", value="FCFS"),
+        ),
+        repeat="safe",
+        because=_SAME_STOP,
+        check="read the stop {stopId} of the trip {tripId}: its ScheduleType is {ScheduleType}",
+        notes=("tripId is the trip's Id, not its number",),
+    ),
+    Operation(
+        name="trip_stops.set_arrival",
+        about="Record the arrival at a stop",
+        method="PUT",
+        path="trips/{tripId}/stops/{stopId}/arrival",
+        scope="stop:update",
+        body=(Field("ArrivedAt", "time", required=True),),
+        repeat="safe",
+        because=_SAME_STOP,
+        check="read the stop {stopId} of the trip {tripId}: its ArrivedAt is {ArrivedAt}",
+    ),
+    Operation(
+        name="trip_stops.clear_arrival",
+        about="Take back the arrival at a stop",
+        method="DELETE",
+        path="trips/{tripId}/stops/{stopId}/arrival",
+        scope="stop:update",
+        repeat="safe",
+        because="What is gone stays gone",
+        check="read the stop {stopId} of the trip {tripId}: it has no ArrivedAt",
+    ),
+    Operation(
+        name="trip_stops.set_departure",
+        about="Record the departure from a stop",
+        method="PUT",
+        path="trips/{tripId}/stops/{stopId}/departure",
+        scope="stop:update",
+        body=(Field("DepartedAt", "time", required=True),),
+        repeat="safe",
+        because=_SAME_STOP,
+        check="read the stop {stopId} of the trip {tripId}: its DepartedAt is {DepartedAt}",
+        notes=("A stop without an arrival is refused with 422",),
+    ),
+)
+
+OPERATIONS = (*_LOADS, *_TRIPS, *_STOPS)

@@ -1,0 +1,169 @@
+"""What can be written of tenders."""
+
+from __future__ import annotations
+
+from airflow_provider_alvys.api.catalogue.operation_spec import Field, Operation, Version
+
+
+def _texts(names: str, *, required: bool = False) -> tuple[Field, ...]:
+    return tuple(Field(name, required=required) for name in names.split())
+
+
+_REFERENCES = Field("References", "list", items=Field("", "object", fields=_texts("Id Qualifier Description Type")))
+_NOTES = Field("Notes", "list", items=Field(""))
+_ENTITY = _texts("Type Name IdCodeQualifier IdCode N1Qualifier Street City PostalCode CountryCode Phone Email State")
+_ORDER = _texts(
+    "Quantity WeightUnitCode Weight ReferenceId PoNumber VolumeUnitQualifier Volume UnitBasisForMeasurement Description"
+)
+_STOP = (
+    Field("Type", required=True),
+    Field("Entity", "object", fields=_ENTITY),
+    Field("SequenceNumber"),
+    Field("Orders", "list", items=Field("", "object", fields=_ORDER)),
+    _REFERENCES,
+    Field("WeightQualifier"),
+    Field("ScheduledArrivalStart", "time"),
+    Field("ScheduledArrivalEnd", "time"),
+    Field("ScheduledAppointment", "time"),
+    Field("StopReasonCode"),
+    _NOTES,
+)
+_TENDER = (
+    *_texts(
+        "SenderIsaId SenderIsaIdQualifier SenderGsId ReceiverIsaId ReceiverIsaIdQualifier ReceiverGsId SCAC ShipmentId",
+        required=True,
+    ),
+    Field("Stops", "list", required=True, shortest=1, items=Field("", "object", fields=_STOP)),
+    Field("Equipment", "object", fields=_texts("Number Length Type")),
+    Field("Entities", "list", items=Field("", "object", fields=_ENTITY)),
+    *_texts("PaymentMethod QtyPallets Weight WeightUnitCode WeightQualifier Volume VolumeUnitCode VolumeQualifier"),
+    Field("Rate", "number"),
+    Field("ExpirationDate", "time"),
+    _NOTES,
+    _REFERENCES,
+    *_texts("RoutingSequenceCode TransportationMethodTypeCode"),
+)
+_RECEIVED = "Success means that it was received: what came of it is told by a webhook, or by reading the tender later"
+_REFERENCE_TYPE = "Type of a reference is in the changelog and not in the OpenAPI file"
+_TWICE = "Whether Alvys knows it again is not documented"
+# The tender's id is Alvys's own, and not in the answer.
+_FIND = "look among the tenders for the shipment {ShipmentId}"
+_VERSION = Version("tenders", {"tenderId": "tenderId"}, column="Etag", stamp="")
+_IF_ENABLED = "A guide lets the tender's Etag be sent as If-Match, where Alvys has enabled that: elsewhere it guards nothing"
+_ANSWERED = "An answer to the sender goes out with it, perhaps once more"
+
+OPERATIONS = (
+    Operation(
+        name="tenders.create",
+        about="Send a tender in",
+        method="POST",
+        path="tenders",
+        scope="tender:create",
+        body=_TENDER,
+        repeat="unsafe",
+        because="A guide recommends an Idempotency-Key, and the OpenAPI file does not know it: it is sent, and not trusted",
+        check=_FIND,
+        answers=False,
+        idempotency_header="Idempotency-Key",
+        notes=(_RECEIVED, _REFERENCE_TYPE),
+    ),
+    Operation(
+        name="tenders.update",
+        about="Send a change of a tender in",
+        method="POST",
+        path="tenders/update",
+        scope="tender:update",
+        scope_is_documented=False,
+        body=_TENDER,
+        repeat="unsafe",
+        because=_TWICE,
+        check=f"{_FIND}, and for this change of it",
+        answers=False,
+        notes=(_RECEIVED, _REFERENCE_TYPE),
+    ),
+    Operation(
+        name="tenders.cancel",
+        about="Send the cancellation of a tender in",
+        method="POST",
+        path="tenders/cancel",
+        scope="tender:update",
+        scope_is_documented=False,
+        body=_TENDER,
+        repeat="unsafe",
+        because=_TWICE,
+        check=f"{_FIND}, and for its cancellation",
+        answers=False,
+        notes=(_RECEIVED, _REFERENCE_TYPE),
+    ),
+    Operation(
+        name="tenders.accept",
+        about="Accept a tender",
+        method="POST",
+        path="tenders/{tenderId}/accept",
+        scope="tender:update",
+        body=(
+            Field(
+                "StopCompanyLinks",
+                "list",
+                required=True,
+                shortest=1,
+                items=Field("", "object", fields=_texts("StopId CompanyId", required=True)),
+            ),
+            Field("FleetId"),
+        ),
+        if_match="optional",
+        version=_VERSION,
+        repeat="unsafe",
+        because=_ANSWERED,
+        check="read the tender {tenderId}: its Status, and its LoadNumber",
+        notes=(_IF_ENABLED,),
+    ),
+    Operation(
+        name="tenders.accept_updates",
+        about="Accept the changes of a tender",
+        method="POST",
+        path="tenders/{tenderId}/accept-updates",
+        scope="tender:update",
+        body=(Field("ApplyAllChangesToLoad", "boolean", required=True),),
+        if_match="optional",
+        version=_VERSION,
+        repeat="unsafe",
+        because=_ANSWERED,
+        check="read the tender {tenderId}: its Status",
+        answers=False,
+        notes=(_IF_ENABLED,),
+    ),
+    Operation(
+        name="tenders.accept_cancel",
+        about="Accept the cancellation of a tender",
+        method="POST",
+        path="tenders/{tenderId}/accept-cancel",
+        scope="tender:update",
+        if_match="optional",
+        version=_VERSION,
+        repeat="unsafe",
+        because=_ANSWERED,
+        check="read the tender {tenderId}: its Status",
+        answers=False,
+        notes=(_IF_ENABLED,),
+    ),
+    Operation(
+        name="tenders.reject",
+        about="Reject a tender",
+        method="POST",
+        path="tenders/{tenderId}/reject",
+        scope="tender:update",
+        body=(
+            Field("ReasonCode", required=True),
+            Field("ReasonDescription", required=True),
+            Field("CancelLinkedLoad", "boolean", required=True),
+        ),
+        if_match="optional",
+        version=_VERSION,
+        repeat="unsafe",
+        because=_ANSWERED,
+        check="read the tender {tenderId}: its Status",
+        answers=False,
+        notes=(_IF_ENABLED,),
+    ),
+)

@@ -1,0 +1,184 @@
+"""What a row of the catalogue of writes says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from airflow_provider_alvys.api.catalogue.endpoints import Endpoint, endpoint_of
+
+FieldKind = Literal["string", "integer", "number", "boolean", "time", "day", "object", "list"]
+# What another attempt does after an answer was lost.
+# - safe: the same as the first one, so that it may be made: a PUT, a DELETE, a status that is set.
+# - by_key: nothing, for one of the body's fields names the effect: the reference number of a payment.
+# - guarded: it is refused, for ``If-Match``, which is required, names the version that the first one has replaced.
+# - unsafe: perhaps a second effect, so that it is never made.
+Repeat = Literal["safe", "by_key", "guarded", "unsafe"]
+IfMatch = Literal["none", "optional", "required"]
+
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+
+
+@dataclass(frozen=True)
+class Field:
+    """
+    One field of a write's body.
+
+    :param name: as Alvys spells it.
+    :param kind: ``number`` is one with a fraction, ``time`` an ISO 8601 text with a zone, ``day`` one of midnight in UTC, which
+        ``yyyy-MM-dd`` stands for, ``list`` one of ``items``.
+    :param required: whether Alvys refuses a body without it, and a text of nothing but blanks.
+    :param values: the only ones that Alvys takes; empty for any.
+    :param longest: characters, or items of a list; None where nothing says.
+    :param shortest: items of a list.
+    :param below: what a number must be less than, or None.
+    :param begins: what a text must begin with: one of these; empty for anything.
+    :param hint: what to tell who gave a wrong value.
+    :param shown_as: the record's field that shows it; empty for the same name, None where nothing does.
+    :param fields: of an object.
+    :param items: of a list: what each is.
+    """
+
+    name: str
+    kind: FieldKind = "string"
+    required: bool = False
+    values: tuple[str | int, ...] = ()
+    longest: int | None = None
+    shortest: int = 0
+    below: float | None = None
+    begins: tuple[str, ...] = ()
+    hint: str = ""
+    shown_as: str | None = ""
+    fields: tuple[Field, ...] = ()
+    items: Field | None = None
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Exactly one of these fields must be given, or with ``at_most`` none."""
+
+    names: tuple[str, ...]
+    at_most: bool = False
+
+
+@dataclass(frozen=True)
+class AnyOf:
+    """At least one of these fields must be given."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Needs:
+    """
+    A field is needed beside another one.
+
+    :param name: which one is needed.
+    :param beside: where this one is given.
+    :param value: and has this value; None for any.
+    """
+
+    name: str
+    beside: str
+    value: str | None = None
+
+
+@dataclass(frozen=True)
+class Version:
+    """
+    Where the ETag of a record stands that a write may name in ``If-Match``.
+
+    :param stream: whose look-up reads the record.
+    :param selectors: the look-up's parameter, and the write's path parameter that it takes.
+    :param column: the record's field with the ETag, where it is in no header.
+    :param stamp: the record's field that tells when it was changed; empty where nothing does.
+    """
+
+    stream: str
+    selectors: Mapping[str, str]
+    column: str = ""
+    stamp: str = "UpdatedAt"
+
+
+@dataclass(frozen=True)
+class Upload:
+    """
+    The file of a multipart write.
+
+    :param types: of documents that it may be, for the field ``DocumentType``; empty where it has no such field.
+    :param largest: bytes.
+    :param media_types: what the file may be.
+    """
+
+    types: tuple[str, ...] = ()
+    largest: int = 25 * 1024 * 1024
+    media_types: tuple[str, ...] = ("application/pdf", "image/jpeg", "image/png")
+
+
+@dataclass(frozen=True)
+class Operation:
+    """
+    Something that Alvys lets one write.
+
+    :param name: ``<stream>.<verb>``.
+    :param about: what it does, as an imperative.
+    :param path: below the API base, with ``{names}`` of its parameters.
+    :param scope: what the token needs; None where nothing tells.
+    :param body: its fields; empty for a call without a body.
+    :param rules: between the fields.
+    :param patch: whether a field that is not required may be given as None, which removes its value. Elsewhere None is not sent.
+    :param if_match: whether the write names the version that it changes.
+    :param version: where that stands; None where ``if_match`` is ``none``.
+    :param repeat: see ``Repeat``.
+    :param because: why.
+    :param key: the field of the body that names the effect, where ``repeat`` is ``by_key``.
+    :param check: how a person finds out whether it took place, when its answer was lost: a sentence with ``{names}`` of path
+        parameters and of the body's fields.
+    :param answers: whether a success may have a body.
+    :param answer_is_documented: False where nothing tells its shape: then whatever it is, is taken.
+    :param shows: what the record of ``version`` holds afterwards, beside the body's fields.
+    :param secrets: fields of the answer that must not be kept.
+    :param idempotency_header: that Alvys may know a repeat by; it is sent, and not trusted.
+    :param upload: for a multipart write: its file.
+    :param notes: what a user should know, and where the documents contradict each other.
+    """
+
+    name: str
+    about: str
+    method: Literal["POST", "PUT", "PATCH", "DELETE"]
+    path: str
+    scope: str | None
+    check: str
+    because: str
+    scope_is_documented: bool = True
+    body: tuple[Field, ...] = ()
+    rules: tuple[OneOf | AnyOf | Needs, ...] = ()
+    patch: bool = False
+    if_match: IfMatch = "none"
+    version: Version | None = None
+    repeat: Repeat = "unsafe"
+    key: str = ""
+    answers: bool = True
+    answer_is_documented: bool = True
+    shows: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
+    idempotency_header: str = ""
+    upload: Upload | None = None
+    notes: tuple[str, ...] = field(default_factory=tuple)
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The call that makes it."""
+        return endpoint_of(self.method, self.path)
+
+    @property
+    def path_params(self) -> tuple[str, ...]:
+        """The names in its path."""
+        return tuple(_PLACEHOLDER.findall(self.path))
+
+    @property
+    def removes(self) -> bool:
+        """Whether what its path names is there no more afterwards: not so of a customer, who stays, nor of a stop's arrival."""
+        return self.method == "DELETE" and self.path.endswith("}") and not self.shows

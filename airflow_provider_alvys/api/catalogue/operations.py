@@ -1,0 +1,38 @@
+"""The catalogue of what can be written: one row an operation, from Alvys's API documents."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+
+from airflow_provider_alvys.api.catalogue.operation_rows import documents, freight, money, partners, tenders, webhooks
+from airflow_provider_alvys.api.catalogue.operation_spec import AnyOf, Field, Needs, OneOf, Operation, Upload, Version
+from airflow_provider_alvys.api.errors import AlvysValueError
+
+__all__ = ["OPERATIONS", "AnyOf", "Field", "Needs", "OneOf", "Operation", "Upload", "Version", "get_operation"]
+
+OPERATIONS: Mapping[str, Operation] = {
+    operation.name: operation
+    for operation in (
+        *freight.OPERATIONS,
+        *partners.OPERATIONS,
+        *money.OPERATIONS,
+        *documents.OPERATIONS,
+        *tenders.OPERATIONS,
+        *webhooks.OPERATIONS,
+    )
+}
+
+
+def get_operation(name: str) -> Operation:
+    """
+    Return the catalogue's row for an operation.
+
+    :param name: such as ``trips.assign``.
+    :raises AlvysValueError: there is none of that name.
+    """
+    if not isinstance(name, str) or name not in OPERATIONS:
+        close = difflib.get_close_matches(str(name), OPERATIONS, n=1, cutoff=0.5)
+        hint = f" Did you mean {close[0]}?" if close else ""
+        raise AlvysValueError(f"There is no operation {name!r}.{hint} Operations: {', '.join(OPERATIONS)}")
+    return OPERATIONS[name]

@@ -1,0 +1,1 @@
+"""The fields of records, as data, by area."""

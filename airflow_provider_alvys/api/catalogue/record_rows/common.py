@@ -1,0 +1,39 @@
+"""Shapes that records of several subjects share."""
+
+from __future__ import annotations
+
+from airflow_provider_alvys.api.schema.fields import record
+
+# Currency is the number of ISO 4217: 840 is the US dollar.
+MONEY = record("Amount:decimal Currency:integer@currency")
+# A distance, weight, volume or length.
+MEASURE = record("Value:decimal UnitOfMeasure")
+TEMPERATURE = record("Value:decimal Unit")
+MILEAGE = record("Distance:measure Source ProfileId ProfileName", measure=MEASURE)
+ADDRESS = record("Street City State ZipCode")
+COORDINATES = record("Latitude Longitude")
+FLEET = record("Id Name InvoiceNumberPrefix")
+NAMED = record("Id Name")
+CONTACT = record("Id Name Email Phone Mobile Extension Title")
+REFERENCE = record("Id ReferenceId Name Value Type Access Origin")
+# A note inside another record. Alvys spells its id in lower case here, and nowhere else of a note.
+NOTE = record("id Description NoteType Time:time User UserId")
+# The fields of a stop's kinds together; $type tells them apart: appointment, delivery_window and waypoint.
+STOP = record(
+    """
+    $type Id StopType Status Address:address Coordinates:coordinates CompanyId CompanyNumber CompanyName
+    ScheduleType LoadingType AppointmentRequested:boolean AppointmentConfirmed:boolean AppointmentDate:time@local
+    StopWindow:period ArrivedAt:time@local DepartedAt:time@local References:[reference]
+    """,
+    address=ADDRESS,
+    coordinates=COORDINATES,
+    period=record("Begin:time@local End:time@local@open"),
+    reference=REFERENCE,
+)
+# Alvys spells the id in lower case.
+DOCUMENT = record(
+    """
+    id AttachmentPath AttachmentType AttachmentSize:integer UploadedAt:time UploadedBy ParentId ParentType
+    DownloadUrl@volatile ExpiresAt:time@volatile
+    """
+)

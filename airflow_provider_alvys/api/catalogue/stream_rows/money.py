@@ -1,0 +1,173 @@
+"""Invoices, deductions and settlement statements."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow_provider_alvys.api.catalogue.record_rows import money as records
+from airflow_provider_alvys.api.catalogue.stream_spec import Branch, Filter, Lookup, Stream, Tier, TimeWindow
+
+_DAY = timedelta(days=1)
+# The server counts whole UTC days, both ends included, and takes 100 rows a page. A statement may be dated weeks ahead
+# or months back.
+_STATEMENT_DATES = TimeWindow(
+    "statement",
+    "StatementDateRange",
+    "StatementDate",
+    whole_days=True,
+    look_back=60 * _DAY,
+    look_ahead=60 * _DAY,
+    needs_end=True,
+    required=True,
+)
+_ALL_STATEMENTS = (Branch(window="statement", whole=True),)
+_STATEMENT_TIERS = (Tier("daily"), Tier("weekly", look_back=400 * _DAY, look_ahead=90 * _DAY, sweep=True))
+
+STREAMS = (
+    Stream(
+        name="invoices",
+        about="A bill to a customer",
+        path="invoices/search",
+        scope="invoice:read",
+        key=("Id",),
+        fields=records.INVOICE,
+        filters=(
+            Filter("Status", "strings", "Status", values=("Draft", "AwaitingPayment", "Paid")),
+            # The documents give no maximum; more than 50 were refused to clients.
+            Filter("LoadNumbers", "strings", "Loads.LoadNumber", max_items=50),
+            Filter("PONumbers", "strings", "Loads.PONumber"),
+            Filter("OrderNumbers", "strings", "Loads.OrderNumber"),
+            Filter("CustomerId", "string", "Customer.Id"),
+        ),
+        # From live errors. The page counts the ranges as well; Alvys does not.
+        one_of=("Status", "LoadNumbers", "PONumbers", "OrderNumbers", "CustomerId"),
+        windows=(
+            # No field moves with every change. What is unpaid is read whole, and the rest by what may have happened. The unpaid
+            # first: one that is paid meanwhile has been read, or is found by its payment.
+            TimeWindow(
+                "activity",
+                unites=(
+                    Branch({"Status": ["Draft", "AwaitingPayment"]}),
+                    Branch(window="invoiced"),
+                    Branch(window="sent"),
+                    Branch(window="paid"),
+                ),
+            ),
+            # Midnight, and mostly before the invoice was made.
+            TimeWindow(
+                "invoiced",
+                "InvoicedDateRange",
+                "InvoicedDate",
+                whole_days=True,
+                look_back=45 * _DAY,
+                look_ahead=_DAY,
+            ),
+            # The field is our reading.
+            TimeWindow("sent", "InvoiceSentRange", "LastSendDate", whole_days=True, look_back=7 * _DAY, look_ahead=_DAY),
+            # Midnight. Payments are entered late.
+            TimeWindow("paid", "PaidDateRange", "PaidDate", whole_days=True, look_back=90 * _DAY, look_ahead=_DAY),
+        ),
+        regular="activity",
+        lookup=Lookup("invoices", one_of={"id": "Id", "invoiceNumber": "Number"}),
+        references={
+            "Customer.Id": "customers.Id",
+            "Loads.Id": "loads.Id",
+            "Loads.LoadNumber": "loads.LoadNumber",
+            "LineItems.CustomerId": "customers.Id",
+            "LineItems.LoadNumber": "loads.LoadNumber",
+        },
+        tiers=(Tier("4-hourly"), Tier("monthly", window="invoiced", look_back=455 * _DAY, sweep=True)),
+        final="when Paid",
+        notes=(
+            "PaidDate means paid in full",
+            "A summary invoice has several loads: joined to them, its totals would count several times",
+            "Type has other values by one page than by the other",
+        ),
+    ),
+    Stream(
+        name="deductions",
+        about="Money kept back from a driver's or an owner operator's pay",
+        path="deductions/search",
+        scope="deduction:read",
+        key=("Id",),
+        fields=records.DEDUCTION,
+        filters=(
+            Filter("DriverId", "string", "DriverId"),
+            Filter("TruckId", "string", "TruckId"),
+            Filter("OwnerOperatorId", "string", "OwnerOperatorId"),
+            Filter("IncludePaid", "boolean", default=True, required=True, reveals="IsPaid"),
+        ),
+        one_of=("DateRange", "DriverId", "TruckId", "OwnerOperatorId"),
+        at_most_one=("DriverId", "TruckId"),
+        windows=(
+            # IsPaid changes and no time moves. What is unpaid is read whole, however old, and first.
+            TimeWindow(
+                "activity",
+                unites=(Branch({"IncludePaid": False}, window="date", whole=True), Branch(window="date")),
+            ),
+            # The day from which it counts, at midnight. It may lie ahead.
+            TimeWindow("date", "DateRange", "Date", whole_days=True, look_back=120 * _DAY, look_ahead=None),
+        ),
+        regular="activity",
+        whole=(Branch(window="date", whole=True),),
+        lookup=Lookup("deductions/{id}"),
+        references={"DriverId": "drivers.Id", "TruckId": "trucks.Id", "OwnerOperatorId": "drivers.Id"},
+        tiers=(Tier("6-hourly"), Tier("monthly", window="date", look_back=400 * _DAY, sweep=True)),
+        final="when paid, unless the statement that paid it is reverted",
+        notes=(
+            "DriverId and TruckId exclude each other as filters",
+            "Splitting a deduction deletes it and makes new ones with the same GroupId",
+        ),
+    ),
+    Stream(
+        name="carrier_settlement_statements",
+        about="What a carrier is paid for its trips",
+        path="carrier-settlement-statements/search",
+        scope="carrier:read",
+        key=("Number",),
+        fields=records.CARRIER_STATEMENT,
+        page_size=100,
+        max_page_size=100,
+        filters=(
+            Filter("CarrierId", "string", "Payee.Id"),
+            Filter("SubsidiaryId", "string", "SubsidiaryId"),
+        ),
+        windows=(_STATEMENT_DATES,),
+        regular="statement",
+        whole=_ALL_STATEMENTS,
+        lookup=Lookup("carrier-settlement-statements/{number}"),
+        references={
+            "Trips.TripId": "trips.Id",
+            "Trips.TripNumber": "trips.TripNumber",
+            "Trips.LoadNumber": "loads.LoadNumber",
+        },
+        tiers=_STATEMENT_TIERS,
+        notes=("Statements that failed or were deleted are left out by Alvys", "One that is reverted vanishes"),
+    ),
+    Stream(
+        name="driver_settlement_statements",
+        about="What a driver is paid for a pay period",
+        path="driver-settlement-statements/search",
+        scope="driver:read",
+        key=("Number",),
+        fields=records.DRIVER_STATEMENT,
+        page_size=100,
+        max_page_size=100,
+        filters=(
+            # Alvys takes them in any case.
+            Filter("DriverType", "string", "Driver.Type", values=("COMPANY", "OWNER_OPERATOR", "CONTRACTOR")),
+            Filter("DriverId", "string", "Driver.Id"),
+        ),
+        windows=(_STATEMENT_DATES,),
+        regular="statement",
+        whole=_ALL_STATEMENTS,
+        lookup=Lookup("driver-settlement-statements/{number}"),
+        references={
+            "Driver.Id": "drivers.Id",
+            "LineItems.TripNumber": "trips.TripNumber",
+            "LineItems.LoadNumber": "loads.LoadNumber",
+        },
+        tiers=_STATEMENT_TIERS,
+        notes=("A statement's date may lie months from the deductions that it settles", "One that is reverted vanishes"),
+    ),
+)

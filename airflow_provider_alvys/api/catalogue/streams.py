@@ -1,0 +1,63 @@
+"""The catalogue of what can be read: one row a stream, from Alvys's API documents."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from airflow_provider_alvys.api.catalogue.endpoints import Endpoint
+from airflow_provider_alvys.api.catalogue.operations import OPERATIONS, Operation
+from airflow_provider_alvys.api.catalogue.stream_rows import fleet, freight, money, partners, webhooks
+from airflow_provider_alvys.api.catalogue.stream_spec import Branch, Filter, Lookup, Parent, Stream, Tier, TimeWindow
+from airflow_provider_alvys.api.errors import AlvysValueError
+
+__all__ = [
+    "STREAMS",
+    "Branch",
+    "Filter",
+    "Lookup",
+    "Parent",
+    "Stream",
+    "Tier",
+    "TimeWindow",
+    "get_stream",
+    "get_streams",
+    "scope_of",
+]
+
+STREAMS: Mapping[str, Stream] = {
+    stream.name: stream for stream in (*freight.STREAMS, *fleet.STREAMS, *partners.STREAMS, *money.STREAMS, *webhooks.STREAMS)
+}
+
+
+def get_stream(name: str) -> Stream:
+    """
+    Return the catalogue's row for a stream.
+
+    :raises AlvysValueError: there is none of that name.
+    """
+    if not isinstance(name, str) or name not in STREAMS:
+        raise AlvysValueError(f"There is no stream {name!r}. Streams: {', '.join(STREAMS)}")
+    return STREAMS[name]
+
+
+def get_streams(names: Collection[str]) -> list[Stream]:
+    """
+    Return the catalogue's rows for several streams.
+
+    :raises AlvysValueError: they are no list, none at all, one of them twice, or one that there is not.
+    """
+    if isinstance(names, (str, bytes, Mapping)) or not isinstance(names, Collection):
+        raise AlvysValueError(f"streams={names!r} must be a list of names, such as ['loads', 'trips']")
+    if not names:
+        raise AlvysValueError("streams is empty: name one or more of docs/streams.md")
+    rows = [get_stream(name) for name in names]
+    twice = sorted({row.name for row in rows if rows.count(row) > 1})
+    if twice:
+        raise AlvysValueError(f"streams names {', '.join(twice)} more than once")
+    return rows
+
+
+def scope_of(endpoint: Endpoint) -> str | None:
+    """Return the scope that guards an endpoint, of a read or a write, or None where the catalogues do not know."""
+    rows: tuple[Stream | Operation, ...] = (*STREAMS.values(), *OPERATIONS.values())
+    return next((row.scope for row in rows if row.endpoint == endpoint), None)

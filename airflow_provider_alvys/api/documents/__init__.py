@@ -1,0 +1,1 @@
+"""Listing and download of the files of records."""

@@ -1,0 +1,1 @@
+"""Requests to Alvys: client, transport, tokens, pacing and retries."""

@@ -1,0 +1,1 @@
+"""Batched polling for sensors, and the change feed for watchers."""

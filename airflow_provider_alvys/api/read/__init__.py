@@ -1,0 +1,1 @@
+"""Reading of streams: queries, windows, the paginator and its state, lookups."""

@@ -1,0 +1,1 @@
+"""Types of fields, values and currencies."""

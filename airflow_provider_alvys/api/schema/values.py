@@ -1,0 +1,244 @@
+"""
+From JSON's values to typed ones, without loss: what a type cannot hold is refused here, before a database could bend it.
+
+Values are plain: text, int, bool, :class:`~decimal.Decimal`, and for times the text ``2026-03-01 08:30:00.1234567``, always of
+that length, which sorts as it should.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Literal
+
+import msgspec
+
+from airflow_provider_alvys.api.schema.currencies import CURRENCIES
+from airflow_provider_alvys.api.schema.fields import Mark, Scalar
+
+# Where what has no column is kept, as JSON.
+EXTRA = "_extra"
+# - key: a text that identifies a row. timestamp: in UTC. wall: a time without a zone. json: its text.
+Kind = Literal["key", "text", "integer", "decimal", "boolean", "timestamp", "wall", "date", "json"]
+# The values of a field's columns, or None for one that they cannot hold.
+Convert = Callable[[Any], tuple[Any, ...] | None]
+
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)?", re.ASCII)
+_DATE = re.compile(r"(\d{4}-\d\d-\d\d)(?:T00:00:00(?:\.0+)?(?:Z|[+-]00:00)?)?", re.ASCII)
+_WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[^A-Za-z0-9]+")
+_OPEN = "9999-12-31"
+_UNKNOWN = "1970-01-01"
+_LAST = "9999-12-31 23:59:59.9999999"
+_INT64 = 1 << 63
+
+
+@dataclass(frozen=True)
+class Limits:
+    """
+    What a database's types can hold. The defaults hold all that Python's do.
+
+    :param whole_digits: of a decimal, before its point.
+    :param fraction_digits: of a decimal, after its point.
+    :param key_length: characters of a key.
+    :param key_bytes: of a key.
+    """
+
+    whole_digits: int = 100_000
+    fraction_digits: int = 16_000
+    key_length: int = 100_000
+    key_bytes: int = 400_000
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """
+    A column of a scalar field.
+
+    :param suffix: what its name has behind the field's.
+    """
+
+    suffix: str
+    kind: Kind
+
+
+def snake_case(name: str) -> str:
+    """Return a field's name as columns are named: ``PONumber`` becomes ``po_number``."""
+    return "_".join(filter(None, _WORD.sub("_", name).lower().split("_")))
+
+
+def leaves_of(type: Scalar, marks: frozenset[Mark] = frozenset()) -> tuple[Leaf, ...]:
+    """Return the columns that a scalar field becomes, itself first."""
+    if type != "time":
+        kinds: dict[Scalar, Kind] = {"string": "text", "integer": "integer", "decimal": "decimal", "boolean": "boolean"}
+        kinds |= {"date": "date", "json": "json"}
+        return (Leaf("", "text" if "currency" in marks else kinds[type]),)
+    leaves = [Leaf("", "timestamp")]
+    if "local" in marks:
+        leaves += [Leaf("_local", "wall"), Leaf("_offset", "text")]
+    if "open" in marks:
+        leaves.append(Leaf("_is_open", "boolean"))
+    if "unknown" in marks:
+        leaves.append(Leaf("_is_unknown", "boolean"))
+    return tuple(leaves)
+
+
+def converter(type: Scalar, marks: frozenset[Mark] = frozenset(), limits: Limits | None = None) -> Convert:
+    """Return what turns a field's value, as JSON has it, into those of its columns."""
+    if "currency" in marks:
+        return _currency
+    if type == "time":
+        return lambda value: _time(value, marks)
+    if type == "decimal":
+        bounds = limits or Limits()
+        return lambda value: _decimal(value, bounds)
+    return _CONVERTERS[type]
+
+
+def _text(value: Any) -> tuple[str] | None:
+    return (value,) if type(value) is str and is_storable(value) else None
+
+
+def is_storable(text: str) -> bool:
+    """Tell whether every database can hold a text: none of NUL, and no half of an emoji."""
+    if "\0" in text:
+        return False
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _integer(value: Any) -> tuple[int] | None:
+    return (value,) if type(value) is int and -_INT64 <= value < _INT64 else None
+
+
+def _decimal(value: Any, limits: Limits) -> tuple[Decimal] | None:
+    if type(value) is int:
+        value = Decimal(value)
+    elif type(value) is not Decimal:
+        return None
+    _, digits, exponent = value.as_tuple()
+    if not value and exponent > 0:
+        return (Decimal(0),)
+    places = -exponent
+    if places > limits.fraction_digits:
+        # Zeros at the end are no more than a way of writing.
+        zeros = next((number for number, digit in enumerate(reversed(digits)) if digit), places)
+        if places - zeros > limits.fraction_digits:
+            return None
+    if len(digits) - places > limits.whole_digits:
+        return None
+    return (value,)
+
+
+def _boolean(value: Any) -> tuple[bool] | None:
+    return (value,) if type(value) is bool else None
+
+
+def _date(value: Any) -> tuple[str] | None:
+    found = _DATE.fullmatch(value) if type(value) is str else None
+    if found is None or not _is_day(found[1]):
+        return None
+    return (found[1],)
+
+
+def _is_day(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _time(value: Any, marks: frozenset[Mark]) -> tuple[Any, ...] | None:
+    found = _TIME.fullmatch(value) if type(value) is str else None
+    if found is None:
+        return None
+    day, clock, fraction, zone = found.groups()
+    wall = f"{day} {clock}"
+    try:
+        moment = datetime.fromisoformat(wall)
+    except ValueError:
+        return None
+    # Seven digits are all that Alvys sends, and more than most databases keep.
+    digits = f".{(fraction or '')[:7]:0<7}"
+    utc: str | None = f"{wall}{digits}"
+    if zone is None:
+        utc = None
+    elif zone not in ("Z", "z", "+00:00", "-00:00"):
+        try:
+            utc = f"{moment - _offset(zone)}{digits}"
+        except OverflowError:
+            utc = _LAST if day == _OPEN and "open" in marks else None
+    if utc is None and not ("local" in marks and zone is None):
+        return None
+    values: list[Any] = [utc]
+    if "local" in marks:
+        values += [wall + digits, "+00:00" if zone in ("Z", "z") else zone]
+    if "open" in marks:
+        values.append(day == _OPEN)
+    if "unknown" in marks:
+        values.append(day == _UNKNOWN)
+    return tuple(values)
+
+
+def _offset(zone: str) -> timedelta:
+    length = timedelta(hours=int(zone[1:3]), minutes=int(zone[4:6]))
+    return -length if zone[0] == "-" else length
+
+
+def _currency(value: Any) -> tuple[str] | None:
+    letters = CURRENCIES.get(value) if type(value) is int else value
+    return (letters,) if type(letters) is str and letters in _LETTERS else None
+
+
+_LETTERS = frozenset(CURRENCIES.values())
+
+
+def _json(value: Any) -> tuple[str]:
+    return (dump_json(value),)
+
+
+_CONVERTERS: dict[Scalar, Convert] = {
+    "string": _text,
+    "integer": _integer,
+    "boolean": _boolean,
+    "date": _date,
+    "json": _json,
+}
+
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+def dump_json(value: Any) -> str:
+    """Return the JSON text of a decoded value, with every number's digits as they were sent."""
+    try:
+        text = _encoder.encode(value).decode()
+    except UnicodeEncodeError:
+        # Half an emoji, which is JSON only in its escaped form.
+        text = "".join(_pieces(value))
+    return text
+
+
+def _pieces(value: Any) -> Iterable[str]:
+    if isinstance(value, dict):
+        yield "{"
+        for number, (name, item) in enumerate(value.items()):
+            yield f"{',' if number else ''}{json.dumps(name)}:"
+            yield from _pieces(item)
+        yield "}"
+    elif isinstance(value, list):
+        yield "["
+        for number, item in enumerate(value):
+            yield "," if number else ""
+            yield from _pieces(item)
+        yield "]"
+    else:
+        yield str(value) if isinstance(value, Decimal) else json.dumps(value)

@@ -1,0 +1,1 @@
+"""Writes: check, body, send and upload."""

@@ -1,0 +1,76 @@
+"""What all operators and sensors on Alvys share."""
+
+from __future__ import annotations
+
+import uuid
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Asset, AssetAlias, BaseOperator
+
+from airflow_provider_alvys._compat import HAS_RETRY_POLICY, conf
+from airflow_provider_alvys.assets import alvys_asset
+from airflow_provider_alvys.hooks.alvys import AlvysHook
+from airflow_provider_alvys.retry_policy import AlvysRetryPolicy
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_alvys.landing.jobs.checkpoint import RunIdentity
+
+
+DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
+
+
+class AlvysTask(BaseOperator):
+    """
+    A task that calls Alvys.
+
+    Where Airflow knows retry policies (3.3), :class:`AlvysRetryPolicy` is the default; one given to the task, or in
+    ``default_args``, takes its place.
+
+    :param alvys_conn_id: the Alvys connection.
+    """
+
+    def __init__(self, *, alvys_conn_id: str = AlvysHook.default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.alvys_conn_id = alvys_conn_id
+        # Not before: what default_args say has come with kwargs, and mapped tasks are made here too.
+        if HAS_RETRY_POLICY and self.retry_policy is None:
+            self.retry_policy = AlvysRetryPolicy()
+
+    @cached_property
+    def hook(self) -> AlvysHook:
+        """The hook for the connection."""
+        return AlvysHook(self.alvys_conn_id)
+
+
+def outlet_events(context: Context, operator: BaseOperator) -> list[tuple[Any, Any]]:
+    """Return each outlet and its event. An outlet that Airflow does not know fails here, before anything is read."""
+    events = context.get("outlet_events")
+    return [(outlet, events[outlet]) for outlet in operator.outlets or ()] if events is not None else []
+
+
+def tell_event(outlet: Any, event: Any, result: dict[str, Any], *, asset: Asset | None = None) -> None:
+    """
+    Let an outlet's event carry a result.
+
+    :param asset: what stands behind an alias; None means that of the stream in its data set.
+    """
+    if isinstance(outlet, AssetAlias):
+        event.add(asset or alvys_asset(result["stream"], result["path"]), extra=dict(result))
+    else:
+        event.extra = dict(result)
+
+
+def identify(context: Context, operator: BaseOperator) -> RunIdentity:
+    """Return which task instance this is. Outside of a DAG run, each execution is a run of its own."""
+    from airflow_provider_alvys.landing.jobs.checkpoint import RunIdentity
+
+    ti = context.get("ti")
+    return RunIdentity(
+        dag_id=ti.dag_id if ti else operator.dag_id,
+        task_id=ti.task_id if ti else operator.task_id,
+        map_index=getattr(ti, "map_index", -1),
+        run_id=context.get("run_id") or uuid.uuid4().hex,
+    )

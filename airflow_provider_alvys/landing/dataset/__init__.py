@@ -1,0 +1,1 @@
+"""The files of a data set: store, layout, manifest, cursor and pace file."""

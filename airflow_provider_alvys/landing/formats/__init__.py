@@ -1,0 +1,1 @@
+"""Formats of part files: JSON lines and Parquet, writer and reader."""

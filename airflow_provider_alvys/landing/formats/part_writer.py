@@ -1,0 +1,71 @@
+"""Rows into part files: when one is full, and what it is called."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+
+from airflow_provider_alvys.api.catalogue.streams import Stream
+from airflow_provider_alvys.api.read.page_decoder import Row
+from airflow_provider_alvys.landing.dataset.manifest import Part
+from airflow_provider_alvys.landing.formats.registry import Encoder, make_encoder, suffix_of
+
+
+class PartWriter:
+    """
+    Write rows into numbered part files.
+
+    :param put: writes a file of the run's folder.
+    :param parts: those that stand already.
+    :param stream: whose rows they are.
+    :param stretch: of the run; each has names of its own.
+    :param part_rows: a part is closed with the page that brings it to this many rows.
+    """
+
+    def __init__(
+        self,
+        put: Callable[[str, bytes], None],
+        parts: Iterable[Part] = (),
+        *,
+        stream: Stream,
+        stretch: int = 0,
+        file_format: str,
+        compression: str | None,
+        part_rows: int,
+    ) -> None:
+        self.parts = list(parts)
+        self._put = put
+        self._format = (stream, file_format, compression)
+        self._suffix = (f"-{stretch}" if stretch else "") + f".{suffix_of(file_format, compression)}"
+        self._part_rows = part_rows
+        self._encoder: Encoder | None = None
+        self._rows = 0
+
+    def reopen(self, part: Part, content: bytes) -> None:
+        """Take the rows of a part that was ended early: the next one begins with them."""
+        self._open().reopen(content)
+        self._rows += part.rows
+
+    def add(self, rows: list[Row]) -> bool:
+        """Take a page's rows, and return whether that finished a part."""
+        if not rows:
+            return False
+        self._open().add(rows)
+        self._rows += len(rows)
+        return self._rows >= self._part_rows and self.finish()
+
+    def finish(self) -> bool:
+        """Write what is left, and return whether there was anything."""
+        if self._encoder is None:
+            return False
+        content = self._encoder.finish()
+        name = f"part-{len(self.parts):05d}{self._suffix}"
+        self._put(name, content)
+        self.parts.append(Part(name=name, rows=self._rows, bytes=len(content), sha256=hashlib.sha256(content).hexdigest()))
+        self._encoder, self._rows = None, 0
+        return True
+
+    def _open(self) -> Encoder:
+        if self._encoder is None:
+            self._encoder = make_encoder(*self._format)
+        return self._encoder

@@ -1,0 +1,160 @@
+"""What one task instance fetches of documents, settled at its first try, and how far it has come, kept over its retries."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from airflow_provider_alvys import __version__
+from airflow_provider_alvys.api.catalogue.streams import Stream
+from airflow_provider_alvys.api.documents.listing import Document, names_of_type, read_document
+from airflow_provider_alvys.api.http.pacing import EndpointPace
+from airflow_provider_alvys.api.read.state import SearchState
+from airflow_provider_alvys.landing.dataset.layout import document_file, fingerprint, parent_folder
+from airflow_provider_alvys.landing.dataset.store import Store
+from airflow_provider_alvys.landing.jobs.checkpoint import RunIdentity, Writer
+from airflow_provider_alvys.landing.jobs.parents import find_document_parents, plain_parents
+
+if TYPE_CHECKING:
+    from airflow_provider_alvys.api.http.client import AlvysClient
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class DocumentOrder:
+    """
+    What is to be fetched.
+
+    :param parent_type: such as ``load``.
+    :param stream: of the documents.
+    :param types: as :func:`airflow_provider_alvys.api.documents.listing.check_types` gives them; None for all.
+    """
+
+    parent_type: str
+    stream: Stream
+    tenant: str
+    parents: Any
+    types: frozenset[str] | None = None
+
+    def wants(self, document: Document) -> bool:
+        """Return whether a document is of a type that is asked for."""
+        return self.types is None or not self.types.isdisjoint(names_of_type(document.type))
+
+    def fingerprint(self, path: str) -> str:
+        """Return a hash that another try must share to fetch the same."""
+        types = None if self.types is None else sorted(self.types)
+        return fingerprint(path, self.stream.name, self.tenant, plain_parents(self.parents), types)
+
+
+class DocumentFile(msgspec.Struct, kw_only=True):
+    """
+    A document, and the file that it is in: a line of the index.
+
+    :param name: of the file, below the path.
+    :param file_name: as it was uploaded.
+    :param size: in bytes; None while neither Alvys nor the file has told.
+    """
+
+    id: str
+    type: str
+    parent: str
+    name: str
+    file_name: str
+    size: int | None
+    uploaded_at: str | None
+
+
+class DocumentRun(msgspec.Struct, kw_only=True):
+    """
+    What a task instance fetches, and how far it has come, kept over its tries. It holds no URL.
+
+    :param parents: whose documents are listed.
+    :param listed: how many parents there are, those of ``parents`` and those whose documents a manifest names.
+    :param search: for their lists.
+    :param done: files that are there.
+    :param pending: those still to be fetched.
+    :param renewals: lists that were read again for the URLs in them.
+    :param missing: parents that Alvys did not know any more then.
+    :param gone: documents that such a list no longer had.
+    """
+
+    version: Literal[1] = 1
+    identity: RunIdentity
+    package: str = __version__
+    asked: str
+    state: Literal["fetching", "fetched"] = "fetching"
+    parents: list[str]
+    listed: int
+    search: SearchState | None = None
+    done: list[DocumentFile] = []
+    pending: list[DocumentFile] = []
+    fetched: int = 0
+    bytes: int = 0
+    renewals: int = 0
+    missing: list[str] = []
+    gone: int = 0
+    pace: dict[str, EndpointPace] = {}
+
+
+def open_document_run(
+    client: AlvysClient, store: Store, order: DocumentOrder, identity: RunIdentity, name: str, *, is_resumed: bool
+) -> tuple[DocumentRun, list[Document]]:
+    """Return the run of this try, and the documents, with their URLs, that a manifest has told of."""
+    writer = store.get_json(name, Writer)
+    known = store.get_json(name, DocumentRun) if writer is not None and writer.package == __version__ else None
+    asked = order.fingerprint(store.path)
+    if known is not None and (known.asked, known.state) == (asked, "fetching"):
+        client.pacer.resume(known.pace)
+        if not is_resumed:
+            _look_again(store, order, known)
+        log.info("Going on after %d documents", len(known.done))
+        return known, []
+    now = datetime.fromtimestamp(client.clock.time(), timezone.utc)
+    parents, rows_of = find_document_parents(store, order.stream, order.parents, tenant=order.tenant, now=now)
+    documents = [read_document(row, parent) for parent, rows in rows_of.items() for row in rows]
+    run = DocumentRun(
+        identity=identity,
+        asked=asked,
+        parents=parents,
+        listed=len(parents) + len(rows_of),
+        pending=[file_of(order, document) for document in documents if order.wants(document)],
+    )
+    return run, documents
+
+
+def _look_again(store: Store, order: DocumentOrder, run: DocumentRun) -> None:
+    """Take files that are not what they were when the last try left them for not fetched."""
+    kept: list[DocumentFile] = []
+    lost: list[DocumentFile] = []
+    for parent, files in by_parent(run.done):
+        sizes = store.sizes(parent_folder(order.parent_type, parent))
+        for file in files:
+            (kept if sizes.get(file.name) == file.size else lost).append(file)
+    run.done, run.pending = kept, lost + run.pending
+
+
+def file_of(order: DocumentOrder, document: Document) -> DocumentFile:
+    """Return a document as a file that is still to be fetched."""
+    return DocumentFile(
+        id=document.id,
+        type=document.type,
+        parent=document.parent,
+        name=document_file(order.parent_type, document.parent, document.id, document.file_name),
+        file_name=document.file_name,
+        size=document.size,
+        uploaded_at=document.uploaded_at,
+    )
+
+
+def by_parent(files: Sequence[DocumentFile]) -> Iterator[tuple[str, list[DocumentFile]]]:
+    """Yield each parent and its files."""
+    groups: dict[str, list[DocumentFile]] = {}
+    for file in files:
+        groups.setdefault(file.parent, []).append(file)
+    yield from groups.items()

@@ -1,0 +1,118 @@
+"""What to land, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+from airflow_provider_alvys.api.catalogue.streams import Stream, TimeWindow
+from airflow_provider_alvys.api.errors import AlvysValueError
+from airflow_provider_alvys.api.read.queries import no_window
+from airflow_provider_alvys.api.read.search import MAX_WINDOW_ROWS
+from airflow_provider_alvys.api.read.windows import format_time
+from airflow_provider_alvys.landing.dataset.cursor import Cursor
+from airflow_provider_alvys.landing.dataset.layout import cursor_file, fingerprint
+from airflow_provider_alvys.landing.formats.registry import JSONL
+from airflow_provider_alvys.landing.jobs.parents import check_parents, plain_parents
+
+OVERLAP = timedelta(minutes=5)
+SETTLING = timedelta(minutes=1)
+TIMES = ("since", "until", "initial_since")
+
+
+@dataclass(frozen=True)
+class LandingOrder:
+    """
+    What to land, and how. The fields are those of AlvysToObjectStorageOperator.
+
+    Without ``since`` it begins at the cursor, and without ``until`` it ends at now, less ``settling``.
+    """
+
+    stream: Stream
+    tenant: str
+    filters: Mapping[str, Any] = field(default_factory=dict)
+    window_by: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    initial_since: datetime | None = None
+    full_refresh: bool = False
+    overlap: timedelta = OVERLAP
+    settling: timedelta = SETTLING
+    look_back: timedelta | None = None
+    look_ahead: timedelta | None = None
+    parents: Any = None
+    file_format: str = JSONL
+    compression: str | None = None
+    part_rows: int | None = None
+    page_size: int | None = None
+    max_window_rows: int = MAX_WINDOW_ROWS
+
+    def __post_init__(self) -> None:
+        # Airflow's output of a mapped task is a sequence that fetches each item anew.
+        if isinstance(self.parents, Sequence) and not isinstance(self.parents, (str, bytes)):
+            object.__setattr__(self, "parents", list(self.parents))
+
+    @cached_property
+    def by(self) -> TimeWindow | None:
+        """Which of the stream's windows this is; None for reading it whole."""
+        return self.stream.window(self.window_by)
+
+    @property
+    def uses_cursor(self) -> bool:
+        """Whether the window begins where the last whole run ended."""
+        return self.since is None and self.by is not None
+
+    @property
+    def cursor_name(self) -> str:
+        """Where that is kept."""
+        return cursor_file(self.stream, self.tenant, self.filters, self.by.name if self.by else "")
+
+    def cursor_at(self, until: datetime, manifest: str) -> Cursor:
+        """Return the cursor for all before ``until``, to which the run of a manifest has brought it."""
+        return Cursor(
+            stream=self.stream.name,
+            tenant=self.tenant,
+            filters=dict(self.filters),
+            window_by=self.by.name if self.by else None,
+            until=until,
+            manifest=manifest,
+        )
+
+    def check(self) -> None:
+        """
+        Refuse what is wrong before anything is sent and before anything is written.
+
+        :raises AlvysValueError: says what.
+        """
+        self.stream.flatten_filters(self.filters)
+        check_parents(self.stream, self.parents)
+        if self.by is None and (self.since is not None or self.until is not None):
+            raise AlvysValueError(no_window(self.stream, self.window_by))
+        if self.look_back is None and self.look_ahead is None:
+            return
+        if self.by is None or self.by.tracks_changes:
+            kind = f"a window on every change ({self.by.name})" if self.by else "read whole"
+            raise AlvysValueError(
+                f"look_back and look_ahead are for business dates: {self.stream.name} has {kind}. Raise overlap, or choose "
+                "another window with window_by"
+            )
+        if self.since is not None:
+            raise AlvysValueError("look_back and look_ahead go with the cursor: with since, give the whole window")
+
+    def fingerprint(self, path: str, **templates: str) -> str:
+        """
+        Return a hash that another try must share to read the same.
+
+        :param templates: of ``since``, ``until`` and ``initial_since``: rendered again, one may give another time, and yet the
+            task is the same.
+        """
+        times = {name: getattr(self, name) for name in TIMES}
+        bounds = {name: None if time is None else format_time(time) for name, time in times.items()} | templates
+        filters = self.stream.plain_filters(self.filters)
+        by = self.by.name if self.by else None
+        what = (path, self.stream.name, self.tenant, filters, by, bounds, self.full_refresh, plain_parents(self.parents))
+        looks = [str(length) for length in (self.overlap, self.look_back, self.look_ahead)]
+        return fingerprint(*what, looks, self.file_format, self.compression, self.page_size)

@@ -1,0 +1,1 @@
+"""The server: searches, lookups, writes and control endpoints."""

@@ -1,0 +1,109 @@
+"""What is answered to a call of the catalogue: pages, lists, objects and single records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from airflow_provider_alvys.api.catalogue.streams import Lookup, Stream
+from airflow_provider_alvys.simulator.data.questions import Question, read_body, read_query, understand
+from airflow_provider_alvys.simulator.data.rows import RowSet
+from airflow_provider_alvys.simulator.protocol.http import UNREADABLE, json_response, read_json
+from airflow_provider_alvys.simulator.protocol.routes import names_of
+from airflow_provider_alvys.simulator.tenant import Tenant
+
+
+async def answer_search(stream: Stream, request: Request) -> Response:
+    """Answer a call that reads a stream."""
+    tenant: Tenant = request.app.tenant
+    names = names_of(request)
+    _check_parent(tenant, stream, names)
+    try:
+        is_get = stream.method == "GET"
+        query = request.query_params.multi_items()
+        given = read_query(stream, query) if is_get else read_body(stream, await read_json(request))
+    except UNREADABLE:
+        raise HTTPException(400, "The body is no JSON.") from None
+    question, errors = understand(stream, given)
+    if errors:
+        return json_response(errors, 400)
+    if names:
+        question = replace(question, parents=tuple(names[:1]))
+    response = _answer(tenant, tenant.rows(stream.name), stream, question)
+    if stream.answer == "page":
+        tenant.mutate(stream, question)
+    return response
+
+
+async def answer_lookup(stream: Stream, lookup: Lookup, request: Request) -> Response:
+    """Answer a call that reads one record."""
+    tenant: Tenant = request.app.tenant
+    rows = tenant.rows(stream.name)
+    query = {name.lower(): text for name, text in request.query_params.multi_items()}
+    if lookup.one_of:
+        given = [(column, query[name.lower()]) for name, column in lookup.one_of.items() if query.get(name.lower())]
+        if len(given) != 1:
+            wrong = ["Exactly one search parameter must be provided."]
+            return json_response(dict.fromkeys(lookup.one_of, wrong), 400)
+        number = rows.number_of(*given[0])
+    else:
+        *parents, key = names_of(request)
+        _check_parent(tenant, stream, parents)
+        among = rows.of(parents) if parents else rows.numbers()
+        number = next((number for number in among if rows.key(number) == key), None)
+    shown = {name.lower() for name in lookup.options if query.get(name.lower(), "").lower() == "true"}
+    hidden = {name.lower() for name in lookup.options} - shown
+    hiding = [filter.reveals for filter in stream.filters if filter.reveals and filter.name.lower() in hidden]
+    if number is None or any(rows.column(name)[number] for name in hiding):
+        raise HTTPException(404, "There is no such record.")
+    response = _json(tenant, rows.text(number, with_tombstone=bool(shown)))
+    response.headers["etag"] = f'"{rows.etag(number)}"'
+    return response
+
+
+def _check_parent(tenant: Tenant, stream: Stream, names: list[str]) -> None:
+    if names and stream.parent:
+        parents = tenant.rows(stream.parent.stream)
+        if parents.number_of(stream.parent.column, names[0]) is None:
+            raise HTTPException(404, "There is no such record.")
+
+
+def _answer(tenant: Tenant, rows: RowSet, stream: Stream, question: Question) -> Response:
+    found = rows.find(stream, question)
+    with_tombstone = any(question.filters.get(filter.name) is True for filter in stream.filters if filter.reveals)
+
+    def texts(numbers: Iterable[int]) -> bytes:
+        found = ((number, rows.text(number, with_tombstone=with_tombstone)) for number in numbers)
+        return b",".join(tenant.storage.complete(rows, number, text) for number, text in found)
+
+    if stream.answer == "object":
+        if not found:
+            raise HTTPException(404, "There is no such record.")
+        return _json(tenant, texts(found[:1]))
+    if stream.answer == "list":
+        return _json(tenant, b"[%b]" % texts(found))
+    size = min(question.page_size, tenant.page_size_cap or question.page_size)
+    first = question.page * size
+    if question.page > 0 and first >= len(found):
+        raise HTTPException(404, "There is no such page.")
+    shown_size = question.page_size if tenant.options.page_size_cap_is_silent else size
+    items = texts(found[first : first + size])
+    page = (question.page, shown_size, len(found), items)
+    return _json(tenant, b'{"Page":%d,"PageSize":%d,"Total":%d,"Items":[%b]}' % page)
+
+
+def _json(tenant: Tenant, text: bytes) -> Response:
+    return json_response(_pretty(text) if tenant.options.pretty else text)
+
+
+def _pretty(text: bytes) -> bytes:
+    """Return JSON over several lines. msgspec cannot where half an emoji is in it."""
+    try:
+        return msgspec.json.format(text, indent=2)
+    except msgspec.DecodeError:
+        return text.replace(b'":{', b'":\r\n {').replace(b"},{", b"},\n{")

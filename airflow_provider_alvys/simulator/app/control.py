@@ -1,0 +1,195 @@
+"""The simulator's own paths below ``/_sim/``: reset it, look into it, order faults and changes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route, Router
+
+from airflow_provider_alvys.api.catalogue.streams import get_stream
+from airflow_provider_alvys.api.errors import AlvysValueError
+from airflow_provider_alvys.simulator.app.control_webhooks import deliver, deliveries, subscribe
+from airflow_provider_alvys.simulator.controls.faults import Fault, Mutation
+from airflow_provider_alvys.simulator.options import Options
+from airflow_provider_alvys.simulator.protocol.http import json_response
+from airflow_provider_alvys.simulator.tenant import Tenant
+from airflow_provider_alvys.simulator.truth import find_truth, shows_tombstones
+
+
+class Change(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The body of ``POST /_sim/change``: see :meth:`Tenant.change`. ``keys`` may hold load numbers and the like too."""
+
+    stream: str = "loads"
+    rows: int | None = None
+    keys: list[str] | None = None
+    where: dict[str, Any] | None = None
+    at: str | None = None
+    columns: dict[str, Any] = {}
+
+
+class Addition(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The body of ``POST /_sim/add``: see :meth:`Tenant.add`."""
+
+    stream: str = "loads"
+    rows: int = 1
+    columns: dict[str, Any] = {}
+    parent: str | None = None
+
+
+class Removal(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The body of ``POST /_sim/remove``: see :meth:`Tenant.remove`."""
+
+    stream: str = "loads"
+    rows: int | None = None
+    keys: list[str] | None = None
+    where: dict[str, Any] | None = None
+
+
+class ClockTime(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The body of ``POST /_sim/clock``: seconds since 1970."""
+
+    now: float
+
+
+async def _reset(tenant: Tenant, request: Request) -> Any:
+    """Start over; the body holds the options that are to change, the others stay."""
+    changes = msgspec.json.decode(await request.body() or b"{}", type=dict[str, Any])
+    options = msgspec.convert({**msgspec.to_builtins(tenant.options), **changes}, Options)
+    request.app.tenant = Tenant(options)
+    tenant.hub.close()
+    return {"options": options}
+
+
+async def _stats(tenant: Tenant, request: Request) -> Any:
+    """Count requests by endpoint, tokens, answers by status, 429s."""
+    return tenant.stats()
+
+
+async def _tokens(tenant: Tenant, request: Request) -> Any:
+    """Tell the tokens given out since the last reset, for a search for leaks."""
+    return {"tokens": tenant.tokens.given}
+
+
+async def _faults(tenant: Tenant, request: Request) -> Any:
+    """Order faults: a list that replaces the last one."""
+    tenant.faults.set(msgspec.json.decode(await request.body(), type=list[Fault]))
+    return {"ordered": True}
+
+
+async def _mutations(tenant: Tenant, request: Request) -> Any:
+    """Order changes after each search: a list that replaces the last one."""
+    tenant.mutations = msgspec.json.decode(await request.body(), type=list[Mutation])
+    return {"ordered": True}
+
+
+async def _effects(tenant: Tenant, request: Request) -> Any:
+    """Count what writes have done, by operation; ``format=list`` tells each, with its path, body and time."""
+    effects = tenant.effects
+    if request.query_params.get("format") == "list":
+        return effects
+    return Counter(effect.operation for effect in effects)
+
+
+async def _change(tenant: Tenant, request: Request) -> Any:
+    """Update rows now."""
+    change = msgspec.json.decode(await request.body(), type=Change)
+    _check_rows(change.rows)
+    return {"keys": tenant.change(**msgspec.structs.asdict(change))}
+
+
+async def _add(tenant: Tenant, request: Request) -> Any:
+    """Add rows now."""
+    addition = msgspec.json.decode(await request.body(), type=Addition)
+    _check_rows(addition.rows)
+    return {"keys": tenant.add(**msgspec.structs.asdict(addition))}
+
+
+async def _remove(tenant: Tenant, request: Request) -> Any:
+    """Remove rows for good."""
+    removal = msgspec.json.decode(await request.body(), type=Removal)
+    _check_rows(removal.rows)
+    return {"keys": tenant.remove(**msgspec.structs.asdict(removal))}
+
+
+def _check_rows(rows: int | None) -> None:
+    if (rows or 0) < 0:
+        raise AlvysValueError("rows must be 0 or more")
+
+
+async def _clock(tenant: Tenant, request: Request) -> Any:
+    """Set the clock."""
+    tenant.set_clock(msgspec.json.decode(await request.body(), type=ClockTime).now)
+    return {"now": tenant.now()}
+
+
+async def _truth(tenant: Tenant, request: Request) -> Any:
+    """
+    Tell what a search should find now.
+
+    ``stream``, ``window_by``, ``since``, ``until``, ``filters`` and ``parents`` (JSON), ``format=keys|rows``.
+    """
+    query = request.query_params
+    stream = get_stream(query.get("stream", "loads"))
+    filters = stream.flatten_filters(msgspec.json.decode(query.get("filters", "{}")))
+    rows = tenant.rows(stream.name)
+    numbers = find_truth(
+        rows,
+        stream,
+        window_by=query.get("window_by"),
+        since=query.get("since"),
+        until=query.get("until"),
+        filters=filters,
+        parents=msgspec.json.decode(query.get("parents", "null"), type=list[str] | None),
+    )
+    if query.get("format") == "rows":
+        with_tombstone = shows_tombstones(stream, filters)
+        texts = ((number, rows.text(number, with_tombstone=with_tombstone)) for number in numbers)
+        storage = tenant.storage
+        lines = [storage.complete(rows, number, text, is_seen=False) + b"\n" for number, text in texts]
+        return Response(b"".join(lines), media_type="application/x-ndjson")
+    return {"total": len(numbers), "keys": [rows.key(number) for number in numbers]}
+
+
+Control = Callable[[Tenant, Request], Awaitable[Any]]
+
+_CONTROLS: dict[str, Control] = {
+    "POST /_sim/reset": _reset,
+    "GET /_sim/stats": _stats,
+    "GET /_sim/tokens": _tokens,
+    "GET /_sim/truth": _truth,
+    "GET /_sim/effects": _effects,
+    "POST /_sim/faults": _faults,
+    "POST /_sim/mutations": _mutations,
+    "POST /_sim/change": _change,
+    "POST /_sim/add": _add,
+    "POST /_sim/remove": _remove,
+    "POST /_sim/clock": _clock,
+    "POST /_sim/webhooks": subscribe,
+    "GET /_sim/deliveries": deliveries,
+    "POST /_sim/deliver": deliver,
+}
+
+
+def _route(call: str, control: Control) -> Route:
+    method, path = call.split()
+
+    async def endpoint(request: Request) -> Response:
+        try:
+            result = await control(request.app.tenant, request)
+        except (msgspec.DecodeError, AlvysValueError) as error:
+            return json_response({"error": str(error)}, 400)
+        return result if isinstance(result, Response) else json_response(result)
+
+    return Route(path.removeprefix("/_sim"), endpoint, methods=[method])
+
+
+CONTROL = Router(
+    [_route(call, control) for call, control in _CONTROLS.items()],
+    redirect_slashes=False,
+    default=json_response({"error": "There is: " + ", ".join(_CONTROLS)}, 404),
+)

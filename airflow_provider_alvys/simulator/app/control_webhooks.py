@@ -1,0 +1,124 @@
+"""The simulator's own paths for webhooks: subscribe to events, see their deliveries, repeat and forge them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+
+from airflow_provider_alvys.api.catalogue.operation_rows.webhooks import EVENTS
+from airflow_provider_alvys.api.errors import AlvysValueError
+from airflow_provider_alvys.simulator.data.times import SECOND, format_time
+from airflow_provider_alvys.simulator.tenant import Tenant
+from airflow_provider_alvys.simulator.webhooks.deliveries import ACTIVE, Subscription, new_secret
+from airflow_provider_alvys.simulator.webhooks.events import Event
+
+
+class Subscribing(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """
+    The body of ``POST /_sim/webhooks``: a webhook that is told of events at once, without a handshake.
+
+    :param events: of which it is told; None means all.
+    :param secret: None means a new one.
+    :param previous_secret: signs beside it, as while it rotates.
+    :param include_previous_attributes: whether it is told what changed fields held before.
+    """
+
+    url: str
+    events: list[str] | None = None
+    secret: str | None = None
+    previous_secret: str | None = None
+    include_previous_attributes: bool = False
+
+
+class Delivering(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """
+    The body of ``POST /_sim/deliver``: one attempt to deliver an event, right or forged, whatever the webhook's state.
+
+    :param webhook: its id; None means the latest.
+    :param event_id: of an event that was told before; None means the latest, or with ``type`` a new one.
+    :param type: of a new event.
+    :param data: of a new event.
+    :param age: how many seconds ago it was signed; below 0 for a time that is still to come.
+    :param secret: that signs it, in the place of the webhook's.
+    :param base: what is signed: ``t.id.body`` or ``t.body``; None means what the options say.
+    :param body: sent in the place of the one that is signed.
+    :param headers: sent in the place of the right ones, such as another ``X-Alvys-Event-Id`` than the one that is signed.
+    :param attempt: which of the attempts it says it is.
+    """
+
+    webhook: str | None = None
+    event_id: str | None = None
+    type: str | None = None
+    data: dict[str, Any] = {}
+    age: int = 0
+    secret: str | None = None
+    base: str | None = None
+    body: str | None = None
+    headers: dict[str, str] = {}
+    attempt: int = 1
+
+
+async def subscribe(tenant: Tenant, request: Request) -> Any:
+    """Make a webhook that is told of events at once, without a handshake."""
+    given = msgspec.json.decode(await request.body(), type=Subscribing)
+    events = list(EVENTS) if given.events is None else given.events
+    strangers = sorted(set(events) - set(EVENTS))
+    if strangers:
+        raise AlvysValueError(f"There is no event {strangers[0]!r}. Events: {', '.join(EVENTS)}")
+    rows = tenant.rows("webhooks")
+    columns = {"Url": given.url, "Events": events, "Status": ACTIVE, "ConsecutiveFailures": 0, "Secret": None}
+    number = rows.add(tenant.micros(), columns)
+    rows.barren.add(number)
+    subscription = Subscription(given.secret or new_secret(), given.previous_secret, given.include_previous_attributes)
+    tenant.hub.subscriptions[number] = subscription
+    return {"id": rows.key(number), "secret": subscription.secret}
+
+
+async def deliveries(tenant: Tenant, request: Request) -> Any:
+    """Tell all attempts to deliver events; ``wait=true`` waits until nothing is under way."""
+    if request.query_params.get("wait") == "true":
+        await tenant.hub.settle()
+    return tenant.hub.attempts
+
+
+async def deliver(tenant: Tenant, request: Request) -> Any:
+    """Deliver an event once, right or forged, and tell the status of the answer: see :class:`Delivering`."""
+    given = msgspec.json.decode(await request.body() or b"{}", type=Delivering)
+    hub = tenant.hub
+    number, event = _find_webhook(tenant, given.webhook), _find_event(tenant, given)
+    status = await hub.attempt(
+        number,
+        event.id,
+        event.type,
+        event.body(with_previous=hub.subscriptions[number].with_previous),
+        given.attempt,
+        stamp=int(tenant.now()) - given.age,
+        secret=given.secret,
+        base=given.base,
+        headers=given.headers,
+        sent=None if given.body is None else given.body.encode(),
+    )
+    return {"status": status, "event_id": event.id}
+
+
+def _find_webhook(tenant: Tenant, key: str | None) -> int:
+    rows = tenant.rows("webhooks")
+    found = [number for number in tenant.hub.subscriptions if key in (None, rows.key(number))]
+    if not found:
+        raise AlvysValueError("There is no such webhook: make one by POST /_sim/webhooks, or through the API")
+    return found[-1]
+
+
+def _find_event(tenant: Tenant, given: Delivering) -> Event:
+    if given.type is not None:
+        now = int(tenant.now() * SECOND)
+        event = Event(given.event_id or f"forged-{now}", given.type, format_time(now, 7), given.data)
+        tenant.hub.events[event.id] = event
+        return event
+    events = tenant.hub.events
+    key = given.event_id or next(reversed(events), "")
+    if key not in events:
+        raise AlvysValueError(f"There is no event {key!r}: give a type for a new one")
+    return events[key]

@@ -1,0 +1,1 @@
+"""What tests order: faults, rate limits and tokens."""

@@ -1,0 +1,1 @@
+"""The simulated records, made on demand from a seed."""

@@ -1,0 +1,112 @@
+"""The rows that belong to other rows, such as a load's documents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from airflow_provider_alvys.simulator.data.plan import Plan
+from airflow_provider_alvys.simulator.data.rows import RowSet
+from airflow_provider_alvys.simulator.data.times import DAY
+from airflow_provider_alvys.simulator.options import Options
+
+# No row has more children than that, unless it is told.
+_MOST = 3
+# Children come within this time.
+_CHILDHOOD = 10 * DAY
+
+
+class ChildSet(RowSet):
+    """The children of another set's rows: none to three each, one where one is answered, or as many as ``rows`` says."""
+
+    def __init__(self, plan: Plan, sets: Callable[[str], RowSet], options: Options, born: int) -> None:
+        super().__init__(plan, sets, options, born)
+        self._each = options.rows.get(plan.name)
+        if plan.first.answer == "object":
+            self._each = 1
+        self._stride = max(_MOST, self._each or 0)
+        # Those of a parent follow each other: numbers of added ones begin where no parent's do.
+        self._next = 2**50
+        self._added: dict[int, int] = {}
+        self._gone: set[int] = set()
+
+    def _first_count(self) -> int:
+        return 0
+
+    @property
+    def _parents(self) -> RowSet:
+        parent = self.plan.first.parent
+        if parent is None:
+            raise LookupError(f"{self.plan.name} has no parents")
+        return self.sets(parent.stream)
+
+    @property
+    def version(self) -> int:
+        """Another number after each change, of the parents too."""
+        return self._version + self._parents.version
+
+    def parent_of(self, number: int) -> int:
+        """Return whose child a row is."""
+        return self._added[number] if number in self._added else number // self._stride
+
+    def is_first(self, number: int) -> bool:
+        """Return whether a row is the first of its parent's."""
+        return number not in self._added and number % self._stride == 0
+
+    def has(self, number: int) -> bool:
+        """Return whether a row is there."""
+        return self._parents.has(self.parent_of(number)) and number in self._children([self.parent_of(number)])
+
+    def at(self, number: int) -> int:
+        """Return when a row began: some time after its parent did."""
+        if number in self._at:
+            return self._at[number][0]
+        begun = self._parents.at(self.parent_of(number))
+        share = (hash((self.salt, number, 1)) & 0xFFFFFF) / 0x1000000
+        return begun + int(share * max(0, min(_CHILDHOOD, self.born - begun)))
+
+    def numbers(self) -> list[int]:
+        """Return all rows, in the order of their parents."""
+        return self._children(self._parents.numbers())
+
+    def of(self, names: Sequence[str]) -> list[int]:
+        """Return the rows whose parents have these names, in that order."""
+        parent = self.plan.first.parent
+        found = [self._parents.number_of(parent.column, name) for name in names] if parent else []
+        return self._children([number for number in found if number is not None])
+
+    def _children(self, parents: Iterable[int]) -> list[int]:
+        added: dict[int, list[int]] = {}
+        for number, parent in self._added.items():
+            added.setdefault(parent, []).append(number)
+        numbers: list[int] = []
+        for parent in parents:
+            count = self._each
+            if parent in self._parents.barren and self.plan.first.answer != "object":
+                count = 0
+            elif count is None:
+                # The oldest has one at least, so that there is something to try.
+                count = max(hash((self.salt, parent)) % (_MOST + 1), 0 if parent else 1)
+            numbers += range(parent * self._stride, parent * self._stride + count)
+            numbers += added.get(parent, ())
+        return [number for number in numbers if number not in self._gone] if self._gone else numbers
+
+    def add(self, at: int, columns: Mapping[str, Any], parent: str | None = None) -> int:
+        """Add a row to a parent: the one that is named, by argument or column, or else the latest."""
+        self._added[self._next] = self._find_parent(columns, parent)
+        return super().add(at, columns)
+
+    def _find_parent(self, columns: Mapping[str, Any], parent: str | None) -> int:
+        link = self.plan.first.parent
+        name = columns.get(self.plan.parent_column) if parent is None else parent
+        whose = self._parents.number_of(link.column, str(name)) if link and name is not None else self._parents.numbers()[-1]
+        if whose is None:
+            raise LookupError(f"{self.plan.name} has no parent {name!r}")
+        return whose
+
+    def _insert(self, number: int) -> None:
+        # In the order of the parents: see _children.
+        return
+
+    def _forget(self, gone: frozenset[int]) -> None:
+        self._gone |= gone

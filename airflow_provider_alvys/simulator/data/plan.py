@@ -1,0 +1,220 @@
+"""What the catalogue says of one set of rows, in the form in which rows are made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from airflow_provider_alvys.api.catalogue.streams import STREAMS, Filter, Stream, TimeWindow
+from airflow_provider_alvys.api.schema.fields import Array, FieldType, Record, record
+from airflow_provider_alvys.simulator.data.times import rule_of
+
+# Alvys shows it only to those who ask for deleted rows.
+TOMBSTONE = "IsDeleted"
+# What a record holds of which the catalogue knows nothing.
+_UNKNOWN = record("Id")
+
+
+@dataclass(frozen=True)
+class Link:
+    """
+    A field that holds what another stream's record holds.
+
+    :param stream: the other one.
+    :param column: its field.
+    :param role: tells apart the several records of that stream that a row may name.
+    """
+
+    stream: str
+    column: str
+    role: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """
+    One set of rows.
+
+    :param streams: those that show it. More than one where they have the same record, key and scope.
+    """
+
+    streams: tuple[Stream, ...]
+
+    @property
+    def first(self) -> Stream:
+        """The stream that stands for all."""
+        return self.streams[0]
+
+    @property
+    def name(self) -> str:
+        """Of the first stream."""
+        return self.first.name
+
+    @cached_property
+    def fields(self) -> Record:
+        """Of a row."""
+        return self.first.fields if self.first.fields.fields else _UNKNOWN
+
+    @cached_property
+    def filters(self) -> tuple[Filter, ...]:
+        """Of all streams."""
+        return tuple(filter for stream in self.streams for filter in stream.filters)
+
+    @cached_property
+    def windows(self) -> tuple[TimeWindow, ...]:
+        """Of all streams, without those that unite others."""
+        return tuple(window for stream in self.streams for window in stream.windows if window.column)
+
+    @cached_property
+    def by_column(self) -> Mapping[str, TimeWindow]:
+        """The windows by the column that they filter."""
+        return {window.column: window for window in reversed(self.windows)}
+
+    @cached_property
+    def stamp(self) -> str | None:
+        """The column that every change moves."""
+        return next((window.column for window in self.windows if window.tracks_changes), None)
+
+    @cached_property
+    def main(self) -> TimeWindow | None:
+        """The window of when rows begin: the first that no change moves, unless it is of what is to come then."""
+        windows = (window for window in self.windows if not window.tracks_changes)
+        return next((window for window in windows if rule_of(window.column).hours is None), None)
+
+    @cached_property
+    def has_file(self) -> bool:
+        """Whether a file belongs to each row, at an address that is another one at each reading."""
+        return "volatile" in self.fields.marks.get("DownloadUrl", ())
+
+    @cached_property
+    def made(self) -> tuple[str, ...]:
+        """The fields that are made with a record, rather than when it is shown."""
+        return tuple(name for name in self.fields.fields if "volatile" not in self.fields.marks.get(name, ()))
+
+    @cached_property
+    def is_regular(self) -> bool:
+        """Whether it grows with time, rather than with the fleet."""
+        return any(stream.regular and stream.parent is None for stream in self.streams)
+
+    @cached_property
+    def values(self) -> Mapping[str, tuple[Any, ...]]:
+        """The values that a column takes, where the catalogue lists them."""
+        known: dict[str, tuple[Any, ...]] = {}
+        for stream in self.streams:
+            for filter in stream.filters:
+                column = column_of(stream, filter)
+                values = filter.values or filter.guessed
+                if column and values:
+                    known.setdefault(column, values)
+        return known
+
+    @cached_property
+    def hides(self) -> frozenset[str]:
+        """The columns that no record shows."""
+        columns = {column_of(stream, filter) for stream in self.streams for filter in stream.filters}
+        return frozenset(column for column in columns if column and self.type_of(column) is None)
+
+    @cached_property
+    def links(self) -> Mapping[str, Link]:
+        """The fields that name other records, by their paths, with those beside them that must agree."""
+        links = {}
+        for stream in self.streams:
+            for path, target in stream.references.items():
+                name, _, column = target.partition(".")
+                links[path] = Link(name, column, self._role(path, name, column))
+                # The name beside an id is that of the same.
+                named = f"{path.removesuffix('Id')}Name"
+                if path.endswith("Id") and self.type_of(named) and "Name" in STREAMS[name].fields.fields:
+                    links[named] = Link(name, "Name", links[path].role)
+        for path, link in list(links.items()):
+            container = path.rpartition(".")[0]
+            beside = self.type_of(container) if container else self.fields
+            beside = beside.of if isinstance(beside, Array) else beside
+            for name in beside.fields if isinstance(beside, Record) and not link.role else ():
+                other = f"{container}.{name}" if container else name
+                is_number = name.endswith(("Number", "Num")) and name in STREAMS[link.stream].fields.fields
+                if is_number and other not in links and other not in self.unique:
+                    links[other] = Link(link.stream, name)
+        parent = self.first.parent
+        if parent:
+            links[self.parent_column] = Link(parent.stream, parent.column)
+        return links
+
+    @cached_property
+    def parent_column(self) -> str:
+        """The column that names a row's parent; a hidden one where no field does."""
+        parent = self.first.parent
+        if parent is None:
+            return ""
+        target = f"{parent.stream}.{parent.column}"
+        return next((path for path, known in self.first.references.items() if known == target), "ParentId")
+
+    @cached_property
+    def unique(self) -> frozenset[str]:
+        """The columns that have another value in every row: they name it."""
+        columns = {*self.first.key} if len(self.first.key) == 1 else set()
+        columns |= set(_UNKNOWN.fields) if self.fields is _UNKNOWN else set()
+        names = {stream.name for stream in self.streams}
+        for stream in self.streams:
+            columns |= set(stream.lookup.one_of.values()) if stream.lookup else set()
+        for stream in STREAMS.values():
+            targets = [target.partition(".") for target in stream.references.values()]
+            columns |= {column for name, _, column in targets if name in names}
+            if stream.parent and stream.parent.stream in names:
+                columns.add(stream.parent.column)
+        return frozenset(columns)
+
+    @cached_property
+    def named(self) -> frozenset[str]:
+        """The paths below the top level that rows are searched or linked by."""
+        columns = {column_of(stream, filter) for stream in self.streams for filter in stream.filters}
+        return frozenset(path for path in {*columns, *self.links} if path and "." in path)
+
+    def array_of(self, path: str) -> str | None:
+        """Return the list that a path leads through, or None."""
+        return next((head for head in _heads(path) if isinstance(self.type_of(head), Array)), None)
+
+    def type_of(self, path: str) -> FieldType | None:
+        """Return a field's type, or None where there is no such field."""
+        kind: FieldType | None = self.fields
+        for name in path.split("."):
+            kind = kind.of if isinstance(kind, Array) else kind
+            kind = kind.fields.get(name) if isinstance(kind, Record) else None
+        return kind
+
+    def _role(self, path: str, stream: str, column: str) -> str:
+        """Return what of a path does not say the same as its target: ``1`` of ``Driver1Id``."""
+        array = self.array_of(path)
+        role = path.removeprefix(f"{array}.").lower().removesuffix(column.lower())
+        return role.replace(stream, "").replace(stream.removesuffix("s"), "").replace(".", "")
+
+
+def plan_of(stream: Stream) -> Plan:
+    """Return the plan of the rows that a stream shows."""
+    if stream.is_child:
+        return Plan((stream,))
+    own = _likeness(stream)
+    return Plan(tuple(other for other in STREAMS.values() if not other.is_child and _likeness(other) == own))
+
+
+def _likeness(stream: Stream) -> tuple[Any, ...]:
+    # A stream whose record is unknown is like no other.
+    return (id(stream.fields) if stream.fields.fields else stream.name, stream.key, stream.scope, stream.parent)
+
+
+def column_of(stream: Stream, filter: Filter) -> str | None:
+    """
+    Return the column that a filter compares, or None for none.
+
+    One that no field holds is hidden in the rows, if the searches that find all rows go by it: those need it.
+    """
+    if filter.column or filter.reveals:
+        return filter.column or filter.reveals
+    return filter.name if any(filter.name in branch.filters for branch in stream.whole) else None
+
+
+def _heads(path: str) -> Iterator[str]:
+    names = path.split(".")
+    return (".".join(names[:length]) for length in range(1, len(names)))

@@ -1,0 +1,190 @@
+"""What a request asks for, in the catalogue's spelling, and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from airflow_provider_alvys.api.catalogue.streams import Filter, Stream, TimeWindow
+from airflow_provider_alvys.simulator.data.times import DAY, parse_micros
+
+# Field names and what is wrong with each: Alvys's 400 in its bare form.
+Errors = dict[str, list[str]]
+# Start and end in microseconds, both of them inside.
+Period = tuple[int, int]
+
+FOREVER: Period = (-(2**62), 2**62)
+# That of a GET page that does not say.
+_USUAL_PAGE_SIZE = 50
+_BAD_TIME = (msgspec.ValidationError, AttributeError, TypeError, OverflowError)
+
+
+@dataclass(frozen=True)
+class Question:
+    """
+    A search.
+
+    :param filters: those that were given, by the catalogue's names.
+    :param periods: those that were given, by the windows' names.
+    :param parents: the names of the rows whose children are asked for, or None for everyone's.
+    """
+
+    filters: Mapping[str, Any] = field(default_factory=dict)
+    periods: Mapping[str, Period] = field(default_factory=dict)
+    parents: Sequence[str] | None = None
+    page: int = 0
+    page_size: int = 0
+
+
+def read_body(stream: Stream, body: Any) -> dict[str, Any] | None:
+    """Return a JSON body's fields by their full names as the catalogue spells them, or None where it is no object."""
+    if not isinstance(body, dict):
+        return None
+    found: dict[str, Any] = {}
+    _collect(body, "", _spelling(stream), found)
+    return found
+
+
+def read_query(stream: Stream, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """Return a query's fields by the names and with the types of the catalogue."""
+    types = {filter.name: filter.type for filter in stream.filters} | dict.fromkeys(("Page", "PageSize"), "integer")
+    if stream.parent and stream.parent.param:
+        types[stream.parent.param] = "strings"
+    spelling = _spelling(stream)
+    texts: dict[str, list[str]] = {}
+    for name, text in pairs:
+        if text and name.lower() in spelling:
+            texts.setdefault(spelling[name.lower()], []).append(text)
+    return {name: _typed(types.get(name, "string"), values) for name, values in texts.items()}
+
+
+def understand(stream: Stream, given: Mapping[str, Any] | None) -> tuple[Question, Errors]:
+    """Return the search that was asked for, and what is wrong with it."""
+    if given is None:
+        return Question(), {"": ["A non-empty request body is required."]}
+    errors: Errors = {}
+    given = {name: value for name, value in given.items() if value is not None}
+    filters = {}
+    for filter in stream.filters:
+        value = given.get(filter.name)
+        wrong = None if value is None else _problem(filter, value)
+        if filter.required and value is None:
+            wrong = f"The {filter.name} field is required."
+        if wrong:
+            errors[filter.name] = [wrong]
+        if value not in (None, "", []):
+            filters[filter.name] = value
+    periods = {}
+    for window in stream.windows:
+        if window.column:
+            period = _read_period(window, given, errors)
+            if period:
+                periods[window.name] = period
+    parent = stream.parent.param if stream.parent else ""
+    parents = given.get(parent)
+    if parent and not (_is_texts(parents) and parents):
+        errors[parent] = [f"The {parent} field is required."]
+    known = {*filters, *(param for window in stream.windows if window.name in periods for param in window.params)}
+    if stream.one_of and not (known | errors.keys()) & set(stream.one_of):
+        errors |= {name: ["At least one search parameter must be provided."] for name in stream.one_of}
+    page, page_size = _read_page(stream, given, errors) if stream.answer == "page" else (0, 0)
+    return Question(filters, periods, parents, page, page_size), errors
+
+
+def _spelling(stream: Stream) -> dict[str, str]:
+    names = [filter.name for filter in stream.filters] + [param for window in stream.windows for param in window.params]
+    names += [stream.parent.param] if stream.parent else []
+    return {name.lower(): name for name in (*names, "Page", "PageSize")}
+
+
+def _collect(body: Mapping[str, Any], above: str, spelling: Mapping[str, str], found: dict[str, Any]) -> None:
+    # Names that it does not know are ignored, as Alvys does.
+    for key, value in body.items():
+        name = f"{above}{key}".lower()
+        if name in spelling:
+            found[spelling[name]] = value
+        elif isinstance(value, dict):
+            _collect(value, f"{name}.", spelling, found)
+
+
+def _typed(kind: str, texts: list[str]) -> Any:
+    if kind == "strings":
+        return texts
+    text = texts[-1]
+    if kind == "boolean":
+        return {"true": True, "false": False}.get(text.lower(), text)
+    if kind == "integer" and text.lstrip("-").isdecimal():
+        return int(text)
+    return text
+
+
+def _problem(filter: Filter, value: Any) -> str | None:
+    """Return what Alvys would say of a filter's value, or None."""
+    types = {"boolean": isinstance(value, bool), "string": isinstance(value, str), "strings": _is_texts(value)}
+    if not types.get(filter.type, isinstance(value, int) and not isinstance(value, bool)):
+        return f"The value of {filter.name} is not valid."
+    values = value if isinstance(value, list) else [value] if value != "" else []
+    strangers = [item for item in values if filter.values and item not in filter.values]
+    if strangers:
+        return f"The value '{strangers[0]}' is not valid."
+    if filter.max_items and len(values) > filter.max_items:
+        return f"At most {filter.max_items} values are allowed."
+    return None
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _read_period(window: TimeWindow, given: Mapping[str, Any], errors: Errors) -> Period | None:
+    name = window.params[0]
+    if len(window.params) == 2:
+        start, end = given.get(window.params[0]), given.get(window.params[1])
+    else:
+        period = given.get(name)
+        if period is not None and not isinstance(period, dict):
+            errors[name] = [f"The value of {name} is not valid."]
+            return None
+        # Misspelt bounds are no bounds: everything is found.
+        bounds = {str(key).lower(): value for key, value in (period or {}).items()}
+        start, end = bounds.get("start"), bounds.get("end")
+        end = end if start else None
+    if window.required and not start:
+        errors[name] = [f"The {name} field is required."]
+        return None
+    if not start and not end:
+        return None
+    try:
+        begin = parse_micros(start) if start else FOREVER[0]
+        finish = parse_micros(end) if end else FOREVER[1]
+    except _BAD_TIME:
+        errors[name] = [f"The value of {name} is not valid."]
+        return None
+    if window.needs_end and not end:
+        errors[name] = [f"The end of {name} is required."]
+    elif begin > finish:
+        errors[name] = [f"The start of {name} must not be after its end."]
+    elif window.longest and finish - begin > window.longest.total_seconds() * 1_000_000:
+        errors[name] = [f"{name} is too long."]
+    return begin, finish
+
+
+def whole_days(window: TimeWindow, period: Period) -> Period:
+    """Return a period from the first midnight on, where Alvys counts whole days: it says so of windows that need an end."""
+    return (period[0] - period[0] % DAY, period[1]) if window.whole_days and window.needs_end else period
+
+
+def _read_page(stream: Stream, given: Mapping[str, Any], errors: Errors) -> tuple[int, int]:
+    # A GET may leave both out, a POST neither.
+    usual = {"Page": 0, "PageSize": _USUAL_PAGE_SIZE} if stream.method == "GET" else {}
+    page = {**usual, **given}
+    for name, least in (("Page", 0), ("PageSize", 1)):
+        value = page.get(name)
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            errors[name] = [f"The {name} field is required."]
+    if "PageSize" not in errors and stream.max_page_size and page["PageSize"] > stream.max_page_size:
+        errors["PageSize"] = [f"PageSize must be at most {stream.max_page_size}."]
+    return page.get("Page", 0), page.get("PageSize", 0)

@@ -1,0 +1,156 @@
+"""What the body of a write says, in the catalogue's spelling, and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from airflow_provider_alvys.api.catalogue.operations import AnyOf, Field, Needs, OneOf, Operation, Upload
+from airflow_provider_alvys.simulator.data.questions import Errors
+from airflow_provider_alvys.simulator.data.times import DAY, parse_micros
+from airflow_provider_alvys.simulator.protocol.http import UNREADABLE, read_json
+
+_KINDS: Mapping[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "time": (str,),
+    "day": (str,),
+    "object": (dict,),
+    "list": (list,),
+}
+_JSON = ("application/json", "text/json", "application/json-patch+json", "application/merge-patch+json")
+_FORM = "multipart/form-data"
+_BAD_TIME = (msgspec.ValidationError, ValueError, TypeError, OverflowError)
+
+
+@dataclass(frozen=True)
+class File:
+    """The file of a multipart body."""
+
+    name: str
+    content: bytes
+    media_type: str
+
+
+async def read_body(operation: Operation, request: Request) -> tuple[dict[str, Any], File | None, Errors]:
+    """
+    Return the fields of a write's body, its file, and what is wrong with them.
+
+    :raises HTTPException: it cannot be read at all, or its file is too large or of another kind.
+    """
+    given: Any
+    file = None
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if operation.upload:
+        if content_type != _FORM:
+            raise HTTPException(415, f"Send {_FORM}.")
+        given, file = await _read_form(request, operation.upload)
+    elif not operation.body:
+        return {}, None, {}
+    else:
+        if content_type not in _JSON:
+            raise HTTPException(415, "Send JSON.")
+        try:
+            given = await read_json(request) if await request.body() else None
+        except UNREADABLE:
+            raise HTTPException(400, "The body is no JSON.") from None
+    if not isinstance(given, dict):
+        return {}, file, {"": ["A non-empty request body is required."]}
+    errors: Errors = {}
+    body = _understand(operation.body, given, "", operation.patch, errors)
+    for rule in operation.rules:
+        _check_rule(rule, body, errors)
+    if operation.upload and file is None:
+        errors["File"] = ["The File field is required."]
+    return body, file, errors
+
+
+async def _read_form(request: Request, upload: Upload) -> tuple[dict[str, Any], File | None]:
+    parts = (await request.form()).multi_items()
+    fields = {name: value for name, value in parts if isinstance(value, str)}
+    files = [value for name, value in parts if isinstance(value, UploadFile) and name.lower() == "file"]
+    if not files:
+        return fields, None
+    file = File(files[0].filename or "", await files[0].read(), files[0].content_type or "")
+    if len(file.content) > upload.largest:
+        raise HTTPException(413, f"A file may have {upload.largest} bytes.")
+    if file.media_type not in upload.media_types:
+        raise HTTPException(415, f"A file may be {', '.join(upload.media_types)}.")
+    return fields, file
+
+
+def _understand(fields: Sequence[Field], given: Mapping[str, Any], above: str, patch: bool, errors: Errors) -> dict[str, Any]:
+    """Return an object's known fields; others are ignored, as Alvys does."""
+    by_name = {str(name).lower(): value for name, value in given.items()}
+    found: dict[str, Any] = {}
+    for field in fields:
+        value = by_name.get(field.name.lower())
+        path = f"{above}{field.name}"
+        if value is None or (field.required and isinstance(value, str) and not value.strip()):
+            if field.required:
+                errors[path] = [f"The {path} field is required."]
+            elif patch and field.name.lower() in by_name:
+                found[field.name] = None
+            continue
+        found[field.name] = _read(field, value, path, patch, errors)
+    return found
+
+
+def _read(field: Field, value: Any, path: str, patch: bool, errors: Errors) -> Any:
+    wrong = _problem(field, value)
+    if wrong:
+        errors[path] = [wrong]
+    elif field.kind == "object" and field.fields:
+        return _understand(field.fields, value, f"{path}.", patch, errors)
+    elif field.kind == "list" and field.items:
+        return [_read(field.items, item, f"{path}[{place}]", patch, errors) for place, item in enumerate(value)]
+    return value
+
+
+def _problem(field: Field, value: Any) -> str | None:
+    """Return what Alvys would say of a value, or None."""
+    is_kind = isinstance(value, _KINDS[field.kind]) and (field.kind == "boolean") == isinstance(value, bool)
+    if not is_kind or (field.kind in ("time", "day") and not _is_time(value, field.kind)):
+        return f"The value '{value}' is not valid."
+    if field.values and value not in field.values:
+        return f"The value '{value}' is not valid. Valid values are: {', '.join(map(str, field.values))}."
+    if isinstance(value, (str, list)) and field.longest is not None and len(value) > field.longest:
+        return f"It must not have more than {field.longest}."
+    if isinstance(value, list) and len(value) < field.shortest:
+        return f"It must have at least {field.shortest}."
+    if field.below is not None and value >= field.below:
+        return f"It must be less than {field.below}."
+    if field.begins and not value.startswith(field.begins):
+        return f"It must begin with {' or '.join(field.begins)}."
+    return None
+
+
+def _is_time(text: str, kind: str) -> bool:
+    try:
+        micros = parse_micros(text)
+        has_zone = kind == "day" or msgspec.convert(text, datetime).tzinfo is not None
+    except _BAD_TIME:
+        return False
+    return has_zone and (kind == "time" or micros % DAY == 0)
+
+
+def _check_rule(rule: OneOf | AnyOf | Needs, body: Mapping[str, Any], errors: Errors) -> None:
+    if isinstance(rule, Needs):
+        beside = body.get(rule.beside)
+        if beside is not None and rule.value in (None, beside) and body.get(rule.name) is None:
+            errors[rule.name] = [f"The {rule.name} field is required with {rule.beside}."]
+        return
+    given = [name for name in rule.names if name in body]
+    least, most = (1, len(rule.names)) if isinstance(rule, AnyOf) else (0 if rule.at_most else 1, 1)
+    if not least <= len(given) <= most:
+        said = "At least one of these" if isinstance(rule, AnyOf) else "Exactly one of these"
+        errors.update({name: [f"{said} must be provided: {', '.join(rule.names)}."] for name in rule.names})

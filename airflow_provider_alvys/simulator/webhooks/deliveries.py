@@ -1,0 +1,287 @@
+"""Telling webhooks of events: signed, attempted again, logged."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import msgspec
+
+from airflow_provider_alvys.simulator.data.rows import RowSet
+from airflow_provider_alvys.simulator.data.times import SECOND
+from airflow_provider_alvys.simulator.options import Options
+from airflow_provider_alvys.simulator.webhooks.events import Event, events_of, is_told
+
+ATTEMPTS = 4
+# Seconds between the attempts.
+_WAITS = (10, 30, 60)
+_HANDSHAKE = 3.0
+# Events in a row that fail until a webhook is disabled.
+_PATIENCE = 10
+_AGENT = "Alvys-Webhook/1.0"
+ACTIVE, PENDING, DISABLED, FAILED = "Active", "Pending", "Disabled", "Failed to verify"
+
+
+@dataclass
+class Subscription:
+    """
+    What only Alvys knows of a webhook.
+
+    :param previous: the secret before, while both are valid.
+    :param with_previous: whether it is told what changed fields held before.
+    """
+
+    secret: str
+    previous: str | None = None
+    with_previous: bool = False
+
+
+class Attempt(msgspec.Struct, kw_only=True):
+    """An attempt to deliver an event; ``status`` is None where no answer came."""
+
+    webhook: str
+    url: str
+    event_id: str
+    event_type: str
+    attempt: int
+    status: int | None
+    at: float
+    headers: dict[str, str]
+    body: str
+
+
+def sign(secret: str, stamp: int, event_id: str, body: bytes, base: str) -> str:
+    """Return the digest of a delivery."""
+    parts = [str(stamp).encode(), event_id.encode(), body] if base == "t.id.body" else [str(stamp).encode(), body]
+    return hmac.new(secret.encode(), b".".join(parts), hashlib.sha256).hexdigest()
+
+
+def new_secret() -> str:
+    """Return a secret that nobody knows."""
+    return secrets.token_hex(32)
+
+
+class Hub:
+    """
+    Deliver a tenant's events.
+
+    :param sets: gives the row set of a stream.
+    :param now: tells the tenant's time in seconds since 1970.
+    :param complete: adds the address of a document's file to its record.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        sets: Callable[[str], RowSet],
+        now: Callable[[], float],
+        complete: Callable[[RowSet, int, bytes], bytes],
+    ) -> None:
+        self._options = options
+        self._sets = sets
+        self._now = now
+        self._complete = complete
+        self._client: httpx.AsyncClient | None = None
+        self._closing: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.subscriptions: dict[int, Subscription] = {}
+        self.attempts: list[Attempt] = []
+        self.events: dict[str, Event] = {}
+
+    # What changes.
+
+    def look(self, rows: RowSet, numbers: Iterable[int]) -> dict[int, dict[str, Any]] | None:
+        """Return the records of rows that are about to change, or None where nobody is told of them."""
+        if not self.subscriptions or not is_told(rows.plan.name):
+            return None
+        return {number: rows.record(number) for number in numbers}
+
+    def tell(self, rows: RowSet, before: Mapping[int, dict[str, Any] | None], *, are_gone: bool = False) -> None:
+        """Tell webhooks of rows that have changed."""
+        for number, record in before.items():
+            after = None if are_gone else rows.record(number)
+            for event in events_of(rows, number, record, after, int(self._now() * SECOND), self._complete):
+                self.publish(event)
+
+    def publish(self, event: Event) -> None:
+        """Deliver an event to all webhooks that are told of its kind."""
+        self.events[event.id] = event
+        for number in self.subscriptions:
+            if self._value(number, "Status") == ACTIVE and event.type in (self._value(number, "Events") or ()):
+                self.start(number, event)
+
+    # Deliveries.
+
+    def start(self, number: int, event: Event) -> None:
+        """Begin to deliver an event to a webhook."""
+        self.events[event.id] = event
+        task = asyncio.get_running_loop().create_task(self._deliver(number, event))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def settle(self) -> None:
+        """Wait for what is under way, with all its attempts."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks)
+
+    def close(self) -> None:
+        """Give up what is under way."""
+        for task in self._tasks:
+            task.cancel()
+        if self._client is not None:
+            self._closing = asyncio.get_running_loop().create_task(self._client.aclose())
+
+    async def _deliver(self, number: int, event: Event) -> None:
+        subscription = self.subscriptions.get(number)
+        if subscription is None:
+            return
+        body = event.body(with_previous=subscription.with_previous)
+        for attempt in range(1, ATTEMPTS + 1):
+            if number not in self.subscriptions or self._value(number, "Status") == DISABLED:
+                return
+            status = await self.attempt(number, event.id, event.type, body, attempt)
+            is_success = status is not None and 200 <= status < 300
+            if is_success or not (status is None or status in (408, 429) or status >= 500):
+                break
+            if attempt < ATTEMPTS:
+                await asyncio.sleep(_WAITS[attempt - 1] * self._options.webhook_backoff)
+        if number not in self.subscriptions:
+            return
+        self._count(number, is_success)
+        for _ in range(self._options.webhook_copies - 1 if is_success else 0):
+            await self.attempt(number, event.id, event.type, body, attempt)
+
+    def _count(self, number: int, is_success: bool) -> None:
+        """Note whether an event was delivered; after too many that were not, in a row, a webhook is told nothing more."""
+        now = int(self._now() * SECOND)
+        failures = 0 if is_success else (self._value(number, "ConsecutiveFailures") or 0) + 1
+        columns: dict[str, Any] = {"ConsecutiveFailures": failures, "LastTriggeredAt": now}
+        if failures >= _PATIENCE:
+            columns |= {"Status": DISABLED, "DisabledAt": now, "DisabledReason": f"{failures} events failed in a row"}
+        self._webhooks.touch([number], now, columns)
+
+    async def attempt(
+        self,
+        number: int,
+        event_id: str,
+        event_type: str,
+        body: bytes,
+        attempt: int,
+        *,
+        stamp: int | None = None,
+        secret: str | None = None,
+        base: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        sent: bytes | None = None,
+    ) -> int | None:
+        """
+        Deliver an event once, log it, and return the status of the answer, or None for none.
+
+        :param stamp: the time in the signature; None means now.
+        :param secret: signs it in the place of the webhook's.
+        :param base: what is signed; None means what the options say.
+        :param headers: sent in the place of the right ones.
+        :param sent: the body that is sent in the place of the one that is signed.
+        """
+        subscription, url = self.subscriptions.get(number, Subscription("")), str(self._value(number, "Url"))
+        stamp, base = int(self._now()) if stamp is None else stamp, base or self._options.webhook_base
+        keys = {"v1": secret or subscription.secret, "v0": None if secret else subscription.previous}
+        digests = [f"{name}={sign(key, stamp, event_id, body, base)}" for name, key in keys.items() if key]
+        all_headers = {
+            "Content-Type": "application/json; charset=utf-8",
+            "User-Agent": _AGENT,
+            "X-Alvys-Event": event_type,
+            "X-Alvys-Event-Id": event_id,
+            "X-Alvys-Timestamp": str(stamp),
+            "X-Alvys-Signature": ",".join([f"t={stamp}", *digests]),
+            "X-Alvys-Attempt": str(attempt),
+            **(headers or {}),
+        }
+        body = body if sent is None else sent
+        webhook, at, begun = self._webhooks.key(number), self._now(), time.monotonic()
+        status, text, error = await self._post(url, body, all_headers, self._options.webhook_timeout)
+        self.attempts.append(
+            Attempt(
+                webhook=webhook,
+                url=url,
+                event_id=event_id,
+                event_type=event_type,
+                attempt=attempt,
+                status=status,
+                at=at,
+                headers=all_headers,
+                body=body.decode(errors="replace"),
+            )
+        )
+        columns = {
+            "EventId": event_id,
+            "EventType": event_type,
+            "Status": "Success" if status is not None and 200 <= status < 300 else "Timeout" if error == "timeout" else "Failed",
+            "HttpStatusCode": status,
+            "DurationMs": int((time.monotonic() - begun) * 1000),
+            "AttemptNumber": attempt,
+            "Timestamp": int(at * SECOND),
+            "ConsumerUrl": url,
+            "ErrorMessage": error or (text[:200] if status is None or status >= 300 else None),
+        }
+        if self._webhooks.has(number):
+            self._sets("webhook_delivery_logs").add(int(at * SECOND), columns, webhook)
+        return status
+
+    # Who is told.
+
+    async def verify(self, number: int) -> bool:
+        """Ask a webhook's address to prove itself: send the challenge, which is not signed, and set the status by the answer."""
+        challenge = secrets.token_urlsafe(24)
+        body = msgspec.json.encode({"type": "webhook.verification", "challenge": challenge})
+        headers = {
+            "Content-Type": "application/json; charset=utf-8",
+            "User-Agent": _AGENT,
+            "X-Alvys-Event": "webhook.verification",
+            "X-Alvys-Challenge": challenge,
+        }
+        is_right = False
+        # A made-up webhook's address is nobody's.
+        if number in self.subscriptions:
+            timeout = min(_HANDSHAKE, self._options.webhook_timeout)
+            status, text, _ = await self._post(str(self._value(number, "Url")), body, headers, timeout)
+            is_right = status == 200 and _is_answer(text, challenge)
+        columns = {"Status": ACTIVE if is_right else FAILED, "DisabledAt": None, "DisabledReason": None}
+        self._webhooks.touch([number], int(self._now() * SECOND), {**columns, "ConsecutiveFailures": 0})
+        return is_right
+
+    async def _post(
+        self, url: str, body: bytes, headers: Mapping[str, str], timeout: float
+    ) -> tuple[int | None, str, str | None]:
+        """Return the status of an answer, its text, and what went wrong."""
+        if self._client is None:
+            self._client = httpx.AsyncClient(trust_env=False)
+        try:
+            posted = self._client.post(url, content=body, headers=dict(headers), timeout=None)
+            response = await asyncio.wait_for(posted, timeout)
+        except asyncio.TimeoutError:
+            return None, "", "timeout"
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            return None, "", f"{type(error).__name__}: {error}"
+        return response.status_code, response.text, None
+
+    @property
+    def _webhooks(self) -> RowSet:
+        return self._sets("webhooks")
+
+    def _value(self, number: int, name: str) -> Any:
+        return self._webhooks.column(name)[number]
+
+
+def _is_answer(text: str, challenge: str) -> bool:
+    try:
+        return bool(msgspec.json.decode(text) == {"challenge": challenge})
+    except msgspec.DecodeError:
+        return False

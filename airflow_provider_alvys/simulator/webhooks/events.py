@@ -1,0 +1,158 @@
+"""What a webhook is told of a change: which events it is, and how they read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from airflow_provider_alvys.simulator.data.rows import RowSet
+from airflow_provider_alvys.simulator.data.times import format_time
+
+# The streams whose changes are told with the whole record.
+_WHOLE = {"loads": "load", "trips": "trip"}
+_DOCUMENTS = "_documents"
+# What a tender's events are called, by its status before (None for any) and after.
+_DECISIONS = (
+    ("Awaiting Update Approval", "Accepted", "tender.change.accepted"),
+    (None, "Accepted", "tender.accepted"),
+    (None, "Rejected", "tender.rejected"),
+    (None, "Cancelled", "tender.cancelled"),
+    (None, "Invoiced", "tender.invoiced"),
+)
+# Every change moves them.
+_STAMPS = ("UpdatedAt", "UpdatedBy")
+# Of which a change names the item.
+_ITEMS = {"Stops": "Stop"}
+# What begins a name in camelCase: capitals but the last one that a small letter follows.
+_HEAD = re.compile(r"^[A-Z]+(?![a-z])|^[A-Z]")
+
+
+@dataclass(frozen=True)
+class Event:
+    """
+    Something to tell webhooks.
+
+    :param id: the same at every delivery.
+    :param previous: what the changed fields held before, for those that ask for it.
+    :param etag: of a document.
+    """
+
+    id: str
+    type: str
+    timestamp: str
+    data: Mapping[str, Any]
+    previous: Mapping[str, Any] = field(default_factory=dict)
+    etag: str | None = None
+
+    def body(self, *, with_previous: bool) -> bytes:
+        """Return the envelope."""
+        data = dict(self.data)
+        if with_previous and "diff" in data:
+            data["diff"] = {**data["diff"], "previousAttributes": self.previous}
+        etag = {} if self.etag is None else {"etag": self.etag}
+        head = {"id": self.id, "type": self.type, "timestamp": self.timestamp, "version": "v1"}
+        return msgspec.json.encode({**head, **etag, "data": data})
+
+
+def is_told(stream: str) -> bool:
+    """Return whether any event tells of a stream's rows."""
+    return stream in _WHOLE or stream == "tenders" or stream.endswith(_DOCUMENTS)
+
+
+def events_of(
+    rows: RowSet,
+    number: int,
+    before: Mapping[str, Any] | None,
+    after: Mapping[str, Any] | None,
+    now: int,
+    complete: Callable[[RowSet, int, bytes], bytes],
+) -> list[Event]:
+    """
+    Return the events that a change of a row is.
+
+    :param before: its record, or None for a row that is new.
+    :param after: its record, or None for a row that is gone.
+    :param complete: adds the address of a document's file to its record.
+    """
+    stream, timestamp = rows.plan.name, format_time(now, 7)
+    if stream in _WHOLE:
+        return _changed(rows, number, before, after, timestamp) if after is not None else []
+    if stream.endswith(_DOCUMENTS):
+        return _document(rows, number, before, after, timestamp, complete)
+    return _decided(rows, number, before or {}, after or {}, timestamp)
+
+
+def _changed(
+    rows: RowSet, number: int, before: Mapping[str, Any] | None, after: Mapping[str, Any], timestamp: str
+) -> list[Event]:
+    what = _WHOLE[rows.plan.name]
+    id, snapshot = f"{rows.key(number)}-{rows.etag(number)}", {what: camel(after)}
+    if before is None:
+        return [Event(f"{id}-0", f"{what}.changed", timestamp, snapshot)]
+    names = [name for name in {**before, **after} if name not in _STAMPS and before.get(name) != after.get(name)]
+    changes = [change for name in names for change in _changes(name, before.get(name), after.get(name))]
+    previous = {camel_name(name): camel(before.get(name)) for name in names}
+    events = [Event(f"{id}-0", f"{what}.changed", timestamp, {**snapshot, "diff": {"changes": changes}}, previous)]
+    if "Status" in names:
+        events.append(Event(f"{id}-1", f"{what}.status.changed", timestamp, snapshot))
+    return events
+
+
+def _changes(name: str, before: Any, after: Any) -> list[dict[str, Any]]:
+    if name not in _ITEMS:
+        return [_change(before, after, "Field", camel_name(name))]
+    old, new = ({item.get("Id"): item for item in items or ()} for items in (before, after))
+    keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+    return [_change(old.get(key), new.get(key), _ITEMS[name], str(key)) for key in keys]
+
+
+def _change(before: Any, after: Any, kind: str, id: str) -> dict[str, Any]:
+    verb = "Added" if before is None else "Removed" if after is None else "Updated"
+    return {"kind": verb, "target": {"type": kind, "id": id}}
+
+
+def _document(
+    rows: RowSet,
+    number: int,
+    before: Mapping[str, Any] | None,
+    after: Mapping[str, Any] | None,
+    timestamp: str,
+    complete: Callable[[RowSet, int, bytes], bytes],
+) -> list[Event]:
+    if after is None:
+        record: Mapping[str, Any] = before or {}
+    elif before is None:
+        record = msgspec.json.decode(complete(rows, number, msgspec.json.encode(after)))
+    else:
+        return []
+    link = rows.plan.first.parent
+    parent = {f"{rows.plan.name.removesuffix(_DOCUMENTS)}Id": record.get("ParentId")}
+    if link is not None and link.column == "LoadNumber":
+        parent = {"loadNumber": record.get("ParentId")}
+    verb, etag = "deleted" if after is None else "uploaded", rows.etag(number)
+    type = f"{rows.plan.name.removesuffix(_DOCUMENTS)}.document.{verb}"
+    return [Event(f"{record['id']}-{etag}", type, timestamp, {**parent, "document": camel(record)}, etag=etag)]
+
+
+def _decided(rows: RowSet, number: int, before: Mapping[str, Any], after: Mapping[str, Any], timestamp: str) -> list[Event]:
+    old, new = before.get("Status"), after.get("Status")
+    type = next((type for was, becomes, type in _DECISIONS if becomes == new and was in (None, old)), None)
+    if type is None or old == new:
+        return []
+    return [Event(f"{rows.key(number)}-{rows.etag(number)}", type, timestamp, {"tender": camel(after)})]
+
+
+def camel(value: Any) -> Any:
+    """Return a value with the names in it in camelCase."""
+    if isinstance(value, Mapping):
+        return {camel_name(name): camel(item) for name, item in value.items()}
+    return [camel(item) for item in value] if isinstance(value, list) else value
+
+
+def camel_name(name: str) -> str:
+    """Return a name in camelCase: ``PONumber`` as ``poNumber``."""
+    return _HEAD.sub(lambda found: found[0].lower(), name)

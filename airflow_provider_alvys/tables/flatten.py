@@ -1,0 +1,341 @@
+"""Records into the rows of tables."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from airflow_provider_alvys.api.errors import AlvysTableError
+from airflow_provider_alvys.api.read.page_decoder import decode_row
+from airflow_provider_alvys.api.schema.fields import Array, FieldType, Mark, Record
+from airflow_provider_alvys.api.schema.values import EXTRA, Limits, converter, dump_json, leaves_of
+from airflow_provider_alvys.tables.schema import HASH, KEY, PARENT, VALUE, Shape, Table, column_name
+
+# What a field's value becomes: cells of the row, or lists to be cut up. Returns what could not be taken, or None.
+_Cells = list[Any]
+_Lists = list[tuple["_ListPlan", list[Any]]]
+_Take = Callable[[Any, _Cells, _Lists], Any]
+
+_sorted_encoder = msgspec.json.Encoder(decimal_format="number", order="sorted")
+
+
+@dataclass
+class _ListPlan:
+    """How the items of one list become rows."""
+
+    table: int
+    width: int
+    extra: int | None
+    fields: Mapping[str, _Take] | None
+    value: _Take
+
+
+@dataclass
+class Strangers:
+    """
+    What had no column to go to, and is kept in ``_extra``.
+
+    :param unknown: fields that the catalogue does not know, and how often they were met.
+    :param misfits: known fields with a value that is not of their type, how often, and the row where it was met first.
+    """
+
+    unknown: Counter[str] = field(default_factory=Counter)
+    misfits: dict[str, tuple[int, str]] = field(default_factory=dict)
+
+    def add_misfit(self, path: str, row: str) -> None:
+        """Count a value that does not fit."""
+        count, first = self.misfits.get(path, (0, row))
+        self.misfits[path] = (count + 1, first)
+
+
+class RowCutter:
+    """
+    Cut records into rows of a shape's tables.
+
+    :param limits: of the database's types.
+    """
+
+    def __init__(self, shape: Shape, limits: Limits | None = None) -> None:
+        self.shape = shape
+        self.strangers = Strangers()
+        self._limits = limits or Limits()
+        self._where = ""
+        self._tables = {table.path: number for number, table in enumerate(shape.tables)}
+        main = shape.main
+        self._width = len(main.columns)
+        at = {column.name: number for number, column in enumerate(main.columns)}
+        self._extra = at.get(EXTRA)
+        self._hash = at[HASH]
+        self._parent = at.get(PARENT)
+        self._key = at.get(KEY)
+        self._keys = [at[name] for name in shape.keys]
+        self._fields = self._plan(shape.stream.fields, main, "", "")
+        self._content = _Filter(shape.stream.fields, "", shape, is_content=True)
+
+    def cut(self, row: bytes, where: str, parent: str | None = None) -> list[list[list[Any]]]:
+        """
+        Return the rows that a record becomes, for each of the shape's tables: one for the first.
+
+        :param where: to find the record by, for messages.
+        :param parent: whose child the record is.
+        :raises AlvysTableError: it is no object, or has no key that a table can hold.
+        """
+        self._where = where
+        try:
+            return self._cut(self._decode(row), parent)
+        except RecursionError as error:
+            raise AlvysTableError(f"{where} cannot be loaded: its lists or objects are nested too deeply") from error
+
+    def _cut(self, record: dict[str, Any], parent: str | None) -> list[list[list[Any]]]:
+        cells: _Cells = [None] * self._width
+        lists: _Lists = []
+        if self._parent is not None:
+            cells[self._parent] = parent
+        left = self._take_all(self._fields, record, cells, lists, "")
+        if left is not None and self._extra is not None:
+            cells[self._extra] = dump_json(left)
+        cells[self._hash] = _digest(self._content(record))
+        if self._key is not None:
+            names = self.shape.stream.key
+            cells[self._key] = dump_json([record.get(name) for name in names]) if names else cells[self._hash]
+        for at in self._keys:
+            self._check_key(self.shape.main.columns[at].name, cells[at])
+        rows: list[list[list[Any]]] = [[] for _ in self.shape.tables]
+        rows[0].append(cells)
+        self._cut_lists(lists, [cells[at] for at in self._keys], rows)
+        return rows
+
+    def _decode(self, row: bytes) -> dict[str, Any]:
+        try:
+            record = decode_row(row)
+        except (ValueError, ArithmeticError, RecursionError) as error:
+            raise AlvysTableError(f"{self._where} cannot be read: {error or type(error).__name__}") from error
+        if not isinstance(record, dict):
+            raise AlvysTableError(f"{self._where} is no object: {row[:80]!r}")
+        return record
+
+    def _check_key(self, column: str, value: Any) -> None:
+        if value is None:
+            raise AlvysTableError(
+                f"{self._where} has no {column} that a table can hold, and that identifies it: it is missing, or is no text of "
+                "characters"
+            )
+        limits = self._limits
+        if isinstance(value, str) and (len(value) > limits.key_length or len(value.encode()) > limits.key_bytes):
+            raise AlvysTableError(
+                f"{self._where}: its {column}, which identifies it, has {len(value)} characters, and this database takes "
+                f"{limits.key_length} at most, of {limits.key_bytes} bytes together"
+            )
+
+    def _cut_lists(self, lists: _Lists, key: list[Any], rows: list[list[list[Any]]]) -> None:
+        for plan, items in lists:
+            last = len(items)
+            for position, item in enumerate(items, 1):
+                cells: _Cells = [None] * plan.width
+                here = [*key, position]
+                at = len(here)
+                cells[:at] = here
+                cells[at] = position == 1
+                cells[at + 1] = position == last
+                below: _Lists = []
+                if plan.fields is None:
+                    left = None if item is None else plan.value(item, cells, below)
+                elif type(item) is dict:
+                    left = self._take_all(plan.fields, item, cells, below, self.shape.tables[plan.table].path)
+                else:
+                    self.strangers.add_misfit(self.shape.tables[plan.table].path, self._where)
+                    left = item
+                if plan.extra is not None and (left is not None or (plan.fields is not None and item is None)):
+                    cells[plan.extra] = dump_json(left)
+                rows[plan.table].append(cells)
+                self._cut_lists(below, here, rows)
+
+    def _take_all(self, fields: Mapping[str, _Take], record: Mapping[str, Any], cells: _Cells, lists: _Lists, path: str) -> Any:
+        """Take an object's fields, and return those that had no column, or None."""
+        left: dict[str, Any] | None = None
+        for name, value in record.items():
+            take = fields.get(name)
+            if take is None:
+                self.strangers.unknown[f"{path}.{name}" if path else name] += 1
+                # Spelled in another way, it may hold what is kept out.
+                other = fields.get(_fold(name))
+                if other and value is not None:
+                    value = other(value, cells, lists)
+                    if value is None:
+                        continue
+            elif value is None:
+                continue
+            else:
+                value = take(value, cells, lists)
+                if value is None:
+                    continue
+            left = {} if left is None else left
+            left[name] = value
+        return left
+
+    def _plan(self, record: Record, table: Table, path: str, prefix: str) -> dict[str, _Take]:
+        at = {column.name: number for number, column in enumerate(table.columns)}
+        plan: dict[str, _Take] = {}
+        for name, kind in record.fields.items():
+            below = f"{path}.{name}" if path else name
+            stem = column_name(prefix, name)
+            marks: frozenset[Mark] = record.marks.get(name, frozenset())
+            if below in self.shape.excluded:
+                plan |= dict.fromkeys((name, _fold(name)), _drop)
+            elif isinstance(kind, Record):
+                plan[name] = self._take_object(kind, self._plan(kind, table, below, f"{stem}_"), below)
+            elif isinstance(kind, Array):
+                plan[name] = self._take_list(kind, below, at.get(stem))
+            else:
+                plan[name] = self._take_leaf(kind, marks, below, at[stem], is_key=table.columns[at[stem]].kind == "key")
+            if isinstance(kind, (Record, Array)):
+                plan.setdefault(_fold(name), self._take_stranger(kind, below))
+        return plan
+
+    def _take_leaf(self, kind: Any, marks: frozenset[Mark], path: str, at: int, *, is_key: bool = False) -> _Take:
+        convert = converter(kind, marks, self._limits)
+        width = len(leaves_of(kind, marks))
+
+        def take(value: Any, cells: _Cells, lists: _Lists) -> Any:
+            if is_key and type(value) is int:
+                value = str(value)
+            found = convert(value)
+            if found is None:
+                self.strangers.add_misfit(path, self._where)
+                return value
+            if width == 1:
+                cells[at] = found[0]
+            else:
+                cells[at : at + width] = found
+            return None
+
+        return take
+
+    def _take_object(self, kind: Record, fields: Mapping[str, _Take], path: str) -> _Take:
+        without = _Filter(kind, path, self.shape)
+
+        def take(value: Any, cells: _Cells, lists: _Lists) -> Any:
+            if type(value) is not dict:
+                self.strangers.add_misfit(path, self._where)
+                return without(value)
+            return self._take_all(fields, value, cells, lists, path)
+
+        return take
+
+    def _take_stranger(self, kind: FieldType, path: str) -> _Take:
+        """Return what takes a field whose name is spelled as no document has it: all but what is excluded is left."""
+        without = _Filter(kind, path, self.shape)
+        return lambda value, cells, lists: without(value)
+
+    def _take_list(self, kind: Array, path: str, at: int | None) -> _Take:
+        """Return what takes a list: into a table, or as JSON into the column at a place."""
+        without = _Filter(kind, path, self.shape)
+        if at is not None:
+            column = at
+
+            def take_json(value: Any, cells: _Cells, lists: _Lists) -> Any:
+                cells[column] = dump_json(without(value))
+
+            return take_json
+        plan = self._list_plan(kind, path)
+
+        def take(value: Any, cells: _Cells, lists: _Lists) -> Any:
+            if type(value) is not list:
+                self.strangers.add_misfit(path, self._where)
+                return without(value)
+            if value:
+                lists.append((plan, value))
+            return None
+
+        return take
+
+    def _list_plan(self, kind: Array, path: str) -> _ListPlan:
+        number = self._tables[path]
+        table = self.shape.tables[number]
+        at = {column.name: place for place, column in enumerate(table.columns)}
+        if isinstance(kind.of, Record):
+            fields = self._plan(kind.of, table, path, "")
+            return _ListPlan(number, len(table.columns), at.get(EXTRA), fields, _drop)
+        take = self._take_leaf(kind.of, frozenset(), path, at[VALUE])
+        return _ListPlan(number, len(table.columns), at.get(EXTRA), None, take)
+
+
+def _drop(value: Any, cells: _Cells, lists: _Lists) -> None:
+    """Keep a field out."""
+
+
+def _digest(content: Any) -> str:
+    try:
+        text = _sorted_encoder.encode(content)
+    except UnicodeEncodeError:
+        text = dump_json(content).encode()
+    return hashlib.sha256(text).hexdigest()
+
+
+class _Filter:
+    """
+    Returns values without what is excluded.
+
+    :param is_content: whether it is for telling a change: then without what is another one at each reading, and without nulls.
+    """
+
+    def __init__(self, kind: FieldType, path: str, shape: Shape, *, is_content: bool = False) -> None:
+        self._is_content = is_content
+        self._keeps_unknown = EXTRA not in shape.excluded
+        self._tree = self._tree_of(kind, path, shape.excluded)
+
+    def __call__(self, value: Any) -> Any:
+        return self._filtered(value, self._tree)
+
+    def _tree_of(self, kind: FieldType, path: str, excluded: frozenset[str]) -> _Tree:
+        """Return the fields below a type: each with those below it, or None where it goes."""
+        if isinstance(kind, Array):
+            return self._tree_of(kind.of, path, excluded)
+        if not isinstance(kind, Record):
+            return {}
+        tree: _Tree = {}
+        for name, inner in kind.fields.items():
+            below = f"{path}.{name}" if path else name
+            is_volatile = self._is_content and "volatile" in kind.marks.get(name, ())
+            if below in excluded:
+                tree[_fold(name)] = None
+            tree[name] = None if is_volatile or below in excluded else self._tree_of(inner, below, excluded)
+            tree.setdefault(_fold(name), tree[name])
+        return tree
+
+    def _filtered(self, value: Any, tree: _Tree) -> Any:
+        if type(value) is list:
+            return [self._filtered(item, tree) for item in value]
+        # What has no fields is a scalar, or JSON of no fixed shape.
+        if type(value) is not dict or not tree:
+            return value
+        kept: dict[str, Any] = {}
+        for name, item in value.items():
+            if name not in tree and not self._keeps_unknown:
+                continue
+            known = name if name in tree else _fold(name)
+            if known not in tree:
+                kept[name] = item
+                continue
+            inner = tree[known]
+            if inner is None or (item is None and self._is_content):
+                continue
+            kept[name] = self._filtered(item, inner) if type(item) in (dict, list) else item
+        return kept
+
+
+_Tree = dict[str, Any]
+
+
+def _fold(name: str) -> str:
+    """
+    Return a field's name in one form for all ways of spelling it.
+
+    It begins with a character that no name of Alvys's has, so that it is no field's own.
+    """
+    return f"\0{name.casefold()}"

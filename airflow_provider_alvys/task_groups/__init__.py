@@ -1,0 +1,1 @@
+"""Task groups that sync many streams."""

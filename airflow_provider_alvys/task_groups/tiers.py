@@ -1,0 +1,92 @@
+"""How often a company wants which streams: the tiers of the catalogue, chosen for a group of tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from airflow_provider_alvys.api.catalogue.streams import STREAMS, Stream, Tier, get_streams
+from airflow_provider_alvys.api.errors import AlvysValueError
+from airflow_provider_alvys.landing.jobs.spec import OVERLAP
+
+
+@dataclass(frozen=True, eq=False)
+class Sync:
+    """One stream of a group of tasks, and how it is read."""
+
+    stream: Stream
+    tier: Tier
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of it is read, without a window."""
+        return self.stream.window(self.tier.window) is None
+
+    @property
+    def task_id(self) -> str:
+        """The name of its task."""
+        is_regular = self.tier.window in (None, self.stream.regular)
+        return self.stream.name if is_regular else f"{self.stream.name}_{self.tier.window}"
+
+
+def choose_syncs(streams: Sequence[str] | None, tier: str | Sequence[str] | None) -> list[Sync]:
+    """
+    Return the streams of a group of tasks, each with the tier by which it is read.
+
+    :param streams: names in the catalogue; None means all that have one of the tiers.
+    :param tier: one or several; None means each stream's first.
+    :raises AlvysValueError: an unknown stream or tier, or neither.
+    """
+    tiers = _check_tiers(tier)
+    if streams is None and not tiers:
+        raise AlvysValueError("Give streams, a list of names, or a tier such as 'hourly'")
+    found: dict[tuple[str, str | None], Sync] = {}
+    for stream in STREAMS.values() if streams is None else get_streams(streams):
+        chosen = [known for name in tiers for known in stream.tiers if known.name == name]
+        if streams is not None and tiers and not chosen:
+            theirs = ", ".join(known.name for known in stream.tiers) or "none"
+            raise AlvysValueError(
+                f"{stream.name} has no tier {' or '.join(map(repr, tiers))}. Its tiers: {theirs}. Leave tier out for it, in a "
+                "group of its own"
+            )
+        if not tiers:
+            chosen = [stream.tiers[0] if stream.tiers else Tier("")]
+        for known_tier in chosen:
+            # Two tiers by the same window share a cursor: one task that reaches as far as either.
+            by = (stream.name, known_tier.window or stream.regular)
+            widest = _widest(stream, found[by].tier, known_tier) if by in found else known_tier
+            found[by] = Sync(stream, widest)
+    return list(found.values())
+
+
+def _check_tiers(tier: Any) -> list[str]:
+    if tier is not None and (isinstance(tier, (bytes, Mapping)) or not isinstance(tier, Collection)):
+        raise AlvysValueError(f"tier={tier!r} must be a text, such as 'hourly', or a list of them")
+    tiers = [tier] if isinstance(tier, str) else list(tier or ())
+    known = dict.fromkeys(known.name for stream in STREAMS.values() for known in stream.tiers)
+    for name in tiers:
+        if name not in known:
+            raise AlvysValueError(f"There is no tier {name!r}. Tiers: {', '.join(known)}")
+    return tiers
+
+
+def _widest(stream: Stream, one: Tier, other: Tier) -> Tier:
+    """Return a tier that reads what either of two by the same window reads."""
+    window = stream.window(one.window)
+
+    def longest(name: str, usual: timedelta | None) -> timedelta | None:
+        given = [getattr(tier, name) for tier in (one, other)]
+        # What none of them gives is left to the window, and an end that there is not is later than any.
+        if given == [None, None] or (usual is None and None in given):
+            return None
+        return max(usual if length is None else length for length in given)  # type: ignore[type-var]
+
+    return replace(
+        one,
+        overlap=longest("overlap", OVERLAP),
+        look_back=longest("look_back", window.look_back if window else timedelta(0)),
+        look_ahead=longest("look_ahead", window.look_ahead if window else timedelta(0)),
+        sweep=one.sweep and other.sweep,
+    )

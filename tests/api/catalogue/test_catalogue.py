@@ -1,0 +1,348 @@
+"""The catalogue against the facts that were gathered about Alvys, and against itself."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from airflow_provider_alvys.api.catalogue.stream_spec import WHOLE, Branch, Filter, Stream
+from airflow_provider_alvys.api.catalogue.streams import STREAMS, get_stream
+from airflow_provider_alvys.api.schema.fields import Array, FieldType, Record, record
+from tests.conftest import ROOT
+
+FACTS_FILE = ROOT.parent / "shared" / "alvys" / "streams.json"
+FACTS: Mapping[str, Mapping[str, Any]] = (
+    {row["name"]: row for row in json.loads(FACTS_FILE.read_text())} if FACTS_FILE.exists() else {}
+)
+
+TIERS = ("hourly", "2-hourly", "4-hourly", "6-hourly", "8-hourly", "daily", "weekly", "monthly")
+BASE = "/api/p/v{version}/"
+SCALARS = {"string": "string", "integer": "integer", "number": "decimal", "boolean": "boolean", "datetime": "time"}
+FILTER_TYPES = {"string": "string", "array<string>": "strings", "boolean": "boolean", "integer": "integer"}
+
+# Where we say something else than the facts do, and why.
+MORE_VALUES = {("customers", "Statuses"): {"Disabled"}}  # taken live, though not documented
+NOT_REQUIRED = {
+    # OpenAPI requires it, the page does not. It is always sent.
+    ("loads", "IncludeDeleted"),
+    ("trips", "IncludeDeleted"),
+}
+# Pay policies: unions of some twenty shapes, hundreds of fields.
+JSON_FIELDS = {
+    "trips": {f"{who}.{rates}" for who in ("Driver1", "Driver2") for rates in ("Rates", "RatesV2")} | {"OwnerOperator.RatesV2"}
+}
+
+each_stream = pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS)
+each_fact = pytest.mark.parametrize(
+    ("stream", "facts"), [pytest.param(STREAMS[name], FACTS[name], id=name) for name in STREAMS if name in FACTS]
+)
+needs_facts = pytest.mark.skipif(not FACTS, reason="the gathered facts do not stand beside the repository")
+
+
+def paths_in(kind: FieldType, path: str = "") -> Iterator[tuple[str, str]]:
+    """Give every field below a type with its type's name, in the way of the facts: ``Stops[].Id``."""
+    if isinstance(kind, Array):
+        if isinstance(kind.of, str):
+            yield path, f"[{kind.of}]"
+        else:
+            yield path, "[record]"
+            yield from paths_in(kind.of, f"{path}[]")
+    elif isinstance(kind, Record):
+        if path and not path.endswith("[]"):
+            yield path, "record"
+        for name, field in kind.fields.items():
+            yield from paths_in(field, f"{path}.{name}" if path else name)
+    else:
+        yield path, kind
+
+
+def paths_of(stream: Stream) -> dict[str, str]:
+    return dict(paths_in(stream.fields))
+
+
+def has_field(stream: Stream, path: str) -> bool:
+    return path in {known.replace("[]", "") for known in paths_of(stream)}
+
+
+def expected_paths(facts: Mapping[str, Any], as_json: set[str]) -> dict[str, str]:
+    found = {}
+    for path, kind in {**facts["fields"], **facts["nested_fields"]}.items():
+        plain = path.replace("[]", "")
+        if any(plain.startswith(f"{name}.") for name in as_json):
+            continue
+        if plain in as_json:
+            found[plain] = "json"
+        elif path in facts["date_only_fields"]:
+            found[path] = "date"
+        elif kind == "object":
+            found[path.removesuffix("[]")] = "[record]" if path.endswith("[]") else "record"
+        elif kind.startswith("array<"):
+            inner = kind[len("array<") : -1]
+            found[path] = "[record]" if inner == "object" else f"[{SCALARS[inner]}]"
+        else:
+            found[path.removesuffix("[]")] = f"[{SCALARS[kind]}]" if path.endswith("[]") else SCALARS[kind]
+    return found
+
+
+def without_placeholders(path: str) -> str:
+    return re.sub(r"\{\w+\}", "{}", path)
+
+
+def branches_of(stream: Stream) -> list[Branch]:
+    return [*stream.whole, *(branch for window in stream.windows for branch in window.unites)]
+
+
+@needs_facts
+def test_every_stream_of_the_facts_is_a_row_and_no_other() -> None:
+    assert set(STREAMS) == set(FACTS)
+
+
+@each_fact
+def test_the_call_is_the_documented_one(stream: Stream, facts: Mapping[str, Any]) -> None:
+    assert stream.method == facts["method"]
+    assert without_placeholders(stream.path) == without_placeholders(facts["path"].removeprefix(BASE))
+    assert stream.endpoint.version == facts["version_default"]
+    assert (stream.limit.requests, stream.limit.block) == (facts["rate_per_minute"], facts["block_seconds"])
+
+
+@each_fact
+def test_the_scope_is_the_documented_one_and_an_inferred_one_is_marked(stream: Stream, facts: Mapping[str, Any]) -> None:
+    assert stream.scope == facts["scope"]
+    assert stream.scope_is_documented == (facts["scope_basis"] != "inferred")
+
+
+@each_fact
+def test_rows_are_told_apart_by_the_same_key(stream: Stream, facts: Mapping[str, Any]) -> None:
+    assert list(stream.key) == facts["primary_key"]
+
+
+@each_fact
+def test_pages_are_no_larger_than_alvys_takes(stream: Stream, facts: Mapping[str, Any]) -> None:
+    assert stream.max_page_size == facts["page_size_documented_max"]
+    if stream.max_page_size:
+        assert stream.page_size <= stream.max_page_size
+    is_paged = facts["paging"] == "page" or facts.get("parent_paged", False)
+    assert (stream.answer == "page") == is_paged
+    assert (stream.answer == "object") == (facts["response_shape"] == "object")
+
+
+@each_fact
+def test_filters_are_the_documented_ones(stream: Stream, facts: Mapping[str, Any]) -> None:
+    given_by_parents = stream.parent.param if stream.parent else ""
+    documented = {name: filter for name, filter in facts["filters"].items() if name != given_by_parents}
+    assert {filter.name: filter.type for filter in stream.filters} == {
+        name: FILTER_TYPES[filter["type"]] for name, filter in documented.items()
+    }
+    for filter in stream.filters:
+        fact = documented[filter.name]
+        assert filter.max_items == fact.get("max_items", fact.get("max_items_observed")), filter.name
+        more = MORE_VALUES.get((stream.name, filter.name), set())
+        assert set(filter.values or ()) == set(fact.get("enum", ())) | more, filter.name
+
+
+@each_fact
+def test_what_alvys_requires_is_sent_and_marked(stream: Stream, facts: Mapping[str, Any]) -> None:
+    windows = {window.params[0] for window in stream.windows if window.required}
+    parents = {stream.parent.param} if stream.parent and stream.parent.param else set()
+    optional = {name for row, name in NOT_REQUIRED if row == stream.name}
+    filters = {filter.name for filter in stream.filters if filter.required}
+    assert filters | windows | parents | optional == set(facts["required_body"]) - {"Page", "PageSize"}
+    assert list(stream.one_of) == facts["conditional_one_of"]
+
+
+@each_fact
+def test_windows_are_the_documented_ones(stream: Stream, facts: Mapping[str, Any]) -> None:
+    windows = [window for window in stream.windows if not window.unites]
+    documented = facts["window_filters"]
+    assert [param for window in windows for param in window.params] == [fact["param"] for fact in documented]
+    starts = [fact for fact in documented if fact["style"] != "scalar-end"]
+    for window, fact in zip(windows, starts, strict=True):
+        assert window.column == fact["field"]
+        assert len(window.params) == (1 if fact["style"] == "Period" else 2)
+        assert window.needs_end == fact["end_required"]
+        assert (window.longest.days if window.longest else None) == fact.get("max_days")
+
+
+@each_fact
+def test_parents_are_the_documented_ones(stream: Stream, facts: Mapping[str, Any]) -> None:
+    fact = facts["parent"]
+    if fact is None:
+        assert stream.parent is None
+        return
+    assert stream.parent is not None
+    assert (stream.parent.stream, stream.parent.column) == (fact["stream"], fact["parent_field"])
+    assert stream.parent.param == fact.get("param", "")
+    assert stream.is_child == ("path_param" in fact)
+
+
+@each_fact
+def test_look_ups_are_the_documented_ones(stream: Stream, facts: Mapping[str, Any]) -> None:
+    found = [] if stream.lookup is None else [(stream.lookup.path, [*stream.lookup.one_of, *stream.lookup.options])]
+    assert found == [(fact["path"].removeprefix(BASE), fact["query"]) for fact in facts["get_one"]]
+
+
+@each_fact
+def test_fields_are_the_documented_ones_at_every_depth(stream: Stream, facts: Mapping[str, Any]) -> None:
+    assert paths_of(stream) == expected_paths(facts, JSON_FIELDS.get(stream.name, set()))
+
+
+@each_stream
+def test_keys_and_columns_are_fields_of_the_row(stream: Stream) -> None:
+    names = [
+        *stream.key,
+        *(filter.column for filter in stream.filters if filter.column),
+        *(filter.reveals for filter in stream.filters if filter.reveals),
+        *(window.column for window in stream.windows if not window.unites),
+        *(stream.lookup.one_of.values() if stream.lookup else ()),
+        *stream.references,
+    ]
+    assert [name for name in names if not has_field(stream, name)] == []
+
+
+@each_stream
+def test_a_windows_column_is_a_time(stream: Stream) -> None:
+    types = paths_of(stream)
+    assert {types[window.column] for window in stream.windows if window.column} <= {"time", "date"}
+
+
+@each_stream
+def test_filters_have_possible_values(stream: Stream) -> None:
+    kinds = {"string": str, "strings": str, "boolean": bool, "integer": int}
+    for filter in stream.filters:
+        assert all(type(value) is kinds[filter.type] for value in filter.values or ())
+        # An empty list means any, and is what Alvys requires; a user may leave it out.
+        if filter.default not in (None, []):
+            assert filter.problem(filter.default) is None
+        if filter.required:
+            assert filter.default is not None
+        if filter.reveals:
+            assert filter.type == "boolean"
+            assert paths_of(stream)[filter.reveals] == "boolean"
+
+
+@each_stream
+def test_filters_that_exclude_each_other_are_filters(stream: Stream) -> None:
+    assert set(stream.at_most_one) <= {filter.name for filter in stream.filters}
+
+
+@each_stream
+def test_references_name_a_field_of_a_stream(stream: Stream) -> None:
+    for target in stream.references.values():
+        name, _, column = target.partition(".")
+        assert has_field(STREAMS[name], column), target
+
+
+@each_stream
+def test_a_child_stands_in_its_parents_path(stream: Stream) -> None:
+    placeholders = re.findall(r"\{(\w+)\}", stream.path)
+    if stream.parent is None:
+        assert placeholders == []
+        return
+    parent = STREAMS[stream.parent.stream]
+    assert placeholders == ([] if stream.parent.param else [stream.parent.column])
+    assert has_field(parent, stream.parent.column)
+    assert parent.parent is None
+    if stream.parent.recent_by:
+        assert paths_of(parent)[stream.parent.recent_by] == "time"
+    for column, values in stream.parent.recent_where.items():
+        known = next(filter.values for filter in parent.filters if filter.column == column)
+        assert set(values) <= set(known or ())
+
+
+@each_stream
+def test_windows_that_are_named_exist(stream: Stream) -> None:
+    names = [window.name for window in stream.windows]
+    assert len(set(names)) == len(names)
+    assert WHOLE not in names
+    assert stream.regular is None or stream.regular in names
+    single = {window.name for window in stream.windows if not window.unites}
+    assert {branch.window for branch in branches_of(stream) if branch.window} <= single
+    for tier in stream.tiers:
+        assert tier.name in TIERS
+        assert tier.window in (None, WHOLE, *names)
+        if tier.sweep:
+            assert stream.window(tier.window) is not None
+    assert len({tier.name for tier in stream.tiers}) == len(stream.tiers)
+
+
+@each_stream
+def test_a_branch_narrows_by_filters_of_its_stream(stream: Stream) -> None:
+    for branch in branches_of(stream):
+        assert stream.flatten_filters(branch.filters) == branch.filters
+        # A list is narrowed to the user's: one that is only guessed would hide what the user asks for.
+        documented = {filter.name for filter in stream.filters if filter.values}
+        assert {name for name, value in branch.filters.items() if isinstance(value, list)} <= documented
+
+
+@each_stream
+def test_every_search_has_all_that_alvys_requires(stream: Stream) -> None:
+    searches = [*branches_of(stream), *(Branch(window=window.name) for window in stream.windows if not window.unites)]
+    for branch in searches:
+        sent = stream.search_fields(branch.filters)
+        window = stream.window(branch.window) if branch.window else None
+        params = window.params if window else ()
+        assert not stream.one_of or any(name in (*sent, *params) for name in stream.one_of), branch
+        for filter in stream.filters:
+            if filter.name in sent and sent[filter.name] != []:
+                assert filter.problem(sent[filter.name]) is None, branch
+        for required in stream.windows:
+            assert not required.required or window is required, branch
+
+
+@each_stream
+def test_every_row_is_told_in_words(stream: Stream) -> None:
+    assert stream.about
+    assert all(text and not text.endswith(".") for text in (stream.about, *stream.notes))
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "expected"),
+    [
+        pytest.param("invoices", {"CustomerId": "7"}, {"CustomerId": "7"}, id="enough already"),
+        pytest.param("invoices", {}, {"Status": ["Draft", "AwaitingPayment", "Paid"]}, id="every status"),
+        pytest.param("maintenance", {}, {}, id="one text cannot be every status"),
+        pytest.param(
+            "trailers", {}, {"Status": ["Active", "Inactive", "In Shop", "Crashed", "Repair"]}, id="statuses that are guessed"
+        ),
+        pytest.param("trailers", {"Status": ["Available"]}, {"Status": ["Available"]}, id="a status that nobody guessed"),
+        pytest.param("trailers", {"VinNumber": "1"}, {"VinNumber": "1"}, id="no guess beside a filter"),
+        pytest.param("deductions", {}, {"IncludePaid": True}, id="the paid, too"),
+        pytest.param(
+            "locations",
+            {"LocationIds": ["1"]},
+            {"Status": ["Active", "Disabled", "Inactive"], "LocationIds": ["1"]},
+            id="required by OpenAPI",
+        ),
+    ],
+)
+def test_a_search_sends_what_its_row_says(name: str, fields: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert get_stream(name).search_fields(fields) == expected
+
+
+def test_filters_inside_an_object_are_given_either_way() -> None:
+    tenders = get_stream("tenders")
+    assert tenders.flatten_filters({"Filter": {"Status": ["Pending"]}}) == {"Filter.Status": ["Pending"]}
+    assert tenders.flatten_filters({"Filter.Status": ["Pending"]}) == {"Filter.Status": ["Pending"]}
+
+
+def test_a_whole_number_is_checked() -> None:
+    days = Filter("Days", "integer", values=(1, 7, 30))
+    assert days.problem(7) is None
+    assert days.problem(8) == "does not know 8. Allowed: 1, 7, 30"
+    assert days.problem(True) == "takes a whole number"
+
+
+def test_a_record_is_written_briefly() -> None:
+    inner = record("Amount:decimal")
+    assert record("Id Total:money Tags:[string] Lines:[money]", money=inner).fields == {
+        "Id": "string",
+        "Total": inner,
+        "Tags": Array("string"),
+        "Lines": Array(inner),
+    }
+    with pytest.raises(KeyError, match="number"):
+        record("Amount:number")

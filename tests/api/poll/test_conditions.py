@@ -1,0 +1,263 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from airflow_provider_alvys.api.catalogue.streams import STREAMS, get_stream
+from airflow_provider_alvys.api.documents.listing import DOCUMENT_STREAMS
+from airflow_provider_alvys.api.errors import AlvysServerError, AlvysValueError
+from airflow_provider_alvys.api.http.client import AlvysClient
+from airflow_provider_alvys.api.http.clock import LongWait
+from airflow_provider_alvys.api.poll.batch_queries import ByNumber, Reading
+from airflow_provider_alvys.api.poll.batching import TooManyRows, prompt_options
+from airflow_provider_alvys.api.poll.conditions import (
+    Condition,
+    DocumentThere,
+    RowsFound,
+    StatusReached,
+    look,
+)
+from airflow_provider_alvys.simulator.process import Simulator
+from tests.conftest import SkippingClock, make_client
+
+
+def status(**more: Any) -> StatusReached:
+    return StatusReached(**{"stream": "loads", "number": "1", "statuses": ["Delivered"], "failed": ["Cancelled", "TONU"], **more})
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        status(or_later=False),
+        DocumentThere(parent="trip", id="T1", types=["Receipt"]),
+        RowsFound(stream="loads", filters={"Status": ["Open"]}, since="2026-01-01T00:00:00Z", window_by="created", at_least=3),
+    ],
+    ids=["status", "document", "rows"],
+)
+def test_a_condition_is_plain_values(condition: Condition) -> None:
+    values = json.loads(json.dumps(msgspec.to_builtins(condition)))
+    assert msgspec.convert(values, Condition) == condition  # type: ignore[arg-type]
+    condition.check()
+
+
+def test_every_status_but_those_beside_the_way_has_its_place_in_it() -> None:
+    for name, beside in (("loads", {"Admin", "Cancelled", "TONU"}), ("trips", {"Cancelled", "TONU"})):
+        stream = get_stream(name)
+        (values,) = (set(one.values or ()) for one in stream.filters if one.name == "Status")
+        in_order = [value for step in stream.progress for value in step]
+        assert len(in_order) == len(set(in_order))
+        assert set(in_order) == values - beside
+    assert [name for name, stream in STREAMS.items() if stream.progress] == ["loads", "trips"]
+
+
+@pytest.mark.parametrize(
+    ("found", "more", "outcome"),
+    [
+        ("Delivered", {}, "done"),
+        ("In Transit", {}, "waiting"),
+        ("Invoiced", {}, "done"),
+        ("Paid", {"or_later": False}, "waiting"),
+        ("Cancelled", {}, "failed"),
+        ("TONU", {"failed": []}, "waiting"),
+        ("TONU", {"statuses": ["TONU"]}, "done"),
+        ("Admin", {}, "waiting"),
+        ("Delivered", {"statuses": ["Admin"]}, "waiting"),
+        # Side by side is not later.
+        ("Financed", {"statuses": ["Invoiced"]}, "waiting"),
+        ("Dispatched", {"statuses": ["Delivered", "Covered"]}, "done"),
+        ("of a later day", {}, "waiting"),
+        (None, {}, "waiting"),
+    ],
+)
+def test_what_a_status_means(found: str | None, more: dict[str, Any], outcome: str) -> None:
+    verdict = status(**more).judge(Reading("L1", found, "2026-01-01T00:00:00Z"))
+    assert verdict.outcome == outcome
+    assert verdict.message == f"Load 1 is {found}"
+    assert verdict.value == {"load_number": "1", "id": "L1", "status": found, "updated_at": "2026-01-01T00:00:00Z"}
+
+
+def test_one_that_is_missing_is_waited_for_or_not() -> None:
+    assert status().judge(None).outcome == "waiting"
+    assert status(wait_if_missing=False).judge(None).outcome == "failed"
+
+
+@pytest.mark.parametrize(
+    ("condition", "problem"),
+    [
+        (status(statuses=["Deliverd"]), "does not know 'Deliverd'"),
+        (status(statuses=[]), "one or more"),
+        (status(failed=["Gone"]), "does not know 'Gone'"),
+        (status(stream="trips", statuses=["En-Route"]), "Status of trips does not know"),
+        (status(number=" "), "number of the load is empty"),
+        (DocumentThere(parent="customer", id="1", types=["x"]), "'customer' has no documents"),
+        (DocumentThere(parent="load", id="", types=["x"]), "no LoadNumber of loads"),
+        (DocumentThere(parent="load", id="1", types=[]), "document_types"),
+        (RowsFound(stream="webhook_event_types"), "Nothing identifies"),
+        (RowsFound(stream="loads", at_least=0), "at_least=0"),
+        (RowsFound(stream="loads", filters={"Statuses": ["Open"]}), "no filter 'Statuses'"),
+        (RowsFound(stream="load_documents"), "give parents"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_refused(condition: Condition, problem: str) -> None:
+    with pytest.raises(AlvysValueError, match=problem):
+        condition.check()
+
+
+@pytest.fixture
+def loads(alvys: Simulator) -> list[dict[str, Any]]:
+    rows = [json.loads(row) for row in alvys.truth_rows(filters={"IncludeDeleted": False})]
+    return [row for row in rows if row["Status"] == "Covered"]
+
+
+def test_a_load_is_read_by_one_request(alvys: Simulator, client: AlvysClient, loads: list[dict[str, Any]]) -> None:
+    load = loads[0]
+    verdict = look(client, status(number=load["LoadNumber"], statuses=["Covered"]))
+    assert verdict.value == {
+        "load_number": load["LoadNumber"],
+        "id": load["Id"],
+        "status": "Covered",
+        "updated_at": load.get("UpdatedAt"),
+    }
+    assert alvys.stats()["requests"]["POST loads/search"] == 1
+
+
+def test_a_trip_is_read_by_its_number(alvys: Simulator, client: AlvysClient) -> None:
+    trip = next(row for row in map(json.loads, alvys.truth_rows(stream="trips", filters={"IncludeDeleted": False})))
+    verdict = look(client, status(stream="trips", number=trip["TripNumber"], statuses=[trip["Status"]], failed=[]))
+    assert (verdict.outcome, verdict.value["trip_number"], verdict.value["id"]) == ("done", trip["TripNumber"], trip["Id"])
+
+
+def test_one_request_takes_what_alvys_takes() -> None:
+    assert (ByNumber(get_stream("loads")).most, ByNumber(get_stream("trips")).most) == (150, 50)
+
+
+def test_a_page_that_holds_fewer_than_were_found_is_no_answer(
+    alvys: Simulator, client: AlvysClient, loads: list[dict[str, Any]]
+) -> None:
+    alvys.order_faults({"kind": "cap", "cap": 2, "endpoint": "POST loads/search"})
+    numbers = [load["LoadNumber"] for load in loads[:5]]
+    ByNumber(get_stream("loads")).begin(numbers[:1]).go_on(client)
+    with pytest.raises(TooManyRows):
+        ByNumber(get_stream("loads")).begin(numbers).go_on(client)
+
+
+@pytest.mark.parametrize("newest", [0, 1])
+def test_of_two_loads_with_one_number_the_newest_counts(
+    alvys: Simulator, client: AlvysClient, loads: list[dict[str, Any]], newest: int
+) -> None:
+    number = loads[0]["LoadNumber"]
+    alvys.add(columns={"LoadNumber": number})
+    one, other = (row["Id"] for row in map(json.loads, alvys.truth_rows()) if row["LoadNumber"] == number)
+    for place in (1 - newest, newest):
+        alvys.change(keys=[(one, other)[place]], columns={"Status": ("Open", "Covered")[place]})
+    (reading,) = ByNumber(get_stream("loads")).begin([number]).go_on(client)
+    assert reading is not None
+    assert (reading.id, reading.status) == ((one, other)[newest], ("Open", "Covered")[newest])
+
+
+POD = "Proof of Delivery (POD)"
+
+
+@pytest.mark.parametrize("wanted", [POD, "proof of delivery", " POD ", "PROOF OF DELIVERY (pod)"])
+def test_a_type_of_document_has_several_names(
+    alvys: Simulator, client: AlvysClient, loads: list[dict[str, Any]], wanted: str
+) -> None:
+    number = loads[0]["LoadNumber"]
+    alvys.remove(stream="load_documents", keys=alvys.truth_keys(stream="load_documents", parents=[number]))
+    condition = DocumentThere(parent="load", id=number, types=["Receipt", wanted])
+    alvys.add(stream="load_documents", parent=number, columns={"AttachmentType": "Proof"})
+    assert look(client, condition).outcome == "waiting"
+    for size, day in enumerate((3, 5, 4)):
+        moment = f"2026-07-0{day}T00:00:00Z"
+        alvys.add(
+            stream="load_documents",
+            parent=number,
+            columns={"AttachmentType": POD, "UploadedAt": moment, "AttachmentSize": size},
+        )
+    verdict = look(client, condition)
+    assert (verdict.outcome, verdict.value["AttachmentSize"]) == ("done", 1)
+    # The address opens the file to everybody.
+    assert set(verdict.value) & {"DownloadUrl", "ExpiresAt"} == set()
+    assert {"id", "AttachmentType", "AttachmentSize"} < set(verdict.value)
+
+
+def test_documents_of_every_kind_of_parent_can_be_waited_for(alvys: Simulator, client: AlvysClient) -> None:
+    assert set(DOCUMENT_STREAMS) == {"load", "trip", "carrier", "driver", "truck", "trailer"}
+    for parent, stream in DOCUMENT_STREAMS.items():
+        of = stream.parent
+        assert of is not None
+        row = next(row for row in map(json.loads, alvys.truth_rows(stream=of.stream)) if not row.get("IsDeleted"))
+        assert look(client, DocumentThere(parent=parent, id=str(row[of.column]), types=["none such"])).outcome == "waiting"
+
+
+def test_a_parent_that_alvys_does_not_know_is_waited_for_or_not(alvys: Simulator, client: AlvysClient) -> None:
+    condition = DocumentThere(parent="load", id="none", types=["x"])
+    assert look(client, condition).outcome == "waiting"
+    assert look(client, msgspec.structs.replace(condition, wait_if_missing=False)).outcome == "failed"
+
+
+def test_rows_come_with_their_keys(alvys: Simulator, client: AlvysClient) -> None:
+    keys = alvys.truth_keys(filters={"Status": ["Covered"], "IncludeDeleted": True})
+    verdict = look(client, RowsFound(stream="loads", filters={"Status": ["Covered"]}, at_least=len(keys)))
+    assert (verdict.outcome, sorted(verdict.value), verdict.is_partial) == ("done", sorted(keys), False)
+    assert alvys.stats()["requests"]["POST loads/search"] == 1
+    assert look(client, RowsFound(stream="loads", filters={"Status": ["Covered"]}, at_least=len(keys) + 1)).outcome == "waiting"
+
+
+def test_of_more_rows_than_a_page_the_keys_are_read_when_they_are_wanted(alvys: Simulator, client: AlvysClient) -> None:
+    condition = RowsFound(stream="loads", at_least=300)
+    verdict = look(client, condition)
+    assert (verdict.outcome, verdict.value, verdict.is_partial) == ("done", None, True)
+    assert alvys.stats()["requests"]["POST loads/search"] == 1
+    assert sorted(condition.read_keys(client)) == sorted(alvys.truth_keys())
+
+
+def test_rows_of_several_searches_count_once(alvys: Simulator, client: AlvysClient) -> None:
+    # Four searches that find some invoices twice, of which one alone finds more than a page.
+    since = {"stream": "invoices", "since": "2020-01-01T00:00:00Z"}
+    keys = alvys.truth_keys(stream="invoices")
+    assert len(keys) == 450
+    enough = look(client, RowsFound(**since, at_least=10))
+    assert (enough.outcome, enough.is_partial) == ("done", True)
+    cost = alvys.stats()["requests"]["POST invoices/search"]
+    # Then only reading tells.
+    assert look(client, RowsFound(**since, at_least=10_000)).outcome == "waiting"
+    assert alvys.stats()["requests"]["POST invoices/search"] > 2 * cost
+
+
+def test_reading_goes_on_where_it_was(alvys: Simulator, clock: SkippingClock) -> None:
+    client = make_client(alvys, requests_per_minute=None, **prompt_options(clock))
+    condition = RowsFound(stream="invoices", since="2020-01-01T00:00:00Z", at_least=10_000)
+    job = condition.line.begin([condition.item])
+    alvys.order_faults({"kind": "status", "status": 500, "skip": 6, "endpoint": "POST invoices/search"})
+    failures, answers = [], None
+    while answers is None:
+        try:
+            answers = job.go_on(client)
+        except (AlvysServerError, LongWait) as failure:
+            failures.append(type(failure))
+            if isinstance(failure, LongWait):
+                clock.sleep(failure.seconds)
+    assert set(failures) == {AlvysServerError, LongWait}
+    (found,) = answers
+    assert found.is_all
+    assert len(found.keys) == len(set(found.keys)) == found.total
+
+
+def test_children_of_a_parent_that_there_is_not_are_none(
+    alvys: Simulator, client: AlvysClient, loads: list[dict[str, Any]]
+) -> None:
+    number = loads[0]["LoadNumber"]
+    alvys.add(stream="load_documents", parent=number)
+    documents = alvys.truth_keys(stream="load_documents", parents=[number])
+    verdict = look(client, RowsFound(stream="load_documents", parents=["none", number]))
+    assert (verdict.outcome, sorted(verdict.value)) == ("done", sorted(documents))
+
+
+def test_a_row_that_several_fields_identify_is_a_list(alvys: Simulator, client: AlvysClient) -> None:
+    verdict = look(client, RowsFound(stream="dispatch_preferences"))
+    assert verdict.outcome == "done"
+    assert all(isinstance(key, list) and len(key) == 5 for key in verdict.value)

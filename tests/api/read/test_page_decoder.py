@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from airflow_provider_alvys.api.errors import AlvysResponseError
+from airflow_provider_alvys.api.read.page_decoder import Page, PageReader, compact, decode_row
+
+READER = PageReader(["Id"])
+
+
+def body(*items: str, total: int | None = None, page: str = '"Page":0,"PageSize":200,') -> bytes:
+    count = len(items) if total is None else total
+    return f'{{{page}"Total":{count},"Items":[{",".join(items)}]}}'.encode()
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        '{"Id":"a","Amount":1250.50,"Big":123456789012345678901234567890,"Tiny":1e-400}',
+        '{"Id":"é","Note":"\\u00e9 \\"quoted\\" \\\\ \\/ back"}',
+        '{ "Id" : "spaced" , "List" : [ 1 , 2 ] }',
+        '{"Id":"a","Note":"cut \\ud83d"}',
+    ],
+)
+def test_a_row_keeps_its_bytes(row: str) -> None:
+    page = READER.read(body(row, '{"Id":"z"}'))
+    assert [bytes(row) for row in page.rows] == [row.encode(), b'{"Id":"z"}']
+    assert page.keys == [(json.loads(row)["Id"],), ("z",)]
+    assert (page.total, page.number, page.size) == (2, 0, 200)
+
+
+def test_half_an_emoji_anywhere_on_the_page_stops_nothing() -> None:
+    rows = ['{"Id":"a","Note":"x \\ud83d"}', '{"Id":"b","Amount":1.10}', '{"Id":"c","Deep":{"Items":[{"Id":"no"}]}}']
+    text = '{ "Facets": {"Items": "\\udc00"}, "Page": 0, "PageSize": 200,\n "Total": 3, "Items": [' + " , ".join(rows) + "]}"
+    page = READER.read(text.encode())
+    assert [bytes(row).decode() for row in page.rows] == rows
+    assert page.keys == [("a",), ("b",), ("c",)]
+    assert READER.read(b'{"Items":[],"Total":0,"X":"\\ud83d"}').rows == []
+
+
+def test_a_row_over_several_lines_is_made_one_and_nothing_else_is_changed() -> None:
+    row = '{\n  "Id": "a",\r\n  "Amount": 1.10,\n  "Note": "two  spaces, \\n and \\" {\\\\",\n  "List": [\n 1e5,\t2 ]\n}'
+    page = READER.read(body(row, '{"Id": "b"}'))
+    assert bytes(page.rows[0]) == b'{"Id":"a","Amount":1.10,"Note":"two  spaces, \\n and \\" {\\\\","List":[1e5,2]}'
+    assert bytes(page.rows[1]) == b'{"Id": "b"}'
+    assert json.loads(page.rows[0]) == json.loads(row)
+    assert bytes(compact(b'{"Id":\n"x \\ud83d  y"}')) == b'{"Id":"x \\ud83d  y"}'
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param(body('{"Id":"a","Note":"\\ud83d', total=1)[:-2], "cannot be read", id="cut off in half an emoji"),
+        pytest.param(body('{"Id":"a"}')[:-3], "truncated", id="cut off"),
+        pytest.param(body('{"Id":"\\ud83d","Note":NaN}'), "cannot be read", id="no number"),
+        pytest.param(body('{"Id":"\\ud83d"}') + b"x", "cannot be read", id="text after the end"),
+        pytest.param(b"<html>429</html>", "cannot be read", id="a page of HTML"),
+        pytest.param(b"", "cannot be read", id="nothing"),
+        pytest.param(b"[]", "cannot be read", id="a list"),
+        pytest.param(b'{"Total":1}', "missing required field `Items`", id="no items"),
+        pytest.param(b'{"Items":[]}', "missing required field `Total`", id="no total"),
+        pytest.param(b'{"Total":"1","Items":[]}', "Expected `int`", id="a total that is no number"),
+        pytest.param(body('{"Name":"a"}'), "row without Id", id="a row without its key"),
+        pytest.param(body('{"Id":"\xe9"}').replace("é".encode(), b"\xe9"), "not UTF-8: .* at byte", id="Latin-1"),
+        pytest.param(body("7"), "cannot be read", id="a row that is no object"),
+        pytest.param(body('{"Id":["a"]}'), "cannot be read", id="a key that is no text or number"),
+    ],
+)
+def test_an_unreadable_page_is_an_error(text: bytes, message: str) -> None:
+    with pytest.raises(AlvysResponseError, match=message):
+        READER.read(text)
+
+
+def test_a_key_of_several_fields_may_lack_some_but_not_all() -> None:
+    reader = PageReader(["A", "B"])
+    assert reader.read(body('{"A":1}', '{"B":"x"}')).keys == [(1, None), (None, "x")]
+    with pytest.raises(AlvysResponseError, match="row without A, B"):
+        reader.read(body("{}"))
+
+
+def test_a_decoded_row_has_decimals_for_fractions_and_ints_for_whole_numbers() -> None:
+    row = decode_row(b'{"A":1250.50,"B":1e2,"C":840,"D":123456789012345678901234567890,"E":[{"F":0.1}]}')
+    assert row == {
+        "A": Decimal("1250.50"),
+        "B": Decimal("1e2"),
+        "C": 840,
+        "D": 123456789012345678901234567890,
+        "E": [{"F": Decimal("0.1")}],
+    }
+    assert str(row["A"]) == "1250.50"
+    assert decode_row(b'{"Note":"\\ud83d","A":0.10}') == {"Note": "\ud83d", "A": Decimal("0.10")}
+
+
+def page(**changes: Any) -> Page:
+    keys = [(f"row-{number}",) for number in range(changes.pop("rows", 2))]
+    given = {"total": 2, "number": 0, "size": 200, "rows": [b"{}" for _ in keys], "keys": keys}
+    return Page(**{**given, **changes})
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        pytest.param(page(total=-1), "a total of -1", id="negative total"),
+        pytest.param(page(total=500, rows=201), "201 rows on a page of 200", id="more rows than the size"),
+        pytest.param(page(total=500, size=500), "a page size of 500", id="a larger size than asked"),
+        pytest.param(page(number=1), "page 1 where page 0 was asked for", id="another page"),
+        pytest.param(page(total=1), "2 rows and a total of 1", id="more rows than the total"),
+        pytest.param(page(total=5, rows=0), "no rows and a total of 5", id="no rows"),
+    ],
+)
+def test_what_cannot_be_true_of_a_page_is_told(answer: Page, message: str) -> None:
+    assert message in (answer.problem(0, 200) or "")
+
+
+def test_of_a_good_page_there_is_nothing_to_tell() -> None:
+    assert page().problem(0, 200) is None
+    assert page(total=500, rows=200).problem(0, 200) is None
+    assert page(number=2, total=402).problem(2, 200) is None
+    assert page(total=0, rows=0).problem(0, 200) is None
+
+
+def test_a_list_in_an_envelope_must_be_all_of_it() -> None:
+    reader = PageReader(["Id"], "list")
+    whole = b'{"Page":0,"PageSize":50,"Total":1,"Items":[{"Id":"1"}]}'
+    assert reader.read(whole).total == 1
+    with pytest.raises(AlvysResponseError, match="1 rows of 120: it is a page"):
+        reader.read(whole.replace(b'"Total":1', b'"Total":120'))

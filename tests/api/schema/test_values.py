@@ -1,0 +1,131 @@
+"""JSON's values as typed ones: what a type holds is held to the last digit, and what it does not is refused."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from airflow_provider_alvys.api.read.page_decoder import decode_row
+from airflow_provider_alvys.api.schema.currencies import CURRENCIES
+from airflow_provider_alvys.api.schema.fields import Record, record
+from airflow_provider_alvys.api.schema.values import Limits, converter, dump_json, leaves_of
+
+LOCAL = frozenset({"local", "open"})
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-03-01T08:30:00Z", "2026-03-01 08:30:00.0000000"),
+        ("2026-03-01T08:30:00.1234567+00:00", "2026-03-01 08:30:00.1234567"),
+        ("2026-03-01T08:30:00.5-04:00", "2026-03-01 12:30:00.5000000"),
+        ("2026-03-01T00:30:00.123456789+05:30", "2026-02-28 19:00:00.1234567"),
+        ("2024-02-29T23:59:59z", "2024-02-29 23:59:59.0000000"),
+        ("0001-01-01T00:00:00+00:00", "0001-01-01 00:00:00.0000000"),
+        ("9999-12-31T23:59:59.9999999Z", "9999-12-31 23:59:59.9999999"),
+        # Without a zone nobody knows the moment; there is no such day, hour or offset.
+        ("2026-03-01T08:30:00", None),
+        ("2026-02-29T00:00:00Z", None),
+        ("2026-03-01T24:00:00Z", None),
+        ("2026-03-01", None),
+        ("9999-12-31T23:00:00-05:00", None),
+        ("0001-01-01T00:00:00+05:00", None),
+        ("٢٠٢٦-03-01T08:30:00Z", None),
+        ("", None),
+        (1772353800, None),
+    ],
+)
+def test_a_time_is_a_moment_in_utc_of_seven_digits(text: Any, moment: str | None) -> None:
+    assert converter("time")(text) == (None if moment is None else (moment,))
+
+
+def test_a_time_at_a_place_keeps_its_wall_time_and_offset() -> None:
+    convert = converter("time", frozenset({"local"}))
+    assert [leaf.suffix for leaf in leaves_of("time", frozenset({"local"}))] == ["", "_local", "_offset"]
+    wall = "2026-03-01 08:30:00.0000000"
+    assert convert("2026-03-01T08:30:00-04:00") == ("2026-03-01 12:30:00.0000000", wall, "-04:00")
+    assert convert("2026-03-01T08:30:00Z") == (wall, wall, "+00:00")
+    assert convert("2026-03-01T08:30:00") == (None, wall, None)
+
+
+def test_the_year_9999_is_open_and_1970_unknown() -> None:
+    assert [leaf.suffix for leaf in leaves_of("time", LOCAL)] == ["", "_local", "_offset", "_is_open"]
+    assert converter("time", LOCAL)("9999-12-31T00:00:00+00:00")[3] is True  # type: ignore[index]
+    assert converter("time", LOCAL)("9998-12-31T00:00:00+00:00")[3] is False  # type: ignore[index]
+    # What would lie beyond the end of all times is at it.
+    assert converter("time", LOCAL)("9999-12-31T23:00:00-05:00")[0] == "9999-12-31 23:59:59.9999999"  # type: ignore[index]
+    assert converter("time", frozenset({"unknown"}))("1970-01-01T00:00:00Z") == ("1970-01-01 00:00:00.0000000", True)
+
+
+@pytest.mark.parametrize(
+    ("value", "fits"),
+    [
+        ("12.50", True),
+        ("-0.0000000001", True),
+        ("0.00000000010", True),
+        ("0.00000000011", False),
+        ("9999999999999999999999999999.9999999999", True),
+        ("10000000000000000000000000000", False),
+        ("1E+27", True),
+        ("1E+28", False),
+        ("0E+5", True),
+        ("0E-40", True),
+    ],
+)
+def test_a_decimal_fits_into_fixed_places_or_not_and_keeps_its_digits(value: str, fits: bool) -> None:
+    convert = converter("decimal", limits=Limits(whole_digits=28, fraction_digits=10))
+    assert convert(Decimal(value)) == ((Decimal(value),) if fits else None)
+    kept = converter("decimal")(Decimal(value))
+    # A zero with an exponent is a zero.
+    assert kept == (Decimal(value),)
+    assert str(kept[0]) == str(Decimal(value)) or value == "0E+5"
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "expected"),
+    [
+        ("string", "x", ("x",)),
+        ("string", "a\0b", None),
+        ("string", "half \ud83d", None),
+        ("string", 5, None),
+        ("integer", 2**63 - 1, (2**63 - 1,)),
+        ("integer", 2**63, None),
+        ("integer", -(2**63), (-(2**63),)),
+        ("integer", True, None),
+        ("integer", Decimal("5.0"), None),
+        ("decimal", 5, (Decimal(5),)),
+        ("decimal", True, None),
+        ("decimal", "5", None),
+        ("boolean", False, (False,)),
+        ("boolean", 0, None),
+        ("date", "2026-03-01", ("2026-03-01",)),
+        ("date", "2026-03-01T00:00:00.000Z", ("2026-03-01",)),
+        ("date", "2026-03-01T00:00:01Z", None),
+        ("date", "2026-02-30", None),
+        ("json", [1, Decimal("1.10")], ("[1,1.10]",)),
+    ],
+)
+def test_a_value_is_of_its_type_or_refused(kind: Any, value: Any, expected: Any) -> None:
+    assert converter(kind)(value) == expected
+
+
+def test_a_currency_is_its_letters_whichever_way_it_comes() -> None:
+    convert = converter("integer", frozenset({"currency"}))
+    assert [convert(value) for value in (840, "USD", 124, 978)] == [("USD",), ("USD",), ("CAD",), ("EUR",)]
+    assert [convert(value) for value in (1, "usd", True, None, Decimal(840))] == [None] * 5
+    assert len(set(CURRENCIES.values())) == len(CURRENCIES)
+    assert all(len(letters) == 3 and 0 < number < 1000 for number, letters in CURRENCIES.items())
+
+
+def test_json_text_keeps_digits_and_halves_of_emoji() -> None:
+    for text in ('{"a":[1.50,1E+400,-0.0,123456789012345678901234567890],"b":null}', '{"\\ud83d":["\\ud83d",1.10,true,{}]}'):
+        assert dump_json(decode_row(text.encode())) == text
+
+
+def test_a_mark_that_there_is_not_is_refused() -> None:
+    assert record("A:time@local@open B").marks == {"A": LOCAL}
+    assert isinstance(record("A"), Record)
+    with pytest.raises(ValueError, match="no mark 'locl'"):
+        record("A:time@locl")

@@ -1,0 +1,61 @@
+"""Names of files that come from elsewhere."""
+
+from __future__ import annotations
+
+import random
+import re
+
+import pytest
+
+from airflow_provider_alvys.landing.dataset.layout import document_file, safe_name
+
+LETTERS = "aA1._-/\\ \n\x00é☃~$%:*?\"<>|'`;&"
+
+
+@pytest.mark.parametrize(
+    ("file_name", "last"),
+    [
+        ("pod.pdf", "D1-pod.pdf"),
+        ("POD signed (2).PDF", "D1-POD_signed_2.PDF"),
+        ("POD-signed.pdf", "D1-POD_signed.pdf"),
+        ("..", "D1-file"),
+        (".", "D1-file"),
+        ("", "D1-file"),
+        (".pdf", "D1-pdf"),
+        ("a.b.c", "D1-a.b.c"),
+        ("x.exe .pdf", "D1-x.exe.pdf"),
+        ("x.notanextension", "D1-x.notanextension"),
+        ("Übergabe.pdf", "D1-bergabe.pdf"),
+        ("☃.pdf", "D1-file.pdf"),
+        ("y" * 300 + ".jpeg", f"D1-{'y' * 80}.jpeg"),
+    ],
+)
+def test_a_document_is_called_by_its_id_and_what_is_safe_of_its_name(file_name: str, last: str) -> None:
+    assert document_file("load", "1001", "D1", file_name) == f"documents/load/1001/{last}"
+
+
+def test_no_name_is_dangerous_whatever_it_is_made_of() -> None:
+    rng = random.Random(5)
+    for _ in range(3000):
+        parent, id, name = ("".join(rng.choices(LETTERS, k=rng.randrange(1, 12))) for _ in range(3))
+        path = document_file("load", parent, id, name)
+        assert re.fullmatch(r"documents/load/[A-Za-z0-9-][A-Za-z0-9._-]{0,110}/[A-Za-z0-9-][A-Za-z0-9._-]{0,220}", path), path
+        assert path == document_file("load", parent, id, name)
+
+
+def test_two_documents_are_never_one_file_whatever_they_are_called() -> None:
+    assert len({document_file("load", "1", id, name) for id, name in (("A", "B-c"), ("A-B", "c"), ("A-B-c", ""))}) == 3
+    rng = random.Random(7)
+    letters = "aB1-._ "
+    of: dict[str, str] = {}
+    for _ in range(20_000):
+        id, name = ("".join(rng.choices(letters, k=rng.randrange(1, 6))) for _ in range(2))
+        path = document_file("load", "1", id, name)
+        assert of.setdefault(path, id) == id, path
+
+
+def test_two_ids_are_never_one_name() -> None:
+    rng = random.Random(6)
+    ids = {"".join(rng.choices(LETTERS, k=rng.randrange(1, 9))) for _ in range(3000)} | {"x" * 90, "x" * 91, "_index", "_runs"}
+    assert len({safe_name(id) for id in ids}) == len(ids)
+    assert not {"_index", "_runs"} & {safe_name(id) for id in ids}

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+from airflow.sdk.io import attach
+from fsspec.implementations.memory import MemoryFileSystem
+
+from airflow_provider_alvys.api.errors import AlvysStorageError, AlvysValueError
+from airflow_provider_alvys.landing.dataset.store import Store, check_path
+
+
+class Note(msgspec.Struct):
+    text: str
+
+
+@pytest.fixture(params=["local", "file", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    root = {"local": str(tmp_path / "a b"), "file": f"file://{tmp_path}/x", "memory": f"memory://bucket{tmp_path}"}
+    attach("memory", fs=MemoryFileSystem())
+    return Store(root[request.param])
+
+
+@pytest.mark.every_airflow
+def test_what_is_put_is_got_back(store: Store) -> None:
+    assert store.get("loads/x.json") is None
+    store.put("loads/x.json", b"one")
+    store.put("loads/x.json", b"two")
+    assert store.get("loads/x.json") == b"two"
+    store.put_json("note.json", Note("é"))
+    assert store.get_json("note.json", Note) == Note("é")
+    assert store.get_json("none.json", Note) is None
+
+
+def test_a_damaged_file_is_an_error_that_says_what_to_do(store: Store) -> None:
+    store.put("note.json", b"{")
+    with pytest.raises(AlvysStorageError, match="note.json is damaged: .* Restore it, or delete it"):
+        store.get_json("note.json", Note)
+
+
+def test_a_full_path_can_be_opened_by_another_task(tmp_path: Path) -> None:
+    store = Store(f"{tmp_path}/lake/")
+    store.put("loads/part.jsonl", b"x")
+    assert Path(store.url("loads/part.jsonl")).read_bytes() == b"x"
+
+
+def test_a_local_file_that_cannot_be_written_leaves_the_old_one_and_no_litter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(str(tmp_path))
+    store.put("x.json", b"old")
+
+    def fail(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(AlvysStorageError, match="x.json cannot be written: .*No space left"):
+        store.put("x.json", b"new")
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("x.json", b"old")]
+
+
+def test_a_storage_that_is_not_installed_is_an_error_that_says_what_to_install() -> None:
+    with pytest.raises(AlvysValueError, match=r"scheme gs. Install what reads it: .*\[gcs\] for gs://"):
+        Store("gs://bucket/alvys")
+
+
+@pytest.mark.parametrize("path", ["lake", "./lake", "~/lake", "", "  ", "foo:bar", "C:\\lake"])
+def test_a_relative_path_is_refused(path: str) -> None:
+    with pytest.raises(AlvysValueError, match="is relative: give an absolute one"):
+        check_path(path)
+
+
+@pytest.mark.parametrize("path", ["s3://", "s3://aws_default@", "gs:///"])
+def test_a_path_without_a_bucket_is_refused(path: str) -> None:
+    with pytest.raises(AlvysValueError, match="names no bucket"):
+        check_path(path)
+
+
+def test_an_absolute_path_loses_its_last_slash_only() -> None:
+    assert check_path(" /data/alvys/ ") == "/data/alvys"
+    assert check_path("s3://aws@bucket/x/") == "s3://aws@bucket/x"
+    assert check_path("/") == "/"
+    assert check_path("file:///") == "file:///"

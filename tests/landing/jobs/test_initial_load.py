@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from airflow_provider_alvys.api.errors import AlvysIncompleteError, AlvysStorageError
+from airflow_provider_alvys.api.http.client import AlvysClient
+from airflow_provider_alvys.api.read.windows import as_utc, format_time
+from airflow_provider_alvys.landing.jobs import initial_load as first_load_module
+from airflow_provider_alvys.simulator.process import Simulator
+from airflow_provider_alvys.transfers.first_load import AlvysBeginFirstLoadOperator, AlvysHandOverOperator
+from tests.conftest import Land, QuickHook
+from tests.lake import cursors, manifests, read_lines
+
+
+class TaskInstance:
+    """Stands where Airflow's stands, and keeps what is pushed."""
+
+    dag_id, task_id, map_index = "dag", "begin", -1
+
+    def __init__(self) -> None:
+        self.pushed: dict[str, Any] = {}
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.pushed[key] = value
+
+
+class Begun(NamedTuple):
+    begun: str
+    total: int
+
+
+def begin(hook: QuickHook, lake: Path, stream: str, start: str = "2026-01-01T00:00:00Z") -> tuple[Begun, list[dict[str, str]]]:
+    operator = AlvysBeginFirstLoadOperator(task_id="begin", stream=stream, path=str(lake), start=start)
+    operator.hook = hook
+    ti = TaskInstance()
+    windows = operator.execute({"ti": ti})  # type: ignore[typeddict-item]
+    return Begun(**ti.pushed), windows
+
+
+def hand_over(
+    hook: QuickHook,
+    lake: Path,
+    stream: str,
+    begun: Begun,
+    landed: list[dict[str, Any]],
+    context: dict[str, Any] | None = None,
+    **arguments: Any,
+) -> dict[str, Any]:
+    operator = AlvysHandOverOperator(
+        task_id="hand_over", stream=stream, path=str(lake), landed=landed, begun=begun.begun, total=begun.total, **arguments
+    )
+    operator.hook = hook
+    return operator.execute(context or {})
+
+
+def first_load(hook: QuickHook, land: Land, lake: Path, stream: str, **arguments: Any) -> dict[str, Any]:
+    begun, windows = begin(hook, lake, stream)
+    by = {"loads": "created", "trips": "pickup", "invoices": "invoiced"}[stream]
+    landed = [land(stream=stream, window_by=by, **window, **arguments) for window in windows]
+    return hand_over(hook, lake, stream, begun, landed, **arguments)
+
+
+def landed_keys(lake: Path) -> set[str]:
+    return {json.loads(line)["Id"] for path in manifests(lake) for line in read_lines(path)}
+
+
+@pytest.mark.parametrize(("stream", "file_format"), [("loads", "jsonl"), ("trips", "jsonl"), ("loads", "parquet")])
+def test_all_is_loaded_by_months_and_the_cursor_is_where_it_began(
+    alvys: Simulator, hook: QuickHook, land: Land, lake: Path, stream: str, file_format: str
+) -> None:
+    alvys.reset(loads=450, without_stamp=0.02)
+    before = datetime.now(timezone.utc)
+    result = first_load(hook, land, lake, stream, file_format=file_format)
+    assert landed_keys(lake) == set(alvys.truth_keys(stream=stream))
+    assert result["total"] == result["rows"] == 450
+    (cursor,) = cursors(lake).values()
+    assert format_time(as_utc(cursor, "cursor")) == result["cursor"]
+    assert timedelta(0) <= before - as_utc(cursor, "cursor") < timedelta(minutes=2)
+    # The regular sync goes on from there.
+    alvys.change(stream=stream, rows=5, at=format_time(as_utc(cursor, "cursor") + timedelta(seconds=10)))
+    again = land(stream=stream, initial_since=None, overlap=0, settling=0)
+    assert again["since"] == result["cursor"]
+    assert again["rows"] >= 5
+
+
+def test_rows_that_no_window_finds_are_read_before_the_cursor_is_set(
+    alvys: Simulator, hook: QuickHook, land: Land, lake: Path
+) -> None:
+    # Trips without a pickup date are in no month.
+    keys = alvys.truth_keys(stream="trips")[:3]
+    alvys.change(stream="trips", keys=keys, at="2026-10-01T00:00:00Z", columns={"PickupDate": None})
+    result = first_load(hook, land, lake, "trips")
+    assert landed_keys(lake) == set(alvys.truth_keys(stream="trips"))
+    assert result["rows"] == result["total"] == 450
+    assert len(cursors(lake)) == 1
+
+
+def test_what_came_since_it_began_is_not_looked_for_in_all_there_is(
+    alvys: Simulator, hook: QuickHook, land: Land, lake: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun, windows = begin(hook, lake, "loads")
+    landed = [land(window_by="created", **window) for window in windows]
+    # As if the load had taken an hour.
+    begun = begun._replace(begun=format_time(as_utc(begun.begun, "begun") - timedelta(hours=1)))
+    at = format_time(as_utc(begun.begun, "begun") + timedelta(minutes=30))
+    alvys.add(stream="loads", rows=5, columns={"CreatedAt": at, "UpdatedAt": at})
+    before = alvys.stats()["requests"]["POST loads/search"]
+    with caplog.at_level("INFO"):
+        result = hand_over(hook, lake, "loads", begun, landed)
+    assert f"5 loads are missing: reading them by updated since {begun.begun}" in caplog.text
+    assert result["rows"] == result["total"] == 455
+    # The count, and a page of what changed. All there is has three pages.
+    assert alvys.stats()["requests"]["POST loads/search"] - before == 2
+
+
+def test_rows_that_have_gone_do_not_hide_those_that_no_window_found(
+    alvys: Simulator, hook: QuickHook, land: Land, lake: Path
+) -> None:
+    keys = alvys.truth_keys(stream="tenders")
+    alvys.change(stream="tenders", keys=keys[:3], columns={"DateImported": None})
+    begun, windows = begin(hook, lake, "tenders")
+    landed = [land(stream="tenders", window_by="created", **window) for window in windows]
+    # As many as are in no window. Alvys has as many rows now as were landed.
+    alvys.remove(stream="tenders", keys=keys[10:13])
+    result = hand_over(hook, lake, "tenders", begun, landed)
+    assert landed_keys(lake) == set(keys)
+    assert (result["total"], result["rows"]) == (len(keys) - 3, len(keys))
+
+
+def test_what_begin_and_hand_over_ask_for_counts_for_the_pace_of_the_tasks_between(
+    alvys: Simulator, connect: Callable[..., None], hook: QuickHook, land: Land, lake: Path
+) -> None:
+    connect(requests_per_minute=10)
+    begun, _ = begin(hook, lake, "loads")
+    assert len(read_stamps(lake)) == 1
+    landed = [land(window_by="created", since="2026-01-01T00:00:00Z", until="2031-01-01T00:00:00Z")]
+    before = len(read_stamps(lake))
+    hand_over(hook, lake, "loads", begun, landed)
+    assert len(read_stamps(lake)) == before + 1
+
+
+def read_stamps(lake: Path) -> list[float]:
+    (stamps,) = json.loads((lake / "_pace.json").read_bytes())["stamps"].values()
+    return stamps["POST loads/search"]
+
+
+def test_what_is_still_missing_fails_and_sets_no_cursor(
+    alvys: Simulator, hook: QuickHook, land: Land, lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, windows = begin(hook, lake, "loads")
+    landed = [land(window_by="created", **window) for window in windows[:-2]]
+    # After it was counted, rows vanish that no window has landed.
+    gone = sorted(set(alvys.truth_keys()) - landed_keys(lake))[:5]
+    count = AlvysClient.call
+
+    def call(client: AlvysClient, method: str, path: str, **arguments: Any) -> Any:
+        answer = count(client, method, path, **arguments)
+        if gone and path == "loads/search":
+            alvys.remove(stream="loads", keys=gone)
+            gone.clear()
+        return answer
+
+    monkeypatch.setattr(AlvysClient, "call", call)
+    context = {"run_id": "run", "ti": TaskInstance()}
+    with pytest.raises(AlvysIncompleteError, match="450 rows, and only 445 different"):
+        hand_over(hook, lake, "loads", begun, landed, context)
+    assert cursors(lake) == {}
+    # The next try counts and reads anew.
+    assert hand_over(hook, lake, "loads", begun, landed, context)["total"] == 445
+    assert len(cursors(lake)) == 1
+
+
+def test_a_hand_over_that_is_tried_again_neither_reads_twice_nor_fails_for_what_came_meanwhile(
+    alvys: Simulator, hook: QuickHook, land: Land, lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = alvys.truth_keys(stream="trips")[:3]
+    alvys.change(stream="trips", keys=keys, at="2026-10-01T00:00:00Z", columns={"PickupDate": None})
+    begun, windows = begin(hook, lake, "trips")
+    landed = [land(stream="trips", window_by="pickup", **window) for window in windows]
+    context = {"run_id": "run", "ti": TaskInstance()}
+    advance = first_load_module.advance_cursor
+
+    def fail(*arguments: Any, **more: Any) -> Any:
+        monkeypatch.setattr(first_load_module, "advance_cursor", advance)
+        raise AlvysStorageError("as ordered")
+
+    monkeypatch.setattr(first_load_module, "advance_cursor", fail)
+    with pytest.raises(AlvysStorageError):
+        hand_over(hook, lake, "trips", begun, landed, context)
+    alvys.add(stream="trips", rows=3, columns={"PickupDate": None})
+    before = alvys.stats()["requests"]
+    result = hand_over(hook, lake, "trips", begun, landed, context)
+    assert alvys.stats()["requests"] == before
+    assert result["rows"] == result["total"] == 450
+    assert len(cursors(lake)) == 1
+
+
+def test_a_cursor_that_is_further_on_stays(alvys: Simulator, hook: QuickHook, land: Land, lake: Path) -> None:
+    begun, windows = begin(hook, lake, "loads")
+    landed = [land(window_by="created", **window) for window in windows]
+    land(settling=0)
+    known = cursors(lake)
+    hand_over(hook, lake, "loads", begun, landed)
+    assert cursors(lake) == known

@@ -1,0 +1,634 @@
+"""A task that is tried again, or that freed its slot, goes on where it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from airflow_provider_alvys._compat import AirflowSkipException
+from airflow_provider_alvys.api.errors import AlvysIncompleteError, AlvysServerError, AlvysStorageError
+from airflow_provider_alvys.api.http import auth
+from airflow_provider_alvys.api.http.client import AlvysClient
+from airflow_provider_alvys.api.read.windows import format_time
+from airflow_provider_alvys.landing.dataset.store import Store
+from airflow_provider_alvys.landing.jobs import checkpoint as landing_run
+from airflow_provider_alvys.simulator.process import Simulator
+from airflow_provider_alvys.transfers.alvys_to_object_storage import (
+    AlvysSweepToObjectStorageOperator,
+    AlvysToObjectStorageOperator,
+)
+from tests.conftest import Land, Place, QuickHook, SkippingClock
+from tests.lake import cursors, ids, manifests, read_lines, read_manifest
+
+pytestmark = pytest.mark.every_airflow
+
+SEARCH = "POST loads/search"
+# Settled once: every try and every comparison reads this.
+WINDOW = {"since": "2020-01-01T00:00:00Z", "until": "2030-01-01T00:00:00Z", "window_by": "created"}
+
+
+class Killed(BaseException):
+    """SIGKILL, as far as the code can tell: nothing of it runs after this."""
+
+
+def run(run_id: str = "run", map_index: int = -1) -> dict[str, Any]:
+    return {"run_id": run_id, "ti": SimpleNamespace(dag_id="dag", task_id="land", map_index=map_index)}
+
+
+def requests(alvys: Simulator) -> int:
+    return alvys.stats()["requests"].get(SEARCH, 0)
+
+
+@pytest.fixture
+def kill_at_request(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Kill this process at a request to come: 1 is the next."""
+    call = AlvysClient.call
+    left = [0]
+
+    def dying(client: AlvysClient, method: str, path: str, **arguments: Any) -> Any:
+        left[0] -= 1
+        if left[0] == 0:
+            raise Killed
+        return call(client, method, path, **arguments)
+
+    monkeypatch.setattr(AlvysClient, "call", dying)
+    return lambda number: left.__setitem__(0, number)
+
+
+def bare(part: dict[str, Any]) -> dict[str, Any]:
+    """Return a part without its name: those of another process end otherwise."""
+    return {name: value for name, value in part.items() if name != "name"}
+
+
+def parts_of(manifest: str | Path) -> list[dict[str, Any]]:
+    return read_manifest(manifest)["parts"]
+
+
+@pytest.mark.parametrize(
+    ("page_size", "part_rows", "lost", "file_format"),
+    [
+        pytest.param(5, None, 20, "jsonl", id="default parts"),
+        pytest.param(5, 50, 10, "jsonl", id="parts of 10 pages"),
+        pytest.param(20, 100, 5, "parquet", id="Parquet"),
+    ],
+)
+def test_a_kill_at_sixty_percent_costs_a_part_at_most(
+    alvys: Simulator,
+    land: Land,
+    place: Place,
+    kill_at_request: Callable[[int], None],
+    page_size: int,
+    part_rows: int | None,
+    lost: int,
+    file_format: str,
+) -> None:
+    alvys.reset(loads=500)
+    arguments = {**WINDOW, "path": place.path, "page_size": page_size, "part_rows": part_rows, "file_format": file_format}
+    undisturbed = place.file(land(run("other"), **arguments)["manifest"])
+    parts, model = parts_of(undisturbed), read_manifest(undisturbed)
+    before = requests(alvys)
+    pages = 500 // page_size
+    kill_at_request(pages * 6 // 10 + 1)
+    with pytest.raises(Killed):
+        land(run(), **arguments)
+    result = land(run(), **arguments)
+    # A window by creation is read as a set that can grow: page 0 once more at the end.
+    assert pages + 1 <= requests(alvys) - before <= pages + 1 + lost
+    manifest = read_manifest(place.file(result["manifest"]))
+    assert [bare(part) for part in manifest["parts"]] == [bare(part) for part in parts]
+    differing = {name for name in model if manifest[name] != model[name]}
+    assert differing <= {"read_from", "read_until", "requests", "parts"}
+    assert ids(read_lines(place.file(result["manifest"]))) == set(alvys.truth_keys())
+    assert len(manifests(place.files())) == 2
+
+
+class Storm:
+    """Kill this process at one write to come, before or after it is done; 1 is the next."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.writes = 0
+        self._kill_at: tuple[int, bool] | None = None
+        for name in ("put", "remove"):
+            monkeypatch.setattr(Store, name, self._strike(getattr(Store, name)))
+
+    def at(self, number: int, *, after: bool) -> None:
+        self.writes = 0
+        self._kill_at = (number, after)
+
+    def over(self) -> None:
+        self._kill_at = None
+
+    def _strike(self, write: Callable[..., None]) -> Callable[..., None]:
+        def struck(store: Store, *arguments: Any) -> None:
+            self.writes += 1
+            if self._kill_at == (self.writes, False):
+                raise Killed
+            write(store, *arguments)
+            if self._kill_at == (self.writes, True):
+                raise Killed
+
+        return struck
+
+
+def kills(storm: Storm, work: Callable[[], Any]) -> Iterator[Any]:
+    """Yield after each kill: before the first write, after it, before the second one, and so on, until the work gets through."""
+    number = 0
+    while True:
+        number += 1
+        for after in (False, True):
+            storm.at(number, after=after)
+            try:
+                work()
+            except Killed:
+                storm.over()
+                yield number, after
+            else:
+                storm.over()
+                return
+
+
+def test_a_kill_between_any_two_writes_loses_nothing(
+    alvys: Simulator, land: Land, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storm = Storm(monkeypatch)
+    arguments = {"page_size": 50, "part_rows": 100, "settling": 0}
+    names = iter(range(1000))
+    this = [place]
+
+    def work() -> None:
+        this[0] = place.below(str(next(names)))
+        land(run(), path=this[0].path, **arguments)
+
+    count = 0
+    for _ in kills(storm, work):
+        count += 1
+        result = land(run(), path=this[0].path, **arguments)
+        path = this[0].files()
+        assert ids(read_lines(this[0].file(result["manifest"]))) == set(alvys.truth_keys())
+        # A manifest that stands is true, whichever try wrote it; the cursor is where the last one brought it.
+        for manifest in manifests(path):
+            assert len(read_lines(manifest)) == 450
+        assert list(cursors(path).values()) == [result["until"]]
+    # 5 parts and run files, the pace, the manifest, the cursor: before and after each.
+    assert count >= 24
+
+
+def test_when_all_has_been_read_the_next_try_asks_for_nothing(
+    alvys: Simulator, land: Land, lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storm = Storm(monkeypatch)
+    # Two sets, whose totals were held against each other at the end.
+    arguments = {"stream": "drivers", "window_by": None, "initial_since": None}
+    land(run("undisturbed"), **arguments)
+    last = storm.writes
+    storm.at(last, after=False)
+    with pytest.raises(Killed):
+        land(run(), **arguments)
+    storm.over()
+    before = alvys.stats()["requests"]
+    result = land(run(), **arguments)
+    assert alvys.stats()["requests"] == before
+    assert ids(read_lines(result["manifest"])) == set(alvys.truth_keys(stream="drivers"))
+
+
+def test_rows_that_moved_between_united_sets_are_found_by_the_next_try_too(
+    alvys: Simulator, land: Land, kill_at_request: Callable[[int], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A driver becomes active when the active ones have been read; the process is killed while they are read again."""
+    alvys.reset(loads=0, fleet=400)
+    inactive = json.loads(alvys.truth_rows(stream="drivers", filters=json.dumps({"IsActive": False}))[-1])
+    arguments = {"stream": "drivers", "window_by": None, "initial_since": None, "page_size": 20, "part_rows": 20}
+    undisturbed = read_manifest(land(run("undisturbed"), **arguments)["manifest"])
+    first, second = (search["total"] for search in undisturbed["searches"])
+    pages = [-(-total // 20) + 1 for total in (first, second)]
+    kill_at_request(pages[0] + 2)
+    with pytest.raises(Killed):
+        land(run(), **arguments)
+    alvys.change(stream="drivers", keys=[inactive["Id"]], columns={"IsActive": True})
+    # Total again, and then into the middle of the set that is read again.
+    kill_at_request(pages[1] + 1 + pages[0] // 2)
+    with pytest.raises(Killed):
+        land(run(), **arguments)
+    moved = "rows moved from one search to another: reading 1 again"
+    assert caplog.text.count(moved) == 1
+    result = land(run(), **arguments)
+    # The set that it has left is read again, too.
+    assert caplog.text.count(moved) == 2
+    assert ids(read_lines(result["manifest"])) == set(alvys.truth_keys(stream="drivers"))
+    assert result["proof"] == "whole"
+    assert read_manifest(result["manifest"])["attempt"] == 1
+
+
+def test_a_disk_that_is_full_at_any_write_is_a_clear_error_and_the_next_try_succeeds(
+    alvys: Simulator, land: Land, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = {"page_size": 50, "part_rows": 100, "settling": 0}
+    number, count, full = 0, 0, 0
+    told: list[str] = []
+    write = Store._write
+
+    def fail(store: Store, target: str, content: bytes) -> None:
+        nonlocal count
+        count += 1
+        if count == full and not target.endswith("_pace.json"):
+            raise OSError(28, "No space left on device")
+        write(store, target, content)
+
+    monkeypatch.setattr(Store, "_write", fail)
+    for number in range(1, 100):
+        this = place.below(str(number))
+        count, full = 0, number
+        try:
+            land(run(), path=this.path, **arguments)
+        except AlvysStorageError as error:
+            told.append(str(error))
+            for manifest in manifests(this.files()):
+                assert len(read_lines(manifest)) == 450
+        if count < number:
+            break
+        full = 0
+        result = land(run(), path=this.path, **arguments)
+        assert ids(read_lines(this.file(result["manifest"]))) == set(alvys.truth_keys())
+        assert max(cursors(this.files()).values()) == result["until"]
+    assert number > 12
+    assert len(told) >= 11
+    assert all(re.search(r"cannot be written: .*No space left", text) for text in told)
+
+
+def test_a_place_that_cannot_be_written_is_a_clear_error_and_the_next_try_succeeds(
+    alvys: Simulator, land: Land, lake: Path
+) -> None:
+    lake.write_text("a file where the folder should be")
+    with pytest.raises(AlvysStorageError, match="cannot be read: .*Not a directory"):
+        land(run())
+    lake.unlink()
+    assert ids(read_lines(land(run())["manifest"])) == set(alvys.truth_keys())
+
+
+def test_a_bucket_that_has_gone_is_a_clear_error_and_the_next_try_succeeds(
+    alvys: Simulator, land: Land, bucket: Any, kill_at_request: Callable[[int], None]
+) -> None:
+    path = "s3://aws_lake@gone/alvys"
+    with pytest.raises(AlvysStorageError, match=f"{path}/.* cannot be read: .*bucket does not exist"):
+        land(run(), path=path)
+    bucket.create_bucket(Bucket="gone")
+    result = land(run(), path=path)
+    assert result["rows"] == 450
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_worker_whose_clock_is_an_hour_off_lands_the_right_rows(
+    alvys: Simulator,
+    hook: QuickHook,
+    land: Land,
+    clock: SkippingClock,
+    hours: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock.sleeps.append(hours * 3600)
+    result = land(run("1"), settling=0)
+    assert ids(read_lines(result["manifest"])) == set(alvys.truth_keys(since=result["since"], until=result["until"]))
+    # The next worker's clock is right.
+    monkeypatch.setattr(hook, "_client", None)
+    monkeypatch.setattr(auth, "_sources", {})
+    clock.sleeps[:] = [10]
+    alvys.set_clock(clock.time())
+    changed = alvys.change(rows=5, at=format_time(datetime.fromtimestamp(clock.time() - 5, timezone.utc)))
+    later = land(run("2"), settling=0)
+    assert set(changed) <= ids(read_lines(later["manifest"]))
+    landed = ids(read_lines(result["manifest"])) | ids(read_lines(later["manifest"]))
+    assert landed == set(alvys.truth_keys())
+
+
+@pytest.mark.parametrize(
+    ("file_format", "compression"), [("jsonl", None), ("jsonl", "gzip"), ("parquet", None), ("parquet", "zstd")]
+)
+def test_a_retry_goes_on_when_an_error_ended_the_last_try(
+    alvys: Simulator, land: Land, lake: Path, file_format: str, compression: str | None
+) -> None:
+    alvys.reset(loads=500)
+    arguments = {**WINDOW, "page_size": 50, "file_format": file_format, "compression": compression}
+    undisturbed = parts_of(land(run("undisturbed"), **arguments)["manifest"])
+    before = requests(alvys)
+    alvys.order_faults({"kind": "status", "status": 500, "endpoint": SEARCH, "skip": 4, "times": 6})
+    with pytest.raises(AlvysServerError):
+        land(run(), **arguments)
+    assert requests(alvys) - before == 4 + 6
+    result = land(run(), **arguments)
+    # Nothing that was answered is asked for again, though its part was not full.
+    assert requests(alvys) - before == 11 + 6
+    # The part that the error has ended early is one with what follows, byte for byte.
+    assert list(map(bare, parts_of(result["manifest"]))) == list(map(bare, undisturbed))
+    assert [part["rows"] for part in undisturbed] == [500]
+    assert ids(read_lines(result["manifest"])) == set(alvys.truth_keys())
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"filters": {"Status": ["Open"]}},
+        {"compression": "gzip"},
+        {"file_format": "parquet"},
+        {"page_size": 60},
+        {"until": "2029-01-01T00:00:00Z"},
+        {"window_by": "updated"},
+    ],
+    ids=str,
+)
+def test_a_task_that_was_changed_starts_over(
+    alvys: Simulator, land: Land, place: Place, kill_at_request: Callable[[int], None], changed: dict[str, Any]
+) -> None:
+    arguments = {**WINDOW, "path": place.path, "page_size": 50, "part_rows": 50}
+    kill_at_request(5)
+    with pytest.raises(Killed):
+        land(run(), **arguments)
+    result = land(run(), **{**arguments, **changed})
+    manifest = read_manifest(place.file(result["manifest"]))
+    assert manifest["attempt"] == 2
+    expected = alvys.truth_keys(filters=json.dumps({"IncludeDeleted": True, **changed.get("filters", {})}))
+    assert ids(read_lines(place.file(result["manifest"]))) == set(expected)
+
+
+def test_a_template_that_renders_otherwise_at_a_retry_reads_the_first_window(
+    alvys: Simulator, land: Land, place: Place, kill_at_request: Callable[[int], None]
+) -> None:
+    arguments = {"path": place.path, "since": "2020-01-01T00:00:00Z", "until": "{{ x }}", "page_size": 50, "part_rows": 50}
+    kill_at_request(5)
+    with pytest.raises(Killed):
+        land(run(), rendered="2030-01-01T00:00:00Z", **arguments)
+    result = land(run(), rendered="2031-01-01T00:00:00Z", **arguments)
+    assert result["until"] == "2030-01-01T00:00:00Z"
+    assert read_manifest(place.file(result["manifest"]))["attempt"] == 1
+
+
+@pytest.mark.parametrize("damage", ["cut", "other bytes", "gone"])
+def test_a_part_that_is_not_what_was_written_is_not_trusted(
+    alvys: Simulator, land: Land, place: Place, kill_at_request: Callable[[int], None], damage: str
+) -> None:
+    arguments = {**WINDOW, "path": place.path, "page_size": 50, "part_rows": 50}
+    kill_at_request(5)
+    with pytest.raises(Killed):
+        land(run(), **arguments)
+    part = max(place.files().rglob("part-*"))
+    content = part.read_bytes()
+    place.write(part, None if damage == "gone" else content[:-1] + (b"x" if damage == "other bytes" else b""))
+    result = land(run(), **arguments)
+    assert read_manifest(place.file(result["manifest"]))["attempt"] == 2
+    assert ids(read_lines(place.file(result["manifest"]))) == set(alvys.truth_keys())
+
+
+def test_what_was_written_after_the_last_part_that_counts_is_removed(
+    alvys: Simulator, land: Land, place: Place, kill_at_request: Callable[[int], None]
+) -> None:
+    arguments = {**WINDOW, "path": place.path, "page_size": 50, "part_rows": 100}
+    kill_at_request(5)
+    with pytest.raises(Killed):
+        land(run(), **arguments)
+    (folder,) = {part.parent for part in place.files().rglob("part-*")}
+    place.write(folder / "part-00099.jsonl", b"{}\n")
+    # read_lines holds the folder against the manifest.
+    assert len(read_lines(place.file(land(run(), **arguments)["manifest"]))) == 450
+
+
+def test_a_part_that_vanishes_before_the_manifest_is_written_makes_no_manifest(
+    alvys: Simulator, land: Land, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = {**WINDOW, "path": place.path, "page_size": 50, "part_rows": 100}
+    save = landing_run.RunFile.save
+    count = [0]
+
+    def vanishing(file: Any, progress: Any) -> None:
+        save(file, progress)
+        count[0] += 1
+        if count[0] == 5:
+            place.write(min(place.files().rglob("part-*")), None)
+
+    monkeypatch.setattr(landing_run.RunFile, "save", vanishing)
+    with pytest.raises(AlvysStorageError, match="is not what was written: no bytes"):
+        land(run(), **arguments)
+    assert manifests(place.files()) == []
+    assert ids(read_lines(place.file(land(run(), **arguments)["manifest"]))) == set(alvys.truth_keys())
+
+
+def test_parts_are_as_large_after_a_kill_though_pages_have_become_smaller(
+    alvys: Simulator, land: Land, kill_at_request: Callable[[int], None]
+) -> None:
+    # Two sets: in the second one, all pages are small from the start.
+    alvys.reset(loads=0, fleet=3000, page_size_cap=5)
+    arguments = {"stream": "drivers", "initial_since": None, "page_size": 10}
+    first = read_manifest(land(run("undisturbed"), **arguments)["manifest"])["searches"][0]
+    kill_at_request(first["total"] // 5 + 60)
+    with pytest.raises(Killed):
+        land(run(), **arguments)
+    rows = [part["rows"] for part in parts_of(land(run(), **arguments)["manifest"])]
+    assert sum(rows) == 3000
+    assert all(200 <= count < 205 for count in rows[:-1])
+
+
+def test_after_a_set_that_could_not_be_proved_the_next_try_reads_anew(alvys: Simulator, land: Land) -> None:
+    alvys.order_mutations({"kind": "join", "rows": 1, "skip": 1})
+    with pytest.raises(AlvysIncompleteError, match=r"loads: 3 passes could not prove the set whole: the last one saw \d+"):
+        land(run(), since="2020-01-01T00:00:00Z", until="2026-11-01T00:00:00Z", page_size=20)
+    alvys.order_mutations()
+    result = land(run(), since="2020-01-01T00:00:00Z", until="2026-11-01T00:00:00Z", page_size=20)
+    assert (read_manifest(result["manifest"])["attempt"], result["proof"]) == (2, "whole")
+
+
+def test_a_process_that_was_given_up_cannot_write_any_more(
+    alvys: Simulator, land: Land, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that hangs is taken for dead; when it wakes up, another one has gone on with its run."""
+    arguments = {**WINDOW, "path": place.path, "page_size": 50, "part_rows": 100}
+    call = AlvysClient.call
+    count = [0]
+
+    def hanging(client: AlvysClient, method: str, path: str, **options: Any) -> Any:
+        count[0] += 1
+        if count[0] == 5:
+            results.append(land(run(), **arguments))
+        return call(client, method, path, **options)
+
+    results: list[dict[str, Any]] = []
+    monkeypatch.setattr(AlvysClient, "call", hanging)
+    with pytest.raises(AlvysStorageError, match="another try of the same task has taken over"):
+        land(run(), **arguments)
+    assert ids(read_lines(place.file(results[0]["manifest"]))) == set(alvys.truth_keys())
+    assert len(manifests(place.files())) == 1
+
+
+def test_a_process_that_was_given_up_does_not_take_its_run_back_when_it_fails(
+    alvys: Simulator, land: Land, lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has nothing to write but how far it came: less far than the one that has taken over."""
+    arguments = {**WINDOW, "page_size": 50, "part_rows": 100}
+    call = AlvysClient.call
+    count = [0]
+    taken: list[str] = []
+
+    def failing(client: AlvysClient, method: str, path: str, **options: Any) -> Any:
+        count[0] += 1
+        if count[0] < 5:
+            return call(client, method, path, **options)
+        (run_file,) = (lake / "loads" / "_runs").iterdir()
+        taken.append(run_file.read_text().replace('"claim": "', '"claim": "newer'))
+        run_file.write_text(taken[0])
+        raise AlvysServerError("as ordered", status_code=500)
+
+    monkeypatch.setattr(AlvysClient, "call", failing)
+    with pytest.raises(AlvysStorageError, match="another try of the same task has taken over"):
+        land(run(), **arguments)
+    (run_file,) = (lake / "loads" / "_runs").iterdir()
+    assert run_file.read_text() == taken[0]
+
+
+def test_a_write_that_hangs_hits_nothing_of_the_next_try(
+    alvys: Simulator, land: Land, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The network stalls for so long that the task is taken for dead; then the bytes arrive after all."""
+    arguments = {**WINDOW, "path": place.path, "page_size": 50, "part_rows": 100}
+    put = Store.put
+    late: list[Any] = []
+
+    def hanging(store: Store, name: str, content: bytes) -> None:
+        if "part-00002" in name and not late:
+            late.append((store, name, content))
+            alvys.change(rows=20)
+            results.append(land(run(), **arguments))
+            put(store, name, content)
+            raise Killed
+        put(store, name, content)
+
+    results: list[dict[str, Any]] = []
+    monkeypatch.setattr(Store, "put", hanging)
+    with pytest.raises(Killed):
+        land(run(), **arguments)
+    monkeypatch.setattr(Store, "put", put)
+    manifest = place.file(results[0]["manifest"])
+    for part in parts_of(manifest):
+        content = (manifest.parent / part["name"]).read_bytes()
+        assert (len(content), hashlib.sha256(content).hexdigest()) == (part["bytes"], part["sha256"])
+
+
+def test_a_run_that_another_version_has_begun_starts_over_and_one_that_it_ended_keeps_its_window(
+    alvys: Simulator, land: Land, lake: Path, kill_at_request: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = {"page_size": 50, "part_rows": 50}
+    kill_at_request(5)
+    with pytest.raises(Killed):
+        land(run(), **arguments)
+    monkeypatch.setattr(landing_run, "__version__", "99.0")
+    result = land(run(), **arguments)
+    assert read_manifest(result["manifest"])["attempt"] == 2
+    monkeypatch.setattr(landing_run, "__version__", "100.0")
+    again = land(run(), **arguments)
+    assert (again["since"], again["until"]) == (result["since"], result["until"])
+    assert read_manifest(again["manifest"])["attempt"] == 3
+    # A file that this version cannot read, because another one wrote it.
+    (run_file,) = (lake / "loads" / "_runs").iterdir()
+    run_file.write_text('{"version": 2, "package": "101.0"}')
+    assert land(run(), **arguments)["proof"] == "whole"
+    run_file.write_text("{")
+    with pytest.raises(AlvysStorageError, match="is damaged"):
+        land(run(), **arguments)
+
+
+def test_a_mapped_task_never_takes_another_ones_run(alvys: Simulator, land: Land, kill_at_request: Callable[[int], None]) -> None:
+    arguments = {**WINDOW, "page_size": 50, "part_rows": 50}
+    kill_at_request(5)
+    with pytest.raises(Killed):
+        land(run(map_index=0), **arguments)
+    before = requests(alvys)
+    other = land(run(map_index=1), **arguments)
+    assert requests(alvys) - before == 10
+    assert Path(other["manifest"]).parent != Path(land(run(map_index=0), **arguments)["manifest"]).parent
+
+
+def test_two_runs_of_one_window_at_once_have_a_folder_each(
+    alvys: Simulator, land: Land, lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = AlvysClient.call
+    results: list[dict[str, Any]] = []
+    is_first = [True]
+
+    def beside(client: AlvysClient, method: str, path: str, **options: Any) -> Any:
+        answer = call(client, method, path, **options)
+        if path == "loads/search" and is_first[0]:
+            is_first[0] = False
+            results.append(land(run("second"), page_size=50, settling=0))
+        return answer
+
+    monkeypatch.setattr(AlvysClient, "call", beside)
+    results.append(land(run("first"), page_size=50))
+    assert len({Path(result["manifest"]).parent for result in results}) == 2
+    for result in results:
+        assert ids(read_lines(result["manifest"])) == set(alvys.truth_keys(until=result["until"], since=result["since"]))
+    assert list(cursors(lake).values()) == [max(result["until"] for result in results)]
+
+
+def test_the_children_of_a_run_that_goes_on_are_those_of_the_parents_it_began_with(
+    alvys: Simulator, land: Land, kill_at_request: Callable[[int], None]
+) -> None:
+    loads = land(run("parents"), page_size=200)
+    numbers = [json.loads(line)["LoadNumber"] for line in read_lines(loads["manifest"])][:30]
+    arguments = {"stream": "load_documents", "parents": numbers, "part_rows": 5}
+    kill_at_request(20)
+    with pytest.raises(Killed):
+        land(run(), **arguments)
+    endpoint = "GET loads/{id}/documents"
+    before = alvys.stats()["requests"][endpoint]
+    result = land(run(), **arguments)
+    assert before + alvys.stats()["requests"][endpoint] - before <= 19 + 11 + 5
+    assert sorted(read_lines(result["manifest"])) == sorted(
+        alvys.truth_rows(stream="load_documents", parents=json.dumps(numbers))
+    )
+    manifest = read_manifest(result["manifest"])
+    assert [parent for entry in manifest["parents"] for parent in entry["ids"]] == numbers
+
+
+def sweep(hook: QuickHook, lake: Path, **arguments: Any) -> list[dict[str, Any]]:
+    operator = AlvysSweepToObjectStorageOperator(
+        task_id="sweep", streams=["drivers", "customers", "trucks"], path=str(lake), **arguments
+    )
+    operator.hook = hook
+    return operator.execute(run("sweep"))
+
+
+def test_a_sweep_that_is_tried_again_reads_only_what_it_lacks(alvys: Simulator, hook: QuickHook, lake: Path) -> None:
+    alvys.order_faults({"kind": "status", "status": 500, "endpoint": "POST customers/search", "times": 6})
+    with pytest.raises(AlvysServerError):
+        sweep(hook, lake)
+    first = alvys.stats()["requests"]
+    results = sweep(hook, lake)
+    second = alvys.stats()["requests"]
+    assert [result["stream"] for result in results] == ["drivers", "customers", "trucks"]
+    assert second["POST drivers/search"] == first["POST drivers/search"]
+    assert second["POST customers/search"] > first["POST customers/search"]
+    # Cleared after it had ended, it reads everything again.
+    sweep(hook, lake)
+    assert alvys.stats()["requests"]["POST drivers/search"] == 2 * first["POST drivers/search"]
+    assert len(manifests(lake)) == 6
+
+
+def test_a_sweep_in_which_one_failure_may_pass_is_tried_again(alvys: Simulator, hook: QuickHook, lake: Path) -> None:
+    alvys.order_faults(
+        {"kind": "status", "status": 403, "endpoint": "POST drivers/search", "times": 9},
+        {"kind": "status", "status": 500, "endpoint": "POST customers/search", "times": 9},
+    )
+    with pytest.raises(AlvysServerError):
+        sweep(hook, lake)
+
+
+def test_nothing_due_is_still_a_skip(alvys: Simulator, hook: QuickHook, land: Land, lake: Path) -> None:
+    first = land(run("1"))
+    operator = AlvysToObjectStorageOperator(task_id="land", stream="loads", path=str(lake), until=first["until"])
+    operator.hook = hook
+    with pytest.raises(AirflowSkipException):
+        operator.execute(run("2"))

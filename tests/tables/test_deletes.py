@@ -1,0 +1,325 @@
+"""Rows that have gone from Alvys: marked when two whole readings in a row miss them, and only then."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_alvys.api.catalogue.streams import get_stream
+from airflow_provider_alvys.landing.dataset.manifest import ManifestSearch, ManifestWindow
+from airflow_provider_alvys.tables.database import Database
+from tests.tables.databases import Db
+from tests.tables.runs import hour, load, write_run
+
+ALL = range(100)
+
+
+def drivers(*without: int) -> list[dict[str, Any]]:
+    return [{"Id": f"D{number}"} for number in ALL if number not in without]
+
+
+def missing(db: Db, table: str = "drivers") -> dict[str, str]:
+    key = "_parent" if table.endswith("documents") else "id"
+    return {row[key]: row["_missing_since"] for row in db.rows(table) if row["_missing_since"]}
+
+
+def sweep(lake: Path, at: float, *without: int, **changes: Any) -> dict[str, Any]:
+    write_run(lake, drivers(*without), stream="drivers", at=at, **changes)
+    return load(lake, "drivers")
+
+
+def test_a_row_is_missing_since_the_first_of_two_sweeps_in_a_row_that_miss_it(db: Db, lake: Path) -> None:
+    sweep(lake, 0)
+    assert sweep(lake, 1, 7)["missing"] == 0
+    assert missing(db) == {}
+    assert sweep(lake, 2, 7)["missing"] == 1
+    assert missing(db) == {"D7": "2026-03-01 01:00:00.0000000"}
+    assert sweep(lake, 3, 7)["missing"] == 0
+    assert missing(db) == {"D7": "2026-03-01 01:00:00.0000000"}
+
+
+def test_a_row_that_returns_is_no_longer_missing(db: Db, lake: Path) -> None:
+    for at, without in enumerate([(), (7,), (7,), (), (7,)]):
+        sweep(lake, at, *without)
+    assert missing(db) == {}
+    sweep(lake, 5, 7)
+    assert missing(db) == {"D7": "2026-03-01 04:00:00.0000000"}
+
+
+def test_a_row_that_was_seen_in_between_was_not_missed_twice_in_a_row(db: Db, lake: Path) -> None:
+    sweep(lake, 0)
+    sweep(lake, 1, 7)
+    # By whatever reading: one of some drivers only, say.
+    write_run(lake, [{"Id": "D7"}], stream="drivers", at=2, filters={"Name": "x"})
+    sweep(lake, 3, 7)
+    assert missing(db) == {}
+
+
+def test_more_than_the_share_is_not_believed(db: Db, lake: Path, caplog: pytest.LogCaptureFixture) -> None:
+    sweep(lake, 0)
+    for at in (1, 2, 3):
+        assert sweep(lake, at, 1, 2, 3) | {"path": ""} == {
+            "table": "drivers",
+            "stream": "drivers",
+            "path": "",
+            "manifests": 1,
+            "rows": 97,
+            "merged": 97,
+            "missing": 0,
+            "disbelieved": 3,
+        }
+    assert missing(db) == {}
+    assert any("3 of 100 rows of" in message and "raise max_missing_share" in message for message in caplog.messages)
+    write_run(lake, drivers(1, 2, 3), stream="drivers", at=4)
+    load(lake, "drivers", max_missing_share=0.03)
+    write_run(lake, drivers(1, 2, 3), stream="drivers", at=5)
+    load(lake, "drivers", max_missing_share=0.03)
+    # Since the first that was believed.
+    assert set(missing(db).values()) == {"2026-03-01 04:00:00.0000000"}
+    # Those that are missing already count no more.
+    assert sweep(lake, 6, 1, 2, 3, 4, 5)["disbelieved"] == 2
+    assert sweep(lake, 7, 1, 2, 3, 4)["disbelieved"] == 0
+    assert sweep(lake, 8, 1, 2, 3, 4)["missing"] == 1
+
+
+def test_a_sweep_that_finds_nothing_at_all_marks_nothing(db: Db, lake: Path) -> None:
+    sweep(lake, 0)
+    for at in (1, 2):
+        write_run(lake, [], stream="drivers", at=at)
+        assert load(lake, "drivers")["disbelieved"] == 100
+    assert missing(db) == {}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"proof": "open"}, id="open"),
+        pytest.param({"filters": {"Name": "x"}}, id="filtered"),
+        pytest.param({"tenant": "other"}, id="other-tenant"),
+    ],
+)
+def test_what_is_not_whole_or_is_filtered_or_is_of_another_tenant_proves_nothing(
+    sqlite: Db, lake: Path, changes: dict[str, Any]
+) -> None:
+    sweep(lake, 0)
+    for at in (1, 2, 3):
+        sweep(lake, at, 7, **changes)
+    assert missing(sqlite) == {}
+
+
+def test_an_older_manifest_than_the_newest_loaded_marks_nothing(sqlite: Db, lake: Path) -> None:
+    sweep(lake, 0)
+    sweep(lake, 9)
+    for at in (3, 4, 5):
+        sweep(lake, at, 7)
+    assert missing(sqlite) == {}
+
+
+def test_manifests_that_wait_are_loaded_in_the_order_of_their_reading_whatever_they_are_called(sqlite: Db, lake: Path) -> None:
+    for at, without in enumerate([(), (7,), (7,)]):
+        write_run(lake, drivers(*without), stream="drivers", at=at, name=f"all-{9 - at}")
+    load(lake, "drivers")
+    assert missing(sqlite) == {"D7": "2026-03-01 01:00:00.0000000"}
+
+
+def test_a_reading_marks_no_row_that_was_read_later(sqlite: Db, lake: Path) -> None:
+    for at in range(4):
+        sweep(lake, at)
+    newest = write_run(lake, [{"Id": "D200"}], stream="drivers", at=4, filters={"Name": "x"})
+    load(lake, "drivers")
+    # Loaded again without the newest one, which was purged.
+    shutil.rmtree(Path(newest).parent)
+    sqlite.query("DELETE FROM _alvys_loads")
+    assert load(lake, "drivers")["disbelieved"] == 0
+    assert missing(sqlite) == {}
+
+
+@pytest.mark.parametrize("kind", ["postgres", "sqlite"])
+def test_what_is_missed_is_found_by_the_tables_key(
+    kind: str, make_db: Callable[[str], Db], lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = make_db(kind)
+    rows = [{"Id": f"D{number}"} for number in range(3000)]
+    write_run(lake, rows, stream="drivers", at=0)
+    load(lake, "drivers")
+    if kind == "postgres":
+        db.query("ALTER TABLE drivers SET (autovacuum_enabled = false)")
+    execute = Database.execute
+    plans: dict[str, str] = {}
+
+    def explained(database: Database, sql: str, values: Sequence[Any] = ()) -> Any:
+        explain = "EXPLAIN " if kind == "postgres" else "EXPLAIN QUERY PLAN "
+        if sql.startswith(("SELECT COUNT(*) AS missed", "UPDATE")):
+            plans[sql] = "\n".join(str(row[-1]) for row in execute(database, explain + sql, values))
+        return execute(database, sql, values)
+
+    monkeypatch.setattr(Database, "execute", explained)
+    write_run(lake, rows[5:], stream="drivers", at=1)
+    load(lake, "drivers")
+    assert len(plans) >= 3
+    for sql, plan in plans.items():
+        if kind == "postgres":
+            # Without what it learns of the temporary tables, it compares each row with each.
+            assert "Nested Loop" not in plan or "Index" in plan, plan
+        elif sql.startswith('UPDATE "drivers"'):
+            assert "SCAN t" not in plan, plan
+
+
+def test_the_same_manifest_again_is_no_second_time(sqlite: Db, lake: Path) -> None:
+    sweep(lake, 0)
+    manifest = write_run(lake, drivers(7), stream="drivers", at=1)
+    for _ in range(3):
+        load(lake, "drivers", manifest=manifest)
+    assert missing(sqlite) == {}
+
+
+def test_a_search_by_guessed_values_proves_nothing(sqlite: Db, lake: Path) -> None:
+    for at in range(4):
+        write_run(lake, [{"Id": f"T{n}"} for n in ALL if not at or n != 7], stream="trailers", at=at)
+    load(lake, "trailers")
+    assert missing(sqlite, "trailers") == {}
+
+
+def deductions(*without: int) -> list[dict[str, Any]]:
+    # Ten a day, at midnight.
+    return [{"Id": f"D{n}", "Date": f"2026-03-{1 + n // 10:02}T00:00:00+00:00"} for n in ALL if n not in without]
+
+
+def test_a_window_of_business_dates_that_is_read_again_marks_what_is_inside_of_it(db: Db, lake: Path) -> None:
+    window = ("date", datetime.fromisoformat("2026-03-03T00:00:00+00:00"), datetime.fromisoformat("2026-03-08T00:00:00+00:00"))
+    asked = get_stream("deductions").search_fields({})
+    search = ManifestSearch(
+        window=ManifestWindow(by="date", since=window[1], until=window[2]), asked=asked, rows=0, total=0, proof="whole"
+    )
+    write_run(lake, deductions(), stream="deductions", at=0)
+    load(lake, "deductions")
+    # 35 is inside, 20 and 70 on its borders, 5 and 95 outside.
+    inside = [row for row in deductions(35, 20, 70, 5, 95) if "2026-03-03" <= row["Date"][:10] <= "2026-03-08"]
+    for at in (1, 2):
+        write_run(lake, inside, stream="deductions", at=at, window=window, searches=[search])
+        load(lake, "deductions", max_missing_share=0.05)
+    assert set(missing(db, "deductions")) == {"D35"}
+
+
+def test_parents_that_were_read_by_windows_of_their_own_prove_what_all_of_them_cover(sqlite: Db, lake: Path) -> None:
+    def within(since: float, until: float) -> ManifestWindow:
+        return ManifestWindow(by="date", since=hour(since), until=hour(until))
+
+    days = {"early": 48, "late": 200}
+    rows = [
+        {"Id": f"{driver} {name}", "DriverId": driver, "StartDate": hour(at).isoformat()}
+        for driver in ("new", "known")
+        for name, at in days.items()
+    ]
+    write_run(lake, rows, stream="driver_events", at=0)
+    for at in (1, 2):
+        # The known one is asked for of late only, and a new one from the beginning. Each has lost its late event.
+        parents = {"new": [rows[0]], "known": []}
+        windows = {"new": within(0, 240), "known": within(150, 240)}
+        span = ("date", hour(0), hour(240))
+        write_run(lake, stream="driver_events", parents=parents, windows=windows, window=span, at=at)
+    load(lake, "driver_events", max_missing_share=1)
+    assert set(missing(sqlite, "driver_events")) == {"new late", "known late"}
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        # Seen again, though in a state older than the table's.
+        pytest.param(["miss", "miss", "old"], {}, id="it-returns"),
+        pytest.param(["miss", "old", "miss"], {}, id="not-twice-in-a-row"),
+        # A reading from before it was missed says nothing.
+        pytest.param(["miss", "miss", "before"], {"L7": "2026-03-01 01:00:00.0000000"}, id="late-manifest"),
+    ],
+)
+def test_what_was_seen_after_it_was_missed_is_there_whatever_its_state(
+    sqlite: Db, lake: Path, steps: list[str], expected: dict[str, str]
+) -> None:
+    rows = [{"Id": f"L{n}", "UpdatedAt": "2026-02-01T00:00:00Z"} for n in ALL]
+    write_run(lake, rows, at=0)
+    load(lake)
+    for at, step in enumerate(steps, 1):
+        if step == "miss":
+            write_run(lake, rows[:7] + rows[8:], at=at)
+        else:
+            state = [{**rows[7], "UpdatedAt": "2026-01-01T00:00:00Z"}]
+            write_run(lake, state, at=at if step == "old" else 0.5, filters={"Status": ["x"]})
+        load(lake)
+    assert missing(sqlite, "loads") == expected
+
+
+def test_one_row_of_a_small_table_may_go_but_not_its_last(db: Db, lake: Path) -> None:
+    for at, rows in enumerate([["A", "B"], ["A"], ["A"], [], []]):
+        write_run(lake, [{"Id": id} for id in rows], stream="users", at=at)
+        load(lake, "users")
+    assert set(missing(db, "users")) == {"B"}
+
+
+def test_the_share_may_be_raised_for_one_run(sqlite: Db, lake: Path) -> None:
+    sweep(lake, 0)
+    write_run(lake, drivers(1, 2, 3), stream="drivers", at=1)
+    assert load(lake, "drivers", max_missing_share=0.05)["disbelieved"] == 0
+    assert sweep(lake, 2, 1, 2, 3)["missing"] == 3
+    assert set(missing(sqlite).values()) == {"2026-03-01 01:00:00.0000000"}
+
+
+def test_a_window_of_changes_marks_nothing(sqlite: Db, lake: Path) -> None:
+    rows = [{"Id": f"L{n}", "UpdatedAt": "2026-03-01T00:00:00Z"} for n in ALL]
+    write_run(lake, rows, at=0)
+    window = ManifestWindow(by="updated", since=hour(-5), until=hour(5))
+    asked = get_stream("loads").search_fields({})
+    search = ManifestSearch(window=window, asked=asked, rows=0, total=0, proof="whole")
+    for at in (1, 2, 3):
+        write_run(lake, rows[1:], at=at, window=("updated", hour(-5), hour(5)), searches=[search])
+    load(lake)
+    assert missing(sqlite, "loads") == {}
+
+
+def test_united_windows_prove_what_each_of_them_covers_and_a_branch_by_status_nothing(sqlite: Db, lake: Path) -> None:
+    stream = get_stream("invoices")
+    asked = stream.search_fields({})
+    since, until = datetime.fromisoformat("2026-03-01T00:00:00+00:00"), datetime.fromisoformat("2026-04-01T00:00:00+00:00")
+    searches = [
+        ManifestSearch(window=ManifestWindow(by=by, since=since, until=until), asked=asked, rows=0, total=0, proof="whole")
+        for by in ("invoiced", "paid")
+    ] + [ManifestSearch(window=None, asked={"Status": ["AwaitingPayment"]}, rows=0, total=0, proof="whole")]
+    rows = [{"Id": f"I{n}", "InvoicedDate": "2026-03-05T00:00:00Z"} for n in ALL]
+    old = {"InvoicedDate": "2025-01-05T00:00:00Z"}
+    rows += [{"Id": "paid", **old, "PaidDate": "2026-03-09T00:00:00Z"}, {"Id": "open", **old, "Status": "AwaitingPayment"}]
+    # In a window that was searched for some of its rows only.
+    sent = ManifestWindow(by="sent", since=since, until=until)
+    searches.append(ManifestSearch(window=sent, asked={"Status": ["Paid"]}, rows=0, total=0, proof="whole"))
+    rows.append({"Id": "sent", **old, "LastSendDate": "2026-03-09T00:00:00Z"})
+    write_run(lake, rows, stream="invoices", at=0)
+    for at in (1, 2):
+        write_run(lake, rows[1:-3], stream="invoices", at=at, window=("changes", since, until), searches=searches)
+    load(lake, "invoices")
+    assert set(missing(sqlite, "invoices")) == {"I0", "paid"}
+
+
+def test_a_list_of_a_parents_children_marks_those_that_it_lacks(db: Db, lake: Path) -> None:
+    parents = {str(n): [{"id": "A"}, {"id": "B"}] for n in range(60)}
+    write_run(lake, stream="load_documents", parents=parents, at=0)
+    fewer = {**parents, "7": [{"id": "A"}], "8": []}
+    for at in (1, 2):
+        write_run(lake, stream="load_documents", parents=fewer, missing_parents=["8"], at=at)
+    load(lake, "load_documents")
+    # 8 is not known to Alvys any more, which may mean that it is hidden.
+    assert set(missing(db, "load_documents")) == {"7"}
+
+
+def test_events_are_marked_among_the_parents_that_were_asked_for(sqlite: Db, lake: Path) -> None:
+    since, until = hour(-24), hour(240)
+    event = {"StartDate": "2026-03-02T00:00:00Z"}
+    rows = [{"Id": f"E{n}", "DriverId": f"D{n % 2}", **event} for n in ALL]
+    write_run(lake, rows, stream="driver_events", at=0)
+    for at in (1, 2):
+        kept = [row for row in rows if row["DriverId"] == "D0"][1:]
+        write_run(lake, stream="driver_events", parents={"D0": kept}, at=at, window=("date", since, until))
+    load(lake, "driver_events")
+    assert set(missing(sqlite, "driver_events")) == {"E0"}

@@ -1,0 +1,390 @@
+"""The shape of the task groups; what they do is tried in a real Airflow, in test_examples."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG, TaskGroup
+
+from airflow_provider_alvys import RecentParents, alvys_asset, alvys_backfill, alvys_first_load, alvys_sync
+from airflow_provider_alvys.api.catalogue.streams import STREAMS
+from airflow_provider_alvys.api.errors import AlvysValueError
+from airflow_provider_alvys.landing.jobs.initial_load import cut_windows
+from airflow_provider_alvys.transfers.first_load import AlvysBeginFirstLoadOperator, AlvysHandOverOperator
+
+pytestmark = pytest.mark.every_airflow
+
+
+def sync(**arguments: Any) -> dict[str, Any]:
+    """Return the tasks of a group by their names in it."""
+    with DAG("dag", schedule=None) as dag:
+        group = alvys_sync(path="/lake", **arguments)
+    assert isinstance(group, TaskGroup)
+    return {task.task_id.partition(".")[2]: task for task in dag.tasks}
+
+
+def outlets(tasks: dict[str, Any]) -> list[str]:
+    return [asset.name for task in tasks.values() for asset in task.outlets]
+
+
+def test_each_stream_has_a_task_and_an_asset_and_small_ones_share_a_task() -> None:
+    tasks = sync(streams=["loads", "invoices", "drivers", "customers"], initial_since="2026-01-01T00:00:00Z")
+    assert set(tasks) == {"loads", "invoices", "sweep"}
+    assert tasks["sweep"].streams == ["drivers", "customers"]
+    assert sorted(outlets(tasks)) == ["/lake/customers", "/lake/drivers", "/lake/invoices", "/lake/loads"]
+    assert tasks["loads"].outlets == [alvys_asset("loads", "/lake")]
+
+
+def test_one_stream_that_is_read_whole_has_a_task_of_its_own() -> None:
+    assert set(sync(streams=["drivers", "loads"])) == {"drivers", "loads"}
+
+
+def test_all_windows_of_a_run_end_at_the_same_moment() -> None:
+    tasks = sync(streams=["loads", "trips", "fuel"], settling=30)
+    assert {task.until for task in tasks.values()} == {"{{ (dag_run.run_after - macros.timedelta(seconds=30.0)).isoformat() }}"}
+
+
+def test_a_tier_brings_the_catalogues_streams_windows_and_look_backs() -> None:
+    tasks = sync(tier="weekly", initial_since="2024-01-01T00:00:00Z")
+    weekly = [name for name, stream in STREAMS.items() if any(tier.name == "weekly" for tier in stream.tiers)]
+    assert sorted(name.rpartition("/")[2] for name in outlets(tasks)) == sorted(weekly)
+    loads = tasks["loads_created"]
+    assert (loads.window_by, loads.look_back) == ("created", timedelta(days=120))
+    # A sweep by a window of its own begins there, however long ago the data set does.
+    assert loads.initial_since == "{{ (dag_run.run_after - macros.timedelta(seconds=10368000.0)).isoformat() }}"
+    # One that shares the daily sync's cursor must not move it past what was never read.
+    assert tasks["fuel"].initial_since == "2024-01-01T00:00:00Z"
+    assert tasks["fuel"].look_back == timedelta(days=60)
+    assert sync(tier="hourly")["loads"].overlap == timedelta(minutes=30)
+    assert sync(tier="daily", streams=["loads"])["loads"].overlap == timedelta(days=3)
+
+
+def test_parents_come_before_their_children() -> None:
+    tasks = sync(streams=["load_documents", "loads", "driver_events", "drivers", "trucks"], initial_since="2026-01-01T00:00:00Z")
+    assert tasks["load_documents"].upstream_task_ids == {"alvys_sync.loads"}
+    assert tasks["driver_events"].upstream_task_ids == {"alvys_sync.sweep"}
+    assert tasks["load_documents"].parents == RecentParents()
+    assert tasks["load_documents"].trigger_rule == "none_failed"
+
+
+def test_tasks_for_one_endpoint_come_one_after_the_other() -> None:
+    tasks = sync(tier=["hourly", "weekly"], streams=["loads"])
+    assert set(tasks) == {"loads", "loads_created"}
+    assert tasks["loads_created"].upstream_task_ids == {"alvys_sync.loads"}
+    assert {task.max_active_tis_per_dag for task in tasks.values()} == {1}
+
+
+def test_what_waits_for_its_turn_at_an_endpoint_is_not_skipped_with_the_one_before() -> None:
+    tasks = sync(tier=["hourly", "weekly"], streams=["loads", "trips"])
+    assert {name: task.trigger_rule.value for name, task in tasks.items()} == {
+        "loads": "all_success",
+        "loads_created": "none_failed",
+        "trips": "all_success",
+        "trips_pickup": "none_failed",
+    }
+    # Behind the sweep, too.
+    tasks = sync(tier=["daily", "weekly"], streams=["maintenance", "customers"])
+    assert tasks["maintenance"].upstream_task_ids == {"alvys_sync.sweep"}
+    assert tasks["maintenance"].trigger_rule == "none_failed"
+
+
+@pytest.mark.parametrize("tiers", [("hourly", "daily"), ("daily", "hourly")])
+def test_two_tiers_by_the_same_window_are_one_task_that_reaches_as_far_as_either(tiers: tuple[str, str]) -> None:
+    (loads,) = sync(tier=tiers, streams=["loads"]).values()
+    assert loads.overlap == timedelta(days=3)
+
+
+@pytest.mark.parametrize("tiers", [("daily", "weekly"), ("weekly", "daily")])
+def test_the_widest_look_back_and_ahead_of_two_tiers_counts(tiers: tuple[str, str]) -> None:
+    tasks = sync(tier=tiers, streams=["fuel", "driver_settlement_statements"], initial_since="2024-01-01T00:00:00Z")
+    assert (tasks["fuel"].look_back, tasks["fuel"].look_ahead) == (timedelta(days=60), None)
+    statements = tasks["driver_settlement_statements"]
+    assert (statements.look_back, statements.look_ahead) == (timedelta(days=400), timedelta(days=90))
+    assert statements.initial_since == "2024-01-01T00:00:00Z"
+    loads = sync(tier=("weekly", "monthly"), streams=["loads"])["loads_created"]
+    assert loads.look_back == timedelta(days=395)
+    assert str(395 * 86400) in loads.initial_since
+
+
+def test_streams_that_may_be_skipped_have_a_task_each() -> None:
+    tasks = sync(streams=["drivers", "trucks", "driver_events"], on_missing_scope="skip")
+    assert set(tasks) == {"drivers", "trucks", "driver_events"}
+    assert tasks["driver_events"].upstream_task_ids == {"alvys_sync.drivers"}
+
+
+def test_arguments_reach_the_tasks() -> None:
+    tasks = sync(
+        streams=["loads", "drivers", "load_documents"],
+        filters={"loads": {"CustomerId": "c"}, "drivers": {"IsActive": True}},
+        parents={"load_documents": ["1001"]},
+        tenant="acme",
+        alvys_conn_id="other",
+        on_missing_scope="skip",
+        default_args={"compression": "gzip", "retries": 7},
+    )
+    assert tasks["loads"].filters == {"CustomerId": "c"}
+    assert tasks["drivers"].filters == {"IsActive": True}
+    assert tasks["load_documents"].parents == ["1001"]
+    for task in tasks.values():
+        known = (task.tenant, task.alvys_conn_id, task.on_missing_scope, task.compression, task.retries)
+        assert known == ("acme", "other", "skip", "gzip", 7)
+
+
+def unmap(task: Any) -> Any:
+    """Return a task as it is executed: of a mapped one, its first instance."""
+    if not hasattr(task, "unmap"):
+        return task
+    window = {"since": "2026-01-01T00:00:00Z", "until": "2026-02-01T00:00:00Z"}
+    return task.unmap(window)
+
+
+def make_all() -> None:
+    alvys_sync(path="/lake", streams=["loads", "drivers", "trucks"])
+    alvys_backfill("loads", "2026-01-01T00:00:00Z", "2026-03-01T00:00:00Z", "month", path="/lake")
+    alvys_first_load("loads", "2026-01-01T00:00:00Z", path="/lake")
+
+
+@pytest.mark.parametrize("place", ["dag", "group"])
+def test_default_args_choose_the_connection_and_what_a_missing_scope_means(place: str) -> None:
+    defaults = {"alvys_conn_id": "acme", "on_missing_scope": "skip"}
+    of_dag, of_group = (defaults, {}) if place == "dag" else ({}, defaults)
+    with DAG("dag", schedule=None, default_args=of_dag) as dag, TaskGroup("outer", default_args=of_group):
+        make_all()
+    assert len(dag.tasks) == 7
+    names = {task.task_id.rpartition(".")[2] for task in dag.tasks}
+    assert names == {"loads", "drivers", "trucks", "backfill_loads", "begin", "windows", "hand_over"}
+    for task in map(unmap, dag.tasks):
+        assert task.alvys_conn_id == "acme"
+        assert getattr(task, "on_missing_scope", "skip") == "skip"
+    with DAG("dag", schedule=None, default_args=defaults) as dag:
+        alvys_sync(path="/lake", streams=["drivers", "trucks"], on_missing_scope="fail", alvys_conn_id="other")
+    (sweep,) = map(unmap, dag.tasks)
+    assert (sweep.alvys_conn_id, sweep.on_missing_scope) == ("other", "fail")
+
+
+def test_the_default_connection_is_alvys_default() -> None:
+    with DAG("dag", schedule=None) as dag:
+        make_all()
+    assert {unmap(task).alvys_conn_id for task in dag.tasks} == {"alvys_default"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        pytest.param({}, "Give streams", id="nothing"),
+        pytest.param({"streams": [], "tier": "hourly"}, "streams is empty", id="no streams"),
+        pytest.param({"streams": ["loads", "trips", "loads"]}, "loads more than once", id="twice"),
+        pytest.param({"tier": 1}, "tier=1 must be a text, such as 'hourly'", id="a number as tier"),
+        pytest.param({"tier": [1]}, "no tier 1", id="numbers as tiers"),
+        pytest.param(
+            {"streams": ["loads", "tenders"], "tier": ["hourly", "daily"]},
+            "tenders has no tier 'hourly' or 'daily'. Its tiers: 2-hourly, weekly",
+            id="another tier",
+        ),
+        pytest.param({"streams": ["load_notes"], "tier": "hourly"}, "Its tiers: none", id="none of any tier"),
+        pytest.param({"tier": []}, "Give streams", id="no tiers"),
+        pytest.param({"streams": ["lods"]}, "no stream 'lods'", id="stream"),
+        pytest.param({"streams": "loads"}, "list of names", id="text"),
+        pytest.param({"tier": "yearly"}, "no tier 'yearly'", id="tier"),
+        pytest.param({"streams": ["loads"], "filters": {"trips": {}}}, "filters names trips", id="filters"),
+        pytest.param({"streams": ["loads"], "parents": {"x": []}}, "parents names x", id="parents"),
+        pytest.param({"streams": ["loads"], "filters": {"loads": {"Stat": ["Open"]}}}, "no filter 'Stat'", id="filter"),
+        pytest.param({"streams": ["loads"], "on_missing_scope": "ignore"}, "'fail' or 'skip'", id="scope"),
+        pytest.param({"streams": ["loads"], "settling": -1}, "settling", id="settling"),
+    ],
+)
+def test_what_is_wrong_is_refused_while_the_dag_is_parsed(arguments: dict[str, Any], says: str) -> None:
+    with pytest.raises(AlvysValueError, match=says):
+        sync(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/lake/", "/lake/loads"),
+        ("s3://aws_default@bucket/lake", "s3://bucket/lake/loads"),
+        ("{{ var.value.lake }}", "{{ var.value.lake }}/loads"),
+    ],
+)
+def test_an_asset_is_named_after_the_streams_folder(path: str, name: str) -> None:
+    asset = alvys_asset("loads", path)
+    assert asset.name == name
+    assert asset == alvys_asset("loads", path)
+
+
+@pytest.mark.parametrize("path", [None, "lake", "", 7])
+def test_an_asset_of_no_absolute_path_is_refused(path: Any) -> None:
+    with pytest.raises(AlvysValueError, match="is (no path|relative): give"):
+        alvys_asset("loads", path)
+
+
+def test_windows_of_calendar_months_overlap_by_a_second_and_those_of_dates_do_not() -> None:
+    assert cut_windows(datetime(2026, 1, 15, 6, tzinfo=timezone.utc), datetime(2026, 3, 1, tzinfo=timezone.utc), "month") == [
+        {"since": "2026-01-15T06:00:00Z", "until": "2026-02-01T00:00:01Z"},
+        {"since": "2026-02-01T00:00:00Z", "until": "2026-03-01T00:00:00Z"},
+    ]
+    days = cut_windows(
+        datetime(2026, 1, 1, tzinfo=timezone.utc), datetime(2026, 1, 3, tzinfo=timezone.utc), timedelta(days=1), whole_days=True
+    )
+    assert [window["until"] for window in days] == ["2026-01-02T00:00:00Z", "2026-01-03T00:00:00Z"]
+    assert len(cut_windows(datetime(2024, 6, 1, tzinfo=timezone.utc), datetime(2026, 6, 1, tzinfo=timezone.utc), "year")) == 3
+    assert len(cut_windows(datetime(2026, 1, 1, tzinfo=timezone.utc), datetime(2026, 2, 1, tzinfo=timezone.utc), "week")) == 5
+
+
+def test_a_backfill_is_mapped_over_windows_by_creation() -> None:
+    with DAG("dag", schedule=None) as dag:
+        alvys_backfill("loads", "2026-01-01T00:00:00Z", "2026-03-01T00:00:00Z", "month", path="/lake", retries=2)
+        alvys_backfill("trips", "2026-01-01T00:00:00Z", "2026-03-01T00:00:00Z", timedelta(days=7), path="/lake")
+    loads, trips = dag.tasks
+    assert loads.partial_kwargs["window_by"] == "created"
+    assert trips.partial_kwargs["window_by"] == "pickup"
+    assert loads.partial_kwargs["max_active_tis_per_dag"] == 1
+    assert [asset.name for asset in loads.partial_kwargs["outlets"]] == ["/lake/loads"]
+    assert len(loads.expand_input.value) == 2
+    assert len(trips.expand_input.value) == 9
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        pytest.param(("drivers", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "month"), "reads it whole", id="whole"),
+        pytest.param(
+            ("load_documents", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "month"),
+            "stream='load_documents', parents=…\\)",
+            id="children",
+        ),
+        pytest.param(
+            ("driver_events", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "month"),
+            "use AlvysToObjectStorageOperator\\(stream='driver_events', parents=…, since=…, until=…\\), after those",
+            id="events",
+        ),
+        pytest.param(("loads", "2026-01-01", "2026-02-01T00:00:00Z", "month"), "no time zone|is no time", id="no zone"),
+        pytest.param(
+            ("loads", "2026-02-01T00:00:00Z", "2026-01-01T00:00:00Z", "month"),
+            "end at .*: give a start before the end$",
+            id="inverted",
+        ),
+        pytest.param(("loads", "2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z", "month"), "before the end$", id="empty"),
+        pytest.param(
+            ("loads", "{{ ds }}", "2026-01-01T00:00:00Z", "month"), "start='{{ ds }}' cannot be a template", id="template"
+        ),
+        pytest.param(("loads", "2026-01-01T00:00:00Z", "{{ ds }}", "month"), "end='{{ ds }}' cannot be a template", id="as end"),
+        pytest.param(("loads", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "moon"), "every='moon'", id="every"),
+        pytest.param(("fuel", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", timedelta(hours=1)), "1 day", id="too short"),
+    ],
+)
+def test_a_backfill_that_cannot_be_is_refused(arguments: tuple[Any, ...], says: str) -> None:
+    with DAG("dag", schedule=None), pytest.raises(AlvysValueError, match=says):
+        alvys_backfill(*arguments, path="/lake")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        pytest.param({"filters": {"Stat": ["Open"]}}, "no filter 'Stat'", id="filter"),
+        pytest.param({"filters": {"Stat": ["Open"], "CustomerId": "{{ x }}"}}, "no filter 'Stat'", id="filter beside a template"),
+        pytest.param({"path": "lake"}, "relative", id="path"),
+        pytest.param({"path": None}, "path=None is no path: give one such as", id="no path"),
+        pytest.param({"compression": "zip"}, "compression='zip'", id="compression"),
+        pytest.param({"file_format": "csv"}, "file_format='csv'", id="format"),
+        pytest.param({"compression": "zstd"}, "file_format='jsonl', compression='zstd'", id="compression of another format"),
+    ],
+)
+def test_what_is_wrong_with_a_backfill_or_a_first_load_is_refused_while_the_dag_is_parsed(
+    arguments: dict[str, Any], says: str
+) -> None:
+    given = {"path": "/lake", **arguments}
+    with DAG("dag", schedule=None):
+        with pytest.raises(AlvysValueError, match=says):
+            alvys_backfill("loads", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "month", **given)
+        with pytest.raises(AlvysValueError, match=says):
+            alvys_first_load("loads", "2026-01-01T00:00:00Z", **given)
+        with pytest.raises(AlvysValueError, match=says):
+            AlvysHandOverOperator(task_id="t", stream="loads", begun="x", total=1, landed=[], **given)
+
+
+def test_a_sweep_of_a_relative_path_is_refused_while_the_dag_is_parsed() -> None:
+    with DAG("dag", schedule=None), pytest.raises(AlvysValueError, match="relative"):
+        alvys_sync(path="lake", streams=["drivers", "trucks"])
+
+
+def test_a_path_that_changes_from_run_to_run_is_for_backfills_only() -> None:
+    with DAG("dag", schedule=None):
+        alvys_backfill("loads", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "month", path="/lake/{{ ds }}")
+        with pytest.raises(AlvysValueError, match="changes from run to run"):
+            alvys_first_load("loads", "2026-01-01T00:00:00Z", path="/lake/{{ ds }}")
+
+
+@pytest.mark.parametrize(
+    ("stream", "says"),
+    [
+        ("customers", "each sync reads them whole"),
+        ("visibility_outbound_errors", "use alvys_backfill"),
+        ("driver_events", "parents"),
+    ],
+)
+def test_a_stream_that_needs_no_first_load_or_cannot_have_one_is_refused(stream: str, says: str) -> None:
+    with DAG("dag", schedule=None):
+        with pytest.raises(AlvysValueError, match=says):
+            alvys_first_load(stream, "2026-01-01T00:00:00Z", path="/lake")
+        with pytest.raises(AlvysValueError, match=says):
+            AlvysBeginFirstLoadOperator(task_id="b", stream=stream, path="/lake", start="2026-01-01T00:00:00Z")
+        with pytest.raises(AlvysValueError, match=says):
+            AlvysHandOverOperator(task_id="h", stream=stream, path="/lake", begun="x", total=1, landed=[])
+
+
+def test_the_format_reaches_every_task_by_argument_or_default() -> None:
+    start, end = "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"
+    given = {"path": "/lake", "file_format": "parquet", "compression": "zstd"}
+    with DAG("by_argument", schedule=None) as by_argument:
+        alvys_sync(streams=["loads", "drivers", "trucks"], **given)
+        alvys_backfill("loads", start, end, "month", **given)
+        alvys_first_load("loads", start, **given)
+    defaults = {"file_format": "parquet", "compression": "zstd"}
+    with DAG("by_default", schedule=None, default_args=defaults) as by_default:
+        alvys_sync(streams=["loads", "drivers", "trucks"], path="/lake")
+        alvys_backfill("loads", start, end, "month", path="/lake")
+        alvys_first_load("loads", start, path="/lake")
+    with DAG("by_both", schedule=None, default_args={"file_format": "parquet"}) as by_both:
+        alvys_sync(streams=["loads", "drivers", "trucks"], path="/lake", compression="zstd")
+        alvys_backfill("loads", start, end, "month", path="/lake", compression="zstd")
+        alvys_first_load("loads", start, path="/lake", compression="zstd")
+    for dag in (by_argument, by_default, by_both):
+        landing = [task for task in map(unmap, dag.tasks) if hasattr(task, "compression")]
+        assert len(landing) == 5
+        assert {(task.file_format, task.compression) for task in landing} == {("parquet", "zstd")}
+
+
+def test_a_backfill_of_no_window_is_refused() -> None:
+    for stream, says in (
+        ("loads", "window_by='whole' is no window to cut: leave it out, or name one of 'updated'"),
+        ("drivers", "each"),
+    ):
+        with DAG("dag", schedule=None), pytest.raises(AlvysValueError, match=says):
+            alvys_backfill(stream, "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "month", path="/lake", window_by="whole")
+
+
+def test_outlets_that_are_given_to_a_backfill_are_added() -> None:
+    own = alvys_asset("trips", "/elsewhere")
+    for given in (own, [own]):
+        with DAG("dag", schedule=None) as dag:
+            alvys_backfill("loads", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "month", path="/lake", outlets=given)
+        assert dag.tasks[0].partial_kwargs["outlets"] == [alvys_asset("loads", "/lake"), own]
+
+
+@pytest.mark.parametrize("every", ["day", "week", "month", "year", timedelta(days=2)])
+def test_windows_end_where_the_calendar_ends(every: Any) -> None:
+    windows = cut_windows(datetime(9999, 12, 1, tzinfo=timezone.utc), datetime(9999, 12, 31, 23, tzinfo=timezone.utc), every)
+    assert windows[-1]["until"] == "9999-12-31T23:00:00Z"
+
+
+def test_a_first_load_begins_reads_months_and_hands_over() -> None:
+    with DAG("dag", schedule=None) as dag:
+        alvys_first_load("trips", "2024-01-01T00:00:00Z", path="/lake")
+    begin, windows, hand_over = dag.tasks
+    assert [task.task_id.partition(".")[2] for task in dag.tasks] == ["begin", "windows", "hand_over"]
+    assert begin.window_by == windows.partial_kwargs["window_by"] == "pickup"
+    assert windows.upstream_task_ids == {begin.task_id}
+    assert hand_over.upstream_task_ids == {begin.task_id, windows.task_id}

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import pytest
+from airflow.sdk import DAG
+from airflow.sdk.definitions.context import KNOWN_CONTEXT_KEYS
+from airflow.sdk.definitions.decorators import task
+
+from airflow_provider_alvys import parse_checks
+from airflow_provider_alvys.parse_checks import has_template, names_by_run
+
+# The same in every run of a DAG.
+FIXED = {"conf", "conn", "dag", "inlets", "map_index_template", "outlets", "params", "task", "templates_dict", "test_mode", "var"}
+STORES = {"task_state_store", "asset_state_store"}
+
+
+@pytest.mark.every_airflow
+def test_every_name_of_airflows_context_is_known_as_fixed_or_by_run() -> None:
+    assert KNOWN_CONTEXT_KEYS - FIXED - STORES <= parse_checks._BY_RUN
+
+
+def test_names_that_differ_by_run_are_found_wherever_they_stand() -> None:
+    assert names_by_run("/lake/{{ ds }}/{% if ts %}x{% endif %}/{{ dag_run.conf['a'] }}") == ["dag_run", "ds", "ts"]
+    assert names_by_run("/lake/{{ var.value.root }}/{{ dag.dag_id }}/{{ params.x }}/{{ my_macro() }}") == []
+
+
+def test_a_template_is_seen_in_any_depth() -> None:
+    @task
+    def upstream() -> str:
+        return ""
+
+    with DAG("d", schedule=None):
+        output = upstream()
+    for value in ("{{ x }}", {"a": ["b", "{{ c }}"]}, ("{% if x %}",), output, {"a": output}):
+        assert has_template(value)
+    for value in ("x", {"a": ["b"]}, None, 5, {"a": {"b": True}}):
+        assert not has_template(value)
