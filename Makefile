@@ -1,8 +1,8 @@
 # make demo   the provider at work, in a real Airflow, against a simulated Alvys
 # make test   all tests but those of MariaDB
 # make test-mariadb   those of loading into MariaDB, which it gets from Debian's packages
-# make torture        syncs under faults and kills in an Airflow with daemons: 20 rounds, over half an hour
-# make torture-short  two of them, some five minutes
+# make chaos        syncs under faults and kills in an Airflow with daemons: 20 rounds, over half an hour
+# make chaos-short  two of them, some five minutes
 # make walks          long walks that wait for the rate limit, and that are killed
 # make distributed    one of two Celery workers dies in the middle of a backfill
 # make waiting        500 sensors in one triggerer, triggerers that are killed, watchers, timeouts: some six minutes
@@ -25,7 +25,7 @@ SOURCES = airflow_provider_alvys tests dags_examples scripts bench
 unexport PYTHONDONTWRITEBYTECODE
 export PYTHONPYCACHEPREFIX = $(CURDIR)/.venv/bytecode
 
-.PHONY: demo test test-mariadb test-oldest lint types wheel torture torture-short walks distributed waiting waiting-short bench docs ci prepare constraints clean
+.PHONY: demo test test-mariadb test-oldest lint types wheel chaos chaos-short walks distributed waiting waiting-short bench docs ci prepare constraints clean
 
 demo: .venv/.demo
 	$(PY) -m scripts.demo
@@ -56,23 +56,23 @@ wheel: .venv/.tools
 		dist/*.whl apache-airflow==$(AIRFLOW)
 	.venv-wheel/bin/python -I scripts/try_wheel.py
 
-torture: .venv/.torture
-	$(PY) -m scripts.torture.torture --markdown docs/reliability.md
+chaos: .venv/.chaos
+	$(PY) -m tests.chaos.chaos --markdown docs/reliability.md
 
-torture-short: .venv/.torture
-	$(PY) -m scripts.torture.torture --short
+chaos-short: .venv/.chaos
+	$(PY) -m tests.chaos.chaos --short
 
-walks: .venv/.torture
-	$(PY) -m scripts.torture.walks
+walks: .venv/.chaos
+	$(PY) -m tests.chaos.walks
 
-distributed: .venv/.torture
-	$(PY) -m scripts.torture.distributed
+distributed: .venv/.chaos
+	$(PY) -m tests.chaos.distributed
 
-waiting: .venv/.torture
-	$(PY) -m scripts.torture.waiting
+waiting: .venv/.chaos
+	$(PY) -m tests.chaos.waiting
 
-waiting-short: .venv/.torture
-	$(PY) -m scripts.torture.waiting --short
+waiting-short: .venv/.chaos
+	$(PY) -m tests.chaos.waiting --short
 
 bench: .venv/.runtime
 	$(PY) bench/landing.py
@@ -85,10 +85,10 @@ docs: .venv/.runtime
 	$(PY) scripts/draw_schema.py docs/schema.svg
 	$(PY) scripts/write_warehouses_page.py docs/warehouses.md
 
-ci: lint types test test-mariadb test-oldest wheel demo torture-short walks waiting-short distributed
+ci: lint types test test-mariadb test-oldest wheel demo chaos-short walks waiting-short distributed
 
 # All that the targets above need, so that several may run at once.
-prepare: .venv/.tools .venv/.mariadb .venv/.demo .venv/.torture .venv-oldest/.ready
+prepare: .venv/.tools .venv/.mariadb .venv/.demo .venv/.chaos .venv-oldest/.ready
 
 .venv/.uv:
 	$(PYTHON) -m venv .venv
@@ -114,8 +114,8 @@ prepare: .venv/.tools .venv/.mariadb .venv/.demo .venv/.torture .venv-oldest/.re
 	$(UV) pip install --quiet --python $(PY) -c constraints/airflow-$(AIRFLOW).txt --group mariadb
 	touch $@
 
-.venv/.torture: .venv/.runtime
-	$(UV) pip install --quiet --python $(PY) -c constraints/airflow-$(AIRFLOW).txt --group torture
+.venv/.chaos: .venv/.runtime
+	$(UV) pip install --quiet --python $(PY) -c constraints/airflow-$(AIRFLOW).txt --group chaos
 	touch $@
 
 .venv-oldest/.ready: .venv/.uv pyproject.toml constraints/airflow-$(OLDEST_AIRFLOW).txt
@@ -128,7 +128,7 @@ prepare: .venv/.tools .venv/.mariadb .venv/.demo .venv/.torture .venv-oldest/.re
 constraints: .venv/.uv
 	echo apache-airflow==$(AIRFLOW) > .venv/newest.in
 	echo apache-airflow==$(OLDEST_AIRFLOW) > .venv/oldest.in
-	$(UV) pip compile pyproject.toml .venv/newest.in --extra s3 --extra parquet --group test --group mariadb --group demo --group lint --group torture --universal --python-version 3.10 \
+	$(UV) pip compile pyproject.toml .venv/newest.in --extra s3 --extra parquet --group test --group mariadb --group demo --group lint --group chaos --universal --python-version 3.10 \
 		--no-header --no-annotate --quiet --upgrade -o constraints/airflow-$(AIRFLOW).txt
 	$(UV) pip compile pyproject.toml .venv/oldest.in --extra s3 --extra parquet --group test --universal --python-version 3.10 \
 		--no-header --no-annotate --quiet --upgrade --exclude-newer 2026-04-01 \

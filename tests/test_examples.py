@@ -210,7 +210,7 @@ def test_every_example_is_run_by_a_test(file: Path) -> None:
     dags = re.findall(r'(?:DAG\(\s*|dag_id=)"(\w+)"', file.read_text())
     assert dags
     # Those that need daemons: by make waiting.
-    places = ("tests/test_examples.py", "tests/test_airflow.py", "tests/test_webhook_example.py", "scripts/torture/examples.py")
+    places = ("tests/test_examples.py", "tests/test_airflow.py", "tests/test_webhook_example.py", "tests/chaos/examples.py")
     tests = "".join((ROOT / place).read_text() for place in places)
     for dag_id in dags:
         assert f'"{dag_id}"' in tests

@@ -1,4 +1,4 @@
-"""The checks of the torture run can fail: each lie about what was landed is found out."""
+"""The checks of the chaos run can fail: each lie about what was landed is found out."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_alvys.simulator.process import Simulator
-from scripts.torture.plan import KINDS, Plans
-from scripts.torture.witness import Witness
+from tests.chaos.plan import KINDS, Plans
+from tests.chaos.witness import Witness
 from tests.conftest import Land
 
 Part = Callable[[list[bytes]], list[bytes]]

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_alvys.simulator.process import Simulator
-from scripts.torture.changes import Told, Truth, judge_told, read_told
-from scripts.torture.firing import read_fired
-from scripts.torture.metadata import Resumed, Span
-from scripts.torture.stalls import summarize
-from scripts.torture.verdicts import judge_deadlines, judge_delays, judge_firing
+from tests.chaos.changes import Told, Truth, judge_told, read_told
+from tests.chaos.firing import read_fired
+from tests.chaos.metadata import Resumed, Span
+from tests.chaos.stalls import summarize
+from tests.chaos.verdicts import judge_deadlines, judge_delays, judge_firing
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def test_a_sensor_that_does_not_end_is_found_out() -> None:
 
 
 def test_a_stall_is_ours_as_far_as_our_code_was_at_work() -> None:
-    ours = ["/x/json.py:1 loads", "/x/site-packages/airflow_provider_alvys/api/polling.py:9 go_on", "/x/events.py:80 _run"]
+    ours = ["/x/json.py:1 loads", "/x/site-packages/airflow_provider_alvys/api/poll/batching.py:9 go_on", "/x/events.py:80 _run"]
     airflow = ["<frozen importlib._bootstrap>:241 _call", "/x/site-packages/airflow/jobs/runner.py:7 run"]
     stall = summarize(0.5, 0.4, 0.0, [ours, ours, ours, airflow])
     assert (stall.seconds, stall.cpu, stall.share) == (0.5, 0.4, 0.75)
@@ -158,7 +158,7 @@ def test_a_stall_is_ours_as_far_as_our_code_was_at_work() -> None:
 
 
 def test_a_loop_that_waits_is_known_by_who_looks_and_one_without_a_processor_by_nobody_nor_one_that_collects_garbage() -> None:
-    ours = ["/x/site-packages/airflow_provider_alvys/api/polling.py:9 go_on"]
+    ours = ["/x/site-packages/airflow_provider_alvys/api/poll/batching.py:9 go_on"]
     assert summarize(0.5, 0.0, 0.0, [ours] * 21).ours == pytest.approx(0.5)
     assert summarize(0.5, 0.01, 0.0, [ours]).ours == pytest.approx(0.1)
     assert summarize(0.5, 0.0, 0.0, []).ours == 0

@@ -11,7 +11,7 @@ from airflow.sdk import DAG
 
 from airflow_provider_alvys.sensors.alvys import AlvysLoadStatusSensor
 
-plan = json.loads(Path(os.environ["TORTURE_PLAN"]).read_text())
+plan = json.loads(Path(os.environ["CHAOS_PLAN"]).read_text())
 options = {
     "alvys_conn_id": "alvys_watched",
     "load_number": plan["never"],

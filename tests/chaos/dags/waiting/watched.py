@@ -13,7 +13,7 @@ from airflow.sdk import DAG, Asset, AssetWatcher
 
 from airflow_provider_alvys.triggers.alvys import AlvysChangeTrigger
 
-plan = json.loads(Path(os.environ["TORTURE_PLAN"]).read_text())
+plan = json.loads(Path(os.environ["CHAOS_PLAN"]).read_text())
 common: dict[str, Any] = {"start_date": datetime(2026, 1, 1, tzinfo=timezone.utc), "catchup": False}
 
 

@@ -18,11 +18,11 @@ from pathlib import Path
 
 from airflow_provider_alvys.simulator.process import Simulator
 from airflow_provider_alvys.triggers.pollers import next_look
-from scripts.torture.daemons import Daemons
-from scripts.torture.firing import read_fired
-from scripts.torture.metadata import Metadata, comes_about, wait_until
-from scripts.torture.stalls import Stall, read_stalls
-from scripts.torture.verdicts import judge_delays, judge_firing
+from tests.chaos.daemons import Daemons
+from tests.chaos.firing import read_fired
+from tests.chaos.metadata import Metadata, comes_about, wait_until
+from tests.chaos.stalls import Stall, read_stalls
+from tests.chaos.verdicts import judge_delays, judge_firing
 
 CONNECTION = "alvys_crowd"
 POOL = "held"
@@ -106,7 +106,7 @@ def let_wait(airflow: Daemons, metadata: Metadata, dag_id: str, tasks: int) -> N
         seconds=_STARTS_WITHIN,
     )
     with ThreadPoolExecutor(_WORKERS) as pool:
-        for worker in [pool.submit(airflow.run_module, "scripts.torture.held", dag_id, RUN, POOL) for _ in range(_WORKERS)]:
+        for worker in [pool.submit(airflow.run_module, "tests.chaos.held", dag_id, RUN, POOL) for _ in range(_WORKERS)]:
             worker.result()
     wait_until(lambda: metadata.waiting(dag_id, RUN) == tasks, f"{tasks} triggers of {dag_id}", seconds=_STARTS_WITHIN)
 

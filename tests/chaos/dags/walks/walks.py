@@ -18,21 +18,21 @@ window: dict[str, Any] = {"since": "2020-01-01T00:00:00Z", "until": "{{ dag_run.
 
 with DAG("waits", default_args={"alvys_conn_id": "alvys_paced", **retries}, **common):
     AlvysToObjectStorageOperator(
-        task_id="loads", stream="loads", path=f"{os.environ['TORTURE_LAKE']}/waits", page_size=10, deferrable=True, **window
+        task_id="loads", stream="loads", path=f"{os.environ['CHAOS_LAKE']}/waits", page_size=10, deferrable=True, **window
     )
 
 with DAG("killed", default_args=retries, **common):
     AlvysToObjectStorageOperator(
-        task_id="loads", stream="loads", path=f"{os.environ['TORTURE_LAKE']}/killed", page_size=6, **window
+        task_id="loads", stream="loads", path=f"{os.environ['CHAOS_LAKE']}/killed", page_size=6, **window
     )
     AlvysToObjectStorageOperator(
-        task_id="trips", stream="trips", path=f"{os.environ['TORTURE_LAKE']}/killed", page_size=6, part_rows=60, **window
+        task_id="trips", stream="trips", path=f"{os.environ['CHAOS_LAKE']}/killed", page_size=6, part_rows=60, **window
     )
 
 with DAG("syncs", default_args={"alvys_conn_id": "alvys_brisk"}, **common):
     alvys_sync(
         streams=[stream.name for stream in STREAMS.values() if stream.answer == "page" and not stream.parent],
-        path=f"{os.environ['TORTURE_LAKE']}/syncs",
-        initial_since=os.environ["TORTURE_START"],
+        path=f"{os.environ['CHAOS_LAKE']}/syncs",
+        initial_since=os.environ["CHAOS_START"],
         settling=0.1,
     )

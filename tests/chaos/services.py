@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from scripts.torture.processes import Daemon, bury
+from tests.chaos.processes import Daemon, bury
 
 # The environment variable with a Celery worker's name.
-WORKER = "TORTURE_WORKER"
+WORKER = "CHAOS_WORKER"
 
 
 def worker_name() -> str:

@@ -14,9 +14,9 @@ from types import TracebackType
 import psutil
 import requests
 
-from scripts.torture.processes import Daemon, adopt_orphans, bury, end_all, free_port, kill, own_descendants
-from scripts.torture.rest import AirflowApi
-from scripts.torture.services import WORKER, Postgres, redis_server
+from tests.chaos.processes import Daemon, adopt_orphans, bury, end_all, free_port, kill, own_descendants
+from tests.chaos.rest import AirflowApi
+from tests.chaos.services import WORKER, Postgres, redis_server
 
 _TITLE = "airflow worker -- "
 _STARTS_WITHIN = 180.0
@@ -92,9 +92,9 @@ class Daemons:
         self._add("triggerer", "triggerer", "--skip-serve-logs")
         self.workers = [f"worker-{number}" for number in range(1, celery_workers + 1)]
         for name in self.workers:
-            command = ("celery", "worker", "--concurrency", "1", "--celery-hostname", f"{name}@torture", "--skip-serve-logs")
+            command = ("celery", "worker", "--concurrency", "1", "--celery-hostname", f"{name}@chaos", "--skip-serve-logs")
             # As if each were a machine: Airflow notes which of them a try ran on.
-            machine = {"AIRFLOW__CORE__HOSTNAME_CALLABLE": "scripts.torture.services.worker_name", WORKER: name}
+            machine = {"AIRFLOW__CORE__HOSTNAME_CALLABLE": "tests.chaos.services.worker_name", WORKER: name}
             self._add(name, *command, "--pid", str(home / f"{name}.pid"), **machine)
 
     def _add(self, name: str, *command: str, **more: str) -> None:

@@ -19,9 +19,9 @@ from typing import Any
 
 from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.simulator.process import Simulator
-from scripts.torture.daemons import Daemons
-from scripts.torture.lake import Landed, count_in_logs, read_landed
-from scripts.torture.rest import END_STATES
+from tests.chaos.daemons import Daemons
+from tests.chaos.lake import Landed, count_in_logs, read_landed
+from tests.chaos.rest import END_STATES
 
 DAGS = Path(__file__).parent / "dags" / "walks"
 RUN = "walk"
@@ -70,8 +70,8 @@ def settings(alvys: Simulator, lake: Path) -> dict[str, str]:
         "AIRFLOW_CONN_ALVYS_DEFAULT": alvys.connection_json(requests_per_minute=0),
         "AIRFLOW_CONN_ALVYS_PACED": alvys.connection_json(requests_per_minute=10 * 60 / MINUTE),
         "AIRFLOW_CONN_ALVYS_BRISK": alvys.connection_json(requests_per_minute=5 * 60 / BRISK_MINUTE, page_size=SYNC_PAGE),
-        "TORTURE_LAKE": str(lake),
-        "TORTURE_START": (datetime.now(timezone.utc) - timedelta(days=6)).isoformat(),
+        "CHAOS_LAKE": str(lake),
+        "CHAOS_START": (datetime.now(timezone.utc) - timedelta(days=6)).isoformat(),
     }
 
 

@@ -18,11 +18,11 @@ with DAG(
 ):
     alvys_backfill(
         "loads",
-        os.environ["TORTURE_START"],
-        os.environ["TORTURE_END"],
-        timedelta(days=float(os.environ["TORTURE_WINDOW_DAYS"])),
-        path=os.environ["TORTURE_LAKE"],
-        part_rows=int(os.environ["TORTURE_PART_ROWS"]),
+        os.environ["CHAOS_START"],
+        os.environ["CHAOS_END"],
+        timedelta(days=float(os.environ["CHAOS_WINDOW_DAYS"])),
+        path=os.environ["CHAOS_LAKE"],
+        part_rows=int(os.environ["CHAOS_PART_ROWS"]),
         max_active_tis_per_dag=2,
         deferrable=True,
     )

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_alvys.simulator.process import Simulator
-from scripts.torture.daemons import Daemons, TaskProcesses
-from scripts.torture.rest import END_STATES
-from scripts.torture.witness import Witness
+from tests.chaos.daemons import Daemons, TaskProcesses
+from tests.chaos.rest import END_STATES
+from tests.chaos.witness import Witness
 
 DAG = "distributed"
 RUN = "one-worker-dies"
@@ -66,11 +66,11 @@ def settings(alvys: Simulator, lake: Path, now: float) -> dict[str, str]:
     end = datetime.fromtimestamp(now, timezone.utc)
     return {
         "AIRFLOW_CONN_ALVYS_DEFAULT": alvys.connection_json(requests_per_minute=0, page_size=PAGE),
-        "TORTURE_LAKE": str(lake),
-        "TORTURE_START": (end - timedelta(days=2 * WINDOW_DAYS)).isoformat(),
-        "TORTURE_END": end.isoformat(),
-        "TORTURE_WINDOW_DAYS": str(WINDOW_DAYS),
-        "TORTURE_PART_ROWS": str(PAGE * PART_PAGES),
+        "CHAOS_LAKE": str(lake),
+        "CHAOS_START": (end - timedelta(days=2 * WINDOW_DAYS)).isoformat(),
+        "CHAOS_END": end.isoformat(),
+        "CHAOS_WINDOW_DAYS": str(WINDOW_DAYS),
+        "CHAOS_PART_ROWS": str(PAGE * PART_PAGES),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from scripts.torture.metadata import Resumed, Span
+from tests.chaos.metadata import Resumed, Span
 
 # Of a sensor, as the DAG names its tasks.
 MODES = ("poke", "reschedule", "deferrable")

@@ -1,4 +1,4 @@
-"""The syncs that are tortured: long walks and short ones, with and without a cursor, deferrable and not."""
+"""The syncs that are put under chaos: long walks and short ones, with and without a cursor, deferrable and not."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from airflow.sdk import DAG
 from airflow_provider_alvys import alvys_backfill
 from airflow_provider_alvys.transfers.alvys_to_object_storage import AlvysToObjectStorageOperator
 
-LAKE = os.environ["TORTURE_LAKE"]
-START = os.environ["TORTURE_START"]
-END = os.environ["TORTURE_END"]
+LAKE = os.environ["CHAOS_LAKE"]
+START = os.environ["CHAOS_START"]
+END = os.environ["CHAOS_END"]
 
 DEFAULTS = {"retries": 20, "retry_delay": timedelta(seconds=1), "retry_exponential_backoff": False}
 CURSOR = {"initial_since": START, "overlap": 2, "settling": 1}
@@ -20,7 +20,7 @@ CURSOR = {"initial_since": START, "overlap": 2, "settling": 1}
 SMALL_PARTS = {"part_rows": 60}
 
 with DAG(
-    "torture",
+    "chaos",
     schedule=None,
     start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
     catchup=False,

@@ -13,13 +13,13 @@ from typing import Any
 import psutil
 
 from airflow_provider_alvys.simulator.process import Simulator
-from scripts.torture.daemons import Daemons
-from scripts.torture.lake import count_in_logs
-from scripts.torture.plan import STREAMS, TASK_KILLED, Blow, Plan, daemon_of
-from scripts.torture.rest import END_STATES
-from scripts.torture.witness import Witness
+from tests.chaos.daemons import Daemons
+from tests.chaos.lake import count_in_logs
+from tests.chaos.plan import STREAMS, TASK_KILLED, Blow, Plan, daemon_of
+from tests.chaos.rest import END_STATES
+from tests.chaos.witness import Witness
 
-DAG = "torture"
+DAG = "chaos"
 PAGE = 20
 # A minute of the documented limits lasts so many seconds.
 MINUTE = 4.0

@@ -13,9 +13,9 @@ from airflow.providers.standard.sensors.filesystem import FileSensor
 from airflow.sdk import DAG, Asset, AssetWatcher
 
 from airflow_provider_alvys.sensors.alvys import AlvysLoadStatusSensor
-from scripts.torture.probe import LoopProbe
+from tests.chaos.probe import LoopProbe
 
-plan = json.loads(Path(os.environ["TORTURE_PLAN"]).read_text())
+plan = json.loads(Path(os.environ["CHAOS_PLAN"]).read_text())
 common: dict[str, Any] = {"start_date": datetime(2026, 1, 1, tzinfo=timezone.utc), "catchup": False}
 delivered: dict[str, Any] = {
     "alvys_conn_id": plan["crowd_conn_id"],
@@ -36,6 +36,6 @@ few = {**delivered, "alvys_conn_id": "alvys_watched", "poke_interval": plan["int
 with DAG("few", schedule=None, default_args=few, **common):
     AlvysLoadStatusSensor.partial(task_id="wait", pool="held").expand(load_number=plan["few"])
 
-probe = Asset("probe", watchers=[AssetWatcher(name="probe", trigger=LoopProbe(os.environ["TORTURE_STALLS"]))])
+probe = Asset("probe", watchers=[AssetWatcher(name="probe", trigger=LoopProbe(os.environ["CHAOS_STALLS"]))])
 with DAG("probed", schedule=[probe], **common):
     EmptyOperator(task_id="never")

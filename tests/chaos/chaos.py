@@ -1,7 +1,7 @@
 """
-Torture the syncs in a real Airflow: faults, moving rows, and SIGKILL for tasks, triggerer and scheduler; then count what is lost.
+Run the syncs in a real Airflow: faults, moving rows, and SIGKILL for tasks, triggerer and scheduler; then count what is lost.
 
-``make torture`` plays 20 rounds, ``make torture-short`` two; a seed orders the same things at the same moments. Exit 1 if a row
+``make chaos`` plays 20 rounds, ``make chaos-short`` two; a seed orders the same things at the same moments. Exit 1 if a row
 was lost or repeated, a manifest was false, or nothing was hit.
 """
 
@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_alvys.simulator.process import Simulator
-from scripts.torture.daemons import Daemons
-from scripts.torture.plan import Plan, Plans
-from scripts.torture.report import find_faults, make_lines, render, sum_up
-from scripts.torture.round import DAG, MINUTE, PAGE, Result, Round
+from tests.chaos.daemons import Daemons
+from tests.chaos.plan import Plan, Plans
+from tests.chaos.report import find_faults, make_lines, render, sum_up
+from tests.chaos.round import DAG, MINUTE, PAGE, Result, Round
 
 DAGS = Path(__file__).parent / "dags" / "local"
 _MINUTE = 60
@@ -31,7 +31,7 @@ _PACE = 10 * _MINUTE / MINUTE
 _TIMEOUT = 3
 # Loads and trips of the short run.
 _FEWER = 260
-_MARK = "<!-- torture -->"
+_MARK = "<!-- chaos -->"
 # Rounds in which every kind has its turn alone, with a storm between.
 _ALL_KINDS = 18
 
@@ -40,7 +40,7 @@ def main() -> None:
     """Play the rounds."""
     arguments = _arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
-    home = Path(tempfile.mkdtemp(prefix="alvys-torture-"))
+    home = Path(tempfile.mkdtemp(prefix="alvys-chaos-"))
     started = time.monotonic()
     results: list[Result] = []
     failures: list[str] = []
@@ -85,9 +85,9 @@ def settings(alvys: Simulator, lake: Path, *, timeout: float = _TIMEOUT) -> dict
     today = datetime.now(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
     return {
         "AIRFLOW_CONN_ALVYS_DEFAULT": alvys.connection_json(requests_per_minute=_PACE, page_size=PAGE, timeout=timeout),
-        "TORTURE_LAKE": str(lake),
-        "TORTURE_START": (today - timedelta(days=100)).isoformat(),
-        "TORTURE_END": (today + timedelta(days=20)).isoformat(),
+        "CHAOS_LAKE": str(lake),
+        "CHAOS_START": (today - timedelta(days=100)).isoformat(),
+        "CHAOS_END": (today + timedelta(days=20)).isoformat(),
     }
 
 
