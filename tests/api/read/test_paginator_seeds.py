@@ -14,7 +14,7 @@ from airflow_provider_alvys.api.read.paginator import PageWalk, WalkState
 from tests.shelf import Shelf
 
 SEEDS = range(8)
-ROWS, PAGE = 2000, 100
+ROWS, PAGE = 400, 20
 
 
 def leave(count: int) -> Callable[[Shelf], None]:
@@ -60,7 +60,7 @@ def walk(shelf: Shelf, seed: int, *, closed: bool, kills: float, faults: bool) -
 
 @pytest.mark.parametrize("faults", [False, True], ids=["", "faults"])
 @pytest.mark.parametrize("kills", [0, 0.15], ids=["", "kills"])
-@pytest.mark.parametrize("rows", [1, 5, 50])
+@pytest.mark.parametrize("rows", [1, 2, 10])
 @pytest.mark.parametrize(
     ("closed", "make"),
     [
