@@ -43,6 +43,7 @@ test-oldest: .venv-oldest/.ready
 lint: .venv/.tools
 	.venv/bin/ruff check $(SOURCES)
 	.venv/bin/ruff format --check $(SOURCES)
+	.venv/bin/lint-imports --no-logo
 
 types: .venv/.tools
 	.venv/bin/mypy

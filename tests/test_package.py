@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
 
@@ -79,3 +80,8 @@ def test_it_is_typed_and_no_module_is_long() -> None:
     assert (PACKAGE / "py.typed").exists()
     for file in PACKAGE.rglob("*.py"):
         assert len(file.read_text().splitlines()) <= 400, file
+
+
+def test_no_folder_holds_more_than_15_modules() -> None:
+    folders = Counter(file.parent for file in PACKAGE.rglob("*.py"))
+    assert {folder: count for folder, count in folders.items() if count > 15} == {}
