@@ -29,7 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _sql(options: argparse.Namespace) -> None:
     try:
         shape = shape_of(get_stream(options.stream), table=options.table)
-        text = write_sql(options.warehouse, shape, schema=options.schema, url=options.url, task_id=options.task_id)
+        text = write_sql(
+            options.warehouse, shape, schema=options.schema, url=options.url, task_id=options.task_id
+        )
     except AlvysError as error:
         sys.exit(str(error))
     sys.stdout.write(text)
@@ -105,9 +107,15 @@ def _parser() -> argparse.ArgumentParser:
         "plan",
         help="tell what a first load would cost: rows, requests, hours, missing scopes; at most one small request a stream",
     )
-    plan.add_argument("--conn-id", default=AlvysHook.default_conn_name, help="the Alvys connection (default: %(default)s)")
-    plan.add_argument("--streams", help="names in the catalogue, with commas between (default: those that a company needs)")
-    plan.add_argument("--since", help="start of what is to be loaded, such as 2025-01-01T00:00:00Z (default: everything)")
+    plan.add_argument(
+        "--conn-id", default=AlvysHook.default_conn_name, help="the Alvys connection (default: %(default)s)"
+    )
+    plan.add_argument(
+        "--streams", help="names in the catalogue, with commas between (default: those that a company needs)"
+    )
+    plan.add_argument(
+        "--since", help="start of what is to be loaded, such as 2025-01-01T00:00:00Z (default: everything)"
+    )
     plan.add_argument("--until", help="its end (default: none)")
     plan.set_defaults(command=_plan)
     sql = commands.add_parser(
@@ -116,10 +124,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     sql.add_argument("--warehouse", required=True, choices=list(WAREHOUSES))
     sql.add_argument("--stream", required=True, help="name in the catalogue")
-    sql.add_argument("--table", help="name of the stream's table, from which those of its lists are made (default: the stream's)")
-    sql.add_argument("--schema", help="of the tables, such as alvys or my_database.alvys (default: the connection's)")
+    sql.add_argument(
+        "--table",
+        help="name of the stream's table, from which those of its lists are made (default: the stream's)",
+    )
+    sql.add_argument(
+        "--schema", help="of the tables, such as alvys or my_database.alvys (default: the connection's)"
+    )
     sql.add_argument("--url", help="of the data set, as the warehouse finds it, such as s3://my-bucket/alvys")
-    sql.add_argument("--task-id", default="run", help="of the task that reads the manifest (default: %(default)s)")
+    sql.add_argument(
+        "--task-id", default="run", help="of the task that reads the manifest (default: %(default)s)"
+    )
     sql.set_defaults(command=_sql)
     return parser
 

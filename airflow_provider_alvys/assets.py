@@ -50,7 +50,9 @@ def _root(path: str) -> str:
     return f"{scheme}://{rest.rpartition('@')[2]}" if separator else scheme
 
 
-def alvys_table_asset(stream: str, sql_conn_id: str, *, schema: str | None = None, table: str | None = None) -> Asset:
+def alvys_table_asset(
+    stream: str, sql_conn_id: str, *, schema: str | None = None, table: str | None = None
+) -> Asset:
     """
     Return the asset for a stream's table in a database, for ``outlets`` and for the ``schedule`` of DAGs that use it.
 

@@ -54,7 +54,10 @@ FIELDS = (
         kind="number",
     ),
     FormField(
-        "page_size", "Page size", "Rows asked for at once. Leave empty for 200, or 100 where Alvys takes no more.", kind="integer"
+        "page_size",
+        "Page size",
+        "Rows asked for at once. Leave empty for 200, or 100 where Alvys takes no more.",
+        kind="integer",
     ),
     FormField(
         "timeout",

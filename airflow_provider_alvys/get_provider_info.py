@@ -21,11 +21,15 @@ def get_provider_info() -> dict[str, Any]:
         "package-name": "airflow-provider-alvys",
         "name": _NAME,
         "description": "Alvys, a transportation management system: sync to a lake and a database, wait for events, write back.",
-        "integrations": [{"integration-name": _NAME, "external-doc-url": "https://docs.alvys.com/", "tags": ["service"]}],
+        "integrations": [
+            {"integration-name": _NAME, "external-doc-url": "https://docs.alvys.com/", "tags": ["service"]}
+        ],
         "hooks": [{"integration-name": _NAME, "python-modules": ["airflow_provider_alvys.hooks.alvys"]}],
         "operators": [{"integration-name": _NAME, "python-modules": _OPERATORS}],
         "sensors": [{"integration-name": _NAME, "python-modules": ["airflow_provider_alvys.sensors.alvys"]}],
-        "triggers": [{"integration-name": _NAME, "python-modules": ["airflow_provider_alvys.triggers.alvys"]}],
+        "triggers": [
+            {"integration-name": _NAME, "python-modules": ["airflow_provider_alvys.triggers.alvys"]}
+        ],
         "transfers": [
             {
                 "source-integration-name": _NAME,

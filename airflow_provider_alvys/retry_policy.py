@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from airflow_provider_alvys._compat import HAS_RETRY_POLICY, AirflowFailException, RetryDecision, RetryPolicy
 from airflow_provider_alvys.api.catalogue.endpoints import Endpoint
 from airflow_provider_alvys.api.catalogue.limits import limit_of
-from airflow_provider_alvys.api.errors import AlvysError, AlvysRateLimitError, AlvysUnknownOutcomeError, is_hopeless
+from airflow_provider_alvys.api.errors import (
+    AlvysError,
+    AlvysRateLimitError,
+    AlvysUnknownOutcomeError,
+    is_hopeless,
+)
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -49,7 +54,9 @@ class AlvysRetryPolicy(RetryPolicy):
             seconds = _seconds(exception)
             if seconds is not None:
                 seconds = min(seconds * (1 + random.uniform(0, _JITTER)), self.longest.total_seconds())
-                return RetryDecision.retry(timedelta(seconds=seconds), f"Alvys takes the next request in {seconds:.0f} s")
+                return RetryDecision.retry(
+                    timedelta(seconds=seconds), f"Alvys takes the next request in {seconds:.0f} s"
+                )
         return RetryDecision.default()
 
     def serialize(self) -> dict[str, Any]:

@@ -22,7 +22,12 @@ from airflow.sdk import BaseHook
 
 from airflow_provider_alvys._compat import AirflowNotFoundException
 from airflow_provider_alvys.api import webhooks
-from airflow_provider_alvys.api.errors import AlvysError, AlvysSignatureError, AlvysValueError, AlvysWebhookError
+from airflow_provider_alvys.api.errors import (
+    AlvysError,
+    AlvysSignatureError,
+    AlvysValueError,
+    AlvysWebhookError,
+)
 from airflow_provider_alvys.api.webhooks import DOCUMENTED_BASE, EVENT_ID, TOLERANCE, AlvysEvent, Base
 
 log = logging.getLogger(__name__)
@@ -90,7 +95,11 @@ class AlvysWebhookMiddleware:
         # Counted once: anyone may send thousands of headers.
         names = Counter(name for name, _ in scope["headers"])
         # Nothing tells which of two of the same name counts behind: neither does.
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"] if names[name] == 1}
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1")
+            for name, value in scope["headers"]
+            if names[name] == 1
+        }
         try:
             # A webhook is verified before its secret need be known here.
             challenge = webhooks.answer_challenge(headers, body)
@@ -102,7 +111,9 @@ class AlvysWebhookMiddleware:
             event, secret = await run_in_threadpool(self._check, headers, body)
         except AlvysWebhookError as error:
             log.warning("Refused a delivery to %s: %s", self._path, error)
-            detail = "Invalid webhook credentials" if error.status_code == 401 else "This is no event of Alvys's"
+            detail = (
+                "Invalid webhook credentials" if error.status_code == 401 else "This is no event of Alvys's"
+            )
             await _answer(send, error.status_code or 400, {"detail": detail})
             return
         except (AlvysError, AirflowNotFoundException) as error:
@@ -169,7 +180,9 @@ class _Secret:
             if self._known is None or self._known[0] + longest < self._clock():
                 secret = BaseHook.get_connection(self._conn_id).password
                 if not secret:
-                    raise AlvysValueError(f"The connection {self._conn_id} has no password: give it the webhook's secret")
+                    raise AlvysValueError(
+                        f"The connection {self._conn_id} has no password: give it the webhook's secret"
+                    )
                 self._known = (self._clock(), secret)
             return self._known[1]
 

@@ -44,7 +44,9 @@ def raw(alvys: Simulator, folder: Path) -> None:
     with requests.Session() as session, (folder / "raw").open("wb") as file:
         headers = authorize(session, alvys)
         for page in range(LOADS // PAGE):
-            answer = session.post(f"{alvys.url}/api/p/v2.0/loads/search", json={**BODY, "Page": page}, headers=headers)
+            answer = session.post(
+                f"{alvys.url}/api/p/v2.0/loads/search", json={**BODY, "Page": page}, headers=headers
+            )
             file.write(answer.content)
 
 
@@ -53,7 +55,9 @@ def by_hand(alvys: Simulator, folder: Path) -> None:
     with requests.Session() as session, (folder / "by_hand").open("w") as file:
         headers = authorize(session, alvys)
         for page in range(LOADS // PAGE):
-            answer = session.post(f"{alvys.url}/api/p/v2.0/loads/search", json={**BODY, "Page": page}, headers=headers)
+            answer = session.post(
+                f"{alvys.url}/api/p/v2.0/loads/search", json={**BODY, "Page": page}, headers=headers
+            )
             for row in answer.json()["Items"]:
                 file.write(json.dumps(row) + "\n")
 
@@ -66,13 +70,19 @@ def authorize(session: requests.Session, alvys: Simulator) -> dict[str, str]:
         "grant_type": "client_credentials",
         "audience": "https://api.alvys.com/public/",
     }
-    return {"Authorization": f"Bearer {session.post(f'{alvys.url}/oauth/token', json=fields).json()['access_token']}"}
+    return {
+        "Authorization": f"Bearer {session.post(f'{alvys.url}/oauth/token', json=fields).json()['access_token']}"
+    }
 
 
 def ours(alvys: Simulator, folder: Path, requests_per_minute: float = 0, page_size: int = PAGE) -> None:
     """Land a closed window as AlvysToObjectStorageOperator does."""
-    credentials = make_credentials(alvys.options.client_id, alvys.options.client_secret, auth_url=f"{alvys.url}/oauth/token")
-    client = AlvysClient(credentials, host=alvys.url, pacer=Pacer(requests_per_minute), token_source=TokenSource(credentials))
+    credentials = make_credentials(
+        alvys.options.client_id, alvys.options.client_secret, auth_url=f"{alvys.url}/oauth/token"
+    )
+    client = AlvysClient(
+        credentials, host=alvys.url, pacer=Pacer(requests_per_minute), token_source=TokenSource(credentials)
+    )
     order = LandingOrder(
         get_stream("loads"),
         "bench",
@@ -103,13 +113,19 @@ def main() -> None:
     with Simulator(loads=LOADS, now=an_hour_ago) as alvys, tempfile.TemporaryDirectory() as name:
         alvys.truth_rows()
         rounds = [
-            {label: measure(lambda run=run: run(alvys, Path(name))) for label, run in contenders.items()} for _ in range(ROUNDS)
+            {label: measure(lambda run=run: run(alvys, Path(name))) for label, run in contenders.items()}
+            for _ in range(ROUNDS)
         ]
         print(f"{LOADS:,} loads, {PAGE} a page, medians of {ROUNDS} rounds")
         for label in contenders:
             wall, cpu = (statistics.median(turn[label][kind] for turn in rounds) for kind in (0, 1))
-            walls, cpus = (statistics.median(turn["ours"][kind] / turn[label][kind] for turn in rounds) for kind in (0, 1))
-            print(f"  {label:8} wall {wall:5.2f} s, CPU {cpu:5.2f} s; ours takes {walls:.2f} of its wall, {cpus:.2f} of its CPU")
+            walls, cpus = (
+                statistics.median(turn["ours"][kind] / turn[label][kind] for turn in rounds)
+                for kind in (0, 1)
+            )
+            print(
+                f"  {label:8} wall {wall:5.2f} s, CPU {cpu:5.2f} s; ours takes {walls:.2f} of its wall, {cpus:.2f} of its CPU"
+            )
 
         alvys.reset(loads=500, now=an_hour_ago, limits=True, minute=MINUTE)
         wall, _ = measure(lambda: ours(alvys, Path(name), requests_per_minute=600 / MINUTE, page_size=10))

@@ -63,7 +63,11 @@ def make_loads(count: int) -> Iterator[list[bytes]]:
 
 def set_linehaul(row: bytes, number: int) -> bytes:
     """Return a row with another amount: with zeros at its end, and for some, with more digits than a float has."""
-    amount = f"{number}.{number % 100:02d}" if number % 10 else f"{number + 1}12345678901234567.{number % 1000:03d}"
+    amount = (
+        f"{number}.{number % 100:02d}"
+        if number % 10
+        else f"{number + 1}12345678901234567.{number % 1000:03d}"
+    )
     return LINEHAUL.sub(b'"Linehaul":{"Amount":%b' % amount.encode(), row)
 
 
@@ -96,7 +100,11 @@ class Lake:
             content = b"".join(row + b"\n" for row in rows)
             name = f"part-{number:05d}.jsonl"
             (folder / name).write_bytes(content)
-            parts.append(Part(name=name, rows=len(rows), bytes=len(content), sha256=hashlib.sha256(content).hexdigest()))
+            parts.append(
+                Part(
+                    name=name, rows=len(rows), bytes=len(content), sha256=hashlib.sha256(content).hexdigest()
+                )
+            )
         rows_in_all = sum(part.rows for part in parts)
         manifest = Manifest(
             stream=STREAM,
@@ -160,7 +168,10 @@ def query(sql: str) -> list[tuple[Any, ...]]:
     """Run a statement."""
     from airflow.sdk import BaseHook
 
-    with closing(BaseHook.get_connection("sql").get_hook().get_conn()) as connection, connection.cursor() as cursor:
+    with (
+        closing(BaseHook.get_connection("sql").get_hook().get_conn()) as connection,
+        connection.cursor() as cursor,
+    ):
         cursor.execute(sql)
         rows = cursor.fetchall() if cursor.description else []
         connection.commit()
@@ -184,14 +195,21 @@ def load(path: Path, schema: str) -> dict[str, float]:
     from airflow_provider_alvys.landing.dataset.store import Store
     from airflow_provider_alvys.transfers.object_storage_to_sql import AlvysObjectStorageToSqlOperator
 
-    operator = AlvysObjectStorageToSqlOperator(task_id="load", sql_conn_id="sql", path=str(path), stream=STREAM, schema=schema)
+    operator = AlvysObjectStorageToSqlOperator(
+        task_id="load", sql_conn_id="sql", path=str(path), stream=STREAM, schema=schema
+    )
     Store(str(path))
     with closing(BaseHook.get_connection("sql").get_hook().get_conn()):
         idle = memory("VmRSS")
     started = time.perf_counter()
     result = operator.execute({})
     seconds = time.perf_counter() - started
-    return {"seconds": seconds, "memory": memory("VmHWM") - idle, "rows": result["rows"], "merged": result["merged"]}
+    return {
+        "seconds": seconds,
+        "memory": memory("VmHWM") - idle,
+        "rows": result["rows"],
+        "merged": result["merged"],
+    }
 
 
 def insert(path: Path, schema: str, *, row_by_row: bool = False) -> dict[str, float]:
@@ -214,13 +232,19 @@ def insert(path: Path, schema: str, *, row_by_row: bool = False) -> dict[str, fl
             ensure_tables(database, shape)
         cutter = RowCutter(shape, POSTGRESQL.limits)
         now = f"{BEGAN:%Y-%m-%d %H:%M:%S}.0000000"
-        books = [now if column.kind == "timestamp" and not column.name.startswith("_miss") else None for column in BOOKS]
+        books = [
+            now if column.kind == "timestamp" and not column.name.startswith("_miss") else None
+            for column in BOOKS
+        ]
         for rows in Lake(path).rows():
             for row in rows:
                 for table, into, cut in zip(shape.tables, tables, cutter.cut(row, "here"), strict=True):
                     cells = ([TENANT, *one, *([] if table.parent else books)] for one in cut)
                     kinds = [column.kind for column in table.stored]
-                    into += [[database.render(kind, cell) for kind, cell in zip(kinds, line, strict=True)] for line in cells]
+                    into += [
+                        [database.render(kind, cell) for kind, cell in zip(kinds, line, strict=True)]
+                        for line in cells
+                    ]
     started = time.perf_counter()
     for table, rows_of_table in zip(shape.tables, tables, strict=True):
         fields = [f'"{column.name}"' for column in table.stored]
@@ -257,7 +281,9 @@ def find_problems(schema: str, amounts: dict[str, str], tables: dict[str, int]) 
     problems = []
     if found != amounts:
         wrong = [id for id, amount in amounts.items() if found.get(id) != amount]
-        problems.append(f"{len(wrong)} amounts of {len(amounts)} differ from the JSON, {len(found)} rows in the table")
+        problems.append(
+            f"{len(wrong)} amounts of {len(amounts)} differ from the JSON, {len(found)} rows in the table"
+        )
     exact = Context(prec=60)
     wanted = Decimal(0)
     for amount in amounts.values():
@@ -327,17 +353,25 @@ def compare(lake: Lake) -> list[str]:
             problems += find_problems("bench", amounts, tables)
             tables = tables or count_rows("bench")
     rows = sum(tables.values())
-    print(f"{len(amounts):,} loads, {rows:,} rows in {len(tables)} tables, medians of {ROUNDS} interleaved rounds")
+    print(
+        f"{len(amounts):,} loads, {rows:,} rows in {len(tables)} tables, medians of {ROUNDS} interleaved rounds"
+    )
     for contender, title in (
         ("load", "AlvysObjectStorageToSqlOperator"),
         ("row_by_row", "insert_rows, row by row"),
         ("executemany", "insert_rows, executemany"),
     ):
         median = statistics.median(seconds[contender])
-        ratio = statistics.median(other / own for own, other in zip(seconds["load"], seconds[contender], strict=True))
-        print(f"  {title:32} {median:6.2f} s  {len(amounts) / median:7,.0f} loads/s  {rows / median:8,.0f} rows/s  x {ratio:.2f}")
+        ratio = statistics.median(
+            other / own for own, other in zip(seconds["load"], seconds[contender], strict=True)
+        )
+        print(
+            f"  {title:32} {median:6.2f} s  {len(amounts) / median:7,.0f} loads/s  {rows / median:8,.0f} rows/s  x {ratio:.2f}"
+        )
         if contender == "row_by_row" and ratio < TIMES:
-            problems.append(f"the operator is {ratio:.2f} times as fast as insert_rows row by row, not {TIMES}")
+            problems.append(
+                f"the operator is {ratio:.2f} times as fast as insert_rows row by row, not {TIMES}"
+            )
     return problems
 
 

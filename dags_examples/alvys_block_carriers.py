@@ -25,7 +25,9 @@ with DAG(
     tags=["alvys"],
     doc_md=__doc__,
 ):
-    expired = AlvysSearchOperator(task_id="expired", stream="carriers", filters={"Status": ["Expired Insurance"]})
+    expired = AlvysSearchOperator(
+        task_id="expired", stream="carriers", filters={"Status": ["Expired Insurance"]}
+    )
 
     @task
     def describe(carriers: list[dict[str, Any]]) -> str:

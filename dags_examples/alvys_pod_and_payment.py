@@ -34,7 +34,9 @@ def carrier_payments(load_number: str) -> list[dict[str, Any]]:
     paid_on = get_current_context()["dag_run"].run_after.date().isoformat()
     trips = AlvysHook().search("trips", {"LoadNumbers": [load_number], "IncludeDeleted": False})
     payable = [
-        (trip, (trip.get("Carrier") or {}).get("TotalPayable")) for trip in trips if trip["Status"] not in ("Cancelled", "TONU")
+        (trip, (trip.get("Carrier") or {}).get("TotalPayable"))
+        for trip in trips
+        if trip["Status"] not in ("Cancelled", "TONU")
     ]
     return [
         {
@@ -60,7 +62,11 @@ with DAG(
 ):
     # Delivered, or already further on its way: or_later is the default. A load that is cancelled ends the wait at once.
     delivered = AlvysLoadStatusSensor(
-        task_id="delivered", load_number=LOAD, statuses="Delivered", timeout=timedelta(days=14), deferrable=True
+        task_id="delivered",
+        load_number=LOAD,
+        statuses="Delivered",
+        timeout=timedelta(days=14),
+        deferrable=True,
     )
     proof = AlvysDocumentSensor(
         task_id="proof",
@@ -83,6 +89,8 @@ with DAG(
         outlets=[alvys_documents_asset("load", LAKE)],
     )
     payments = carrier_payments(LOAD)
-    pay = AlvysWriteOperator.partial(task_id="pay", operation="invoices.record_carrier_payment").expand(body=payments)
+    pay = AlvysWriteOperator.partial(task_id="pay", operation="invoices.record_carrier_payment").expand(
+        body=payments
+    )
 
     delivered >> proof >> fetch >> payments

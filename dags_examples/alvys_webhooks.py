@@ -44,6 +44,8 @@ with DAG(
         """Return what a next task may want to know of the loads. One task, which keeps the pace: many at once would not."""
         hook = AlvysHook()
         loads = [hook.get("loads", loadNumber=number) for number in load_numbers]
-        return [{name: load.get(name) for name in ("Id", "LoadNumber", "Status", "DeliveredAt")} for load in loads]
+        return [
+            {name: load.get(name) for name in ("Id", "LoadNumber", "Status", "DeliveredAt")} for load in loads
+        ]
 
     look_up(delivered())

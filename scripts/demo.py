@@ -53,11 +53,19 @@ def main() -> None:
     shutil.copy(ROOT / EXAMPLE, DEMO / "dags")
     started = time.monotonic()
     with Simulator(
-        loads=ROWS, fleet=FLEET, rows={"customers": CUSTOMERS}, days=DAYS, now=time.time() - AN_HOUR, limits=True, minute=1
+        loads=ROWS,
+        fleet=FLEET,
+        rows={"customers": CUSTOMERS},
+        days=DAYS,
+        now=time.time() - AN_HOUR,
+        limits=True,
+        minute=1,
     ) as alvys:
         environment = airflow_environment(alvys)
         say(f"A simulated Alvys with {ROWS:,} loads, trips, invoices and so on listens at {alvys.url}.")
-        say("Airflow gets a home of its own, on SQLite, and the connections alvys_default and warehouse, an empty SQLite file.")
+        say(
+            "Airflow gets a home of its own, on SQLite, and the connections alvys_default and warehouse, an empty SQLite file."
+        )
         airflow(environment, "setup", "db", "migrate")
         airflow(environment, "setup", "dags", "reserialize")
 
@@ -69,7 +77,11 @@ def main() -> None:
         say(f"Meanwhile in Alvys, {CHANGED} loads are delivered, and 5 invoices that were due are paid.")
         changed = set(alvys.change(rows=CHANGED, columns={"Status": "Delivered"}))
         due = alvys.truth_keys(stream="invoices", filters='{"Status": ["AwaitingPayment"]}')[:5]
-        alvys.change(stream="invoices", keys=due, columns={"Status": "Paid", "PaidDate": time.strftime("%Y-%m-%dT00:00:00Z")})
+        alvys.change(
+            stream="invoices",
+            keys=due,
+            columns={"Status": "Paid", "PaidDate": time.strftime("%Y-%m-%dT00:00:00Z")},
+        )
         # The DAG leaves the last second to settle, and reads the server's clock, which tells whole seconds.
         time.sleep(3)
 
@@ -92,7 +104,9 @@ def main() -> None:
     say(f"Each run landed just what the simulator says is true: {'yes' if is_right else 'NO'}.")
     say(f"The tables hold just the rows that are true: {'yes' if in_tables else 'NO'}.")
     say(f"Their revenue is that of the landed files to the cent: {'yes' if is_exact else 'NO'}.")
-    say(f"The files: {LAKE.relative_to(ROOT)}/<stream>. Each run has a folder; its _manifest.json lists the parts.")
+    say(
+        f"The files: {LAKE.relative_to(ROOT)}/<stream>. Each run has a folder; its _manifest.json lists the parts."
+    )
     print(f"The tables: {DATABASE.relative_to(ROOT)}. The picture: {PICTURE.relative_to(ROOT)}.")
     tell_next_steps()
     print(f"\nDone in {time.monotonic() - started:.0f} s.")
@@ -112,7 +126,9 @@ def airflow_environment(alvys: Simulator) -> dict[str, str]:
         "AIRFLOW_CONN_WAREHOUSE": json.dumps({"conn_type": "sqlite", "host": str(DATABASE)}),
         "ALVYS_LAKE": str(LAKE),
         "ALVYS_SQL_CONN_ID": "warehouse",
-        "ALVYS_INITIAL_SINCE": time.strftime("%Y-%m-%dT00:00:00Z", time.gmtime(time.time() - (DAYS + 1) * 24 * AN_HOUR)),
+        "ALVYS_INITIAL_SINCE": time.strftime(
+            "%Y-%m-%dT00:00:00Z", time.gmtime(time.time() - (DAYS + 1) * 24 * AN_HOUR)
+        ),
         "ALVYS_SETTLING_SECONDS": "1",
     }
 
@@ -121,7 +137,9 @@ def airflow(environment: dict[str, str], name: str, *arguments: str) -> None:
     """Run an Airflow command; its output goes to a log file."""
     log = DEMO / f"{name.replace(' ', '-')}.log"
     with log.open("a") as file:
-        done = subprocess.run(["airflow", *arguments], env=environment, stdout=file, stderr=subprocess.STDOUT, check=False)
+        done = subprocess.run(
+            ["airflow", *arguments], env=environment, stdout=file, stderr=subprocess.STDOUT, check=False
+        )
     if done.returncode:
         print(log.read_text()[-5000:])
         sys.exit(f"airflow {' '.join(arguments)} failed: see {log}")
@@ -146,7 +164,10 @@ def account(alvys: Simulator, dag: str, file: Path) -> dict[str, Any]:
         # What is sent empty is no filter.
         filters = {name: value for name, value in search["asked"].items() if value != []}
         query = {name: value for name, value in bounds.items() if value}
-        truth |= {row.decode() for row in alvys.truth_rows(stream=manifest["stream"], filters=json.dumps(filters), **query)}
+        truth |= {
+            row.decode()
+            for row in alvys.truth_rows(stream=manifest["stream"], filters=json.dumps(filters), **query)
+        }
     return {
         "dag": dag,
         "stream": manifest["stream"],
@@ -167,13 +188,17 @@ def print_table(accounts: list[dict[str, Any]]) -> None:
             f"  {row['dag']:<7} {row['stream']:<30} {row['by']:<12} {row['rows']:>6,} {row['requests']:>9}  {row['proof']:<6} "
             f"{'yes' if row['is_true'] else 'NO'}"
         )
-    print(f"  {'':<7} {'together':<43} {sum(row['rows'] for row in accounts):>6,} {sum(row['requests'] for row in accounts):>9}")
+    print(
+        f"  {'':<7} {'together':<43} {sum(row['rows'] for row in accounts):>6,} {sum(row['requests'] for row in accounts):>9}"
+    )
 
 
 def tell_requests(alvys: Simulator) -> None:
     """Print what the simulator has counted."""
     stats = alvys.stats()
-    print(f"  So far {stats['tokens']} tokens, one a process, and {stats['rate_limited']} requests refused by the rate limit.")
+    print(
+        f"  So far {stats['tokens']} tokens, one a process, and {stats['rate_limited']} requests refused by the rate limit."
+    )
 
 
 def query(sql: str) -> list[tuple[Any, ...]]:
@@ -186,13 +211,17 @@ def check_tables(alvys: Simulator, streams: list[str]) -> bool:
     """Print how much is in the tables, and return whether those of the streams have just the rows that the simulator has."""
     tables = [name for (name,) in query("SELECT name FROM sqlite_master WHERE type = 'table'")]
     rows = sum(query(f'SELECT COUNT(*) FROM "{name}"')[0][0] for name in tables)
-    say(f"Each run was loaded into {DATABASE.relative_to(ROOT)}, too: {len(tables)} tables with {rows:,} rows.")
+    say(
+        f"Each run was loaded into {DATABASE.relative_to(ROOT)}, too: {len(tables)} tables with {rows:,} rows."
+    )
     wrong = []
     for stream in streams:
         (key,) = key_columns(get_stream(stream))
         held = [
             str(row[0])
-            for row in query(f'SELECT "{key}" FROM "{default_table(get_stream(stream))}" WHERE _missing_since IS NULL')
+            for row in query(
+                f'SELECT "{key}" FROM "{default_table(get_stream(stream))}" WHERE _missing_since IS NULL'
+            )
         ]
         if sorted(held) != sorted(alvys.truth_keys(stream=stream)):
             wrong.append(stream)
@@ -210,7 +239,9 @@ def check_revenue() -> bool:
             if row["Id"] not in newest or newest[row["Id"]]["UpdatedAt"] < row["UpdatedAt"]:
                 newest[row["Id"]] = row
     landed = sum(
-        Decimal(row["CustomerRate"]["Amount"]) for row in newest.values() if "DeliveredAt" in row and not row.get("IsDeleted")
+        Decimal(row["CustomerRate"]["Amount"])
+        for row in newest.values()
+        if "DeliveredAt" in row and not row.get("IsDeleted")
     )
     # SQLite's own SUM is a float.
     sql = "SELECT customer_rate_amount FROM loads WHERE delivered_at IS NOT NULL AND is_deleted IS NOT TRUE"
@@ -230,13 +261,19 @@ def tell_answers() -> None:
         say(f"{title} (scripts/questions/{name}.sql):")
         print("\n".join(f"  {line}" for line in lines))
     draw(
-        answers, PICTURE, f"A simulated Alvys with {ROWS:,} loads of {DAYS} days, synced by Airflow into SQLite and asked in SQL"
+        answers,
+        PICTURE,
+        f"A simulated Alvys with {ROWS:,} loads of {DAYS} days, synced by Airflow into SQLite and asked in SQL",
     )
 
 
 def read_rows(folder: Path, manifest: dict[str, Any]) -> list[str]:
     """Return the rows of a manifest's parts."""
-    return [line for part in manifest["parts"] for line in gzip.open(folder / part["name"], "rt", encoding="utf-8", newline="\n")]
+    return [
+        line
+        for part in manifest["parts"]
+        for line in gzip.open(folder / part["name"], "rt", encoding="utf-8", newline="\n")
+    ]
 
 
 def say(text: str) -> None:

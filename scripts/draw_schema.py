@@ -94,21 +94,30 @@ def references_of(stream: Stream) -> list[Reference]:
         for table in shape.tables:
             for column in table.columns:
                 if column.field == path:
-                    found.append(Reference(table.name, column.name, default_table(STREAMS[name]), snake_case(target_field)))
+                    found.append(
+                        Reference(
+                            table.name, column.name, default_table(STREAMS[name]), snake_case(target_field)
+                        )
+                    )
     return found
 
 
 def own_name(table: Table) -> str:
     """Return the name of a list's table without that of the rows that hold the list: ``_stops`` for ``load_stops``."""
     parent = table.parent or ""
-    return table.name.removeprefix(parent if table.name.startswith(f"{parent}_") else parent.removesuffix("s"))
+    return table.name.removeprefix(
+        parent if table.name.startswith(f"{parent}_") else parent.removesuffix("s")
+    )
 
 
 def make_box(stream: Stream, colour: str) -> Box:
     """Return a stream's box."""
     shape = shape_of(stream)
     box = Box(shape.main.name, colour)
-    box.lists = [(table.path.count(".") if table.parent != shape.main.name else 0, own_name(table)) for table in shape.tables[1:]]
+    box.lists = [
+        (table.path.count(".") if table.parent != shape.main.name else 0, own_name(table))
+        for table in shape.tables[1:]
+    ]
     own = {table.name: "" if table is shape.main else f"{own_name(table)}." for table in shape.tables}
     seen = set()
     for reference in references_of(stream):
@@ -166,7 +175,9 @@ def _draw_box(box: Box, left: float, top: float, colours: dict[str, str]) -> lis
     line = top + _HEAD + _PAD + 9
     for level, name in box.lists:
         room = _BOX - 20 - 16 * level
-        squeezed = f' textLength="{room:g}" lengthAdjust="spacingAndGlyphs"' if len(name) * _LETTER > room else ""
+        squeezed = (
+            f' textLength="{room:g}" lengthAdjust="spacingAndGlyphs"' if len(name) * _LETTER > room else ""
+        )
         parts.append(f'<text x="{left + 10 + 16 * level:g}" y="{line:g}"{squeezed}>{name}</text>')
         line += _LINE
     if box.lists and box.references:

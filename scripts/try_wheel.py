@@ -26,12 +26,17 @@ def main() -> None:
     assert "site-packages" in __file__, f"not the wheel, but {__file__}"
     assert "airflow_provider_alvys/py.typed" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
-    strangers = {name for name in names if not name.startswith(("airflow_provider_alvys/", "airflow_provider_alvys-"))}
+    strangers = {
+        name for name in names if not name.startswith(("airflow_provider_alvys/", "airflow_provider_alvys-"))
+    }
     assert not strangers, f"the wheel holds {strangers}"
 
     airflow = Path(sys.executable).with_name("airflow")
     described = subprocess.run(
-        [airflow, "providers", "get", "airflow-provider-alvys", "-o", "json"], capture_output=True, text=True, check=True
+        [airflow, "providers", "get", "airflow-provider-alvys", "-o", "json"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert json.loads(described.stdout)[0]["Version"] == __version__
 
@@ -40,7 +45,11 @@ def main() -> None:
         worked, sentence = AlvysHook().test_connection()
         assert worked, sentence
         operator = AlvysToObjectStorageOperator(
-            task_id="land", stream="loads", path=f"{HOME.name}/lake", initial_since="2026-01-01T00:00:00Z", settling=0
+            task_id="land",
+            stream="loads",
+            path=f"{HOME.name}/lake",
+            initial_since="2026-01-01T00:00:00Z",
+            settling=0,
         )
         result = operator.execute({})
         truth = alvys.truth_keys(since=result["since"], until=result["until"])

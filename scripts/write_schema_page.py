@@ -167,12 +167,16 @@ def page() -> str:
     shapes = {stream.name: shape_of(stream) for stream in STREAMS.values()}
     index = [
         f"- {subject}: "
-        + ", ".join(f"[`{shapes[stream.name].main.name}`](#{shapes[stream.name].main.name})" for stream in streams)
+        + ", ".join(
+            f"[`{shapes[stream.name].main.name}`](#{shapes[stream.name].main.name})" for stream in streams
+        )
         for subject, streams in SUBJECTS.items()
     ]
     kinds = [f"| {kind} | {meaning} | {' | '.join(_types(kind))} |" for kind, meaning in _MEANING.items()]
     names = {column.name for shape in shapes.values() for table in shape.tables for column in table.columns}
-    renamed = " and ".join(f"`{stream.table}` for the stream `{stream.name}`" for stream in STREAMS.values() if stream.table)
+    renamed = " and ".join(
+        f"`{stream.table}` for the stream `{stream.name}`" for stream in STREAMS.values() if stream.table
+    )
     text = _HEAD.format(
         tables=sum(len(shape.tables) for shape in shapes.values()),
         streams=len(shapes),
@@ -202,7 +206,9 @@ def _stream(stream: Stream, shape: Shape) -> list[str]:
     twin = STREAMS.get(stream.name.removesuffix("_list")) if is_cross_check(stream) else None
     if twin is not None and twin.fields == stream.fields:
         names = ", ".join(f"`{table.name}`" for table in shape.tables[1:])
-        lines[-1] += f" The columns are those of [`{twin.name}`](#{twin.name}), and so are those of its lists: {names}."
+        lines[-1] += (
+            f" The columns are those of [`{twin.name}`](#{twin.name}), and so are those of its lists: {names}."
+        )
         lines[-1] += f" Their rows name it by `{shape.tables[1].key[0]}`."
         return [*lines, ""]
     references = {(found.table, found.column): found for found in references_of(stream)}
@@ -221,7 +227,12 @@ def _source(stream: Stream, shape: Shape) -> str:
 def _table(shape: Shape, table: Table, references: dict[tuple[str, str], Reference]) -> list[str]:
     lines = []
     if table.parent:
-        lines += [f"#### `{table.name}`", "", f"`{table.path}` of each row of `{table.parent}`, by {_join(shape, table)}.", ""]
+        lines += [
+            f"#### `{table.name}`",
+            "",
+            f"`{table.path}` of each row of `{table.parent}`, by {_join(shape, table)}.",
+            "",
+        ]
     lines += ["| column | kind | Alvys's field | |", "|---|---|---|---|"]
     key = ("_tenant", *table.key)
     ours = []
@@ -243,7 +254,9 @@ def _join(shape: Shape, table: Table) -> str:
     """Tell by which columns the rows of a list are joined to those that hold it."""
     above = next(other for other in shape.tables if other.name == table.parent)
     pairs = zip(table.key[: len(above.key)], above.key, strict=True)
-    return ", ".join(["`_tenant`", *(f"`{own}` = `{other}`" if own != other else f"`{own}`" for own, other in pairs)])
+    return ", ".join(
+        ["`_tenant`", *(f"`{own}` = `{other}`" if own != other else f"`{own}`" for own, other in pairs)]
+    )
 
 
 if __name__ == "__main__":

@@ -89,7 +89,10 @@ def _regular(stream: Stream) -> str:
     if window is None:
         return "whole"
     if window.unites:
-        parts = [_branch(stream, branch.window, whole=branch.whole, filters=dict(branch.filters)) for branch in window.unites]
+        parts = [
+            _branch(stream, branch.window, whole=branch.whole, filters=dict(branch.filters))
+            for branch in window.unites
+        ]
         return "united: " + "; ".join(parts)
     kind = "changes since the cursor" if window.tracks_changes else "business dates"
     of = f", of `{stream.parent.stream}`, {stream.parent.batch} a request" if stream.parent else ""
@@ -118,7 +121,13 @@ def _value(value: object) -> str:
 
 def _reach(window: TimeWindow) -> str:
     back = f"-{_days(window.look_back)}" if window.look_back else ""
-    ahead = "without end" if window.look_ahead is None else f"+{_days(window.look_ahead)}" if window.look_ahead else ""
+    ahead = (
+        "without end"
+        if window.look_ahead is None
+        else f"+{_days(window.look_ahead)}"
+        if window.look_ahead
+        else ""
+    )
     return f" ({' '.join(filter(None, [back, ahead]))})" if back or ahead else ""
 
 
@@ -154,7 +163,9 @@ def _cost(stream: Stream) -> str:
         return "1"
     window = stream.window(None)
     searches = len(window.unites) or 1 if window else len(stream.whole)
-    each = f"*n*/{stream.page_size}" + ("" if window and window.tracks_changes else ", +1 where that is more than 1")
+    each = f"*n*/{stream.page_size}" + (
+        "" if window and window.tracks_changes else ", +1 where that is more than 1"
+    )
     # Of several searches, each but the last tells its total once more.
     return each if searches == 1 else f"{searches} x ({each}) + {searches - 1}"
 

@@ -172,7 +172,10 @@ with an exponent is NULL. So is a time that its offset takes behind the year 999
 def page() -> str:
     """Return the page's text."""
     kinds: list[Kind] = ["key", "text", "integer", "decimal", "boolean", "timestamp", "wall", "date", "json"]
-    types = ["| " + " | ".join([kind, *(f"`{found.types[kind]}`" for found in WAREHOUSES.values())]) + " |" for kind in kinds]
+    types = [
+        "| " + " | ".join([kind, *(f"`{found.types[kind]}`" for found in WAREHOUSES.values())]) + " |"
+        for kind in kinds
+    ]
     children = ", ".join(f"`{stream.name}`" for stream in STREAMS.values() if stream.is_child)
     text = _HEAD
     for name, value in {
@@ -183,7 +186,9 @@ def page() -> str:
     }.items():
         text = text.replace(f"{{{name}}}", value)
     shape = shape_of(STREAMS["loads"])
-    shown = replace(shape, tables=tuple(table for table in shape.tables if table.name in ("loads", "load_stops")))
+    shown = replace(
+        shape, tables=tuple(table for table in shape.tables if table.name in ("loads", "load_stops"))
+    )
     lines = [text]
     for name, found in WAREHOUSES.items():
         lines += [f"## {found.title}", "", _HOW[name]]

@@ -150,8 +150,12 @@ def client(alvys: Simulator, clock: SkippingClock) -> AlvysClient:
     return make_client(alvys, clock=clock)
 
 
-def make_client(alvys: Simulator, *, clock: Clock, requests_per_minute: float | None = 0, **options: Any) -> AlvysClient:
-    credentials = make_credentials(alvys.options.client_id, alvys.options.client_secret, auth_url=f"{alvys.url}/oauth/token")
+def make_client(
+    alvys: Simulator, *, clock: Clock, requests_per_minute: float | None = 0, **options: Any
+) -> AlvysClient:
+    credentials = make_credentials(
+        alvys.options.client_id, alvys.options.client_secret, auth_url=f"{alvys.url}/oauth/token"
+    )
     return AlvysClient(
         credentials,
         host=alvys.url,
@@ -177,9 +181,16 @@ def bucket() -> Iterator[Any]:
     server.start()
     host, port = server.get_host_and_port()
     url = f"http://{host}:{port}"
-    client = boto3.client("s3", endpoint_url=url, aws_access_key_id="a", aws_secret_access_key="b", region_name="us-east-1")
+    client = boto3.client(
+        "s3", endpoint_url=url, aws_access_key_id="a", aws_secret_access_key="b", region_name="us-east-1"
+    )
     client.create_bucket(Bucket="lake")
-    connection = {"conn_type": "aws", "login": "a", "password": "b", "extra": {"endpoint_url": url, "region_name": "us-east-1"}}
+    connection = {
+        "conn_type": "aws",
+        "login": "a",
+        "password": "b",
+        "extra": {"endpoint_url": url, "region_name": "us-east-1"},
+    }
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIRFLOW_CONN_AWS_LAKE", json.dumps(connection))
         yield client
@@ -193,8 +204,15 @@ Land = Callable[..., dict[str, Any]]
 def land(hook: QuickHook, lake: Path) -> Land:
     """Execute an AlvysToObjectStorageOperator for all loads into the lake, as one run of its own."""
 
-    def land(context: dict[str, Any] | None = None, *, rendered: Any = None, **arguments: Any) -> dict[str, Any]:
-        arguments = {"stream": "loads", "path": str(lake), "initial_since": "2020-01-01T00:00:00Z", **arguments}
+    def land(
+        context: dict[str, Any] | None = None, *, rendered: Any = None, **arguments: Any
+    ) -> dict[str, Any]:
+        arguments = {
+            "stream": "loads",
+            "path": str(lake),
+            "initial_since": "2020-01-01T00:00:00Z",
+            **arguments,
+        }
         operator = AlvysToObjectStorageOperator(task_id="land", **arguments)
         operator.hook = hook
         for name, value in arguments.items():
@@ -273,7 +291,9 @@ def migrated(forked_airflow: ForkedAirflow, tmp_path_factory: pytest.TempPathFac
     """A home of Airflow in which only the database is, for others to begin with."""
     home = tmp_path_factory.mktemp("migrated")
     printed = home / "migrate.log"
-    assert forked_airflow.run(("db", "migrate"), {**os.environ, **home_settings(home)}, printed) == 0, printed.read_text()
+    assert forked_airflow.run(("db", "migrate"), {**os.environ, **home_settings(home)}, printed) == 0, (
+        printed.read_text()
+    )
     return home
 
 
@@ -290,7 +310,11 @@ def own_alvys() -> Iterator[Simulator]:
 
 @pytest.fixture(scope="module")
 def airflow(
-    request: pytest.FixtureRequest, home: Path, migrated: Path, own_alvys: Simulator, forked_airflow: ForkedAirflow
+    request: pytest.FixtureRequest,
+    home: Path,
+    migrated: Path,
+    own_alvys: Simulator,
+    forked_airflow: ForkedAirflow,
 ) -> Airflow:
     """
     Run an Airflow command in a home of its own, with every log at DEBUG, and return all that it printed.

@@ -40,7 +40,9 @@ class ForkedAirflow:
     def __enter__(self) -> ForkedAirflow:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._process.kill()
         self._process.communicate()
 
@@ -110,7 +112,9 @@ def _import_all() -> None:
 
     async def ask() -> None:
         # With its first request the API builds what it needs for each of its versions.
-        async with httpx.AsyncClient(transport=in_process_api_server().atransport, base_url="http://airflow") as client:
+        async with httpx.AsyncClient(
+            transport=in_process_api_server().atransport, base_url="http://airflow"
+        ) as client:
             await client.get("/no-such-path")
 
     asyncio.run(ask())

@@ -58,7 +58,9 @@ class Recorder:
                 if self.path == "/oauth/token":
                     token = {"access_token": "t", "expires_in": 3600, "token_type": "Bearer"}
                     return self.reply(Answer(200, token))
-                recorder.seen.append(Seen(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body))
+                recorder.seen.append(
+                    Seen(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body)
+                )
                 self.reply(recorder.answers.pop(0) if recorder.answers else recorder.default)
 
             def reply(self, answer: Answer) -> None:

@@ -12,7 +12,9 @@ from airflow_provider_alvys.api.read.page_decoder import Page
 class Shelf:
     """A set of rows that is paged as Alvys pages, and that changes after each request as ``change`` says."""
 
-    def __init__(self, rows: int, *, change: Callable[[Shelf], None] = lambda shelf: None, seed: int = 0) -> None:
+    def __init__(
+        self, rows: int, *, change: Callable[[Shelf], None] = lambda shelf: None, seed: int = 0
+    ) -> None:
         self.rows = [f"row-{number}" for number in range(rows)]
         self.random = random.Random(seed)
         self.requests: list[int | str] = []
@@ -32,7 +34,13 @@ class Shelf:
         self._change(self)
         if is_missing or (number > 0 and not keys):
             raise AlvysNotFoundError("404", status_code=404)
-        return Page(total, number, size if self.cap_is_silent else kept, [key.encode() for key in keys], [(key,) for key in keys])
+        return Page(
+            total,
+            number,
+            size if self.cap_is_silent else kept,
+            [key.encode() for key in keys],
+            [(key,) for key in keys],
+        )
 
     def leave(self, count: int) -> None:
         for row in self.random.sample(self.rows, min(count, len(self.rows))):

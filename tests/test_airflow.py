@@ -68,7 +68,9 @@ def query(home: Path, sql: str) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.every_airflow
-def test_the_example_dag_lands_everything_then_what_changed(airflow: Airflow, home: Path, own_alvys: Simulator) -> None:
+def test_the_example_dag_lands_everything_then_what_changed(
+    airflow: Airflow, home: Path, own_alvys: Simulator
+) -> None:
     airflow("dags", "reserialize")
     assert "No data found" in airflow("dags", "list-import-errors", AIRFLOW__LOGGING__LOGGING_LEVEL="WARNING")
     airflow("dags", "test", "alvys_loads_to_files")
@@ -86,7 +88,9 @@ def test_the_example_dag_lands_everything_then_what_changed(airflow: Airflow, ho
 
 
 @pytest.mark.every_airflow
-def test_the_result_is_in_the_xcom_and_on_the_assets_event(airflow: Airflow, home: Path, own_alvys: Simulator) -> None:
+def test_the_result_is_in_the_xcom_and_on_the_assets_event(
+    airflow: Airflow, home: Path, own_alvys: Simulator
+) -> None:
     results = [
         json.loads(json.loads(row[0])) if isinstance(json.loads(row[0]), str) else json.loads(row[0])
         for row in query(home, "SELECT value FROM xcom WHERE key = 'return_value'")
@@ -110,7 +114,9 @@ def test_assets_by_reference_and_aliases_get_the_result_too(airflow: Airflow, ho
     assert {event["tenant"] for event in events.values()} == {"once"}
 
 
-def test_a_failing_run_says_why_and_leaves_no_manifest(airflow: Airflow, home: Path, own_alvys: Simulator) -> None:
+def test_a_failing_run_says_why_and_leaves_no_manifest(
+    airflow: Airflow, home: Path, own_alvys: Simulator
+) -> None:
     known = manifests(home / "lake")
     own_alvys.order_faults({"kind": "status", "status": 403, "times": 99})
     printed = airflow("dags", "test", "once", succeeds=False)
@@ -143,14 +149,21 @@ def test_no_secret_and_no_token_is_left_anywhere(airflow: Airflow, home: Path, o
 
 
 @pytest.mark.every_airflow
-def test_a_deferred_task_goes_on_at_the_right_page(airflow: Airflow, home: Path, own_alvys: Simulator, tmp_path: Path) -> None:
+def test_a_deferred_task_goes_on_at_the_right_page(
+    airflow: Airflow, home: Path, own_alvys: Simulator, tmp_path: Path
+) -> None:
     own_alvys.reset(loads=250, client_secret=SECRET, limits=True, minute=5, now=time.time() - 3600)
     connection = own_alvys.connection_json(requests_per_minute=10 * 60 / 5)
-    printed = airflow("dags", "test", "deferred", ALVYS_LAKE=str(tmp_path / "lake"), **{CONNECTION: connection})
+    printed = airflow(
+        "dags", "test", "deferred", ALVYS_LAKE=str(tmp_path / "lake"), **{CONNECTION: connection}
+    )
     assert printed.count("freeing the slot until") == 2
     (manifest,) = manifests(tmp_path / "lake")
     assert ids(read_lines(manifest)) == set(own_alvys.truth_keys())
-    assert (read_manifest(manifest)["requests"], own_alvys.stats()["requests"]["POST loads/search"]) == (25, 25)
+    assert (read_manifest(manifest)["requests"], own_alvys.stats()["requests"]["POST loads/search"]) == (
+        25,
+        25,
+    )
     assert own_alvys.stats()["rate_limited"] == 0
     tries = query(home, "SELECT state, try_number FROM task_instance WHERE dag_id = 'deferred'")
     assert [(state, number) for state, number in tries] in ([("success", 0)], [("success", 1)])
@@ -165,7 +178,9 @@ def test_a_sensor_waits_in_the_triggerer(airflow: Airflow, home: Path, own_alvys
     printed = airflow("dags", "test", "waiting", ALVYS_LOAD=load, **{CONNECTION: connection})
     states = dict(query(home, "SELECT task_id, state FROM task_instance WHERE dag_id = 'waiting'"))
     assert states == {"found": "success", "missed": "skipped", "rows": "success"}
-    values = dict(query(home, "SELECT task_id, value FROM xcom WHERE dag_id = 'waiting' AND key = 'return_value'"))
+    values = dict(
+        query(home, "SELECT task_id, value FROM xcom WHERE dag_id = 'waiting' AND key = 'return_value'")
+    )
     decoded = (json.loads(values[task]) for task in ("found", "rows"))
     found, rows = (value if isinstance(value, (dict, list)) else json.loads(value) for value in decoded)
     assert (found["load_number"], found["status"]) == (load, "Invoiced")

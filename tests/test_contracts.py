@@ -43,11 +43,22 @@ def describe(value: Any) -> Any:
         members = {}
         for name, member in inspect.getmembers(value):
             owner = next((base for base in value.__mro__ if name in vars(base)), None)
-            if name.startswith("_") or owner is None or not owner.__module__.startswith("airflow_provider_alvys"):
+            if (
+                name.startswith("_")
+                or owner is None
+                or not owner.__module__.startswith("airflow_provider_alvys")
+            ):
                 continue
             members[name] = describe(member) if inspect.isroutine(member) else "attribute"
-        bases = [base.__name__ for base in value.__mro__[1:] if base.__module__.startswith("airflow_provider_alvys.api.errors")]
-        own = any("__init__" in vars(base) and base.__module__.startswith("airflow_provider") for base in value.__mro__)
+        bases = [
+            base.__name__
+            for base in value.__mro__[1:]
+            if base.__module__.startswith("airflow_provider_alvys.api.errors")
+        ]
+        own = any(
+            "__init__" in vars(base) and base.__module__.startswith("airflow_provider")
+            for base in value.__mro__
+        )
         return {"class": _parameters(value) if own else None, "members": members, "errors": bases}
     return {"function": _parameters(value)} if callable(value) else "value"
 
@@ -55,7 +66,10 @@ def describe(value: Any) -> Any:
 def _parameters(value: Any) -> dict[str, list[str]]:
     found = inspect.signature(value).parameters.values()
     return {
-        one.name: [one.kind.name, "" if one.default is one.empty else re.sub(r" at 0x\w+", "", repr(one.default))]
+        one.name: [
+            one.kind.name,
+            "" if one.default is one.empty else re.sub(r" at 0x\w+", "", repr(one.default)),
+        ]
         for one in found
         if one.name != "self"
     }
@@ -71,7 +85,9 @@ def assert_kept(known: Any, now: Any, where: str) -> None:
         parameters = now[kind]
         assert {name: parameters.get(name) for name in known[kind]} == known[kind], where
         added = {name: kept for name, kept in parameters.items() if name not in known[kind]}
-        required = [name for name, (how, default) in added.items() if default == "" and not how.startswith("VAR")]
+        required = [
+            name for name, (how, default) in added.items() if default == "" and not how.startswith("VAR")
+        ]
         assert not required, f"{where} asks for more: {required}"
     for name, member in known.get("members", {}).items():
         assert name in now["members"], f"{where}.{name} is gone"
@@ -83,7 +99,9 @@ def assert_kept(known: Any, now: Any, where: str) -> None:
 @pytest.mark.parametrize("address", PUBLIC["addresses"])
 def test_a_public_name_keeps_its_address_and_signature(address: str) -> None:
     module, name = address.rsplit(".", 1)
-    assert_kept(PUBLIC["addresses"][address], describe(getattr(importlib.import_module(module), name)), address)
+    assert_kept(
+        PUBLIC["addresses"][address], describe(getattr(importlib.import_module(module), name)), address
+    )
 
 
 @pytest.mark.every_airflow
@@ -101,7 +119,9 @@ def test_provider_info_names_what_it_did() -> None:
                 assert_within(value, now[name], f"{where}.{name}")
         elif isinstance(known, list):
             for value in known:
-                assert value in now or any(isinstance(value, dict) and value.items() <= other.items() for other in now), where
+                assert value in now or any(
+                    isinstance(value, dict) and value.items() <= other.items() for other in now
+                ), where
         elif where.endswith(".description"):
             assert now
         else:
@@ -133,10 +153,17 @@ def test_names_that_airflow_stores_are_kept() -> None:
     operator = scenario.loads_operator("2026-03-01T00:00:00Z")
     assert callable(operator.resume)
     assert "in_vain" in inspect.getsource(type(operator).resume), "next_kwargs of a deferred task name it so"
-    assert callable(importlib.import_module("airflow_provider_alvys.sensors.base").AlvysSensor.execute_complete)
+    assert callable(
+        importlib.import_module("airflow_provider_alvys.sensors.base").AlvysSensor.execute_complete
+    )
     if HAS_RETRY_POLICY:
-        policy = AlvysWriteOperator(task_id="w", operation="trips.dispatch", path_params={"tripId": "T"}).retry_policy
-        assert f"{type(policy).__module__}.{type(policy).__qualname__}" == "airflow_provider_alvys.retry_policy.AlvysRetryPolicy"
+        policy = AlvysWriteOperator(
+            task_id="w", operation="trips.dispatch", path_params={"tripId": "T"}
+        ).retry_policy
+        assert (
+            f"{type(policy).__module__}.{type(policy).__qualname__}"
+            == "airflow_provider_alvys.retry_policy.AlvysRetryPolicy"
+        )
 
 
 class StateStore(dict[str, Any]):
@@ -200,7 +227,9 @@ def lake(bucket: Any) -> Any:
 
 @pytest.fixture
 def fixed(monkeypatch: pytest.MonkeyPatch) -> Iterator[FixedAlvys]:
-    rows = {f"{stream}/search": ROWS[stream] for stream in ("fuel", "drivers", "trucks", "customers", "carriers")}
+    rows = {
+        f"{stream}/search": ROWS[stream] for stream in ("fuel", "drivers", "trucks", "customers", "carriers")
+    }
     rows |= {f"loads/{number}/documents": documents for number, documents in ROWS["documents"].items()}
     with FixedAlvys({**rows, "loads/search": ROWS["third"]}) as fixed:
         monkeypatch.setenv("AIRFLOW_CONN_ALVYS_DEFAULT", fixed.connection())
@@ -222,7 +251,9 @@ def folder_of(lake: Any, manifest: str, target: Path) -> Path:
     return target / "_manifest.json"
 
 
-def test_an_interrupted_sync_resumes_after_its_last_part(lake: Any, fixed: FixedAlvys, tmp_path: Path) -> None:
+def test_an_interrupted_sync_resumes_after_its_last_part(
+    lake: Any, fixed: FixedAlvys, tmp_path: Path
+) -> None:
     (part,) = list((HERE / "lake/loads").rglob("20260301*/part-*"))
     result = scenario.sync_loads("third", "2026-03-03T00:00:00Z")
     manifest = read_json(lake, result["manifest"])
@@ -259,12 +290,18 @@ def test_interrupted_fetching_of_documents_fetches_what_is_missing(lake: Any, fi
 
 def test_a_task_that_was_deferred_by_an_earlier_version_resumes(lake: Any, fixed: FixedAlvys) -> None:
     operator = scenario.loads_operator("{{ until }}")
-    state = {"rendered": {"until": "2026-03-03T00:00:00Z", "path": scenario.PATH}, "deadline": None, "in_vain": 0}
+    state = {
+        "rendered": {"until": "2026-03-03T00:00:00Z", "path": scenario.PATH},
+        "deadline": None,
+        "in_vain": 0,
+    }
     result = operator.resume(scenario.context("loads", "deferred"), state=state)
     assert result["until"] == "2026-03-03T00:00:00Z"
 
 
-@pytest.mark.parametrize("manifest", sorted((HERE / "lake").rglob("_manifest.json")), ids=lambda path: path.parts[-4])
+@pytest.mark.parametrize(
+    "manifest", sorted((HERE / "lake").rglob("_manifest.json")), ids=lambda path: path.parts[-4]
+)
 def test_landed_files_can_be_read(manifest: Path) -> None:
     assert read_lines(manifest)
 
@@ -287,7 +324,10 @@ def test_a_database_of_an_earlier_version_is_loaded_further(
     before = {table: known.columns(table) for table in known.tables()}
     drivers = known.rows("drivers")
     results = {stream: load(scenario.PATH, stream) for stream in LOADED}
-    assert {stream: result["manifests"] for stream, result in results.items()} == {**dict.fromkeys(LOADED, 0), "loads": 1}
+    assert {stream: result["manifests"] for stream, result in results.items()} == {
+        **dict.fromkeys(LOADED, 0),
+        "loads": 1,
+    }
     after = {table: known.columns(table) for table in known.tables()}
     for table, columns in before.items():
         assert after[table][: len(columns)] == columns
@@ -309,7 +349,11 @@ def restore(db: Db) -> None:
             connection.executescript(sql)
         return
     schema = db.one("SELECT current_schema()")
-    lines = [line for line in sql.splitlines() if not line.startswith("\\") and "set_config('search_path'" not in line]
+    lines = [
+        line
+        for line in sql.splitlines()
+        if not line.startswith("\\") and "set_config('search_path'" not in line
+    ]
     with closing(db.open()) as connection:
         connection.cursor().execute("\n".join(lines).replace("public.", f"{schema}."))
         connection.commit()

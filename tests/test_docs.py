@@ -50,20 +50,26 @@ def test_the_readme_names_all_that_is_public() -> None:
 def blocks(language: str) -> list[pytest.ParameterSet]:
     found = []
     for page in PAGES:
-        for number, text in enumerate(re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)):
+        for number, text in enumerate(
+            re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+        ):
             found.append(pytest.param(text, id=f"{page.name}-{number}"))
     return found
 
 
 def commands() -> list[pytest.ParameterSet]:
-    return [pytest.param(line, id=line[:60]) for block in blocks("bash") for line in block.values[0].splitlines()]
+    return [
+        pytest.param(line, id=line[:60]) for block in blocks("bash") for line in block.values[0].splitlines()
+    ]
 
 
 @pytest.mark.parametrize("code", blocks("python"))
 def test_python_code_runs(code: str, alvys: Simulator, tmp_path: Path) -> None:
     if 'file_format="parquet"' in code:
         try:
-            AlvysToObjectStorageOperator(task_id="a", stream="drivers", path="/data/alvys", file_format="parquet")
+            AlvysToObjectStorageOperator(
+                task_id="a", stream="drivers", path="/data/alvys", file_format="parquet"
+            )
         except AlvysValueError:
             pytest.skip("this version lands no Parquet")
     path = tmp_path / "alvys"
@@ -118,7 +124,9 @@ def test_commands_run(command: str, alvys: Simulator, home: Path, monkeypatch: p
         "AIRFLOW_HOME": str(home),
         CONNECTION: alvys.connection_json(),
     }
-    done = subprocess.run(command, shell=True, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(
+        command, shell=True, env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     if "connections test" in command:
         assert "Connection success!" in done.stdout
@@ -183,7 +191,9 @@ def test_the_joins_of_the_page_of_tables_run() -> None:
         for table in shape_of(stream).tables:
             columns = ", ".join(f'"{column.name}"' for column in table.stored)
             database.execute(f'CREATE TABLE "{table.name}" ({columns})')
-    queries = re.findall(r"^```sql\n(.*?)^```", (ROOT / "docs" / "schema.md").read_text(), re.MULTILINE | re.DOTALL)
+    queries = re.findall(
+        r"^```sql\n(.*?)^```", (ROOT / "docs" / "schema.md").read_text(), re.MULTILINE | re.DOTALL
+    )
     assert len(queries) == 3
     for query in queries:
         database.execute(query)

@@ -53,7 +53,10 @@ def regular(stream: Stream) -> dict[str, str]:
         return {}
     # Alvys takes seven days a request of some: a window that is not too long for that.
     is_cut = any(window.longest for window in stream.windows)
-    return {"since": "2026-08-01T00:00:00Z" if is_cut else EARLY, "until": "2027-01-01T00:00:00Z" if is_cut else LATE}
+    return {
+        "since": "2026-08-01T00:00:00Z" if is_cut else EARLY,
+        "until": "2027-01-01T00:00:00Z" if is_cut else LATE,
+    }
 
 
 @EVERY
@@ -87,9 +90,15 @@ def test_every_stream_can_be_searched(alvys: Simulator, hook: QuickHook, stream:
 
 @pytest.mark.parametrize(
     ("stream", "window"),
-    [pytest.param(stream, window, id=f"{stream.name}-{window.name}") for stream in STREAMS.values() for window in stream.windows],
+    [
+        pytest.param(stream, window, id=f"{stream.name}-{window.name}")
+        for stream in STREAMS.values()
+        for window in stream.windows
+    ],
 )
-def test_every_window_finds_just_what_lies_in_it(alvys: Simulator, hook: QuickHook, stream: Stream, window: TimeWindow) -> None:
+def test_every_window_finds_just_what_lies_in_it(
+    alvys: Simulator, hook: QuickHook, stream: Stream, window: TimeWindow
+) -> None:
     parents = parents_of(alvys, stream)
     bounds = {"since": "2026-10-10T00:00:00Z", "until": "2026-10-31T23:59:59.999999Z"}
     search = hook.open_search(stream.name, window_by=window.name, parents=parents, **bounds)
@@ -97,7 +106,9 @@ def test_every_window_finds_just_what_lies_in_it(alvys: Simulator, hook: QuickHo
     assert sorted(found) == sorted(truth(alvys, stream, parents, window_by=window.name, **bounds))
 
 
-@pytest.mark.parametrize("stream", [stream for stream in STREAMS.values() if stream.lookup], ids=lambda stream: stream.name)
+@pytest.mark.parametrize(
+    "stream", [stream for stream in STREAMS.values() if stream.lookup], ids=lambda stream: stream.name
+)
 def test_every_look_up_finds_its_record(alvys: Simulator, hook: QuickHook, stream: Stream) -> None:
     assert stream.lookup
     parents = parents_of(alvys, stream)
@@ -111,7 +122,11 @@ def test_every_look_up_finds_its_record(alvys: Simulator, hook: QuickHook, strea
         assert hook.get(stream.name, **{python_name: record[column]}) == record
     if in_path:
         selector = dict(
-            zip(in_path, [*(parents[:1] if len(in_path) > 1 and parents else []), record[stream.key[0]]], strict=True)
+            zip(
+                in_path,
+                [*(parents[:1] if len(in_path) > 1 and parents else []), record[stream.key[0]]],
+                strict=True,
+            )
         )
         found = hook.get(stream.name, **selector)
         assert found == record
@@ -142,7 +157,9 @@ def test_a_deleted_trip_is_looked_up_on_request(alvys: Simulator, hook: QuickHoo
         ("users", {"id": "1"}, "no look-up"),
     ],
 )
-def test_a_wrong_selector_is_refused(alvys: Simulator, hook: QuickHook, stream: str, selector: dict[str, Any], says: str) -> None:
+def test_a_wrong_selector_is_refused(
+    alvys: Simulator, hook: QuickHook, stream: str, selector: dict[str, Any], says: str
+) -> None:
     with pytest.raises(AlvysValueError, match=says):
         hook.get(stream, **selector)
     assert alvys.stats()["requests"] == {}
@@ -150,7 +167,9 @@ def test_a_wrong_selector_is_refused(alvys: Simulator, hook: QuickHook, stream: 
 
 @PAGED
 @pytest.mark.parametrize("rows", ["none", "one", "one full page", "one more than a full page"])
-def test_the_number_of_requests_is_the_least(alvys: Simulator, hook: QuickHook, stream: Stream, rows: str) -> None:
+def test_the_number_of_requests_is_the_least(
+    alvys: Simulator, hook: QuickHook, stream: Stream, rows: str
+) -> None:
     count = {"none": 0, "one": 1, "one full page": stream.page_size}.get(rows, stream.page_size + 1)
     alvys.reset(loads=0, fleet=0, rows={stream.name: count})
     window = regular(stream)
@@ -160,7 +179,11 @@ def test_the_number_of_requests_is_the_least(alvys: Simulator, hook: QuickHook, 
     requests = alvys.stats()["requests"][str(stream.endpoint)]
     # None of these windows has ended: of several pages the first is read again, and of several searches the totals.
     again = 0 if any(window.longest for window in stream.windows) else len(search.sets) - 1
-    assert requests == search.requests == sum(least(read.total, stream.page_size) for read in search.sets) + again
+    assert (
+        requests
+        == search.requests
+        == sum(least(read.total, stream.page_size) for read in search.sets) + again
+    )
 
 
 def pages(total: int, page_size: int) -> int:
@@ -209,7 +232,9 @@ def own_simulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def test_a_new_stream_is_one_row_of_the_catalogue(
     own_simulator: str, alvys: Simulator, land: Land, clock: SkippingClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(CONNECTION, alvys.connection_json(requests_per_minute=0).replace(alvys.url, own_simulator))
+    monkeypatch.setenv(
+        CONNECTION, alvys.connection_json(requests_per_minute=0).replace(alvys.url, own_simulator)
+    )
     result = land(stream="trailer_washes", since=EARLY, until=LATE, window_by="created")
     assert result["rows"] == 250
     whole = land(stream="trailer_washes", window_by="whole")

@@ -42,7 +42,9 @@ STREAMS_OF = {
         "trucks",
         "users",
     },
-    "alvys_to_lake_weekly": {name for name, row in STREAMS.items() if any(tier.name == "weekly" for tier in row.tiers)},
+    "alvys_to_lake_weekly": {
+        name for name, row in STREAMS.items() if any(tier.name == "weekly" for tier in row.tiers)
+    },
     "alvys_first_load": {"loads", "trips"},
     "alvys_delivered_documents": {"loads", "load_documents", "load_notes"},
     "alvys_two_tenants": {"loads", "trips", "customers", "drivers"},
@@ -55,7 +57,9 @@ LATER_EXAMPLES = [
     pytest.param("alvys_to_lake_hourly", {}, marks=ON_EVERY_AIRFLOW),
     pytest.param("alvys_to_lake_daily", {}),
     pytest.param("alvys_to_lake_weekly", {}, marks=ON_EVERY_AIRFLOW),
-    pytest.param("alvys_first_load", {"ALVYS_FIRST_LOAD_START": "2026-05-01T00:00:00Z"}, marks=ON_EVERY_AIRFLOW),
+    pytest.param(
+        "alvys_first_load", {"ALVYS_FIRST_LOAD_START": "2026-05-01T00:00:00Z"}, marks=ON_EVERY_AIRFLOW
+    ),
     pytest.param("alvys_delivered_documents", {}, marks=ON_EVERY_AIRFLOW),
     pytest.param("alvys_two_tenants", {}),
 ]
@@ -68,7 +72,14 @@ def test_an_example_lands_just_what_is_true(
     own_alvys.reset(loads=120, fleet=70, client_secret=SECRET, now=time.time() - 3600)
     lake = tmp_path / "lake"
     connection = own_alvys.connection_json(requests_per_minute=0)
-    airflow("dags", "test", dag_id, ALVYS_LAKE=str(lake), **{CONNECTION: connection, OTHER: connection}, **settings)
+    airflow(
+        "dags",
+        "test",
+        dag_id,
+        ALVYS_LAKE=str(lake),
+        **{CONNECTION: connection, OTHER: connection},
+        **settings,
+    )
     found = manifests(lake)
     assert found
     for path in found:
@@ -85,20 +96,34 @@ def test_a_delivered_load_has_its_proof_fetched_and_its_carrier_paid_once(
 ) -> None:
     own_alvys.reset(loads=300, client_secret=SECRET, now=time.time() - 3600)
     trips = [json.loads(row) for row in own_alvys.truth_rows(stream="trips")]
-    trip = next(row for row in trips if row["Status"] == "Delivered" and row.get("Carrier", {}).get("TotalPayable"))
+    trip = next(
+        row for row in trips if row["Status"] == "Delivered" and row.get("Carrier", {}).get("TotalPayable")
+    )
     number = trip["LoadNumber"]
     own_alvys.change(keys=[number], columns={"Status": "Delivered"})
-    (proof,) = own_alvys.add(stream="load_documents", parent=number, columns={"AttachmentType": "Proof of Delivery (POD)"})
-    owed = [row for row in trips if row["LoadNumber"] == number and row.get("Carrier", {}).get("TotalPayable")]
+    (proof,) = own_alvys.add(
+        stream="load_documents", parent=number, columns={"AttachmentType": "Proof of Delivery (POD)"}
+    )
+    owed = [
+        row for row in trips if row["LoadNumber"] == number and row.get("Carrier", {}).get("TotalPayable")
+    ]
     lake = tmp_path / "lake"
     settings = {"ALVYS_LAKE": str(lake), CONNECTION: own_alvys.connection_json(requests_per_minute=0)}
     for _ in range(2):
         # Another run for the same load changes nothing.
-        printed = airflow("dags", "test", "alvys_pod_and_payment", "--conf", json.dumps({"load_number": number}), **settings)
+        printed = airflow(
+            "dags", "test", "alvys_pod_and_payment", "--conf", json.dumps({"load_number": number}), **settings
+        )
         assert own_alvys.effects() == {"invoices.record_carrier_payment": len(owed)}
         assert "X-Signature" not in printed
-    documents = [json.loads(row) for row in own_alvys.truth_rows(stream="load_documents", parents=json.dumps([number]))]
-    wanted = {row["id"]: row["AttachmentSize"] for row in documents if row["AttachmentType"].startswith("Proof of Delivery")}
+    documents = [
+        json.loads(row) for row in own_alvys.truth_rows(stream="load_documents", parents=json.dumps([number]))
+    ]
+    wanted = {
+        row["id"]: row["AttachmentSize"]
+        for row in documents
+        if row["AttachmentType"].startswith("Proof of Delivery")
+    }
     assert proof in wanted
     files = list((lake / "documents" / "load" / number).iterdir())
     assert sorted(file.stat().st_size for file in files) == sorted(wanted.values())
@@ -110,13 +135,20 @@ def test_a_delivered_load_has_its_proof_fetched_and_its_carrier_paid_once(
 QUIET = {"AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO"}
 WAREHOUSES = {
     "sqlite": ["alvys_to_postgres_hourly", "alvys_revenue"],
-    "postgres": ["alvys_to_postgres_hourly", "alvys_to_postgres_daily", "alvys_to_postgres_weekly", "alvys_revenue"],
+    "postgres": [
+        "alvys_to_postgres_hourly",
+        "alvys_to_postgres_daily",
+        "alvys_to_postgres_weekly",
+        "alvys_revenue",
+    ],
 }
 DAILY = {"invoices", "customers", "drivers", "trucks", "trailers", "users"}
 
 
 @pytest.fixture(params=WAREHOUSES)
-def warehouse(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Db]:
+def warehouse(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Db]:
     """An empty database for the example that fills one."""
     with ExitStack() as stack:
         if request.param == "postgres":
@@ -128,7 +160,9 @@ def warehouse(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytes
         yield Db(request.param, connection)
 
 
-def test_the_example_fills_a_database(airflow: Airflow, own_alvys: Simulator, warehouse: Db, tmp_path: Path) -> None:
+def test_the_example_fills_a_database(
+    airflow: Airflow, own_alvys: Simulator, warehouse: Db, tmp_path: Path
+) -> None:
     own_alvys.reset(loads=120, fleet=30, client_secret=SECRET, now=time.time() - 3600)
     db, kind = warehouse, warehouse.kind
     settings = {
@@ -156,7 +190,9 @@ def test_the_example_fills_a_database(airflow: Airflow, own_alvys: Simulator, wa
         assert {"license_num", "address_city", "phone_number"}.isdisjoint(db.columns("drivers"))
 
 
-def test_the_example_lands_parquet_in_a_bucket(airflow: Airflow, own_alvys: Simulator, bucket: Any, tmp_path: Path) -> None:
+def test_the_example_lands_parquet_in_a_bucket(
+    airflow: Airflow, own_alvys: Simulator, bucket: Any, tmp_path: Path
+) -> None:
     own_alvys.reset(loads=120, client_secret=SECRET, now=time.time() - 3600)
     place = Place(f"s3://aws_lake@lake/{tmp_path.name}", tmp_path / "mirror", bucket)
     settings = {
@@ -210,7 +246,12 @@ def test_every_example_is_run_by_a_test(file: Path) -> None:
     dags = re.findall(r'(?:DAG\(\s*|dag_id=)"(\w+)"', file.read_text())
     assert dags
     # Those that need daemons: by make waiting.
-    places = ("tests/test_examples.py", "tests/test_airflow.py", "tests/test_webhook_example.py", "tests/chaos/examples.py")
+    places = (
+        "tests/test_examples.py",
+        "tests/test_airflow.py",
+        "tests/test_webhook_example.py",
+        "tests/chaos/examples.py",
+    )
     tests = "".join((ROOT / place).read_text() for place in places)
     for dag_id in dags:
         assert f'"{dag_id}"' in tests

@@ -25,7 +25,9 @@ LATELY = datetime(2026, 11, 1, tzinfo=timezone.utc)
 PAGED = [stream for stream in STREAMS.values() if stream.answer == "page" and not stream.parent]
 
 
-def test_two_syncs_of_every_paged_stream_right_after_each_other_meet_no_429(alvys: Simulator, lake: Path) -> None:
+def test_two_syncs_of_every_paged_stream_right_after_each_other_meet_no_429(
+    alvys: Simulator, lake: Path
+) -> None:
     # More pages than the limit lets through at once.
     alvys.reset(loads=1250, fleet=130, limits=True, minute=1)
     for run in ("first", "second"):
@@ -52,7 +54,9 @@ def test_two_syncs_of_every_paged_stream_right_after_each_other_meet_no_429(alvy
             )
             # Of several searches, each but the last tells its total once more.
             expected += 0 if is_cut else len(manifest["searches"]) - 1
-            assert alvys.stats()["requests"][str(stream.endpoint)] - before == manifest["requests"] == expected, stream.name
+            assert (
+                alvys.stats()["requests"][str(stream.endpoint)] - before == manifest["requests"] == expected
+            ), stream.name
     assert alvys.stats()["tokens"] == 1
     assert alvys.stats()["rate_limited"] == 0
 
@@ -63,9 +67,13 @@ def test_two_tasks_one_after_the_other_on_one_endpoint_meet_no_429(alvys: Simula
     alvys.reset(loads=160, limits=True, minute=minute)
     for run in ("first", "second"):
         client = make_client(alvys, clock=SYSTEM_CLOCK, requests_per_minute=10 * 60 / minute)
-        order = LandingOrder(get_stream("loads"), "tenant", page_size=20, since=LONG_AGO, until=LATELY, window_by="created")
+        order = LandingOrder(
+            get_stream("loads"), "tenant", page_size=20, since=LONG_AGO, until=LATELY, window_by="created"
+        )
         began = time.monotonic()
-        land(client, Store(str(lake)), order, RunIdentity(dag_id="dag", task_id=run, map_index=-1, run_id=run))
+        land(
+            client, Store(str(lake)), order, RunIdentity(dag_id="dag", task_id=run, map_index=-1, run_id=run)
+        )
         took = time.monotonic() - began
         time.sleep(3 * minute / 60)
     # It had to wait for the first one's requests to be a minute old.
@@ -74,7 +82,9 @@ def test_two_tasks_one_after_the_other_on_one_endpoint_meet_no_429(alvys: Simula
     assert alvys.stats()["requests"]["POST loads/search"] >= 14
 
 
-def test_a_plan_of_250_000_loads_agrees_with_a_walk(alvys: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plan_of_250_000_loads_agrees_with_a_walk(
+    alvys: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     alvys.reset(loads=250_000, days=900)
     monkeypatch.setenv(CONNECTION, alvys.connection_json())
     # At the documented pace, by a clock that is put forward instead of waited for.
@@ -85,6 +95,8 @@ def test_a_plan_of_250_000_loads_agrees_with_a_walk(alvys: Simulator, monkeypatc
     assert alvys.stats()["requests"]["POST loads/search"] == 1
     assert whole.documented_hours == whole.paced_hours == pytest.approx(2.1, rel=0.05)
     began = clock.time()
-    rows = sum(len(page) for page in hook.open_search("loads", since="2026-08-26T00:00:00Z", window_by="created"))
+    rows = sum(
+        len(page) for page in hook.open_search("loads", since="2026-08-26T00:00:00Z", window_by="created")
+    )
     assert rows > 20_000
     assert (clock.time() - began) / 3600 == pytest.approx(whole.documented_hours * rows / 250_000, rel=0.15)

@@ -58,7 +58,9 @@ def test_a_task_links_to_the_page_of_its_record(alvys: Simulator, connect: Calla
 
 
 @pytest.mark.parametrize("unset", [{}, {"web_url": None}, {"web_url": " "}])
-def test_without_an_address_on_the_connection_there_is_no_link(connect: Callable[..., None], unset: dict[str, Any]) -> None:
+def test_without_an_address_on_the_connection_there_is_no_link(
+    connect: Callable[..., None], unset: dict[str, Any]
+) -> None:
     connect(**unset)
     assert AlvysHook().settings.web_url is None
     assert link(LookAtLoad(task_id="look", load_number="1001")) == ""
@@ -127,7 +129,9 @@ def test_airflow_keeps_the_links_of_tasks_that_end_well_and_of_those_that_do_not
     settings = {"ALVYS_LOAD": number, CONNECTION: own_alvys.connection_json(web_url=PAGE)}
     printed = airflow("dags", "test", "links", succeeds=False, **settings)
     with closing(sqlite3.connect(home / "airflow.db")) as database:
-        rows = database.execute("SELECT task_id, value FROM xcom WHERE key = '_link_AlvysRecordLink'").fetchall()
+        rows = database.execute(
+            "SELECT task_id, value FROM xcom WHERE key = '_link_AlvysRecordLink'"
+        ).fetchall()
     links = {task_id: json.loads(value) for task_id, value in rows}
     # Older Airflows keep JSON as a text of JSON.
     assert {task_id: json.loads(text) if text[:1] == '"' else text for task_id, text in links.items()} == {

@@ -9,7 +9,19 @@ from airflow_provider_alvys import parse_checks
 from airflow_provider_alvys.parse_checks import has_template, names_by_run
 
 # The same in every run of a DAG.
-FIXED = {"conf", "conn", "dag", "inlets", "map_index_template", "outlets", "params", "task", "templates_dict", "test_mode", "var"}
+FIXED = {
+    "conf",
+    "conn",
+    "dag",
+    "inlets",
+    "map_index_template",
+    "outlets",
+    "params",
+    "task",
+    "templates_dict",
+    "test_mode",
+    "var",
+}
 STORES = {"task_state_store", "asset_state_store"}
 
 
@@ -19,7 +31,11 @@ def test_every_name_of_airflows_context_is_known_as_fixed_or_by_run() -> None:
 
 
 def test_names_that_differ_by_run_are_found_wherever_they_stand() -> None:
-    assert names_by_run("/lake/{{ ds }}/{% if ts %}x{% endif %}/{{ dag_run.conf['a'] }}") == ["dag_run", "ds", "ts"]
+    assert names_by_run("/lake/{{ ds }}/{% if ts %}x{% endif %}/{{ dag_run.conf['a'] }}") == [
+        "dag_run",
+        "ds",
+        "ts",
+    ]
     assert names_by_run("/lake/{{ var.value.root }}/{{ dag.dag_id }}/{{ params.x }}/{{ my_macro() }}") == []
 
 

@@ -34,7 +34,12 @@ def test_airflow_lists_and_describes_it() -> None:
 
 def test_every_class_and_module_that_it_names_can_be_imported() -> None:
     info = get_provider_info()
-    modules = [module for kind in ("hooks", "operators", "sensors") for entry in info[kind] for module in entry["python-modules"]]
+    modules = [
+        module
+        for kind in ("hooks", "operators", "sensors")
+        for entry in info[kind]
+        for module in entry["python-modules"]
+    ]
     modules += [entry["python-module"] for entry in info["transfers"]]
     for module in modules:
         import_module(module)

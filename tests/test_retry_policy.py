@@ -54,7 +54,9 @@ PASSING = [
     ValueError("x"),
     OSError("x"),
 ]
-with_policies = pytest.mark.skipif(not HAS_RETRY_POLICY, reason="before Airflow 3.3 there are no retry policies")
+with_policies = pytest.mark.skipif(
+    not HAS_RETRY_POLICY, reason="before Airflow 3.3 there are no retry policies"
+)
 
 
 def name(error: Exception) -> str:
@@ -63,7 +65,9 @@ def name(error: Exception) -> str:
 
 @pytest.mark.every_airflow
 @pytest.mark.parametrize("error", HOPELESS, ids=name)
-def test_what_a_retry_cannot_mend_fails_at_once(error: AlvysError, alvys: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_retry_cannot_mend_fails_at_once(
+    error: AlvysError, alvys: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert is_hopeless(error)
     task = AlvysRequestOperator(task_id="x", path="loads")
 
@@ -90,7 +94,9 @@ def test_the_rest_goes_airflows_own_way(error: Exception) -> None:
 
 @with_policies
 @pytest.mark.parametrize("status", [429, 503])
-@pytest.mark.parametrize(("asked", "least", "most"), [(60, 60, 66), (0, 0, 0), (1.5, 1.5, 1.65), (86400, 3600, 3600)])
+@pytest.mark.parametrize(
+    ("asked", "least", "most"), [(60, 60, 66), (0, 0, 0), (1.5, 1.5, 1.65), (86400, 3600, 3600)]
+)
 def test_a_retry_comes_when_alvys_said(status: int, asked: float, least: float, most: float) -> None:
     make = AlvysRateLimitError if status == 429 else AlvysServerError
     decision = AlvysRetryPolicy().evaluate(make("x", status_code=status, retry_after=asked), 1, 3)
@@ -128,7 +134,9 @@ TASKS: list[tuple[Any, dict[str, Any]]] = [
 
 @with_policies
 @pytest.mark.parametrize(("make", "arguments"), TASKS, ids=lambda value: getattr(value, "__name__", ""))
-def test_the_policy_is_the_default_of_every_task_and_default_args_win(make: Any, arguments: dict[str, Any]) -> None:
+def test_the_policy_is_the_default_of_every_task_and_default_args_win(
+    make: Any, arguments: dict[str, Any]
+) -> None:
     own = AlvysRetryPolicy(timedelta(seconds=1))
     with DAG("plain"):
         assert isinstance(make(task_id="x", **arguments).retry_policy, AlvysRetryPolicy)
@@ -144,7 +152,9 @@ def test_mapped_tasks_have_it_too_and_default_args_win() -> None:
     own = AlvysRetryPolicy(timedelta(seconds=1))
     for default_args, expected in (({}, None), ({"retry_policy": own}, own)):
         with DAG("mapped", default_args=default_args) as dag:
-            AlvysToObjectStorageOperator.partial(task_id="x", stream="loads", path="/lake").expand_kwargs([WINDOW])
+            AlvysToObjectStorageOperator.partial(task_id="x", stream="loads", path="/lake").expand_kwargs(
+                [WINDOW]
+            )
         # As a worker makes it, for one map index.
         task = dag.get_task("x").unmap(WINDOW)
         assert isinstance(task.retry_policy, AlvysRetryPolicy)
@@ -164,4 +174,7 @@ def test_before_airflow_3_3_the_log_says_that_the_delay_is_airflows(
     monkeypatch.setattr(task.hook, "request", fail)
     with caplog.at_level("INFO"), pytest.raises(AlvysRateLimitError):
         task.execute({})
-    assert "Alvys takes the next request in 77 s. Before Airflow 3.3 a retry comes after retry_delay" in caplog.text
+    assert (
+        "Alvys takes the next request in 77 s. Before Airflow 3.3 a retry comes after retry_delay"
+        in caplog.text
+    )

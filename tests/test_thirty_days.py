@@ -64,7 +64,9 @@ class Company:
         """Money: late, back-dated, ahead of time, without a trace."""
         midnight = self._midnight
         # An invoice is dated midnight, and mostly before it is made; some come weeks late.
-        self._alvys.add(stream="invoices", rows=2, columns={"InvoicedDate": midnight(now), "Status": "AwaitingPayment"})
+        self._alvys.add(
+            stream="invoices", rows=2, columns={"InvoicedDate": midnight(now), "Status": "AwaitingPayment"}
+        )
         late = {"InvoicedDate": midnight(now, -30), "Status": "AwaitingPayment"}
         self._alvys.add(stream="invoices", rows=1, columns=late)
         self._pay(now)
@@ -73,12 +75,18 @@ class Company:
         self._alvys.add(stream="tenders", rows=1, columns={"DateImported": midnight(now, -2)})
         self._alvys.add(stream="deductions", rows=1, columns={"Date": midnight(now, 20), "IsPaid": False})
         for stream in ("driver_settlement_statements", "carrier_settlement_statements"):
-            self._alvys.add(stream=stream, rows=1, columns={"StatementDate": midnight(now, self._random.choice([-30, 0, 40]))})
+            self._alvys.add(
+                stream=stream,
+                rows=1,
+                columns={"StatementDate": midnight(now, self._random.choice([-30, 0, 40]))},
+            )
 
     def _pay(self, now: datetime) -> None:
         unpaid = self._alvys.truth_keys(stream="invoices", filters='{"Status":["AwaitingPayment"]}')
         paid = self._random.sample(unpaid, min(2, len(unpaid)))
-        self._alvys.change(stream="invoices", keys=paid, columns={"Status": "Paid", "PaidDate": self._midnight(now, -5)})
+        self._alvys.change(
+            stream="invoices", keys=paid, columns={"Status": "Paid", "PaidDate": self._midnight(now, -5)}
+        )
         open_deductions = self._alvys.truth_keys(stream="deductions", filters='{"IncludePaid":false}')
         self._alvys.change(stream="deductions", keys=open_deductions[-1:], columns={"IsPaid": True})
 
@@ -92,7 +100,9 @@ class Company:
             self._alvys.add(stream=stream, rows=1)
         for stream in ("drivers", "customers"):
             self._leave(stream)
-        self._alvys.change(stream="maintenance", rows=2, columns={"Comments": f"seen {self._random.random()}"})
+        self._alvys.change(
+            stream="maintenance", rows=2, columns={"Comments": f"seen {self._random.random()}"}
+        )
 
     def _leave(self, stream: str, filters: str = "{}") -> str:
         """Remove a row of the last ones, and return its key."""
@@ -151,7 +161,12 @@ def test_the_union_of_what_was_landed_is_the_truth(alvys: Simulator, lake: Path)
     landed = sorted((read_manifest(path)["read_until"], str(path)) for path in manifests(lake))
     assert {read_manifest(path)["stream"] for _, path in landed} == {*EVERY}
     for name in EVERY:
-        check(alvys, name, [path for _, path in landed if read_manifest(path)["stream"] == name], company.gone[name])
+        check(
+            alvys,
+            name,
+            [path for _, path in landed if read_manifest(path)["stream"] == name],
+            company.gone[name],
+        )
 
 
 def check(alvys: Simulator, name: str, paths: list[str], gone: set[str]) -> None:
@@ -163,10 +178,15 @@ def check(alvys: Simulator, name: str, paths: list[str], gone: set[str]) -> None
         assert manifest["proof"] == "whole", path
         newest |= {key(name, line): line for line in read_lines(path)}
     parents = {"parents": json.dumps([json.loads(row)["Id"] for row in alvys.truth_rows(stream="drivers")])}
-    truth = {key(name, row): row for row in alvys.truth_rows(stream=name, **(parents if STREAMS[name].parent else {}))}
+    truth = {
+        key(name, row): row
+        for row in alvys.truth_rows(stream=name, **(parents if STREAMS[name].parent else {}))
+    }
     assert truth.keys() <= newest.keys(), f"{name}: lost {sorted(truth.keys() - newest.keys())[:5]}"
     stale = [one for one, row in truth.items() if newest[one] != row]
-    assert not stale, f"{name}: {len(stale)} of {len(truth)} are not what they are now: {newest[stale[0]]!r} {truth[stale[0]]!r}"
+    assert not stale, (
+        f"{name}: {len(stale)} of {len(truth)} are not what they are now: {newest[stale[0]]!r} {truth[stale[0]]!r}"
+    )
     if not STREAMS[name].parent:
         # A row that came and went between two readings was never seen.
         too_many = newest.keys() - truth.keys()

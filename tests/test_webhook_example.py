@@ -52,11 +52,16 @@ class Airflow:
 
     def post(self, body: bytes, headers: dict[str, str], path: str = "/webhooks/alvys") -> tuple[int, Any]:
         answer = requests.post(
-            f"{self.url}{path}", data=body, headers={"Content-Type": "application/json", **headers}, timeout=30
+            f"{self.url}{path}",
+            data=body,
+            headers={"Content-Type": "application/json", **headers},
+            timeout=30,
         )
         return answer.status_code, answer.json()
 
-    def deliver(self, event: dict[str, Any], *, age: float = 0, secret: str = SECRET, attempt: int = 1) -> tuple[int, Any]:
+    def deliver(
+        self, event: dict[str, Any], *, age: float = 0, secret: str = SECRET, attempt: int = 1
+    ) -> tuple[int, Any]:
         body = json.dumps(event).encode()
         return self.post(body, sign(body, event["id"], age=age, secret=secret, attempt=attempt))
 
@@ -85,7 +90,9 @@ def status_changed(load: dict[str, Any], status: str | None = None) -> dict[str,
 
 
 @contextmanager
-def running(command: str, *arguments: str, environment: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def running(
+    command: str, *arguments: str, environment: dict[str, str], log: Path
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run a part of Airflow in a process group of its own, and end that group."""
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -107,7 +114,9 @@ def running(command: str, *arguments: str, environment: dict[str, str], log: Pat
             process.wait()
 
 
-def wait_for(what: Callable[[], Any], process: subprocess.Popen[bytes], log: Path, *, longest: float = 60) -> Any:
+def wait_for(
+    what: Callable[[], Any], process: subprocess.Popen[bytes], log: Path, *, longest: float = 60
+) -> Any:
     deadline = time.monotonic() + longest
     while not (found := what()):
         assert process.poll() is None, log.read_text()[-5000:]
@@ -183,7 +192,11 @@ def load(own_alvys: Simulator) -> dict[str, Any]:
 
 
 def test_the_handshake_is_answered(airflow: Airflow) -> None:
-    headers = {"X-Alvys-Event": "webhook.verification", "X-Alvys-Challenge": "a-b", "User-Agent": "Alvys-Webhook/1.0"}
+    headers = {
+        "X-Alvys-Event": "webhook.verification",
+        "X-Alvys-Challenge": "a-b",
+        "User-Agent": "Alvys-Webhook/1.0",
+    }
     body = b'{"type": "webhook.verification", "challenge": "a-b"}'
     assert airflow.post(body, headers) == (200, {"challenge": "a-b"})
     assert airflow.post(b"{}", {"X-Alvys-Event": "webhook.verification"})[0] == 400
@@ -200,7 +213,13 @@ def test_what_alvys_has_not_signed_is_refused(airflow: Airflow, load: dict[str, 
     assert airflow.post(body.replace(b"Delivered", b"Cancelled"), sign(body, event["id"])) == refused
     # Nor what carries the signature of the receiver's own kind, by whatever spelling of the address.
     checked = {"X-Alvys-Checked": hmac.new(b"a guess", body, hashlib.sha256).hexdigest()}
-    for path in ("/webhooks/alvys", "/webhooks/alvys/", "//webhooks/alvys", "/webhooks/%61lvys", "/webhooks/alvys?a=b"):
+    for path in (
+        "/webhooks/alvys",
+        "/webhooks/alvys/",
+        "//webhooks/alvys",
+        "/webhooks/%61lvys",
+        "/webhooks/alvys?a=b",
+    ):
         assert airflow.post(body, checked, path)[0] in (401, 404, 405, 503)
     assert airflow.post(b"a" * 2**20 + b"a", {})[0] == 413
     signed_list = b"[]"
@@ -223,7 +242,9 @@ def test_a_delivery_starts_the_example_once(
     states = f"SELECT state FROM dag_run WHERE dag_id = '{DAG}' AND state IN ('success', 'failed')"
     with running("scheduler", environment=environment, log=log) as process:
         assert wait_for(lambda: airflow.query(states), process, log) == [("success",)]
-    values = airflow.query(f"SELECT value FROM xcom WHERE dag_id = '{DAG}' AND task_id = 'look_up' AND key = 'return_value'")
+    values = airflow.query(
+        f"SELECT value FROM xcom WHERE dag_id = '{DAG}' AND task_id = 'look_up' AND key = 'return_value'"
+    )
     (found,) = [json.loads(value) for (value,) in values]
     found = json.loads(found) if isinstance(found, str) else found
     (entry,) = found

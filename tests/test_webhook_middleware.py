@@ -109,7 +109,9 @@ def test_a_signature_that_stands_there_twice_is_refused(package: Package) -> Non
     assert post(AlvysWebhookMiddleware(package), BODY, headers)[0] == 401
 
 
-def test_the_handshake_needs_no_signature_and_no_connection(package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_handshake_needs_no_signature_and_no_connection(
+    package: Package, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv(CONNECTION)
     headers = {"X-Alvys-Event": "webhook.verification", "X-Alvys-Challenge": "a"}
     assert post(AlvysWebhookMiddleware(package), b'{"challenge": "a"}', headers) == (200, {"challenge": "a"})
@@ -139,7 +141,9 @@ def test_a_body_that_is_too_large_is_not_read_to_its_end(package: Package) -> No
     assert post(AlvysWebhookMiddleware(package, largest=100), pieces, signed())[0] == 413
 
 
-def test_without_a_secret_alvys_is_asked_to_try_again(package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_secret_alvys_is_asked_to_try_again(
+    package: Package, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(CONNECTION, json.dumps({"conn_type": "inbound_webhook"}))
     assert post(AlvysWebhookMiddleware(package), BODY, signed())[0] == 503
     monkeypatch.delenv(CONNECTION)
@@ -163,7 +167,10 @@ def test_where_the_package_knows_another_secret_alvys_is_asked_to_try_again(
 ) -> None:
     app = AlvysWebhookMiddleware(package)
     t = int(time.time())
-    old, new = signed()["X-Alvys-Signature"].split("v1=")[1], signed(secret="new")["X-Alvys-Signature"].split("v1=")[1]
+    old, new = (
+        signed()["X-Alvys-Signature"].split("v1=")[1],
+        signed(secret="new")["X-Alvys-Signature"].split("v1=")[1],
+    )
     rotating = {**signed(), "X-Alvys-Signature": f"t={t},v1={new},v0={old}", "X-Alvys-Timestamp": str(t)}
     assert post(app, BODY, rotating)[0] == 202
     monkeypatch.setenv(CONNECTION, json.dumps({"conn_type": "inbound_webhook", "password": "new"}))

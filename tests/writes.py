@@ -28,7 +28,9 @@ PAYMENT = {
 }
 TEMPERATURE = {"Value": Decimal("-10.5"), "Unit": "Celsius"}
 TENDER = {
-    **dict.fromkeys(("SenderIsaId", "SenderIsaIdQualifier", "SenderGsId", "ReceiverIsaId", "ReceiverIsaIdQualifier"), "X1"),
+    **dict.fromkeys(
+        ("SenderIsaId", "SenderIsaIdQualifier", "SenderGsId", "ReceiverIsaId", "ReceiverIsaIdQualifier"), "X1"
+    ),
     "ReceiverGsId": "X2",
     "SCAC": "ABCD",
     "ShipmentId": "S-1",
@@ -54,7 +56,17 @@ TENDER = {
     "References": [{"Id": "2", "Qualifier": "PO"}],
 }
 
-_NAMED = ("carriers", "customers", "deductions", "drivers", "tenders", "trailers", "trucks", "users", "webhooks")
+_NAMED = (
+    "carriers",
+    "customers",
+    "deductions",
+    "drivers",
+    "tenders",
+    "trailers",
+    "trucks",
+    "users",
+    "webhooks",
+)
 # The values of path parameters and of fields that name records: a simulator's real ones take their place.
 IDS = {
     name: f"{name}-1"
@@ -76,14 +88,21 @@ def body_of(name: str, ids: Mapping[str, str] = IDS) -> dict[str, Any]:
         "loads.update": {"OrderNumber": "PO 4711"},
         "load_notes.create": {"Id": "note-1", "Description": "call ahead", "NoteType": "General"},
         "trips.assign": {
-            **{field: ids[field] for field in ("CarrierId", "DispatcherId", "Driver1Id", "TruckId", "TrailerId")},
+            **{
+                field: ids[field]
+                for field in ("CarrierId", "DispatcherId", "Driver1Id", "TruckId", "TrailerId")
+            },
             "CarrierRate": Decimal("1850.10"),
         },
         "trip_check_calls.create": {
             "Description": "Past Denver, all well",
             "Activity": "Driving",
             "DriverId": ids["Driver1Id"],
-            "Location": {"City": "Denver", "State": "CO", "Coordinates": {"Latitude": "39.74", "Longitude": "-104.99"}},
+            "Location": {
+                "City": "Denver",
+                "State": "CO",
+                "Coordinates": {"Latitude": "39.74", "Longitude": "-104.99"},
+            },
             "SetpointTemperature": TEMPERATURE,
             "ReturnTemperature": TEMPERATURE,
         },
@@ -101,7 +120,13 @@ def body_of(name: str, ids: Mapping[str, str] = IDS) -> dict[str, Any]:
             "Type": "Customer",
             "CompanyNumber": "AC-1",
             "Status": "Active",
-            "BillingAddress": {"Street": "1 Main St", "City": "Reno", "State": "NV", "Zip": "89501", "Country": "US"},
+            "BillingAddress": {
+                "Street": "1 Main St",
+                "City": "Reno",
+                "State": "NV",
+                "Zip": "89501",
+                "Country": "US",
+            },
             "Email": ["a@acme.example"],
             "Phone": ["555-0100"],
             "Fax": "555-0101",
@@ -116,9 +141,17 @@ def body_of(name: str, ids: Mapping[str, str] = IDS) -> dict[str, Any]:
             "Description": "advance",
             "DriverId": ids["DriverId"],
         },
-        "invoices.create_carrier_invoice": {"TripId": ids["TripId"], "CarrierInvoiceNumber": "CI-1", "PaymentType": "Net 30"},
+        "invoices.create_carrier_invoice": {
+            "TripId": ids["TripId"],
+            "CarrierInvoiceNumber": "CI-1",
+            "PaymentType": "Net 30",
+        },
         "invoices.record_carrier_payment": {"TripId": ids["TripId"], **PAYMENT},
-        "invoices.record_customer_payment": {"LoadNumber": ids["LoadNumber"], **PAYMENT, "InvoiceNumber": "I-1"},
+        "invoices.record_customer_payment": {
+            "LoadNumber": ids["LoadNumber"],
+            **PAYMENT,
+            "InvoiceNumber": "I-1",
+        },
         "invoices.record_financing": {
             "LoadNumber": ids["LoadNumber"],
             "AmountFunded": Decimal("900.00"),
@@ -130,7 +163,10 @@ def body_of(name: str, ids: Mapping[str, str] = IDS) -> dict[str, Any]:
         "tenders.create": TENDER,
         "tenders.update": TENDER,
         "tenders.cancel": TENDER,
-        "tenders.accept": {"StopCompanyLinks": [{"StopId": ids["StopId"], "CompanyId": ids["CompanyId"]}], "FleetId": "F1"},
+        "tenders.accept": {
+            "StopCompanyLinks": [{"StopId": ids["StopId"], "CompanyId": ids["CompanyId"]}],
+            "FleetId": "F1",
+        },
         "tenders.accept_updates": {"ApplyAllChangesToLoad": True},
         "tenders.reject": {"ReasonCode": "CPT", "ReasonDescription": "no truck", "CancelLinkedLoad": False},
         "webhooks.create": {
@@ -169,18 +205,32 @@ def invalid_bodies(name: str) -> Iterator[tuple[str, dict[str, Any], str]]:
             yield "nothing given", {}, "at least one of"
         elif isinstance(rule, OneOf):
             yield "both", {**valid, **dict.fromkeys(rule.names, "x")}, "exactly one of"
-            yield "neither", {key: value for key, value in valid.items() if key not in rule.names}, "exactly one of"
+            yield (
+                "neither",
+                {key: value for key, value in valid.items() if key not in rule.names},
+                "exactly one of",
+            )
         else:
             assert isinstance(rule, Needs)
             body = {key: value for key, value in valid.items() if key != rule.name}
-            yield "needs", {**body, rule.beside: rule.value or "x"}, f"{rule.name} is needed where {rule.beside}"
+            yield (
+                "needs",
+                {**body, rule.beside: rule.value or "x"},
+                f"{rule.name} is needed where {rule.beside}",
+            )
 
 
-def _invalid(fields: tuple[Field, ...], valid: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, dict[str, Any], str]]:
+def _invalid(
+    fields: tuple[Field, ...], valid: Mapping[str, Any], prefix: str
+) -> Iterator[tuple[str, dict[str, Any], str]]:
     for field in fields:
         name = prefix + field.name
         if field.required:
-            yield "missing", {key: value for key, value in valid.items() if key != field.name}, f"{name} is missing"
+            yield (
+                "missing",
+                {key: value for key, value in valid.items() if key != field.name},
+                f"{name} is missing",
+            )
             yield "None", {**valid, field.name: None}, f"{name} is missing"
         for kind, value, message in _wrong_values(field):
             yield kind, {**valid, field.name: value}, f"{name}{message}"
@@ -229,7 +279,11 @@ def make_ready(alvys: Simulator) -> dict[str, str]:
     alvys.change(keys=[load], columns={"LoadType": "Standard", "Status": "Invoiced", "OrderNumber": "PO 1"})
     names = {stream: alvys.truth_keys(stream=stream)[0] for stream in _NAMED}
     stop = first("trip_stops", parents=[trip["Id"]])["Id"]
-    alvys.change(stream="trip_stops", keys=[stop], columns={"ArrivedAt": "2026-03-02T07:00:00-06:00", "DepartedAt": None})
+    alvys.change(
+        stream="trip_stops",
+        keys=[stop],
+        columns={"ArrivedAt": "2026-03-02T07:00:00-06:00", "DepartedAt": None},
+    )
     driver = {**trip.get("Driver1", {}), "Id": names["drivers"]}
     alvys.change(stream="trips", keys=[trip["Id"]], columns={"Status": "Covered", "Driver1": driver})
     alvys.change(stream="carriers", keys=[names["carriers"]], columns={"Status": "Pending"})

@@ -33,9 +33,13 @@ class ReplayGuard:
     :param clock: what tells the seconds.
     """
 
-    def __init__(self, *, keep: float = 3600.0, most: int = 100_000, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, *, keep: float = 3600.0, most: int = 100_000, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         if keep < 2 * TOLERANCE or most < 1:
-            raise AlvysValueError(f"A guard against replays must keep keys for {2 * TOLERANCE:.0f} s or more, and at least one")
+            raise AlvysValueError(
+                f"A guard against replays must keep keys for {2 * TOLERANCE:.0f} s or more, and at least one"
+            )
         self._keep = keep
         self._most = most
         self._clock = clock

@@ -69,11 +69,18 @@ def check_web_url(pattern: str) -> str:
     try:
         parts = list(Formatter().parse(pattern))
         address = urlsplit(pattern)
-        is_address = address.scheme in ("https", "http") and _HOST.fullmatch(_host(address.netloc)) and (address.port or 1) > 0
+        is_address = (
+            address.scheme in ("https", "http")
+            and _HOST.fullmatch(_host(address.netloc))
+            and (address.port or 1) > 0
+        )
     except ValueError:
         parts, is_address = [], False
     # A placeholder with a format or a conversion is none of ours.
-    plain = all(name is None or (name in _PLACEHOLDERS and not spec and not conversion) for _, name, spec, conversion in parts)
+    plain = all(
+        name is None or (name in _PLACEHOLDERS and not spec and not conversion)
+        for _, name, spec, conversion in parts
+    )
     if not is_address or not plain or any(character.isspace() for character in pattern):
         raise AlvysValueError(
             f"web_url of the connection is {pattern!r}: give the address of a record's page, such as "

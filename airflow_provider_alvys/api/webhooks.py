@@ -146,7 +146,11 @@ class AlvysEvent:
     def changes(self) -> tuple[Change, ...]:
         """What was changed. None at all is common: a load is saved again whenever its trip is."""
         found = (_object(self.data, "diff") or {}).get("changes")
-        return tuple(_change(item) for item in found if isinstance(item, dict)) if isinstance(found, list) else ()
+        return (
+            tuple(_change(item) for item in found if isinstance(item, dict))
+            if isinstance(found, list)
+            else ()
+        )
 
     @property
     def previous_attributes(self) -> Mapping[str, Any] | None:
@@ -201,10 +205,14 @@ def answer_challenge(headers: Mapping[str, str], body: bytes) -> dict[str, str] 
         raise AlvysWebhookError(f"The handshake of a webhook has {len(body)} bytes")
     sent = _read_object(body)
     # In the header and in the body by the documents: one of them is enough.
-    challenges = [value for value in (given.get(CHALLENGE) or None, sent.get("challenge")) if value is not None]
+    challenges = [
+        value for value in (given.get(CHALLENGE) or None, sent.get("challenge")) if value is not None
+    ]
     challenge = challenges[0] if challenges and challenges.count(challenges[0]) == len(challenges) else None
     if not isinstance(challenge, str) or not 0 < len(challenge) <= _LONGEST_CHALLENGE:
-        raise AlvysWebhookError("The handshake of a webhook has no challenge, or its header and its body have different ones")
+        raise AlvysWebhookError(
+            "The handshake of a webhook has no challenge, or its header and its body have different ones"
+        )
     return {"challenge": challenge}
 
 
@@ -241,7 +249,8 @@ def verify_signature(
     matches = [hmac.compare_digest(one, other) for one in expected for other in digests]
     if not any(matches):
         raise AlvysSignatureError(
-            "The webhook's delivery is not signed with the webhook's secret, or was altered", reason="signature"
+            "The webhook's delivery is not signed with the webhook's secret, or was altered",
+            reason="signature",
         )
     age = (time.time() if now is None else now) - int(stamp)
     # So that what is no number lets nothing pass.
@@ -273,7 +282,9 @@ def parse_event(headers: Mapping[str, str], body: bytes, *, base: Base = DOCUMEN
     )
 
 
-def make_event(envelope: Mapping[str, Any], *, key: str | None = None, attempt: int | None = None) -> AlvysEvent:
+def make_event(
+    envelope: Mapping[str, Any], *, key: str | None = None, attempt: int | None = None
+) -> AlvysEvent:
     """
     Return the event in an envelope that was decoded already, such as the payload that a receiver has stored.
 
@@ -324,18 +335,23 @@ def _parse_signature(headers: Mapping[str, str]) -> tuple[str, list[bytes]]:
         or not all(_DIGEST.fullmatch(digest) for digest in digests)
     ):
         raise AlvysSignatureError(
-            "The webhook's delivery has no X-Alvys-Signature of the form t=<seconds>,v1=<hex>", reason="malformed"
+            "The webhook's delivery has no X-Alvys-Signature of the form t=<seconds>,v1=<hex>",
+            reason="malformed",
         )
     told = headers.get(TIMESTAMP, stamp)
     if not _TIME.fullmatch(told) or int(told) != int(stamp):
-        raise AlvysSignatureError("X-Alvys-Timestamp is not the time in X-Alvys-Signature", reason="malformed")
+        raise AlvysSignatureError(
+            "X-Alvys-Timestamp is not the time in X-Alvys-Signature", reason="malformed"
+        )
     return stamp, [bytes.fromhex(digest) for digest in digests]
 
 
 def _event_id(headers: Mapping[str, str]) -> str:
     value = headers.get(EVENT_ID, "")
     if not _EVENT_ID.fullmatch(value):
-        raise AlvysSignatureError("The webhook's delivery has no X-Alvys-Event-Id that could be signed", reason="malformed")
+        raise AlvysSignatureError(
+            "The webhook's delivery has no X-Alvys-Event-Id that could be signed", reason="malformed"
+        )
     return value
 
 

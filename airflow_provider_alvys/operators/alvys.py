@@ -20,7 +20,9 @@ from airflow_provider_alvys.retry_policy import fail_at_once
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_alvys.transfers.documents_to_object_storage import AlvysDocumentsToObjectStorageOperator
+    from airflow_provider_alvys.transfers.documents_to_object_storage import (
+        AlvysDocumentsToObjectStorageOperator,
+    )
 
 __all__ = [
     "AlvysDocumentsToObjectStorageOperator",
@@ -35,7 +37,9 @@ if not TYPE_CHECKING:
     def __getattr__(name: str) -> Any:
         # Public here as well, and imported when it is asked for: operators do not need transfers.
         if name == "AlvysDocumentsToObjectStorageOperator":
-            from airflow_provider_alvys.transfers.documents_to_object_storage import AlvysDocumentsToObjectStorageOperator
+            from airflow_provider_alvys.transfers.documents_to_object_storage import (
+                AlvysDocumentsToObjectStorageOperator,
+            )
 
             return AlvysDocumentsToObjectStorageOperator
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -80,7 +84,9 @@ class AlvysRequestOperator(AlvysTask):
     @fail_at_once
     def execute(self, context: Context) -> Any:
         """Call the endpoint."""
-        response = self.hook.request(self.method, self.path, json=self.json, params=self.query_params, headers=self.headers)
+        response = self.hook.request(
+            self.method, self.path, json=self.json, params=self.query_params, headers=self.headers
+        )
         if not response.content:
             return None
         content_type = response.headers.get("content-type", "")
@@ -121,7 +127,15 @@ class AlvysSearchOperator(AlvysTask):
         is templated.
     """
 
-    template_fields: Sequence[str] = ("alvys_conn_id", "stream", "filters", "window_by", "since", "until", "parents")
+    template_fields: Sequence[str] = (
+        "alvys_conn_id",
+        "stream",
+        "filters",
+        "window_by",
+        "since",
+        "until",
+        "parents",
+    )
     template_fields_renderers = {"filters": "json"}  # noqa: RUF012
     ui_color = "#d7ebf7"
 
@@ -150,7 +164,9 @@ class AlvysSearchOperator(AlvysTask):
         if row is not None:
             check_search(row, filters, window_by)
         if row is not None and not has_template([filters, window_by, since, until, parents]):
-            make_search_queries(row, filters or {}, since=since, until=until, window_by=window_by, parents=parents)
+            make_search_queries(
+                row, filters or {}, since=since, until=until, window_by=window_by, parents=parents
+            )
         if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
             raise AlvysValueError(f"limit={limit!r} must be a number of rows, 1 or more")
 

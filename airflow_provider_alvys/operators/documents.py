@@ -82,7 +82,9 @@ class AlvysUploadDocumentOperator(AlvysWriteOperator):
         marks = documents_of(self.parent_type).fields.marks
         result = super()._result(write, answer)
         # Alvys may answer with nothing: the file is kept all the same.
-        return result and {name: value for name, value in result.items() if "volatile" not in marks.get(name, ())}
+        return result and {
+            name: value for name, value in result.items() if "volatile" not in marks.get(name, ())
+        }
 
 
 def _path_params(operation: str, parent_id: Any) -> dict[str, Any]:

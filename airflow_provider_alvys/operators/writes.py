@@ -89,7 +89,10 @@ class AlvysWriteOperator(AlvysTask):
         self.hook.get_conn()
         earlier = note.begin()
         if earlier is not None:
-            self.log.info("%s was done by an earlier try, of which Airflow has not heard: this is its answer", self.operation)
+            self.log.info(
+                "%s was done by an earlier try, of which Airflow has not heard: this is its answer",
+                self.operation,
+            )
             return earlier["answer"]
         try:
             result = self._result(write, self.hook.send(write))
@@ -97,7 +100,9 @@ class AlvysWriteOperator(AlvysTask):
             if not note.is_gone(error):
                 note.settle(error)
                 raise
-            self.log.info("%s: what it removes is gone, by an earlier try whose answer was lost", self.operation)
+            self.log.info(
+                "%s: what it removes is gone, by an earlier try whose answer was lost", self.operation
+            )
             result = None
         note.done(result)
         self.log.info("%s is done", self.operation)
@@ -120,7 +125,10 @@ class AlvysWriteOperator(AlvysTask):
         """Return an answer as plain JSON values, without its secrets."""
         secrets = frozenset(name.lower() for name in write.operation.secrets)
         if secrets and answer is not None and not isinstance(answer, dict):
-            self.log.warning("The answer of %s may hold a secret, and is left out: call hook.write in a @task", self.operation)
+            self.log.warning(
+                "The answer of %s may hold a secret, and is left out: call hook.write in a @task",
+                self.operation,
+            )
             return None
         return jsonlib.loads(dump_json(self._without(secrets, answer)))
 
@@ -137,7 +145,9 @@ class AlvysWriteOperator(AlvysTask):
                     "%s is left out of the result, being a secret. Who needs it calls hook.write in a @task that keeps it safe",
                     name,
                 )
-        return {name: self._without(secrets, item) for name, item in value.items() if name.lower() not in secrets}
+        return {
+            name: self._without(secrets, item) for name, item in value.items() if name.lower() not in secrets
+        }
 
 
 def stored_file(path: str, *, name: str | None = None) -> FileSource:

@@ -71,7 +71,11 @@ class _StatusSensor(AlvysSensor):
 
     def record_of_link(self) -> WebRecord:
         """Return what is waited for."""
-        return WebRecord(self._stream, id=self._value["id"] if self._value else None, number=str(getattr(self, self._number)))
+        return WebRecord(
+            self._stream,
+            id=self._value["id"] if self._value else None,
+            number=str(getattr(self, self._number)),
+        )
 
 
 class AlvysLoadStatusSensor(_StatusSensor):
@@ -227,7 +231,15 @@ class AlvysSearchSensor(AlvysSensor):
     :raises AlvysValueError: an argument is wrong; while the DAG is parsed where nothing is templated.
     """
 
-    template_fields: Sequence[str] = ("alvys_conn_id", "stream", "filters", "window_by", "since", "until", "parents")
+    template_fields: Sequence[str] = (
+        "alvys_conn_id",
+        "stream",
+        "filters",
+        "window_by",
+        "since",
+        "until",
+        "parents",
+    )
     template_fields_renderers = {"filters": "json"}  # noqa: RUF012
 
     def __init__(
@@ -279,9 +291,13 @@ class AlvysSearchSensor(AlvysSensor):
 
 def _text(value: Any) -> str:
     if value is None:
-        raise AlvysValueError("There is None where a number or an id should be: an upstream task that was skipped gives None")
+        raise AlvysValueError(
+            "There is None where a number or an id should be: an upstream task that was skipped gives None"
+        )
     if isinstance(value, bool) or not isinstance(value, (str, int)):
-        raise AlvysValueError(f"{value!r} is no number or id but a {type(value).__name__}. To wait for several, map the sensor")
+        raise AlvysValueError(
+            f"{value!r} is no number or id but a {type(value).__name__}. To wait for several, map the sensor"
+        )
     return str(value).strip()
 
 

@@ -22,7 +22,9 @@ def main() -> None:
     stop_with_stdin = arguments.pop("stop_with_stdin")
     options = msgspec.convert(arguments, Options, strict=False)
     listener = socket.create_server((host, port))
-    server = uvicorn.Server(uvicorn.Config(SimulatorApp(options), log_level="warning", date_header=False, server_header=False))
+    server = uvicorn.Server(
+        uvicorn.Config(SimulatorApp(options), log_level="warning", date_header=False, server_header=False)
+    )
     if stop_with_stdin:
         threading.Thread(target=_stop_after_stdin, args=(server,), daemon=True).start()
     address = f"http://{host}:{listener.getsockname()[1]}"

@@ -24,7 +24,14 @@ class Simulator:
 
     def __init__(self, **options: Any) -> None:
         self.options = msgspec.convert(options, Options)
-        command = [sys.executable, "-m", "airflow_provider_alvys.simulator", "--port", "0", "--stop-with-stdin"]
+        command = [
+            sys.executable,
+            "-m",
+            "airflow_provider_alvys.simulator",
+            "--port",
+            "0",
+            "--stop-with-stdin",
+        ]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603
         self._session = requests.Session()
         # Loopback is never behind a proxy.
@@ -40,7 +47,9 @@ class Simulator:
         """Return it."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """End it."""
         self.stop()
 

@@ -184,7 +184,9 @@ class Tenant:
             raise AlvysValueError(str(error)) from None
         return [row_set.key(number) for number in numbers]
 
-    def remove(self, stream: str, *, rows: int | None, keys: list[str] | None, where: dict[str, Any] | None) -> list[str]:
+    def remove(
+        self, stream: str, *, rows: int | None, keys: list[str] | None, where: dict[str, Any] | None
+    ) -> list[str]:
         """Remove rows for good, chosen as in :meth:`change`, and return their keys."""
         row_set = self.rows(stream)
         chosen = self._choose(row_set, rows=rows, keys=keys, where=where)
@@ -192,7 +194,9 @@ class Tenant:
         row_set.remove(chosen, self.micros())
         return gone
 
-    def _choose(self, rows_of: RowSet, *, rows: int | None, keys: list[str] | None, where: Mapping[str, Any] | None) -> list[int]:
+    def _choose(
+        self, rows_of: RowSet, *, rows: int | None, keys: list[str] | None, where: Mapping[str, Any] | None
+    ) -> list[int]:
         if keys is not None:
             return rows_of.named(keys)
         if where is not None:

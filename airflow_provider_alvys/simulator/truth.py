@@ -36,7 +36,9 @@ def find_truth(
     if since or until or window_by not in (None, WHOLE):
         window = stream.window(window_by)
         if window is None and window_by != WHOLE:
-            raise AlvysValueError(f"{stream.name} has no regular window: name one, or leave since and until out")
+            raise AlvysValueError(
+                f"{stream.name} has no regular window: name one, or leave since and until out"
+            )
         branches = (window.unites or (Branch(window=window.name),)) if window else stream.whole
     flat = stream.flatten_filters(filters)
     found: list[list[int]] = []
@@ -47,7 +49,11 @@ def find_truth(
     if len(found) == 1:
         return found[0]
     united = {number for numbers in found for number in numbers}
-    return [number for number in rows.find(stream, Question(_show_all(stream), parents=parents)) if number in united]
+    return [
+        number
+        for number in rows.find(stream, Question(_show_all(stream), parents=parents))
+        if number in united
+    ]
 
 
 def _question(
@@ -66,7 +72,9 @@ def _question(
             united[name] = value
         else:
             return None
-    fields = {name: value for name, value in stream.search_fields(united).items() if value not in (None, "", [])}
+    fields = {
+        name: value for name, value in stream.search_fields(united).items() if value not in (None, "", [])
+    }
     names = {filter.name for filter in stream.filters}
     periods = {branch.window: FOREVER if branch.whole else period} if branch.window else {}
     return Question({name: value for name, value in fields.items() if name in names}, periods, parents)
@@ -78,4 +86,6 @@ def _show_all(stream: Stream) -> dict[str, Any]:
 
 def shows_tombstones(stream: Stream, filters: Mapping[str, Any]) -> bool:
     """Return whether a search with these filters shows which rows are deleted."""
-    return any(stream.search_fields(filters).get(filter.name) is True for filter in stream.filters if filter.reveals)
+    return any(
+        stream.search_fields(filters).get(filter.name) is True for filter in stream.filters if filter.reveals
+    )

@@ -62,7 +62,9 @@ class Database(ABC):
         if self._cursor.description is None:
             return []
         # A connection may ask for cursors that return dicts.
-        return [tuple(row.values()) if isinstance(row, Mapping) else tuple(row) for row in self._cursor.fetchall()]
+        return [
+            tuple(row.values()) if isinstance(row, Mapping) else tuple(row) for row in self._cursor.fetchall()
+        ]
 
     def table(self, name: str) -> str:
         """Return a table's name as it stands in a statement."""
@@ -107,8 +109,12 @@ class Database(ABC):
         sql = f"INSERT INTO {self.dialect.quote(stage)} ({names}) VALUES ({marks})"
         self._cursor.executemany(sql, list(self._rendered(columns, rows)))
 
-    def _rendered(self, columns: Sequence[tuple[str, Kind]], rows: Iterable[Sequence[Any]]) -> Iterable[Sequence[Any]]:
-        renders = [(at, render) for at, (_, kind) in enumerate(columns) if (render := self.dialect.render(kind))]
+    def _rendered(
+        self, columns: Sequence[tuple[str, Kind]], rows: Iterable[Sequence[Any]]
+    ) -> Iterable[Sequence[Any]]:
+        renders = [
+            (at, render) for at, (_, kind) in enumerate(columns) if (render := self.dialect.render(kind))
+        ]
         for row in rows:
             cells = list(row)
             for at, render in renders:
@@ -123,7 +129,10 @@ class Database(ABC):
         rest = iter(rows)
         # Column by column takes half the time of cell by cell.
         while some := list(islice(rest, _CSV_ROWS)):
-            cells = [_csv_cells(*render, values) for render, values in zip(renders, zip(*some, strict=True), strict=True)]
+            cells = [
+                _csv_cells(*render, values)
+                for render, values in zip(renders, zip(*some, strict=True), strict=True)
+            ]
             lines += [f"{','.join(line)}\n".encode() for line in zip(*cells, strict=True)]
         return lines
 
@@ -151,7 +160,9 @@ def _csv_cells(kind: Kind, render: Render | None, values: Sequence[Any]) -> list
         return ["\\N" if value is None else str(value) for value in values]
     if render:
         return ["\\N" if value is None else f'"{render(value)}"' for value in values]
-    return ["\\N" if value is None else f'"{value}"' if '"' not in value else _quoted(value) for value in values]
+    return [
+        "\\N" if value is None else f'"{value}"' if '"' not in value else _quoted(value) for value in values
+    ]
 
 
 def _quoted(value: str) -> str:
@@ -220,10 +231,14 @@ class SQLite(Database):
         self.execute("BEGIN IMMEDIATE")
 
     def columns(self, table: str) -> dict[str, str]:
-        rows = self.execute("SELECT name, type FROM pragma_table_info(?, ?)", (self.dialect.fit(table), self.schema or "main"))
+        rows = self.execute(
+            "SELECT name, type FROM pragma_table_info(?, ?)", (self.dialect.fit(table), self.schema or "main")
+        )
         return {str(name): str(type_name) for name, type_name in rows}
 
-    def _rendered(self, columns: Sequence[tuple[str, Kind]], rows: Iterable[Sequence[Any]]) -> Iterable[Sequence[Any]]:
+    def _rendered(
+        self, columns: Sequence[tuple[str, Kind]], rows: Iterable[Sequence[Any]]
+    ) -> Iterable[Sequence[Any]]:
         decimals = [at for at, (_, kind) in enumerate(columns) if kind == "decimal"]
         for cells in super()._rendered(columns, rows):
             values = list(cells)
@@ -283,7 +298,9 @@ class MySQL(Database):
         else:
             self._connection.set_character_set("utf8mb4")
         cursor = self._connection.cursor()
-        cursor.execute("SET SESSION sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'")
+        cursor.execute(
+            "SET SESSION sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'"
+        )
         cursor.execute("SELECT VERSION() AS version")
         (row,) = cursor.fetchall()
         version = str(next(iter(row.values())) if isinstance(row, Mapping) else row[0])
@@ -300,7 +317,9 @@ class MySQL(Database):
     def _begin(self, lock: str) -> None:
         ((got,),) = self.execute("SELECT GET_LOCK(?, ?)", (_lock_name(self.schema, lock), _LOCK_SECONDS))
         if got != 1:
-            raise AlvysTableError(f"Another load of {lock} has not ended after {_LOCK_SECONDS} s: try again when it has")
+            raise AlvysTableError(
+                f"Another load of {lock} has not ended after {_LOCK_SECONDS} s: try again when it has"
+            )
         # What was read until now is no part of the transaction.
         self._connection.commit()
 

@@ -71,11 +71,17 @@ class Dialect:
         if not isinstance(name, str) or not name.strip() or name != name.strip():
             raise AlvysValueError(f"{what}={name!r} must be a name, without spaces around it")
         if "%" in name or "?" in name or not name.isprintable():
-            raise AlvysValueError(f"{what}={name!r} has a character that cannot stand in a statement: use letters, digits and _")
+            raise AlvysValueError(
+                f"{what}={name!r} has a character that cannot stand in a statement: use letters, digits and _"
+            )
         if name.lower().startswith(_OURS):
-            raise AlvysValueError(f"{what}={name!r} begins as the names of this package's own tables do: choose another one")
+            raise AlvysValueError(
+                f"{what}={name!r} begins as the names of this package's own tables do: choose another one"
+            )
         if len(name.encode()) > self.longest_name:
-            raise AlvysValueError(f"{what}={name!r} has {len(name.encode())} bytes, and {self.name} takes {self.longest_name}")
+            raise AlvysValueError(
+                f"{what}={name!r} has {len(name.encode())} bytes, and {self.name} takes {self.longest_name}"
+            )
         return name
 
     def fold(self, name: str) -> str:
@@ -84,7 +90,9 @@ class Dialect:
 
     def held(self, type_name: str) -> Held | None:
         """Return what a type of an existing column holds, or None for one that is none of ours."""
-        return next((held for pattern, held in self.known if re.fullmatch(pattern, type_name, re.IGNORECASE)), None)
+        return next(
+            (held for pattern, held in self.known if re.fullmatch(pattern, type_name, re.IGNORECASE)), None
+        )
 
     def render(self, kind: Kind) -> Render | None:
         """Return what turns a value into what the driver is given, or None where that is the value itself."""
@@ -95,9 +103,14 @@ class Dialect:
             return lambda value: value[:length]
         return None
 
-    def create(self, table: str, columns: Sequence[tuple[str, str]], key: Sequence[str], *, if_missing: bool = True) -> str:
+    def create(
+        self, table: str, columns: Sequence[tuple[str, str]], key: Sequence[str], *, if_missing: bool = True
+    ) -> str:
         """Return the statement that makes a table with a primary key."""
-        lines = [f"{self.quote(name)} {type_name}{' NOT NULL' if name in key else ''}" for name, type_name in columns]
+        lines = [
+            f"{self.quote(name)} {type_name}{' NOT NULL' if name in key else ''}"
+            for name, type_name in columns
+        ]
         lines.append(f"PRIMARY KEY ({', '.join(map(self.quote, key))})")
         body = ",\n    ".join(lines)
         return f"CREATE TABLE {'IF NOT EXISTS ' if if_missing else ''}{table} (\n    {body}\n){self.table_options}"
@@ -121,13 +134,24 @@ class Dialect:
 
     def on(self, one: str, other: str, pairs: Sequence[tuple[str, str]]) -> str:
         """Return the condition that rows of two tables agree in columns."""
-        return " AND ".join(f"{one}.{self.quote(left)} = {other}.{self.quote(right)}" for left, right in pairs)
+        return " AND ".join(
+            f"{one}.{self.quote(left)} = {other}.{self.quote(right)}" for left, right in pairs
+        )
 
-    def update(self, table: str, source: str, columns: Sequence[str], pairs: Sequence[tuple[str, str]], where: str = "") -> str:
+    def update(
+        self,
+        table: str,
+        source: str,
+        columns: Sequence[str],
+        pairs: Sequence[tuple[str, str]],
+        where: str = "",
+    ) -> str:
         """Return the statement that sets columns of rows ``t`` to those of the rows ``s`` that agree with them."""
         values = ", ".join(f"{self.quote(name)} = s.{self.quote(name)}" for name in columns)
         condition = f" AND ({where})" if where else ""
-        return f"UPDATE {table} AS t SET {values} FROM {source} AS s WHERE {self.on('t', 's', pairs)}{condition}"
+        return (
+            f"UPDATE {table} AS t SET {values} FROM {source} AS s WHERE {self.on('t', 's', pairs)}{condition}"
+        )
 
     def delete(self, table: str, source: str, pairs: Sequence[tuple[str, str]], where: str = "") -> str:
         """Return the statement that deletes the rows ``t`` that agree with rows ``s``."""
@@ -150,7 +174,10 @@ class _SQLite(Dialect):
     def stage(self, stage: str, table: str, columns: Sequence[str], key: Sequence[str]) -> list[str]:
         names = ", ".join(map(self.quote, key))
         index = self.quote(f"{stage}_key")
-        return [*super().stage(stage, table, columns, key), f"CREATE INDEX temp.{index} ON {self.quote(stage)} ({names})"]
+        return [
+            *super().stage(stage, table, columns, key),
+            f"CREATE INDEX temp.{index} ON {self.quote(stage)} ({names})",
+        ]
 
     def delete(self, table: str, source: str, pairs: Sequence[tuple[str, str]], where: str = "") -> str:
         names = ", ".join(self.quote(name) for name, _ in pairs)
@@ -175,9 +202,18 @@ class _MySQL(Dialect):
     def stage(self, stage: str, table: str, columns: Sequence[str], key: Sequence[str]) -> list[str]:
         names = ", ".join(map(self.quote, columns))
         keys = ", ".join(map(self.quote, key))
-        return [f"CREATE TEMPORARY TABLE {self.quote(stage)} (KEY ({keys})) AS SELECT {names} FROM {table} WHERE 1 = 0"]
+        return [
+            f"CREATE TEMPORARY TABLE {self.quote(stage)} (KEY ({keys})) AS SELECT {names} FROM {table} WHERE 1 = 0"
+        ]
 
-    def update(self, table: str, source: str, columns: Sequence[str], pairs: Sequence[tuple[str, str]], where: str = "") -> str:
+    def update(
+        self,
+        table: str,
+        source: str,
+        columns: Sequence[str],
+        pairs: Sequence[tuple[str, str]],
+        where: str = "",
+    ) -> str:
         values = ", ".join(f"t.{self.quote(name)} = s.{self.quote(name)}" for name in columns)
         condition = f" WHERE {where}" if where else ""
         return f"UPDATE {table} AS t JOIN {source} AS s ON {self.on('t', 's', pairs)} SET {values}{condition}"

@@ -27,7 +27,9 @@ class Vanished:
     def __init__(self, shape: Shape) -> None:
         self._shape = shape
         keys = {*shape.keys, EXTRA, HASH}
-        self._empty = {at for at, column in enumerate(shape.main.columns) if column.field and column.name not in keys}
+        self._empty = {
+            at for at, column in enumerate(shape.main.columns) if column.field and column.name not in keys
+        }
         self._rows = 0
 
     def look(self, rows: Iterable[Sequence[Any]]) -> None:
@@ -43,7 +45,9 @@ class Vanished:
             return
         quote, main = database.dialect.quote, self._shape.main
         columns = [main.columns[at] for at in sorted(self._empty)]
-        counts = ", ".join(f"COUNT({quote(column.name)}) AS {quote(f'c{at}')}" for at, column in enumerate(columns))
+        counts = ", ".join(
+            f"COUNT({quote(column.name)}) AS {quote(f'c{at}')}" for at, column in enumerate(columns)
+        )
         names = ", ".join(quote(column.name) for column in columns)
         ((known, *filled),) = database.execute(
             f"SELECT COUNT(*) AS known, {counts} FROM (SELECT {names} FROM {database.table(main.name)} "

@@ -89,7 +89,9 @@ class RowCutter:
         try:
             return self._cut(self._decode(row), parent)
         except RecursionError as error:
-            raise AlvysTableError(f"{where} cannot be loaded: its lists or objects are nested too deeply") from error
+            raise AlvysTableError(
+                f"{where} cannot be loaded: its lists or objects are nested too deeply"
+            ) from error
 
     def _cut(self, record: dict[str, Any], parent: str | None) -> list[list[list[Any]]]:
         cells: _Cells = [None] * self._width
@@ -126,7 +128,9 @@ class RowCutter:
                 "characters"
             )
         limits = self._limits
-        if isinstance(value, str) and (len(value) > limits.key_length or len(value.encode()) > limits.key_bytes):
+        if isinstance(value, str) and (
+            len(value) > limits.key_length or len(value.encode()) > limits.key_bytes
+        ):
             raise AlvysTableError(
                 f"{self._where}: its {column}, which identifies it, has {len(value)} characters, and this database takes "
                 f"{limits.key_length} at most, of {limits.key_bytes} bytes together"
@@ -150,12 +154,16 @@ class RowCutter:
                 else:
                     self.strangers.add_misfit(self.shape.tables[plan.table].path, self._where)
                     left = item
-                if plan.extra is not None and (left is not None or (plan.fields is not None and item is None)):
+                if plan.extra is not None and (
+                    left is not None or (plan.fields is not None and item is None)
+                ):
                     cells[plan.extra] = dump_json(left)
                 rows[plan.table].append(cells)
                 self._cut_lists(below, here, rows)
 
-    def _take_all(self, fields: Mapping[str, _Take], record: Mapping[str, Any], cells: _Cells, lists: _Lists, path: str) -> Any:
+    def _take_all(
+        self, fields: Mapping[str, _Take], record: Mapping[str, Any], cells: _Cells, lists: _Lists, path: str
+    ) -> Any:
         """Take an object's fields, and return those that had no column, or None."""
         left: dict[str, Any] | None = None
         for name, value in record.items():
@@ -192,12 +200,16 @@ class RowCutter:
             elif isinstance(kind, Array):
                 plan[name] = self._take_list(kind, below, at.get(stem))
             else:
-                plan[name] = self._take_leaf(kind, marks, below, at[stem], is_key=table.columns[at[stem]].kind == "key")
+                plan[name] = self._take_leaf(
+                    kind, marks, below, at[stem], is_key=table.columns[at[stem]].kind == "key"
+                )
             if isinstance(kind, (Record, Array)):
                 plan.setdefault(_fold(name), self._take_stranger(kind, below))
         return plan
 
-    def _take_leaf(self, kind: Any, marks: frozenset[Mark], path: str, at: int, *, is_key: bool = False) -> _Take:
+    def _take_leaf(
+        self, kind: Any, marks: frozenset[Mark], path: str, at: int, *, is_key: bool = False
+    ) -> _Take:
         convert = converter(kind, marks, self._limits)
         width = len(leaves_of(kind, marks))
 

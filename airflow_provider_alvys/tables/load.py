@@ -112,7 +112,9 @@ class Loader:
                 rows += len(batch)
                 self._fill(cutter, vanished, batch, manifest.tenant, books)
             if rows != manifest.rows:
-                raise AlvysTableError(f"{path} tells of {manifest.rows} rows, and its parts hold {rows}: land it again")
+                raise AlvysTableError(
+                    f"{path} tells of {manifest.rows} rows, and its parts hold {rows}: land it again"
+                )
             merge.analyze()
             missing, disbelieved = self._mark_missing(manifest, merge.stage(self._shape.main))
             vanished.warn(self._database, manifest)
@@ -128,7 +130,9 @@ class Loader:
         if manifest is None:
             raise AlvysTableError(f"There is no manifest {self._store.url(name)}: its run has not ended well")
         if manifest.stream != self._shape.stream.name:
-            raise AlvysTableError(f"{self._store.url(name)} is of {manifest.stream}, not of {self._shape.stream.name}")
+            raise AlvysTableError(
+                f"{self._store.url(name)} is of {manifest.stream}, not of {self._shape.stream.name}"
+            )
         return manifest
 
     def _records(self, name: str, manifest: Manifest) -> Iterator[tuple[bytes, str, str | None]]:
@@ -140,7 +144,9 @@ class Loader:
         for part in manifest.parts:
             where = f"{self._store.url(folder)}/{part.name}"
             content = read_part(self._store, folder, part)
-            for number, row in enumerate(read_rows(content, self._shape.stream, manifest.file_format, manifest.compression), 1):
+            for number, row in enumerate(
+                read_rows(content, self._shape.stream, manifest.file_format, manifest.compression), 1
+            ):
                 yield row, f"Row {number} of {where}", next(parents, None)
 
     def _fill(
@@ -167,11 +173,17 @@ class Loader:
         cover = find_cover(self._shape, manifest)
         if cover is None or self._ledger.has_newer(manifest.tenant, manifest.read_from):
             return 0, 0
-        return mark_missing(self._database, self._shape, manifest, cover, stage=stage, max_share=self._max_missing_share)
+        return mark_missing(
+            self._database, self._shape, manifest, cover, stage=stage, max_share=self._max_missing_share
+        )
 
     def _tell(self, cutter: RowCutter) -> None:
         strangers = cutter.strangers
-        kept = "kept in _extra" if any(column.name == EXTRA for column in self._shape.main.columns) else "left out"
+        kept = (
+            "kept in _extra"
+            if any(column.name == EXTRA for column in self._shape.main.columns)
+            else "left out"
+        )
         if strangers.unknown:
             log.warning(
                 "The catalogue does not know %s of %s: %s",
@@ -197,7 +209,9 @@ def _books(manifest: Manifest, path: str, loaded_at: datetime) -> list[Any]:
     return [cells.get(column.name) for column in BOOKS]
 
 
-def _batches(records: Iterable[tuple[bytes, str, str | None]]) -> Iterator[list[tuple[bytes, str, str | None]]]:
+def _batches(
+    records: Iterable[tuple[bytes, str, str | None]],
+) -> Iterator[list[tuple[bytes, str, str | None]]]:
     batch: list[tuple[bytes, str, str | None]] = []
     size = 0
     for record in records:

@@ -51,7 +51,9 @@ class Merge:
             columns = [column.name for column in table.stored]
             if not table.parent:
                 columns += self._retired.columns
-            for statement in self._dialect.stage(stage, self._database.table(table.name), columns, table.primary_key):
+            for statement in self._dialect.stage(
+                stage, self._database.table(table.name), columns, table.primary_key
+            ):
                 self._database.execute(statement)
 
     def close_stages(self) -> None:
@@ -75,7 +77,9 @@ class Merge:
         self._database.execute(self._dialect.update(self._main, self._main_stage, gone, self._pairs, seen))
         self._drop_stale()
         unchanged = f"t.{quote(HASH)} = s.{quote(HASH)}"
-        self._database.execute(self._dialect.update(self._main_stage, self._main, [CHANGED_AT], self._pairs, unchanged))
+        self._database.execute(
+            self._dialect.update(self._main_stage, self._main, [CHANGED_AT], self._pairs, unchanged)
+        )
         main = self._shape.main
         others = [column.name for column in main.stored if column.name not in (*main.primary_key, *gone)]
         others += self._retired.columns
@@ -96,7 +100,9 @@ class Merge:
 
     def _refuse_doubles(self) -> None:
         keys = ", ".join(map(self._dialect.quote, self._shape.keys))
-        doubles = self._database.execute(f"SELECT {keys} FROM {self._main_stage} GROUP BY {keys} HAVING COUNT(*) > 1 LIMIT 1")
+        doubles = self._database.execute(
+            f"SELECT {keys} FROM {self._main_stage} GROUP BY {keys} HAVING COUNT(*) > 1 LIMIT 1"
+        )
         if doubles:
             raise AlvysTableError(
                 f"Two rows of one manifest have the same {', '.join(self._shape.keys)}: {', '.join(map(repr, doubles[0]))}. Land "
@@ -128,7 +134,9 @@ class Merge:
 
     def _delete_items(self, table: Table) -> None:
         """Delete the rows of a list's table that belong to rows which were merged."""
-        self._database.execute(self._dialect.delete(self._database.table(table.name), self._main_stage, self._parents(table)))
+        self._database.execute(
+            self._dialect.delete(self._database.table(table.name), self._main_stage, self._parents(table))
+        )
 
     def _insert_items(self, table: Table) -> None:
         """Put the new rows of a list's table that belong to rows which were merged into it."""

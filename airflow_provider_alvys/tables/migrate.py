@@ -48,11 +48,18 @@ def find_retired(database: Database, shape: Shape) -> Retired:
     main = shape.main.name
     flat, nested = (shape_of(shape.stream, table=main, depth=depth) for depth in (0, _ANY_DEPTH))
     columns = dict.fromkeys(column.name for other in (flat, nested) for column in other.main.columns)
-    columns_now, tables_now = {column.name for column in shape.main.stored}, {table.name for table in shape.tables}
+    columns_now, tables_now = (
+        {column.name for column in shape.main.stored},
+        {table.name for table in shape.tables},
+    )
     existing = database.columns(main)
     return Retired(
         tuple(name for name in columns if name in existing and name not in columns_now),
-        tuple(table for table in nested.tables[1:] if table.name not in tables_now and database.columns(table.name)),
+        tuple(
+            table
+            for table in nested.tables[1:]
+            if table.name not in tables_now and database.columns(table.name)
+        ),
     )
 
 
@@ -100,7 +107,13 @@ def _mend(database: Database, table: Table, columns: Mapping[str, str]) -> None:
                     f"The column {column.name} of {name} is {type_name} and cannot be made {dialect.types[column.kind]}: {error}."
                     " Drop the views and indexes that use it, and make them again when the load is done"
                 ) from error
-            log.info("The column %s of %s is %s now, which was %s", column.name, name, dialect.types[column.kind], type_name)
+            log.info(
+                "The column %s of %s is %s now, which was %s",
+                column.name,
+                name,
+                dialect.types[column.kind],
+                type_name,
+            )
             continue
         instead = "Give another table or schema, or rename that table"
         if column.name not in keys:

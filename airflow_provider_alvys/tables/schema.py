@@ -122,7 +122,9 @@ def default_table(stream: Stream) -> str:
     return stream.table or stream.name
 
 
-def shape_of(stream: Stream, *, table: str | None = None, depth: int = DEPTH, exclude: Collection[str] = ()) -> Shape:
+def shape_of(
+    stream: Stream, *, table: str | None = None, depth: int = DEPTH, exclude: Collection[str] = ()
+) -> Shape:
     """
     Return the tables of a stream.
 
@@ -171,7 +173,9 @@ def paths_of(kind: FieldType, path: str = "") -> Iterator[str]:
 
 def _check_excluded(stream: Stream, exclude: Collection[str]) -> Collection[str]:
     if isinstance(exclude, (str, bytes)) or not isinstance(exclude, Collection):
-        raise AlvysValueError(f"exclude={exclude!r} must be a list of fields, such as ['Notes', 'Stops.CompanyName']")
+        raise AlvysValueError(
+            f"exclude={exclude!r} must be a list of fields, such as ['Notes', 'Stops.CompanyName']"
+        )
     known = [EXTRA, *paths_of(stream.fields)]
     for path in exclude:
         if path not in known:
@@ -183,7 +187,9 @@ def _check_excluded(stream: Stream, exclude: Collection[str]) -> Collection[str]
             )
         for key in stream.key:
             if key == path or key.startswith(f"{path}."):
-                raise AlvysValueError(f"exclude names {path}, which identifies the rows of {stream.name}: it cannot be kept out")
+                raise AlvysValueError(
+                    f"exclude names {path}, which identifies the rows of {stream.name}: it cannot be kept out"
+                )
     return exclude
 
 
@@ -215,7 +221,10 @@ class _Maker:
         columns, lists = self._columns(stream.fields, "", "", 0)
         if len(stream.key) == 1:
             own = snake_case(stream.key[0])
-            columns = [Column(own, _key_kind(column.kind), column.field) if column.name == own else column for column in columns]
+            columns = [
+                Column(own, _key_kind(column.kind), column.field) if column.name == own else column
+                for column in columns
+            ]
         keys = {column.name: column for column in (*above, *made, *columns)}
         name = self.main
         ends = [*self._extra(), Column(HASH, "text")]
@@ -224,9 +233,13 @@ class _Maker:
         # Those of a table that a user has named are named after all of it: two such tables share none.
         stem_of_lists = singular if name == default_table(stream) else name
         owner = default_table(stream).removesuffix("s")
-        parent_key = [Column(f"{owner}_{key}" if not key.startswith("_") else key, keys[key].kind) for key in self.keys]
+        parent_key = [
+            Column(f"{owner}_{key}" if not key.startswith("_") else key, keys[key].kind) for key in self.keys
+        ]
         if any(key == KEY for key in self.keys):
-            parent_key = [Column(f"{owner}_key", "key") if column.name == KEY else column for column in parent_key]
+            parent_key = [
+                Column(f"{owner}_key", "key") if column.name == KEY else column for column in parent_key
+            ]
         for path, kind, stem in lists:
             self._list(path, kind, f"{stem_of_lists}_{stem}", stem, name, parent_key, [])
 
@@ -244,7 +257,10 @@ class _Maker:
         if isinstance(kind.of, Record):
             columns, lists = self._columns(kind.of, path, "", level)
         else:
-            columns, lists = [Column(VALUE, leaves_of(kind.of)[0].kind if isinstance(kind.of, str) else "json", path)], []
+            columns, lists = (
+                [Column(VALUE, leaves_of(kind.of)[0].kind if isinstance(kind.of, str) else "json", path)],
+                [],
+            )
         flags = [Column("_is_first", "boolean"), Column("_is_last", "boolean")]
         key = (*(column.name for column in (*parent_key, *above)), POSITION)
         table = Table(
@@ -259,7 +275,9 @@ class _Maker:
             positions = [*above, Column(f"_{stem}_position", "integer")]
             self._list(below, inner, f"{name}_{inner_stem}", inner_stem, name, parent_key, positions)
 
-    def _columns(self, record: Record, path: str, prefix: str, level: int) -> tuple[list[Column], list[tuple[str, Array, str]]]:
+    def _columns(
+        self, record: Record, path: str, prefix: str, level: int
+    ) -> tuple[list[Column], list[tuple[str, Array, str]]]:
         """Return the columns of an object, and its lists that become tables: path, type and name."""
         columns: list[Column] = []
         lists: list[tuple[str, Array, str]] = []

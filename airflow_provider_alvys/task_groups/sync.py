@@ -23,7 +23,12 @@ from airflow_provider_alvys.transfers.alvys_to_object_storage import (
     AlvysSweepToObjectStorageOperator,
     AlvysToObjectStorageOperator,
 )
-from airflow_provider_alvys.transfers.first_load import BEGUN, TOTAL, AlvysBeginFirstLoadOperator, AlvysHandOverOperator
+from airflow_provider_alvys.transfers.first_load import (
+    BEGUN,
+    TOTAL,
+    AlvysBeginFirstLoadOperator,
+    AlvysHandOverOperator,
+)
 from airflow_provider_alvys.transfers.object_storage_to_sql import AlvysObjectStorageToSqlOperator
 
 # The time from which on the run could have begun: the same for all its tasks, their retries, and after clearing.
@@ -95,7 +100,9 @@ def alvys_sync(
     for given, name in ((filters, "filters"), (parents, "parents"), (exclude, "exclude")):
         strangers = sorted(set(given or ()) - set(names))
         if strangers:
-            raise AlvysValueError(f"{name} names {', '.join(strangers)}, but the group syncs {', '.join(names)}")
+            raise AlvysValueError(
+                f"{name} names {', '.join(strangers)}, but the group syncs {', '.join(names)}"
+            )
     if sql_conn_id is None and (schema is not None or exclude is not None):
         raise AlvysValueError("schema and exclude are for the tables of a database: give sql_conn_id, too")
     settled = as_timedelta(SETTLING if settling is None else settling, "settling").total_seconds()
@@ -107,7 +114,11 @@ def alvys_sync(
     }
     tasks: dict[Sync, BaseOperator] = {}
     with TaskGroup(group_id, **arguments) as group:
-        shared = [sync for sync in syncs if sync.is_whole and not sync.stream.parent and sync.stream.name not in (filters or {})]
+        shared = [
+            sync
+            for sync in syncs
+            if sync.is_whole and not sync.stream.parent and sync.stream.name not in (filters or {})
+        ]
         # Skipped on its own, so that no event tells of what was not landed.
         if len(shared) > 1 and (on_missing_scope or _default(group, "on_missing_scope")) != "skip":
             sweep = AlvysSweepToObjectStorageOperator(
@@ -128,8 +139,15 @@ def alvys_sync(
                     task_id=sync.task_id,
                     stream=sync.stream.name,
                     outlets=[alvys_asset(sync.stream.name, path)],
-                    **_given(filters=(filters or {}).get(sync.stream.name), parents=_parents_of(sync.stream, parents)),
-                    **({"window_by": WHOLE} if sync.is_whole else _window(sync, initial_since, settled, overlap)),
+                    **_given(
+                        filters=(filters or {}).get(sync.stream.name),
+                        parents=_parents_of(sync.stream, parents),
+                    ),
+                    **(
+                        {"window_by": WHOLE}
+                        if sync.is_whole
+                        else _window(sync, initial_since, settled, overlap)
+                    ),
                     **_given(trigger_rule="none_failed" if is_behind else None),
                     **common,
                 )
@@ -275,11 +293,17 @@ def alvys_backfill(
         window_by=by.name,
         max_active_tis_per_dag=max_active_tis_per_dag,
         **_given(alvys_conn_id=alvys_conn_id, filters=filters, tenant=tenant),
-        outlets=[alvys_asset(stream, path), *([outlets] if isinstance(outlets, (Asset, AssetAlias)) else outlets or ())],
+        outlets=[
+            alvys_asset(stream, path),
+            *([outlets] if isinstance(outlets, (Asset, AssetAlias)) else outlets or ()),
+        ],
         **arguments,
     ).expand_kwargs(windows)
     # A mapped task is not made before it runs, and checks nothing of what it is given.
-    defaults = {name: _default(task.task_group, name) if task.task_group else None for name in ("file_format", "compression")}
+    defaults = {
+        name: _default(task.task_group, name) if task.task_group else None
+        for name in ("file_format", "compression")
+    }
     given = {**defaults, **arguments}
     check_format(given["file_format"] or JSONL, given["compression"])
     return task
@@ -335,7 +359,13 @@ def alvys_first_load(
     }
     with TaskGroup(group_id or f"first_load_{stream}", **arguments) as group:
         begin = AlvysBeginFirstLoadOperator(
-            task_id="begin", path=path, start=start, every=every, window_by=by.name, **common, **_given(filters=filters)
+            task_id="begin",
+            path=path,
+            start=start,
+            every=every,
+            window_by=by.name,
+            **common,
+            **_given(filters=filters),
         )
         output = cast("Any", begin.output)
         windows = AlvysToObjectStorageOperator.partial(

@@ -92,16 +92,25 @@ def revenue_table(revenue: Revenue, most: int) -> list[str]:
     lines = [f"{'customer':<28}" + "".join(f"{month:>11}" for month in revenue.months) + f"{'together':>12}"]
     for title, members in rows:
         sums = [sum(revenue.amounts[name].get(month, 0) for name in members) for month in revenue.months]
-        lines.append(f"{title:<28}" + "".join(f"{amount:>11,.0f}" for amount in sums) + f"{sum(sums):>12,.0f}")
+        lines.append(
+            f"{title:<28}" + "".join(f"{amount:>11,.0f}" for amount in sums) + f"{sum(sums):>12,.0f}"
+        )
     return lines
 
 
 def lanes_table(lanes: Sequence[Lane], most: int) -> list[str]:
     """Return the lines of a table, with all lanes at its end."""
-    total = Lane(f"all {len(lanes)} lanes", "", sum(lane.deliveries for lane in lanes), sum(lane.on_time for lane in lanes))
+    total = Lane(
+        f"all {len(lanes)} lanes",
+        "",
+        sum(lane.deliveries for lane in lanes),
+        sum(lane.on_time for lane in lanes),
+    )
     lines = [f"{'from':<18}{'to':<18}{'deliveries':>11}{'on time':>9}{'share':>8}"]
     for lane in [*lanes[:most], total]:
-        lines.append(f"{lane.origin:<18}{lane.destination:<18}{lane.deliveries:>11,}{lane.on_time:>9,}{lane.share:>8.0%}")
+        lines.append(
+            f"{lane.origin:<18}{lane.destination:<18}{lane.deliveries:>11,}{lane.on_time:>9,}{lane.share:>8.0%}"
+        )
     return lines
 
 

@@ -39,7 +39,9 @@ _FEW, _MOST = 75, 90
 def draw(answers: Answers, file: Path, subtitle: str) -> None:
     """Draw the three answers into a PNG file."""
     with mpl.rc_context(_STYLE):
-        layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.14, wspace=0.05, hspace=0.04, rect=(0, 0, 1, 0.92))
+        layout = ConstrainedLayoutEngine(
+            w_pad=0.12, h_pad=0.14, wspace=0.05, hspace=0.04, rect=(0, 0, 1, 0.92)
+        )
         figure = Figure(figsize=(14, 8.4), dpi=110, facecolor="white", layout=layout)
         figure.text(
             0.012,
@@ -65,7 +67,16 @@ def _draw_revenue(axes: Axes, revenue: Revenue) -> None:
     for number, month in enumerate(revenue.months):
         widths = [amounts.get(month, 0) / 1000 for _, amounts in shown]
         color = _BLUES(0.25 + 0.65 * number / max(1, len(revenue.months) - 1))
-        axes.barh(places, widths, left=left, color=color, edgecolor="white", linewidth=0.8, height=0.72, label=_month(month))
+        axes.barh(
+            places,
+            widths,
+            left=left,
+            color=color,
+            edgecolor="white",
+            linewidth=0.8,
+            height=0.72,
+            label=_month(month),
+        )
         left = [start + width for start, width in zip(left, widths, strict=True)]
     for place, total in zip(places, left, strict=True):
         _write(axes, total + max(left) * 0.012, place, f"${total:,.0f}k")
@@ -100,7 +111,12 @@ def _draw_ages(axes: Axes, ages: Sequence[Age]) -> None:
     amounts = [age.amount / 1000 for age in ages]
     axes.barh(places, amounts, color=_AGES[: len(ages)], height=0.66)
     for place, age in zip(places, ages, strict=True):
-        _write(axes, age.amount / 1000 + max(amounts) * 0.015, place, f"${age.amount / 1000:,.0f}k  in {age.invoices} invoices")
+        _write(
+            axes,
+            age.amount / 1000 + max(amounts) * 0.015,
+            place,
+            f"${age.amount / 1000:,.0f}k  in {age.invoices} invoices",
+        )
     axes.set_yticks(places, [age.name for age in ages])
     axes.set_xlim(0, max(amounts) * 1.6)
     axes.set_xlabel("To be paid, thousand US dollars")

@@ -16,7 +16,9 @@ from airflow_provider_alvys.api.errors import (
 )
 
 
-def answer(status: int, body: bytes = b"", content_type: str = "application/json", **headers: str) -> requests.Response:
+def answer(
+    status: int, body: bytes = b"", content_type: str = "application/json", **headers: str
+) -> requests.Response:
     response = requests.Response()
     response.status_code = status
     response._content = body
@@ -35,7 +37,10 @@ def error(response: requests.Response) -> Exception:
             b'{"Type":"t","Title":"Bad Request","Status":400,"Detail":"No.","Errors":{"OrderNumber":["Too long.","Blank."]}}',
             "Bad Request: No.; OrderNumber: Too long. Blank.",
         ),
-        (b'{"title":"Bad Request","status":400,"traceId":"00-1"}', "Bad Request. Correct these fields. \\(request 00-1\\)"),
+        (
+            b'{"title":"Bad Request","status":400,"traceId":"00-1"}',
+            "Bad Request. Correct these fields. \\(request 00-1\\)",
+        ),
         (b'{"Statuses":["Required."],"Ids":["Required."]}', "Statuses: Required.; Ids: Required."),
         (b"[1]", "answered 400\\. Correct"),
         (b"{", "answered 400\\. Correct"),
@@ -69,6 +74,9 @@ def test_a_long_detail_is_cut_and_the_request_is_named() -> None:
 
 
 def test_errors_survive_a_pickle() -> None:
-    for problem in (error(answer(400, b'{"A":["b"]}')), AlvysConnectionError("none", arrived=False, endpoint="GET loads")):
+    for problem in (
+        error(answer(400, b'{"A":["b"]}')),
+        AlvysConnectionError("none", arrived=False, endpoint="GET loads"),
+    ):
         copy = pickle.loads(pickle.dumps(problem))
         assert (type(copy), str(copy), vars(copy)) == (type(problem), str(problem), vars(problem))

@@ -79,12 +79,16 @@ def test_a_guard_that_would_let_replays_pass_is_refused() -> None:
 
 # A delivery: which event, which attempt, and how much later than it was signed it comes; and whether its processing fails.
 deliveries = st.lists(
-    st.tuples(st.integers(0, 3), st.integers(1, 4), st.integers(0, 400), st.booleans()), min_size=1, max_size=30
+    st.tuples(st.integers(0, 3), st.integers(1, 4), st.integers(0, 400), st.booleans()),
+    min_size=1,
+    max_size=30,
 )
 
 
 @given(deliveries=deliveries)
-def test_retries_and_replays_have_no_effect_and_nothing_is_lost(deliveries: list[tuple[int, int, int, bool]]) -> None:
+def test_retries_and_replays_have_no_effect_and_nothing_is_lost(
+    deliveries: list[tuple[int, int, int, bool]],
+) -> None:
     guard = ReplayGuard()
     effects: list[str] = []
     wanted: set[str] = set()

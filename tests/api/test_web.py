@@ -19,7 +19,10 @@ LOAD = WebRecord("loads", id="8f14e45f", number="1001")
     ("pattern", "page"),
     [
         ("https://alvys.example.com/{stream}/{id}", "https://alvys.example.com/loads/8f14e45f"),
-        ("https://alvys.example.com/#/{stream}?number={number}", "https://alvys.example.com/#/loads?number=1001"),
+        (
+            "https://alvys.example.com/#/{stream}?number={number}",
+            "https://alvys.example.com/#/loads?number=1001",
+        ),
         ("https://alvys.example.com", "https://alvys.example.com"),
         ("http://127.0.0.1:8099/{id}/{id}", "http://127.0.0.1:8099/8f14e45f/8f14e45f"),
         ("https://[::1]:8099/{id}", "https://[::1]:8099/8f14e45f"),
@@ -80,14 +83,26 @@ def test_what_is_no_address_of_a_page_is_refused(pattern: str) -> None:
         ("trips.assign", {"tripId": "T1"}, {"CarrierId": "C1"}, WebRecord("trips", id="T1")),
         ("loads.update", {"load_number": "7"}, {"OrderNumber": "8"}, WebRecord("loads", number="7")),
         ("customers.update", {"id": "C1"}, {"Name": "x"}, WebRecord("customers", id="C1")),
-        ("invoices.record_carrier_payment", None, {"TripId": "T1", "ReferenceNumber": "1"}, WebRecord("trips", id="T1")),
-        ("invoices.record_customer_payment", {}, {"Amount": {}, "LoadNumber": 7}, WebRecord("loads", number="7")),
+        (
+            "invoices.record_carrier_payment",
+            None,
+            {"TripId": "T1", "ReferenceNumber": "1"},
+            WebRecord("trips", id="T1"),
+        ),
+        (
+            "invoices.record_customer_payment",
+            {},
+            {"Amount": {}, "LoadNumber": 7},
+            WebRecord("loads", number="7"),
+        ),
         ("trip_stops.set_arrival", {"tripId": "T1", "stopId": "S1"}, {}, WebRecord("trips", id="T1")),
         ("customers.create", None, {"Name": "x"}, None),
         ("tenders.create", None, "{{ body }}", None),
     ],
 )
-def test_a_write_is_about_the_record_that_it_names(operation: str, path_params: Any, body: Any, record: WebRecord | None) -> None:
+def test_a_write_is_about_the_record_that_it_names(
+    operation: str, path_params: Any, body: Any, record: WebRecord | None
+) -> None:
     assert record_of_write(get_operation(operation), path_params, body) == record
 
 

@@ -109,7 +109,9 @@ def test_what_comes_again_is_acknowledged_and_not_processed(alvys: Simulator, re
     assert len(receiver.events) == len({event.key for event in receiver.events}) == 2
 
 
-def test_an_event_whose_processing_failed_comes_again_and_is_processed(alvys: Simulator, receiver: Receiver) -> None:
+def test_an_event_whose_processing_failed_comes_again_and_is_processed(
+    alvys: Simulator, receiver: Receiver
+) -> None:
     start(alvys, receiver)
     receiver.failures = 2
     alvys.change(where={"Status": "Covered"}, rows=1, columns={"Status": "In Transit"})
@@ -131,7 +133,9 @@ def test_what_is_forged_altered_or_stale_is_refused(alvys: Simulator, receiver: 
         "unsigned": {"headers": {"X-Alvys-Signature": ""}},
         "at another time": {"headers": {"X-Alvys-Timestamp": "1780000000"}},
     }
-    assert {name: alvys.deliver(**new, **forgery)["status"] for name, forgery in wrong.items()} == dict.fromkeys(wrong, 401)
+    assert {
+        name: alvys.deliver(**new, **forgery)["status"] for name, forgery in wrong.items()
+    } == dict.fromkeys(wrong, 401)
     assert receiver.refused == [*["signature"] * 4, "stale", "future", "malformed", "malformed"]
     assert receiver.events == []
     assert alvys.deliver(**new)["status"] == 200

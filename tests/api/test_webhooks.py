@@ -35,17 +35,23 @@ EVENT_ID = "0c7d1d7e-0001-0"
 
 secrets = st.text(min_size=1, max_size=40).filter(lambda text: text.isprintable())
 # Visible, and without braces.
-event_ids = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters="{}"), min_size=1, max_size=60)
+event_ids = st.text(
+    st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters="{}"), min_size=1, max_size=60
+)
 bases = st.sampled_from(get_args(Base))
 
 
-def digest(body: bytes, *, t: int | str = NOW, id: str = EVENT_ID, secret: str = SECRET, base: Base = "t.id.body") -> str:
+def digest(
+    body: bytes, *, t: int | str = NOW, id: str = EVENT_ID, secret: str = SECRET, base: Base = "t.id.body"
+) -> str:
     """Sign as the documents say, in a way of its own."""
     signed = f"{t}.{id}." if base == "t.id.body" else f"{t}."
     return hmac.new(secret.encode(), signed.encode() + body, hashlib.sha256).hexdigest()
 
 
-def sign(body: bytes, *, t: int = NOW, id: str = EVENT_ID, secret: str = SECRET, base: Base = "t.id.body") -> dict[str, str]:
+def sign(
+    body: bytes, *, t: int = NOW, id: str = EVENT_ID, secret: str = SECRET, base: Base = "t.id.body"
+) -> dict[str, str]:
     return {
         "X-Alvys-Event": "load.status.changed",
         "X-Alvys-Event-Id": id,
@@ -55,7 +61,9 @@ def sign(body: bytes, *, t: int = NOW, id: str = EVENT_ID, secret: str = SECRET,
     }
 
 
-def refusal(headers: dict[str, str], body: bytes, secrets: Any = SECRET, **options: Any) -> AlvysSignatureError:
+def refusal(
+    headers: dict[str, str], body: bytes, secrets: Any = SECRET, **options: Any
+) -> AlvysSignatureError:
     with pytest.raises(AlvysSignatureError) as caught:
         verify_signature(headers, body, secrets, **{"now": NOW, **options})
     assert caught.value.status_code == 401
@@ -76,7 +84,9 @@ def test_a_body_with_one_altered_byte_is_refused(data: st.DataObject, body: byte
     assert refusal(sign(body, base=base), bytes(altered), base=base).reason == "signature"
 
 
-@given(body=st.binary(max_size=100), at=st.integers(0, 101), more=st.binary(min_size=1, max_size=1), base=bases)
+@given(
+    body=st.binary(max_size=100), at=st.integers(0, 101), more=st.binary(min_size=1, max_size=1), base=bases
+)
 def test_a_body_with_one_byte_more_or_less_is_refused(body: bytes, at: int, more: bytes, base: Base) -> None:
     assert refusal(sign(body, base=base), body[:at] + more + body[at:], base=base).reason == "signature"
     if at < len(body):
@@ -103,7 +113,10 @@ def test_a_signature_with_one_altered_digit_is_refused(at: int, digit: str, base
     right = digest(b"{}", base=base)
     assume(right[at] != digit)
     wrong = right[:at] + digit + right[at + 1 :]
-    assert refusal({**sign(b"{}"), "X-Alvys-Signature": f"t={NOW},v1={wrong}"}, b"{}", base=base).reason == "signature"
+    assert (
+        refusal({**sign(b"{}"), "X-Alvys-Signature": f"t={NOW},v1={wrong}"}, b"{}", base=base).reason
+        == "signature"
+    )
 
 
 @given(secret=secrets, other=secrets, body=st.binary(max_size=100))
@@ -124,10 +137,20 @@ def test_an_unknown_base_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("age", "reason"), [(300, None), (300.001, "stale"), (86400, "stale"), (-300, None), (-300.001, "future"), (-86400, "future")]
+    ("age", "reason"),
+    [
+        (300, None),
+        (300.001, "stale"),
+        (86400, "stale"),
+        (-300, None),
+        (-300.001, "future"),
+        (-86400, "future"),
+    ],
 )
 @pytest.mark.parametrize("base", get_args(Base))
-def test_a_time_is_taken_up_to_the_tolerance_and_no_further(age: float, reason: str | None, base: Base) -> None:
+def test_a_time_is_taken_up_to_the_tolerance_and_no_further(
+    age: float, reason: str | None, base: Base
+) -> None:
     headers = sign(b"{}", base=base)
     if reason is None:
         verify_signature(headers, b"{}", SECRET, now=NOW + age, base=base)
@@ -147,7 +170,9 @@ def test_a_time_that_is_none_lets_nothing_pass(options: dict[str, Any]) -> None:
 
 def test_a_challenge_of_any_letters_is_a_handshake_that_is_small_enough() -> None:
     challenge = "\U0001f69a" * 2048
-    assert answer_challenge(*handshake({"type": "webhook.verification", "challenge": challenge})) == {"challenge": challenge}
+    assert answer_challenge(*handshake({"type": "webhook.verification", "challenge": challenge})) == {
+        "challenge": challenge
+    }
 
 
 def test_a_forged_delivery_is_not_told_that_it_is_stale() -> None:
@@ -211,7 +236,9 @@ def test_a_signature_of_another_form_is_refused(signature: str | None) -> None:
 
 def test_a_header_in_two_spellings_is_refused() -> None:
     headers = sign(b"{}")
-    assert refusal({**headers, "x-alvys-signature": headers["X-Alvys-Signature"]}, b"{}").reason == "malformed"
+    assert (
+        refusal({**headers, "x-alvys-signature": headers["X-Alvys-Signature"]}, b"{}").reason == "malformed"
+    )
 
 
 @pytest.mark.parametrize("stamp", [str(NOW + 1), "soon", "", f"{NOW}.0"])
@@ -241,9 +268,17 @@ names = st.sampled_from([*sign(b""), "x-alvys-event-id", "X-Alvys-Challenge", "C
 events = st.sampled_from(["load.changed", "webhook.verification", "\ud800"])
 
 
-@given(headers=st.dictionaries(names, st.one_of(texts, events), max_size=9), body=st.binary(max_size=80), base=bases)
+@given(
+    headers=st.dictionaries(names, st.one_of(texts, events), max_size=9),
+    body=st.binary(max_size=80),
+    base=bases,
+)
 @example(headers={"X-Alvys-Event": "webhook.verification"}, body=b"[" * 200_000, base="t.body")
-@example(headers={"X-Alvys-Event": "webhook.verification"}, body=b'{"challenge": 1e99999999999999999999}', base="t.body")
+@example(
+    headers={"X-Alvys-Event": "webhook.verification"},
+    body=b'{"challenge": 1e99999999999999999999}',
+    base="t.body",
+)
 @example(headers={"X-Alvys-Event": "webhook.verification"}, body=b'{"challenge": ["a"]}', base="t.body")
 def test_no_header_and_no_body_breaks_it(headers: dict[str, str], body: bytes, base: Base) -> None:
     with suppress(AlvysWebhookError):
@@ -255,7 +290,9 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
     max_leaves=8,
 )
-fields = st.sampled_from("id type timestamp version etag data load document diff changes kind target previousAttributes".split())
+fields = st.sampled_from(
+    "id type timestamp version etag data load document diff changes kind target previousAttributes".split()
+)
 envelopes = st.recursive(
     json_values,
     lambda inner: st.dictionaries(fields, inner, max_size=6) | st.lists(inner, max_size=3),
@@ -273,13 +310,23 @@ def test_any_json_that_is_signed_is_an_event_or_refused(envelope: Any, type: str
     got = receive(sign(body), body, SECRET, now=NOW)
     assert isinstance(got, AlvysEvent)
     assert got.key == EVENT_ID
-    for name in ("moment", "entity_id", "entity_number", "record", "document", "changes", "previous_attributes"):
+    for name in (
+        "moment",
+        "entity_id",
+        "entity_number",
+        "record",
+        "document",
+        "changes",
+        "previous_attributes",
+    ):
         getattr(got, name)
 
 
 def handshake(body: Any, **headers: str) -> tuple[dict[str, str], bytes]:
     known = {"User-Agent": "Alvys-Webhook/1.0", "X-Alvys-Event": "webhook.verification"}
-    return {**known, **{f"X-Alvys-{name}": value for name, value in headers.items()}}, json.dumps(body).encode()
+    return {**known, **{f"X-Alvys-{name}": value for name, value in headers.items()}}, json.dumps(
+        body
+    ).encode()
 
 
 @given(challenge=st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=200))
@@ -335,7 +382,13 @@ CHANGED = b"""{
 def test_an_event_has_its_record_and_what_was_changed() -> None:
     event = receive(sign(CHANGED), CHANGED, SECRET, now=NOW)
     assert isinstance(event, AlvysEvent)
-    assert (event.key, event.id, event.type, event.version, event.etag) == (EVENT_ID, EVENT_ID, "load.changed", "1", None)
+    assert (event.key, event.id, event.type, event.version, event.etag) == (
+        EVENT_ID,
+        EVENT_ID,
+        "load.changed",
+        "1",
+        None,
+    )
     assert event.timestamp == "2026-05-28T20:26:40.1234567Z"
     assert event.moment == datetime(2026, 5, 28, 20, 26, 40, 123456, tzinfo=timezone.utc)
     assert (event.entity_type, event.entity_id, event.entity_number) == ("load", "L1", "1001")
@@ -386,7 +439,9 @@ def test_the_key_is_that_id_which_is_signed() -> None:
     assert parse_event(headers, body, base="t.body").key == "in-the-body"
     nameless = b'{"type": "load.changed"}'
     others = {"X-Alvys-Event-Id": "written-by-who-sends-it-again"}
-    assert parse_event(headers, nameless, base="t.body").key == parse_event(others, nameless, base="t.body").key
+    assert (
+        parse_event(headers, nameless, base="t.body").key == parse_event(others, nameless, base="t.body").key
+    )
     assert parse_event({}, nameless, base="t.body").key != parse_event({}, nameless + b" ", base="t.body").key
     assert parse_event(headers, nameless).key == "in-the-header"
     with pytest.raises(AlvysWebhookError, match="no id"):
@@ -396,12 +451,27 @@ def test_the_key_is_that_id_which_is_signed() -> None:
 def test_an_event_can_be_made_of_what_a_receiver_has_stored() -> None:
     envelope = json.loads(CHANGED)
     event = make_event(envelope, key="stored")
-    assert (event.key, event.id, event.entity_id, event.changes[1]) == ("stored", EVENT_ID, "L1", Change("Created"))
+    assert (event.key, event.id, event.entity_id, event.changes[1]) == (
+        "stored",
+        EVENT_ID,
+        "L1",
+        Change("Created"),
+    )
     assert make_event(envelope).key == EVENT_ID
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{", b"[]", b"null", b"\xff", b'{"id": "a"}', b'{"id": "a", "type": 7}', b'{"id": "a", "type": ""}']
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"\xff",
+        b'{"id": "a"}',
+        b'{"id": "a", "type": 7}',
+        b'{"id": "a", "type": ""}',
+    ],
 )
 def test_what_is_no_event_is_refused(body: bytes) -> None:
     with pytest.raises(AlvysWebhookError) as caught:

@@ -83,7 +83,9 @@ def judge_told(name: str, truth: Truth, told: Told) -> list[str]:
         problems.append(f"{name}: {len(invented)} changes were told that never were, such as {invented[0]}")
     unkeyed = [change for change, keys in told.keys.items() if len(set(keys)) > 1]
     if unkeyed:
-        problems.append(f"{name}: {len(unkeyed)} changes were told again with another key, such as {unkeyed[0]}")
+        problems.append(
+            f"{name}: {len(unkeyed)} changes were told again with another key, such as {unkeyed[0]}"
+        )
     different = {key for keys in told.keys.values() for key in keys}
     if len(different) < len(told.keys):
         problems.append(f"{name}: {len(told.keys)} changes have {len(different)} keys between them")

@@ -46,7 +46,9 @@ def main() -> None:
     failures: list[str] = []
     with Simulator() as alvys, Daemons(home, DAGS, settings(alvys, home / "lake")) as airflow:
         airflow.wait_for_dag(DAG)
-        print(f"Airflow is up after {time.monotonic() - started:.0f} s: {airflow.api.url}, {home}", flush=True)
+        print(
+            f"Airflow is up after {time.monotonic() - started:.0f} s: {airflow.api.url}, {home}", flush=True
+        )
         for number, plan in enumerate(_plans(arguments), 1):
             try:
                 result = Round(airflow, alvys, plan, number, home / "lake").play()
@@ -64,7 +66,10 @@ def main() -> None:
     print(f"\n{render(make_lines(results), markdown=False)}\n\n{sum_up(results)}")
     print(f"Seed {arguments.seed}, {time.monotonic() - started:.0f} s.")
     if arguments.markdown:
-        put_into(arguments.markdown, f"{render(make_lines(results), markdown=True)}\n{sum_up(results)} Seed {arguments.seed}.")
+        put_into(
+            arguments.markdown,
+            f"{render(make_lines(results), markdown=True)}\n{sum_up(results)} Seed {arguments.seed}.",
+        )
     if failures:
         print("\n".join(["", "NO GOOD:", *failures, f"The files and logs: {home}"]))
         sys.exit(1)
@@ -84,7 +89,9 @@ def settings(alvys: Simulator, lake: Path, *, timeout: float = _TIMEOUT) -> dict
     """Return the environment of an Airflow that syncs a simulator into a data set."""
     today = datetime.now(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
     return {
-        "AIRFLOW_CONN_ALVYS_DEFAULT": alvys.connection_json(requests_per_minute=_PACE, page_size=PAGE, timeout=timeout),
+        "AIRFLOW_CONN_ALVYS_DEFAULT": alvys.connection_json(
+            requests_per_minute=_PACE, page_size=PAGE, timeout=timeout
+        ),
         "CHAOS_LAKE": str(lake),
         "CHAOS_START": (today - timedelta(days=100)).isoformat(),
         "CHAOS_END": (today + timedelta(days=20)).isoformat(),
@@ -121,9 +128,13 @@ def _kill_text(kill: Any) -> str:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seed", type=int, default=1, help="orders the same things at the same moments (1)")
-    parser.add_argument("--rounds", type=int, default=20, help="how many: by turns a storm, and one thing to each stream (20)")
+    parser.add_argument(
+        "--rounds", type=int, default=20, help="how many: by turns a storm, and one thing to each stream (20)"
+    )
     parser.add_argument("--short", action="store_true", help="two storms with every kind of kill")
     parser.add_argument("--markdown", type=Path, help="put the table into this page, too")
     arguments = parser.parse_args()

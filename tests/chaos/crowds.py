@@ -66,7 +66,10 @@ class Loop:
         told = f"Airflow's watchdog told {len(self.blocked)} times of a blocked loop, {longest:.2f} s at most"
         if not self.stalls:
             return told
-        seconds, collecting = sum(stall.seconds for stall in self.stalls), sum(stall.collecting for stall in self.stalls)
+        seconds, collecting = (
+            sum(stall.seconds for stall in self.stalls),
+            sum(stall.collecting for stall in self.stalls),
+        )
         known, ours = sum(stall.known for stall in self.stalls), sum(stall.ours for stall in self.stalls)
         return (
             f"{told}; of {seconds:.2f} s in {len(self.stalls)} stalls {known - ours:.2f} s were others' code, {ours:.2f} s ours "
@@ -106,9 +109,15 @@ def let_wait(airflow: Daemons, metadata: Metadata, dag_id: str, tasks: int) -> N
         seconds=_STARTS_WITHIN,
     )
     with ThreadPoolExecutor(_WORKERS) as pool:
-        for worker in [pool.submit(airflow.run_module, "tests.chaos.held", dag_id, RUN, POOL) for _ in range(_WORKERS)]:
+        for worker in [
+            pool.submit(airflow.run_module, "tests.chaos.held", dag_id, RUN, POOL) for _ in range(_WORKERS)
+        ]:
             worker.result()
-    wait_until(lambda: metadata.waiting(dag_id, RUN) == tasks, f"{tasks} triggers of {dag_id}", seconds=_STARTS_WITHIN)
+    wait_until(
+        lambda: metadata.waiting(dag_id, RUN) == tasks,
+        f"{tasks} triggers of {dag_id}",
+        seconds=_STARTS_WITHIN,
+    )
 
 
 def play_plain(airflow: Daemons, metadata: Metadata, watch: LoopWatch, files: Sequence[str]) -> Loop:
@@ -141,7 +150,12 @@ class Numbers:
 
 
 def play_crowd(
-    airflow: Daemons, metadata: Metadata, watch: LoopWatch, alvys: Simulator, numbers: Numbers, interval: float
+    airflow: Daemons,
+    metadata: Metadata,
+    watch: LoopWatch,
+    alvys: Simulator,
+    numbers: Numbers,
+    interval: float,
 ) -> list[str]:
     """Let the crowd wait, deliver its loads in waves, and judge."""
     everybody = len(numbers.held) + len(numbers.sample)
@@ -164,7 +178,9 @@ def play_crowd(
     ends = metadata.states("crowd", RUN)
     refused = alvys.stats()["rate_limited"]
     delays = sorted(fired[number] - at for number, at in changed.items() if number in fired) or [0.0]
-    stored = max((resumed[number].stored - at for number, at in changed.items() if number in resumed), default=0.0)
+    stored = max(
+        (resumed[number].stored - at for number, at in changed.items() if number in resumed), default=0.0
+    )
     print(
         f"{everybody} sensors, a poll interval of {interval:g} s: {calm:.1f} requests per interval while all wait, {refused} "
         f"429s; {len(resumed)} fired, {statistics.median(delays):.1f} s after the change in the median, {delays[-1]:.1f} s at "
@@ -180,7 +196,9 @@ def play_crowd(
     if ends["success"] != len(numbers.sample):
         problems.append(f"The crowd's sample did not succeed: {dict(ends)}")
     for stall in (*waiting.ours, *firing.ours):
-        problems.append(f"The loop was blocked for {stall.seconds} s, {stall.ours:.2f} s of it by us: {stall.whole}")
+        problems.append(
+            f"The loop was blocked for {stall.seconds} s, {stall.ours:.2f} s of it by us: {stall.whole}"
+        )
     return problems
 
 

@@ -70,7 +70,13 @@ class Daemons:
     """
 
     def __init__(
-        self, home: Path, dags: Path, settings: Mapping[str, str], *, celery_workers: int = 0, parallelism: int = 6
+        self,
+        home: Path,
+        dags: Path,
+        settings: Mapping[str, str],
+        *,
+        celery_workers: int = 0,
+        parallelism: int = 6,
     ) -> None:
         adopt_orphans()
         self.logs = home / "daemons"
@@ -92,14 +98,24 @@ class Daemons:
         self._add("triggerer", "triggerer", "--skip-serve-logs")
         self.workers = [f"worker-{number}" for number in range(1, celery_workers + 1)]
         for name in self.workers:
-            command = ("celery", "worker", "--concurrency", "1", "--celery-hostname", f"{name}@chaos", "--skip-serve-logs")
+            command = (
+                "celery",
+                "worker",
+                "--concurrency",
+                "1",
+                "--celery-hostname",
+                f"{name}@chaos",
+                "--skip-serve-logs",
+            )
             # As if each were a machine: Airflow notes which of them a try ran on.
             machine = {"AIRFLOW__CORE__HOSTNAME_CALLABLE": "tests.chaos.services.worker_name", WORKER: name}
             self._add(name, *command, "--pid", str(home / f"{name}.pid"), **machine)
 
     def _add(self, name: str, *command: str, **more: str) -> None:
         airflow = [sys.executable, "-m", "airflow"]
-        self._daemons[name] = Daemon(name, [*airflow, *command], environment={**self._environment, **more}, logs=self.logs)
+        self._daemons[name] = Daemon(
+            name, [*airflow, *command], environment={**self._environment, **more}, logs=self.logs
+        )
 
     def _add_broker(self) -> None:
         port = free_port()
@@ -115,7 +131,14 @@ class Daemons:
         try:
             with (self.logs / "migrate.log").open("w") as log:
                 command = [sys.executable, "-m", "airflow", "db", "migrate"]
-                subprocess.run(command, env=self._environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, check=True)
+                subprocess.run(
+                    command,
+                    env=self._environment,
+                    stdout=log,
+                    stderr=log,
+                    stdin=subprocess.DEVNULL,
+                    check=True,
+                )
             for daemon in self._daemons.values():
                 daemon.start()
             self._wait_until(self._is_well, "Airflow is not well")
@@ -124,7 +147,9 @@ class Daemons:
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """End everything."""
         self.stop()
 
@@ -144,13 +169,18 @@ class Daemons:
             self.api.log_in()
         except requests.RequestException:
             return False
-        return all(health.get(name) == "healthy" for name in ("metadatabase", "scheduler", "triggerer", "dag_processor"))
+        return all(
+            health.get(name) == "healthy"
+            for name in ("metadatabase", "scheduler", "triggerer", "dag_processor")
+        )
 
     def _wait_until(self, is_so: Callable[[], bool], problem: str) -> None:
         deadline = time.monotonic() + _STARTS_WITHIN
         while not is_so():
             if time.monotonic() > deadline:
-                words = "\n".join(f"{daemon.name}:\n{daemon.last_words()}" for daemon in self._daemons.values())
+                words = "\n".join(
+                    f"{daemon.name}:\n{daemon.last_words()}" for daemon in self._daemons.values()
+                )
                 raise RuntimeError(f"{problem} after {_STARTS_WITHIN:g} s\n{words}")
             time.sleep(0.5)
 
@@ -162,7 +192,9 @@ class Daemons:
         """Run a Python module to its end, with the same settings."""
         with (self.logs / f"{module}.log").open("a") as log:
             command = [sys.executable, "-m", module, *arguments]
-            subprocess.run(command, env=self._environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, check=True)
+            subprocess.run(
+                command, env=self._environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, check=True
+            )
 
     def running_tasks(self) -> list[TaskProcesses]:
         """Return the tasks whose processes run now, those of dead schedulers too."""

@@ -47,7 +47,9 @@ def main() -> None:
         Daemons(home, DAGS, settings(alvys, lake, now), celery_workers=2) as airflow,
     ):
         airflow.wait_for_dag(DAG)
-        print(f"Airflow with CeleryExecutor and the workers {' and '.join(airflow.workers)} is up.", flush=True)
+        print(
+            f"Airflow with CeleryExecutor and the workers {' and '.join(airflow.workers)} is up.", flush=True
+        )
         witness = Witness(alvys, lake, ("loads",))
         witness.look()
         airflow.api.trigger(DAG, RUN)
@@ -99,8 +101,14 @@ def kill_in_mid_walk(airflow: Daemons, lake: Path) -> tuple[str, int]:
     raise RuntimeError("No walk came to its middle")
 
 
-def _farthest(running: list[TaskProcesses], known: dict[str, dict[str, Any]], lake: Path) -> TaskProcesses | None:
-    at_work = [task for task in running if task.id in known and task.worker and _parts(lake, known[task.id]) >= _PARTS_BEFORE]
+def _farthest(
+    running: list[TaskProcesses], known: dict[str, dict[str, Any]], lake: Path
+) -> TaskProcesses | None:
+    at_work = [
+        task
+        for task in running
+        if task.id in known and task.worker and _parts(lake, known[task.id]) >= _PARTS_BEFORE
+    ]
     return max(at_work, key=lambda task: _parts(lake, known[task.id]), default=None)
 
 
@@ -126,13 +134,18 @@ def judge(airflow: Daemons, alvys: Simulator, witness: Witness, victim: str, ind
     tasks = [task for task in airflow.api.tasks(DAG, RUN) if task["task_id"] == TASK]
     for task in sorted(tasks, key=lambda task: task["map_index"]):
         tries = airflow.api.tries(task)
-        told = ", ".join(f"try {one['try_number']} on {one['hostname']} (pid {one['pid']}): {one['state']}" for one in tries)
+        told = ", ".join(
+            f"try {one['try_number']} on {one['hostname']} (pid {one['pid']}): {one['state']}"
+            for one in tries
+        )
         print(f"Window {task['map_index']}: {told}")
         if task["state"] != "success":
             problems.append(f"Window {task['map_index']} is {task['state']}")
         workers = [one["hostname"] for one in tries]
         if task["map_index"] == index and (workers[0] != victim or workers[-1] == victim or len(tries) != 2):
-            problems.append(f"Window {index} was tried by {workers}: not first by {victim}, and then by the other one")
+            problems.append(
+                f"Window {index} was tried by {workers}: not first by {victim}, and then by the other one"
+            )
     made = alvys.stats()["requests"]["POST loads/search"]
     least = sum(landed.least_requests(PAGE) for landed in witness.landed)
     rows = sum(len(landed.rows) for landed in witness.landed)

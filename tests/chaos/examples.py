@@ -23,7 +23,9 @@ _THINKS = 3.0
 
 def play_examples(airflow: Daemons, alvys: Simulator) -> list[str]:
     """Run them, and return what was wrong."""
-    wait_until(lambda: bool(alvys.stats()["requests"].get("POST loads/search")), "Its first look", seconds=_WITHIN)
+    wait_until(
+        lambda: bool(alvys.stats()["requests"].get("POST loads/search")), "Its first look", seconds=_WITHIN
+    )
     return _be_told(airflow.api, alvys) + _ask(airflow.api, alvys)
 
 
@@ -60,11 +62,17 @@ def _ask(api: AirflowApi, alvys: Simulator) -> list[str]:
         flush=True,
     )
     problems = [] if before == [0, 0] else [f"Carriers blocked when a person was asked: {before}, for [0, 0]"]
-    return problems + ([] if after == len(carriers) else [f"{after} carriers of {len(carriers)} were blocked"])
+    return problems + (
+        [] if after == len(carriers) else [f"{after} carriers of {len(carriers)} were blocked"]
+    )
 
 
 def _has_asked(api: AirflowApi, run: str) -> bool:
-    asked = [task for task in api.tasks(ON_APPROVAL, run) if task["task_id"] == "approve" and task["state"] == "awaiting_input"]
+    asked = [
+        task
+        for task in api.tasks(ON_APPROVAL, run)
+        if task["task_id"] == "approve" and task["state"] == "awaiting_input"
+    ]
     if asked:
         time.sleep(_THINKS)
     return bool(asked)

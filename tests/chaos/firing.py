@@ -18,7 +18,9 @@ def read_fired(home: Path, dag_id: str, run_id: str) -> dict[tuple[str, int], fl
     :param home: of Airflow.
     """
     files = [(home / "daemons" / "triggerer.log", _DAEMON)]
-    files += [(file, _OWN) for file in (home / "logs").glob(f"dag_id={dag_id}/run_id={run_id}/**/*.trigger.*.log")]
+    files += [
+        (file, _OWN) for file in (home / "logs").glob(f"dag_id={dag_id}/run_id={run_id}/**/*.trigger.*.log")
+    ]
     fired: dict[tuple[str, int], float] = {}
     for file, pattern in files:
         for line in file.read_text(errors="replace").splitlines():

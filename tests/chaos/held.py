@@ -25,7 +25,9 @@ _BATCH = 20
 
 def main() -> None:
     """Run each task of a run that has been scheduled in a pool, until its end or its deferral."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("dag_id")
     parser.add_argument("run_id")
     parser.add_argument("pool")

@@ -91,8 +91,14 @@ def read_landed(file: Path) -> Landed:
     for part in manifest["parts"]:
         path = file.parent / part["name"]
         content = path.read_bytes() if path.exists() else None
-        if content is None or len(content) != part["bytes"] or hashlib.sha256(content).hexdigest() != part["sha256"]:
-            problems.append(f"{path}: {'missing' if content is None else 'not the bytes that the manifest tells of'}")
+        if (
+            content is None
+            or len(content) != part["bytes"]
+            or hashlib.sha256(content).hexdigest() != part["sha256"]
+        ):
+            problems.append(
+                f"{path}: {'missing' if content is None else 'not the bytes that the manifest tells of'}"
+            )
             continue
         lines = (gzip.decompress(content) if path.suffix == ".gz" else content).split(b"\n")[:-1]
         if len(lines) != part["rows"]:
@@ -100,7 +106,10 @@ def read_landed(file: Path) -> Landed:
         rows += lines
     if len(rows) != manifest["rows"]:
         problems.append(f"{file}: {len(rows)} rows, not {manifest['rows']}")
-    strangers = {path.name for path in file.parent.iterdir()} - {file.name, *(part["name"] for part in manifest["parts"])}
+    strangers = {path.name for path in file.parent.iterdir()} - {
+        file.name,
+        *(part["name"] for part in manifest["parts"]),
+    }
     if strangers:
         problems.append(f"{file}: beside it {', '.join(sorted(strangers))}, which it does not list")
     landed = Landed(file, manifest, rows, problems)

@@ -12,7 +12,12 @@ STREAMS = ("loads", "trips", "invoices", "drivers", "customers")
 CAP = 13
 
 _FAULTS: dict[str, dict[str, Any]] = {
-    "429 as a page, Retry-After in seconds": {"kind": "status", "status": 429, "body": "html", "retry_after": "2"},
+    "429 as a page, Retry-After in seconds": {
+        "kind": "status",
+        "status": 429,
+        "body": "html",
+        "retry_after": "2",
+    },
     "429 as JSON, Retry-After as a date": {"kind": "status", "status": 429, "retry_after": "date+2"},
     "429 without Retry-After": {"kind": "status", "status": 429, "body": "html"},
     "500": {"kind": "status", "status": 500, "body": "html"},
@@ -31,7 +36,10 @@ _MUTATIONS: dict[str, list[dict[str, Any]]] = {
     "50 rows a request leave": [{"kind": "leave", "rows": 50, "times": 3}],
     "1 row a request joins": [{"kind": "join", "rows": 1, "times": 40}],
     "5 rows a request join": [{"kind": "join", "rows": 5, "times": 16}],
-    "5 rows leave, 5 join": [{"kind": "leave", "rows": 5, "times": 16}, {"kind": "join", "rows": 5, "times": 16}],
+    "5 rows leave, 5 join": [
+        {"kind": "leave", "rows": 5, "times": 16},
+        {"kind": "join", "rows": 5, "times": 16},
+    ],
 }
 TASK_KILLED = "worker killed"
 _REVOKED = "all tokens revoked"
@@ -135,14 +143,22 @@ class Plans:
             # One after the other: what is killed has to be there again.
             at = 6 + (seconds - 8) * (number + self._random.random() * 0.7) / (len(chosen) + 2)
             blows.append(Blow(at, kill=kind))
-        return Plan("storm", seconds, self._options() | options, tuple(sorted(blows, key=lambda blow: blow.at)))
+        return Plan(
+            "storm", seconds, self._options() | options, tuple(sorted(blows, key=lambda blow: blow.at))
+        )
 
     def _order(self, at: float) -> Blow:
         faults = []
         for stream in STREAMS:
             for kind in self._draw(self._random.choice([1, 1, 2])):
-                faults.append(self._fault(stream, kind, skip=self._random.randint(0, 4), times=self._random.choice([1, 1, 2])))
-        mutations = [mutation for kind in self._random.sample(sorted(_MUTATIONS), 2) for mutation in _mutations(kind)]
+                faults.append(
+                    self._fault(
+                        stream, kind, skip=self._random.randint(0, 4), times=self._random.choice([1, 1, 2])
+                    )
+                )
+        mutations = [
+            mutation for kind in self._random.sample(sorted(_MUTATIONS), 2) for mutation in _mutations(kind)
+        ]
         return Blow(at, tuple(faults), tuple(mutations))
 
     def _draw(self, count: int) -> list[str]:
@@ -155,7 +171,13 @@ class Plans:
 
     def _fault(self, stream: str, kind: str, *, skip: int, times: int) -> dict[str, Any]:
         fault = _FAULTS.get(kind) or _ANYWHERE[kind]
-        return {**fault, "endpoint": f"POST {stream}/search", "label": label(stream, kind), "skip": skip, "times": times}
+        return {
+            **fault,
+            "endpoint": f"POST {stream}/search",
+            "label": label(stream, kind),
+            "skip": skip,
+            "times": times,
+        }
 
     def single(self) -> Plan:
         """Return a round in which each stream suffers one thing alone."""
@@ -163,7 +185,9 @@ class Plans:
             cells = list(_OF_ONE_STREAM)
             self._random.shuffle(cells)
             size = len(STREAMS)
-            self._singles = [cells[at : at + size] for at in range(0, len(cells), size)] + [[kind] for kind in _OF_ALL_STREAMS]
+            self._singles = [cells[at : at + size] for at in range(0, len(cells), size)] + [
+                [kind] for kind in _OF_ALL_STREAMS
+            ]
         kinds = self._singles.pop(0)
         if TASK_KILLED in kinds:
             # The only task that is long and always at work.
@@ -176,7 +200,9 @@ class Plans:
             if name in _DAEMONS:
                 blows.append(Blow(8 + self._random.random() * 6, kill=name))
             else:
-                blows.append(Blow(0, faults=tuple(self._fault(stream, name, skip=3, times=1) for stream in STREAMS)))
+                blows.append(
+                    Blow(0, faults=tuple(self._fault(stream, name, skip=3, times=1) for stream in STREAMS))
+                )
         else:
             name = "one thing each"
             blows = self._blows_alone(alone)

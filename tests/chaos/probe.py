@@ -39,7 +39,10 @@ class LoopProbe(BaseEventTrigger):
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class's path and its arguments."""
-        return f"{type(self).__module__}.{type(self).__qualname__}", {"file": self.file, "threshold": self.threshold}
+        return f"{type(self).__module__}.{type(self).__qualname__}", {
+            "file": self.file,
+            "threshold": self.threshold,
+        }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Beat for ever."""

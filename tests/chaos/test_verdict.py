@@ -60,16 +60,25 @@ def test_what_is_landed_well_is_not_blamed(land: Land, witness: Witness, alvys: 
 LIES = [
     pytest.param(lambda rows: rows[1:], {}, "misses 1 rows that stayed", id="a row is missing"),
     pytest.param(lambda rows: [*rows, rows[0]], {}, "1 rows came more than once", id="a row comes twice"),
-    pytest.param(lambda rows: [rows[0].replace(b'"', b' "', 1), *rows[1:]], {}, "misses 1 rows", id="a byte differs"),
     pytest.param(
-        lambda rows: [*rows, rows[0].replace(b'"Id":"', b'"Id":"x')], {}, "1 rows never were true", id="a row is invented"
+        lambda rows: [rows[0].replace(b'"', b' "', 1), *rows[1:]], {}, "misses 1 rows", id="a byte differs"
     ),
-    pytest.param(lambda rows: rows[1:], {"proof": "open"}, "1 rows are missing", id="a row is missing in the end"),
+    pytest.param(
+        lambda rows: [*rows, rows[0].replace(b'"Id":"', b'"Id":"x')],
+        {},
+        "1 rows never were true",
+        id="a row is invented",
+    ),
+    pytest.param(
+        lambda rows: rows[1:], {"proof": "open"}, "1 rows are missing", id="a row is missing in the end"
+    ),
 ]
 
 
 @pytest.mark.parametrize(("change", "claims", "problem"), LIES)
-def test_a_lie_is_found_out(land: Land, witness: Witness, change: Part, claims: dict[str, Any], problem: str) -> None:
+def test_a_lie_is_found_out(
+    land: Land, witness: Witness, change: Part, claims: dict[str, Any], problem: str
+) -> None:
     forge(land(settling=0)["manifest"], change, **claims)
     witness.conclude()
     assert any(problem in found for found in witness.problems), witness.problems
@@ -85,7 +94,9 @@ def test_a_part_that_is_not_what_the_manifest_says_is_found_out(land: Land, witn
     assert any("part-00001.jsonl, which it does not list" in problem for problem in witness.problems)
 
 
-def test_a_row_that_is_changed_and_never_landed_again_is_found_out(land: Land, witness: Witness, alvys: Simulator) -> None:
+def test_a_row_that_is_changed_and_never_landed_again_is_found_out(
+    land: Land, witness: Witness, alvys: Simulator
+) -> None:
     land(settling=0)
     alvys.change(rows=1)
     account = witness.conclude()["loads"]
@@ -93,7 +104,9 @@ def test_a_row_that_is_changed_and_never_landed_again_is_found_out(land: Land, w
     assert any("1 are stale" in problem for problem in witness.problems)
 
 
-@pytest.mark.parametrize(("days", "lost"), [pytest.param(3, 1, id="recent"), pytest.param(200, 0, id="beyond its reach")])
+@pytest.mark.parametrize(
+    ("days", "lost"), [pytest.param(3, 1, id="recent"), pytest.param(200, 0, id="beyond its reach")]
+)
 def test_a_late_row_is_owed_as_far_as_the_last_run_looks_back(
     land: Land, alvys: Simulator, lake: Path, days: int, lost: int
 ) -> None:

@@ -90,7 +90,9 @@ FIRINGS = [
 
 
 @pytest.mark.parametrize(("resumed", "problem"), FIRINGS)
-def test_who_fires_never_too_soon_or_for_nothing_is_found_out(resumed: dict[str, Resumed], problem: str | None) -> None:
+def test_who_fires_never_too_soon_or_for_nothing_is_found_out(
+    resumed: dict[str, Resumed], problem: str | None
+) -> None:
     problems = judge_firing({"7": 100.0}, resumed)
     assert len(problems) == (problem is not None)
     assert all(str(problem) in found for found in problems)
@@ -108,7 +110,9 @@ def test_when_triggers_fired_is_read_from_both_logs(tmp_path: Path) -> None:
     own = tmp_path / "logs/dag_id=d/run_id=r/task_id=t/map_index=4/attempt=1.log.trigger.1.log"
     own.parent.mkdir(parents=True)
     line = '{"timestamp":"1970-01-01T00:00:%sZ","level":"info","event":"%s","name":"d/r/t/4/1 (ID 7)","result":"x"}\n'
-    own.write_text(line % ("05.5", "trigger starting") + line % ("07.5", "Trigger fired event") + "not JSON\n")
+    own.write_text(
+        line % ("05.5", "trigger starting") + line % ("07.5", "Trigger fired event") + "not JSON\n"
+    )
     daemon = tmp_path / "daemons/triggerer.log"
     daemon.parent.mkdir()
     text = "1970-01-01T00:00:%sZ [info     ] Trigger fired event            [airflow] dag_id=d name='%s/1 (ID 9)' result=x\n"
@@ -128,14 +132,18 @@ def spans(**others: Span) -> dict[str, Span]:
 DEADLINES = [
     pytest.param({}, None, id="alike"),
     pytest.param({"poke": Span("success", 21)}, "poke is success", id="not failed"),
-    pytest.param({"deferrable_soft": Span("failed", 22)}, "deferrable_soft is failed", id="failed in place of skipped"),
+    pytest.param(
+        {"deferrable_soft": Span("failed", 22)}, "deferrable_soft is failed", id="failed in place of skipped"
+    ),
     pytest.param({"reschedule": Span("failed", 12)}, "before its 21 s", id="too soon"),
     pytest.param({"deferrable": Span("failed", 28)}, "differ by a poll interval", id="too late"),
 ]
 
 
 @pytest.mark.parametrize(("others", "problem"), DEADLINES)
-def test_a_deadline_that_depends_on_the_mode_is_found_out(others: dict[str, Span], problem: str | None) -> None:
+def test_a_deadline_that_depends_on_the_mode_is_found_out(
+    others: dict[str, Span], problem: str | None
+) -> None:
     problems = judge_deadlines(spans(**others), 21, 7)
     assert bool(problems) == (problem is not None)
     assert not problems or any(str(problem) in found for found in problems)
@@ -148,16 +156,24 @@ def test_a_sensor_that_does_not_end_is_found_out() -> None:
 
 
 def test_a_stall_is_ours_as_far_as_our_code_was_at_work() -> None:
-    ours = ["/x/json.py:1 loads", "/x/site-packages/airflow_provider_alvys/api/poll/batching.py:9 go_on", "/x/events.py:80 _run"]
+    ours = [
+        "/x/json.py:1 loads",
+        "/x/site-packages/airflow_provider_alvys/api/poll/batching.py:9 go_on",
+        "/x/events.py:80 _run",
+    ]
     airflow = ["<frozen importlib._bootstrap>:241 _call", "/x/site-packages/airflow/jobs/runner.py:7 run"]
     stall = summarize(0.5, 0.4, 0.0, [ours, ours, ours, airflow])
     assert (stall.seconds, stall.cpu, stall.share) == (0.5, 0.4, 0.75)
     assert stall.ours == pytest.approx(0.3)
-    assert stall.seen[0].startswith("3 x /x/json.py:1 loads < airflow_provider_alvys/api/poll/batching.py:9 go_on")
+    assert stall.seen[0].startswith(
+        "3 x /x/json.py:1 loads < airflow_provider_alvys/api/poll/batching.py:9 go_on"
+    )
     assert stall.seen[1] == "1 x airflow/jobs/runner.py:7 run"
 
 
-def test_a_loop_that_waits_is_known_by_who_looks_and_one_without_a_processor_by_nobody_nor_one_that_collects_garbage() -> None:
+def test_a_loop_that_waits_is_known_by_who_looks_and_one_without_a_processor_by_nobody_nor_one_that_collects_garbage() -> (
+    None
+):
     ours = ["/x/site-packages/airflow_provider_alvys/api/poll/batching.py:9 go_on"]
     assert summarize(0.5, 0.0, 0.0, [ours] * 21).ours == pytest.approx(0.5)
     assert summarize(0.5, 0.01, 0.0, [ours]).ours == pytest.approx(0.1)

@@ -23,7 +23,9 @@ def judge_firing(changed: Mapping[str, float], resumed: Mapping[str, Resumed]) -
         problems.append(f"{len(missing)} sensors did not fire, such as that of {missing[0]}")
     early = [number for number, at in changed.items() if number in resumed and resumed[number].stored < at]
     if early:
-        problems.append(f"{len(early)} sensors fired before their load was delivered, such as that of {early[0]}")
+        problems.append(
+            f"{len(early)} sensors fired before their load was delivered, such as that of {early[0]}"
+        )
     invented = sorted(set(resumed) - set(changed))
     if invented:
         problems.append(f"{len(invented)} sensors fired for nothing, such as that of {invented[0]}")
@@ -49,9 +51,13 @@ def judge_delays(changed: Mapping[str, float], fired: Mapping[str, float], limit
     unknown = sorted(set(changed) - set(fired))
     if unknown:
         problems.append(f"When {len(unknown)} sensors fired is not known, such as that of {unknown[0]}")
-    late = [fired[number] - at for number, at in changed.items() if number in fired and fired[number] - at > limit]
+    late = [
+        fired[number] - at for number, at in changed.items() if number in fired and fired[number] - at > limit
+    ]
     if late:
-        problems.append(f"{len(late)} sensors fired later than {limit:g} s after the change, up to {max(late):.1f} s")
+        problems.append(
+            f"{len(late)} sensors fired later than {limit:g} s after the change, up to {max(late):.1f} s"
+        )
     return problems
 
 
@@ -70,7 +76,9 @@ def judge_deadlines(spans: Mapping[str, Span], deadline: float, interval: float)
             elif ended[mode].state != state:
                 problems.append(f"The sensor {mode}{suffix} is {ended[mode].state}, not {state}")
             elif ended[mode].seconds < deadline:
-                problems.append(f"The sensor {mode}{suffix} ended after {ended[mode].seconds:.1f} s, before its {deadline:g} s")
+                problems.append(
+                    f"The sensor {mode}{suffix} ended after {ended[mode].seconds:.1f} s, before its {deadline:g} s"
+                )
         seconds = [span.seconds for span in ended.values()]
         if seconds and max(seconds) - min(seconds) >= interval:
             problems.append(f"The modes' ends {seconds} differ by a poll interval of {interval:g} s or more")

@@ -49,8 +49,14 @@ _LOADS = 700
 
 def main() -> None:
     """Start the daemons, let it all wait, judge."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--short", action="store_true", help="without Airflow's own sensors to compare with, and with one kill")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--short",
+        action="store_true",
+        help="without Airflow's own sensors to compare with, and with one kill",
+    )
     is_short = parser.parse_args().short
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
     started = time.monotonic()
@@ -59,7 +65,11 @@ def main() -> None:
     options: dict[str, Any] = {"now": time.time() - 3600}
     crowd_options = {**options, "loads": _LOADS, "limits": True, "minute": CROWD_MINUTE}
     few_options = {**options, "loads": 200}
-    with Simulator(**crowd_options) as crowded, Simulator(**few_options) as watched, Simulator(**few_options) as tried:
+    with (
+        Simulator(**crowd_options) as crowded,
+        Simulator(**few_options) as watched,
+        Simulator(**few_options) as tried,
+    ):
         plan = make_plan(home, crowded, watched)
         with Daemons(home, copy_dags(home), settings(home, crowded, watched, tried)) as airflow:
             for dag in ("plain", "crowd", "few", "probed", "on_loads", "deadlines", *EXAMPLES):
@@ -109,7 +119,9 @@ def make_plan(home: Path, crowded: Simulator, watched: Simulator) -> dict[str, A
 
 def _under_way(alvys: Simulator, loads: int) -> list[str]:
     """Let so many loads be under way, and return their numbers."""
-    rows = [json.loads(row) for row in alvys.truth_rows(stream="loads", filters={"IncludeDeleted": False})][-loads:]
+    rows = [json.loads(row) for row in alvys.truth_rows(stream="loads", filters={"IncludeDeleted": False})][
+        -loads:
+    ]
     numbers = [str(row["LoadNumber"]) for row in rows]
     alvys.change(keys=numbers, columns={"Status": "Dispatched"})
     return numbers
@@ -119,7 +131,9 @@ def settings(home: Path, crowded: Simulator, watched: Simulator, tried: Simulato
     """Return the environment of the daemons."""
     return {
         "AIRFLOW_CONN_FS_DEFAULT": "fs:///",
-        f"AIRFLOW_CONN_{crowds.CONNECTION.upper()}": crowded.connection_json(requests_per_minute=_PER_MINUTE / CROWD_MINUTE),
+        f"AIRFLOW_CONN_{crowds.CONNECTION.upper()}": crowded.connection_json(
+            requests_per_minute=_PER_MINUTE / CROWD_MINUTE
+        ),
         "AIRFLOW_CONN_ALVYS_WATCHED": watched.connection_json(requests_per_minute=_PER_MINUTE / MINUTE),
         "AIRFLOW_CONN_ALVYS_DEFAULT": tried.connection_json(requests_per_minute=0),
         "ALVYS_WATCH_SECONDS": str(MINUTE),

@@ -69,7 +69,9 @@ def settings(alvys: Simulator, lake: Path) -> dict[str, str]:
     return {
         "AIRFLOW_CONN_ALVYS_DEFAULT": alvys.connection_json(requests_per_minute=0),
         "AIRFLOW_CONN_ALVYS_PACED": alvys.connection_json(requests_per_minute=10 * 60 / MINUTE),
-        "AIRFLOW_CONN_ALVYS_BRISK": alvys.connection_json(requests_per_minute=5 * 60 / BRISK_MINUTE, page_size=SYNC_PAGE),
+        "AIRFLOW_CONN_ALVYS_BRISK": alvys.connection_json(
+            requests_per_minute=5 * 60 / BRISK_MINUTE, page_size=SYNC_PAGE
+        ),
         "CHAOS_LAKE": str(lake),
         "CHAOS_START": (datetime.now(timezone.utc) - timedelta(days=6)).isoformat(),
     }
@@ -101,7 +103,9 @@ def walk_and_kill(airflow: Daemons, alvys: Simulator, lake: Path) -> list[str]:
         )
         # One more was under way when it was killed.
         if not (task["state"] == "success" and task["try_number"] == 2 and 0 < again <= pages + 1):
-            problems.append(f"{stream}: {task['state']} in try {task['try_number']}, {again} pages read again")
+            problems.append(
+                f"{stream}: {task['state']} in try {task['try_number']}, {again} pages read again"
+            )
         problems += _compare(alvys, stream, landed)
         parts = [part["rows"] for part in landed[0].manifest["parts"]]
         if parts != [pages * 6] * (KILLED_PAGES // pages):
@@ -146,7 +150,9 @@ def walk_and_wait(airflow: Daemons, alvys: Simulator, lake: Path) -> list[str]:
     if share >= _MOST_HELD:
         problems.append(f"The slot was held for {share:.1%} of the time")
     if not (task["state"] == "success" and task["try_number"] == 1 and deferrals >= WAITING_PAGES / 10 - 1):
-        problems.append(f"The walk that waits is {task['state']} in try {task['try_number']} after {deferrals} deferrals")
+        problems.append(
+            f"The walk that waits is {task['state']} in try {task['try_number']} after {deferrals} deferrals"
+        )
     if stats["rate_limited"] or _requests(alvys, "loads") != WAITING_PAGES:
         problems.append(f"It met {stats['rate_limited']} 429s and made {_requests(alvys, 'loads')} requests")
     return problems
@@ -171,7 +177,9 @@ def sync_twice(airflow: Daemons, alvys: Simulator, lake: Path) -> list[str]:
     )
     bad = [task["task_id"] for task in states if task["state"] != "success" or task["try_number"] != 1]
     if bad or stats["tokens"] != len(states) or made != least or stats["rate_limited"]:
-        problems.append(f"Not in one try: {bad}; {stats['tokens']} tokens for {len(states)} tasks; {made} requests, not {least}")
+        problems.append(
+            f"Not in one try: {bad}; {stats['tokens']} tokens for {len(states)} tasks; {made} requests, not {least}"
+        )
     return problems
 
 
@@ -199,7 +207,10 @@ def _compare(alvys: Simulator, stream: str, landed: list[Any]) -> list[str]:
         return [f"{stream}: {len(landed)} manifests, not one"]
     (one,) = landed
     is_true = sorted(one.rows) == sorted(alvys.truth_rows(stream=stream)) and one.is_whole
-    return [*one.problems, *([] if is_true else [f"{stream}: {len(one.rows)} rows, which are not what is true"])]
+    return [
+        *one.problems,
+        *([] if is_true else [f"{stream}: {len(one.rows)} rows, which are not what is true"]),
+    ]
 
 
 if __name__ == "__main__":

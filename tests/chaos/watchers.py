@@ -31,7 +31,9 @@ class Watchers:
     :param plan: who waits for what.
     """
 
-    def __init__(self, airflow: Daemons, metadata: Metadata, alvys: Simulator, plan: Mapping[str, Any]) -> None:
+    def __init__(
+        self, airflow: Daemons, metadata: Metadata, alvys: Simulator, plan: Mapping[str, Any]
+    ) -> None:
         self._airflow = airflow
         self._metadata = metadata
         self._alvys = alvys
@@ -55,9 +57,15 @@ class Watchers:
         """Count what ten watchers cost, while sensors wait in vain in each mode."""
         # With that of the loads, that of the loop, and that of an example.
         watchers = len(self._assets) + 3
-        wait_until(lambda: self._metadata.watchers() == watchers, f"{watchers} watchers", seconds=_ENDS_WITHIN)
+        wait_until(
+            lambda: self._metadata.watchers() == watchers, f"{watchers} watchers", seconds=_ENDS_WITHIN
+        )
         # From its first look on a watcher tells what changes.
-        wait_until(lambda: bool(searches(self._alvys, "trips") and searches(self._alvys, "loads")), "Looks", seconds=_ENDS_WITHIN)
+        wait_until(
+            lambda: bool(searches(self._alvys, "trips") and searches(self._alvys, "loads")),
+            "Looks",
+            seconds=_ENDS_WITHIN,
+        )
         self._airflow.api.trigger("deadlines", RUN)
         before, began = searches(self._alvys, "trips"), time.monotonic()
         for poll in range(_POLLS):
@@ -69,10 +77,15 @@ class Watchers:
                 # For later: by now the other ones have begun.
                 let_wait(self._airflow, self._metadata, "few", len(self._few))
             time.sleep(max(0.0, began + (poll + 1) * self._interval - time.monotonic()))
-        polls, intervals = searches(self._alvys, "trips") - before, (time.monotonic() - began) / self._interval
+        polls, intervals = (
+            searches(self._alvys, "trips") - before,
+            (time.monotonic() - began) / self._interval,
+        )
         comes_about(lambda: not any(self._missed_trips().values()), seconds=3 * self._interval)
         told = {asset: read_told(self._metadata.payloads(asset)) for asset in self._assets}
-        problems = [problem for asset in self._assets for problem in judge_told(asset, self._trips, told[asset])]
+        problems = [
+            problem for asset in self._assets for problem in judge_told(asset, self._trips, told[asset])
+        ]
         all_told = sum(not missed for missed in self._missed_trips().values())
         print(
             f"{len(self._assets)} watchers of the trips: {polls} requests in {intervals:.1f} intervals; {all_told} of "
@@ -80,7 +93,9 @@ class Watchers:
             flush=True,
         )
         if not intervals - 1 <= polls <= intervals + 1:
-            problems.append(f"{len(self._assets)} watchers made {polls} requests in {intervals:.1f} intervals")
+            problems.append(
+                f"{len(self._assets)} watchers made {polls} requests in {intervals:.1f} intervals"
+            )
         self._settled = list(self._loads.made)
         return [*problems, *self._judge_deadlines()]
 
@@ -90,10 +105,17 @@ class Watchers:
         return {change: sum(bool(missed([change], one)) for one in told) for change in self._trips.made}
 
     def _judge_deadlines(self) -> list[str]:
-        comes_about(lambda: len(self._metadata.spans("deadlines", RUN)) == len(MODES) * 2, seconds=_ENDS_WITHIN)
+        comes_about(
+            lambda: len(self._metadata.spans("deadlines", RUN)) == len(MODES) * 2, seconds=_ENDS_WITHIN
+        )
         spans = self._metadata.spans("deadlines", RUN)
-        told = ", ".join(f"{task} {span.state} after {span.seconds:.1f} s" for task, span in sorted(spans.items()))
-        print(f"Sensors that wait in vain for {self._deadline:g} s, each {self._deadline_interval:g} s: {told}.", flush=True)
+        told = ", ".join(
+            f"{task} {span.state} after {span.seconds:.1f} s" for task, span in sorted(spans.items())
+        )
+        print(
+            f"Sensors that wait in vain for {self._deadline:g} s, each {self._deadline_interval:g} s: {told}.",
+            flush=True,
+        )
         return judge_deadlines(spans, self._deadline, self._deadline_interval)
 
     def survive(self, *, kills: int) -> list[str]:
@@ -115,7 +137,10 @@ class Watchers:
             self._change()
             is_quiet = comes_about(self._is_quiet, seconds=_TAKEN_OVER_WITHIN)
             end = "all have fired, and all is told" if is_quiet else "something has not fired, or is not told"
-            print(f"Killed {moment}, {died} processes: after {time.monotonic() - killed:.1f} s {end}.", flush=True)
+            print(
+                f"Killed {moment}, {died} processes: after {time.monotonic() - killed:.1f} s {end}.",
+                flush=True,
+            )
             if not is_quiet:
                 problems.append(f"What waited in a triggerer that was killed {moment} does not go on")
             if died < 2:
@@ -137,29 +162,44 @@ class Watchers:
         return read_told(self._metadata.payloads(_LOADS))
 
     def _is_quiet(self) -> bool:
-        return len(self._metadata.resumed("few", RUN)) >= len(self._changed) and not missed(self._loads.made, self._told())
+        return len(self._metadata.resumed("few", RUN)) >= len(self._changed) and not missed(
+            self._loads.made, self._told()
+        )
 
     def _until_an_event(self) -> None:
         before = len(self._metadata.payloads(_LOADS))
-        wait_until(lambda: len(self._metadata.payloads(_LOADS)) > before, "An event", seconds=_ENDS_WITHIN, every=0.05)
+        wait_until(
+            lambda: len(self._metadata.payloads(_LOADS)) > before,
+            "An event",
+            seconds=_ENDS_WITHIN,
+            every=0.05,
+        )
 
     def _until_a_poll(self) -> None:
         before = searches(self._alvys, "loads")
-        wait_until(lambda: searches(self._alvys, "loads") > before, "A poll", seconds=_ENDS_WITHIN, every=0.02)
+        wait_until(
+            lambda: searches(self._alvys, "loads") > before, "A poll", seconds=_ENDS_WITHIN, every=0.02
+        )
 
     def _until_state_is_kept(self) -> None:
         # In the look that finds the change, or later: what was yielded before must be stored by then.
         self._until_a_poll()
         before = self._metadata.kept(_LOADS)
-        wait_until(lambda: self._metadata.kept(_LOADS) != before, "A new state", seconds=_ENDS_WITHIN, every=0.02)
+        wait_until(
+            lambda: self._metadata.kept(_LOADS) != before, "A new state", seconds=_ENDS_WITHIN, every=0.02
+        )
 
     def _until_a_poll_is_under_way(self) -> None:
         # What is killed is killed before it is answered.
-        self._alvys.order_faults({"kind": "timeout", "endpoint": "POST loads/search", "seconds": 5, "times": 2})
+        self._alvys.order_faults(
+            {"kind": "timeout", "endpoint": "POST loads/search", "seconds": 5, "times": 2}
+        )
         self._until_a_poll()
 
     def _judge_survival(self) -> list[str]:
-        resumed = {self._few[index]: fired for (_, index), fired in self._metadata.resumed("few", RUN).items()}
+        resumed = {
+            self._few[index]: fired for (_, index), fired in self._metadata.resumed("few", RUN).items()
+        }
         problems = judge_firing(self._changed, resumed)
         self._airflow.run_module("tests.chaos.held", "few", RUN, POOL)
         ends = self._metadata.states("few", RUN)
@@ -173,5 +213,7 @@ class Watchers:
         )
         again = [change for change in self._settled if len(told.keys.get(change, ())) > 1]
         if again:
-            problems.append(f"{len(again)} of {len(self._settled)} changes were told again long after they had been")
+            problems.append(
+                f"{len(again)} of {len(self._settled)} changes were told again long after they had been"
+            )
         return problems + judge_told(_LOADS, self._loads, told)

@@ -41,7 +41,9 @@ class Witness:
     def look(self) -> None:
         """Judge the manifests that are new, and note what is true now."""
         now = time.time()
-        notes = {stream: {key: _hash(row) for key, row in self.truth(stream).items()} for stream in self._streams}
+        notes = {
+            stream: {key: _hash(row) for key, row in self.truth(stream).items()} for stream in self._streams
+        }
         for file in sorted(self._lake.rglob("_manifest.json")):
             if file not in self._seen:
                 self._seen.add(file)
@@ -67,7 +69,9 @@ class Witness:
         missed = [key for key in self._asked_for(landed) & stayed if found.get(key) != now[stream][key]]
         if missed and landed.is_whole:
             self.lost[stream] += len(missed)
-            self.problems.append(f"{landed.file}: says whole, and misses {len(missed)} rows that stayed, such as {missed[0]}")
+            self.problems.append(
+                f"{landed.file}: says whole, and misses {len(missed)} rows that stayed, such as {missed[0]}"
+            )
         elif missed:
             self.missed_openly += len(missed)
 
@@ -92,7 +96,9 @@ class Witness:
             if landed:
                 truth = self._owed(truth, _newest(landed))
             # Those of the other streams change their UpdatedAt instead.
-            accounts[stream] = account = compare(landed, truth, rows_are_removed=stream not in ("loads", "trips"))
+            accounts[stream] = account = compare(
+                landed, truth, rows_are_removed=stream not in ("loads", "trips")
+            )
             if get_stream(stream).regular is None and (not landed or not _newest(landed).is_exactly(truth)):
                 self.problems.append(f"{stream}: the last sweep is not what is true")
             if account.wrong:

@@ -37,13 +37,20 @@ def sync_loads(run_id: str, until: str) -> dict[str, Any]:
 
 def sync_fuel(run_id: str, until: str) -> dict[str, Any]:
     operator = AlvysToObjectStorageOperator(
-        task_id="fuel", stream="fuel", path=PATH, initial_since="2026-01-01T00:00:00Z", until=until, file_format="parquet"
+        task_id="fuel",
+        stream="fuel",
+        path=PATH,
+        initial_since="2026-01-01T00:00:00Z",
+        until=until,
+        file_format="parquet",
     )
     return operator.execute(context("fuel", run_id))
 
 
 def sync_documents_of(run_id: str, loads: list[str]) -> dict[str, Any]:
-    operator = AlvysToObjectStorageOperator(task_id="load_documents", stream="load_documents", path=PATH, parents=loads)
+    operator = AlvysToObjectStorageOperator(
+        task_id="load_documents", stream="load_documents", path=PATH, parents=loads
+    )
     return operator.execute(context("load_documents", run_id))
 
 
@@ -53,5 +60,7 @@ def sweep(run_id: str, streams: list[str]) -> Any:
 
 
 def fetch_documents(run_id: str, loads: list[str]) -> Any:
-    operator = AlvysDocumentsToObjectStorageOperator(task_id="files", parent_type="load", parents=loads, path=PATH)
+    operator = AlvysDocumentsToObjectStorageOperator(
+        task_id="files", parent_type="load", parents=loads, path=PATH
+    )
     return operator.execute(context("files", run_id))

@@ -97,7 +97,9 @@ def test_hooks_of_one_process_share_a_token(alvys: Simulator) -> None:
 
 def test_an_empty_connection_means_the_documented_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     # As the form saves it: untouched fields are null.
-    set_connection(monkeypatch, host="", extra={"auth_url": None, "audience": "", "timeout": None, "allow_http": None})
+    set_connection(
+        monkeypatch, host="", extra={"auth_url": None, "audience": "", "timeout": None, "allow_http": None}
+    )
     settings = AlvysHook().settings
     assert settings.host == "https://integrations.alvys.com"
     assert settings.credentials.auth_url == "https://auth.alvys.com/oauth/token"
@@ -164,13 +166,21 @@ def test_a_wrong_connection_is_an_error_that_says_what_to_change(
 
 @pytest.mark.every_airflow
 def test_the_test_button_says_what_worked(alvys: Simulator) -> None:
-    assert AlvysHook().test_connection() == (True, f"Alvys gave a token and answered at {alvys.url}: 450 loads.")
+    assert AlvysHook().test_connection() == (
+        True,
+        f"Alvys gave a token and answered at {alvys.url}: 450 loads.",
+    )
     assert alvys.stats()["requests"] == {"POST token": 1, "POST loads/search": 1}
 
 
-def test_the_test_button_reads_only_what_the_token_may(alvys: Simulator, connect: Callable[..., None]) -> None:
+def test_the_test_button_reads_only_what_the_token_may(
+    alvys: Simulator, connect: Callable[..., None]
+) -> None:
     alvys.reset(loads=1, fleet=3, scopes="customer:read")
-    assert AlvysHook().test_connection() == (True, f"Alvys gave a token and answered at {alvys.url}: 3 customers.")
+    assert AlvysHook().test_connection() == (
+        True,
+        f"Alvys gave a token and answered at {alvys.url}: 3 customers.",
+    )
     alvys.reset(loads=1, scopes="load:create webhook:read")
     worked, sentence = AlvysHook().test_connection()
     assert not worked
@@ -186,7 +196,9 @@ def test_the_test_button_reads_only_what_the_token_may(alvys: Simulator, connect
 def test_the_test_button_waits_for_nothing(alvys: Simulator, connect: Callable[..., None]) -> None:
     connect(requests_per_minute=None)
     assert all(AlvysHook().test_connection()[0] for _ in range(12))
-    alvys.order_faults({"kind": "status", "status": 429, "retry_after": "60", "endpoint": "POST loads/search"})
+    alvys.order_faults(
+        {"kind": "status", "status": 429, "retry_after": "60", "endpoint": "POST loads/search"}
+    )
     worked, sentence = AlvysHook().test_connection()
     assert not worked
     assert "gave a token, but: POST loads/search answered 429" in sentence
@@ -196,15 +208,29 @@ def test_the_test_button_waits_for_nothing(alvys: Simulator, connect: Callable[.
 @pytest.mark.parametrize(
     ("extra", "fault", "message"),
     [
-        pytest.param({"auth_url": "http://127.0.0.1:1/oauth/token"}, None, "no answer from http://127.0.0.1:1", id="refused"),
+        pytest.param(
+            {"auth_url": "http://127.0.0.1:1/oauth/token"},
+            None,
+            "no answer from http://127.0.0.1:1",
+            id="refused",
+        ),
         pytest.param({"tenant_id": "wrong", "auth_url": ""}, None, "Check the tenant id", id="wrong tenant"),
         pytest.param({"audience": "x"}, None, "Check the client id .*audience", id="wrong audience"),
-        pytest.param({}, {"kind": "status", "status": 403}, "gave a token, but: .* holds load:read: something else", id="403"),
+        pytest.param(
+            {},
+            {"kind": "status", "status": 403},
+            "gave a token, but: .* holds load:read: something else",
+            id="403",
+        ),
         pytest.param({}, {"kind": "html"}, "text/html, not JSON", id="a page of HTML"),
     ],
 )
 def test_the_test_button_says_what_to_change(
-    alvys: Simulator, connect: Callable[..., None], extra: dict[str, Any], fault: dict[str, Any] | None, message: str
+    alvys: Simulator,
+    connect: Callable[..., None],
+    extra: dict[str, Any],
+    fault: dict[str, Any] | None,
+    message: str,
 ) -> None:
     connect(**extra)
     if fault:
@@ -249,4 +275,7 @@ def test_no_retry_follows_an_unknown_outcome_in_a_task_of_any_kind(alvys: Simula
             hook.write(name, **request)
         assert isinstance(caught.value, AirflowFailException) == is_final
         assert caught.value.check in str(caught.value)
-        assert (caught.value.may_repeat, caught.value.endpoint) == (not is_final, str(OPERATIONS[name].endpoint))
+        assert (caught.value.may_repeat, caught.value.endpoint) == (
+            not is_final,
+            str(OPERATIONS[name].endpoint),
+        )

@@ -23,7 +23,12 @@ def search(**arguments: Any) -> list[dict[str, Any]]:
 def test_a_request_returns_the_answer(alvys: Simulator) -> None:
     assert call(method="GET", path="/v1/me")["ClientId"] == "simulator"
     body = {"Page": 0, "PageSize": 1, "Status": ["Open"]}
-    assert call(method="POST", path="loads/search", json=body, headers={"X-Test": "1"}, query_params={"a": "b"})["Page"] == 0
+    assert (
+        call(method="POST", path="loads/search", json=body, headers={"X-Test": "1"}, query_params={"a": "b"})[
+            "Page"
+        ]
+        == 0
+    )
 
 
 def test_a_request_to_another_host_is_refused_before_anything_is_sent(alvys: Simulator) -> None:
@@ -51,13 +56,17 @@ def test_a_search_returns_plain_rows(alvys: Simulator) -> None:
 def test_a_search_finds_the_children_of_parents(alvys: Simulator) -> None:
     numbers = [json.loads(row)["LoadNumber"] for row in alvys.truth_rows()[:3]]
     found = search(stream="load_documents", parents=numbers)
-    assert found == [json.loads(row) for row in alvys.truth_rows(stream="load_documents", parents=json.dumps(numbers))]
+    assert found == [
+        json.loads(row) for row in alvys.truth_rows(stream="load_documents", parents=json.dumps(numbers))
+    ]
     with pytest.raises(AlvysValueError, match="give parents"):
         search(stream="load_documents")
 
 
 def test_a_search_with_more_rows_than_its_limit_is_refused_after_one_page(alvys: Simulator) -> None:
-    with pytest.raises(AlvysValueError, match="finds 450 loads, more than limit=200: narrow it, raise limit, or land"):
+    with pytest.raises(
+        AlvysValueError, match="finds 450 loads, more than limit=200: narrow it, raise limit, or land"
+    ):
         search()
     assert alvys.stats()["requests"]["POST loads/search"] == 1
     assert len(search(limit=450)) == 450
@@ -132,7 +141,8 @@ def test_a_filter_with_a_template_waits_until_it_is_rendered(stream: str, filter
 
 
 @pytest.mark.parametrize(
-    "operator", [AlvysRequestOperator(task_id="a", path="x"), AlvysSearchOperator(task_id="b", stream="loads")]
+    "operator",
+    [AlvysRequestOperator(task_id="a", path="x"), AlvysSearchOperator(task_id="b", stream="loads")],
 )
 def test_template_fields_are_arguments(operator: Any) -> None:
     assert operator.template_fields[0] == "alvys_conn_id"

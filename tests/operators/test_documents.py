@@ -15,7 +15,12 @@ from airflow_provider_alvys.simulator.process import Simulator
 from tests.conftest import Place, QuickHook
 
 PDF = b"%PDF-1.7\n" + b"x" * 1000
-GIVEN: dict[str, Any] = {"parent_type": "load", "parent_id": "1001", "path": "/x/pod.pdf", "document_type": "Proof of Delivery"}
+GIVEN: dict[str, Any] = {
+    "parent_type": "load",
+    "parent_id": "1001",
+    "path": "/x/pod.pdf",
+    "document_type": "Proof of Delivery",
+}
 
 
 def upload(hook: QuickHook, **arguments: Any) -> Any:
@@ -46,7 +51,8 @@ def test_every_type_of_the_catalogue_is_taken_and_so_is_a_template(parent_type: 
     assert operation.upload
     for document_type in (*operation.upload.types, "{{ params.type }}"):
         AlvysUploadDocumentOperator(
-            task_id="upload", **{**GIVEN, "parent_type": parent_type, "document_type": document_type, "parent_id": "{{ x }}"}
+            task_id="upload",
+            **{**GIVEN, "parent_type": parent_type, "document_type": document_type, "parent_id": "{{ x }}"},
         )
 
 
@@ -54,10 +60,18 @@ def test_every_type_of_the_catalogue_is_taken_and_so_is_a_template(parent_type: 
     ("name", "content", "says"),
     [
         ("pod.pdf", b"", "pod.pdf is empty"),
-        ("pod.pdf", b"%PDF-" + b"x" * (25 * 1024 * 1024), "pod.pdf is of 26214405 bytes: .* takes 1 to 26214400"),
+        (
+            "pod.pdf",
+            b"%PDF-" + b"x" * (25 * 1024 * 1024),
+            "pod.pdf is of 26214405 bytes: .* takes 1 to 26214400",
+        ),
         ("pod.docx", PDF, "pod.docx is .*: load_documents.upload takes application/pdf"),
         ("pod", PDF, "pod is of no known type"),
-        ("pod.pdf", b"<html>Sign in</html>", "pod.pdf is no application/pdf, though it is called so: it begins with b'<html>Si'"),
+        (
+            "pod.pdf",
+            b"<html>Sign in</html>",
+            "pod.pdf is no application/pdf, though it is called so: it begins with b'<html>Si'",
+        ),
         ("pod.jpg", PDF, "pod.jpg is no image/jpeg"),
         ("pod.png", b"\xff\xd8\xff", "pod.png is no image/png"),
     ],
@@ -77,8 +91,12 @@ def test_a_file_that_is_not_there_is_refused(alvys: Simulator, hook: QuickHook, 
     assert alvys.stats()["requests"] == {}
 
 
-def test_the_body_is_made_of_what_has_been_rendered(alvys: Simulator, hook: QuickHook, tmp_path: Path) -> None:
-    operator = AlvysUploadDocumentOperator(task_id="upload", **{**GIVEN, "document_type": "{{ x }}", "path": "{{ y }}"})
+def test_the_body_is_made_of_what_has_been_rendered(
+    alvys: Simulator, hook: QuickHook, tmp_path: Path
+) -> None:
+    operator = AlvysUploadDocumentOperator(
+        task_id="upload", **{**GIVEN, "document_type": "{{ x }}", "path": "{{ y }}"}
+    )
     operator.hook = hook
     operator.document_type, operator.path = "Nonsense", "/x/pod.pdf"
     with pytest.raises(AlvysValueError, match="Nonsense"):
@@ -106,7 +124,12 @@ def test_what_is_uploaded_can_be_fetched_and_is_the_same(
     store = Store(place.path)
     store.put("scan.bin", content)
     result = upload(
-        hook, parent_type=parent_type, parent_id=parent, path=store.url("scan.bin"), document_type=kind, file_name="signed.pdf"
+        hook,
+        parent_type=parent_type,
+        parent_id=parent,
+        path=store.url("scan.bin"),
+        document_type=kind,
+        file_name="signed.pdf",
     )
     assert {"DownloadUrl", "ExpiresAt"}.isdisjoint(result)
     assert (result["AttachmentType"], result["AttachmentSize"]) == (kind, len(content))
@@ -120,7 +143,9 @@ def test_what_is_uploaded_can_be_fetched_and_is_the_same(
     assert (place.files() / row["name"]).read_bytes() == content
 
 
-def test_a_lost_answer_is_never_sent_again_and_says_how_to_find_out(alvys: Simulator, hook: QuickHook, tmp_path: Path) -> None:
+def test_a_lost_answer_is_never_sent_again_and_says_how_to_find_out(
+    alvys: Simulator, hook: QuickHook, tmp_path: Path
+) -> None:
     number = json.loads(alvys.truth_rows()[0])["LoadNumber"]
     before = alvys.truth_keys(stream="load_documents", parents=[number])
     (tmp_path / "pod.pdf").write_bytes(PDF)

@@ -75,12 +75,18 @@ def plain(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def call(alvys: Simulator, hook: QuickHook, **changes: Any) -> AlvysWriteOperator:
-    return task(hook, operation="trip_check_calls.create", **{**plain(request_to(alvys, "trip_check_calls.create")), **changes})
+    return task(
+        hook,
+        operation="trip_check_calls.create",
+        **{**plain(request_to(alvys, "trip_check_calls.create")), **changes},
+    )
 
 
 @pytest.mark.every_airflow
 @pytest.mark.parametrize("name", [name for name, row in OPERATIONS.items() if not row.upload])
-def test_a_write_takes_place_and_its_answer_is_plain_json(name: str, alvys: Simulator, hook: QuickHook) -> None:
+def test_a_write_takes_place_and_its_answer_is_plain_json(
+    name: str, alvys: Simulator, hook: QuickHook
+) -> None:
     answer = task(hook, operation=name, **plain(request_to(alvys, name))).execute({})
     assert alvys.effects() == {name: 1}
     assert json.loads(json.dumps(answer)) == answer
@@ -99,7 +105,9 @@ def test_an_upload_takes_its_file_from_a_bucket(alvys: Simulator, hook: QuickHoo
         operator.execute({})
 
 
-def test_an_upload_takes_its_file_from_this_machine(alvys: Simulator, hook: QuickHook, tmp_path: Path) -> None:
+def test_an_upload_takes_its_file_from_this_machine(
+    alvys: Simulator, hook: QuickHook, tmp_path: Path
+) -> None:
     (tmp_path / "pod.pdf").write_bytes(PDF)
     ids = plain(request_to(alvys, "load_documents.upload"))
     local = task(hook, operation="load_documents.upload", file=str(tmp_path / "pod.pdf"), **ids).execute({})
@@ -122,17 +130,47 @@ def test_an_upload_takes_its_file_from_this_machine(alvys: Simulator, hook: Quic
         ({"path_params": {}}, "the path parameter tripId is missing"),
         ({"path_params": {"tripId": "{{ t }}", "x": 1}}, "there is no path parameter x"),
         ({"body": {"CarrierId": "{{ c }}"}}, "DispatcherId is missing"),
-        ({"body": {"CarrierId": "{{ c }}", "DispatcherId": "D", "Truck": "{{ x }}"}}, "no field Truck: did you mean TruckId"),
-        ({"body": {"CarrierId": "{{ c }}", "DispatcherId": "D", "CarrierRate": "much"}}, "CarrierRate='much' must be a number"),
+        (
+            {"body": {"CarrierId": "{{ c }}", "DispatcherId": "D", "Truck": "{{ x }}"}},
+            "no field Truck: did you mean TruckId",
+        ),
+        (
+            {"body": {"CarrierId": "{{ c }}", "DispatcherId": "D", "CarrierRate": "much"}},
+            "CarrierRate='much' must be a number",
+        ),
         ({"body": {"CarrierId": "{{ c }}", "DispatcherId": "D", "Driver2Id": "E"}}, "Driver1Id is needed"),
         ({"body": ["x"]}, "is no dict"),
         ({"if_match": '"v1"'}, "Alvys knows no versions here"),
-        ({"operation": "carriers.set_status", "path_params": {"carrierId": "{{ c }}"}, "body": {"Status": "Aktive"}}, "'Active'"),
-        ({"operation": "loads.update", "path_params": "{{ p }}", "body": "{{ b }}", "if_match": None}, "requires a version"),
+        (
+            {
+                "operation": "carriers.set_status",
+                "path_params": {"carrierId": "{{ c }}"},
+                "body": {"Status": "Aktive"},
+            },
+            "'Active'",
+        ),
+        (
+            {"operation": "loads.update", "path_params": "{{ p }}", "body": "{{ b }}", "if_match": None},
+            "requires a version",
+        ),
     ],
-    ids=["operation", "param", "no param", "field", "no field", "type", "rule", "dict", "version", "enum", "no version"],
+    ids=[
+        "operation",
+        "param",
+        "no param",
+        "field",
+        "no field",
+        "type",
+        "rule",
+        "dict",
+        "version",
+        "enum",
+        "no version",
+    ],
 )
-def test_what_is_not_templated_is_checked_while_the_dag_is_parsed(arguments: dict[str, Any], message: str) -> None:
+def test_what_is_not_templated_is_checked_while_the_dag_is_parsed(
+    arguments: dict[str, Any], message: str
+) -> None:
     valid = {"operation": "trips.assign", "path_params": {"tripId": "{{ t }}"}, "body": "{{ b }}"}
     with pytest.raises(AlvysValueError, match=message):
         task(**{**valid, **arguments})
@@ -159,14 +197,22 @@ def test_what_is_templated_is_checked_before_it_is_sent(alvys: Simulator, hook: 
 @pytest.mark.every_airflow
 def test_amounts_are_exact_through_templates(alvys: Simulator, hook: QuickHook) -> None:
     request = plain(request_to(alvys, "deductions.create"))
-    operator = task(hook, operation="deductions.create", body={**request["body"], "Amount": "{{ amount }}", "Date": "{{ ds }}"})
-    operator.render_template_fields({"amount": Decimal("-75.10"), "ds": "2026-03-02"}, operator.get_template_env())  # type: ignore[arg-type]
+    operator = task(
+        hook,
+        operation="deductions.create",
+        body={**request["body"], "Amount": "{{ amount }}", "Date": "{{ ds }}"},
+    )
+    operator.render_template_fields(
+        {"amount": Decimal("-75.10"), "ds": "2026-03-02"}, operator.get_template_env()
+    )  # type: ignore[arg-type]
     answer = operator.execute({})
     assert answer["Amount"]["Amount"] == -75.10
     assert answer["Date"].startswith("2026-03-02T00:00:00")
 
 
-def test_the_payment_of_the_page_on_writing_is_one_that_alvys_takes(alvys: Simulator, hook: QuickHook) -> None:
+def test_the_payment_of_the_page_on_writing_is_one_that_alvys_takes(
+    alvys: Simulator, hook: QuickHook
+) -> None:
     page = (Path(__file__).parents[2] / "docs" / "writing.md").read_text()
     code = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)[0]
     names: dict[str, Any] = {}
@@ -184,7 +230,10 @@ def test_the_payment_of_the_page_on_writing_is_one_that_alvys_takes(alvys: Simul
 @pytest.mark.every_airflow
 def test_a_conflict_names_both_versions(alvys: Simulator, hook: QuickHook) -> None:
     request = plain(request_to(alvys, "loads.update"))
-    with pytest.raises(AlvysPreconditionError if HAS_RETRY_POLICY else AirflowFailException, match='version "old" that was sent'):
+    with pytest.raises(
+        AlvysPreconditionError if HAS_RETRY_POLICY else AirflowFailException,
+        match='version "old" that was sent',
+    ):
         task(hook, operation="loads.update", if_match='"old"', **request).execute({})
 
 
@@ -221,12 +270,16 @@ def test_a_secret_is_left_out_however_it_is_spelled_and_wherever_it_stands(
         "all": [{"Secret": "s5cret", "id": 2}],
     }
     monkeypatch.setattr(hook, "send", lambda write: answer)
-    result = task(hook, operation="webhooks.rotate_secret", **plain(request_of("webhooks.rotate_secret"))).execute({})
+    result = task(
+        hook, operation="webhooks.rotate_secret", **plain(request_of("webhooks.rotate_secret"))
+    ).execute({})
     assert result == {"id": "W1", "webhook": {"name": "n"}, "all": [{"id": 2}]}
     assert sorted(masked) == ["s3cret", "s4cret", "s5cret"]
 
 
-def test_an_answer_that_may_be_a_secret_itself_is_left_out(alvys: Simulator, hook: QuickHook, monkeypatch: Any) -> None:
+def test_an_answer_that_may_be_a_secret_itself_is_left_out(
+    alvys: Simulator, hook: QuickHook, monkeypatch: Any
+) -> None:
     request = plain(request_of("webhooks.rotate_secret"))
     monkeypatch.setattr(hook, "send", lambda write: "s3cret")
     assert task(hook, operation="webhooks.rotate_secret", **request).execute({}) is None
@@ -258,7 +311,9 @@ class Killed(BaseException):
     """A worker that dies."""
 
 
-def die_while_sending(operator: AlvysWriteOperator, store: Store, monkeypatch: pytest.MonkeyPatch, context: Any = None) -> None:
+def die_while_sending(
+    operator: AlvysWriteOperator, store: Store, monkeypatch: pytest.MonkeyPatch, context: Any = None
+) -> None:
     send = operator.hook.send
 
     def die(write: Write) -> Any:
@@ -277,7 +332,10 @@ def test_a_retry_after_the_worker_died_does_not_send_again_and_a_clear_does(
 ) -> None:
     operator, store = call(alvys, hook), Store()
     die_while_sending(operator, store, monkeypatch)
-    with pytest.raises(UNKNOWN, match="An earlier try of this task was ended while it sent .*To find out, look among the check"):
+    with pytest.raises(
+        UNKNOWN,
+        match="An earlier try of this task was ended while it sent .*To find out, look among the check",
+    ):
         operator.execute({"task_state_store": store})  # type: ignore[arg-type]
     assert alvys.effects() == {"trip_check_calls.create": 1}
     operator.execute({"task_state_store": store})  # type: ignore[arg-type]
@@ -306,7 +364,9 @@ def test_a_retry_does_not_send_again_though_its_templates_have_become_something_
     alvys: Simulator, hook: QuickHook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Store()
-    die_while_sending(call(alvys, hook, body={"Description": "try 1"}), store, monkeypatch, in_round(store, 2))
+    die_while_sending(
+        call(alvys, hook, body={"Description": "try 1"}), store, monkeypatch, in_round(store, 2)
+    )
     retry = call(alvys, hook, body={"Description": "try 2"})
     for _ in range(2):
         with pytest.raises(UNKNOWN, match="An earlier try of this task was ended"):
@@ -317,7 +377,9 @@ def test_a_retry_does_not_send_again_though_its_templates_have_become_something_
 
 
 @pytest.mark.every_airflow
-def test_a_retry_after_the_answer_came_tells_it_and_a_clear_sends_again(alvys: Simulator, hook: QuickHook) -> None:
+def test_a_retry_after_the_answer_came_tells_it_and_a_clear_sends_again(
+    alvys: Simulator, hook: QuickHook
+) -> None:
     operator, store = call(alvys, hook), Store()
     answer = operator.execute(in_round(store, 2))
     # The worker dies here: Airflow has not heard of it.
@@ -329,7 +391,9 @@ def test_a_retry_after_the_answer_came_tells_it_and_a_clear_sends_again(alvys: S
 
 
 @pytest.mark.every_airflow
-def test_a_retry_after_an_unknown_outcome_does_not_send_and_a_clear_does(alvys: Simulator, hook: QuickHook) -> None:
+def test_a_retry_after_an_unknown_outcome_does_not_send_and_a_clear_does(
+    alvys: Simulator, hook: QuickHook
+) -> None:
     operator, store = call(alvys, hook), Store()
     alvys.order_faults({"kind": "lost", "endpoint": CHECK_CALL})
     for _ in range(3):
@@ -367,7 +431,9 @@ def test_a_write_that_is_not_safe_and_runs_out_of_time_fails_for_good(
 ) -> None:
     operator, store = call(alvys, hook), Store()
     time_is_over(hook, monkeypatch)
-    with pytest.raises(AirflowFailException, match="time of this task was over while it sent .* look among the check calls"):
+    with pytest.raises(
+        AirflowFailException, match="time of this task was over while it sent .* look among the check calls"
+    ):
         operator.execute(in_round(store, 2) if stored else {})
     monkeypatch.undo()
     if stored:
@@ -388,19 +454,27 @@ def test_a_write_that_is_safe_and_runs_out_of_time_may_be_retried(
 
 
 @pytest.mark.every_airflow
-def test_what_was_surely_not_done_leaves_no_note(alvys: Simulator, hook: QuickHook, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_surely_not_done_leaves_no_note(
+    alvys: Simulator, hook: QuickHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store, context = Store(), {"task_state_store": Store()}
     operator = call(alvys, hook, path_params={"tripId": "nobody"})
     with pytest.raises(Exception, match="404"):
         operator.execute(context)  # type: ignore[arg-type]
     monkeypatch.delenv("AIRFLOW_CONN_ALVYS_DEFAULT")
-    operator = task(operation="trip_check_calls.create", path_params={"tripId": "1"}, body=body_of("trip_check_calls.create"))
+    operator = task(
+        operation="trip_check_calls.create",
+        path_params={"tripId": "1"},
+        body=body_of("trip_check_calls.create"),
+    )
     with pytest.raises(Exception, match="alvys_default"):
         operator.execute(context)  # type: ignore[arg-type]
     assert context["task_state_store"] == store == {}
 
 
-def test_what_is_safe_to_repeat_needs_no_note(alvys: Simulator, hook: QuickHook, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_safe_to_repeat_needs_no_note(
+    alvys: Simulator, hook: QuickHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
     name, store = "invoices.record_carrier_payment", Store()
     operator = task(hook, operation=name, **plain(request_to(alvys, name)))
     die_while_sending(operator, store, monkeypatch)
@@ -434,7 +508,9 @@ def test_a_task_that_writes_by_the_hook_and_runs_out_of_time_fails_for_good(
     alvys: Simulator, hook: QuickHook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     time_is_over(hook, monkeypatch)
-    with pytest.raises(AirflowFailException, match="time of this task was over while it sent trip_check_calls.create"):
+    with pytest.raises(
+        AirflowFailException, match="time of this task was over while it sent trip_check_calls.create"
+    ):
         hook.write("trip_check_calls.create", **plain(request_to(alvys, "trip_check_calls.create")))
     name = "trip_stops.set_arrival"
     with pytest.raises(AirflowTaskTimeout):

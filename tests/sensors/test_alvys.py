@@ -10,7 +10,12 @@ import pytest
 from airflow.sdk import DAG, PokeReturnValue, XComArg
 
 from airflow_provider_alvys._compat import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
-from airflow_provider_alvys.api.errors import AlvysError, AlvysNotFoundError, AlvysServerError, AlvysValueError
+from airflow_provider_alvys.api.errors import (
+    AlvysError,
+    AlvysNotFoundError,
+    AlvysServerError,
+    AlvysValueError,
+)
 from airflow_provider_alvys.api.http.retries import ONE_ATTEMPT
 from airflow_provider_alvys.api.poll.conditions import Condition
 from airflow_provider_alvys.operators.alvys import AlvysSearchOperator
@@ -57,7 +62,10 @@ def test_it_waits_until_the_load_has_the_status(alvys: Simulator, number: str) -
 
 def test_it_pokes_until_then(alvys: Simulator, number: str) -> None:
     alvys.change(keys=[number], columns={"Status": "Delivered"})
-    assert make_sensor(load_number=number, statuses="Delivered", mode="poke").execute({})["status"] == "Delivered"
+    assert (
+        make_sensor(load_number=number, statuses="Delivered", mode="poke").execute({})["status"]
+        == "Delivered"
+    )
 
 
 def test_a_load_that_does_not_exist_yet_is_waited_for(alvys: Simulator) -> None:
@@ -84,8 +92,12 @@ def test_templates_are_left_for_the_run(alvys: Simulator) -> None:
 
 
 @pytest.mark.every_airflow
-@pytest.mark.parametrize(("option", "error"), [("soft_fail", AirflowSkipException), ("silent_fail", AirflowFailException)])
-def test_what_cannot_be_mended_ends_the_wait_whatever_airflow(alvys: Simulator, option: str, error: type[Exception]) -> None:
+@pytest.mark.parametrize(
+    ("option", "error"), [("soft_fail", AirflowSkipException), ("silent_fail", AirflowFailException)]
+)
+def test_what_cannot_be_mended_ends_the_wait_whatever_airflow(
+    alvys: Simulator, option: str, error: type[Exception]
+) -> None:
     alvys.order_faults({"kind": "status", "status": 403, "endpoint": "POST loads/search", "times": 9})
     sensor = make_sensor(load_number="1", mode="poke", poke_interval=0.01, timeout=5, **{option: True})
     with pytest.raises(error):
@@ -177,7 +189,9 @@ SKIPPED = AirflowSkipException
         ({"status": "whatever"}, None, AlvysError),
     ],
 )
-def test_each_end_is_what_it_is_in_a_slot(event: dict[str, Any], option: str | None, error: type[Exception]) -> None:
+def test_each_end_is_what_it_is_in_a_slot(
+    event: dict[str, Any], option: str | None, error: type[Exception]
+) -> None:
     sensor = make_sensor(load_number="1", deferrable=True, **({option: True} if option else {}))
     with pytest.raises(error) as raised:
         resume(sensor, **event)
@@ -196,15 +210,21 @@ def test_each_end_is_what_it_is_in_a_slot(event: dict[str, Any], option: str | N
         ("Covered", "never_fail", SKIPPED),
     ],
 )
-def test_and_so_it_ends_in_a_slot(alvys: Simulator, number: str, change: str, option: str | None, error: type[Exception]) -> None:
+def test_and_so_it_ends_in_a_slot(
+    alvys: Simulator, number: str, change: str, option: str | None, error: type[Exception]
+) -> None:
     alvys.change(keys=[number], columns={"Status": change})
-    sensor = make_sensor(load_number=number, poke_interval=0.01, timeout=0, **({option: True} if option else {}))
+    sensor = make_sensor(
+        load_number=number, poke_interval=0.01, timeout=0, **({option: True} if option else {})
+    )
     with pytest.raises(error) as raised:
         sensor.execute({})
     assert type(raised.value) is error
 
 
-def test_in_a_slot_the_last_look_is_at_the_deadline_and_not_an_interval_later(alvys: Simulator, number: str) -> None:
+def test_in_a_slot_the_last_look_is_at_the_deadline_and_not_an_interval_later(
+    alvys: Simulator, number: str
+) -> None:
     sensor = make_sensor(load_number=number, mode="poke", poke_interval=30, timeout=0.2)
     with pytest.raises(AirflowSensorTimeout):
         sensor.execute({})
@@ -234,7 +254,9 @@ def test_a_task_is_rescheduled_for_its_deadline_where_that_comes_first(
     assert ahead.total_seconds() == pytest.approx(seconds, abs=1.5)
 
 
-def test_a_failure_that_may_pass_ends_a_try_in_a_slot(alvys: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_that_may_pass_ends_a_try_in_a_slot(
+    alvys: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("airflow_provider_alvys.api.http.client.RetryRules", lambda: ONE_ATTEMPT)
     alvys.order_faults({"kind": "status", "status": 500, "endpoint": "POST loads/search"})
     with pytest.raises(AlvysServerError):
@@ -267,7 +289,9 @@ def test_a_load_that_must_be_there_fails_the_sensor(alvys: Simulator) -> None:
 
 def test_a_trip_is_waited_for(alvys: Simulator) -> None:
     trip = json.loads(next(iter(alvys.truth_rows(stream="trips", filters={"IncludeDeleted": False}))))
-    sensor = AlvysTripStatusSensor(task_id="wait", trip_number=trip["TripNumber"], statuses=trip["Status"], failed_statuses=None)
+    sensor = AlvysTripStatusSensor(
+        task_id="wait", trip_number=trip["TripNumber"], statuses=trip["Status"], failed_statuses=None
+    )
     assert sensor.execute({})["trip_number"] == trip["TripNumber"]
 
 
@@ -282,7 +306,9 @@ def test_rows_are_waited_for_and_all_of_their_keys_returned(alvys: Simulator) ->
     sensor = AlvysSearchSensor(task_id="wait", stream="loads", at_least=450)
     assert sorted(sensor.execute({})) == sorted(alvys.truth_keys())
     few = AlvysSearchSensor(task_id="wait", stream="loads", filters={"Status": ["Covered"]})
-    assert sorted(few.execute({})) == sorted(alvys.truth_keys(filters={"Status": ["Covered"], "IncludeDeleted": True}))
+    assert sorted(few.execute({})) == sorted(
+        alvys.truth_keys(filters={"Status": ["Covered"], "IncludeDeleted": True})
+    )
 
 
 @pytest.mark.every_airflow
@@ -295,13 +321,29 @@ def test_the_keys_beyond_a_page_are_read_in_the_worker(alvys: Simulator) -> None
 @pytest.mark.parametrize(
     ("make", "arguments", "problem"),
     [
-        (AlvysTripStatusSensor, {"trip_number": "1", "statuses": "En-Route"}, "Status of trips does not know"),
-        (AlvysTripStatusSensor, {"trip_number": "1", "statuses": "Open", "failed_statuses": "Gone"}, "does not know 'Gone'"),
-        (AlvysDocumentSensor, {"parent_type": "customer", "parent_id": "1", "document_types": "x"}, "has no documents"),
+        (
+            AlvysTripStatusSensor,
+            {"trip_number": "1", "statuses": "En-Route"},
+            "Status of trips does not know",
+        ),
+        (
+            AlvysTripStatusSensor,
+            {"trip_number": "1", "statuses": "Open", "failed_statuses": "Gone"},
+            "does not know 'Gone'",
+        ),
+        (
+            AlvysDocumentSensor,
+            {"parent_type": "customer", "parent_id": "1", "document_types": "x"},
+            "has no documents",
+        ),
         (AlvysDocumentSensor, {"parent_id": "1", "document_types": []}, "document_types"),
         (AlvysDocumentSensor, {"parent_id": None, "document_types": "x"}, "None where a number or an id"),
         (AlvysSearchSensor, {"stream": "load"}, "no stream 'load'"),
-        (AlvysSearchSensor, {"stream": "loads", "filters": {"Statuses": ["{{ ds }}"]}}, "no filter 'Statuses'"),
+        (
+            AlvysSearchSensor,
+            {"stream": "loads", "filters": {"Statuses": ["{{ ds }}"]}},
+            "no filter 'Statuses'",
+        ),
         (AlvysSearchSensor, {"stream": "loads", "at_least": 0}, "at_least=0"),
         (AlvysSearchSensor, {"stream": "webhook_event_types"}, "Nothing identifies"),
         (AlvysSearchSensor, {"stream": "load_documents"}, "give parents"),
@@ -315,7 +357,9 @@ def test_what_is_wrong_is_refused_at_parse(make: Any, arguments: dict[str, Any],
 
 
 def test_what_is_templated_is_refused_before_the_wait(alvys: Simulator) -> None:
-    sensor = AlvysDocumentSensor(task_id="wait", parent_id="{{ x }}", document_types="x", deferrable=True, never_fail=True)
+    sensor = AlvysDocumentSensor(
+        task_id="wait", parent_id="{{ x }}", document_types="x", deferrable=True, never_fail=True
+    )
     sensor.parent_id = None  # type: ignore[assignment]
     with pytest.raises(AlvysValueError, match="an upstream task that was skipped gives None"):
         sensor.execute({})

@@ -46,7 +46,9 @@ class Caller:
         """Send a write; ``how`` may be ``headers``, ``files`` and ``data``."""
         return self._session.request(method, f"{self._url}/api/p/v1.0/{path}", json=body, timeout=10, **how)
 
-    def search(self, stream: Stream, fields: dict[str, Any], parents: list[str] | None = None) -> requests.Response:
+    def search(
+        self, stream: Stream, fields: dict[str, Any], parents: list[str] | None = None
+    ) -> requests.Response:
         """Send a search with just these fields, and a page where one is needed; None leaves it out."""
         body = {name: value for name, value in fields.items() if value is not None}
         if stream.answer == "page":
@@ -58,7 +60,9 @@ class Caller:
             path = path.replace(f"{{{stream.parent.column}}}", (parents or [""])[0])
         return self.get(path, **body) if stream.method == "GET" else self.post(path, nest(body))
 
-    def rows(self, stream: Stream, fields: dict[str, Any], parents: list[str] | None = None) -> list[dict[str, Any]]:
+    def rows(
+        self, stream: Stream, fields: dict[str, Any], parents: list[str] | None = None
+    ) -> list[dict[str, Any]]:
         """Return all rows that a search finds."""
         found: list[dict[str, Any]] = []
         while True:

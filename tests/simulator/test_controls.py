@@ -27,17 +27,29 @@ def one(alvys: Simulator, stream: str, key: str, **query: Any) -> dict[str, Any]
 
 def test_any_field_can_be_changed_and_removed(alvys: Simulator, caller: Caller) -> None:
     key = alvys.truth_keys(stream="customers")[4]
-    columns = {"Name": "Zoë & Co", "DateCreated": "2026-01-02T03:04:05.678901Z", "Fax": None, "Notes": [{"id": "1"}], "New": 1}
+    columns = {
+        "Name": "Zoë & Co",
+        "DateCreated": "2026-01-02T03:04:05.678901Z",
+        "Fax": None,
+        "Notes": [{"id": "1"}],
+        "New": 1,
+    }
     assert alvys.change(stream="customers", keys=[key], columns=columns) == [key]
     row = one(alvys, "customers", key)
     assert (row["Name"], row["Notes"], row["New"], "Fax" in row) == ("Zoë & Co", [{"id": "1"}], 1, False)
     assert row["DateCreated"].startswith("2026-01-02T03:04:05.678901")
-    window = {"since": "2026-01-02T03:04:05.678901Z", "until": "2026-01-02T03:04:05.678901Z", "window_by": "created"}
+    window = {
+        "since": "2026-01-02T03:04:05.678901Z",
+        "until": "2026-01-02T03:04:05.678901Z",
+        "window_by": "created",
+    }
     assert alvys.truth_keys(stream="customers", **window) == [key]
 
 
 def test_what_is_searched_within_a_field_changes_with_it(alvys: Simulator, caller: Caller) -> None:
-    (key,) = alvys.change(stream="invoices", rows=1, columns={"Loads": [{"LoadNumber": "a"}, {"LoadNumber": "b"}]})
+    (key,) = alvys.change(
+        stream="invoices", rows=1, columns={"Loads": [{"LoadNumber": "a"}, {"LoadNumber": "b"}]}
+    )
     assert [row["Id"] for row in caller.rows(STREAMS["invoices"], {"LoadNumbers": ["b", "c"]})] == [key]
     (key,) = alvys.change(stream="drivers", rows=1, columns={"Fleet": {"Name": "Moon"}, "IsActive": False})
     assert [row["Id"] for row in caller.rows(STREAMS["drivers"], {"FleetName": "Moon"})] == [key]
@@ -67,7 +79,9 @@ def test_what_happens_by_a_change_happens_then(alvys: Simulator, caller: Caller)
     assert load["UpdatedAt"] == "2026-12-25T10:00:00.0000000+00:00"
 
 
-@pytest.mark.parametrize("stream", [s for s in STREAMS.values() if not s.is_child], ids=lambda stream: stream.name)
+@pytest.mark.parametrize(
+    "stream", [s for s in STREAMS.values() if not s.is_child], ids=lambda stream: stream.name
+)
 def test_rows_can_be_added_and_removed(alvys: Simulator, caller: Caller, stream: Any) -> None:
     alvys.set_clock(NOW + 30 * DAY)
     query: dict[str, Any] = {"stream": stream.name}
@@ -77,8 +91,18 @@ def test_rows_can_be_added_and_removed(alvys: Simulator, caller: Caller, stream:
     added = alvys.add(stream=stream.name, rows=2)
     assert set(alvys.truth_keys(**query)) == {*before, *added}
     assert len(added) == len({*added} - {*before}) == 2
-    row = one(alvys, stream.name, added[0], **{name: value for name, value in query.items() if name != "stream"})
-    for name in ("CreatedAt", "CreatedDate", "DateCreated", "UpdatedAt", "TransactionDate", "InvoicedDate", "Date"):
+    row = one(
+        alvys, stream.name, added[0], **{name: value for name, value in query.items() if name != "stream"}
+    )
+    for name in (
+        "CreatedAt",
+        "CreatedDate",
+        "DateCreated",
+        "UpdatedAt",
+        "TransactionDate",
+        "InvoicedDate",
+        "Date",
+    ):
         if name in row and stream.fields.fields[name] == "time":
             assert row[name].startswith("2026-12-24T00:00:0"), name
     gone = alvys.remove(stream=stream.name, keys=[before[0], added[0]])
@@ -100,7 +124,9 @@ def test_rows_are_added_in_their_place_with_the_given_columns(alvys: Simulator, 
 def test_children_are_added_to_a_parent(alvys: Simulator, caller: Caller) -> None:
     number = rows_of(alvys)[3]["LoadNumber"]
     before = caller.get(f"loads/{number}/documents").json()
-    added = alvys.add(stream="load_documents", rows=2, parent=number, columns={"AttachmentType": "Proof of Delivery"})
+    added = alvys.add(
+        stream="load_documents", rows=2, parent=number, columns={"AttachmentType": "Proof of Delivery"}
+    )
     now = caller.get(f"loads/{number}/documents").json()
     assert [row["id"] for row in now] == [row["id"] for row in before] + added
     assert {(row["ParentId"], row["AttachmentType"]) for row in now[-2:]} == {(number, "Proof of Delivery")}
@@ -152,9 +178,9 @@ def test_the_truth_of_a_window_that_unites_others(alvys: Simulator, caller: Call
     # With filters: a branch that contradicts them finds nothing, one that agrees in part finds that part.
     paid = {"since": since, "until": until, "filters": {"Status": ["Paid", "Draft"]}}
     drafts = keys(filters={"Status": ["Draft"]})
-    assert keys(**paid) == drafts | keys(**paid, window_by="paid") | keys(**paid, window_by="invoiced") | keys(
-        **paid, window_by="sent"
-    )
+    assert keys(**paid) == drafts | keys(**paid, window_by="paid") | keys(
+        **paid, window_by="invoiced"
+    ) | keys(**paid, window_by="sent")
     deductions = set(alvys.truth_keys(stream="deductions", since=since, until=until))
     owed = {row["Id"] for row in rows_of(alvys, stream="deductions") if not row["IsPaid"]}
     assert owed < deductions
@@ -162,7 +188,9 @@ def test_the_truth_of_a_window_that_unites_others(alvys: Simulator, caller: Call
 
 
 def test_the_truth_without_a_window_is_all_of_it(alvys: Simulator, caller: Caller) -> None:
-    assert len(alvys.truth_keys(stream="maintenance")) == len(set(alvys.truth_keys(stream="maintenance"))) == 120
+    assert (
+        len(alvys.truth_keys(stream="maintenance")) == len(set(alvys.truth_keys(stream="maintenance"))) == 120
+    )
     assert alvys.truth_keys(stream="maintenance", window_by="whole") == alvys.truth_keys(stream="maintenance")
     assert alvys.truth_keys(stream="visibility_outbound_errors") == []
     trips = alvys.truth_keys(stream="trips")
@@ -170,18 +198,28 @@ def test_the_truth_without_a_window_is_all_of_it(alvys: Simulator, caller: Calle
     stops = alvys.truth_keys(stream="trip_stops", parents=parents)
     assert stops == [key for trip in parents for key in alvys.truth_keys(stream="trip_stops", parents=[trip])]
     assert len(alvys.truth_keys(stream="trip_stops")) > 120
-    for bad in ("window_by=paid", "since=soon", "filters={}&stream=customers&since=2026-01-01T00:00:00Z", 'filters={"X":1}'):
+    for bad in (
+        "window_by=paid",
+        "since=soon",
+        "filters={}&stream=customers&since=2026-01-01T00:00:00Z",
+        'filters={"X":1}',
+    ):
         assert requests.get(f"{alvys.url}/_sim/truth?{bad}", timeout=10).status_code == 400, bad
 
 
-@pytest.mark.parametrize("name", ["tolls", "trips", "carriers", "driver_settlement_statements", "webhook_delivery_logs"])
+@pytest.mark.parametrize(
+    "name", ["tolls", "trips", "carriers", "driver_settlement_statements", "webhook_delivery_logs"]
+)
 def test_rows_leave_and_join_any_search(alvys: Simulator, name: str) -> None:
     alvys.reset(loads=60, fleet=30, now=NOW, rows={"webhook_delivery_logs": 9})
     alvys.set_clock(NOW + 3600)
     caller, stream = Caller(alvys), STREAMS[name]
     parents = alvys.truth_keys(stream="webhooks")[:1] if stream.is_child else None
     window = next((window for window in stream.windows if window.column), None)
-    fields = {**stream.search_fields({}), **(period(window, "2026-08-20T00:00:00Z", "2026-11-24T00:00:00Z") if window else {})}
+    fields = {
+        **stream.search_fields({}),
+        **(period(window, "2026-08-20T00:00:00Z", "2026-11-24T00:00:00Z") if window else {}),
+    }
     before = caller.search(stream, fields, parents).json()["Total"]
     alvys.order_mutations({"kind": "leave", "rows": 2, "times": 1})
     totals = [caller.search(stream, fields, parents).json()["Total"] for _ in range(3)]
@@ -206,7 +244,9 @@ def test_what_has_struck_is_counted(alvys: Simulator, caller: Caller) -> None:
         {"kind": "html", "endpoint": "GET users/list", "times": 5},
         {"kind": "reset", "endpoint": "POST loads/search", "skip": 1},
     )
-    alvys.order_mutations({"kind": "join", "stream": "loads", "label": "news"}, {"kind": "leave", "stream": "trips"})
+    alvys.order_mutations(
+        {"kind": "join", "stream": "loads", "label": "news"}, {"kind": "leave", "stream": "trips"}
+    )
     for _ in range(3):
         caller.search(users, {})
     caller.search(loads, loads.search_fields({}))
@@ -216,6 +256,16 @@ def test_what_has_struck_is_counted(alvys: Simulator, caller: Caller) -> None:
 
 
 def test_a_bad_order_is_refused(alvys: Simulator) -> None:
-    for path, body in (("add", {"stream": "lodes"}), ("remove", {"row": 1}), ("clock", {}), ("change", {"rows": -1})):
+    for path, body in (
+        ("add", {"stream": "lodes"}),
+        ("remove", {"row": 1}),
+        ("clock", {}),
+        ("change", {"rows": -1}),
+    ):
         assert requests.post(f"{alvys.url}/_sim/{path}", json=body, timeout=10).status_code == 400, path
-    assert requests.post(f"{alvys.url}/_sim/change", json={"columns": {"UpdatedAt": "soon"}}, timeout=10).status_code == 400
+    assert (
+        requests.post(
+            f"{alvys.url}/_sim/change", json={"columns": {"UpdatedAt": "soon"}}, timeout=10
+        ).status_code
+        == 400
+    )

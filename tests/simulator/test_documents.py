@@ -32,7 +32,9 @@ def fetch(url: str, **headers: str) -> requests.Response:
 
 
 @pytest.mark.parametrize("stream", WITH_FILES, ids=lambda stream: stream.name)
-def test_every_document_can_be_fetched_with_nothing_but_its_address(alvys: Simulator, caller: Caller, stream: Any) -> None:
+def test_every_document_can_be_fetched_with_nothing_but_its_address(
+    alvys: Simulator, caller: Caller, stream: Any
+) -> None:
     parents = [row[stream.parent.column] for row in rows_of(alvys, stream=stream.parent.stream)][:8]
     kinds = set()
     for parent in parents:
@@ -41,8 +43,13 @@ def test_every_document_can_be_fetched_with_nothing_but_its_address(alvys: Simul
             answer = fetch(row["DownloadUrl"])
             assert (answer.status_code, len(answer.content)) == (200, row["AttachmentSize"])
             kind = row["AttachmentPath"].rpartition(".")[2]
-            assert answer.content.startswith({"pdf": b"%PDF-", "jpg": b"\xff\xd8\xff", "png": b"\x89PNG"}[kind])
-            assert answer.headers["content-type"] == {"pdf": "application/pdf", "jpg": "image/jpeg", "png": "image/png"}[kind]
+            assert answer.content.startswith(
+                {"pdf": b"%PDF-", "jpg": b"\xff\xd8\xff", "png": b"\x89PNG"}[kind]
+            )
+            assert (
+                answer.headers["content-type"]
+                == {"pdf": "application/pdf", "jpg": "image/jpeg", "png": "image/png"}[kind]
+            )
             kinds.add(kind)
     assert len(kinds) > 1
     assert alvys.stats()["requests"]["GET storage"] > 3
@@ -58,7 +65,9 @@ def test_each_reading_gives_a_fresh_address_of_the_same_file(alvys: Simulator, c
     assert {**first, **{name: second[name] for name in volatile}} == second
 
 
-def test_the_truth_tells_the_address_that_was_shown_or_will_be_shown_next(alvys: Simulator, caller: Caller) -> None:
+def test_the_truth_tells_the_address_that_was_shown_or_will_be_shown_next(
+    alvys: Simulator, caller: Caller
+) -> None:
     path = add(alvys, caller)
     number = path.split("/")[1]
     told = json.loads(alvys.truth_rows(stream="load_documents", parents=[number])[-1])
@@ -114,14 +123,19 @@ def test_a_part_of_a_file_can_be_fetched(alvys: Simulator, caller: Caller) -> No
     url = caller.get(add(alvys, caller, AttachmentSize=1000)).json()[-1]["DownloadUrl"]
     whole = fetch(url).content
     part = fetch(url, Range="bytes=900-")
-    assert (part.status_code, part.content, part.headers["content-range"]) == (206, whole[900:], "bytes 900-999/1000")
+    assert (part.status_code, part.content, part.headers["content-range"]) == (
+        206,
+        whole[900:],
+        "bytes 900-999/1000",
+    )
     assert fetch(url, Range="bytes=10-19").content == whole[10:20]
 
 
 def test_a_file_can_be_cut_off_on_its_way(alvys: Simulator, caller: Caller) -> None:
     url = caller.get(add(alvys, caller, AttachmentSize=1000)).json()[-1]["DownloadUrl"]
     alvys.order_faults(
-        {"kind": "status", "status": 503, "endpoint": "GET storage"}, {"kind": "truncate", "endpoint": "GET storage"}
+        {"kind": "status", "status": 503, "endpoint": "GET storage"},
+        {"kind": "truncate", "endpoint": "GET storage"},
     )
     assert fetch(url).status_code == 503
     with pytest.raises(requests.exceptions.ChunkedEncodingError):

@@ -20,7 +20,11 @@ def test_one_of_some_fields_must_be_given(caller: Caller, stream: Stream) -> Non
     needed = {filter.name: filter.default for filter in stream.filters if filter.required}
     answer = caller.search(stream, needed)
     assert (answer.status_code, set(answer.json())) == (400, set(stream.one_of))
-    lists = {filter.name: [] for filter in stream.filters if filter.type == "strings" and filter.name in stream.one_of}
+    lists = {
+        filter.name: []
+        for filter in stream.filters
+        if filter.type == "strings" and filter.name in stream.one_of
+    }
     assert caller.search(stream, {**needed, **lists}).status_code == 400
     # A window does for those that name it, and for no other.
     for window in stream.windows:
@@ -30,9 +34,15 @@ def test_one_of_some_fields_must_be_given(caller: Caller, stream: Stream) -> Non
             assert answer.status_code == (200 if counts else 400), window.name
 
 
-REQUIRED = [(stream, filter.name) for stream in STREAMS.values() for filter in stream.filters if filter.required]
-REQUIRED += [(stream, window.params[0]) for stream in STREAMS.values() for window in stream.windows if window.required]
-REQUIRED += [(stream, stream.parent.param) for stream in STREAMS.values() if stream.parent and stream.parent.param]
+REQUIRED = [
+    (stream, filter.name) for stream in STREAMS.values() for filter in stream.filters if filter.required
+]
+REQUIRED += [
+    (stream, window.params[0]) for stream in STREAMS.values() for window in stream.windows if window.required
+]
+REQUIRED += [
+    (stream, stream.parent.param) for stream in STREAMS.values() if stream.parent and stream.parent.param
+]
 REQUIRED += [
     (stream, name)
     for stream in STREAMS.values()
@@ -64,12 +74,17 @@ def test_an_empty_list_is_given_where_it_is_required(caller: Caller) -> None:
     [(stream, filter) for stream in STREAMS.values() for filter in stream.filters if filter.values],
     ids=lambda value: value.name,
 )
-def test_a_value_that_is_not_known_is_refused(alvys: Simulator, caller: Caller, stream: Stream, filter: Any) -> None:
+def test_a_value_that_is_not_known_is_refused(
+    alvys: Simulator, caller: Caller, stream: Stream, filter: Any
+) -> None:
     stranger = 999 if filter.type == "integer" else "Strange"
     value = [*filter.values, stranger] if filter.type == "strings" else stranger
     fields = next(iter(searches(stream)))
     answer = caller.search(stream, {**fields, filter.name: value}, parents_of(alvys, stream))
-    assert (answer.status_code, answer.json()) == (400, {filter.name: [f"The value '{stranger}' is not valid."]})
+    assert (answer.status_code, answer.json()) == (
+        400,
+        {filter.name: [f"The value '{stranger}' is not valid."]},
+    )
 
 
 def test_a_value_of_another_type_is_refused(caller: Caller) -> None:
@@ -88,7 +103,11 @@ def test_a_window_finds_what_lies_in_it_both_ends_included(
 ) -> None:
     parents = parents_of(alvys, stream)
     fields = next(iter(searches(stream)))
-    fields = {name: value for name, value in fields.items() if name not in {p for w in stream.windows for p in w.params}}
+    fields = {
+        name: value
+        for name, value in fields.items()
+        if name not in {p for w in stream.windows for p in w.params}
+    }
     bounds = WEEK if window.longest else (SINCE, UNTIL)
     reveal = {filter.name: True for filter in stream.filters if filter.reveals}
     search = {**fields, **reveal, **period(window, *bounds)}
@@ -106,7 +125,9 @@ def test_a_window_finds_what_lies_in_it_both_ends_included(
 
 
 @pytest.mark.parametrize(("stream", "window"), PLAIN, ids=lambda value: value.name)
-def test_a_bad_period_is_refused(alvys: Simulator, caller: Caller, stream: Stream, window: TimeWindow) -> None:
+def test_a_bad_period_is_refused(
+    alvys: Simulator, caller: Caller, stream: Stream, window: TimeWindow
+) -> None:
     parents = parents_of(alvys, stream)
     fields = {**next(iter(searches(stream)))}
     bad = [("yesterday", WEEK[1]), (WEEK[0], "soon"), (WEEK[1], WEEK[0])]
@@ -172,13 +193,17 @@ def test_what_is_hidden_is_shown_on_request(alvys: Simulator, caller: Caller) ->
     assert len(everything) == 120
     assert unpaid == [row for row in everything if not row["IsPaid"]]
     alvys.change(stream="trips", rows=5, columns={"IsDeleted": True})
-    trips = caller.rows(STREAMS["trips"], {**period(STREAMS["trips"].windows[0], SINCE, UNTIL), "IncludeDeleted": True})
+    trips = caller.rows(
+        STREAMS["trips"], {**period(STREAMS["trips"].windows[0], SINCE, UNTIL), "IncludeDeleted": True}
+    )
     shown = caller.rows(STREAMS["trips"], period(STREAMS["trips"].windows[0], SINCE, UNTIL))
     assert len(trips) - len(shown) == sum(trip["IsDeleted"] for trip in trips) >= 5
     assert not any("IsDeleted" in trip for trip in shown)
 
 
-@pytest.mark.parametrize("stream", [s for s in STREAMS.values() if s.is_child], ids=lambda stream: stream.name)
+@pytest.mark.parametrize(
+    "stream", [s for s in STREAMS.values() if s.is_child], ids=lambda stream: stream.name
+)
 def test_children_of_one_that_there_is_not_are_not_found(caller: Caller, stream: Stream) -> None:
     assert caller.search(stream, {}, ["nobody"]).status_code == 404
 
@@ -194,7 +219,9 @@ def test_a_batch_finds_the_children_of_its_parents(alvys: Simulator, caller: Cal
 
 
 @pytest.mark.parametrize("stream", [s for s in STREAMS.values() if s.lookup], ids=lambda stream: stream.name)
-def test_a_look_up_finds_the_record_and_tells_its_version(alvys: Simulator, caller: Caller, stream: Stream) -> None:
+def test_a_look_up_finds_the_record_and_tells_its_version(
+    alvys: Simulator, caller: Caller, stream: Stream
+) -> None:
     assert stream.lookup
     parents = parents_of(alvys, stream)
     hidden = {filter.name: False for filter in stream.filters if filter.reveals and stream.lookup.one_of}
@@ -204,11 +231,15 @@ def test_a_look_up_finds_the_record_and_tells_its_version(alvys: Simulator, call
             answer = caller.get(stream.lookup.path, **{name.upper(): row[column]})
             assert (answer.status_code, answer.json()) == (200, row)
             assert caller.get(stream.lookup.path, **{name: "none"}).status_code == 404
-        twice = caller.get(stream.lookup.path, **{name: row[column] for name, column in stream.lookup.one_of.items()})
+        twice = caller.get(
+            stream.lookup.path, **{name: row[column] for name, column in stream.lookup.one_of.items()}
+        )
         assert twice.status_code == caller.get(stream.lookup.path).status_code == 400
     else:
         names = [*(parents or [])[:1], row[stream.key[0]]]
-        path = "/".join(str(names.pop(0)) if part.startswith("{") else part for part in stream.lookup.path.split("/"))
+        path = "/".join(
+            str(names.pop(0)) if part.startswith("{") else part for part in stream.lookup.path.split("/")
+        )
         answer = caller.get(path)
         assert (answer.status_code, answer.json()) == (200, row)
         assert caller.get(path + "0").status_code == 404
@@ -255,7 +286,9 @@ def test_a_search_by_two_times_takes_either(alvys: Simulator, caller: Caller) ->
     assert len(caller.rows(stream, {"updatedatstart": times[5], "UPDATEDATEND": times[9]})) == 5
 
 
-def test_a_seventh_digit_of_a_second_is_below_a_microsecond_and_not_rounded_up(alvys: Simulator, caller: Caller) -> None:
+def test_a_seventh_digit_of_a_second_is_below_a_microsecond_and_not_rounded_up(
+    alvys: Simulator, caller: Caller
+) -> None:
     fuel = get_stream("fuel")
     (key,) = alvys.add(stream="fuel", rows=1, columns={"TransactionDate": "2020-03-02T00:00:00Z"})
     days = {"Start": "2020-03-01T00:00:00Z", "End": "2020-03-01T23:59:59.9999999Z"}

@@ -16,7 +16,9 @@ from tests.simulator.calls import get_token
 ALL = {"Page": 0, "PageSize": 200, "Status": ["Open", "Delivered"], "IncludeDeleted": True}
 
 
-def post(alvys: Simulator, body: Any, path: str = "/api/p/v2.0/loads/search", token: str | None = None) -> requests.Response:
+def post(
+    alvys: Simulator, body: Any, path: str = "/api/p/v2.0/loads/search", token: str | None = None
+) -> requests.Response:
     headers = {"Authorization": f"Bearer {token or get_token(alvys)}"}
     return requests.post(alvys.url + path, json=body, headers=headers, timeout=10)
 
@@ -26,7 +28,9 @@ def test_it_ends_when_the_process_that_started_it_dies() -> None:
         "import os; from airflow_provider_alvys.simulator.process import Simulator\n"
         "print(Simulator().url, flush=True); os._exit(1)"
     )
-    url = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stdout.strip()
+    url = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    ).stdout.strip()
     assert url.startswith("http://127.0.0.1:")
     for _ in range(100):
         try:
@@ -69,7 +73,9 @@ def test_pages_begin_at_0_and_end_with_404(alvys: Simulator) -> None:
     first = post(alvys, {**ALL, "PageSize": 50}).json()
     assert list(first) == ["Page", "PageSize", "Total", "Items"]
     last = (first["Total"] - 1) // 50
-    assert len(post(alvys, {**ALL, "PageSize": 50, "Page": last}).json()["Items"]) == first["Total"] - 50 * last
+    assert (
+        len(post(alvys, {**ALL, "PageSize": 50, "Page": last}).json()["Items"]) == first["Total"] - 50 * last
+    )
     past = post(alvys, {**ALL, "PageSize": 50, "Page": last + 1})
     assert (past.status_code, past.json()["Title"]) == (404, "Not Found")
     none = post(alvys, {**ALL, "LoadNumbers": ["none"]})
@@ -93,7 +99,9 @@ def test_pages_begin_at_0_and_end_with_404(alvys: Simulator) -> None:
         ({**ALL, "DateRange": {"Start": "2026-01-01T00:00:00Z", "End": 3}}, {"DateRange"}),
     ],
 )
-def test_a_bad_body_is_refused_with_a_bare_map(alvys: Simulator, body: dict[str, Any], fields: set[str]) -> None:
+def test_a_bad_body_is_refused_with_a_bare_map(
+    alvys: Simulator, body: dict[str, Any], fields: set[str]
+) -> None:
     answer = post(alvys, body)
     assert answer.status_code == 400
     assert set(answer.json()) == fields
@@ -172,7 +180,10 @@ def test_what_is_not_there_says_so(alvys: Simulator) -> None:
     assert requests.get(f"{alvys.url}/v1/me", timeout=10).status_code == 401
     assert requests.get(f"{alvys.url}/_sim/nothing", timeout=10).status_code == 404
     assert (
-        requests.post(f"{alvys.url}/oauth/token", data=b"x", headers={"content-type": "text/xml"}, timeout=10).status_code == 415
+        requests.post(
+            f"{alvys.url}/oauth/token", data=b"x", headers={"content-type": "text/xml"}, timeout=10
+        ).status_code
+        == 415
     )
     for bad in ({"loadz": 1}, {"loads": "many"}):
         assert requests.post(f"{alvys.url}/_sim/reset", json=bad, timeout=10).status_code == 400

@@ -8,7 +8,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from airflow_provider_alvys.api.catalogue.streams import STREAMS, Branch, Filter, Lookup, Parent, Stream, TimeWindow
+from airflow_provider_alvys.api.catalogue.streams import (
+    STREAMS,
+    Branch,
+    Filter,
+    Lookup,
+    Parent,
+    Stream,
+    TimeWindow,
+)
 from airflow_provider_alvys.api.schema.fields import Array, FieldType, Record, record
 from airflow_provider_alvys.simulator.app.server import SimulatorApp
 from airflow_provider_alvys.simulator.options import Options
@@ -30,7 +38,9 @@ def truth_of(alvys: Simulator, stream: Stream, parents: list[str] | None) -> lis
 
 
 @EVERY
-def test_every_stream_is_served_and_agrees_with_the_truth(alvys: Simulator, caller: Caller, stream: Stream) -> None:
+def test_every_stream_is_served_and_agrees_with_the_truth(
+    alvys: Simulator, caller: Caller, stream: Stream
+) -> None:
     parents = parents_of(alvys, stream)
     expected = truth_of(alvys, stream, parents)
     assert expected
@@ -44,7 +54,9 @@ def test_every_stream_is_served_and_agrees_with_the_truth(alvys: Simulator, call
 
 
 @EVERY
-def test_every_field_is_of_the_type_that_the_catalogue_says(alvys: Simulator, caller: Caller, stream: Stream) -> None:
+def test_every_field_is_of_the_type_that_the_catalogue_says(
+    alvys: Simulator, caller: Caller, stream: Stream
+) -> None:
     for row in truth_of(alvys, stream, parents_of(alvys, stream)):
         if stream.fields.fields:
             check(row, stream.fields, stream.name)
@@ -83,7 +95,11 @@ def test_what_names_a_record_names_one_that_there_is(
 ) -> None:
     name, _, column = target.partition(".")
     known = {row[column] for row in rows_of(alvys, stream=name)}
-    named = {value for row in truth_of(alvys, stream, parents_of(alvys, stream)) for value in values_at(row, path.split("."))}
+    named = {
+        value
+        for row in truth_of(alvys, stream, parents_of(alvys, stream))
+        for value in values_at(row, path.split("."))
+    }
     assert named
     assert named <= known
 
@@ -143,9 +159,18 @@ def test_stops_are_reached_one_after_the_other_and_lead_somewhere(alvys: Simulat
         stops = load["Stops"]
         assert ("ArrivedAt" in stops[-1]) == ("DeliveredAt" in load)
         assert all(("ArrivedAt" in stop) == ("PickedUpAt" in load) for stop in stops[:1])
-        times = [moment(stop[name]) for stop in stops if "ArrivedAt" in stop for name in ("ArrivedAt", "DepartedAt")]
+        times = [
+            moment(stop[name])
+            for stop in stops
+            if "ArrivedAt" in stop
+            for name in ("ArrivedAt", "DepartedAt")
+        ]
         assert times == sorted(times)
-        happened = [load[name] for name in ("CreatedAt", "PickedUpAt", "DeliveredAt", "InvoicedAt", "PaidAt") if name in load]
+        happened = [
+            load[name]
+            for name in ("CreatedAt", "PickedUpAt", "DeliveredAt", "InvoicedAt", "PaidAt")
+            if name in load
+        ]
         assert list(map(moment, happened)) == sorted(map(moment, happened))
         if "DeliveredAt" in load and "AppointmentDate" in stops[-1]:
             late.append(moment(stops[-1]["ArrivedAt"]) > moment(stops[-1]["AppointmentDate"]))
@@ -162,7 +187,9 @@ def test_names_agree_with_the_ids_beside_them(alvys: Simulator, caller: Caller) 
     assert len(set(names.values())) == len(names) == 30
     loads = rows_of(alvys)
     assert all(load["CustomerName"] == names[load["CustomerId"]] for load in loads)
-    assert all(row["Customer"]["Name"] == names[row["Customer"]["Id"]] for row in rows_of(alvys, stream="invoices"))
+    assert all(
+        row["Customer"]["Name"] == names[row["Customer"]["Id"]] for row in rows_of(alvys, stream="invoices")
+    )
     drivers = {row["Id"]: row["Name"] for row in rows_of(alvys, stream="drivers")}
     assert all(row["DriverName"] == drivers[row["DriverId"]] for row in rows_of(alvys, stream="fuel"))
 
@@ -178,7 +205,10 @@ def test_streams_of_the_same_records_show_the_same(alvys: Simulator, caller: Cal
 
 def test_how_many_rows_there_are_can_be_said(alvys: Simulator) -> None:
     alvys.reset(loads=20, fleet=5, rows={"tolls": 3, "trucks": 7, "webhook_delivery_logs": 130})
-    counts = {name: len(alvys.truth_keys(stream=name)) for name in ("fuel", "tolls", "users", "trucks", "trucks_list")}
+    counts = {
+        name: len(alvys.truth_keys(stream=name))
+        for name in ("fuel", "tolls", "users", "trucks", "trucks_list")
+    }
     assert counts == {"fuel": 20, "tolls": 3, "users": 5, "trucks": 7, "trucks_list": 7}
     parent = alvys.truth_keys(stream="webhooks")[1]
     assert len(alvys.truth_keys(stream="webhook_delivery_logs", parents=[parent])) == 130
@@ -189,7 +219,13 @@ def test_how_many_rows_there_are_can_be_said(alvys: Simulator) -> None:
 def test_the_first_rows_with_notes_have_half_an_emoji(alvys: Simulator) -> None:
     alvys.reset(loads=5, fleet=5, cut_notes=2)
     for name in ("loads", "carriers"):
-        assert [b"\\ud83d" in row for row in alvys.truth_rows(stream=name)] == [True, True, False, False, False]
+        assert [b"\\ud83d" in row for row in alvys.truth_rows(stream=name)] == [
+            True,
+            True,
+            False,
+            False,
+            False,
+        ]
 
 
 def test_older_rows_can_lack_the_time_of_their_last_change(alvys: Simulator) -> None:
@@ -239,8 +275,14 @@ class Internal:
 
     def __init__(self) -> None:
         self._app = SimulatorApp(Options(loads=40))
-        fields = {"client_id": "simulator", "client_secret": "simulator-secret", "grant_type": "client_credentials"}
-        token = self.call("POST", "/oauth/token", {**fields, "audience": "https://api.alvys.com/public/"})[1]["access_token"]
+        fields = {
+            "client_id": "simulator",
+            "client_secret": "simulator-secret",
+            "grant_type": "client_credentials",
+        }
+        token = self.call("POST", "/oauth/token", {**fields, "audience": "https://api.alvys.com/public/"})[1][
+            "access_token"
+        ]
         self._token = f"Bearer {token}"
 
     def call(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
@@ -248,7 +290,10 @@ class Internal:
 
     async def _call(self, method: str, path: str, body: Any) -> tuple[int, Any]:
         sent: list[dict[str, Any]] = []
-        headers = [(b"content-type", b"application/json"), (b"authorization", getattr(self, "_token", "").encode())]
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"authorization", getattr(self, "_token", "").encode()),
+        ]
         scope = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": headers}
 
         async def receive() -> dict[str, Any]:
@@ -267,7 +312,10 @@ def test_a_stream_is_served_by_its_row_in_the_catalogue_alone(monkeypatch: pytes
     alvys = Internal()
     base = "/api/p/v1/yards"
     page = {"Page": 0, "PageSize": 100}
-    assert alvys.call("POST", f"{base}/search", page) == (400, {"Filter.Kind": ["The Filter.Kind field is required."]})
+    assert alvys.call("POST", f"{base}/search", page) == (
+        400,
+        {"Filter.Kind": ["The Filter.Kind field is required."]},
+    )
     yards = []
     for kind in ("Drop", "Park"):
         status, found = alvys.call("POST", f"{base}/search", {**page, "filter": {"kind": kind}})

@@ -19,7 +19,9 @@ UPLOADS = [operation for operation in OPERATIONS.values() if operation.upload an
 
 
 @pytest.mark.parametrize("operation", UPLOADS, ids=lambda operation: operation.name)
-def test_what_is_uploaded_is_listed_and_can_be_fetched(alvys: Simulator, caller: Caller, operation: Operation) -> None:
+def test_what_is_uploaded_is_listed_and_can_be_fetched(
+    alvys: Simulator, caller: Caller, operation: Operation
+) -> None:
     assert operation.upload
     stream = operation.path.partition("/")[0]
     row = one(alvys, stream, **({"IsDeleted": False} if stream in ("loads", "trips") else {}))
@@ -28,7 +30,11 @@ def test_what_is_uploaded_is_listed_and_can_be_fetched(alvys: Simulator, caller:
     answer = caller.send("POST", path, data=data, files={"File": PDF})
     assert answer.status_code == 200, answer.text
     made = answer.json()
-    assert (made["AttachmentType"], made["AttachmentSize"], made["ParentId"]) == (data["DocumentType"], len(PDF[1]), parent)
+    assert (made["AttachmentType"], made["AttachmentSize"], made["ParentId"]) == (
+        data["DocumentType"],
+        len(PDF[1]),
+        parent,
+    )
     assert made["AttachmentPath"].endswith("/pod.pdf")
     (listed,) = [row for row in caller.get(f"{path}s").json() if row["id"] == made["id"]]
     fetched = requests.get(listed["DownloadUrl"], timeout=10)
@@ -56,6 +62,8 @@ def test_a_carriers_invoice_is_kept_with_its_trip_and_its_load(alvys: Simulator,
     made = caller.send("POST", "invoices/carrier-invoice", data=data, files={"File": PDF}).json()
     assert made["AttachmentType"] == "Carrier Invoice"
     assert made["id"] in [row["id"] for row in caller.get(f"trips/{trip['Id']}/documents").json()]
-    (shown,) = [row for row in caller.get(f"loads/{trip['LoadNumber']}/documents").json() if row["id"] == made["id"]]
+    (shown,) = [
+        row for row in caller.get(f"loads/{trip['LoadNumber']}/documents").json() if row["id"] == made["id"]
+    ]
     assert requests.get(shown["DownloadUrl"], timeout=10).content == PDF[1]
     assert read(caller, "trips", trip["Id"])["Carrier"]["CarrierInvoiceNumber"] == "CI-1"

@@ -91,7 +91,9 @@ def signature(headers: dict[str, str]) -> dict[str, str]:
     return dict(part.split("=") for part in headers["X-Alvys-Signature"].split(","))
 
 
-def test_a_changed_load_is_told_with_its_record_and_what_changed(alvys: Simulator, start: Start, receiver: Receiver) -> None:
+def test_a_changed_load_is_told_with_its_record_and_what_changed(
+    alvys: Simulator, start: Start, receiver: Receiver
+) -> None:
     start()
     alvys.subscribe(receiver.url, secret=SECRET)
     key = alvys.change(where={"Status": "Covered"}, rows=1, columns={"Status": "In Transit"})[0]
@@ -100,24 +102,39 @@ def test_a_changed_load_is_told_with_its_record_and_what_changed(alvys: Simulato
     changed, status = sorted(receiver.events(), key=lambda event: str(event["type"]))
     load = next(row for row in rows_of(alvys) if row["Id"] == key)
     assert set(changed) == {"id", "type", "timestamp", "version", "data"}
-    assert (changed["version"], changed["timestamp"][:19], len(changed["timestamp"])) == ("v1", "2026-11-24T00:00:00", 33)
+    assert (changed["version"], changed["timestamp"][:19], len(changed["timestamp"])) == (
+        "v1",
+        "2026-11-24T00:00:00",
+        33,
+    )
     assert changed["data"]["load"]["loadNumber"] == load["LoadNumber"]
     assert changed["data"]["load"]["poNumber"] == load["PONumber"]
     assert changed["data"]["load"]["stops"][0]["$type"] == load["Stops"][0]["$type"]
-    assert {"kind": "Updated", "target": {"type": "Field", "id": "status"}} in changed["data"]["diff"]["changes"]
+    assert {"kind": "Updated", "target": {"type": "Field", "id": "status"}} in changed["data"]["diff"][
+        "changes"
+    ]
     assert "previousAttributes" not in changed["data"]["diff"]
     assert "diff" not in status["data"]
     assert status["data"]["load"]["status"] == "In Transit"
-    assert (changed["id"][-2:], status["id"][-2:], changed["id"][:-2] == status["id"][:-2]) == ("-0", "-1", True)
+    assert (changed["id"][-2:], status["id"][-2:], changed["id"][:-2] == status["id"][:-2]) == (
+        "-0",
+        "-1",
+        True,
+    )
     for headers, body in receiver.got:
         stamp, event = headers["X-Alvys-Timestamp"], json.loads(body)
         assert (headers["X-Alvys-Event"], headers["X-Alvys-Event-Id"]) == (event["type"], event["id"])
         assert (headers["User-Agent"], headers["X-Alvys-Attempt"]) == ("Alvys-Webhook/1.0", "1")
         assert abs(int(stamp) - NOW) < 10
-        assert signature(headers) == {"t": stamp, "v1": digest(SECRET, stamp.encode(), event["id"].encode(), body)}
+        assert signature(headers) == {
+            "t": stamp,
+            "v1": digest(SECRET, stamp.encode(), event["id"].encode(), body),
+        }
 
 
-def test_what_fields_held_before_is_told_to_those_that_ask(alvys: Simulator, start: Start, receiver: Receiver) -> None:
+def test_what_fields_held_before_is_told_to_those_that_ask(
+    alvys: Simulator, start: Start, receiver: Receiver
+) -> None:
     start()
     alvys.subscribe(receiver.url, include_previous_attributes=True, events=["load.changed"])
     (key,) = alvys.change(rows=1)
@@ -130,9 +147,13 @@ def test_what_fields_held_before_is_told_to_those_that_ask(alvys: Simulator, sta
     assert {"kind": "Removed", "target": {"type": "Field", "id": "fleet"}} in told["changes"]
 
 
-def test_each_event_goes_to_those_that_are_told_of_its_kind(alvys: Simulator, start: Start, receiver: Receiver) -> None:
+def test_each_event_goes_to_those_that_are_told_of_its_kind(
+    alvys: Simulator, start: Start, receiver: Receiver
+) -> None:
     caller = start()
-    alvys.subscribe(receiver.url, events=["trip.status.changed", "load.document.uploaded", "load.document.deleted"])
+    alvys.subscribe(
+        receiver.url, events=["trip.status.changed", "load.document.uploaded", "load.document.deleted"]
+    )
     alvys.change(rows=3, columns={"Status": "Delivered"})
     alvys.change(stream="trips", rows=1, columns={"Status": "TONU"})
     number = rows_of(alvys)[2]["LoadNumber"]
@@ -164,7 +185,10 @@ def test_a_write_to_a_stop_is_told_of_the_trip_and_its_load_is_saved_again(
     assert caller.send("PUT", f"trips/{trip['Id']}/stops/{stop}/arrival", body).status_code == 200
     alvys.deliveries()
     told = {event["type"]: event["data"]["diff"]["changes"] for event in receiver.events()}
-    assert told == {"trip.changed": [{"kind": "Updated", "target": {"type": "Stop", "id": stop}}], "load.changed": []}
+    assert told == {
+        "trip.changed": [{"kind": "Updated", "target": {"type": "Stop", "id": stop}}],
+        "load.changed": [],
+    }
 
 
 def test_decisions_on_tenders_are_told(alvys: Simulator, start: Start, receiver: Receiver) -> None:
@@ -196,7 +220,9 @@ def test_what_fails_is_tried_again(
     assert [attempt["attempt"] for attempt in tried] == list(range(1, attempts + 1))
     assert tried[-1]["status"] == last
     assert len({attempt["event_id"] for attempt in tried}) == 1
-    assert [headers["X-Alvys-Attempt"] for headers, _ in receiver.got] == [str(attempt["attempt"]) for attempt in tried]
+    assert [headers["X-Alvys-Attempt"] for headers, _ in receiver.got] == [
+        str(attempt["attempt"]) for attempt in tried
+    ]
     logs = caller.get(f"webhooks/{webhook}/delivery-logs", Page=0, PageSize=50).json()["Items"]
     assert [log["HttpStatusCode"] for log in logs] == [attempt["status"] for attempt in tried]
     assert logs[-1]["Status"] == ("Success" if last == 202 else "Failed")
@@ -205,7 +231,9 @@ def test_what_fails_is_tried_again(
     assert (shown["ConsecutiveFailures"], shown["Status"]) == (0 if last == 202 else 1, "Active")
 
 
-def test_an_address_that_does_not_answer_is_tried_again(alvys: Simulator, start: Start, receiver: Receiver) -> None:
+def test_an_address_that_does_not_answer_is_tried_again(
+    alvys: Simulator, start: Start, receiver: Receiver
+) -> None:
     caller = start(webhook_timeout=0.2)
     receiver.delay = 0.5
     slow = alvys.subscribe(receiver.url, events=["load.changed"])["id"]
@@ -219,7 +247,9 @@ def test_an_address_that_does_not_answer_is_tried_again(alvys: Simulator, start:
     assert {log["Status"] for log in logs} == {"Timeout"}
 
 
-def test_a_webhook_is_disabled_when_ten_events_fail_in_a_row(alvys: Simulator, start: Start, receiver: Receiver) -> None:
+def test_a_webhook_is_disabled_when_ten_events_fail_in_a_row(
+    alvys: Simulator, start: Start, receiver: Receiver
+) -> None:
     caller = start()
     webhook = alvys.subscribe(receiver.url, events=["load.changed"])["id"]
     receiver.statuses = [400] * 9
@@ -240,7 +270,9 @@ def test_a_webhook_is_disabled_when_ten_events_fail_in_a_row(alvys: Simulator, s
     assert alvys.deliveries()[-1]["status"] == 200
 
 
-def test_a_webhook_made_through_the_api_proves_its_address_first(alvys: Simulator, start: Start, receiver: Receiver) -> None:
+def test_a_webhook_made_through_the_api_proves_its_address_first(
+    alvys: Simulator, start: Start, receiver: Receiver
+) -> None:
     caller = start()
     body = {"Name": "w", "SubsidiaryId": "s", "Url": receiver.url, "Events": ["load.changed"]}
     made = caller.send("POST", "webhooks", {**body, "IncludePreviousAttributes": True})
@@ -254,19 +286,26 @@ def test_a_webhook_made_through_the_api_proves_its_address_first(alvys: Simulato
     receiver.answers_challenge = True
     assert caller.send("POST", f"webhooks/{key}/verify").json()["Status"] == "Active"
     headers, challenge = receiver.got[-1]
-    assert json.loads(challenge) == {"type": "webhook.verification", "challenge": headers["X-Alvys-Challenge"]}
+    assert json.loads(challenge) == {
+        "type": "webhook.verification",
+        "challenge": headers["X-Alvys-Challenge"],
+    }
     assert (headers["X-Alvys-Event"], headers["User-Agent"]) == ("webhook.verification", "Alvys-Webhook/1.0")
     assert "X-Alvys-Signature" not in headers
     alvys.change(rows=1)
     alvys.deliveries()
     headers, told = receiver.got[-1]
-    assert signature(headers)["v1"] == digest(secret, signature(headers)["t"].encode(), json.loads(told)["id"].encode(), told)
+    assert signature(headers)["v1"] == digest(
+        secret, signature(headers)["t"].encode(), json.loads(told)["id"].encode(), told
+    )
     assert json.loads(told)["data"]["diff"] == {"changes": [], "previousAttributes": {}}
     # Another address must prove itself, too.
     receiver.answers_challenge = False
     moved = caller.send("PUT", f"webhooks/{key}", {"Url": receiver.url + "/new"})
     assert (moved.json()["Url"], moved.json()["Status"]) == (receiver.url + "/new", "Failed to verify")
-    assert caller.send("PUT", f"webhooks/{key}", {"Name": "x"}, headers={"If-Match": '"old"'}).status_code == 412
+    assert (
+        caller.send("PUT", f"webhooks/{key}", {"Name": "x"}, headers={"If-Match": '"old"'}).status_code == 412
+    )
     assert caller.send("POST", f"webhooks/{key}/disable").json()["Status"] == "Disabled"
     assert caller.send("DELETE", f"webhooks/{key}").status_code == 204
     assert caller.get(f"webhooks/{key}").status_code == 404
@@ -284,7 +323,11 @@ def test_a_test_is_delivered_and_a_secret_rotates(alvys: Simulator, start: Start
     ((headers, body),) = receiver.got
     assert headers["X-Alvys-Event-Id"] == event
     parts = (headers["X-Alvys-Timestamp"].encode(), event.encode(), body)
-    assert signature(headers) == {"t": parts[0].decode(), "v1": digest(new, *parts), "v0": digest(SECRET, *parts)}
+    assert signature(headers) == {
+        "t": parts[0].decode(),
+        "v1": digest(new, *parts),
+        "v0": digest(SECRET, *parts),
+    }
 
 
 def test_events_come_twice_on_demand(alvys: Simulator, start: Start, receiver: Receiver) -> None:
@@ -339,7 +382,9 @@ def test_a_delivery_can_be_repeated_and_forged(alvys: Simulator, start: Start, r
         alvys.deliver(event_id="x")
 
 
-def test_nothing_is_sent_to_the_address_of_a_made_up_webhook(alvys: Simulator, start: Start, receiver: Receiver) -> None:
+def test_nothing_is_sent_to_the_address_of_a_made_up_webhook(
+    alvys: Simulator, start: Start, receiver: Receiver
+) -> None:
     caller = start()
     webhook = alvys.truth_keys(stream="webhooks")[0]
     alvys.change(stream="webhooks", keys=[webhook], columns={"Url": receiver.url})

@@ -32,7 +32,9 @@ def test_every_write_of_the_catalogue_does_something() -> None:
 
 
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=lambda operation: operation.name)
-def test_every_write_is_guarded_by_its_scope_and_refuses_an_unknown_record(alvys: Simulator, operation: Operation) -> None:
+def test_every_write_is_guarded_by_its_scope_and_refuses_an_unknown_record(
+    alvys: Simulator, operation: Operation
+) -> None:
     others = {other.scope for other in OPERATIONS.values() if other.scope} - {operation.scope}
     alvys.reset(loads=5, fleet=3, scopes=" ".join(sorted(others)))
     path = operation.path.format(**dict.fromkeys(operation.path_params, "nobody"))
@@ -46,16 +48,30 @@ def test_every_write_is_guarded_by_its_scope_and_refuses_an_unknown_record(alvys
 
 
 def test_a_body_is_checked_and_its_fields_are_known_in_any_case(alvys: Simulator, caller: Caller) -> None:
-    refused = caller.send("POST", "customers", {"Name": " ", "Type": "Shipper", "Email": "x", "BillingAddress": {"City": 1}})
+    refused = caller.send(
+        "POST", "customers", {"Name": " ", "Type": "Shipper", "Email": "x", "BillingAddress": {"City": 1}}
+    )
     assert (refused.status_code, refused.headers["content-type"]) == (400, "application/problem+json")
     wrong = refused.json()["Errors"]
-    assert set(wrong) == {"Name", "Type", "Email", *(f"BillingAddress.{name}" for name in ("Street", "City", "State", "Zip"))}
+    assert set(wrong) == {
+        "Name",
+        "Type",
+        "Email",
+        *(f"BillingAddress.{name}" for name in ("Street", "City", "State", "Zip")),
+    }
     assert wrong["Name"] == ["The Name field is required."]
-    made = caller.send("POST", "customers", {"name": "Moon Inc", "EMAIL": ["a@x.example"], "unknown": 1, "fax": None})
+    made = caller.send(
+        "POST", "customers", {"name": "Moon Inc", "EMAIL": ["a@x.example"], "unknown": 1, "fax": None}
+    )
     assert (made.status_code, made.json()["Name"], made.json()["Email"]) == (201, "Moon Inc", ["a@x.example"])
     assert caller.send("POST", "customers", []).status_code == 400
-    assert caller.send("POST", "customers", data=b"x", headers={"Content-Type": "application/json"}).status_code == 400
-    assert caller.send("POST", "customers", data=b"x", headers={"Content-Type": "text/plain"}).status_code == 415
+    assert (
+        caller.send("POST", "customers", data=b"x", headers={"Content-Type": "application/json"}).status_code
+        == 400
+    )
+    assert (
+        caller.send("POST", "customers", data=b"x", headers={"Content-Type": "text/plain"}).status_code == 415
+    )
     alvys.reset(loads=5, validation_errors="bare")
     assert Caller(alvys).send("POST", "customers", {}).json() == {"Name": ["The Name field is required."]}
 
@@ -69,14 +85,19 @@ def test_a_body_is_checked_and_its_fields_are_known_in_any_case(alvys: Simulator
         pytest.param("deductions/once", {"DriverId": "a", "TruckId": "b"}, "TruckId", id="one of two"),
         pytest.param("deductions/once", {}, "DriverId", id="none of two"),
         pytest.param(
-            "invoices/customer-payments", {"Amount": {"Amount": 1, "Currency": "USD"}}, "Amount.Currency", id="currency"
+            "invoices/customer-payments",
+            {"Amount": {"Amount": 1, "Currency": "USD"}},
+            "Amount.Currency",
+            id="currency",
         ),
         pytest.param("webhooks", {"Events": ["load.eaten"]}, "Events[0]", id="item"),
         pytest.param("webhooks", {"Events": []}, "Events", id="too few items"),
         pytest.param("webhooks", {"Url": "ftp://x"}, "Url", id="beginning"),
         pytest.param("webhooks", {"Url": "https://" + "x" * 2048}, "Url", id="too long"),
         pytest.param("tenders", {**TENDER, "Stops": [{}]}, "Stops[0].Type", id="field of an item"),
-        pytest.param("tenders", {**TENDER, "ExpirationDate": "2026-11-24T00:00:00"}, "ExpirationDate", id="no zone"),
+        pytest.param(
+            "tenders", {**TENDER, "ExpirationDate": "2026-11-24T00:00:00"}, "ExpirationDate", id="no zone"
+        ),
     ],
 )
 def test_a_bad_field_is_named(caller: Caller, path: str, body: dict[str, Any], field: str) -> None:
@@ -85,14 +106,20 @@ def test_a_bad_field_is_named(caller: Caller, path: str, body: dict[str, Any], f
     assert field in refused.json()["Errors"]
 
 
-def test_customers_are_made_once_changed_and_kept_when_they_are_deleted(alvys: Simulator, caller: Caller) -> None:
+def test_customers_are_made_once_changed_and_kept_when_they_are_deleted(
+    alvys: Simulator, caller: Caller
+) -> None:
     address = {"Street": "1 Way", "City": "Reno", "State": "NV", "Zip": "89506"}
     body = {"Name": "Moon Inc", "CompanyNumber": "M1", "ExternalId": "E1", "BillingAddress": address}
     made = caller.send("POST", "customers", body)
     key, etag = made.json()["Id"], made.headers["etag"]
     assert made.json()["ETag"] == etag
     assert caller.get("customers", id=key).headers["etag"] == etag
-    for same in ({"CompanyNumber": "M1"}, {"ExternalId": "E1"}, {"Name": "MOON INC", "BillingAddress": address}):
+    for same in (
+        {"CompanyNumber": "M1"},
+        {"ExternalId": "E1"},
+        {"Name": "MOON INC", "BillingAddress": address},
+    ):
         again = caller.send("POST", "customers", {"Name": "Other", **same})
         assert (again.status_code, key in again.json()["Detail"]) == (409, True)
     path = f"customers/{key}"
@@ -102,7 +129,12 @@ def test_customers_are_made_once_changed_and_kept_when_they_are_deleted(alvys: S
     patch = {"Fax": "1", "ExternalId": None, "BillingAddress": {"City": "Sparks"}}
     changed = caller.send("PATCH", path, patch, headers={"If-Match": etag})
     assert (changed.status_code, changed.json()["Fax"], "ExternalId" in changed.json()) == (200, "1", False)
-    assert changed.json()["BillingAddress"] == {"Street": "1 Way", "City": "Sparks", "State": "NV", "ZipCode": "89506"}
+    assert changed.json()["BillingAddress"] == {
+        "Street": "1 Way",
+        "City": "Sparks",
+        "State": "NV",
+        "ZipCode": "89506",
+    }
     assert changed.headers["etag"] != etag
     assert caller.send("DELETE", path, headers={"If-Match": etag}).status_code == 412
     assert caller.send("DELETE", path, headers={"If-Match": changed.headers["etag"]}).status_code == 204
@@ -114,7 +146,11 @@ def test_customers_are_made_once_changed_and_kept_when_they_are_deleted(alvys: S
 def test_a_write_can_be_switched_off(alvys: Simulator) -> None:
     alvys.reset(loads=5, disabled="customers.create")
     answer = Caller(alvys).send("POST", "customers", {"Name": "x"})
-    assert (answer.status_code, answer.json()["Type"], answer.headers["retry-after"]) == (503, "EndpointDisabled", "3600")
+    assert (answer.status_code, answer.json()["Type"], answer.headers["retry-after"]) == (
+        503,
+        "EndpointDisabled",
+        "3600",
+    )
 
 
 def test_the_version_of_a_load_changes_with_every_change_of_it(alvys: Simulator, caller: Caller) -> None:
@@ -123,7 +159,11 @@ def test_the_version_of_a_load_changes_with_every_change_of_it(alvys: Simulator,
     first = caller.get("loads", loadNumber=number).headers["etag"]
     assert caller.send("PATCH", path, body).status_code == 428
     won = caller.send("PATCH", path, body, headers={"If-Match": first})
-    assert (won.status_code, won.json()["OrderNumber"], won.json()["UpdatedBy"]) == (200, "O-1", "api@acme.example")
+    assert (won.status_code, won.json()["OrderNumber"], won.json()["UpdatedBy"]) == (
+        200,
+        "O-1",
+        "api@acme.example",
+    )
     assert caller.send("PATCH", path, {"OrderNumber": "O-2"}, headers={"If-Match": first}).status_code == 412
     assert caller.get("loads", loadNumber=number).headers["etag"] == won.headers["etag"]
     alvys.change(keys=[number])
@@ -131,7 +171,9 @@ def test_the_version_of_a_load_changes_with_every_change_of_it(alvys: Simulator,
     trips = [trip for trip in rows_of(alvys, stream="trips") if trip["LoadNumber"] == number]
     assert {trip["OrderNumber"] for trip in trips} == {"O-1"}
     alvys.change(keys=[number], columns={"LoadType": "EDI"})
-    edi = caller.send("PATCH", path, body, headers={"If-Match": caller.get("loads", loadNumber=number).headers["etag"]})
+    edi = caller.send(
+        "PATCH", path, body, headers={"If-Match": caller.get("loads", loadNumber=number).headers["etag"]}
+    )
     assert edi.status_code == 409
     assert alvys.effects() == {"loads.update": 1}
 
@@ -140,7 +182,11 @@ def test_notes_are_added_and_removed(alvys: Simulator, caller: Caller) -> None:
     number = one(alvys, "loads")["LoadNumber"]
     body = {"Id": "N1", "Description": "Hello", "NoteType": "General"}
     made = caller.send("POST", f"loads/{number}/notes", body)
-    assert (made.status_code, made.json()["Description"], made.json()["CreatedBy"]) == (201, "Hello", "api@acme.example")
+    assert (made.status_code, made.json()["Description"], made.json()["CreatedBy"]) == (
+        201,
+        "Hello",
+        "api@acme.example",
+    )
     assert caller.send("POST", f"loads/{number}/notes", body).status_code == 409
     assert "N1" in [note["Id"] for note in caller.get(f"loads/{number}/notes").json()]
     assert caller.get("loads", loadNumber=number).json()["Notes"][-1]["id"] == "N1"
@@ -162,7 +208,9 @@ def test_the_status_of_a_carrier_is_set(alvys: Simulator, caller: Caller) -> Non
     assert alvys.effects() == {"carriers.set_status": 1}
 
 
-def test_deductions_are_made_each_time_and_removed_while_they_are_not_paid(alvys: Simulator, caller: Caller) -> None:
+def test_deductions_are_made_each_time_and_removed_while_they_are_not_paid(
+    alvys: Simulator, caller: Caller
+) -> None:
     driver = one(alvys, "drivers")["Id"]
     body = {"Date": "2026-11-24", "Amount": -25.5, "Category": "Fuel", "Description": "x", "DriverId": driver}
     made = [caller.send("POST", "deductions/once", body) for _ in range(2)]
@@ -182,8 +230,16 @@ def test_deductions_are_made_each_time_and_removed_while_they_are_not_paid(alvys
 def test_a_trip_is_assigned_dispatched_and_called(alvys: Simulator, caller: Caller) -> None:
     trip = one(alvys, "trips", Status="Open", IsDeleted=False)
     key = trip["Id"]
-    keys = {name: alvys.truth_keys(stream=name)[1] for name in ("carriers", "users", "drivers", "trucks", "trailers")}
-    body = {"CarrierId": keys["carriers"], "DispatcherId": keys["users"], "Driver1Id": keys["drivers"], "TruckId": keys["trucks"]}
+    keys = {
+        name: alvys.truth_keys(stream=name)[1]
+        for name in ("carriers", "users", "drivers", "trucks", "trailers")
+    }
+    body = {
+        "CarrierId": keys["carriers"],
+        "DispatcherId": keys["users"],
+        "Driver1Id": keys["drivers"],
+        "TruckId": keys["trucks"],
+    }
     assert caller.send("POST", f"trips/{key}/dispatch").status_code == 422
     assert caller.send("POST", f"trips/{key}/check-calls", {"Description": "x"}).status_code == 422
     assert caller.send("POST", f"trips/{key}/assign", {**body, "CarrierId": "nobody"}).status_code == 422
@@ -198,7 +254,10 @@ def test_a_trip_is_assigned_dispatched_and_called(alvys: Simulator, caller: Call
         keys["trucks"],
         keys["users"],
     )
-    assert key in [row["Id"] for row in caller.rows(STREAMS["trips"], {"TruckId": keys["trucks"], "IncludeDeleted": True})]
+    assert key in [
+        row["Id"]
+        for row in caller.rows(STREAMS["trips"], {"TruckId": keys["trucks"], "IncludeDeleted": True})
+    ]
     assert caller.send("POST", f"trips/{key}/dispatch").json()["Status"] == "Dispatched"
     assert caller.get("loads", loadNumber=trip["LoadNumber"]).json()["Status"] == "Dispatched"
     assert caller.send("POST", f"trips/{key}/dispatch").status_code == 422
@@ -234,7 +293,11 @@ def test_stops_are_the_same_in_the_trip_and_alone(alvys: Simulator, caller: Call
     flags = {"LoadingType": "Live", "AppointmentRequested": True, "AppointmentConfirmed": False}
     date = {"ScheduleType": "APPT", "AppointmentDate": "2026-11-25T10:00:00-06:00"}
     set_at = caller.send("PUT", f"{stop}/appointment", {**flags, **date}).json()
-    assert (set_at["$type"], set_at["AppointmentDate"], "StopWindow" in set_at) == ("appointment", date["AppointmentDate"], False)
+    assert (set_at["$type"], set_at["AppointmentDate"], "StopWindow" in set_at) == (
+        "appointment",
+        date["AppointmentDate"],
+        False,
+    )
     window = {"ScheduleType": "FCFS", "WindowBegin": "2026-11-25T10:00:00-06:00"}
     set_at = caller.send("PUT", f"{stop}/appointment", {**flags, **window}).json()
     assert (set_at["$type"], set_at["StopWindow"]) == ("delivery_window", {"Begin": window["WindowBegin"]})
@@ -247,11 +310,16 @@ def test_stops_are_the_same_in_the_trip_and_alone(alvys: Simulator, caller: Call
 
 def test_a_carriers_payments_count_once_each_and_complete_the_trip(alvys: Simulator, caller: Caller) -> None:
     money = {"Amount": 150, "Currency": 840}
-    trip = one(alvys, "trips", Status="Delivered", IsDeleted=False, Carrier={"Id": "C1", "TotalPayable": money})
+    trip = one(
+        alvys, "trips", Status="Delivered", IsDeleted=False, Carrier={"Id": "C1", "TotalPayable": money}
+    )
     body = {**PAYMENT, "TripId": trip["Id"], "CheckNumber": "7"}
     first, again = (caller.send("POST", "invoices/carrier-payments", body).json() for _ in range(2))
     assert first == again
-    assert (first["Status"], [payment["ReferenceNumber"] for payment in first["CarrierPayments"]]) == ("Delivered", ["R1"])
+    assert (first["Status"], [payment["ReferenceNumber"] for payment in first["CarrierPayments"]]) == (
+        "Delivered",
+        ["R1"],
+    )
     assert first["CarrierPayments"][0]["Amount"] == MONEY
     second = caller.send("POST", "invoices/carrier-payments", {**body, "ReferenceNumber": "R2"}).json()
     assert (second["Status"], len(second["CarrierPayments"])) == ("Completed", 2)
@@ -261,8 +329,12 @@ def test_a_carriers_payments_count_once_each_and_complete_the_trip(alvys: Simula
     assert alvys.effects() == {"invoices.record_carrier_payment": 2}
 
 
-def test_a_customers_payments_count_once_each_and_for_what_is_billed(alvys: Simulator, caller: Caller) -> None:
-    number = one(alvys, "loads", Status="Delivered", IsDeleted=False, TotalPaid=None, Payments=None)["LoadNumber"]
+def test_a_customers_payments_count_once_each_and_for_what_is_billed(
+    alvys: Simulator, caller: Caller
+) -> None:
+    number = one(alvys, "loads", Status="Delivered", IsDeleted=False, TotalPaid=None, Payments=None)[
+        "LoadNumber"
+    ]
     body = {**PAYMENT, "LoadNumber": number}
     assert caller.send("POST", "invoices/customer-payments", body).status_code == 422
     alvys.change(keys=[number], columns={"Status": "Invoiced"})
@@ -273,7 +345,10 @@ def test_a_customers_payments_count_once_each_and_for_what_is_billed(alvys: Simu
     load = caller.get("loads", loadNumber=number).json()
     assert (load["TotalPaid"], len(load["Payments"])) == (MONEY, 1)
     assert (
-        caller.send("POST", "invoices/customer-payments", {**body, "ReferenceNumber": "R2"}).json()["TotalPaid"]["Amount"] == 201
+        caller.send("POST", "invoices/customer-payments", {**body, "ReferenceNumber": "R2"}).json()[
+            "TotalPaid"
+        ]["Amount"]
+        == 201
     )
     advance = {"LoadNumber": number, "AmountFunded": 800, "Fee": 20.5, "ReferenceNumber": "R1"}
     funded = [caller.send("POST", "invoices/financing", advance).json() for _ in range(2)]
@@ -294,7 +369,10 @@ def test_a_tender_is_decided_once(alvys: Simulator, caller: Caller) -> None:
     assert caller.send("POST", "tenders", {**TENDER, "Rate": 10.5}).status_code == 201
     (tender,) = (row for row in rows_of(alvys, stream="tenders") if row.get("ShipmentId") == "S1")
     assert (tender["Status"], tender["Rate"], tender["SCAC"]) == ("Pending", "10.5", "ACME")
-    assert tender["Stops"][0]["ScheduledArrivalStart"] == {"DateTime": "2026-12-01T08:00:00-06:00", "TimeZoneCode": "UT"}
+    assert tender["Stops"][0]["ScheduledArrivalStart"] == {
+        "DateTime": "2026-12-01T08:00:00-06:00",
+        "TimeZoneCode": "UT",
+    }
     path = f"tenders/{tender['Id']}"
     links = {"StopCompanyLinks": [{"StopId": "stop-1", "CompanyId": "C1"}]}
     stale = caller.send("POST", f"{path}/accept", links, headers={"If-Match": '"old"'})
@@ -317,9 +395,13 @@ def test_a_tender_is_decided_once(alvys: Simulator, caller: Caller) -> None:
 
 
 @pytest.mark.parametrize(
-    "fault", [{"kind": "lost"}, {"kind": "status", "status": 503, "acts": True}], ids=lambda fault: fault["kind"]
+    "fault",
+    [{"kind": "lost"}, {"kind": "status", "status": 503, "acts": True}],
+    ids=lambda fault: fault["kind"],
 )
-def test_an_answer_can_be_lost_when_the_work_is_done(alvys: Simulator, caller: Caller, fault: dict[str, Any]) -> None:
+def test_an_answer_can_be_lost_when_the_work_is_done(
+    alvys: Simulator, caller: Caller, fault: dict[str, Any]
+) -> None:
     number = one(alvys, "loads", Status="Invoiced")["LoadNumber"]
     alvys.order_faults({**fault, "endpoint": "POST invoices/customer-payments"})
     body = {**PAYMENT, "LoadNumber": number}
@@ -332,11 +414,18 @@ def test_an_answer_can_be_lost_when_the_work_is_done(alvys: Simulator, caller: C
     assert caller.send("POST", "invoices/customer-payments", body).status_code == 200
     assert alvys.effects() == {"invoices.record_customer_payment": 1}
     (effect,) = alvys.effects_list()
-    assert (effect["body"]["LoadNumber"], effect["path"]) == (number, "/api/p/v1.0/invoices/customer-payments")
+    assert (effect["body"]["LoadNumber"], effect["path"]) == (
+        number,
+        "/api/p/v1.0/invoices/customer-payments",
+    )
 
 
-@pytest.mark.parametrize("fault", [{"kind": "reset"}, {"kind": "status", "status": 503}], ids=lambda fault: fault["kind"])
-def test_a_call_that_fails_before_it_takes_place_does_nothing(alvys: Simulator, caller: Caller, fault: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "fault", [{"kind": "reset"}, {"kind": "status", "status": 503}], ids=lambda fault: fault["kind"]
+)
+def test_a_call_that_fails_before_it_takes_place_does_nothing(
+    alvys: Simulator, caller: Caller, fault: dict[str, Any]
+) -> None:
     alvys.order_faults({**fault, "endpoint": "POST customers"})
     try:
         assert caller.send("POST", "customers", {"Name": "x"}).status_code == 503
@@ -346,8 +435,14 @@ def test_a_call_that_fails_before_it_takes_place_does_nothing(alvys: Simulator, 
 
 
 def test_the_token_of_the_older_flow_reads_only(alvys: Simulator) -> None:
-    fields = {"client_id": "simulator", "client_secret": "simulator-secret", "grant_type": "client_credentials"}
-    token = requests.post(f"{alvys.url}/api/authentication/acme/token", data=fields, timeout=10).json()["access_token"]
+    fields = {
+        "client_id": "simulator",
+        "client_secret": "simulator-secret",
+        "grant_type": "client_credentials",
+    }
+    token = requests.post(f"{alvys.url}/api/authentication/acme/token", data=fields, timeout=10).json()[
+        "access_token"
+    ]
     headers = {"Authorization": f"Bearer {token}"}
     url = f"{alvys.url}/api/p/v1.0/customers"
     assert requests.post(url, json={"Name": "x"}, headers=headers, timeout=10).status_code == 403
@@ -370,7 +465,9 @@ def test_what_is_deleted_cannot_be_written(alvys: Simulator, caller: Caller) -> 
     load = one(alvys, "loads", IsDeleted=True, Status="Invoiced")["LoadNumber"]
     note = {"Id": "N1", "Description": "Hello", "NoteType": "General"}
     assert caller.send("POST", f"loads/{load}/notes", note).status_code == 404
-    assert caller.send("POST", "invoices/customer-payments", {**PAYMENT, "LoadNumber": load}).status_code == 404
+    assert (
+        caller.send("POST", "invoices/customer-payments", {**PAYMENT, "LoadNumber": load}).status_code == 404
+    )
 
 
 def test_nothing_is_made_up_for_what_a_write_has_made(alvys: Simulator, caller: Caller) -> None:

@@ -26,7 +26,9 @@ def mariadb() -> Iterator[dict[str, Any]]:
 
 
 @pytest.fixture
-def make_db(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Db]:
+def make_db(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], Db]:
     """Make an empty database, and the connection ``sql`` to it."""
 
     def make(kind: str) -> Db:

@@ -89,7 +89,10 @@ class Db:
                 "AND table_name = ? AND data_type = 'json'"
             )
             json_columns = {name for (name,) in self.query(sql, table)}
-        chosen = ", ".join(f"CAST({self.quote(name)} AS TEXT)" if name in json_columns else self.quote(name) for name in names)
+        chosen = ", ".join(
+            f"CAST({self.quote(name)} AS TEXT)" if name in json_columns else self.quote(name)
+            for name in names
+        )
         rows = self.query(f"SELECT {chosen} FROM {self.quote(table)}")
         return [dict(zip(names, map(_plain, row), strict=True)) for row in rows]
 
@@ -100,7 +103,9 @@ class Db:
     def dump(self, without: Sequence[str] = ()) -> dict[str, list[dict[str, Any]]]:
         """Return all that is in the database."""
         found = {table: self.rows(table, without) for table in self.tables()}
-        return {table: sorted(rows, key=lambda row: json.dumps(row, default=str)) for table, rows in found.items()}
+        return {
+            table: sorted(rows, key=lambda row: json.dumps(row, default=str)) for table, rows in found.items()
+        }
 
 
 def _plain(value: Any) -> Any:
@@ -169,7 +174,12 @@ def mariadb_server() -> Iterator[dict[str, Any]]:
                 break
             assert server.poll() is None, "MariaDB has ended"
             time.sleep(0.05)
-        yield {"conn_type": "mysql", "host": "localhost", "login": "root", "extra": {"unix_socket": str(socket)}}
+        yield {
+            "conn_type": "mysql",
+            "host": "localhost",
+            "login": "root",
+            "extra": {"unix_socket": str(socket)},
+        }
     finally:
         server.terminate()
         server.wait(30)

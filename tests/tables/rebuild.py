@@ -41,7 +41,9 @@ def rebuild(db: Db, stream: Stream, **options: Any) -> dict[tuple[Any, ...], dic
     return records
 
 
-def _object(record: Record, row: Mapping[str, Any], path: str, prefix: str, key: tuple[Any, ...], items: Any, db: Db) -> Any:
+def _object(
+    record: Record, row: Mapping[str, Any], path: str, prefix: str, key: tuple[Any, ...], items: Any, db: Db
+) -> Any:
     found: dict[str, Any] = {}
     for name, kind in record.fields.items():
         below = f"{path}.{name}" if path else name
@@ -52,7 +54,10 @@ def _object(record: Record, row: Mapping[str, Any], path: str, prefix: str, key:
         if isinstance(kind, Record):
             value = _object(kind, row, below, f"{stem}_", key, items, db)
         elif isinstance(kind, Array) and below in items:
-            value = [_item(kind.of, item, below, (*key, item["_position"]), items, db) for item in items[below].get(key, ())]
+            value = [
+                _item(kind.of, item, below, (*key, item["_position"]), items, db)
+                for item in items[below].get(key, ())
+            ]
         elif isinstance(kind, Array):
             value = None if row[stem] is None else decode_row(row[stem].encode())
         else:
@@ -64,7 +69,9 @@ def _object(record: Record, row: Mapping[str, Any], path: str, prefix: str, key:
     return found
 
 
-def _item(kind: FieldType, row: Mapping[str, Any], path: str, key: tuple[Any, ...], items: Any, db: Db) -> Any:
+def _item(
+    kind: FieldType, row: Mapping[str, Any], path: str, key: tuple[Any, ...], items: Any, db: Db
+) -> Any:
     if isinstance(kind, Record):
         return _object(kind, row, path, "", key, items, db)
     return row["value"]
@@ -100,7 +107,9 @@ def _united(one: Any, other: Any) -> Any:
 def as_compared(kind: FieldType, value: Any, digits: int) -> Any:
     """Return a value of a record without what tables do not tell apart: nothing and no field; and its times as moments."""
     if isinstance(kind, Record) and isinstance(value, dict):
-        pairs = ((name, as_compared(kind.fields.get(name, "json"), item, digits)) for name, item in value.items())
+        pairs = (
+            (name, as_compared(kind.fields.get(name, "json"), item, digits)) for name, item in value.items()
+        )
         return {name: item for name, item in pairs if item not in (None, [], {})}
     if isinstance(kind, Array) and isinstance(value, list):
         return [as_compared(kind.of, item, digits) for item in value]
@@ -116,5 +125,7 @@ def as_moment(text: str, digits: int = 7) -> str:
     found = re.fullmatch(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)", text)
     assert found, text
     day, clock, fraction, zone = found.groups()
-    moment = datetime.fromisoformat(f"{day}T{clock}{'+00:00' if zone == 'Z' else zone}").astimezone(timezone.utc)
+    moment = datetime.fromisoformat(f"{day}T{clock}{'+00:00' if zone == 'Z' else zone}").astimezone(
+        timezone.utc
+    )
     return f"{moment:%Y-%m-%d %H:%M:%S}.{(fraction or '')[:digits]:0<7}"

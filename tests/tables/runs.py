@@ -11,7 +11,13 @@ from typing import Any
 
 import msgspec
 
-from airflow_provider_alvys.landing.dataset.manifest import Manifest, ManifestParents, ManifestSearch, ManifestWindow, Part
+from airflow_provider_alvys.landing.dataset.manifest import (
+    Manifest,
+    ManifestParents,
+    ManifestSearch,
+    ManifestWindow,
+    Part,
+)
 from airflow_provider_alvys.transfers.object_storage_to_sql import AlvysObjectStorageToSqlOperator
 
 FIRST = datetime(2026, 3, 1, tzinfo=timezone.utc)
@@ -90,5 +96,7 @@ def write_run(
 
 def load(lake: Path | str, stream: str = "loads", **arguments: Any) -> dict[str, Any]:
     """Execute an AlvysObjectStorageToSqlOperator."""
-    operator = AlvysObjectStorageToSqlOperator(task_id="load", sql_conn_id="sql", path=str(lake), stream=stream, **arguments)
+    operator = AlvysObjectStorageToSqlOperator(
+        task_id="load", sql_conn_id="sql", path=str(lake), stream=stream, **arguments
+    )
     return operator.execute({})

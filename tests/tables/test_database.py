@@ -20,6 +20,8 @@ def test_a_database_that_lacks_an_abstract_method_cannot_be_opened() -> None:
 
 
 @pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
-def test_every_dialect_has_a_database_with_all_methods(dialect: Dialect, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_dialect_has_a_database_with_all_methods(
+    dialect: Dialect, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Database, "__init__", lambda self, connection, schema: None)
     assert open_database(object(), dialect).dialect is dialect

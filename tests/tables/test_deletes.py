@@ -74,7 +74,9 @@ def test_more_than_the_share_is_not_believed(db: Db, lake: Path, caplog: pytest.
             "disbelieved": 3,
         }
     assert missing(db) == {}
-    assert any("3 of 100 rows of" in message and "raise max_missing_share" in message for message in caplog.messages)
+    assert any(
+        "3 of 100 rows of" in message and "raise max_missing_share" in message for message in caplog.messages
+    )
     write_run(lake, drivers(1, 2, 3), stream="drivers", at=4)
     load(lake, "drivers", max_missing_share=0.03)
     write_run(lake, drivers(1, 2, 3), stream="drivers", at=5)
@@ -120,7 +122,9 @@ def test_an_older_manifest_than_the_newest_loaded_marks_nothing(sqlite: Db, lake
     assert missing(sqlite) == {}
 
 
-def test_manifests_that_wait_are_loaded_in_the_order_of_their_reading_whatever_they_are_called(sqlite: Db, lake: Path) -> None:
+def test_manifests_that_wait_are_loaded_in_the_order_of_their_reading_whatever_they_are_called(
+    sqlite: Db, lake: Path
+) -> None:
     for at, without in enumerate([(), (7,), (7,)]):
         write_run(lake, drivers(*without), stream="drivers", at=at, name=f"all-{9 - at}")
     load(lake, "drivers")
@@ -187,26 +191,40 @@ def test_a_search_by_guessed_values_proves_nothing(sqlite: Db, lake: Path) -> No
 
 def deductions(*without: int) -> list[dict[str, Any]]:
     # Ten a day, at midnight.
-    return [{"Id": f"D{n}", "Date": f"2026-03-{1 + n // 10:02}T00:00:00+00:00"} for n in ALL if n not in without]
+    return [
+        {"Id": f"D{n}", "Date": f"2026-03-{1 + n // 10:02}T00:00:00+00:00"} for n in ALL if n not in without
+    ]
 
 
 def test_a_window_of_business_dates_that_is_read_again_marks_what_is_inside_of_it(db: Db, lake: Path) -> None:
-    window = ("date", datetime.fromisoformat("2026-03-03T00:00:00+00:00"), datetime.fromisoformat("2026-03-08T00:00:00+00:00"))
+    window = (
+        "date",
+        datetime.fromisoformat("2026-03-03T00:00:00+00:00"),
+        datetime.fromisoformat("2026-03-08T00:00:00+00:00"),
+    )
     asked = get_stream("deductions").search_fields({})
     search = ManifestSearch(
-        window=ManifestWindow(by="date", since=window[1], until=window[2]), asked=asked, rows=0, total=0, proof="whole"
+        window=ManifestWindow(by="date", since=window[1], until=window[2]),
+        asked=asked,
+        rows=0,
+        total=0,
+        proof="whole",
     )
     write_run(lake, deductions(), stream="deductions", at=0)
     load(lake, "deductions")
     # 35 is inside, 20 and 70 on its borders, 5 and 95 outside.
-    inside = [row for row in deductions(35, 20, 70, 5, 95) if "2026-03-03" <= row["Date"][:10] <= "2026-03-08"]
+    inside = [
+        row for row in deductions(35, 20, 70, 5, 95) if "2026-03-03" <= row["Date"][:10] <= "2026-03-08"
+    ]
     for at in (1, 2):
         write_run(lake, inside, stream="deductions", at=at, window=window, searches=[search])
         load(lake, "deductions", max_missing_share=0.05)
     assert set(missing(db, "deductions")) == {"D35"}
 
 
-def test_parents_that_were_read_by_windows_of_their_own_prove_what_all_of_them_cover(sqlite: Db, lake: Path) -> None:
+def test_parents_that_were_read_by_windows_of_their_own_prove_what_all_of_them_cover(
+    sqlite: Db, lake: Path
+) -> None:
     def within(since: float, until: float) -> ManifestWindow:
         return ManifestWindow(by="date", since=hour(since), until=hour(until))
 
@@ -280,24 +298,40 @@ def test_a_window_of_changes_marks_nothing(sqlite: Db, lake: Path) -> None:
     assert missing(sqlite, "loads") == {}
 
 
-def test_united_windows_prove_what_each_of_them_covers_and_a_branch_by_status_nothing(sqlite: Db, lake: Path) -> None:
+def test_united_windows_prove_what_each_of_them_covers_and_a_branch_by_status_nothing(
+    sqlite: Db, lake: Path
+) -> None:
     stream = get_stream("invoices")
     asked = stream.search_fields({})
-    since, until = datetime.fromisoformat("2026-03-01T00:00:00+00:00"), datetime.fromisoformat("2026-04-01T00:00:00+00:00")
+    since, until = (
+        datetime.fromisoformat("2026-03-01T00:00:00+00:00"),
+        datetime.fromisoformat("2026-04-01T00:00:00+00:00"),
+    )
     searches = [
-        ManifestSearch(window=ManifestWindow(by=by, since=since, until=until), asked=asked, rows=0, total=0, proof="whole")
+        ManifestSearch(
+            window=ManifestWindow(by=by, since=since, until=until),
+            asked=asked,
+            rows=0,
+            total=0,
+            proof="whole",
+        )
         for by in ("invoiced", "paid")
     ] + [ManifestSearch(window=None, asked={"Status": ["AwaitingPayment"]}, rows=0, total=0, proof="whole")]
     rows = [{"Id": f"I{n}", "InvoicedDate": "2026-03-05T00:00:00Z"} for n in ALL]
     old = {"InvoicedDate": "2025-01-05T00:00:00Z"}
-    rows += [{"Id": "paid", **old, "PaidDate": "2026-03-09T00:00:00Z"}, {"Id": "open", **old, "Status": "AwaitingPayment"}]
+    rows += [
+        {"Id": "paid", **old, "PaidDate": "2026-03-09T00:00:00Z"},
+        {"Id": "open", **old, "Status": "AwaitingPayment"},
+    ]
     # In a window that was searched for some of its rows only.
     sent = ManifestWindow(by="sent", since=since, until=until)
     searches.append(ManifestSearch(window=sent, asked={"Status": ["Paid"]}, rows=0, total=0, proof="whole"))
     rows.append({"Id": "sent", **old, "LastSendDate": "2026-03-09T00:00:00Z"})
     write_run(lake, rows, stream="invoices", at=0)
     for at in (1, 2):
-        write_run(lake, rows[1:-3], stream="invoices", at=at, window=("changes", since, until), searches=searches)
+        write_run(
+            lake, rows[1:-3], stream="invoices", at=at, window=("changes", since, until), searches=searches
+        )
     load(lake, "invoices")
     assert set(missing(sqlite, "invoices")) == {"I0", "paid"}
 

@@ -28,18 +28,27 @@ def alvys(alvys: Simulator) -> Simulator:
 
 
 @EVERY
-def test_what_is_landed_and_loaded_is_what_is_true(alvys: Simulator, land: Land, lake: Path, db: Db, stream: Stream) -> None:
+def test_what_is_landed_and_loaded_is_what_is_true(
+    alvys: Simulator, land: Land, lake: Path, db: Db, stream: Stream
+) -> None:
     parents = parents_of(alvys, stream)
     result = land(stream=stream.name, parents=parents, **regular(stream))
     assert load(lake, stream.name)["merged"] == result["rows"]
     lines = read_lines(result["manifest"])
-    owners = [id for entry in read_manifest(result["manifest"])["parents"] for id in entry["ids"] for _ in range(entry["rows"])]
+    owners = [
+        id
+        for entry in read_manifest(result["manifest"])["parents"]
+        for id in entry["ids"]
+        for _ in range(entry["rows"])
+    ]
     found = rebuild(db, stream)
     assert len(found) == len(lines) > 0
     for number, line in enumerate(lines):
         record = decode_row(line)
         key = _key(stream, record, owners[number] if stream.is_child else None, line, found)
-        wanted = as_compared(stream.fields, {name: item for name, item in record.items() if name != "Secret"}, db.digits)
+        wanted = as_compared(
+            stream.fields, {name: item for name, item in record.items() if name != "Secret"}, db.digits
+        )
         assert found[key] == wanted
     (line,) = db.rows("_alvys_loads")
     assert (line["manifest"], line["rows"], line["proof"]) == (result["manifest"], len(lines), "whole")

@@ -50,13 +50,18 @@ def test_a_row_has_its_columns_its_lists_and_its_bookkeeping(db: Db, lake: Path)
         Fleet={"Id": "F1", "Name": "West"},
         ScheduledPickupAt="2026-03-02T06:00:00-05:00",
         Stops=[
-            {"Id": "S1", "StopWindow": {"Begin": "2026-03-02T06:00:00-05:00", "End": "9999-12-31T00:00:00+00:00"}},
+            {
+                "Id": "S1",
+                "StopWindow": {"Begin": "2026-03-02T06:00:00-05:00", "End": "9999-12-31T00:00:00+00:00"},
+            },
             {"Id": "S2", "References": [{"Name": "PU", "Value": "7"}, {"Name": "BOL"}]},
         ],
         RequiredEquipment=["Van", "Reefer"],
         NewField={"Deep": [1.50]},
     )
-    manifest = write_run(lake, [json.dumps(row).replace("1234.5", "1234.50").replace("1.5]", "1.50]").encode()], at=1)
+    manifest = write_run(
+        lake, [json.dumps(row).replace("1234.5", "1234.50").replace("1.5]", "1.50]").encode()], at=1
+    )
     assert load(lake) == {
         "table": "loads",
         "stream": "loads",
@@ -74,14 +79,27 @@ def test_a_row_has_its_columns_its_lists_and_its_bookkeeping(db: Db, lake: Path)
     assert (main["linehaul_currency"], main["fleet_name"]) == ("USD", "West")
     assert main["updated_at"] == f"2026-03-01 08:30:00.{'1234567' if db.digits == 7 else '1234560'}"
     assert main["scheduled_pickup_at"] == "2026-03-02 11:00:00.0000000"
-    assert (main["scheduled_pickup_at_local"], main["scheduled_pickup_at_offset"]) == ("2026-03-02 06:00:00.0000000", "-05:00")
+    assert (main["scheduled_pickup_at_local"], main["scheduled_pickup_at_offset"]) == (
+        "2026-03-02 06:00:00.0000000",
+        "-05:00",
+    )
     assert main["_extra"] == '{"NewField":{"Deep":[1.50]}}'
-    assert (main["_tenant"], main["_manifest"], main["_read_at"]) == ("acme", manifest, "2026-03-01 01:00:00.0000000")
+    assert (main["_tenant"], main["_manifest"], main["_read_at"]) == (
+        "acme",
+        manifest,
+        "2026-03-01 01:00:00.0000000",
+    )
     assert main["_loaded_at"] == main["_changed_at"] > "2026"
     assert main["_missing_since"] is None
     stops = sorted(db.rows("load_stops"), key=lambda row: row["_position"])
-    assert [(row["load_id"], row["_position"], row["id"]) for row in stops] == [("L1", 1, "S1"), ("L1", 2, "S2")]
-    assert [(bool(row["_is_first"]), bool(row["_is_last"])) for row in stops] == [(True, False), (False, True)]
+    assert [(row["load_id"], row["_position"], row["id"]) for row in stops] == [
+        ("L1", 1, "S1"),
+        ("L1", 2, "S2"),
+    ]
+    assert [(bool(row["_is_first"]), bool(row["_is_last"])) for row in stops] == [
+        (True, False),
+        (False, True),
+    ]
     assert [row["stop_window_end_is_open"] for row in stops] == [1, None]
     references = sorted(db.rows("load_stops_references"), key=lambda row: row["_position"])
     assert [(row["_stops_position"], row["_position"], row["name"], row["value"]) for row in references] == [
@@ -99,12 +117,16 @@ def test_a_load_is_loaded_once_and_again_only_on_demand(db: Db, lake: Path) -> N
     assert db.dump() == before
     assert load(lake, manifest=manifest)["rows"] == 1
     assert load(lake, manifest={"manifest": manifest, "rows": 1})["rows"] == 1
-    assert contents(db) == {name: rows for name, rows in db.dump(BY_THE_WAY).items() if name != "_alvys_loads"}
+    assert contents(db) == {
+        name: rows for name, rows in db.dump(BY_THE_WAY).items() if name != "_alvys_loads"
+    }
     assert len(db.rows("_alvys_loads")) == 1
     assert db.rows("loads")[0]["_changed_at"] == before["loads"][0]["_changed_at"]
 
 
-def test_what_changed_replaces_the_row_and_its_lists_and_what_did_not_keeps_its_time(db: Db, lake: Path) -> None:
+def test_what_changed_replaces_the_row_and_its_lists_and_what_did_not_keeps_its_time(
+    db: Db, lake: Path
+) -> None:
     stops = [{"Id": "S1"}, {"Id": "S2"}]
     write_run(lake, [a_load(n, "2026-03-01T00:00:00Z", Stops=stops, Status="Open") for n in (1, 2)], at=0)
     load(lake)
@@ -119,7 +141,11 @@ def test_what_changed_replaces_the_row_and_its_lists_and_what_did_not_keeps_its_
     assert after["L1"]["_read_at"] > before["L1"]["_read_at"]
     assert after["L2"]["_changed_at"] > before["L2"]["_changed_at"]
     assert after["L2"]["status"] == "Covered"
-    assert sorted((row["load_id"], row["id"]) for row in db.rows("load_stops")) == [("L1", "S1"), ("L1", "S2"), ("L2", "S2")]
+    assert sorted((row["load_id"], row["id"]) for row in db.rows("load_stops")) == [
+        ("L1", "S1"),
+        ("L1", "S2"),
+        ("L2", "S2"),
+    ]
 
 
 def test_an_older_state_never_replaces_a_newer_one(db: Db, lake: Path) -> None:
@@ -163,7 +189,9 @@ def test_a_manifest_whose_parts_hold_other_numbers_of_rows_is_refused(db: Db, la
     ("kind", "orders"),
     [("sqlite", 50), ("postgres", 12), ("duckdb", 6), pytest.param("mysql", 12, marks=pytest.mark.mariadb)],
 )
-def test_any_order_of_loading_gives_the_same_tables(kind: str, orders: int, make_db: Any, tmp_path: Path) -> None:
+def test_any_order_of_loading_gives_the_same_tables(
+    kind: str, orders: int, make_db: Any, tmp_path: Path
+) -> None:
     rng = random.Random(5)
     runs = []
     for at in range(8):
@@ -171,8 +199,13 @@ def test_any_order_of_loading_gives_the_same_tables(kind: str, orders: int, make
         for number in rng.sample(range(30), 12):
             hours = rng.choice([None, *range(at + 1)])
             updated = None if hours is None else f"2026-03-01T{hours:02}:00:00Z"
-            stops = [{"Id": f"S{at}-{n}", "References": [{"Name": f"{at}"}] * rng.randrange(3)} for n in range(rng.randrange(4))]
-            rows.append(a_load(number, updated, Status=f"as of {at}", Stops=stops, Linehaul={"Amount": at + 0.25}))
+            stops = [
+                {"Id": f"S{at}-{n}", "References": [{"Name": f"{at}"}] * rng.randrange(3)}
+                for n in range(rng.randrange(4))
+            ]
+            rows.append(
+                a_load(number, updated, Status=f"as of {at}", Stops=stops, Linehaul={"Amount": at + 0.25})
+            )
         runs.append((rows, at))
     expected = None
     for seed in range(orders):
@@ -232,13 +265,17 @@ def test_a_row_without_a_key_is_named_and_nothing_of_its_manifest_is_loaded(db: 
     assert db.rows("_alvys_loads") == []
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgres", "duckdb", pytest.param("mysql", marks=pytest.mark.mariadb)])
+@pytest.mark.parametrize(
+    "kind", ["sqlite", "postgres", "duckdb", pytest.param("mysql", marks=pytest.mark.mariadb)]
+)
 def test_a_kill_in_mid_load_leaves_the_tables_as_they_were(kind: str, make_db: Any, lake: Path) -> None:
     db = make_db(kind)
     write_run(lake, [a_load(n, "2026-03-01T00:00:00Z", Stops=[{"Id": "S"}]) for n in range(50)], at=0)
     load(lake)
     before = db.dump()
-    write_run(lake, [a_load(n, "2026-03-01T01:00:00Z", Status="new", Stops=[{"Id": "T"}]) for n in range(100)], at=1)
+    write_run(
+        lake, [a_load(n, "2026-03-01T01:00:00Z", Status="new", Stops=[{"Id": "T"}]) for n in range(100)], at=1
+    )
     statement = 0
     while load_and_die(str(lake), statement, json.dumps(db.connection)):
         assert db.dump() == before, f"killed at statement {statement}"
@@ -256,7 +293,9 @@ def test_two_loads_at_once_are_one_after_the_other_or_one_fails_clearly(
         options = f"{db.connection['extra']['options']} -c default_transaction_isolation=repeatable\\ read"
         monkeypatch.setenv("AIRFLOW_CONN_SQL", json.dumps({**db.connection, "extra": {"options": options}}))
     for at in range(6):
-        rows = [a_load(n, f"2026-03-01T0{at}:00:00Z", Status=str(at), Stops=[{"Id": f"S{at}"}]) for n in range(40)]
+        rows = [
+            a_load(n, f"2026-03-01T0{at}:00:00Z", Status=str(at), Stops=[{"Id": f"S{at}"}]) for n in range(40)
+        ]
         write_run(lake, rows, at=at)
     results: list[Any] = []
 
@@ -277,7 +316,9 @@ def test_two_loads_at_once_are_one_after_the_other_or_one_fails_clearly(
         assert not failures, failures
     if failures:
         results.append(load(lake))
-    assert sum(result["manifests"] for result in results if isinstance(result, dict)) == 6, "one was loaded twice"
+    assert sum(result["manifests"] for result in results if isinstance(result, dict)) == 6, (
+        "one was loaded twice"
+    )
     assert len(db.rows("loads")) == 40
     assert {row["status"] for row in db.rows("loads")} == {"5"}
     assert sorted(row["id"] for row in db.rows("load_stops")) == ["S5"] * 40
@@ -288,7 +329,9 @@ def test_two_tenants_with_the_same_keys_stay_apart(db: Db, lake: Path) -> None:
     stream = "carrier_settlement_statements"
     trips = [{"TripId": "T", "Items": [{"Description": "x"}]}]
     for at, tenant in enumerate(("north", "south")):
-        write_run(lake, [{"Number": 7, "Status": tenant, "Trips": trips}], stream=stream, tenant=tenant, at=at)
+        write_run(
+            lake, [{"Number": 7, "Status": tenant, "Trips": trips}], stream=stream, tenant=tenant, at=at
+        )
     load(lake, stream)
     assert sorted((row["_tenant"], row["number"], row["status"]) for row in db.rows(stream)) == [
         ("north", 7, "north"),
@@ -303,7 +346,9 @@ def test_an_error_in_the_middle_of_the_merge_leaves_the_tables_as_they_were(sqli
     write_run(lake, [a_load(1, Status="Open", Stops=[{"Id": "S1"}])], at=0)
     load(lake)
     before = sqlite.dump()
-    sqlite.query("CREATE TRIGGER no BEFORE INSERT ON load_stops BEGIN SELECT RAISE(ABORT, 'the disk is full'); END")
+    sqlite.query(
+        "CREATE TRIGGER no BEFORE INSERT ON load_stops BEGIN SELECT RAISE(ABORT, 'the disk is full'); END"
+    )
     write_run(lake, [a_load(1, Status="Covered", Stops=[{"Id": "S2"}])], at=1)
     with pytest.raises(Exception, match="the disk is full"):
         load(lake)
@@ -329,7 +374,9 @@ def test_children_of_parents_are_told_apart_by_their_parent(db: Db, lake: Path) 
     before = db.rows("load_documents")
     assert sorted((row["_parent"], row["id"]) for row in before) == [("1001", "D1"), ("1002", "D1")]
     # Another address for the same file is no change.
-    write_run(lake, stream="load_documents", parents={"1001": [{**document, "DownloadUrl": "https://x/2"}]}, at=1)
+    write_run(
+        lake, stream="load_documents", parents={"1001": [{**document, "DownloadUrl": "https://x/2"}]}, at=1
+    )
     load(lake, "load_documents")
     after = {row["_parent"]: row for row in db.rows("load_documents")}
     assert after["1001"]["download_url"] == "https://x/2"
@@ -356,7 +403,13 @@ HOSTILE = [
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_hostile_text_is_loaded_as_it_is(db: Db, lake: Path, text: str) -> None:
-    row = a_load(1, CustomerName=text, Notes=[{"id": "N", "Description": text}], CustomerType=[text], Strange={text: text})
+    row = a_load(
+        1,
+        CustomerName=text,
+        Notes=[{"id": "N", "Description": text}],
+        CustomerType=[text],
+        Strange={text: text},
+    )
     write_run(lake, [row])
     load(lake)
     (main,) = db.rows("loads")
@@ -366,7 +419,9 @@ def test_a_hostile_text_is_loaded_as_it_is(db: Db, lake: Path, text: str) -> Non
     assert [row["value"] for row in db.rows("load_customer_type")] == [text]
 
 
-def test_what_a_column_cannot_hold_is_kept_in_extra_and_told(db: Db, lake: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_a_column_cannot_hold_is_kept_in_extra_and_told(
+    db: Db, lake: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     line = (
         '{"Id":"L1","CustomerName":"a\\u0000b","Status":"half \\ud83d","OrderNumber":7,"IsDeleted":"no",'
         '"Linehaul":{"Amount":"12","Currency":12345},"Fleet":"West","Stops":{"Id":"S"},"CreatedAt":"yesterday",'
@@ -393,17 +448,26 @@ def test_what_a_column_cannot_hold_is_kept_in_extra_and_told(db: Db, lake: Path,
     equipment = sorted(db.rows("load_required_equipment"), key=lambda row: row["_position"])
     assert [(row["value"], row["_extra"]) for row in equipment] == [("Van", None), (None, "5"), (None, None)]
     references = sorted(db.rows("load_references"), key=lambda row: row["_position"])
-    assert [(row["name"], row["_extra"]) for row in references] == [(None, "null"), (None, '"x"'), ("n", '{"Extra":1.10}')]
+    assert [(row["name"], row["_extra"]) for row in references] == [
+        (None, "null"),
+        (None, '"x"'),
+        ("n", '{"Extra":1.10}'),
+    ]
     for field in ("CustomerName", "Linehaul.Amount", "Linehaul.Currency", "Fleet", "Stops", "CreatedAt"):
         assert any(f" {field} of loads are not of its type" in message for message in caplog.messages), field
-    assert any("does not know Weight.New (1 times), References.Extra (1 times) of loads" in text for text in caplog.messages)
+    assert any(
+        "does not know Weight.New (1 times), References.Extra (1 times) of loads" in text
+        for text in caplog.messages
+    )
 
 
 def test_deep_json_is_loaded_as_it_is(db: Db, lake: Path) -> None:
     deep = b'{"Id":"L1","New":' + b'{"a":[' * 150 + b"1.10" + b"]}" * 150 + b"}"
     write_run(lake, [deep])
     load(lake)
-    assert db.rows("loads")[0]["_extra"].encode() == b'{"New":' + b'{"a":[' * 150 + b"1.10" + b"]}" * 150 + b"}"
+    assert (
+        db.rows("loads")[0]["_extra"].encode() == b'{"New":' + b'{"a":[' * 150 + b"1.10" + b"]}" * 150 + b"}"
+    )
 
 
 def test_a_key_that_no_table_can_hold_is_refused_by_row_and_field(db: Db, lake: Path) -> None:
@@ -412,7 +476,9 @@ def test_a_key_that_no_table_can_hold_is_refused_by_row_and_field(db: Db, lake: 
         load(lake, "drivers")
     if db.kind in ("mysql", "postgres"):
         write_run(lake, [{"Id": "D" * 2000}], stream="drivers", at=-1)
-        with pytest.raises(AlvysTableError, match=r"Row 1 of .*: its id, which identifies it, has 2000 characters"):
+        with pytest.raises(
+            AlvysTableError, match=r"Row 1 of .*: its id, which identifies it, has 2000 characters"
+        ):
             load(lake, "drivers")
 
 
@@ -445,7 +511,9 @@ def test_a_table_that_is_another_streams_is_refused(sqlite: Db, lake: Path, tabl
         load(lake, "drivers", table=table)
 
 
-@pytest.mark.parametrize("name", ["", " x", "a%b", "a?b", "a\0b", "a\nb", 5, "x" * 300, "_alvys_loads", "Alvys_new_loads"])
+@pytest.mark.parametrize(
+    "name", ["", " x", "a%b", "a?b", "a\0b", "a\nb", 5, "x" * 300, "_alvys_loads", "Alvys_new_loads"]
+)
 def test_a_name_that_cannot_be_is_refused(db: Db, lake: Path, name: Any) -> None:
     write_run(lake, [a_load(1)])
     with pytest.raises(AlvysValueError, match="table="):
@@ -467,7 +535,9 @@ def test_two_rows_of_one_key_in_a_manifest_are_named_and_nothing_is_loaded(db: D
     assert db.rows("users") == []
 
 
-def test_long_lists_are_loaded_in_pieces_of_bounded_size(sqlite: Db, lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_lists_are_loaded_in_pieces_of_bounded_size(
+    sqlite: Db, lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sizes: list[int] = []
     fill = Database.fill
 
@@ -496,7 +566,9 @@ def test_a_schema_by_name_and_the_connections_own_are_one_place(kind: str, make_
     db = make_db(kind)
     here = db.one("SELECT current_schema()" if kind == "postgres" else "SELECT DATABASE()")
     write_run(lake, [a_load(1)], at=0)
-    databases = [open_database(db.open(), dialect_of(db.connection["conn_type"]), schema) for schema in (None, here)]
+    databases = [
+        open_database(db.open(), dialect_of(db.connection["conn_type"]), schema) for schema in (None, here)
+    ]
     assert [database.schema for database in databases] == [here, here]
     order: list[str] = []
     with databases[0].transaction("loads"):
@@ -574,7 +646,12 @@ NARROW = {
 
 
 def test_a_narrow_column_is_widened_and_keeps_what_it_holds(db: Db, lake: Path) -> None:
-    write_run(lake, [{"Id": "T1", "Make": "MB", "Year": 2020, "GrossWeight": {"Value": 100.5}}], stream="trucks", at=0)
+    write_run(
+        lake,
+        [{"Id": "T1", "Make": "MB", "Year": 2020, "GrossWeight": {"Value": 100.5}}],
+        stream="trucks",
+        at=0,
+    )
     load(lake, "trucks")
     for column, type_name in NARROW[db.kind].items():
         if db.kind == "mysql":
@@ -585,16 +662,27 @@ def test_a_narrow_column_is_widened_and_keeps_what_it_holds(db: Db, lake: Path) 
     write_run(lake, [exact], stream="trucks", at=1)
     load(lake, "trucks")
     rows = {row["id"]: row for row in db.rows("trucks")}
-    assert [(row["make"], row["year"]) for row in rows.values()] == [("MB", 2020), ("Peterbilt", 5_000_000_000)]
-    assert [Decimal(row["gross_weight_value"]) for row in rows.values()] == [Decimal("100.5"), Decimal("12345.125")]
+    assert [(row["make"], row["year"]) for row in rows.values()] == [
+        ("MB", 2020),
+        ("Peterbilt", 5_000_000_000),
+    ]
+    assert [Decimal(row["gross_weight_value"]) for row in rows.values()] == [
+        Decimal("100.5"),
+        Decimal("12345.125"),
+    ]
 
 
-def test_a_type_that_the_catalogue_makes_wider_is_widened(db: Db, lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_type_that_the_catalogue_makes_wider_is_widened(
+    db: Db, lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_run(lake, [{"Id": "T1", "Year": 2020}], stream="trucks", at=0)
     load(lake, "trucks")
     stream = get_stream("trucks")
     wider = type(stream)(
-        **{**stream.__dict__, "fields": Record({**stream.fields.fields, "Year": "decimal"}, stream.fields.marks)}
+        **{
+            **stream.__dict__,
+            "fields": Record({**stream.fields.fields, "Year": "decimal"}, stream.fields.marks),
+        }
     )
     monkeypatch.setitem(STREAMS, "trucks", wider)  # type: ignore[arg-type]
     write_run(lake, [b'{"Id":"T2","Year":2020.50}'], stream="trucks", at=1)
@@ -610,7 +698,8 @@ def test_a_column_that_something_else_hangs_on_is_told_of(make_db: Callable[[str
     db.query("CREATE VIEW years AS SELECT year FROM trucks")
     write_run(lake, [{"Id": "T2", "Year": 2021}], stream="trucks", at=1)
     with pytest.raises(
-        AlvysTableError, match=r"column year of .* is integer and cannot be made BIGINT: (.|\n)*view(.|\n)*Drop the views"
+        AlvysTableError,
+        match=r"column year of .* is integer and cannot be made BIGINT: (.|\n)*view(.|\n)*Drop the views",
     ):
         load(lake, "trucks")
     assert [row["id"] for row in db.rows("trucks")] == ["T1"]
@@ -618,7 +707,9 @@ def test_a_column_that_something_else_hangs_on_is_told_of(make_db: Callable[[str
     assert load(lake, "trucks")["merged"] == 1
 
 
-def test_a_column_that_differs_in_case_is_another_one_for_postgresql(make_db: Callable[[str], Db], lake: Path) -> None:
+def test_a_column_that_differs_in_case_is_another_one_for_postgresql(
+    make_db: Callable[[str], Db], lake: Path
+) -> None:
     db = make_db("postgres")
     write_run(lake, [{"Id": "U1", "Name": "Ann"}], stream="users", at=0)
     load(lake, "users")
@@ -631,7 +722,9 @@ def test_a_column_that_differs_in_case_is_another_one_for_postgresql(make_db: Ca
 def test_a_wider_column_stays_as_it_is(db: Db, lake: Path) -> None:
     types = {"mysql": "longtext"}.get(db.kind, "text")
     key = {"mysql": "varchar(255)"}.get(db.kind, "text")
-    db.query(f"CREATE TABLE users (_tenant {key} NOT NULL, id {key} NOT NULL, created_at {types}, PRIMARY KEY (_tenant, id))")
+    db.query(
+        f"CREATE TABLE users (_tenant {key} NOT NULL, id {key} NOT NULL, created_at {types}, PRIMARY KEY (_tenant, id))"
+    )
     write_run(lake, [{"Id": "U1", "CreatedAt": "2026-03-01T00:00:00Z"}], stream="users")
     load(lake, "users")
     assert db.rows("users")[0]["created_at"].startswith("2026-03-01 00:00:00.000000")
@@ -641,11 +734,14 @@ def test_a_change_that_would_lose_something_is_an_error_that_says_what_to_do(db:
     if db.kind == "sqlite":
         pytest.skip("a column of SQLite holds anything")
     key = {"mysql": "varchar(255)"}.get(db.kind, "text")
-    db.query(f"CREATE TABLE users (_tenant {key} NOT NULL, id {key} NOT NULL, name date, PRIMARY KEY (_tenant, id))")
+    db.query(
+        f"CREATE TABLE users (_tenant {key} NOT NULL, id {key} NOT NULL, name date, PRIMARY KEY (_tenant, id))"
+    )
     db.query("ALTER TABLE users ADD COLUMN created_at boolean")
     write_run(lake, [{"Id": "U1", "Name": "Ann", "CreatedAt": "2026-03-01T00:00:00Z"}], stream="users")
     with pytest.raises(
-        AlvysTableError, match=r"The column created_at of .*.users. is .*Rename the column.*exclude=\['CreatedAt'\]"
+        AlvysTableError,
+        match=r"The column created_at of .*.users. is .*Rename the column.*exclude=\['CreatedAt'\]",
     ):
         load(lake, "users")
     # What is of another type but may become a text without a loss, does.
@@ -693,7 +789,13 @@ def test_a_field_that_is_excluded_is_nowhere(db: Db, lake: Path) -> None:
     assert "customer_notes" not in db.tables()
     # What is kept out is no change either, nor is a null in the place of nothing.
     before = db.rows("customers")[0]["_changed_at"]
-    changed = {**row, "Email": ["x"], "Unknown": "x", "Contacts": [{"Name": "Ann", "Email": "x"}], "Fax": None}
+    changed = {
+        **row,
+        "Email": ["x"],
+        "Unknown": "x",
+        "Contacts": [{"Name": "Ann", "Email": "x"}],
+        "Fax": None,
+    }
     changed["BillingAddress"] = {**row["BillingAddress"], "New": "x"}
     write_run(lake, [changed], stream="customers", at=1)
     load(lake, "customers", exclude=excluded)
@@ -756,7 +858,9 @@ def test_what_is_no_longer_of_the_shape_goes_with_the_rows_that_are_replaced(db:
         write_run(lake, [a_load(1, f"2026-03-01T0{at}:00:00Z", **changed)], at=at)
 
     a_change(0, "first")
-    write_run(lake, [a_load(2, "2026-03-01T00:00:00Z", Stops=[{"Id": "other"}], CustomerName="other")], at=0.5)
+    write_run(
+        lake, [a_load(2, "2026-03-01T00:00:00Z", Stops=[{"Id": "other"}], CustomerName="other")], at=0.5
+    )
     load(lake)
     a_change(1, "second")
     load(lake, children=False, exclude=["Notes", "CustomerName"])
@@ -778,14 +882,27 @@ def _json(db: Db, table: str, column: str) -> str:
     return row[column]
 
 
-def test_a_field_that_vanishes_from_all_rows_is_warned_of(db: Db, lake: Path, caplog: pytest.LogCaptureFixture) -> None:
-    write_run(lake, [a_load(n, Status="Open", CustomerName="A", CancelledBy="x" if n < 3 else None) for n in range(30)], at=0)
+def test_a_field_that_vanishes_from_all_rows_is_warned_of(
+    db: Db, lake: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_run(
+        lake,
+        [a_load(n, Status="Open", CustomerName="A", CancelledBy="x" if n < 3 else None) for n in range(30)],
+        at=0,
+    )
     load(lake)
-    assert not [record for record in caplog.records if record.levelno >= logging.WARNING and "tables" in record.name]
+    assert not [
+        record for record in caplog.records if record.levelno >= logging.WARNING and "tables" in record.name
+    ]
     write_run(lake, [a_load(n, Status="Open") for n in range(10)], at=1)
     load(lake)
     # One that half of the rows have says nothing by its absence.
-    write_run(lake, [{"Id": f"D{n}", **({"Email": "x"} if n % 2 else {})} for n in range(30)], stream="drivers", at=0)
+    write_run(
+        lake,
+        [{"Id": f"D{n}", **({"Email": "x"} if n % 2 else {})} for n in range(30)],
+        stream="drivers",
+        at=0,
+    )
     write_run(lake, [{"Id": f"D{n}"} for n in range(30)], stream="drivers", at=1)
     load(lake, "drivers")
     assert not any("none of the 30 rows" in message for message in caplog.messages)
@@ -797,8 +914,18 @@ def test_a_field_that_vanishes_from_all_rows_is_warned_of(db: Db, lake: Path, ca
 def test_money_is_read_back_digit_by_digit(db: Db, lake: Path) -> None:
     rng = random.Random(3)
     texts = [f"{rng.randrange(-(10**9), 10**9)}.{rng.randrange(100):02}" for _ in range(100_000)]
-    texts += ["0.1", "0.10", "-0.01", "12345678901234567890.12", "1E+2", "79228162514264337593543950335"[:27] + ".3"]
-    rows = [f'{{"Id":"L{n}","Linehaul":{{"Amount":{text},"Currency":840}}}}'.encode() for n, text in enumerate(texts)]
+    texts += [
+        "0.1",
+        "0.10",
+        "-0.01",
+        "12345678901234567890.12",
+        "1E+2",
+        "79228162514264337593543950335"[:27] + ".3",
+    ]
+    rows = [
+        f'{{"Id":"L{n}","Linehaul":{{"Amount":{text},"Currency":840}}}}'.encode()
+        for n, text in enumerate(texts)
+    ]
     write_run(lake, rows)
     load(lake)
     found = {row["id"]: row["linehaul_amount"] for row in db.rows("loads")}
@@ -814,7 +941,12 @@ def test_money_is_read_back_digit_by_digit(db: Db, lake: Path) -> None:
 
 def test_manifests_of_another_place_or_stream_are_refused(lake: Path, sqlite: Db) -> None:
     write_run(lake, [a_load(1)])
-    for wrong in (str(lake / "trips" / "x" / "_manifest.json"), "/elsewhere/loads/_manifest.json", {"rows": 1}, 5):
+    for wrong in (
+        str(lake / "trips" / "x" / "_manifest.json"),
+        "/elsewhere/loads/_manifest.json",
+        {"rows": 1},
+        5,
+    ):
         with pytest.raises(AlvysValueError, match="is no manifest of loads below"):
             load(lake, manifest=wrong)
     with pytest.raises(AlvysTableError, match="There is no manifest"):
@@ -826,7 +958,11 @@ def test_an_empty_manifest_is_noted_and_changes_nothing(db: Db, lake: Path) -> N
     write_run(lake, [], window=("updated", hour(0), hour(1)))
     assert load(lake)["manifests"] == 1
     (line,) = db.rows("_alvys_loads")
-    assert (line["rows"], line["window_by"], line["window_since"]) == (0, "updated", "2026-03-01 00:00:00.0000000")
+    assert (line["rows"], line["window_by"], line["window_since"]) == (
+        0,
+        "updated",
+        "2026-03-01 00:00:00.0000000",
+    )
     assert line["loaded_at"] > f"{datetime(2026, 3, 1, tzinfo=timezone.utc):%Y-%m-%d}"
 
 

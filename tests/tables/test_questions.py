@@ -28,9 +28,15 @@ def asked(alvys: Simulator, land: Land, lake: Path, sqlite: Db) -> tuple[Answers
     land(stream="invoices", initial_since="2020-01-01T00:00:00Z")
     for stream in ("loads", "invoices"):
         load(lake, stream)
-    loads, invoices = ([json.loads(row) for row in alvys.truth_rows(stream=name)] for name in ("loads", "invoices"))
+    loads, invoices = (
+        [json.loads(row) for row in alvys.truth_rows(stream=name)] for name in ("loads", "invoices")
+    )
     deleted = {row["id"] for row in sqlite.rows("loads") if row["is_deleted"]}
-    return answer(Path(sqlite.connection["host"])), [row for row in loads if row["Id"] not in deleted], invoices
+    return (
+        answer(Path(sqlite.connection["host"])),
+        [row for row in loads if row["Id"] not in deleted],
+        invoices,
+    )
 
 
 def test_the_answers_are_those_that_the_rows_give(asked: tuple[Answers, Rows, Rows]) -> None:
@@ -41,7 +47,11 @@ def test_the_answers_are_those_that_the_rows_give(asked: tuple[Answers, Rows, Ro
         if "DeliveredAt" in row:
             revenue[row["CustomerName"], row["DeliveredAt"][:7]] += row["CustomerRate"]["Amount"]
             lanes[place(row["Stops"][0]), place(row["Stops"][-1])].append(is_on_time(row["Stops"][-1]))
-    found = {(name, month): amount for name, months in answers.revenue.amounts.items() for month, amount in months.items()}
+    found = {
+        (name, month): amount
+        for name, months in answers.revenue.amounts.items()
+        for month, amount in months.items()
+    }
     assert found == pytest.approx(revenue)
     assert {(lane.origin, lane.destination): (lane.deliveries, lane.on_time) for lane in answers.lanes} == {
         lane: (len(kept), sum(kept)) for lane, kept in lanes.items()
@@ -50,7 +60,11 @@ def test_the_answers_are_those_that_the_rows_give(asked: tuple[Answers, Rows, Ro
     for row in invoices:
         if row["Status"] == "AwaitingPayment":
             days = (datetime.now(timezone.utc) - moment(row["InvoicedDate"])) / timedelta(days=1)
-            name = next(name for most, name in ((31, "0-30"), (61, "31-60"), (91, "61-90"), (9999, "over 90")) if days < most)
+            name = next(
+                name
+                for most, name in ((31, "0-30"), (61, "31-60"), (91, "61-90"), (9999, "over 90"))
+                if days < most
+            )
             ages[f"{name} days"] += row["RemainingBalance"]["Amount"]
     assert {age.name: age.amount for age in answers.ages} == pytest.approx(ages)
 
@@ -61,7 +75,10 @@ def test_the_answers_are_worth_a_look(asked: tuple[Answers, Rows, Rows]) -> None
     assert sums == sorted(sums, reverse=True)
     assert sums[0] > 3 * sums[len(sums) // 2]
     assert len(answers.revenue.months) >= 4
-    on_time, deliveries = sum(lane.on_time for lane in answers.lanes), sum(lane.deliveries for lane in answers.lanes)
+    on_time, deliveries = (
+        sum(lane.on_time for lane in answers.lanes),
+        sum(lane.deliveries for lane in answers.lanes),
+    )
     assert 0.7 < on_time / deliveries < 0.95
     assert all(lane.origin != lane.destination for lane in answers.lanes)
     assert [age.name for age in answers.ages] == ["0-30 days", "31-60 days", "61-90 days", "over 90 days"]
@@ -74,7 +91,10 @@ def test_the_printed_tables_end_with_all_there_is(asked: tuple[Answers, Rows, Ro
     assert revenue[-2].startswith(f"{len(answers.revenue.amounts) - 3} others")
     total = sum(sum(months.values()) for months in answers.revenue.amounts.values())
     assert revenue[-1].split()[-1] == f"{total:,.0f}"
-    assert f"{sum(lane.deliveries for lane in answers.lanes):,}" in lanes_table(answers.lanes, most=2)[-1].split()
+    assert (
+        f"{sum(lane.deliveries for lane in answers.lanes):,}"
+        in lanes_table(answers.lanes, most=2)[-1].split()
+    )
     assert len(lanes_table(answers.lanes, most=2)) == 4
     assert ages_table(answers.ages)[-1].split()[1] == f"{sum(age.invoices for age in answers.ages)}"
 
@@ -91,4 +111,6 @@ def is_on_time(stop: dict[str, Any]) -> bool:
 def moment(text: str) -> datetime:
     # Alvys's digits of a second are more than Python 3.10 reads.
     fraction = text[19:-6].lstrip(".")
-    return datetime.fromisoformat(text[:19] + text[-6:]) + timedelta(microseconds=int(fraction[:6].ljust(6, "0")))
+    return datetime.fromisoformat(text[:19] + text[-6:]) + timedelta(
+        microseconds=int(fraction[:6].ljust(6, "0"))
+    )

@@ -52,7 +52,9 @@ def parse(warehouse: str, sql: str) -> list[exp.Expression]:
             if re.match(r"(-- .*\n)*(BULK INSERT|IF \(SELECT)", statement):
                 continue
             statement = statement.replace("PRIMARY KEY NONCLUSTERED", "PRIMARY KEY")
-        found += sqlglot.parse(statement, dialect=WAREHOUSES[warehouse].parser, error_level=sqlglot.ErrorLevel.RAISE)
+        found += sqlglot.parse(
+            statement, dialect=WAREHOUSES[warehouse].parser, error_level=sqlglot.ErrorLevel.RAISE
+        )
     return [statement for statement in found if statement is not None]
 
 
@@ -107,7 +109,9 @@ def test_airflow_splits_the_statements_where_they_end(warehouse: str) -> None:
     for stream in LOADABLE:
         sql = render(write_sql(warehouse, shape_of(stream)))
         statements = [part for part in sqlparse.split(sql) if part.strip()]
-        assert len(statements) == sum(line.endswith(";") and not line.startswith("--") for line in sql.splitlines())
+        assert len(statements) == sum(
+            line.endswith(";") and not line.startswith("--") for line in sql.splitlines()
+        )
 
 
 @pytest.mark.parametrize("warehouse", WAREHOUSES)
@@ -173,7 +177,10 @@ def test_what_is_kept_out_in_the_items_of_a_list_is_refused_where_rows_are_kept_
     shape = shape_of(STREAMS["loads"], exclude=["Stops.CompanyName"])
     with pytest.raises(AlvysValueError, match=r"Stops\.CompanyName cannot be kept out"):
         write_sql("sqlserver", shape)
-    assert "company_name" not in write_sql("bigquery", shape).split("load_stops`", 1)[1].split("load_stops_references", 1)[0]
+    assert (
+        "company_name"
+        not in write_sql("bigquery", shape).split("load_stops`", 1)[1].split("load_stops_references", 1)[0]
+    )
 
 
 def test_redshift_stages_a_column_for_each_of_the_parquet_file() -> None:
@@ -210,7 +217,21 @@ def test_what_no_statement_can_load_is_refused() -> None:
 
 
 def test_the_command_prints_the_statements(capsys: pytest.CaptureFixture[str]) -> None:
-    main(["sql", "--warehouse", "snowflake", "--stream", "loads", "--table", "freight", "--schema", "lake", "--task-id", "facts"])
+    main(
+        [
+            "sql",
+            "--warehouse",
+            "snowflake",
+            "--stream",
+            "loads",
+            "--table",
+            "freight",
+            "--schema",
+            "lake",
+            "--task-id",
+            "facts",
+        ]
+    )
     text = capsys.readouterr().out
     assert 'CREATE TABLE IF NOT EXISTS "LAKE"."FREIGHT" (' in text
     assert 'CREATE TABLE IF NOT EXISTS "LAKE"."FREIGHT_STOPS" (' in text

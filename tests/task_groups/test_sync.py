@@ -43,7 +43,9 @@ def test_one_stream_that_is_read_whole_has_a_task_of_its_own() -> None:
 
 def test_all_windows_of_a_run_end_at_the_same_moment() -> None:
     tasks = sync(streams=["loads", "trips", "fuel"], settling=30)
-    assert {task.until for task in tasks.values()} == {"{{ (dag_run.run_after - macros.timedelta(seconds=30.0)).isoformat() }}"}
+    assert {task.until for task in tasks.values()} == {
+        "{{ (dag_run.run_after - macros.timedelta(seconds=30.0)).isoformat() }}"
+    }
 
 
 def test_a_tier_brings_the_catalogues_streams_windows_and_look_backs() -> None:
@@ -53,7 +55,9 @@ def test_a_tier_brings_the_catalogues_streams_windows_and_look_backs() -> None:
     loads = tasks["loads_created"]
     assert (loads.window_by, loads.look_back) == ("created", timedelta(days=120))
     # A sweep by a window of its own begins there, however long ago the data set does.
-    assert loads.initial_since == "{{ (dag_run.run_after - macros.timedelta(seconds=10368000.0)).isoformat() }}"
+    assert (
+        loads.initial_since == "{{ (dag_run.run_after - macros.timedelta(seconds=10368000.0)).isoformat() }}"
+    )
     # One that shares the daily sync's cursor must not move it past what was never read.
     assert tasks["fuel"].initial_since == "2024-01-01T00:00:00Z"
     assert tasks["fuel"].look_back == timedelta(days=60)
@@ -62,7 +66,10 @@ def test_a_tier_brings_the_catalogues_streams_windows_and_look_backs() -> None:
 
 
 def test_parents_come_before_their_children() -> None:
-    tasks = sync(streams=["load_documents", "loads", "driver_events", "drivers", "trucks"], initial_since="2026-01-01T00:00:00Z")
+    tasks = sync(
+        streams=["load_documents", "loads", "driver_events", "drivers", "trucks"],
+        initial_since="2026-01-01T00:00:00Z",
+    )
     assert tasks["load_documents"].upstream_task_ids == {"alvys_sync.loads"}
     assert tasks["driver_events"].upstream_task_ids == {"alvys_sync.sweep"}
     assert tasks["load_documents"].parents == RecentParents()
@@ -91,14 +98,18 @@ def test_what_waits_for_its_turn_at_an_endpoint_is_not_skipped_with_the_one_befo
 
 
 @pytest.mark.parametrize("tiers", [("hourly", "daily"), ("daily", "hourly")])
-def test_two_tiers_by_the_same_window_are_one_task_that_reaches_as_far_as_either(tiers: tuple[str, str]) -> None:
+def test_two_tiers_by_the_same_window_are_one_task_that_reaches_as_far_as_either(
+    tiers: tuple[str, str],
+) -> None:
     (loads,) = sync(tier=tiers, streams=["loads"]).values()
     assert loads.overlap == timedelta(days=3)
 
 
 @pytest.mark.parametrize("tiers", [("daily", "weekly"), ("weekly", "daily")])
 def test_the_widest_look_back_and_ahead_of_two_tiers_counts(tiers: tuple[str, str]) -> None:
-    tasks = sync(tier=tiers, streams=["fuel", "driver_settlement_statements"], initial_since="2024-01-01T00:00:00Z")
+    tasks = sync(
+        tier=tiers, streams=["fuel", "driver_settlement_statements"], initial_since="2024-01-01T00:00:00Z"
+    )
     assert (tasks["fuel"].look_back, tasks["fuel"].look_ahead) == (timedelta(days=60), None)
     statements = tasks["driver_settlement_statements"]
     assert (statements.look_back, statements.look_ahead) == (timedelta(days=400), timedelta(days=90))
@@ -159,7 +170,9 @@ def test_default_args_choose_the_connection_and_what_a_missing_scope_means(place
         assert task.alvys_conn_id == "acme"
         assert getattr(task, "on_missing_scope", "skip") == "skip"
     with DAG("dag", schedule=None, default_args=defaults) as dag:
-        alvys_sync(path="/lake", streams=["drivers", "trucks"], on_missing_scope="fail", alvys_conn_id="other")
+        alvys_sync(
+            path="/lake", streams=["drivers", "trucks"], on_missing_scope="fail", alvys_conn_id="other"
+        )
     (sweep,) = map(unmap, dag.tasks)
     assert (sweep.alvys_conn_id, sweep.on_missing_scope) == ("other", "fail")
 
@@ -190,7 +203,9 @@ def test_the_default_connection_is_alvys_default() -> None:
         pytest.param({"tier": "yearly"}, "no tier 'yearly'", id="tier"),
         pytest.param({"streams": ["loads"], "filters": {"trips": {}}}, "filters names trips", id="filters"),
         pytest.param({"streams": ["loads"], "parents": {"x": []}}, "parents names x", id="parents"),
-        pytest.param({"streams": ["loads"], "filters": {"loads": {"Stat": ["Open"]}}}, "no filter 'Stat'", id="filter"),
+        pytest.param(
+            {"streams": ["loads"], "filters": {"loads": {"Stat": ["Open"]}}}, "no filter 'Stat'", id="filter"
+        ),
         pytest.param({"streams": ["loads"], "on_missing_scope": "ignore"}, "'fail' or 'skip'", id="scope"),
         pytest.param({"streams": ["loads"], "settling": -1}, "settling", id="settling"),
     ],
@@ -221,22 +236,45 @@ def test_an_asset_of_no_absolute_path_is_refused(path: Any) -> None:
 
 
 def test_windows_of_calendar_months_overlap_by_a_second_and_those_of_dates_do_not() -> None:
-    assert cut_windows(datetime(2026, 1, 15, 6, tzinfo=timezone.utc), datetime(2026, 3, 1, tzinfo=timezone.utc), "month") == [
+    assert cut_windows(
+        datetime(2026, 1, 15, 6, tzinfo=timezone.utc), datetime(2026, 3, 1, tzinfo=timezone.utc), "month"
+    ) == [
         {"since": "2026-01-15T06:00:00Z", "until": "2026-02-01T00:00:01Z"},
         {"since": "2026-02-01T00:00:00Z", "until": "2026-03-01T00:00:00Z"},
     ]
     days = cut_windows(
-        datetime(2026, 1, 1, tzinfo=timezone.utc), datetime(2026, 1, 3, tzinfo=timezone.utc), timedelta(days=1), whole_days=True
+        datetime(2026, 1, 1, tzinfo=timezone.utc),
+        datetime(2026, 1, 3, tzinfo=timezone.utc),
+        timedelta(days=1),
+        whole_days=True,
     )
     assert [window["until"] for window in days] == ["2026-01-02T00:00:00Z", "2026-01-03T00:00:00Z"]
-    assert len(cut_windows(datetime(2024, 6, 1, tzinfo=timezone.utc), datetime(2026, 6, 1, tzinfo=timezone.utc), "year")) == 3
-    assert len(cut_windows(datetime(2026, 1, 1, tzinfo=timezone.utc), datetime(2026, 2, 1, tzinfo=timezone.utc), "week")) == 5
+    assert (
+        len(
+            cut_windows(
+                datetime(2024, 6, 1, tzinfo=timezone.utc), datetime(2026, 6, 1, tzinfo=timezone.utc), "year"
+            )
+        )
+        == 3
+    )
+    assert (
+        len(
+            cut_windows(
+                datetime(2026, 1, 1, tzinfo=timezone.utc), datetime(2026, 2, 1, tzinfo=timezone.utc), "week"
+            )
+        )
+        == 5
+    )
 
 
 def test_a_backfill_is_mapped_over_windows_by_creation() -> None:
     with DAG("dag", schedule=None) as dag:
-        alvys_backfill("loads", "2026-01-01T00:00:00Z", "2026-03-01T00:00:00Z", "month", path="/lake", retries=2)
-        alvys_backfill("trips", "2026-01-01T00:00:00Z", "2026-03-01T00:00:00Z", timedelta(days=7), path="/lake")
+        alvys_backfill(
+            "loads", "2026-01-01T00:00:00Z", "2026-03-01T00:00:00Z", "month", path="/lake", retries=2
+        )
+        alvys_backfill(
+            "trips", "2026-01-01T00:00:00Z", "2026-03-01T00:00:00Z", timedelta(days=7), path="/lake"
+        )
     loads, trips = dag.tasks
     assert loads.partial_kwargs["window_by"] == "created"
     assert trips.partial_kwargs["window_by"] == "pickup"
@@ -249,7 +287,9 @@ def test_a_backfill_is_mapped_over_windows_by_creation() -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        pytest.param(("drivers", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "month"), "reads it whole", id="whole"),
+        pytest.param(
+            ("drivers", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "month"), "reads it whole", id="whole"
+        ),
         pytest.param(
             ("load_documents", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "month"),
             "stream='load_documents', parents=…\\)",
@@ -260,19 +300,35 @@ def test_a_backfill_is_mapped_over_windows_by_creation() -> None:
             "use AlvysToObjectStorageOperator\\(stream='driver_events', parents=…, since=…, until=…\\), after those",
             id="events",
         ),
-        pytest.param(("loads", "2026-01-01", "2026-02-01T00:00:00Z", "month"), "no time zone|is no time", id="no zone"),
+        pytest.param(
+            ("loads", "2026-01-01", "2026-02-01T00:00:00Z", "month"), "no time zone|is no time", id="no zone"
+        ),
         pytest.param(
             ("loads", "2026-02-01T00:00:00Z", "2026-01-01T00:00:00Z", "month"),
             "end at .*: give a start before the end$",
             id="inverted",
         ),
-        pytest.param(("loads", "2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z", "month"), "before the end$", id="empty"),
         pytest.param(
-            ("loads", "{{ ds }}", "2026-01-01T00:00:00Z", "month"), "start='{{ ds }}' cannot be a template", id="template"
+            ("loads", "2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z", "month"), "before the end$", id="empty"
         ),
-        pytest.param(("loads", "2026-01-01T00:00:00Z", "{{ ds }}", "month"), "end='{{ ds }}' cannot be a template", id="as end"),
-        pytest.param(("loads", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "moon"), "every='moon'", id="every"),
-        pytest.param(("fuel", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", timedelta(hours=1)), "1 day", id="too short"),
+        pytest.param(
+            ("loads", "{{ ds }}", "2026-01-01T00:00:00Z", "month"),
+            "start='{{ ds }}' cannot be a template",
+            id="template",
+        ),
+        pytest.param(
+            ("loads", "2026-01-01T00:00:00Z", "{{ ds }}", "month"),
+            "end='{{ ds }}' cannot be a template",
+            id="as end",
+        ),
+        pytest.param(
+            ("loads", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "moon"), "every='moon'", id="every"
+        ),
+        pytest.param(
+            ("fuel", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", timedelta(hours=1)),
+            "1 day",
+            id="too short",
+        ),
     ],
 )
 def test_a_backfill_that_cannot_be_is_refused(arguments: tuple[Any, ...], says: str) -> None:
@@ -284,12 +340,20 @@ def test_a_backfill_that_cannot_be_is_refused(arguments: tuple[Any, ...], says: 
     ("arguments", "says"),
     [
         pytest.param({"filters": {"Stat": ["Open"]}}, "no filter 'Stat'", id="filter"),
-        pytest.param({"filters": {"Stat": ["Open"], "CustomerId": "{{ x }}"}}, "no filter 'Stat'", id="filter beside a template"),
+        pytest.param(
+            {"filters": {"Stat": ["Open"], "CustomerId": "{{ x }}"}},
+            "no filter 'Stat'",
+            id="filter beside a template",
+        ),
         pytest.param({"path": "lake"}, "relative", id="path"),
         pytest.param({"path": None}, "path=None is no path: give one such as", id="no path"),
         pytest.param({"compression": "zip"}, "compression='zip'", id="compression"),
         pytest.param({"file_format": "csv"}, "file_format='csv'", id="format"),
-        pytest.param({"compression": "zstd"}, "file_format='jsonl', compression='zstd'", id="compression of another format"),
+        pytest.param(
+            {"compression": "zstd"},
+            "file_format='jsonl', compression='zstd'",
+            id="compression of another format",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_backfill_or_a_first_load_is_refused_while_the_dag_is_parsed(
@@ -312,7 +376,9 @@ def test_a_sweep_of_a_relative_path_is_refused_while_the_dag_is_parsed() -> None
 
 def test_a_path_that_changes_from_run_to_run_is_for_backfills_only() -> None:
     with DAG("dag", schedule=None):
-        alvys_backfill("loads", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "month", path="/lake/{{ ds }}")
+        alvys_backfill(
+            "loads", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "month", path="/lake/{{ ds }}"
+        )
         with pytest.raises(AlvysValueError, match="changes from run to run"):
             alvys_first_load("loads", "2026-01-01T00:00:00Z", path="/lake/{{ ds }}")
 
@@ -330,7 +396,9 @@ def test_a_stream_that_needs_no_first_load_or_cannot_have_one_is_refused(stream:
         with pytest.raises(AlvysValueError, match=says):
             alvys_first_load(stream, "2026-01-01T00:00:00Z", path="/lake")
         with pytest.raises(AlvysValueError, match=says):
-            AlvysBeginFirstLoadOperator(task_id="b", stream=stream, path="/lake", start="2026-01-01T00:00:00Z")
+            AlvysBeginFirstLoadOperator(
+                task_id="b", stream=stream, path="/lake", start="2026-01-01T00:00:00Z"
+            )
         with pytest.raises(AlvysValueError, match=says):
             AlvysHandOverOperator(task_id="h", stream=stream, path="/lake", begun="x", total=1, landed=[])
 
@@ -363,20 +431,31 @@ def test_a_backfill_of_no_window_is_refused() -> None:
         ("drivers", "each"),
     ):
         with DAG("dag", schedule=None), pytest.raises(AlvysValueError, match=says):
-            alvys_backfill(stream, "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "month", path="/lake", window_by="whole")
+            alvys_backfill(
+                stream,
+                "2026-01-01T00:00:00Z",
+                "2026-02-01T00:00:00Z",
+                "month",
+                path="/lake",
+                window_by="whole",
+            )
 
 
 def test_outlets_that_are_given_to_a_backfill_are_added() -> None:
     own = alvys_asset("trips", "/elsewhere")
     for given in (own, [own]):
         with DAG("dag", schedule=None) as dag:
-            alvys_backfill("loads", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "month", path="/lake", outlets=given)
+            alvys_backfill(
+                "loads", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "month", path="/lake", outlets=given
+            )
         assert dag.tasks[0].partial_kwargs["outlets"] == [alvys_asset("loads", "/lake"), own]
 
 
 @pytest.mark.parametrize("every", ["day", "week", "month", "year", timedelta(days=2)])
 def test_windows_end_where_the_calendar_ends(every: Any) -> None:
-    windows = cut_windows(datetime(9999, 12, 1, tzinfo=timezone.utc), datetime(9999, 12, 31, 23, tzinfo=timezone.utc), every)
+    windows = cut_windows(
+        datetime(9999, 12, 1, tzinfo=timezone.utc), datetime(9999, 12, 31, 23, tzinfo=timezone.utc), every
+    )
     assert windows[-1]["until"] == "9999-12-31T23:00:00Z"
 
 

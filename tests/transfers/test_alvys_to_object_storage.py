@@ -38,7 +38,9 @@ def make_operator(**arguments: Any) -> AlvysToObjectStorageOperator:
 
 
 @pytest.mark.every_airflow
-def test_five_thousand_loads_cost_25_searches_and_one_token_and_keep_every_byte(alvys: Simulator, land: Land) -> None:
+def test_five_thousand_loads_cost_25_searches_and_one_token_and_keep_every_byte(
+    alvys: Simulator, land: Land
+) -> None:
     alvys.reset(loads=5000, cut_notes=3, now=datetime.now(timezone.utc).timestamp() - 3600)
     result = land(page_size=200)
     stats = alvys.stats()
@@ -69,7 +71,9 @@ def test_the_manifest_and_the_result_say_what_was_landed(alvys: Simulator, land:
     assert manifest["filters"] == {"IncludeDeleted": True}
     assert (manifest["version"], manifest["attempt"], manifest["passes"]) == (1, 1, 1)
     assert manifest["requests"] == 3
-    assert manifest["rows"] == manifest["total"] == len(alvys.truth_keys(since=LONG_AGO, until=result["until"]))
+    assert (
+        manifest["rows"] == manifest["total"] == len(alvys.truth_keys(since=LONG_AGO, until=result["until"]))
+    )
     folder = Path(result["manifest"]).parent
     assert folder.parent.name == f"{datetime.now(timezone.utc):%Y-%m-%d}"
     assert folder.parent.parent == lake / "loads"
@@ -89,7 +93,9 @@ def test_parts_are_cut_at_whole_pages(alvys: Simulator, land: Land, compression:
 def test_pretty_printed_answers_are_landed_a_row_a_line(alvys: Simulator, land: Land) -> None:
     alvys.reset(loads=50, pretty=True, cut_notes=1)
     result = land()
-    assert sorted(read_lines(result["manifest"])) == sorted(alvys.truth_rows(since=LONG_AGO, until=result["until"]))
+    assert sorted(read_lines(result["manifest"])) == sorted(
+        alvys.truth_rows(since=LONG_AGO, until=result["until"])
+    )
 
 
 @pytest.mark.every_airflow
@@ -111,7 +117,9 @@ def test_the_second_run_lands_what_changed_since_the_first(alvys: Simulator, lan
     assert list(cursors(lake).values()) == [third["until"]]
 
 
-def test_no_rows_make_no_parts_but_a_manifest_and_move_the_cursor(alvys: Simulator, land: Land, lake: Path) -> None:
+def test_no_rows_make_no_parts_but_a_manifest_and_move_the_cursor(
+    alvys: Simulator, land: Land, lake: Path
+) -> None:
     alvys.reset(loads=0)
     result = land()
     assert result["rows"] == 0
@@ -139,9 +147,15 @@ def test_a_full_refresh_starts_over(alvys: Simulator, land: Land) -> None:
 
 
 def test_since_and_until_leave_the_cursor_alone(alvys: Simulator, land: Land, lake: Path) -> None:
-    window = {"since": "2020-01-01T00:00:00+00:00", "until": "2026-11-01 00:00:00+00:00", "initial_since": None}
+    window = {
+        "since": "2020-01-01T00:00:00+00:00",
+        "until": "2026-11-01 00:00:00+00:00",
+        "initial_since": None,
+    }
     result = land(**window)
-    assert ids(read_lines(result["manifest"])) == set(alvys.truth_keys(since=LONG_AGO, until="2026-11-01T00:00:00Z"))
+    assert ids(read_lines(result["manifest"])) == set(
+        alvys.truth_keys(since=LONG_AGO, until="2026-11-01T00:00:00Z")
+    )
     assert cursors(lake) == {}
     result = land(**window, window_by="created")
     assert ids(read_lines(result["manifest"])) == set(
@@ -151,7 +165,9 @@ def test_since_and_until_leave_the_cursor_alone(alvys: Simulator, land: Land, la
     assert cursors(lake) == {}
 
 
-def test_a_window_that_was_given_moves_no_cursor_that_is_there(alvys: Simulator, land: Land, lake: Path) -> None:
+def test_a_window_that_was_given_moves_no_cursor_that_is_there(
+    alvys: Simulator, land: Land, lake: Path
+) -> None:
     land()
     before = cursors(lake)
     result = land(since=LONG_AGO, until=datetime.now(timezone.utc))
@@ -159,7 +175,9 @@ def test_a_window_that_was_given_moves_no_cursor_that_is_there(alvys: Simulator,
     assert cursors(lake) == before
 
 
-def test_paths_tenants_filters_and_windows_have_cursors_of_their_own(alvys: Simulator, land: Land, lake: Path) -> None:
+def test_paths_tenants_filters_and_windows_have_cursors_of_their_own(
+    alvys: Simulator, land: Land, lake: Path
+) -> None:
     first = land()
     mine = cursors(lake)
     elsewhere = lake.parent / "elsewhere"
@@ -174,7 +192,9 @@ def test_paths_tenants_filters_and_windows_have_cursors_of_their_own(alvys: Simu
     assert land(window_by="updated")["since"] > first["since"]
 
 
-def test_a_failed_run_moves_no_cursor_and_leaves_no_manifest(alvys: Simulator, land: Land, lake: Path) -> None:
+def test_a_failed_run_moves_no_cursor_and_leaves_no_manifest(
+    alvys: Simulator, land: Land, lake: Path
+) -> None:
     land()
     before = cursors(lake)
     alvys.order_faults({"kind": "status", "status": 500, "skip": 1, "times": 99})
@@ -186,7 +206,9 @@ def test_a_failed_run_moves_no_cursor_and_leaves_no_manifest(alvys: Simulator, l
     assert land()["proof"] == "whole"
 
 
-def test_an_unproved_run_moves_no_cursor(alvys: Simulator, land: Land, lake: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unproved_run_moves_no_cursor(
+    alvys: Simulator, land: Land, lake: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     alvys.order_mutations({"kind": "join"})
     with pytest.raises(AlvysIncompleteError, match="loads: 3 passes could not prove the set whole"):
         land(page_size=50)
@@ -199,7 +221,9 @@ def test_an_unproved_run_moves_no_cursor(alvys: Simulator, land: Land, lake: Pat
     assert "Cursor not advanced" in caplog.text
 
 
-def test_a_retry_and_a_cleared_task_read_their_first_window_again(alvys: Simulator, land: Land, lake: Path) -> None:
+def test_a_retry_and_a_cleared_task_read_their_first_window_again(
+    alvys: Simulator, land: Land, lake: Path
+) -> None:
     alvys.order_faults({"kind": "status", "status": 403, "skip": 1})
     with pytest.raises(AlvysPermissionError):
         land(in_run("run-1"), page_size=50)
@@ -216,7 +240,9 @@ def test_a_retry_and_a_cleared_task_read_their_first_window_again(alvys: Simulat
 
 def test_a_missing_scope_is_one_clear_error_and_no_manifest(alvys: Simulator, land: Land, lake: Path) -> None:
     alvys.reset(loads=10, scopes="trip:read")
-    with pytest.raises(AlvysPermissionError, match="The token lacks the scope load:read; it holds trip:read. Grant it"):
+    with pytest.raises(
+        AlvysPermissionError, match="The token lacks the scope load:read; it holds trip:read. Grant it"
+    ):
         land()
     assert manifests(lake) == []
     assert cursors(lake) == {}
@@ -233,7 +259,9 @@ def test_no_folder_is_written_into_twice(alvys: Simulator, land: Land, lake: Pat
     assert read_manifest(second["manifest"])["attempt"] == 2
 
 
-def test_a_cursor_never_jumps_over_a_hole(alvys: Simulator, land: Land, lake: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_cursor_never_jumps_over_a_hole(
+    alvys: Simulator, land: Land, lake: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     land(in_run("run-1"))
     later = land(in_run("run-2"))
     (cursor_file,) = lake.rglob("_cursor-*.json")
@@ -292,7 +320,9 @@ def test_an_object_storage_path_will_do(alvys: Simulator, land: Land, lake: Path
 @pytest.mark.parametrize(
     ("fault", "searches"),
     [
-        pytest.param({"kind": "status", "status": 429, "body": "html", "retry_after": "60"}, 10, id="429 as HTML"),
+        pytest.param(
+            {"kind": "status", "status": 429, "body": "html", "retry_after": "60"}, 10, id="429 as HTML"
+        ),
         pytest.param({"kind": "status", "status": 500, "times": 3}, 12, id="500 three times"),
         pytest.param({"kind": "truncate"}, 10, id="truncated"),
         pytest.param({"kind": "reset", "times": 2}, 11, id="reset"),
@@ -303,7 +333,9 @@ def test_an_object_storage_path_will_do(alvys: Simulator, land: Land, lake: Path
         pytest.param({"kind": "cap", "cap": 25}, 20, id="page size cut in mid-walk"),
     ],
 )
-def test_a_fault_in_mid_walk_costs_no_row(alvys: Simulator, land: Land, fault: dict[str, Any], searches: int) -> None:
+def test_a_fault_in_mid_walk_costs_no_row(
+    alvys: Simulator, land: Land, fault: dict[str, Any], searches: int
+) -> None:
     alvys.order_faults({**fault, "endpoint": "POST loads/search", "skip": 3})
     result = land(page_size=50)
     assert result["proof"] == "whole"
@@ -314,10 +346,20 @@ def test_a_fault_in_mid_walk_costs_no_row(alvys: Simulator, land: Land, fault: d
 @pytest.mark.parametrize(
     ("fault", "error", "message"),
     [
-        pytest.param({"kind": "status", "status": 403, "times": 99}, AlvysPermissionError, "holds load:read", id="403"),
-        pytest.param({"kind": "status", "status": 404, "page": 0}, AlvysNotFoundError, "answered 404", id="404 on page 0"),
         pytest.param(
-            {"kind": "status", "status": 404, "page": 4, "times": 99}, AlvysResponseError, "page 4 was missing", id="404"
+            {"kind": "status", "status": 403, "times": 99}, AlvysPermissionError, "holds load:read", id="403"
+        ),
+        pytest.param(
+            {"kind": "status", "status": 404, "page": 0},
+            AlvysNotFoundError,
+            "answered 404",
+            id="404 on page 0",
+        ),
+        pytest.param(
+            {"kind": "status", "status": 404, "page": 4, "times": 99},
+            AlvysResponseError,
+            "page 4 was missing",
+            id="404",
         ),
         pytest.param({"kind": "bad_utf8", "times": 99}, AlvysResponseError, "not UTF-8", id="no UTF-8"),
     ],
@@ -365,7 +407,9 @@ def test_a_row_that_joins_in_mid_walk_is_landed(alvys: Simulator, land: Land) ->
         alvys.reset(loads=450, seed=skip)
         alvys.order_mutations({"kind": "join", "skip": skip, "times": 1})
         result = land(page_size=50, full_refresh=True)
-        assert set(alvys.truth_keys(since=LONG_AGO, until=result["until"])) == ids(read_lines(result["manifest"]))
+        assert set(alvys.truth_keys(since=LONG_AGO, until=result["until"])) == ids(
+            read_lines(result["manifest"])
+        )
 
 
 def test_an_unstable_order_ends_as_whole_or_as_an_error(alvys: Simulator, land: Land, lake: Path) -> None:
@@ -416,7 +460,9 @@ def test_a_cursor_does_not_move_beyond_the_apis_own_clock(
     assert "The API's clock is behind" in caplog.text
 
 
-def test_the_pace_goes_on_in_the_next_task(alvys: Simulator, connect: Callable[..., None], lake: Path) -> None:
+def test_the_pace_goes_on_in_the_next_task(
+    alvys: Simulator, connect: Callable[..., None], lake: Path
+) -> None:
     connect(requests_per_minute=None)
     clock = SkippingClock()
 
@@ -452,36 +498,62 @@ def test_waits_in_its_slot_even_if_told_to_defer(alvys: Simulator, land: Land) -
         pytest.param({"path": "lake"}, "is relative", id="relative path"),
         pytest.param({"path": None}, "path=None is no path", id="no path"),
         pytest.param({"path": "/lake/{{ ds }}"}, r"changes from run to run \(ds\)", id="a path by day"),
-        pytest.param({"path": "/lake/{{ run_id }}"}, r"changes from run to run \(run_id\)", id="a path by run"),
-        pytest.param({"path": "/lake/{{ macros.datetime.utcnow() }}"}, "changes from run to run", id="a path by time"),
+        pytest.param(
+            {"path": "/lake/{{ run_id }}"}, r"changes from run to run \(run_id\)", id="a path by run"
+        ),
+        pytest.param(
+            {"path": "/lake/{{ macros.datetime.utcnow() }}"}, "changes from run to run", id="a path by time"
+        ),
         pytest.param({"filters": {"Statuses": ["Open"]}}, "Did you mean Status", id="misspelt filter"),
         pytest.param({"window_by": "pickup"}, "Windows of loads", id="window"),
-        pytest.param({"stream": "visibility_outbound_errors", "window_by": "whole"}, "by a window only", id="no whole"),
+        pytest.param(
+            {"stream": "visibility_outbound_errors", "window_by": "whole"}, "by a window only", id="no whole"
+        ),
         pytest.param({"file_format": "csv"}, "use file_format='jsonl'", id="format"),
         pytest.param({"compression": "zip"}, "compression='gzip'", id="compression"),
         pytest.param({"part_rows": 0}, "part_rows=0 must be a number of rows", id="part_rows"),
         pytest.param({"overlap": -5}, "overlap=-5 is no length of time", id="overlap"),
         pytest.param({"look_back": 5}, "look_back and look_ahead are for business dates", id="look_back"),
         pytest.param({"parents": []}, "not read per parent", id="parents"),
-        pytest.param({"since": datetime(2026, 3, 1)}, "since=2026-03-01T00:00:00 has no time zone", id="naive since"),
+        pytest.param(
+            {"since": datetime(2026, 3, 1)}, "since=2026-03-01T00:00:00 has no time zone", id="naive since"
+        ),
         pytest.param({"initial_since": "2026-03-01"}, "initial_since='2026-03-01' is no time", id="a date"),
         pytest.param({"since": LONG_AGO, "until": LONG_AGO}, "is empty", id="empty window"),
-        pytest.param({"since": "2026-03-02T00:00:00Z", "until": LONG_AGO}, "is inverted", id="inverted window"),
-        pytest.param({"part_rows": True}, "part_rows=True must be a number of rows", id="part_rows as a truth"),
-        pytest.param({"page_size": True}, "page_size=True must be a number of rows", id="page size as a truth"),
-        pytest.param({"max_window_rows": True}, "max_window_rows=True must be a", id="window rows as a truth"),
-        pytest.param({"full_refresh": "false"}, "full_refresh='false' must be True or False", id="a refresh as text"),
+        pytest.param(
+            {"since": "2026-03-02T00:00:00Z", "until": LONG_AGO}, "is inverted", id="inverted window"
+        ),
+        pytest.param(
+            {"part_rows": True}, "part_rows=True must be a number of rows", id="part_rows as a truth"
+        ),
+        pytest.param(
+            {"page_size": True}, "page_size=True must be a number of rows", id="page size as a truth"
+        ),
+        pytest.param(
+            {"max_window_rows": True}, "max_window_rows=True must be a", id="window rows as a truth"
+        ),
+        pytest.param(
+            {"full_refresh": "false"}, "full_refresh='false' must be True or False", id="a refresh as text"
+        ),
         pytest.param({"full_refresh": 1}, "full_refresh=1 must be", id="a refresh as a number"),
-        pytest.param({"full_refresh": True, "since": LONG_AGO}, "leave since out, or full_refresh", id="a refresh since"),
+        pytest.param(
+            {"full_refresh": True, "since": LONG_AGO},
+            "leave since out, or full_refresh",
+            id="a refresh since",
+        ),
         pytest.param(
             {"initial_since": "2026-03-02T00:00:00Z", "until": "2026-03-01T00:00:00Z"},
             "is after until",
             id="begins after the end",
         ),
-        pytest.param({"page_size": "200"}, "page_size='200' must be a number of rows", id="page size as text"),
+        pytest.param(
+            {"page_size": "200"}, "page_size='200' must be a number of rows", id="page size as text"
+        ),
         pytest.param({"filters": ["Open"]}, "is no dict", id="filters as a list"),
         pytest.param({"path": PurePosixPath("x/y")}, "is relative", id="relative pathlib path"),
-        pytest.param({"path": "/x/{{ logical_date | ds }}"}, "changes from run to run", id="a path by a filter"),
+        pytest.param(
+            {"path": "/x/{{ logical_date | ds }}"}, "changes from run to run", id="a path by a filter"
+        ),
     ],
 )
 def test_what_is_wrong_is_told_while_the_dag_is_parsed(arguments: dict[str, Any], message: str) -> None:
@@ -509,8 +581,14 @@ def test_what_is_templated_is_left_for_the_run(arguments: dict[str, Any]) -> Non
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"since": "{{ x }}", "until": "{{ x }}", "rendered": "2026-03-01T00:00:00Z"}, "is empty.*use the cursor"),
-        ({"since": "{{ x }}", "until": "2026-03-01T00:00:00Z", "rendered": "2026-03-02T00:00:00Z"}, "is inverted"),
+        (
+            {"since": "{{ x }}", "until": "{{ x }}", "rendered": "2026-03-01T00:00:00Z"},
+            "is empty.*use the cursor",
+        ),
+        (
+            {"since": "{{ x }}", "until": "2026-03-01T00:00:00Z", "rendered": "2026-03-02T00:00:00Z"},
+            "is inverted",
+        ),
         ({"since": "{{ x }}", "rendered": "2026-03-01 00:00:00"}, "has no time zone"),
         ({"since": "{{ x }}", "rendered": ""}, "since='' is no time"),
         ({"since": "{{ x }}", "rendered": None}, "The template of since gave None"),
@@ -536,7 +614,9 @@ def test_another_tasks_output_is_no_path_for_a_cursor() -> None:
     with DAG("d", schedule=None):
         with pytest.raises(AlvysValueError, match="another task's output"):
             make_operator(path=where())
-        AlvysToObjectStorageOperator(task_id="fine", stream="loads", path=where(), since=where(), until=where(), tenant=where())
+        AlvysToObjectStorageOperator(
+            task_id="fine", stream="loads", path=where(), since=where(), until=where(), tenant=where()
+        )
 
 
 def test_template_fields_are_arguments() -> None:

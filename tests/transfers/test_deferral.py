@@ -84,7 +84,12 @@ def documented_pace(connect: Any) -> None:
     connect(requests_per_minute=None)
 
 
-WINDOW = {"stream": "loads", "since": "2020-01-01T00:00:00Z", "until": "2030-01-01T00:00:00Z", "window_by": "created"}
+WINDOW = {
+    "stream": "loads",
+    "since": "2020-01-01T00:00:00Z",
+    "until": "2030-01-01T00:00:00Z",
+    "window_by": "created",
+}
 
 
 @pytest.mark.parametrize("file_format", ["jsonl", "parquet"])
@@ -113,7 +118,9 @@ def test_without_deferrable_it_waits_in_its_slot(
     alvys: Simulator, clock: SkippingClock, lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alvys.reset(loads=150)
-    worker = Worker(alvys, monkeypatch, clock, AlvysToObjectStorageOperator, **WINDOW, path=str(lake), page_size=10)
+    worker = Worker(
+        alvys, monkeypatch, clock, AlvysToObjectStorageOperator, **WINDOW, path=str(lake), page_size=10
+    )
     assert worker.run()["rows"] == 150
     assert worker.waits == []
     assert sum(clock.sleeps) > 55
@@ -143,7 +150,9 @@ def test_what_was_rendered_first_holds_after_a_deferral(
 ) -> None:
     alvys.reset(loads=300)
     arguments = {**WINDOW, "until": "{{ x }}", "path": "{{ y }}", "filters": {"Status": "{{ z }}"}}
-    worker = Worker(alvys, monkeypatch, clock, AlvysToObjectStorageOperator, **arguments, page_size=5, deferrable=True)
+    worker = Worker(
+        alvys, monkeypatch, clock, AlvysToObjectStorageOperator, **arguments, page_size=5, deferrable=True
+    )
     times = iter(range(2030, 2040))
 
     class Rendered(dict[str, Any]):
@@ -151,7 +160,11 @@ def test_what_was_rendered_first_holds_after_a_deferral(
             year = next(times)
             status = ["Open", "Delivered", "Covered", "Invoiced"] if year == 2030 else ["Open"]
             path = lake / str(year)
-            return [("until", f"{year}-01-01T00:00:00Z"), ("path", str(path)), ("filters", {"Status": status})]
+            return [
+                ("until", f"{year}-01-01T00:00:00Z"),
+                ("path", str(path)),
+                ("filters", {"Status": status}),
+            ]
 
     result = worker.run(rendered=Rendered(x=1))
     assert len(worker.waits) >= 1
@@ -163,7 +176,12 @@ def test_what_was_rendered_first_holds_after_a_deferral(
 def test_a_task_that_is_changed_while_it_waits_starts_over(
     alvys: Simulator, clock: SkippingClock, lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arguments = {**WINDOW, "since": datetime(2020, 1, 1, tzinfo=timezone.utc), "path": str(lake), "page_size": 10}
+    arguments = {
+        **WINDOW,
+        "since": datetime(2020, 1, 1, tzinfo=timezone.utc),
+        "path": str(lake),
+        "page_size": 10,
+    }
     worker = Worker(alvys, monkeypatch, clock, AlvysToObjectStorageOperator, **arguments, deferrable=True)
     deployed = AlvysToObjectStorageOperator(task_id="land", **arguments, deferrable=True, compression="gzip")
     make, count = worker._make, iter(range(100))
@@ -195,10 +213,23 @@ def test_values_that_templates_are_in_hold_after_a_deferral_too(
 def test_a_retry_after_frees_the_slot_and_a_block_costs_one_more_429(
     alvys: Simulator, clock: SkippingClock, lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    turned_away = {"kind": "status", "status": 429, "endpoint": "POST loads/search", "retry_after": "60", "body": "html"}
+    turned_away = {
+        "kind": "status",
+        "status": 429,
+        "endpoint": "POST loads/search",
+        "retry_after": "60",
+        "body": "html",
+    }
     alvys.order_faults({**turned_away, "times": 2, "skip": 3})
     worker = Worker(
-        alvys, monkeypatch, clock, AlvysToObjectStorageOperator, **WINDOW, path=str(lake), page_size=100, deferrable=True
+        alvys,
+        monkeypatch,
+        clock,
+        AlvysToObjectStorageOperator,
+        **WINDOW,
+        path=str(lake),
+        page_size=100,
+        deferrable=True,
     )
     result = worker.run()
     first, second = worker.waits[:2]
@@ -212,8 +243,12 @@ def test_a_retry_after_frees_the_slot_and_a_block_costs_one_more_429(
 def test_a_server_that_never_lets_it_on_ends_in_an_error(
     alvys: Simulator, clock: SkippingClock, lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alvys.order_faults({"kind": "status", "status": 503, "endpoint": "POST loads/search", "retry_after": "30", "times": 999})
-    worker = Worker(alvys, monkeypatch, clock, AlvysToObjectStorageOperator, **WINDOW, path=str(lake), deferrable=True)
+    alvys.order_faults(
+        {"kind": "status", "status": 503, "endpoint": "POST loads/search", "retry_after": "30", "times": 999}
+    )
+    worker = Worker(
+        alvys, monkeypatch, clock, AlvysToObjectStorageOperator, **WINDOW, path=str(lake), deferrable=True
+    )
     with pytest.raises(AlvysServerError):
         worker.run()
     assert len(worker.waits) == 3
@@ -223,8 +258,12 @@ def test_a_server_that_never_lets_it_on_ends_in_an_error(
 def test_a_token_server_that_says_wait_frees_the_slot(
     alvys: Simulator, clock: SkippingClock, lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alvys.order_faults({"kind": "status", "status": 429, "endpoint": "POST token", "retry_after": "45", "times": 1})
-    worker = Worker(alvys, monkeypatch, clock, AlvysToObjectStorageOperator, **WINDOW, path=str(lake), deferrable=True)
+    alvys.order_faults(
+        {"kind": "status", "status": 429, "endpoint": "POST token", "retry_after": "45", "times": 1}
+    )
+    worker = Worker(
+        alvys, monkeypatch, clock, AlvysToObjectStorageOperator, **WINDOW, path=str(lake), deferrable=True
+    )
     assert worker.run()["rows"] == 450
     assert [round(wait) for wait in worker.waits] == [pytest.approx(46, abs=2)]
 
@@ -236,7 +275,13 @@ def test_a_sweep_defers_and_reads_no_stream_twice(
     alvys.reset(loads=0, fleet=150)
     streams = ["customers", "drivers", "trucks"]
     worker = Worker(
-        alvys, monkeypatch, clock, AlvysSweepToObjectStorageOperator, streams=streams, path=str(lake), deferrable=True
+        alvys,
+        monkeypatch,
+        clock,
+        AlvysSweepToObjectStorageOperator,
+        streams=streams,
+        path=str(lake),
+        deferrable=True,
     )
     results = worker.run()
     assert [result["stream"] for result in results] == streams
@@ -269,7 +314,14 @@ def test_a_wait_beyond_the_execution_timeout_fails_at_once_and_the_next_try_goes
     assert len(worker.waits) == 1
     assert 55 < caught.value.retry_after < 62
     assert clock.time() - started < 90
-    slot = Worker(alvys, monkeypatch, clock, AlvysToObjectStorageOperator, **arguments, execution_timeout=timedelta(seconds=30))
+    slot = Worker(
+        alvys,
+        monkeypatch,
+        clock,
+        AlvysToObjectStorageOperator,
+        **arguments,
+        execution_timeout=timedelta(seconds=30),
+    )
     with pytest.raises(AlvysRateLimitError):
         slot.run()
     result = Worker(alvys, monkeypatch, clock, AlvysToObjectStorageOperator, **arguments).run()
@@ -283,7 +335,14 @@ def test_a_clock_that_is_an_hour_ahead_does_not_wait_an_hour_longer(
     alvys.reset(loads=150)
     clock.sleeps.append(3600)
     worker = Worker(
-        alvys, monkeypatch, clock, AlvysToObjectStorageOperator, **WINDOW, path=str(lake), page_size=10, deferrable=True
+        alvys,
+        monkeypatch,
+        clock,
+        AlvysToObjectStorageOperator,
+        **WINDOW,
+        path=str(lake),
+        page_size=10,
+        deferrable=True,
     )
     before = time.time()
     moments: list[float] = []

@@ -16,7 +16,12 @@ from airflow_provider_alvys import AlvysDocumentsToObjectStorageOperator, Recent
 from airflow_provider_alvys._compat import AirflowSkipException
 from airflow_provider_alvys.api.documents import downloads
 from airflow_provider_alvys.api.documents.listing import DOCUMENT_STREAMS
-from airflow_provider_alvys.api.errors import AlvysDownloadError, AlvysPermissionError, AlvysStorageError, AlvysValueError
+from airflow_provider_alvys.api.errors import (
+    AlvysDownloadError,
+    AlvysPermissionError,
+    AlvysStorageError,
+    AlvysValueError,
+)
 from airflow_provider_alvys.simulator.process import Simulator
 from tests.conftest import Land, Place, QuickHook, SkippingClock
 from tests.transfers.test_deferral import Worker
@@ -83,14 +88,20 @@ def check_whole(alvys: Simulator, place: Place, result: dict[str, Any], rows: li
 
 
 @pytest.mark.every_airflow
-def test_every_document_is_fetched_once_as_the_storage_has_it(alvys: Simulator, place: Place, fetch: Fetch) -> None:
+def test_every_document_is_fetched_once_as_the_storage_has_it(
+    alvys: Simulator, place: Place, fetch: Fetch
+) -> None:
     numbers = load_numbers(alvys)[:12]
     result = fetch(parents=numbers)
     rows = rows_of(alvys, numbers)
     assert result["fetched"] == len(rows) > 5
     assert result["bytes"] == sum(row["AttachmentSize"] for row in rows)
     stats = alvys.stats()
-    assert (stats["requests"][LISTS], stats["requests"][FILES], stats["bearer_at_storage"]) == (12, len(rows), 0)
+    assert (stats["requests"][LISTS], stats["requests"][FILES], stats["bearer_at_storage"]) == (
+        12,
+        len(rows),
+        0,
+    )
     check_whole(alvys, place, result, rows)
     known = {row["id"]: row for row in rows}
     for row in index_of(place, result):
@@ -102,7 +113,10 @@ def test_every_document_is_fetched_once_as_the_storage_has_it(alvys: Simulator, 
         )
         assert row["name"].startswith(f"documents/load/{row['parent']}/{row['id']}-")
         assert row["file_name"] == true["AttachmentPath"].rpartition("/")[2]
-    assert {name: result[name] for name in ("path", "stream", "tenant", "parent_type", "parents", "missing_parents")} == {
+    assert {
+        name: result[name]
+        for name in ("path", "stream", "tenant", "parent_type", "parents", "missing_parents")
+    } == {
         "path": place.path,
         "stream": "load_documents",
         "tenant": "alvys_default",
@@ -112,7 +126,9 @@ def test_every_document_is_fetched_once_as_the_storage_has_it(alvys: Simulator, 
     }
 
 
-def test_what_is_there_is_not_fetched_again_and_what_is_cut_is(alvys: Simulator, place: Place, fetch: Fetch) -> None:
+def test_what_is_there_is_not_fetched_again_and_what_is_cut_is(
+    alvys: Simulator, place: Place, fetch: Fetch
+) -> None:
     numbers = load_numbers(alvys)[:6]
     first = fetch(parents=numbers)
     folder = place.files()
@@ -130,11 +146,23 @@ def test_what_is_there_is_not_fetched_again_and_what_is_cut_is(alvys: Simulator,
 
 
 @pytest.mark.parametrize(
-    "types", [["proof of DELIVERY"], ["Proof of Delivery (POD)"], ["Load Manifest", " Proof  of Delivery "], "Proof of Delivery"]
+    "types",
+    [
+        ["proof of DELIVERY"],
+        ["Proof of Delivery (POD)"],
+        ["Load Manifest", " Proof  of Delivery "],
+        "Proof of Delivery",
+    ],
 )
-def test_types_are_compared_in_any_spelling(alvys: Simulator, place: Place, fetch: Fetch, types: list[str]) -> None:
+def test_types_are_compared_in_any_spelling(
+    alvys: Simulator, place: Place, fetch: Fetch, types: list[str]
+) -> None:
     numbers = load_numbers(alvys)[:40]
-    alvys.add(stream="load_documents", parent=numbers[0], columns={"id": "x", "AttachmentType": "Proof of Delivery (POD)"})
+    alvys.add(
+        stream="load_documents",
+        parent=numbers[0],
+        columns={"id": "x", "AttachmentType": "Proof of Delivery (POD)"},
+    )
     wanted = [row for row in rows_of(alvys, numbers) if row["AttachmentType"].startswith("Proof of Delivery")]
     result = fetch(parents=numbers, document_types=types)
     assert {row["id"] for row in index_of(place, result)} == {row["id"] for row in wanted} > {"x"}
@@ -142,10 +170,14 @@ def test_types_are_compared_in_any_spelling(alvys: Simulator, place: Place, fetc
 
 
 @pytest.mark.parametrize("parent_type", DOCUMENT_STREAMS)
-def test_each_kind_of_parent_has_its_own_folder(alvys: Simulator, hook: QuickHook, tmp_path: Path, parent_type: str) -> None:
+def test_each_kind_of_parent_has_its_own_folder(
+    alvys: Simulator, hook: QuickHook, tmp_path: Path, parent_type: str
+) -> None:
     stream = DOCUMENT_STREAMS[parent_type]
     place = Place(str(tmp_path / "lake"), tmp_path / "lake")
-    parents = [json.loads(row)[stream.parent.column] for row in alvys.truth_rows(stream=stream.parent.stream)][:8]
+    parents = [
+        json.loads(row)[stream.parent.column] for row in alvys.truth_rows(stream=stream.parent.stream)
+    ][:8]
     result = make_fetch(hook, place.path)(parent_type=parent_type, parents=parents)
     rows = rows_of(alvys, parents, stream=stream.name)
     assert rows
@@ -154,7 +186,12 @@ def test_each_kind_of_parent_has_its_own_folder(alvys: Simulator, hook: QuickHoo
 
 
 def test_an_expired_url_costs_one_more_list(
-    alvys: Simulator, place: Place, fetch: Fetch, hook: QuickHook, clock: SkippingClock, monkeypatch: pytest.MonkeyPatch
+    alvys: Simulator,
+    place: Place,
+    fetch: Fetch,
+    hook: QuickHook,
+    clock: SkippingClock,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     number = load_numbers(alvys)[0]
     for _ in range(4):
@@ -176,7 +213,9 @@ def test_an_expired_url_costs_one_more_list(
     check_whole(alvys, place, result, rows_of(alvys, [number]))
 
 
-def test_a_url_that_is_about_to_expire_is_not_tried(alvys: Simulator, place: Place, fetch: Fetch, clock: SkippingClock) -> None:
+def test_a_url_that_is_about_to_expire_is_not_tried(
+    alvys: Simulator, place: Place, fetch: Fetch, clock: SkippingClock
+) -> None:
     alvys.reset(loads=20, url_lifetime=20)
     number = load_numbers(alvys)[0]
     result = fetch(parents=[number])
@@ -186,7 +225,9 @@ def test_a_url_that_is_about_to_expire_is_not_tried(alvys: Simulator, place: Pla
     assert made[LISTS] == 1 + result["renewals"] == 1 + result["documents"]
 
 
-def test_a_storage_that_refuses_a_new_url_too_is_an_error(alvys: Simulator, place: Place, fetch: Fetch) -> None:
+def test_a_storage_that_refuses_a_new_url_too_is_an_error(
+    alvys: Simulator, place: Place, fetch: Fetch
+) -> None:
     alvys.reset(loads=20, url_lifetime=0)
     number = load_numbers(alvys)[0]
     alvys.add(stream="load_documents", parent=number, rows=4)
@@ -201,9 +242,17 @@ def test_a_storage_that_refuses_a_new_url_too_is_an_error(alvys: Simulator, plac
 
 
 @pytest.mark.parametrize(
-    "fault", [{"kind": "truncate"}, {"kind": "reset"}, {"kind": "status", "status": 503}, {"kind": "status", "status": 429}]
+    "fault",
+    [
+        {"kind": "truncate"},
+        {"kind": "reset"},
+        {"kind": "status", "status": 503},
+        {"kind": "status", "status": 429},
+    ],
 )
-def test_a_download_that_fails_is_made_again(alvys: Simulator, place: Place, fetch: Fetch, fault: dict[str, Any]) -> None:
+def test_a_download_that_fails_is_made_again(
+    alvys: Simulator, place: Place, fetch: Fetch, fault: dict[str, Any]
+) -> None:
     numbers = load_numbers(alvys)[:3]
     alvys.order_faults({**fault, "endpoint": FILES, "times": 2, "skip": 1})
     result = fetch(parents=numbers)
@@ -222,7 +271,9 @@ def test_one_that_cannot_be_fetched_keeps_no_other_from_it_and_a_retry_fetches_t
         fetch(CONTEXT, parents=numbers)
     files = fetched_files(place)
     assert len(files) == len(rows) - 1
-    (lacking,) = {row["id"] for row in rows} - {name.split("/")[-1].rpartition("-")[0][: len(rows[0]["id"])] for name in files}
+    (lacking,) = {row["id"] for row in rows} - {
+        name.split("/")[-1].rpartition("-")[0][: len(rows[0]["id"])] for name in files
+    }
     assert lacking in str(caught.value)
     assert not list(place.files().rglob("*.jsonl"))
     before = alvys.stats()["requests"]
@@ -238,14 +289,19 @@ def test_failures_that_are_not_in_a_row_do_not_end_it(alvys: Simulator, place: P
     rows = rows_of(alvys, numbers)
     # Six tries of the first, the third, the fifth and the seventh document.
     alvys.order_faults(
-        *({"kind": "status", "status": 500, "endpoint": FILES, "times": 6, "skip": 7 * at} for at in range(4)),
+        *(
+            {"kind": "status", "status": 500, "endpoint": FILES, "times": 6, "skip": 7 * at}
+            for at in range(4)
+        ),
     )
     with pytest.raises(AlvysDownloadError, match=r"^4 documents could not be fetched\."):
         fetch(CONTEXT, parents=numbers)
     assert len(fetched_files(place)) == len(rows) - 4
 
 
-def test_a_retry_fetches_what_was_lost_since_the_last_try(alvys: Simulator, place: Place, fetch: Fetch) -> None:
+def test_a_retry_fetches_what_was_lost_since_the_last_try(
+    alvys: Simulator, place: Place, fetch: Fetch
+) -> None:
     numbers = load_numbers(alvys)[:8]
     rows = rows_of(alvys, numbers)
     alvys.order_faults({"kind": "status", "status": 500, "endpoint": FILES, "times": 6, "skip": 2})
@@ -270,7 +326,9 @@ def test_a_task_that_was_changed_starts_over(alvys: Simulator, place: Place, fet
     check_whole(alvys, place, fetch(CONTEXT, parents=numbers), rows_of(alvys, numbers))
 
 
-def test_a_storage_that_is_down_is_not_asked_for_each_document(alvys: Simulator, place: Place, fetch: Fetch) -> None:
+def test_a_storage_that_is_down_is_not_asked_for_each_document(
+    alvys: Simulator, place: Place, fetch: Fetch
+) -> None:
     alvys.order_faults({"kind": "status", "status": 500, "endpoint": FILES, "times": 9999})
     with pytest.raises(AlvysDownloadError, match="3 documents could not be fetched, one after the other"):
         fetch(parents=load_numbers(alvys)[:40])
@@ -351,10 +409,16 @@ HOSTILE = [
 ]
 
 
-def test_no_name_leads_out_of_its_folder_and_none_is_another_ones(alvys: Simulator, place: Place, fetch: Fetch) -> None:
+def test_no_name_leads_out_of_its_folder_and_none_is_another_ones(
+    alvys: Simulator, place: Place, fetch: Fetch
+) -> None:
     number = load_numbers(alvys)[0]
     for at, name in enumerate(HOSTILE):
-        alvys.add(stream="load_documents", parent=number, columns={"id": f"H{at}", "AttachmentPath": f"files/{name}"})
+        alvys.add(
+            stream="load_documents",
+            parent=number,
+            columns={"id": f"H{at}", "AttachmentPath": f"files/{name}"},
+        )
     first = fetch(parents=[number])
     names = [row["name"] for row in index_of(place, first)]
     assert len({name.lower() for name in names}) == len(names) >= len(HOSTILE)
@@ -371,7 +435,9 @@ def test_two_documents_of_one_name_are_two_files(alvys: Simulator, place: Place,
     number = load_numbers(alvys)[0]
     for id in ("A1", "A2"):
         alvys.add(
-            stream="load_documents", parent=number, columns={"id": id, "AttachmentPath": "x/pod.pdf", "AttachmentSize": 5000}
+            stream="load_documents",
+            parent=number,
+            columns={"id": id, "AttachmentPath": "x/pod.pdf", "AttachmentSize": 5000},
         )
     result = fetch(parents=[number])
     assert {"A1-pod.pdf", "A2-pod.pdf"} <= {row["name"].rpartition("/")[2] for row in index_of(place, result)}
@@ -397,7 +463,11 @@ def test_two_tasks_that_fetch_the_same_at_once_leave_whole_files(
     numbers = load_numbers(alvys)[:10]
     contexts = [{**CONTEXT, "run_id": f"run-{at}"} for at in range(3)]
     with ThreadPoolExecutor(3) as pool:
-        results = list(pool.map(lambda context: make_fetch(QuickHook(clock), place.path)(context, parents=numbers), contexts))
+        results = list(
+            pool.map(
+                lambda context: make_fetch(QuickHook(clock), place.path)(context, parents=numbers), contexts
+            )
+        )
     assert len({result["index"] for result in results}) == 3
     rows = rows_of(alvys, numbers)
     for result in results:
@@ -413,7 +483,12 @@ def test_a_bucket_that_fails_in_the_middle_stops_it_and_a_retry_goes_on(
     call, puts = s3fs.S3FileSystem._call_s3, iter(range(100))
 
     async def fail_once(self: Any, method: str, *arguments: Any, **options: Any) -> Any:
-        if method == "put_object" and "/load/" in options["Key"] and "/_" not in options["Key"] and next(puts) == 2:
+        if (
+            method == "put_object"
+            and "/load/" in options["Key"]
+            and "/_" not in options["Key"]
+            and next(puts) == 2
+        ):
             raise OSError("the bucket is in a bad way")
         return await call(self, method, *arguments, **options)
 
@@ -440,7 +515,9 @@ def test_hostile_ids_stay_in_a_folder_of_their_own(alvys: Simulator, place: Plac
     assert set(names) == set(fetched_files(place))
 
 
-def test_a_parent_that_alvys_does_not_know_is_told_and_is_no_error(alvys: Simulator, place: Place, fetch: Fetch) -> None:
+def test_a_parent_that_alvys_does_not_know_is_told_and_is_no_error(
+    alvys: Simulator, place: Place, fetch: Fetch
+) -> None:
     numbers = load_numbers(alvys)[:3]
     result = fetch(parents=[numbers[0], "7", *numbers[1:]])
     assert (result["missing_parents"], result["parents"]) == (["7"], 4)
@@ -454,7 +531,9 @@ def test_a_missing_scope_fails_with_its_name(alvys: Simulator, place: Place, fet
         fetch(parents=load_numbers(alvys)[:2])
 
 
-def test_parents_may_be_what_their_sync_has_landed(alvys: Simulator, place: Place, fetch: Fetch, land: Land) -> None:
+def test_parents_may_be_what_their_sync_has_landed(
+    alvys: Simulator, place: Place, fetch: Fetch, land: Land
+) -> None:
     loads = land(path=place.path, filters={"LoadNumbers": load_numbers(alvys)[3:9]})
     for parents in (loads, [loads], loads["manifest"], RecentParents(days=99999, where={})):
         result = fetch(parents=parents)
@@ -475,15 +554,23 @@ def test_documents_that_a_sync_has_listed_cost_no_list_while_their_urls_live(
     # Later its URLs are of no use, and those of what is there are not needed.
     alvys.set_clock(4e9)
     again = fetch(parents=documents)
-    assert (again["already_there"], again["renewals"], alvys.stats()["requests"][LISTS]) == (documents["rows"], 0, 8)
+    assert (again["already_there"], again["renewals"], alvys.stats()["requests"][LISTS]) == (
+        documents["rows"],
+        0,
+        8,
+    )
 
 
-def test_a_parent_that_is_named_twice_is_listed_once(alvys: Simulator, place: Place, fetch: Fetch, land: Land) -> None:
+def test_a_parent_that_is_named_twice_is_listed_once(
+    alvys: Simulator, place: Place, fetch: Fetch, land: Land
+) -> None:
     numbers = load_numbers(alvys)[:4]
     documents = land(path=place.path, stream="load_documents", parents=numbers[:3])
     result = fetch(parents=[documents, *numbers, numbers[3]])
     assert (result["parents"], alvys.stats()["requests"][LISTS]) == (4, 4)
-    assert sorted(row["id"] for row in index_of(place, result)) == sorted(row["id"] for row in rows_of(alvys, numbers))
+    assert sorted(row["id"] for row in index_of(place, result)) == sorted(
+        row["id"] for row in rows_of(alvys, numbers)
+    )
 
 
 def test_documents_that_were_listed_long_ago_are_listed_again(
@@ -502,13 +589,19 @@ def test_documents_that_were_listed_long_ago_are_listed_again(
     assert alvys.stats()["requests"][FILES] == result["fetched"]
 
 
-def test_documents_of_another_tenant_are_refused(alvys: Simulator, place: Place, fetch: Fetch, land: Land) -> None:
-    documents = land(path=place.path, stream="load_documents", parents=load_numbers(alvys)[:2], tenant="other")
+def test_documents_of_another_tenant_are_refused(
+    alvys: Simulator, place: Place, fetch: Fetch, land: Land
+) -> None:
+    documents = land(
+        path=place.path, stream="load_documents", parents=load_numbers(alvys)[:2], tenant="other"
+    )
     with pytest.raises(AlvysValueError, match="holds load_documents of other"):
         fetch(parents=documents)
 
 
-def test_nothing_secret_is_logged_or_kept(alvys: Simulator, place: Place, fetch: Fetch, caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_secret_is_logged_or_kept(
+    alvys: Simulator, place: Place, fetch: Fetch, caplog: pytest.LogCaptureFixture
+) -> None:
     alvys.reset(loads=20)
     number = load_numbers(alvys)[0]
     alvys.add(stream="load_documents", parent=number, rows=4)
@@ -524,16 +617,22 @@ def test_nothing_secret_is_logged_or_kept(alvys: Simulator, place: Place, fetch:
     chain: list[BaseException] = [caught.value]
     while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None:
         chain.append(cause)
-    kept = b"".join(file.read_bytes() for file in place.files().rglob("*") if file.suffix in (".json", ".jsonl"))
+    kept = b"".join(
+        file.read_bytes() for file in place.files().rglob("*") if file.suffix in (".json", ".jsonl")
+    )
     assert kept
     for text in (caplog.text, kept.decode(), *(repr(error) for error in chain)):
         assert "X-Signature" not in text
         assert "X-Expires" not in text
 
 
-def test_memory_is_bounded_by_a_chunk_not_by_the_file(alvys: Simulator, hook: QuickHook, tmp_path: Path) -> None:
+def test_memory_is_bounded_by_a_chunk_not_by_the_file(
+    alvys: Simulator, hook: QuickHook, tmp_path: Path
+) -> None:
     number = load_numbers(alvys)[0]
-    alvys.add(stream="load_documents", parent=number, columns={"id": "big", "AttachmentSize": 25 * 1024 * 1024})
+    alvys.add(
+        stream="load_documents", parent=number, columns={"id": "big", "AttachmentSize": 25 * 1024 * 1024}
+    )
     fetch = make_fetch(hook, str(tmp_path / "lake"))
     fetch(parents=load_numbers(alvys)[1:2])
     tracemalloc.start()
@@ -625,7 +724,10 @@ def test_events_and_skips(alvys: Simulator, hook: QuickHook, tmp_path: Path) -> 
         ({"parents": None}, "are read per row of loads: give parents"),
         ({"parents": "1001"}, "is no list but a str"),
         ({"parents": [""]}, "which is no LoadNumber"),
-        ({"parents": [{"stream": "trips", "manifest": "/x/_manifest.json"}]}, "which no sync of loads returned"),
+        (
+            {"parents": [{"stream": "trips", "manifest": "/x/_manifest.json"}]},
+            "which no sync of loads returned",
+        ),
         ({"document_types": b"POD"}, "document_types=.* must be a list"),
         ({"document_types": []}, "document_types=.* must be a list"),
         ({"document_types": [" "]}, "which is no type of documents"),
@@ -640,7 +742,15 @@ def test_what_is_wrong_is_refused_at_parse_time(arguments: dict[str, Any], says:
 
 @pytest.mark.parametrize(
     "parents",
-    [["1001"], ["{{ x }}"], "{{ x }}", RecentParents(), [{"stream": "load_documents", "manifest": "/x/_manifest.json"}]],
+    [
+        ["1001"],
+        ["{{ x }}"],
+        "{{ x }}",
+        RecentParents(),
+        [{"stream": "load_documents", "manifest": "/x/_manifest.json"}],
+    ],
 )
 def test_what_may_be_right_is_not_refused(parents: Any) -> None:
-    AlvysDocumentsToObjectStorageOperator(task_id="fetch", parent_type="load", parents=parents, path="/lake/{{ ds }}")
+    AlvysDocumentsToObjectStorageOperator(
+        task_id="fetch", parent_type="load", parents=parents, path="/lake/{{ ds }}"
+    )

@@ -50,9 +50,14 @@ def test_the_arguments_that_name_places_are_templates() -> None:
         AlvysObjectStorageToSqlOperator("sql", task_id="x", path="/x", stream="loads")  # type: ignore[misc]
 
 
-def test_a_database_that_is_not_spoken_to_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_database_that_is_not_spoken_to_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_SQL", json.dumps({"conn_type": "http", "host": "localhost"}))
-    with pytest.raises(AlvysValueError, match=r"'http' is not loaded into.*postgres, sqlite, duckdb, mysql.*docs/warehouses.md"):
+    with pytest.raises(
+        AlvysValueError,
+        match=r"'http' is not loaded into.*postgres, sqlite, duckdb, mysql.*docs/warehouses.md",
+    ):
         make(path=str(tmp_path)).execute({})
 
 
@@ -73,7 +78,9 @@ class Events(dict[Any, Any]):
 
 
 def test_the_event_of_an_outlet_carries_the_result(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("AIRFLOW_CONN_SQL", json.dumps({"conn_type": "sqlite", "host": str(tmp_path / "x.sqlite")}))
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_SQL", json.dumps({"conn_type": "sqlite", "host": str(tmp_path / "x.sqlite")})
+    )
     write_run(tmp_path / "lake", [{"Id": "L1"}])
     table, alias = alvys_table_asset("loads", "sql"), AssetAlias("anything")
     events = Events()
@@ -85,7 +92,10 @@ def test_the_event_of_an_outlet_carries_the_result(monkeypatch: pytest.MonkeyPat
 
 def test_the_asset_of_a_table_is_named_after_its_place() -> None:
     assert alvys_table_asset("loads", "warehouse").name == "alvys-table://warehouse/loads"
-    assert alvys_table_asset("trip_stops", "warehouse", schema="raw").name == "alvys-table://warehouse/raw/trip_stops_stream"
+    assert (
+        alvys_table_asset("trip_stops", "warehouse", schema="raw").name
+        == "alvys-table://warehouse/raw/trip_stops_stream"
+    )
     assert alvys_table_asset("loads", "warehouse", table="x").name == "alvys-table://warehouse/x"
 
 
@@ -115,7 +125,10 @@ def test_alvys_sync_loads_each_stream_once_all_that_is_landed_of_it_has_come() -
     [
         ({"schema": "raw"}, "give sql_conn_id, too"),
         ({"exclude": {"loads": ["Notes"]}}, "give sql_conn_id, too"),
-        ({"sql_conn_id": "x", "exclude": {"trips": ["Notes"]}}, "exclude names trips, but the group syncs loads"),
+        (
+            {"sql_conn_id": "x", "exclude": {"trips": ["Notes"]}},
+            "exclude names trips, but the group syncs loads",
+        ),
         ({"sql_conn_id": "x", "exclude": {"loads": ["Nots"]}}, "no field of loads"),
     ],
 )
@@ -126,14 +139,24 @@ def test_alvys_sync_refuses_what_is_wrong_with_the_tables(arguments: dict[str, A
 
 @pytest.mark.parametrize("file_format", ["jsonl", "parquet"])
 def test_either_format_is_loaded_from_disk_and_from_s3(
-    alvys: Simulator, land: Land, place: Place, file_format: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    alvys: Simulator,
+    land: Land,
+    place: Place,
+    file_format: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setenv("AIRFLOW_CONN_SQL", json.dumps({"conn_type": "sqlite", "host": str(tmp_path / "x.sqlite")}))
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_SQL", json.dumps({"conn_type": "sqlite", "host": str(tmp_path / "x.sqlite")})
+    )
     landed = land(path=place.path, file_format=file_format)
     assert make(path=place.path).execute({})["merged"] == landed["rows"] == 450
     assert make(path=place.path).execute({})["manifests"] == 0
     assert make(path=place.path, manifest=landed).execute({})["rows"] == 450
     with sqlite3.connect(tmp_path / "x.sqlite") as database:
-        found = {id: Decimal(amount) for id, amount in database.execute("SELECT id, customer_rate_amount FROM loads")}
+        found = {
+            id: Decimal(amount)
+            for id, amount in database.execute("SELECT id, customer_rate_amount FROM loads")
+        }
     truth = [json.loads(row, parse_float=Decimal) for row in alvys.truth_rows()]
     assert found == {row["Id"]: row["CustomerRate"]["Amount"] for row in truth}

@@ -22,13 +22,21 @@ def test_two_runs_land_everything_then_what_changed(alvys: Simulator, bucket: An
     for result in (first, second):
         manifest = json.loads(read(bucket, result["manifest"]))
         folder = result["manifest"].rpartition("/")[0]
-        lines = [line for part in manifest["parts"] for line in read(bucket, f"{folder}/{part['name']}").splitlines()]
+        lines = [
+            line
+            for part in manifest["parts"]
+            for line in read(bucket, f"{folder}/{part['name']}").splitlines()
+        ]
         landed = {json.loads(line)["Id"] for line in lines}
         assert len(lines) == len(landed) == result["rows"]
-        assert landed == set(alvys.truth_keys(since=result["since"], until=result["until"])) or result is first
+        assert (
+            landed == set(alvys.truth_keys(since=result["since"], until=result["until"])) or result is first
+        )
     assert second["rows"] >= 7
     (cursor,) = [
-        entry["Key"] for entry in bucket.list_objects_v2(Bucket="lake", Prefix="alvys/")["Contents"] if "_cursor-" in entry["Key"]
+        entry["Key"]
+        for entry in bucket.list_objects_v2(Bucket="lake", Prefix="alvys/")["Contents"]
+        if "_cursor-" in entry["Key"]
     ]
     assert json.loads(bucket.get_object(Bucket="lake", Key=cursor)["Body"].read())["until"] == second["until"]
 

@@ -31,7 +31,9 @@ def test_what_was_landed_already_is_skipped(alvys: Simulator, land: Land, lake: 
     assert alvys.stats()["requests"]["POST loads/search"] == requests
 
 
-def test_a_sweep_looks_back_though_another_dag_has_moved_the_cursor(alvys: Simulator, land: Land, lake: Path) -> None:
+def test_a_sweep_looks_back_though_another_dag_has_moved_the_cursor(
+    alvys: Simulator, land: Land, lake: Path
+) -> None:
     land(stream="fuel", until=ago(minutes=5))
     known = cursors(lake)
     sweep = land(stream="fuel", until=ago(days=1), look_back=timedelta(days=60))
@@ -44,20 +46,29 @@ def test_a_sweep_looks_back_though_another_dag_has_moved_the_cursor(alvys: Simul
 def test_a_manifest_tells_of_each_search(alvys: Simulator, land: Land) -> None:
     result = land(stream="invoices")
     manifest = read_manifest(result["manifest"])
-    assert [search["window"] and search["window"]["by"] for search in manifest["searches"]] == [None, "invoiced", "sent", "paid"]
+    assert [search["window"] and search["window"]["by"] for search in manifest["searches"]] == [
+        None,
+        "invoiced",
+        "sent",
+        "paid",
+    ]
     assert sum(search["rows"] for search in manifest["searches"]) == manifest["rows"] == 450
     assert sum(search["total"] for search in manifest["searches"]) == manifest["total"] > 450
     assert manifest["as_of"] < manifest["window"]["until"]
 
 
-def test_the_cursor_of_business_dates_is_when_they_were_read(alvys: Simulator, land: Land, lake: Path) -> None:
+def test_the_cursor_of_business_dates_is_when_they_were_read(
+    alvys: Simulator, land: Land, lake: Path
+) -> None:
     result = land(stream="fuel")
     (cursor,) = cursors(lake).values()
     assert cursor == read_manifest(result["manifest"])["as_of"] < result["until"]
 
 
 @pytest.mark.parametrize("arguments", [{"since": ago(days=1)}, {"until": ago(days=1)}, {"look_back": 5}])
-def test_a_window_for_a_stream_that_is_read_whole_is_refused(land: Land, arguments: dict[str, object]) -> None:
+def test_a_window_for_a_stream_that_is_read_whole_is_refused(
+    land: Land, arguments: dict[str, object]
+) -> None:
     with pytest.raises(AlvysValueError, match="read whole"):
         land(stream="drivers", **arguments)
 
@@ -70,7 +81,9 @@ def test_a_stream_that_the_token_may_not_read_is_skipped_on_request(alvys: Simul
         land()
 
 
-def test_another_refusal_is_no_missing_scope(alvys: Simulator, hook: QuickHook, land: Land, lake: Path) -> None:
+def test_another_refusal_is_no_missing_scope(
+    alvys: Simulator, hook: QuickHook, land: Land, lake: Path
+) -> None:
     alvys.order_faults({"kind": "status", "status": 403, "body": "html", "times": 9})
     with pytest.raises(AlvysPermissionError, match="The token holds load:read") as caught:
         land(on_missing_scope="skip")
@@ -107,8 +120,14 @@ def sweep(hook: QuickHook, lake: Path, **arguments: object) -> list[dict[str, ob
         pytest.param("drivers", "must be a list of names", id="a text"),
         pytest.param([], "streams is empty", id="empty"),
         pytest.param(["drivers", "drivers"], "drivers more than once", id="twice"),
-        pytest.param(["drivers", "visibility_outbound_errors"], "cannot be read whole", id="by a window only"),
-        pytest.param(["loads", "load_documents"], "per row of loads, not whole: use AlvysToObjectStorage", id="children"),
+        pytest.param(
+            ["drivers", "visibility_outbound_errors"], "cannot be read whole", id="by a window only"
+        ),
+        pytest.param(
+            ["loads", "load_documents"],
+            "per row of loads, not whole: use AlvysToObjectStorage",
+            id="children",
+        ),
     ],
 )
 def test_a_sweep_that_cannot_be_is_refused_while_the_dag_is_parsed(streams: list[str], says: str) -> None:
@@ -125,10 +144,17 @@ def test_a_sweep_lands_each_stream_on_its_own(alvys: Simulator, hook: QuickHook,
 
 
 @pytest.mark.parametrize("named", ["as it is written", "as it is rendered"])
-def test_the_events_of_a_sweep_tell_each_of_its_stream(alvys: Simulator, hook: QuickHook, lake: Path, named: str) -> None:
+def test_the_events_of_a_sweep_tell_each_of_its_stream(
+    alvys: Simulator, hook: QuickHook, lake: Path, named: str
+) -> None:
     path = "{{ var.value.lake }}"
-    outlets = [alvys_asset(stream, path if named == "as it is written" else str(lake)) for stream in ("drivers", "trucks")]
-    operator = AlvysSweepToObjectStorageOperator(task_id="sweep", streams=["drivers", "trucks"], path=path, outlets=outlets)
+    outlets = [
+        alvys_asset(stream, path if named == "as it is written" else str(lake))
+        for stream in ("drivers", "trucks")
+    ]
+    operator = AlvysSweepToObjectStorageOperator(
+        task_id="sweep", streams=["drivers", "trucks"], path=path, outlets=outlets
+    )
     operator.hook = hook
     operator.path = str(lake)
     events = {outlet: SimpleNamespace(extra=None) for outlet in outlets}
@@ -136,12 +162,17 @@ def test_the_events_of_a_sweep_tell_each_of_its_stream(alvys: Simulator, hook: Q
     assert [event.extra for event in events.values()] == results
 
 
-def test_a_stream_that_fails_does_not_keep_the_others_of_a_sweep_back(alvys: Simulator, hook: QuickHook, lake: Path) -> None:
+def test_a_stream_that_fails_does_not_keep_the_others_of_a_sweep_back(
+    alvys: Simulator, hook: QuickHook, lake: Path
+) -> None:
     alvys.reset(loads=5, scopes="driver:read customer:read")
     with pytest.raises(AlvysPermissionError, match="truck:read"):
         sweep(hook, lake)
     assert {read_manifest(path)["stream"] for path in manifests(lake)} == {"drivers", "customers"}
-    assert [result["stream"] for result in sweep(hook, lake, on_missing_scope="skip")] == ["drivers", "customers"]
+    assert [result["stream"] for result in sweep(hook, lake, on_missing_scope="skip")] == [
+        "drivers",
+        "customers",
+    ]
     alvys.reset(loads=5, scopes="load:read")
     with pytest.raises(AirflowSkipException, match="may read none of drivers, trucks, customers"):
         sweep(hook, lake, on_missing_scope="skip")

@@ -117,7 +117,9 @@ def triggerer(clock: StoppedClock) -> Triggerer:
 
 
 def delivered(number: str, **more: Any) -> StatusReached:
-    return StatusReached(**{"stream": "loads", "number": number, "statuses": ["Delivered"], "failed": ["Cancelled"], **more})
+    return StatusReached(
+        **{"stream": "loads", "number": number, "statuses": ["Delivered"], "failed": ["Cancelled"], **more}
+    )
 
 
 def test_what_is_there_already_ends_the_wait_at_the_first_look(
@@ -148,7 +150,9 @@ def test_it_looks_again_until_then(alvys: Simulator, triggerer: Triggerer, numbe
     assert all(wait <= 60 for wait in triggerer.sleeps)
 
 
-def test_five_hundred_waits_cost_four_requests_a_look(alvys: Simulator, triggerer: Triggerer, numbers: list[str]) -> None:
+def test_five_hundred_waits_cost_four_requests_a_look(
+    alvys: Simulator, triggerer: Triggerer, numbers: list[str]
+) -> None:
     names = [*numbers[:20], *(f"none-{i}" for i in range(480))]
     for event in triggerer.run(*(triggerer.make(delivered(name), timeout=30.0) for name in names)):
         assert event["status"] == "timeout"
@@ -158,10 +162,21 @@ def test_five_hundred_waits_cost_four_requests_a_look(alvys: Simulator, triggere
     assert alvys.stats()["requests"]["POST token"] == 1
 
 
-def test_looks_are_at_moments_that_all_share(alvys: Simulator, triggerer: Triggerer, clock: StoppedClock) -> None:
+def test_looks_are_at_moments_that_all_share(
+    alvys: Simulator, triggerer: Triggerer, clock: StoppedClock
+) -> None:
     def next_look(conn: str, **more: Any) -> float:
         made: dict[str, Any] = {"backs_off": False, "longest_interval": None, "started": clock.time(), **more}
-        wait = Wait(conn, {}, deadline=9e9, poke_interval=60.0, silent=False, clock=clock, sleep=triggerer.sleep, **made)
+        wait = Wait(
+            conn,
+            {},
+            deadline=9e9,
+            poke_interval=60.0,
+            silent=False,
+            clock=clock,
+            sleep=triggerer.sleep,
+            **made,
+        )
         return wait._next_look()
 
     first = next_look("a")
@@ -173,16 +188,30 @@ def test_looks_are_at_moments_that_all_share(alvys: Simulator, triggerer: Trigge
     assert next_look("b") % 60 != first % 60
     # With a back-off, each interval is as long as the wait has been.
     assert 540 <= next_look("a", backs_off=True, started=clock.time() - 600) - clock.time() <= 660
-    assert 60 < next_look("a", backs_off=True, started=clock.time() - 600, longest_interval=120.0) - clock.time() <= 120
+    assert (
+        60
+        < next_look("a", backs_off=True, started=clock.time() - 600, longest_interval=120.0) - clock.time()
+        <= 120
+    )
 
 
 @pytest.mark.parametrize(
     ("change", "more", "status", "message"),
     [
         pytest.param({"Status": "Cancelled"}, {}, "failed", "is Cancelled", id="failed"),
-        pytest.param({"IsDeleted": True}, {"wait_if_missing": False}, "failed", "There is no load", id="missing"),
-        pytest.param({"IsDeleted": True}, {}, "timeout", "timed out. There is no load", id="missing and waited for"),
-        pytest.param({"Status": "Cancelled"}, {"statuses": ["Cancelled"]}, "success", "is Cancelled", id="failure waited for"),
+        pytest.param(
+            {"IsDeleted": True}, {"wait_if_missing": False}, "failed", "There is no load", id="missing"
+        ),
+        pytest.param(
+            {"IsDeleted": True}, {}, "timeout", "timed out. There is no load", id="missing and waited for"
+        ),
+        pytest.param(
+            {"Status": "Cancelled"},
+            {"statuses": ["Cancelled"]},
+            "success",
+            "is Cancelled",
+            id="failure waited for",
+        ),
         pytest.param({"Status": "Invoiced"}, {"or_later": False}, "timeout", "is Invoiced", id="passed"),
         pytest.param({}, {}, "timeout", "timed out. Load", id="not yet"),
     ],
@@ -213,7 +242,9 @@ def test_the_deadline_holds_and_is_looked_at_once_more(
     assert 100 <= clock.time() - start < 110
 
 
-def test_even_without_any_time_it_looks_once(alvys: Simulator, triggerer: Triggerer, numbers: list[str]) -> None:
+def test_even_without_any_time_it_looks_once(
+    alvys: Simulator, triggerer: Triggerer, numbers: list[str]
+) -> None:
     (event,) = triggerer.run(triggerer.make(delivered(numbers[0]), timeout=0.0))
     assert (event["status"], "is Covered" in event["message"]) == ("timeout", True)
 
@@ -222,13 +253,17 @@ def test_nor_does_it_end_without_a_look_where_no_triggerer_ran_at_its_deadline(
     alvys: Simulator, triggerer: Triggerer, numbers: list[str]
 ) -> None:
     alvys.change(keys=numbers[:1], columns={"Status": "Delivered"})
-    found, missed = triggerer.run(*(triggerer.make(delivered(number), timeout=-60.0) for number in numbers[:2]))
+    found, missed = triggerer.run(
+        *(triggerer.make(delivered(number), timeout=-60.0) for number in numbers[:2])
+    )
     assert (found["status"], missed["status"]) == ("success", "timeout")
     assert "is Covered" in missed["message"]
 
 
 @pytest.mark.parametrize("status", [400, 403])
-def test_what_another_look_cannot_mend_ends_the_wait(alvys: Simulator, triggerer: Triggerer, status: int) -> None:
+def test_what_another_look_cannot_mend_ends_the_wait(
+    alvys: Simulator, triggerer: Triggerer, status: int
+) -> None:
     alvys.order_faults({"kind": "status", "status": status, "endpoint": "POST loads/search", "times": 99})
     (event,) = triggerer.run(triggerer.make(delivered("1"), silent_fail=True))
     assert (event["status"], event["is_hopeless"]) == ("error", True)
@@ -243,7 +278,9 @@ def test_refused_credentials_end_the_wait_without_the_secret(alvys: Simulator, t
     assert "simulator-secret" not in json.dumps(event)
 
 
-def test_a_search_that_is_not_found_is_a_stray_answer(alvys: Simulator, triggerer: Triggerer, numbers: list[str]) -> None:
+def test_a_search_that_is_not_found_is_a_stray_answer(
+    alvys: Simulator, triggerer: Triggerer, numbers: list[str]
+) -> None:
     alvys.change(keys=numbers[:1], columns={"Status": "Delivered"})
     alvys.order_faults({"kind": "status", "status": 404, "endpoint": "POST loads/search", "times": 2})
     (event,) = triggerer.run(triggerer.make(delivered(numbers[0])))
@@ -265,7 +302,9 @@ def test_what_may_pass_is_waited_out(alvys: Simulator, triggerer: Triggerer, num
     assert alvys.stats()["requests"]["POST loads/search"] == 11
 
 
-def test_the_last_error_is_named_when_time_is_up(alvys: Simulator, triggerer: Triggerer, numbers: list[str]) -> None:
+def test_the_last_error_is_named_when_time_is_up(
+    alvys: Simulator, triggerer: Triggerer, numbers: list[str]
+) -> None:
     alvys.order_faults({"kind": "status", "status": 503, "endpoint": "POST loads/search", "times": 999})
     (event,) = triggerer.run(triggerer.make(delivered(numbers[0]), timeout=300.0))
     assert event["status"] == "timeout"
@@ -276,7 +315,11 @@ def test_a_connection_that_there_is_not_is_an_error_at_once(alvys: Simulator, tr
     trigger = triggerer.make(delivered("1"))
     trigger.alvys_conn_id = "none"
     (event,) = triggerer.run(trigger)
-    assert (event["status"], event["error"], event["is_hopeless"]) == ("error", "AirflowNotFoundException", False)
+    assert (event["status"], event["error"], event["is_hopeless"]) == (
+        "error",
+        "AirflowNotFoundException",
+        False,
+    )
 
 
 def test_the_connection_is_looked_up_once_for_all(
@@ -285,13 +328,19 @@ def test_the_connection_is_looked_up_once_for_all(
     looked_up = []
     for name in ("aget_connection", "get_connection"):
         original = getattr(BaseHook, name)
-        monkeypatch.setattr(BaseHook, name, lambda conn_id, get=original: (looked_up.append(conn_id), get(conn_id))[1])
+        monkeypatch.setattr(
+            BaseHook, name, lambda conn_id, get=original: (looked_up.append(conn_id), get(conn_id))[1]
+        )
     triggerer.run(*(triggerer.make(delivered(f"none-{i}"), timeout=0.0) for i in range(20)))
     assert looked_up == ["alvys_default"]
 
 
 def test_a_bug_is_an_error_event_and_a_traceback(
-    alvys: Simulator, triggerer: Triggerer, numbers: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    alvys: Simulator,
+    triggerer: Triggerer,
+    numbers: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(StatusReached, "judge", lambda self, found: 1 / 0)
     with caplog.at_level("ERROR"):
@@ -316,7 +365,9 @@ def test_arguments_that_make_no_sense_are_an_error_event(alvys: Simulator, trigg
     assert (event["status"], event["error"]) == ("error", "ValidationError")
 
 
-def test_who_is_cancelled_leaves_the_others(alvys: Simulator, triggerer: Triggerer, numbers: list[str]) -> None:
+def test_who_is_cancelled_leaves_the_others(
+    alvys: Simulator, triggerer: Triggerer, numbers: list[str]
+) -> None:
     alvys.change(keys=numbers[1:2], columns={"Status": "Delivered"})
     cancelled, other = (triggerer.make(delivered(number)) for number in numbers[:2])
 
@@ -336,7 +387,9 @@ def test_who_is_cancelled_leaves_the_others(alvys: Simulator, triggerer: Trigger
     assert event["status"] == "success"
 
 
-def test_tokens_are_masked_before_they_are_used(alvys: Simulator, triggerer: Triggerer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tokens_are_masked_before_they_are_used(
+    alvys: Simulator, triggerer: Triggerer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     masked = []
 
     async def mask(secret: str) -> None:
@@ -349,7 +402,9 @@ def test_tokens_are_masked_before_they_are_used(alvys: Simulator, triggerer: Tri
 
 
 def test_a_document_is_waited_for(alvys: Simulator, triggerer: Triggerer, numbers: list[str]) -> None:
-    alvys.add(stream="load_documents", parent=numbers[0], columns={"AttachmentType": "Proof of Delivery (POD)"})
+    alvys.add(
+        stream="load_documents", parent=numbers[0], columns={"AttachmentType": "Proof of Delivery (POD)"}
+    )
     condition = DocumentThere(parent="load", id=numbers[0], types=["proof of delivery"])
     (event,) = triggerer.run(triggerer.make(condition))
     assert event["status"] == "success"
@@ -361,7 +416,9 @@ def test_rows_are_waited_for(alvys: Simulator, triggerer: Triggerer) -> None:
     few = RowsFound(stream="loads", filters={"Status": ["Quoted"]}, at_least=400)
     found, missed = triggerer.run(triggerer.make(many), triggerer.make(few))
     assert found["status"] == "success"
-    assert sorted(found["value"]) == sorted(alvys.truth_keys(filters={"Status": ["Covered"], "IncludeDeleted": True}))
+    assert sorted(found["value"]) == sorted(
+        alvys.truth_keys(filters={"Status": ["Covered"], "IncludeDeleted": True})
+    )
     assert missed["status"] == "timeout"
 
 
@@ -380,7 +437,10 @@ def test_the_event_loop_never_stands_still(alvys: Simulator, connect: Any) -> No
         condition = RowsFound(stream="loads", at_least=400)
         now = time.time()
         trigger = AlvysSensorTrigger(
-            alvys_conn_id="alvys_default", condition=msgspec.to_builtins(condition), deadline=now + 60, started=now
+            alvys_conn_id="alvys_default",
+            condition=msgspec.to_builtins(condition),
+            deadline=now + 60,
+            started=now,
         )
         ((event,),) = [[event.payload async for event in trigger.run()]]
         assert (event["status"], event["is_partial"]) == ("success", True)

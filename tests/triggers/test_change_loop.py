@@ -71,8 +71,16 @@ class World:
             await asyncio.sleep(0.01)
 
         async def run(place: int) -> None:
-            arguments = {"stream": "loads", "window_by": "updated", "where": {}, "poll_interval": 60.0, **options}
-            watching = Watching("alvys_default", **arguments, stores=self.stores, clock=self.clock, sleep=sleep)
+            arguments = {
+                "stream": "loads",
+                "window_by": "updated",
+                "where": {},
+                "poll_interval": 60.0,
+                **options,
+            }
+            watching = Watching(
+                "alvys_default", **arguments, stores=self.stores, clock=self.clock, sleep=sleep
+            )
             async for payload in watching.payloads():
                 told[place].append(payload)
 
@@ -127,7 +135,9 @@ def test_what_changes_is_told_once_with_its_id_number_status_and_time(world: Wor
 
 def test_a_row_that_changes_again_is_told_again_under_another_key(world: World) -> None:
     key = world.alvys.truth_keys()[0]
-    (told,) = world.watch(lambda: world.alvys.change(keys=[key]), lambda: world.alvys.change(keys=[key]), nothing)
+    (told,) = world.watch(
+        lambda: world.alvys.change(keys=[key]), lambda: world.alvys.change(keys=[key]), nothing
+    )
     changes = changes_of(told)
     assert [change["id"] for change in changes] == [key, key]
     assert len({change["key"] for change in changes}) == 2
@@ -146,9 +156,13 @@ def test_only_rows_with_the_wanted_values_are_told(world: World) -> None:
         world.alvys.change(keys=[load["Id"], other["Id"]], columns={"Status": "Delivered"})
         world.alvys.change(rows=5, columns={"Status": "Open"})
 
-    (told,) = world.watch(change, nothing, where={"Status": ["Delivered"], "CustomerId": [load["CustomerId"]]})
+    (told,) = world.watch(
+        change, nothing, where={"Status": ["Delivered"], "CustomerId": [load["CustomerId"]]}
+    )
     changes = changes_of(told)
-    assert {change["id"] for change in changes} == {row["Id"] for row in (load, other) if row["CustomerId"] == load["CustomerId"]}
+    assert {change["id"] for change in changes} == {
+        row["Id"] for row in (load, other) if row["CustomerId"] == load["CustomerId"]
+    }
     assert changes[0]["fields"] == {"CustomerId": load["CustomerId"], "Status": "Delivered"}
 
 
@@ -221,7 +235,9 @@ def test_a_failure_costs_a_look_and_no_change(world: World) -> None:
 
     def fail() -> None:
         changed.extend(world.alvys.change(rows=2))
-        world.alvys.order_faults({"kind": "status", "status": 403, "endpoint": "POST loads/search", "times": 1})
+        world.alvys.order_faults(
+            {"kind": "status", "status": 403, "endpoint": "POST loads/search", "times": 1}
+        )
 
     (told,) = world.watch(nothing, fail, nothing, nothing)
     assert {change["id"] for change in changes_of(told)} == set(changed)
@@ -266,7 +282,9 @@ def test_a_reading_of_several_pages_goes_on_after_a_failure(world: World) -> Non
 
     def change() -> None:
         changed.extend(world.alvys.change(rows=430))
-        world.alvys.order_faults({"kind": "truncate", "page": 1}, {"kind": "status", "status": 503, "page": 0, "skip": 1})
+        world.alvys.order_faults(
+            {"kind": "truncate", "page": 1}, {"kind": "status", "status": 503, "page": 0, "skip": 1}
+        )
 
     (told,) = world.watch(change, nothing)
     changes = changes_of(told)

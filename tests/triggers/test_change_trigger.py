@@ -62,12 +62,18 @@ def test_windows_on_business_dates_are_looked_at_less_often() -> None:
         pytest.param({"where": ["Status"]}, "is no dict", id="list"),
         pytest.param({"where": {"Fleet": "East"}}, "no field 'Fleet'", id="object"),
         pytest.param({"poll_interval": 0}, "more than 0", id="no time"),
-        pytest.param({"where": {"CustomerId": ["{{ var.value.customer }}"]}}, "renders no templates", id="template"),
-        pytest.param({"alvys_conn_id": "{{ var.value.conn }}"}, "renders no templates", id="template of the connection"),
+        pytest.param(
+            {"where": {"CustomerId": ["{{ var.value.customer }}"]}}, "renders no templates", id="template"
+        ),
+        pytest.param(
+            {"alvys_conn_id": "{{ var.value.conn }}"}, "renders no templates", id="template of the connection"
+        ),
         pytest.param({"poll_interval": "60"}, "more than 0", id="text"),
     ],
 )
-def test_what_cannot_be_is_refused_while_the_dag_is_parsed(arguments: Mapping[str, Any], problem: str) -> None:
+def test_what_cannot_be_is_refused_while_the_dag_is_parsed(
+    arguments: Mapping[str, Any], problem: str
+) -> None:
     with pytest.raises(AlvysValueError, match=problem):
         AlvysChangeTrigger(**arguments)
 

@@ -40,7 +40,13 @@ def collections() -> Iterator[list[int]]:
 
 def make_wait(number: str, deadline: float, **more: Any) -> Wait:
     condition = {"type": "status", "stream": "loads", "number": number, "statuses": ["Delivered"]}
-    made: dict[str, Any] = {"started": 0.0, "backs_off": False, "longest_interval": None, "silent": False, **more}
+    made: dict[str, Any] = {
+        "started": 0.0,
+        "backs_off": False,
+        "longest_interval": None,
+        "silent": False,
+        **more,
+    }
     return Wait("alvys_default", condition, deadline=deadline, poke_interval=60.0, **made)
 
 

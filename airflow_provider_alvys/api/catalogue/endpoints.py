@@ -62,5 +62,7 @@ def endpoint_of(method: str, path: str) -> Endpoint:
         path = in_api[1]
     elif path.startswith("/"):
         return Endpoint(method.upper(), path)
-    segments = (segment.lower() if not segment or segment.lower() in _WORDS else "{id}" for segment in path.split("/"))
+    segments = (
+        segment.lower() if not segment or segment.lower() in _WORDS else "{id}" for segment in path.split("/")
+    )
     return Endpoint(method.upper(), "/".join(segments).rstrip("/"))

@@ -5,11 +5,36 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 
-from airflow_provider_alvys.api.catalogue.operation_rows import documents, freight, money, partners, tenders, webhooks
-from airflow_provider_alvys.api.catalogue.operation_spec import AnyOf, Field, Needs, OneOf, Operation, Upload, Version
+from airflow_provider_alvys.api.catalogue.operation_rows import (
+    documents,
+    freight,
+    money,
+    partners,
+    tenders,
+    webhooks,
+)
+from airflow_provider_alvys.api.catalogue.operation_spec import (
+    AnyOf,
+    Field,
+    Needs,
+    OneOf,
+    Operation,
+    Upload,
+    Version,
+)
 from airflow_provider_alvys.api.errors import AlvysValueError
 
-__all__ = ["OPERATIONS", "AnyOf", "Field", "Needs", "OneOf", "Operation", "Upload", "Version", "get_operation"]
+__all__ = [
+    "OPERATIONS",
+    "AnyOf",
+    "Field",
+    "Needs",
+    "OneOf",
+    "Operation",
+    "Upload",
+    "Version",
+    "get_operation",
+]
 
 OPERATIONS: Mapping[str, Operation] = {
     operation.name: operation

@@ -54,7 +54,11 @@ class Filter:
                 return "takes a whole number"
             return self._unknown([value])
         if self.type == "string":
-            return self._unknown([value]) if isinstance(value, str) and value else "takes a text that is not empty"
+            return (
+                self._unknown([value])
+                if isinstance(value, str) and value
+                else "takes a text that is not empty"
+            )
         if isinstance(value, str) or not isinstance(value, (list, tuple)):
             return "takes a list of texts"
         if not value or not all(isinstance(item, str) and item for item in value):
@@ -293,10 +297,15 @@ class Stream:
         for window in self.windows:
             if window.name == wanted:
                 return window
-        names = ", ".join(repr(name) for name in (*(window.name for window in self.windows), *([WHOLE] if self.whole else [])))
+        names = ", ".join(
+            repr(name)
+            for name in (*(window.name for window in self.windows), *([WHOLE] if self.whole else []))
+        )
         raise AlvysValueError(f"{self.name} has no window {wanted!r}. Windows of {self.name}: {names}")
 
-    def flatten_filters(self, filters: Any, *, is_open: Callable[[Any], bool] = lambda value: False) -> dict[str, Any]:
+    def flatten_filters(
+        self, filters: Any, *, is_open: Callable[[Any], bool] = lambda value: False
+    ) -> dict[str, Any]:
         """
         Return checked filters by their full names: ``{"Filter": {"Status": […]}}`` becomes ``{"Filter.Status": […]}``.
 
@@ -314,7 +323,11 @@ class Stream:
         for name, value in filters.items():
             if not isinstance(name, str):
                 raise AlvysValueError(f"filters has {name!r} as a name: give texts")
-            flat |= {f"{name}.{inner}": item for inner, item in value.items()} if isinstance(value, Mapping) else {name: value}
+            flat |= (
+                {f"{name}.{inner}": item for inner, item in value.items()}
+                if isinstance(value, Mapping)
+                else {name: value}
+            )
         for name, value in flat.items():
             if name not in known:
                 if is_open(value) and any(other.startswith(f"{name}.") for other in known):
@@ -325,7 +338,9 @@ class Stream:
                 raise AlvysValueError(f"The filter {name} of {self.name} {problem}")
         exclusive = [name for name in self.at_most_one if name in flat]
         if len(exclusive) > 1:
-            raise AlvysValueError(f"The filters {' and '.join(exclusive)} of {self.name} exclude each other: give one")
+            raise AlvysValueError(
+                f"The filters {' and '.join(exclusive)} of {self.name} exclude each other: give one"
+            )
         return flat
 
     def _unknown_filter(self, name: str, known: list[str]) -> str:
@@ -355,7 +370,9 @@ class Stream:
         fields = {filter.name: filter.default for filter in self.filters if filter.default is not None}
         fields |= filters
         # A list of texts only: a single text holds no more than one of its values.
-        choices = (filter for filter in self.filters if filter.name in self.one_of and filter.type == "strings")
+        choices = (
+            filter for filter in self.filters if filter.name in self.one_of and filter.type == "strings"
+        )
         first = next((filter for filter in choices if filter.values or filter.guessed), None)
         if first and not any(name in fields for name in self.one_of):
             fields[first.name] = list(first.values or first.guessed)

@@ -7,7 +7,15 @@ from collections.abc import Collection, Mapping
 from airflow_provider_alvys.api.catalogue.endpoints import Endpoint
 from airflow_provider_alvys.api.catalogue.operations import OPERATIONS, Operation
 from airflow_provider_alvys.api.catalogue.stream_rows import fleet, freight, money, partners, webhooks
-from airflow_provider_alvys.api.catalogue.stream_spec import Branch, Filter, Lookup, Parent, Stream, Tier, TimeWindow
+from airflow_provider_alvys.api.catalogue.stream_spec import (
+    Branch,
+    Filter,
+    Lookup,
+    Parent,
+    Stream,
+    Tier,
+    TimeWindow,
+)
 from airflow_provider_alvys.api.errors import AlvysValueError
 
 __all__ = [
@@ -25,7 +33,8 @@ __all__ = [
 ]
 
 STREAMS: Mapping[str, Stream] = {
-    stream.name: stream for stream in (*freight.STREAMS, *fleet.STREAMS, *partners.STREAMS, *money.STREAMS, *webhooks.STREAMS)
+    stream.name: stream
+    for stream in (*freight.STREAMS, *fleet.STREAMS, *partners.STREAMS, *money.STREAMS, *webhooks.STREAMS)
 }
 
 

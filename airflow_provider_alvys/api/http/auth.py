@@ -77,10 +77,14 @@ def make_credentials(
             "An admin makes them in Alvys under API access."
         )
     if tenant_id and not re.fullmatch(r"[\w.-]+", tenant_id):
-        raise AlvysValueError(f"tenant_id {tenant_id!r} is no company code: it has letters, digits, dots, dashes only")
+        raise AlvysValueError(
+            f"tenant_id {tenant_id!r} is no company code: it has letters, digits, dots, dashes only"
+        )
     if auth_url:
         if "{tenant_id}" in auth_url and not tenant_id:
-            raise AlvysValueError("auth_url has {tenant_id} in it, but the connection has no tenant_id: set it")
+            raise AlvysValueError(
+                "auth_url has {tenant_id} in it, but the connection has no tenant_id: set it"
+            )
         url = auth_url.replace("{tenant_id}", tenant_id or "")
     elif tenant_id:
         url = f"{host}/api/authentication/{tenant_id}/token"
@@ -187,7 +191,11 @@ class TokenSource:
         except (msgspec.DecodeError, UnicodeDecodeError):
             answer = None
         # A token goes into a header: visible ASCII only.
-        if answer is None or not re.fullmatch(r"[\x21-\x7e]+", answer.access_token) or (answer.expires_in or 1) <= 0:
+        if (
+            answer is None
+            or not re.fullmatch(r"[\x21-\x7e]+", answer.access_token)
+            or (answer.expires_in or 1) <= 0
+        ):
             # from None: the decoder's message could quote the body.
             raise AlvysResponseError(
                 f"{self.credentials.auth_url} answered {status} without a usable token. Check auth_url.",

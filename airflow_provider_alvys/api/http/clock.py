@@ -52,7 +52,9 @@ class BoundedClock(Clock):
     :param in_vain: long waits in a row before this one, without a page between them.
     """
 
-    def __init__(self, clock: Clock, *, longest: float | None = None, deadline: float | None = None, in_vain: int = 0) -> None:
+    def __init__(
+        self, clock: Clock, *, longest: float | None = None, deadline: float | None = None, in_vain: int = 0
+    ) -> None:
         self.longest = longest
         self.in_vain = in_vain
         self.deadline = deadline

@@ -8,7 +8,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tenacity import AsyncRetrying, RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_exponential_jitter,
+)
 
 from airflow_provider_alvys.api.errors import (
     AlvysConnectionError,
@@ -122,7 +129,11 @@ class _Tries:
         }
 
     def _is_worth_another_try(self, error: BaseException) -> bool:
-        if not isinstance(error, AlvysError) or error.endpoint is None or error.endpoint != (self.endpoint or error.endpoint):
+        if (
+            not isinstance(error, AlvysError)
+            or error.endpoint is None
+            or error.endpoint != (self.endpoint or error.endpoint)
+        ):
             return False
         if (error.retry_after or 0) > self.rules.longest_wait:
             return False

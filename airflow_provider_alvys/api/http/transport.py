@@ -51,7 +51,9 @@ class Transport:
     :param timeout: seconds to connect and seconds to wait for bytes.
     """
 
-    def __init__(self, *, timeout: tuple[float, float] = DEFAULT_TIMEOUT, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self, *, timeout: tuple[float, float] = DEFAULT_TIMEOUT, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
         self.clock = clock
         self._timeout = timeout
         self._session = requests.Session()
@@ -125,7 +127,11 @@ def check_address(url: str, *, what: str, allow_http: bool) -> str:
         url = f"https://{url}"
     try:
         parts = urlsplit(url)
-        usable = parts.scheme in ("https", "http") and _HOST.fullmatch(parts.hostname or "") and (parts.port or 1) > 0
+        usable = (
+            parts.scheme in ("https", "http")
+            and _HOST.fullmatch(parts.hostname or "")
+            and (parts.port or 1) > 0
+        )
     except ValueError:
         usable = False
     if not usable or parts.query or parts.fragment or parts.username is not None:
@@ -163,13 +169,18 @@ def _causes(error: BaseException) -> list[BaseException]:
     step: Any = error
     while isinstance(step, BaseException) and step not in chain:
         chain.append(step)
-        step = getattr(step, "reason", None) or next((arg for arg in step.args if isinstance(arg, BaseException)), step.__cause__)
+        step = getattr(step, "reason", None) or next(
+            (arg for arg in step.args if isinstance(arg, BaseException)), step.__cause__
+        )
     return chain
 
 
 def _never_arrived(error: BaseException) -> bool:
     # Any other error of TLS may come when the request is long on its way: of a record that was garbled, say, or cut.
-    return any(isinstance(cause, (NewConnectionError, ConnectTimeoutError, SSLCertVerificationError)) for cause in _causes(error))
+    return any(
+        isinstance(cause, (NewConnectionError, ConnectTimeoutError, SSLCertVerificationError))
+        for cause in _causes(error)
+    )
 
 
 def reason_of(error: BaseException) -> str:

@@ -16,7 +16,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from airflow_provider_alvys.api.catalogue.endpoints import Endpoint
-from airflow_provider_alvys.api.errors import AlvysAuthError, AlvysConnectionError, AlvysError, AlvysValidationError
+from airflow_provider_alvys.api.errors import (
+    AlvysAuthError,
+    AlvysConnectionError,
+    AlvysError,
+    AlvysValidationError,
+)
 from airflow_provider_alvys.api.http.clock import SYSTEM_CLOCK, BoundedClock, Clock, LongWait
 from airflow_provider_alvys.api.http.retries import ONE_ATTEMPT, RetryRules, async_retrying
 
@@ -191,7 +196,9 @@ class Poller:
             _cancel(queue.waiting)
             del self._queues[line]
 
-    async def _answer(self, line: Line[Any, Any], queue: _Queue, batch: _Askers, *, is_part: bool = False) -> None:
+    async def _answer(
+        self, line: Line[Any, Any], queue: _Queue, batch: _Askers, *, is_part: bool = False
+    ) -> None:
         """Answer a batch; one that is refused, or too big, in halves, until who is to blame stands alone."""
         try:
             answers = await self._ask(line, queue, batch, most=len(batch) if is_part else line.most)
@@ -258,7 +265,9 @@ class Poller:
                 self._rules,
                 sleep=wait,
                 turned_away=self._client.pacer.refusals(line.endpoint) if self._client else 0,
-                block_seconds=lambda: self._client.pacer.block_seconds(line.endpoint) if self._client else 60.0,
+                block_seconds=lambda: (
+                    self._client.pacer.block_seconds(line.endpoint) if self._client else 60.0
+                ),
             )(attempt)
             if answers is not None:
                 return answers

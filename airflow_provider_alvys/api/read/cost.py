@@ -65,8 +65,12 @@ def plan_streams(
     for stream in sorted(streams, key=lambda stream: stream.parent is not None):
         plan = _plan(client, stream, span, plans, page_size)
         if plan.requests is not None:
-            documented, paced = (seconds_for(stream.endpoint, plan.requests, rate) for rate in (None, requests_per_minute))
-            plan = replace(plan, documented_hours=documented / _SECONDS_PER_HOUR, paced_hours=paced / _SECONDS_PER_HOUR)
+            documented, paced = (
+                seconds_for(stream.endpoint, plan.requests, rate) for rate in (None, requests_per_minute)
+            )
+            plan = replace(
+                plan, documented_hours=documented / _SECONDS_PER_HOUR, paced_hours=paced / _SECONDS_PER_HOUR
+            )
         plans[stream.name] = plan
     return [plans[stream.name] for stream in streams]
 
@@ -82,7 +86,11 @@ def _span(since: datetime | str | None, until: datetime | str | None) -> Span | 
 
 
 def _plan(
-    client: AlvysClient, stream: Stream, span: Span | None, plans: Mapping[str, StreamPlan], page_size: int | None
+    client: AlvysClient,
+    stream: Stream,
+    span: Span | None,
+    plans: Mapping[str, StreamPlan],
+    page_size: int | None,
 ) -> StreamPlan:
     scopes = client.scopes
     if stream.scope and stream.scope_is_documented and scopes is not None and stream.scope not in scopes:
@@ -90,7 +98,11 @@ def _plan(
     if stream.parent is not None:
         parents = plans[stream.parent.stream].rows if stream.parent.stream in plans else None
         requests = None if parents is None else math.ceil(parents / stream.parent.batch)
-        each = f"row of {stream.parent.stream}" if stream.is_child else f"{stream.parent.batch} {stream.parent.stream}"
+        each = (
+            f"row of {stream.parent.stream}"
+            if stream.is_child
+            else f"{stream.parent.batch} {stream.parent.stream}"
+        )
         return StreamPlan(stream.name, requests=requests, note=f"one request for each {each}")
     if stream.answer != "page":
         return StreamPlan(stream.name, requests=1, note="all in one answer")
@@ -99,7 +111,9 @@ def _plan(
         search = Search(client, stream, queries, page_size=page_size)
         rows = search.count()
     except AlvysPermissionError as error:
-        return StreamPlan(stream.name, missing_scope=error.missing_scope, note="" if error.missing_scope else str(error))
+        return StreamPlan(
+            stream.name, missing_scope=error.missing_scope, note="" if error.missing_scope else str(error)
+        )
     except AlvysValueError as error:
         return StreamPlan(stream.name, note=str(error))
     pages = max(1, math.ceil(rows / search.asked_page_size))

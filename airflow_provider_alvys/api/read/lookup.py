@@ -57,11 +57,17 @@ def read_version(client: AlvysClient, stream: Stream, selector: Mapping[str, Any
 def _address(stream: Stream, selector: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     lookup = stream.lookup
     if lookup is None:
-        raise AlvysValueError(f"Alvys has no look-up of one record for {stream.name}: search for it with hook.search")
+        raise AlvysValueError(
+            f"Alvys has no look-up of one record for {stream.name}: search for it with hook.search"
+        )
     in_path = _PLACEHOLDER.findall(lookup.path)
     known = {_plain(name): name for name in (*in_path, *lookup.one_of, *lookup.options)}
     strangers = [name for name in selector if _plain(name) not in known]
-    given = {known[_plain(name)]: value for name, value in selector.items() if _plain(name) in known and value is not None}
+    given = {
+        known[_plain(name)]: value
+        for name, value in selector.items()
+        if _plain(name) in known and value is not None
+    }
     chosen = [name for name in given if name in lookup.one_of]
     is_complete = all(name in given for name in in_path) and (len(chosen) == 1 or not lookup.one_of)
     if strangers or not is_complete:
@@ -85,7 +91,9 @@ def _check(stream: Stream, name: str, value: Any, *, is_option: bool) -> None:
 def _tell(lookup: Lookup) -> str:
     parts = _PLACEHOLDER.findall(lookup.path)
     choice = " or ".join(lookup.one_of)
-    needed = " and ".join([*parts, *([f"one of {choice}" if len(lookup.one_of) > 1 else choice] if choice else [])])
+    needed = " and ".join(
+        [*parts, *([f"one of {choice}" if len(lookup.one_of) > 1 else choice] if choice else [])]
+    )
     return needed + (f" (and {', '.join(lookup.options)})" if lookup.options else "")
 
 
@@ -101,7 +109,9 @@ def _read(response: requests.Response) -> dict[str, Any]:
     try:
         record = decode_row(response.content)
     except (ValueError, RecursionError) as error:
-        raise AlvysResponseError(f"The answer cannot be read: {error}", status_code=response.status_code) from error
+        raise AlvysResponseError(
+            f"The answer cannot be read: {error}", status_code=response.status_code
+        ) from error
     if not isinstance(record, dict):
         raise AlvysResponseError("The answer is no record", status_code=response.status_code)
     return record

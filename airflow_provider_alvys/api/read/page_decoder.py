@@ -68,7 +68,9 @@ class PageReader:
         self._key = tuple(key)
         self._answer = answer
         self._envelope = msgspec.json.Decoder(_Envelope)
-        fields = [(f"f{i}", str | int | None, msgspec.field(default=None, name=name)) for i, name in enumerate(key)]
+        fields = [
+            (f"f{i}", str | int | None, msgspec.field(default=None, name=name)) for i, name in enumerate(key)
+        ]
         self._key_type = msgspec.defstruct("Key", fields)
         self._key_decoder = msgspec.json.Decoder(self._key_type)
 
@@ -96,7 +98,9 @@ class PageReader:
             try:
                 body.decode()
             except UnicodeDecodeError as error:
-                raise AlvysResponseError(f"The answer is not UTF-8: {error.reason} at byte {error.start}") from None
+                raise AlvysResponseError(
+                    f"The answer is not UTF-8: {error.reason} at byte {error.start}"
+                ) from None
         try:
             envelope = self._envelope.decode(body)
             rows: list[Row] = list(envelope.items)
@@ -125,7 +129,9 @@ class PageReader:
     def _checked(self, decoded: msgspec.Struct) -> Key:
         key = msgspec.structs.astuple(decoded)
         if key.count(None) == len(key):
-            raise AlvysResponseError(f"The answer has a row without {', '.join(self._key)}, which identifies it")
+            raise AlvysResponseError(
+                f"The answer has a row without {', '.join(self._key)}, which identifies it"
+            )
         return key
 
     def _read_leniently(self, body: bytes, refusal: Exception) -> tuple[_Envelope, list[Row], list[Key]]:

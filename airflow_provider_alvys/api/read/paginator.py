@@ -124,7 +124,9 @@ class PageWalk:
 
     def save(self) -> WalkState:
         """Return how far it has come."""
-        return msgspec.structs.replace(self.state, keys=None if self._keys is self._seen else self._keys.dump())
+        return msgspec.structs.replace(
+            self.state, keys=None if self._keys is self._seen else self._keys.dump()
+        )
 
     def __iter__(self) -> Iterator[list[Row]]:
         """
@@ -146,7 +148,9 @@ class PageWalk:
             if is_whole:
                 self.proof = "whole"
                 return
-            log.info("%s: rows moved while they were read (pass %d of %d at most)", self.name, state.passes, most)
+            log.info(
+                "%s: rows moved while they were read (pass %d of %d at most)", self.name, state.passes, most
+            )
         if state.closed:
             raise AlvysIncompleteError(
                 f"{self.name}: {state.passes} passes could not prove the set whole: the last one saw {len(self._keys)} "
@@ -249,7 +253,12 @@ class PageWalk:
             self._get_front()
             if number > self._last_page():
                 return None
-            log.warning("%s: page %d is missing although there are %d rows: asking again", self.name, number, self.state.total)
+            log.warning(
+                "%s: page %d is missing although there are %d rows: asking again",
+                self.name,
+                number,
+                self.state.total,
+            )
         raise self._missing(number)
 
     def _get_front(self) -> Page:
@@ -264,7 +273,9 @@ class PageWalk:
             except AlvysNotFoundError:
                 if self.state.passes == self.state.restarts == 0:
                     raise
-            log.warning("%s: page 0 is missing although there are %d rows: asking again", self.name, self.state.total)
+            log.warning(
+                "%s: page 0 is missing although there are %d rows: asking again", self.name, self.state.total
+            )
         raise self._missing(0)
 
     def _missing(self, number: int) -> AlvysResponseError:
@@ -282,7 +293,9 @@ class PageWalk:
         """Hold a page against what is known, and take note of what it says."""
         last, *same = self._last_taken or (number,)
         if page.keys and last != number and same == [page.total, page.keys]:
-            raise AlvysResponseError(f"{self.name}: Alvys answered the rows of page {last} as page {number}, which cannot be")
+            raise AlvysResponseError(
+                f"{self.name}: Alvys answered the rows of page {last} as page {number}, which cannot be"
+            )
         if len(page.rows) < min(self.state.page_size, page.total - number * self.state.page_size):
             # A cap that the server names, or one that it keeps to in silence. A short page further on may as well be rows that
             # left just then: the proof tells.

@@ -10,7 +10,11 @@ from airflow_provider_alvys.api.errors import AlvysValueError
 
 
 def list_parents(
-    stream: Stream, parents: Any, *, other_ways: str = "", is_other: Callable[[Any], bool] = lambda item: False
+    stream: Stream,
+    parents: Any,
+    *,
+    other_ways: str = "",
+    is_other: Callable[[Any], bool] = lambda item: False,
 ) -> list[Any] | None:
     """
     Return whose children are asked for, ids as texts; None for a stream that is not read per parent.
@@ -35,5 +39,7 @@ def list_parents(
     items = [str(item) if isinstance(item, int) and not isinstance(item, bool) else item for item in parents]
     for item in items:
         if not is_other(item) and (not isinstance(item, str) or item.strip(". ") == ""):
-            raise AlvysValueError(f"parents holds {item!r}, which is no {parent.column} of {parent.stream}. {advice}")
+            raise AlvysValueError(
+                f"parents holds {item!r}, which is no {parent.column} of {parent.stream}. {advice}"
+            )
     return items

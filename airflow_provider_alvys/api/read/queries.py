@@ -143,7 +143,11 @@ def outer_window(stream: Stream, by: TimeWindow | None, spans: Sequence[Span]) -
     """Return the bounds of all windows that spans mean for one of the stream's windows, or None where there is none."""
     if by is None or not spans:
         return None
-    named = [stream.window(branch.window) for branch in by.unites if branch.window and not branch.whole] if by.unites else [by]
+    named = (
+        [stream.window(branch.window) for branch in by.unites if branch.window and not branch.whole]
+        if by.unites
+        else [by]
+    )
     windows = [span.window(window) for span in spans for window in named if window is not None]
     ends = [window.until for window in windows]
     last = None if None in ends else max(end for end in ends if end is not None)

@@ -21,5 +21,7 @@ _CODES = """
 """
 _WORDS = _CODES.split()
 
-CURRENCIES: Mapping[int, str] = {int(number): letters for number, letters in zip(_WORDS[::2], _WORDS[1::2], strict=True)}
+CURRENCIES: Mapping[int, str] = {
+    int(number): letters for number, letters in zip(_WORDS[::2], _WORDS[1::2], strict=True)
+}
 """``{840: "USD", …}``"""

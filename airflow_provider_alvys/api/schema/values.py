@@ -27,7 +27,9 @@ Kind = Literal["key", "text", "integer", "decimal", "boolean", "timestamp", "wal
 # The values of a field's columns, or None for one that they cannot hold.
 Convert = Callable[[Any], tuple[Any, ...] | None]
 
-_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)?", re.ASCII)
+_TIME = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)?", re.ASCII
+)
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d)(?:T00:00:00(?:\.0+)?(?:Z|[+-]00:00)?)?", re.ASCII)
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[^A-Za-z0-9]+")
 _OPEN = "9999-12-31"
@@ -73,7 +75,12 @@ def snake_case(name: str) -> str:
 def leaves_of(type: Scalar, marks: frozenset[Mark] = frozenset()) -> tuple[Leaf, ...]:
     """Return the columns that a scalar field becomes, itself first."""
     if type != "time":
-        kinds: dict[Scalar, Kind] = {"string": "text", "integer": "integer", "decimal": "decimal", "boolean": "boolean"}
+        kinds: dict[Scalar, Kind] = {
+            "string": "text",
+            "integer": "integer",
+            "decimal": "decimal",
+            "boolean": "boolean",
+        }
         kinds |= {"date": "date", "json": "json"}
         return (Leaf("", "text" if "currency" in marks else kinds[type]),)
     leaves = [Leaf("", "timestamp")]

@@ -37,7 +37,9 @@ class BodyReader:
         self._is_open = is_open
         self._patch = patch
 
-    def read(self, fields: Sequence[Field], rules: Sequence[OneOf | AnyOf | Needs], body: Mapping[Any, Any]) -> dict[str, Any]:
+    def read(
+        self, fields: Sequence[Field], rules: Sequence[OneOf | AnyOf | Needs], body: Mapping[Any, Any]
+    ) -> dict[str, Any]:
         """Return the body as it is sent: of plain JSON values, Decimal for numbers with a fraction."""
         sent = self._object(fields, body, "")
         for rule in rules:
@@ -62,7 +64,9 @@ class BodyReader:
                 sent[name] = self._value(field, value, prefix + name)
             elif self._patch and not field.required:
                 sent[name] = None
-        missing = [field.name for field in fields if field.required and field.name not in sent and not hides_names]
+        missing = [
+            field.name for field in fields if field.required and field.name not in sent and not hides_names
+        ]
         self.problems += [f"{prefix}{name} is missing" for name in missing]
         return sent
 
@@ -100,7 +104,11 @@ class BodyReader:
         # A text holds a number's digits where XCom, which knows no Decimal, would bend them.
         if isinstance(value, str) and _NUMBER.fullmatch(value):
             value = Decimal(value)
-        if not isinstance(value, (int, float, Decimal)) or isinstance(value, bool) or not math.isfinite(value):
+        if (
+            not isinstance(value, (int, float, Decimal))
+            or isinstance(value, bool)
+            or not math.isfinite(value)
+        ):
             raise AlvysValueError(f"{name}={value!r} must be a number")
         if field.below is not None and not value < field.below:
             raise AlvysValueError(f"{name}={value} must be below {field.below:.2f}")
@@ -131,7 +139,9 @@ class BodyReader:
 
     def _nested(self, field: Field, value: Any, name: str) -> dict[str, Any]:
         if not isinstance(value, Mapping):
-            raise AlvysValueError(f"{name}={value!r} must be a dict of {', '.join(part.name for part in field.fields)}")
+            raise AlvysValueError(
+                f"{name}={value!r} must be a dict of {', '.join(part.name for part in field.fields)}"
+            )
         return self._object(field.fields, value, f"{name}.")
 
     def _list(self, field: Field, value: Any, name: str) -> list[Any]:
@@ -164,7 +174,9 @@ class BodyReader:
             return f"{blank[0]} is blank: leave it out"
         if len(given) == 1 or (rule.at_most and not given):
             return None
-        return f"{'at most' if rule.at_most else 'exactly'} one of {names} is taken, not {len(given) or 'none'}"
+        return (
+            f"{'at most' if rule.at_most else 'exactly'} one of {names} is taken, not {len(given) or 'none'}"
+        )
 
     _READERS = {  # noqa: RUF012
         "string": _string,
@@ -225,9 +237,18 @@ def _check_choice(field: Field, value: str | int, name: str) -> None:
 def _kind(value: Any) -> str:
     if isinstance(value, bool):
         return "true or false"
-    kinds = (((int, float, Decimal), "a number"), (Mapping, "a dict"), ((list, tuple), "a list"), (date, "a time"))
+    kinds = (
+        ((int, float, Decimal), "a number"),
+        (Mapping, "a dict"),
+        ((list, tuple), "a list"),
+        (date, "a time"),
+    )
     return next((word for kind, word in kinds if isinstance(value, kind)), f"of type {type(value).__name__}")
 
 
 def _native(value: Any) -> str:
-    return ". A template gives a text: set render_template_as_native_obj=True on the DAG" if isinstance(value, str) else ""
+    return (
+        ". A template gives a text: set render_template_as_native_obj=True on the DAG"
+        if isinstance(value, str)
+        else ""
+    )

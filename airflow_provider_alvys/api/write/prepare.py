@@ -43,7 +43,9 @@ class Write:
     @property
     def path(self) -> str:
         """The path below the API base."""
-        return _PLACEHOLDER.sub(lambda match: quote(str(self.path_params[match[1]]), safe=""), self.operation.path)
+        return _PLACEHOLDER.sub(
+            lambda match: quote(str(self.path_params[match[1]]), safe=""), self.operation.path
+        )
 
     @cached_property
     def content(self) -> bytes:
@@ -53,12 +55,16 @@ class Write:
     @cached_property
     def fingerprint(self) -> str:
         """A hash of what is written: equal for two writes of the same."""
-        return hashlib.sha256(f"{self.operation.name} {self.path} {self.content.decode()}".encode()).hexdigest()
+        return hashlib.sha256(
+            f"{self.operation.name} {self.path} {self.content.decode()}".encode()
+        ).hexdigest()
 
     @property
     def check(self) -> str:
         """How a person finds out whether it took place."""
-        known = {name: str(value)[:_LONGEST_QUOTE] for name, value in {**self.path_params, **self.body}.items()}
+        known = {
+            name: str(value)[:_LONGEST_QUOTE] for name, value in {**self.path_params, **self.body}.items()
+        }
         return _PLACEHOLDER.sub(lambda match: known.get(match[1], "(none)"), self.operation.check)
 
     def with_file(self, file: FileSource | None) -> Write:
@@ -166,15 +172,30 @@ def _read_params(row: Operation, given: Any, problems: list[str], is_open: IsOpe
 def _is_name(value: Any) -> bool:
     # Half an emoji has no bytes.
     is_text = isinstance(value, str) and not _HALVES.search(value)
-    return (is_text or (isinstance(value, int) and not isinstance(value, bool))) and bool(str(value).strip(". "))
+    return (is_text or (isinstance(value, int) and not isinstance(value, bool))) and bool(
+        str(value).strip(". ")
+    )
 
 
 def _wrong_if_match(row: Operation, if_match: Any) -> list[str]:
     if if_match is None:
-        return ["if_match=None, but Alvys requires a version: give 'auto' or an ETag"] if row.if_match == "required" else []
-    if not isinstance(if_match, str) or not if_match.strip() or not if_match.isascii() or not if_match.isprintable():
+        return (
+            ["if_match=None, but Alvys requires a version: give 'auto' or an ETag"]
+            if row.if_match == "required"
+            else []
+        )
+    if (
+        not isinstance(if_match, str)
+        or not if_match.strip()
+        or not if_match.isascii()
+        or not if_match.isprintable()
+    ):
         return [f"if_match={if_match!r} must be 'auto', an ETag, or None"]
     if if_match.strip() == "*":
         # A repeat would find it true once more.
         return ["if_match='*' names no version: give 'auto' or an ETag"]
-    return [f"if_match={if_match!r}, but Alvys knows no versions here"] if row.if_match == "none" and if_match != AUTO else []
+    return (
+        [f"if_match={if_match!r}, but Alvys knows no versions here"]
+        if row.if_match == "none" and if_match != AUTO
+        else []
+    )

@@ -96,7 +96,9 @@ class _Sending:
             self._sent = _Version(self._write.if_match)
         body: dict[str, Any] = {"headers": self._headers()}
         if self._write.file is not None:
-            multipart = Multipart({name: str(value) for name, value in self._write.body.items()}, self._write.file)
+            multipart = Multipart(
+                {name: str(value) for name, value in self._write.body.items()}, self._write.file
+            )
             body["data"] = multipart
             body["headers"]["Content-Type"] = multipart.content_type
         elif self._write.content:
@@ -154,7 +156,9 @@ class _Sending:
 
     def _settle(self, error: AlvysError) -> Any:
         """Return the answer where an earlier attempt has done what this one was refused for, or raise what there is to say."""
-        is_stale = isinstance(error, AlvysPreconditionError) and error.status_code == 412 and self._sent is not None
+        is_stale = (
+            isinstance(error, AlvysPreconditionError) and error.status_code == 412 and self._sent is not None
+        )
         if self._may_have_acted and self._row.removes and isinstance(error, AlvysNotFoundError):
             log.info("%s: gone by the attempt whose answer was lost", self._row.name)
             return None
@@ -172,7 +176,9 @@ class _Sending:
         expected = self._row.shows
         if any(record.record.get(name) != value for name, value in expected.items()):
             return False
-        return bool(expected) if not self._write.body else shows(self._row.body, self._write.body, record.record)
+        return (
+            bool(expected) if not self._write.body else shows(self._row.body, self._write.body, record.record)
+        )
 
     def _read_version(self) -> _Version:
         where = self._row.version
@@ -200,7 +206,9 @@ class _Sending:
             sent = _Version(sent.etag, current.stamp)
         name = ", ".join(str(value) for value in self._write.path_params.values())
         lost = (
-            " An earlier attempt, whose answer was lost, may have written and been overwritten." if self._may_have_acted else ""
+            " An earlier attempt, whose answer was lost, may have written and been overwritten."
+            if self._may_have_acted
+            else ""
         )
         has = f" It has {_tell(current)} now." if current.etag else why
         return AlvysPreconditionError(
@@ -218,10 +226,14 @@ class _Sending:
     def _unknown(self, error: AlvysError) -> AlvysUnknownOutcomeError:
         # A refusal of a later attempt comes again, however often it is tried.
         is_refusal = not isinstance(error, AlvysRateLimitError) and 400 <= (error.status_code or 0) < 500
-        may_repeat = self._repeatable and not (is_refusal and not may_have_acted(error, str(self._row.endpoint)))
+        may_repeat = self._repeatable and not (
+            is_refusal and not may_have_acted(error, str(self._row.endpoint))
+        )
         because = self._row.because[:1].lower() + self._row.because[1:]
         again = "It may be sent again" if self._repeatable else "It was not sent again"
-        earlier = "" if may_have_acted(error, str(self._row.endpoint)) else " An earlier attempt may have arrived."
+        earlier = (
+            "" if may_have_acted(error, str(self._row.endpoint)) else " An earlier attempt may have arrived."
+        )
         return AlvysUnknownOutcomeError(
             f"{str(error).rstrip('.')}.{earlier} Whether {self._row.name} took place is unknown. To find out, "
             f"{self._write.check}. {again}: {because}.",
@@ -246,7 +258,9 @@ def may_have_acted(error: AlvysError, endpoint: str) -> bool:
         # A redirect has done nothing.
         return (error.status_code or 200) < 300
     if isinstance(error, AlvysServerError):
-        return error.status_code != _NOTHING_DONE and (error.problem_type or "").lower() != _SWITCHED_OFF.lower()
+        return (
+            error.status_code != _NOTHING_DONE and (error.problem_type or "").lower() != _SWITCHED_OFF.lower()
+        )
     return False
 
 

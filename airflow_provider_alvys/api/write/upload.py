@@ -78,7 +78,9 @@ def check_beginning(file: FileSource) -> None:
     # What is no PDF by its first byte may be one all the same, by its readers' rules.
     is_right = any(mark in head for mark in marks) if file.type == _PDF else head.startswith(marks)
     if not is_right:
-        raise AlvysValueError(f"{file.name} is no {file.type}, though it is called so: it begins with {head[:8]!r}")
+        raise AlvysValueError(
+            f"{file.name} is no {file.type}, though it is called so: it begins with {head[:8]!r}"
+        )
 
 
 class Multipart:
@@ -127,10 +129,14 @@ class Multipart:
                         break
                     yield chunk
         except OSError as error:
-            raise AlvysValueError(f"{self._file.name} cannot be read: {error}. Nothing was uploaded") from error
+            raise AlvysValueError(
+                f"{self._file.name} cannot be read: {error}. Nothing was uploaded"
+            ) from error
         if left:
             # Short of what Content-Length says, so that the server takes none of it.
-            raise AlvysValueError(f"{self._file.name} is not of {self._file.size} bytes any more. Nothing was uploaded")
+            raise AlvysValueError(
+                f"{self._file.name} is not of {self._file.size} bytes any more. Nothing was uploaded"
+            )
 
 
 def _quote(text: str) -> str:

@@ -41,7 +41,12 @@ def read_cursor(store: Store, name: str) -> Cursor | None:
 
 
 def advance_cursor(
-    store: Store, name: str, cursor: Cursor, *, since: Mapping[str | None, datetime], initial_since: datetime | None
+    store: Store,
+    name: str,
+    cursor: Cursor,
+    *,
+    since: Mapping[str | None, datetime],
+    initial_since: datetime | None,
 ) -> dict[str | None, str]:
     """
     Move the cursor forward over what was landed, and return why not for each parent where it does not move.
@@ -53,10 +58,16 @@ def advance_cursor(
     :param initial_since: where the data set begins, for a parent or stream without a position.
     """
     known = read_cursor(store, name)
-    reasons = {parent: _why_not(known, parent, begins, cursor.until, initial_since) for parent, begins in since.items()}
+    reasons = {
+        parent: _why_not(known, parent, begins, cursor.until, initial_since)
+        for parent, begins in since.items()
+    }
     moved = [parent for parent, why_not in reasons.items() if why_not is None]
     if moved:
-        parents = {**(known.parents if known else {}), **{parent: cursor.until for parent in moved if parent is not None}}
+        parents = {
+            **(known.parents if known else {}),
+            **{parent: cursor.until for parent in moved if parent is not None},
+        }
         until = max(cursor.until, *parents.values()) if parents else cursor.until
         store.put_json(name, msgspec.structs.replace(cursor, until=until, parents=parents))
     return {parent: why_not for parent, why_not in reasons.items() if why_not is not None}

@@ -69,7 +69,9 @@ def document_file(parent_type: str, parent: str, id: str, file_name: str) -> str
     if not (dot and stem and re.fullmatch(r"[A-Za-z0-9]{1,8}", extension)):
         stem, extension = file_name, ""
     words = _UNSAFE.sub("_", stem).replace("-", "_").strip("._")[:_LONGEST_STEM].rstrip("._") or "file"
-    return f"{parent_folder(parent_type, parent)}/{safe_name(id)}-{words}{f'.{extension}' if extension else ''}"
+    return (
+        f"{parent_folder(parent_type, parent)}/{safe_name(id)}-{words}{f'.{extension}' if extension else ''}"
+    )
 
 
 def parent_folder(parent_type: str, parent: str) -> str:

@@ -31,7 +31,9 @@ def check_path(path: Any) -> str:
     :raises AlvysValueError: it is neither, or is relative: tasks have no common working directory.
     """
     if not (isinstance(path, str) or hasattr(path, "joinpath")):
-        raise AlvysValueError(f"path={path!r} is no path: give one such as /data/alvys or s3://aws_default@bucket/alvys")
+        raise AlvysValueError(
+            f"path={path!r} is no path: give one such as /data/alvys or s3://aws_default@bucket/alvys"
+        )
     path = str(path).strip()
     scheme, separator, rest = path.partition("://")
     if not (separator or path.startswith("/")):
@@ -39,7 +41,9 @@ def check_path(path: Any) -> str:
             f"path={path!r} is relative: give an absolute one such as /data/alvys or s3://aws_default@bucket/alvys"
         )
     if separator and scheme != "file" and not rest.rpartition("@")[2].strip("/"):
-        raise AlvysValueError(f"path={path!r} names no bucket: give one such as s3://aws_default@bucket/alvys")
+        raise AlvysValueError(
+            f"path={path!r} names no bucket: give one such as s3://aws_default@bucket/alvys"
+        )
     rest = (rest if separator else path).rstrip("/") or "/"
     return f"{scheme}{separator}{rest}" if separator else rest
 
@@ -168,7 +172,9 @@ class Store:
         return sorted(name for name in self.sizes(folder) if name.endswith(f"/{file_name}"))
 
     def _unreadable(self, name: str, error: OSError) -> AlvysStorageError:
-        return AlvysStorageError(f"{self.url(name)} cannot be read: {error}. See that the place exists and may be read")
+        return AlvysStorageError(
+            f"{self.url(name)} cannot be read: {error}. See that the place exists and may be read"
+        )
 
     @contextmanager
     def alone(self) -> Iterator[None]:

@@ -103,8 +103,13 @@ class Leaf:
             if column is not None and column.type != field.type:
                 if len(self.fields) == 1 and column.type in _PLAIN:
                     # Written when the catalogue had another type: the values are what they were.
-                    return [_number(value) if isinstance(value, Decimal) else value for value in column.to_pylist()]
-                raise AlvysStorageError(f"its column {field.name} is {column.type}, where {field.type} was expected")
+                    return [
+                        _number(value) if isinstance(value, Decimal) else value
+                        for value in column.to_pylist()
+                    ]
+                raise AlvysStorageError(
+                    f"its column {field.name} is {column.type}, where {field.type} was expected"
+                )
         return self._give(columns)
 
     def _take_each(self, values: list[Any]) -> tuple[list[Any], Left]:
@@ -148,7 +153,9 @@ class Leaf:
                 zones = pc.replace_substring_regex(text, r"^.{19}(\.\d+)?", "")
                 arrays.append(pc.replace_substring(zones, "Z", "+00:00"))
             else:
-                arrays.append(pc.starts_with(text, {"_is_open": "9999-12-31", "_is_unknown": "1970-01-01"}[suffix]))
+                arrays.append(
+                    pc.starts_with(text, {"_is_open": "9999-12-31", "_is_unknown": "1970-01-01"}[suffix])
+                )
         return arrays
 
     def _giver(self, kind: Scalar) -> Callable[[Sequence[Column]], list[Any]]:
@@ -157,11 +164,15 @@ class Leaf:
         if kind == "time":
             return self._give_time
         if kind == "decimal":
-            return lambda columns: [None if value is None else _number(value) for value in columns[0].to_pylist()]
+            return lambda columns: [
+                None if value is None else _number(value) for value in columns[0].to_pylist()
+            ]
         if kind == "date":
             return lambda columns: columns[0].cast(pa.string()).to_pylist()
         if kind == "json":
-            return lambda columns: [None if text is None else decode_row(text.encode()) for text in columns[0].to_pylist()]
+            return lambda columns: [
+                None if text is None else decode_row(text.encode()) for text in columns[0].to_pylist()
+            ]
         return lambda columns: columns[0].to_pylist()
 
     def _give_time(self, columns: Sequence[Column]) -> list[Any]:
@@ -169,7 +180,10 @@ class Leaf:
         if known.get("_local") is None:
             return [None if text is None else f"{text}+00:00" for text in _texts(known[""])]
         walls, offsets = _texts(known["_local"]), known["_offset"].to_pylist()
-        return [None if wall is None else wall + (offset or "") for wall, offset in zip(walls, offsets, strict=True)]
+        return [
+            None if wall is None else wall + (offset or "")
+            for wall, offset in zip(walls, offsets, strict=True)
+        ]
 
 
 def _take_text(values: list[Any]) -> list[Any] | None:
@@ -190,7 +204,9 @@ def _all_match(text: Any, pattern: str) -> bool:
 def _typed(kind: Kind, values: Sequence[Any]) -> Any:
     """Return a column of values as the converter gives them."""
     if kind == "decimal":
-        values = [None if value is None else Decimal(value).quantize(_STEP, context=_DIGITS) for value in values]
+        values = [
+            None if value is None else Decimal(value).quantize(_STEP, context=_DIGITS) for value in values
+        ]
     elif kind in ("timestamp", "wall"):
         # Cut, as Arrow would not.
         zone = "Z" if kind == "timestamp" else ""

@@ -43,7 +43,10 @@ class _Fields:
     """The fields of a record side by side, without what has no column."""
 
     def __init__(self, record: Record) -> None:
-        nodes = {name: _make_node(name, kind, record.marks.get(name, frozenset())) for name, kind in record.fields.items()}
+        nodes = {
+            name: _make_node(name, kind, record.marks.get(name, frozenset()))
+            for name, kind in record.fields.items()
+        }
         # An object of which nothing is known would be a struct without fields, which Parquet does not have.
         self._nodes = {name: node for name, node in nodes.items() if node is not None}
         self._names = frozenset(self._nodes)
@@ -68,7 +71,9 @@ class _Fields:
         """Return records of as many fields as columns are known for."""
         strangers = columns.keys() - self._columns - {EXTRA}
         if strangers:
-            raise AlvysStorageError(f"it has columns that the catalogue does not know: {', '.join(sorted(strangers))}")
+            raise AlvysStorageError(
+                f"it has columns that the catalogue does not know: {', '.join(sorted(strangers))}"
+            )
         records: list[dict[str, Any]] = [{} for _ in range(rows)]
         for name, node in self._nodes.items():
             own = [columns.get(field.name) for field in node.fields]
@@ -100,7 +105,9 @@ class _Struct:
             return [pa.nulls(len(values), self.fields[0].type)], {}
         arrays, left = self._inner.take([value if type(value) is dict else _NOTHING for value in values])
         if types != {dict}:
-            left |= {n: value for n, value in enumerate(values) if type(value) is not dict and value is not None}
+            left |= {
+                n: value for n, value in enumerate(values) if type(value) is not dict and value is not None
+            }
         if self._has_extra:
             arrays.append(_extra_column(left, len(values)))
             left = {}
@@ -112,10 +119,15 @@ class _Struct:
     def give(self, columns: Sequence[Column]) -> list[Any]:
         (column,) = columns
         if not pa.types.is_struct(column.type):
-            raise AlvysStorageError(f"its column {self.fields[0].name} is {column.type}, where an object was expected")
+            raise AlvysStorageError(
+                f"its column {self.fields[0].name} is {column.type}, where an object was expected"
+            )
         inner = {column.type.field(number).name: child for number, child in enumerate(column.flatten())}
         records: list[Any] = _give_records(self._inner, inner, len(column))
-        return [record if is_valid else None for record, is_valid in zip(records, column.is_valid().to_pylist(), strict=True)]
+        return [
+            record if is_valid else None
+            for record, is_valid in zip(records, column.is_valid().to_pylist(), strict=True)
+        ]
 
 
 class _List:
@@ -127,7 +139,9 @@ class _List:
 
     def take(self, values: list[Any]) -> tuple[list[Any], Left]:
         left = {n: value for n, value in enumerate(values) if type(value) is not list and value is not None}
-        (items,), strangers = self._item.take([item for value in values if type(value) is list for item in value])
+        (items,), strangers = self._item.take(
+            [item for value in values if type(value) is list for item in value]
+        )
         if strangers:
             owners = [n for n, value in enumerate(values) if type(value) is list for _ in value]
             left |= {n: values[n] for n in {owners[stranger] for stranger in strangers}}
@@ -139,12 +153,16 @@ class _List:
             offsets.append(offsets[-1] + (len(value) if type(value) is list else 0))
         is_null = pa.array([type(value) is not list for value in values])
         type_ = self.fields[0].type
-        return [pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), items, type=type_, mask=is_null)], left
+        return [
+            pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), items, type=type_, mask=is_null)
+        ], left
 
     def give(self, columns: Sequence[Column]) -> list[Any]:
         (column,) = columns
         if not pa.types.is_list(column.type):
-            raise AlvysStorageError(f"its column {self.fields[0].name} is {column.type}, where a list was expected")
+            raise AlvysStorageError(
+                f"its column {self.fields[0].name} is {column.type}, where a list was expected"
+            )
         items = iter(self._item.give([column.flatten()]))
         lengths = pc.list_value_length(column).to_pylist()
         return [None if length is None else [next(items) for _ in range(length)] for length in lengths]
@@ -197,7 +215,9 @@ class ParquetEncoder:
             text.decode() if record is None else dump_json(left[n]) if n in left else None
             for n, (record, text) in enumerate(zip(records, texts, strict=True))
         ]
-        self._tables.append(pa.Table.from_arrays([*arrays, pa.array(extra, pa.string())], schema=self._schema))
+        self._tables.append(
+            pa.Table.from_arrays([*arrays, pa.array(extra, pa.string())], schema=self._schema)
+        )
 
     def reopen(self, content: bytes) -> None:
         """Take the rows of a file of the same stream."""
@@ -210,7 +230,13 @@ class ParquetEncoder:
         # The same bytes, in whatever pieces the rows came.
         table = pa.concat_tables(self._tables).combine_chunks()
         sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, compression=self._compression, compression_level=self._level, row_group_size=len(table))
+        pq.write_table(
+            table,
+            sink,
+            compression=self._compression,
+            compression_level=self._level,
+            row_group_size=len(table),
+        )
         return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
 
 

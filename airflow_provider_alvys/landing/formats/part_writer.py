@@ -61,7 +61,9 @@ class PartWriter:
         content = self._encoder.finish()
         name = f"part-{len(self.parts):05d}{self._suffix}"
         self._put(name, content)
-        self.parts.append(Part(name=name, rows=self._rows, bytes=len(content), sha256=hashlib.sha256(content).hexdigest()))
+        self.parts.append(
+            Part(name=name, rows=self._rows, bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+        )
         self._encoder, self._rows = None, 0
         return True
 

@@ -37,7 +37,9 @@ def read_parts(store: Store, folder: str, manifest: Manifest, stream: Stream) ->
     :raises AlvysValueError: they are Parquet, and pyarrow is not installed.
     """
     for part in manifest.parts:
-        yield from read_rows(read_part(store, folder, part), stream, manifest.file_format, manifest.compression)
+        yield from read_rows(
+            read_part(store, folder, part), stream, manifest.file_format, manifest.compression
+        )
 
 
 def read_part(store: Store, folder: str, part: Part) -> bytes:
@@ -49,5 +51,7 @@ def read_part(store: Store, folder: str, part: Part) -> bytes:
     name = f"{folder}/{part.name}" if folder else part.name
     content = store.get(name)
     if content is None or hashlib.sha256(content).hexdigest() != part.sha256:
-        raise AlvysStorageError(f"{store.url(name)} is {'missing' if content is None else 'damaged'}: land it again")
+        raise AlvysStorageError(
+            f"{store.url(name)} is {'missing' if content is None else 'damaged'}: land it again"
+        )
     return content

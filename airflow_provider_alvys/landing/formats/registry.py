@@ -72,7 +72,9 @@ def check_format(file_format: str, compression: str | None) -> None:
     """
     if (file_format, compression) not in _SUFFIXES:
         known = " or ".join(f"file_format={name!r}, compression={packed!r}" for name, packed in _SUFFIXES)
-        raise AlvysValueError(f"file_format={file_format!r}, compression={compression!r} is not known: use {known}")
+        raise AlvysValueError(
+            f"file_format={file_format!r}, compression={compression!r} is not known: use {known}"
+        )
     if file_format == PARQUET:
         _check_pyarrow()
 

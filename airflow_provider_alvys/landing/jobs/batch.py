@@ -42,7 +42,9 @@ class Round:
     :param is_resumed: whether this is the same try after a :class:`LongWait`.
     """
 
-    def __init__(self, client: AlvysClient, store: Store, identity: RunIdentity, *, is_resumed: bool = False) -> None:
+    def __init__(
+        self, client: AlvysClient, store: Store, identity: RunIdentity, *, is_resumed: bool = False
+    ) -> None:
         self._client = client
         self._store = store
         self._identity = identity
@@ -64,7 +66,9 @@ class Round:
             self._save()
         if asked not in self._state.landed:
             own = msgspec.structs.replace(self._identity, task_id=f"{self._identity.task_id}#{asked}")
-            self._state.landed[asked] = land(self._client, self._store, order, own, asked=asked, is_resumed=self._is_resumed)
+            self._state.landed[asked] = land(
+                self._client, self._store, order, own, asked=asked, is_resumed=self._is_resumed
+            )
             self._save()
         return self._state.landed[asked]
 

@@ -235,7 +235,9 @@ def _read_run(store: Store, name: str) -> Run | None:
         package = store.get_json(name, Writer)
         if package is None or package.package == __version__:
             raise
-        log.warning("%s was written by version %s of this package. Starting over", store.url(name), package.package)
+        log.warning(
+            "%s was written by version %s of this package. Starting over", store.url(name), package.package
+        )
         return None
 
 
@@ -255,7 +257,9 @@ def _agree(store: Store, folder: str, parts: list[Part], *, thoroughly: bool) ->
     for part in parts:
         name = f"{folder}/{part.name}"
         if sizes.get(name) != part.bytes or (thoroughly and store.sha256(name) != part.sha256):
-            raise AlvysStorageError(f"{store.url(name)} is not what was written: {sizes.get(name, 'no')} bytes of {part.bytes}")
+            raise AlvysStorageError(
+                f"{store.url(name)} is not what was written: {sizes.get(name, 'no')} bytes of {part.bytes}"
+            )
 
 
 def _remove_strangers(store: Store, run: Run) -> None:

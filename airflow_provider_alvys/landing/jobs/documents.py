@@ -218,14 +218,18 @@ class _Fetching:
                 return
             if document is None or document.url is None or (not is_new and self._expires_soon(document)):
                 if is_new:
-                    raise AlvysDownloadError(f"{_what(file)}: Alvys lists it without a URL.", endpoint=ENDPOINT)
+                    raise AlvysDownloadError(
+                        f"{_what(file)}: Alvys lists it without a URL.", endpoint=ENDPOINT
+                    )
                 self._renew(file.parent)
                 is_new = True
                 continue
             file.size = document.size
             try:
                 with self._store.new_file(file.name) as target:
-                    size = self._downloader.download(document.url, target, what=_what(file), size=document.size)
+                    size = self._downloader.download(
+                        document.url, target, what=_what(file), size=document.size
+                    )
             except UrlRefusedError:
                 refusals += 1
                 if refusals > 1:

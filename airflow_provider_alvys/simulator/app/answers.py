@@ -46,7 +46,9 @@ async def answer_lookup(stream: Stream, lookup: Lookup, request: Request) -> Res
     rows = tenant.rows(stream.name)
     query = {name.lower(): text for name, text in request.query_params.multi_items()}
     if lookup.one_of:
-        given = [(column, query[name.lower()]) for name, column in lookup.one_of.items() if query.get(name.lower())]
+        given = [
+            (column, query[name.lower()]) for name, column in lookup.one_of.items() if query.get(name.lower())
+        ]
         if len(given) != 1:
             wrong = ["Exactly one search parameter must be provided."]
             return json_response(dict.fromkeys(lookup.one_of, wrong), 400)
@@ -75,7 +77,9 @@ def _check_parent(tenant: Tenant, stream: Stream, names: list[str]) -> None:
 
 def _answer(tenant: Tenant, rows: RowSet, stream: Stream, question: Question) -> Response:
     found = rows.find(stream, question)
-    with_tombstone = any(question.filters.get(filter.name) is True for filter in stream.filters if filter.reveals)
+    with_tombstone = any(
+        question.filters.get(filter.name) is True for filter in stream.filters if filter.reveals
+    )
 
     def texts(numbers: Iterable[int]) -> bytes:
         found = ((number, rows.text(number, with_tombstone=with_tombstone)) for number in numbers)

@@ -71,7 +71,9 @@ async def subscribe(tenant: Tenant, request: Request) -> Any:
     columns = {"Url": given.url, "Events": events, "Status": ACTIVE, "ConsecutiveFailures": 0, "Secret": None}
     number = rows.add(tenant.micros(), columns)
     rows.barren.add(number)
-    subscription = Subscription(given.secret or new_secret(), given.previous_secret, given.include_previous_attributes)
+    subscription = Subscription(
+        given.secret or new_secret(), given.previous_secret, given.include_previous_attributes
+    )
     tenant.hub.subscriptions[number] = subscription
     return {"id": rows.key(number), "secret": subscription.secret}
 

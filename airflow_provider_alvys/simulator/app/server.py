@@ -23,7 +23,13 @@ from airflow_provider_alvys.simulator.app.control import CONTROL
 from airflow_provider_alvys.simulator.app.writes import answer_write
 from airflow_provider_alvys.simulator.controls.faults import Fault
 from airflow_provider_alvys.simulator.options import Options
-from airflow_provider_alvys.simulator.protocol.http import UNREADABLE, edge_page, json_response, problem, read_json
+from airflow_provider_alvys.simulator.protocol.http import (
+    UNREADABLE,
+    edge_page,
+    json_response,
+    problem,
+    read_json,
+)
 from airflow_provider_alvys.simulator.protocol.routes import API, AnyCaseRoute, Handler
 from airflow_provider_alvys.simulator.storage import PREFIX
 from airflow_provider_alvys.simulator.tenant import Tenant

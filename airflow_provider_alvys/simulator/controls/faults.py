@@ -76,7 +76,9 @@ class FaultQueue:
     def next(self, endpoint: str, page: int | None) -> Fault | None:
         """Return the fault that strikes this call, if any, and count it."""
         for fault in self._faults:
-            if fault.endpoint not in (None, endpoint) or (fault.endpoint is None and endpoint == "POST token"):
+            if fault.endpoint not in (None, endpoint) or (
+                fault.endpoint is None and endpoint == "POST token"
+            ):
                 continue
             if fault.page is not None and fault.page != page:
                 continue

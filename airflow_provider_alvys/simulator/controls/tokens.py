@@ -39,7 +39,10 @@ class TokenDesk:
         if tenant is None and fields.get("audience") != AUDIENCE:
             return 403, "access_denied"
         known = fields.get("client_id") == options.client_id
-        if not (known and hmac.compare_digest(str(fields.get("client_secret")).encode(), options.client_secret.encode())):
+        if not (
+            known
+            and hmac.compare_digest(str(fields.get("client_secret")).encode(), options.client_secret.encode())
+        ):
             return 401, "access_denied"
         return None
 
@@ -49,7 +52,9 @@ class TokenDesk:
         token = secrets.token_urlsafe(48)
         self.given.append(token)
         scopes = options.scopes if tenant is None else READ_SCOPES
-        self._grants[token] = Grant(options.client_id, frozenset(scopes.split()), now + options.token_lifetime)
+        self._grants[token] = Grant(
+            options.client_id, frozenset(scopes.split()), now + options.token_lifetime
+        )
         answer: dict[str, object] = {
             "access_token": token,
             "expires_in": int(options.token_lifetime),

@@ -55,7 +55,9 @@ class ChildSet(RowSet):
 
     def has(self, number: int) -> bool:
         """Return whether a row is there."""
-        return self._parents.has(self.parent_of(number)) and number in self._children([self.parent_of(number)])
+        return self._parents.has(self.parent_of(number)) and number in self._children(
+            [self.parent_of(number)]
+        )
 
     def at(self, number: int) -> int:
         """Return when a row began: some time after its parent did."""
@@ -99,7 +101,11 @@ class ChildSet(RowSet):
     def _find_parent(self, columns: Mapping[str, Any], parent: str | None) -> int:
         link = self.plan.first.parent
         name = columns.get(self.plan.parent_column) if parent is None else parent
-        whose = self._parents.number_of(link.column, str(name)) if link and name is not None else self._parents.numbers()[-1]
+        whose = (
+            self._parents.number_of(link.column, str(name))
+            if link and name is not None
+            else self._parents.numbers()[-1]
+        )
         if whose is None:
             raise LookupError(f"{self.plan.name} has no parent {name!r}")
         return whose

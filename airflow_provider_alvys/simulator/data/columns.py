@@ -107,7 +107,11 @@ class ColumnMaker:
             leaf = words.id_of(plan.name)
         elif path in plan.values:
             # What says how far a row has come is more frequent than the rest.
-            values = [value for value in plan.values[path] for _ in range(5 if str(value).lower() in words.STAGES else 1)]
+            values = [
+                value
+                for value in plan.values[path]
+                for _ in range(5 if str(value).lower() in words.STAGES else 1)
+            ]
             return lambda number, item: values[hash((salt, number, item)) % len(values)]
         else:
             leaf = words.place_of(name) or words.leaf_of(path, kind if isinstance(kind, str) else "json")
@@ -122,7 +126,9 @@ class ColumnMaker:
         def kind(number: int, item: int) -> str:
             bits = hash((salt, number, item))
             if parent and words.PROOF in types:
-                is_delivered = rows.sets(parent.stream).facts(rows.parent_of(number)).stage >= words.STAGES["delivered"]
+                is_delivered = (
+                    rows.sets(parent.stream).facts(rows.parent_of(number)).stage >= words.STAGES["delivered"]
+                )
                 if is_delivered and rows.is_first(number) and bits % 10:
                     return words.PROOF
             return others[bits % len(others)]
@@ -142,7 +148,11 @@ class ColumnMaker:
                 column = rows.sets(parent.stream).column(same)
                 return lambda number, item: column[rows.parent_of(number)]
         target = rows.sets(link.stream)
-        column, count, salt = target.column(link.column), target.count or 60, self.salt(f"{link.stream} {link.role}")
+        column, count, salt = (
+            target.column(link.column),
+            target.count or 60,
+            self.salt(f"{link.stream} {link.role}"),
+        )
         place = plan.first.key.index(path) if path in plan.first.key else None
         if place in (0, 1) and len(plan.first.key) > 1:
             # So that no two rows have the same key.
@@ -151,7 +161,9 @@ class ColumnMaker:
         if target.plan.is_regular and not link.role:
             return lambda number, item: column[(number + item) % count]
         if link.stream in words.UNEVEN:
-            return lambda number, item: column[hash((salt, number, item)) % (1 + hash((salt, number, item, 1)) % count)]
+            return lambda number, item: column[
+                hash((salt, number, item)) % (1 + hash((salt, number, item, 1)) % count)
+            ]
         return lambda number, item: column[hash((salt, number, item)) % count]
 
     def _time(self, path: str) -> Make:
@@ -200,7 +212,9 @@ class ColumnMaker:
         window = self._plan.by_column.get(path)
         if window and window.whole_days and _is_day(path):
             return False
-        return path != self._plan.stamp and (window is not None or rule_of(path.rpartition(".")[2]).share == (0, 0))
+        return path != self._plan.stamp and (
+            window is not None or rule_of(path.rpartition(".")[2]).share == (0, 0)
+        )
 
     def _form(self, path: str, number: int) -> tuple[int, int]:
         """Return with how many digits of a second a time is written, and what it is a multiple of."""

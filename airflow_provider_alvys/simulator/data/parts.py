@@ -21,7 +21,9 @@ _STRIDE = 1000
 def list_of(plan: Plan, parents: Plan) -> str | None:
     """Return the field of the parents' records that holds just what a plan's rows are, or None."""
     fields = parents.fields.fields.items()
-    return next((name for name, kind in fields if isinstance(kind, Array) and kind.of is plan.first.fields), None)
+    return next(
+        (name for name, kind in fields if isinstance(kind, Array) and kind.of is plan.first.fields), None
+    )
 
 
 class PartSet(ChildSet):
@@ -76,7 +78,9 @@ class PartSet(ChildSet):
         for number in numbers:
             parent, place = divmod(number, _STRIDE)
             items = list(self.items(parent))
-            items[place] = {name: value for name, value in {**items[place], **columns}.items() if value is not None}
+            items[place] = {
+                name: value for name, value in {**items[place], **columns}.items() if value is not None
+            }
             self._parents.touch([parent], now, {self._list: items})
 
     def add(self, at: int, columns: Mapping[str, Any], parent: str | None = None) -> int:

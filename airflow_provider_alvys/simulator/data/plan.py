@@ -201,7 +201,12 @@ def plan_of(stream: Stream) -> Plan:
 
 def _likeness(stream: Stream) -> tuple[Any, ...]:
     # A stream whose record is unknown is like no other.
-    return (id(stream.fields) if stream.fields.fields else stream.name, stream.key, stream.scope, stream.parent)
+    return (
+        id(stream.fields) if stream.fields.fields else stream.name,
+        stream.key,
+        stream.scope,
+        stream.parent,
+    )
 
 
 def column_of(stream: Stream, filter: Filter) -> str | None:

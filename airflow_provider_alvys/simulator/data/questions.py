@@ -50,7 +50,9 @@ def read_body(stream: Stream, body: Any) -> dict[str, Any] | None:
 
 def read_query(stream: Stream, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
     """Return a query's fields by the names and with the types of the catalogue."""
-    types = {filter.name: filter.type for filter in stream.filters} | dict.fromkeys(("Page", "PageSize"), "integer")
+    types = {filter.name: filter.type for filter in stream.filters} | dict.fromkeys(
+        ("Page", "PageSize"), "integer"
+    )
     if stream.parent and stream.parent.param:
         types[stream.parent.param] = "strings"
     spelling = _spelling(stream)
@@ -87,7 +89,10 @@ def understand(stream: Stream, given: Mapping[str, Any] | None) -> tuple[Questio
     parents = given.get(parent)
     if parent and not (_is_texts(parents) and parents):
         errors[parent] = [f"The {parent} field is required."]
-    known = {*filters, *(param for window in stream.windows if window.name in periods for param in window.params)}
+    known = {
+        *filters,
+        *(param for window in stream.windows if window.name in periods for param in window.params),
+    }
     if stream.one_of and not (known | errors.keys()) & set(stream.one_of):
         errors |= {name: ["At least one search parameter must be provided."] for name in stream.one_of}
     page, page_size = _read_page(stream, given, errors) if stream.answer == "page" else (0, 0)
@@ -95,7 +100,9 @@ def understand(stream: Stream, given: Mapping[str, Any] | None) -> tuple[Questio
 
 
 def _spelling(stream: Stream) -> dict[str, str]:
-    names = [filter.name for filter in stream.filters] + [param for window in stream.windows for param in window.params]
+    names = [filter.name for filter in stream.filters] + [
+        param for window in stream.windows for param in window.params
+    ]
     names += [stream.parent.param] if stream.parent else []
     return {name.lower(): name for name in (*names, "Page", "PageSize")}
 
@@ -123,7 +130,11 @@ def _typed(kind: str, texts: list[str]) -> Any:
 
 def _problem(filter: Filter, value: Any) -> str | None:
     """Return what Alvys would say of a filter's value, or None."""
-    types = {"boolean": isinstance(value, bool), "string": isinstance(value, str), "strings": _is_texts(value)}
+    types = {
+        "boolean": isinstance(value, bool),
+        "string": isinstance(value, str),
+        "strings": _is_texts(value),
+    }
     if not types.get(filter.type, isinstance(value, int) and not isinstance(value, bool)):
         return f"The value of {filter.name} is not valid."
     values = value if isinstance(value, list) else [value] if value != "" else []

@@ -63,7 +63,9 @@ class RecordMaker:
                 result[name] = value
         if number < rows.options.cut_notes and result.get("Notes"):
             note = result["Notes"][0]
-            result["Notes"][0] = {**note, "Description": _HALF_AN_EMOJI} if isinstance(note, dict) else _HALF_AN_EMOJI
+            result["Notes"][0] = (
+                {**note, "Description": _HALF_AN_EMOJI} if isinstance(note, dict) else _HALF_AN_EMOJI
+            )
         for name, time in self._doers:
             if time not in result:
                 result.pop(name, None)
@@ -88,14 +90,28 @@ class RecordMaker:
         if not share:
             return name, make, None
         salt = self._columns.salt(f"{name} null")
-        return name, lambda number, item: None if hash((salt, number)) % 100 < share else make(number, item), None
+        return (
+            name,
+            lambda number, item: None if hash((salt, number)) % 100 < share else make(number, item),
+            None,
+        )
 
     def _find_kept(self) -> set[str]:
         """Return the columns that are never left out: rows are found by them."""
         plan = self._plan
         columns = {filter.column for filter in plan.filters if filter.column}
-        columns |= {name for name in plan.fields.fields if self._columns.is_time(name) and rule_of(name).hours}
-        return {*columns, *words.ALWAYS, *plan.first.key, *plan.by_column, *plan.links, *plan.unique, *self._columns.late_times()}
+        columns |= {
+            name for name in plan.fields.fields if self._columns.is_time(name) and rule_of(name).hours
+        }
+        return {
+            *columns,
+            *words.ALWAYS,
+            *plan.first.key,
+            *plan.by_column,
+            *plan.links,
+            *plan.unique,
+            *self._columns.late_times(),
+        }
 
     def _part(self, path: str, kind: FieldType) -> Part:
         """Return what makes an object or a list of the record."""
@@ -109,7 +125,9 @@ class RecordMaker:
             item = self._part(path, kind.of)
             if any(self._plan.array_of(name) == path for name in self._plan.named):
                 count = self._columns.count(path)
-                return lambda bits, facts, index: [item(bits, facts, number) for number in range(count(facts.number))]
+                return lambda bits, facts, index: [
+                    item(bits, facts, number) for number in range(count(facts.number))
+                ]
             if path.rpartition(".")[2] in _ON_THE_WAY:
 
                 def stops(bits: Bits, facts: Facts, index: int) -> list[Any]:
@@ -117,7 +135,9 @@ class RecordMaker:
                     return [item(bits, facts.at_stop(stop, number), stop) for stop in range(number)]
 
                 return stops
-            return lambda bits, facts, index: [item(bits, facts, number) for number in range(least + bits(30) % spread)]
+            return lambda bits, facts, index: [
+                item(bits, facts, number) for number in range(least + bits(30) % spread)
+            ]
         leaf = words.leaf_of(path, kind.of)
         return lambda bits, facts, index: [leaf(bits(62)) for _ in range(least + bits(30) % spread)]
 
@@ -159,7 +179,9 @@ class RecordMaker:
             return _PART, self._part(path, kind)
         if path in self._plan.named:
             make = self._columns.value(path)
-            return _PART, lambda bits, facts, index: self._columns.shown(facts.number, path, make(facts.number, index))
+            return _PART, lambda bits, facts, index: self._columns.shown(
+                facts.number, path, make(facts.number, index)
+            )
         if kind in ("time", "date"):
             digits, grain = FORMS[crc32(path.encode()) % 3]
             return _TIME, _time_leaf(rule_of(name), name, kind == "date", digits, grain)
@@ -170,13 +192,19 @@ class RecordMaker:
         if place:
             return _PLACE, place
         leaf = words.leaf_of(path, kind)
-        share = 0 if name in ("Id", "id", "$type", "Amount", "Currency", "Value", "Description") else _null_share(path)
+        share = (
+            0
+            if name in ("Id", "id", "$type", "Amount", "Currency", "Value", "Description")
+            else _null_share(path)
+        )
         if not share:
             return _LEAF, leaf
         return _LEAF, lambda bits: None if bits // 7919 % 100 < share else leaf(bits)
 
 
-def _time_leaf(rule: TimeRule, name: str, is_date: bool, digits: int, grain: int) -> Callable[[int, Facts], str | None]:
+def _time_leaf(
+    rule: TimeRule, name: str, is_date: bool, digits: int, grain: int
+) -> Callable[[int, Facts], str | None]:
     def make(bits: int, facts: Facts) -> str | None:
         if name == "End" and bits % 3 == 0:
             # Without an end.

@@ -50,7 +50,9 @@ class Watcher(Protocol):
     def look(self, rows: RowSet, numbers: Iterable[int]) -> Mapping[int, dict[str, Any] | None] | None:
         """Return the records of rows that are about to change, or None where nobody wants to know."""
 
-    def tell(self, rows: RowSet, before: Mapping[int, dict[str, Any] | None], *, are_gone: bool = False) -> None:
+    def tell(
+        self, rows: RowSet, before: Mapping[int, dict[str, Any] | None], *, are_gone: bool = False
+    ) -> None:
         """Take notice of rows that have changed."""
 
 
@@ -99,7 +101,9 @@ class RowSet:
         return [name for name in _STAGE_COLUMNS if self.plan.type_of(name) or name in self.plan.hides]
 
     def _first_count(self) -> int:
-        given = [self.options.rows[stream.name] for stream in self.plan.streams if stream.name in self.options.rows]
+        given = [
+            self.options.rows[stream.name] for stream in self.plan.streams if stream.name in self.options.rows
+        ]
         return given[0] if given else self.options.loads if self.plan.is_regular else self.options.fleet
 
     def _ahead(self) -> int:
@@ -120,7 +124,9 @@ class RowSet:
         """Return when a row began."""
         if number in self._at:
             return self._at[number][0]
-        return self._start + int((number + (hash((self.salt, number, 1)) & 0xFFFFFF) / 0x1000000) * self._slot)
+        return self._start + int(
+            (number + (hash((self.salt, number, 1)) & 0xFFFFFF) / 0x1000000) * self._slot
+        )
 
     def parent_of(self, number: int) -> int:
         """Return whose child a row is."""
@@ -178,7 +184,9 @@ class RowSet:
             self._size += len(text)
         if not with_tombstone or self.plan.type_of(TOMBSTONE) is None:
             return text
-        return text[:-1] + (b',"IsDeleted":true}' if self.column(TOMBSTONE)[number] else b',"IsDeleted":false}')
+        return text[:-1] + (
+            b',"IsDeleted":true}' if self.column(TOMBSTONE)[number] else b',"IsDeleted":false}'
+        )
 
     def record(self, number: int) -> dict[str, Any]:
         """Return a row's record as it is made, without its tombstone. What is in it must not be changed."""
@@ -204,7 +212,11 @@ class RowSet:
 
     def find(self, stream: Stream, question: Question) -> list[int]:
         """Return what a search by one of the set's streams finds, in the set's order."""
-        asked = (self.version, stream.name, msgspec.json.encode((question.filters, question.periods, question.parents)))
+        asked = (
+            self.version,
+            stream.name,
+            msgspec.json.encode((question.filters, question.periods, question.parents)),
+        )
         if self._found is None or self._found[0] != asked:
             found = self._match(stream, question)
             self._found = (asked, found[::-1] if self.options.order == "newest" else found)
@@ -220,7 +232,11 @@ class RowSet:
                 start, end = whole_days(window, question.periods[window.name])
                 column = self.column(window.column)
                 # Nothing documents whether the ends belong to a period: here they do.
-                found = [number for number in found if (value := column[number]) is not None and start <= value <= end]
+                found = [
+                    number
+                    for number in found
+                    if (value := column[number]) is not None and start <= value <= end
+                ]
         return found
 
     def _filtered(self, found: list[int], stream: Stream, filter: Filter, wanted: Any) -> list[int]:
@@ -243,7 +259,12 @@ class RowSet:
     def named(self, names: Iterable[str]) -> list[int]:
         """Return the rows with these keys, or values that a look-up takes."""
         wanted = frozenset(names)
-        selectors = [column for stream in self.plan.streams if stream.lookup for column in stream.lookup.one_of.values()]
+        selectors = [
+            column
+            for stream in self.plan.streams
+            if stream.lookup
+            for column in stream.lookup.one_of.values()
+        ]
         columns = [self.column(name) for name in selectors]
         return [
             number
@@ -255,7 +276,10 @@ class RowSet:
         """Return the rows with these values, or one of those in a list."""
         found = list(self.numbers())
         for name, value in columns.items():
-            values, column = value if isinstance(value, list) else [self._inside(name, value)], self.column(name)
+            values, column = (
+                value if isinstance(value, list) else [self._inside(name, value)],
+                self.column(name),
+            )
             found = [number for number in found if column[number] in values]
         return found
 

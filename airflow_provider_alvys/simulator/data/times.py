@@ -99,7 +99,9 @@ class TimeRule:
 
     def moment(self, bits: int, facts: Facts) -> int | None:
         """Return the time for a row, or None where it has not come so far; ``bits`` is a random number."""
-        if self.stage and (facts.stage != self.stage if self.stage == CALLED_OFF else facts.stage < self.stage):
+        if self.stage and (
+            facts.stage != self.stage if self.stage == CALLED_OFF else facts.stage < self.stage
+        ):
             return None
         u = (bits & 0xFFFFFF) / 0x1000000
         begin, life = min(facts.at, facts.until), max(0, min(_LIFE, facts.until - facts.at))

@@ -57,7 +57,15 @@ _PLACES: Sequence[Mapping[str, str]] = [
         ("Reno", "NV", "89506", "39.6433", "-119.8778", "America/Los_Angeles"),
     )
 ]
-_PEOPLE = ("Dana Dispatcher", "José Ibáñez", "Jürgen Groß", "Mary O'Neil", "Zoë van Dijk", "Lee Park", "Ana María Ruiz")
+_PEOPLE = (
+    "Dana Dispatcher",
+    "José Ibáñez",
+    "Jürgen Groß",
+    "Mary O'Neil",
+    "Zoë van Dijk",
+    "Lee Park",
+    "Ana María Ruiz",
+)
 _COMPANIES = (
     "Müller & Söhne Foods, Inc.",
     "Acme Trucking LLC",
@@ -91,20 +99,64 @@ _TALK = (
     "Reefer set to -10 °C, continuous. Temperature log wanted at delivery 🧊.",
     'Customer says: "no early arrivals", gate is closed before 06:00. Call José at the yard (ext. 12).',
 )
-_GOODS = ("canned peaches", "paper rolls", "auto parts", "frozen chicken", "ceramic tiles", "bottled water", "piñatas")
+_GOODS = (
+    "canned peaches",
+    "paper rolls",
+    "auto parts",
+    "frozen chicken",
+    "ceramic tiles",
+    "bottled water",
+    "piñatas",
+)
 _NOTES = [f"{first} Load of {goods}. {second}" for first in _TALK for goods in _GOODS for second in _TALK]
-_REMARKS = ("Ok", "Seen by the yard 👍", "Späte Anlieferung", "Per contract", "Checked twice, see the file of the week before.")
+_REMARKS = (
+    "Ok",
+    "Seen by the yard 👍",
+    "Späte Anlieferung",
+    "Per contract",
+    "Checked twice, see the file of the week before.",
+)
 
 _FILES = ("scan.pdf", "POD signed.pdf", "IMG_2071.jpg", "photo.png", "Übergabe.pdf")
 PROOF = "Proof of Delivery"
 # What documents are, by the stream that lists them.
 DOCUMENT_TYPES: Mapping[str, tuple[str, ...]] = {
-    "load_documents": ("Bill of Lading", "Customer Rate Confirmation", "Proof of Pickup", "Shipping Labels", PROOF),
-    "trip_documents": ("Bill of Lading", "Carrier Rate Confirmation", "Load Manifest", "Scale Ticket", "Trip Report", PROOF),
+    "load_documents": (
+        "Bill of Lading",
+        "Customer Rate Confirmation",
+        "Proof of Pickup",
+        "Shipping Labels",
+        PROOF,
+    ),
+    "trip_documents": (
+        "Bill of Lading",
+        "Carrier Rate Confirmation",
+        "Load Manifest",
+        "Scale Ticket",
+        "Trip Report",
+        PROOF,
+    ),
     "carrier_documents": ("Carrier Agreement", "Carrier Application", "Carrier Authority", "Other Documents"),
-    "driver_documents": ("License", "Medical", "Driver License", "Drug Test", "Operating Authority", "Other Documents"),
-    "truck_documents": ("Motor Vehicle Record", "Vehicle Image", "Inspection Certificate", "Insurance Certificate"),
-    "trailer_documents": ("Motor Vehicle Record", "Vehicle Image", "Inspection Certificate", "Insurance Certificate"),
+    "driver_documents": (
+        "License",
+        "Medical",
+        "Driver License",
+        "Drug Test",
+        "Operating Authority",
+        "Other Documents",
+    ),
+    "truck_documents": (
+        "Motor Vehicle Record",
+        "Vehicle Image",
+        "Inspection Certificate",
+        "Insurance Certificate",
+    ),
+    "trailer_documents": (
+        "Motor Vehicle Record",
+        "Vehicle Image",
+        "Inspection Certificate",
+        "Insurance Certificate",
+    ),
 }
 # Fields that no record lacks.
 ALWAYS = ("AttachmentType",)
@@ -127,7 +179,16 @@ _CHOICES: Mapping[str, tuple[Any, ...]] = {
     "LoadingType": ("Live", "Drop"),
     "NoteType": ("System", "General", "Assignment", "Safety"),
     "RequiredEquipment": ("Van", "Reefer"),
-    "Role": ("Admin", "Dispatcher", "Driver", "Biller", "SalesAgent", "DataEntry", "Safety", "OperationManager"),
+    "Role": (
+        "Admin",
+        "Dispatcher",
+        "Driver",
+        "Biller",
+        "SalesAgent",
+        "DataEntry",
+        "Safety",
+        "OperationManager",
+    ),
     "ScheduleType": ("APPT", "FCFS"),
     "Status": ("Active", "Active", "Inactive"),
     "StopType": ("Pickup", "Delivery"),
@@ -174,7 +235,9 @@ def _decimals(most: int, places: int) -> Leaf:
 
 _MONEY = _decimals(450_000, 2)
 _QUANTITY = _decimals(2_600_000, 3)
-_POLICY = _choice([msgspec.Raw(b'{"Kind":"PerMile","Rate":0.650}'), msgspec.Raw(b'{"Kind":"Percentage","Rate":27.50}')])
+_POLICY = _choice(
+    [msgspec.Raw(b'{"Kind":"PerMile","Rate":0.650}'), msgspec.Raw(b'{"Kind":"Percentage","Rate":27.50}')]
+)
 
 # The first that fits the name.
 _TEXTS: tuple[tuple[str, Leaf], ...] = (

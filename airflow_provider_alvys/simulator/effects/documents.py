@@ -31,7 +31,9 @@ def create_carrier_invoice(write: Write) -> Response:
     _keep_with_load(write, number, str(trips.column("LoadNumber")[trip]))
     if "CarrierInvoiceNumber" in write.body:
         carrier = trips.record(trip).get("Carrier") or {}
-        write.touch(trips, trip, {"Carrier": {**carrier, "CarrierInvoiceNumber": write.body["CarrierInvoiceNumber"]}})
+        write.touch(
+            trips, trip, {"Carrier": {**carrier, "CarrierInvoiceNumber": write.body["CarrierInvoiceNumber"]}}
+        )
     return write.show(write.tenant.rows("trip_documents"), number)
 
 

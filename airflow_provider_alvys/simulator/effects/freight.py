@@ -42,7 +42,12 @@ def create_note(write: Write) -> Response:
         raise HTTPException(409, "The load has such a note already.")
     number = write.add("load_notes", write.body, write.target.name)
     note = notes.record(number)
-    inside = {"id": note["Id"], "Description": note["Description"], "NoteType": note["NoteType"], "Time": note["CreatedAt"]}
+    inside = {
+        "id": note["Id"],
+        "Description": note["Description"],
+        "NoteType": note["NoteType"],
+        "Time": note["CreatedAt"],
+    }
     kept = write.rows.record(write.number).get("Notes") or []
     write.touch(write.rows, write.number, {"Notes": [*kept, {**inside, "User": AGENT}]})
     return write.show(notes, number, 201)
@@ -81,7 +86,9 @@ def assign_trip(write: Write) -> Response:
 def dispatch_trip(write: Write) -> Response:
     """Dispatch a trip that is covered."""
     if write.value("Status") != "Covered":
-        raise HTTPException(422, f"The trip is {write.value('Status')}: only one that is Covered can be dispatched.")
+        raise HTTPException(
+            422, f"The trip is {write.value('Status')}: only one that is Covered can be dispatched."
+        )
     _move(write, {"Status": "Dispatched", "DispatchedBy": AGENT})
     return write.show(write.rows, write.number)
 
@@ -146,7 +153,9 @@ def _set_stop(write: Write, columns: dict[str, Any]) -> Response:
 def _move(write: Write, columns: dict[str, Any]) -> None:
     """Change a trip, and with its status that of its load."""
     write.touch(write.rows, write.number, columns)
-    save_load(write, write.rows, write.number, {name: columns[name] for name in ("Status",) if name in columns})
+    save_load(
+        write, write.rows, write.number, {name: columns[name] for name in ("Status",) if name in columns}
+    )
 
 
 def save_load(write: Write, trips: RowSet, trip: int, columns: dict[str, Any] | None = None) -> None:

@@ -9,7 +9,13 @@ from starlette.responses import Response
 
 from airflow_provider_alvys.simulator.data.times import format_time, parse_micros
 from airflow_provider_alvys.simulator.effects.freight import save_load
-from airflow_provider_alvys.simulator.effects.write import Write, amount_of, find_record, money, without_nothing
+from airflow_provider_alvys.simulator.effects.write import (
+    Write,
+    amount_of,
+    find_record,
+    money,
+    without_nothing,
+)
 from airflow_provider_alvys.simulator.protocol.http import json_response
 
 _BILLED = ("Invoiced", "Completed", "Financed")
@@ -45,12 +51,16 @@ def record_carrier_payment(write: Write) -> Response:
     if write.has_acted:
         carrier = trips.record(trip).get("Carrier") or {}
         payable = next((amount_of(carrier[name]) for name in _PAYABLE if carrier.get(name)), None)
-        is_covered = payable is not None and sum(amount_of(payment["Amount"]) for payment in payments) >= payable
+        is_covered = (
+            payable is not None and sum(amount_of(payment["Amount"]) for payment in payments) >= payable
+        )
         write.touch(trips, trip, {"Status": "Completed"} if is_covered else {})
         save_load(write, trips, trip)
     names = ("Id", "TripNumber", "Status")
     trip_id, number, status = (trips.column(name)[trip] for name in names)
-    return json_response({"TripId": trip_id, "TripNumber": number, "Status": status, "CarrierPayments": payments})
+    return json_response(
+        {"TripId": trip_id, "TripNumber": number, "Status": status, "CarrierPayments": payments}
+    )
 
 
 def record_customer_payment(write: Write) -> Response:
@@ -67,7 +77,9 @@ def record_customer_payment(write: Write) -> Response:
         record = loads.record(load)
     billable = record.get("InvoicedAmount") or record.get("CustomerRate") or money(0)
     shown = {name: record[name] for name in ("Id", "LoadNumber", "Status")}
-    return json_response({**shown, "TotalPaid": record.get("TotalPaid") or money(0), "TotalBillable": billable})
+    return json_response(
+        {**shown, "TotalPaid": record.get("TotalPaid") or money(0), "TotalBillable": billable}
+    )
 
 
 def record_financing(write: Write) -> Response:
@@ -87,7 +99,9 @@ def _find_load(write: Write) -> int:
     loads = write.tenant.rows("loads")
     number = find_record(loads, "LoadNumber", write.body["LoadNumber"])
     key = (write.operation.name, write.body["LoadNumber"])
-    is_known = any(known["ReferenceNumber"] == write.body["ReferenceNumber"] for known in write.tenant.payments[key])
+    is_known = any(
+        known["ReferenceNumber"] == write.body["ReferenceNumber"] for known in write.tenant.payments[key]
+    )
     status = loads.column("Status")[number]
     if status not in _BILLED and not is_known:
         raise HTTPException(422, f"The load is {status}: it must be {', '.join(_BILLED)}.")

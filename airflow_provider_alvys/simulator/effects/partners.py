@@ -56,7 +56,9 @@ def _columns(body: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, An
     columns = dict(body)
     given = columns.get("BillingAddress")
     if given is not None:
-        parts = {"ZipCode" if name == "Zip" else name: value for name, value in given.items() if name != "Country"}
+        parts = {
+            "ZipCode" if name == "Zip" else name: value for name, value in given.items() if name != "Country"
+        }
         columns["BillingAddress"] = without_nothing({**record.get("BillingAddress", {}), **parts})
     return columns
 
@@ -72,9 +74,15 @@ def _refuse_another(rows: RowSet, columns: Mapping[str, Any], except_for: int | 
     own = names(columns)
     for number in rows.numbers():
         other = rows.record(number)
-        same = [name for name, theirs in zip(own, names(other), strict=True) if name is not None and name == theirs]
+        same = [
+            name
+            for name, theirs in zip(own, names(other), strict=True)
+            if name is not None and name == theirs
+        ]
         if number != except_for and same:
-            raise HTTPException(409, f"There is such a customer already: {other['Name']} ({rows.key(number)}).")
+            raise HTTPException(
+                409, f"There is such a customer already: {other['Name']} ({rows.key(number)})."
+            )
 
 
 def _show(write: Write, rows: RowSet, number: int, status: int) -> Response:

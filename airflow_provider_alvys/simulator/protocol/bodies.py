@@ -88,7 +88,9 @@ async def _read_form(request: Request, upload: Upload) -> tuple[dict[str, Any], 
     return fields, file
 
 
-def _understand(fields: Sequence[Field], given: Mapping[str, Any], above: str, patch: bool, errors: Errors) -> dict[str, Any]:
+def _understand(
+    fields: Sequence[Field], given: Mapping[str, Any], above: str, patch: bool, errors: Errors
+) -> dict[str, Any]:
     """Return an object's known fields; others are ignored, as Alvys does."""
     by_name = {str(name).lower(): value for name, value in given.items()}
     found: dict[str, Any] = {}
@@ -112,7 +114,9 @@ def _read(field: Field, value: Any, path: str, patch: bool, errors: Errors) -> A
     elif field.kind == "object" and field.fields:
         return _understand(field.fields, value, f"{path}.", patch, errors)
     elif field.kind == "list" and field.items:
-        return [_read(field.items, item, f"{path}[{place}]", patch, errors) for place, item in enumerate(value)]
+        return [
+            _read(field.items, item, f"{path}[{place}]", patch, errors) for place, item in enumerate(value)
+        ]
     return value
 
 

@@ -14,7 +14,9 @@ from starlette.responses import Response
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _JSON = "application/json; charset=utf-8"
-_EDGE_PAGE = "<!DOCTYPE html><html><head><title>Access denied | Cloudflare</title></head><body>Error {}</body></html>"
+_EDGE_PAGE = (
+    "<!DOCTYPE html><html><head><title>Access denied | Cloudflare</title></head><body>Error {}</body></html>"
+)
 
 
 async def read_json(request: Request) -> Any:

@@ -59,7 +59,9 @@ class Attempt(msgspec.Struct, kw_only=True):
 
 def sign(secret: str, stamp: int, event_id: str, body: bytes, base: str) -> str:
     """Return the digest of a delivery."""
-    parts = [str(stamp).encode(), event_id.encode(), body] if base == "t.id.body" else [str(stamp).encode(), body]
+    parts = (
+        [str(stamp).encode(), event_id.encode(), body] if base == "t.id.body" else [str(stamp).encode(), body]
+    )
     return hmac.new(secret.encode(), b".".join(parts), hashlib.sha256).hexdigest()
 
 
@@ -103,7 +105,9 @@ class Hub:
             return None
         return {number: rows.record(number) for number in numbers}
 
-    def tell(self, rows: RowSet, before: Mapping[int, dict[str, Any] | None], *, are_gone: bool = False) -> None:
+    def tell(
+        self, rows: RowSet, before: Mapping[int, dict[str, Any] | None], *, are_gone: bool = False
+    ) -> None:
         """Tell webhooks of rows that have changed."""
         for number, record in before.items():
             after = None if are_gone else rows.record(number)
@@ -114,7 +118,9 @@ class Hub:
         """Deliver an event to all webhooks that are told of its kind."""
         self.events[event.id] = event
         for number in self.subscriptions:
-            if self._value(number, "Status") == ACTIVE and event.type in (self._value(number, "Events") or ()):
+            if self._value(number, "Status") == ACTIVE and event.type in (
+                self._value(number, "Events") or ()
+            ):
                 self.start(number, event)
 
     # Deliveries.
@@ -164,7 +170,11 @@ class Hub:
         failures = 0 if is_success else (self._value(number, "ConsecutiveFailures") or 0) + 1
         columns: dict[str, Any] = {"ConsecutiveFailures": failures, "LastTriggeredAt": now}
         if failures >= _PATIENCE:
-            columns |= {"Status": DISABLED, "DisabledAt": now, "DisabledReason": f"{failures} events failed in a row"}
+            columns |= {
+                "Status": DISABLED,
+                "DisabledAt": now,
+                "DisabledReason": f"{failures} events failed in a row",
+            }
         self._webhooks.touch([number], now, columns)
 
     async def attempt(
@@ -223,7 +233,11 @@ class Hub:
         columns = {
             "EventId": event_id,
             "EventType": event_type,
-            "Status": "Success" if status is not None and 200 <= status < 300 else "Timeout" if error == "timeout" else "Failed",
+            "Status": "Success"
+            if status is not None and 200 <= status < 300
+            else "Timeout"
+            if error == "timeout"
+            else "Failed",
             "HttpStatusCode": status,
             "DurationMs": int((time.monotonic() - begun) * 1000),
             "AttemptNumber": attempt,

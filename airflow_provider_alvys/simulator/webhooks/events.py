@@ -93,10 +93,14 @@ def _changed(
     id, snapshot = f"{rows.key(number)}-{rows.etag(number)}", {what: camel(after)}
     if before is None:
         return [Event(f"{id}-0", f"{what}.changed", timestamp, snapshot)]
-    names = [name for name in {**before, **after} if name not in _STAMPS and before.get(name) != after.get(name)]
+    names = [
+        name for name in {**before, **after} if name not in _STAMPS and before.get(name) != after.get(name)
+    ]
     changes = [change for name in names for change in _changes(name, before.get(name), after.get(name))]
     previous = {camel_name(name): camel(before.get(name)) for name in names}
-    events = [Event(f"{id}-0", f"{what}.changed", timestamp, {**snapshot, "diff": {"changes": changes}}, previous)]
+    events = [
+        Event(f"{id}-0", f"{what}.changed", timestamp, {**snapshot, "diff": {"changes": changes}}, previous)
+    ]
     if "Status" in names:
         events.append(Event(f"{id}-1", f"{what}.status.changed", timestamp, snapshot))
     return events
@@ -135,10 +139,14 @@ def _document(
         parent = {"loadNumber": record.get("ParentId")}
     verb, etag = "deleted" if after is None else "uploaded", rows.etag(number)
     type = f"{rows.plan.name.removesuffix(_DOCUMENTS)}.document.{verb}"
-    return [Event(f"{record['id']}-{etag}", type, timestamp, {**parent, "document": camel(record)}, etag=etag)]
+    return [
+        Event(f"{record['id']}-{etag}", type, timestamp, {**parent, "document": camel(record)}, etag=etag)
+    ]
 
 
-def _decided(rows: RowSet, number: int, before: Mapping[str, Any], after: Mapping[str, Any], timestamp: str) -> list[Event]:
+def _decided(
+    rows: RowSet, number: int, before: Mapping[str, Any], after: Mapping[str, Any], timestamp: str
+) -> list[Event]:
     old, new = before.get("Status"), after.get("Status")
     type = next((type for was, becomes, type in _DECISIONS if becomes == new and was in (None, old)), None)
     if type is None or old == new:

@@ -62,7 +62,9 @@ class BigQuery(ParquetWarehouse):
     def source(self, staged: StagedTable) -> str:
         lines = [f"FROM {self.quote(STAGE)} AS s"]
         for level, steps in enumerate(staged.lists, 1):
-            lines.append(f"    CROSS JOIN UNNEST({self._path(level - 1, steps)}) AS i{level} WITH OFFSET AS n{level}")
+            lines.append(
+                f"    CROSS JOIN UNNEST({self._path(level - 1, steps)}) AS i{level} WITH OFFSET AS n{level}"
+            )
         return "\n".join(lines)
 
     def value(self, level: int, place: Place, kind: Kind) -> str:

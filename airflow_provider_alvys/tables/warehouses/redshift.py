@@ -50,7 +50,9 @@ class Redshift(ParquetWarehouse):
         stage = self.quote(STAGE)
         # Columns are told apart by their order alone.
         columns = [*((column.name, column.kind) for column in parquet_columns(stream)), (EXTRA, "text")]
-        lines = ",\n".join(f"    {self.quote(name)} {_staged_type(self.types, kind)}" for name, kind in columns)
+        lines = ",\n".join(
+            f"    {self.quote(name)} {_staged_type(self.types, kind)}" for name, kind in columns
+        )
         objects = " OR ".join(f"IS_OBJECT({self._path(0, steps)})" for steps in lists)
         count = f"SUM(CASE WHEN {objects} THEN 0 ELSE 1 END)" if objects else "COUNT(*)"
         return Staging(

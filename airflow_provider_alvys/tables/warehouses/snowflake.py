@@ -73,7 +73,9 @@ class Snowflake(ParquetWarehouse):
     def source(self, staged: StagedTable) -> str:
         lines = [f"FROM {self.quote(STAGE)} AS s"]
         for level, steps in enumerate(staged.lists, 1):
-            lines.append(f"    INNER JOIN LATERAL FLATTEN(INPUT => {_path(_item(level - 1), _names(steps))}) AS i{level}")
+            lines.append(
+                f"    INNER JOIN LATERAL FLATTEN(INPUT => {_path(_item(level - 1), _names(steps))}) AS i{level}"
+            )
         return "\n".join(lines)
 
     def value(self, level: int, place: Place, kind: Kind) -> str:

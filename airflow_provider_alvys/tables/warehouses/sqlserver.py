@@ -70,7 +70,9 @@ class SqlServer(Warehouse):
 
     def stage(self, stream: Stream, lists: Sequence[tuple[str, ...]], url: str) -> Staging:
         source, root = (" DATA_SOURCE = 'alvys',", "") if "://" in url else ("", f"{url}/")
-        pairs = textwrap.fill(", ".join(f'"{number}": "{letters}"' for number, letters in CURRENCIES.items()), 120)
+        pairs = textwrap.fill(
+            ", ".join(f'"{number}": "{letters}"' for number, letters in CURRENCIES.items()), 120
+        )
         return Staging(
             "The files of the run, a row each. JSON has no line feed and no vertical tab inside a row.",
             [
@@ -109,7 +111,11 @@ class SqlServer(Warehouse):
         return f"TRY_CONVERT(BIGINT, {text})" if kind == "integer" else f"{text} {_BINARY}"
 
     def value(self, level: int, place: Place, kind: Kind) -> str:
-        text = f"j.{_field(place)}" if place.steps else f"CASE WHEN i{level}.[type] = 1 THEN i{level}.[value] END"
+        text = (
+            f"j.{_field(place)}"
+            if place.steps
+            else f"CASE WHEN i{level}.[type] = 1 THEN i{level}.[value] END"
+        )
         if "currency" in place.marks:
             return f"(SELECT c.[letters] FROM {_CURRENCIES} AS c WHERE {text} {_BINARY} IN (c.[number], c.[letters]))"
         if place.kind == "time":
@@ -121,7 +127,9 @@ class SqlServer(Warehouse):
     def joined_key(self, stream: Stream) -> str:
         if not stream.key:
             return f"LOWER(CONVERT(NVARCHAR(64), HASHBYTES('SHA2_256', s.[line]), 2)) {_BINARY}"
-        parts = [f"COALESCE(N'\"' + JSON_VALUE(s.[line], {_path([name])}) + N'\"', N'null')" for name in stream.key]
+        parts = [
+            f"COALESCE(N'\"' + JSON_VALUE(s.[line], {_path([name])}) + N'\"', N'null')" for name in stream.key
+        ]
         inner = " + N',' + ".join(parts)
         return f"(N'[' + {inner} + N']') {_BINARY}"
 

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from airflow_provider_alvys.api.catalogue.streams import Stream
 from airflow_provider_alvys.api.schema.fields import Array, FieldType, Mark, Record
 from airflow_provider_alvys.api.schema.values import EXTRA, leaves_of, snake_case
-from airflow_provider_alvys.tables.schema import CHANGED_AT, HASH, MISSED_AT, MISSING_SINCE, Column, Shape, Table
+from airflow_provider_alvys.tables.schema import (
+    CHANGED_AT,
+    HASH,
+    MISSED_AT,
+    MISSING_SINCE,
+    Column,
+    Shape,
+    Table,
+)
 
 # What takes a reading of all rows to know. The operator for databases keeps these; statements cannot.
 _UNKEPT = frozenset({HASH, CHANGED_AT, MISSED_AT, MISSING_SINCE})
@@ -97,7 +105,9 @@ def parquet_columns(stream: Stream) -> Iterator[Column]:
             yield Column(snake_case(name), "json", name)
         else:
             for leaf in leaves_of(kind, stream.fields.marks.get(name, frozenset())):
-                yield Column(snake_case(name) + leaf.suffix, "text" if leaf.kind == "json" else leaf.kind, name)
+                yield Column(
+                    snake_case(name) + leaf.suffix, "text" if leaf.kind == "json" else leaf.kind, name
+                )
 
 
 def _has_columns(record: Record) -> bool:

@@ -12,7 +12,16 @@ from collections.abc import Mapping, Sequence
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.schema.fields import Array
 from airflow_provider_alvys.api.schema.values import EXTRA
-from airflow_provider_alvys.tables.schema import KEY, LOADED_AT, MANIFEST, POSITION, READ_AT, TENANT, Column, Shape
+from airflow_provider_alvys.tables.schema import (
+    KEY,
+    LOADED_AT,
+    MANIFEST,
+    POSITION,
+    READ_AT,
+    TENANT,
+    Column,
+    Shape,
+)
 from airflow_provider_alvys.tables.warehouses.base import Warehouse
 from airflow_provider_alvys.tables.warehouses.bigquery import BigQuery
 from airflow_provider_alvys.tables.warehouses.redshift import Redshift
@@ -29,7 +38,9 @@ _TASK = re.compile(r"[A-Za-z0-9_.-]+", re.ASCII)
 _URL = re.compile(r"[A-Za-z0-9_.:/\\@~+$ -]+", re.ASCII)
 
 
-def write_sql(warehouse: str, shape: Shape, *, schema: str | None = None, url: str | None = None, task_id: str = "run") -> str:
+def write_sql(
+    warehouse: str, shape: Shape, *, schema: str | None = None, url: str | None = None, task_id: str = "run"
+) -> str:
     """
     Return a template of the statements that load one run.
 
@@ -51,9 +62,13 @@ def _check(shape: Shape, schema: str | None, url: str | None, task_id: str) -> N
     stream = shape.stream
     for name in (shape.main.name, *(schema.split(".", 1) if schema is not None else [])):
         if not _NAME.fullmatch(name):
-            raise AlvysValueError(f"{name!r} is no name of a table or schema: letters, digits and _ are, 63 at most")
+            raise AlvysValueError(
+                f"{name!r} is no name of a table or schema: letters, digits and _ are, 63 at most"
+            )
     if url is not None and not _URL.fullmatch(url):
-        raise AlvysValueError(f"{url!r} cannot stand in a statement: give letters, digits and .:/\\@~+$-_ only")
+        raise AlvysValueError(
+            f"{url!r} cannot stand in a statement: give letters, digits and .:/\\@~+$-_ only"
+        )
     if not _TASK.fullmatch(task_id):
         raise AlvysValueError(f"{task_id!r} is no task_id")
     if stream.is_child and stream.parent:
@@ -82,7 +97,9 @@ def _is_list(shape: Shape, column: Column) -> bool:
 class _Writer:
     """Writes the statements of one stream for one warehouse."""
 
-    def __init__(self, warehouse: Warehouse, shape: Shape, schema: str | None, url: str, task_id: str) -> None:
+    def __init__(
+        self, warehouse: Warehouse, shape: Shape, schema: str | None, url: str, task_id: str
+    ) -> None:
         self.warehouse = warehouse
         self.shape = shape
         self.schema = schema
@@ -94,7 +111,9 @@ class _Writer:
 
     def write(self) -> str:
         warehouse = self.warehouse
-        staging = warehouse.stage(self.shape.stream, [table.lists[0] for table in self.tables if table.level == 1], self.url)
+        staging = warehouse.stage(
+            self.shape.stream, [table.lists[0] for table in self.tables if table.level == 1], self.url
+        )
         children = [statement for table in self.tables[1:] for statement in self._replace(table)]
         steps: list[tuple[str, Sequence[str]]] = [
             ("The tables, where they are missing.", [self._create(table) for table in self.tables]),
@@ -198,7 +217,8 @@ class _Writer:
     def _select(self, staged: StagedTable) -> str:
         quote = self.warehouse.quote
         lines = ",\n".join(
-            f"    {self._value(staged, column, place)} AS {quote(column.name)}" for column, place in staged.columns
+            f"    {self._value(staged, column, place)} AS {quote(column.name)}"
+            for column, place in staged.columns
         )
         return f"SELECT\n{lines}\n{self.warehouse.source(staged)}"
 
@@ -207,7 +227,9 @@ class _Writer:
         main = self.tables[0]
         if len(self.shape.stream.key) != 1:
             return self.warehouse.joined_key(self.shape.stream)
-        column, place = next((column, place) for column, place in main.columns if column.name == self.shape.keys[0])
+        column, place = next(
+            (column, place) for column, place in main.columns if column.name == self.shape.keys[0]
+        )
         if place is None:
             raise AssertionError(column)
         return self.warehouse.key(place, column.kind)
@@ -236,7 +258,9 @@ class _Writer:
         if name == "_is_first":
             return warehouse.truth(f"{warehouse.position(level)} = 1")
         if name == "_is_last":
-            return warehouse.truth(f"{warehouse.position(level)} = {warehouse.length(level, staged.lists[-1])}")
+            return warehouse.truth(
+                f"{warehouse.position(level)} = {warehouse.length(level, staged.lists[-1])}"
+            )
         return warehouse.position(staged.table.key.index(name))
 
 

@@ -21,7 +21,13 @@ FACTS: Mapping[str, Mapping[str, Any]] = (
 
 TIERS = ("hourly", "2-hourly", "4-hourly", "6-hourly", "8-hourly", "daily", "weekly", "monthly")
 BASE = "/api/p/v{version}/"
-SCALARS = {"string": "string", "integer": "integer", "number": "decimal", "boolean": "boolean", "datetime": "time"}
+SCALARS = {
+    "string": "string",
+    "integer": "integer",
+    "number": "decimal",
+    "boolean": "boolean",
+    "datetime": "time",
+}
 FILTER_TYPES = {"string": "string", "array<string>": "strings", "boolean": "boolean", "integer": "integer"}
 
 # Where we say something else than the facts do, and why.
@@ -33,12 +39,14 @@ NOT_REQUIRED = {
 }
 # Pay policies: unions of some twenty shapes, hundreds of fields.
 JSON_FIELDS = {
-    "trips": {f"{who}.{rates}" for who in ("Driver1", "Driver2") for rates in ("Rates", "RatesV2")} | {"OwnerOperator.RatesV2"}
+    "trips": {f"{who}.{rates}" for who in ("Driver1", "Driver2") for rates in ("Rates", "RatesV2")}
+    | {"OwnerOperator.RatesV2"}
 }
 
 each_stream = pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS)
 each_fact = pytest.mark.parametrize(
-    ("stream", "facts"), [pytest.param(STREAMS[name], FACTS[name], id=name) for name in STREAMS if name in FACTS]
+    ("stream", "facts"),
+    [pytest.param(STREAMS[name], FACTS[name], id=name) for name in STREAMS if name in FACTS],
 )
 needs_facts = pytest.mark.skipif(not FACTS, reason="the gathered facts do not stand beside the repository")
 
@@ -110,7 +118,9 @@ def test_the_call_is_the_documented_one(stream: Stream, facts: Mapping[str, Any]
 
 
 @each_fact
-def test_the_scope_is_the_documented_one_and_an_inferred_one_is_marked(stream: Stream, facts: Mapping[str, Any]) -> None:
+def test_the_scope_is_the_documented_one_and_an_inferred_one_is_marked(
+    stream: Stream, facts: Mapping[str, Any]
+) -> None:
     assert stream.scope == facts["scope"]
     assert stream.scope_is_documented == (facts["scope_basis"] != "inferred")
 
@@ -181,7 +191,11 @@ def test_parents_are_the_documented_ones(stream: Stream, facts: Mapping[str, Any
 
 @each_fact
 def test_look_ups_are_the_documented_ones(stream: Stream, facts: Mapping[str, Any]) -> None:
-    found = [] if stream.lookup is None else [(stream.lookup.path, [*stream.lookup.one_of, *stream.lookup.options])]
+    found = (
+        []
+        if stream.lookup is None
+        else [(stream.lookup.path, [*stream.lookup.one_of, *stream.lookup.options])]
+    )
     assert found == [(fact["path"].removeprefix(BASE), fact["query"]) for fact in facts["get_one"]]
 
 
@@ -280,7 +294,10 @@ def test_a_branch_narrows_by_filters_of_its_stream(stream: Stream) -> None:
 
 @each_stream
 def test_every_search_has_all_that_alvys_requires(stream: Stream) -> None:
-    searches = [*branches_of(stream), *(Branch(window=window.name) for window in stream.windows if not window.unites)]
+    searches = [
+        *branches_of(stream),
+        *(Branch(window=window.name) for window in stream.windows if not window.unites),
+    ]
     for branch in searches:
         sent = stream.search_fields(branch.filters)
         window = stream.window(branch.window) if branch.window else None
@@ -306,9 +323,17 @@ def test_every_row_is_told_in_words(stream: Stream) -> None:
         pytest.param("invoices", {}, {"Status": ["Draft", "AwaitingPayment", "Paid"]}, id="every status"),
         pytest.param("maintenance", {}, {}, id="one text cannot be every status"),
         pytest.param(
-            "trailers", {}, {"Status": ["Active", "Inactive", "In Shop", "Crashed", "Repair"]}, id="statuses that are guessed"
+            "trailers",
+            {},
+            {"Status": ["Active", "Inactive", "In Shop", "Crashed", "Repair"]},
+            id="statuses that are guessed",
         ),
-        pytest.param("trailers", {"Status": ["Available"]}, {"Status": ["Available"]}, id="a status that nobody guessed"),
+        pytest.param(
+            "trailers",
+            {"Status": ["Available"]},
+            {"Status": ["Available"]},
+            id="a status that nobody guessed",
+        ),
         pytest.param("trailers", {"VinNumber": "1"}, {"VinNumber": "1"}, id="no guess beside a filter"),
         pytest.param("deductions", {}, {"IncludePaid": True}, id="the paid, too"),
         pytest.param(
@@ -319,7 +344,9 @@ def test_every_row_is_told_in_words(stream: Stream) -> None:
         ),
     ],
 )
-def test_a_search_sends_what_its_row_says(name: str, fields: dict[str, Any], expected: dict[str, Any]) -> None:
+def test_a_search_sends_what_its_row_says(
+    name: str, fields: dict[str, Any], expected: dict[str, Any]
+) -> None:
     assert get_stream(name).search_fields(fields) == expected
 
 

@@ -61,7 +61,9 @@ def check_body(stream: Stream, call: dict[str, Any], body: dict[str, Any]) -> No
 
 
 def check_params(call: dict[str, Any], params: dict[str, Any]) -> None:
-    known = {parameter["name"]: parameter for parameter in call.get("parameters", []) if parameter["in"] == "query"}
+    known = {
+        parameter["name"]: parameter for parameter in call.get("parameters", []) if parameter["in"] == "query"
+    }
     for name, value in params.items():
         wanted = resolve(known[name]["schema"]).get("type")
         given = {"integer": int, "array": list, "string": str, "boolean": str, None: object}[wanted]
@@ -72,7 +74,9 @@ def check_params(call: dict[str, Any], params: dict[str, Any]) -> None:
 def example(filter: Filter) -> Any:
     if filter.type == "strings":
         return list(filter.values or ("x", "y"))
-    return {"string": (filter.values or ("x",))[0], "boolean": True, "integer": (filter.values or (1,))[0]}[filter.type]
+    return {"string": (filter.values or ("x",))[0], "boolean": True, "integer": (filter.values or (1,))[0]}[
+        filter.type
+    ]
 
 
 def questions(stream: Stream) -> list[Query]:
@@ -86,12 +90,16 @@ def questions(stream: Stream) -> list[Query]:
     found: list[Query] = []
     for filters in ({}, *together):
         if stream.whole:
-            found += make_search_queries(stream, filters, since=None, until=None, window_by=None, parents=parents)
+            found += make_search_queries(
+                stream, filters, since=None, until=None, window_by=None, parents=parents
+            )
         for window in stream.windows:
             found += make_search_queries(stream, filters, **WINDOW, window_by=window.name, parents=parents)
             if not (window.longest or window.needs_end):
                 since = WINDOW["since"]
-                found += make_search_queries(stream, filters, since=since, until=None, window_by=window.name, parents=parents)
+                found += make_search_queries(
+                    stream, filters, since=since, until=None, window_by=window.name, parents=parents
+                )
     return found
 
 
@@ -114,12 +122,16 @@ class Recorder:
     def __init__(self) -> None:
         self.calls: list[tuple[str, str, dict[str, Any]]] = []
 
-    def call(self, method: str, path: str, *, read: Any, params: dict[str, Any] | None = None) -> dict[str, Any]:
+    def call(
+        self, method: str, path: str, *, read: Any, params: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
         self.calls.append((method, path, params or {}))
         return {}
 
 
-@pytest.mark.parametrize("stream", [stream for stream in STREAMS.values() if stream.lookup], ids=lambda stream: stream.name)
+@pytest.mark.parametrize(
+    "stream", [stream for stream in STREAMS.values() if stream.lookup], ids=lambda stream: stream.name
+)
 def test_every_look_up_is_valid(stream: Stream) -> None:
     assert stream.lookup
     in_path = dict.fromkeys(re.findall(r"\{(\w+)\}", stream.lookup.path), "7")
@@ -137,4 +149,6 @@ def test_every_look_up_is_valid(stream: Stream) -> None:
 def test_every_exception_is_still_one() -> None:
     for name, field in EXCEPTIONS:
         call = operation(STREAMS[name].method, STREAMS[name].path)
-        assert field not in resolve(call["requestBody"]["content"]["application/json"]["schema"])["properties"]
+        assert (
+            field not in resolve(call["requestBody"]["content"]["application/json"]["schema"])["properties"]
+        )

@@ -40,7 +40,9 @@ every_operation = pytest.mark.parametrize("name", OPERATIONS)
 
 def send(name: str, recorder: Recorder, clock: SkippingClock) -> Seen:
     row = OPERATIONS[name]
-    write(recorder.client(clock), name, if_match=None if row.if_match == "none" else '"v1"', **request_of(name))
+    write(
+        recorder.client(clock), name, if_match=None if row.if_match == "none" else '"v1"', **request_of(name)
+    )
     (seen,) = recorder.seen
     return seen
 
@@ -71,7 +73,9 @@ def without(name: str, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def form(seen: Seen) -> dict[str, bytes]:
-    message = BytesParser().parsebytes(b"Content-Type: " + seen.headers["content-type"].encode() + b"\r\n\r\n" + seen.body)
+    message = BytesParser().parsebytes(
+        b"Content-Type: " + seen.headers["content-type"].encode() + b"\r\n\r\n" + seen.body
+    )
     return {
         str(part.get_param("name", header="content-disposition")): part.get_payload(decode=True)  # type: ignore[misc]
         for part in message.get_payload()  # type: ignore[union-attr]
@@ -79,7 +83,9 @@ def form(seen: Seen) -> dict[str, bytes]:
 
 
 @every_operation
-def test_a_write_as_it_is_sent_is_valid_against_the_file(name: str, recorder: Recorder, clock: SkippingClock) -> None:
+def test_a_write_as_it_is_sent_is_valid_against_the_file(
+    name: str, recorder: Recorder, clock: SkippingClock
+) -> None:
     row = OPERATIONS[name]
     call = operation(row.method, row.path)
     seen = send(name, recorder, clock)

@@ -16,9 +16,9 @@ every_operation = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=
 
 def test_there_are_41_writes_and_no_two_make_the_same_call() -> None:
     assert len(OPERATIONS) == 41
-    assert len({row.endpoint for row in OPERATIONS.values()} | {row.endpoint for row in STREAMS.values()}) == 41 + len(
-        {row.endpoint for row in STREAMS.values()}
-    )
+    assert len(
+        {row.endpoint for row in OPERATIONS.values()} | {row.endpoint for row in STREAMS.values()}
+    ) == 41 + len({row.endpoint for row in STREAMS.values()})
     assert not any(row.endpoint.is_read for row in OPERATIONS.values())
 
 
@@ -68,7 +68,10 @@ def test_a_version_stands_in_a_record_that_can_be_looked_up(operation: Operation
     stream = STREAMS[operation.version.stream]
     assert stream.lookup is not None
     assert set(operation.version.selectors.values()) <= set(operation.path_params)
-    assert set(operation.version.selectors) <= {*re.findall(r"\{(\w+)\}", stream.lookup.path), *stream.lookup.one_of}
+    assert set(operation.version.selectors) <= {
+        *re.findall(r"\{(\w+)\}", stream.lookup.path),
+        *stream.lookup.one_of,
+    }
     if operation.version.column:
         assert operation.version.column in stream.fields.fields
 
@@ -77,7 +80,9 @@ def test_a_version_stands_in_a_record_that_can_be_looked_up(operation: Operation
 def test_rules_name_fields_that_there_are(operation: Operation) -> None:
     names = {field.name for field in operation.body}
     for rule in operation.rules:
-        assert {getattr(rule, "name", None), getattr(rule, "beside", None), *getattr(rule, "names", ())} - {None} <= names
+        assert {getattr(rule, "name", None), getattr(rule, "beside", None), *getattr(rule, "names", ())} - {
+            None
+        } <= names
 
 
 @every_operation
@@ -86,7 +91,9 @@ def test_a_403_names_the_scope_of_a_write(operation: Operation) -> None:
 
 
 def test_an_unknown_operation_is_told_with_what_it_may_have_meant() -> None:
-    with pytest.raises(AlvysValueError, match=r"no operation 'trips.asign'. Did you mean trips.assign\? Operations: "):
+    with pytest.raises(
+        AlvysValueError, match=r"no operation 'trips.asign'. Did you mean trips.assign\? Operations: "
+    ):
         get_operation("trips.asign")
     with pytest.raises(AlvysValueError, match="There is no operation None"):
         get_operation(None)  # type: ignore[arg-type]

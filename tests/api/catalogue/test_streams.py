@@ -33,12 +33,16 @@ def test_streams_are_a_list_of_different_names(names: Any, says: str) -> None:
         pytest.param({"Statuses": ["Open"]}, "no filter 'Statuses'. Did you mean Status?", id="misspelt"),
         pytest.param({"status": ["Open"]}, "Did you mean Status?", id="another case"),
         pytest.param({"Zzz": 1}, "Filters of loads: Status, OrderNumbers, LoadNumbers", id="unknown"),
-        pytest.param({"UpdatedAtRange": {"From": "x"}}, "give since, until and window_by", id="the window itself"),
+        pytest.param(
+            {"UpdatedAtRange": {"From": "x"}}, "give since, until and window_by", id="the window itself"
+        ),
         pytest.param({"PageSize": 5}, "set by the page walk", id="page size"),
         pytest.param({"Status": "Open"}, "takes a list of texts", id="one text"),
         pytest.param({"Status": []}, "one or more texts", id="an empty list"),
         pytest.param({"LoadNumbers": [1001]}, "one or more texts", id="numbers"),
-        pytest.param({"Status": ["Opened"]}, "does not know 'Opened'. Allowed: Admin, In Review", id="unknown status"),
+        pytest.param(
+            {"Status": ["Opened"]}, "does not know 'Opened'. Allowed: Admin, In Review", id="unknown status"
+        ),
         pytest.param({"LoadNumbers": ["1"] * 151}, "at most 150 values a request, not 151", id="too many"),
         pytest.param({"CustomerId": ""}, "not empty", id="empty text"),
         pytest.param({"IncludeDeleted": "yes"}, "true or false", id="no boolean"),
@@ -52,16 +56,32 @@ def test_a_filter_that_alvys_would_ignore_or_reject_is_refused(filters: dict[str
 @pytest.mark.parametrize(
     ("stream", "filters", "message"),
     [
-        pytest.param("tenders", {"Status": ["Pending"]}, "Did you mean Filter.Status?", id="inside an object"),
-        pytest.param("tenders", {"Filter": {"Statuses": ["x"]}}, "no filter 'Filter.Statuses'", id="misspelt inside one"),
-        pytest.param("tenders", {"Filter": {"CreatedAtRange": {"From": "x"}}}, "give since, until", id="a window inside one"),
+        pytest.param(
+            "tenders", {"Status": ["Pending"]}, "Did you mean Filter.Status?", id="inside an object"
+        ),
+        pytest.param(
+            "tenders",
+            {"Filter": {"Statuses": ["x"]}},
+            "no filter 'Filter.Statuses'",
+            id="misspelt inside one",
+        ),
+        pytest.param(
+            "tenders",
+            {"Filter": {"CreatedAtRange": {"From": "x"}}},
+            "give since, until",
+            id="a window inside one",
+        ),
         pytest.param("invoices", {"Loads.LoadNumber": "x"}, "no filter 'Loads.LoadNumber'", id="a column"),
         pytest.param("driver_events", {"DriverIds": ["1"]}, "give parents instead", id="the parents"),
-        pytest.param("driver_events", {"EndDate": "x"}, "give since, until and window_by", id="one end of a window"),
+        pytest.param(
+            "driver_events", {"EndDate": "x"}, "give since, until and window_by", id="one end of a window"
+        ),
         pytest.param("trip_stops", {"Status": "x"}, "trip_stops has no filters", id="there are none"),
     ],
 )
-def test_a_filter_of_another_form_is_refused_with_what_to_do(stream: str, filters: dict[str, Any], message: str) -> None:
+def test_a_filter_of_another_form_is_refused_with_what_to_do(
+    stream: str, filters: dict[str, Any], message: str
+) -> None:
     with pytest.raises(AlvysValueError, match=re.escape(message)):
         get_stream(stream).flatten_filters(filters)
 
@@ -71,7 +91,10 @@ def test_a_search_has_all_that_alvys_requires() -> None:
     assert len(body["Status"]) == 21
     assert body["IncludeDeleted"] is True
     assert LOADS.search_fields({"LoadNumbers": ["1"]}) == {"IncludeDeleted": True, "LoadNumbers": ["1"]}
-    assert LOADS.search_fields({"Status": ["Open"], "IncludeDeleted": False}) == {"IncludeDeleted": False, "Status": ["Open"]}
+    assert LOADS.search_fields({"Status": ["Open"], "IncludeDeleted": False}) == {
+        "IncludeDeleted": False,
+        "Status": ["Open"],
+    }
 
 
 def test_unknown_names_are_refused_with_those_that_are_known() -> None:

@@ -106,7 +106,9 @@ def test_what_is_not_whole_is_fetched_again(storage: Storage, download: Any, ans
 
 def test_a_wrong_size_in_the_end_is_an_error(storage: Storage, download: Any) -> None:
     storage.answers = [(200, {}, b"fil")]
-    with pytest.raises(AlvysResponseError, match="document D1: http://127.0.0.1:[0-9]+ has 3 bytes, and Alvys says 4"):
+    with pytest.raises(
+        AlvysResponseError, match="document D1: http://127.0.0.1:[0-9]+ has 3 bytes, and Alvys says 4"
+    ):
         download(f"{storage.url}/f?{SECRET}", 4)
     assert len(storage.seen) == 6
 
@@ -130,7 +132,9 @@ def test_no_more_than_a_chunk_is_taken_beyond_the_size(storage: Storage, clock: 
     assert file.written <= len(storage.seen) * CHUNK
 
 
-def test_this_machine_is_never_behind_a_proxy(storage: Storage, download: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_this_machine_is_never_behind_a_proxy(
+    storage: Storage, download: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     monkeypatch.delenv("no_proxy", raising=False)
@@ -173,9 +177,12 @@ def test_a_redirect_is_followed_to_where_a_file_may_come_from(storage: Storage, 
 
 
 @pytest.mark.parametrize(
-    "location", ["http://[::1/f", "https://127.0.0.1:99999/f", "https://storage..example/f", "ftp://127.0.0.1/f"]
+    "location",
+    ["http://[::1/f", "https://127.0.0.1:99999/f", "https://storage..example/f", "ftp://127.0.0.1/f"],
 )
-def test_a_redirect_to_nowhere_is_an_error_of_the_document(storage: Storage, download: Any, location: str) -> None:
+def test_a_redirect_to_nowhere_is_an_error_of_the_document(
+    storage: Storage, download: Any, location: str
+) -> None:
     storage.answers = [(302, {"location": f"{location}?{SECRET}"}, b"")]
     with pytest.raises(AlvysError) as caught:
         download(f"{storage.url}/f")
@@ -207,7 +214,9 @@ class Https(requests.adapters.BaseAdapter):
         pass
 
 
-def test_a_redirect_from_https_to_http_is_not_followed(storage: Storage, clock: SkippingClock, download: Any) -> None:
+def test_a_redirect_from_https_to_http_is_not_followed(
+    storage: Storage, clock: SkippingClock, download: Any
+) -> None:
     storage.answers = [(200, {}, b"file")]
     downloader = Downloader(clock=clock, allow_http=True)
     downloader._session.mount("https://", Https(f"{storage.url}/f?{SECRET}"))
@@ -239,7 +248,9 @@ def test_nothing_is_fetched_from_where_it_must_not_be(download: Any, url: str, s
 def test_no_error_tells_the_query(clock: SkippingClock, storage: Storage, download: Any) -> None:
     storage.answers = [(200, {}, b"")]
     storage.stop()
-    with pytest.raises(AlvysConnectionError, match=f"document D1: no answer from {storage.url}: .*refused") as caught:
+    with pytest.raises(
+        AlvysConnectionError, match=f"document D1: no answer from {storage.url}: .*refused"
+    ) as caught:
         download(f"{storage.url}/f?{SECRET}")
     error: BaseException | None = caught.value
     while error is not None:

@@ -16,9 +16,13 @@ from airflow_provider_alvys.simulator.process import Simulator
 from tests.conftest import SkippingClock, StoppedClock, make_client
 
 
-def tenant_client(alvys: Simulator, clock: SkippingClock, tenant: str = "acme", auth_url: str | None = None) -> AlvysClient:
+def tenant_client(
+    alvys: Simulator, clock: SkippingClock, tenant: str = "acme", auth_url: str | None = None
+) -> AlvysClient:
     options = alvys.options
-    credentials = make_credentials(options.client_id, options.client_secret, host=alvys.url, tenant_id=tenant, auth_url=auth_url)
+    credentials = make_credentials(
+        options.client_id, options.client_secret, host=alvys.url, tenant_id=tenant, auth_url=auth_url
+    )
     return AlvysClient(credentials, host=alvys.url, clock=clock, requests_per_minute=0)
 
 
@@ -29,7 +33,9 @@ def test_todays_flow_asks_auth0_with_the_audience() -> None:
 
 
 def test_the_tenant_flow_asks_the_host_without_an_audience() -> None:
-    credentials = make_credentials("id", "secret", host="https://integrations.alvys.com", tenant_id="acme", audience="ignored")
+    credentials = make_credentials(
+        "id", "secret", host="https://integrations.alvys.com", tenant_id="acme", audience="ignored"
+    )
     assert credentials.auth_url == "https://integrations.alvys.com/api/authentication/acme/token"
     assert credentials.is_tenant_flow
 
@@ -45,20 +51,28 @@ def test_a_token_by_todays_flow_reads_loads(alvys: Simulator, client: AlvysClien
     assert alvys.stats()["tokens"] == 1
 
 
-@pytest.mark.parametrize("auth_url", [None, "/api/p/authentication/{tenant_id}/token", "/api/p/authentication/acme/token"])
-def test_a_token_by_the_tenant_flow_may_read_everything(alvys: Simulator, clock: SkippingClock, auth_url: str | None) -> None:
+@pytest.mark.parametrize(
+    "auth_url", [None, "/api/p/authentication/{tenant_id}/token", "/api/p/authentication/acme/token"]
+)
+def test_a_token_by_the_tenant_flow_may_read_everything(
+    alvys: Simulator, clock: SkippingClock, auth_url: str | None
+) -> None:
     client = tenant_client(alvys, clock, auth_url=auth_url and alvys.url + auth_url)
     assert client.scopes is None
     assert client.request("GET", "/v1/me").json()["Tenant"] == "acme"
     assert alvys.stats()["tokens"] == 1
 
 
-def test_the_tenant_flow_sends_a_form(alvys: Simulator, clock: SkippingClock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_tenant_flow_sends_a_form(
+    alvys: Simulator, clock: SkippingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sent = []
     client = tenant_client(alvys, clock)
     send = client._transport._session.send
     monkeypatch.setattr(
-        client._transport._session, "send", lambda request, **kwargs: sent.append(request) or send(request, **kwargs)
+        client._transport._session,
+        "send",
+        lambda request, **kwargs: sent.append(request) or send(request, **kwargs),
     )
     client.request("GET", "/v1/me")
     assert sent[0].headers["Content-Type"] == "application/x-www-form-urlencoded"
@@ -77,7 +91,9 @@ def test_clients_with_the_same_credentials_share_a_token(alvys: Simulator, clock
 
 
 @pytest.mark.parametrize(("lifetime", "good_for"), [(3600, 3540), (65, 5), (60, 30), (2, 1)])
-def test_a_token_is_renewed_a_minute_before_it_ends(alvys: Simulator, lifetime: float, good_for: float) -> None:
+def test_a_token_is_renewed_a_minute_before_it_ends(
+    alvys: Simulator, lifetime: float, good_for: float
+) -> None:
     alvys.reset(loads=0, token_lifetime=lifetime)
     clock = StoppedClock()
     client = make_client(alvys, clock=clock)
@@ -108,7 +124,9 @@ def test_a_new_token_that_is_refused_too_is_an_error(alvys: Simulator, client: A
 def test_a_wrong_secret_is_an_error_that_echoes_nothing(alvys: Simulator, clock: SkippingClock) -> None:
     credentials = make_credentials("simulator", "not-the-secret", auth_url=f"{alvys.url}/oauth/token")
     client = AlvysClient(credentials, host=alvys.url, clock=clock)
-    with pytest.raises(AlvysAuthError, match="answered 401. Check the client id and the client secret") as caught:
+    with pytest.raises(
+        AlvysAuthError, match="answered 401. Check the client id and the client secret"
+    ) as caught:
         client.request("GET", "/v1/me")
     assert caught.value.status_code == 401
     assert "not-the-secret" not in str(caught.value) + repr(caught.value) + repr(client._tokens.credentials)
@@ -123,12 +141,16 @@ def test_a_wrong_tenant_is_an_error(alvys: Simulator, clock: SkippingClock) -> N
 def test_a_token_endpoint_that_fails_for_a_while_is_tried_again(
     alvys: Simulator, client: AlvysClient, clock: SkippingClock
 ) -> None:
-    alvys.order_faults({"kind": "status", "status": 503, "endpoint": "POST token", "times": 2, "retry_after": "7"})
+    alvys.order_faults(
+        {"kind": "status", "status": 503, "endpoint": "POST token", "times": 2, "retry_after": "7"}
+    )
     client.request("GET", "/v1/me")
     assert [7 <= seconds <= 8 for seconds in clock.sleeps] == [True, True]
 
 
-def test_a_token_endpoint_that_keeps_failing_is_an_error_without_its_body(alvys: Simulator, client: AlvysClient) -> None:
+def test_a_token_endpoint_that_keeps_failing_is_an_error_without_its_body(
+    alvys: Simulator, client: AlvysClient
+) -> None:
     alvys.order_faults({"kind": "status", "status": 500, "endpoint": "POST token", "times": 99})
     with pytest.raises(AlvysServerError, match="POST token answered 500") as caught:
         client.request("GET", "/v1/me")
@@ -144,7 +166,9 @@ def test_a_page_of_html_for_a_token_is_an_error(alvys: Simulator, client: AlvysC
 def test_an_unknown_token_host_is_an_error(clock: SkippingClock) -> None:
     credentials = make_credentials("id", "secret", auth_url="https://auth.alvys.invalid/oauth/token")
     client = AlvysClient(credentials, clock=clock)
-    with pytest.raises(AlvysConnectionError, match=r"no answer from https://auth.alvys.invalid:443.*Check the host"):
+    with pytest.raises(
+        AlvysConnectionError, match=r"no answer from https://auth.alvys.invalid:443.*Check the host"
+    ):
         client.request("GET", "/v1/me")
 
 
@@ -152,13 +176,21 @@ def test_an_unknown_token_host_is_an_error(clock: SkippingClock) -> None:
     ("arguments", "message"),
     [
         pytest.param({"client_id": "", "client_secret": "x"}, "no client id or no client secret", id="no id"),
-        pytest.param({"client_id": "x", "client_secret": None}, "no client id or no client secret", id="no secret"),
-        pytest.param({"auth_url": "https://h/authentication/{tenant_id}/token"}, "has no tenant_id", id="no tenant to put in"),
+        pytest.param(
+            {"client_id": "x", "client_secret": None}, "no client id or no client secret", id="no secret"
+        ),
+        pytest.param(
+            {"auth_url": "https://h/authentication/{tenant_id}/token"},
+            "has no tenant_id",
+            id="no tenant to put in",
+        ),
         pytest.param({"auth_url": "https://h h/token"}, "no address", id="a space in the host"),
         pytest.param({"tenant_id": "../x"}, "no company code", id="a tenant that is a path"),
         pytest.param({"auth_url": "http://auth.example.com/token"}, "clear text", id="plain http"),
         pytest.param({"auth_url": "ftp://auth.example.com/token"}, "no address", id="another scheme"),
-        pytest.param({"auth_url": "https://user@auth.example.com/token"}, "no address", id="credentials in the address"),
+        pytest.param(
+            {"auth_url": "https://user@auth.example.com/token"}, "no address", id="credentials in the address"
+        ),
     ],
 )
 def test_bad_credentials_are_refused_before_anything_is_sent(arguments: dict[str, str], message: str) -> None:

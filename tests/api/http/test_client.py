@@ -34,18 +34,30 @@ def search(client: AlvysClient, **body: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "path", ["loads/search", "/api/p/v1/loads/search", "/api/p/v2.0/Loads/Search", "{host}/api/p/v1.0/loads/search"]
+    "path",
+    ["loads/search", "/api/p/v1/loads/search", "/api/p/v2.0/Loads/Search", "{host}/api/p/v1.0/loads/search"],
 )
-def test_a_path_may_be_below_the_api_base_or_on_the_host(alvys: Simulator, client: AlvysClient, path: str) -> None:
+def test_a_path_may_be_below_the_api_base_or_on_the_host(
+    alvys: Simulator, client: AlvysClient, path: str
+) -> None:
     client.request("POST", path.format(host=alvys.url), json=SEARCH)
     assert alvys.stats()["requests"] == {"POST token": 1, "POST loads/search": 1}
 
 
 @pytest.mark.parametrize(
     "path",
-    ["https://evil.example/v1/me", "http://127.0.0.1:1/v1/me", "{host}9/v1/me", "https://127.0.0.1@evil.example/", "", " "],
+    [
+        "https://evil.example/v1/me",
+        "http://127.0.0.1:1/v1/me",
+        "{host}9/v1/me",
+        "https://127.0.0.1@evil.example/",
+        "",
+        " ",
+    ],
 )
-def test_an_absolute_url_elsewhere_is_refused_before_anything_is_sent(alvys: Simulator, client: AlvysClient, path: str) -> None:
+def test_an_absolute_url_elsewhere_is_refused_before_anything_is_sent(
+    alvys: Simulator, client: AlvysClient, path: str
+) -> None:
     with pytest.raises(AlvysValueError, match="not the connection's host|path is empty"):
         client.request("GET", path.format(host=alvys.url))
     assert alvys.stats()["requests"] == {}
@@ -58,16 +70,22 @@ def test_a_path_cannot_lead_to_another_host(alvys: Simulator, client: AlvysClien
     assert sum(alvys.stats()["answers"].values()) == 4
 
 
-@pytest.mark.parametrize("host", ["http://alvys.example.com", "ftp://x", "https://", "https://host:99999", "https://host?x=1"])
+@pytest.mark.parametrize(
+    "host", ["http://alvys.example.com", "ftp://x", "https://", "https://host:99999", "https://host?x=1"]
+)
 def test_a_host_that_credentials_must_not_be_sent_to_is_refused(host: str) -> None:
     with pytest.raises(AlvysValueError, match="clear text|no address"):
         AlvysClient(make_credentials("id", "secret"), host=host)
 
 
-def test_the_version_is_what_the_documents_give_for_each_path_unless_set(alvys: Simulator, clock: SkippingClock) -> None:
+def test_the_version_is_what_the_documents_give_for_each_path_unless_set(
+    alvys: Simulator, clock: SkippingClock
+) -> None:
     client = make_client(alvys, clock=clock)
     assert client._prepare("POST", "loads/search").url == f"{alvys.url}/api/p/v2.0/loads/search"
-    assert client._prepare("GET", "trips/T1/check-calls").url == f"{alvys.url}/api/p/v2.0/trips/T1/check-calls"
+    assert (
+        client._prepare("GET", "trips/T1/check-calls").url == f"{alvys.url}/api/p/v2.0/trips/T1/check-calls"
+    )
     assert client._prepare("GET", "drivers").url == f"{alvys.url}/api/p/v1.0/drivers"
     client = make_client(alvys, clock=clock, api_version="v1")
     assert client._prepare("POST", "loads/search").url == f"{alvys.url}/api/p/v1/loads/search"
@@ -85,7 +103,9 @@ def test_the_version_is_what_the_documents_give_for_each_path_unless_set(alvys: 
         pytest.param({"kind": "timeout", "seconds": 0.6}, id="timeout"),
     ],
 )
-def test_a_read_outlives_a_failure_that_passes(alvys: Simulator, clock: SkippingClock, fault: dict[str, Any]) -> None:
+def test_a_read_outlives_a_failure_that_passes(
+    alvys: Simulator, clock: SkippingClock, fault: dict[str, Any]
+) -> None:
     client = make_client(alvys, clock=clock, timeout=(5, 0.3))
     alvys.order_faults({**fault, "endpoint": "POST loads/search"})
     assert search(client)["Total"] > 0
@@ -98,7 +118,11 @@ def test_a_read_outlives_a_failure_that_passes(alvys: Simulator, clock: Skipping
         ({"status": 500}, AlvysServerError, "POST loads/search answered 500: .*Try again later"),
         ({"status": 429}, AlvysRateLimitError, "answered 429.*Lower requests_per_minute"),
         ({"status": 400, "body": "bare"}, AlvysValidationError, "Statuses: The Statuses field is required"),
-        ({"status": 403, "body": "html"}, AlvysPermissionError, "The token holds load:read: something else refuses it"),
+        (
+            {"status": 403, "body": "html"},
+            AlvysPermissionError,
+            "The token holds load:read: something else refuses it",
+        ),
         ({"status": 404}, AlvysNotFoundError, "answered 404"),
         ({"status": 405}, AlvysRefusedError, "answered 405"),
         ({"status": 415, "body": "html"}, AlvysRefusedError, r"answered 415\. Correct the request"),
@@ -127,7 +151,9 @@ def test_a_redirect_is_not_followed(alvys: Simulator, client: AlvysClient, clock
     def serve() -> None:
         connection, _ = listener.accept()
         seen.append(connection.recv(65536))
-        connection.sendall(b"HTTP/1.1 302 Found\r\nLocation: https://evil.example/x\r\nContent-Length: 0\r\n\r\n")
+        connection.sendall(
+            b"HTTP/1.1 302 Found\r\nLocation: https://evil.example/x\r\nContent-Length: 0\r\n\r\n"
+        )
         connection.close()
 
     thread = threading.Thread(target=serve)
@@ -190,7 +216,9 @@ def test_a_longer_wait_than_the_rules_allow_is_left_to_the_caller(
     assert clock.sleeps == []
 
 
-def test_a_second_429_waits_for_the_documented_block(alvys: Simulator, client: AlvysClient, clock: SkippingClock) -> None:
+def test_a_second_429_waits_for_the_documented_block(
+    alvys: Simulator, client: AlvysClient, clock: SkippingClock
+) -> None:
     alvys.order_faults({"kind": "status", "status": 429, "retry_after": "60", "times": 2})
     search(client)
     assert 60 <= clock.sleeps[0] <= 61
@@ -198,7 +226,9 @@ def test_a_second_429_waits_for_the_documented_block(alvys: Simulator, client: A
 
 
 @pytest.mark.parametrize(("offset", "behind"), [(-600, 600), (+600, 0)])
-def test_now_is_the_earlier_of_both_clocks(alvys: Simulator, clock: SkippingClock, offset: float, behind: float) -> None:
+def test_now_is_the_earlier_of_both_clocks(
+    alvys: Simulator, clock: SkippingClock, offset: float, behind: float
+) -> None:
     alvys.reset(loads=0, clock_offset=offset)
     client = make_client(alvys, clock=clock)
     # By the answer that brought the token, then by the API's own.
@@ -234,10 +264,14 @@ def test_retry_after_is_read_in_every_form(alvys: Simulator, header: str, second
         (None, 1, 2),
     ],
 )
-def test_every_form_of_retry_after_is_waited_for(alvys: Simulator, header: str | None, least: float, most: float) -> None:
+def test_every_form_of_retry_after_is_waited_for(
+    alvys: Simulator, header: str | None, least: float, most: float
+) -> None:
     clock = SkippingClock()
     client = make_client(alvys, clock=clock)
-    alvys.order_faults({"kind": "status", "status": 429, "endpoint": "POST loads/search", "retry_after": header})
+    alvys.order_faults(
+        {"kind": "status", "status": 429, "endpoint": "POST loads/search", "retry_after": header}
+    )
     search(client)
     (wait,) = clock.sleeps
     assert least <= wait <= most
@@ -258,7 +292,9 @@ def test_a_429_after_a_good_answer_is_not_the_second_in_a_row(alvys: Simulator) 
 
 
 @pytest.mark.parametrize(("offset", "seconds"), [(90, 90), (-90, 0)])
-def test_retry_after_as_a_date_is_read_by_the_servers_clock(alvys: Simulator, offset: int, seconds: int) -> None:
+def test_retry_after_as_a_date_is_read_by_the_servers_clock(
+    alvys: Simulator, offset: int, seconds: int
+) -> None:
     alvys.reset(loads=1, clock_offset=1000)
     client = make_client(alvys, clock=SkippingClock(), retry_rules=RetryRules(attempts=1))
     alvys.order_faults({"kind": "status", "status": 429, "retry_after": f"date{offset:+d}"})
@@ -329,13 +365,17 @@ def test_an_answer_that_cannot_be_true_once_is_asked_for_again(alvys: Simulator,
 
 
 @pytest.mark.parametrize("status", [300, 302, 304])
-def test_a_redirect_without_an_address_is_an_error_too(alvys: Simulator, client: AlvysClient, status: int) -> None:
+def test_a_redirect_without_an_address_is_an_error_too(
+    alvys: Simulator, client: AlvysClient, status: int
+) -> None:
     alvys.order_faults({"kind": "status", "status": status})
     with pytest.raises(AlvysResponseError, match="redirected to another path"):
         search(client)
 
 
-def test_a_client_with_another_clock_shares_token_pace_and_connections(alvys: Simulator, clock: SkippingClock) -> None:
+def test_a_client_with_another_clock_shares_token_pace_and_connections(
+    alvys: Simulator, clock: SkippingClock
+) -> None:
     client, other = make_client(alvys, clock=clock, requests_per_minute=60), SkippingClock()
     search(client)
     patient = client.with_clock(other)

@@ -24,7 +24,9 @@ CARRIERS = endpoint_of("POST", "carriers/search")
 LOAD_STREAM = get_stream("loads")
 
 
-def send(pacer: Pacer, clock: StoppedClock, endpoint=LOADS, *, requests: int, latency: float = 0.1) -> list[float]:
+def send(
+    pacer: Pacer, clock: StoppedClock, endpoint=LOADS, *, requests: int, latency: float = 0.1
+) -> list[float]:
     """Return when each request was sent."""
     sent = []
     for _ in range(requests):
@@ -58,7 +60,8 @@ def test_one_token_makes_at_most_ten_requests_a_second_over_all_endpoints() -> N
     clock = StoppedClock(0.0)
     pacer = Pacer(clock=clock)
     sent = [
-        send(pacer, clock, endpoint, requests=5, latency=0.01) for endpoint in (LOADS, FUEL, endpoint_of("POST", "trips/search"))
+        send(pacer, clock, endpoint, requests=5, latency=0.01)
+        for endpoint in (LOADS, FUEL, endpoint_of("POST", "trips/search"))
     ]
     times = [time for batch in sent for time in batch]
     assert times[10] >= 1.0
@@ -69,7 +72,9 @@ def test_one_token_makes_at_most_ten_requests_a_second_over_all_endpoints() -> N
     ("rate", "count", "period"),
     [(600, 10, 1), (100, 10, 6), (5, 5, 60), (4, 4, 60), (0.5, 1, 120)],
 )
-def test_another_rate_keeps_the_documented_number_in_another_time(rate: float, count: int, period: float) -> None:
+def test_another_rate_keeps_the_documented_number_in_another_time(
+    rate: float, count: int, period: float
+) -> None:
     clock = StoppedClock(0.0)
     sent = send(Pacer(rate, clock=clock), clock, requests=count + 1, latency=0)
     assert sent[count - 1] == 0

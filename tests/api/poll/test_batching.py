@@ -107,7 +107,13 @@ class Desk:
     def ask(self, items: Sequence[str], line: Any = None) -> list[Any]:
         """Ask for all of these at once, and return answers and errors."""
         line = line or Statuses()
-        return list(self.run(lambda poller: asyncio.gather(*(poller.ask(line, item) for item in items), return_exceptions=True)))
+        return list(
+            self.run(
+                lambda poller: asyncio.gather(
+                    *(poller.ask(line, item) for item in items), return_exceptions=True
+                )
+            )
+        )
 
 
 @pytest.fixture
@@ -125,7 +131,9 @@ def searches(alvys: Simulator) -> int:
     return int(alvys.stats()["requests"].get("POST loads/search", 0))
 
 
-def test_five_hundred_questions_cost_four_requests(alvys: Simulator, desk: Desk, truth: dict[str, str]) -> None:
+def test_five_hundred_questions_cost_four_requests(
+    alvys: Simulator, desk: Desk, truth: dict[str, str]
+) -> None:
     numbers = [*truth, *(f"none-{i}" for i in range(500 - len(truth)))]
     assert desk.ask(numbers) == [truth.get(number) for number in numbers]
     assert alvys.stats()["requests"] == {"POST token": 1, "POST loads/search": 4}
@@ -178,7 +186,9 @@ def test_who_is_cancelled_stops_nobody_else(desk: Desk, alvys: Simulator, truth:
     number, other = list(truth)[:2]
 
     async def work(poller: Poller) -> Any:
-        first, second, third = (asyncio.ensure_future(poller.ask(Statuses(), item)) for item in (number, number, other))
+        first, second, third = (
+            asyncio.ensure_future(poller.ask(Statuses(), item)) for item in (number, number, other)
+        )
         await asyncio.sleep(0)
         first.cancel()
         return await asyncio.gather(first, second, third, return_exceptions=True)
@@ -231,7 +241,9 @@ class Picky(Statuses):
     """Refused for an empty number, whatever else is asked for."""
 
     def begin(self, items: Sequence[str]) -> OneRequest:
-        return Refused(list(items), self.page_size) if "" in items else OneRequest(list(items), self.page_size)
+        return (
+            Refused(list(items), self.page_size) if "" in items else OneRequest(list(items), self.page_size)
+        )
 
 
 class Refused(OneRequest):
@@ -240,7 +252,9 @@ class Refused(OneRequest):
         raise AssertionError("Without one of its filters Alvys refuses it")
 
 
-def test_nobody_joins_those_among_whom_one_is_to_blame(desk: Desk, alvys: Simulator, truth: dict[str, str]) -> None:
+def test_nobody_joins_those_among_whom_one_is_to_blame(
+    desk: Desk, alvys: Simulator, truth: dict[str, str]
+) -> None:
     desk.options["requests_per_minute"] = 1
     number, other = list(truth)[:2]
 
@@ -253,7 +267,9 @@ def test_nobody_joins_those_among_whom_one_is_to_blame(desk: Desk, alvys: Simula
                 late.append(asyncio.ensure_future(poller.ask(Picky(), other)))
 
         desk.waits.meanwhile = join
-        first = await asyncio.gather(*(poller.ask(Picky(), item) for item in ("", number)), return_exceptions=True)
+        first = await asyncio.gather(
+            *(poller.ask(Picky(), item) for item in ("", number)), return_exceptions=True
+        )
         return first, await asyncio.gather(*late)
 
     (error, answer), late = desk.run(work)
@@ -263,7 +279,9 @@ def test_nobody_joins_those_among_whom_one_is_to_blame(desk: Desk, alvys: Simula
     assert searches(alvys) == 4
 
 
-def test_a_batch_of_more_rows_than_a_page_is_halved(desk: Desk, alvys: Simulator, truth: dict[str, str]) -> None:
+def test_a_batch_of_more_rows_than_a_page_is_halved(
+    desk: Desk, alvys: Simulator, truth: dict[str, str]
+) -> None:
     numbers = list(truth)[:40]
     assert desk.ask(numbers, Statuses(page_size=10)) == [truth[number] for number in numbers]
     assert searches(alvys) == 7
@@ -272,7 +290,9 @@ def test_a_batch_of_more_rows_than_a_page_is_halved(desk: Desk, alvys: Simulator
 def test_a_failure_that_may_pass_is_tried_again(desk: Desk, alvys: Simulator, truth: dict[str, str]) -> None:
     number = next(iter(truth))
     alvys.order_faults(
-        {"kind": "status", "status": 500}, {"kind": "truncate"}, {"kind": "status", "status": 500, "endpoint": "POST token"}
+        {"kind": "status", "status": 500},
+        {"kind": "truncate"},
+        {"kind": "status", "status": 500, "endpoint": "POST token"},
     )
     assert desk.ask([number]) == [truth[number]]
     assert alvys.stats()["requests"] == {"POST token": 2, "POST loads/search": 3}
@@ -287,7 +307,9 @@ def test_all_who_asked_get_the_error_when_the_rules_give_up(desk: Desk, alvys: S
     assert searches(alvys) == 3
 
 
-def test_retry_after_is_waited_for_and_a_second_429_waits_the_documented_block(desk: Desk, alvys: Simulator) -> None:
+def test_retry_after_is_waited_for_and_a_second_429_waits_the_documented_block(
+    desk: Desk, alvys: Simulator
+) -> None:
     alvys.order_faults({"kind": "status", "status": 429, "body": "html", "retry_after": "7", "times": 2})
     desk.options["requests_per_minute"] = None
     assert desk.ask(["none"]) == [None]
@@ -312,7 +334,9 @@ def test_nor_is_the_block_forgotten_between_two_questions(desk: Desk, alvys: Sim
     assert 180 <= max(desk.waits.asked) < 181
 
 
-def test_a_longer_wait_than_the_rules_allow_is_an_error_and_is_waited_for_all_the_same(desk: Desk, alvys: Simulator) -> None:
+def test_a_longer_wait_than_the_rules_allow_is_an_error_and_is_waited_for_all_the_same(
+    desk: Desk, alvys: Simulator
+) -> None:
     alvys.order_faults({"kind": "status", "status": 429, "retry_after": "1000"})
 
     async def work(poller: Poller) -> None:
@@ -335,7 +359,9 @@ def test_lines_do_not_wait_for_each_other(desk: Desk, alvys: Simulator, truth: d
             await is_free.wait()
 
     desk.sleep = sleep
-    alvys.order_faults({"kind": "status", "status": 429, "retry_after": "30", "endpoint": "POST trips/search"})
+    alvys.order_faults(
+        {"kind": "status", "status": 429, "retry_after": "30", "endpoint": "POST trips/search"}
+    )
 
     async def work(poller: Poller) -> None:
         trips = asyncio.ensure_future(poller.ask(Trips(), "none"))

@@ -57,16 +57,25 @@ class World:
         self.server += seconds
         self.alvys.set_clock(self.server)
 
-    def watch(self, *, stream: str = "loads", window_by: str = "updated", since: float | None = None) -> Watch:
+    def watch(
+        self, *, stream: str = "loads", window_by: str = "updated", since: float | None = None
+    ) -> Watch:
         """Begin to watch now, or go on from what was known at a time."""
         mark = self.clock.now if since is None else since
-        return Watch(watched_window(get_stream(stream), window_by), WatchState(mark=moment(mark), is_new=since is None))
+        return Watch(
+            watched_window(get_stream(stream), window_by), WatchState(mark=moment(mark), is_new=since is None)
+        )
 
     def look(self, *watches: Watch, stream: str = "loads", window_by: str = "updated") -> list[list[str]]:
         """Let watches look together, and return the ids that each is told."""
-        return [[change.id for change in watch.take(found)] for watch, found in self.read(*watches, of=(stream, window_by))]
+        return [
+            [change.id for change in watch.take(found)]
+            for watch, found in self.read(*watches, of=(stream, window_by))
+        ]
 
-    def read(self, *watches: Watch, of: tuple[str, str] = ("loads", "updated")) -> Iterator[tuple[Watch, Found]]:
+    def read(
+        self, *watches: Watch, of: tuple[str, str] = ("loads", "updated")
+    ) -> Iterator[tuple[Watch, Found]]:
         lines: dict[ChangesLine, list[Watch]] = {}
         for watch in watches:
             lines.setdefault(make_line(*of, watch.day), []).append(watch)
@@ -106,7 +115,10 @@ def test_every_window_tells_what_comes_into_it(world: World, stream: str, window
     world.pass_time(60)
     (told,) = world.look(watch, **of)
     year = 365 * 24 * HOUR
-    span = {"since": moment(world.server - year).isoformat(), "until": moment(world.server + year).isoformat()}
+    span = {
+        "since": moment(world.server - year).isoformat(),
+        "until": moment(world.server + year).isoformat(),
+    }
     # Not each new row has the time that this window is by, such as that of its payment.
     there = added & set(world.alvys.truth_keys(**of, **span)) if window != "activity" else added
     assert set(told) == {"/".join(json.loads(key)) if key.startswith("[") else key for key in there}
@@ -140,7 +152,11 @@ OLD = "2023-03-01T00:00:00+00:00"
     ("stream", "window", "columns"),
     [
         ("fuel", "transaction", {"TransactionDate": OLD}),
-        ("invoices", "activity", {"Status": "Paid", "InvoicedDate": OLD, "LastSendDate": OLD, "PaidDate": OLD}),
+        (
+            "invoices",
+            "activity",
+            {"Status": "Paid", "InvoicedDate": OLD, "LastSendDate": OLD, "PaidDate": OLD},
+        ),
     ],
 )
 def test_nor_by_business_dates(world: World, stream: str, window: str, columns: dict[str, Any]) -> None:
@@ -219,7 +235,10 @@ def test_one_that_dies_while_our_clock_is_ahead_goes_on_where_it_was(world: Worl
 @pytest.mark.parametrize("stamp", ["2023-11-14T22:13:20", "yesterday", "2023-11-14", "", None])
 def test_a_time_that_cannot_be_read_stops_nothing(stamp: str | None) -> None:
     watch = Watch(watched_window(get_stream("loads"), "updated"), WatchState(mark=moment(1000)))
-    odd, plain = Change(id="1", key="1@x", updated_at=stamp), Change(id="2", key="2@y", updated_at="2023-11-14T22:13:20.1234567Z")
+    odd, plain = (
+        Change(id="1", key="1@x", updated_at=stamp),
+        Change(id="2", key="2@y", updated_at="2023-11-14T22:13:20.1234567Z"),
+    )
     found = Found((plain, odd), moment(0), moment(2000), is_whole=True)
     assert [change.id for change in watch.take(found)] == ["1", "2"]
     assert watch.take(replace(found, until=moment(3000))) == []
@@ -232,11 +251,17 @@ def test_what_alvys_finds_by_a_business_date_is_told_whatever_the_row_says() -> 
     assert watch.take(Found((row,), moment(0), moment(2 * HOUR), is_whole=True)) == [row]
 
 
-@pytest.mark.parametrize("form", ["2026-01-0{}", "2026-01-0{}T00:00:00-05:00", "2026-01-01T00:00:00.123456{}Z"])
+@pytest.mark.parametrize(
+    "form", ["2026-01-0{}", "2026-01-0{}T00:00:00-05:00", "2026-01-01T00:00:00.123456{}Z"]
+)
 def test_the_oldest_is_told_first(form: str) -> None:
     watch = Watch(watched_window(get_stream("loads"), "updated"), WatchState(mark=moment(0)))
-    changes = [Change(id=str(number), key=str(number), updated_at=form.format(number)) for number in (2, 3, 1)]
-    assert [change.id for change in watch.take(Found(tuple(changes), moment(0), moment(1), is_whole=True))] == ["1", "2", "3"]
+    changes = [
+        Change(id=str(number), key=str(number), updated_at=form.format(number)) for number in (2, 3, 1)
+    ]
+    assert [
+        change.id for change in watch.take(Found(tuple(changes), moment(0), moment(1), is_whole=True))
+    ] == ["1", "2", "3"]
 
 
 def test_what_is_forgotten_is_what_was_seen_longest_ago() -> None:
@@ -247,7 +272,9 @@ def test_what_is_forgotten_is_what_was_seen_longest_ago() -> None:
     # The first is there again.
     watch.take(Found((*rows[1:], rows[0]), moment(1), moment(2), is_whole=False))
     again = Watch(window, watch.save())
-    assert [change.id for change in again.take(Found(tuple(rows), moment(2), moment(3), is_whole=True))] == ["1"]
+    assert [change.id for change in again.take(Found(tuple(rows), moment(2), moment(3), is_whole=True))] == [
+        "1"
+    ]
     # What a state store takes is 64 KiB.
     assert len(watch.save().seen) < 60_000
 
@@ -302,7 +329,9 @@ def test_a_field_in_lists_of_lists_has_all_of_their_values() -> None:
 
 def test_the_values_of_a_field_are_in_one_order() -> None:
     for values in ({"Delivered", "Open", "TONU"}, ["TONU", "Delivered", "Open", "Open"]):
-        assert check_where(get_stream("loads"), {"Status": values}) == {"Status": ("Delivered", "Open", "TONU")}
+        assert check_where(get_stream("loads"), {"Status": values}) == {
+            "Status": ("Delivered", "Open", "TONU")
+        }
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,15 @@ from tests.conftest import SkippingClock, make_client
 
 
 def status(**more: Any) -> StatusReached:
-    return StatusReached(**{"stream": "loads", "number": "1", "statuses": ["Delivered"], "failed": ["Cancelled", "TONU"], **more})
+    return StatusReached(
+        **{
+            "stream": "loads",
+            "number": "1",
+            "statuses": ["Delivered"],
+            "failed": ["Cancelled", "TONU"],
+            **more,
+        }
+    )
 
 
 @pytest.mark.parametrize(
@@ -33,7 +41,13 @@ def status(**more: Any) -> StatusReached:
     [
         status(or_later=False),
         DocumentThere(parent="trip", id="T1", types=["Receipt"]),
-        RowsFound(stream="loads", filters={"Status": ["Open"]}, since="2026-01-01T00:00:00Z", window_by="created", at_least=3),
+        RowsFound(
+            stream="loads",
+            filters={"Status": ["Open"]},
+            since="2026-01-01T00:00:00Z",
+            window_by="created",
+            at_least=3,
+        ),
     ],
     ids=["status", "document", "rows"],
 )
@@ -76,7 +90,12 @@ def test_what_a_status_means(found: str | None, more: dict[str, Any], outcome: s
     verdict = status(**more).judge(Reading("L1", found, "2026-01-01T00:00:00Z"))
     assert verdict.outcome == outcome
     assert verdict.message == f"Load 1 is {found}"
-    assert verdict.value == {"load_number": "1", "id": "L1", "status": found, "updated_at": "2026-01-01T00:00:00Z"}
+    assert verdict.value == {
+        "load_number": "1",
+        "id": "L1",
+        "status": found,
+        "updated_at": "2026-01-01T00:00:00Z",
+    }
 
 
 def test_one_that_is_missing_is_waited_for_or_not() -> None:
@@ -112,7 +131,9 @@ def loads(alvys: Simulator) -> list[dict[str, Any]]:
     return [row for row in rows if row["Status"] == "Covered"]
 
 
-def test_a_load_is_read_by_one_request(alvys: Simulator, client: AlvysClient, loads: list[dict[str, Any]]) -> None:
+def test_a_load_is_read_by_one_request(
+    alvys: Simulator, client: AlvysClient, loads: list[dict[str, Any]]
+) -> None:
     load = loads[0]
     verdict = look(client, status(number=load["LoadNumber"], statuses=["Covered"]))
     assert verdict.value == {
@@ -125,9 +146,17 @@ def test_a_load_is_read_by_one_request(alvys: Simulator, client: AlvysClient, lo
 
 
 def test_a_trip_is_read_by_its_number(alvys: Simulator, client: AlvysClient) -> None:
-    trip = next(row for row in map(json.loads, alvys.truth_rows(stream="trips", filters={"IncludeDeleted": False})))
-    verdict = look(client, status(stream="trips", number=trip["TripNumber"], statuses=[trip["Status"]], failed=[]))
-    assert (verdict.outcome, verdict.value["trip_number"], verdict.value["id"]) == ("done", trip["TripNumber"], trip["Id"])
+    trip = next(
+        row for row in map(json.loads, alvys.truth_rows(stream="trips", filters={"IncludeDeleted": False}))
+    )
+    verdict = look(
+        client, status(stream="trips", number=trip["TripNumber"], statuses=[trip["Status"]], failed=[])
+    )
+    assert (verdict.outcome, verdict.value["trip_number"], verdict.value["id"]) == (
+        "done",
+        trip["TripNumber"],
+        trip["Id"],
+    )
 
 
 def test_one_request_takes_what_alvys_takes() -> None:
@@ -189,11 +218,18 @@ def test_documents_of_every_kind_of_parent_can_be_waited_for(alvys: Simulator, c
     for parent, stream in DOCUMENT_STREAMS.items():
         of = stream.parent
         assert of is not None
-        row = next(row for row in map(json.loads, alvys.truth_rows(stream=of.stream)) if not row.get("IsDeleted"))
-        assert look(client, DocumentThere(parent=parent, id=str(row[of.column]), types=["none such"])).outcome == "waiting"
+        row = next(
+            row for row in map(json.loads, alvys.truth_rows(stream=of.stream)) if not row.get("IsDeleted")
+        )
+        assert (
+            look(client, DocumentThere(parent=parent, id=str(row[of.column]), types=["none such"])).outcome
+            == "waiting"
+        )
 
 
-def test_a_parent_that_alvys_does_not_know_is_waited_for_or_not(alvys: Simulator, client: AlvysClient) -> None:
+def test_a_parent_that_alvys_does_not_know_is_waited_for_or_not(
+    alvys: Simulator, client: AlvysClient
+) -> None:
     condition = DocumentThere(parent="load", id="none", types=["x"])
     assert look(client, condition).outcome == "waiting"
     assert look(client, msgspec.structs.replace(condition, wait_if_missing=False)).outcome == "failed"
@@ -204,10 +240,17 @@ def test_rows_come_with_their_keys(alvys: Simulator, client: AlvysClient) -> Non
     verdict = look(client, RowsFound(stream="loads", filters={"Status": ["Covered"]}, at_least=len(keys)))
     assert (verdict.outcome, sorted(verdict.value), verdict.is_partial) == ("done", sorted(keys), False)
     assert alvys.stats()["requests"]["POST loads/search"] == 1
-    assert look(client, RowsFound(stream="loads", filters={"Status": ["Covered"]}, at_least=len(keys) + 1)).outcome == "waiting"
+    assert (
+        look(
+            client, RowsFound(stream="loads", filters={"Status": ["Covered"]}, at_least=len(keys) + 1)
+        ).outcome
+        == "waiting"
+    )
 
 
-def test_of_more_rows_than_a_page_the_keys_are_read_when_they_are_wanted(alvys: Simulator, client: AlvysClient) -> None:
+def test_of_more_rows_than_a_page_the_keys_are_read_when_they_are_wanted(
+    alvys: Simulator, client: AlvysClient
+) -> None:
     condition = RowsFound(stream="loads", at_least=300)
     verdict = look(client, condition)
     assert (verdict.outcome, verdict.value, verdict.is_partial) == ("done", None, True)

@@ -44,7 +44,10 @@ def test_a_stream_that_cannot_be_counted_is_a_row_with_a_note(alvys: Simulator, 
     for window, says in (
         ({}, "give since and until"),
         ({"since": since}, "needs an end"),
-        ({"since": since, "until": "2026-11-01T00:00:00Z"}, "only be read, not counted. Give a shorter window"),
+        (
+            {"since": since, "until": "2026-11-01T00:00:00Z"},
+            "only be read, not counted. Give a shorter window",
+        ),
     ):
         uncounted, loads = hook.plan([errors, "loads"], **window)
         assert (uncounted.rows, uncounted.requests) == (None, None)

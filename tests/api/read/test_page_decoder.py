@@ -34,8 +34,16 @@ def test_a_row_keeps_its_bytes(row: str) -> None:
 
 
 def test_half_an_emoji_anywhere_on_the_page_stops_nothing() -> None:
-    rows = ['{"Id":"a","Note":"x \\ud83d"}', '{"Id":"b","Amount":1.10}', '{"Id":"c","Deep":{"Items":[{"Id":"no"}]}}']
-    text = '{ "Facets": {"Items": "\\udc00"}, "Page": 0, "PageSize": 200,\n "Total": 3, "Items": [' + " , ".join(rows) + "]}"
+    rows = [
+        '{"Id":"a","Note":"x \\ud83d"}',
+        '{"Id":"b","Amount":1.10}',
+        '{"Id":"c","Deep":{"Items":[{"Id":"no"}]}}',
+    ]
+    text = (
+        '{ "Facets": {"Items": "\\udc00"}, "Page": 0, "PageSize": 200,\n "Total": 3, "Items": ['
+        + " , ".join(rows)
+        + "]}"
+    )
     page = READER.read(text.encode())
     assert [bytes(row).decode() for row in page.rows] == rows
     assert page.keys == [("a",), ("b",), ("c",)]
@@ -45,7 +53,10 @@ def test_half_an_emoji_anywhere_on_the_page_stops_nothing() -> None:
 def test_a_row_over_several_lines_is_made_one_and_nothing_else_is_changed() -> None:
     row = '{\n  "Id": "a",\r\n  "Amount": 1.10,\n  "Note": "two  spaces, \\n and \\" {\\\\",\n  "List": [\n 1e5,\t2 ]\n}'
     page = READER.read(body(row, '{"Id": "b"}'))
-    assert bytes(page.rows[0]) == b'{"Id":"a","Amount":1.10,"Note":"two  spaces, \\n and \\" {\\\\","List":[1e5,2]}'
+    assert (
+        bytes(page.rows[0])
+        == b'{"Id":"a","Amount":1.10,"Note":"two  spaces, \\n and \\" {\\\\","List":[1e5,2]}'
+    )
     assert bytes(page.rows[1]) == b'{"Id": "b"}'
     assert json.loads(page.rows[0]) == json.loads(row)
     assert bytes(compact(b'{"Id":\n"x \\ud83d  y"}')) == b'{"Id":"x \\ud83d  y"}'
@@ -54,7 +65,9 @@ def test_a_row_over_several_lines_is_made_one_and_nothing_else_is_changed() -> N
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        pytest.param(body('{"Id":"a","Note":"\\ud83d', total=1)[:-2], "cannot be read", id="cut off in half an emoji"),
+        pytest.param(
+            body('{"Id":"a","Note":"\\ud83d', total=1)[:-2], "cannot be read", id="cut off in half an emoji"
+        ),
         pytest.param(body('{"Id":"a"}')[:-3], "truncated", id="cut off"),
         pytest.param(body('{"Id":"\\ud83d","Note":NaN}'), "cannot be read", id="no number"),
         pytest.param(body('{"Id":"\\ud83d"}') + b"x", "cannot be read", id="text after the end"),
@@ -65,7 +78,9 @@ def test_a_row_over_several_lines_is_made_one_and_nothing_else_is_changed() -> N
         pytest.param(b'{"Items":[]}', "missing required field `Total`", id="no total"),
         pytest.param(b'{"Total":"1","Items":[]}', "Expected `int`", id="a total that is no number"),
         pytest.param(body('{"Name":"a"}'), "row without Id", id="a row without its key"),
-        pytest.param(body('{"Id":"\xe9"}').replace("é".encode(), b"\xe9"), "not UTF-8: .* at byte", id="Latin-1"),
+        pytest.param(
+            body('{"Id":"\xe9"}').replace("é".encode(), b"\xe9"), "not UTF-8: .* at byte", id="Latin-1"
+        ),
         pytest.param(body("7"), "cannot be read", id="a row that is no object"),
         pytest.param(body('{"Id":["a"]}'), "cannot be read", id="a key that is no text or number"),
     ],

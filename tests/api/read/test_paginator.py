@@ -92,7 +92,9 @@ def test_no_closed_set_that_misses_a_joined_row_is_called_whole(leaving: int) ->
 
 def test_a_closed_set_that_keeps_growing_is_an_error_that_names_the_numbers() -> None:
     shelf = Shelf(2000, change=lambda shelf: shelf.join(at=0))
-    with pytest.raises(AlvysIncompleteError, match=r"rows: 3 passes .* of 20\d\d, and the total grew.*no cursor moved"):
+    with pytest.raises(
+        AlvysIncompleteError, match=r"rows: 3 passes .* of 20\d\d, and the total grew.*no cursor moved"
+    ):
         walk(shelf)
 
 
@@ -118,7 +120,9 @@ def test_rows_that_join_at_either_end_of_another_set_are_never_missed_in_a_whole
 
         shelf = Shelf(5 * SMALL, change=change, seed=seed)
         seen, pages = walk(shelf, closed=False, page_size=SMALL)
-        assert pages.proof == "open" or set(shelf.rows) <= seen | {row for row in shelf.rows if row.startswith("joined-")}
+        assert pages.proof == "open" or set(shelf.rows) <= seen | {
+            row for row in shelf.rows if row.startswith("joined-")
+        }
         if pages.proof == "whole":
             # What joined after the last answer is no part of the set that was read.
             missed = set(shelf.rows) - seen
@@ -144,7 +148,9 @@ def test_a_spurious_404_inside_the_set_is_asked_again(seed: int) -> None:
 def test_a_page_that_stays_missing_is_an_error() -> None:
     shelf = Shelf(2000)
     shelf.spurious_404s = set(range(2, 100, 2))
-    with pytest.raises(AlvysResponseError, match="page 9 was missing 3 times although there are 2000 rows. Run it again"):
+    with pytest.raises(
+        AlvysResponseError, match="page 9 was missing 3 times although there are 2000 rows. Run it again"
+    ):
         walk(shelf)
 
 
@@ -229,7 +235,9 @@ def test_rows_that_join_behind_others_that_leave_are_noticed(leaving: int, joini
 
 @pytest.mark.parametrize("silent", [False, True], ids=["announced", "silent"])
 @pytest.mark.parametrize("closed", [True, False], ids=["closed", "other"])
-def test_a_smaller_page_size_than_asked_starts_the_walk_again_at_that_size(silent: bool, closed: bool) -> None:
+def test_a_smaller_page_size_than_asked_starts_the_walk_again_at_that_size(
+    silent: bool, closed: bool
+) -> None:
     shelf = Shelf(1000)
     shelf.cap, shelf.cap_is_silent = 100, silent
     seen, pages = walk(shelf, closed=closed)

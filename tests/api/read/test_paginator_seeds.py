@@ -37,7 +37,9 @@ def both(count: int, at: int | None) -> Callable[[Shelf], None]:
     return change
 
 
-def walk(shelf: Shelf, seed: int, *, closed: bool, kills: float, faults: bool) -> tuple[list[str], PageWalk, int]:
+def walk(
+    shelf: Shelf, seed: int, *, closed: bool, kills: float, faults: bool
+) -> tuple[list[str], PageWalk, int]:
     """Walk; after some pages the process is killed, and another one goes on from what was saved, as files keep it."""
     chance = random.Random(f"{seed} kills")
     if faults:
@@ -88,7 +90,9 @@ def test_no_row_that_stayed_is_missed_by_a_walk_that_says_whole(
         assert len(found) == len(set(found)), f"seed {seed}: a row was delivered twice"
         stayed = {row for row in shelf.rows if not row.startswith("joined-")}
         outcomes.append(pages.proof)
-        assert pages.proof == "open" or stayed <= set(found), f"seed {seed}: {len(stayed - set(found))} rows are missing"
+        assert pages.proof == "open" or stayed <= set(found), (
+            f"seed {seed}: {len(stayed - set(found))} rows are missing"
+        )
     assert len(outcomes) == len(SEEDS)
 
 

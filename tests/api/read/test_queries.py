@@ -8,7 +8,13 @@ import pytest
 
 from airflow_provider_alvys.api.catalogue.streams import STREAMS, get_stream
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.api.read.queries import Query, Span, make_queries, make_search_queries, outer_window
+from airflow_provider_alvys.api.read.queries import (
+    Query,
+    Span,
+    make_queries,
+    make_search_queries,
+    outer_window,
+)
 from airflow_provider_alvys.api.read.windows import as_utc
 
 NOON = as_utc("2026-03-10T12:00:00Z", "time")
@@ -34,10 +40,16 @@ def test_a_change_window_is_sent_as_it_is_with_all_statuses_and_deleted_rows() -
 
 def test_business_dates_are_asked_for_in_whole_utc_days() -> None:
     (query,) = ask("fuel", since="2026-03-10T12:00:00+02:00", until="2026-03-11T01:00:00Z")
-    assert body(query)["TransactionRange"] == {"Start": "2026-03-10T00:00:00Z", "End": "2026-03-11T23:59:59.9999999Z"}
+    assert body(query)["TransactionRange"] == {
+        "Start": "2026-03-10T00:00:00Z",
+        "End": "2026-03-11T23:59:59.9999999Z",
+    }
     # An end at midnight is the end of the day before.
     (query,) = ask("fuel", since="2026-03-01T00:00:00Z", until="2026-04-01T00:00:00Z")
-    assert body(query)["TransactionRange"] == {"Start": "2026-03-01T00:00:00Z", "End": "2026-03-31T23:59:59.9999999Z"}
+    assert body(query)["TransactionRange"] == {
+        "Start": "2026-03-01T00:00:00Z",
+        "End": "2026-03-31T23:59:59.9999999Z",
+    }
 
 
 def test_a_sync_looks_back_and_ahead_as_the_catalogue_says() -> None:
@@ -53,7 +65,9 @@ def test_a_sync_looks_back_and_ahead_as_the_catalogue_says() -> None:
 def test_the_overlap_counts_where_it_reaches_further_than_the_look_back() -> None:
     by = get_stream("loads").window("updated")
     assert by
-    assert str(Span(NOON, NOON + DAY, timedelta(minutes=30)).window(by)).startswith("from 2026-03-10T11:30:00Z")
+    assert str(Span(NOON, NOON + DAY, timedelta(minutes=30)).window(by)).startswith(
+        "from 2026-03-10T11:30:00Z"
+    )
 
 
 def test_invoices_unite_three_windows_and_all_that_is_unpaid() -> None:
@@ -66,7 +80,10 @@ def test_invoices_unite_three_windows_and_all_that_is_unpaid() -> None:
     assert [len(body(query)["Status"]) for query in queries] == [2, 3, 3, 3]
     starts = [query.window.since.date() for query in queries if query.window]
     assert [(NOON.date() - start).days for start in starts] == [45, 7, 90]
-    assert str(outer_window(stream, stream.window(None), [span])) == "from 2025-12-10T00:00:00Z until 2026-03-12T23:59:59.999999Z"
+    assert (
+        str(outer_window(stream, stream.window(None), [span]))
+        == "from 2025-12-10T00:00:00Z until 2026-03-12T23:59:59.999999Z"
+    )
 
 
 def test_what_is_unpaid_is_asked_for_however_old() -> None:
@@ -90,16 +107,23 @@ def test_filters_narrow_each_of_the_united_searches(filters: dict[str, Any], sen
 
 
 def test_a_filter_that_reveals_more_does_not_hide_what_another_search_finds() -> None:
-    assert [body(query)["IncludePaid"] for query in ask("deductions", {"IncludePaid": True}, since=str(NOON.isoformat()))] == [
+    assert [
+        body(query)["IncludePaid"]
+        for query in ask("deductions", {"IncludePaid": True}, since=str(NOON.isoformat()))
+    ] == [
         False,
         True,
     ]
-    assert [body(query)["IncludePaid"] for query in ask("deductions", {"IncludePaid": False}, since=NOON)] == [False, False]
+    assert [
+        body(query)["IncludePaid"] for query in ask("deductions", {"IncludePaid": False}, since=NOON)
+    ] == [False, False]
 
 
 def test_what_is_active_and_what_is_not_are_two_searches() -> None:
     assert [body(query)["IsActive"] for query in ask("drivers")] == [True, False]
-    assert [body(query)["IsActive"] for query in ask("drivers", {"IsActive": True, "FleetName": "East"})] == [True]
+    assert [body(query)["IsActive"] for query in ask("drivers", {"IsActive": True, "FleetName": "East"})] == [
+        True
+    ]
 
 
 def test_a_window_is_cut_to_what_the_api_takes() -> None:
@@ -116,7 +140,11 @@ def test_a_window_is_cut_to_what_the_api_takes() -> None:
 
 def test_children_are_one_call_a_parent_and_events_one_for_a_hundred() -> None:
     queries = ask("load_documents", parents=["1001", "a/b c", 1002, "1001"])
-    assert [query.path for query in queries] == ["loads/1001/documents", "loads/a%2Fb%20c/documents", "loads/1002/documents"]
+    assert [query.path for query in queries] == [
+        "loads/1001/documents",
+        "loads/a%2Fb%20c/documents",
+        "loads/1002/documents",
+    ]
     assert {tuple(query.request(0, 200).values()) for query in queries} == {(None,)}
     batches = ask("driver_events", since=NOON, parents=[f"DR{number}" for number in range(250)])
     assert [len(body(query)["DriverIds"]) for query in batches] == [100, 100, 50]
@@ -159,7 +187,12 @@ def test_a_filter_whose_name_is_no_text_is_refused() -> None:
 
 
 def test_dotted_filters_stand_inside_objects() -> None:
-    (query,) = ask("tenders", {"Filter": {"Status": ["Pending"]}}, since="2026-03-10T00:00:00Z", until="2026-03-11T00:00:00Z")
+    (query,) = ask(
+        "tenders",
+        {"Filter": {"Status": ["Pending"]}},
+        since="2026-03-10T00:00:00Z",
+        until="2026-03-11T00:00:00Z",
+    )
     assert body(query)["Filter"] == {
         "Status": ["Pending"],
         "CreatedAtRange": {"Start": "2026-03-10T00:00:00Z", "End": "2026-03-10T23:59:59.9999999Z"},
@@ -169,7 +202,9 @@ def test_dotted_filters_stand_inside_objects() -> None:
 
 
 def test_a_get_sends_its_page_and_filters_as_a_query() -> None:
-    (query,) = ask("webhook_delivery_logs", {"Status": ["Failed"]}, since=NOON, window_by="sent", parents=["w1"])
+    (query,) = ask(
+        "webhook_delivery_logs", {"Status": ["Failed"]}, since=NOON, window_by="sent", parents=["w1"]
+    )
     assert query.path == "webhooks/w1/delivery-logs"
     assert query.request(2, 100) == {
         "params": {"Status": ["Failed"], "StartDate": "2026-03-10T12:00:00Z", "Page": 2, "PageSize": 100}

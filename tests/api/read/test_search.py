@@ -16,7 +16,9 @@ LOADS = get_stream("loads")
 PAST = {"since": "2020-01-01T00:00:00Z", "until": "2030-01-01T00:00:00Z"}
 
 
-def make_search(client: AlvysClient, filters: dict[str, Any] | None = None, *, stream: Stream = LOADS, **options: Any) -> Search:
+def make_search(
+    client: AlvysClient, filters: dict[str, Any] | None = None, *, stream: Stream = LOADS, **options: Any
+) -> Search:
     asked = {name: options.pop(name, None) for name in ("since", "until", "window_by", "parents")}
     return Search(client, stream, make_search_queries(stream, filters or {}, **asked), **options)
 
@@ -45,7 +47,10 @@ def test_a_closed_window_costs_a_request_a_page(alvys: Simulator, client: AlvysC
 
 @pytest.mark.parametrize("window_by", ["updated", "created"])
 def test_a_window_finds_what_the_truth_says(alvys: Simulator, client: AlvysClient, window_by: str) -> None:
-    rows = sorted(json.loads(row)[{"updated": "UpdatedAt", "created": "CreatedAt"}[window_by]] for row in alvys.truth_rows())
+    rows = sorted(
+        json.loads(row)[{"updated": "UpdatedAt", "created": "CreatedAt"}[window_by]]
+        for row in alvys.truth_rows()
+    )
     window = {"since": rows[100], "until": rows[300], "window_by": window_by}
     expected = alvys.truth_keys(**window)
     assert 190 < len(expected) < 210
@@ -88,7 +93,9 @@ def test_rows_that_leave_are_asked_for_by_name(alvys: Simulator, client: AlvysCl
     [{"kind": "status", "status": 404}, {"kind": "cap", "cap": 30}, {"kind": "truncate"}],
     ids=lambda fault: fault["kind"],
 )
-def test_a_fault_while_it_is_proved_costs_no_row(alvys: Simulator, client: AlvysClient, at: int, fault: dict[str, Any]) -> None:
+def test_a_fault_while_it_is_proved_costs_no_row(
+    alvys: Simulator, client: AlvysClient, at: int, fault: dict[str, Any]
+) -> None:
     window = until_now(alvys)
     alvys.order_mutations({"kind": "leave", "rows": 5, "skip": 1, "times": 1})
     alvys.order_faults({**fault, "skip": at})
@@ -100,7 +107,9 @@ def test_a_fault_while_it_is_proved_costs_no_row(alvys: Simulator, client: Alvys
 
 def test_rows_that_left_are_named_whatever_they_have_become(alvys: Simulator, client: AlvysClient) -> None:
     window = until_now(alvys)
-    (key,) = alvys.change(keys=[alvys.truth_keys(filters='{"Status":["Open"]}')[0]], columns={"Status": "Delivered"})
+    (key,) = alvys.change(
+        keys=[alvys.truth_keys(filters='{"Status":["Open"]}')[0]], columns={"Status": "Delivered"}
+    )
     search = make_search(client, {"Status": ["Open"]}, **window)
     (query,) = search.queries
     assert (key,) in (search._changed_since(query, query.window, client.now()) or ())
@@ -117,7 +126,9 @@ def test_many_rows_that_left_cost_another_pass_instead(alvys: Simulator, client:
 
 
 @pytest.mark.parametrize("by", ["Status", "TrailerNumber"])
-def test_a_trailer_of_a_status_that_nobody_guessed_is_found(alvys: Simulator, client: AlvysClient, by: str) -> None:
+def test_a_trailer_of_a_status_that_nobody_guessed_is_found(
+    alvys: Simulator, client: AlvysClient, by: str
+) -> None:
     trailer = json.loads(alvys.truth_rows(stream="trailers")[0])
     alvys.change(stream="trailers", keys=[trailer["Id"]], columns={"Status": "Available"})
     filters = {"Status": ["Available"]} if by == "Status" else {"TrailerNumber": trailer["TrailerNum"]}
@@ -129,7 +140,9 @@ DRIVERS = get_stream("drivers")
 
 def test_a_row_that_moves_to_a_set_that_was_read_is_found(alvys: Simulator, client: AlvysClient) -> None:
     alvys.reset(loads=0, fleet=60)
-    inactive = [row["Id"] for row in map(json.loads, alvys.truth_rows(stream="drivers")) if not row["IsActive"]]
+    inactive = [
+        row["Id"] for row in map(json.loads, alvys.truth_rows(stream="drivers")) if not row["IsActive"]
+    ]
     search = make_search(client, stream=DRIVERS)
     found: list[str] = []
     for number, page in enumerate(search):
@@ -146,7 +159,9 @@ def test_a_row_that_moves_to_a_set_that_was_read_is_found(alvys: Simulator, clie
 
 def test_rows_that_keep_moving_from_set_to_set_leave_it_open(alvys: Simulator, client: AlvysClient) -> None:
     alvys.reset(loads=0, fleet=60)
-    inactive = [row["Id"] for row in map(json.loads, alvys.truth_rows(stream="drivers")) if not row["IsActive"]]
+    inactive = [
+        row["Id"] for row in map(json.loads, alvys.truth_rows(stream="drivers")) if not row["IsActive"]
+    ]
     search = make_search(client, stream=DRIVERS)
     for _ in search:
         alvys.change(stream="drivers", keys=[inactive.pop()], columns={"IsActive": True})
@@ -155,26 +170,43 @@ def test_rows_that_keep_moving_from_set_to_set_leave_it_open(alvys: Simulator, c
 
 
 def test_an_invoice_that_is_paid_while_it_is_read_is_found(alvys: Simulator, client: AlvysClient) -> None:
-    unpaid = next(row for row in map(json.loads, alvys.truth_rows(stream="invoices")) if row["Status"] == "AwaitingPayment")
+    unpaid = next(
+        row
+        for row in map(json.loads, alvys.truth_rows(stream="invoices"))
+        if row["Status"] == "AwaitingPayment"
+    )
     # So old that nothing but its being unpaid finds it.
-    alvys.change(stream="invoices", keys=[unpaid["Id"]], columns={"InvoicedDate": "2020-01-01T00:00:00Z", "LastSendDate": None})
+    alvys.change(
+        stream="invoices",
+        keys=[unpaid["Id"]],
+        columns={"InvoicedDate": "2020-01-01T00:00:00Z", "LastSendDate": None},
+    )
     window = {"since": "2026-11-01T00:00:00Z", "until": "2026-11-30T00:00:00Z"}
     for paid in ("2026-11-24T00:00:00Z", "2020-01-02T00:00:00Z"):
-        alvys.change(stream="invoices", keys=[unpaid["Id"]], columns={"Status": "AwaitingPayment", "PaidDate": None})
+        alvys.change(
+            stream="invoices", keys=[unpaid["Id"]], columns={"Status": "AwaitingPayment", "PaidDate": None}
+        )
         search = make_search(client, stream=get_stream("invoices"), **window)
         found = set()
         for page in search:
             found |= {json.loads(bytes(row))["Id"] for row in page}
             if len(search.sets) == 3:
-                alvys.change(stream="invoices", keys=[unpaid["Id"]], columns={"Status": "Paid", "PaidDate": paid})
+                alvys.change(
+                    stream="invoices", keys=[unpaid["Id"]], columns={"Status": "Paid", "PaidDate": paid}
+                )
         assert unpaid["Id"] in found
         assert search.proof == "whole"
 
 
 @pytest.mark.parametrize("kind", ["html", "bad_utf8"])
-def test_an_answer_that_stays_unreadable_is_an_error(alvys: Simulator, client: AlvysClient, kind: str) -> None:
+def test_an_answer_that_stays_unreadable_is_an_error(
+    alvys: Simulator, client: AlvysClient, kind: str
+) -> None:
     alvys.order_faults({"kind": kind, "times": 99})
-    with pytest.raises(AlvysResponseError, match="POST loads/search answered 200: The answer is (text/html, not JSON|not UTF-8)"):
+    with pytest.raises(
+        AlvysResponseError,
+        match="POST loads/search answered 200: The answer is (text/html, not JSON|not UTF-8)",
+    ):
         keys(make_search(client))
 
 

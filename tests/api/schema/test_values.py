@@ -56,7 +56,10 @@ def test_the_year_9999_is_open_and_1970_unknown() -> None:
     assert converter("time", LOCAL)("9998-12-31T00:00:00+00:00")[3] is False  # type: ignore[index]
     # What would lie beyond the end of all times is at it.
     assert converter("time", LOCAL)("9999-12-31T23:00:00-05:00")[0] == "9999-12-31 23:59:59.9999999"  # type: ignore[index]
-    assert converter("time", frozenset({"unknown"}))("1970-01-01T00:00:00Z") == ("1970-01-01 00:00:00.0000000", True)
+    assert converter("time", frozenset({"unknown"}))("1970-01-01T00:00:00Z") == (
+        "1970-01-01 00:00:00.0000000",
+        True,
+    )
 
 
 @pytest.mark.parametrize(
@@ -120,7 +123,10 @@ def test_a_currency_is_its_letters_whichever_way_it_comes() -> None:
 
 
 def test_json_text_keeps_digits_and_halves_of_emoji() -> None:
-    for text in ('{"a":[1.50,1E+400,-0.0,123456789012345678901234567890],"b":null}', '{"\\ud83d":["\\ud83d",1.10,true,{}]}'):
+    for text in (
+        '{"a":[1.50,1E+400,-0.0,123456789012345678901234567890],"b":null}',
+        '{"\\ud83d":["\\ud83d",1.10,true,{}]}',
+    ):
         assert dump_json(decode_row(text.encode())) == text
 
 

@@ -54,7 +54,9 @@ def test_a_valid_write_takes_place_once(name: str, alvys: Simulator, client: Alv
 
 
 @every_operation
-def test_an_invalid_body_is_refused_before_anything_is_sent(name: str, alvys: Simulator, client: AlvysClient) -> None:
+def test_an_invalid_body_is_refused_before_anything_is_sent(
+    name: str, alvys: Simulator, client: AlvysClient
+) -> None:
     request = request_to(alvys, name)
     before = alvys.stats()["requests"]
     for _, body, message in invalid_bodies(name):
@@ -66,7 +68,9 @@ def test_an_invalid_body_is_refused_before_anything_is_sent(name: str, alvys: Si
 
 
 @pytest.mark.parametrize("name", [name for name, row in OPERATIONS.items() if row.path_params])
-def test_a_write_to_an_unknown_record_is_an_error_and_sent_once(name: str, alvys: Simulator, client: AlvysClient) -> None:
+def test_a_write_to_an_unknown_record_is_an_error_and_sent_once(
+    name: str, alvys: Simulator, client: AlvysClient
+) -> None:
     params = dict.fromkeys(OPERATIONS[name].path_params, "nobody")
     with pytest.raises(AlvysNotFoundError):
         write(client, name, **{**request_to(alvys, name), "path_params": params})
@@ -74,7 +78,9 @@ def test_a_write_to_an_unknown_record_is_an_error_and_sent_once(name: str, alvys
 
 
 @every_operation
-def test_a_lost_answer_leaves_one_effect_or_an_error_that_says_unknown(name: str, alvys: Simulator, client: AlvysClient) -> None:
+def test_a_lost_answer_leaves_one_effect_or_an_error_that_says_unknown(
+    name: str, alvys: Simulator, client: AlvysClient
+) -> None:
     request = request_to(alvys, name)
     lose(alvys, name)
     if OPERATIONS[name].repeat == "unsafe":
@@ -104,9 +110,17 @@ def test_a_cut_before_the_write_took_place_leaves_one_effect_or_an_error_that_sa
 
 
 @pytest.mark.parametrize(
-    "fault", [{"kind": "truncate"}, {"kind": "timeout", "seconds": 0.6}, {"kind": "status", "status": 502, "acts": True}], ids=str
+    "fault",
+    [
+        {"kind": "truncate"},
+        {"kind": "timeout", "seconds": 0.6},
+        {"kind": "status", "status": 502, "acts": True},
+    ],
+    ids=str,
 )
-def test_an_answer_may_be_lost_in_other_ways(fault: dict[str, Any], alvys: Simulator, clock: SkippingClock) -> None:
+def test_an_answer_may_be_lost_in_other_ways(
+    fault: dict[str, Any], alvys: Simulator, clock: SkippingClock
+) -> None:
     client = make_client(alvys, clock=clock, timeout=(5.0, 0.3))
     unsafe, safe = "deductions.create", "trip_stops.set_arrival"
     request = request_to(alvys, unsafe)
@@ -119,11 +133,17 @@ def test_an_answer_may_be_lost_in_other_ways(fault: dict[str, Any], alvys: Simul
     assert alvys.effects() == {unsafe: 1, safe: 1}
 
 
-PAYMENTS = ["invoices.record_carrier_payment", "invoices.record_customer_payment", "invoices.record_financing"]
+PAYMENTS = [
+    "invoices.record_carrier_payment",
+    "invoices.record_customer_payment",
+    "invoices.record_financing",
+]
 
 
 @pytest.mark.parametrize("name", PAYMENTS)
-def test_a_payment_whose_answers_are_lost_is_recorded_once(name: str, alvys: Simulator, client: AlvysClient) -> None:
+def test_a_payment_whose_answers_are_lost_is_recorded_once(
+    name: str, alvys: Simulator, client: AlvysClient
+) -> None:
     request = request_to(alvys, name)
     lose(alvys, name, times=3)
     answer = write(client, name, **request)
@@ -138,7 +158,9 @@ def test_a_payment_whose_answers_are_lost_is_recorded_once(name: str, alvys: Sim
 @pytest.mark.parametrize(
     ("name", "stream"), [("trip_check_calls.create", "trip_check_calls"), ("deductions.create", "deductions")]
 )
-def test_check_calls_and_deductions_are_never_made_twice(name: str, stream: str, alvys: Simulator, client: AlvysClient) -> None:
+def test_check_calls_and_deductions_are_never_made_twice(
+    name: str, stream: str, alvys: Simulator, client: AlvysClient
+) -> None:
     request = request_to(alvys, name)
     parents = list(request["path_params"].values()) or None
     before = names(alvys, stream, parents=parents)
@@ -160,7 +182,9 @@ def test_a_put_whose_answers_are_lost_is_made_again(name: str, alvys: Simulator,
 
 
 @pytest.mark.parametrize("name", ["loads.update", "customers.update"])
-def test_a_guarded_patch_whose_answer_is_lost_is_found_in_the_record(name: str, alvys: Simulator, client: AlvysClient) -> None:
+def test_a_guarded_patch_whose_answer_is_lost_is_found_in_the_record(
+    name: str, alvys: Simulator, client: AlvysClient
+) -> None:
     request = request_to(alvys, name)
     lose(alvys, name, times=2)
     answer = write(client, name, **request)
@@ -188,7 +212,9 @@ def test_a_guarded_patch_that_someone_overtook_while_its_answer_was_lost_is_a_co
     assert caught.value.current_etag != caught.value.sent_etag
 
 
-def test_two_that_patch_one_load_with_one_version_at_once_do_not_both_win(alvys: Simulator, clock: SkippingClock) -> None:
+def test_two_that_patch_one_load_with_one_version_at_once_do_not_both_win(
+    alvys: Simulator, clock: SkippingClock
+) -> None:
     number = request_to(alvys, "loads.update")["path_params"]["loadNumber"]
     clients = [make_client(alvys, clock=SkippingClock()) for _ in range(8)]
     etag = clients[0].request("GET", "loads", params={"loadNumber": number}).headers["etag"]
@@ -200,13 +226,21 @@ def test_two_that_patch_one_load_with_one_version_at_once_do_not_both_win(alvys:
     def patch(client: AlvysClient, order: str) -> None:
         start.wait()
         try:
-            write(client, "loads.update", path_params={"loadNumber": number}, body={"OrderNumber": order}, if_match=etag)
+            write(
+                client,
+                "loads.update",
+                path_params={"loadNumber": number},
+                body={"OrderNumber": order},
+                if_match=etag,
+            )
         except AlvysPreconditionError as error:
             lost.append(error)
         else:
             won.append(order)
 
-    threads = [threading.Thread(target=patch, args=(client, f"PO-{place}")) for place, client in enumerate(clients)]
+    threads = [
+        threading.Thread(target=patch, args=(client, f"PO-{place}")) for place, client in enumerate(clients)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -251,7 +285,9 @@ def test_a_rule_of_alvys_is_told_as_it_says_it(alvys: Simulator, client: AlvysCl
         write(client, "deductions.delete", path_params={"id": "nobody"})
 
 
-def test_a_call_that_alvys_has_switched_off_is_no_unknown_outcome(alvys: Simulator, client: AlvysClient) -> None:
+def test_a_call_that_alvys_has_switched_off_is_no_unknown_outcome(
+    alvys: Simulator, client: AlvysClient
+) -> None:
     alvys.reset(loads=10, disabled="customers.create")
     with pytest.raises(AlvysServerError, match="switched off") as caught:
         write(client, "customers.create", body={"Name": "x"})
@@ -260,7 +296,9 @@ def test_a_call_that_alvys_has_switched_off_is_no_unknown_outcome(alvys: Simulat
 
 
 @pytest.mark.parametrize("name", [name for name, row in OPERATIONS.items() if row.method == "DELETE"])
-def test_what_is_deleted_twice_is_an_error_the_second_time(name: str, alvys: Simulator, client: AlvysClient) -> None:
+def test_what_is_deleted_twice_is_an_error_the_second_time(
+    name: str, alvys: Simulator, client: AlvysClient
+) -> None:
     request = request_to(alvys, name)
     write(client, name, **request)
     if name in ("customers.delete", "trip_stops.clear_arrival"):

@@ -69,7 +69,9 @@ def test_if_match_is_held_against_what_the_row_says(name: str) -> None:
     row, rest = OPERATIONS[name], {"body": body_of(name), **version_of(name)}
     assert prepare(name, **rest).if_match == "auto"
     if row.if_match == "required":
-        with pytest.raises(AlvysValueError, match="if_match=None, but Alvys requires a version: give 'auto' or an ETag"):
+        with pytest.raises(
+            AlvysValueError, match="if_match=None, but Alvys requires a version: give 'auto' or an ETag"
+        ):
             prepare(name, if_match=None, **rest)
     else:
         assert prepare(name, if_match=None, **rest).if_match is None
@@ -85,7 +87,11 @@ def test_if_match_is_held_against_what_the_row_says(name: str) -> None:
 
 def test_several_problems_are_told_together_with_what_was_meant() -> None:
     with pytest.raises(AlvysValueError) as caught:
-        prepare("trips.assign", path_params={"tripID": "1", "trip": "2"}, body={"carrier_id": "C", "Driver2Id": "D"})
+        prepare(
+            "trips.assign",
+            path_params={"tripID": "1", "trip": "2"},
+            body={"carrier_id": "C", "Driver2Id": "D"},
+        )
     assert str(caught.value) == (
         "trips.assign cannot be sent: there is no path parameter trip: did you mean tripId?; "
         "there is no field carrier_id: did you mean CarrierId?; CarrierId is missing; DispatcherId is missing; "
@@ -94,7 +100,9 @@ def test_several_problems_are_told_together_with_what_was_meant() -> None:
 
 
 def test_path_parameters_are_quoted_and_may_be_spelled_as_python_does() -> None:
-    assert prepare("trips.dispatch", path_params={"trip_id": "a/b?c d"}).path == "trips/a%2Fb%3Fc%20d/dispatch"
+    assert (
+        prepare("trips.dispatch", path_params={"trip_id": "a/b?c d"}).path == "trips/a%2Fb%3Fc%20d/dispatch"
+    )
     assert prepare("trips.dispatch", path_params={"tripId": 7}).path == "trips/7/dispatch"
 
 
@@ -132,20 +140,30 @@ CHICAGO = timezone(timedelta(hours=-6))
     ],
 )
 def test_a_time_keeps_its_zone_and_its_digits(time: Any, sent: str) -> None:
-    write = prepare("trip_stops.set_arrival", body={"ArrivedAt": time}, **version_of("trip_stops.set_arrival"))
+    write = prepare(
+        "trip_stops.set_arrival", body={"ArrivedAt": time}, **version_of("trip_stops.set_arrival")
+    )
     assert write.body == {"ArrivedAt": sent}
 
 
-@pytest.mark.parametrize("time", ["2026-03-02 08:00:00-06:00", "2026-03-02T08:00:00-0600", " 2026-03-02t14:00:00z "])
+@pytest.mark.parametrize(
+    "time", ["2026-03-02 08:00:00-06:00", "2026-03-02T08:00:00-0600", " 2026-03-02t14:00:00z "]
+)
 def test_a_time_as_templates_give_it_is_sent_as_iso_8601(time: str) -> None:
-    write = prepare("trip_stops.set_arrival", body={"ArrivedAt": time}, **version_of("trip_stops.set_arrival"))
+    write = prepare(
+        "trip_stops.set_arrival", body={"ArrivedAt": time}, **version_of("trip_stops.set_arrival")
+    )
     assert write.body["ArrivedAt"] == "2026-03-02T14:00:00Z"
 
 
 @pytest.mark.parametrize(
     ("operation", "body", "problem"),
     [
-        ("trips.assign", {"Driver1Id": "", "Driver2Id": "DR2"}, "Driver1Id is needed where Driver2Id is given"),
+        (
+            "trips.assign",
+            {"Driver1Id": "", "Driver2Id": "DR2"},
+            "Driver1Id is needed where Driver2Id is given",
+        ),
         ("deductions.create", {"DriverId": " "}, "DriverId is blank: leave it out"),
         ("deductions.create", {"DriverId": "", "TruckId": "TK1"}, "DriverId is blank: leave it out"),
         ("tenders.create", {"Stops": []}, "Stops is empty"),
@@ -195,16 +213,23 @@ def test_none_is_not_sent_but_where_it_empties_a_field_of_a_merge_patch() -> Non
 
 
 def test_what_is_no_dict_is_told_with_what_templates_do() -> None:
-    with pytest.raises(AlvysValueError, match="path_params='x' is no dict. A template gives a text.*body=.'y'. is no dict"):
+    with pytest.raises(
+        AlvysValueError, match="path_params='x' is no dict. A template gives a text.*body=.'y'. is no dict"
+    ):
         prepare("trips.assign", path_params="x", body=["y"])  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("number", ["840", 840])
 def test_a_currency_is_a_number_of_iso_4217(number: Any) -> None:
     body = {**body_of("invoices.record_carrier_payment"), "Amount": {"Amount": "1.50", "Currency": number}}
-    assert b'"Amount":{"Amount":1.50,"Currency":840}' in prepare("invoices.record_carrier_payment", body=body).content
+    assert (
+        b'"Amount":{"Amount":1.50,"Currency":840}'
+        in prepare("invoices.record_carrier_payment", body=body).content
+    )
     body["Amount"] = {"Amount": 1, "Currency": "USD"}
-    with pytest.raises(AlvysValueError, match="Amount.Currency='USD' must be a whole number. It is .* 840 is USD"):
+    with pytest.raises(
+        AlvysValueError, match="Amount.Currency='USD' must be a whole number. It is .* 840 is USD"
+    ):
         prepare("invoices.record_carrier_payment", body=body)
 
 
@@ -217,10 +242,16 @@ def test_what_is_open_is_left_and_the_rest_is_checked() -> None:
     prepare("trips.assign", path_params="{{ p }}", body="{{ b }}", if_match="{{ e }}", **options)  # type: ignore[arg-type]
     body = {"CarrierId": "{{ c }}", "DispatcherId": "{{ d }}", "CarrierRate": "{{ r }}", "{{ name }}": 1}
     prepare("trips.assign", path_params={"tripId": "{{ t }}"}, body=body, **options)
-    with pytest.raises(AlvysValueError, match="cannot be sent: there is no field Driver1: did you mean Driver1Id"):
-        prepare("trips.assign", path_params={"tripId": "{{ t }}"}, body={**body, "Driver1": "{{ x }}"}, **options)
+    with pytest.raises(
+        AlvysValueError, match="cannot be sent: there is no field Driver1: did you mean Driver1Id"
+    ):
+        prepare(
+            "trips.assign", path_params={"tripId": "{{ t }}"}, body={**body, "Driver1": "{{ x }}"}, **options
+        )
     tender = {**body_of("tenders.create"), "Stops": [{"SequenceNumber": "{{ s }}", "Notes": ["{{ n }}", 5]}]}
-    with pytest.raises(AlvysValueError, match=r"Stops\[0\].Notes\[1\]=5.* not a number; Stops\[0\].Type is missing"):
+    with pytest.raises(
+        AlvysValueError, match=r"Stops\[0\].Notes\[1\]=5.* not a number; Stops\[0\].Type is missing"
+    ):
         prepare("tenders.create", body=tender, **options)
 
 
@@ -239,7 +270,10 @@ def test_a_rule_over_an_open_value_waits_for_it() -> None:
             FileSource("a.pdf", 25 * 1024 * 1024 + 1, BytesIO),
             "a.pdf is of 26214401 bytes: .* takes 1 to 26214400 bytes",
         ),
-        (FileSource("a.docx", 5, BytesIO), "wordprocessingml.document: load_documents.upload takes application/pdf, image/jpeg"),
+        (
+            FileSource("a.docx", 5, BytesIO),
+            "wordprocessingml.document: load_documents.upload takes application/pdf, image/jpeg",
+        ),
         (FileSource("a", 5, BytesIO), "a is of no known type"),
         (FileSource(" ", 5, BytesIO, "application/pdf"), "has no name"),
     ],
@@ -261,7 +295,11 @@ def test_equal_writes_have_equal_fingerprints_and_others_do_not() -> None:
         return prepare("trip_check_calls.create", **arguments).fingerprint
 
     assert fingerprint() == fingerprint(body=dict(CALL))
-    others = {fingerprint(), fingerprint(body={"Description": "not well"}), fingerprint(path_params={"tripId": "2"})}
+    others = {
+        fingerprint(),
+        fingerprint(body={"Description": "not well"}),
+        fingerprint(path_params={"tripId": "2"}),
+    }
     assert len(others) == 3
 
 

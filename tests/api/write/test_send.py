@@ -69,7 +69,9 @@ def test_a_write_is_one_request_of_its_own_path(name: str, recorder: Recorder, w
     answer = send(wire, name)
     (seen,) = recorder.seen
     assert seen.method == row.method
-    assert seen.path.partition("/v")[2].partition("/")[2] == row.path.format(**request_of(name)["path_params"])
+    assert seen.path.partition("/v")[2].partition("/")[2] == row.path.format(
+        **request_of(name)["path_params"]
+    )
     assert answer == ({"Id": "1", "Amount": {"Amount": Decimal("12345678901234.1")}} if row.answers else None)
 
 
@@ -85,7 +87,9 @@ def test_numbers_are_sent_digit_by_digit(recorder: Recorder, wire: AlvysClient) 
     assert recorder.seen[0].headers["content-type"] == "application/json"
 
 
-def test_a_tender_carries_a_key_that_is_equal_for_equal_tenders(recorder: Recorder, wire: AlvysClient) -> None:
+def test_a_tender_carries_a_key_that_is_equal_for_equal_tenders(
+    recorder: Recorder, wire: AlvysClient
+) -> None:
     for shipment in ("S-1", "S-1", "S-2"):
         send(wire, "tenders.create", body={**body_of("tenders.create"), "ShipmentId": shipment})
     first, again, other = (seen.headers["idempotency-key"] for seen in recorder.seen)
@@ -101,15 +105,21 @@ def test_what_is_not_safe_to_repeat_is_sent_once_and_told_as_unknown(
     with pytest.raises(AlvysUnknownOutcomeError) as caught:
         send(wire, name)
     assert len(recorder.seen) == 1
-    message = f"Whether {name} took place is unknown. To find out, {caught.value.check}. It was not sent again: "
+    message = (
+        f"Whether {name} took place is unknown. To find out, {caught.value.check}. It was not sent again: "
+    )
     assert message in str(caught.value)
     assert is_hopeless(caught.value)
     assert not caught.value.may_repeat
 
 
-@pytest.mark.parametrize("name", [name for name in UNSAFE if OPERATIONS[name].answers and OPERATIONS[name].answer_is_documented])
+@pytest.mark.parametrize(
+    "name", [name for name in UNSAFE if OPERATIONS[name].answers and OPERATIONS[name].answer_is_documented]
+)
 @pytest.mark.parametrize("body", [b"{", b"[]", b"\xff", b"<html>"])
-def test_a_success_that_cannot_be_read_is_unknown_too(name: str, body: bytes, recorder: Recorder, wire: AlvysClient) -> None:
+def test_a_success_that_cannot_be_read_is_unknown_too(
+    name: str, body: bytes, recorder: Recorder, wire: AlvysClient
+) -> None:
     recorder.answers = [Answer(201, body)]
     with pytest.raises(AlvysUnknownOutcomeError, match="answered 201, which means that it was done"):
         send(wire, name)
@@ -118,7 +128,9 @@ def test_a_success_that_cannot_be_read_is_unknown_too(name: str, body: bytes, re
 
 @pytest.mark.parametrize("lost", LOST.values(), ids=LOST)
 @pytest.mark.parametrize("name", REPEATED)
-def test_what_is_safe_to_repeat_is_sent_again(name: str, lost: Answer, recorder: Recorder, wire: AlvysClient) -> None:
+def test_what_is_safe_to_repeat_is_sent_again(
+    name: str, lost: Answer, recorder: Recorder, wire: AlvysClient
+) -> None:
     recorder.answers = [lost, lost, Answer(200, {"Id": "1"})]
     if lost is LOST["truncated"] and not OPERATIONS[name].answers:
         pytest.skip("A cut body is cut all the same, whether it is read or not")
@@ -128,7 +140,9 @@ def test_what_is_safe_to_repeat_is_sent_again(name: str, lost: Answer, recorder:
 
 
 @pytest.mark.parametrize("name", REPEATED)
-def test_what_is_safe_and_never_answered_may_be_tried_by_airflow_again(name: str, recorder: Recorder, wire: AlvysClient) -> None:
+def test_what_is_safe_and_never_answered_may_be_tried_by_airflow_again(
+    name: str, recorder: Recorder, wire: AlvysClient
+) -> None:
     recorder.default = Answer(503, {"Title": "busy"}, {"Retry-After": "7"})
     with pytest.raises(AlvysUnknownOutcomeError, match="is unknown.* It may be sent again: ") as caught:
         send(wire, name)
@@ -183,14 +197,20 @@ STAY = ["trip_stops.clear_arrival", "customers.delete"]
 
 
 @pytest.mark.parametrize("name", STAY)
-def test_a_404_proves_nothing_of_a_record_that_stays(name: str, recorder: Recorder, wire: AlvysClient) -> None:
+def test_a_404_proves_nothing_of_a_record_that_stays(
+    name: str, recorder: Recorder, wire: AlvysClient
+) -> None:
     recorder.answers = [CUT, Answer(404, {})]
     with pytest.raises(AlvysUnknownOutcomeError, match="404"):
         send(wire, name)
 
 
-@pytest.mark.parametrize("name", [name for name, row in OPERATIONS.items() if row.method == "DELETE" and name not in STAY])
-def test_a_delete_of_what_is_gone_succeeds_only_after_a_lost_answer(name: str, recorder: Recorder, wire: AlvysClient) -> None:
+@pytest.mark.parametrize(
+    "name", [name for name, row in OPERATIONS.items() if row.method == "DELETE" and name not in STAY]
+)
+def test_a_delete_of_what_is_gone_succeeds_only_after_a_lost_answer(
+    name: str, recorder: Recorder, wire: AlvysClient
+) -> None:
     recorder.answers = [CUT, Answer(404, {})]
     assert send(wire, name) is None
     recorder.answers = [Answer(404, {})]
@@ -203,7 +223,9 @@ def test_a_refusal_after_a_lost_answer_says_that_the_first_one_may_have_done_it(
     name: str, recorder: Recorder, wire: AlvysClient
 ) -> None:
     recorder.answers = [CUT, Answer(422, {"Title": "no"})]
-    with pytest.raises(AlvysUnknownOutcomeError, match="422: no.*An earlier attempt may have arrived. Whether") as caught:
+    with pytest.raises(
+        AlvysUnknownOutcomeError, match="422: no.*An earlier attempt may have arrived. Whether"
+    ) as caught:
         send(wire, name)
     assert is_hopeless(caught.value)
 
@@ -216,7 +238,13 @@ def load(number: str, etag: str, stamp: str = "2026-03-02T08:00:00Z") -> Answer:
 
 
 def patch(client: AlvysClient, if_match: str | None = "auto") -> Any:
-    return write(client, "loads.update", path_params={"loadNumber": "1"}, body={"OrderNumber": "NEW"}, if_match=if_match)
+    return write(
+        client,
+        "loads.update",
+        path_params={"loadNumber": "1"},
+        body={"OrderNumber": "NEW"},
+        if_match=if_match,
+    )
 
 
 def test_auto_reads_the_version_right_before(recorder: Recorder, wire: AlvysClient) -> None:
@@ -227,7 +255,9 @@ def test_auto_reads_the_version_right_before(recorder: Recorder, wire: AlvysClie
     assert written.headers["if-match"] == '"7"'
 
 
-def test_auto_sends_no_version_where_alvys_does_not_require_one(recorder: Recorder, wire: AlvysClient) -> None:
+def test_auto_sends_no_version_where_alvys_does_not_require_one(
+    recorder: Recorder, wire: AlvysClient
+) -> None:
     for name, row in OPERATIONS.items():
         if row.if_match != "required":
             write(wire, name, **request_of(name))
@@ -237,7 +267,9 @@ def test_auto_sends_no_version_where_alvys_does_not_require_one(recorder: Record
 
 def test_a_record_without_a_version_is_not_written(recorder: Recorder, wire: AlvysClient) -> None:
     recorder.default = Answer(200, {"OrderNumber": "OLD"})
-    with pytest.raises(AlvysResponseError, match="came without an ETag. Nothing was written. Give if_match yourself"):
+    with pytest.raises(
+        AlvysResponseError, match="came without an ETag. Nothing was written. Give if_match yourself"
+    ):
         patch(wire)
     assert [seen.method for seen in recorder.seen] == ["GET"]
 
@@ -257,13 +289,17 @@ def test_a_stale_version_is_a_conflict_that_names_both(recorder: Recorder, wire:
     assert len(recorder.seen) == 3
 
 
-def test_a_stale_version_is_a_conflict_though_someone_else_wrote_the_same(recorder: Recorder, wire: AlvysClient) -> None:
+def test_a_stale_version_is_a_conflict_though_someone_else_wrote_the_same(
+    recorder: Recorder, wire: AlvysClient
+) -> None:
     recorder.answers = [Answer(412, {}), load("NEW", '"9"')]
     with pytest.raises(AlvysPreconditionError, match='It has "9" of'):
         patch(wire, '"5"')
 
 
-def test_the_stamp_of_a_version_that_the_user_gave_is_not_known(recorder: Recorder, wire: AlvysClient) -> None:
+def test_the_stamp_of_a_version_that_the_user_gave_is_not_known(
+    recorder: Recorder, wire: AlvysClient
+) -> None:
     recorder.answers = [Answer(412, {}), load("OTHER", '"9"')]
     with pytest.raises(AlvysPreconditionError, match='since the version "5" that was sent') as caught:
         patch(wire, '"5"')
@@ -271,9 +307,13 @@ def test_the_stamp_of_a_version_that_the_user_gave_is_not_known(recorder: Record
     assert caught.value.status_code == 412
 
 
-def test_a_conflict_is_told_even_if_the_current_version_cannot_be_read(recorder: Recorder, wire: AlvysClient) -> None:
+def test_a_conflict_is_told_even_if_the_current_version_cannot_be_read(
+    recorder: Recorder, wire: AlvysClient
+) -> None:
     recorder.answers = [Answer(412, {}), Answer(403, {})]
-    with pytest.raises(AlvysPreconditionError, match="current version could not be read: GET loads answered 403") as caught:
+    with pytest.raises(
+        AlvysPreconditionError, match="current version could not be read: GET loads answered 403"
+    ) as caught:
         patch(wire, '"5"')
     assert caught.value.current_etag is None
 
@@ -302,10 +342,14 @@ def test_a_guarded_write_whose_answer_was_lost_is_found_in_the_record(
 
 
 @pytest.mark.parametrize("name", GUARDED)
-def test_a_guarded_write_that_someone_else_overtook_is_a_conflict(name: str, recorder: Recorder, wire: AlvysClient) -> None:
+def test_a_guarded_write_that_someone_else_overtook_is_a_conflict(
+    name: str, recorder: Recorder, wire: AlvysClient
+) -> None:
     other = {**RECORDS[name], **dict.fromkeys(RECORDS[name], "other")}
     recorder.answers = [CUT, Answer(412, {}), Answer(200, other, {"ETag": '"9"'})]
-    with pytest.raises(AlvysPreconditionError, match="whose answer was lost, may have written and been overwritten"):
+    with pytest.raises(
+        AlvysPreconditionError, match="whose answer was lost, may have written and been overwritten"
+    ):
         send(wire, name)
 
 
@@ -315,11 +359,15 @@ def test_an_address_is_compared_as_the_record_shows_it(recorder: Recorder, wire:
         return write(wire, "customers.update", path_params={"id": "1"}, body=body, if_match='"v1"')
 
     address = {"Zip": "89501", "Country": "US"}
-    assert patched({"BillingAddress": address, "Fax": None}, {"BillingAddress": {"ZipCode": "89501", "City": "Reno"}})
+    assert patched(
+        {"BillingAddress": address, "Fax": None}, {"BillingAddress": {"ZipCode": "89501", "City": "Reno"}}
+    )
     with pytest.raises(AlvysPreconditionError):
         patched({"BillingAddress": address}, {"BillingAddress": {"ZipCode": "1"}})
     with pytest.raises(AlvysPreconditionError):
-        patched({"BillingAddress": address, "Fax": None}, {"BillingAddress": {"ZipCode": "89501"}, "Fax": "5"})
+        patched(
+            {"BillingAddress": address, "Fax": None}, {"BillingAddress": {"ZipCode": "89501"}, "Fax": "5"}
+        )
     with pytest.raises(AlvysPreconditionError):
         # No look-up shows the country: nothing proves that it was written.
         patched({"BillingAddress": {"Country": "US"}}, {"BillingAddress": {"ZipCode": "89501"}})
@@ -361,7 +409,9 @@ def upload(client: AlvysClient, file: FileSource) -> Any:
     return send(client, "load_documents.upload", file=file)
 
 
-def test_a_file_is_streamed_with_a_length_and_opened_anew_for_each_attempt(recorder: Recorder, wire: AlvysClient) -> None:
+def test_a_file_is_streamed_with_a_length_and_opened_anew_for_each_attempt(
+    recorder: Recorder, wire: AlvysClient
+) -> None:
     content = bytes(range(256)) * 4096
 
     def begin() -> BinaryIO:
@@ -393,11 +443,15 @@ def test_a_name_that_has_no_bytes_is_refused(recorder: Recorder, wire: AlvysClie
 def test_a_file_of_this_machine_is_sent(recorder: Recorder, wire: AlvysClient, tmp_path: Path) -> None:
     (tmp_path / "scan.jpg").write_bytes(b"\xff\xd8 jpeg")
     upload(wire, file_source(tmp_path / "scan.jpg"))
-    assert b'filename="scan.jpg"\r\nContent-Type: image/jpeg\r\n\r\n\xff\xd8 jpeg\r\n' in recorder.seen[0].body
+    assert (
+        b'filename="scan.jpg"\r\nContent-Type: image/jpeg\r\n\r\n\xff\xd8 jpeg\r\n' in recorder.seen[0].body
+    )
 
 
 @pytest.mark.parametrize("size", [len(PDF) - 1, len(PDF) + 1], ids=["has grown", "has shrunk"])
-def test_a_file_that_changes_while_it_is_sent_is_no_unknown_outcome(size: int, recorder: Recorder, wire: AlvysClient) -> None:
+def test_a_file_that_changes_while_it_is_sent_is_no_unknown_outcome(
+    size: int, recorder: Recorder, wire: AlvysClient
+) -> None:
     with pytest.raises(AlvysValueError, match="pod.pdf is not of .* bytes any more. Nothing was uploaded"):
         upload(wire, FileSource("pod.pdf", size, lambda: BytesIO(PDF)))
 
@@ -415,9 +469,13 @@ def test_a_file_that_cannot_be_read_is_no_unknown_outcome(recorder: Recorder, wi
 
 
 @pytest.mark.parametrize(
-    ("body", "answer"), [(b'{"Secret": "s"}', {"Secret": "s"}), (b'"s"', "s"), (b"OK", "OK"), (b"", None)], ids=str
+    ("body", "answer"),
+    [(b'{"Secret": "s"}', {"Secret": "s"}), (b'"s"', "s"), (b"OK", "OK"), (b"", None)],
+    ids=str,
 )
-def test_what_no_document_describes_is_taken_as_it_is(body: bytes, answer: Any, recorder: Recorder, wire: AlvysClient) -> None:
+def test_what_no_document_describes_is_taken_as_it_is(
+    body: bytes, answer: Any, recorder: Recorder, wire: AlvysClient
+) -> None:
     recorder.default = Answer(200, body)
     assert send(wire, "webhooks.rotate_secret") == answer
 

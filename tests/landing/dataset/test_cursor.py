@@ -35,18 +35,28 @@ def test_a_cursor_never_moves_over_a_hole(tmp_path: Path) -> None:
     new = cursor(NOON)
     late = advance_cursor(store, "c.json", new, since={None: NOON - HOUR}, initial_since=NOON - 2 * HOUR)
     assert "begins at 2026-03-01T11:00:00Z" in late[None]
-    assert "initial_since" in advance_cursor(store, "c.json", new, since={None: NOON - HOUR}, initial_since=None)[None]
+    assert (
+        "initial_since"
+        in advance_cursor(store, "c.json", new, since={None: NOON - HOUR}, initial_since=None)[None]
+    )
     assert advance_cursor(store, "c.json", new, since={None: NOON - HOUR}, initial_since=NOON - HOUR) == {}
-    later = advance_cursor(store, "c.json", cursor(NOON + 3 * HOUR), since={None: NOON + HOUR}, initial_since=None)
+    later = advance_cursor(
+        store, "c.json", cursor(NOON + 3 * HOUR), since={None: NOON + HOUR}, initial_since=None
+    )
     assert "only until 2026-03-01T12:00:00Z" in later[None]
     assert read_cursor(store, "c.json") == new
 
 
 def test_each_parent_has_a_place_of_its_own_in_the_cursor(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
-    assert advance_cursor(store, "c.json", cursor(NOON), since={"a": NOON - HOUR}, initial_since=NOON - HOUR) == {}
+    assert (
+        advance_cursor(store, "c.json", cursor(NOON), since={"a": NOON - HOUR}, initial_since=NOON - HOUR)
+        == {}
+    )
     later = cursor(NOON + HOUR)
-    why_not = advance_cursor(store, "c.json", later, since={"b": NOON - HOUR, "c": NOON}, initial_since=NOON - HOUR)
+    why_not = advance_cursor(
+        store, "c.json", later, since={"b": NOON - HOUR, "c": NOON}, initial_since=NOON - HOUR
+    )
     assert why_not.keys() == {"c"}
     assert "only until 2026-03-01T11:00:00Z" in why_not["c"]
     again = advance_cursor(store, "c.json", cursor(NOON), since={"b": NOON - HOUR}, initial_since=None)

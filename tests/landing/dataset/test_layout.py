@@ -39,12 +39,19 @@ def test_no_name_is_dangerous_whatever_it_is_made_of() -> None:
     for _ in range(3000):
         parent, id, name = ("".join(rng.choices(LETTERS, k=rng.randrange(1, 12))) for _ in range(3))
         path = document_file("load", parent, id, name)
-        assert re.fullmatch(r"documents/load/[A-Za-z0-9-][A-Za-z0-9._-]{0,110}/[A-Za-z0-9-][A-Za-z0-9._-]{0,220}", path), path
+        assert re.fullmatch(
+            r"documents/load/[A-Za-z0-9-][A-Za-z0-9._-]{0,110}/[A-Za-z0-9-][A-Za-z0-9._-]{0,220}", path
+        ), path
         assert path == document_file("load", parent, id, name)
 
 
 def test_two_documents_are_never_one_file_whatever_they_are_called() -> None:
-    assert len({document_file("load", "1", id, name) for id, name in (("A", "B-c"), ("A-B", "c"), ("A-B-c", ""))}) == 3
+    assert (
+        len(
+            {document_file("load", "1", id, name) for id, name in (("A", "B-c"), ("A-B", "c"), ("A-B-c", ""))}
+        )
+        == 3
+    )
     rng = random.Random(7)
     letters = "aB1-._ "
     of: dict[str, str] = {}
@@ -56,6 +63,11 @@ def test_two_documents_are_never_one_file_whatever_they_are_called() -> None:
 
 def test_two_ids_are_never_one_name() -> None:
     rng = random.Random(6)
-    ids = {"".join(rng.choices(LETTERS, k=rng.randrange(1, 9))) for _ in range(3000)} | {"x" * 90, "x" * 91, "_index", "_runs"}
+    ids = {"".join(rng.choices(LETTERS, k=rng.randrange(1, 9))) for _ in range(3000)} | {
+        "x" * 90,
+        "x" * 91,
+        "_index",
+        "_runs",
+    }
     assert len({safe_name(id) for id in ids}) == len(ids)
     assert not {"_index", "_runs"} & {safe_name(id) for id in ids}

@@ -18,7 +18,11 @@ class Note(msgspec.Struct):
 
 @pytest.fixture(params=["local", "file", "memory"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    root = {"local": str(tmp_path / "a b"), "file": f"file://{tmp_path}/x", "memory": f"memory://bucket{tmp_path}"}
+    root = {
+        "local": str(tmp_path / "a b"),
+        "file": f"file://{tmp_path}/x",
+        "memory": f"memory://bucket{tmp_path}",
+    }
     attach("memory", fs=MemoryFileSystem())
     return Store(root[request.param])
 

@@ -38,7 +38,9 @@ pa = pytest.importorskip("pyarrow")
 LOADS = STREAMS["loads"]
 
 
-def write(rows: Sequence[bytes], stream: Stream = LOADS, *, page: int = 1000, compression: str | None = None) -> bytes:
+def write(
+    rows: Sequence[bytes], stream: Stream = LOADS, *, page: int = 1000, compression: str | None = None
+) -> bytes:
     """Return a file of rows that come in pages."""
     encoder = make_encoder(stream, "parquet", compression)
     for at in range(0, len(rows), page):
@@ -93,7 +95,10 @@ def columns(kind: FieldType, name: str, value: Any, marks: frozenset[str] = froz
     if isinstance(kind, Record):
         return {stem: None if value is None else struct(kind, value)}
     if isinstance(kind, Array):
-        items = value and [{**struct(kind.of, item), "_extra": None} if isinstance(kind.of, Record) else item for item in value]
+        items = value and [
+            {**struct(kind.of, item), "_extra": None} if isinstance(kind.of, Record) else item
+            for item in value
+        ]
         return {stem: items}
     if kind == "json":
         return {stem: None if value is None else dump_json(value)}
@@ -136,7 +141,9 @@ def _text(value: Any) -> str:
 
 def window_of(stream: Stream) -> dict[str, str]:
     """Return a window that Alvys takes whole, for streams that are not read without."""
-    return {} if stream.regular is None else {"since": "2026-08-01T00:00:00Z", "until": "2027-01-01T00:00:00Z"}
+    return (
+        {} if stream.regular is None else {"since": "2026-08-01T00:00:00Z", "until": "2027-01-01T00:00:00Z"}
+    )
 
 
 @pytest.mark.parametrize("stream", STREAMS.values(), ids=lambda stream: stream.name)
@@ -154,7 +161,9 @@ def test_every_stream_lands_what_is_true_in_one_schema(alvys: Simulator, land: L
     found = list(map(decode_row, read_lines(result["manifest"])))
     known = stream.fields.fields
     if known:
-        assert in_order([plain(stream.fields, row) for row in found]) == in_order([plain(stream.fields, row) for row in truth])
+        assert in_order([plain(stream.fields, row) for row in found]) == in_order(
+            [plain(stream.fields, row) for row in truth]
+        )
     else:
         assert in_order(found) == in_order(truth)
     # As others do.
@@ -175,7 +184,9 @@ def test_every_stream_lands_what_is_true_in_one_schema(alvys: Simulator, land: L
 def test_rows_stand_in_the_order_of_json_lines(alvys: Simulator, land: Land) -> None:
     numbers = [json.loads(row)["LoadNumber"] for row in alvys.truth_rows()][:40]
     lines, rows = (
-        read_lines(land(stream="load_documents", parents=numbers, file_format=file_format, part_rows=7)["manifest"])
+        read_lines(
+            land(stream="load_documents", parents=numbers, file_format=file_format, part_rows=7)["manifest"]
+        )
         for file_format in ("jsonl", "parquet")
     )
     assert [json.loads(row)["id"] for row in rows] == [json.loads(line)["id"] for line in lines]
@@ -184,7 +195,9 @@ def test_rows_stand_in_the_order_of_json_lines(alvys: Simulator, land: Land) -> 
 def test_the_types_are_those_of_the_tables() -> None:
     schema = open_file(write([b"{}"])).schema_arrow
     assert schema.field("id").type == pa.string()
-    assert schema.field("linehaul").type == pa.struct({"amount": pa.decimal128(38, 10), "currency": pa.string()})
+    assert schema.field("linehaul").type == pa.struct(
+        {"amount": pa.decimal128(38, 10), "currency": pa.string()}
+    )
     assert schema.field("scheduled_pickup_at").type == pa.timestamp("us", tz="UTC")
     assert schema.field("scheduled_pickup_at_local").type == pa.timestamp("us")
     assert schema.field("scheduled_pickup_at_offset").type == pa.string()
@@ -218,11 +231,23 @@ def test_no_two_columns_of_an_object_have_one_name(name: str) -> None:
 
 def test_two_thousand_amounts_are_what_the_text_says() -> None:
     chance = random.Random(7)
-    texts = ["0.1", "-0.01", "1e2", "1E-10", "9999999999999999999999999999.9999999999", "100", "-0.0", "0.30000000000000004"[:12]]
+    texts = [
+        "0.1",
+        "-0.01",
+        "1e2",
+        "1E-10",
+        "9999999999999999999999999999.9999999999",
+        "100",
+        "-0.0",
+        "0.30000000000000004"[:12],
+    ]
     while len(texts) < 2000:
         digits = chance.randrange(10 ** chance.randint(1, 18))
         texts.append(f"{chance.choice(['', '-'])}{digits}.{chance.randrange(10**6):0{chance.randint(1, 6)}d}")
-    rows = [b'{"Id":"%d","Linehaul":{"Amount":%b,"Currency":840}}' % (n, text.encode()) for n, text in enumerate(texts)]
+    rows = [
+        b'{"Id":"%d","Linehaul":{"Amount":%b,"Currency":840}}' % (n, text.encode())
+        for n, text in enumerate(texts)
+    ]
     content = write(rows, page=200)
     amounts = list(map(Decimal, texts))
     assert [row["linehaul"]["amount"] for row in cells(content)] == amounts
@@ -250,11 +275,28 @@ HOSTILE: dict[str, Any] = {
     "a list for an object": {"Id": "1", "Fleet": [{"Id": "F"}], "CustomerMileage": {"Distance": []}},
     "an object for a list": {"Id": "1", "Stops": {"Id": "S"}, "Notes": "none"},
     "items that are no objects": {"Id": "1", "Stops": [None, 7, "x", ["y"], {"Id": "S"}, {}]},
-    "items that are no texts": {"Id": "1", "CustomerType": ["a", 7, {"b": 1}], "RequiredEquipment": [None, "Van", None]},
+    "items that are no texts": {
+        "Id": "1",
+        "CustomerType": ["a", 7, {"b": 1}],
+        "RequiredEquipment": [None, "Van", None],
+    },
     "an object for a scalar": {"Id": "1", "Status": {"Id": "S"}},
-    "an unknown currency": {"Id": "1", "Linehaul": {"Amount": 1, "Currency": 7}, "TotalPaid": {"Currency": "dollar"}},
-    "no time": {"Id": "1", "CreatedAt": "yesterday", "PickedUpAt": "2026-02-30T00:00:00Z", "PaidAt": "2026-01-01T00:00:00"},
-    "no such offset": {"Id": "1", "CreatedAt": "9999-12-31T23:59:59-06:00", "PaidAt": "0001-01-01T00:00:00+06:00"},
+    "an unknown currency": {
+        "Id": "1",
+        "Linehaul": {"Amount": 1, "Currency": 7},
+        "TotalPaid": {"Currency": "dollar"},
+    },
+    "no time": {
+        "Id": "1",
+        "CreatedAt": "yesterday",
+        "PickedUpAt": "2026-02-30T00:00:00Z",
+        "PaidAt": "2026-01-01T00:00:00",
+    },
+    "no such offset": {
+        "Id": "1",
+        "CreatedAt": "9999-12-31T23:59:59-06:00",
+        "PaidAt": "0001-01-01T00:00:00+06:00",
+    },
     "NUL": {"Id": "1\0", "Status": "a\0b", "Brand\0": "\0", "CustomerType": ["\0"]},
     "half an emoji": {
         "Id": "1",
@@ -263,15 +305,32 @@ HOSTILE: dict[str, Any] = {
         "Brand\ud83d": "x",
         "Notes": [{"id": "\ud83d"}],
     },
-    "huge numbers": {"Id": "1", "Linehaul": {"Amount": 10**40}, "Brand": 10**300, "TotalPaid": {"Amount": 10**28}},
+    "huge numbers": {
+        "Id": "1",
+        "Linehaul": {"Amount": 10**40},
+        "Brand": 10**300,
+        "TotalPaid": {"Amount": 10**28},
+    },
     "empty": {},
-    "empty objects and lists": {"Id": "1", "Fleet": {}, "Stops": [], "Notes": [{}], "CustomerMileage": {"Distance": {}}},
+    "empty objects and lists": {
+        "Id": "1",
+        "Fleet": {},
+        "Stops": [],
+        "Notes": [{}],
+        "CustomerMileage": {"Distance": {}},
+    },
 }
 
 
 @pytest.mark.parametrize("row", HOSTILE.values(), ids=HOSTILE)
 def test_what_does_not_fit_is_kept(row: dict[str, Any]) -> None:
-    good = {"Id": "good", "Status": "Open", "Linehaul": {"Amount": 3}, "Fleet": {"Id": "F"}, "CustomerType": ["Customer"]}
+    good = {
+        "Id": "good",
+        "Status": "Open",
+        "Linehaul": {"Amount": 3},
+        "Fleet": {"Id": "F"},
+        "CustomerType": ["Customer"],
+    }
     # Beside good ones and alone.
     assert back(good, row, good) == [good, row, good]
     assert back(row) == [row]
@@ -320,14 +379,18 @@ def test_a_row_that_cannot_be_taken_apart_is_kept_as_it_is(row: bytes) -> None:
 
 
 @pytest.mark.parametrize("depth", [10, 190, 250, 900, 990])
-@pytest.mark.parametrize("end", [b"1", rb'"\ud83d"', rb'"[\"[[{"'], ids=["a number", "half an emoji", "brackets"])
+@pytest.mark.parametrize(
+    "end", [b"1", rb'"\ud83d"', rb'"[\"[[{"'], ids=["a number", "half an emoji", "brackets"]
+)
 def test_deep_json_is_kept_however_deep_it_is(depth: int, end: bytes) -> None:
     deep = b'{"Id":"1","Brand":' + b'{"a":' * depth + end + b"}" * depth + b"}"
     in_item = b'{"Id":"2","Stops":[{"Id":"S","Brand":' + b"[" * depth + end + b"]" * depth + b"}]}"
     content = write([deep, in_item, b'{"Id":"3"}'])
     assert list(read_rows(content, LOADS, "parquet", None)) == [deep, in_item, b'{"Id":"3"}']
     # From a bound on, whoever calls.
-    assert [found["id"] for found in cells(content)] == (["1", "2", "3"] if depth < 200 else [None, None, "3"])
+    assert [found["id"] for found in cells(content)] == (
+        ["1", "2", "3"] if depth < 200 else [None, None, "3"]
+    )
 
 
 def test_a_row_of_many_objects_is_not_a_deep_one() -> None:
@@ -338,7 +401,12 @@ def test_a_row_of_many_objects_is_not_a_deep_one() -> None:
 
 TIMES = {
     # as sent: (in UTC, at the place, offset, as rebuilt)
-    "2026-03-01T08:30:00Z": ("2026-03-01 08:30:00", "2026-03-01 08:30:00", "+00:00", "2026-03-01T08:30:00+00:00"),
+    "2026-03-01T08:30:00Z": (
+        "2026-03-01 08:30:00",
+        "2026-03-01 08:30:00",
+        "+00:00",
+        "2026-03-01T08:30:00+00:00",
+    ),
     "2026-03-01T08:30:00.1234567-06:00": (
         "2026-03-01 14:30:00.123456",
         "2026-03-01 08:30:00.123456",
@@ -364,7 +432,12 @@ TIMES = {
         "+05:30",
         "9999-12-31T00:00:00+05:30",
     ),
-    "0001-01-01T00:00:00Z": ("0001-01-01 00:00:00", "0001-01-01 00:00:00", "+00:00", "0001-01-01T00:00:00+00:00"),
+    "0001-01-01T00:00:00Z": (
+        "0001-01-01 00:00:00",
+        "0001-01-01 00:00:00",
+        "+00:00",
+        "0001-01-01T00:00:00+00:00",
+    ),
     "1969-12-31T23:59:59.9999999Z": (
         "1969-12-31 23:59:59.999999",
         "1969-12-31 23:59:59.999999",
@@ -383,19 +456,36 @@ TIMES = {
 @pytest.mark.parametrize("sent", TIMES)
 def test_a_time_at_a_place_is_three_columns_and_one_text_again(sent: str) -> None:
     utc, local, offset, again = TIMES[sent]
-    (stop,) = cells(write([json.dumps({"Id": "1", "Stops": [{"StopWindow": {"End": sent}}]}).encode()]))[0]["stops"]
+    (stop,) = cells(write([json.dumps({"Id": "1", "Stops": [{"StopWindow": {"End": sent}}]}).encode()]))[0][
+        "stops"
+    ]
     end = stop["stop_window"]
     assert str(end["end_local"]) == local
     assert (end["end"] and str(end["end"].replace(tzinfo=None))) == utc
     assert (end["end_offset"], end["end_is_open"]) == (offset, sent.startswith("9999-12-31"))
-    assert back({"Id": "1", "Stops": [{"StopWindow": {"End": sent}}]}) == [{"Id": "1", "Stops": [{"StopWindow": {"End": again}}]}]
+    assert back({"Id": "1", "Stops": [{"StopWindow": {"End": sent}}]}) == [
+        {"Id": "1", "Stops": [{"StopWindow": {"End": again}}]}
+    ]
 
 
 SPELLINGS: dict[str, list[Any]] = {
     "PickedUpAt": [
         *TIMES,
-        *("2026-03-01T08:30Z", "2026-03-01", "2026-03-01T24:00:00Z", "2026-03-01T08:30:60Z", "2026-03-01T08:30:00+0600", "", " "),
-        *("2026-03-01T08:30:00+06", "0000-01-01T00:00:00Z", "2026-03-01T08:30:00+24:00", "2026-03-01T08:30:00+05:75"),
+        *(
+            "2026-03-01T08:30Z",
+            "2026-03-01",
+            "2026-03-01T24:00:00Z",
+            "2026-03-01T08:30:60Z",
+            "2026-03-01T08:30:00+0600",
+            "",
+            " ",
+        ),
+        *(
+            "2026-03-01T08:30:00+06",
+            "0000-01-01T00:00:00Z",
+            "2026-03-01T08:30:00+24:00",
+            "2026-03-01T08:30:00+05:75",
+        ),
         *(
             "2026-03-01T08:30:00.123456789Z",
             "2026-03-01T08:30:00.1234567890Z",
@@ -403,7 +493,12 @@ SPELLINGS: dict[str, list[Any]] = {
             "2026-03-01T08:30:00-00:00",
         ),
     ],
-    "ScheduledPickupAt": [*TIMES, "2026-03-01T08:30:00-00:00", "2026-03-01T08:30:00+99:99", "٢026-03-01T08:30:00Z"],
+    "ScheduledPickupAt": [
+        *TIMES,
+        "2026-03-01T08:30:00-00:00",
+        "2026-03-01T08:30:00+99:99",
+        "٢026-03-01T08:30:00Z",
+    ],
     "Status": ["", "a", "\0", "\ud83d", "🚚", 1, 1.5, True, [], {}],
     "IsDeleted": [True, False, 0, 1, "true", []],
     "CustomerType": [[], ["a"], ["a", None], [1], "a", {}, [["a"]], ["\0"]],
@@ -423,7 +518,9 @@ def test_a_row_is_written_the_same_whatever_stands_beside_it(name: str) -> None:
     assert beside_good == cells(together)
 
 
-@pytest.mark.parametrize("text", ["0e400", "0E+28", "0.000000000000000", "1.50000000000000000000", "1E+27", "1." + "0" * 60])
+@pytest.mark.parametrize(
+    "text", ["0e400", "0E+28", "0.000000000000000", "1.50000000000000000000", "1E+27", "1." + "0" * 60]
+)
 def test_zeros_are_only_a_way_of_writing(text: str) -> None:
     row = b'{"Id":"1","Linehaul":{"Amount":%b}}' % text.encode()
     for rows in ([row], [row, b'{"Linehaul":{"Amount":"x"}}']):
@@ -442,7 +539,10 @@ def test_a_number_with_more_digits_than_a_column_is_kept_with_all_of_them(text: 
 
 def test_what_alvys_adds_is_landed_as_json(alvys: Simulator, land: Land) -> None:
     (key,) = alvys.truth_keys()[:1]
-    alvys.change(keys=[key], columns={"Brand": {"New": [1.10, None]}, "PONumber": 7, "Fleet": {"Id": "F", "Color": "red"}})
+    alvys.change(
+        keys=[key],
+        columns={"Brand": {"New": [1.10, None]}, "PONumber": 7, "Fleet": {"Id": "F", "Color": "red"}},
+    )
     result = land(file_format="parquet", window_by="whole")
     (row,) = [row for row in map(decode_row, read_lines(result["manifest"])) if row["Id"] == key]
     truth = next(row for row in map(decode_row, alvys.truth_rows()) if row["Id"] == key)
@@ -467,13 +567,19 @@ def test_the_same_rows_make_the_same_bytes_in_whatever_pieces_they_come(alvys: S
 
 def test_a_sweep_lands_parquet(alvys: Simulator, hook: QuickHook, lake: Path) -> None:
     operator = AlvysSweepToObjectStorageOperator(
-        task_id="sweep", streams=["drivers", "users"], path=str(lake), file_format="parquet", compression="zstd"
+        task_id="sweep",
+        streams=["drivers", "users"],
+        path=str(lake),
+        file_format="parquet",
+        compression="zstd",
     )
     operator.hook = hook
     for result in operator.execute({}):
         manifest = read_manifest(result["manifest"])
         assert (manifest["file_format"], manifest["compression"]) == ("parquet", "zstd")
-        assert {json.loads(row)["Id"] for row in read_lines(result["manifest"])} == set(alvys.truth_keys(stream=result["stream"]))
+        assert {json.loads(row)["Id"] for row in read_lines(result["manifest"])} == set(
+            alvys.truth_keys(stream=result["stream"])
+        )
 
 
 def stream_of(fields: Record) -> Stream:
@@ -482,7 +588,12 @@ def stream_of(fields: Record) -> Stream:
 
 def test_a_file_from_before_a_field_was_known_is_read_with_it() -> None:
     before = stream_of(record("Id Fleet:fleet Stops:[stop]", fleet=record("Id"), stop=record("Id")))
-    row = {"Id": "1", "Status": "Open", "Fleet": {"Id": "F", "Name": "West"}, "Stops": [{"Id": "S", "Status": "x"}]}
+    row = {
+        "Id": "1",
+        "Status": "Open",
+        "Fleet": {"Id": "F", "Name": "West"},
+        "Stops": [{"Id": "S", "Status": "x"}],
+    }
     assert rebuilt(write([json.dumps(row).encode()], before)) == [row]
 
 
@@ -497,8 +608,18 @@ def test_a_file_from_before_a_field_had_another_type_is_read_as_it_was_written()
     ("fields", "row", "says"),
     [
         pytest.param(record("Id Gone"), {"Gone": "x"}, "does not know: gone", id="a column"),
-        pytest.param(record("Id Fleet:f", f=record("Id Gone")), {"Fleet": {"Gone": "x"}}, "know: gone", id="in an object"),
-        pytest.param(record("Id Status:date"), {"Status": "2026-03-01"}, "status is date32.*, where string", id="another type"),
+        pytest.param(
+            record("Id Fleet:f", f=record("Id Gone")),
+            {"Fleet": {"Gone": "x"}},
+            "know: gone",
+            id="in an object",
+        ),
+        pytest.param(
+            record("Id Status:date"),
+            {"Status": "2026-03-01"},
+            "status is date32.*, where string",
+            id="another type",
+        ),
         pytest.param(record("Id Fleet"), {"Fleet": "x"}, "fleet is string, where an object", id="no object"),
         pytest.param(record("Id Stops"), {"Stops": "x"}, "stops is string, where a list", id="no list"),
     ],
@@ -510,7 +631,11 @@ def test_a_file_of_which_something_would_be_lost_is_refused(fields: Record, row:
 
 
 def test_objects_of_which_nothing_is_known_are_kept_as_json() -> None:
-    fields = record("Id Empty:empty Inner:inner List:[empty]", empty=Record({}), inner=record("Empty:empty", empty=Record({})))
+    fields = record(
+        "Id Empty:empty Inner:inner List:[empty]",
+        empty=Record({}),
+        inner=record("Empty:empty", empty=Record({})),
+    )
     row = {"Id": "1", "Empty": {"a": 1}, "Inner": {"Empty": {"b": 2}}, "List": [{"c": 3}, None, {}]}
     content = write([json.dumps(row).encode(), b"{}"], stream_of(fields))
     first, second = cells(content)
@@ -546,7 +671,9 @@ def test_without_pyarrow_the_dag_says_what_to_install(monkeypatch: pytest.Monkey
     AlvysToObjectStorageOperator(task_id="t", stream="loads", path="/lake")
 
 
-def test_without_pyarrow_a_reader_says_what_to_install(alvys: Simulator, land: Land, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_pyarrow_a_reader_says_what_to_install(
+    alvys: Simulator, land: Land, monkeypatch: pytest.MonkeyPatch
+) -> None:
     loads = land(file_format="parquet")
     without_pyarrow(monkeypatch)
     with pytest.raises(AlvysValueError, match=r"\[parquet\]"):
@@ -561,13 +688,24 @@ def test_pyarrow_is_imported_by_those_who_use_it_only() -> None:
         "check_format('parquet', 'zstd')\n"
         "print([name for name in sys.modules if name.split('.')[0] == 'pyarrow'])\n"
     )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "[]"
+    )
 
 
 @pytest.mark.parametrize(
     ("file_format", "compression"),
     [("parquet", "none"), ("parquet", "snappy"), ("parquet", "zip"), ("jsonl", "zstd"), ("Parquet", None)],
 )
-def test_another_compression_is_refused_with_those_that_there_are(file_format: str, compression: str | None) -> None:
-    with pytest.raises(AlvysValueError, match=r"use file_format='jsonl', compression=None or .*'parquet', compression='zstd'"):
-        AlvysToObjectStorageOperator(task_id="t", stream="loads", path="/x", file_format=file_format, compression=compression)
+def test_another_compression_is_refused_with_those_that_there_are(
+    file_format: str, compression: str | None
+) -> None:
+    with pytest.raises(
+        AlvysValueError, match=r"use file_format='jsonl', compression=None or .*'parquet', compression='zstd'"
+    ):
+        AlvysToObjectStorageOperator(
+            task_id="t", stream="loads", path="/x", file_format=file_format, compression=compression
+        )

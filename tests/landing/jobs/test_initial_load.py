@@ -35,7 +35,9 @@ class Begun(NamedTuple):
     total: int
 
 
-def begin(hook: QuickHook, lake: Path, stream: str, start: str = "2026-01-01T00:00:00Z") -> tuple[Begun, list[dict[str, str]]]:
+def begin(
+    hook: QuickHook, lake: Path, stream: str, start: str = "2026-01-01T00:00:00Z"
+) -> tuple[Begun, list[dict[str, str]]]:
     operator = AlvysBeginFirstLoadOperator(task_id="begin", stream=stream, path=str(lake), start=start)
     operator.hook = hook
     ti = TaskInstance()
@@ -53,7 +55,13 @@ def hand_over(
     **arguments: Any,
 ) -> dict[str, Any]:
     operator = AlvysHandOverOperator(
-        task_id="hand_over", stream=stream, path=str(lake), landed=landed, begun=begun.begun, total=begun.total, **arguments
+        task_id="hand_over",
+        stream=stream,
+        path=str(lake),
+        landed=landed,
+        begun=begun.begun,
+        total=begun.total,
+        **arguments,
     )
     operator.hook = hook
     return operator.execute(context or {})
@@ -70,7 +78,9 @@ def landed_keys(lake: Path) -> set[str]:
     return {json.loads(line)["Id"] for path in manifests(lake) for line in read_lines(path)}
 
 
-@pytest.mark.parametrize(("stream", "file_format"), [("loads", "jsonl"), ("trips", "jsonl"), ("loads", "parquet")])
+@pytest.mark.parametrize(
+    ("stream", "file_format"), [("loads", "jsonl"), ("trips", "jsonl"), ("loads", "parquet")]
+)
 def test_all_is_loaded_by_months_and_the_cursor_is_where_it_began(
     alvys: Simulator, hook: QuickHook, land: Land, lake: Path, stream: str, file_format: str
 ) -> None:

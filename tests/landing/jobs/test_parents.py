@@ -10,7 +10,12 @@ import pytest
 
 from airflow_provider_alvys import RecentParents
 from airflow_provider_alvys._compat import AirflowSkipException
-from airflow_provider_alvys.api.errors import AlvysPermissionError, AlvysStorageError, AlvysValidationError, AlvysValueError
+from airflow_provider_alvys.api.errors import (
+    AlvysPermissionError,
+    AlvysStorageError,
+    AlvysValidationError,
+    AlvysValueError,
+)
 from airflow_provider_alvys.simulator.process import Simulator
 from airflow_provider_alvys.transfers.alvys_to_object_storage import AlvysToObjectStorageOperator
 from tests.conftest import Land, QuickHook
@@ -54,7 +59,9 @@ def test_each_row_can_be_told_to_its_parent(alvys: Simulator, land: Land, file_f
     for entry in read_manifest(result["manifest"])["parents"]:
         (number,) = entry["ids"]
         own = [next(lines) for _ in range(entry["rows"])]
-        assert list(map(note_id, own)) == list(map(note_id, alvys.truth_rows(stream="load_notes", parents=json.dumps([number]))))
+        assert list(map(note_id, own)) == list(
+            map(note_id, alvys.truth_rows(stream="load_notes", parents=json.dumps([number])))
+        )
 
 
 def test_a_parent_that_has_gone_is_noted_and_does_not_fail_the_run(
@@ -109,7 +116,9 @@ def test_a_parent_that_is_named_twice_is_asked_for_once(alvys: Simulator, land: 
 
 
 @pytest.mark.parametrize("file_format", ["jsonl", "parquet"])
-def test_parents_that_were_delivered_of_late_are_asked_for_again(alvys: Simulator, land: Land, file_format: str) -> None:
+def test_parents_that_were_delivered_of_late_are_asked_for_again(
+    alvys: Simulator, land: Land, file_format: str
+) -> None:
     land(compression="gzip", file_format=file_format)
     old, new, open_again = load_numbers(alvys)[:3]
     delivered = {"Status": "Delivered", "DeliveredAt": _ago(hours=3)}
@@ -132,7 +141,9 @@ def test_a_delivered_load_is_asked_for_whatever_its_status_becomes(alvys: Simula
     for number, status in ((queued, "Queued"), (paid, "Carrier Paid")):
         columns = {"Status": status, "DeliveredAt": _ago(days=10), "CustomerId": number}
         alvys.change(keys=[number], at=_ago(seconds=50), columns=columns)
-    alvys.change(keys=[other], at=_ago(seconds=50), columns={"Status": "Delivered", "DeliveredAt": _ago(days=15)})
+    alvys.change(
+        keys=[other], at=_ago(seconds=50), columns={"Status": "Delivered", "DeliveredAt": _ago(days=15)}
+    )
     land(settling=0)
     found = asked(land(stream="load_documents", parents=RecentParents(days=14))["manifest"])
     assert {queued, paid} <= found
@@ -187,7 +198,9 @@ def test_children_are_skipped_with_their_parents_whose_scope_is_missing(alvys: S
         land(stream="trip_stops", parents=RecentParents(), on_missing_scope="skip")
 
 
-def test_the_log_says_for_how_many_parents_is_read(alvys: Simulator, land: Land, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_says_for_how_many_parents_is_read(
+    alvys: Simulator, land: Land, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level("INFO"):
         land(stream="load_documents", parents=load_numbers(alvys)[:3])
         land(stream="driver_events", parents=all_ids(alvys, "drivers")[:2])
@@ -226,7 +239,10 @@ def test_each_parent_is_read_from_where_it_was_landed_until(alvys: Simulator, la
     assert {line["Id"] for line in lines if line["DriverId"] in new} == {
         json.loads(row)["Id"]
         for row in alvys.truth_rows(
-            stream="driver_events", parents=json.dumps(drivers[20:]), since="2020-01-01T00:00:00Z", until=later["until"]
+            stream="driver_events",
+            parents=json.dumps(drivers[20:]),
+            since="2020-01-01T00:00:00Z",
+            until=later["until"],
         )
     }
     assert {tuple(entry["ids"]) for entry in read_manifest(later["manifest"])["parents"]} == {
@@ -244,7 +260,9 @@ def test_the_events_of_a_new_driver_are_read_from_the_beginning(alvys: Simulator
     land(stream="drivers")
     land(stream="driver_events", parents=RecentParents())
     (driver,) = alvys.add(stream="drivers", rows=1)
-    (event,) = alvys.add(stream="driver_events", rows=1, columns={"DriverId": driver, "StartDate": "2026-10-01T00:00:00Z"})
+    (event,) = alvys.add(
+        stream="driver_events", rows=1, columns={"DriverId": driver, "StartDate": "2026-10-01T00:00:00Z"}
+    )
     land(stream="drivers")
     with pytest.raises(AlvysValueError, match=f"no cursor .* for {driver} yet: give initial_since"):
         land(stream="driver_events", parents=RecentParents(), initial_since=None)
@@ -330,23 +348,35 @@ def test_parents_that_make_no_sense_are_refused_while_the_dag_is_parsed(parents:
         pytest.param({"days": True}, "number of days above 0", id="a truth"),
         pytest.param({"days": float("nan")}, "number of days above 0", id="not a number"),
         pytest.param({"where": ["Delivered"]}, "must be a dict", id="a list"),
-        pytest.param({"where": {"status": ["Delivered"]}}, "no field 'status'. Fields: Id", id="an unknown field"),
-        pytest.param({"where": {"Status": ["Delivered", "delivered"]}}, "never 'delivered'. Values: Admin", id="a value"),
+        pytest.param(
+            {"where": {"status": ["Delivered"]}}, "no field 'status'. Fields: Id", id="an unknown field"
+        ),
+        pytest.param(
+            {"where": {"Status": ["Delivered", "delivered"]}},
+            "never 'delivered'. Values: Admin",
+            id="a value",
+        ),
         pytest.param({"where": {"Status": "delivered"}}, "never 'delivered'", id="one value"),
         pytest.param({"where": {"Status": []}}, "a list of values", id="no value"),
         pytest.param({"where": {"Status": None}}, "a list of values", id="none"),
         pytest.param({"path": "lake"}, "relative", id="a relative path"),
     ],
 )
-def test_recent_parents_that_make_no_sense_are_refused_while_the_dag_is_parsed(recent: dict[str, Any], says: str) -> None:
+def test_recent_parents_that_make_no_sense_are_refused_while_the_dag_is_parsed(
+    recent: dict[str, Any], says: str
+) -> None:
     with pytest.raises(AlvysValueError, match=says):
-        AlvysToObjectStorageOperator(task_id="t", stream="load_documents", path="/x", parents=RecentParents(**recent))
+        AlvysToObjectStorageOperator(
+            task_id="t", stream="load_documents", path="/x", parents=RecentParents(**recent)
+        )
 
 
 def test_a_manifest_of_another_stream_or_tenant_is_refused(alvys: Simulator, land: Land) -> None:
     loads = land(tenant="acme")["manifest"]
     for stream, tenant in (("trip_documents", "acme"), ("load_documents", "other")):
-        with pytest.raises(AlvysValueError, match=r"holds loads of acme; the parents are (trips of acme|loads of other)"):
+        with pytest.raises(
+            AlvysValueError, match=r"holds loads of acme; the parents are (trips of acme|loads of other)"
+        ):
             land(stream=stream, parents=loads, tenant=tenant)
     assert land(stream="load_documents", parents=loads, tenant="acme")["rows"]
 
@@ -372,7 +402,9 @@ class LazySequence(Sequence[Any]):
         return self.values[index]
 
 
-def test_parents_may_come_as_any_sequence_of_ids_or_results(alvys: Simulator, land: Land, hook: QuickHook) -> None:
+def test_parents_may_come_as_any_sequence_of_ids_or_results(
+    alvys: Simulator, land: Land, hook: QuickHook
+) -> None:
     result = land()
     for parents in ([result], [result["manifest"]], load_numbers(alvys)):
         found = land(stream="load_documents", parents="{{ x }}", rendered=LazySequence(parents))
@@ -387,7 +419,9 @@ def test_an_upstream_that_was_skipped_is_not_all_there_is(alvys: Simulator, land
     assert alvys.stats()["requests"] == {}
 
 
-def test_a_manifest_that_is_not_there_or_a_damaged_part_fails(alvys: Simulator, land: Land, lake: Path) -> None:
+def test_a_manifest_that_is_not_there_or_a_damaged_part_fails(
+    alvys: Simulator, land: Land, lake: Path
+) -> None:
     loads = land()
     with pytest.raises(AlvysStorageError, match="no manifest"):
         land(stream="load_documents", parents=str(lake / "loads" / "nothing" / "_manifest.json"))

@@ -91,7 +91,13 @@ def test_a_kill_at_sixty_percent_costs_a_part_at_most(
     file_format: str,
 ) -> None:
     alvys.reset(loads=500)
-    arguments = {**WINDOW, "path": place.path, "page_size": page_size, "part_rows": part_rows, "file_format": file_format}
+    arguments = {
+        **WINDOW,
+        "path": place.path,
+        "page_size": page_size,
+        "part_rows": part_rows,
+        "file_format": file_format,
+    }
     undisturbed = place.file(land(run("other"), **arguments)["manifest"])
     parts, model = parts_of(undisturbed), read_manifest(undisturbed)
     before = requests(alvys)
@@ -205,7 +211,13 @@ def test_rows_that_moved_between_united_sets_are_found_by_the_next_try_too(
     """A driver becomes active when the active ones have been read; the process is killed while they are read again."""
     alvys.reset(loads=0, fleet=400)
     inactive = json.loads(alvys.truth_rows(stream="drivers", filters=json.dumps({"IsActive": False}))[-1])
-    arguments = {"stream": "drivers", "window_by": None, "initial_since": None, "page_size": 20, "part_rows": 20}
+    arguments = {
+        "stream": "drivers",
+        "window_by": None,
+        "initial_since": None,
+        "page_size": 20,
+        "part_rows": 20,
+    }
     undisturbed = read_manifest(land(run("undisturbed"), **arguments)["manifest"])
     first, second = (search["total"] for search in undisturbed["searches"])
     pages = [-(-total // 20) + 1 for total in (first, second)]
@@ -295,7 +307,9 @@ def test_a_worker_whose_clock_is_an_hour_off_lands_the_right_rows(
 ) -> None:
     clock.sleeps.append(hours * 3600)
     result = land(run("1"), settling=0)
-    assert ids(read_lines(result["manifest"])) == set(alvys.truth_keys(since=result["since"], until=result["until"]))
+    assert ids(read_lines(result["manifest"])) == set(
+        alvys.truth_keys(since=result["since"], until=result["until"])
+    )
     # The next worker's clock is right.
     monkeypatch.setattr(hook, "_client", None)
     monkeypatch.setattr(auth, "_sources", {})
@@ -309,7 +323,8 @@ def test_a_worker_whose_clock_is_an_hour_off_lands_the_right_rows(
 
 
 @pytest.mark.parametrize(
-    ("file_format", "compression"), [("jsonl", None), ("jsonl", "gzip"), ("parquet", None), ("parquet", "zstd")]
+    ("file_format", "compression"),
+    [("jsonl", None), ("jsonl", "gzip"), ("parquet", None), ("parquet", "zstd")],
 )
 def test_a_retry_goes_on_when_an_error_ended_the_last_try(
     alvys: Simulator, land: Land, lake: Path, file_format: str, compression: str | None
@@ -344,7 +359,11 @@ def test_a_retry_goes_on_when_an_error_ended_the_last_try(
     ids=str,
 )
 def test_a_task_that_was_changed_starts_over(
-    alvys: Simulator, land: Land, place: Place, kill_at_request: Callable[[int], None], changed: dict[str, Any]
+    alvys: Simulator,
+    land: Land,
+    place: Place,
+    kill_at_request: Callable[[int], None],
+    changed: dict[str, Any],
 ) -> None:
     arguments = {**WINDOW, "path": place.path, "page_size": 50, "part_rows": 50}
     kill_at_request(5)
@@ -360,7 +379,13 @@ def test_a_task_that_was_changed_starts_over(
 def test_a_template_that_renders_otherwise_at_a_retry_reads_the_first_window(
     alvys: Simulator, land: Land, place: Place, kill_at_request: Callable[[int], None]
 ) -> None:
-    arguments = {"path": place.path, "since": "2020-01-01T00:00:00Z", "until": "{{ x }}", "page_size": 50, "part_rows": 50}
+    arguments = {
+        "path": place.path,
+        "since": "2020-01-01T00:00:00Z",
+        "until": "{{ x }}",
+        "page_size": 50,
+        "part_rows": 50,
+    }
     kill_at_request(5)
     with pytest.raises(Killed):
         land(run(), rendered="2030-01-01T00:00:00Z", **arguments)
@@ -435,7 +460,9 @@ def test_parts_are_as_large_after_a_kill_though_pages_have_become_smaller(
 
 def test_after_a_set_that_could_not_be_proved_the_next_try_reads_anew(alvys: Simulator, land: Land) -> None:
     alvys.order_mutations({"kind": "join", "rows": 1, "skip": 1})
-    with pytest.raises(AlvysIncompleteError, match=r"loads: 3 passes could not prove the set whole: the last one saw \d+"):
+    with pytest.raises(
+        AlvysIncompleteError, match=r"loads: 3 passes could not prove the set whole: the last one saw \d+"
+    ):
         land(run(), since="2020-01-01T00:00:00Z", until="2026-11-01T00:00:00Z", page_size=20)
     alvys.order_mutations()
     result = land(run(), since="2020-01-01T00:00:00Z", until="2026-11-01T00:00:00Z", page_size=20)
@@ -518,7 +545,11 @@ def test_a_write_that_hangs_hits_nothing_of_the_next_try(
 
 
 def test_a_run_that_another_version_has_begun_starts_over_and_one_that_it_ended_keeps_its_window(
-    alvys: Simulator, land: Land, lake: Path, kill_at_request: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+    alvys: Simulator,
+    land: Land,
+    lake: Path,
+    kill_at_request: Callable[[int], None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     arguments = {"page_size": 50, "part_rows": 50}
     kill_at_request(5)
@@ -540,7 +571,9 @@ def test_a_run_that_another_version_has_begun_starts_over_and_one_that_it_ended_
         land(run(), **arguments)
 
 
-def test_a_mapped_task_never_takes_another_ones_run(alvys: Simulator, land: Land, kill_at_request: Callable[[int], None]) -> None:
+def test_a_mapped_task_never_takes_another_ones_run(
+    alvys: Simulator, land: Land, kill_at_request: Callable[[int], None]
+) -> None:
     arguments = {**WINDOW, "page_size": 50, "part_rows": 50}
     kill_at_request(5)
     with pytest.raises(Killed):
@@ -569,7 +602,9 @@ def test_two_runs_of_one_window_at_once_have_a_folder_each(
     results.append(land(run("first"), page_size=50))
     assert len({Path(result["manifest"]).parent for result in results}) == 2
     for result in results:
-        assert ids(read_lines(result["manifest"])) == set(alvys.truth_keys(until=result["until"], since=result["since"]))
+        assert ids(read_lines(result["manifest"])) == set(
+            alvys.truth_keys(until=result["until"], since=result["since"])
+        )
     assert list(cursors(lake).values()) == [max(result["until"] for result in results)]
 
 
@@ -601,7 +636,9 @@ def sweep(hook: QuickHook, lake: Path, **arguments: Any) -> list[dict[str, Any]]
     return operator.execute(run("sweep"))
 
 
-def test_a_sweep_that_is_tried_again_reads_only_what_it_lacks(alvys: Simulator, hook: QuickHook, lake: Path) -> None:
+def test_a_sweep_that_is_tried_again_reads_only_what_it_lacks(
+    alvys: Simulator, hook: QuickHook, lake: Path
+) -> None:
     alvys.order_faults({"kind": "status", "status": 500, "endpoint": "POST customers/search", "times": 6})
     with pytest.raises(AlvysServerError):
         sweep(hook, lake)
@@ -617,7 +654,9 @@ def test_a_sweep_that_is_tried_again_reads_only_what_it_lacks(alvys: Simulator, 
     assert len(manifests(lake)) == 6
 
 
-def test_a_sweep_in_which_one_failure_may_pass_is_tried_again(alvys: Simulator, hook: QuickHook, lake: Path) -> None:
+def test_a_sweep_in_which_one_failure_may_pass_is_tried_again(
+    alvys: Simulator, hook: QuickHook, lake: Path
+) -> None:
     alvys.order_faults(
         {"kind": "status", "status": 403, "endpoint": "POST drivers/search", "times": 9},
         {"kind": "status", "status": 500, "endpoint": "POST customers/search", "times": 9},
@@ -628,7 +667,9 @@ def test_a_sweep_in_which_one_failure_may_pass_is_tried_again(alvys: Simulator, 
 
 def test_nothing_due_is_still_a_skip(alvys: Simulator, hook: QuickHook, land: Land, lake: Path) -> None:
     first = land(run("1"))
-    operator = AlvysToObjectStorageOperator(task_id="land", stream="loads", path=str(lake), until=first["until"])
+    operator = AlvysToObjectStorageOperator(
+        task_id="land", stream="loads", path=str(lake), until=first["until"]
+    )
     operator.hook = hook
     with pytest.raises(AirflowSkipException):
         operator.execute(run("2"))

@@ -22,7 +22,11 @@ FINGERPRINTS = [
     pytest.param({"initial_since": None}, {}, "0398a185e9c6e297", id="no time"),
     pytest.param({**JANUARY, "window_by": "created"}, {}, "0171e2c435f50253", id="texts"),
     pytest.param(
-        {"since": "2026-01-01T02:00:00+02:00", "until": "2026-02-01T00:00:00.000000Z", "window_by": "created"},
+        {
+            "since": "2026-01-01T02:00:00+02:00",
+            "until": "2026-02-01T00:00:00.000000Z",
+            "window_by": "created",
+        },
         {},
         "0171e2c435f50253",
         id="the same times in other words",
@@ -37,13 +41,21 @@ FINGERPRINTS = [
         "0171e2c435f50253",
         id="the same times as datetimes",
     ),
-    pytest.param({"initial_since": "2020-01-01T00:00:00.1234567Z"}, {}, "e810b063f37fad7e", id="a fraction of a second"),
+    pytest.param(
+        {"initial_since": "2020-01-01T00:00:00.1234567Z"}, {}, "e810b063f37fad7e", id="a fraction of a second"
+    ),
     pytest.param(INTERVAL, JANUARY, "445da854e23f5f24", id="templates"),
     pytest.param(
-        INTERVAL, {**JANUARY, "until": "2026-03-01T00:00:00Z"}, "445da854e23f5f24", id="templates that render to another time"
+        INTERVAL,
+        {**JANUARY, "until": "2026-03-01T00:00:00Z"},
+        "445da854e23f5f24",
+        id="templates that render to another time",
     ),
     pytest.param(
-        UNTIL_NOW, {"until": datetime(2026, 2, 1, tzinfo=timezone.utc)}, "3ba1c57ca2d21705", id="a template of a datetime"
+        UNTIL_NOW,
+        {"until": datetime(2026, 2, 1, tzinfo=timezone.utc)},
+        "3ba1c57ca2d21705",
+        id="a template of a datetime",
     ),
     pytest.param(UNTIL_NOW, {"until": None}, "3ba1c57ca2d21705", id="a template of nothing"),
     pytest.param(
@@ -73,7 +85,9 @@ FINGERPRINTS = [
         "82fdb3f6484ecfeb",
         id="filters and format",
     ),
-    pytest.param({"stream": "load_documents", "parents": ["1001", "1002"]}, {}, "46825783919fa2a1", id="parents"),
+    pytest.param(
+        {"stream": "load_documents", "parents": ["1001", "1002"]}, {}, "46825783919fa2a1", id="parents"
+    ),
     pytest.param(
         {"stream": "driver_events", "parents": RecentParents(days=3), "initial_since": "{{ start }}"},
         {"initial_since": LONG_AGO},

@@ -17,7 +17,9 @@ _SIZE = "The page takes 25 MB, the OpenAPI file 10 MB: 25 MB are sent, and Alvys
 _GIF = "The page takes GIF, the OpenAPI file does not: it is sent, and Alvys may answer 415"
 
 
-def _upload(parent: str, key: str, scope: str, upload: Upload, *notes: str, scope_is_documented: bool = False) -> Operation:
+def _upload(
+    parent: str, key: str, scope: str, upload: Upload, *notes: str, scope_is_documented: bool = False
+) -> Operation:
     return Operation(
         name=f"{parent}_documents.upload",
         about=f"Keep a file with a {parent}",
@@ -89,7 +91,13 @@ OPERATIONS = (
         "carrierId",
         "carrier:update",
         Upload(
-            types=("Carrier Agreement", "Carrier Application", "Carrier Authority", "Carrier Onboarding", "Other Documents"),
+            types=(
+                "Carrier Agreement",
+                "Carrier Application",
+                "Carrier Authority",
+                "Carrier Onboarding",
+                "Other Documents",
+            ),
             media_types=_WITH_GIF,
         ),
         _SIZE,

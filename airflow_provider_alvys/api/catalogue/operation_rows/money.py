@@ -7,7 +7,12 @@ from airflow_provider_alvys.api.schema.currencies import CURRENCIES
 
 _MONEY = (
     Field("Amount", "number", required=True),
-    Field("Currency", "integer", values=tuple(CURRENCIES), hint="It is the number of ISO 4217: 840 is USD, 124 CAD, 484 MXN"),
+    Field(
+        "Currency",
+        "integer",
+        values=tuple(CURRENCIES),
+        hint="It is the number of ISO 4217: 840 is USD, 124 CAD, 484 MXN",
+    ),
 )
 _BY_REFERENCE = "Alvys knows a payment again by its ReferenceNumber, and answers with what stands"
 _PAYMENT = (

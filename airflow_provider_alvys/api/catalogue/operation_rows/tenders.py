@@ -9,9 +9,13 @@ def _texts(names: str, *, required: bool = False) -> tuple[Field, ...]:
     return tuple(Field(name, required=required) for name in names.split())
 
 
-_REFERENCES = Field("References", "list", items=Field("", "object", fields=_texts("Id Qualifier Description Type")))
+_REFERENCES = Field(
+    "References", "list", items=Field("", "object", fields=_texts("Id Qualifier Description Type"))
+)
 _NOTES = Field("Notes", "list", items=Field(""))
-_ENTITY = _texts("Type Name IdCodeQualifier IdCode N1Qualifier Street City PostalCode CountryCode Phone Email State")
+_ENTITY = _texts(
+    "Type Name IdCodeQualifier IdCode N1Qualifier Street City PostalCode CountryCode Phone Email State"
+)
 _ORDER = _texts(
     "Quantity WeightUnitCode Weight ReferenceId PoNumber VolumeUnitQualifier Volume UnitBasisForMeasurement Description"
 )
@@ -36,14 +40,18 @@ _TENDER = (
     Field("Stops", "list", required=True, shortest=1, items=Field("", "object", fields=_STOP)),
     Field("Equipment", "object", fields=_texts("Number Length Type")),
     Field("Entities", "list", items=Field("", "object", fields=_ENTITY)),
-    *_texts("PaymentMethod QtyPallets Weight WeightUnitCode WeightQualifier Volume VolumeUnitCode VolumeQualifier"),
+    *_texts(
+        "PaymentMethod QtyPallets Weight WeightUnitCode WeightQualifier Volume VolumeUnitCode VolumeQualifier"
+    ),
     Field("Rate", "number"),
     Field("ExpirationDate", "time"),
     _NOTES,
     _REFERENCES,
     *_texts("RoutingSequenceCode TransportationMethodTypeCode"),
 )
-_RECEIVED = "Success means that it was received: what came of it is told by a webhook, or by reading the tender later"
+_RECEIVED = (
+    "Success means that it was received: what came of it is told by a webhook, or by reading the tender later"
+)
 _REFERENCE_TYPE = "Type of a reference is in the changelog and not in the OpenAPI file"
 _TWICE = "Whether Alvys knows it again is not documented"
 # The tender's id is Alvys's own, and not in the answer.

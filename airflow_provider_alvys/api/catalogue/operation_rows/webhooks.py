@@ -41,7 +41,13 @@ _FIELDS = (
 
 
 def _action(
-    verb: str, about: str, repeat: Repeat, because: str, check: str, *notes: str, method: Literal["POST"] = "POST"
+    verb: str,
+    about: str,
+    repeat: Repeat,
+    because: str,
+    check: str,
+    *notes: str,
+    method: Literal["POST"] = "POST",
 ) -> Operation:
     return Operation(
         name=f"webhooks.{verb}",
@@ -69,14 +75,20 @@ OPERATIONS = (
             Field("Name", required=True),
             Field("SubsidiaryId", required=True),
             Field("Url", required=True, longest=2048, begins=_BEGINS),
-            Field("Events", "list", required=True, shortest=1, items=Field("", values=EVENTS, hint=_EVENTS_HINT)),
+            Field(
+                "Events", "list", required=True, shortest=1, items=Field("", values=EVENTS, hint=_EVENTS_HINT)
+            ),
             Field("IncludePreviousAttributes", "boolean", shown_as=None),
         ),
         repeat="unsafe",
         because="Each one is a further subscription, and each event would come twice",
         check="look among the webhooks for the name {Name} and the address {Url}",
         secrets=("Secret",),
-        notes=(_PERMISSION, _PREVIOUS, "A new webhook is Pending until it is enabled and has answered the challenge"),
+        notes=(
+            _PERMISSION,
+            _PREVIOUS,
+            "A new webhook is Pending until it is enabled and has answered the challenge",
+        ),
     ),
     Operation(
         name="webhooks.update",

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from airflow_provider_alvys.api.catalogue.record_rows.common import ADDRESS, FLEET, MEASURE, MONEY, NAMED, NOTE, REFERENCE
+from airflow_provider_alvys.api.catalogue.record_rows.common import (
+    ADDRESS,
+    FLEET,
+    MEASURE,
+    MONEY,
+    NAMED,
+    NOTE,
+    REFERENCE,
+)
 from airflow_provider_alvys.api.schema.fields import record
 
 DRIVER = record(

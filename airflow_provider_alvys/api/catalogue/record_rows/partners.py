@@ -46,4 +46,6 @@ LOCATION = record(
     address=ADDRESS,
     note=NOTE,
 )
-USER = record("Id UserName Name Email UserType Role Phone CompanyCode Status Permissions:[string] CreatedAt:time ModifiedAt:time")
+USER = record(
+    "Id UserName Name Email UserType Role Phone CompanyCode Status Permissions:[string] CreatedAt:time ModifiedAt:time"
+)

@@ -6,7 +6,16 @@ from datetime import timedelta
 
 from airflow_provider_alvys.api.catalogue.record_rows import fleet as records
 from airflow_provider_alvys.api.catalogue.record_rows.common import DOCUMENT
-from airflow_provider_alvys.api.catalogue.stream_spec import WHOLE, Branch, Filter, Lookup, Parent, Stream, Tier, TimeWindow
+from airflow_provider_alvys.api.catalogue.stream_spec import (
+    WHOLE,
+    Branch,
+    Filter,
+    Lookup,
+    Parent,
+    Stream,
+    Tier,
+    TimeWindow,
+)
 
 # No page lists them; these are those that real trucks had.
 _TRAILER_STATUSES = ("Active", "Inactive", "In Shop", "Crashed", "Repair")
@@ -234,7 +243,9 @@ STREAMS = (
             Filter("TruckIds", "strings", "TruckId"),
             Filter("TrailerIds", "strings", "TrailerId"),
         ),
-        windows=(TimeWindow("updated", ("UpdatedAtStart", "UpdatedAtEnd"), "UpdatedAt", tracks_changes=True),),
+        windows=(
+            TimeWindow("updated", ("UpdatedAtStart", "UpdatedAtEnd"), "UpdatedAt", tracks_changes=True),
+        ),
         # All of it is one answer, and only that shows which rows have gone.
         regular=None,
         references={
@@ -341,6 +352,10 @@ STREAMS = (
         whole=_ALL_TRANSACTIONS,
         lookup=Lookup("tolls/{id}"),
         tiers=(Tier("daily"), Tier("monthly", look_back=timedelta(days=120), sweep=True)),
-        notes=(_NO_LATE_CHANGE_TIME, "PostedAt lags: agencies report weeks later", "UnitId names a truck or a trailer"),
+        notes=(
+            _NO_LATE_CHANGE_TIME,
+            "PostedAt lags: agencies report weeks later",
+            "UnitId names a truck or a trailer",
+        ),
     ),
 )

@@ -112,7 +112,11 @@ STREAMS = (
         ),
         regular="updated",
         lookup=Lookup("loads", one_of={"id": "Id", "loadNumber": "LoadNumber", "orderNumber": "OrderNumber"}),
-        references={"CustomerId": "customers.Id", "CustomerSalesAgentId": "users.Id", "TenderId": "tenders.Id"},
+        references={
+            "CustomerId": "customers.Id",
+            "CustomerSalesAgentId": "users.Id",
+            "TenderId": "tenders.Id",
+        },
         tiers=(
             Tier("hourly", overlap=timedelta(minutes=30)),
             Tier("daily", overlap=timedelta(days=3)),
@@ -244,7 +248,11 @@ STREAMS = (
         answer="list",
         parent=Parent("trips", "Id", recent_by="DeliveredAt"),
         lookup=Lookup("trips/{tripId}/stops/{stopId}"),
-        notes=("Trips and loads hold their stops already", _BY_ID, "A window that ends in the year 9999 has no end"),
+        notes=(
+            "Trips and loads hold their stops already",
+            _BY_ID,
+            "A window that ends in the year 9999 has no end",
+        ),
         table="trip_stops_stream",
     ),
     Stream(
@@ -258,7 +266,12 @@ STREAMS = (
         fields=records.CHECK_CALL,
         answer="list",
         # Alvys takes check calls for trips of these statuses only.
-        parent=Parent("trips", "Id", recent_by="UpdatedAt", recent_where={"Status": ("Covered", "Dispatched", "In Transit")}),
+        parent=Parent(
+            "trips",
+            "Id",
+            recent_by="UpdatedAt",
+            recent_where={"Status": ("Covered", "Dispatched", "In Transit")},
+        ),
         references={"TripId": "trips.Id", "TripNumber": "trips.TripNumber", "LoadNumber": "loads.LoadNumber"},
         tiers=(Tier("4-hourly"),),
         final="when the trip is delivered: none is added after that",

@@ -63,9 +63,18 @@ STREAMS = (
                 look_ahead=_DAY,
             ),
             # The field is our reading.
-            TimeWindow("sent", "InvoiceSentRange", "LastSendDate", whole_days=True, look_back=7 * _DAY, look_ahead=_DAY),
+            TimeWindow(
+                "sent",
+                "InvoiceSentRange",
+                "LastSendDate",
+                whole_days=True,
+                look_back=7 * _DAY,
+                look_ahead=_DAY,
+            ),
             # Midnight. Payments are entered late.
-            TimeWindow("paid", "PaidDateRange", "PaidDate", whole_days=True, look_back=90 * _DAY, look_ahead=_DAY),
+            TimeWindow(
+                "paid", "PaidDateRange", "PaidDate", whole_days=True, look_back=90 * _DAY, look_ahead=_DAY
+            ),
         ),
         regular="activity",
         lookup=Lookup("invoices", one_of={"id": "Id", "invoiceNumber": "Number"}),
@@ -142,7 +151,10 @@ STREAMS = (
             "Trips.LoadNumber": "loads.LoadNumber",
         },
         tiers=_STATEMENT_TIERS,
-        notes=("Statements that failed or were deleted are left out by Alvys", "One that is reverted vanishes"),
+        notes=(
+            "Statements that failed or were deleted are left out by Alvys",
+            "One that is reverted vanishes",
+        ),
     ),
     Stream(
         name="driver_settlement_statements",
@@ -168,6 +180,9 @@ STREAMS = (
             "LineItems.LoadNumber": "loads.LoadNumber",
         },
         tiers=_STATEMENT_TIERS,
-        notes=("A statement's date may lie months from the deductions that it settles", "One that is reverted vanishes"),
+        notes=(
+            "A statement's date may lie months from the deductions that it settles",
+            "One that is reverted vanishes",
+        ),
     ),
 )

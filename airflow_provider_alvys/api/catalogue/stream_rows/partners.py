@@ -129,6 +129,9 @@ STREAMS = (
         key=("Id",),
         fields=records.USER,
         answer="list",
-        notes=("Personal data", "The same rows as of users, in one list: a cross-check of what the search finds"),
+        notes=(
+            "Personal data",
+            "The same rows as of users, in one list: a cross-check of what the search finds",
+        ),
     ),
 )

@@ -29,11 +29,17 @@ with DAG(
 ):
     common = {"path": LAKE, "defer_after": 1.5}
     deferrable = {**common, "deferrable": True}
-    loads = AlvysToObjectStorageOperator(task_id="loads", stream="loads", **CURSOR, **SMALL_PARTS, **deferrable)
-    trips = AlvysToObjectStorageOperator(task_id="trips", stream="trips", compression="gzip", **CURSOR, **SMALL_PARTS, **common)
+    loads = AlvysToObjectStorageOperator(
+        task_id="loads", stream="loads", **CURSOR, **SMALL_PARTS, **deferrable
+    )
+    trips = AlvysToObjectStorageOperator(
+        task_id="trips", stream="trips", compression="gzip", **CURSOR, **SMALL_PARTS, **common
+    )
     AlvysToObjectStorageOperator(task_id="invoices", stream="invoices", **CURSOR, **deferrable)
     AlvysToObjectStorageOperator(task_id="drivers", stream="drivers", **SMALL_PARTS, **deferrable)
     AlvysToObjectStorageOperator(task_id="customers", stream="customers", **SMALL_PARTS, **common)
     # One endpoint has one budget: its tasks come one after the other.
-    past = alvys_backfill("trips", START, END, timedelta(days=45), max_active_tis_per_dag=1, **SMALL_PARTS, **deferrable)
+    past = alvys_backfill(
+        "trips", START, END, timedelta(days=45), max_active_tis_per_dag=1, **SMALL_PARTS, **deferrable
+    )
     trips >> past

@@ -25,9 +25,13 @@ delivered: dict[str, Any] = {
 }
 
 with DAG("plain", schedule=None, **common):
-    FileSensor.partial(task_id="wait", deferrable=True, poke_interval=1, pool="held").expand(filepath=plan["files"])
+    FileSensor.partial(task_id="wait", deferrable=True, poke_interval=1, pool="held").expand(
+        filepath=plan["files"]
+    )
 
-with DAG("crowd", schedule=None, default_args={**delivered, "poke_interval": plan["crowd_interval"]}, **common):
+with DAG(
+    "crowd", schedule=None, default_args={**delivered, "poke_interval": plan["crowd_interval"]}, **common
+):
     AlvysLoadStatusSensor.partial(task_id="wait", pool="held").expand(load_number=plan["crowd"])
     # The scheduler and a worker take these from their first step to their last one.
     AlvysLoadStatusSensor.partial(task_id="sample").expand(load_number=plan["sample"])

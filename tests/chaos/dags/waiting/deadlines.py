@@ -24,5 +24,7 @@ with DAG("deadlines", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=time
     for soft_fail in (False, True):
         suffix = "_soft" if soft_fail else ""
         for mode in ("poke", "reschedule"):
-            AlvysLoadStatusSensor(task_id=f"{mode}{suffix}", mode=mode, soft_fail=soft_fail, deferrable=False, **options)
+            AlvysLoadStatusSensor(
+                task_id=f"{mode}{suffix}", mode=mode, soft_fail=soft_fail, deferrable=False, **options
+            )
         AlvysLoadStatusSensor(task_id=f"deferrable{suffix}", soft_fail=soft_fail, deferrable=True, **options)

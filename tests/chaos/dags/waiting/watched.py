@@ -19,14 +19,19 @@ common: dict[str, Any] = {"start_date": datetime(2026, 1, 1, tzinfo=timezone.utc
 
 def watched(name: str, stream: str, **options: Any) -> Asset:
     """Return an asset with a watcher."""
-    trigger = AlvysChangeTrigger(stream=stream, alvys_conn_id="alvys_watched", poll_interval=plan["interval"], **options)
+    trigger = AlvysChangeTrigger(
+        stream=stream, alvys_conn_id="alvys_watched", poll_interval=plan["interval"], **options
+    )
     return Asset(name, uri=f"alvys-watch://{name}", watchers=[AssetWatcher(name=name, trigger=trigger)])
 
 
 with DAG("on_loads", schedule=[watched("loads_watched", "loads")], **common):
     EmptyOperator(task_id="seen")
 
-trips = [watched(f"trips_{status}", "trips", where={"Status": [plan["trip_status"], status]}) for status in plan["statuses"]]
+trips = [
+    watched(f"trips_{status}", "trips", where={"Status": [plan["trip_status"], status]})
+    for status in plan["statuses"]
+]
 for asset in trips:
     with DAG(f"on_{asset.name.replace(' ', '_')}", schedule=[asset], **common):
         EmptyOperator(task_id="seen")

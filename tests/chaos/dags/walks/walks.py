@@ -12,13 +12,22 @@ from airflow_provider_alvys import alvys_sync
 from airflow_provider_alvys.api.catalogue.streams import STREAMS
 from airflow_provider_alvys.transfers.alvys_to_object_storage import AlvysToObjectStorageOperator
 
-common: dict[str, Any] = {"schedule": None, "start_date": datetime(2026, 1, 1, tzinfo=timezone.utc), "catchup": False}
+common: dict[str, Any] = {
+    "schedule": None,
+    "start_date": datetime(2026, 1, 1, tzinfo=timezone.utc),
+    "catchup": False,
+}
 retries = {"retries": 3, "retry_delay": timedelta(seconds=1)}
 window: dict[str, Any] = {"since": "2020-01-01T00:00:00Z", "until": "{{ dag_run.run_after }}"}
 
 with DAG("waits", default_args={"alvys_conn_id": "alvys_paced", **retries}, **common):
     AlvysToObjectStorageOperator(
-        task_id="loads", stream="loads", path=f"{os.environ['CHAOS_LAKE']}/waits", page_size=10, deferrable=True, **window
+        task_id="loads",
+        stream="loads",
+        path=f"{os.environ['CHAOS_LAKE']}/waits",
+        page_size=10,
+        deferrable=True,
+        **window,
     )
 
 with DAG("killed", default_args=retries, **common):
@@ -26,7 +35,12 @@ with DAG("killed", default_args=retries, **common):
         task_id="loads", stream="loads", path=f"{os.environ['CHAOS_LAKE']}/killed", page_size=6, **window
     )
     AlvysToObjectStorageOperator(
-        task_id="trips", stream="trips", path=f"{os.environ['CHAOS_LAKE']}/killed", page_size=6, part_rows=60, **window
+        task_id="trips",
+        stream="trips",
+        path=f"{os.environ['CHAOS_LAKE']}/killed",
+        page_size=6,
+        part_rows=60,
+        **window,
     )
 
 with DAG("syncs", default_args={"alvys_conn_id": "alvys_brisk"}, **common):
