@@ -79,12 +79,13 @@ bench: .venv/.runtime
 	$(PY) bench/landing.py
 	$(PY) bench/loading.py
 
-docs: .venv/.runtime
+docs: .venv/.tools
 	$(PY) scripts/write_streams_page.py docs/streams.md
 	$(PY) scripts/write_operations_page.py docs/operations.md
 	$(PY) scripts/write_schema_page.py docs/schema.md
 	$(PY) scripts/draw_schema.py docs/schema.svg
 	$(PY) scripts/write_warehouses_page.py docs/warehouses.md
+	$(PY) scripts/draw_architecture.py docs/architecture.md
 
 ci: lint types test test-mariadb test-oldest wheel demo chaos-short walks waiting-short distributed
 

@@ -156,6 +156,7 @@ def test_every_path_of_the_simulator_is_described() -> None:
 @pytest.mark.parametrize(
     ("script", "name"),
     [
+        ("draw_architecture.py", "architecture.md"),
         ("write_streams_page.py", "streams.md"),
         ("write_operations_page.py", "operations.md"),
         ("write_schema_page.py", "schema.md"),
