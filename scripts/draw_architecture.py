@@ -3,7 +3,7 @@ Draw the folders of the package and the imports between them into ``docs/archite
 
 ``make docs`` calls this; a test fails while the page is not current.
 
-    python scripts/draw_architecture.py docs/architecture.md
+    python -m scripts.draw_architecture docs/architecture.md
 """
 
 from __future__ import annotations

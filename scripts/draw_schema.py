@@ -1,7 +1,7 @@
 """
 Draw ``docs/schema.svg``: the tables by subject, what their rows hold, and what they reference. ``make docs`` calls this.
 
-    python scripts/draw_schema.py docs/schema.svg
+    python -m scripts.draw_schema docs/schema.svg
 """
 
 from __future__ import annotations

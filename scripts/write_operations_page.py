@@ -1,7 +1,7 @@
 """
 Write ``docs/operations.md`` from the catalogue. ``make docs`` calls this; a test fails while the page is not current.
 
-    python scripts/write_operations_page.py docs/operations.md
+    python -m scripts.write_operations_page docs/operations.md
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """
 Write ``docs/schema.md`` from the shapes of the streams. ``make docs`` calls this; a test fails while the page is not current.
 
-    python scripts/write_schema_page.py docs/schema.md
+    python -m scripts.write_schema_page docs/schema.md
 """
 
 from __future__ import annotations
@@ -9,12 +9,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from draw_schema import SUBJECTS, Reference, is_cross_check, references_of
-
 from airflow_provider_alvys.api.catalogue.streams import STREAMS, Stream
 from airflow_provider_alvys.api.schema.values import Kind
 from airflow_provider_alvys.tables.dialects import DUCKDB, MYSQL, POSTGRESQL, SQLITE
 from airflow_provider_alvys.tables.schema import Shape, Table, shape_of
+from scripts.draw_schema import SUBJECTS, Reference, is_cross_check, references_of
 
 # Words that SQL, or a database, uses itself: not each refuses them without quotes.
 _RESERVED = frozenset(

@@ -1,7 +1,7 @@
 """
 Write ``docs/warehouses.md`` from what :mod:`airflow_provider_alvys.tables.warehouses.statements` says. ``make docs`` calls this.
 
-    python scripts/write_warehouses_page.py docs/warehouses.md
+    python -m scripts.write_warehouses_page docs/warehouses.md
 """
 
 from __future__ import annotations
