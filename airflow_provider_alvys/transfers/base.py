@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.api.http.clock import BoundedClock, LongWait
+from airflow_provider_alvys.api.http.clock import BoundedClock, DeferRequested
 from airflow_provider_alvys.base_operator import DEFERRABLE, AlvysTask
 from airflow_provider_alvys.retry_policy import fail_at_once
 from airflow_provider_alvys.triggers.alvys import AlvysWaitTrigger
@@ -50,14 +50,14 @@ class AlvysLandingTask(AlvysTask):
         Land, and return the task's result.
 
         :param is_resumed: whether this is the same try after a deferral.
-        :raises LongWait: the client's clock does not sit through a wait. What has been read is kept.
+        :raises DeferRequested: the client's clock does not sit through a wait. What has been read is kept.
         """
 
     def execute(self, context: Context) -> Any:
         """Land."""
         timeout = self.execution_timeout
         deadline = time.time() + timeout.total_seconds() if timeout else None
-        return self._land_within(context, deadline=deadline, in_vain=0, is_resumed=False)
+        return self._land_within(context, deadline=deadline, consecutive_deferrals=0, is_resumed=False)
 
     def resume(self, context: Context, event: Any = None, state: dict[str, Any] | None = None) -> Any:
         """
@@ -70,19 +70,19 @@ class AlvysLandingTask(AlvysTask):
         known = event if state is None else state
         for name, value in known["rendered"].items():
             setattr(self, name, value)
-        return self._land_within(context, deadline=known["deadline"], in_vain=known["in_vain"], is_resumed=True)
+        return self._land_within(context, deadline=known["deadline"], consecutive_deferrals=known["in_vain"], is_resumed=True)
 
     @fail_at_once
-    def _land_within(self, context: Context, *, deadline: float | None, in_vain: int, is_resumed: bool) -> Any:
+    def _land_within(self, context: Context, *, deadline: float | None, consecutive_deferrals: int, is_resumed: bool) -> Any:
         client = self.hook.get_conn()
-        longest = self.defer_after if self.deferrable else None
-        client = client.with_clock(BoundedClock(client.clock, longest=longest, deadline=deadline, in_vain=in_vain))
+        defer_after = self.defer_after if self.deferrable else None
+        client = client.with_clock(BoundedClock(client.clock, defer_after=defer_after, deadline=deadline, consecutive_deferrals=consecutive_deferrals))
         try:
             return self.land(context, client, is_resumed=is_resumed)
-        except LongWait as wait:
+        except DeferRequested as wait:
             moment = datetime.fromtimestamp(client.now(at_latest=True, may_ask=False) + wait.seconds, timezone.utc)
             self.log.info("%s: freeing the slot until %s", wait, moment.isoformat(timespec="seconds"))
-            state = {"rendered": self._rendered(), "deadline": deadline, "in_vain": wait.in_vain}
+            state = {"rendered": self._rendered(), "deadline": deadline, "in_vain": wait.consecutive_deferrals}
             self.defer(trigger=AlvysWaitTrigger(moment, state), method_name=self.resume.__name__, kwargs={"state": state})
 
     def _rendered(self) -> dict[str, Any]:

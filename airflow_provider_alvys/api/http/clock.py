@@ -1,4 +1,4 @@
-"""The time and the waiting, as one object that a test can replace."""
+"""Time and sleep, as one object that a test can replace."""
 
 from __future__ import annotations
 
@@ -6,82 +6,87 @@ import time
 
 from airflow_provider_alvys.api.errors import AlvysRateLimitError
 
+# After this many deferrals without a page in between it sleeps instead: each deferral costs a new setup.
+_MAX_CONSECUTIVE_DEFERRALS = 3
+
 
 class Clock:
-    """Tell the time and wait."""
+    """The system clock."""
 
     def time(self) -> float:
-        """Return the seconds since 1970."""
+        """Return seconds since 1970."""
         return time.time()
 
     def sleep(self, seconds: float) -> None:
-        """Wait for ``seconds``."""
+        """Sleep for ``seconds``."""
         time.sleep(seconds)
 
-    def went_on(self) -> None:
-        """Take note that what is waited for was worth it: a page has been read."""
+    def mark_progress(self) -> None:
+        """Record that a page was read since the last wait."""
 
 
 SYSTEM_CLOCK = Clock()
 
 
-class LongWait(Exception):
+class DeferRequested(Exception):
     """
-    A wait that is too long to sit through: go away, and come again then.
+    A wait is too long to sleep through: the task should defer and resume after it.
 
-    :param seconds: how long it is.
-    :param in_vain: such waits in a row, this one included, without a page between them.
+    :param seconds: length of the wait.
+    :param consecutive_deferrals: deferrals without a page in between, this one included.
     """
 
-    def __init__(self, seconds: float, in_vain: int) -> None:
+    def __init__(self, seconds: float, consecutive_deferrals: int) -> None:
         super().__init__(f"The next request may be sent in {seconds:.0f} s")
         self.seconds = seconds
-        self.in_vain = in_vain
-
-
-# After so many waits without a page between them the next one is sat through: who goes away each time begins each time anew.
-_MOST_IN_VAIN = 3
+        self.consecutive_deferrals = consecutive_deferrals
 
 
 class BoundedClock(Clock):
     """
-    Wait by another clock, but neither long nor beyond the end of what time there is.
+    Sleep by another clock, but neither long nor past a deadline.
 
-    :param longest: seconds; a longer wait is a :class:`LongWait`. None for none.
-    :param deadline: seconds since 1970; a wait beyond it is an :class:`AlvysRateLimitError` at once. None for none.
-    :param in_vain: long waits in a row before this one, without a page between them.
+    :param defer_after: seconds; a longer wait raises :class:`DeferRequested`. None means no limit.
+    :param deadline: seconds since 1970; a wait past it raises :class:`AlvysRateLimitError`. None means none.
+    :param consecutive_deferrals: deferrals before this one without a page in between.
     """
 
     def __init__(
-        self, clock: Clock, *, longest: float | None = None, deadline: float | None = None, in_vain: int = 0
+        self,
+        clock: Clock,
+        *,
+        defer_after: float | None = None,
+        deadline: float | None = None,
+        consecutive_deferrals: int = 0,
     ) -> None:
-        self.longest = longest
-        self.in_vain = in_vain
+        self.defer_after = defer_after
         self.deadline = deadline
+        self.consecutive_deferrals = consecutive_deferrals
         self._clock = clock
 
     def time(self) -> float:
-        """Return the seconds since 1970."""
+        """Return seconds since 1970."""
         return self._clock.time()
 
     def sleep(self, seconds: float) -> None:
         """
-        Wait for ``seconds``.
+        Sleep for ``seconds``.
 
-        :raises LongWait: it would take longer than ``longest``.
-        :raises AlvysRateLimitError: it would outlast the deadline.
+        :raises DeferRequested: that is longer than ``defer_after``.
+        :raises AlvysRateLimitError: that is past the deadline.
         """
         left = None if self.deadline is None else self.deadline - self.time()
         if left is not None and seconds > left:
             raise AlvysRateLimitError(
-                f"The next request may be sent in {seconds:.0f} s, and the task has {max(0.0, left):.0f} s left of its "
-                "execution_timeout, which counts all of its stretches. Raise it, or let a retry go on from here",
+                f"The next request may be sent in {seconds:.0f} s, but the task has {max(0.0, left):.0f} s left "
+                "of its execution_timeout, which includes all deferrals of a try. Raise it, or let a retry resume",
                 retry_after=seconds,
             )
-        if self.longest is not None and seconds > self.longest and self.in_vain < _MOST_IN_VAIN:
-            raise LongWait(seconds, self.in_vain + 1)
+        can_defer = self.defer_after is not None and seconds > self.defer_after
+        if can_defer and self.consecutive_deferrals < _MAX_CONSECUTIVE_DEFERRALS:
+            raise DeferRequested(seconds, self.consecutive_deferrals + 1)
         self._clock.sleep(seconds)
 
-    def went_on(self) -> None:
-        """Take note that a page has been read."""
-        self.in_vain = 0
+    def mark_progress(self) -> None:
+        """Record that a page was read since the last wait."""
+        self.consecutive_deferrals = 0

@@ -22,7 +22,7 @@ from airflow_provider_alvys.api.errors import (
     AlvysError,
     AlvysValidationError,
 )
-from airflow_provider_alvys.api.http.clock import SYSTEM_CLOCK, BoundedClock, Clock, LongWait
+from airflow_provider_alvys.api.http.clock import SYSTEM_CLOCK, BoundedClock, Clock, DeferRequested
 from airflow_provider_alvys.api.http.retries import ONE_ATTEMPT, RetryRules, async_retrying
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ _THREADS = 4
 
 def prompt_options(clock: Clock = SYSTEM_CLOCK) -> dict[str, Any]:
     """Return the options of a client for a poller: it makes one attempt, and goes away instead of waiting for its turn."""
-    return {"retry_rules": ONE_ATTEMPT, "clock": BoundedClock(clock, longest=0.0)}
+    return {"retry_rules": ONE_ATTEMPT, "clock": BoundedClock(clock, defer_after=0.0)}
 
 
 class Job(Protocol[Answer_co]):
@@ -53,7 +53,7 @@ class Job(Protocol[Answer_co]):
         """
         Make the next request; called in a thread, again and again.
 
-        After an error it is called again where another try may help, and goes on from where it was: a :class:`LongWait` is what
+        After an error it is called again where another try may help, and goes on from where it was: a :class:`DeferRequested` is what
         the client's clock says instead of waiting, so that it may come from any request.
 
         :return: at the end the answers, in the order of the items; None when there is more to do.
@@ -246,7 +246,7 @@ class Poller:
                     client = connected = await self._connected(line.endpoint)
                 try:
                     return await asyncio.get_running_loop().run_in_executor(self._pool, job.go_on, client)
-                except LongWait as turn:
+                except DeferRequested as turn:
                     await wait(turn.seconds)
                 except AlvysConnectionError:
                     self._forget(client)

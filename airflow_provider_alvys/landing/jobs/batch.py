@@ -39,7 +39,7 @@ class Round:
     """
     The landings of one task instance, begun or gone on with.
 
-    :param is_resumed: whether this is the same try after a :class:`LongWait`.
+    :param is_resumed: whether this is the same try after a :class:`DeferRequested`.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Round:
         """
         Return what landing an order returns: that of an earlier try, where it has been landed.
 
-        :raises LongWait: as :func:`land`.
+        :raises DeferRequested: as :func:`land`.
         :raises AlvysError: as :func:`land`.
         """
         asked = order.fingerprint(self._store.path)

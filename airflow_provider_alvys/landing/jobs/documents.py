@@ -17,7 +17,7 @@ from airflow_provider_alvys.api.errors import (
     AlvysRateLimitError,
     AlvysServerError,
 )
-from airflow_provider_alvys.api.http.clock import LongWait
+from airflow_provider_alvys.api.http.clock import DeferRequested
 from airflow_provider_alvys.api.read.page_decoder import decode_row
 from airflow_provider_alvys.api.read.queries import make_queries
 from airflow_provider_alvys.api.read.search import Search
@@ -64,9 +64,9 @@ def fetch_documents(
 
     Another try goes on with what is lacking.
 
-    :param is_resumed: whether this is the same try after a :class:`LongWait`.
+    :param is_resumed: whether this is the same try after a :class:`DeferRequested`.
     :return: see AlvysDocumentsToObjectStorageOperator.
-    :raises LongWait: the client's clock does not sit through a wait. What has been fetched is kept.
+    :raises DeferRequested: the client's clock does not sit through a wait. What has been fetched is kept.
     :raises AlvysDownloadError: some could not be fetched. All others have been.
     :raises AlvysError: it could not go on.
     """
@@ -76,7 +76,7 @@ def fetch_documents(
     fetching = _Fetching(client, downloader, store, order, run, documents, name)
     try:
         fetching.run_to_its_end()
-    except (LongWait, AlvysError):
+    except (DeferRequested, AlvysError):
         fetching.save()
         raise
     finally:
@@ -171,7 +171,7 @@ class _Fetching:
         for parent, files in by_parent(self._run.pending):
             self._fetch_all(parent, files)
         for lists, rows in enumerate(self._search, start=1):
-            self._client.clock.went_on()
+            self._client.clock.mark_progress()
             parent = self._search.queries[self._search.state.sets[-1].query].parents[0]
             documents = [read_document(decode_row(row), parent) for row in rows]
             self._take_note(parent, documents)
@@ -241,7 +241,7 @@ class _Fetching:
             self._run.fetched += 1
             self._run.bytes += size
             self._failed_in_a_row = 0
-            self._client.clock.went_on()
+            self._client.clock.mark_progress()
             self._end(file, size)
             return
 

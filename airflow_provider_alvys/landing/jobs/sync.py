@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_alvys.api.catalogue.streams import TimeWindow
 from airflow_provider_alvys.api.errors import AlvysError, AlvysIncompleteError, AlvysStorageError, AlvysValueError
-from airflow_provider_alvys.api.http.clock import LongWait
+from airflow_provider_alvys.api.http.clock import DeferRequested
 from airflow_provider_alvys.api.read.queries import Span, make_queries, outer_window
 from airflow_provider_alvys.api.read.search import Search
 from airflow_provider_alvys.api.read.windows import Window, format_time
@@ -55,10 +55,10 @@ def land(
     Another try goes on after the last part that stands.
 
     :param asked: hash that another try must share to go on with this one's parts; None means that of the order.
-    :param is_resumed: whether this is the same try after a :class:`LongWait`.
+    :param is_resumed: whether this is the same try after a :class:`DeferRequested`.
     :return: ``{"manifest", "path", "stream", "tenant", "since", "until", "rows", "proof"}``.
     :raises NothingDueError: all until the given end has been landed before.
-    :raises LongWait: the client's clock does not sit through a wait. What has been read is kept.
+    :raises DeferRequested: the client's clock does not sit through a wait. What has been read is kept.
     :raises AlvysError: nothing was settled: no manifest, no cursor moved.
     """
     order.check()
@@ -240,7 +240,7 @@ def _read(client: AlvysClient, store: Store, order: LandingOrder, file: RunFile)
 
     try:
         for rows in search:
-            client.clock.went_on()
+            client.clock.mark_progress()
             if writer.add(rows):
                 save()
     except AlvysIncompleteError:
@@ -248,7 +248,7 @@ def _read(client: AlvysClient, store: Store, order: LandingOrder, file: RunFile)
         raise
     except AlvysStorageError:
         raise
-    except (LongWait, AlvysError):
+    except (DeferRequested, AlvysError):
         # What has been read is not read again.
         writer.finish()
         save()

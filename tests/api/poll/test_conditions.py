@@ -10,7 +10,7 @@ from airflow_provider_alvys.api.catalogue.streams import STREAMS, get_stream
 from airflow_provider_alvys.api.documents.listing import DOCUMENT_STREAMS
 from airflow_provider_alvys.api.errors import AlvysServerError, AlvysValueError
 from airflow_provider_alvys.api.http.client import AlvysClient
-from airflow_provider_alvys.api.http.clock import LongWait
+from airflow_provider_alvys.api.http.clock import DeferRequested
 from airflow_provider_alvys.api.poll.batch_queries import ByNumber, Reading
 from airflow_provider_alvys.api.poll.batching import TooManyRows, prompt_options
 from airflow_provider_alvys.api.poll.conditions import (
@@ -280,11 +280,11 @@ def test_reading_goes_on_where_it_was(alvys: Simulator, clock: SkippingClock) ->
     while answers is None:
         try:
             answers = job.go_on(client)
-        except (AlvysServerError, LongWait) as failure:
+        except (AlvysServerError, DeferRequested) as failure:
             failures.append(type(failure))
-            if isinstance(failure, LongWait):
+            if isinstance(failure, DeferRequested):
                 clock.sleep(failure.seconds)
-    assert set(failures) == {AlvysServerError, LongWait}
+    assert set(failures) == {AlvysServerError, DeferRequested}
     (found,) = answers
     assert found.is_all
     assert len(found.keys) == len(set(found.keys)) == found.total
