@@ -1,16 +1,3 @@
-# make demo   the provider at work, in a real Airflow, against a simulated Alvys
-# make test   all tests but those of MariaDB
-# make test-mariadb   those of loading into MariaDB, which it gets from Debian's packages
-# make chaos        syncs under faults and kills in an Airflow with daemons: 20 rounds, over half an hour
-# make chaos-short  two of them, some five minutes
-# make walks          long walks that wait for the rate limit, and that are killed
-# make distributed    one of two Celery workers dies in the middle of a backfill
-# make waiting        500 sensors in one triggerer, triggerers that are killed, watchers, timeouts: some six minutes
-# make waiting-short  the same with one kill, and without Airflow's own sensors to compare with
-# make bench  how fast it lands and loads, beside loops written by hand: some ten minutes
-# make docs   write docs/streams.md, operations.md, schema.md, schema.svg and warehouses.md from the catalogue
-# make ci     what .ci/run runs: lint, types, tests, the wheel, Airflow 3.1, the demo
-
 PYTHON ?= python3
 AIRFLOW = 3.3.2
 OLDEST_AIRFLOW = 3.1.8
@@ -25,31 +12,32 @@ SOURCES = airflow_provider_alvys tests dags_examples scripts bench
 unexport PYTHONDONTWRITEBYTECODE
 export PYTHONPYCACHEPREFIX = $(CURDIR)/.venv/bytecode
 
-.PHONY: demo test test-mariadb test-oldest lint types wheel chaos chaos-short walks distributed waiting waiting-short bench docs ci prepare constraints clean
+.PHONY: help demo test test-mariadb test-oldest lint types wheel chaos chaos-short chaos-limits distributed waiting waiting-short bench docs ci prepare constraints clean
 
-demo: .venv/.demo
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: .venv/.demo  ## Run the provider in a real Airflow against a simulated Alvys (one minute)
 	$(PY) -m scripts.demo
 
-test: .venv/.tools
+test: .venv/.tools  ## Run all tests except those that need MariaDB
 	$(PY) -m pytest -m "not mariadb" $(TWO_AT_ONCE)
 
-test-mariadb: .venv/.mariadb
+test-mariadb: .venv/.mariadb  ## Run the tests that load into MariaDB, which comes from Debian's packages
 	$(PY) -m pytest -m mariadb
 
-# The same package on the oldest Airflow: imports, provider info, one sync.
-test-oldest: .venv-oldest/.ready
+test-oldest: .venv-oldest/.ready  ## Run the tests marked every_airflow on the oldest supported Airflow
 	.venv-oldest/bin/python -m pytest -m every_airflow $(TWO_AT_ONCE)
 
-lint: .venv/.tools
+lint: .venv/.tools  ## Check style, formatting and the layers of the package
 	.venv/bin/ruff check $(SOURCES)
 	.venv/bin/ruff format --check $(SOURCES)
 	.venv/bin/lint-imports --no-logo
 
-types: .venv/.tools
+types: .venv/.tools  ## Check types with mypy --strict
 	.venv/bin/mypy
 
-# Build the wheel, install it into an empty environment, and try it there.
-wheel: .venv/.tools
+wheel: .venv/.tools  ## Build the wheel, install it into an empty environment and try it
 	rm -rf dist .venv-wheel
 	$(UV) build --quiet --wheel --out-dir dist
 	$(UV) venv --quiet --python $(PY) .venv-wheel
@@ -57,29 +45,29 @@ wheel: .venv/.tools
 		dist/*.whl apache-airflow==$(AIRFLOW)
 	.venv-wheel/bin/python -I scripts/try_wheel.py
 
-chaos: .venv/.chaos
+chaos: .venv/.chaos  ## Run syncs under faults and kills: 20 rounds (40 minutes); writes docs/reliability.md
 	$(PY) -m tests.chaos.chaos --markdown docs/reliability.md
 
-chaos-short: .venv/.chaos
+chaos-short: .venv/.chaos  ## Run two of these rounds (5 minutes)
 	$(PY) -m tests.chaos.chaos --short
 
-walks: .venv/.chaos
-	$(PY) -m tests.chaos.walks
+chaos-limits: .venv/.chaos  ## Run long reads that wait for the rate limit, and reads that are killed
+	$(PY) -m tests.chaos.limits
 
-distributed: .venv/.chaos
+distributed: .venv/.chaos  ## Kill one of two Celery workers in the middle of a backfill
 	$(PY) -m tests.chaos.distributed
 
-waiting: .venv/.chaos
+waiting: .venv/.chaos  ## Run 500 sensors and watchers, kill their triggerer, test timeouts (6 minutes)
 	$(PY) -m tests.chaos.waiting
 
-waiting-short: .venv/.chaos
+waiting-short: .venv/.chaos  ## Run the same with one kill, and without Airflow's own sensors to compare with
 	$(PY) -m tests.chaos.waiting --short
 
-bench: .venv/.runtime
+bench: .venv/.runtime  ## Measure landing and loading next to hand-written loops (10 minutes)
 	$(PY) bench/landing.py
 	$(PY) bench/loading.py
 
-docs: .venv/.tools
+docs: .venv/.tools  ## Write the generated pages of docs/
 	$(PY) -m scripts.write_streams_page docs/streams.md
 	$(PY) -m scripts.write_operations_page docs/operations.md
 	$(PY) -m scripts.write_schema_page docs/schema.md
@@ -87,10 +75,9 @@ docs: .venv/.tools
 	$(PY) -m scripts.write_warehouses_page docs/warehouses.md
 	$(PY) -m scripts.draw_architecture docs/architecture.md
 
-ci: lint types test test-mariadb test-oldest wheel demo chaos-short walks waiting-short distributed
+ci: lint types test test-mariadb test-oldest wheel demo chaos-short chaos-limits waiting-short distributed  ## Run everything that .ci/run runs, one after the other
 
-# All that the targets above need, so that several may run at once.
-prepare: .venv/.tools .venv/.mariadb .venv/.demo .venv/.chaos .venv-oldest/.ready
+prepare: .venv/.tools .venv/.mariadb .venv/.demo .venv/.chaos .venv-oldest/.ready  ## Install everything the other targets need
 
 .venv/.uv:
 	$(PYTHON) -m venv .venv
@@ -126,8 +113,8 @@ prepare: .venv/.tools .venv/.mariadb .venv/.demo .venv/.chaos .venv-oldest/.read
 		-e . apache-airflow==$(OLDEST_AIRFLOW) --group test
 	touch $@
 
-# Resolve the pinned versions anew. An older Airflow cannot run with the packages of today.
-constraints: .venv/.uv
+# An older Airflow cannot run with the packages of today, hence --exclude-newer.
+constraints: .venv/.uv  ## Resolve the pinned versions again
 	echo apache-airflow==$(AIRFLOW) > .venv/newest.in
 	echo apache-airflow==$(OLDEST_AIRFLOW) > .venv/oldest.in
 	$(UV) pip compile pyproject.toml .venv/newest.in --extra s3 --extra parquet --group test --group mariadb --group demo --group lint --group chaos --universal --python-version 3.10 \
@@ -136,5 +123,5 @@ constraints: .venv/.uv
 		--no-header --no-annotate --quiet --upgrade --exclude-newer 2026-04-01 \
 		--exclude-newer-package airflow-provider-inbound-webhooks=2026-11-01 -o constraints/airflow-$(OLDEST_AIRFLOW).txt
 
-clean:
+clean:  ## Remove environments and build results
 	rm -rf .venv .venv-oldest .venv-wheel .demo dist

@@ -2,7 +2,7 @@
 Long walks in a real Airflow: how much of a worker's slot one holds that waits for the rate limit, what a SIGKILL costs, and
 whether two syncs of everything that has pages, one right after the other, meet a 429.
 
-``make walks`` calls this. Exit 1 if the slot is held for 15 % of the time or more, a 429 was met, the waiting cost a try, more
+``make chaos-limits`` calls this. Exit 1 if the slot is held for 15 % of the time or more, a 429 was met, the waiting cost a try, more
 than a part was read again after a kill, a sync made a request too many, or a row is missing.
 """
 
@@ -23,7 +23,7 @@ from tests.chaos.daemons import Daemons
 from tests.chaos.lake import Landed, count_in_logs, read_landed
 from tests.chaos.rest import END_STATES
 
-DAGS = Path(__file__).parent / "dags" / "walks"
+DAGS = Path(__file__).parent / "dags" / "limits"
 RUN = "walk"
 ROWS = 600
 # Pages of 10 for the walk that waits, of 6 for those that are killed.
