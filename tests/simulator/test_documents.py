@@ -131,6 +131,13 @@ def test_a_part_of_a_file_can_be_fetched(alvys: Simulator, caller: Caller) -> No
     assert fetch(url, Range="bytes=10-19").content == whole[10:20]
 
 
+@pytest.mark.parametrize("name", ["a\nb.pdf", "a\n", "a\r\nb.pdf", "a\x00b.pdf", "a/b?c#d.pdf", "100%.pdf"])
+def test_a_file_of_any_name_is_served(alvys: Simulator, caller: Caller, name: str) -> None:
+    row = caller.get(add(alvys, caller, AttachmentPath=f"x/{name}", AttachmentSize=1000)).json()[-1]
+    answer = fetch(row["DownloadUrl"])
+    assert (answer.status_code, len(answer.content)) == (200, 1000)
+
+
 def test_a_file_can_be_cut_off_on_its_way(alvys: Simulator, caller: Caller) -> None:
     url = caller.get(add(alvys, caller, AttachmentSize=1000)).json()[-1]["DownloadUrl"]
     alvys.order_faults(

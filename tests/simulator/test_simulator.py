@@ -162,6 +162,20 @@ def test_any_final_status_is_sent_as_ordered(alvys: Simulator, body: str) -> Non
     assert counted == {str(status): 1 for status in statuses} | {"200": 3}
 
 
+@pytest.mark.parametrize(
+    ("fault", "content_type"),
+    [
+        ({"kind": "html"}, "text/html"),
+        ({"kind": "status", "status": 503, "body": "html"}, "text/html; charset=UTF-8"),
+    ],
+)
+def test_a_page_of_html_has_its_content_type(
+    alvys: Simulator, fault: dict[str, Any], content_type: str
+) -> None:
+    alvys.order_faults({**fault, "endpoint": "POST loads/search"})
+    assert post(alvys, ALL).headers["content-type"] == content_type
+
+
 @pytest.mark.parametrize("status", [-1, 0, 100, 101, 199, 1000])
 def test_a_status_that_cannot_be_sent_is_refused(alvys: Simulator, status: int) -> None:
     alvys.order_faults({"kind": "status", "status": 503})
@@ -177,6 +191,8 @@ def test_what_is_not_there_says_so(alvys: Simulator) -> None:
     token = {"Authorization": f"Bearer {get_token(alvys)}"}
     assert requests.get(f"{alvys.url}/api/p/v1/loads/search", headers=token, timeout=10).status_code == 405
     assert requests.get(f"{alvys.url}/api/p/v1/nothing", headers=token, timeout=10).status_code == 404
+    newline = requests.get(f"{alvys.url}/api/p/v1/no%0Athing", headers=token, timeout=10)
+    assert (newline.status_code, newline.json()["Title"]) == (404, "Not Found")
     assert requests.get(f"{alvys.url}/v1/me", timeout=10).status_code == 401
     assert requests.get(f"{alvys.url}/_sim/nothing", timeout=10).status_code == 404
     assert (

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount, Route, Router
+from starlette.routing import BaseRoute, Route, Router
 from starlette.types import Message, Receive, Scope, Send
 
 from airflow_provider_alvys.api.catalogue.endpoints import endpoint_of
@@ -30,7 +30,7 @@ from airflow_provider_alvys.simulator.protocol.http import (
     problem,
     read_json,
 )
-from airflow_provider_alvys.simulator.protocol.routes import API, AnyCaseRoute, Handler
+from airflow_provider_alvys.simulator.protocol.routes import API, AnyCaseRoute, AnyPathMount, Handler
 from airflow_provider_alvys.simulator.storage import PREFIX
 from airflow_provider_alvys.simulator.tenant import Tenant
 
@@ -54,10 +54,10 @@ class SimulatorApp(Starlette):
         self._api_router = Router(_api_routes(), redirect_slashes=False)
         super().__init__(
             routes=[
-                Mount(_CONTROL, app=CONTROL),
+                AnyPathMount(_CONTROL, CONTROL),
                 *self._token_routes,
-                Mount(PREFIX.rstrip("/"), app=self._storage),
-                Mount("", app=self._api),
+                AnyPathMount(PREFIX.rstrip("/"), self._storage),
+                AnyPathMount("", self._api),
             ],
             exception_handlers={HTTPException: _refuse},
         )
@@ -122,7 +122,7 @@ class SimulatorApp(Starlette):
         elif fault.kind == "reset":
             return Response(status_code=0)
         elif fault.kind == "html":
-            return edge_page(200)
+            return edge_page(200, "text/html")
         elif fault.kind == "status":
             response = problem(fault.status, "ordered by /_sim/faults")
             if fault.status in _BODILESS:

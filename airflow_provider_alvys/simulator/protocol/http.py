@@ -43,6 +43,6 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None, 
     return Response(msgspec.json.encode(body), status, headers, "application/problem+json")
 
 
-def edge_page(status: int) -> Response:
+def edge_page(status: int, content_type: str = "text/html; charset=UTF-8") -> Response:
     """Return the HTML page that the network in front of Alvys answers with."""
-    return Response(_EDGE_PAGE.format(status), status, media_type="text/html; charset=UTF-8")
+    return Response(_EDGE_PAGE.format(status), status, {"content-type": content_type})

@@ -8,7 +8,8 @@ from urllib.parse import unquote
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -26,6 +27,14 @@ class AnyCaseRoute(Route):
         super().__init__(path, endpoint, methods=[method] if method else None)
         self.methods = {method} if method else None
         self.path_regex = re.compile(self.path_regex.pattern, re.IGNORECASE)
+
+
+class AnyPathMount(Mount):
+    """A mount whose paths may contain newlines: names of files do."""
+
+    def __init__(self, path: str, app: ASGIApp) -> None:
+        super().__init__(path, app)
+        self.path_regex = re.compile(self.path_regex.pattern, re.DOTALL)
 
 
 def names_of(request: Request) -> list[str]:
