@@ -46,10 +46,10 @@ wheel: .venv/.tools  ## Build the wheel, install it into an empty environment an
 	.venv-wheel/bin/python -I scripts/try_wheel.py
 
 chaos: .venv/.chaos  ## Run syncs under faults and kills: 20 rounds (40 minutes); writes docs/reliability.md
-	$(PY) -m tests.chaos.chaos --markdown docs/reliability.md
+	$(PY) -m tests.chaos.syncs --markdown docs/reliability.md
 
 chaos-short: .venv/.chaos  ## Run two of these rounds (5 minutes)
-	$(PY) -m tests.chaos.chaos --short
+	$(PY) -m tests.chaos.syncs --short
 
 chaos-limits: .venv/.chaos  ## Run long reads that wait for the rate limit, and reads that are killed
 	$(PY) -m tests.chaos.limits

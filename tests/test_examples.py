@@ -250,7 +250,7 @@ def test_every_example_is_run_by_a_test(file: Path) -> None:
         "tests/test_examples.py",
         "tests/test_airflow.py",
         "tests/test_webhook_example.py",
-        "tests/chaos/examples.py",
+        "tests/chaos/triggerer/examples.py",
     )
     tests = "".join((ROOT / place).read_text() for place in places)
     for dag_id in dags:

@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_alvys.simulator.process import Simulator
-from tests.chaos.daemons import Daemons, TaskProcesses
-from tests.chaos.rest import END_STATES
-from tests.chaos.witness import Witness
+from tests.chaos.airflow.daemons import Daemons, TaskProcesses
+from tests.chaos.airflow.rest_api import END_STATES
+from tests.chaos.checks.monitor import Witness
 
 DAG = "distributed"
 RUN = "one-worker-dies"
 TASK = "backfill_loads"
-DAGS = Path(__file__).parent / "dags" / "celery"
+DAGS = Path(__file__).parent / "dags" / "distributed"
 ROWS = 2000
 PAGE = 10
 PART_PAGES = 10

@@ -19,9 +19,9 @@ from typing import Any
 
 from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.simulator.process import Simulator
-from tests.chaos.daemons import Daemons
-from tests.chaos.lake import Landed, count_in_logs, read_landed
-from tests.chaos.rest import END_STATES
+from tests.chaos.airflow.daemons import Daemons
+from tests.chaos.airflow.rest_api import END_STATES
+from tests.chaos.checks.dataset import Landed, count_in_logs, read_landed
 
 DAGS = Path(__file__).parent / "dags" / "limits"
 RUN = "walk"

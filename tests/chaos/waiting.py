@@ -7,7 +7,7 @@ late, never or for nothing, a change was missed or told again with another key, 
 timeout depends on the mode.
 
 Hundreds of processes for tasks that defer at once would take minutes to start. So the tasks are scheduled in a pool without
-slots, and :mod:`tests.chaos.held` does with them what a worker does, in one process for many: what is then in the database
+slots, and :mod:`tests.chaos.airflow.deferring_worker` does with them what a worker does, in one process for many: what is then in the database
 is what the sensors themselves have put there. The triggerer is the real one. Some of the crowd are left to the scheduler and a
 worker from their first step to their last.
 """
@@ -27,12 +27,12 @@ from typing import Any
 
 from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.simulator.process import Simulator
-from tests.chaos import crowds
-from tests.chaos.daemons import Daemons
-from tests.chaos.examples import DAGS as EXAMPLES
-from tests.chaos.examples import play_examples
-from tests.chaos.metadata import Metadata
-from tests.chaos.watchers import Watchers
+from tests.chaos.airflow.daemons import Daemons
+from tests.chaos.airflow.metadata import Metadata
+from tests.chaos.triggerer import sensor_crowd as crowds
+from tests.chaos.triggerer.examples import DAGS as EXAMPLES
+from tests.chaos.triggerer.examples import play_examples
+from tests.chaos.triggerer.watchers import Watchers
 
 ROOT = Path(__file__).resolve().parents[2]
 DAGS = Path(__file__).parent / "dags" / "waiting"

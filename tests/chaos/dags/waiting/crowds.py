@@ -13,7 +13,7 @@ from airflow.providers.standard.sensors.filesystem import FileSensor
 from airflow.sdk import DAG, Asset, AssetWatcher
 
 from airflow_provider_alvys.sensors.alvys import AlvysLoadStatusSensor
-from tests.chaos.probe import LoopProbe
+from tests.chaos.triggerer.loop_probe import LoopProbe
 
 plan = json.loads(Path(os.environ["CHAOS_PLAN"]).read_text())
 common: dict[str, Any] = {"start_date": datetime(2026, 1, 1, tzinfo=timezone.utc), "catchup": False}

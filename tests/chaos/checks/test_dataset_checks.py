@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_alvys.simulator.process import Simulator
-from tests.chaos.plan import KINDS, Plans
-from tests.chaos.witness import Witness
+from tests.chaos.checks.monitor import Witness
+from tests.chaos.rounds.plan import KINDS, Plans
 from tests.conftest import Land
 
 Part = Callable[[list[bytes]], list[bytes]]

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from airflow_provider_alvys.simulator.process import Simulator
-from tests.chaos.changes import Change, Told, Truth, judge_told, missed, read_told
-from tests.chaos.crowds import POOL, RUN, let_wait, searches
-from tests.chaos.daemons import Daemons
-from tests.chaos.metadata import Metadata, comes_about, wait_until
-from tests.chaos.verdicts import MODES, judge_deadlines, judge_firing
+from tests.chaos.airflow.daemons import Daemons
+from tests.chaos.airflow.metadata import Metadata, comes_about, wait_until
+from tests.chaos.checks.changes import Change, Told, Truth, judge_told, missed, read_told
+from tests.chaos.checks.sensors import MODES, judge_deadlines, judge_firing
+from tests.chaos.triggerer.sensor_crowd import POOL, RUN, let_wait, searches
 
 _POLLS = 5
 _LOADS = "loads_watched"
@@ -201,7 +201,7 @@ class Watchers:
             self._few[index]: fired for (_, index), fired in self._metadata.resumed("few", RUN).items()
         }
         problems = judge_firing(self._changed, resumed)
-        self._airflow.run_module("tests.chaos.held", "few", RUN, POOL)
+        self._airflow.run_module("tests.chaos.airflow.deferring_worker", "few", RUN, POOL)
         ends = self._metadata.states("few", RUN)
         if ends["success"] != len(self._few):
             problems.append(f"The sensors whose triggerer was killed: {dict(ends)}")

@@ -13,11 +13,11 @@ from typing import Any
 import psutil
 
 from airflow_provider_alvys.simulator.process import Simulator
-from tests.chaos.daemons import Daemons
-from tests.chaos.lake import count_in_logs
-from tests.chaos.plan import STREAMS, TASK_KILLED, Blow, Plan, daemon_of
-from tests.chaos.rest import END_STATES
-from tests.chaos.witness import Witness
+from tests.chaos.airflow.daemons import Daemons
+from tests.chaos.airflow.rest_api import END_STATES
+from tests.chaos.checks.dataset import count_in_logs
+from tests.chaos.checks.monitor import Witness
+from tests.chaos.rounds.plan import STREAMS, TASK_KILLED, Blow, Plan, daemon_of
 
 DAG = "chaos"
 PAGE = 20

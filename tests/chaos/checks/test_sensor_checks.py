@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_alvys.simulator.process import Simulator
-from tests.chaos.changes import Told, Truth, judge_told, read_told
-from tests.chaos.firing import read_fired
-from tests.chaos.metadata import Resumed, Span
-from tests.chaos.stalls import summarize
-from tests.chaos.verdicts import judge_deadlines, judge_delays, judge_firing
+from tests.chaos.airflow.metadata import Resumed, Span
+from tests.chaos.checks.changes import Told, Truth, judge_told, read_told
+from tests.chaos.checks.sensors import judge_deadlines, judge_delays, judge_firing
+from tests.chaos.checks.trigger_log import read_fired
+from tests.chaos.triggerer.loop_blocks import summarize
 
 
 @pytest.fixture

@@ -14,9 +14,17 @@ from types import TracebackType
 import psutil
 import requests
 
-from tests.chaos.processes import Daemon, adopt_orphans, bury, end_all, free_port, kill, own_descendants
-from tests.chaos.rest import AirflowApi
-from tests.chaos.services import WORKER, Postgres, redis_server
+from tests.chaos.airflow.processes import (
+    Daemon,
+    adopt_orphans,
+    bury,
+    end_all,
+    free_port,
+    kill,
+    own_descendants,
+)
+from tests.chaos.airflow.rest_api import AirflowApi
+from tests.chaos.airflow.services import WORKER, Postgres, redis_server
 
 _TITLE = "airflow worker -- "
 _STARTS_WITHIN = 180.0
@@ -108,7 +116,10 @@ class Daemons:
                 "--skip-serve-logs",
             )
             # As if each were a machine: Airflow notes which of them a try ran on.
-            machine = {"AIRFLOW__CORE__HOSTNAME_CALLABLE": "tests.chaos.services.worker_name", WORKER: name}
+            machine = {
+                "AIRFLOW__CORE__HOSTNAME_CALLABLE": "tests.chaos.airflow.services.worker_name",
+                WORKER: name,
+            }
             self._add(name, *command, "--pid", str(home / f"{name}.pid"), **machine)
 
     def _add(self, name: str, *command: str, **more: str) -> None:
@@ -243,7 +254,7 @@ def _environment(
     home: Path, dags: Path, settings: Mapping[str, str], database: str, api: str, parallelism: int
 ) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "ALVYS"))}
-    root = str(Path(__file__).resolve().parents[2])
+    root = str(Path(__file__).resolve().parents[3])
     airflow = {
         "CORE__DAGS_FOLDER": str(dags),
         "CORE__LOAD_EXAMPLES": "False",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tests.chaos.metadata import Resumed, Span
+from tests.chaos.airflow.metadata import Resumed, Span
 
 # Of a sensor, as the DAG names its tasks.
 MODES = ("poke", "reschedule", "deferrable")

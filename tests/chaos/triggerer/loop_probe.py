@@ -21,7 +21,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-from tests.chaos.stalls import LOOK_AFTER, LOOK_EVERY, summarize
+from tests.chaos.triggerer.loop_blocks import LOOK_AFTER, LOOK_EVERY, summarize
 
 
 class LoopProbe(BaseEventTrigger):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tests.chaos.plan import KINDS, NOTHING, STREAMS, TASK_KILLED, daemon_of, label
-from tests.chaos.round import Result
+from tests.chaos.rounds.plan import KINDS, NOTHING, STREAMS, TASK_KILLED, daemon_of, label
+from tests.chaos.rounds.round import Result
 
 _HEAD = ("what happened", "alone", "in storms", "rows lost", "rows repeated", "extra requests")
 _STORM = "storm"

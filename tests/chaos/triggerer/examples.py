@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from airflow_provider_alvys.simulator.process import Simulator
-from tests.chaos.crowds import RUN
-from tests.chaos.daemons import Daemons
-from tests.chaos.metadata import wait_until
-from tests.chaos.rest import END_STATES, AirflowApi
+from tests.chaos.airflow.daemons import Daemons
+from tests.chaos.airflow.metadata import wait_until
+from tests.chaos.airflow.rest_api import END_STATES, AirflowApi
+from tests.chaos.triggerer.sensor_crowd import RUN
 
 ON_CHANGES = "alvys_on_changed_loads"
 ON_APPROVAL = "alvys_block_carriers"

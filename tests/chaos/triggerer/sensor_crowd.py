@@ -18,11 +18,11 @@ from pathlib import Path
 
 from airflow_provider_alvys.simulator.process import Simulator
 from airflow_provider_alvys.triggers.pollers import next_look
-from tests.chaos.daemons import Daemons
-from tests.chaos.firing import read_fired
-from tests.chaos.metadata import Metadata, comes_about, wait_until
-from tests.chaos.stalls import Stall, read_stalls
-from tests.chaos.verdicts import judge_delays, judge_firing
+from tests.chaos.airflow.daemons import Daemons
+from tests.chaos.airflow.metadata import Metadata, comes_about, wait_until
+from tests.chaos.checks.sensors import judge_delays, judge_firing
+from tests.chaos.checks.trigger_log import read_fired
+from tests.chaos.triggerer.loop_blocks import Stall, read_stalls
 
 CONNECTION = "alvys_crowd"
 POOL = "held"
@@ -110,7 +110,8 @@ def let_wait(airflow: Daemons, metadata: Metadata, dag_id: str, tasks: int) -> N
     )
     with ThreadPoolExecutor(_WORKERS) as pool:
         for worker in [
-            pool.submit(airflow.run_module, "tests.chaos.held", dag_id, RUN, POOL) for _ in range(_WORKERS)
+            pool.submit(airflow.run_module, "tests.chaos.airflow.deferring_worker", dag_id, RUN, POOL)
+            for _ in range(_WORKERS)
         ]:
             worker.result()
     wait_until(

@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.simulator.process import Simulator
-from tests.chaos.lake import Account, Key, Landed, compare, key_of, read_landed
+from tests.chaos.checks.dataset import Account, Key, Landed, compare, key_of, read_landed
 
 _BOUNDS = {"window_by": "by", "since": "since", "until": "until"}
 

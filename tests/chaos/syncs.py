@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_alvys.simulator.process import Simulator
-from tests.chaos.daemons import Daemons
-from tests.chaos.plan import Plan, Plans
-from tests.chaos.report import find_faults, make_lines, render, sum_up
-from tests.chaos.round import DAG, MINUTE, PAGE, Result, Round
+from tests.chaos.airflow.daemons import Daemons
+from tests.chaos.rounds.plan import Plan, Plans
+from tests.chaos.rounds.report import find_faults, make_lines, render, sum_up
+from tests.chaos.rounds.round import DAG, MINUTE, PAGE, Result, Round
 
-DAGS = Path(__file__).parent / "dags" / "local"
+DAGS = Path(__file__).parent / "dags" / "syncs"
 _MINUTE = 60
 # Requests to ten a minute that go through in a simulated minute, as requests_per_minute has it.
 _PACE = 10 * _MINUTE / MINUTE

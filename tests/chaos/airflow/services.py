@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from tests.chaos.processes import Daemon, bury
+from tests.chaos.airflow.processes import Daemon, bury
 
 # The environment variable with a Celery worker's name.
 WORKER = "CHAOS_WORKER"
