@@ -158,7 +158,17 @@ class AlvysUnknownOutcomeError(AlvysError):
 
 
 class AlvysIncompleteError(AlvysError):
-    """A set of rows could not be proved whole: nothing was settled and no cursor moved."""
+    """
+    A set of rows could not be proved complete; no cursor moved.
+
+    :param passes: how often the set was read.
+    :param rows: different rows that the last pass saw.
+    :param total: rows in the set, by the last response.
+    """
+
+    passes: int | None = None
+    rows: int | None = None
+    total: int | None = None
 
 
 class AlvysDownloadError(AlvysError):

@@ -210,8 +210,9 @@ def test_an_unproved_run_moves_no_cursor(
     alvys: Simulator, land: Land, lake: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     alvys.order_mutations({"kind": "join"})
-    with pytest.raises(AlvysIncompleteError, match="loads: 3 passes could not prove the set whole"):
+    with pytest.raises(AlvysIncompleteError) as caught:
         land(page_size=50)
+    assert caught.value.passes == 3
     assert cursors(lake) == {}
     assert manifests(lake) == []
     with caplog.at_level(logging.WARNING):

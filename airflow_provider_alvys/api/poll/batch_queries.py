@@ -13,7 +13,7 @@ from airflow_provider_alvys.api.catalogue.stream_spec import Stream
 from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.api.errors import AlvysNotFoundError
 from airflow_provider_alvys.api.poll.batching import TooManyRows
-from airflow_provider_alvys.api.read.page_decoder import Page, PageReader, decode_row
+from airflow_provider_alvys.api.read.page_decoder import Page, PageDecoder, decode_row
 from airflow_provider_alvys.api.read.queries import Query, make_queries, make_search_queries
 from airflow_provider_alvys.api.read.search import Search
 from airflow_provider_alvys.api.read.state import SearchState
@@ -75,8 +75,8 @@ class SearchFor(msgspec.Struct, frozen=True, kw_only=True):
     def read_keys(self, client: AlvysClient) -> list[Any]:
         """Read all rows, and return their keys: one value for each where one field identifies a row, else a list."""
         stream = get_stream(self.stream)
-        read_key = PageReader(stream.key, stream.answer).read_key
-        return [_plain(read_key(row)) for rows in Search(client, stream, self.queries(stream)) for row in rows]
+        decode_key = PageDecoder(stream.key, stream.answer).decode_key
+        return [_plain(decode_key(row)) for rows in Search(client, stream, self.queries(stream)) for row in rows]
 
 
 @dataclass(frozen=True)
@@ -216,8 +216,8 @@ class _RowsJob:
         state = None if self._state is None else msgspec.json.decode(self._state, type=SearchState)
         search = Search(client, self._stream, queries, state=state)
         for rows in search:
-            read_key = PageReader(self._stream.key, self._stream.answer).read_key
-            self._keys += [_plain(read_key(row)) for row in rows]
+            decode_key = PageDecoder(self._stream.key, self._stream.answer).decode_key
+            self._keys += [_plain(decode_key(row)) for row in rows]
             self._state = msgspec.json.encode(search.save())
             return None
         return [Found(len(self._keys), self._keys, True)]

@@ -116,7 +116,7 @@ def _plan(
         )
     except AlvysValueError as error:
         return StreamPlan(stream.name, note=str(error))
-    pages = max(1, math.ceil(rows / search.asked_page_size))
+    pages = max(1, math.ceil(rows / search.requested_page_size))
     # Of several pages in a set that may grow, the first is read again. Of several searches, each other has a page at least, and
     # each but the last tells its total once more.
     requests = pages + (pages > 1) + 2 * (searches - 1)

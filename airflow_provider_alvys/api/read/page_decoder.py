@@ -57,7 +57,7 @@ class Page(msgspec.Struct):
         return None
 
 
-class PageReader:
+class PageDecoder:
     """
     Read answers of rows that are identified by the given fields; by all that they hold where there are none.
 
@@ -104,15 +104,15 @@ class PageReader:
         try:
             envelope = self._envelope.decode(body)
             rows: list[Row] = list(envelope.items)
-            keys = [self.read_key(row) for row in rows]
+            keys = [self.decode_key(row) for row in rows]
         except (msgspec.DecodeError, RecursionError) as refusal:
             # Half an emoji, cut off in a note, is JSON all the same. msgspec refuses it, the standard library does not.
-            envelope, rows, keys = self._read_leniently(body, refusal)
+            envelope, rows, keys = self._decode_leniently(body, refusal)
         if b"\n" in body or b"\r" in body:
             rows = [compact(row) for row in rows]
         return Page(envelope.total, envelope.page, envelope.page_size, rows, keys)
 
-    def read_key(self, row: Row) -> Key:
+    def decode_key(self, row: Row) -> Key:
         """
         Return what identifies a row.
 
@@ -134,11 +134,11 @@ class PageReader:
             )
         return key
 
-    def _read_leniently(self, body: bytes, refusal: Exception) -> tuple[_Envelope, list[Row], list[Key]]:
+    def _decode_leniently(self, body: bytes, refusal: Exception) -> tuple[_Envelope, list[Row], list[Key]]:
         unreadable = AlvysResponseError(f"The answer cannot be read: {refusal}")
         try:
             envelope, texts = _cut_items(body.decode())
-            keys = [self.read_key(text.encode()) for text in texts]
+            keys = [self.decode_key(text.encode()) for text in texts]
             return msgspec.convert(envelope, _Envelope), [text.encode() for text in texts], keys
         except (ValueError, IndexError, RecursionError):
             raise unreadable from None

@@ -1,13 +1,22 @@
 """
-The page walk that loses nothing.
+Reading of all pages of a set of rows while the set changes.
 
-Alvys numbers pages from 0, documents no order, and rows move between pages while they are read: a row that leaves the set
-pulls every later row one place forward, over the edge of a page that has been read. So a set is read from its last page to its
-first: what moves forward moves into pages that are still to come.
+Alvys numbers pages from 0, documents no order and keeps no snapshot. When a row leaves the set, every later
+row moves one place forward, possibly onto an earlier page. A reader that goes from the first page to the last
+would miss a row that moves onto a page it has already read. This paginator reads page 0 for the total, and
+then from the last page to the first: a row that moves forward moves onto a page that is still to be read.
+Only a row that joins moves others onto pages already read, and it raises the total.
 
-A closed window can only shrink: rows leave it by being changed. Still it is not believed but proved whole. Where its total did
-not move, the different rows are as many as the total. Where it fell, the rows that left are asked for by name, which costs two
-requests; where that cannot tell (too many of them, or they keep leaving), two more passes must find nothing new.
+A closed set, which is a window on a change timestamp that has ended, can only shrink. It still must be proved
+complete:
+
+- Its total did not change: the number of different rows equals the total.
+- Its total fell: the rows that left are looked up by what changed since, in two requests, and account for the
+  difference.
+- The rows that left cannot be listed (too many, or they keep leaving): two more passes find no new row.
+
+Any other set is complete when a pass saw nothing move and as many rows as the total. Otherwise it ends as
+``open``, and a later run reads it again.
 """
 
 from __future__ import annotations
@@ -19,11 +28,7 @@ from typing import Literal
 
 import msgspec
 
-from airflow_provider_alvys.api.errors import (
-    AlvysIncompleteError,
-    AlvysNotFoundError,
-    AlvysResponseError,
-)
+from airflow_provider_alvys.api.errors import AlvysIncompleteError, AlvysNotFoundError, AlvysResponseError
 from airflow_provider_alvys.api.read.keyset import KeySet
 from airflow_provider_alvys.api.read.page_decoder import Key, Page, Row
 
@@ -33,12 +38,14 @@ Proof = Literal["whole", "open"]
 # fetch(page number, page size) -> page
 Fetch = Callable[[int, int], Page]
 
-_PASSES_OF_CLOSED = 3
-_PASSES_OF_OTHERS = 2
-_PASSES_WITHOUT_NEWS = 2
-# How often one page may be missing while the total says that it exists, and how often the page size may change.
-_STRAYS = 3
-_RESTARTS = 5
+_MAX_PASSES_CLOSED = 3
+_MAX_PASSES_OTHER = 2
+# Passes without a new row that prove a closed set.
+_QUIET_PASSES = 2
+# Requests for one page that is missing although the total says that it exists.
+_MAX_FETCHES = 3
+# Changes of the page size.
+_MAX_RESTARTS = 5
 
 
 class _PageSizeChanged(Exception):
@@ -46,24 +53,25 @@ class _PageSizeChanged(Exception):
         self.size = size
 
 
-class WalkState(msgspec.Struct, kw_only=True):
+class PaginatorState(msgspec.Struct, kw_only=True):
     """
-    How far a walk has come: enough for another process to go on from the page after the last one that was yielded.
+    The checkpoint of a paginator, from which another process resumes after the last page that was yielded.
 
-    :param page_size: rows to a page, as Alvys answers it.
+    :param page_size: rows per page, as Alvys returns them.
     :param closed: whether rows can only leave the set.
-    :param passes: those begun, the one under way included.
-    :param total: rows in the set, by the last answer.
-    :param next_page: of the pass under way; 0 when all of its pages but the first have been read; None when none is under way.
-    :param is_read: whether the pass under way has read all that it should.
-    :param moved: whether a total of this pass differed, or page 0 did.
-    :param grew: whether one was higher.
-    :param front: hash of the keys on page 0 at the beginning of the pass.
-    :param news: rows of this pass that were new.
-    :param passes_without_news: passes in a row that found nothing new, before this one.
-    :param repeats: rows that came again on a further page of one pass, and were left out.
-    :param restarts: how often the page size has changed.
-    :param keys: what the pass has seen, as :class:`KeySet` dumps it; None where that is all that was seen.
+    :param passes: passes begun, including the current one.
+    :param total: rows in the set, by the last response.
+    :param next_page: of the current pass; 0 when only page 0 may be left; None between passes.
+    :param is_read: whether the current pass needs no further page.
+    :param rows_moved: whether the total or page 0 changed during this pass.
+    :param total_grew: whether the total rose during this pass.
+    :param first_page_hash: of the keys on page 0 at the beginning of the pass.
+    :param new_rows: rows that this pass was the first to see.
+    :param quiet_passes: consecutive passes before this one that saw no new row.
+    :param repeats: rows that came again on another page of the same pass and were dropped.
+    :param restarts: changes of the page size.
+    :param keys: those that the pass has seen, as :class:`KeySet` dumps them; None where they equal all that
+        were delivered.
     """
 
     page_size: int
@@ -72,256 +80,247 @@ class WalkState(msgspec.Struct, kw_only=True):
     total: int = 0
     next_page: int | None = None
     is_read: bool = False
-    moved: bool = False
-    grew: bool = False
-    front: str = ""
-    news: int = 0
-    passes_without_news: int = 0
+    rows_moved: bool = msgspec.field(default=False, name="moved")
+    total_grew: bool = msgspec.field(default=False, name="grew")
+    first_page_hash: str = msgspec.field(default="", name="front")
+    new_rows: int = msgspec.field(default=0, name="news")
+    quiet_passes: int = msgspec.field(default=0, name="passes_without_news")
     repeats: int = 0
     restarts: int = 0
     keys: bytes | None = None
 
 
-class PageWalk:
+class Paginator:
     """
-    Iterate over a set's new rows, page by page, and know at the end whether they are the whole set.
+    Iterate over the new rows of a set, page by page; afterwards :attr:`proof` says whether the set is
+    complete.
 
-    Whenever it has yielded a page, :meth:`save` returns a state from which another walk goes on.
+    After each page, :meth:`save` returns a checkpoint from which another paginator resumes.
 
-    :param fetch: asks for one page, and has refused what cannot be true of it; :class:`AlvysNotFoundError` means that there
-        is no such page.
-    :param state: where to begin. A ``closed`` set is a window on a change timestamp that has ended. It must be proved whole;
-        other sets are read again by a later run, and may end as ``open``.
-    :param name: how errors name the set.
-    :param seen: keys delivered already; rows with these are dropped.
-    :param changed: for a closed set: asks for the keys of all rows that changed since the walk began, which is where every row
-        that left must be; None when that cannot be told.
-    :param first: page 0, where it has been fetched already.
+    :param fetch: fetches one page and has refused impossible responses; :class:`AlvysNotFoundError` means
+        that the page does not exist.
+    :param state: where to begin.
+    :param name: of the set, for errors and logs.
+    :param seen: keys that were already delivered; their rows are dropped.
+    :param list_changed: for a closed set: returns the keys of all rows that changed since the read began,
+        among which is every row that left; None when they cannot be listed.
+    :param first_page: page 0, where it has already been fetched.
     """
 
     def __init__(
         self,
         fetch: Fetch,
-        state: WalkState,
+        state: PaginatorState,
         *,
         name: str,
         seen: KeySet,
-        changed: Callable[[], list[Key] | None] = lambda: None,
-        first: Page | None = None,
+        list_changed: Callable[[], list[Key] | None] = lambda: None,
+        first_page: Page | None = None,
     ) -> None:
         self.name = name
         self.state = state
         self.proof: Proof = "open"
-        self._fetch_page = fetch
-        self._changed = changed
-        self._first = first
+        self._fetch = fetch
+        self._list_changed = list_changed
+        self._first_page = first_page
         self._seen = seen
-        # Of the pass under way.
+        # State of the current pass.
         self._keys = seen if state.keys is None else KeySet(state.keys)
         self._total_is_known = state.next_page is not None
-        # Number, total and keys of the last page that was taken.
-        self._last_taken: tuple[int, int, list[Key]] | None = None
+        # Number, total and keys of the last accepted page.
+        self._last_accepted: tuple[int, int, list[Key]] | None = None
 
-    def save(self) -> WalkState:
-        """Return how far it has come."""
-        return msgspec.structs.replace(
-            self.state, keys=None if self._keys is self._seen else self._keys.dump()
-        )
+    def save(self) -> PaginatorState:
+        """Return a checkpoint."""
+        keys = None if self._keys is self._seen else self._keys.dump()
+        return msgspec.structs.replace(self.state, keys=keys)
 
     def __iter__(self) -> Iterator[list[Row]]:
         """
-        Yield the rows of each page that were not seen before.
+        Yield the new rows of each page.
 
-        :raises AlvysIncompleteError: a closed set kept moving in a way that it should not.
-        :raises AlvysResponseError: an answer that cannot be true.
+        :raises AlvysIncompleteError: a closed set could not be proved complete.
+        :raises AlvysResponseError: a response that cannot be true.
         """
         state = self.state
-        most = _PASSES_OF_CLOSED if state.closed else _PASSES_OF_OTHERS
-        while state.passes < most or state.next_page is not None:
+        max_passes = _MAX_PASSES_CLOSED if state.closed else _MAX_PASSES_OTHER
+        while state.passes < max_passes or state.next_page is not None:
             try:
-                yield from self._pass()
+                yield from self._read_pass()
                 is_whole = self._is_whole()
             except _PageSizeChanged as change:
-                self._restart(change.size)
+                self._restart_pass(change.size)
                 continue
             state.next_page = None
             if is_whole:
                 self.proof = "whole"
                 return
-            log.info(
-                "%s: rows moved while they were read (pass %d of %d at most)", self.name, state.passes, most
-            )
+            log.info("%s: rows moved during pass %d of at most %d", self.name, state.passes, max_passes)
         if state.closed:
-            raise AlvysIncompleteError(
-                f"{self.name}: {state.passes} passes could not prove the set whole: the last one saw {len(self._keys)} "
-                f"different rows of {state.total}{', and the total grew' if state.grew else ''}. Nothing was settled and no "
-                "cursor moved. Run it again; if it happens often, raise settling."
+            rows = len(self._keys)
+            growth = ", and the total grew" if state.total_grew else ""
+            error = AlvysIncompleteError(
+                f"{self.name}: {state.passes} passes could not prove the set complete: the last one saw "
+                f"{rows} different rows of {state.total}{growth}. No cursor moved. Run it again; if it "
+                "happens often, raise settling."
             )
+            error.passes, error.rows, error.total = state.passes, rows, state.total
+            raise error
 
-    def _restart(self, size: int) -> None:
-        """Begin the pass again at another page size."""
+    def _restart_pass(self, size: int) -> None:
         state = self.state
         state.page_size = size
         state.passes -= 1
         state.next_page = None
         state.restarts += 1
-        if state.restarts > _RESTARTS:
-            # The next try counts anew.
+        if state.restarts > _MAX_RESTARTS:
+            # A retry begins with a new count.
             state.restarts = 0
             raise AlvysResponseError(
-                f"{self.name}: Alvys changed the page size {_RESTARTS + 1} times during one read, last to {size}"
+                f"{self.name}: Alvys changed the page size {_MAX_RESTARTS + 1} times during one read, last "
+                f"to {size}. Run it again"
             ) from None
-        log.info("%s: Alvys gives %d rows a page: starting again at that size", self.name, size)
+        log.info("%s: restarting the pass: Alvys returns %d rows per page", self.name, size)
 
-    def _pass(self) -> Iterator[list[Row]]:
-        """Read page 0 for the total, then the last page down to page 1, then page 0 again where that can matter."""
+    def _read_pass(self) -> Iterator[list[Row]]:
+        """Read page 0, the last page down to page 1, and page 0 again if rows may have moved onto it."""
         state = self.state
         if state.next_page is None:
-            yield self._begin()
+            yield self._begin_pass()
         while state.next_page:
             number = state.next_page
-            page = self._get(number)
-            rows = [] if page is None else self._fresh(page)
-            # Where the set has shrunk meanwhile, the pages in between are gone; their rows have moved forward.
+            page = self._fetch_page(number)
+            rows = [] if page is None else self._deduplicate(page)
+            # If the set has shrunk, the pages in between no longer exist; their rows have moved forward.
             state.next_page = min(number - 1, self._last_page())
             if page is not None:
                 yield rows
-        if not state.is_read and (state.moved or not state.closed):
-            again = self._get_front()
-            rows = self._fresh(again, again=True)
-            state.moved = state.moved or _hash(again.keys) != state.front
+        if not state.is_read and (state.rows_moved or not state.closed):
+            first_page = self._accept(self._fetch_first_page(), 0)
+            rows = self._deduplicate(first_page, is_reread=True)
+            state.rows_moved = state.rows_moved or _hash(first_page.keys) != state.first_page_hash
             state.is_read = True
             yield rows
 
-    def _begin(self) -> list[Row]:
-        """Begin a pass, and return what is new on page 0."""
+    def _begin_pass(self) -> list[Row]:
         state = self.state
-        first, self._first = self._first or self._ask_for_front(), None
-        # The first pass fills the set of delivered keys from nothing: one set serves both ends.
+        page, self._first_page = self._first_page or self._fetch_first_page(), None
+        # During the first pass, the keys of the pass are the keys delivered: one set serves as both.
         self._keys = self._seen if len(self._seen) == 0 else KeySet()
-        self._total_is_known = state.moved = state.grew = False
-        self._last_taken = None
-        state.news = 0
+        self._total_is_known = state.rows_moved = state.total_grew = False
+        self._last_accepted = None
+        state.new_rows = 0
         state.passes += 1
-        front = self._take(first, 0)
-        state.front = _hash(front.keys)
+        self._accept(page, 0)
+        state.first_page_hash = _hash(page.keys)
         state.next_page = self._last_page()
         state.is_read = state.next_page == 0
-        return self._fresh(front)
+        return self._deduplicate(page)
 
     def _is_whole(self) -> bool:
         state = self.state
         if not state.closed:
-            return not state.moved and len(self._keys) == state.total
-        without_news = 0 if state.news else state.passes_without_news + 1
-        # Rows that left can hide others that joined: a total that fell proves nothing. Either each row that left is known by
-        # name, or two more passes have found nothing new.
+            return not state.rows_moved and len(self._keys) == state.total
+        quiet_passes = 0 if state.new_rows else state.quiet_passes + 1
+        # A total that fell proves nothing by itself: rows that left can hide others that joined.
         is_whole = (
-            not state.grew
+            not state.total_grew
             and len(self._keys) >= state.total
-            and (not state.moved or self._knows_all_that_left() or without_news >= _PASSES_WITHOUT_NEWS)
+            and (not state.rows_moved or self._departed_rows_are_known() or quiet_passes >= _QUIET_PASSES)
         )
-        state.passes_without_news = without_news
+        state.quiet_passes = quiet_passes
         return is_whole
 
-    def _knows_all_that_left(self) -> bool:
+    def _departed_rows_are_known(self) -> bool:
+        """Return whether the rows that changed since the read began explain the fall of the total."""
         state = self.state
-        for _ in range(_STRAYS):
-            before = state.total
-            changed = self._changed()
+        for _ in range(_MAX_FETCHES):
+            total_before = state.total
+            changed = self._list_changed()
             if changed is None:
                 return False
-            self._get_front()
-            if state.grew:
+            self._accept(self._fetch_first_page(), 0)
+            if state.total_grew:
                 return False
-            if state.total == before:
-                left = sum(key in self._keys for key in changed)
-                # More would be as wrong as fewer: a row has left that is not named, and may hide one that was missed.
-                return len(self._keys) - left == state.total
+            if state.total == total_before:
+                departed = sum(key in self._keys for key in changed)
+                # More rows are as wrong as fewer: one that left without being listed may hide one that was
+                # missed.
+                return len(self._keys) - departed == state.total
         return False
 
     def _last_page(self) -> int:
         return max(0, (self.state.total - 1) // self.state.page_size)
 
-    def _get(self, number: int) -> Page | None:
-        """Return a page beyond the first, or None when the set has shrunk to end before it."""
-        for _ in range(_STRAYS):
-            page = self._try(number)
-            if page is not None and page.rows:
-                return page
-            # Only a total of after that answer can tell a set that shrank from a failure.
-            self._get_front()
+    def _fetch_page(self, number: int) -> Page | None:
+        """Return a page after the first, or None when the set has shrunk to end before it."""
+        for _ in range(_MAX_FETCHES):
+            try:
+                page = self._accept(self._fetch(number, self.state.page_size), number)
+                if page.rows:
+                    return page
+            except AlvysNotFoundError:
+                pass
+            # Only a total read after that response tells a set that shrank from a failure.
+            self._accept(self._fetch_first_page(), 0)
             if number > self._last_page():
                 return None
-            log.warning(
-                "%s: page %d is missing although there are %d rows: asking again",
-                self.name,
-                number,
-                self.state.total,
-            )
-        raise self._missing(number)
+            self._warn_of_missing_page(number)
+        raise self._missing_page_error(number)
 
-    def _get_front(self) -> Page:
-        """Return page 0 again."""
-        return self._take(self._ask_for_front(), 0)
-
-    def _ask_for_front(self) -> Page:
-        """Ask for page 0, which there always is. Where it has been there, a 404 is a stray one."""
-        for _ in range(_STRAYS):
+    def _fetch_first_page(self) -> Page:
+        """Return page 0, which always exists: after the first success, a 404 is an error of the server's."""
+        for _ in range(_MAX_FETCHES):
             try:
-                return self._fetch_page(0, self.state.page_size)
+                return self._fetch(0, self.state.page_size)
             except AlvysNotFoundError:
                 if self.state.passes == self.state.restarts == 0:
                     raise
-            log.warning(
-                "%s: page 0 is missing although there are %d rows: asking again", self.name, self.state.total
-            )
-        raise self._missing(0)
+            self._warn_of_missing_page(0)
+        raise self._missing_page_error(0)
 
-    def _missing(self, number: int) -> AlvysResponseError:
+    def _warn_of_missing_page(self, number: int) -> None:
+        log.warning("%s: requesting missing page %d again: total=%d", self.name, number, self.state.total)
+
+    def _missing_page_error(self, number: int) -> AlvysResponseError:
         return AlvysResponseError(
-            f"{self.name}: page {number} was missing {_STRAYS} times although there are {self.state.total} rows. Run it again"
+            f"{self.name}: page {number} was missing {_MAX_FETCHES} times although the total is "
+            f"{self.state.total} rows. Run it again"
         )
 
-    def _try(self, number: int) -> Page | None:
-        try:
-            return self._take(self._fetch_page(number, self.state.page_size), number)
-        except AlvysNotFoundError:
-            return None
-
-    def _take(self, page: Page, number: int) -> Page:
-        """Hold a page against what is known, and take note of what it says."""
-        last, *same = self._last_taken or (number,)
+    def _accept(self, page: Page, number: int) -> Page:
+        """Check a page against the pages before it, and record its total."""
+        state = self.state
+        last, *same = self._last_accepted or (number,)
         if page.keys and last != number and same == [page.total, page.keys]:
             raise AlvysResponseError(
-                f"{self.name}: Alvys answered the rows of page {last} as page {number}, which cannot be"
+                f"{self.name}: Alvys returned the rows of page {last} as page {number}. Run it again"
             )
-        if len(page.rows) < min(self.state.page_size, page.total - number * self.state.page_size):
-            # A cap that the server names, or one that it keeps to in silence. A short page further on may as well be rows that
-            # left just then: the proof tells.
-            if page.size is not None and page.size < self.state.page_size:
+        if len(page.rows) < min(state.page_size, page.total - number * state.page_size):
+            # The server caps the page size, announced or not. A short page after the first may also be due to
+            # rows that left just then: the proof decides.
+            if page.size is not None and page.size < state.page_size:
                 raise _PageSizeChanged(page.size)
             if number == 0:
                 raise _PageSizeChanged(len(page.rows))
-        if self._total_is_known and page.total != self.state.total:
-            self.state.moved = True
-            self.state.grew = self.state.grew or page.total > self.state.total
-        self.state.total = page.total
+        if self._total_is_known and page.total != state.total:
+            state.rows_moved = True
+            state.total_grew = state.total_grew or page.total > state.total
+        state.total = page.total
         self._total_is_known = True
-        self._last_taken = (number, page.total, page.keys)
+        self._last_accepted = (number, page.total, page.keys)
         return page
 
-    def _fresh(self, page: Page, *, again: bool = False) -> list[Row]:
-        """Return the rows that are new. Those of a page that is read ``again`` are no repeats."""
-        state = self.state
+    def _deduplicate(self, page: Page, *, is_reread: bool = False) -> list[Row]:
+        """Return the rows not delivered before; count repeats unless the page is reread."""
         rows = []
         for key, row in zip(page.keys, page.rows, strict=True):
             is_new = self._seen.add(key)
             is_repeat = not (is_new if self._keys is self._seen else self._keys.add(key))
-            state.repeats += is_repeat and not again
+            self.state.repeats += is_repeat and not is_reread
             if is_new:
                 rows.append(row)
-        state.news += len(rows)
+        self.state.new_rows += len(rows)
         return rows
 
 

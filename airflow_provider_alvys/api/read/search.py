@@ -13,8 +13,8 @@ import msgspec
 from airflow_provider_alvys.api.catalogue.stream_spec import Stream
 from airflow_provider_alvys.api.errors import AlvysError, AlvysNotFoundError, AlvysResponseError, AlvysValueError
 from airflow_provider_alvys.api.read.keyset import KeySet
-from airflow_provider_alvys.api.read.page_decoder import Key, Page, PageReader, Row
-from airflow_provider_alvys.api.read.paginator import PageWalk, Proof, WalkState
+from airflow_provider_alvys.api.read.page_decoder import Key, Page, PageDecoder, Row
+from airflow_provider_alvys.api.read.paginator import Paginator, Proof, PaginatorState
 from airflow_provider_alvys.api.read.queries import Query
 from airflow_provider_alvys.api.read.state import SearchState, SetState, UnderWay
 from airflow_provider_alvys.api.read.windows import Window
@@ -72,13 +72,13 @@ class Search:
         self.stream = stream
         self.queries = list(queries)
         size = page_size or stream.page_size
-        self.asked_page_size = min(size, stream.max_page_size or size)
-        self.state = state or SearchState(page_size=self.asked_page_size)
+        self.requested_page_size = min(size, stream.max_page_size or size)
+        self.state = state or SearchState(page_size=self.requested_page_size)
         self._client = client
         self._max_window_rows = max_window_rows
-        self._reader = PageReader(stream.key, stream.answer)
+        self._reader = PageDecoder(stream.key, stream.answer)
         self._seen = KeySet(self.state.seen)
-        self._walk: PageWalk | None = None
+        self._walk: Paginator | None = None
 
     def save(self) -> SearchState:
         """Return how far it has come."""
@@ -255,7 +255,7 @@ class Search:
             under_way.walk = self._walk = None
         self._end(place, total, "open" if under_way.is_open else "whole")
 
-    def _open_walk(self, query: Query, under_way: UnderWay) -> PageWalk | None:
+    def _open_walk(self, query: Query, under_way: UnderWay) -> Paginator | None:
         """Return the walk over the present window, begun or gone on with; None when the window was cut in halves instead."""
         window = under_way.windows[-1]
         first = None
@@ -268,15 +268,15 @@ class Search:
                 under_way.windows[-1:] = reversed(halves)
                 return None
             under_way.began = self._client.now()
-            under_way.walk = WalkState(page_size=self.state.page_size, closed=self._is_closed(query, window))
+            under_way.walk = PaginatorState(page_size=self.state.page_size, closed=self._is_closed(query, window))
         began = under_way.began
-        self._walk = PageWalk(
+        self._walk = Paginator(
             lambda page, size: self._fetch(query, window, page, size),
             under_way.walk,
             name=self.stream.name,
             seen=self._seen,
-            changed=lambda: self._changed_since(query, window, began),
-            first=first,
+            list_changed=lambda: self._changed_since(query, window, began),
+            first_page=first,
         )
         return self._walk
 
@@ -344,8 +344,8 @@ class Search:
             keys.extend(page.keys)
             return page
 
-        state = WalkState(page_size=self.state.page_size, closed=False)
-        walk = PageWalk(fetch, state, name=self.stream.name, seen=self._seen, first=first)
+        state = PaginatorState(page_size=self.state.page_size, closed=False)
+        walk = Paginator(fetch, state, name=self.stream.name, seen=self._seen, first_page=first)
         for _ in walk:
             pass
         return list(dict.fromkeys(keys)) if walk.proof == "whole" else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from airflow_provider_alvys.api.read.paginator import Proof, WalkState
+from airflow_provider_alvys.api.read.paginator import Proof, PaginatorState
 from airflow_provider_alvys.api.read.windows import Window
 
 
@@ -34,7 +34,7 @@ class UnderWay(msgspec.Struct, kw_only=True):
     total: int | None = None
     is_open: bool = False
     began: float = 0
-    walk: WalkState | None = None
+    walk: PaginatorState | None = None
 
 
 class SearchState(msgspec.Struct, kw_only=True):

@@ -12,7 +12,7 @@ from airflow_provider_alvys.api.catalogue.stream_spec import WHOLE
 from airflow_provider_alvys.api.catalogue.streams import Stream, TimeWindow
 from airflow_provider_alvys.api.errors import AlvysIncompleteError, AlvysValueError
 from airflow_provider_alvys.api.read.keyset import KeySet
-from airflow_provider_alvys.api.read.page_decoder import PageReader
+from airflow_provider_alvys.api.read.page_decoder import PageDecoder
 from airflow_provider_alvys.api.read.queries import make_queries
 from airflow_provider_alvys.api.read.search import Search
 from airflow_provider_alvys.api.read.windows import ALL_TIME, SEAM, format_time
@@ -217,10 +217,10 @@ def _count(client: AlvysClient, store: Store, stream: Stream, filters: Mapping[s
 
 
 def _add_keys(keys: KeySet, stream: Stream, manifest_path: str) -> None:
-    read_key = PageReader(stream.key).read_key
+    decode_key = PageDecoder(stream.key).decode_key
     run, manifest = open_manifest(manifest_path)
     for line in read_parts(run, "", manifest, stream):
-        keys.add(read_key(line))
+        keys.add(decode_key(line))
 
 
 def _set_cursor(store: Store, order: LandingOrder, begun: datetime, manifest: str) -> str | None:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from airflow_provider_alvys.api.errors import AlvysResponseError
-from airflow_provider_alvys.api.read.page_decoder import Page, PageReader, compact, decode_row
+from airflow_provider_alvys.api.read.page_decoder import Page, PageDecoder, compact, decode_row
 
-READER = PageReader(["Id"])
+READER = PageDecoder(["Id"])
 
 
 def body(*items: str, total: int | None = None, page: str = '"Page":0,"PageSize":200,') -> bytes:
@@ -91,7 +91,7 @@ def test_an_unreadable_page_is_an_error(text: bytes, message: str) -> None:
 
 
 def test_a_key_of_several_fields_may_lack_some_but_not_all() -> None:
-    reader = PageReader(["A", "B"])
+    reader = PageDecoder(["A", "B"])
     assert reader.read(body('{"A":1}', '{"B":"x"}')).keys == [(1, None), (None, "x")]
     with pytest.raises(AlvysResponseError, match="row without A, B"):
         reader.read(body("{}"))
@@ -139,7 +139,7 @@ def test_of_a_good_page_there_is_nothing_to_tell() -> None:
 
 
 def test_a_list_in_an_envelope_must_be_all_of_it() -> None:
-    reader = PageReader(["Id"], "list")
+    reader = PageDecoder(["Id"], "list")
     whole = b'{"Page":0,"PageSize":50,"Total":1,"Items":[{"Id":"1"}]}'
     assert reader.read(whole).total == 1
     with pytest.raises(AlvysResponseError, match="1 rows of 120: it is a page"):

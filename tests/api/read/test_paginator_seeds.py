@@ -1,4 +1,4 @@
-"""The walk over sets that move, through faults and kills, seed by seed: it misses no row that stayed, or says so."""
+"""Reads of changing sets with faults and kills: a read misses no remaining row, or it is not complete."""
 
 from __future__ import annotations
 
@@ -10,54 +10,54 @@ import pytest
 
 from airflow_provider_alvys.api.errors import AlvysIncompleteError, AlvysResponseError
 from airflow_provider_alvys.api.read.keyset import KeySet
-from airflow_provider_alvys.api.read.paginator import PageWalk, WalkState
-from tests.shelf import Shelf
+from airflow_provider_alvys.api.read.paginator import Paginator, PaginatorState
+from tests.paged_set import PagedSet
 
 SEEDS = range(8)
 ROWS, PAGE = 400, 20
 
 
-def leave(count: int) -> Callable[[Shelf], None]:
-    return lambda shelf: shelf.leave(count)
+def leave(count: int) -> Callable[[PagedSet], None]:
+    return lambda source: source.leave(count)
 
 
-def join(count: int, at: int | None) -> Callable[[Shelf], None]:
-    def change(shelf: Shelf) -> None:
+def join(count: int, at: int | None) -> Callable[[PagedSet], None]:
+    def change(source: PagedSet) -> None:
         for _ in range(count):
-            shelf.join(len(shelf.rows) if at == -1 else at)
+            source.join(len(source.rows) if at == -1 else at)
 
     return change
 
 
-def both(count: int, at: int | None) -> Callable[[Shelf], None]:
-    def change(shelf: Shelf) -> None:
-        shelf.leave(count)
-        join(count, at)(shelf)
+def both(count: int, at: int | None) -> Callable[[PagedSet], None]:
+    def change(source: PagedSet) -> None:
+        source.leave(count)
+        join(count, at)(source)
 
     return change
 
 
-def walk(
-    shelf: Shelf, seed: int, *, closed: bool, kills: float, faults: bool
-) -> tuple[list[str], PageWalk, int]:
-    """Walk; after some pages the process is killed, and another one goes on from what was saved, as files keep it."""
+def read_all(
+    source: PagedSet, seed: int, *, closed: bool, kills: float, faults: bool
+) -> tuple[list[str], Paginator, int]:
+    """Read a set; after some pages the process dies, and another one resumes from the stored checkpoint."""
     chance = random.Random(f"{seed} kills")
     if faults:
-        shelf.spurious_404s = set(chance.sample(range(2, 60), 4))
-        shelf.cap = chance.choice([None, None, PAGE - 1])
-    seen, state, killed = KeySet(), WalkState(page_size=PAGE, closed=closed), 0
+        source.spurious_404s = set(chance.sample(range(2, 60), 4))
+        source.cap = chance.choice([None, None, PAGE - 1])
+    seen, state, killed = KeySet(), PaginatorState(page_size=PAGE, closed=closed), 0
     found: list[str] = []
     while True:
-        pages = PageWalk(shelf.fetch, state, name="rows", seen=seen, changed=shelf.tell_changed)
-        for rows in pages:
+        paginator = Paginator(source.fetch, state, name="rows", seen=seen, list_changed=source.list_changed)
+        for rows in paginator:
             found += [bytes(row).decode() for row in rows]
             if chance.random() < kills:
                 killed += 1
-                state = msgspec.json.decode(msgspec.json.encode(pages.save()), type=WalkState)
+                state = msgspec.json.decode(msgspec.json.encode(paginator.save()), type=PaginatorState)
                 seen = KeySet(seen.dump())
                 break
         else:
-            return found, pages, killed
+            return found, paginator, killed
 
 
 @pytest.mark.parametrize("faults", [False, True], ids=["", "faults"])
@@ -75,22 +75,22 @@ def walk(
         pytest.param(False, lambda rows: both(rows, -1), id="open, rows leave and join behind"),
     ],
 )
-def test_no_row_that_stayed_is_missed_by_a_walk_that_says_whole(
-    closed: bool, make: Callable[[int], Callable[[Shelf], None]], rows: int, kills: float, faults: bool
+def test_a_complete_read_misses_no_remaining_row(
+    closed: bool, make: Callable[[int], Callable[[PagedSet], None]], rows: int, kills: float, faults: bool
 ) -> None:
     outcomes = []
     for seed in SEEDS:
-        shelf = Shelf(ROWS, change=make(rows), seed=seed)
+        source = PagedSet(ROWS, change=make(rows), seed=seed)
         try:
-            found, pages, _ = walk(shelf, seed, closed=closed, kills=kills, faults=faults)
+            found, paginator, _ = read_all(source, seed, closed=closed, kills=kills, faults=faults)
         except (AlvysIncompleteError, AlvysResponseError):
             outcomes.append("error")
             assert closed or faults
             continue
         assert len(found) == len(set(found)), f"seed {seed}: a row was delivered twice"
-        stayed = {row for row in shelf.rows if not row.startswith("joined-")}
-        outcomes.append(pages.proof)
-        assert pages.proof == "open" or stayed <= set(found), (
+        stayed = {row for row in source.rows if not row.startswith("joined-")}
+        outcomes.append(paginator.proof)
+        assert paginator.proof == "open" or stayed <= set(found), (
             f"seed {seed}: {len(stayed - set(found))} rows are missing"
         )
     assert len(outcomes) == len(SEEDS)
@@ -98,20 +98,20 @@ def test_no_row_that_stayed_is_missed_by_a_walk_that_says_whole(
 
 @pytest.mark.parametrize("closed", [True, False])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_in_a_quiet_set_a_walk_that_is_killed_reads_each_page_once(closed: bool, seed: int) -> None:
-    shelf = Shelf(ROWS)
-    found, pages, killed = walk(shelf, seed, closed=closed, kills=0.3, faults=False)
+def test_a_killed_read_of_an_unchanged_set_requests_each_page_once(closed: bool, seed: int) -> None:
+    source = PagedSet(ROWS)
+    found, paginator, killed = read_all(source, seed, closed=closed, kills=0.3, faults=False)
     assert killed > 0
-    assert sorted(found) == sorted(shelf.rows)
-    assert (pages.proof, pages.state.passes, pages.state.repeats) == ("whole", 1, 0)
-    assert len(shelf.requests) == ROWS // PAGE + (not closed)
+    assert sorted(found) == sorted(source.rows)
+    assert (paginator.proof, paginator.state.passes, paginator.state.repeats) == ("whole", 1, 0)
+    assert len(source.requests) == ROWS // PAGE + (not closed)
 
 
-def test_repeats_are_counted_where_rows_move() -> None:
+def test_repeats_are_counted_when_rows_move() -> None:
     counts = []
     for seed in SEEDS:
-        shelf = Shelf(ROWS, change=join(1, 0), seed=seed)
-        _, pages, _ = walk(shelf, seed, closed=False, kills=0, faults=False)
-        counts.append(pages.state.repeats)
+        source = PagedSet(ROWS, change=join(1, 0), seed=seed)
+        _, paginator, _ = read_all(source, seed, closed=False, kills=0, faults=False)
+        counts.append(paginator.state.repeats)
     assert min(counts) >= 0
     assert max(counts) > 0

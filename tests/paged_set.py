@@ -1,4 +1,4 @@
-"""A set of rows that is paged as Alvys pages, and moves while it is read."""
+"""A set of rows that is paged as Alvys does, and that changes between requests."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from airflow_provider_alvys.api.errors import AlvysNotFoundError
 from airflow_provider_alvys.api.read.page_decoder import Page
 
 
-class Shelf:
-    """A set of rows that is paged as Alvys pages, and that changes after each request as ``change`` says."""
+class PagedSet:
+    """A set of rows in pages; ``change`` is called after each request."""
 
     def __init__(
-        self, rows: int, *, change: Callable[[Shelf], None] = lambda shelf: None, seed: int = 0
+        self, rows: int, *, change: Callable[[PagedSet], None] = lambda source: None, seed: int = 0
     ) -> None:
         self.rows = [f"row-{number}" for number in range(rows)]
         self.random = random.Random(seed)
@@ -47,8 +47,8 @@ class Shelf:
             self.rows.remove(row)
             self.left.append(row)
 
-    def tell_changed(self) -> list[tuple[str]]:
-        """Answer with what has left, as a search for what changed since would."""
+    def list_changed(self) -> list[tuple[str]]:
+        """Return the rows that left, as a search for changed rows does."""
         self.requests.append("changed")
         left = [(row,) for row in self.left]
         self._change(self)
