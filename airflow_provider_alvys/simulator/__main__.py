@@ -6,31 +6,39 @@ import argparse
 import socket
 import sys
 import threading
-from typing import Any
 
 import msgspec
 import uvicorn
 
+from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.simulator.app.server import SimulatorApp
-from airflow_provider_alvys.simulator.options import Options
+from airflow_provider_alvys.simulator.options import Options, option_descriptions
 
 
 def main() -> None:
     """Parse the command line and serve until interrupted."""
-    arguments = vars(_parser().parse_args())
-    host, port = arguments.pop("host"), arguments.pop("port")
-    stop_with_stdin = arguments.pop("stop_with_stdin")
-    options = msgspec.convert(arguments, Options, strict=False)
-    listener = socket.create_server((host, port))
-    server = uvicorn.Server(
-        uvicorn.Config(SimulatorApp(options), log_level="warning", date_header=False, server_header=False)
-    )
+    parser = _parser()
+    arguments = vars(parser.parse_args())
+    host, port, stop_with_stdin = (arguments.pop(name) for name in ("host", "port", "stop_with_stdin"))
+    try:
+        arguments["rows"] = msgspec.json.decode(arguments["rows"])
+        options = msgspec.convert(arguments, Options, strict=False)
+        app = SimulatorApp(options)
+    except (msgspec.DecodeError, AlvysValueError) as error:
+        parser.error(str(error))
+    try:
+        listener = socket.create_server((host, port))
+    except (OSError, OverflowError) as error:
+        reason = str(getattr(error, "strerror", None) or error).rstrip(".")
+        sys.exit(f"Cannot listen on {host}:{port}: {reason}. Choose another --port; 0 takes a free one.")
+    config = uvicorn.Config(app, log_level="warning", date_header=False, server_header=False)
+    server = uvicorn.Server(config)
     if stop_with_stdin:
         threading.Thread(target=_stop_after_stdin, args=(server,), daemon=True).start()
     address = f"http://{host}:{listener.getsockname()[1]}"
     sys.stdout.write(
         f"{address}\n"
-        f"A simulated Alvys with {options.loads} loads. An Airflow connection to it:\n"
+        f"A simulated Alvys with {options.loads} loads. Airflow connects to it with\n"
         f"  export AIRFLOW_CONN_ALVYS_DEFAULT='{connection_json(address, options)}'\n"
     )
     sys.stdout.flush()
@@ -38,7 +46,7 @@ def main() -> None:
 
 
 def connection_json(address: str, options: Options) -> str:
-    """Return an Airflow connection to a simulator, as ``AIRFLOW_CONN_…`` takes it."""
+    """Return an Airflow connection to a simulator, as the value of ``AIRFLOW_CONN_…``."""
     connection = {
         "conn_type": "alvys",
         "host": address,
@@ -57,21 +65,21 @@ def _stop_after_stdin(server: uvicorn.Server) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m airflow_provider_alvys.simulator",
-        description="Start a local Alvys, for trying and for tests. See airflow_provider_alvys/simulator/options.py.",
+        description="Start a local Alvys for demos and tests.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=8099, help="port to listen on; 0 takes a free one")
-    parser.add_argument("--stop-with-stdin", action="store_true", help="stop when standard input ends")
+    parser.add_argument("--stop-with-stdin", action="store_true", help="stop at the end of standard input")
+    descriptions = option_descriptions()
     for field in msgspec.structs.fields(Options):
-        flag = "--" + field.name.replace("_", "-")
-        default: Any = field.default
-        if default is msgspec.NODEFAULT:
-            parser.add_argument(flag, type=msgspec.json.decode, default={}, help="as JSON")
-        elif isinstance(default, bool):
-            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=default, help=" ")
+        flag, text = "--" + field.name.replace("_", "-"), descriptions[field.name].replace("%", "%%")
+        if isinstance(field.default, bool):
+            action = argparse.BooleanOptionalAction
+            parser.add_argument(flag, action=action, default=field.default, help=text)
         else:
-            parser.add_argument(flag, default=default, help=" ")
+            default = "{}" if field.default is msgspec.NODEFAULT else field.default
+            parser.add_argument(flag, default=default, help=text)
     return parser
 
 

@@ -1,7 +1,10 @@
-"""What a simulator can be told: on the command line, and by ``POST /_sim/reset``."""
+"""The simulator's options: on the command line, in ``Simulator(...)`` and by ``POST /_sim/reset``."""
 
 from __future__ import annotations
 
+import inspect
+import re
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -9,43 +12,46 @@ import msgspec
 from airflow_provider_alvys.api.catalogue.operations import OPERATIONS
 from airflow_provider_alvys.api.catalogue.streams import STREAMS
 
-# Those of everything that can be read, and of everything that can be written.
+# The scopes of all writes, and of all streams.
 WRITE_SCOPES = " ".join(sorted({operation.scope for operation in OPERATIONS.values() if operation.scope}))
 READ_SCOPES = " ".join(sorted({stream.scope for stream in STREAMS.values() if stream.scope}))
 
 
 class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """
-    The settings of a simulated tenant.
+    The options of a simulated tenant. ``--help`` prints the texts below.
 
-    :param loads: how many there are at the start, and how many rows of every other stream that grows with time: those with a
-        regular window.
-    :param fleet: how many rows the other streams have: drivers, trucks, customers, users and the like.
-    :param rows: how many rows a stream has instead, by its name; of a stream that is read for one parent at a time, how many
-        each parent has, in place of none to three.
-    :param days: over how many days before now they were created.
-    :param seed: the same seed gives the same rows, relative to ``now``.
-    :param now: the moment at which the data ends, in seconds since 1970; None means the start.
-    :param cut_notes: the first so many rows of every stream with notes have half an emoji in one, as a lone surrogate.
-    :param without_stamp: which share of the rows, all of them older ones, lacks the time that changes move, such as UpdatedAt.
-    :param order: of the rows in a set: ``created``, ``newest`` first, or ``unstable``: shuffled at each request.
-    :param limits: whether the documented rate limits are enforced.
-    :param minute: seconds that a minute of the limits lasts.
-    :param retry_after: how a 429 says it: in ``seconds``, as a ``date``, or not at all.
-    :param rate_limit_body: whether a 429 is an ``html`` page, as the edge sends it, or ``json``.
-    :param page_size_cap: most rows to a page, or None.
-    :param page_size_cap_is_silent: whether the answer claims the asked size all the same.
-    :param pretty: answer with indented JSON.
-    :param latency: seconds before each answer.
-    :param url_lifetime: seconds after which a document's DownloadUrl expires.
-    :param webhook_backoff: what the 10, 30 and 60 seconds between the attempts to deliver an event are multiplied by.
-    :param webhook_timeout: seconds that a webhook's address has to answer; to the handshake at most 3.
-    :param webhook_copies: how often each event is delivered: 2 or more for duplicates.
-    :param webhook_base: what a delivery's signature is of: the time, the event's id and the body, or the time and the body only.
-    :param clock_offset: seconds by which this clock is ahead of the machine's; ``POST /_sim/clock`` sets it while it runs.
-    :param scopes: of a token, with spaces between; that of the older token flow has those for reading only.
-    :param disabled: writes that are switched off, such as ``customers.create``, with spaces between: they answer 503.
-    :param validation_errors: how a 400 to a write says what is wrong: a ``problem`` with errors, or the ``bare`` map of them.
+    :param loads: number of loads at the start, and of rows in every other stream that grows over time.
+    :param fleet: number of rows in the other streams, such as drivers, trucks, customers and users.
+    :param rows: number of rows by stream, as a JSON object such as {"tolls": 50}. For a stream that is read per parent:
+        the number of rows of each parent, instead of none to three.
+    :param days: the rows were created during this many days before now.
+    :param seed: the same seed gives the same rows, relative to now.
+    :param now: the time of the newest rows, in seconds since 1970; the default is the start of the simulator.
+    :param cut_notes: this many rows at the start of every stream with notes contain half an emoji (a lone surrogate).
+    :param without_stamp: share of the rows (0 to 1, all among the older half) that lack UpdatedAt or its equivalent.
+    :param order: order of the rows in a search: created, newest (first), or unstable (shuffled at each request).
+    :param limits: enforce the documented rate limits.
+    :param minute: length of a minute of the rate limits, in seconds.
+    :param retry_after: form of the Retry-After header of a 429: seconds, date, or none.
+    :param rate_limit_body: body of a 429: html (as Alvys's network sends it) or json.
+    :param page_size_cap: maximum number of rows in a page, whatever page size the request names.
+    :param page_size_cap_is_silent: report the requested page size even where the cap applies.
+    :param pretty: send indented JSON.
+    :param latency: delay before each response, in seconds.
+    :param url_lifetime: lifetime of a document's DownloadUrl, in seconds.
+    :param webhook_backoff: factor for the 10, 30 and 60 seconds between the attempts to deliver an event.
+    :param webhook_timeout: time that a webhook's address has to respond, in seconds; at most 3 for the handshake.
+    :param webhook_copies: how often each event is delivered; 2 or more sends duplicates.
+    :param webhook_base: what a delivery's signature covers: t.id.body (time, event id, body) or t.body.
+    :param clock_offset: seconds by which the simulator's clock is ahead; POST /_sim/clock changes it later.
+    :param client_id: client id that the token endpoints accept.
+    :param client_secret: client secret that the token endpoints accept.
+    :param tenant: name of the tenant, as in the path of the older token flow.
+    :param token_lifetime: lifetime of a token, in seconds.
+    :param scopes: scopes of a token, separated by spaces. Tokens of the older flow have only the scopes for reading.
+    :param disabled: writes that are switched off and respond with 503, such as customers.create, separated by spaces.
+    :param validation_errors: body of a 400 to a write: problem (with its Errors) or bare (only the map of errors).
     """
 
     loads: int = 5000
@@ -78,3 +84,9 @@ class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     scopes: str = f"{READ_SCOPES} {WRITE_SCOPES}"
     disabled: str = ""
     validation_errors: Literal["problem", "bare"] = "problem"
+
+
+def option_descriptions() -> Mapping[str, str]:
+    """Return the description of each option, from the docstring of :class:`Options`."""
+    found = re.findall(r"^:param (\w+): (.+?)(?=^:param|\Z)", inspect.getdoc(Options) or "", re.M | re.S)
+    return {name: " ".join(text.split()) for name, text in found}
