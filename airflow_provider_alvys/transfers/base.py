@@ -80,7 +80,7 @@ class AlvysLandingTask(AlvysTask):
         try:
             return self.land(context, client, is_resumed=is_resumed)
         except DeferRequested as wait:
-            moment = datetime.fromtimestamp(client.now(at_latest=True, may_ask=False) + wait.seconds, timezone.utc)
+            moment = datetime.fromtimestamp(client.now(upper_bound=True, fetch_token=False) + wait.seconds, timezone.utc)
             self.log.info("%s: freeing the slot until %s", wait, moment.isoformat(timespec="seconds"))
             state = {"rendered": self._rendered(), "deadline": deadline, "in_vain": wait.consecutive_deferrals}
             self.defer(trigger=AlvysWaitTrigger(moment, state), method_name=self.resume.__name__, kwargs={"state": state})

@@ -213,14 +213,14 @@ def test_values_that_templates_are_in_hold_after_a_deferral_too(
 def test_a_retry_after_frees_the_slot_and_a_block_costs_one_more_429(
     alvys: Simulator, clock: SkippingClock, lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    turned_away = {
+    rate_limited = {
         "kind": "status",
         "status": 429,
         "endpoint": "POST loads/search",
         "retry_after": "60",
         "body": "html",
     }
-    alvys.order_faults({**turned_away, "times": 2, "skip": 3})
+    alvys.order_faults({**rate_limited, "times": 2, "skip": 3})
     worker = Worker(
         alvys,
         monkeypatch,

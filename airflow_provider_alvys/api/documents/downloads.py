@@ -27,7 +27,7 @@ from airflow_provider_alvys.api.http.transport import (
     USER_AGENT,
     is_loopback,
     origin,
-    reason_of,
+    root_cause,
 )
 
 # How errors name the call. (It is none of the API's.)
@@ -95,7 +95,9 @@ class Downloader:
         with _hidden_queries(), self._open(url, what) as response:
             told = response.headers.get("content-length", "")
             # Decoded, it has another length than was sent.
-            length = int(told) if _LENGTH.fullmatch(told) and "content-encoding" not in response.headers else None
+            length = (
+                int(told) if _LENGTH.fullmatch(told) and "content-encoding" not in response.headers else None
+            )
             if length is not None and size is not None and length != size:
                 raise _unlike(response, f"{what}: {origin(url)} has {length} bytes, and Alvys says {size}.")
             received = 0
@@ -119,7 +121,9 @@ class Downloader:
             response.close()
             target = urljoin(url, response.headers["location"])
             if urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https":
-                raise _unlike(response, f"{what}: {origin(url)} leads from https to {origin(target) or 'nowhere'}.")
+                raise _unlike(
+                    response, f"{what}: {origin(url)} leads from https to {origin(target) or 'nowhere'}."
+                )
             url = target
         status = response.status_code
         if status in (200, 203):
@@ -129,7 +133,9 @@ class Downloader:
             raise _unlike(response, f"{what}: {origin(url)} answered {status}, not the file.")
         if status >= 500 or status in (408, 429):
             advice = f"Try {what} again later"
-            raise error_from_response(response, endpoint=ENDPOINT, now=self._clock.time(), advice=advice, quote_body=False)
+            raise error_from_response(
+                response, endpoint=ENDPOINT, now=self._clock.time(), advice=advice, quote_body=False
+            )
         raise UrlRefusedError(
             f"{what}: {origin(url)} answered {status}: the URL has expired, or the file is gone.",
             status_code=status,
@@ -185,7 +191,9 @@ class Downloader:
 
 
 def _unusable(what: str) -> AlvysValueError:
-    return AlvysValueError(f"{what}: Alvys gives no address to fetch it from that can be used", endpoint=ENDPOINT)
+    return AlvysValueError(
+        f"{what}: Alvys gives no address to fetch it from that can be used", endpoint=ENDPOINT
+    )
 
 
 def _unlike(response: requests.Response, message: str) -> AlvysResponseError:
@@ -194,7 +202,7 @@ def _unlike(response: requests.Response, message: str) -> AlvysResponseError:
 
 def _told(error: BaseException, url: str) -> str:
     """Return what is behind an error, if it does not tell the URL."""
-    reason, query = reason_of(error), urlsplit(url).query
+    reason, query = root_cause(error), urlsplit(url).query
     return type(error).__name__ if "?" in reason or (query and query in reason) else reason
 
 

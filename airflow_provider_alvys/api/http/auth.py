@@ -27,7 +27,7 @@ DEFAULT_AUTH_URL = "https://auth.alvys.com/oauth/token"
 DEFAULT_AUDIENCE = "https://api.alvys.com/public/"
 
 # How errors name the request for a token.
-TOKEN_CALL = "POST token"  # noqa: S105
+TOKEN_ENDPOINT = "POST token"  # noqa: S105
 _TENANT_FLOW_PATH = re.compile(r"/authentication/[^/]+/token/?$", re.IGNORECASE)
 _RENEW_BEFORE = 60.0
 # For an answer without expires_in: what Alvys's own integration assumes.
@@ -136,7 +136,7 @@ class TokenSource:
         """
         with self._lock:
             if self._token is None or transport.clock.time() >= self._token.renew_at:
-                repeat = retrying(rules, endpoint=TOKEN_CALL, clock=transport.clock, repeatable=True)
+                repeat = retrying(rules, endpoint=TOKEN_ENDPOINT, clock=transport.clock, repeatable=True)
                 self._token = repeat(self._fetch, transport)
             return self._token
 
@@ -158,15 +158,15 @@ class TokenSource:
         else:
             body = {"json": {**fields, "audience": credentials.audience}}
         asked_at = transport.clock.time()
-        response = transport.send("POST", credentials.auth_url, endpoint=TOKEN_CALL, auth=NO_AUTH, **body)
+        response = transport.send("POST", credentials.auth_url, endpoint=TOKEN_ENDPOINT, auth=NO_AUTH, **body)
         if response.status_code == 429 or response.status_code >= 500:
             now = transport.clock.time()
-            raise error_from_response(response, endpoint=TOKEN_CALL, now=now, quote_body=False)
+            raise error_from_response(response, endpoint=TOKEN_ENDPOINT, now=now, quote_body=False)
         if response.status_code >= 400:
             raise AlvysAuthError(
                 f"The token endpoint {credentials.auth_url} answered {response.status_code}. {self._advice()}",
                 status_code=response.status_code,
-                endpoint=TOKEN_CALL,
+                endpoint=TOKEN_ENDPOINT,
             )
         answer = self._decode(response.content, response.status_code)
         self.server_offset = transport.server_offset(response)
@@ -200,7 +200,7 @@ class TokenSource:
             raise AlvysResponseError(
                 f"{self.credentials.auth_url} answered {status} without a usable token. Check auth_url.",
                 status_code=status,
-                endpoint=TOKEN_CALL,
+                endpoint=TOKEN_ENDPOINT,
             ) from None
         return answer
 

@@ -17,13 +17,19 @@ from airflow_provider_alvys.api.errors import (
     AlvysValueError,
     error_from_response,
 )
-from airflow_provider_alvys.api.http.auth import DEFAULT_HOST, Credentials, Token, TokenSource, shared_token_source
+from airflow_provider_alvys.api.http.auth import (
+    DEFAULT_HOST,
+    Credentials,
+    Token,
+    TokenSource,
+    shared_token_source,
+)
 from airflow_provider_alvys.api.http.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_alvys.api.http.pacing import Pacer, shared_pacer
 from airflow_provider_alvys.api.http.retries import RetryRules, retrying
 from airflow_provider_alvys.api.http.transport import (
     DEFAULT_TIMEOUT,
-    Bearer,
+    BearerAuth,
     Transport,
     check_address,
     origin,
@@ -114,21 +120,21 @@ class AlvysClient:
         """The scopes that the token holds, or None where Alvys does not say. Fetches a token if there is none."""
         return self._tokens.get(self._transport, self._rules).scopes
 
-    def now(self, *, at_latest: bool = False, may_ask: bool = True) -> float:
+    def now(self, *, upper_bound: bool = False, fetch_token: bool = True) -> float:
         """
         Return the time in seconds since 1970, by the earlier of our clock and the server's.
 
         Fetches a token if the API has not been heard yet: the token server's answer says what time it is, too.
 
-        :param may_ask: False leaves it at what has been heard so far.
-        :param at_latest: the server tells whole seconds: it may be up to one later than what is returned otherwise.
+        :param fetch_token: False leaves it at what has been heard so far.
+        :param upper_bound: the server tells whole seconds: it may be up to one later than what is returned otherwise.
         """
         offset = self._server_offset
         if offset is None:
-            if may_ask:
+            if fetch_token:
                 self._tokens.get(self._transport, self._rules)
             offset = self._tokens.server_offset
-        return self.clock.time() + min(0.0, (offset or 0.0) + at_latest)
+        return self.clock.time() + min(0.0, (offset or 0.0) + upper_bound)
 
     def request(
         self,
@@ -150,7 +156,9 @@ class AlvysClient:
         :raises AlvysValueError: the path leads to another host; nothing was sent.
         :raises AlvysError: a subclass says what went wrong.
         """
-        return self.call(method, path, read=lambda response: response, json=json, params=params, headers=headers)
+        return self.call(
+            method, path, read=lambda response: response, json=json, params=params, headers=headers
+        )
 
     def call(
         self,
@@ -180,7 +188,7 @@ class AlvysClient:
             clock=self.clock,
             endpoint=str(call.endpoint),
             repeatable=call.endpoint.is_read if repeatable is None else repeatable,
-            turned_away=self.pacer.refusals(call.endpoint),
+            consecutive_429s=self.pacer.consecutive_429s(call.endpoint),
             block_seconds=lambda: self.pacer.block_seconds(call.endpoint),
         )
 
@@ -196,10 +204,14 @@ class AlvysClient:
                 response = self._exchange(call)
             except AlvysError as error:
                 if error.endpoint == str(call.endpoint) and error.status_code is not None:
-                    took_note = self.pacer.refused if isinstance(error, AlvysRateLimitError) else self.pacer.answered
+                    took_note = (
+                        self.pacer.record_429
+                        if isinstance(error, AlvysRateLimitError)
+                        else self.pacer.reset_429s
+                    )
                     took_note(call.endpoint)
                 raise
-            self.pacer.answered(call.endpoint)
+            self.pacer.reset_429s(call.endpoint)
             return response
 
         return repeat(once)
@@ -221,7 +233,9 @@ class AlvysClient:
         endpoint = endpoint_of(method, path)
         if not path.startswith("/"):
             path = f"/api/p/v{self._api_version or endpoint.version}/{path}"
-        return _Call(endpoint, self.host + path, {key: value for key, value in body.items() if value is not None})
+        return _Call(
+            endpoint, self.host + path, {key: value for key, value in body.items() if value is not None}
+        )
 
     def _exchange(self, call: _Call) -> requests.Response:
         """Send one call; when its token is refused, once more with a new one."""
@@ -238,14 +252,18 @@ class AlvysClient:
         return response
 
     def _send(self, call: _Call) -> tuple[Token, requests.Response]:
-        with self.pacer.turn(call.endpoint, self.clock):
+        with self.pacer.slot(call.endpoint, self.clock):
             # Asked for when it is our turn: the wait may have outlasted the last one.
             token = self._tokens.get(self._transport, self._rules)
             if token.value != self._announced:
                 self._on_token(token.value)
                 self._announced = token.value
             response = self._transport.send(
-                call.endpoint.method, call.url, endpoint=str(call.endpoint), auth=Bearer(token.value), **call.body
+                call.endpoint.method,
+                call.url,
+                endpoint=str(call.endpoint),
+                auth=BearerAuth(token.value),
+                **call.body,
             )
         offset = self._transport.server_offset(response)
         if offset is not None:
@@ -263,8 +281,12 @@ class AlvysClient:
             advice = _advise_on_scope(scope, held)
         elif response.status_code == 404 and is_search:
             advice = "Alvys has no such page. Try again later"
-        error = error_from_response(response, endpoint=str(call.endpoint), now=self.clock.time(), advice=advice)
-        if isinstance(error, AlvysPermissionError) and (held is None or (scope is not None and scope not in held)):
+        error = error_from_response(
+            response, endpoint=str(call.endpoint), now=self.clock.time(), advice=advice
+        )
+        if isinstance(error, AlvysPermissionError) and (
+            held is None or (scope is not None and scope not in held)
+        ):
             error.missing_scope = scope or "undocumented"
         elif isinstance(error, AlvysNotFoundError):
             error.is_stray = is_search

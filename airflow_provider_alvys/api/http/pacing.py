@@ -1,4 +1,4 @@
-"""The pace: as many requests as the documented limits allow, and none that meets a 429."""
+"""Client-side pacing: as many requests as the documented limits allow, without running into a 429."""
 
 from __future__ import annotations
 
@@ -17,225 +17,219 @@ from airflow_provider_alvys.api.http.clock import SYSTEM_CLOCK, Clock
 log = logging.getLogger(__name__)
 
 _MINUTE = 60.0
-# Room for clocks that run unevenly and for answers that overtake each other.
-_SPARE = 1.02
-# How long a pace stays lowered after a 429. A triggerer lives for weeks, and who used the budget may be gone long since.
-_LOWERED_FOR = 3600.0
+# Margin for clocks that drift and for requests that overtake each other.
+_MARGIN = 1.02
+# How long the pace stays reduced after a 429: a triggerer lives for weeks, other clients may stop long before.
+_REDUCED_FOR = 3600.0
 
 
 class EndpointPace(msgspec.Struct, kw_only=True):
     """
-    What a task knows of one endpoint's budget.
+    The pacing state of one endpoint, as it is stored.
 
-    :param stamps: when the last requests were answered, in seconds since 1970.
-    :param count: how many may be made in the limit's time: less than documented after a 429.
-    :param refusals: 429s in a row, up to now.
-    :param lowered_at: since when it is less, in seconds since 1970; 0 where it is not.
+    :param timestamps: when the last requests were answered, in seconds since 1970.
+    :param limit: requests per period: less than documented after a 429.
+    :param consecutive_429s: 429s since the last other response.
+    :param reduced_at: when the limit was reduced, in seconds since 1970; 0 if it is not.
     """
 
-    stamps: list[float]
-    count: int
-    refusals: int
-    lowered_at: float = 0.0
+    timestamps: list[float] = msgspec.field(name="stamps")
+    limit: int = msgspec.field(name="count")
+    consecutive_429s: int = msgspec.field(name="refusals")
+    reduced_at: float = msgspec.field(name="lowered_at", default=0.0)
 
 
 @dataclass
 class _Bucket:
-    """
-    A sliding window: at most ``count`` answers in any ``period`` seconds, ``spacing`` apart.
+    """A sliding window: at most ``limit`` responses in any ``period`` seconds, ``spacing`` seconds apart."""
 
-    ``refusals`` are 429s in a row; ``full`` is what ``count`` was before it was lowered, or 0.
-    """
-
-    count: int
+    limit: int
     period: float
     spacing: float = 0.0
-    stamps: list[float] = field(default_factory=list)
-    refusals: int = 0
-    full: int = 0
-    lowered_at: float = 0.0
+    timestamps: list[float] = field(default_factory=list)
+    consecutive_429s: int = 0
+    # The limit before it was reduced, or 0.
+    normal_limit: int = 0
+    reduced_at: float = 0.0
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def wait_seconds(self, now: float) -> float:
-        if self.full and now - self.lowered_at > _LOWERED_FOR:
-            self.count, self.full = self.full, 0
-        # A stamp from the future is another machine's clock, or ours set back.
-        self.stamps = [min(stamp, now) for stamp in self.stamps if stamp > now - self.period * _SPARE]
+        if self.normal_limit and now - self.reduced_at > _REDUCED_FOR:
+            self.limit, self.normal_limit = self.normal_limit, 0
+        # A timestamp in the future comes from another machine's clock, or ours was set back.
+        self.timestamps = [min(time, now) for time in self.timestamps if time > now - self.period * _MARGIN]
         until = now
-        if len(self.stamps) >= self.count:
-            until = self.stamps[-self.count] + self.period * _SPARE
-        if self.stamps and self.spacing:
-            until = max(until, self.stamps[-1] + self.spacing * _SPARE)
+        if len(self.timestamps) >= self.limit:
+            until = self.timestamps[-self.limit] + self.period * _MARGIN
+        if self.timestamps and self.spacing:
+            until = max(until, self.timestamps[-1] + self.spacing * _MARGIN)
         return until - now
 
-    def lower(self, count: int, now: float) -> None:
-        if count < self.count:
-            self.full = self.full or self.count
-            self.count = count
-        self.lowered_at = max(self.lowered_at, now)
+    def reduce(self, limit: int, now: float) -> None:
+        if limit < self.limit:
+            self.normal_limit = self.normal_limit or self.limit
+            self.limit = limit
+        self.reduced_at = max(self.reduced_at, now)
 
 
 class Pacer:
     """
-    Let requests through at the pace that Alvys documents, for one API client.
+    Delay requests to the pace that Alvys documents, for one API client.
 
-    :param requests_per_minute: another figure for every endpoint, or 0 for no pacing. None means the documented one.
-        The documented number of requests then goes through in a proportionally shorter (or longer) time.
+    :param requests_per_minute: the pace of every endpoint; 0 for no pacing, None for the documented limits. The
+        documented number of requests is then sent in a proportionally shorter or longer period.
     """
 
     def __init__(self, requests_per_minute: float | None = None, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._rate = requests_per_minute
         self._clock = clock
         self._buckets: dict[str, _Bucket] = {}
-        self._all = _Bucket(REQUESTS_PER_SECOND, 1.0)
+        self._all_endpoints = _Bucket(REQUESTS_PER_SECOND, 1.0)
         self._lock = threading.Lock()
-        self._told = False
+        self._has_logged = False
 
     @contextmanager
-    def turn(self, endpoint: Endpoint, clock: Clock | None = None) -> Iterator[None]:
+    def slot(self, endpoint: Endpoint, clock: Clock | None = None) -> Iterator[None]:
         """
-        Wait until a request may be sent, and count it when the block ends, that is, from its answer.
+        Wait until a request may be sent, and count it when the block ends, answered or not.
 
-        A request counts whether it was answered or timed out. Threads of this process take turns.
+        Threads of this process take turns.
 
-        :param clock: by which this one waits; None means the pacer's own.
+        :param clock: to wait by; None means the pacer's own.
         """
         if self._rate == 0:
             yield
             return
         clock = clock or self._clock
-        bucket = self._bucket(endpoint)
+        bucket = self._bucket(str(endpoint))
         with bucket.lock:
             self._wait(endpoint, bucket, clock)
             try:
                 yield
             finally:
                 now = clock.time()
-                bucket.stamps.append(now)
+                bucket.timestamps.append(now)
                 if self._rate is None:
-                    with self._all.lock:
-                        self._all.stamps.append(now)
+                    with self._all_endpoints.lock:
+                        self._all_endpoints.timestamps.append(now)
 
     def _wait(self, endpoint: Endpoint, bucket: _Bucket, clock: Clock) -> None:
         while True:
             now = clock.time()
-            with self._all.lock:
-                # The per-token rule is Alvys's default; who set a figure of their own knows better.
-                overall = self._all.wait_seconds(now) if self._rate is None else 0.0
+            with self._all_endpoints.lock:
+                # The limit per token is a default of Alvys; a rate on the connection replaces it.
+                overall = self._all_endpoints.wait_seconds(now) if self._rate is None else 0.0
             seconds = max(bucket.wait_seconds(now), overall)
             if seconds <= 0:
                 return
-            if not self._told:
-                self._told = True
+            if not self._has_logged:
+                self._has_logged = True
                 log.info(
-                    "Pacing %s at %d requests per %g s, %s. Set requests_per_minute on the connection to change it.",
+                    "Pacing %s: %d requests per %g s (%s). Set requests_per_minute on the connection to change it",
                     endpoint,
-                    bucket.count,
+                    bucket.limit,
                     bucket.period,
-                    "as Alvys documents" if self._rate is None else "as the connection says",
+                    "documented limit" if self._rate is None else "set on the connection",
                 )
             clock.sleep(seconds)
 
-    def answered(self, endpoint: Endpoint) -> None:
-        """Take note of an answer that is no 429."""
-        self._bucket(endpoint).refusals = 0
+    def consecutive_429s(self, endpoint: Endpoint) -> int:
+        """Return the number of 429s since the last other response."""
+        return self._bucket(str(endpoint)).consecutive_429s
 
-    def refusals(self, endpoint: Endpoint) -> int:
-        """Return how many 429s in a row there were, up to now."""
-        return self._bucket(endpoint).refusals
+    def reset_429s(self, endpoint: Endpoint) -> None:
+        """Record a response that is not a 429."""
+        self._bucket(str(endpoint)).consecutive_429s = 0
 
-    def refused(self, endpoint: Endpoint) -> None:
-        """Take note of a 429. The first means that others use the budget too, since we kept the pace: our half of it is less."""
-        bucket = self._bucket(endpoint)
+    def record_429(self, endpoint: Endpoint) -> None:
+        """Record a 429. The first one halves the pace: we kept the limit, so others use the same budget."""
+        bucket = self._bucket(str(endpoint))
         with bucket.lock:
-            bucket.refusals += 1
-            if self._rate == 0 or bucket.refusals > 1:
+            bucket.consecutive_429s += 1
+            if self._rate == 0 or bucket.consecutive_429s > 1:
                 return
-            # Down to a quarter: less would be standing still.
-            bucket.lower(max(1, limit_of(endpoint).requests // 4, bucket.count // 2), self._clock.time())
+            # Not below a quarter of the documented limit.
+            bucket.reduce(max(1, limit_of(endpoint).requests // 4, bucket.limit // 2), self._clock.time())
             log.warning(
-                "%s was refused (429) although this task kept the pace: something else uses the same budget. "
-                "Going on at %d requests per %g s for an hour.",
+                "Rate-limited (429) on %s within the limit: another client uses the same credentials. "
+                "Reducing the pace to %d requests per %g s for one hour",
                 endpoint,
-                bucket.count,
+                bucket.limit,
                 bucket.period,
             )
 
     def block_seconds(self, endpoint: Endpoint) -> float:
-        """Return how long Alvys blocks an endpoint after a 429; for a faster pace than documented, less in proportion."""
+        """Return how long Alvys blocks an endpoint after a 429; proportionally less for a faster pace."""
         limit = limit_of(endpoint)
         return limit.block * min(1.0, _scale(limit, self._rate))
 
-    def stamps(self) -> dict[str, list[float]]:
+    def timestamps(self) -> dict[str, list[float]]:
         """Return when the last requests were answered, by endpoint, in seconds since 1970."""
-        with self._lock:
-            buckets = dict(self._buckets)
-        return {name: list(bucket.stamps) for name, bucket in buckets.items() if bucket.stamps}
+        return {name: pace.timestamps for name, pace in self.save().items() if pace.timestamps}
 
-    def remember(self, stamps: Mapping[str, Sequence[float]]) -> None:
-        """Count requests that an earlier task made, as :meth:`stamps` gave them."""
-        for name, known in stamps.items():
-            method, _, template = name.partition(" ")
-            bucket = self._bucket(Endpoint(method, template))
+    def add_timestamps(self, timestamps: Mapping[str, Sequence[float]]) -> None:
+        """Count requests of an earlier task, as :meth:`timestamps` returned them."""
+        for name, known in timestamps.items():
+            bucket = self._bucket(name)
             with bucket.lock:
-                bucket.stamps = sorted({*bucket.stamps, *known})
+                bucket.timestamps = sorted({*bucket.timestamps, *known})
 
     def save(self) -> dict[str, EndpointPace]:
-        """Return all that is known, by endpoint, for another process to go on with the same task."""
+        """Return the state by endpoint, for another process to restore."""
         with self._lock:
             buckets = dict(self._buckets)
         return {
             name: EndpointPace(
-                stamps=list(bucket.stamps),
-                count=bucket.count,
-                refusals=bucket.refusals,
-                lowered_at=bucket.lowered_at if bucket.full else 0.0,
+                timestamps=list(bucket.timestamps),
+                limit=bucket.limit,
+                consecutive_429s=bucket.consecutive_429s,
+                reduced_at=bucket.reduced_at if bucket.normal_limit else 0.0,
             )
             for name, bucket in buckets.items()
         }
 
-    def resume(self, paces: Mapping[str, EndpointPace]) -> None:
-        """Go on from what :meth:`save` returned."""
-        self.remember({name: pace.stamps for name, pace in paces.items()})
+    def restore(self, paces: Mapping[str, EndpointPace]) -> None:
+        """Continue from what :meth:`save` returned."""
+        self.add_timestamps({name: pace.timestamps for name, pace in paces.items()})
         for name, pace in paces.items():
-            method, _, template = name.partition(" ")
-            bucket = self._bucket(Endpoint(method, template))
+            bucket = self._bucket(name)
             with bucket.lock:
-                bucket.lower(pace.count, pace.lowered_at or self._clock.time())
-                bucket.refusals = max(bucket.refusals, pace.refusals)
+                bucket.reduce(pace.limit, pace.reduced_at or self._clock.time())
+                bucket.consecutive_429s = max(bucket.consecutive_429s, pace.consecutive_429s)
 
-    def _bucket(self, endpoint: Endpoint) -> _Bucket:
+    def _bucket(self, endpoint: str) -> _Bucket:
         with self._lock:
-            bucket = self._buckets.get(str(endpoint))
+            bucket = self._buckets.get(endpoint)
             if bucket is None:
-                bucket = self._buckets[str(endpoint)] = _make_bucket(endpoint, self._rate)
+                method, _, template = endpoint.partition(" ")
+                bucket = self._buckets[endpoint] = _make_bucket(Endpoint(method, template), self._rate)
             return bucket
 
 
 def _scale(limit: Limit, rate: float | None) -> float:
-    """Return the time that ``limit.requests`` take at a rate, as a multiple of a minute."""
+    """Return how many minutes ``limit.requests`` take at a rate."""
     return limit.requests / rate if rate else 1.0
 
 
 def _make_bucket(endpoint: Endpoint, rate: float | None) -> _Bucket:
     limit = limit_of(endpoint)
-    # A rate below the documented number is kept within each minute, not on average only.
+    # A rate below the documented limit holds within each minute, not only on average.
     count = limit.requests if not rate else max(1, min(limit.requests, int(rate)))
     period = _MINUTE * (count / rate if rate else 1.0)
     return _Bucket(count, period, limit.spacing * _scale(limit, rate))
 
 
-def seconds_for(endpoint: Endpoint, requests: int, rate: float | None) -> float:
+def estimate_seconds(endpoint: Endpoint, requests: int, rate: float | None) -> float:
     """
-    Return how long a number of requests takes at a pace, one task alone, answers without delay.
+    Return how long a number of requests takes for one task alone, if responses come at once.
 
     :param rate: requests per minute; 0 for no pacing, None for the documented limit.
     """
     if rate == 0 or requests < 1:
         return 0.0
     bucket = _make_bucket(endpoint, rate)
-    rounds, rest = divmod(requests - 1, bucket.count)
-    return (rounds * bucket.period + rest * bucket.spacing) * _SPARE
+    periods, rest = divmod(requests - 1, bucket.limit)
+    return (periods * bucket.period + rest * bucket.spacing) * _MARGIN
 
 
 _pacers: dict[tuple[str, float | None], Pacer] = {}
@@ -246,7 +240,8 @@ def shared_pacer(budget: str, requests_per_minute: float | None) -> Pacer:
     """
     Return this process's only pacer for a budget.
 
-    :param budget: whose requests count together, as :func:`airflow_provider_alvys.api.http.client.budget_of` names it.
+    :param budget: the API client whose requests count together, from
+        :func:`airflow_provider_alvys.api.http.client.budget_of`.
     """
     with _pacers_lock:
         key = (budget, requests_per_minute)

@@ -1,4 +1,4 @@
-"""Which failures are worth another try, and how long to wait for it. The trying itself is tenacity's."""
+"""Which failures to retry, and how long to wait before; tenacity runs the retries."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ from airflow_provider_alvys.api.http.clock import Clock
 
 log = logging.getLogger(__name__)
 
+_backoff = wait_exponential_jitter(initial=1, max=60, jitter=1)
+
 
 @dataclass(frozen=True)
 class RetryRules:
     """
-    How patient a client is.
+    How often and how long to retry.
 
-    :param attempts: tries of one request, the first included.
-    :param longest_wait: seconds; a server that asks for a longer wait gets no further try from this call.
+    :param attempts: attempts of one request, the first included.
+    :param max_wait: seconds; a call fails at once if the server asks for a longer wait.
     """
 
     attempts: int = 6
-    longest_wait: float = 600.0
+    max_wait: float = 600.0
 
 
 ONE_ATTEMPT = RetryRules(attempts=1)
 
-_backoff = wait_exponential_jitter(initial=1, max=60, jitter=1)
 
-
-def _no_documented_block() -> float:
+def _default_block() -> float:
     return 60.0
 
 
@@ -57,111 +57,110 @@ def retrying(
     endpoint: str,
     clock: Clock,
     repeatable: bool,
-    turned_away: int = 0,
-    block_seconds: Callable[[], float] = _no_documented_block,
+    consecutive_429s: int = 0,
+    block_seconds: Callable[[], float] = _default_block,
 ) -> Retrying:
     """
-    Return the tenacity retrying of one call.
+    Return the tenacity ``Retrying`` of one call.
 
-    :param endpoint: the call's name: errors of another (a token that was fetched for it) have had their tries already.
-    :param repeatable: whether the call may be made twice. Reads may. Other calls are repeated only when the
-        request never arrived or was turned away by the rate limit.
-    :param turned_away: 429s in a row that came before this call.
-    :param block_seconds: the documented block after a 429: waited for when a second 429 follows the first, because
-        the server's own ``Retry-After`` has then proved too short.
+    :param endpoint: the call's name. Errors of other calls, such as the token's, have been retried already.
+    :param repeatable: whether the call may be made twice, as reads may. Other calls are repeated only if the
+        request never arrived or was rate-limited.
+    :param consecutive_429s: 429s on the endpoint right before this call.
+    :param block_seconds: the documented block after a 429. It is waited for after a second 429 in a row, since the
+        server's ``Retry-After`` was too short then.
     """
-    tries = _Tries(rules, endpoint, repeatable, turned_away, block_seconds)
+    state = _RetryState(rules, endpoint, repeatable, consecutive_429s, block_seconds)
 
     def sleep(seconds: float) -> None:
         try:
             clock.sleep(seconds)
         except AlvysRateLimitError as too_late:
-            # What went wrong says more than that there is no time left for another try.
-            if tries.error is None:
+            # No time is left for a retry: the failure of the last attempt says more than that.
+            if state.error is None:
                 raise
-            tries.error.retry_after = seconds
-            raise tries.error from too_late
+            state.error.retry_after = seconds
+            raise state.error from too_late
 
-    return Retrying(sleep=sleep, **tries.options())
+    return Retrying(sleep=sleep, **state.options())
 
 
 def async_retrying(
     rules: RetryRules,
     *,
     sleep: Callable[[float], Awaitable[None]],
-    turned_away: int = 0,
-    block_seconds: Callable[[], float] = _no_documented_block,
+    consecutive_429s: int = 0,
+    block_seconds: Callable[[], float] = _default_block,
 ) -> AsyncRetrying:
     """
-    Return the tenacity retrying of reads by a client that makes one attempt of each, by the same rules as :func:`retrying`.
+    Return the tenacity ``AsyncRetrying`` of reads by a client that makes one attempt of each call.
 
-    Nobody else has tried again: hence errors of every call count, those of the token's too.
+    It follows the rules of :func:`retrying`, but retries errors of every call, also those of the token.
 
-    :param sleep: waits in the coroutine.
+    :param sleep: a coroutine that waits.
     """
-    return AsyncRetrying(sleep=sleep, **_Tries(rules, None, True, turned_away, block_seconds).options())
+    state = _RetryState(rules, None, True, consecutive_429s, block_seconds)
+    return AsyncRetrying(sleep=sleep, **state.options())
 
 
 @dataclass
-class _Tries:
+class _RetryState:
     """
-    The tries of one call.
+    The attempts of one call.
 
-    :param endpoint: None for errors of every call.
-    :param error: what the last try ended with.
+    :param endpoint: None retries errors of every call.
+    :param error: the failure of the last attempt.
     """
 
     rules: RetryRules
     endpoint: str | None
     repeatable: bool
-    turned_away: int
+    consecutive_429s: int
     block_seconds: Callable[[], float]
     error: AlvysError | None = None
 
     def options(self) -> dict[str, Any]:
-        """Return what tenacity takes, but for the sleeping."""
+        """Return tenacity's options except ``sleep``."""
         return {
-            "retry": retry_if_exception(self._is_worth_another_try),
-            "wait": self._wait,
+            "retry": retry_if_exception(self._is_retryable),
+            "wait": self._wait_seconds,
             "stop": stop_after_attempt(self.rules.attempts),
-            "before_sleep": self._tell,
+            "before_sleep": self._log_retry,
             "reraise": True,
         }
 
-    def _is_worth_another_try(self, error: BaseException) -> bool:
-        if (
-            not isinstance(error, AlvysError)
-            or error.endpoint is None
-            or error.endpoint != (self.endpoint or error.endpoint)
-        ):
+    def _is_retryable(self, error: BaseException) -> bool:
+        if not isinstance(error, AlvysError) or error.endpoint is None:
             return False
-        if (error.retry_after or 0) > self.rules.longest_wait:
+        if error.endpoint != (self.endpoint or error.endpoint):
+            return False
+        if (error.retry_after or 0) > self.rules.max_wait:
             return False
         if isinstance(error, AlvysRateLimitError):
             return True
         if isinstance(error, AlvysConnectionError):
             return self.repeatable or not error.arrived
-        # A redirect is a setting to mend; any other unreadable answer may be a cut or garbled one.
+        # A redirect stays until the connection is corrected; another unreadable response may be a truncated one.
         unreadable = isinstance(error, AlvysResponseError) and (error.status_code or 200) < 300
         return self.repeatable and (isinstance(error, AlvysServerError) or unreadable)
 
-    def _wait(self, state: RetryCallState) -> float:
+    def _wait_seconds(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
-        asked = getattr(error, "retry_after", None) or 0.0
+        retry_after = getattr(error, "retry_after", None) or 0.0
         if not isinstance(error, AlvysRateLimitError):
-            self.turned_away = 0
+            self.consecutive_429s = 0
         else:
-            self.turned_away += 1
-            if self.turned_away > 1:
-                asked = max(asked, min(self.block_seconds(), self.rules.longest_wait))
-        return asked + random.uniform(0, min(1.0, asked / 10)) if asked else _backoff(state)
+            self.consecutive_429s += 1
+            if self.consecutive_429s > 1:
+                retry_after = max(retry_after, min(self.block_seconds(), self.rules.max_wait))
+        return retry_after + random.uniform(0, min(1.0, retry_after / 10)) if retry_after else _backoff(state)
 
-    def _tell(self, state: RetryCallState) -> None:
+    def _log_retry(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         self.error = error if isinstance(error, AlvysError) else None
         log.warning(
-            "%s Trying again in %.1f s (attempt %d of %d).",
-            error,
+            "%s. Retrying in %.1f s (attempt %d of %d)",
+            str(error).rstrip("."),
             state.upcoming_sleep,
             state.attempt_number + 1,
             self.rules.attempts,

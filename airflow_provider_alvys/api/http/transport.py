@@ -28,7 +28,7 @@ DEFAULT_TIMEOUT = (10.0, 60.0)
 _HOST = re.compile(r"[\w.-]+|[0-9a-f:.]+", re.ASCII)
 
 
-class Bearer(AuthBase):
+class BearerAuth(AuthBase):
     """Send a token. As an auth object it also keeps ~/.netrc from replacing the header."""
 
     def __init__(self, token: str | None) -> None:
@@ -41,7 +41,7 @@ class Bearer(AuthBase):
         return request
 
 
-NO_AUTH = Bearer(None)
+NO_AUTH = BearerAuth(None)
 
 
 class Transport:
@@ -59,7 +59,9 @@ class Transport:
         self._session = requests.Session()
         self._session.headers["User-Agent"] = USER_AGENT
 
-    def send(self, method: str, url: str, *, endpoint: str, auth: Bearer, **body: Any) -> requests.Response:
+    def send(
+        self, method: str, url: str, *, endpoint: str, auth: BearerAuth, **body: Any
+    ) -> requests.Response:
         """
         Send one request and read its whole answer, whatever its status. Redirects are never followed.
 
@@ -81,7 +83,7 @@ class Transport:
             response = self._session.send(request, timeout=self._timeout, allow_redirects=False, **settings)
         except requests.exceptions.RequestException as error:
             raise AlvysConnectionError(
-                f"{endpoint}: no answer from {origin(url)}: {reason_of(error)}. Check the host and the network.",
+                f"{endpoint}: no answer from {origin(url)}: {root_cause(error)}. Check the host and the network.",
                 arrived=not _never_arrived(error),
                 endpoint=endpoint,
             ) from error
@@ -183,7 +185,7 @@ def _never_arrived(error: BaseException) -> bool:
     )
 
 
-def reason_of(error: BaseException) -> str:
+def root_cause(error: BaseException) -> str:
     """Return what is behind an error of requests, in its own words."""
     innermost = _causes(error)[-1]
     return f"{type(innermost).__name__}: {innermost}" if str(innermost) else type(innermost).__name__

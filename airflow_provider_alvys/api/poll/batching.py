@@ -264,7 +264,7 @@ class Poller:
             answers: Sequence[Any] | None = await async_retrying(
                 self._rules,
                 sleep=wait,
-                turned_away=self._client.pacer.refusals(line.endpoint) if self._client else 0,
+                consecutive_429s=self._client.pacer.consecutive_429s(line.endpoint) if self._client else 0,
                 block_seconds=lambda: (
                     self._client.pacer.block_seconds(line.endpoint) if self._client else 60.0
                 ),

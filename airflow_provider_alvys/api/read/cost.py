@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_alvys.api.catalogue.stream_spec import Stream
 from airflow_provider_alvys.api.errors import AlvysPermissionError, AlvysValueError
-from airflow_provider_alvys.api.http.pacing import seconds_for
+from airflow_provider_alvys.api.http.pacing import estimate_seconds
 from airflow_provider_alvys.api.read.queries import Query, Span, make_queries
 from airflow_provider_alvys.api.read.search import Search
 from airflow_provider_alvys.api.read.windows import ALL_TIME, Window, as_utc
@@ -66,7 +66,7 @@ def plan_streams(
         plan = _plan(client, stream, span, plans, page_size)
         if plan.requests is not None:
             documented, paced = (
-                seconds_for(stream.endpoint, plan.requests, rate) for rate in (None, requests_per_minute)
+                estimate_seconds(stream.endpoint, plan.requests, rate) for rate in (None, requests_per_minute)
             )
             plan = replace(
                 plan, documented_hours=documented / _SECONDS_PER_HOUR, paced_hours=paced / _SECONDS_PER_HOUR

@@ -302,13 +302,13 @@ class Search:
                 raise _ParentIsMissing from error
             raise
         if self.state.began_at is None:
-            self.state.began_at = self._client.now(at_latest=True)
+            self.state.began_at = self._client.now(upper_bound=True)
         return page
 
     def _is_closed(self, query: Query, window: Window | None) -> bool:
         if window is None or query.by is None or not query.by.tracks_changes:
             return False
-        return window.has_ended(self._client.now(at_latest=True))
+        return window.has_ended(self._client.now(upper_bound=True))
 
     def _changed_since(self, query: Query, window: Window | None, began: float) -> list[Key] | None:
         """

@@ -46,7 +46,7 @@ def _known(pace: Pace, client: AlvysClient) -> dict[str, list[float]]:
 
 def load_pace(store: Store, client: AlvysClient) -> None:
     """Let the client's pacer count the requests of earlier tasks."""
-    client.pacer.remember(_known(_read(store), client))
+    client.pacer.add_timestamps(_known(_read(store), client))
 
 
 def save_pace(store: Store, client: AlvysClient) -> None:
@@ -55,7 +55,7 @@ def save_pace(store: Store, client: AlvysClient) -> None:
 
     It is advice, not data: on object storage, of two writes at once one is lost.
     """
-    stamps = client.pacer.stamps()
+    stamps = client.pacer.timestamps()
     if not stamps:
         return
     with store.alone():

@@ -110,7 +110,7 @@ def open_document_run(
     known = store.get_json(name, DocumentRun) if writer is not None and writer.package == __version__ else None
     asked = order.fingerprint(store.path)
     if known is not None and (known.asked, known.state) == (asked, "fetching"):
-        client.pacer.resume(known.pace)
+        client.pacer.restore(known.pace)
         if not is_resumed:
             _look_again(store, order, known)
         log.info("Going on after %d documents", len(known.done))

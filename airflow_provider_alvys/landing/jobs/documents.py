@@ -246,7 +246,7 @@ class _Fetching:
             return
 
     def _expires_soon(self, document: Document) -> bool:
-        now = self._client.now(at_latest=True, may_ask=False)
+        now = self._client.now(upper_bound=True, fetch_token=False)
         return document.expires_at is not None and document.expires_at < now + _EXPIRES_SOON
 
     def _renew(self, parent: str) -> None:

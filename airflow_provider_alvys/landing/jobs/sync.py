@@ -215,7 +215,7 @@ def _read(client: AlvysClient, store: Store, order: LandingOrder, file: RunFile)
     )
     _tell(order, run, _outer_window(order, run.groups))
     if known:
-        client.pacer.resume(known.pace)
+        client.pacer.restore(known.pace)
     part_rows = order.part_rows or _PART_PAGES * search.requested_page_size
     parts = list(run.parts)
     # A wait has ended it early.

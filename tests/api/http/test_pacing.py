@@ -30,13 +30,18 @@ def send(
     """Return when each request was sent."""
     sent = []
     for _ in range(requests):
-        with pacer.turn(endpoint):
+        with pacer.slot(endpoint):
             sent.append(clock.time())
             clock.now += latency
     return sent
 
 
-def test_ten_searches_go_at_once_and_the_eleventh_a_minute_after_the_first_answer() -> None:
+def reduced_limits(caplog: pytest.LogCaptureFixture) -> list[int]:
+    """Return the limits that the pacer warned of."""
+    return [record.args[1] for record in caplog.records if record.levelno == logging.WARNING]  # type: ignore[index,misc]
+
+
+def test_ten_searches_are_sent_at_once_and_the_eleventh_a_minute_after_the_first_response() -> None:
     clock = StoppedClock(0.0)
     sent = send(Pacer(clock=clock), clock, requests=21)
     assert sent[:10] == pytest.approx([number * 0.1 for number in range(10)])
@@ -44,19 +49,19 @@ def test_ten_searches_go_at_once_and_the_eleventh_a_minute_after_the_first_answe
     assert sent[20] == pytest.approx(sent[10] + 0.1 + 60 * 1.02)
 
 
-def test_the_documented_figures_differ_by_endpoint() -> None:
+def test_documented_limits_differ_by_endpoint() -> None:
     clock = StoppedClock(0.0)
     assert send(Pacer(clock=clock), clock, FUEL, requests=6)[5] >= 60
     assert send(Pacer(clock=clock), clock, endpoint_of("GET", "loads"), requests=6)[5] >= 60
 
 
-def test_endpoints_under_the_default_rule_keep_a_second_between_requests() -> None:
+def test_endpoints_under_the_default_limit_keep_a_second_between_requests() -> None:
     clock = StoppedClock(0.0)
     sent = send(Pacer(clock=clock), clock, CARRIERS, requests=3)
     assert sent == pytest.approx([0, 1.12, 2.24])
 
 
-def test_one_token_makes_at_most_ten_requests_a_second_over_all_endpoints() -> None:
+def test_a_token_makes_at_most_ten_requests_a_second_over_all_endpoints() -> None:
     clock = StoppedClock(0.0)
     pacer = Pacer(clock=clock)
     sent = [
@@ -72,7 +77,7 @@ def test_one_token_makes_at_most_ten_requests_a_second_over_all_endpoints() -> N
     ("rate", "count", "period"),
     [(600, 10, 1), (100, 10, 6), (5, 5, 60), (4, 4, 60), (0.5, 1, 120)],
 )
-def test_another_rate_keeps_the_documented_number_in_another_time(
+def test_another_rate_sends_the_documented_number_in_another_period(
     rate: float, count: int, period: float
 ) -> None:
     clock = StoppedClock(0.0)
@@ -81,18 +86,18 @@ def test_another_rate_keeps_the_documented_number_in_another_time(
     assert sent[count] == pytest.approx(period * 1.02)
 
 
-def test_no_rate_is_no_pacing() -> None:
+def test_a_rate_of_zero_turns_pacing_off() -> None:
     clock = StoppedClock(0.0)
     pacer = Pacer(0, clock=clock)
     assert send(pacer, clock, requests=500, latency=0)[-1] == 0
-    assert pacer.stamps() == {}
+    assert pacer.timestamps() == {}
 
 
-def test_a_request_that_fails_counts() -> None:
+def test_a_failed_request_counts() -> None:
     clock = StoppedClock(0.0)
     pacer = Pacer(clock=clock)
     for _ in range(10):
-        with pytest.raises(TimeoutError), pacer.turn(LOADS):
+        with pytest.raises(TimeoutError), pacer.slot(LOADS):
             raise TimeoutError
     assert send(pacer, clock, requests=1)[0] >= 60
 
@@ -101,28 +106,27 @@ def test_a_429_halves_the_pace_for_an_hour(caplog: pytest.LogCaptureFixture) -> 
     clock = StoppedClock(0.0)
     pacer = Pacer(clock=clock)
     send(pacer, clock, requests=1)
-    pacer.refused(LOADS)
-    assert "something else uses the same budget. Going on at 5 requests per 60 s" in caplog.text
+    pacer.record_429(LOADS)
+    assert reduced_limits(caplog) == [5]
     clock.now = 1000
     sent = send(pacer, clock, requests=6)
     assert sent[5] - sent[0] > 60
-    # One that follows at once is of the same block.
-    pacer.refused(LOADS)
-    assert "at 2 requests" not in caplog.text
+    # A second 429 in a row belongs to the same block.
+    pacer.record_429(LOADS)
+    assert reduced_limits(caplog) == [5]
     for _ in range(9):
-        pacer.answered(LOADS)
-        pacer.refused(LOADS)
-    # Down to a quarter: less would be standing still.
-    assert "at 2 requests per 60 s" in caplog.text
-    assert "at 1 requests" not in caplog.text
+        pacer.reset_429s(LOADS)
+        pacer.record_429(LOADS)
+    # Not below a quarter of the documented limit.
+    assert reduced_limits(caplog) == [5] + [2] * 9
 
 
-def test_an_hour_after_the_last_429_the_pace_is_the_full_one_again() -> None:
+def test_the_pace_is_back_to_normal_an_hour_after_the_last_429() -> None:
     clock = StoppedClock(0.0)
     pacer = Pacer(clock=clock)
     for _ in range(3):
-        pacer.answered(LOADS)
-        pacer.refused(LOADS)
+        pacer.reset_429s(LOADS)
+        pacer.record_429(LOADS)
     clock.now = 3500
     sent = send(pacer, clock, requests=3)
     assert sent[2] - sent[0] > 60
@@ -132,78 +136,79 @@ def test_an_hour_after_the_last_429_the_pace_is_the_full_one_again() -> None:
     assert sent[10] - sent[0] > 60
 
 
-def test_nor_does_the_hour_begin_anew_in_each_process() -> None:
+def test_the_hour_of_a_reduced_pace_does_not_restart_in_each_process() -> None:
     clock = StoppedClock()
     began = clock.now
     pacer = Pacer(clock=clock)
-    pacer.refused(LOADS)
+    pacer.record_429(LOADS)
     for _ in range(4):
         clock.sleep(1000)
         send(pacer, clock, requests=1)
         known = pacer.save()
-        assert known[str(LOADS)].count == (5 if clock.now - began < 3600 else 10)
+        assert known[str(LOADS)].limit == (5 if clock.now - began < 3600 else 10)
         pacer = Pacer(clock=clock)
-        pacer.resume(known)
+        pacer.restore(known)
 
 
-def test_it_says_once_that_it_paces(caplog: pytest.LogCaptureFixture) -> None:
+def test_pacing_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     clock = StoppedClock(0.0)
     with caplog.at_level(logging.INFO):
         send(Pacer(clock=clock), clock, requests=35)
-    assert caplog.text.count("Pacing POST loads/search at 10 requests per 60 s, as Alvys documents") == 1
+    (record,) = caplog.records
+    assert record.args == (LOADS, 10, 60, "documented limit")
 
 
-def test_stamps_of_an_earlier_task_count_and_those_from_the_future_do_not_wait_longer_than_a_period() -> None:
+def test_timestamps_of_an_earlier_task_count_and_future_ones_wait_at_most_one_period() -> None:
     clock = StoppedClock(100.0)
     pacer = Pacer(clock=clock)
-    pacer.remember({str(LOADS): [95.0 + number / 10 for number in range(10)]})
+    pacer.add_timestamps({str(LOADS): [95.0 + number / 10 for number in range(10)]})
     assert send(pacer, clock, requests=1)[0] == pytest.approx(95 + 61.2)
     clock = StoppedClock(100.0)
     pacer = Pacer(clock=clock)
-    pacer.remember({str(LOADS): [9_000.0 + number for number in range(10)]})
+    pacer.add_timestamps({str(LOADS): [9_000.0 + number for number in range(10)]})
     assert send(pacer, clock, requests=1)[0] == pytest.approx(100 + 61.2)
 
 
-def test_what_it_remembers_it_gives_back() -> None:
+def test_added_timestamps_are_returned() -> None:
     clock = StoppedClock(0.0)
     pacer = Pacer(clock=clock)
     send(pacer, clock, requests=3)
     other = Pacer(clock=clock)
-    other.remember(pacer.stamps())
-    assert other.stamps() == pacer.stamps() == {"POST loads/search": pytest.approx([0.1, 0.2, 0.3])}
+    other.add_timestamps(pacer.timestamps())
+    assert other.timestamps() == pacer.timestamps() == {"POST loads/search": pytest.approx([0.1, 0.2, 0.3])}
 
 
-def test_a_budget_has_one_pacer_in_a_process() -> None:
+def test_a_process_has_one_pacer_per_budget() -> None:
     assert shared_pacer("a@host", None) is shared_pacer("a@host", None)
     assert shared_pacer("a@host", None) is not shared_pacer("b@host", None)
 
 
 @pytest.mark.parametrize("endpoint", [LOADS, FUEL, CARRIERS], ids=str)
-def test_the_documented_limiter_never_refuses_the_pacer(endpoint) -> None:
+def test_a_paced_client_never_exceeds_the_documented_limit(endpoint) -> None:
     clock = StoppedClock(0.0)
     pacer, limiter = Pacer(clock=clock), Limiter(60)
     for number in range(200):
-        with pacer.turn(endpoint):
-            # The request arrives somewhere between its sending and its answer.
+        with pacer.slot(endpoint):
+            # The request arrives between sending and response.
             clock.now += (number * 37 % 10) / 50
             assert limiter.admits("client", endpoint, clock.time())
             clock.now += (number * 53 % 10) / 50
 
 
-def test_fifty_requests_take_hardly_longer_than_the_limit_asks() -> None:
+def test_fifty_requests_take_at_most_ten_percent_longer_than_the_limit() -> None:
     clock = StoppedClock(0.0)
     pacer, limiter = Pacer(clock=clock), Limiter(60)
     for _ in range(50):
-        with pacer.turn(LOADS):
+        with pacer.slot(LOADS):
             clock.now += 0.15
             assert limiter.admits("client", LOADS, clock.time())
             clock.now += 0.15
-    # Ten at once, ten after each of four minutes, and the answers of the last ten.
+    # Ten at once, then ten after each of four minutes.
     assert clock.now <= 1.1 * 4 * 60
 
 
-def test_a_walk_of_fifty_pages_meets_no_429(alvys: Simulator) -> None:
-    # A minute of the limits lasts a second: 10 requests a second, then a block of three.
+def test_fifty_pages_are_read_without_a_429(alvys: Simulator) -> None:
+    # A minute of the limits lasts one second: 10 requests a second, and a block lasts three.
     alvys.reset(loads=500, limits=True, minute=1)
     client = make_client(alvys, clock=SYSTEM_CLOCK, requests_per_minute=600)
     until = max(json.loads(row)["UpdatedAt"] for row in alvys.truth_rows())
@@ -216,7 +221,7 @@ def test_a_walk_of_fifty_pages_meets_no_429(alvys: Simulator) -> None:
     assert stats["requests"]["POST loads/search"] == 50
 
 
-def test_a_client_that_shares_its_budget_ends_nevertheless(alvys: Simulator) -> None:
+def test_a_client_that_shares_its_budget_finishes(alvys: Simulator) -> None:
     alvys.reset(loads=40, limits=True, minute=0.5)
     other = make_client(alvys, clock=SYSTEM_CLOCK, requests_per_minute=0)
     for _ in range(10):
@@ -227,14 +232,14 @@ def test_a_client_that_shares_its_budget_ends_nevertheless(alvys: Simulator) -> 
     assert alvys.stats()["rate_limited"] >= 1
 
 
-def test_a_halved_pace_and_a_429_are_known_to_the_process_that_goes_on() -> None:
+def test_a_reduced_pace_and_a_429_are_restored_in_another_process() -> None:
     clock = StoppedClock(0.0)
-    pacer, next_one = Pacer(clock=clock), Pacer(clock=clock)
+    pacer, restored = Pacer(clock=clock), Pacer(clock=clock)
     send(pacer, clock, requests=1)
-    pacer.refused(LOADS)
-    kept = msgspec.json.decode(msgspec.json.encode(pacer.save()), type=dict[str, EndpointPace])
-    next_one.resume(kept)
-    assert next_one.refusals(LOADS) == 1
+    pacer.record_429(LOADS)
+    stored = msgspec.json.decode(msgspec.json.encode(pacer.save()), type=dict[str, EndpointPace])
+    restored.restore(stored)
+    assert restored.consecutive_429s(LOADS) == 1
     clock.now = 1000
-    sent = send(next_one, clock, requests=6)
+    sent = send(restored, clock, requests=6)
     assert sent[5] - sent[0] > 60

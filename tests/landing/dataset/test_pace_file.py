@@ -20,7 +20,7 @@ def make_client(clock: StoppedClock, client_id: str = "id") -> AlvysClient:
 
 def send(client: AlvysClient, clock: StoppedClock, requests: int) -> None:
     for _ in range(requests):
-        with client.pacer.turn(LOADS):
+        with client.pacer.slot(LOADS):
             clock.now += 1
 
 
@@ -34,7 +34,7 @@ def test_the_requests_of_tasks_that_run_side_by_side_are_all_kept(tmp_path: Path
     save_pace(store, one)
     later = make_client(clock)
     load_pace(store, later)
-    assert later.pacer.stamps() == {"POST loads/search": [1, 2, 3, 4, 5, 6, 7]}
+    assert later.pacer.timestamps() == {"POST loads/search": [1, 2, 3, 4, 5, 6, 7]}
 
 
 def test_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
@@ -44,15 +44,15 @@ def test_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
     def write(number: int) -> None:
         client = make_client(clock)
         for turn in range(20):
-            client.pacer.remember({f"POST stream-{number}/search": [float(turn)]})
+            client.pacer.add_timestamps({f"POST stream-{number}/search": [float(turn)]})
             save_pace(Store(str(tmp_path)), client)
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(write, range(8)))
     later = make_client(clock)
     load_pace(Store(str(tmp_path)), later)
-    assert {len(stamps) for stamps in later.pacer.stamps().values()} == {20}
-    assert len(later.pacer.stamps()) == 8
+    assert {len(stamps) for stamps in later.pacer.timestamps().values()} == {20}
+    assert len(later.pacer.timestamps()) == 8
 
 
 def test_another_client_id_has_a_pace_of_its_own(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_another_client_id_has_a_pace_of_its_own(tmp_path: Path) -> None:
     save_pace(store, one)
     other = make_client(clock, client_id="other")
     load_pace(store, other)
-    assert other.pacer.stamps() == {}
+    assert other.pacer.timestamps() == {}
 
 
 def test_stamps_of_a_clock_that_was_far_ahead_are_forgotten(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_stamps_of_a_clock_that_was_far_ahead_are_forgotten(tmp_path: Path) -> N
     save_pace(store, other)
     later = make_client(clock)
     load_pace(store, later)
-    assert later.pacer.stamps() == {"POST loads/search": [1, 2]}
+    assert later.pacer.timestamps() == {"POST loads/search": [1, 2]}
 
 
 def test_only_the_last_requests_are_kept(tmp_path: Path) -> None:
@@ -86,4 +86,4 @@ def test_only_the_last_requests_are_kept(tmp_path: Path) -> None:
         save_pace(store, client)
     later = make_client(clock)
     load_pace(store, later)
-    assert later.pacer.stamps() == {"POST loads/search": list(range(26, 46))}
+    assert later.pacer.timestamps() == {"POST loads/search": list(range(26, 46))}
