@@ -135,10 +135,29 @@ def test_commands_run(command: str, alvys: Simulator, home: Path, monkeypatch: p
         assert "export AIRFLOW_CONN_ALVYS_DEFAULT=" in done.stdout
 
 
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def test_every_link_leads_somewhere() -> None:
-    for page in PAGES:
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"
+    for page in [*PAGES, ROOT / "CONTRIBUTING.md"]:
+        for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", page.read_text()):
+            file = page.parent / target if target else page
+            assert file.exists(), f"{page.name}: {target}"
+            assert not anchor or anchor in anchors(file), f"{page.name}: {target}#{anchor}"
+
+
+def test_every_file_that_a_page_names_exists() -> None:
+    for page in [*PAGES, ROOT / "CONTRIBUTING.md"]:
+        for name in re.findall(
+            r"`((?:airflow_provider_alvys|tests|scripts|docs|bench)/[\w./]+)`", page.read_text()
+        ):
+            assert (ROOT / name).exists(), f"{page.name}: {name}"
+    page = ROOT / "docs" / "architecture.md"
+    for name in re.findall(r"`([a-z_]+/[\w./]+|[a-z_]+\.py)`", page.read_text()):
+        assert (ROOT / "airflow_provider_alvys" / name).exists(), f"{page.name}: {name}"
 
 
 def test_every_field_of_the_connection_is_described() -> None:
