@@ -88,10 +88,10 @@ def _regular(stream: Stream) -> str:
     window = stream.window(None)
     if window is None:
         return "whole"
-    if window.unites:
+    if window.branches:
         parts = [
             _branch(stream, branch.window, whole=branch.whole, filters=dict(branch.filters))
-            for branch in window.unites
+            for branch in window.branches
         ]
         return "united: " + "; ".join(parts)
     kind = "changes since the cursor" if window.tracks_changes else "business dates"
@@ -162,7 +162,7 @@ def _cost(stream: Stream) -> str:
     if stream.answer != "page":
         return "1"
     window = stream.window(None)
-    searches = len(window.unites) or 1 if window else len(stream.whole)
+    searches = len(window.branches) or 1 if window else len(stream.whole)
     each = f"*n*/{stream.page_size}" + (
         "" if window and window.tracks_changes else ", +1 where that is more than 1"
     )
@@ -171,7 +171,7 @@ def _cost(stream: Stream) -> str:
 
 
 def _window(stream: Stream, window: TimeWindow) -> str:
-    if window.unites:
+    if window.branches:
         text = f"`{window.name}`: several united"
     else:
         text = f"`{window.name}`: `{window.column}`"

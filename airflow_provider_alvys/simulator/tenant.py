@@ -125,8 +125,8 @@ class Tenant:
         for filter in stream.filters:
             path = column_of(stream, filter)
             wanted = question.filters.get(filter.name)
-            if filter.reveals:
-                columns[filter.reveals] = False
+            if filter.unhides:
+                columns[filter.unhides] = False
             elif path and wanted is not None and rows.plan.array_of(path) is None:
                 columns[path] = rows.one_of(wanted) if isinstance(wanted, list) else wanted
         if rows.plan.stamp:

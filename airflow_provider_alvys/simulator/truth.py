@@ -39,7 +39,7 @@ def find_truth(
             raise AlvysValueError(
                 f"{stream.name} has no regular window: name one, or leave since and until out"
             )
-        branches = (window.unites or (Branch(window=window.name),)) if window else stream.whole
+        branches = (window.branches or (Branch(window=window.name),)) if window else stream.whole
     flat = stream.flatten_filters(filters)
     found: list[list[int]] = []
     for branch in branches:
@@ -81,11 +81,11 @@ def _question(
 
 
 def _show_all(stream: Stream) -> dict[str, Any]:
-    return {filter.name: True for filter in stream.filters if filter.reveals}
+    return {filter.name: True for filter in stream.filters if filter.unhides}
 
 
 def shows_tombstones(stream: Stream, filters: Mapping[str, Any]) -> bool:
     """Return whether a search with these filters shows which rows are deleted."""
     return any(
-        stream.search_fields(filters).get(filter.name) is True for filter in stream.filters if filter.reveals
+        stream.search_fields(filters).get(filter.name) is True for filter in stream.filters if filter.unhides
     )

@@ -109,7 +109,7 @@ def test_a_window_finds_what_lies_in_it_both_ends_included(
         if name not in {p for w in stream.windows for p in w.params}
     }
     bounds = WEEK if window.longest else (SINCE, UNTIL)
-    reveal = {filter.name: True for filter in stream.filters if filter.reveals}
+    reveal = {filter.name: True for filter in stream.filters if filter.unhides}
     search = {**fields, **reveal, **period(window, *bounds)}
     rows = caller.rows(stream, search, parents)
     times = sorted(row[window.column] for row in rows)
@@ -224,7 +224,7 @@ def test_a_look_up_finds_the_record_and_tells_its_version(
 ) -> None:
     assert stream.lookup
     parents = parents_of(alvys, stream)
-    hidden = {filter.name: False for filter in stream.filters if filter.reveals and stream.lookup.one_of}
+    hidden = {filter.name: False for filter in stream.filters if filter.unhides and stream.lookup.one_of}
     row = rows_of(alvys, stream=stream.name, parents=parents[:1] if parents else None, filters=hidden)[0]
     if stream.lookup.one_of:
         for name, column in stream.lookup.one_of.items():

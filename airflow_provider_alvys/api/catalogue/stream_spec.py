@@ -32,7 +32,7 @@ class Filter:
     :param max_items: how many values one request may hold.
     :param default: sent unless the user gives another value; None for nothing.
     :param required: whether Alvys refuses a search without it.
-    :param reveals: a boolean filter without which rows are hidden for which this field is true.
+    :param unhides: a boolean filter without which rows are hidden for which this field is true.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Filter:
     max_items: int | None = None
     default: Any = None
     required: bool = False
-    reveals: str | None = None
+    unhides: str | None = None
 
     def problem(self, value: Any) -> str | None:
         """Return what is wrong with a value for this filter, or None."""
@@ -105,7 +105,7 @@ class TimeWindow:
     :param needs_end: whether Alvys refuses one without an end.
     :param required: whether Alvys refuses a search without this window.
     :param longest: the longest that one request may ask for, or None.
-    :param unites: for a window that is several searches: these, in the place of ``param`` and ``column``.
+    :param branches: for a window that is several searches: these, in the place of ``param`` and ``column``.
     """
 
     name: str
@@ -118,7 +118,7 @@ class TimeWindow:
     needs_end: bool = False
     required: bool = False
     longest: timedelta | None = None
-    unites: tuple[Branch, ...] = ()
+    branches: tuple[Branch, ...] = ()
 
     @property
     def params(self) -> tuple[str, ...]:

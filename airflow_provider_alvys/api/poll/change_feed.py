@@ -319,7 +319,7 @@ class Watch:
 
         Those who ask from another day are not told together: no time in a row tells which of them it is for.
         """
-        is_dates = self._window.whole_days or bool(self._window.unites)
+        is_dates = self._window.whole_days or bool(self._window.branches)
         return f"{self.mark:%Y-%m-%d}" if is_dates and not self.is_new else ""
 
     def take(self, found: Found) -> list[Change]:

@@ -132,9 +132,9 @@ def _first_load(stream: Stream, span: Span | None) -> tuple[list[Query], int]:
     """
     regular = stream.window(None)
     # Of a window that unites several: the first, which finds nearly all.
-    window = next((window for window in stream.windows if not window.unites), None)
+    window = next((window for window in stream.windows if not window.branches), None)
     if span is not None and regular is not None and window is not None:
-        return make_queries(stream, {}, span=span, by=window), len(regular.unites) or 1
+        return make_queries(stream, {}, span=span, by=window), len(regular.branches) or 1
     if len(stream.whole) > 1 and window is not None and set(window.params) <= set(stream.one_of):
         # All that several searches find, in one.
         return [Query(stream, {}, ALL_TIME, window)], 1

@@ -123,7 +123,7 @@ def make_queries(
         if not branches:
             raise AlvysValueError(f"{stream.name} cannot be read without a window: give since and until")
     else:
-        branches = by.unites or (Branch(window=by.name),)
+        branches = by.branches or (Branch(window=by.name),)
     queries = [
         query
         for branch in branches
@@ -144,8 +144,8 @@ def outer_window(stream: Stream, by: TimeWindow | None, spans: Sequence[Span]) -
     if by is None or not spans:
         return None
     named = (
-        [stream.window(branch.window) for branch in by.unites if branch.window and not branch.whole]
-        if by.unites
+        [stream.window(branch.window) for branch in by.branches if branch.window and not branch.whole]
+        if by.branches
         else [by]
     )
     windows = [span.window(window) for span in spans for window in named if window is not None]
@@ -166,7 +166,7 @@ def _cut(stream: Stream, fields: dict[str, Any], branch: Branch, span: Span | No
 def _merge(stream: Stream, branch: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return a branch's filters and the user's together, or None where they contradict each other."""
     merged = {**branch, **given}
-    revealing = {filter.name for filter in stream.filters if filter.reveals}
+    revealing = {filter.name for filter in stream.filters if filter.unhides}
     for name in branch.keys() & given.keys():
         if name in revealing:
             # What it hides is hidden by either.

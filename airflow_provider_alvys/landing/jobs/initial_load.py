@@ -47,7 +47,7 @@ def backfill_window(stream: Stream, window_by: str | None) -> TimeWindow:
     if window_by is not None:
         window = stream.window(window_by)
     else:
-        window = next((window for window in stream.windows if not window.unites and not window.tracks_changes), None)
+        window = next((window for window in stream.windows if not window.branches and not window.tracks_changes), None)
     if window is None and stream.windows and window_by is not None:
         names = ", ".join(repr(window.name) for window in stream.windows)
         raise AlvysValueError(

@@ -60,7 +60,7 @@ async def answer_lookup(stream: Stream, lookup: Lookup, request: Request) -> Res
         number = next((number for number in among if rows.key(number) == key), None)
     shown = {name.lower() for name in lookup.options if query.get(name.lower(), "").lower() == "true"}
     hidden = {name.lower() for name in lookup.options} - shown
-    hiding = [filter.reveals for filter in stream.filters if filter.reveals and filter.name.lower() in hidden]
+    hiding = [filter.unhides for filter in stream.filters if filter.unhides and filter.name.lower() in hidden]
     if number is None or any(rows.column(name)[number] for name in hiding):
         raise HTTPException(404, "There is no such record.")
     response = _json(tenant, rows.text(number, with_tombstone=bool(shown)))
@@ -78,7 +78,7 @@ def _check_parent(tenant: Tenant, stream: Stream, names: list[str]) -> None:
 def _answer(tenant: Tenant, rows: RowSet, stream: Stream, question: Question) -> Response:
     found = rows.find(stream, question)
     with_tombstone = any(
-        question.filters.get(filter.name) is True for filter in stream.filters if filter.reveals
+        question.filters.get(filter.name) is True for filter in stream.filters if filter.unhides
     )
 
     def texts(numbers: Iterable[int]) -> bytes:

@@ -215,8 +215,8 @@ def column_of(stream: Stream, filter: Filter) -> str | None:
 
     One that no field holds is hidden in the rows, if the searches that find all rows go by it: those need it.
     """
-    if filter.column or filter.reveals:
-        return filter.column or filter.reveals
+    if filter.column or filter.unhides:
+        return filter.column or filter.unhides
     return filter.name if any(filter.name in branch.filters for branch in stream.whole) else None
 
 

@@ -241,10 +241,10 @@ class RowSet:
 
     def _filtered(self, found: list[int], stream: Stream, filter: Filter, wanted: Any) -> list[int]:
         path = column_of(stream, filter)
-        if path is None or (wanted is None and not filter.reveals):
+        if path is None or (wanted is None and not filter.unhides):
             return found
         column = self.column(path)
-        if filter.reveals:
+        if filter.unhides:
             return found if wanted is True else [number for number in found if not column[number]]
         values = frozenset(wanted if isinstance(wanted, list) else [wanted])
         if self.plan.array_of(path):

@@ -101,7 +101,7 @@ def without_placeholders(path: str) -> str:
 
 
 def branches_of(stream: Stream) -> list[Branch]:
-    return [*stream.whole, *(branch for window in stream.windows for branch in window.unites)]
+    return [*stream.whole, *(branch for window in stream.windows for branch in window.branches)]
 
 
 @needs_facts
@@ -166,7 +166,7 @@ def test_what_alvys_requires_is_sent_and_marked(stream: Stream, facts: Mapping[s
 
 @each_fact
 def test_windows_are_the_documented_ones(stream: Stream, facts: Mapping[str, Any]) -> None:
-    windows = [window for window in stream.windows if not window.unites]
+    windows = [window for window in stream.windows if not window.branches]
     documented = facts["window_filters"]
     assert [param for window in windows for param in window.params] == [fact["param"] for fact in documented]
     starts = [fact for fact in documented if fact["style"] != "scalar-end"]
@@ -209,8 +209,8 @@ def test_keys_and_columns_are_fields_of_the_row(stream: Stream) -> None:
     names = [
         *stream.key,
         *(filter.column for filter in stream.filters if filter.column),
-        *(filter.reveals for filter in stream.filters if filter.reveals),
-        *(window.column for window in stream.windows if not window.unites),
+        *(filter.unhides for filter in stream.filters if filter.unhides),
+        *(window.column for window in stream.windows if not window.branches),
         *(stream.lookup.one_of.values() if stream.lookup else ()),
         *stream.references,
     ]
@@ -233,9 +233,9 @@ def test_filters_have_possible_values(stream: Stream) -> None:
             assert filter.problem(filter.default) is None
         if filter.required:
             assert filter.default is not None
-        if filter.reveals:
+        if filter.unhides:
             assert filter.type == "boolean"
-            assert paths_of(stream)[filter.reveals] == "boolean"
+            assert paths_of(stream)[filter.unhides] == "boolean"
 
 
 @each_stream
@@ -273,7 +273,7 @@ def test_windows_that_are_named_exist(stream: Stream) -> None:
     assert len(set(names)) == len(names)
     assert WHOLE not in names
     assert stream.regular is None or stream.regular in names
-    single = {window.name for window in stream.windows if not window.unites}
+    single = {window.name for window in stream.windows if not window.branches}
     assert {branch.window for branch in branches_of(stream) if branch.window} <= single
     for tier in stream.tiers:
         assert tier.name in TIERS
@@ -296,7 +296,7 @@ def test_a_branch_narrows_by_filters_of_its_stream(stream: Stream) -> None:
 def test_every_search_has_all_that_alvys_requires(stream: Stream) -> None:
     searches = [
         *branches_of(stream),
-        *(Branch(window=window.name) for window in stream.windows if not window.unites),
+        *(Branch(window=window.name) for window in stream.windows if not window.branches),
     ]
     for branch in searches:
         sent = stream.search_fields(branch.filters)

@@ -74,7 +74,7 @@ _TRIP_PROGRESS = (
     ("Completed", "Paid"),
 )
 # Without it a deleted row would vanish from a mirror unseen. OpenAPI requires it, the page does not.
-_INCLUDE_DELETED = Filter("IncludeDeleted", "boolean", default=True, reveals="IsDeleted")
+_INCLUDE_DELETED = Filter("IncludeDeleted", "boolean", default=True, unhides="IsDeleted")
 _URL_EXPIRES = "DownloadUrl works for about ten minutes: download at once, and do not keep it"
 _BY_ID = "Alvys finds a trip here by its Id: a TripNumber gives 404"
 

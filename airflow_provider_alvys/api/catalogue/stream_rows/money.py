@@ -46,7 +46,7 @@ STREAMS = (
             # first: one that is paid meanwhile has been read, or is found by its payment.
             TimeWindow(
                 "activity",
-                unites=(
+                branches=(
                     Branch({"Status": ["Draft", "AwaitingPayment"]}),
                     Branch(window="invoiced"),
                     Branch(window="sent"),
@@ -104,7 +104,7 @@ STREAMS = (
             Filter("DriverId", "string", "DriverId"),
             Filter("TruckId", "string", "TruckId"),
             Filter("OwnerOperatorId", "string", "OwnerOperatorId"),
-            Filter("IncludePaid", "boolean", default=True, required=True, reveals="IsPaid"),
+            Filter("IncludePaid", "boolean", default=True, required=True, unhides="IsPaid"),
         ),
         one_of=("DateRange", "DriverId", "TruckId", "OwnerOperatorId"),
         at_most_one=("DriverId", "TruckId"),
@@ -112,7 +112,7 @@ STREAMS = (
             # IsPaid changes and no time moves. What is unpaid is read whole, however old, and first.
             TimeWindow(
                 "activity",
-                unites=(Branch({"IncludePaid": False}, window="date", whole=True), Branch(window="date")),
+                branches=(Branch({"IncludePaid": False}, window="date", whole=True), Branch(window="date")),
             ),
             # The day from which it counts, at midnight. It may lie ahead.
             TimeWindow("date", "DateRange", "Date", whole_days=True, look_back=120 * _DAY, look_ahead=None),
