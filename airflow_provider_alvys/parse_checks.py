@@ -62,7 +62,7 @@ def check_search(stream: Stream, filters: Any, window_by: str | None) -> None:
         and not isinstance(filters, XComArg)
         and not (isinstance(filters, str) and has_template(filters))
     ):
-        stream.flatten_filters(filters, is_open=has_template)
+        stream.validate_filters(filters, is_open=has_template)
     if window_by is not None and not has_template(window_by):
         stream.window(window_by)
 

@@ -199,7 +199,11 @@ def _types(kind: Kind) -> list[str]:
 
 def _stream(stream: Stream, shape: Shape) -> list[str]:
     main = shape.main.name
-    lines = [f"### `{main}`", "", f"{stream.about[:1].upper()}{stream.about[1:]}{_source(stream, shape)}."]
+    lines = [
+        f"### `{main}`",
+        "",
+        f"{stream.description[:1].upper()}{stream.description[1:]}{_source(stream, shape)}.",
+    ]
     if shape.excluded:
         lines[-1] += f" Never in a table: {', '.join(f'`{path}`' for path in sorted(shape.excluded))}."
     twin = STREAMS.get(stream.name.removesuffix("_list")) if is_cross_check(stream) else None

@@ -35,7 +35,7 @@ A stream is something that Alvys lets one read: `AlvysToObjectStorageOperator(st
 
 def page() -> str:
     """Return the page's text."""
-    no_whole = ", ".join(f"`{stream.name}`" for stream in STREAMS.values() if not stream.whole)
+    no_whole = ", ".join(f"`{stream.name}`" for stream in STREAMS.values() if not stream.full_read)
     lines = [
         _HEAD.format(no_whole=no_whole),
         "| stream | a row is | scope | window | key | cursor | tier | cost | a row is final | notes |",
@@ -44,14 +44,14 @@ def page() -> str:
     for stream in STREAMS.values():
         cells = (
             f"`{stream.name}`",
-            _lower(stream.about),
+            _lower(stream.description),
             _scope(stream),
             _regular(stream),
             ", ".join(f"`{field}`" for field in stream.key) or "the whole row",
             _cursor(stream),
             ", ".join(_tier(tier) for tier in stream.tiers) or "-",
             f"{_cost(stream)} ({stream.limit.requests})",
-            stream.final or "not known",
+            stream.final_when or "not known",
             ". ".join(stream.notes),
         )
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
@@ -90,12 +90,12 @@ def _regular(stream: Stream) -> str:
         return "whole"
     if window.branches:
         parts = [
-            _branch(stream, branch.window, whole=branch.whole, filters=dict(branch.filters))
+            _branch(stream, branch.window, whole=branch.unbounded, filters=dict(branch.filters))
             for branch in window.branches
         ]
         return "united: " + "; ".join(parts)
     kind = "changes since the cursor" if window.tracks_changes else "business dates"
-    of = f", of `{stream.parent.stream}`, {stream.parent.batch} a request" if stream.parent else ""
+    of = f", of `{stream.parent.stream}`, {stream.parent.batch_size} a request" if stream.parent else ""
     return f"{kind} by `{window.column}`{_reach(window)}{of}"
 
 
@@ -156,13 +156,13 @@ def _tier(tier: Tier) -> str:
 
 def _cost(stream: Stream) -> str:
     if stream.is_child:
-        return "1 a parent" if stream.answer != "page" else f"*n*/{stream.page_size} a parent"
+        return "1 a parent" if stream.response_type != "page" else f"*n*/{stream.page_size} a parent"
     if stream.parent:
-        return f"parents/{stream.parent.batch}"
-    if stream.answer != "page":
+        return f"parents/{stream.parent.batch_size}"
+    if stream.response_type != "page":
         return "1"
     window = stream.window(None)
-    searches = len(window.branches) or 1 if window else len(stream.whole)
+    searches = len(window.branches) or 1 if window else len(stream.full_read)
     each = f"*n*/{stream.page_size}" + (
         "" if window and window.tracks_changes else ", +1 where that is more than 1"
     )
@@ -175,7 +175,7 @@ def _window(stream: Stream, window: TimeWindow) -> str:
         text = f"`{window.name}`: several united"
     else:
         text = f"`{window.name}`: `{window.column}`"
-    return f"**{text}**" if window.name == stream.regular else text
+    return f"**{text}**" if window.name == stream.default_window else text
 
 
 def _lookup(stream: Stream) -> str:

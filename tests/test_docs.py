@@ -37,7 +37,7 @@ def test_the_example_asks_for_documents_of_delivered_loads_whatever_their_status
 def test_the_page_of_streams_names_those_that_cannot_be_read_whole() -> None:
     (sentence,) = re.findall(r"reads a stream whole.*", (ROOT / "docs" / "streams.md").read_text())
     named = re.findall(r"`(\w+)`", sentence)
-    assert named == [name for name, stream in STREAMS.items() if not stream.whole]
+    assert named == [name for name, stream in STREAMS.items() if not stream.full_read]
 
 
 def test_the_readme_names_all_that_is_public() -> None:

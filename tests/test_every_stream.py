@@ -25,7 +25,7 @@ from tests.lake import read_lines, read_manifest
 EVERY = pytest.mark.parametrize("stream", STREAMS.values(), ids=lambda stream: stream.name)
 PAGED = pytest.mark.parametrize(
     "stream",
-    [stream for stream in STREAMS.values() if stream.answer == "page" and not stream.parent],
+    [stream for stream in STREAMS.values() if stream.response_type == "page" and not stream.parent],
     ids=lambda stream: stream.name,
 )
 EARLY, LATE = "2020-01-01T00:00:00Z", "2031-01-01T00:00:00Z"
@@ -49,10 +49,10 @@ def truth(alvys: Simulator, stream: Stream, parents: list[str] | None, **window:
 
 def regular(stream: Stream) -> dict[str, str]:
     """Return a window that holds everything, where the stream is read by one."""
-    if stream.regular is None:
+    if stream.default_window is None:
         return {}
     # Alvys takes seven days a request of some: a window that is not too long for that.
-    is_cut = any(window.longest for window in stream.windows)
+    is_cut = any(window.max_length for window in stream.windows)
     return {
         "since": "2026-08-01T00:00:00Z" if is_cut else EARLY,
         "until": "2027-01-01T00:00:00Z" if is_cut else LATE,
@@ -75,17 +75,17 @@ def test_every_stream_lands_just_what_is_true(alvys: Simulator, land: Land, stre
 
 
 def _batches(stream: Stream, parents: list[str] | None) -> list[list[str]]:
-    size = stream.parent.batch if stream.parent else 1
+    size = stream.parent.batch_size if stream.parent else 1
     return [(parents or [])[at : at + size] for at in range(0, len(parents or []), size)]
 
 
 @EVERY
 def test_every_stream_can_be_searched(alvys: Simulator, hook: QuickHook, stream: Stream) -> None:
     parents = parents_of(alvys, stream)
-    window = {} if stream.whole else regular(stream)
+    window = {} if stream.full_read else regular(stream)
     found = list(hook.search(stream.name, parents=parents, **window))
     assert len(found) == len(truth(alvys, stream, parents, **window))
-    assert hook.count(stream.name, parents=parents, **window) == len(found) if stream.whole else True
+    assert hook.count(stream.name, parents=parents, **window) == len(found) if stream.full_read else True
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_the_number_of_requests_is_the_least(
     assert len(found) == len(truth(alvys, stream, None, **window)) == count
     requests = alvys.stats()["requests"][str(stream.endpoint)]
     # None of these windows has ended: of several pages the first is read again, and of several searches the totals.
-    again = 0 if any(window.longest for window in stream.windows) else len(search.sets) - 1
+    again = 0 if any(window.max_length for window in stream.windows) else len(search.sets) - 1
     assert (
         requests
         == search.requests
@@ -197,16 +197,16 @@ def least(total: int, page_size: int) -> int:
 # A stream that the catalogue does not have, of the kinds that there are.
 TRAILER_WASHES = Stream(
     name="trailer_washes",
-    about="A trailer that was washed",
+    description="A trailer that was washed",
     path="maintenance/events/search",
     scope="maintenance:read",
     key=("Id",),
     fields=Record(STREAMS["maintenance"].fields.fields),
     filters=(Filter("Status", "string", values=("Open", "Closed")),),
-    one_of=("Status", "Range"),
+    any_of=("Status", "Range"),
     windows=(TimeWindow("created", "Range", "CreatedAt", whole_days=True),),
-    regular="created",
-    whole=(Branch({"Status": "Open"}), Branch({"Status": "Closed"})),
+    default_window="created",
+    full_read=(Branch({"Status": "Open"}), Branch({"Status": "Closed"})),
     lookup=Lookup("maintenance/events/{id}"),
 )
 

@@ -22,7 +22,7 @@ from tests.test_every_stream import least
 LONG_AGO = datetime(2020, 1, 1, tzinfo=timezone.utc)
 LATELY = datetime(2026, 11, 1, tzinfo=timezone.utc)
 
-PAGED = [stream for stream in STREAMS.values() if stream.answer == "page" and not stream.parent]
+PAGED = [stream for stream in STREAMS.values() if stream.response_type == "page" and not stream.parent]
 
 
 def test_two_syncs_of_every_paged_stream_right_after_each_other_meet_no_429(
@@ -34,7 +34,7 @@ def test_two_syncs_of_every_paged_stream_right_after_each_other_meet_no_429(
         # As another process would: without the pace of the one before, except for what stands with the data.
         client = make_client(alvys, clock=SYSTEM_CLOCK, requests_per_minute=300)
         for stream in PAGED:
-            is_cut = any(window.longest for window in stream.windows)
+            is_cut = any(window.max_length for window in stream.windows)
             order = LandingOrder(
                 stream,
                 "tenant",
@@ -47,7 +47,7 @@ def test_two_syncs_of_every_paged_stream_right_after_each_other_meet_no_429(
             result = land(client, Store(str(lake)), order, identity)
             manifest = read_manifest(result["manifest"])
             assert manifest["proof"] == "whole"
-            is_closed = bool(stream.regular and stream.window(None).tracks_changes)  # type: ignore[union-attr]
+            is_closed = bool(stream.default_window and stream.window(None).tracks_changes)  # type: ignore[union-attr]
             expected = sum(
                 max(1, -(-search["total"] // 100)) if is_closed else least(search["total"], 100)
                 for search in manifest["searches"]

@@ -38,7 +38,7 @@ def record_named(children: Stream, name: str) -> WebRecord | None:
     parent = children.parent
     if parent is None:
         return None
-    is_number = parent.column == get_stream(parent.stream).number
+    is_number = parent.column == get_stream(parent.stream).number_field
     return WebRecord(parent.stream, number=name) if is_number else WebRecord(parent.stream, id=name)
 
 

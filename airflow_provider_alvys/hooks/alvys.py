@@ -288,7 +288,7 @@ class AlvysHook(BaseHook):
                 retry_rules=ONE_ATTEMPT,
             )
             scopes = client.scopes
-            testable = [row for row in STREAMS.values() if row.scope and row.answer == "page" and not row.parent and row.whole]
+            testable = [row for row in STREAMS.values() if row.scope and row.response_type == "page" and not row.parent and row.full_read]
             readable = [row for row in testable if scopes is None or row.scope in scopes]
             if not readable:
                 wanted = ", ".join(sorted({row.scope for row in testable if row.scope}))

@@ -32,15 +32,15 @@ def find_truth(
     period = FOREVER
     if since or until:
         period = (parse_micros(since) if since else FOREVER[0], parse_micros(until) if until else FOREVER[1])
-    branches: Sequence[Branch] = stream.whole
+    branches: Sequence[Branch] = stream.full_read
     if since or until or window_by not in (None, WHOLE):
         window = stream.window(window_by)
         if window is None and window_by != WHOLE:
             raise AlvysValueError(
                 f"{stream.name} has no regular window: name one, or leave since and until out"
             )
-        branches = (window.branches or (Branch(window=window.name),)) if window else stream.whole
-    flat = stream.flatten_filters(filters)
+        branches = (window.branches or (Branch(window=window.name),)) if window else stream.full_read
+    flat = stream.validate_filters(filters)
     found: list[list[int]] = []
     for branch in branches:
         question = _question(stream, branch, flat, period, parents)
@@ -76,7 +76,7 @@ def _question(
         name: value for name, value in stream.search_fields(united).items() if value not in (None, "", [])
     }
     names = {filter.name for filter in stream.filters}
-    periods = {branch.window: FOREVER if branch.whole else period} if branch.window else {}
+    periods = {branch.window: FOREVER if branch.unbounded else period} if branch.window else {}
     return Question({name: value for name, value in fields.items() if name in names}, periods, parents)
 
 

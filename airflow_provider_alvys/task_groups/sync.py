@@ -178,7 +178,7 @@ def _window(
 ) -> dict[str, Any]:
     tier = sync.tier
     begins = initial_since
-    if tier.sweep and tier.window not in (None, sync.stream.regular) and tier.look_back is not None:
+    if tier.sweep and tier.window not in (None, sync.stream.default_window) and tier.look_back is not None:
         # It has a cursor of its own, and what lies before it is known from elsewhere.
         begins = _run_time(tier.look_back.total_seconds())
     return _given(

@@ -27,7 +27,7 @@ class Sync:
     @property
     def task_id(self) -> str:
         """The name of its task."""
-        is_regular = self.tier.window in (None, self.stream.regular)
+        is_regular = self.tier.window in (None, self.stream.default_window)
         return self.stream.name if is_regular else f"{self.stream.name}_{self.tier.window}"
 
 
@@ -55,7 +55,7 @@ def choose_syncs(streams: Sequence[str] | None, tier: str | Sequence[str] | None
             chosen = [stream.tiers[0] if stream.tiers else Tier("")]
         for known_tier in chosen:
             # Two tiers by the same window share a cursor: one task that reaches as far as either.
-            by = (stream.name, known_tier.window or stream.regular)
+            by = (stream.name, known_tier.window or stream.default_window)
             widest = _widest(stream, found[by].tier, known_tier) if by in found else known_tier
             found[by] = Sync(stream, widest)
     return list(found.values())

@@ -186,7 +186,7 @@ def sync_twice(airflow: Daemons, alvys: Simulator, lake: Path) -> list[str]:
 def _totals_again(landed: Landed) -> int:
     """Return how many totals of united searches are asked for again: all but the last; those of a window that was cut are one."""
     window = landed.manifest["window"]
-    is_cut = window and get_stream(landed.stream).window(window["by"]).longest  # type: ignore[union-attr]
+    is_cut = window and get_stream(landed.stream).window(window["by"]).max_length  # type: ignore[union-attr]
     return 0 if is_cut else len(landed.manifest["searches"]) - 1
 
 

@@ -51,7 +51,7 @@ class Caller:
     ) -> requests.Response:
         """Send a search with just these fields, and a page where one is needed; None leaves it out."""
         body = {name: value for name, value in fields.items() if value is not None}
-        if stream.answer == "page":
+        if stream.response_type == "page":
             body = {"Page": 0, "PageSize": stream.max_page_size or 1000, **body}
         if stream.parent and stream.parent.param and parents is not None:
             body[stream.parent.param] = parents
@@ -67,13 +67,15 @@ class Caller:
         found: list[dict[str, Any]] = []
         while True:
             page = {"Page": fields.get("Page", 0) + (len(found) // (stream.max_page_size or 1000))}
-            answer = self.search(stream, {**fields, **page} if stream.answer == "page" else fields, parents)
+            answer = self.search(
+                stream, {**fields, **page} if stream.response_type == "page" else fields, parents
+            )
             if answer.status_code == 404 and found:
                 return found
             assert answer.status_code == 200, answer.text
             value = answer.json()
-            if stream.answer != "page":
-                return list(value) if stream.answer == "list" else [value]
+            if stream.response_type != "page":
+                return list(value) if stream.response_type == "list" else [value]
             found += value["Items"]
             if len(found) >= value["Total"]:
                 return found
@@ -100,10 +102,10 @@ def period(window: TimeWindow, since: str | None, until: str | None) -> dict[str
 
 def searches(stream: Stream) -> Iterable[dict[str, Any]]:
     """Return the fields of the searches that find every row, or every row of the last week where none does."""
-    for branch in stream.whole or (Branch(window=stream.regular),):
+    for branch in stream.full_read or (Branch(window=stream.default_window),):
         fields = stream.search_fields(branch.filters)
         window = stream.window(branch.window) if branch.window else None
-        yield fields | (period(window, *(WEEK if window.longest else (SINCE, UNTIL))) if window else {})
+        yield fields | (period(window, *(WEEK if window.max_length else (SINCE, UNTIL))) if window else {})
 
 
 def parents_of(alvys: Simulator, stream: Stream) -> list[str] | None:

@@ -15,21 +15,21 @@ def caller(alvys: Simulator) -> Caller:
     return Caller(alvys)
 
 
-@pytest.mark.parametrize("stream", [s for s in STREAMS.values() if s.one_of], ids=lambda stream: stream.name)
+@pytest.mark.parametrize("stream", [s for s in STREAMS.values() if s.any_of], ids=lambda stream: stream.name)
 def test_one_of_some_fields_must_be_given(caller: Caller, stream: Stream) -> None:
     needed = {filter.name: filter.default for filter in stream.filters if filter.required}
     answer = caller.search(stream, needed)
-    assert (answer.status_code, set(answer.json())) == (400, set(stream.one_of))
+    assert (answer.status_code, set(answer.json())) == (400, set(stream.any_of))
     lists = {
         filter.name: []
         for filter in stream.filters
-        if filter.type == "strings" and filter.name in stream.one_of
+        if filter.type == "strings" and filter.name in stream.any_of
     }
     assert caller.search(stream, {**needed, **lists}).status_code == 400
     # A window does for those that name it, and for no other.
     for window in stream.windows:
         if window.column:
-            counts = set(window.params) <= set(stream.one_of)
+            counts = set(window.params) <= set(stream.any_of)
             answer = caller.search(stream, {**needed, **period(window, SINCE, UNTIL)})
             assert answer.status_code == (200 if counts else 400), window.name
 
@@ -47,7 +47,7 @@ REQUIRED += [
     (stream, name)
     for stream in STREAMS.values()
     for name in ("Page", "PageSize")
-    if stream.answer == "page" and stream.method == "POST"
+    if stream.response_type == "page" and stream.method == "POST"
 ]
 
 
@@ -108,7 +108,7 @@ def test_a_window_finds_what_lies_in_it_both_ends_included(
         for name, value in fields.items()
         if name not in {p for w in stream.windows for p in w.params}
     }
-    bounds = WEEK if window.longest else (SINCE, UNTIL)
+    bounds = WEEK if window.max_length else (SINCE, UNTIL)
     reveal = {filter.name: True for filter in stream.filters if filter.unhides}
     search = {**fields, **reveal, **period(window, *bounds)}
     rows = caller.rows(stream, search, parents)
@@ -132,7 +132,7 @@ def test_a_bad_period_is_refused(
     fields = {**next(iter(searches(stream)))}
     bad = [("yesterday", WEEK[1]), (WEEK[0], "soon"), (WEEK[1], WEEK[0])]
     bad += [(WEEK[0], None)] if window.needs_end else []
-    bad += [("2026-11-16T23:59:59Z", WEEK[1])] if window.longest else []
+    bad += [("2026-11-16T23:59:59Z", WEEK[1])] if window.max_length else []
     for bounds in bad:
         body = {name: value for name, value in fields.items() if name not in window.params}
         answer = caller.search(stream, {**body, **period(window, *bounds)}, parents)
@@ -141,7 +141,7 @@ def test_a_bad_period_is_refused(
     if len(window.params) == 1:
         body = {name: value for name, value in fields.items() if name not in window.params}
         answer = caller.search(stream, {**body, window.params[0]: {"From": WEEK[0], "To": WEEK[1]}}, parents)
-        is_needed = window.required or (not {*body} & {*stream.one_of} and bool(stream.one_of))
+        is_needed = window.required or (not {*body} & {*stream.any_of} and bool(stream.any_of))
         assert answer.status_code == (400 if is_needed else 200)
 
 
@@ -154,7 +154,7 @@ def test_statements_count_whole_days(caller: Caller) -> None:
 
 def test_pages_end_with_404_and_have_a_greatest_size(caller: Caller) -> None:
     for stream in STREAMS.values():
-        if stream.answer != "page" or stream.is_child:
+        if stream.response_type != "page" or stream.is_child:
             continue
         fields = {**next(iter(searches(stream))), "PageSize": 7}
         total = caller.search(stream, fields).json()["Total"]

@@ -33,7 +33,7 @@ def caller(alvys: Simulator) -> Caller:
 
 
 def truth_of(alvys: Simulator, stream: Stream, parents: list[str] | None) -> list[dict[str, Any]]:
-    window = {} if stream.whole else {"since": WEEK[0], "until": WEEK[1]}
+    window = {} if stream.full_read else {"since": WEEK[0], "until": WEEK[1]}
     return rows_of(alvys, stream=stream.name, parents=parents, **window)
 
 
@@ -243,27 +243,27 @@ YARD = record("Id Name Spots:integer OpenedAt:time LoadNumber Kind", note=record
 NEW = (
     Stream(
         name="yards",
-        about="A yard",
+        description="A yard",
         path="yards/search",
         scope="load:read",
         key=("Id",),
         fields=YARD,
         filters=(Filter("Filter.Kind", "string", "Kind", values=("Drop", "Park"), required=True),),
         windows=(TimeWindow("opened", ("From", "To"), "OpenedAt"),),
-        regular="opened",
-        whole=(Branch({"Filter.Kind": "Drop"}), Branch({"Filter.Kind": "Park"})),
+        default_window="opened",
+        full_read=(Branch({"Filter.Kind": "Drop"}), Branch({"Filter.Kind": "Park"})),
         lookup=Lookup("yards/{id}"),
         references={"LoadNumber": "loads.LoadNumber"},
     ),
     Stream(
         name="yard_gates",
-        about="A gate of a yard",
+        description="A gate of a yard",
         path="yards/{Id}/gates",
         method="GET",
         scope=None,
         key=("Id",),
         fields=record("Id YardId Width:decimal"),
-        answer="list",
+        response_type="list",
         parent=Parent("yards", "Id"),
         references={"YardId": "yards.Id"},
     ),

@@ -81,12 +81,12 @@ class Branch:
 
     :param filters: beside the user's; a branch that contradicts those is left out.
     :param window: by which of the stream's windows, or None for without one.
-    :param whole: that window from the beginning of time to its end, whatever is asked for.
+    :param unbounded: that window from the beginning of time to its end, whatever is asked for.
     """
 
     filters: Mapping[str, Any] = field(default_factory=dict)
     window: str | None = None
-    whole: bool = False
+    unbounded: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +104,7 @@ class TimeWindow:
     :param look_ahead: how far after now it ends: rows are dated ahead. None for a window without an end.
     :param needs_end: whether Alvys refuses one without an end.
     :param required: whether Alvys refuses a search without this window.
-    :param longest: the longest that one request may ask for, or None.
+    :param max_length: the longest that one request may ask for, or None.
     :param branches: for a window that is several searches: these, in the place of ``param`` and ``column``.
     """
 
@@ -117,7 +117,7 @@ class TimeWindow:
     look_ahead: timedelta | None = _NOTHING
     needs_end: bool = False
     required: bool = False
-    longest: timedelta | None = None
+    max_length: timedelta | None = None
     branches: tuple[Branch, ...] = ()
 
     @property
@@ -134,7 +134,7 @@ class Parent:
     :param stream: theirs.
     :param column: their field that the request names them by.
     :param param: the request's field that takes a list of them; empty where the path takes one.
-    :param batch: how many of them one request names.
+    :param batch_size: how many of them one request names.
     :param recent_by: their time field by which those are chosen that are asked for again.
     :param recent_days: for how many days after that time.
     :param recent_where: and with these values, a list of them for each field.
@@ -143,7 +143,7 @@ class Parent:
     stream: str
     column: str
     param: str = ""
-    batch: int = 1
+    batch_size: int = 1
     recent_by: str | None = None
     recent_days: int = 14
     recent_where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -191,78 +191,78 @@ class Stream:
     """
     Something that Alvys lets one read. A row of the catalogue equals itself only, and can be the key of a dict.
 
-    :param about: what a row is.
+    :param description: what a row is.
     :param path: below the API base; a ``{name}`` in it is the parent's column.
     :param scope: what the token needs; None where nothing tells.
     :param key: the fields that identify a row (among its parent's, where there is one); empty where nothing does.
     :param fields: of a row.
     :param scope_is_documented: False where the scope is inferred from those of its neighbours.
-    :param answer: what the call answers: a ``page`` of several, a ``list`` of all, or one ``object``.
+    :param response_type: what the call answers: a ``page`` of several, a ``list`` of all, or one ``object``.
     :param page_size: rows asked for at once.
     :param max_page_size: the most that Alvys takes, where it says.
     :param filters: what a search can be narrowed by.
-    :param one_of: at least one of these (filters or windows) must be sent; where the user gives none, the first is sent with all
+    :param any_of: at least one of these (filters or windows) must be sent; where the user gives none, the first is sent with all
         its values, or those that are guessed.
-    :param at_most_one: filters that exclude each other.
+    :param mutually_exclusive: filters that exclude each other.
     :param windows: the time ranges.
-    :param regular: the window of a sync with a cursor; None for reading it whole each time.
-    :param whole: the searches that, without a window, together find every row; empty where there are none.
+    :param default_window: the window of a sync with a cursor; None for reading it whole each time.
+    :param full_read: the searches that, without a window, together find every row; empty where there are none.
     :param parent: whose children the rows are, or None.
     :param lookup: how one record is read, or None.
     :param references: fields that name a record of another stream, such as ``{"CustomerId": "customers.Id"}``.
     :param tiers: how often a company wants it; empty for what is off by default.
-    :param final: when a row changes no more.
+    :param final_when: when a row changes no more.
     :param notes: what a user should know, and why a row of this table says what it says.
-    :param progress: the values of ``Status`` in the order in which a row passes them, those that stand side by side together;
+    :param status_order: the values of ``Status`` in the order in which a row passes them, those that stand side by side together;
         those that end it early, or stand beside all others, are left out.
     :param table: of its rows in a database, where its name is that of a list in another stream's rows; empty for its name.
     """
 
     name: str
-    about: str
+    description: str
     path: str
     scope: str | None
     key: tuple[str, ...]
     fields: Record
     scope_is_documented: bool = True
     method: Literal["GET", "POST"] = "POST"
-    answer: Literal["page", "list", "object"] = "page"
+    response_type: Literal["page", "list", "object"] = "page"
     page_size: int = 200
     max_page_size: int | None = None
     filters: tuple[Filter, ...] = ()
-    one_of: tuple[str, ...] = ()
-    at_most_one: tuple[str, ...] = ()
+    any_of: tuple[str, ...] = ()
+    mutually_exclusive: tuple[str, ...] = ()
     windows: tuple[TimeWindow, ...] = ()
-    regular: str | None = None
-    whole: tuple[Branch, ...] = (Branch(),)
+    default_window: str | None = None
+    full_read: tuple[Branch, ...] = (Branch(),)
     parent: Parent | None = None
     lookup: Lookup | None = None
     references: Mapping[str, str] = field(default_factory=dict)
     tiers: tuple[Tier, ...] = ()
-    final: str = ""
+    final_when: str = ""
     notes: tuple[str, ...] = ()
-    progress: tuple[tuple[str, ...], ...] = ()
+    status_order: tuple[tuple[str, ...], ...] = ()
     table: str = ""
 
-    def step(self, status: str | None) -> int | None:
-        """Return how far a row with a status has come, as a place in ``progress``; None for one that is not in it."""
-        return next((place for place, step in enumerate(self.progress) if status in step), None)
+    def status_rank(self, status: str | None) -> int | None:
+        """Return how far a row with a status has come, as a place in ``status_order``; None for one that is not in it."""
+        return next((place for place, step in enumerate(self.status_order) if status in step), None)
 
     @property
-    def number(self) -> str:
+    def number_field(self) -> str:
         """The field by which people know a row, such as ``LoadNumber``; empty where there is none beside the key."""
         names = self.lookup.one_of.values() if self.lookup else ()
         return next((name for name in names if name not in self.key), "")
 
     @property
-    def by_number(self) -> Filter:
+    def number_filter(self) -> Filter:
         """
         The filter that takes several of these numbers.
 
         :raises AlvysValueError: Alvys has none.
         """
         for filter in self.filters:
-            if self.number and filter.column == self.number and filter.type == "strings":
+            if self.number_field and filter.column == self.number_field and filter.type == "strings":
                 return filter
         raise AlvysValueError(f"Alvys does not find several {self.name} by their numbers at once")
 
@@ -285,12 +285,12 @@ class Stream:
         """
         Return the time window of that name; for None the regular one. None where the stream is read whole.
 
-        :param name: ``whole`` for no window, whatever is regular.
+        :param name: ``full_read`` for no window, whatever is regular.
 
         :raises AlvysValueError: the stream has no such window.
         """
-        wanted = self.regular if name is None else name
-        if wanted == WHOLE and not self.whole:
+        wanted = self.default_window if name is None else name
+        if wanted == WHOLE and not self.full_read:
             raise AlvysValueError(f"{self.name} cannot be read whole: Alvys gives them by a window only")
         if wanted in (None, WHOLE):
             return None
@@ -299,11 +299,11 @@ class Stream:
                 return window
         names = ", ".join(
             repr(name)
-            for name in (*(window.name for window in self.windows), *([WHOLE] if self.whole else []))
+            for name in (*(window.name for window in self.windows), *([WHOLE] if self.full_read else []))
         )
         raise AlvysValueError(f"{self.name} has no window {wanted!r}. Windows of {self.name}: {names}")
 
-    def flatten_filters(
+    def validate_filters(
         self, filters: Any, *, is_open: Callable[[Any], bool] = lambda value: False
     ) -> dict[str, Any]:
         """
@@ -336,7 +336,7 @@ class Stream:
             problem = None if is_open(value) else known[name].problem(value)
             if problem:
                 raise AlvysValueError(f"The filter {name} of {self.name} {problem}")
-        exclusive = [name for name in self.at_most_one if name in flat]
+        exclusive = [name for name in self.mutually_exclusive if name in flat]
         if len(exclusive) > 1:
             raise AlvysValueError(
                 f"The filters {' and '.join(exclusive)} of {self.name} exclude each other: give one"
@@ -356,12 +356,12 @@ class Stream:
         filters = f" Filters of {self.name}: {', '.join(known)}" if known else f" {self.name} has no filters"
         return f"{self.name} has no filter {name!r}.{hint}{filters}"
 
-    def plain_filters(self, filters: Mapping[str, Any]) -> dict[str, Any]:
+    def normalize_filters(self, filters: Mapping[str, Any]) -> dict[str, Any]:
         """Return filters that mean the same in one form: full names, lists in order, and nothing that is sent anyway."""
         defaults = {filter.name: filter.default for filter in self.filters}
         return {
             name: sorted(value) if isinstance(value, (list, tuple)) else value
-            for name, value in self.flatten_filters(filters).items()
+            for name, value in self.validate_filters(filters).items()
             if defaults.get(name) != value
         }
 
@@ -371,9 +371,9 @@ class Stream:
         fields |= filters
         # A list of texts only: a single text holds no more than one of its values.
         choices = (
-            filter for filter in self.filters if filter.name in self.one_of and filter.type == "strings"
+            filter for filter in self.filters if filter.name in self.any_of and filter.type == "strings"
         )
         first = next((filter for filter in choices if filter.values or filter.guessed), None)
-        if first and not any(name in fields for name in self.one_of):
+        if first and not any(name in fields for name in self.any_of):
             fields[first.name] = list(first.values or first.guessed)
         return fields

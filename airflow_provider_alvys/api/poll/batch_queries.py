@@ -75,7 +75,7 @@ class SearchFor(msgspec.Struct, frozen=True, kw_only=True):
     def read_keys(self, client: AlvysClient) -> list[Any]:
         """Read all rows, and return their keys: one value for each where one field identifies a row, else a list."""
         stream = get_stream(self.stream)
-        decode_key = PageDecoder(stream.key, stream.answer).decode_key
+        decode_key = PageDecoder(stream.key, stream.response_type).decode_key
         return [_plain(decode_key(row)) for rows in Search(client, stream, self.queries(stream)) for row in rows]
 
 
@@ -93,7 +93,7 @@ class ByNumber:
     @property
     def most(self) -> int:
         """As many as Alvys takes."""
-        return self.stream.by_number.max_items or _MOST_NUMBERS
+        return self.stream.number_filter.max_items or _MOST_NUMBERS
 
     def begin(self, items: Sequence[str]) -> _NumbersJob:
         """Return what asks for them."""
@@ -106,8 +106,8 @@ class _NumbersJob:
     numbers: list[str]
 
     def go_on(self, client: AlvysClient) -> list[Reading | None]:
-        column = self.stream.number
-        queries = make_queries(self.stream, {self.stream.by_number.name: self.numbers, "IncludeDeleted": False})
+        column = self.stream.number_field
+        queries = make_queries(self.stream, {self.stream.number_filter.name: self.numbers, "IncludeDeleted": False})
         page = Search(client, self.stream, queries).first_page()
         if page.total > len(page.rows) and len(self.numbers) > 1:
             raise TooManyRows(f"{page.total} {self.stream.name} have {len(self.numbers)} numbers, more than a page holds.")
@@ -216,7 +216,7 @@ class _RowsJob:
         state = None if self._state is None else msgspec.json.decode(self._state, type=SearchState)
         search = Search(client, self._stream, queries, state=state)
         for rows in search:
-            decode_key = PageDecoder(self._stream.key, self._stream.answer).decode_key
+            decode_key = PageDecoder(self._stream.key, self._stream.response_type).decode_key
             self._keys += [_plain(decode_key(row)) for row in rows]
             self._state = msgspec.json.encode(search.save())
             return None

@@ -160,7 +160,7 @@ class ChangeReader:
         return Change(
             id=id,
             key=f"{id}@{version}",
-            number=record.get(self.stream.number),
+            number=record.get(self.stream.number_field),
             status=record.get("Status"),
             updated_at=stamp or None,
             fields={name: value for name in sorted(self.columns) if (value := _dig(record, name.split("."))) is not None},

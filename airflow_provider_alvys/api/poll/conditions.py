@@ -94,8 +94,8 @@ class StatusReached(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
         if status in self.statuses:
             return True
         stream = get_stream(self.stream)
-        reached = stream.step(status)
-        steps = [step for step in map(stream.step, self.statuses) if step is not None]
+        reached = stream.status_rank(status)
+        steps = [step for step in map(stream.status_rank, self.statuses) if step is not None]
         return self.or_later and reached is not None and bool(steps) and reached > min(steps)
 
 
@@ -195,7 +195,7 @@ def check_statuses(stream: str, statuses: Any) -> None:
 
     :raises AlvysValueError: names those that it knows.
     """
-    get_stream(stream).flatten_filters({"Status": statuses})
+    get_stream(stream).validate_filters({"Status": statuses})
 
 
 def check_has_key(stream: str) -> None:

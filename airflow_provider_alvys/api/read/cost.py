@@ -97,14 +97,14 @@ def _plan(
         return StreamPlan(stream.name, missing_scope=stream.scope)
     if stream.parent is not None:
         parents = plans[stream.parent.stream].rows if stream.parent.stream in plans else None
-        requests = None if parents is None else math.ceil(parents / stream.parent.batch)
+        requests = None if parents is None else math.ceil(parents / stream.parent.batch_size)
         each = (
             f"row of {stream.parent.stream}"
             if stream.is_child
-            else f"{stream.parent.batch} {stream.parent.stream}"
+            else f"{stream.parent.batch_size} {stream.parent.stream}"
         )
         return StreamPlan(stream.name, requests=requests, note=f"one request for each {each}")
-    if stream.answer != "page":
+    if stream.response_type != "page":
         return StreamPlan(stream.name, requests=1, note="all in one answer")
     try:
         queries, searches = _first_load(stream, span)
@@ -135,7 +135,7 @@ def _first_load(stream: Stream, span: Span | None) -> tuple[list[Query], int]:
     window = next((window for window in stream.windows if not window.branches), None)
     if span is not None and regular is not None and window is not None:
         return make_queries(stream, {}, span=span, by=window), len(regular.branches) or 1
-    if len(stream.whole) > 1 and window is not None and set(window.params) <= set(stream.one_of):
+    if len(stream.full_read) > 1 and window is not None and set(window.params) <= set(stream.any_of):
         # All that several searches find, in one.
         return [Query(stream, {}, ALL_TIME, window)], 1
-    return make_queries(stream, {})[:1], len(stream.whole)
+    return make_queries(stream, {})[:1], len(stream.full_read)

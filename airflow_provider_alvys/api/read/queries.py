@@ -48,7 +48,7 @@ class Query:
             for word in outer:
                 place = place.setdefault(word, {})
             place[last] = value
-        if self.stream.answer == "page":
+        if self.stream.response_type == "page":
             sent |= {"Page": page, "PageSize": page_size}
         return {"json": sent} if self.stream.method == "POST" else {"params": sent or None}
 
@@ -88,7 +88,7 @@ class Span:
             since -= max(self.reach, by.look_back if self.look_back is None else self.look_back)
         if until is not None:
             until = self._ahead(by, until)
-        if until is None and by.needs_end and by.longest is None:
+        if until is None and by.needs_end and by.max_length is None:
             until = ALL_TIME.until
         window = Window(since, until)
         return window.whole_days() if by.whole_days else window
@@ -117,9 +117,9 @@ def make_queries(
     :param parents: for a stream that is read by its parents: their ids.
     :raises AlvysValueError: an argument is wrong; nothing was sent.
     """
-    given = stream.flatten_filters(filters)
+    given = stream.validate_filters(filters)
     if by is None:
-        branches = stream.whole
+        branches = stream.full_read
         if not branches:
             raise AlvysValueError(f"{stream.name} cannot be read without a window: give since and until")
     else:
@@ -134,7 +134,7 @@ def make_queries(
     if stream.parent is None or ids is None:
         return queries
     ids = list(dict.fromkeys(ids))
-    size = 1 if stream.is_child else stream.parent.batch
+    size = 1 if stream.is_child else stream.parent.batch_size
     batches = [tuple(ids[at : at + size]) for at in range(0, len(ids), size)]
     return [replace(query, parents=batch) for batch in batches for query in queries]
 
@@ -144,7 +144,7 @@ def outer_window(stream: Stream, by: TimeWindow | None, spans: Sequence[Span]) -
     if by is None or not spans:
         return None
     named = (
-        [stream.window(branch.window) for branch in by.branches if branch.window and not branch.whole]
+        [stream.window(branch.window) for branch in by.branches if branch.window and not branch.unbounded]
         if by.branches
         else [by]
     )
@@ -158,8 +158,8 @@ def _cut(stream: Stream, fields: dict[str, Any], branch: Branch, span: Span | No
     by = stream.window(branch.window or WHOLE)
     if by is None:
         return [Query(stream, fields)]
-    window = ALL_TIME if branch.whole or span is None else span.window(by)
-    pieces = [window] if by.longest is None else window.pieces(by.longest)
+    window = ALL_TIME if branch.unbounded or span is None else span.window(by)
+    pieces = [window] if by.max_length is None else window.pieces(by.max_length)
     return [Query(stream, fields, piece, by) for piece in pieces]
 
 

@@ -76,7 +76,7 @@ class Search:
         self.state = state or SearchState(page_size=self.requested_page_size)
         self._client = client
         self._max_window_rows = max_window_rows
-        self._reader = PageDecoder(stream.key, stream.answer)
+        self._reader = PageDecoder(stream.key, stream.response_type)
         self._seen = KeySet(self.state.seen)
         self._walk: Paginator | None = None
 
@@ -178,7 +178,7 @@ class Search:
             state.again = moved
 
     def _may_trade_rows(self, query: Query) -> bool:
-        return query.stream.answer == "page" and not query.stream.is_child and not self._is_closed(query, query.window)
+        return query.stream.response_type == "page" and not query.stream.is_child and not self._is_closed(query, query.window)
 
     def _total_of(self, query: Query) -> int | None:
         try:
@@ -209,7 +209,7 @@ class Search:
         :raises AlvysValueError: the sets overlap, so that only reading them can tell.
         """
         if not self.is_countable:
-            is_cut = any(query.by and query.by.longest for query in self.queries)
+            is_cut = any(query.by and query.by.max_length for query in self.queries)
             raise AlvysValueError(
                 f"What is asked for are several searches for {self.stream.name} that find some rows twice: they can only be "
                 f"read, not counted. {'Give a shorter window' if is_cut else 'Name one window with window_by'}"
@@ -223,7 +223,7 @@ class Search:
                 # The same document may hang on two parents: each has it.
                 self._seen = KeySet()
             state.under_way = UnderWay(windows=[query.window], known=len(self._seen))
-        if query.stream.answer == "page":
+        if query.stream.response_type == "page":
             yield from self._read_pages(place, state.under_way)
         else:
             yield from self._read_list(place)
@@ -370,7 +370,7 @@ class Search:
             if "json" not in response.headers.get("content-type", "json").lower():
                 raise AlvysResponseError(f"The answer is {response.headers['content-type']}, not JSON")
             page = self._reader.read(response.content)
-            problem = page.problem(number, size) if self.stream.answer == "page" else None
+            problem = page.problem(number, size) if self.stream.response_type == "page" else None
             if problem:
                 raise AlvysResponseError(f"The answer has {problem}, which cannot be")
             return page

@@ -30,7 +30,7 @@ def fingerprint(*parts: Any) -> str:
 
 def cursor_file(stream: Stream, tenant: str, filters: Mapping[str, Any], window_by: str) -> str:
     """Return where the cursor of one tenant, stream, set of filters and kind of window is kept, whosever children are read."""
-    return f"{stream.name}/_cursor-{fingerprint(tenant, stream.plain_filters(filters), window_by)}.json"
+    return f"{stream.name}/_cursor-{fingerprint(tenant, stream.normalize_filters(filters), window_by)}.json"
 
 
 def run_file(stream: str, run_hash: str) -> str:

@@ -69,9 +69,9 @@ def check_first_load(stream: Stream) -> None:
     """
     if stream.parent is not None:
         raise AlvysValueError(f"{stream.name} have parents: read those first")
-    if stream.regular is None:
+    if stream.default_window is None:
         raise AlvysValueError(f"{stream.name} need no first load: each sync reads them whole")
-    if not stream.whole:
+    if not stream.full_read:
         raise AlvysValueError(
             f"{stream.name} cannot be read whole, so that nothing tells whether a first load has all of them: use alvys_backfill"
         )
@@ -172,7 +172,7 @@ def hand_over(
     """
     stream = order.stream
     total = landings.total(lambda: _count(client, store, stream, order.filters))
-    further = [replace(order, since=begun), replace(order, window_by=WHOLE)] if stream.regular else []
+    further = [replace(order, since=begun), replace(order, window_by=WHOLE)] if stream.default_window else []
     # What an earlier stretch or try has begun is landed before all is compared.
     known = [more for more in further if landings.has_begun(more)]
     results = [*(dict(result) for result in landed), *map(landings.land, known)]

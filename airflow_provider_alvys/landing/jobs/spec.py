@@ -87,7 +87,7 @@ class LandingOrder:
 
         :raises AlvysValueError: says what.
         """
-        self.stream.flatten_filters(self.filters)
+        self.stream.validate_filters(self.filters)
         check_parents(self.stream, self.parents)
         if self.by is None and (self.since is not None or self.until is not None):
             raise AlvysValueError(no_window(self.stream, self.window_by))
@@ -111,7 +111,7 @@ class LandingOrder:
         """
         times = {name: getattr(self, name) for name in TIMES}
         bounds = {name: None if time is None else format_time(time) for name, time in times.items()} | templates
-        filters = self.stream.plain_filters(self.filters)
+        filters = self.stream.normalize_filters(self.filters)
         by = self.by.name if self.by else None
         what = (path, self.stream.name, self.tenant, filters, by, bounds, self.full_refresh, plain_parents(self.parents))
         looks = [str(length) for length in (self.overlap, self.look_back, self.look_ahead)]

@@ -35,7 +35,7 @@ async def answer_search(stream: Stream, request: Request) -> Response:
     if names:
         question = replace(question, parents=tuple(names[:1]))
     response = _answer(tenant, tenant.rows(stream.name), stream, question)
-    if stream.answer == "page":
+    if stream.response_type == "page":
         tenant.mutate(stream, question)
     return response
 
@@ -85,11 +85,11 @@ def _answer(tenant: Tenant, rows: RowSet, stream: Stream, question: Question) ->
         found = ((number, rows.text(number, with_tombstone=with_tombstone)) for number in numbers)
         return b",".join(tenant.storage.complete(rows, number, text) for number, text in found)
 
-    if stream.answer == "object":
+    if stream.response_type == "object":
         if not found:
             raise HTTPException(404, "There is no such record.")
         return _json(tenant, texts(found[:1]))
-    if stream.answer == "list":
+    if stream.response_type == "list":
         return _json(tenant, b"[%b]" % texts(found))
     size = min(question.page_size, tenant.page_size_cap or question.page_size)
     first = question.page * size

@@ -135,7 +135,7 @@ async def _truth(tenant: Tenant, request: Request) -> Any:
     """
     query = request.query_params
     stream = get_stream(query.get("stream", "loads"))
-    filters = stream.flatten_filters(msgspec.json.decode(query.get("filters", "{}")))
+    filters = stream.validate_filters(msgspec.json.decode(query.get("filters", "{}")))
     rows = tenant.rows(stream.name)
     numbers = find_truth(
         rows,

@@ -22,7 +22,7 @@ class ChildSet(RowSet):
     def __init__(self, plan: Plan, sets: Callable[[str], RowSet], options: Options, born: int) -> None:
         super().__init__(plan, sets, options, born)
         self._each = options.rows.get(plan.name)
-        if plan.first.answer == "object":
+        if plan.first.response_type == "object":
             self._each = 1
         self._stride = max(_MOST, self._each or 0)
         # Those of a parent follow each other: numbers of added ones begin where no parent's do.
@@ -84,7 +84,7 @@ class ChildSet(RowSet):
         numbers: list[int] = []
         for parent in parents:
             count = self._each
-            if parent in self._parents.barren and self.plan.first.answer != "object":
+            if parent in self._parents.barren and self.plan.first.response_type != "object":
                 count = 0
             elif count is None:
                 # The oldest has one at least, so that there is something to try.

@@ -96,7 +96,7 @@ class Plan:
     @cached_property
     def is_regular(self) -> bool:
         """Whether it grows with time, rather than with the fleet."""
-        return any(stream.regular and stream.parent is None for stream in self.streams)
+        return any(stream.default_window and stream.parent is None for stream in self.streams)
 
     @cached_property
     def values(self) -> Mapping[str, tuple[Any, ...]]:
@@ -217,7 +217,7 @@ def column_of(stream: Stream, filter: Filter) -> str | None:
     """
     if filter.column or filter.unhides:
         return filter.column or filter.unhides
-    return filter.name if any(filter.name in branch.filters for branch in stream.whole) else None
+    return filter.name if any(filter.name in branch.filters for branch in stream.full_read) else None
 
 
 def _heads(path: str) -> Iterator[str]:

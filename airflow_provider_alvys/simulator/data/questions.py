@@ -93,9 +93,9 @@ def understand(stream: Stream, given: Mapping[str, Any] | None) -> tuple[Questio
         *filters,
         *(param for window in stream.windows if window.name in periods for param in window.params),
     }
-    if stream.one_of and not (known | errors.keys()) & set(stream.one_of):
-        errors |= {name: ["At least one search parameter must be provided."] for name in stream.one_of}
-    page, page_size = _read_page(stream, given, errors) if stream.answer == "page" else (0, 0)
+    if stream.any_of and not (known | errors.keys()) & set(stream.any_of):
+        errors |= {name: ["At least one search parameter must be provided."] for name in stream.any_of}
+    page, page_size = _read_page(stream, given, errors) if stream.response_type == "page" else (0, 0)
     return Question(filters, periods, parents, page, page_size), errors
 
 
@@ -178,7 +178,7 @@ def _read_period(window: TimeWindow, given: Mapping[str, Any], errors: Errors) -
         errors[name] = [f"The end of {name} is required."]
     elif begin > finish:
         errors[name] = [f"The start of {name} must not be after its end."]
-    elif window.longest and finish - begin > window.longest.total_seconds() * 1_000_000:
+    elif window.max_length and finish - begin > window.max_length.total_seconds() * 1_000_000:
         errors[name] = [f"{name} is too long."]
     return begin, finish
 

@@ -101,7 +101,7 @@ def without_placeholders(path: str) -> str:
 
 
 def branches_of(stream: Stream) -> list[Branch]:
-    return [*stream.whole, *(branch for window in stream.windows for branch in window.branches)]
+    return [*stream.full_read, *(branch for window in stream.windows for branch in window.branches)]
 
 
 @needs_facts
@@ -136,8 +136,8 @@ def test_pages_are_no_larger_than_alvys_takes(stream: Stream, facts: Mapping[str
     if stream.max_page_size:
         assert stream.page_size <= stream.max_page_size
     is_paged = facts["paging"] == "page" or facts.get("parent_paged", False)
-    assert (stream.answer == "page") == is_paged
-    assert (stream.answer == "object") == (facts["response_shape"] == "object")
+    assert (stream.response_type == "page") == is_paged
+    assert (stream.response_type == "object") == (facts["response_shape"] == "object")
 
 
 @each_fact
@@ -161,7 +161,7 @@ def test_what_alvys_requires_is_sent_and_marked(stream: Stream, facts: Mapping[s
     optional = {name for row, name in NOT_REQUIRED if row == stream.name}
     filters = {filter.name for filter in stream.filters if filter.required}
     assert filters | windows | parents | optional == set(facts["required_body"]) - {"Page", "PageSize"}
-    assert list(stream.one_of) == facts["conditional_one_of"]
+    assert list(stream.any_of) == facts["conditional_one_of"]
 
 
 @each_fact
@@ -174,7 +174,7 @@ def test_windows_are_the_documented_ones(stream: Stream, facts: Mapping[str, Any
         assert window.column == fact["field"]
         assert len(window.params) == (1 if fact["style"] == "Period" else 2)
         assert window.needs_end == fact["end_required"]
-        assert (window.longest.days if window.longest else None) == fact.get("max_days")
+        assert (window.max_length.days if window.max_length else None) == fact.get("max_days")
 
 
 @each_fact
@@ -240,7 +240,7 @@ def test_filters_have_possible_values(stream: Stream) -> None:
 
 @each_stream
 def test_filters_that_exclude_each_other_are_filters(stream: Stream) -> None:
-    assert set(stream.at_most_one) <= {filter.name for filter in stream.filters}
+    assert set(stream.mutually_exclusive) <= {filter.name for filter in stream.filters}
 
 
 @each_stream
@@ -272,7 +272,7 @@ def test_windows_that_are_named_exist(stream: Stream) -> None:
     names = [window.name for window in stream.windows]
     assert len(set(names)) == len(names)
     assert WHOLE not in names
-    assert stream.regular is None or stream.regular in names
+    assert stream.default_window is None or stream.default_window in names
     single = {window.name for window in stream.windows if not window.branches}
     assert {branch.window for branch in branches_of(stream) if branch.window} <= single
     for tier in stream.tiers:
@@ -286,7 +286,7 @@ def test_windows_that_are_named_exist(stream: Stream) -> None:
 @each_stream
 def test_a_branch_narrows_by_filters_of_its_stream(stream: Stream) -> None:
     for branch in branches_of(stream):
-        assert stream.flatten_filters(branch.filters) == branch.filters
+        assert stream.validate_filters(branch.filters) == branch.filters
         # A list is narrowed to the user's: one that is only guessed would hide what the user asks for.
         documented = {filter.name for filter in stream.filters if filter.values}
         assert {name for name, value in branch.filters.items() if isinstance(value, list)} <= documented
@@ -302,7 +302,7 @@ def test_every_search_has_all_that_alvys_requires(stream: Stream) -> None:
         sent = stream.search_fields(branch.filters)
         window = stream.window(branch.window) if branch.window else None
         params = window.params if window else ()
-        assert not stream.one_of or any(name in (*sent, *params) for name in stream.one_of), branch
+        assert not stream.any_of or any(name in (*sent, *params) for name in stream.any_of), branch
         for filter in stream.filters:
             if filter.name in sent and sent[filter.name] != []:
                 assert filter.problem(sent[filter.name]) is None, branch
@@ -312,8 +312,8 @@ def test_every_search_has_all_that_alvys_requires(stream: Stream) -> None:
 
 @each_stream
 def test_every_row_is_told_in_words(stream: Stream) -> None:
-    assert stream.about
-    assert all(text and not text.endswith(".") for text in (stream.about, *stream.notes))
+    assert stream.description
+    assert all(text and not text.endswith(".") for text in (stream.description, *stream.notes))
 
 
 @pytest.mark.parametrize(
@@ -352,8 +352,8 @@ def test_a_search_sends_what_its_row_says(
 
 def test_filters_inside_an_object_are_given_either_way() -> None:
     tenders = get_stream("tenders")
-    assert tenders.flatten_filters({"Filter": {"Status": ["Pending"]}}) == {"Filter.Status": ["Pending"]}
-    assert tenders.flatten_filters({"Filter.Status": ["Pending"]}) == {"Filter.Status": ["Pending"]}
+    assert tenders.validate_filters({"Filter": {"Status": ["Pending"]}}) == {"Filter.Status": ["Pending"]}
+    assert tenders.validate_filters({"Filter.Status": ["Pending"]}) == {"Filter.Status": ["Pending"]}
 
 
 def test_a_whole_number_is_checked() -> None:

@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 
 from airflow_provider_alvys.api.catalogue.streams import STREAMS, Filter, Stream
-from airflow_provider_alvys.api.read.lookup import look_up
+from airflow_provider_alvys.api.read.lookup import Reading, look_up
 from airflow_provider_alvys.api.read.queries import Query, make_search_queries
 from tests.conftest import ROOT
 
@@ -83,19 +83,19 @@ def questions(stream: Stream) -> list[Query]:
     """Return what a regular read, a whole one and one by each window ask for: without filters, and with all that go together."""
     parents = ["1", "2"] if stream.parent else None
     every = {filter.name: example(filter) for filter in stream.filters}
-    together = [{**every} for _ in stream.at_most_one] or [every]
-    for filters, only in zip(together, stream.at_most_one, strict=False):
-        for name in set(stream.at_most_one) - {only}:
+    together = [{**every} for _ in stream.mutually_exclusive] or [every]
+    for filters, only in zip(together, stream.mutually_exclusive, strict=False):
+        for name in set(stream.mutually_exclusive) - {only}:
             del filters[name]
     found: list[Query] = []
     for filters in ({}, *together):
-        if stream.whole:
+        if stream.full_read:
             found += make_search_queries(
                 stream, filters, since=None, until=None, window_by=None, parents=parents
             )
         for window in stream.windows:
             found += make_search_queries(stream, filters, **WINDOW, window_by=window.name, parents=parents)
-            if not (window.longest or window.needs_end):
+            if not (window.max_length or window.needs_end):
                 since = WINDOW["since"]
                 found += make_search_queries(
                     stream, filters, since=since, until=None, window_by=window.name, parents=parents
@@ -116,17 +116,15 @@ def test_every_request_of_a_stream_is_valid(stream: Stream) -> None:
             check_params(call, request["params"] or {})
 
 
-class Recorder:
-    """Stands where the client stands, and notes what is asked of it."""
+class RecordingClient:
+    """Record the calls that a client would make."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, str, dict[str, Any]]] = []
 
-    def call(
-        self, method: str, path: str, *, read: Any, params: dict[str, Any] | None = None
-    ) -> dict[str, Any]:
+    def call(self, method: str, path: str, *, read: Any, params: dict[str, Any] | None = None) -> Reading:
         self.calls.append((method, path, params or {}))
-        return {}
+        return Reading({}, None)
 
 
 @pytest.mark.parametrize(
@@ -138,9 +136,9 @@ def test_every_look_up_is_valid(stream: Stream) -> None:
     selectors = [{**in_path, name: "7"} for name in stream.lookup.one_of] or [in_path]
     call = operation("GET", stream.lookup.path)
     for selector in selectors:
-        recorder = Recorder()
-        look_up(recorder, stream, {**selector, **dict.fromkeys(stream.lookup.options, True)})  # type: ignore[arg-type]
-        ((method, path, params),) = recorder.calls
+        client = RecordingClient()
+        look_up(client, stream, {**selector, **dict.fromkeys(stream.lookup.options, True)})  # type: ignore[arg-type]
+        ((method, path, params),) = client.calls
         assert method == "GET"
         assert plain(stream.lookup.path).replace("{}", "7") == path
         check_params(call, params)

@@ -50,7 +50,7 @@ def test_streams_are_a_list_of_different_names(names: Any, says: str) -> None:
 )
 def test_a_filter_that_alvys_would_ignore_or_reject_is_refused(filters: dict[str, Any], message: str) -> None:
     with pytest.raises(AlvysValueError, match=message):
-        LOADS.flatten_filters(filters)
+        LOADS.validate_filters(filters)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_a_filter_of_another_form_is_refused_with_what_to_do(
     stream: str, filters: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(AlvysValueError, match=re.escape(message)):
-        get_stream(stream).flatten_filters(filters)
+        get_stream(stream).validate_filters(filters)
 
 
 def test_a_search_has_all_that_alvys_requires() -> None:

@@ -61,10 +61,10 @@ def test_every_status_but_those_beside_the_way_has_its_place_in_it() -> None:
     for name, beside in (("loads", {"Admin", "Cancelled", "TONU"}), ("trips", {"Cancelled", "TONU"})):
         stream = get_stream(name)
         (values,) = (set(one.values or ()) for one in stream.filters if one.name == "Status")
-        in_order = [value for step in stream.progress for value in step]
+        in_order = [value for step in stream.status_order for value in step]
         assert len(in_order) == len(set(in_order))
         assert set(in_order) == values - beside
-    assert [name for name, stream in STREAMS.items() if stream.progress] == ["loads", "trips"]
+    assert [name for name, stream in STREAMS.items() if stream.status_order] == ["loads", "trips"]
 
 
 @pytest.mark.parametrize(

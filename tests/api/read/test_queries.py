@@ -211,7 +211,9 @@ def test_a_get_sends_its_page_and_filters_as_a_query() -> None:
     }
 
 
-@pytest.mark.parametrize("stream", [name for name, stream in STREAMS.items() if stream.regular is None])
+@pytest.mark.parametrize(
+    "stream", [name for name, stream in STREAMS.items() if stream.default_window is None]
+)
 def test_a_time_for_a_stream_that_is_read_whole_is_refused(stream: str) -> None:
     with pytest.raises(AlvysValueError, match=r"read whole.*(window_by=|leave since and until out)"):
         ask(stream, since=NOON, parents=["1"] if STREAMS[stream].parent else None)

@@ -99,7 +99,9 @@ class Witness:
             accounts[stream] = account = compare(
                 landed, truth, rows_are_removed=stream not in ("loads", "trips")
             )
-            if get_stream(stream).regular is None and (not landed or not _newest(landed).is_exactly(truth)):
+            if get_stream(stream).default_window is None and (
+                not landed or not _newest(landed).is_exactly(truth)
+            ):
                 self.problems.append(f"{stream}: the last sweep is not what is true")
             if account.wrong:
                 self.problems.append(

@@ -142,7 +142,9 @@ def _text(value: Any) -> str:
 def window_of(stream: Stream) -> dict[str, str]:
     """Return a window that Alvys takes whole, for streams that are not read without."""
     return (
-        {} if stream.regular is None else {"since": "2026-08-01T00:00:00Z", "until": "2027-01-01T00:00:00Z"}
+        {}
+        if stream.default_window is None
+        else {"since": "2026-08-01T00:00:00Z", "until": "2027-01-01T00:00:00Z"}
     )
 
 
@@ -583,7 +585,7 @@ def test_a_sweep_lands_parquet(alvys: Simulator, hook: QuickHook, lake: Path) ->
 
 
 def stream_of(fields: Record) -> Stream:
-    return Stream(name="loads", about="", path="x", scope=None, key=("Id",), fields=fields)
+    return Stream(name="loads", description="", path="x", scope=None, key=("Id",), fields=fields)
 
 
 def test_a_file_from_before_a_field_was_known_is_read_with_it() -> None:

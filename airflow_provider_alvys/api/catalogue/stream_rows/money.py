@@ -20,13 +20,13 @@ _STATEMENT_DATES = TimeWindow(
     needs_end=True,
     required=True,
 )
-_ALL_STATEMENTS = (Branch(window="statement", whole=True),)
+_ALL_STATEMENTS = (Branch(window="statement", unbounded=True),)
 _STATEMENT_TIERS = (Tier("daily"), Tier("weekly", look_back=400 * _DAY, look_ahead=90 * _DAY, sweep=True))
 
 STREAMS = (
     Stream(
         name="invoices",
-        about="A bill to a customer",
+        description="A bill to a customer",
         path="invoices/search",
         scope="invoice:read",
         key=("Id",),
@@ -40,7 +40,7 @@ STREAMS = (
             Filter("CustomerId", "string", "Customer.Id"),
         ),
         # From live errors. The page counts the ranges as well; Alvys does not.
-        one_of=("Status", "LoadNumbers", "PONumbers", "OrderNumbers", "CustomerId"),
+        any_of=("Status", "LoadNumbers", "PONumbers", "OrderNumbers", "CustomerId"),
         windows=(
             # No field moves with every change. What is unpaid is read whole, and the rest by what may have happened. The unpaid
             # first: one that is paid meanwhile has been read, or is found by its payment.
@@ -76,7 +76,7 @@ STREAMS = (
                 "paid", "PaidDateRange", "PaidDate", whole_days=True, look_back=90 * _DAY, look_ahead=_DAY
             ),
         ),
-        regular="activity",
+        default_window="activity",
         lookup=Lookup("invoices", one_of={"id": "Id", "invoiceNumber": "Number"}),
         references={
             "Customer.Id": "customers.Id",
@@ -86,7 +86,7 @@ STREAMS = (
             "LineItems.LoadNumber": "loads.LoadNumber",
         },
         tiers=(Tier("4-hourly"), Tier("monthly", window="invoiced", look_back=455 * _DAY, sweep=True)),
-        final="when Paid",
+        final_when="when Paid",
         notes=(
             "PaidDate means paid in full",
             "A summary invoice has several loads: joined to them, its totals would count several times",
@@ -95,7 +95,7 @@ STREAMS = (
     ),
     Stream(
         name="deductions",
-        about="Money kept back from a driver's or an owner operator's pay",
+        description="Money kept back from a driver's or an owner operator's pay",
         path="deductions/search",
         scope="deduction:read",
         key=("Id",),
@@ -106,23 +106,26 @@ STREAMS = (
             Filter("OwnerOperatorId", "string", "OwnerOperatorId"),
             Filter("IncludePaid", "boolean", default=True, required=True, unhides="IsPaid"),
         ),
-        one_of=("DateRange", "DriverId", "TruckId", "OwnerOperatorId"),
-        at_most_one=("DriverId", "TruckId"),
+        any_of=("DateRange", "DriverId", "TruckId", "OwnerOperatorId"),
+        mutually_exclusive=("DriverId", "TruckId"),
         windows=(
             # IsPaid changes and no time moves. What is unpaid is read whole, however old, and first.
             TimeWindow(
                 "activity",
-                branches=(Branch({"IncludePaid": False}, window="date", whole=True), Branch(window="date")),
+                branches=(
+                    Branch({"IncludePaid": False}, window="date", unbounded=True),
+                    Branch(window="date"),
+                ),
             ),
             # The day from which it counts, at midnight. It may lie ahead.
             TimeWindow("date", "DateRange", "Date", whole_days=True, look_back=120 * _DAY, look_ahead=None),
         ),
-        regular="activity",
-        whole=(Branch(window="date", whole=True),),
+        default_window="activity",
+        full_read=(Branch(window="date", unbounded=True),),
         lookup=Lookup("deductions/{id}"),
         references={"DriverId": "drivers.Id", "TruckId": "trucks.Id", "OwnerOperatorId": "drivers.Id"},
         tiers=(Tier("6-hourly"), Tier("monthly", window="date", look_back=400 * _DAY, sweep=True)),
-        final="when paid, unless the statement that paid it is reverted",
+        final_when="when paid, unless the statement that paid it is reverted",
         notes=(
             "DriverId and TruckId exclude each other as filters",
             "Splitting a deduction deletes it and makes new ones with the same GroupId",
@@ -130,7 +133,7 @@ STREAMS = (
     ),
     Stream(
         name="carrier_settlement_statements",
-        about="What a carrier is paid for its trips",
+        description="What a carrier is paid for its trips",
         path="carrier-settlement-statements/search",
         scope="carrier:read",
         key=("Number",),
@@ -142,8 +145,8 @@ STREAMS = (
             Filter("SubsidiaryId", "string", "SubsidiaryId"),
         ),
         windows=(_STATEMENT_DATES,),
-        regular="statement",
-        whole=_ALL_STATEMENTS,
+        default_window="statement",
+        full_read=_ALL_STATEMENTS,
         lookup=Lookup("carrier-settlement-statements/{number}"),
         references={
             "Trips.TripId": "trips.Id",
@@ -158,7 +161,7 @@ STREAMS = (
     ),
     Stream(
         name="driver_settlement_statements",
-        about="What a driver is paid for a pay period",
+        description="What a driver is paid for a pay period",
         path="driver-settlement-statements/search",
         scope="driver:read",
         key=("Number",),
@@ -171,8 +174,8 @@ STREAMS = (
             Filter("DriverId", "string", "Driver.Id"),
         ),
         windows=(_STATEMENT_DATES,),
-        regular="statement",
-        whole=_ALL_STATEMENTS,
+        default_window="statement",
+        full_read=_ALL_STATEMENTS,
         lookup=Lookup("driver-settlement-statements/{number}"),
         references={
             "Driver.Id": "drivers.Id",

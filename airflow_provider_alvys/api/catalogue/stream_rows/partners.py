@@ -26,7 +26,7 @@ _NO_CHANGE_TIME = "Nothing tells when a row changed: it is read whole"
 STREAMS = (
     Stream(
         name="customers",
-        about="A company that gives loads",
+        description="A company that gives loads",
         path="customers/search",
         scope="customer:read",
         key=("Id",),
@@ -43,7 +43,7 @@ STREAMS = (
         ),
         windows=(_CREATED,),
         # A row changes without moving DateCreated.
-        regular=None,
+        default_window=None,
         lookup=Lookup("customers", one_of={"id": "Id", "companyNumber": "CompanyNumber"}),
         references={"SalesAgentId": "users.Id"},
         tiers=(Tier("daily"),),
@@ -51,7 +51,7 @@ STREAMS = (
     ),
     Stream(
         name="carriers",
-        about="A company that carries loads",
+        description="A company that carries loads",
         path="carriers/search",
         scope="carrier:read",
         key=("Id",),
@@ -64,7 +64,7 @@ STREAMS = (
             Filter("DotNumbers", "strings", "UsDotNum"),
         ),
         # Where none is given, every status is sent: that finds all.
-        one_of=("Status", "Ids", "McNumbers", "DotNumbers"),
+        any_of=("Status", "Ids", "McNumbers", "DotNumbers"),
         lookup=Lookup("carriers/{id}"),
         references={"SalesAgentId": "users.Id"},
         tiers=(Tier("daily"),),
@@ -72,19 +72,19 @@ STREAMS = (
     ),
     Stream(
         name="carrier_documents",
-        about="A file kept with a carrier",
+        description="A file kept with a carrier",
         path="carriers/{Id}/documents",
         method="GET",
         scope="carrier:read",
         key=("id",),
         fields=DOCUMENT,
-        answer="list",
+        response_type="list",
         parent=Parent("carriers", "Id"),
         notes=("DownloadUrl works for about ten minutes: download at once, and do not keep it",),
     ),
     Stream(
         name="locations",
-        about="A place where freight is picked up or delivered",
+        description="A place where freight is picked up or delivered",
         path="locations/search",
         scope=None,
         key=("Id",),
@@ -103,14 +103,14 @@ STREAMS = (
         ),
         windows=(_CREATED,),
         # A row changes without moving DateCreated.
-        regular=None,
+        default_window=None,
         lookup=Lookup("locations", one_of={"id": "Id", "companyNumber": "CompanyNumber"}),
         tiers=(Tier("weekly"),),
         notes=(_NO_CHANGE_TIME, "No page names the scope that it needs"),
     ),
     Stream(
         name="users",
-        about="Someone who signs in to Alvys",
+        description="Someone who signs in to Alvys",
         path="users/search",
         scope="user:read",
         key=("Id",),
@@ -122,13 +122,13 @@ STREAMS = (
     ),
     Stream(
         name="users_list",
-        about="Someone who signs in to Alvys",
+        description="Someone who signs in to Alvys",
         path="users/list",
         method="GET",
         scope="user:read",
         key=("Id",),
         fields=records.USER,
-        answer="list",
+        response_type="list",
         notes=(
             "Personal data",
             "The same rows as of users, in one list: a cross-check of what the search finds",

@@ -45,7 +45,9 @@ with DAG("killed", default_args=retries, **common):
 
 with DAG("syncs", default_args={"alvys_conn_id": "alvys_brisk"}, **common):
     alvys_sync(
-        streams=[stream.name for stream in STREAMS.values() if stream.answer == "page" and not stream.parent],
+        streams=[
+            stream.name for stream in STREAMS.values() if stream.response_type == "page" and not stream.parent
+        ],
         path=f"{os.environ['CHAOS_LAKE']}/syncs",
         initial_since=os.environ["CHAOS_START"],
         settling=0.1,
