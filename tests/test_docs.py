@@ -19,7 +19,7 @@ from airflow_provider_alvys import RecentParents, connection_form
 from airflow_provider_alvys.api.catalogue.streams import STREAMS
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.hooks.alvys import AlvysHook
-from airflow_provider_alvys.simulator.app.control import _CONTROLS
+from airflow_provider_alvys.simulator.app.control_api import _CONTROLS
 from airflow_provider_alvys.simulator.process import Simulator
 from airflow_provider_alvys.tables.schema import shape_of
 from airflow_provider_alvys.transfers.alvys_to_object_storage import AlvysToObjectStorageOperator

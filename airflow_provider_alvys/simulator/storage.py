@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote
 from starlette.requests import Request
 from starlette.responses import Response
 
-from airflow_provider_alvys.simulator.data.rows import RowSet
+from airflow_provider_alvys.simulator.data.row_set import RowSet
 from airflow_provider_alvys.simulator.data.times import SECOND, format_time
 from airflow_provider_alvys.simulator.options import Options
 

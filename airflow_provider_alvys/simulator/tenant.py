@@ -14,10 +14,10 @@ from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.simulator.controls.faults import FaultQueue, Mutation
 from airflow_provider_alvys.simulator.controls.limits import Limiter
 from airflow_provider_alvys.simulator.controls.tokens import TokenDesk
-from airflow_provider_alvys.simulator.data.parts import kind_of_children
-from airflow_provider_alvys.simulator.data.plan import TOMBSTONE, column_of, plan_of
-from airflow_provider_alvys.simulator.data.questions import Question
-from airflow_provider_alvys.simulator.data.rows import RowSet
+from airflow_provider_alvys.simulator.data.embedded_children import kind_of_children
+from airflow_provider_alvys.simulator.data.row_set import RowSet
+from airflow_provider_alvys.simulator.data.row_set_spec import TOMBSTONE, column_of, plan_of
+from airflow_provider_alvys.simulator.data.search_request import Question
 from airflow_provider_alvys.simulator.data.times import DAY, parse_micros
 from airflow_provider_alvys.simulator.options import Options
 from airflow_provider_alvys.simulator.storage import Storage

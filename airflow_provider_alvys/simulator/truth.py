@@ -8,8 +8,8 @@ from typing import Any
 from airflow_provider_alvys.api.catalogue.stream_spec import WHOLE
 from airflow_provider_alvys.api.catalogue.streams import Branch, Stream
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.simulator.data.questions import FOREVER, Period, Question
-from airflow_provider_alvys.simulator.data.rows import RowSet
+from airflow_provider_alvys.simulator.data.row_set import RowSet
+from airflow_provider_alvys.simulator.data.search_request import FOREVER, Period, Question
 from airflow_provider_alvys.simulator.data.times import parse_micros
 
 

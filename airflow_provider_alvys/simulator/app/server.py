@@ -18,8 +18,8 @@ from starlette.types import Message, Receive, Scope, Send
 from airflow_provider_alvys.api.catalogue.endpoints import endpoint_of
 from airflow_provider_alvys.api.catalogue.operations import OPERATIONS, Operation
 from airflow_provider_alvys.api.catalogue.streams import STREAMS, Stream
-from airflow_provider_alvys.simulator.app.answers import answer_lookup, answer_search
-from airflow_provider_alvys.simulator.app.control import CONTROL
+from airflow_provider_alvys.simulator.app.control_api import CONTROL
+from airflow_provider_alvys.simulator.app.reads import answer_lookup, answer_search
 from airflow_provider_alvys.simulator.app.writes import answer_write
 from airflow_provider_alvys.simulator.controls.faults import Fault
 from airflow_provider_alvys.simulator.options import Options

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from airflow_provider_alvys.api.catalogue.operations import Operation
 from airflow_provider_alvys.simulator.effects import EFFECTS
-from airflow_provider_alvys.simulator.effects.write import Target, Write, do_nothing, find_record
+from airflow_provider_alvys.simulator.effects.write_call import Target, Write, do_nothing, find_record
 from airflow_provider_alvys.simulator.protocol.bodies import read_body
 from airflow_provider_alvys.simulator.protocol.http import json_response, problem
 from airflow_provider_alvys.simulator.protocol.routes import names_of

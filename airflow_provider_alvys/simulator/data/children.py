@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from airflow_provider_alvys.simulator.data.plan import Plan
-from airflow_provider_alvys.simulator.data.rows import RowSet
+from airflow_provider_alvys.simulator.data.row_set import RowSet
+from airflow_provider_alvys.simulator.data.row_set_spec import Plan
 from airflow_provider_alvys.simulator.data.times import DAY
 from airflow_provider_alvys.simulator.options import Options
 

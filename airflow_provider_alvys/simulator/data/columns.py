@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 from zlib import crc32
 
-from airflow_provider_alvys.simulator.data import words
-from airflow_provider_alvys.simulator.data.plan import Link, Plan
+from airflow_provider_alvys.simulator.data import sample_values
+from airflow_provider_alvys.simulator.data.row_set_spec import Link, Plan
 from airflow_provider_alvys.simulator.data.times import DAY, SECOND, Facts, format_date, format_time, rule_of
 from airflow_provider_alvys.simulator.options import Options
 
@@ -94,43 +94,46 @@ class ColumnMaker:
             return self._time(path)
         salt, name = self.salt(path), path.rpartition(".")[2]
         kind = plan.type_of(path) or ("boolean" if name.startswith("Is") else "string")
-        if path == "Name" and plan.name in words.NAMES:
-            return lambda number, item: words.name_of(plan.name, number)
-        if path == "AttachmentType" and plan.name in words.DOCUMENT_TYPES:
-            return self._document_type(words.DOCUMENT_TYPES[plan.name], salt)
+        if path == "Name" and plan.name in sample_values.NAMES:
+            return lambda number, item: sample_values.name_of(plan.name, number)
+        if path == "AttachmentType" and plan.name in sample_values.DOCUMENT_TYPES:
+            return self._document_type(sample_values.DOCUMENT_TYPES[plan.name], salt)
         if path in plan.unique:
             start = 100_001 if kind == "integer" else 1_000_000 * (1 + crc32(name.encode()) % 8) + 1
             if kind == "integer":
                 return lambda number, item: start + number
             if name.endswith(("Number", "Num")):
                 return lambda number, item: str(start + number)
-            leaf = words.id_of(plan.name)
+            leaf = sample_values.id_of(plan.name)
         elif path in plan.values:
             # What says how far a row has come is more frequent than the rest.
             values = [
                 value
                 for value in plan.values[path]
-                for _ in range(5 if str(value).lower() in words.STAGES else 1)
+                for _ in range(5 if str(value).lower() in sample_values.STAGES else 1)
             ]
             return lambda number, item: values[hash((salt, number, item)) % len(values)]
         else:
-            leaf = words.place_of(name) or words.leaf_of(path, kind if isinstance(kind, str) else "json")
+            leaf = sample_values.place_of(name) or sample_values.leaf_of(
+                path, kind if isinstance(kind, str) else "json"
+            )
         # Where the tuple's hash is negative, a mask makes it a number of the same size.
         return lambda number, item: leaf(hash((salt, number, item)) & _MASK)
 
     def _document_type(self, types: Sequence[str], salt: int) -> Make:
         """Return what makes the types of documents: nobody has the proof of what has not happened, most have that of what has."""
         rows, parent = self._rows, self._plan.first.parent
-        others = [kind for kind in types if kind != words.PROOF]
+        others = [kind for kind in types if kind != sample_values.PROOF]
 
         def kind(number: int, item: int) -> str:
             bits = hash((salt, number, item))
-            if parent and words.PROOF in types:
+            if parent and sample_values.PROOF in types:
                 is_delivered = (
-                    rows.sets(parent.stream).facts(rows.parent_of(number)).stage >= words.STAGES["delivered"]
+                    rows.sets(parent.stream).facts(rows.parent_of(number)).stage
+                    >= sample_values.STAGES["delivered"]
                 )
                 if is_delivered and rows.is_first(number) and bits % 10:
-                    return words.PROOF
+                    return sample_values.PROOF
             return others[bits % len(others)]
 
         return kind
@@ -160,7 +163,7 @@ class ColumnMaker:
             return lambda number, item: column[(number + (number // step if step else 0)) % count]
         if target.plan.is_regular and not link.role:
             return lambda number, item: column[(number + item) % count]
-        if link.stream in words.UNEVEN:
+        if link.stream in sample_values.UNEVEN:
             return lambda number, item: column[
                 hash((salt, number, item)) % (1 + hash((salt, number, item, 1)) % count)
             ]

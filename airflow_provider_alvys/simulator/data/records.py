@@ -10,9 +10,9 @@ from zlib import crc32
 import msgspec
 
 from airflow_provider_alvys.api.schema.fields import Array, FieldType, Record
-from airflow_provider_alvys.simulator.data import words
+from airflow_provider_alvys.simulator.data import sample_values
 from airflow_provider_alvys.simulator.data.columns import FORMS, ColumnMaker, Make, RowSource
-from airflow_provider_alvys.simulator.data.plan import TOMBSTONE
+from airflow_provider_alvys.simulator.data.row_set_spec import TOMBSTONE
 from airflow_provider_alvys.simulator.data.times import Facts, TimeRule, format_date, format_time, rule_of
 
 Bits = Callable[[int], int]
@@ -105,7 +105,7 @@ class RecordMaker:
         }
         return {
             *columns,
-            *words.ALWAYS,
+            *sample_values.ALWAYS,
             *plan.first.key,
             *plan.by_column,
             *plan.links,
@@ -138,7 +138,7 @@ class RecordMaker:
             return lambda bits, facts, index: [
                 item(bits, facts, number) for number in range(least + bits(30) % spread)
             ]
-        leaf = words.leaf_of(path, kind.of)
+        leaf = sample_values.leaf_of(path, kind.of)
         return lambda bits, facts, index: [leaf(bits(62)) for _ in range(least + bits(30) % spread)]
 
     def _object(self, path: str, record: Record) -> Part:
@@ -166,7 +166,7 @@ class RecordMaker:
                 if value is not None:
                     result[name] = value
             if has_kinds:
-                for name in words.KINDS[result["$type"]]:
+                for name in sample_values.KINDS[result["$type"]]:
                     result.pop(name, None)
             return result
 
@@ -188,10 +188,10 @@ class RecordMaker:
         if name in _IN_ORDER:
             values = _IN_ORDER[name]
             return _PART, lambda bits, facts, index: values[min(index, len(values) - 1)]
-        place = words.place_of(name)
+        place = sample_values.place_of(name)
         if place:
             return _PLACE, place
-        leaf = words.leaf_of(path, kind)
+        leaf = sample_values.leaf_of(path, kind)
         share = (
             0
             if name in ("Id", "id", "$type", "Amount", "Currency", "Value", "Description")

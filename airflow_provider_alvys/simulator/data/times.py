@@ -39,7 +39,7 @@ class Facts(NamedTuple):
     :param number: the row's.
     :param at: when it began.
     :param until: until when it has been watched.
-    :param stage: how far it has come, as :data:`airflow_provider_alvys.simulator.data.words.STAGES` says.
+    :param stage: how far it has come, as :data:`airflow_provider_alvys.simulator.data.sample_values.STAGES` says.
     :param along: for a stop of it, how far along its run that is: 0 for the first one, 1 for the last.
     :param place: where that is: a number that stands for a place, another one for each of three stops.
     """

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from airflow_provider_alvys.api.catalogue.operations import OPERATIONS
 from airflow_provider_alvys.simulator.effects import documents, freight, money, partners, tenders, webhooks
-from airflow_provider_alvys.simulator.effects.write import Effect
+from airflow_provider_alvys.simulator.effects.write_call import Effect
 
 EFFECTS: Mapping[str, Effect] = {
     "loads.update": freight.update_load,

@@ -7,7 +7,7 @@ import secrets
 
 from starlette.responses import Response
 
-from airflow_provider_alvys.simulator.effects.write import AGENT, Write, find_record
+from airflow_provider_alvys.simulator.effects.write_call import AGENT, Write, find_record
 from airflow_provider_alvys.simulator.protocol.bodies import File
 
 _INVOICE = "Carrier Invoice"

@@ -7,8 +7,8 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from airflow_provider_alvys.simulator.data.rows import RowSet
-from airflow_provider_alvys.simulator.effects.write import AGENT, Write, money, zoned
+from airflow_provider_alvys.simulator.data.row_set import RowSet
+from airflow_provider_alvys.simulator.effects.write_call import AGENT, Write, money, zoned
 
 _EDI = "EDI"
 _NOT_YET_COVERED = ("Open", "Reserved", "Quoted", "In Review", "Queued")

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from airflow_provider_alvys.simulator.data.times import format_time, parse_micros
 from airflow_provider_alvys.simulator.effects.freight import save_load
-from airflow_provider_alvys.simulator.effects.write import (
+from airflow_provider_alvys.simulator.effects.write_call import (
     Write,
     amount_of,
     find_record,

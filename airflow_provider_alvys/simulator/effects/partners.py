@@ -8,9 +8,9 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from airflow_provider_alvys.simulator.data.rows import RowSet
+from airflow_provider_alvys.simulator.data.row_set import RowSet
 from airflow_provider_alvys.simulator.data.times import format_time
-from airflow_provider_alvys.simulator.effects.write import Write, without_nothing
+from airflow_provider_alvys.simulator.effects.write_call import Write, without_nothing
 from airflow_provider_alvys.simulator.protocol.http import json_response
 
 # Fields of the answer to a write that a customer's record shares with it.

@@ -7,7 +7,7 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from airflow_provider_alvys.simulator.effects.write import Write, zoned
+from airflow_provider_alvys.simulator.effects.write_call import Write, zoned
 
 _CHANGED, _CALLED_OFF = "Awaiting Update Approval", "Awaiting Cancel Approval"
 _DECIDED = ("Accepted", "Rejected", "Cancelled", "Expired")

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import Response
 
 from airflow_provider_alvys.simulator.data.times import SECOND, format_time
-from airflow_provider_alvys.simulator.effects.write import Write
+from airflow_provider_alvys.simulator.effects.write_call import Write
 from airflow_provider_alvys.simulator.protocol.http import json_response
 from airflow_provider_alvys.simulator.webhooks.deliveries import DISABLED, PENDING, Subscription, new_secret
 from airflow_provider_alvys.simulator.webhooks.events import Event

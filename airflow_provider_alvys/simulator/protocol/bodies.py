@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from airflow_provider_alvys.api.catalogue.operations import AnyOf, Field, Needs, OneOf, Operation, Upload
-from airflow_provider_alvys.simulator.data.questions import Errors
+from airflow_provider_alvys.simulator.data.search_request import Errors
 from airflow_provider_alvys.simulator.data.times import DAY, parse_micros
 from airflow_provider_alvys.simulator.protocol.http import UNREADABLE, read_json
 

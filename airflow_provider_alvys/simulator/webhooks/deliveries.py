@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import msgspec
 
-from airflow_provider_alvys.simulator.data.rows import RowSet
+from airflow_provider_alvys.simulator.data.row_set import RowSet
 from airflow_provider_alvys.simulator.data.times import SECOND
 from airflow_provider_alvys.simulator.options import Options
 from airflow_provider_alvys.simulator.webhooks.events import Event, events_of, is_told

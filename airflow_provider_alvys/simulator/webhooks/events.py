@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from airflow_provider_alvys.simulator.data.rows import RowSet
+from airflow_provider_alvys.simulator.data.row_set import RowSet
 from airflow_provider_alvys.simulator.data.times import format_time
 
 # The streams whose changes are told with the whole record.

@@ -10,8 +10,8 @@ import msgspec
 
 from airflow_provider_alvys.api.schema.fields import Array
 from airflow_provider_alvys.simulator.data.children import ChildSet
-from airflow_provider_alvys.simulator.data.plan import Plan
-from airflow_provider_alvys.simulator.data.rows import Column, RowSet, dig
+from airflow_provider_alvys.simulator.data.row_set import Column, RowSet, dig
+from airflow_provider_alvys.simulator.data.row_set_spec import Plan
 from airflow_provider_alvys.simulator.options import Options
 
 # No list has more items.

@@ -13,7 +13,7 @@ from starlette.routing import Route, Router
 
 from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.simulator.app.control_webhooks import deliver, deliveries, subscribe
+from airflow_provider_alvys.simulator.app.control_api_webhooks import deliver, deliveries, subscribe
 from airflow_provider_alvys.simulator.controls.faults import Fault, Mutation
 from airflow_provider_alvys.simulator.options import Options
 from airflow_provider_alvys.simulator.protocol.http import json_response

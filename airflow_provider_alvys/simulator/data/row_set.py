@@ -15,11 +15,11 @@ import msgspec
 
 from airflow_provider_alvys.api.catalogue.streams import Filter, Stream
 from airflow_provider_alvys.simulator.data.columns import ColumnMaker
-from airflow_provider_alvys.simulator.data.plan import TOMBSTONE, Plan, column_of
-from airflow_provider_alvys.simulator.data.questions import Question, whole_days
 from airflow_provider_alvys.simulator.data.records import RecordMaker
+from airflow_provider_alvys.simulator.data.row_set_spec import TOMBSTONE, Plan, column_of
+from airflow_provider_alvys.simulator.data.sample_values import ORDINARY_STAGE, STAGES
+from airflow_provider_alvys.simulator.data.search_request import Question, whole_days
 from airflow_provider_alvys.simulator.data.times import DAY, Facts, parse_micros
-from airflow_provider_alvys.simulator.data.words import ORDINARY_STAGE, STAGES
 from airflow_provider_alvys.simulator.options import Options
 
 # How far ahead rows are dated, at most.

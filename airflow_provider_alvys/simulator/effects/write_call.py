@@ -12,8 +12,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from airflow_provider_alvys.api.catalogue.operations import Operation
-from airflow_provider_alvys.simulator.data.plan import TOMBSTONE
-from airflow_provider_alvys.simulator.data.rows import ETAG, RowSet
+from airflow_provider_alvys.simulator.data.row_set import ETAG, RowSet
+from airflow_provider_alvys.simulator.data.row_set_spec import TOMBSTONE
 from airflow_provider_alvys.simulator.protocol.bodies import File
 from airflow_provider_alvys.simulator.protocol.http import json_response
 from airflow_provider_alvys.simulator.tenant import Tenant

@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from airflow_provider_alvys.api.catalogue.streams import Lookup, Stream
-from airflow_provider_alvys.simulator.data.questions import Question, read_body, read_query, understand
-from airflow_provider_alvys.simulator.data.rows import RowSet
+from airflow_provider_alvys.simulator.data.row_set import RowSet
+from airflow_provider_alvys.simulator.data.search_request import Question, read_body, read_query, understand
 from airflow_provider_alvys.simulator.protocol.http import UNREADABLE, json_response, read_json
 from airflow_provider_alvys.simulator.protocol.routes import names_of
 from airflow_provider_alvys.simulator.tenant import Tenant
