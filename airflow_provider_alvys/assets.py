@@ -5,7 +5,7 @@ from __future__ import annotations
 from airflow.sdk import Asset
 
 from airflow_provider_alvys.api.catalogue.streams import get_stream
-from airflow_provider_alvys.api.documents.listing import documents_of
+from airflow_provider_alvys.api.documents.listing import document_stream_of
 from airflow_provider_alvys.landing.dataset.layout import documents_folder
 from airflow_provider_alvys.landing.dataset.store import check_path
 from airflow_provider_alvys.tables.schema import default_table
@@ -38,7 +38,7 @@ def alvys_documents_asset(parent_type: str, path: str) -> Asset:
     :return: an asset that equals every other of that kind and path.
     :raises AlvysValueError: that has no documents, or the path is none, or relative.
     """
-    documents_of(parent_type)
+    document_stream_of(parent_type)
     return Asset(f"{_root(path)}/{documents_folder(parent_type)}")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_alvys.api.catalogue.operations import get_operation
-from airflow_provider_alvys.api.documents.listing import documents_of
+from airflow_provider_alvys.api.documents.listing import document_stream_of
 from airflow_provider_alvys.api.write.prepare import Write
 from airflow_provider_alvys.api.write.upload import FileSource, check_beginning
 from airflow_provider_alvys.hooks.alvys import AlvysHook
@@ -50,7 +50,7 @@ class AlvysUploadDocumentOperator(AlvysWriteOperator):
         file_name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        operation = f"{documents_of(parent_type).name}.upload"
+        operation = f"{document_stream_of(parent_type).name}.upload"
         super().__init__(
             alvys_conn_id=alvys_conn_id,
             operation=operation,
@@ -79,7 +79,7 @@ class AlvysUploadDocumentOperator(AlvysWriteOperator):
 
     def _result(self, write: Write, answer: Any) -> Any:
         # The URL is a secret for the minutes that it lives.
-        marks = documents_of(self.parent_type).fields.marks
+        marks = document_stream_of(self.parent_type).fields.marks
         result = super()._result(write, answer)
         # Alvys may answer with nothing: the file is kept all the same.
         return result and {

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from airflow_provider_alvys.api.catalogue.streams import get_stream
-from airflow_provider_alvys.api.documents.listing import documents_of
+from airflow_provider_alvys.api.documents.listing import document_stream_of
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.poll.conditions import (
     DocumentThere,
@@ -194,7 +194,7 @@ class AlvysDocumentSensor(AlvysSensor):
         self.parent_id = parent_id
         self.document_types = document_types
         self.wait_if_missing = wait_if_missing
-        documents_of(parent_type)
+        document_stream_of(parent_type)
         self.check_if_plain()
 
     def condition(self) -> DocumentThere:
@@ -210,7 +210,7 @@ class AlvysDocumentSensor(AlvysSensor):
 
     def record_of_link(self) -> WebRecord | None:
         """Return whose document is waited for."""
-        return record_named(documents_of(self.parent_type), str(self.parent_id))
+        return record_named(document_stream_of(self.parent_type), str(self.parent_id))
 
 
 class AlvysSearchSensor(AlvysSensor):

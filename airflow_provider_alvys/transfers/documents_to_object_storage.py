@@ -10,7 +10,7 @@ from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_alvys._compat import AirflowSkipException
 from airflow_provider_alvys.api.documents.downloads import Downloader
-from airflow_provider_alvys.api.documents.listing import check_types, documents_of
+from airflow_provider_alvys.api.documents.listing import document_stream_of, parse_document_types
 from airflow_provider_alvys.assets import alvys_documents_asset
 from airflow_provider_alvys.base_operator import DEFERRABLE, identify, outlet_events, tell_event
 from airflow_provider_alvys.hooks.alvys import AlvysHook
@@ -84,24 +84,24 @@ class AlvysDocumentsToObjectStorageOperator(AlvysLandingTask):
         self.document_types = document_types
         self.tenant = tenant
         self.skip_when_empty = skip_when_empty
-        stream = documents_of(parent_type)
+        stream = document_stream_of(parent_type)
         if not has_template(parents):
             check_document_parents(stream, parents)
         if not has_template(document_types):
-            check_types(document_types)
+            parse_document_types(document_types)
         check_data_set(self.path, uses_cursor=False)
 
     def land(self, context: Context, client: AlvysClient, *, is_resumed: bool) -> dict[str, Any]:
         """Fetch what is not there, and write the index."""
         events = outlet_events(context, self)
-        stream = documents_of(self.parent_type)
+        stream = document_stream_of(self.parent_type)
         check_document_parents(stream, self.parents)
         order = DocumentOrder(
             parent_type=self.parent_type,
             stream=stream,
             tenant=self.tenant or self.alvys_conn_id,
             parents=self.parents,
-            types=check_types(self.document_types),
+            types=parse_document_types(self.document_types),
         )
         settings = self.hook.settings
         downloader = Downloader(clock=client.clock, timeout=settings.timeout, allow_http=settings.allow_http)

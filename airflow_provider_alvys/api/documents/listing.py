@@ -1,4 +1,4 @@
-"""The files that Alvys keeps with loads, trips, carriers, drivers and equipment: what its lists say of them."""
+"""Documents of loads, trips, carriers, drivers and equipment, as Alvys lists them."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
     from airflow_provider_alvys.api.http.client import AlvysClient
 
 _SUFFIX = "_documents"
-# The stream of each kind of parent's documents: "load" to load_documents.
+# Maps a parent type to its documents' stream: "load" to load_documents.
 DOCUMENT_STREAMS: Mapping[str, Stream] = {
     name.removesuffix(_SUFFIX): stream for name, stream in STREAMS.items() if stream.fields is DOCUMENT
 }
-# As in "Proof of Delivery (POD)".
-_BRACKETS = re.compile(r"(.*?)\s*\(\s*([^()]*?)\s*\)")
+# Matches "Proof of Delivery (POD)".
+_WITH_ABBREVIATION = re.compile(r"(.*?)\s*\(\s*([^()]*?)\s*\)")
 
 
 @dataclass(frozen=True)
 class Document:
     """
-    A file, as the list of its parent's documents has it.
+    A file in the list of a parent's documents.
 
-    :param parent: the id by which the list was asked for.
+    :param parent: the id or number in the request for the list.
     :param type: such as ``Proof of Delivery``.
-    :param file_name: as it was uploaded.
-    :param size: in bytes; None where Alvys does not say.
-    :param url: from which it can be fetched for some minutes, without credentials: a secret. None where none was given.
-    :param expires_at: until when, in seconds since 1970; None where Alvys does not say.
+    :param file_name: name at upload.
+    :param size: in bytes; None if Alvys does not give it.
+    :param url: pre-signed URL, valid for some minutes: a secret. None if Alvys gives none.
+    :param expires_at: end of the URL's life, in seconds since 1970; None if Alvys does not give it.
     """
 
     id: str
@@ -49,22 +49,23 @@ class Document:
     expires_at: float | None = None
 
 
-def documents_of(parent_type: str) -> Stream:
+def document_stream_of(parent_type: str) -> Stream:
     """
-    Return the stream of documents of a kind of parents.
+    Return the stream of a parent type's documents.
 
     :param parent_type: such as ``load``.
-    :raises AlvysValueError: that has no documents.
+    :raises AlvysValueError: this type has no documents.
     """
     if not isinstance(parent_type, str) or parent_type not in DOCUMENT_STREAMS:
-        raise AlvysValueError(f"parent_type={parent_type!r} has no documents. It is one of {', '.join(DOCUMENT_STREAMS)}")
+        known = ", ".join(DOCUMENT_STREAMS)
+        raise AlvysValueError(f"parent_type={parent_type!r} has no documents: give one of {known}")
     return DOCUMENT_STREAMS[parent_type]
 
 
-def read_document(row: Mapping[str, Any], parent: str) -> Document:
-    """Return a decoded row of a list of documents."""
+def parse_document(row: Mapping[str, Any], parent: str) -> Document:
+    """Return the document in a decoded row."""
     size, url = row.get("AttachmentSize"), row.get("DownloadUrl")
-    # No file is empty: Alvys takes none.
+    # A size of 0 means unknown: Alvys accepts no empty file.
     return Document(
         id=str(row["id"]),
         parent=parent,
@@ -79,44 +80,48 @@ def read_document(row: Mapping[str, Any], parent: str) -> Document:
 
 def list_documents(client: AlvysClient, stream: Stream, parent: str) -> list[Document] | None:
     """
-    Return a parent's documents by one request, with URLs to fetch them from; None for a parent that Alvys does not know.
+    Return a parent's documents with their URLs, by one request; None if Alvys does not know the parent.
 
-    :param stream: of the documents.
+    :param stream: the documents' stream.
     """
     from airflow_provider_alvys.api.read.search import Search
 
     search = Search(client, stream, make_queries(stream, {}, parents=[parent]))
-    documents = [read_document(decode_row(row), parent) for page in search for row in page]
+    documents = [parse_document(decode_row(row), parent) for page in search for row in page]
     return None if search.missing else documents
 
 
-def names_of_type(text: str) -> frozenset[str]:
-    """Return what a type of documents may be called, in any case: with what is in brackets behind it, without, and by that."""
+def type_aliases(text: str) -> frozenset[str]:
+    """Return the names of a document type, in lower case: the full name, the name and the abbreviation."""
     plain = " ".join(text.casefold().split())
-    parts = _BRACKETS.fullmatch(plain)
+    parts = _WITH_ABBREVIATION.fullmatch(plain)
     return frozenset(filter(None, (plain, *(parts.groups() if parts else ()))))
 
 
-def check_types(types: str | Sequence[str] | None) -> frozenset[str] | None:
+def parse_document_types(types: str | Sequence[str] | None) -> frozenset[str] | None:
     """
-    Return all names of one type of documents or several; None for all of them.
+    Return all names of the given document types; None for all types.
 
-    :raises AlvysValueError: it is neither a text nor a list of texts.
+    :raises AlvysValueError: neither a text nor a list of texts is given.
     """
     if types is None:
         return None
     listed = [types] if isinstance(types, str) else types
     if isinstance(listed, bytes) or not isinstance(listed, Sequence) or not listed:
-        raise AlvysValueError(f"document_types={types!r} must be a list such as ['Proof of Delivery'], or None for all")
+        raise AlvysValueError(
+            f"document_types={types!r} is not a list of names: give one such as ['Proof of Delivery'], or None"
+        )
     for text in listed:
-        if not isinstance(text, str) or not names_of_type(text):
-            raise AlvysValueError(f"document_types holds {text!r}, which is no type of documents, such as 'Proof of Delivery'")
-    return frozenset().union(*map(names_of_type, listed))
+        if not isinstance(text, str) or not type_aliases(text):
+            raise AlvysValueError(
+                f"document_types contains {text!r}, not a document type: give one such as 'Proof of Delivery'"
+            )
+    return frozenset().union(*map(type_aliases, listed))
 
 
 def _seconds(time: Any) -> float | None:
     try:
         return as_utc(time, "ExpiresAt").timestamp() if isinstance(time, str) else None
     except AlvysValueError:
-        # Without it the storage tells.
+        # The storage refuses an expired URL anyway.
         return None

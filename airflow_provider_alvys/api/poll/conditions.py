@@ -7,9 +7,21 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union
 import msgspec
 
 from airflow_provider_alvys.api.catalogue.streams import get_stream
-from airflow_provider_alvys.api.documents.listing import check_types, documents_of, names_of_type
+from airflow_provider_alvys.api.documents.listing import (
+    document_stream_of,
+    parse_document_types,
+    type_aliases,
+)
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.api.poll.batch_queries import ByNumber, DocumentsOf, Found, Reading, RowsOf, SearchFor, when
+from airflow_provider_alvys.api.poll.batch_queries import (
+    ByNumber,
+    DocumentsOf,
+    Found,
+    Reading,
+    RowsOf,
+    SearchFor,
+    when,
+)
 from airflow_provider_alvys.api.read.parent_ids import list_parents
 
 if TYPE_CHECKING:
@@ -120,13 +132,13 @@ class DocumentThere(msgspec.Struct, frozen=True, kw_only=True, tag="document"):
 
         :raises AlvysValueError: says what.
         """
-        list_parents(documents_of(self.parent), [self.id])
-        check_types(self.types)
+        list_parents(document_stream_of(self.parent), [self.id])
+        parse_document_types(self.types)
 
     @property
     def line(self) -> DocumentsOf:
         """Where it is asked for."""
-        return DocumentsOf(documents_of(self.parent))
+        return DocumentsOf(document_stream_of(self.parent))
 
     @property
     def item(self) -> str:
@@ -138,8 +150,8 @@ class DocumentThere(msgspec.Struct, frozen=True, kw_only=True, tag="document"):
         what = f"{self.parent} {self.id}"
         if documents is None:
             return Verdict(outcome="waiting" if self.wait_if_missing else "failed", message=f"Alvys knows no {what}")
-        wanted = check_types(self.types) or frozenset()
-        matching = [one for one in documents if wanted & names_of_type(str(one.get("AttachmentType") or ""))]
+        wanted = parse_document_types(self.types) or frozenset()
+        matching = [one for one in documents if wanted & type_aliases(str(one.get("AttachmentType") or ""))]
         if not matching:
             return Verdict(outcome="waiting", message=f"{what.capitalize()} has no {' or '.join(self.types)}")
         newest = max(matching, key=lambda one: when(one.get("UploadedAt")))

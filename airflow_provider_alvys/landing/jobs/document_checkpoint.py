@@ -12,7 +12,7 @@ import msgspec
 
 from airflow_provider_alvys import __version__
 from airflow_provider_alvys.api.catalogue.streams import Stream
-from airflow_provider_alvys.api.documents.listing import Document, names_of_type, read_document
+from airflow_provider_alvys.api.documents.listing import Document, parse_document, type_aliases
 from airflow_provider_alvys.api.http.pacing import EndpointPace
 from airflow_provider_alvys.api.read.state import SearchState
 from airflow_provider_alvys.landing.dataset.layout import document_file, fingerprint, parent_folder
@@ -33,7 +33,7 @@ class DocumentOrder:
 
     :param parent_type: such as ``load``.
     :param stream: of the documents.
-    :param types: as :func:`airflow_provider_alvys.api.documents.listing.check_types` gives them; None for all.
+    :param types: as :func:`airflow_provider_alvys.api.documents.listing.parse_document_types` gives them; None for all.
     """
 
     parent_type: str
@@ -44,7 +44,7 @@ class DocumentOrder:
 
     def wants(self, document: Document) -> bool:
         """Return whether a document is of a type that is asked for."""
-        return self.types is None or not self.types.isdisjoint(names_of_type(document.type))
+        return self.types is None or not self.types.isdisjoint(type_aliases(document.type))
 
     def fingerprint(self, path: str) -> str:
         """Return a hash that another try must share to fetch the same."""
@@ -117,7 +117,7 @@ def open_document_run(
         return known, []
     now = datetime.fromtimestamp(client.clock.time(), timezone.utc)
     parents, rows_of = find_document_parents(store, order.stream, order.parents, tenant=order.tenant, now=now)
-    documents = [read_document(row, parent) for parent, rows in rows_of.items() for row in rows]
+    documents = [parse_document(row, parent) for parent, rows in rows_of.items() for row in rows]
     run = DocumentRun(
         identity=identity,
         asked=asked,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from airflow_provider_alvys.api.documents.downloads import ENDPOINT, UrlRefusedError
-from airflow_provider_alvys.api.documents.listing import Document, list_documents, read_document
+from airflow_provider_alvys.api.documents.listing import Document, list_documents, parse_document
 from airflow_provider_alvys.api.errors import (
     AlvysConnectionError,
     AlvysDownloadError,
@@ -173,7 +173,7 @@ class _Fetching:
         for lists, rows in enumerate(self._search, start=1):
             self._client.clock.mark_progress()
             parent = self._search.queries[self._search.state.sets[-1].query].parents[0]
-            documents = [read_document(decode_row(row), parent) for row in rows]
+            documents = [parse_document(decode_row(row), parent) for row in rows]
             self._take_note(parent, documents)
             files = [file_of(self._order, document) for document in documents if self._order.wants(document)]
             self._run.pending += files
