@@ -14,7 +14,7 @@ from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.api.errors import AlvysError
 from airflow_provider_alvys.api.read.cost import StreamPlan
 from airflow_provider_alvys.hooks.alvys import AlvysHook
-from airflow_provider_alvys.tables.schema import shape_of
+from airflow_provider_alvys.tables.schema import build_schema
 from airflow_provider_alvys.tables.warehouses.statements import WAREHOUSES, write_sql
 
 _HEADER = ("stream", "rows", "requests", "hours as documented", "hours at this pace", "missing scope", "")
@@ -28,9 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _sql(options: argparse.Namespace) -> None:
     try:
-        shape = shape_of(get_stream(options.stream), table=options.table)
+        stream_schema = build_schema(get_stream(options.stream), table=options.table)
         text = write_sql(
-            options.warehouse, shape, schema=options.schema, url=options.url, task_id=options.task_id
+            options.warehouse, stream_schema, schema=options.schema, url=options.url, task_id=options.task_id
         )
     except AlvysError as error:
         sys.exit(str(error))

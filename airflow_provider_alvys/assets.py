@@ -8,7 +8,7 @@ from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.api.documents.listing import document_stream_of
 from airflow_provider_alvys.landing.dataset.layout import documents_folder
 from airflow_provider_alvys.landing.dataset.store import check_path
-from airflow_provider_alvys.tables.schema import default_table
+from airflow_provider_alvys.tables.schema import default_table_name
 
 
 def alvys_asset(stream: str, path: str) -> Asset:
@@ -64,5 +64,5 @@ def alvys_table_asset(
         AlvysObjectStorageToSqlOperator returns.
     :raises AlvysValueError: there is no such stream.
     """
-    names = [sql_conn_id, schema, table or default_table(get_stream(stream))]
+    names = [sql_conn_id, schema, table or default_table_name(get_stream(stream))]
     return Asset(f"alvys-table://{'/'.join(filter(None, names))}")

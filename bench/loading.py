@@ -220,24 +220,26 @@ def insert(path: Path, schema: str, *, row_by_row: bool = False) -> dict[str, fl
     from airflow_provider_alvys.tables.dialects import POSTGRESQL
     from airflow_provider_alvys.tables.flatten import RowCutter
     from airflow_provider_alvys.tables.migrate import ensure_tables
-    from airflow_provider_alvys.tables.schema import BOOKS, shape_of
+    from airflow_provider_alvys.tables.schema import METADATA_COLUMNS, build_schema
 
     hook = sql_hook()
     hook.supports_executemany = not row_by_row
-    shape = shape_of(get_stream(STREAM))
-    tables: list[list[list[Any]]] = [[] for _ in shape.tables]
+    stream_schema = build_schema(get_stream(STREAM))
+    tables: list[list[list[Any]]] = [[] for _ in stream_schema.tables]
     with closing(open_database(hook.get_conn(), POSTGRESQL, schema)) as database:
         with database.transaction("bench"):
-            ensure_tables(database, shape)
-        cutter = RowCutter(shape, POSTGRESQL.limits)
+            ensure_tables(database, stream_schema)
+        cutter = RowCutter(stream_schema, POSTGRESQL.limits)
         now = f"{BEGAN:%Y-%m-%d %H:%M:%S}.0000000"
         books = [
             now if column.kind == "timestamp" and not column.name.startswith("_miss") else None
-            for column in BOOKS
+            for column in METADATA_COLUMNS
         ]
         for rows in Lake(path).rows():
             for row in rows:
-                for table, into, cut in zip(shape.tables, tables, cutter.cut(row, "here"), strict=True):
+                for table, into, cut in zip(
+                    stream_schema.tables, tables, cutter.cut(row, "here"), strict=True
+                ):
                     cells = ([TENANT, *one, *([] if table.parent else books)] for one in cut)
                     kinds = [column.kind for column in table.stored]
                     into += [
@@ -245,7 +247,7 @@ def insert(path: Path, schema: str, *, row_by_row: bool = False) -> dict[str, fl
                         for line in cells
                     ]
     started = time.perf_counter()
-    for table, rows_of_table in zip(shape.tables, tables, strict=True):
+    for table, rows_of_table in zip(stream_schema.tables, tables, strict=True):
         fields = [f'"{column.name}"' for column in table.stored]
         hook.insert_rows(f"{schema}.{table.name}", rows_of_table, fields)
     return {"seconds": time.perf_counter() - started, "all_rows": sum(map(len, tables))}

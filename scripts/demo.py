@@ -23,7 +23,7 @@ from typing import Any
 
 from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.simulator.process import Simulator
-from airflow_provider_alvys.tables.schema import default_table, key_columns
+from airflow_provider_alvys.tables.schema import default_table_name, key_columns
 from scripts.questions import ages_table, answer, lanes_table, revenue_table
 from scripts.questions.picture import draw
 
@@ -220,7 +220,7 @@ def check_tables(alvys: Simulator, streams: list[str]) -> bool:
         held = [
             str(row[0])
             for row in query(
-                f'SELECT "{key}" FROM "{default_table(get_stream(stream))}" WHERE _missing_since IS NULL'
+                f'SELECT "{key}" FROM "{default_table_name(get_stream(stream))}" WHERE _missing_since IS NULL'
             )
         ]
         if sorted(held) != sorted(alvys.truth_keys(stream=stream)):

@@ -15,7 +15,7 @@ from pathlib import Path
 from airflow_provider_alvys.api.catalogue.stream_rows import fleet, freight, money, partners, webhooks
 from airflow_provider_alvys.api.catalogue.streams import STREAMS, Stream
 from airflow_provider_alvys.api.schema.values import snake_case
-from airflow_provider_alvys.tables.schema import PARENT, Table, default_table, shape_of
+from airflow_provider_alvys.tables.schema import PARENT, Table, build_schema, default_table_name
 
 SUBJECTS: dict[str, Sequence[Stream]] = {
     "Freight": freight.STREAMS,
@@ -84,19 +84,19 @@ def is_cross_check(stream: Stream) -> bool:
 
 def references_of(stream: Stream) -> list[Reference]:
     """Return which columns of a stream's tables name rows of others."""
-    shape = shape_of(stream)
+    schema = build_schema(stream)
     found = []
     if stream.is_child and stream.parent:
-        target = default_table(STREAMS[stream.parent.stream])
-        found.append(Reference(shape.main.name, PARENT, target, snake_case(stream.parent.column)))
+        target = default_table_name(STREAMS[stream.parent.stream])
+        found.append(Reference(schema.main.name, PARENT, target, snake_case(stream.parent.column)))
     for path, where in stream.references.items():
         name, _, target_field = where.partition(".")
-        for table in shape.tables:
+        for table in schema.tables:
             for column in table.columns:
                 if column.field == path:
                     found.append(
                         Reference(
-                            table.name, column.name, default_table(STREAMS[name]), snake_case(target_field)
+                            table.name, column.name, default_table_name(STREAMS[name]), snake_case(target_field)
                         )
                     )
     return found
@@ -112,13 +112,13 @@ def own_name(table: Table) -> str:
 
 def make_box(stream: Stream, colour: str) -> Box:
     """Return a stream's box."""
-    shape = shape_of(stream)
-    box = Box(shape.main.name, colour)
+    schema = build_schema(stream)
+    box = Box(schema.main.name, colour)
     box.lists = [
-        (table.path.count(".") if table.parent != shape.main.name else 0, own_name(table))
-        for table in shape.tables[1:]
+        (table.path.count(".") if table.parent != schema.main.name else 0, own_name(table))
+        for table in schema.tables[1:]
     ]
-    own = {table.name: "" if table is shape.main else f"{own_name(table)}." for table in shape.tables}
+    own = {table.name: "" if table is schema.main else f"{own_name(table)}." for table in schema.tables}
     seen = set()
     for reference in references_of(stream):
         line = (own[reference.table] + reference.column, reference.target)

@@ -1,5 +1,5 @@
 """
-Write ``docs/schema.md`` from the shapes of the streams. ``make docs`` calls this; a test fails while the page is not current.
+Write ``docs/schema.md`` from the schemas of the streams. ``make docs`` calls this; a test fails while the page is not current.
 
     python -m scripts.write_schema_page docs/schema.md
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 from airflow_provider_alvys.api.catalogue.streams import STREAMS, Stream
 from airflow_provider_alvys.api.schema.values import Kind
 from airflow_provider_alvys.tables.dialects import DUCKDB, MYSQL, POSTGRESQL, SQLITE
-from airflow_provider_alvys.tables.schema import Shape, Table, shape_of
+from airflow_provider_alvys.tables.schema import StreamSchema, Table, build_schema
 from scripts.draw_schema import SUBJECTS, Reference, is_cross_check, references_of
 
 # Words that SQL, or a database, uses itself: not each refuses them without quotes.
@@ -163,22 +163,22 @@ BigQuery `` `user` ``, in SQL Server `[user]`). Mind that an unquoted `user` is 
 
 def page() -> str:
     """Return the page's text."""
-    shapes = {stream.name: shape_of(stream) for stream in STREAMS.values()}
+    schemas = {stream.name: build_schema(stream) for stream in STREAMS.values()}
     index = [
         f"- {subject}: "
         + ", ".join(
-            f"[`{shapes[stream.name].main.name}`](#{shapes[stream.name].main.name})" for stream in streams
+            f"[`{schemas[stream.name].main.name}`](#{schemas[stream.name].main.name})" for stream in streams
         )
         for subject, streams in SUBJECTS.items()
     ]
     kinds = [f"| {kind} | {meaning} | {' | '.join(_types(kind))} |" for kind, meaning in _MEANING.items()]
-    names = {column.name for shape in shapes.values() for table in shape.tables for column in table.columns}
+    names = {column.name for schema in schemas.values() for table in schema.tables for column in table.columns}
     renamed = " and ".join(
         f"`{stream.table}` for the stream `{stream.name}`" for stream in STREAMS.values() if stream.table
     )
     text = _HEAD.format(
-        tables=sum(len(shape.tables) for shape in shapes.values()),
-        streams=len(shapes),
+        tables=sum(len(schema.tables) for schema in schemas.values()),
+        streams=len(schemas),
         index="\n".join(index),
         kinds="\n".join(kinds),
         renamed=renamed,
@@ -188,7 +188,7 @@ def page() -> str:
     for subject, streams in SUBJECTS.items():
         lines += [f"## {subject}", ""]
         for stream in streams:
-            lines += _stream(stream, shapes[stream.name])
+            lines += _stream(stream, schemas[stream.name])
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -197,43 +197,43 @@ def _types(kind: Kind) -> list[str]:
     return [f"`{dialect.types[kind]}`{_REMARKS.get((dialect.name, kind), '')}" for dialect in dialects]
 
 
-def _stream(stream: Stream, shape: Shape) -> list[str]:
-    main = shape.main.name
+def _stream(stream: Stream, schema: StreamSchema) -> list[str]:
+    main = schema.main.name
     lines = [
         f"### `{main}`",
         "",
-        f"{stream.description[:1].upper()}{stream.description[1:]}{_source(stream, shape)}.",
+        f"{stream.description[:1].upper()}{stream.description[1:]}{_source(stream, schema)}.",
     ]
-    if shape.excluded:
-        lines[-1] += f" Never in a table: {', '.join(f'`{path}`' for path in sorted(shape.excluded))}."
+    if schema.excluded:
+        lines[-1] += f" Never in a table: {', '.join(f'`{path}`' for path in sorted(schema.excluded))}."
     twin = STREAMS.get(stream.name.removesuffix("_list")) if is_cross_check(stream) else None
     if twin is not None and twin.fields == stream.fields:
-        names = ", ".join(f"`{table.name}`" for table in shape.tables[1:])
+        names = ", ".join(f"`{table.name}`" for table in schema.tables[1:])
         lines[-1] += (
             f" The columns are those of [`{twin.name}`](#{twin.name}), and so are those of its lists: {names}."
         )
-        lines[-1] += f" Their rows name it by `{shape.tables[1].key[0]}`."
+        lines[-1] += f" Their rows name it by `{schema.tables[1].key[0]}`."
         return [*lines, ""]
     references = {(found.table, found.column): found for found in references_of(stream)}
-    for table in shape.tables:
-        lines += ["", *_table(shape, table, references)]
+    for table in schema.tables:
+        lines += ["", *_table(schema, table, references)]
     return [*lines, ""]
 
 
-def _source(stream: Stream, shape: Shape) -> str:
-    own = f" (stream `{stream.name}`)" if stream.name != shape.main.name else ""
+def _source(stream: Stream, schema: StreamSchema) -> str:
+    own = f" (stream `{stream.name}`)" if stream.name != schema.main.name else ""
     child = f", read for each of `{stream.parent.stream}`" if stream.is_child and stream.parent else ""
-    version = f". The newest is told by `{shape.version}`" if shape.version else ""
+    version = f". The newest is told by `{schema.version}`" if schema.version else ""
     return own + child + version
 
 
-def _table(shape: Shape, table: Table, references: dict[tuple[str, str], Reference]) -> list[str]:
+def _table(schema: StreamSchema, table: Table, references: dict[tuple[str, str], Reference]) -> list[str]:
     lines = []
     if table.parent:
         lines += [
             f"#### `{table.name}`",
             "",
-            f"`{table.path}` of each row of `{table.parent}`, by {_join(shape, table)}.",
+            f"`{table.path}` of each row of `{table.parent}`, by {_join(schema, table)}.",
             "",
         ]
     lines += ["| column | kind | Alvys's field | |", "|---|---|---|---|"]
@@ -253,9 +253,9 @@ def _table(shape: Shape, table: Table, references: dict[tuple[str, str], Referen
     return lines
 
 
-def _join(shape: Shape, table: Table) -> str:
+def _join(schema: StreamSchema, table: Table) -> str:
     """Tell by which columns the rows of a list are joined to those that hold it."""
-    above = next(other for other in shape.tables if other.name == table.parent)
+    above = next(other for other in schema.tables if other.name == table.parent)
     pairs = zip(table.key[: len(above.key)], above.key, strict=True)
     return ", ".join(
         ["`_tenant`", *(f"`{own}` = `{other}`" if own != other else f"`{own}`" for own, other in pairs)]

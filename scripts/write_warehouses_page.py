@@ -12,7 +12,7 @@ from pathlib import Path
 
 from airflow_provider_alvys.api.catalogue.streams import STREAMS
 from airflow_provider_alvys.api.schema.values import Kind
-from airflow_provider_alvys.tables.schema import shape_of
+from airflow_provider_alvys.tables.schema import build_schema
 from airflow_provider_alvys.tables.warehouses.statements import WAREHOUSES, write_sql
 
 _HEAD = """\
@@ -185,9 +185,9 @@ def page() -> str:
         "children": children,
     }.items():
         text = text.replace(f"{{{name}}}", value)
-    shape = shape_of(STREAMS["loads"])
+    schema = build_schema(STREAMS["loads"])
     shown = replace(
-        shape, tables=tuple(table for table in shape.tables if table.name in ("loads", "load_stops"))
+        schema, tables=tuple(table for table in schema.tables if table.name in ("loads", "load_stops"))
     )
     lines = [text]
     for name, found in WAREHOUSES.items():

@@ -21,7 +21,7 @@ from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.simulator.app.control_api import _CONTROLS
 from airflow_provider_alvys.simulator.process import Simulator
-from airflow_provider_alvys.tables.schema import shape_of
+from airflow_provider_alvys.tables.schema import build_schema
 from airflow_provider_alvys.transfers.alvys_to_object_storage import AlvysToObjectStorageOperator
 from tests.conftest import CONNECTION, ROOT
 
@@ -194,7 +194,7 @@ def test_the_page_of_tables_has_every_column_and_its_links_lead_to_tables() -> N
     text = (ROOT / "docs" / "schema.md").read_text()
     sections = dict(re.findall(r"^#{3,4} `(\w+)`\n(.*?)(?=^#{2,4} )", f"{text}## ", re.MULTILINE | re.DOTALL))
     for stream in STREAMS.values():
-        for table in shape_of(stream).tables:
+        for table in build_schema(stream).tables:
             if stream.name.endswith("_list"):
                 assert f"`{table.name}`" in text
                 continue
@@ -208,7 +208,7 @@ def test_the_page_of_tables_has_every_column_and_its_links_lead_to_tables() -> N
 def test_the_joins_of_the_page_of_tables_run() -> None:
     database = sqlite3.connect(":memory:")
     for stream in STREAMS.values():
-        for table in shape_of(stream).tables:
+        for table in build_schema(stream).tables:
             columns = ", ".join(f'"{column.name}"' for column in table.stored)
             database.execute(f'CREATE TABLE "{table.name}" ({columns})')
     queries = re.findall(
@@ -225,7 +225,7 @@ def test_the_picture_shows_every_table_and_can_be_read() -> None:
     texts = ["".join(element.itertext()) for element in picture.iter("{http://www.w3.org/2000/svg}text")]
     for stream in STREAMS.values():
         if not stream.name.endswith("_list"):
-            assert shape_of(stream).main.name in texts
+            assert build_schema(stream).main.name in texts
     assert "customer_id → customers" in texts
 
 

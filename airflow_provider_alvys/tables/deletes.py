@@ -11,7 +11,15 @@ from airflow_provider_alvys.api.schema.values import snake_case
 from airflow_provider_alvys.landing.dataset.manifest import Manifest, ManifestWindow
 from airflow_provider_alvys.tables.database import Database
 from airflow_provider_alvys.tables.ledger import as_value
-from airflow_provider_alvys.tables.schema import MISSED_AT, MISSING_SINCE, PARENT, READ_AT, TENANT, Column, Shape
+from airflow_provider_alvys.tables.schema import (
+    MISSED_AT,
+    MISSING_SINCE,
+    PARENT,
+    READ_AT,
+    TENANT,
+    Column,
+    StreamSchema,
+)
 
 log = logging.getLogger(__name__)
 
@@ -32,15 +40,15 @@ class Cover:
     parents: tuple[str, Sequence[str]] | None = None
 
 
-def find_cover(shape: Shape, manifest: Manifest) -> Cover | None:
+def find_cover(schema: StreamSchema, manifest: Manifest) -> Cover | None:
     """Return of which rows a manifest proves that they have gone; None where it proves nothing."""
-    stream = shape.stream
+    stream = schema.stream
     # What was filtered, was not whole, or was searched for by values that are guessed, tells nothing of what it lacks.
     if manifest.filters or manifest.proof != "whole" or any(filter.guessed for filter in stream.filters):
         return None
     parents = None
     if stream.parent is not None:
-        column = _parent_column(shape)
+        column = _parent_column(schema)
         if column is None:
             return None
         # One that Alvys does not know may be hidden: it says nothing of its children.
@@ -55,7 +63,7 @@ def find_cover(shape: Shape, manifest: Manifest) -> Cover | None:
     else:
         plain = stream.search_fields({})
         windows = [search.window for search in manifest.searches if search.window and search.asked == plain]
-    columns = {column.field: column for column in shape.main.columns if column.kind in ("timestamp", "date")}
+    columns = {column.field: column for column in schema.main.columns if column.kind in ("timestamp", "date")}
     kinds = {window.name: window for window in stream.windows}
     bounds = [
         (columns[kinds[window.by].column], window)
@@ -72,23 +80,31 @@ def _common(manifest: Manifest) -> list[ManifestWindow]:
     if not windows or len(windows) < len(manifest.parents):
         return []
     ends = [window.until for window in windows if window.until is not None]
-    common = ManifestWindow(by=windows[0].by, since=max(window.since for window in windows), until=min(ends) if ends else None)
+    common = ManifestWindow(
+        by=windows[0].by, since=max(window.since for window in windows), until=min(ends) if ends else None
+    )
     return [common]
 
 
-def _parent_column(shape: Shape) -> str | None:
-    stream = shape.stream
+def _parent_column(schema: StreamSchema) -> str | None:
+    stream = schema.stream
     assert stream.parent is not None  # noqa: S101
     if stream.is_child:
         return PARENT
     target = f"{stream.parent.stream}.{stream.parent.column}"
     found = next((name for name, referred in stream.references.items() if referred == target), None)
     column = snake_case(found) if found else None
-    return column if column in {known.name for known in shape.main.columns} else None
+    return column if column in {known.name for known in schema.main.columns} else None
 
 
 def mark_missing(
-    database: Database, shape: Shape, manifest: Manifest, cover: Cover, *, stage: str, max_share: float
+    database: Database,
+    schema: StreamSchema,
+    manifest: Manifest,
+    cover: Cover,
+    *,
+    stage: str,
+    max_share: float,
 ) -> tuple[int, int]:
     """
     Mark rows that a manifest misses: at the second time in a row they are missing, since the first.
@@ -98,13 +114,15 @@ def mark_missing(
     :return: rows that are missing from now on, and rows that it misses but is not believed in.
     """
     quote, dialect = database.dialect.quote, database.dialect
-    pairs = [(name, name) for name in shape.main.primary_key]
-    target = database.table(shape.main.name)
+    pairs = [(name, name) for name in schema.main.primary_key]
+    target = database.table(schema.main.name)
     read_at = database.render("timestamp", as_value(manifest.read_from))
     covered, values = _condition(database, cover, manifest.tenant)
     # What was read later is not missed by it.
     values.append(read_at)
-    here = f"FROM {target} AS t WHERE {covered} AND t.{quote(READ_AT)} <= ? AND t.{quote(MISSING_SINCE)} IS NULL"
+    here = (
+        f"FROM {target} AS t WHERE {covered} AND t.{quote(READ_AT)} <= ? AND t.{quote(MISSING_SINCE)} IS NULL"
+    )
     absent = f"NOT EXISTS (SELECT 1 FROM {stage} AS s WHERE {dialect.on('t', 's', pairs)})"
     ((known,),) = database.execute(f"SELECT COUNT(*) AS known {here}", values)
     ((missed, before),) = database.execute(
@@ -123,32 +141,36 @@ def mark_missing(
             max_share,
         )
         return 0, int(missed - before)
-    keys = ", ".join(quote(name) for name in shape.main.primary_key)
+    keys = ", ".join(quote(name) for name in schema.main.primary_key)
     gone = "alvys_gone"
     database.execute(dialect.drop(gone))
-    for statement in dialect.stage(gone, target, shape.main.primary_key, shape.main.primary_key):
+    for statement in dialect.stage(gone, target, schema.main.primary_key, schema.main.primary_key):
         database.execute(statement)
-    chosen = ", ".join(f"t.{quote(name)}" for name in shape.main.primary_key)
+    chosen = ", ".join(f"t.{quote(name)}" for name in schema.main.primary_key)
     database.execute(f"INSERT INTO {quote(gone)} ({keys}) SELECT {chosen} {here} AND {absent}", values)
-    database.analyze(gone, shape.main.primary_key)
-    second = f"t.{quote(MISSED_AT)} < ? AND {_in(database, gone, shape)}"
-    ((marked,),) = database.execute(f"SELECT COUNT(*) AS marked FROM {target} AS t WHERE {second}", (read_at,))
+    database.analyze(gone, schema.main.primary_key)
+    second = f"t.{quote(MISSED_AT)} < ? AND {_in(database, gone, schema)}"
+    ((marked,),) = database.execute(
+        f"SELECT COUNT(*) AS marked FROM {target} AS t WHERE {second}", (read_at,)
+    )
     database.execute(
         f"UPDATE {target} AS t SET {quote(MISSING_SINCE)} = {quote(MISSED_AT)} WHERE {second}",
         (read_at,),
     )
     database.execute(
-        f"UPDATE {target} AS t SET {quote(MISSED_AT)} = ? WHERE t.{quote(MISSED_AT)} IS NULL AND {_in(database, gone, shape)}",
+        f"UPDATE {target} AS t SET {quote(MISSED_AT)} = ? WHERE t.{quote(MISSED_AT)} IS NULL AND {_in(database, gone, schema)}",
         (read_at,),
     )
     database.execute(dialect.drop(gone))
-    log.info("%d rows of %s were missed; %d are missing now, for the second time in a row", missed, target, marked)
+    log.info(
+        "%d rows of %s were missed; %d are missing now, for the second time in a row", missed, target, marked
+    )
     return int(marked), 0
 
 
-def _in(database: Database, source: str, shape: Shape) -> str:
+def _in(database: Database, source: str, schema: StreamSchema) -> str:
     quote = database.dialect.quote
-    names = [quote(name) for name in shape.main.primary_key]
+    names = [quote(name) for name in schema.main.primary_key]
     theirs = ", ".join(f"t.{name}" for name in names)
     return f"({theirs}) IN (SELECT {', '.join(names)} FROM {quote(source)})"
 
@@ -162,7 +184,9 @@ def _condition(database: Database, cover: Cover, tenant: str) -> tuple[str, list
         stage = quote(PARENTS_STAGE)
         database.execute(database.dialect.drop(PARENTS_STAGE))
         options = database.dialect.table_options
-        database.execute(f"CREATE TEMPORARY TABLE {stage} ({quote(PARENT)} {database.dialect.types['key']}){options}")
+        database.execute(
+            f"CREATE TEMPORARY TABLE {stage} ({quote(PARENT)} {database.dialect.types['key']}){options}"
+        )
         if ids:
             database.fill(PARENTS_STAGE, [(PARENT, "key")], [[id] for id in ids])
             database.analyze(PARENTS_STAGE, (PARENT,))

@@ -9,7 +9,7 @@ from typing import Any
 from airflow_provider_alvys.api.schema.values import EXTRA
 from airflow_provider_alvys.landing.dataset.manifest import Manifest
 from airflow_provider_alvys.tables.database import Database
-from airflow_provider_alvys.tables.schema import HASH, TENANT, Shape
+from airflow_provider_alvys.tables.schema import HASH, TENANT, StreamSchema
 
 log = logging.getLogger(__name__)
 
@@ -24,11 +24,11 @@ _CHANCE = 0.001
 class Vanished:
     """Looks for the columns that are empty in all rows of a load."""
 
-    def __init__(self, shape: Shape) -> None:
-        self._shape = shape
-        keys = {*shape.keys, EXTRA, HASH}
+    def __init__(self, schema: StreamSchema) -> None:
+        self._schema = schema
+        keys = {*schema.keys, EXTRA, HASH}
         self._empty = {
-            at for at, column in enumerate(shape.main.columns) if column.field and column.name not in keys
+            at for at, column in enumerate(schema.main.columns) if column.field and column.name not in keys
         }
         self._rows = 0
 
@@ -43,7 +43,7 @@ class Vanished:
         """Warn of fields that nearly all rows in the table have, and none of these."""
         if not self._rows or not self._empty:
             return
-        quote, main = database.dialect.quote, self._shape.main
+        quote, main = database.dialect.quote, self._schema.main
         columns = [main.columns[at] for at in sorted(self._empty)]
         counts = ", ".join(
             f"COUNT({quote(column.name)}) AS {quote(f'c{at}')}" for at, column in enumerate(columns)
@@ -63,7 +63,7 @@ class Vanished:
             log.warning(
                 "%s: none of the %d rows has %s, which nearly all rows had until now. See whether Alvys has renamed them (then "
                 "they are in _extra) or the token may not see them any more",
-                self._shape.stream.name,
+                self._schema.stream.name,
                 self._rows,
                 ", ".join(gone),
             )

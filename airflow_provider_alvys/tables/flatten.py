@@ -14,7 +14,7 @@ from airflow_provider_alvys.api.errors import AlvysTableError
 from airflow_provider_alvys.api.read.page_decoder import decode_row
 from airflow_provider_alvys.api.schema.fields import Array, FieldType, Mark, Record
 from airflow_provider_alvys.api.schema.values import EXTRA, Limits, converter, dump_json, leaves_of
-from airflow_provider_alvys.tables.schema import HASH, KEY, PARENT, VALUE, Shape, Table, column_name
+from airflow_provider_alvys.tables.schema import HASH, KEY, PARENT, VALUE, StreamSchema, Table, column_name
 
 # What a field's value becomes: cells of the row, or lists to be cut up. Returns what could not be taken, or None.
 _Cells = list[Any]
@@ -55,31 +55,31 @@ class Strangers:
 
 class RowCutter:
     """
-    Cut records into rows of a shape's tables.
+    Cut records into rows of a schema's tables.
 
     :param limits: of the database's types.
     """
 
-    def __init__(self, shape: Shape, limits: Limits | None = None) -> None:
-        self.shape = shape
+    def __init__(self, schema: StreamSchema, limits: Limits | None = None) -> None:
+        self.schema = schema
         self.strangers = Strangers()
         self._limits = limits or Limits()
         self._where = ""
-        self._tables = {table.path: number for number, table in enumerate(shape.tables)}
-        main = shape.main
+        self._tables = {table.path: number for number, table in enumerate(schema.tables)}
+        main = schema.main
         self._width = len(main.columns)
         at = {column.name: number for number, column in enumerate(main.columns)}
         self._extra = at.get(EXTRA)
         self._hash = at[HASH]
         self._parent = at.get(PARENT)
         self._key = at.get(KEY)
-        self._keys = [at[name] for name in shape.keys]
-        self._fields = self._plan(shape.stream.fields, main, "", "")
-        self._content = _Filter(shape.stream.fields, "", shape, is_content=True)
+        self._keys = [at[name] for name in schema.keys]
+        self._fields = self._plan(schema.stream.fields, main, "", "")
+        self._content = _Filter(schema.stream.fields, "", schema, is_content=True)
 
     def cut(self, row: bytes, where: str, parent: str | None = None) -> list[list[list[Any]]]:
         """
-        Return the rows that a record becomes, for each of the shape's tables: one for the first.
+        Return the rows that a record becomes, for each of the schema's tables: one for the first.
 
         :param where: to find the record by, for messages.
         :param parent: whose child the record is.
@@ -103,11 +103,11 @@ class RowCutter:
             cells[self._extra] = dump_json(left)
         cells[self._hash] = _digest(self._content(record))
         if self._key is not None:
-            names = self.shape.stream.key
+            names = self.schema.stream.key
             cells[self._key] = dump_json([record.get(name) for name in names]) if names else cells[self._hash]
         for at in self._keys:
-            self._check_key(self.shape.main.columns[at].name, cells[at])
-        rows: list[list[list[Any]]] = [[] for _ in self.shape.tables]
+            self._check_key(self.schema.main.columns[at].name, cells[at])
+        rows: list[list[list[Any]]] = [[] for _ in self.schema.tables]
         rows[0].append(cells)
         self._cut_lists(lists, [cells[at] for at in self._keys], rows)
         return rows
@@ -150,9 +150,11 @@ class RowCutter:
                 if plan.fields is None:
                     left = None if item is None else plan.value(item, cells, below)
                 elif type(item) is dict:
-                    left = self._take_all(plan.fields, item, cells, below, self.shape.tables[plan.table].path)
+                    left = self._take_all(
+                        plan.fields, item, cells, below, self.schema.tables[plan.table].path
+                    )
                 else:
-                    self.strangers.add_misfit(self.shape.tables[plan.table].path, self._where)
+                    self.strangers.add_misfit(self.schema.tables[plan.table].path, self._where)
                     left = item
                 if plan.extra is not None and (
                     left is not None or (plan.fields is not None and item is None)
@@ -193,7 +195,7 @@ class RowCutter:
             below = f"{path}.{name}" if path else name
             stem = column_name(prefix, name)
             marks: frozenset[Mark] = record.marks.get(name, frozenset())
-            if below in self.shape.excluded:
+            if below in self.schema.excluded:
                 plan |= dict.fromkeys((name, _fold(name)), _drop)
             elif isinstance(kind, Record):
                 plan[name] = self._take_object(kind, self._plan(kind, table, below, f"{stem}_"), below)
@@ -229,7 +231,7 @@ class RowCutter:
         return take
 
     def _take_object(self, kind: Record, fields: Mapping[str, _Take], path: str) -> _Take:
-        without = _Filter(kind, path, self.shape)
+        without = _Filter(kind, path, self.schema)
 
         def take(value: Any, cells: _Cells, lists: _Lists) -> Any:
             if type(value) is not dict:
@@ -241,12 +243,12 @@ class RowCutter:
 
     def _take_stranger(self, kind: FieldType, path: str) -> _Take:
         """Return what takes a field whose name is spelled as no document has it: all but what is excluded is left."""
-        without = _Filter(kind, path, self.shape)
+        without = _Filter(kind, path, self.schema)
         return lambda value, cells, lists: without(value)
 
     def _take_list(self, kind: Array, path: str, at: int | None) -> _Take:
         """Return what takes a list: into a table, or as JSON into the column at a place."""
-        without = _Filter(kind, path, self.shape)
+        without = _Filter(kind, path, self.schema)
         if at is not None:
             column = at
 
@@ -268,7 +270,7 @@ class RowCutter:
 
     def _list_plan(self, kind: Array, path: str) -> _ListPlan:
         number = self._tables[path]
-        table = self.shape.tables[number]
+        table = self.schema.tables[number]
         at = {column.name: place for place, column in enumerate(table.columns)}
         if isinstance(kind.of, Record):
             fields = self._plan(kind.of, table, path, "")
@@ -296,10 +298,10 @@ class _Filter:
     :param is_content: whether it is for telling a change: then without what is another one at each reading, and without nulls.
     """
 
-    def __init__(self, kind: FieldType, path: str, shape: Shape, *, is_content: bool = False) -> None:
+    def __init__(self, kind: FieldType, path: str, schema: StreamSchema, *, is_content: bool = False) -> None:
         self._is_content = is_content
-        self._keeps_unknown = EXTRA not in shape.excluded
-        self._tree = self._tree_of(kind, path, shape.excluded)
+        self._keeps_unknown = EXTRA not in schema.excluded
+        self._tree = self._tree_of(kind, path, schema.excluded)
 
     def __call__(self, value: Any) -> Any:
         return self._filtered(value, self._tree)

@@ -49,7 +49,9 @@ class Ledger:
         if self._database.columns(LEDGER):
             return
         types = [(column.name, dialect.types[column.kind]) for column in _COLUMNS]
-        types = [(name, dialect.address_type if name == "manifest" else type_name) for name, type_name in types]
+        types = [
+            (name, dialect.address_type if name == "manifest" else type_name) for name, type_name in types
+        ]
         self._database.execute(dialect.create(self._name, types, ("table_name", "manifest")))
 
     def holds(self, path: str) -> bool:
@@ -79,7 +81,8 @@ class Ledger:
         """Note that a manifest was loaded: in place of what is noted of it, if that was before."""
         quote = self._database.dialect.quote
         self._database.execute(
-            f"DELETE FROM {self._name} WHERE {quote('table_name')} = ? AND {quote('manifest')} = ?", (self._table, path)
+            f"DELETE FROM {self._name} WHERE {quote('table_name')} = ? AND {quote('manifest')} = ?",
+            (self._table, path),
         )
         window = manifest.window
         values: Sequence[object] = (

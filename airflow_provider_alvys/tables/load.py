@@ -23,7 +23,7 @@ from airflow_provider_alvys.tables.flatten import RowCutter
 from airflow_provider_alvys.tables.ledger import LEDGER, Ledger, as_value
 from airflow_provider_alvys.tables.merge import Merge, stage_name
 from airflow_provider_alvys.tables.migrate import Retired, ensure_tables, find_retired
-from airflow_provider_alvys.tables.schema import BOOKS, Shape
+from airflow_provider_alvys.tables.schema import METADATA_COLUMNS, StreamSchema
 
 log = logging.getLogger(__name__)
 
@@ -58,12 +58,14 @@ class Loader:
     :param max_missing_share: of the rows that a whole reading could hold: if it misses more, none is marked as missing.
     """
 
-    def __init__(self, database: Database, store: Store, shape: Shape, *, max_missing_share: float) -> None:
+    def __init__(
+        self, database: Database, store: Store, schema: StreamSchema, *, max_missing_share: float
+    ) -> None:
         self._database = database
         self._store = store
-        self._shape = shape
+        self._schema = schema
         self._max_missing_share = max_missing_share
-        self._ledger = Ledger(database, shape.main.name)
+        self._ledger = Ledger(database, schema.main.name)
         self._retired = Retired()
 
     def prepare(self) -> None:
@@ -74,14 +76,14 @@ class Loader:
         """
         with self._database.transaction(LEDGER):
             self._ledger.create()
-        with self._database.transaction(self._shape.main.name):
-            ensure_tables(self._database, self._shape)
-            self._retired = find_retired(self._database, self._shape)
+        with self._database.transaction(self._schema.main.name):
+            ensure_tables(self._database, self._schema)
+            self._retired = find_retired(self._database, self._schema)
 
     def pending(self) -> list[str]:
         """Return the manifests of the data set that have not been loaded, relative to it, in the order of their reading."""
         known = self._ledger.manifests()
-        names = self._store.find(self._shape.stream.name, MANIFEST)
+        names = self._store.find(self._schema.stream.name, MANIFEST)
         unknown = [name for name in names if self._store.url(name) not in known]
         return sorted(unknown, key=lambda name: (self._open(name).read_from, name))
 
@@ -98,10 +100,10 @@ class Loader:
         manifest = self._open(name)
         path = self._store.url(name)
         loaded_at = datetime.now(timezone.utc)
-        cutter = RowCutter(self._shape, self._database.dialect.limits)
-        vanished = Vanished(self._shape)
-        merge = Merge(self._database, self._shape, self._retired)
-        with self._database.transaction(self._shape.main.name):
+        cutter = RowCutter(self._schema, self._database.dialect.limits)
+        vanished = Vanished(self._schema)
+        merge = Merge(self._database, self._schema, self._retired)
+        with self._database.transaction(self._schema.main.name):
             if not again and self._ledger.holds(path):
                 log.info("%s has been loaded meanwhile", path)
                 return None
@@ -116,22 +118,22 @@ class Loader:
                     f"{path} tells of {manifest.rows} rows, and its parts hold {rows}: land it again"
                 )
             merge.analyze()
-            missing, disbelieved = self._mark_missing(manifest, merge.stage(self._shape.main))
+            missing, disbelieved = self._mark_missing(manifest, merge.stage(self._schema.main))
             vanished.warn(self._database, manifest)
             merged = merge.run()
             merge.close_stages()
             self._ledger.add(path, manifest, loaded_at)
         self._tell(cutter)
-        log.info("Loaded %d %s, %d of them new or newer: %s", rows, self._shape.stream.name, merged, path)
+        log.info("Loaded %d %s, %d of them new or newer: %s", rows, self._schema.stream.name, merged, path)
         return Loaded(path, rows, merged, missing, disbelieved)
 
     def _open(self, name: str) -> Manifest:
         manifest = self._store.get_json(name, Manifest)
         if manifest is None:
             raise AlvysTableError(f"There is no manifest {self._store.url(name)}: its run has not ended well")
-        if manifest.stream != self._shape.stream.name:
+        if manifest.stream != self._schema.stream.name:
             raise AlvysTableError(
-                f"{self._store.url(name)} is of {manifest.stream}, not of {self._shape.stream.name}"
+                f"{self._store.url(name)} is of {manifest.stream}, not of {self._schema.stream.name}"
             )
         return manifest
 
@@ -139,13 +141,13 @@ class Loader:
         """Yield each record, where it stands, and whose child it is."""
         folder = name.rpartition("/")[0]
         parents: Iterator[str | None] = repeat(None)
-        if self._shape.stream.is_child:
+        if self._schema.stream.is_child:
             parents = (id for group in manifest.parents for id in repeat(group.ids[0], group.rows))
         for part in manifest.parts:
             where = f"{self._store.url(folder)}/{part.name}"
             content = read_part(self._store, folder, part)
             for number, row in enumerate(
-                read_rows(content, self._shape.stream, manifest.file_format, manifest.compression), 1
+                read_rows(content, self._schema.stream, manifest.file_format, manifest.compression), 1
             ):
                 yield row, f"Row {number} of {where}", next(parents, None)
 
@@ -157,12 +159,12 @@ class Loader:
         tenant: str,
         books: Sequence[Any],
     ) -> None:
-        found: list[list[list[Any]]] = [[] for _ in self._shape.tables]
+        found: list[list[list[Any]]] = [[] for _ in self._schema.tables]
         for row, where, parent in batch:
             for into, rows in zip(found, cutter.cut(row, where, parent), strict=True):
                 into += rows
         vanished.look(found[0])
-        for table, rows in zip(self._shape.tables, found, strict=True):
+        for table, rows in zip(self._schema.tables, found, strict=True):
             if rows:
                 end = [] if table.parent else books
                 columns = [(column.name, column.kind) for column in table.stored]
@@ -170,25 +172,25 @@ class Loader:
                 self._database.fill(stage, columns, ([tenant, *row, *end] for row in rows))
 
     def _mark_missing(self, manifest: Manifest, stage: str) -> tuple[int, int]:
-        cover = find_cover(self._shape, manifest)
+        cover = find_cover(self._schema, manifest)
         if cover is None or self._ledger.has_newer(manifest.tenant, manifest.read_from):
             return 0, 0
         return mark_missing(
-            self._database, self._shape, manifest, cover, stage=stage, max_share=self._max_missing_share
+            self._database, self._schema, manifest, cover, stage=stage, max_share=self._max_missing_share
         )
 
     def _tell(self, cutter: RowCutter) -> None:
         strangers = cutter.strangers
         kept = (
             "kept in _extra"
-            if any(column.name == EXTRA for column in self._shape.main.columns)
+            if any(column.name == EXTRA for column in self._schema.main.columns)
             else "left out"
         )
         if strangers.unknown:
             log.warning(
                 "The catalogue does not know %s of %s: %s",
                 ", ".join(f"{path} ({count} times)" for path, count in strangers.unknown.items()),
-                self._shape.stream.name,
+                self._schema.stream.name,
                 kept,
             )
         for path, (count, first) in strangers.misfits.items():
@@ -196,17 +198,17 @@ class Loader:
                 "%d values of %s of %s are not of its type: its column is empty and the value %s. The first: %s",
                 count,
                 path,
-                self._shape.stream.name,
+                self._schema.stream.name,
                 kept,
                 first,
             )
 
 
 def _books(manifest: Manifest, path: str, loaded_at: datetime) -> list[Any]:
-    """Return the cells of :data:`BOOKS`."""
+    """Return the cells of :data:`METADATA_COLUMNS`."""
     read, now = as_value(manifest.read_from), as_value(loaded_at)
     cells = {"_read_at": read, "_loaded_at": now, "_changed_at": now, "_manifest": path}
-    return [cells.get(column.name) for column in BOOKS]
+    return [cells.get(column.name) for column in METADATA_COLUMNS]
 
 
 def _batches(

@@ -13,7 +13,7 @@ from airflow_provider_alvys.tables.schema import (
     MISSING_SINCE,
     READ_AT,
     TENANT,
-    Shape,
+    StreamSchema,
     Table,
 )
 
@@ -25,19 +25,19 @@ def stage_name(table: Table) -> str:
 
 class Merge:
     """
-    The rows of one manifest, on their way from the temporary tables into those of a shape.
+    The rows of one manifest, on their way from the temporary tables into those of a schema.
 
-    :param retired: what stands of an earlier shape: it is emptied of the rows that are merged.
+    :param retired: what stands of an earlier schema: it is emptied of the rows that are merged.
     """
 
-    def __init__(self, database: Database, shape: Shape, retired: Retired) -> None:
+    def __init__(self, database: Database, schema: StreamSchema, retired: Retired) -> None:
         self._database = database
-        self._shape = shape
+        self._schema = schema
         self._retired = retired
         self._dialect = database.dialect
-        self._main = database.table(shape.main.name)
-        self._main_stage = self.stage(shape.main)
-        self._pairs = [(name, name) for name in shape.main.primary_key]
+        self._main = database.table(schema.main.name)
+        self._main_stage = self.stage(schema.main)
+        self._pairs = [(name, name) for name in schema.main.primary_key]
 
     def stage(self, table: Table) -> str:
         """Return the name of a table's temporary one as it stands in a statement."""
@@ -45,7 +45,7 @@ class Merge:
 
     def open_stages(self) -> None:
         """Make the temporary tables, empty."""
-        for table in self._shape.tables:
+        for table in self._schema.tables:
             stage = self._dialect.fit(stage_name(table))
             self._database.execute(self._dialect.drop(stage))
             columns = [column.name for column in table.stored]
@@ -58,12 +58,12 @@ class Merge:
 
     def close_stages(self) -> None:
         """Drop the temporary tables."""
-        for table in self._shape.tables:
+        for table in self._schema.tables:
             self._database.execute(self._dialect.drop(self._dialect.fit(stage_name(table))))
 
     def analyze(self) -> None:
         """Let the database know what is in the temporary tables."""
-        for table in self._shape.tables:
+        for table in self._schema.tables:
             # By these they are joined.
             self._database.analyze(self._dialect.fit(stage_name(table)), table.primary_key)
 
@@ -80,7 +80,7 @@ class Merge:
         self._database.execute(
             self._dialect.update(self._main_stage, self._main, [CHANGED_AT], self._pairs, unchanged)
         )
-        main = self._shape.main
+        main = self._schema.main
         others = [column.name for column in main.stored if column.name not in (*main.primary_key, *gone)]
         others += self._retired.columns
         self._database.execute(self._dialect.update(self._main, self._main_stage, others, self._pairs))
@@ -92,20 +92,20 @@ class Merge:
         )
         for table in self._retired.tables:
             self._delete_items(table)
-        for table in self._shape.tables[1:]:
+        for table in self._schema.tables[1:]:
             self._delete_items(table)
             self._insert_items(table)
         ((count,),) = self._database.execute(f"SELECT COUNT(*) AS rows_merged FROM {self._main_stage}")
         return int(count)
 
     def _refuse_doubles(self) -> None:
-        keys = ", ".join(map(self._dialect.quote, self._shape.keys))
+        keys = ", ".join(map(self._dialect.quote, self._schema.keys))
         doubles = self._database.execute(
             f"SELECT {keys} FROM {self._main_stage} GROUP BY {keys} HAVING COUNT(*) > 1 LIMIT 1"
         )
         if doubles:
             raise AlvysTableError(
-                f"Two rows of one manifest have the same {', '.join(self._shape.keys)}: {', '.join(map(repr, doubles[0]))}. Land "
+                f"Two rows of one manifest have the same {', '.join(self._schema.keys)}: {', '.join(map(repr, doubles[0]))}. Land "
                 "it again, or delete its folder: landing keeps keys apart, unless one is a number and the other its text"
             )
 
@@ -120,7 +120,7 @@ class Merge:
             return f"s.{quote(column)} = t.{quote(column)}"
 
         newer = f"{is_newer(READ_AT)} OR ({is_same(READ_AT)} AND {is_newer(MANIFEST)})"
-        version = self._shape.version
+        version = self._schema.version
         if version:
             # A row without a version is older than one with it.
             only = f"s.{quote(version)} IS NOT NULL AND t.{quote(version)} IS NULL"
@@ -130,7 +130,7 @@ class Merge:
 
     def _parents(self, table: Table) -> list[tuple[str, str]]:
         """Return the columns of a list's table that name the row which holds the list, with those of that row."""
-        return [(TENANT, TENANT), *zip(table.key, self._shape.keys, strict=False)]
+        return [(TENANT, TENANT), *zip(table.key, self._schema.keys, strict=False)]
 
     def _delete_items(self, table: Table) -> None:
         """Delete the rows of a list's table that belong to rows which were merged."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from airflow_provider_alvys.api.errors import AlvysTableError
 from airflow_provider_alvys.api.schema.values import Kind
 from airflow_provider_alvys.tables.database import Database
-from airflow_provider_alvys.tables.schema import Shape, Table, shape_of
+from airflow_provider_alvys.tables.schema import StreamSchema, Table, build_schema
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ _ANY_DEPTH = 100
 @dataclass(frozen=True)
 class Retired:
     """
-    What stands of other shapes of the same stream: lists that were tables, or columns of JSON; fields that were not kept out.
+    What stands of other schemas of the same stream: lists that were tables, or columns of JSON; fields that were not kept out.
 
     :param columns: of the stream's table.
     :param tables: of lists.
@@ -43,14 +43,14 @@ class Retired:
     tables: tuple[Table, ...] = ()
 
 
-def find_retired(database: Database, shape: Shape) -> Retired:
-    """Return what an earlier load has made that is not of this shape."""
-    main = shape.main.name
-    flat, nested = (shape_of(shape.stream, table=main, depth=depth) for depth in (0, _ANY_DEPTH))
+def find_retired(database: Database, schema: StreamSchema) -> Retired:
+    """Return what an earlier load has made that is not of this schema."""
+    main = schema.main.name
+    flat, nested = (build_schema(schema.stream, table=main, depth=depth) for depth in (0, _ANY_DEPTH))
     columns = dict.fromkeys(column.name for other in (flat, nested) for column in other.main.columns)
     columns_now, tables_now = (
-        {column.name for column in shape.main.stored},
-        {table.name for table in shape.tables},
+        {column.name for column in schema.main.stored},
+        {table.name for table in schema.tables},
     )
     existing = database.columns(main)
     return Retired(
@@ -63,13 +63,13 @@ def find_retired(database: Database, shape: Shape) -> Retired:
     )
 
 
-def ensure_tables(database: Database, shape: Shape) -> None:
+def ensure_tables(database: Database, schema: StreamSchema) -> None:
     """
     Make the tables that there are not, add the columns that they lack, and widen those that are too narrow.
 
     :raises AlvysTableError: a column of another type, that cannot be widened without a loss.
     """
-    for table in shape.tables:
+    for table in schema.tables:
         columns = database.columns(table.name)
         if columns:
             _mend(database, table, columns)

@@ -16,7 +16,7 @@ from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.schema.fields import Array, FieldType, Mark, Record
 from airflow_provider_alvys.api.schema.values import EXTRA, Kind, leaves_of, snake_case
 
-DEPTH = 2
+DEFAULT_DEPTH = 2
 TENANT = "_tenant"
 PARENT = "_parent"
 KEY = "_key"
@@ -50,7 +50,7 @@ class Table:
     """
     A table.
 
-    :param columns: those that rows are made of, in their order; the table of the stream has :data:`BOOKS` behind them.
+    :param columns: those that rows are made of, in their order; the table of the stream has :data:`METADATA_COLUMNS` behind them.
     :param key: what identifies a row, beside the tenant. A list's row has the key of the row that holds the list, and its
         positions, counted from 1.
     :param path: of the list that it holds, such as ``Stops.References``; empty for the table of the stream.
@@ -71,11 +71,11 @@ class Table:
     @property
     def stored(self) -> tuple[Column, ...]:
         """All of its columns."""
-        return (Column(TENANT, "key"), *self.columns, *(() if self.parent else BOOKS))
+        return (Column(TENANT, "key"), *self.columns, *(() if self.parent else METADATA_COLUMNS))
 
 
 # What is kept about each row of a stream, beside what Alvys says.
-BOOKS = (
+METADATA_COLUMNS = (
     Column(READ_AT, "timestamp"),
     Column(LOADED_AT, "timestamp"),
     Column(CHANGED_AT, "timestamp"),
@@ -86,7 +86,7 @@ BOOKS = (
 
 
 @dataclass(frozen=True)
-class Shape:
+class StreamSchema:
     """
     The tables of a stream.
 
@@ -117,14 +117,14 @@ def column_name(prefix: str, name: str) -> str:
     return prefix[:-1] if f"_{prefix}".endswith(f"_{own}_") else prefix + own
 
 
-def default_table(stream: Stream) -> str:
+def default_table_name(stream: Stream) -> str:
     """Return the name of a stream's table."""
     return stream.table or stream.name
 
 
-def shape_of(
-    stream: Stream, *, table: str | None = None, depth: int = DEPTH, exclude: Collection[str] = ()
-) -> Shape:
+def build_schema(
+    stream: Stream, *, table: str | None = None, depth: int = DEFAULT_DEPTH, exclude: Collection[str] = ()
+) -> StreamSchema:
     """
     Return the tables of a stream.
 
@@ -136,21 +136,21 @@ def shape_of(
     """
     if isinstance(depth, bool) or not isinstance(depth, int) or depth < 0:
         raise AlvysValueError(f"depth={depth!r} must be a whole number, 0 or more")
-    excluded = frozenset(_check_excluded(stream, exclude)) | frozenset(_secrets(stream.fields))
-    main = table or default_table(stream)
-    if main != default_table(stream) and main in _taken_names():
+    excluded = frozenset(_validate_exclude(stream, exclude)) | frozenset(_secret_paths(stream.fields))
+    main = table or default_table_name(stream)
+    if main != default_table_name(stream) and main in _reserved_table_names():
         raise AlvysValueError(f"table={main!r} is the name of another stream's table: give another one")
-    maker = _Maker(main, key_columns(stream), excluded, depth)
+    maker = _SchemaBuilder(main, key_columns(stream), excluded, depth)
     maker.make(stream)
     changes = next((snake_case(window.column) for window in stream.windows if window.tracks_changes), None)
     version = changes if changes in {column.name for column in maker.tables[0].columns} else None
-    return Shape(stream, tuple(maker.tables), version, excluded)
+    return StreamSchema(stream, tuple(maker.tables), version, excluded)
 
 
 @functools.cache
-def _taken_names() -> frozenset[str]:
+def _reserved_table_names() -> frozenset[str]:
     """Return the names of all tables of the streams, where no other ones are given."""
-    return frozenset(table.name for stream in STREAMS.values() for table in shape_of(stream).tables)
+    return frozenset(table.name for stream in STREAMS.values() for table in build_schema(stream).tables)
 
 
 def key_columns(stream: Stream) -> tuple[str, ...]:
@@ -160,23 +160,23 @@ def key_columns(stream: Stream) -> tuple[str, ...]:
     return (PARENT, own) if stream.is_child else (own,)
 
 
-def paths_of(kind: FieldType, path: str = "") -> Iterator[str]:
+def field_paths(kind: FieldType, path: str = "") -> Iterator[str]:
     """Yield the path of every field below a type: ``Stops``, ``Stops.Id``."""
     if isinstance(kind, Array):
-        yield from paths_of(kind.of, path)
+        yield from field_paths(kind.of, path)
     elif isinstance(kind, Record):
         for name, inner in kind.fields.items():
             below = f"{path}.{name}" if path else name
             yield below
-            yield from paths_of(inner, below)
+            yield from field_paths(inner, below)
 
 
-def _check_excluded(stream: Stream, exclude: Collection[str]) -> Collection[str]:
+def _validate_exclude(stream: Stream, exclude: Collection[str]) -> Collection[str]:
     if isinstance(exclude, (str, bytes)) or not isinstance(exclude, Collection):
         raise AlvysValueError(
             f"exclude={exclude!r} must be a list of fields, such as ['Notes', 'Stops.CompanyName']"
         )
-    known = [EXTRA, *paths_of(stream.fields)]
+    known = [EXTRA, *field_paths(stream.fields)]
     for path in exclude:
         if path not in known:
             close = difflib.get_close_matches(str(path), known, n=3, cutoff=0.5)
@@ -193,19 +193,19 @@ def _check_excluded(stream: Stream, exclude: Collection[str]) -> Collection[str]
     return exclude
 
 
-def _secrets(kind: FieldType, path: str = "") -> Iterator[str]:
+def _secret_paths(kind: FieldType, path: str = "") -> Iterator[str]:
     if isinstance(kind, Array):
-        yield from _secrets(kind.of, path)
+        yield from _secret_paths(kind.of, path)
     elif isinstance(kind, Record):
         for name, inner in kind.fields.items():
             below = f"{path}.{name}" if path else name
             if "secret" in kind.marks.get(name, ()):
                 yield below
-            yield from _secrets(inner, below)
+            yield from _secret_paths(inner, below)
 
 
 @dataclass
-class _Maker:
+class _SchemaBuilder:
     """Makes the tables of one stream."""
 
     main: str
@@ -231,8 +231,8 @@ class _Maker:
         self.tables.append(Table(name, (*above, *made, *columns, *ends), self.keys))
         singular = name.removesuffix("s") or name
         # Those of a table that a user has named are named after all of it: two such tables share none.
-        stem_of_lists = singular if name == default_table(stream) else name
-        owner = default_table(stream).removesuffix("s")
+        stem_of_lists = singular if name == default_table_name(stream) else name
+        owner = default_table_name(stream).removesuffix("s")
         parent_key = [
             Column(f"{owner}_{key}" if not key.startswith("_") else key, keys[key].kind) for key in self.keys
         ]

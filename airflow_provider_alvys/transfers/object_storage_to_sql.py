@@ -19,7 +19,7 @@ from airflow_provider_alvys.tables.database import open_database
 from airflow_provider_alvys.tables.deletes import MAX_MISSING_SHARE
 from airflow_provider_alvys.tables.dialects import dialect_of
 from airflow_provider_alvys.tables.load import Loaded, Loader
-from airflow_provider_alvys.tables.schema import DEPTH, Shape, shape_of
+from airflow_provider_alvys.tables.schema import DEFAULT_DEPTH, StreamSchema, build_schema
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -69,7 +69,7 @@ class AlvysObjectStorageToSqlOperator(BaseOperator):
         schema: str | None = None,
         table: str | None = None,
         children: bool = True,
-        depth: int = DEPTH,
+        depth: int = DEFAULT_DEPTH,
         exclude: Sequence[str] = (),
         max_missing_share: float = MAX_MISSING_SHARE,
         **kwargs: Any,
@@ -86,7 +86,7 @@ class AlvysObjectStorageToSqlOperator(BaseOperator):
         self.exclude = exclude
         self.max_missing_share = max_missing_share
         check_data_set(self.path, uses_cursor=True)
-        self._shape()
+        self._stream_schema()
         if (
             isinstance(max_missing_share, bool)
             or not isinstance(max_missing_share, (int, float))
@@ -103,23 +103,28 @@ class AlvysObjectStorageToSqlOperator(BaseOperator):
         for value, what in ((self.schema, "schema"), (self.table, "table")):
             if value is not None:
                 dialect.check_name(value, what)
-        shape = self._shape(self.table)
+        stream_schema = self._stream_schema(self.table)
         hook: Any = connection.get_hook()  # type: ignore[no-untyped-call]
         with closing(open_database(hook.get_conn(), dialect, self.schema)) as database:
-            loader = Loader(database, store, shape, max_missing_share=self.max_missing_share)
+            loader = Loader(database, store, stream_schema, max_missing_share=self.max_missing_share)
             loader.prepare()
             if self.manifest is None:
                 found = [loader.load(name) for name in loader.pending()]
             else:
                 found = [loader.load(self._manifest_name(store), again=True)]
-        result = self._result(shape.main.name, store.path, [one for one in found if one is not None])
+        result = self._result(stream_schema.main.name, store.path, [one for one in found if one is not None])
         asset = alvys_table_asset(self.stream, self.sql_conn_id, schema=self.schema, table=self.table)
         for outlet, event in events:
             tell_event(outlet, event, result, asset=asset)
         return result
 
-    def _shape(self, table: str | None = None) -> Shape:
-        return shape_of(get_stream(self.stream), table=table, depth=self.depth if self.children else 0, exclude=self.exclude)
+    def _stream_schema(self, table: str | None = None) -> StreamSchema:
+        return build_schema(
+            get_stream(self.stream),
+            table=table,
+            depth=self.depth if self.children else 0,
+            exclude=self.exclude,
+        )
 
     def _manifest_name(self, store: Store) -> str:
         """Return the name of the manifest to load, relative to the data set."""

@@ -13,7 +13,7 @@ from airflow_provider_alvys.api.catalogue.streams import Stream
 from airflow_provider_alvys.api.read.page_decoder import decode_row
 from airflow_provider_alvys.api.schema.currencies import CURRENCIES
 from airflow_provider_alvys.api.schema.fields import Array, FieldType, Record
-from airflow_provider_alvys.tables.schema import column_name, shape_of
+from airflow_provider_alvys.tables.schema import build_schema, column_name
 from tests.tables.databases import Db
 
 _NUMBERS = {letters: number for number, letters in CURRENCIES.items()}
@@ -21,9 +21,9 @@ _NUMBERS = {letters: number for number, letters in CURRENCIES.items()}
 
 def rebuild(db: Db, stream: Stream, **options: Any) -> dict[tuple[Any, ...], dict[str, Any]]:
     """Return the records in the tables, by their key."""
-    shape = shape_of(stream, **options)
+    schema = build_schema(stream, **options)
     items: dict[str, dict[tuple[Any, ...], list[dict[str, Any]]]] = {}
-    for table in shape.tables[1:]:
+    for table in schema.tables[1:]:
         owners: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
         rows = db.rows(table.name)
         for row in sorted(rows, key=lambda row: [row[name] for name in table.key]):
@@ -35,8 +35,8 @@ def rebuild(db: Db, stream: Stream, **options: Any) -> dict[tuple[Any, ...], dic
             assert [bool(row["_is_last"]) for row in found] == [False] * (len(found) - 1) + [True]
         items[table.path] = owners
     records = {}
-    for row in db.rows(shape.main.name):
-        key = tuple(row[name] for name in shape.keys)
+    for row in db.rows(schema.main.name):
+        key = tuple(row[name] for name in schema.keys)
         records[key] = _object(stream.fields, row, "", "", key, items, db)
     return records
 

@@ -10,7 +10,7 @@ import pytest
 from airflow_provider_alvys.api.catalogue.streams import STREAMS, Stream
 from airflow_provider_alvys.api.read.page_decoder import decode_row
 from airflow_provider_alvys.simulator.process import Simulator
-from airflow_provider_alvys.tables.schema import shape_of
+from airflow_provider_alvys.tables.schema import build_schema
 from tests.conftest import Land
 from tests.lake import read_lines, read_manifest
 from tests.tables.databases import Db
@@ -65,7 +65,7 @@ def _key(stream: Stream, record: dict, parent: str | None, line: bytes, found: d
 
 
 def test_no_two_tables_of_the_catalogue_share_a_name_and_no_two_columns_of_a_table() -> None:
-    tables = [table for stream in STREAMS.values() for table in shape_of(stream).tables]
+    tables = [table for stream in STREAMS.values() for table in build_schema(stream).tables]
     names = [table.name for table in tables]
     assert len(set(names)) == len(names)
     for table in tables:

@@ -22,7 +22,7 @@ from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.tables.database import Database, open_database
 from airflow_provider_alvys.tables.dialects import dialect_of
 from airflow_provider_alvys.tables.load import Loader
-from airflow_provider_alvys.tables.schema import shape_of
+from airflow_provider_alvys.tables.schema import build_schema
 from tests.tables.databases import Db
 from tests.tables.kill import load_and_die
 from tests.tables.runs import hour, load, write_run
@@ -983,8 +983,8 @@ def test_names_are_in_snake_case() -> None:
 def test_a_manifest_that_another_load_has_taken_in_meanwhile_is_left_out(sqlite: Db, lake: Path) -> None:
     write_run(lake, [a_load(1)])
     databases = [open_database(sqlite.open(), dialect_of("sqlite")) for _ in range(2)]
-    shape = shape_of(get_stream("loads"))
-    loaders = [Loader(database, Store(str(lake)), shape, max_missing_share=0.02) for database in databases]
+    schema = build_schema(get_stream("loads"))
+    loaders = [Loader(database, Store(str(lake)), schema, max_missing_share=0.02) for database in databases]
     loaders[0].prepare()
     names = [loader.pending() for loader in loaders]
     assert names[0] == names[1]

@@ -15,7 +15,7 @@ from sqlglot import exp
 from airflow_provider_alvys.__main__ import main
 from airflow_provider_alvys.api.catalogue.streams import STREAMS
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.tables.schema import CHANGED_AT, HASH, MISSED_AT, MISSING_SINCE, shape_of
+from airflow_provider_alvys.tables.schema import CHANGED_AT, HASH, MISSED_AT, MISSING_SINCE, build_schema
 from airflow_provider_alvys.tables.warehouses.staged import parquet_columns
 from airflow_provider_alvys.tables.warehouses.statements import WAREHOUSES, write_sql
 
@@ -60,23 +60,23 @@ def parse(warehouse: str, sql: str) -> list[exp.Expression]:
 
 @functools.cache
 def script(warehouse: str, stream: str) -> list[exp.Expression]:
-    return parse(warehouse, render(write_sql(warehouse, shape_of(STREAMS[stream]))))
+    return parse(warehouse, render(write_sql(warehouse, build_schema(STREAMS[stream]))))
 
 
 @pytest.mark.parametrize("warehouse", WAREHOUSES)
 def test_the_statements_of_every_stream_parse_and_none_is_taken_for_a_mere_command(warehouse: str) -> None:
     for stream in LOADABLE:
         assert not [found.sql() for found in script(warehouse, stream.name) if isinstance(found, exp.Command)]
-    assert parse(warehouse, render(write_sql(warehouse, shape_of(STREAMS["loads"]), schema="db.alvys")))
+    assert parse(warehouse, render(write_sql(warehouse, build_schema(STREAMS["loads"]), schema="db.alvys")))
 
 
 @pytest.mark.parametrize("warehouse", WAREHOUSES)
 def test_the_tables_have_the_columns_and_types_of_the_shape(warehouse: str) -> None:
     quote = WAREHOUSES[warehouse].quote
     for stream in LOADABLE:
-        shape = shape_of(stream)
-        text = write_sql(warehouse, shape)
-        for table in shape.tables:
+        schema = build_schema(stream)
+        text = write_sql(warehouse, schema)
+        for table in schema.tables:
             create = rf"CREATE TABLE (?:IF NOT EXISTS )?{re.escape(quote(table.name))} \(\n(.*?)\n\)"
             (inner,) = re.findall(create, text, re.DOTALL)
             lines = [line.strip().rstrip(",") for line in inner.splitlines()]
@@ -107,7 +107,7 @@ def test_every_insert_has_as_many_values_as_columns_and_in_their_order(warehouse
 @pytest.mark.parametrize("warehouse", WAREHOUSES)
 def test_airflow_splits_the_statements_where_they_end(warehouse: str) -> None:
     for stream in LOADABLE:
-        sql = render(write_sql(warehouse, shape_of(stream)))
+        sql = render(write_sql(warehouse, build_schema(stream)))
         statements = [part for part in sqlparse.split(sql) if part.strip()]
         assert len(statements) == sum(
             line.endswith(";") and not line.startswith("--") for line in sql.splitlines()
@@ -116,13 +116,13 @@ def test_airflow_splits_the_statements_where_they_end(warehouse: str) -> None:
 
 @pytest.mark.parametrize("warehouse", WAREHOUSES)
 def test_what_changes_the_tables_is_one_transaction_after_the_check(warehouse: str) -> None:
-    sql = render(write_sql(warehouse, shape_of(STREAMS["loads"])))
+    sql = render(write_sql(warehouse, build_schema(STREAMS["loads"])))
     begin, commit = sql.index("\nBEGIN TRANSACTION;"), sql.index(f"\n{WAREHOUSES[warehouse].commit};")
     check = sql.index("4001")
     assert check < begin < commit
     inside = sql[begin:commit]
     quote = WAREHOUSES[warehouse].quote
-    for table in shape_of(STREAMS["loads"]).tables:
+    for table in build_schema(STREAMS["loads"]).tables:
         for found in re.finditer(rf"(MERGE|INSERT) INTO {re.escape(quote(table.name))}\b", sql):
             assert begin < found.start() < commit
     assert not re.search(r"^(CREATE|DROP|ALTER|COPY|LOAD|BULK) ", inside, re.MULTILINE)
@@ -130,8 +130,10 @@ def test_what_changes_the_tables_is_one_transaction_after_the_check(warehouse: s
 
 @pytest.mark.parametrize("warehouse", WAREHOUSES)
 def test_a_run_without_rows_makes_the_tables_and_no_more(warehouse: str) -> None:
-    statements = parse(warehouse, render(write_sql(warehouse, shape_of(STREAMS["loads"])), rows=0, files=[]))
-    tables = len(shape_of(STREAMS["loads"]).tables)
+    statements = parse(
+        warehouse, render(write_sql(warehouse, build_schema(STREAMS["loads"])), rows=0, files=[])
+    )
+    tables = len(build_schema(STREAMS["loads"]).tables)
     assert len(statements) == tables
     assert all(isinstance(found, (exp.Create, exp.IfBlock)) for found in statements)
 
@@ -150,7 +152,7 @@ def test_names_in_a_run_are_taken_as_texts(warehouse: str) -> None:
 @pytest.mark.parametrize("warehouse", WAREHOUSES)
 def test_every_part_is_read_from_the_url(warehouse: str) -> None:
     url = "abc://bucket/alvys/"
-    sql = render(write_sql(warehouse, shape_of(STREAMS["loads"]), url=url))
+    sql = render(write_sql(warehouse, build_schema(STREAMS["loads"]), url=url))
     for name in RUN["files"]:
         if warehouse in ("redshift", "bigquery"):
             assert f"'abc://bucket/alvys/{RUN['folder']}/{name}'" in sql
@@ -162,7 +164,7 @@ def test_every_part_is_read_from_the_url(warehouse: str) -> None:
 
 @pytest.mark.parametrize("warehouse", WAREHOUSES)
 def test_the_secret_of_a_webhook_goes_into_no_table(warehouse: str) -> None:
-    sql = render(write_sql(warehouse, shape_of(STREAMS["webhooks"])))
+    sql = render(write_sql(warehouse, build_schema(STREAMS["webhooks"])))
     if warehouse == "sqlserver":
         assert sql.count("Secret") == 1
         assert "JSON_MODIFY(s.[line], '$.\"Secret\"', NULL) AS [_extra]" in sql
@@ -174,17 +176,17 @@ def test_the_secret_of_a_webhook_goes_into_no_table(warehouse: str) -> None:
 
 
 def test_what_is_kept_out_in_the_items_of_a_list_is_refused_where_rows_are_kept_whole() -> None:
-    shape = shape_of(STREAMS["loads"], exclude=["Stops.CompanyName"])
+    schema = build_schema(STREAMS["loads"], exclude=["Stops.CompanyName"])
     with pytest.raises(AlvysValueError, match=r"Stops\.CompanyName cannot be kept out"):
-        write_sql("sqlserver", shape)
+        write_sql("sqlserver", schema)
     assert (
         "company_name"
-        not in write_sql("bigquery", shape).split("load_stops`", 1)[1].split("load_stops_references", 1)[0]
+        not in write_sql("bigquery", schema).split("load_stops`", 1)[1].split("load_stops_references", 1)[0]
     )
 
 
 def test_redshift_stages_a_column_for_each_of_the_parquet_file() -> None:
-    sql = write_sql("redshift", shape_of(STREAMS["loads"], exclude=["Notes", "Linehaul"]))
+    sql = write_sql("redshift", build_schema(STREAMS["loads"], exclude=["Notes", "Linehaul"]))
     inner = sql.split('CREATE TEMP TABLE "alvys_stage" (')[1].split("\n);")[0]
     names = re.findall(r'^    "(\w+)"', inner, re.MULTILINE)
     assert names == [*(column.name for column in parquet_columns(STREAMS["loads"])), "_extra"]
@@ -204,16 +206,16 @@ def test_redshift_stages_a_column_for_each_of_the_parquet_file() -> None:
 )
 def test_what_cannot_stand_in_a_statement_is_refused(options: dict[str, str], message: str) -> None:
     with pytest.raises(AlvysValueError, match=message):
-        write_sql("snowflake", shape_of(STREAMS["loads"]), **options)
+        write_sql("snowflake", build_schema(STREAMS["loads"]), **options)
 
 
 def test_what_no_statement_can_load_is_refused() -> None:
     with pytest.raises(AlvysValueError, match="no warehouse 'oracle'"):
-        write_sql("oracle", shape_of(STREAMS["loads"]))
+        write_sql("oracle", build_schema(STREAMS["loads"]))
     with pytest.raises(AlvysValueError, match="do not name the loads that they belong to"):
-        write_sql("snowflake", shape_of(STREAMS["load_documents"]))
+        write_sql("snowflake", build_schema(STREAMS["load_documents"]))
     with pytest.raises(AlvysValueError, match="give no depth"):
-        write_sql("snowflake", shape_of(STREAMS["loads"], depth=1))
+        write_sql("snowflake", build_schema(STREAMS["loads"], depth=1))
 
 
 def test_the_command_prints_the_statements(capsys: pytest.CaptureFixture[str]) -> None:

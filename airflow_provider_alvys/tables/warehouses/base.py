@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from airflow_provider_alvys.api.catalogue.streams import Stream
 from airflow_provider_alvys.api.schema.values import EXTRA, Kind
-from airflow_provider_alvys.tables.schema import Shape
+from airflow_provider_alvys.tables.schema import StreamSchema
 from airflow_provider_alvys.tables.warehouses.staged import Place, StagedTable
 
 # Where the rows of a run stand before they are merged.
@@ -106,7 +106,7 @@ class Warehouse(ABC):
         """Return the text that identifies rows by several fields, which the operator for databases makes alike, or by all."""
 
     @abstractmethod
-    def left_over(self, staged: StagedTable, shape: Shape) -> str:
+    def left_over(self, staged: StagedTable, schema: StreamSchema) -> str:
         """Return what has no column."""
 
     @abstractmethod

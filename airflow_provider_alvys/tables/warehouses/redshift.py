@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from airflow_provider_alvys.api.catalogue.streams import Stream
 from airflow_provider_alvys.api.schema.values import EXTRA, Kind, snake_case
-from airflow_provider_alvys.tables.schema import Shape
+from airflow_provider_alvys.tables.schema import StreamSchema
 from airflow_provider_alvys.tables.warehouses.base import NEW, STAGE, ParquetWarehouse, Staging
 from airflow_provider_alvys.tables.warehouses.staged import Place, StagedTable, parquet_columns
 
@@ -91,7 +91,7 @@ class Redshift(ParquetWarehouse):
             return self._json(text)
         return text if kind in ("key", "text") else f"CAST({path} AS {self.types[kind]})"
 
-    def left_over(self, staged: StagedTable, shape: Shape) -> str:
+    def left_over(self, staged: StagedTable, schema: StreamSchema) -> str:
         if not staged.has_objects:
             return "CAST(NULL AS SUPER)"
         path = f"{_item(staged.level)}.{self.quote(EXTRA)}"

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from airflow_provider_alvys.api.catalogue.streams import Stream
 from airflow_provider_alvys.api.schema.values import EXTRA, Kind, snake_case
-from airflow_provider_alvys.tables.schema import Shape
+from airflow_provider_alvys.tables.schema import StreamSchema
 from airflow_provider_alvys.tables.warehouses.base import STAGE, ParquetWarehouse, Staging
 from airflow_provider_alvys.tables.warehouses.staged import Place, StagedTable
 
@@ -82,7 +82,7 @@ class Snowflake(ParquetWarehouse):
         path = _path(_item(level), place.parquet)
         return self._json(path) if kind == "json" else f"{path}::{self.types[kind]}"
 
-    def left_over(self, staged: StagedTable, shape: Shape) -> str:
+    def left_over(self, staged: StagedTable, schema: StreamSchema) -> str:
         return self._json(_path(_item(staged.level), [EXTRA])) if staged.has_objects else "NULL::VARIANT"
 
     def position(self, level: int) -> str:

@@ -10,7 +10,7 @@ from airflow_provider_alvys.api.catalogue.streams import Stream
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.schema.currencies import CURRENCIES
 from airflow_provider_alvys.api.schema.values import EXTRA, Kind
-from airflow_provider_alvys.tables.schema import Shape
+from airflow_provider_alvys.tables.schema import StreamSchema
 from airflow_provider_alvys.tables.warehouses.base import Staging, Warehouse
 from airflow_provider_alvys.tables.warehouses.staged import Place, StagedTable, is_in_list
 
@@ -133,12 +133,12 @@ class SqlServer(Warehouse):
         inner = " + N',' + ".join(parts)
         return f"(N'[' + {inner} + N']') {_BINARY}"
 
-    def left_over(self, staged: StagedTable, shape: Shape) -> str:
+    def left_over(self, staged: StagedTable, schema: StreamSchema) -> str:
         if staged.level:
             return "CAST(NULL AS NVARCHAR(MAX))"
         row = "s.[line]"
-        for path in sorted(shape.excluded - {EXTRA}):
-            if is_in_list(shape.stream, path):
+        for path in sorted(schema.excluded - {EXTRA}):
+            if is_in_list(schema.stream, path):
                 raise AlvysValueError(f"{path} cannot be kept out of the rows that SQL Server keeps whole")
             row = f"JSON_MODIFY({row}, {_path(path.split('.'))}, NULL)"
         return row

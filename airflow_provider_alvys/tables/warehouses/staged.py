@@ -14,7 +14,7 @@ from airflow_provider_alvys.tables.schema import (
     MISSED_AT,
     MISSING_SINCE,
     Column,
-    Shape,
+    StreamSchema,
     Table,
 )
 
@@ -69,12 +69,12 @@ class StagedTable:
         return all(place is None or place.steps for _, place in self.columns)
 
 
-def staged_tables(shape: Shape) -> Iterator[StagedTable]:
-    """Yield a shape's tables, without the columns that statements cannot keep."""
-    fields = {path: (kind, marks) for path, kind, marks in _fields_of(shape.stream.fields, "")}
+def staged_tables(schema: StreamSchema) -> Iterator[StagedTable]:
+    """Yield a schema's tables, without the columns that statements cannot keep."""
+    fields = {path: (kind, marks) for path, kind, marks in _fields_of(schema.stream.fields, "")}
     lists: dict[str, tuple[tuple[str, ...], ...]] = {"": ()}
-    paths = {table.name: table.path for table in shape.tables}
-    for table in shape.tables:
+    paths = {table.name: table.path for table in schema.tables}
+    for table in schema.tables:
         above = paths[table.parent] if table.parent else ""
         if table.path:
             lists[table.path] = (*lists[above], _steps(table.path, above))

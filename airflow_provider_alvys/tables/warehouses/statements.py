@@ -20,7 +20,7 @@ from airflow_provider_alvys.tables.schema import (
     READ_AT,
     TENANT,
     Column,
-    Shape,
+    StreamSchema,
 )
 from airflow_provider_alvys.tables.warehouses.base import Warehouse
 from airflow_provider_alvys.tables.warehouses.bigquery import BigQuery
@@ -39,7 +39,12 @@ _URL = re.compile(r"[A-Za-z0-9_.:/\\@~+$ -]+", re.ASCII)
 
 
 def write_sql(
-    warehouse: str, shape: Shape, *, schema: str | None = None, url: str | None = None, task_id: str = "run"
+    warehouse: str,
+    stream_schema: StreamSchema,
+    *,
+    schema: str | None = None,
+    url: str | None = None,
+    task_id: str = "run",
 ) -> str:
     """
     Return a template of the statements that load one run.
@@ -54,13 +59,13 @@ def write_sql(
     found = WAREHOUSES.get(warehouse)
     if found is None:
         raise AlvysValueError(f"There is no warehouse {warehouse!r}. Warehouses: {', '.join(WAREHOUSES)}")
-    _check(shape, schema, url, task_id)
-    return _Writer(found, shape, schema, (url or found.example).rstrip("/"), task_id).write()
+    _check(stream_schema, schema, url, task_id)
+    return _Writer(found, stream_schema, schema, (url or found.example).rstrip("/"), task_id).write()
 
 
-def _check(shape: Shape, schema: str | None, url: str | None, task_id: str) -> None:
-    stream = shape.stream
-    for name in (shape.main.name, *(schema.split(".", 1) if schema is not None else [])):
+def _check(stream_schema: StreamSchema, schema: str | None, url: str | None, task_id: str) -> None:
+    stream = stream_schema.stream
+    for name in (stream_schema.main.name, *(schema.split(".", 1) if schema is not None else [])):
         if not _NAME.fullmatch(name):
             raise AlvysValueError(
                 f"{name!r} is no name of a table or schema: letters, digits and _ are, 63 at most"
@@ -78,17 +83,22 @@ def _check(shape: Shape, schema: str | None, url: str | None, task_id: str) -> N
         )
     if not stream.key and stream.fields.fields:
         raise AlvysValueError(f"Nothing identifies the rows of {stream.name}")
-    deep = [column.name for table in shape.tables for column in table.columns if _is_list(shape, column)]
+    deep = [
+        column.name
+        for table in stream_schema.tables
+        for column in table.columns
+        if _is_list(stream_schema, column)
+    ]
     if deep:
         raise AlvysValueError(f"{', '.join(deep)}: lists become tables here; give no depth")
 
 
-def _is_list(shape: Shape, column: Column) -> bool:
+def _is_list(stream_schema: StreamSchema, column: Column) -> bool:
     if not column.field or column.kind != "json":
         return False
     return any(
         place is not None and isinstance(place.kind, Array)
-        for staged in staged_tables(shape)
+        for staged in staged_tables(stream_schema)
         for found, place in staged.columns
         if found == column
     )
@@ -98,21 +108,21 @@ class _Writer:
     """Writes the statements of one stream for one warehouse."""
 
     def __init__(
-        self, warehouse: Warehouse, shape: Shape, schema: str | None, url: str, task_id: str
+        self, warehouse: Warehouse, stream_schema: StreamSchema, schema: str | None, url: str, task_id: str
     ) -> None:
         self.warehouse = warehouse
-        self.shape = shape
+        self.stream_schema = stream_schema
         self.schema = schema
         self.url = url
         self.task_id = task_id
-        self.tables = list(staged_tables(shape))
+        self.tables = list(staged_tables(stream_schema))
         self.tenant = warehouse.literal("tenant")
         self.manifest = warehouse.literal("manifest")
 
     def write(self) -> str:
         warehouse = self.warehouse
         staging = warehouse.stage(
-            self.shape.stream, [table.lists[0] for table in self.tables if table.level == 1], self.url
+            self.stream_schema.stream, [table.lists[0] for table in self.tables if table.level == 1], self.url
         )
         children = [statement for table in self.tables[1:] for statement in self._replace(table)]
         steps: list[tuple[str, Sequence[str]]] = [
@@ -126,7 +136,7 @@ class _Writer:
             ),
             ("", staging.after),
         ]
-        title = f"{self.shape.stream.name} into {warehouse.title}"
+        title = f"{self.stream_schema.stream.name} into {warehouse.title}"
         lines = [f"-- {title}, by airflow-provider-alvys. A template: Airflow fills in the run."]
         lines += [f"-- {line}" for line in warehouse.notes(self.url)]
         lines += [f'{{% set run = ti.xcom_pull(task_ids="{self.task_id}") %}}']
@@ -160,7 +170,7 @@ class _Writer:
         main = self.tables[0]
         quote = warehouse.quote
         names = [quote(column.name) for column, _ in main.columns]
-        keys = [quote(name) for name in self.shape.main.primary_key]
+        keys = [quote(name) for name in self.stream_schema.main.primary_key]
         target = self._name(main.table.name)
         if not warehouse.has_merge:
             new = quote(warehouse.new)
@@ -191,9 +201,9 @@ class _Writer:
         """Return the condition by which a row is newer: by the version, and then by when it was read."""
         quote = self.warehouse.quote
         read = f"{one}.{quote(READ_AT)} {operator} {other}.{quote(READ_AT)}"
-        if self.shape.version is None:
+        if self.stream_schema.version is None:
             return read
-        left, right = (f"{side}.{quote(self.shape.version)}" for side in (one, other))
+        left, right = (f"{side}.{quote(self.stream_schema.version)}" for side in (one, other))
         return (
             f"(\n    {left} > {right}\n    OR ({left} IS NOT NULL AND {right} IS NULL)\n"
             f"    OR (({left} = {right} OR ({left} IS NULL AND {right} IS NULL)) AND {read})\n)"
@@ -204,7 +214,7 @@ class _Writer:
         quote = self.warehouse.quote
         target = self._name(staged.table.name)
         won = (
-            f"(\n    SELECT {quote(self.shape.keys[0])} FROM {self._name(self.shape.main.name)}\n"
+            f"(\n    SELECT {quote(self.stream_schema.keys[0])} FROM {self._name(self.stream_schema.main.name)}\n"
             f"    WHERE {quote(TENANT)} = {self.tenant} AND {quote(MANIFEST)} = {self.manifest}\n)"
         )
         parent = quote(staged.table.key[0])
@@ -225,10 +235,10 @@ class _Writer:
     def _key(self) -> str:
         """Return what identifies the row, from anywhere below it."""
         main = self.tables[0]
-        if len(self.shape.stream.key) != 1:
-            return self.warehouse.joined_key(self.shape.stream)
+        if len(self.stream_schema.stream.key) != 1:
+            return self.warehouse.joined_key(self.stream_schema.stream)
         column, place = next(
-            (column, place) for column, place in main.columns if column.name == self.shape.keys[0]
+            (column, place) for column, place in main.columns if column.name == self.stream_schema.keys[0]
         )
         if place is None:
             raise AssertionError(column)
@@ -239,12 +249,12 @@ class _Writer:
         name = column.name
         level = staged.level
         if place is not None:
-            is_main_key = level == 0 and name in self.shape.keys
+            is_main_key = level == 0 and name in self.stream_schema.keys
             return self._key() if is_main_key else warehouse.value(level, place, column.kind)
         if name == TENANT:
             return self.tenant
         if name == EXTRA:
-            return warehouse.left_over(staged, self.shape)
+            return warehouse.left_over(staged, self.stream_schema)
         if name == READ_AT:
             return f"CAST({warehouse.literal('run.read_from')} AS {warehouse.types['timestamp']})"
         if name == LOADED_AT:
