@@ -9,7 +9,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from airflow_provider_alvys.api.catalogue.operations import OPERATIONS, AnyOf, Field, Needs, OneOf, Operation
+from airflow_provider_alvys.api.catalogue.operations import (
+    OPERATIONS,
+    AnyOf,
+    Field,
+    OneOf,
+    Operation,
+    RequiredIf,
+)
 
 _HEAD = """\
 # Operations: what can be written
@@ -36,11 +43,13 @@ def page() -> str:
     for operation in OPERATIONS.values():
         cells = (
             f"[`{operation.name}`](#{_anchor(operation)})",
-            operation.about[:1].lower() + operation.about[1:],
+            operation.description[:1].lower() + operation.description[1:],
             f"`{operation.method} {operation.path}`",
             _scope(operation),
             "-" if operation.if_match == "none" else operation.if_match,
-            {"by_key": f"by its key `{operation.key}`"}.get(operation.repeat, operation.repeat),
+            {"by_key": f"by its key `{operation.idempotency_field}`"}.get(
+                operation.retry_safety, operation.retry_safety
+            ),
         )
         lines.append(f"| {' | '.join(cells)} |")
     for operation in OPERATIONS.values():
@@ -59,20 +68,20 @@ def _scope(operation: Operation) -> str:
 
 
 def _details(operation: Operation) -> list[str]:
-    lines = [f"{operation.about}. `{operation.method} {operation.path}`"]
+    lines = [f"{operation.description}. `{operation.method} {operation.path}`"]
     if operation.path_params:
         lines += ["", f"`path_params`: {', '.join(f'`{name}`' for name in operation.path_params)}"]
     if operation.upload:
-        megabytes = operation.upload.largest // 2**20
+        megabytes = operation.upload.max_bytes // 2**20
         lines += ["", f"The file: at most {megabytes} MB; {', '.join(operation.upload.media_types)}."]
-        if operation.upload.types:
-            lines += ["", f"`DocumentType`: {', '.join(operation.upload.types)}."]
+        if operation.upload.document_types:
+            lines += ["", f"`DocumentType`: {', '.join(operation.upload.document_types)}."]
     if operation.body:
         lines += ["", "| field | type | |", "|---|---|---|", *_fields(operation.body)]
     lines += [f"\n{_rule(rule)}" for rule in operation.rules]
-    if operation.patch:
+    if operation.is_merge_patch:
         lines += ["", "At least one field is given; those left out stay as they are."]
-    lines += ["", f"Again: {operation.repeat.replace('_', ' ')}. {operation.because}."]
+    lines += ["", f"Again: {operation.retry_safety.replace('_', ' ')}. {operation.retry_reason}."]
     if operation.notes:
         lines += ["", ". ".join(operation.notes) + "."]
     return lines
@@ -93,21 +102,21 @@ def _limits(field: Field, inner: Field) -> str:
     told = []
     if inner.values:
         told.append(", ".join(map(str, inner.values)))
-    if field.longest:
-        told.append(f"at most {field.longest} {'items' if field.kind == 'list' else 'characters'}")
-    if field.below is not None:
-        told.append(f"less than {field.below:g}")
+    if field.max_length:
+        told.append(f"at most {field.max_length} {'items' if field.kind == 'list' else 'characters'}")
+    if field.less_than is not None:
+        told.append(f"less than {field.less_than:g}")
     return "; ".join(told)
 
 
-def _rule(rule: OneOf | AnyOf | Needs) -> str:
-    if isinstance(rule, Needs):
+def _rule(rule: OneOf | AnyOf | RequiredIf) -> str:
+    if isinstance(rule, RequiredIf):
         where = f"is {rule.value}" if rule.value else "is given"
-        return f"`{rule.name}` is needed where `{rule.beside}` {where}."
+        return f"`{rule.name}` is needed where `{rule.other}` {where}."
     names = ", ".join(f"`{name}`" for name in rule.names)
     if isinstance(rule, AnyOf):
         return f"One or more of {names}."
-    return f"At most one of {names}." if rule.at_most else f"Exactly one of {names}."
+    return f"At most one of {names}." if rule.or_none else f"Exactly one of {names}."
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from decimal import Decimal
 from io import BytesIO
 from typing import Any
 
-from airflow_provider_alvys.api.catalogue.operations import OPERATIONS, AnyOf, Field, Needs, OneOf
+from airflow_provider_alvys.api.catalogue.operations import OPERATIONS, AnyOf, Field, OneOf, RequiredIf
 from airflow_provider_alvys.api.http.client import AlvysClient
 from airflow_provider_alvys.api.write.prepare import prepare
 from airflow_provider_alvys.api.write.send import send
@@ -179,8 +179,8 @@ def body_of(name: str, ids: Mapping[str, str] = IDS) -> dict[str, Any]:
         "webhooks.update": {"Events": ["load.changed"], "IncludePreviousAttributes": False},
     }
     row = OPERATIONS[name]
-    if row.upload is not None and row.upload.types:
-        return {"DocumentType": row.upload.types[0], "FileName": "pod.pdf"}
+    if row.upload is not None and row.upload.document_types:
+        return {"DocumentType": row.upload.document_types[0], "FileName": "pod.pdf"}
     return copy.deepcopy(some.get(name, {}))
 
 
@@ -211,12 +211,12 @@ def invalid_bodies(name: str) -> Iterator[tuple[str, dict[str, Any], str]]:
                 "exactly one of",
             )
         else:
-            assert isinstance(rule, Needs)
+            assert isinstance(rule, RequiredIf)
             body = {key: value for key, value in valid.items() if key != rule.name}
             yield (
                 "needs",
-                {**body, rule.beside: rule.value or "x"},
-                f"{rule.name} is needed where {rule.beside}",
+                {**body, rule.other: rule.value or "x"},
+                f"{rule.name} is needed where {rule.other}",
             )
 
 
@@ -256,13 +256,13 @@ def _wrong_values(field: Field) -> Iterator[tuple[str, Any, str]]:
         yield "enum", f"{field.values[0]}s", f"='{field.values[0]}s' is not taken"
     if field.values and field.kind == "integer":
         yield "enum", 1, "=1 is not taken"
-    if field.longest and field.kind == "string":
-        yield "too long", (field.begins or ("",))[0] + "x" * (field.longest + 1), " is of "
-    if field.begins:
+    if field.max_length and field.kind == "string":
+        yield "too long", (field.prefixes or ("",))[0] + "x" * (field.max_length + 1), " is of "
+    if field.prefixes:
         yield "beginning", "ftp://x", "='ftp://x' must begin with https://"
-    if field.below is not None:
-        yield "too high", field.below, "=-1.0 must be below -1.00"
-    if field.shortest:
+    if field.less_than is not None:
+        yield "too high", field.less_than, "=-1.0 must be below -1.00"
+    if field.min_items:
         yield "empty", [], " is empty"
     if field.kind == "list" and field.items and field.items.values:
         yield "enum", ["nonsense"], "[0]='nonsense' is not taken"

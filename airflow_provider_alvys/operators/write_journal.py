@@ -32,8 +32,10 @@ class WriteNote:
 
     def __init__(self, context: Context, write: Write, file: str | None) -> None:
         self._write = write
-        self._is_unsafe = write.operation.repeat == "unsafe"
-        self._store = context.get("task_state_store") if self._is_unsafe or write.operation.removes else None
+        self._is_unsafe = write.operation.retry_safety == "unsafe"
+        self._store = (
+            context.get("task_state_store") if self._is_unsafe or write.operation.deletes_record else None
+        )
         self._may_be_gone = False
         self._tries: int | None = getattr(context.get("ti"), "max_tries", None)
         self._what = f"{write.fingerprint} {file or ''}".strip()

@@ -49,7 +49,7 @@ def test_what_is_wrong_is_refused_at_parse_time(arguments: dict[str, Any], says:
 def test_every_type_of_the_catalogue_is_taken_and_so_is_a_template(parent_type: str) -> None:
     operation = get_operation(f"{parent_type}_documents.upload")
     assert operation.upload
-    for document_type in (*operation.upload.types, "{{ params.type }}"):
+    for document_type in (*operation.upload.document_types, "{{ params.type }}"):
         AlvysUploadDocumentOperator(
             task_id="upload",
             **{**GIVEN, "parent_type": parent_type, "document_type": document_type, "parent_id": "{{ x }}"},

@@ -484,7 +484,7 @@ def test_what_is_safe_to_repeat_needs_no_note(
 
 
 @pytest.mark.every_airflow
-@pytest.mark.parametrize("name", [name for name, row in OPERATIONS.items() if row.removes])
+@pytest.mark.parametrize("name", [name for name, row in OPERATIONS.items() if row.deletes_record])
 def test_what_an_earlier_try_has_removed_is_gone_and_that_is_what_was_wanted(
     name: str, alvys: Simulator, hook: QuickHook, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,7 +26,7 @@ def test_what_is_uploaded_is_listed_and_can_be_fetched(
     stream = operation.path.partition("/")[0]
     row = one(alvys, stream, **({"IsDeleted": False} if stream in ("loads", "trips") else {}))
     parent = row["LoadNumber"] if stream == "loads" else row["Id"]
-    path, data = f"{stream}/{parent}/document", {"DocumentType": operation.upload.types[0]}
+    path, data = f"{stream}/{parent}/document", {"DocumentType": operation.upload.document_types[0]}
     answer = caller.send("POST", path, data=data, files={"File": PDF})
     assert answer.status_code == 200, answer.text
     made = answer.json()
@@ -44,7 +44,7 @@ def test_what_is_uploaded_is_listed_and_can_be_fetched(
     assert named["AttachmentPath"].endswith("/a.pdf")
     refusals = {
         400: {"data": {"DocumentType": "Poem"}, "files": {"File": PDF}},
-        413: {"data": data, "files": {"File": ("x.pdf", bytes(operation.upload.largest + 1), PDF[2])}},
+        413: {"data": data, "files": {"File": ("x.pdf", bytes(operation.upload.max_bytes + 1), PDF[2])}},
         415: {"data": data, "files": {"File": ("x.txt", b"x", "text/plain")}},
     }
     for status, how in refusals.items():

@@ -15,7 +15,7 @@ FieldKind = Literal["string", "integer", "number", "boolean", "time", "day", "ob
 # - by_key: nothing, for one of the body's fields names the effect: the reference number of a payment.
 # - guarded: it is refused, for ``If-Match``, which is required, names the version that the first one has replaced.
 # - unsafe: perhaps a second effect, so that it is never made.
-Repeat = Literal["safe", "by_key", "guarded", "unsafe"]
+RetrySafety = Literal["safe", "by_key", "guarded", "unsafe"]
 IfMatch = Literal["none", "optional", "required"]
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
@@ -31,12 +31,12 @@ class Field:
         ``yyyy-MM-dd`` stands for, ``list`` one of ``items``.
     :param required: whether Alvys refuses a body without it, and a text of nothing but blanks.
     :param values: the only ones that Alvys takes; empty for any.
-    :param longest: characters, or items of a list; None where nothing says.
-    :param shortest: items of a list.
-    :param below: what a number must be less than, or None.
-    :param begins: what a text must begin with: one of these; empty for anything.
+    :param max_length: characters, or items of a list; None where nothing says.
+    :param min_items: items of a list.
+    :param less_than: what a number must be less than, or None.
+    :param prefixes: what a text must begin with: one of these; empty for anything.
     :param hint: what to tell who gave a wrong value.
-    :param shown_as: the record's field that shows it; empty for the same name, None where nothing does.
+    :param record_field: the record's field that shows it; empty for the same name, None where nothing does.
     :param fields: of an object.
     :param items: of a list: what each is.
     """
@@ -45,22 +45,22 @@ class Field:
     kind: FieldKind = "string"
     required: bool = False
     values: tuple[str | int, ...] = ()
-    longest: int | None = None
-    shortest: int = 0
-    below: float | None = None
-    begins: tuple[str, ...] = ()
+    max_length: int | None = None
+    min_items: int = 0
+    less_than: float | None = None
+    prefixes: tuple[str, ...] = ()
     hint: str = ""
-    shown_as: str | None = ""
+    record_field: str | None = ""
     fields: tuple[Field, ...] = ()
     items: Field | None = None
 
 
 @dataclass(frozen=True)
 class OneOf:
-    """Exactly one of these fields must be given, or with ``at_most`` none."""
+    """Exactly one of these fields must be given, or with ``or_none`` none."""
 
     names: tuple[str, ...]
-    at_most: bool = False
+    or_none: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,35 +71,35 @@ class AnyOf:
 
 
 @dataclass(frozen=True)
-class Needs:
+class RequiredIf:
     """
     A field is needed beside another one.
 
     :param name: which one is needed.
-    :param beside: where this one is given.
+    :param other: where this one is given.
     :param value: and has this value; None for any.
     """
 
     name: str
-    beside: str
+    other: str
     value: str | None = None
 
 
 @dataclass(frozen=True)
-class Version:
+class ETagSource:
     """
     Where the ETag of a record stands that a write may name in ``If-Match``.
 
     :param stream: whose look-up reads the record.
     :param selectors: the look-up's parameter, and the write's path parameter that it takes.
-    :param column: the record's field with the ETag, where it is in no header.
-    :param stamp: the record's field that tells when it was changed; empty where nothing does.
+    :param etag_field: the record's field with the ETag, where it is in no header.
+    :param updated_field: the record's field that tells when it was changed; empty where nothing does.
     """
 
     stream: str
     selectors: Mapping[str, str]
-    column: str = ""
-    stamp: str = "UpdatedAt"
+    etag_field: str = ""
+    updated_field: str = "UpdatedAt"
 
 
 @dataclass(frozen=True)
@@ -107,13 +107,13 @@ class Upload:
     """
     The file of a multipart write.
 
-    :param types: of documents that it may be, for the field ``DocumentType``; empty where it has no such field.
-    :param largest: bytes.
+    :param document_types: of documents that it may be, for the field ``DocumentType``; empty where it has no such field.
+    :param max_bytes: bytes.
     :param media_types: what the file may be.
     """
 
-    types: tuple[str, ...] = ()
-    largest: int = 25 * 1024 * 1024
+    document_types: tuple[str, ...] = ()
+    max_bytes: int = 25 * 1024 * 1024
     media_types: tuple[str, ...] = ("application/pdf", "image/jpeg", "image/png")
 
 
@@ -123,22 +123,22 @@ class Operation:
     Something that Alvys lets one write.
 
     :param name: ``<stream>.<verb>``.
-    :param about: what it does, as an imperative.
+    :param description: what it does, as an imperative.
     :param path: below the API base, with ``{names}`` of its parameters.
     :param scope: what the token needs; None where nothing tells.
     :param body: its fields; empty for a call without a body.
     :param rules: between the fields.
-    :param patch: whether a field that is not required may be given as None, which removes its value. Elsewhere None is not sent.
+    :param is_merge_patch: whether a field that is not required may be given as None, which removes its value. Elsewhere None is not sent.
     :param if_match: whether the write names the version that it changes.
-    :param version: where that stands; None where ``if_match`` is ``none``.
-    :param repeat: see ``Repeat``.
-    :param because: why.
-    :param key: the field of the body that names the effect, where ``repeat`` is ``by_key``.
+    :param etag_source: where that stands; None where ``if_match`` is ``none``.
+    :param retry_safety: see ``RetrySafety``.
+    :param retry_reason: why.
+    :param idempotency_field: the field of the body that names the effect, where ``retry_safety`` is ``by_key``.
     :param check: how a person finds out whether it took place, when its answer was lost: a sentence with ``{names}`` of path
         parameters and of the body's fields.
-    :param answers: whether a success may have a body.
-    :param answer_is_documented: False where nothing tells its shape: then whatever it is, is taken.
-    :param shows: what the record of ``version`` holds afterwards, beside the body's fields.
+    :param has_response: whether a success may have a body.
+    :param response_is_documented: False where nothing tells its shape: then whatever it is, is taken.
+    :param resulting_fields: what the record of ``etag_source`` holds afterwards, beside the body's fields.
     :param secrets: fields of the answer that must not be kept.
     :param idempotency_header: that Alvys may know a repeat by; it is sent, and not trusted.
     :param upload: for a multipart write: its file.
@@ -146,23 +146,23 @@ class Operation:
     """
 
     name: str
-    about: str
+    description: str
     method: Literal["POST", "PUT", "PATCH", "DELETE"]
     path: str
     scope: str | None
     check: str
-    because: str
+    retry_reason: str
     scope_is_documented: bool = True
     body: tuple[Field, ...] = ()
-    rules: tuple[OneOf | AnyOf | Needs, ...] = ()
-    patch: bool = False
+    rules: tuple[OneOf | AnyOf | RequiredIf, ...] = ()
+    is_merge_patch: bool = False
     if_match: IfMatch = "none"
-    version: Version | None = None
-    repeat: Repeat = "unsafe"
-    key: str = ""
-    answers: bool = True
-    answer_is_documented: bool = True
-    shows: Mapping[str, str] = field(default_factory=dict)
+    etag_source: ETagSource | None = None
+    retry_safety: RetrySafety = "unsafe"
+    idempotency_field: str = ""
+    has_response: bool = True
+    response_is_documented: bool = True
+    resulting_fields: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
     idempotency_header: str = ""
     upload: Upload | None = None
@@ -179,6 +179,6 @@ class Operation:
         return tuple(_PLACEHOLDER.findall(self.path))
 
     @property
-    def removes(self) -> bool:
+    def deletes_record(self) -> bool:
         """Whether what its path names is there no more afterwards: not so of a customer, who stays, nor of a stop's arrival."""
-        return self.method == "DELETE" and self.path.endswith("}") and not self.shows
+        return self.method == "DELETE" and self.path.endswith("}") and not self.resulting_fields

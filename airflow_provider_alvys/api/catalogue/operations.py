@@ -15,24 +15,24 @@ from airflow_provider_alvys.api.catalogue.operation_rows import (
 )
 from airflow_provider_alvys.api.catalogue.operation_spec import (
     AnyOf,
+    ETagSource,
     Field,
-    Needs,
     OneOf,
     Operation,
+    RequiredIf,
     Upload,
-    Version,
 )
 from airflow_provider_alvys.api.errors import AlvysValueError
 
 __all__ = [
     "OPERATIONS",
     "AnyOf",
+    "ETagSource",
     "Field",
-    "Needs",
     "OneOf",
     "Operation",
+    "RequiredIf",
     "Upload",
-    "Version",
     "get_operation",
 ]
 

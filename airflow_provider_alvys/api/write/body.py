@@ -10,7 +10,7 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
-from airflow_provider_alvys.api.catalogue.operation_spec import AnyOf, Field, Needs, OneOf
+from airflow_provider_alvys.api.catalogue.operation_spec import AnyOf, Field, OneOf, RequiredIf
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.read.windows import as_utc, format_time
 
@@ -38,7 +38,7 @@ class BodyReader:
         self._patch = patch
 
     def read(
-        self, fields: Sequence[Field], rules: Sequence[OneOf | AnyOf | Needs], body: Mapping[Any, Any]
+        self, fields: Sequence[Field], rules: Sequence[OneOf | AnyOf | RequiredIf], body: Mapping[Any, Any]
     ) -> dict[str, Any]:
         """Return the body as it is sent: of plain JSON values, Decimal for numbers with a fraction."""
         sent = self._object(fields, body, "")
@@ -85,10 +85,12 @@ class BodyReader:
             raise AlvysValueError(f"{name}={value!r} must be a text, not {_kind(value)}")
         if field.required and not value.strip():
             raise AlvysValueError(f"{name} is blank")
-        if field.longest and len(value) > field.longest:
-            raise AlvysValueError(f"{name} is of {len(value)} characters: at most {field.longest} are taken")
-        if field.begins and not value.startswith(field.begins):
-            raise AlvysValueError(f"{name}={value!r} must begin with {field.begins[0]}")
+        if field.max_length and len(value) > field.max_length:
+            raise AlvysValueError(
+                f"{name} is of {len(value)} characters: at most {field.max_length} are taken"
+            )
+        if field.prefixes and not value.startswith(field.prefixes):
+            raise AlvysValueError(f"{name}={value!r} must begin with {field.prefixes[0]}")
         _check_choice(field, value, name)
         return value
 
@@ -110,8 +112,8 @@ class BodyReader:
             or not math.isfinite(value)
         ):
             raise AlvysValueError(f"{name}={value!r} must be a number")
-        if field.below is not None and not value < field.below:
-            raise AlvysValueError(f"{name}={value} must be below {field.below:.2f}")
+        if field.less_than is not None and not value < field.less_than:
+            raise AlvysValueError(f"{name}={value} must be below {field.less_than:.2f}")
         return value
 
     def _boolean(self, field: Field, value: Any, name: str) -> bool:
@@ -147,21 +149,21 @@ class BodyReader:
     def _list(self, field: Field, value: Any, name: str) -> list[Any]:
         if not isinstance(value, (list, tuple)) or field.items is None:
             raise AlvysValueError(f"{name}={value!r} must be a list{_native(value)}")
-        if len(value) < field.shortest:
+        if len(value) < field.min_items:
             raise AlvysValueError(f"{name} is empty")
-        if field.longest and len(value) > field.longest:
-            raise AlvysValueError(f"{name} is of {len(value)} items: at most {field.longest} are taken")
+        if field.max_length and len(value) > field.max_length:
+            raise AlvysValueError(f"{name} is of {len(value)} items: at most {field.max_length} are taken")
         return [self._value(field.items, item, f"{name}[{number}]") for number, item in enumerate(value)]
 
-    def _broken(self, rule: OneOf | AnyOf | Needs, sent: Mapping[str, Any]) -> str | None:
-        if isinstance(rule, Needs):
-            value = sent.get(rule.beside)
+    def _broken(self, rule: OneOf | AnyOf | RequiredIf, sent: Mapping[str, Any]) -> str | None:
+        if isinstance(rule, RequiredIf):
+            value = sent.get(rule.other)
             if _is_blank(value) or rule.value not in (None, value) or not _is_blank(sent.get(rule.name)):
                 return None
             if self._is_open(value):
                 # It may become None, which is not given.
                 return None
-            return f"{rule.name} is needed where {rule.beside} is {rule.value or 'given'}"
+            return f"{rule.name} is needed where {rule.other} is {rule.value or 'given'}"
         given = [name for name in rule.names if name in sent]
         if any(self._is_open(sent[name]) for name in given):
             # What a template becomes may be None, which is not given.
@@ -172,10 +174,10 @@ class BodyReader:
         blank = [name for name in given if _is_blank(sent[name])]
         if blank:
             return f"{blank[0]} is blank: leave it out"
-        if len(given) == 1 or (rule.at_most and not given):
+        if len(given) == 1 or (rule.or_none and not given):
             return None
         return (
-            f"{'at most' if rule.at_most else 'exactly'} one of {names} is taken, not {len(given) or 'none'}"
+            f"{'at most' if rule.or_none else 'exactly'} one of {names} is taken, not {len(given) or 'none'}"
         )
 
     _READERS = {  # noqa: RUF012
@@ -203,9 +205,9 @@ def shows(fields: Sequence[Field], written: Mapping[str, Any], record: Mapping[s
     """Return whether a record shows what was written, as far as it shows those fields at all. False where it shows none."""
     known = {field.name: field for field in fields}
     compared = [
-        _equals(field, value, record.get(field.shown_as or name))
+        _equals(field, value, record.get(field.record_field or name))
         for name, value in written.items()
-        if (field := known[name]).shown_as is not None
+        if (field := known[name]).record_field is not None
     ]
     return bool(compared) and all(compared)
 

@@ -101,7 +101,7 @@ def prepare(
     row = get_operation(operation)
     problems: list[str] = []
     params = _read_params(row, path_params, problems, is_open)
-    reader = BodyReader(is_open=is_open, patch=row.patch)
+    reader = BodyReader(is_open=is_open, patch=row.is_merge_patch)
     sent: dict[str, Any] = {}
     if isinstance(body, Mapping) or body is None:
         sent = reader.read(row.body, row.rules, body or {})
@@ -130,9 +130,9 @@ def check_file(operation: Operation, file: FileSource | None) -> None:
         raise AlvysValueError(f"{operation.name} needs a file")
     if not file.name.strip():
         raise AlvysValueError(f"The file of {operation.name} has no name")
-    if not 0 < file.size <= upload.largest:
+    if not 0 < file.size <= upload.max_bytes:
         what = f"of {file.size} bytes" if file.size else "empty"
-        raise AlvysValueError(f"{file.name} is {what}: {operation.name} takes 1 to {upload.largest} bytes")
+        raise AlvysValueError(f"{file.name} is {what}: {operation.name} takes 1 to {upload.max_bytes} bytes")
     if file.type not in upload.media_types:
         raise AlvysValueError(
             f"{file.name} is {file.type or 'of no known type'}: {operation.name} takes {', '.join(upload.media_types)}"

@@ -55,7 +55,7 @@ def send(client: AlvysClient, write: Write, *, interruptions: tuple[type[BaseExc
     try:
         return _Sending(client, write).run()
     except interruptions as error:
-        if write.operation.repeat != "unsafe":
+        if write.operation.retry_safety != "unsafe":
             raise
         raise interrupted(write, "The time of this task was over") from error
 
@@ -65,7 +65,7 @@ def interrupted(write: Write, what: str) -> AlvysUnknownOutcomeError:
     operation = write.operation
     return AlvysUnknownOutcomeError(
         f"{what} while it sent {operation.name}, and whether that took place is unknown. To find out, {write.check}. "
-        f"It was not sent again: {operation.because}. Clear the task to send it again.",
+        f"It was not sent again: {operation.retry_reason}. Clear the task to send it again.",
         check=write.check,
         endpoint=str(operation.endpoint),
     )
@@ -118,7 +118,7 @@ class _Sending:
 
     @property
     def _repeatable(self) -> bool:
-        return self._row.repeat != "unsafe"
+        return self._row.retry_safety != "unsafe"
 
     def _headers(self) -> dict[str, str]:
         headers = {}
@@ -129,12 +129,12 @@ class _Sending:
         return headers
 
     def _read(self, response: requests.Response) -> Any:
-        if not self._row.answers or not response.content:
+        if not self._row.has_response or not response.content:
             return None
         try:
             answer = decode_row(response.content)
         except (ValueError, RecursionError) as error:
-            if not self._row.answer_is_documented:
+            if not self._row.response_is_documented:
                 return response.text
             raise AlvysResponseError(
                 f"{self._row.endpoint} answered {response.status_code}, which means that it was done, with what cannot be "
@@ -142,7 +142,7 @@ class _Sending:
                 status_code=response.status_code,
                 endpoint=str(self._row.endpoint),
             ) from error
-        if not isinstance(answer, dict) and self._row.answer_is_documented:
+        if not isinstance(answer, dict) and self._row.response_is_documented:
             raise AlvysResponseError(
                 f"{self._row.endpoint} answered {response.status_code}, which means that it was done, but with no record",
                 status_code=response.status_code,
@@ -159,21 +159,21 @@ class _Sending:
         is_stale = (
             isinstance(error, AlvysPreconditionError) and error.status_code == 412 and self._sent is not None
         )
-        if self._may_have_acted and self._row.removes and isinstance(error, AlvysNotFoundError):
+        if self._may_have_acted and self._row.deletes_record and isinstance(error, AlvysNotFoundError):
             log.info("%s: gone by the attempt whose answer was lost", self._row.name)
             return None
         if is_stale:
             current, why = self._try_version()
             if self._may_have_acted and self._is_written(current):
                 log.info("%s: written by the attempt whose answer was lost", self._row.name)
-                return dict(current.record) if self._row.answers else None
+                return dict(current.record) if self._row.has_response else None
             raise self._conflict(error, current, why) from error
         if self._may_have_acted:
             raise self._unknown(error) from error
         raise error
 
     def _is_written(self, record: _Version) -> bool:
-        expected = self._row.shows
+        expected = self._row.resulting_fields
         if any(record.record.get(name) != value for name, value in expected.items()):
             return False
         return (
@@ -181,17 +181,17 @@ class _Sending:
         )
 
     def _read_version(self) -> _Version:
-        where = self._row.version
+        where = self._row.etag_source
         if where is None:
             raise AlvysValueError(f"Where the version of {self._row.name} stands is not documented")
         selector = {name: self._write.path_params[param] for name, param in where.selectors.items()}
         reading = read_version(self._client, get_stream(where.stream), selector)
-        etag = reading.record.get(where.column) if where.column else reading.etag
+        etag = reading.record.get(where.etag_field) if where.etag_field else reading.etag
         if not etag:
             raise AlvysResponseError(
                 f"{self._row.name}: the record came without an ETag. Nothing was written. Give if_match yourself"
             )
-        stamp = reading.record.get(where.stamp) if where.stamp else None
+        stamp = reading.record.get(where.updated_field) if where.updated_field else None
         return _Version(str(etag), None if stamp is None else str(stamp), reading.record)
 
     def _try_version(self) -> tuple[_Version, str]:
@@ -229,7 +229,7 @@ class _Sending:
         may_repeat = self._repeatable and not (
             is_refusal and not may_have_acted(error, str(self._row.endpoint))
         )
-        because = self._row.because[:1].lower() + self._row.because[1:]
+        because = self._row.retry_reason[:1].lower() + self._row.retry_reason[1:]
         again = "It may be sent again" if self._repeatable else "It was not sent again"
         earlier = (
             "" if may_have_acted(error, str(self._row.endpoint)) else " An earlier attempt may have arrived."

@@ -41,7 +41,7 @@ async def answer_write(operation: Operation, request: Request) -> Response:
     if write.has_acted:
         path, kept = unquote(request.scope["path"]), msgspec.to_builtins(body)
         tenant.effects.append(Effect(operation=operation.name, path=path, body=kept, at=tenant.now()))
-    if operation.version and target.rows is not None and target.rows.has(target.number):
+    if operation.etag_source and target.rows is not None and target.rows.has(target.number):
         response.headers.setdefault("etag", f'"{target.rows.etag(target.number)}"')
     return response
 

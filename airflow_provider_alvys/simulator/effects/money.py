@@ -111,7 +111,7 @@ def _find_load(write: Write) -> int:
 def _record(write: Write, name: str, payment: dict[str, Any]) -> list[dict[str, Any]]:
     """Keep a payment of what a name names unless its reference is known, and return all of them."""
     payments = write.tenant.payments[write.operation.name, name]
-    key = write.operation.key
+    key = write.operation.idempotency_field
     write.has_acted = all(known[key] != payment[key] for known in payments)
     if write.has_acted:
         payments.append(payment)

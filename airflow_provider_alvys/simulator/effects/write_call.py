@@ -133,7 +133,7 @@ Effect = Callable[[Write], Response | Awaitable[Response]]
 
 def do_nothing(write: Write) -> Response:
     """Response a write of which nothing is known but its row in the catalogue."""
-    return json_response({}) if write.operation.answers else Response(status_code=204)
+    return json_response({}) if write.operation.has_response else Response(status_code=204)
 
 
 def find_record(rows: RowSet, column: str, name: str) -> int:

@@ -12,7 +12,7 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from airflow_provider_alvys.api.catalogue.operations import AnyOf, Field, Needs, OneOf, Operation, Upload
+from airflow_provider_alvys.api.catalogue.operations import AnyOf, Field, OneOf, Operation, RequiredIf, Upload
 from airflow_provider_alvys.simulator.data.search_request import Errors
 from airflow_provider_alvys.simulator.data.times import DAY, parse_micros
 from airflow_provider_alvys.simulator.protocol.http import UNREADABLE, read_json
@@ -66,7 +66,7 @@ async def read_body(operation: Operation, request: Request) -> tuple[dict[str, A
     if not isinstance(given, dict):
         return {}, file, {"": ["A non-empty request body is required."]}
     errors: Errors = {}
-    body = _understand(operation.body, given, "", operation.patch, errors)
+    body = _understand(operation.body, given, "", operation.is_merge_patch, errors)
     for rule in operation.rules:
         _check_rule(rule, body, errors)
     if operation.upload and file is None:
@@ -81,8 +81,8 @@ async def _read_form(request: Request, upload: Upload) -> tuple[dict[str, Any], 
     if not files:
         return fields, None
     file = File(files[0].filename or "", await files[0].read(), files[0].content_type or "")
-    if len(file.content) > upload.largest:
-        raise HTTPException(413, f"A file may have {upload.largest} bytes.")
+    if len(file.content) > upload.max_bytes:
+        raise HTTPException(413, f"A file may have {upload.max_bytes} bytes.")
     if file.media_type not in upload.media_types:
         raise HTTPException(415, f"A file may be {', '.join(upload.media_types)}.")
     return fields, file
@@ -127,14 +127,14 @@ def _problem(field: Field, value: Any) -> str | None:
         return f"The value '{value}' is not valid."
     if field.values and value not in field.values:
         return f"The value '{value}' is not valid. Valid values are: {', '.join(map(str, field.values))}."
-    if isinstance(value, (str, list)) and field.longest is not None and len(value) > field.longest:
-        return f"It must not have more than {field.longest}."
-    if isinstance(value, list) and len(value) < field.shortest:
-        return f"It must have at least {field.shortest}."
-    if field.below is not None and value >= field.below:
-        return f"It must be less than {field.below}."
-    if field.begins and not value.startswith(field.begins):
-        return f"It must begin with {' or '.join(field.begins)}."
+    if isinstance(value, (str, list)) and field.max_length is not None and len(value) > field.max_length:
+        return f"It must not have more than {field.max_length}."
+    if isinstance(value, list) and len(value) < field.min_items:
+        return f"It must have at least {field.min_items}."
+    if field.less_than is not None and value >= field.less_than:
+        return f"It must be less than {field.less_than}."
+    if field.prefixes and not value.startswith(field.prefixes):
+        return f"It must begin with {' or '.join(field.prefixes)}."
     return None
 
 
@@ -147,14 +147,14 @@ def _is_time(text: str, kind: str) -> bool:
     return has_zone and (kind == "time" or micros % DAY == 0)
 
 
-def _check_rule(rule: OneOf | AnyOf | Needs, body: Mapping[str, Any], errors: Errors) -> None:
-    if isinstance(rule, Needs):
-        beside = body.get(rule.beside)
+def _check_rule(rule: OneOf | AnyOf | RequiredIf, body: Mapping[str, Any], errors: Errors) -> None:
+    if isinstance(rule, RequiredIf):
+        beside = body.get(rule.other)
         if beside is not None and rule.value in (None, beside) and body.get(rule.name) is None:
-            errors[rule.name] = [f"The {rule.name} field is required with {rule.beside}."]
+            errors[rule.name] = [f"The {rule.name} field is required with {rule.other}."]
         return
     given = [name for name in rule.names if name in body]
-    least, most = (1, len(rule.names)) if isinstance(rule, AnyOf) else (0 if rule.at_most else 1, 1)
+    least, most = (1, len(rule.names)) if isinstance(rule, AnyOf) else (0 if rule.or_none else 1, 1)
     if not least <= len(given) <= most:
         said = "At least one of these" if isinstance(rule, AnyOf) else "Exactly one of these"
         errors.update({name: [f"{said} must be provided: {', '.join(rule.names)}."] for name in rule.names})

@@ -39,9 +39,9 @@ def test_an_endpoint_keeps_its_words_and_hides_its_ids(operation: Operation) -> 
 
 @every_operation
 def test_a_row_says_why_it_may_be_repeated_or_not_and_how_its_outcome_is_found(operation: Operation) -> None:
-    assert operation.because[0].isupper()
+    assert operation.retry_reason[0].isupper()
     assert operation.check[0].islower()
-    assert not (operation.because + operation.check).endswith(".")
+    assert not (operation.retry_reason + operation.check).endswith(".")
     known = {*operation.path_params, *(field.name for field in operation.body)}
     assert set(re.findall(r"\{(\w+)\}", operation.check)) <= known
 
@@ -49,31 +49,31 @@ def test_a_row_says_why_it_may_be_repeated_or_not_and_how_its_outcome_is_found(o
 @every_operation
 def test_what_may_be_repeated_follows_from_how_it_is_sent(operation: Operation) -> None:
     if operation.method in ("PUT", "DELETE"):
-        assert operation.repeat in ("safe", "guarded")
-    if operation.repeat == "guarded":
+        assert operation.retry_safety in ("safe", "guarded")
+    if operation.retry_safety == "guarded":
         assert operation.if_match == "required"
-    if operation.repeat == "by_key":
-        assert operation.key in {field.name for field in operation.body if field.required}
+    if operation.retry_safety == "by_key":
+        assert operation.idempotency_field in {field.name for field in operation.body if field.required}
     else:
-        assert not operation.key
+        assert not operation.idempotency_field
     if operation.upload is not None:
-        assert operation.repeat == "unsafe"
+        assert operation.retry_safety == "unsafe"
 
 
 @every_operation
 def test_a_version_stands_in_a_record_that_can_be_looked_up(operation: Operation) -> None:
-    assert (operation.version is None) == (operation.if_match == "none")
-    if operation.version is None:
+    assert (operation.etag_source is None) == (operation.if_match == "none")
+    if operation.etag_source is None:
         return
-    stream = STREAMS[operation.version.stream]
+    stream = STREAMS[operation.etag_source.stream]
     assert stream.lookup is not None
-    assert set(operation.version.selectors.values()) <= set(operation.path_params)
-    assert set(operation.version.selectors) <= {
+    assert set(operation.etag_source.selectors.values()) <= set(operation.path_params)
+    assert set(operation.etag_source.selectors) <= {
         *re.findall(r"\{(\w+)\}", stream.lookup.path),
         *stream.lookup.one_of,
     }
-    if operation.version.column:
-        assert operation.version.column in stream.fields.fields
+    if operation.etag_source.etag_field:
+        assert operation.etag_source.etag_field in stream.fields.fields
 
 
 @every_operation

@@ -49,7 +49,7 @@ def test_a_valid_write_takes_place_once(name: str, alvys: Simulator, client: Alv
     answer = write(client, name, **request_to(alvys, name))
     assert alvys.effects() == {name: 1}
     assert sent(alvys, name) == 1
-    if OPERATIONS[name].answers and OPERATIONS[name].answer_is_documented:
+    if OPERATIONS[name].has_response and OPERATIONS[name].response_is_documented:
         assert isinstance(answer, dict)
 
 
@@ -83,7 +83,7 @@ def test_a_lost_answer_leaves_one_effect_or_an_error_that_says_unknown(
 ) -> None:
     request = request_to(alvys, name)
     lose(alvys, name)
-    if OPERATIONS[name].repeat == "unsafe":
+    if OPERATIONS[name].retry_safety == "unsafe":
         with pytest.raises(AlvysUnknownOutcomeError, match="is unknown. To find out, "):
             write(client, name, **request)
         assert sent(alvys, name) == 1
@@ -100,7 +100,7 @@ def test_a_cut_before_the_write_took_place_leaves_one_effect_or_an_error_that_sa
 ) -> None:
     request = request_to(alvys, name)
     lose(alvys, name, kind="reset")
-    if OPERATIONS[name].repeat == "unsafe":
+    if OPERATIONS[name].retry_safety == "unsafe":
         with pytest.raises(AlvysUnknownOutcomeError):
             write(client, name, **request)
         assert alvys.effects() == {}

@@ -30,9 +30,9 @@ from tests.conftest import SkippingClock
 from tests.recorder import Answer, Recorder
 from tests.writes import PDF, body_of, request_of, write
 
-UNSAFE = [name for name, row in OPERATIONS.items() if row.repeat == "unsafe"]
-REPEATED = [name for name, row in OPERATIONS.items() if row.repeat in ("safe", "by_key")]
-GUARDED = [name for name, row in OPERATIONS.items() if row.repeat == "guarded"]
+UNSAFE = [name for name, row in OPERATIONS.items() if row.retry_safety == "unsafe"]
+REPEATED = [name for name, row in OPERATIONS.items() if row.retry_safety in ("safe", "by_key")]
+GUARDED = [name for name, row in OPERATIONS.items() if row.retry_safety == "guarded"]
 CUT = Answer(cut=True)
 # What a server, or what stands before it, says when it has perhaps done what was asked.
 LOST = {
@@ -72,7 +72,9 @@ def test_a_write_is_one_request_of_its_own_path(name: str, recorder: Recorder, w
     assert seen.path.partition("/v")[2].partition("/")[2] == row.path.format(
         **request_of(name)["path_params"]
     )
-    assert answer == ({"Id": "1", "Amount": {"Amount": Decimal("12345678901234.1")}} if row.answers else None)
+    assert answer == (
+        {"Id": "1", "Amount": {"Amount": Decimal("12345678901234.1")}} if row.has_response else None
+    )
 
 
 def test_an_empty_answer_is_none(recorder: Recorder, wire: AlvysClient) -> None:
@@ -114,7 +116,8 @@ def test_what_is_not_safe_to_repeat_is_sent_once_and_told_as_unknown(
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in UNSAFE if OPERATIONS[name].answers and OPERATIONS[name].answer_is_documented]
+    "name",
+    [name for name in UNSAFE if OPERATIONS[name].has_response and OPERATIONS[name].response_is_documented],
 )
 @pytest.mark.parametrize("body", [b"{", b"[]", b"\xff", b"<html>"])
 def test_a_success_that_cannot_be_read_is_unknown_too(
@@ -132,9 +135,9 @@ def test_what_is_safe_to_repeat_is_sent_again(
     name: str, lost: Answer, recorder: Recorder, wire: AlvysClient
 ) -> None:
     recorder.answers = [lost, lost, Answer(200, {"Id": "1"})]
-    if lost is LOST["truncated"] and not OPERATIONS[name].answers:
+    if lost is LOST["truncated"] and not OPERATIONS[name].has_response:
         pytest.skip("A cut body is cut all the same, whether it is read or not")
-    assert send(wire, name) == ({"Id": "1"} if OPERATIONS[name].answers else None)
+    assert send(wire, name) == ({"Id": "1"} if OPERATIONS[name].has_response else None)
     assert len({(seen.method, seen.path, seen.body) for seen in recorder.seen}) == 1
     assert len(recorder.seen) == 3
 
@@ -337,7 +340,7 @@ def test_a_guarded_write_whose_answer_was_lost_is_found_in_the_record(
     name: str, lost: Answer, recorder: Recorder, wire: AlvysClient
 ) -> None:
     recorder.answers = [lost, Answer(412, {}), Answer(200, RECORDS[name], {"ETag": '"9"'})]
-    assert send(wire, name) == (RECORDS[name] if OPERATIONS[name].answers else None)
+    assert send(wire, name) == (RECORDS[name] if OPERATIONS[name].has_response else None)
     assert [seen.headers.get("if-match") for seen in recorder.seen] == ['"v1"', '"v1"', None]
 
 

@@ -22,16 +22,16 @@ def _upload(
 ) -> Operation:
     return Operation(
         name=f"{parent}_documents.upload",
-        about=f"Keep a file with a {parent}",
+        description=f"Keep a file with a {parent}",
         method="POST",
         path=f"{parent}s/{{{key}}}/document",
         scope=scope,
         scope_is_documented=scope_is_documented,
-        body=(Field("DocumentType", required=True, values=upload.types), Field("FileName")),
+        body=(Field("DocumentType", required=True, values=upload.document_types), Field("FileName")),
         upload=upload,
         secrets=("DownloadUrl",),
-        repeat="unsafe",
-        because="Each one is a further file",
+        retry_safety="unsafe",
+        retry_reason="Each one is a further file",
         check=f"look among the documents of the {parent} {{{key}}} for a {{DocumentType}} of this moment",
         notes=notes,
     )
@@ -43,7 +43,7 @@ OPERATIONS = (
         "loadNumber",
         "load:update",
         Upload(
-            types=(
+            document_types=(
                 "Customer Rate and Load Confirmation",
                 "Customer Load Confirmation",
                 "Customer Rate Confirmation",
@@ -63,7 +63,7 @@ OPERATIONS = (
         "tripId",
         "trip:update",
         Upload(
-            types=(
+            document_types=(
                 "Proof of Delivery",
                 "Bill of Lading",
                 "Carrier Rate Confirmation",
@@ -91,7 +91,7 @@ OPERATIONS = (
         "carrierId",
         "carrier:update",
         Upload(
-            types=(
+            document_types=(
                 "Carrier Agreement",
                 "Carrier Application",
                 "Carrier Authority",
@@ -109,7 +109,7 @@ OPERATIONS = (
         "driverId",
         "driver:update",
         Upload(
-            types=(
+            document_types=(
                 "License",
                 "Medical",
                 "Driver License",
@@ -128,6 +128,6 @@ OPERATIONS = (
         _SIZE,
         _GIF,
     ),
-    _upload("truck", "truckId", "truck:update", Upload(types=_FLEET_TYPES), _SIZE),
-    _upload("trailer", "trailerId", "trailer:update", Upload(types=_FLEET_TYPES), _SIZE),
+    _upload("truck", "truckId", "truck:update", Upload(document_types=_FLEET_TYPES), _SIZE),
+    _upload("trailer", "trailerId", "trailer:update", Upload(document_types=_FLEET_TYPES), _SIZE),
 )

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from airflow_provider_alvys.api.catalogue.operation_spec import AnyOf, Field, Operation, Repeat, Version
+from airflow_provider_alvys.api.catalogue.operation_spec import (
+    AnyOf,
+    ETagSource,
+    Field,
+    Operation,
+    RetrySafety,
+)
 
 _PARENTS = ("load", "trip", "driver", "carrier", "truck", "trailer")
 EVENTS = (
@@ -28,22 +34,22 @@ EVENTS = (
 _PERMISSION = "No page names a scope; the permission Edit Webhooks is needed"
 _PREVIOUS = "IncludePreviousAttributes is documented and missing from the OpenAPI file"
 _NO_SHAPE = "The OpenAPI file gives its answer no shape"
-_VERSION = Version("webhooks", {"id": "id"})
+_VERSION = ETagSource("webhooks", {"id": "id"})
 # Alvys reaches no loopback address: those are for the simulator.
 _BEGINS = ("https://", "http://127.0.0.1", "http://localhost")
 _EVENTS_HINT = "For an event that is newer than this package, use hook.request"
 _FIELDS = (
     Field("Name"),
-    Field("Url", longest=2048, begins=_BEGINS),
-    Field("Events", "list", shortest=1, items=Field("", values=EVENTS, hint=_EVENTS_HINT)),
-    Field("IncludePreviousAttributes", "boolean", shown_as=None),
+    Field("Url", max_length=2048, prefixes=_BEGINS),
+    Field("Events", "list", min_items=1, items=Field("", values=EVENTS, hint=_EVENTS_HINT)),
+    Field("IncludePreviousAttributes", "boolean", record_field=None),
 )
 
 
 def _action(
     verb: str,
     about: str,
-    repeat: Repeat,
+    repeat: RetrySafety,
     because: str,
     check: str,
     *notes: str,
@@ -51,14 +57,14 @@ def _action(
 ) -> Operation:
     return Operation(
         name=f"webhooks.{verb}",
-        about=about,
+        description=about,
         method=method,
         path=f"webhooks/{{id}}/{verb.replace('_', '-')}",
         scope=None,
-        repeat=repeat,
-        because=because,
+        retry_safety=repeat,
+        retry_reason=because,
         check=check,
-        answer_is_documented=False,
+        response_is_documented=False,
         secrets=("Secret",),
         notes=(_PERMISSION, _NO_SHAPE, *notes),
     )
@@ -67,21 +73,25 @@ def _action(
 OPERATIONS = (
     Operation(
         name="webhooks.create",
-        about="Subscribe to events",
+        description="Subscribe to events",
         method="POST",
         path="webhooks",
         scope=None,
         body=(
             Field("Name", required=True),
             Field("SubsidiaryId", required=True),
-            Field("Url", required=True, longest=2048, begins=_BEGINS),
+            Field("Url", required=True, max_length=2048, prefixes=_BEGINS),
             Field(
-                "Events", "list", required=True, shortest=1, items=Field("", values=EVENTS, hint=_EVENTS_HINT)
+                "Events",
+                "list",
+                required=True,
+                min_items=1,
+                items=Field("", values=EVENTS, hint=_EVENTS_HINT),
             ),
-            Field("IncludePreviousAttributes", "boolean", shown_as=None),
+            Field("IncludePreviousAttributes", "boolean", record_field=None),
         ),
-        repeat="unsafe",
-        because="Each one is a further subscription, and each event would come twice",
+        retry_safety="unsafe",
+        retry_reason="Each one is a further subscription, and each event would come twice",
         check="look among the webhooks for the name {Name} and the address {Url}",
         secrets=("Secret",),
         notes=(
@@ -92,33 +102,33 @@ OPERATIONS = (
     ),
     Operation(
         name="webhooks.update",
-        about="Change a subscription",
+        description="Change a subscription",
         method="PUT",
         path="webhooks/{id}",
         scope=None,
         body=_FIELDS,
         rules=(AnyOf(tuple(field.name for field in _FIELDS)),),
         if_match="optional",
-        version=_VERSION,
-        repeat="safe",
-        because="It sets the same values again",
+        etag_source=_VERSION,
+        retry_safety="safe",
+        retry_reason="It sets the same values again",
         check="read the webhook {id} and compare its fields",
-        answer_is_documented=False,
+        response_is_documented=False,
         secrets=("Secret",),
         notes=(_PERMISSION, _NO_SHAPE, _PREVIOUS, "Another Url makes Alvys send its challenge anew"),
     ),
     Operation(
         name="webhooks.delete",
-        about="End a subscription",
+        description="End a subscription",
         method="DELETE",
         path="webhooks/{id}",
         scope=None,
         if_match="optional",
-        version=_VERSION,
-        repeat="safe",
-        because="What is gone stays gone",
+        etag_source=_VERSION,
+        retry_safety="safe",
+        retry_reason="What is gone stays gone",
         check="read the webhook {id}: it is gone",
-        answers=False,
+        has_response=False,
         notes=(_PERMISSION,),
     ),
     _action(
