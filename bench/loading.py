@@ -214,11 +214,11 @@ def load(path: Path, schema: str) -> dict[str, float]:
 
 
 def insert(path: Path, schema: str, *, row_by_row: bool = False) -> dict[str, float]:
-    """Insert the rows of a data set's first run, which are cut before the clock starts, and return the seconds."""
+    """Insert the rows of a data set's first run, which are flattened before the clock starts, and return the seconds."""
     from airflow_provider_alvys.api.catalogue.streams import get_stream
     from airflow_provider_alvys.tables.database import open_database
     from airflow_provider_alvys.tables.dialects import POSTGRESQL
-    from airflow_provider_alvys.tables.flatten import RowCutter
+    from airflow_provider_alvys.tables.flatten import RowFlattener
     from airflow_provider_alvys.tables.migrate import ensure_tables
     from airflow_provider_alvys.tables.schema import METADATA_COLUMNS, build_schema
 
@@ -229,18 +229,18 @@ def insert(path: Path, schema: str, *, row_by_row: bool = False) -> dict[str, fl
     with closing(open_database(hook.get_conn(), POSTGRESQL, schema)) as database:
         with database.transaction("bench"):
             ensure_tables(database, stream_schema)
-        cutter = RowCutter(stream_schema, POSTGRESQL.limits)
+        flattener = RowFlattener(stream_schema, POSTGRESQL.limits)
         now = f"{BEGAN:%Y-%m-%d %H:%M:%S}.0000000"
-        books = [
+        metadata = [
             now if column.kind == "timestamp" and not column.name.startswith("_miss") else None
             for column in METADATA_COLUMNS
         ]
         for rows in Lake(path).rows():
             for row in rows:
-                for table, into, cut in zip(
-                    stream_schema.tables, tables, cutter.cut(row, "here"), strict=True
+                for table, into, flat in zip(
+                    stream_schema.tables, tables, flattener.flatten(row, "here"), strict=True
                 ):
-                    cells = ([TENANT, *one, *([] if table.parent else books)] for one in cut)
+                    cells = ([TENANT, *one, *([] if table.parent else metadata)] for one in flat)
                     kinds = [column.kind for column in table.stored]
                     into += [
                         [database.render(kind, cell) for kind, cell in zip(kinds, line, strict=True)]

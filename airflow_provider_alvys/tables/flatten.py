@@ -19,7 +19,7 @@ from airflow_provider_alvys.tables.schema import HASH, KEY, PARENT, VALUE, Strea
 # What a field's value becomes: cells of the row, or lists to be cut up. Returns what could not be taken, or None.
 _Cells = list[Any]
 _Lists = list[tuple["_ListPlan", list[Any]]]
-_Take = Callable[[Any, _Cells, _Lists], Any]
+_FieldHandler = Callable[[Any, _Cells, _Lists], Any]
 
 _sorted_encoder = msgspec.json.Encoder(decimal_format="number", order="sorted")
 
@@ -31,8 +31,8 @@ class _ListPlan:
     table: int
     width: int
     extra: int | None
-    fields: Mapping[str, _Take] | None
-    value: _Take
+    fields: Mapping[str, _FieldHandler] | None
+    value: _FieldHandler
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Strangers:
         self.misfits[path] = (count + 1, first)
 
 
-class RowCutter:
+class RowFlattener:
     """
     Cut records into rows of a schema's tables.
 
@@ -74,10 +74,10 @@ class RowCutter:
         self._parent = at.get(PARENT)
         self._key = at.get(KEY)
         self._keys = [at[name] for name in schema.keys]
-        self._fields = self._plan(schema.stream.fields, main, "", "")
-        self._content = _Filter(schema.stream.fields, "", schema, is_content=True)
+        self._fields = self._plan_fields(schema.stream.fields, main, "", "")
+        self._content = _ExcludeFilter(schema.stream.fields, "", schema, is_content=True)
 
-    def cut(self, row: bytes, where: str, parent: str | None = None) -> list[list[list[Any]]]:
+    def flatten(self, row: bytes, where: str, parent: str | None = None) -> list[list[list[Any]]]:
         """
         Return the rows that a record becomes, for each of the schema's tables: one for the first.
 
@@ -87,21 +87,21 @@ class RowCutter:
         """
         self._where = where
         try:
-            return self._cut(self._decode(row), parent)
+            return self._flatten(self._decode(row), parent)
         except RecursionError as error:
             raise AlvysTableError(
                 f"{where} cannot be loaded: its lists or objects are nested too deeply"
             ) from error
 
-    def _cut(self, record: dict[str, Any], parent: str | None) -> list[list[list[Any]]]:
+    def _flatten(self, record: dict[str, Any], parent: str | None) -> list[list[list[Any]]]:
         cells: _Cells = [None] * self._width
         lists: _Lists = []
         if self._parent is not None:
             cells[self._parent] = parent
-        left = self._take_all(self._fields, record, cells, lists, "")
+        left = self._flatten_object(self._fields, record, cells, lists, "")
         if left is not None and self._extra is not None:
             cells[self._extra] = dump_json(left)
-        cells[self._hash] = _digest(self._content(record))
+        cells[self._hash] = _hash_content(self._content(record))
         if self._key is not None:
             names = self.schema.stream.key
             cells[self._key] = dump_json([record.get(name) for name in names]) if names else cells[self._hash]
@@ -109,7 +109,7 @@ class RowCutter:
             self._check_key(self.schema.main.columns[at].name, cells[at])
         rows: list[list[list[Any]]] = [[] for _ in self.schema.tables]
         rows[0].append(cells)
-        self._cut_lists(lists, [cells[at] for at in self._keys], rows)
+        self._flatten_lists(lists, [cells[at] for at in self._keys], rows)
         return rows
 
     def _decode(self, row: bytes) -> dict[str, Any]:
@@ -136,7 +136,7 @@ class RowCutter:
                 f"{limits.key_length} at most, of {limits.key_bytes} bytes together"
             )
 
-    def _cut_lists(self, lists: _Lists, key: list[Any], rows: list[list[list[Any]]]) -> None:
+    def _flatten_lists(self, lists: _Lists, key: list[Any], rows: list[list[list[Any]]]) -> None:
         for plan, items in lists:
             last = len(items)
             for position, item in enumerate(items, 1):
@@ -150,7 +150,7 @@ class RowCutter:
                 if plan.fields is None:
                     left = None if item is None else plan.value(item, cells, below)
                 elif type(item) is dict:
-                    left = self._take_all(
+                    left = self._flatten_object(
                         plan.fields, item, cells, below, self.schema.tables[plan.table].path
                     )
                 else:
@@ -161,10 +161,15 @@ class RowCutter:
                 ):
                     cells[plan.extra] = dump_json(left)
                 rows[plan.table].append(cells)
-                self._cut_lists(below, here, rows)
+                self._flatten_lists(below, here, rows)
 
-    def _take_all(
-        self, fields: Mapping[str, _Take], record: Mapping[str, Any], cells: _Cells, lists: _Lists, path: str
+    def _flatten_object(
+        self,
+        fields: Mapping[str, _FieldHandler],
+        record: Mapping[str, Any],
+        cells: _Cells,
+        lists: _Lists,
+        path: str,
     ) -> Any:
         """Take an object's fields, and return those that had no column, or None."""
         left: dict[str, Any] | None = None
@@ -173,7 +178,7 @@ class RowCutter:
             if take is None:
                 self.strangers.unknown[f"{path}.{name}" if path else name] += 1
                 # Spelled in another way, it may hold what is kept out.
-                other = fields.get(_fold(name))
+                other = fields.get(_fold_name(name))
                 if other and value is not None:
                     value = other(value, cells, lists)
                     if value is None:
@@ -188,30 +193,32 @@ class RowCutter:
             left[name] = value
         return left
 
-    def _plan(self, record: Record, table: Table, path: str, prefix: str) -> dict[str, _Take]:
+    def _plan_fields(self, record: Record, table: Table, path: str, prefix: str) -> dict[str, _FieldHandler]:
         at = {column.name: number for number, column in enumerate(table.columns)}
-        plan: dict[str, _Take] = {}
+        plan: dict[str, _FieldHandler] = {}
         for name, kind in record.fields.items():
             below = f"{path}.{name}" if path else name
             stem = column_name(prefix, name)
             marks: frozenset[Mark] = record.marks.get(name, frozenset())
             if below in self.schema.excluded:
-                plan |= dict.fromkeys((name, _fold(name)), _drop)
+                plan |= dict.fromkeys((name, _fold_name(name)), _discard)
             elif isinstance(kind, Record):
-                plan[name] = self._take_object(kind, self._plan(kind, table, below, f"{stem}_"), below)
+                plan[name] = self._object_handler(
+                    kind, self._plan_fields(kind, table, below, f"{stem}_"), below
+                )
             elif isinstance(kind, Array):
-                plan[name] = self._take_list(kind, below, at.get(stem))
+                plan[name] = self._list_handler(kind, below, at.get(stem))
             else:
-                plan[name] = self._take_leaf(
+                plan[name] = self._scalar_handler(
                     kind, marks, below, at[stem], is_key=table.columns[at[stem]].kind == "key"
                 )
             if isinstance(kind, (Record, Array)):
-                plan.setdefault(_fold(name), self._take_stranger(kind, below))
+                plan.setdefault(_fold_name(name), self._misspelled_handler(kind, below))
         return plan
 
-    def _take_leaf(
+    def _scalar_handler(
         self, kind: Any, marks: frozenset[Mark], path: str, at: int, *, is_key: bool = False
-    ) -> _Take:
+    ) -> _FieldHandler:
         convert = converter(kind, marks, self._limits)
         width = len(leaves_of(kind, marks))
 
@@ -230,25 +237,25 @@ class RowCutter:
 
         return take
 
-    def _take_object(self, kind: Record, fields: Mapping[str, _Take], path: str) -> _Take:
-        without = _Filter(kind, path, self.schema)
+    def _object_handler(self, kind: Record, fields: Mapping[str, _FieldHandler], path: str) -> _FieldHandler:
+        without = _ExcludeFilter(kind, path, self.schema)
 
         def take(value: Any, cells: _Cells, lists: _Lists) -> Any:
             if type(value) is not dict:
                 self.strangers.add_misfit(path, self._where)
                 return without(value)
-            return self._take_all(fields, value, cells, lists, path)
+            return self._flatten_object(fields, value, cells, lists, path)
 
         return take
 
-    def _take_stranger(self, kind: FieldType, path: str) -> _Take:
+    def _misspelled_handler(self, kind: FieldType, path: str) -> _FieldHandler:
         """Return what takes a field whose name is spelled as no document has it: all but what is excluded is left."""
-        without = _Filter(kind, path, self.schema)
+        without = _ExcludeFilter(kind, path, self.schema)
         return lambda value, cells, lists: without(value)
 
-    def _take_list(self, kind: Array, path: str, at: int | None) -> _Take:
+    def _list_handler(self, kind: Array, path: str, at: int | None) -> _FieldHandler:
         """Return what takes a list: into a table, or as JSON into the column at a place."""
-        without = _Filter(kind, path, self.schema)
+        without = _ExcludeFilter(kind, path, self.schema)
         if at is not None:
             column = at
 
@@ -273,17 +280,17 @@ class RowCutter:
         table = self.schema.tables[number]
         at = {column.name: place for place, column in enumerate(table.columns)}
         if isinstance(kind.of, Record):
-            fields = self._plan(kind.of, table, path, "")
-            return _ListPlan(number, len(table.columns), at.get(EXTRA), fields, _drop)
-        take = self._take_leaf(kind.of, frozenset(), path, at[VALUE])
+            fields = self._plan_fields(kind.of, table, path, "")
+            return _ListPlan(number, len(table.columns), at.get(EXTRA), fields, _discard)
+        take = self._scalar_handler(kind.of, frozenset(), path, at[VALUE])
         return _ListPlan(number, len(table.columns), at.get(EXTRA), None, take)
 
 
-def _drop(value: Any, cells: _Cells, lists: _Lists) -> None:
+def _discard(value: Any, cells: _Cells, lists: _Lists) -> None:
     """Keep a field out."""
 
 
-def _digest(content: Any) -> str:
+def _hash_content(content: Any) -> str:
     try:
         text = _sorted_encoder.encode(content)
     except UnicodeEncodeError:
@@ -291,7 +298,7 @@ def _digest(content: Any) -> str:
     return hashlib.sha256(text).hexdigest()
 
 
-class _Filter:
+class _ExcludeFilter:
     """
     Returns values without what is excluded.
 
@@ -317,9 +324,9 @@ class _Filter:
             below = f"{path}.{name}" if path else name
             is_volatile = self._is_content and "volatile" in kind.marks.get(name, ())
             if below in excluded:
-                tree[_fold(name)] = None
+                tree[_fold_name(name)] = None
             tree[name] = None if is_volatile or below in excluded else self._tree_of(inner, below, excluded)
-            tree.setdefault(_fold(name), tree[name])
+            tree.setdefault(_fold_name(name), tree[name])
         return tree
 
     def _filtered(self, value: Any, tree: _Tree) -> Any:
@@ -332,7 +339,7 @@ class _Filter:
         for name, item in value.items():
             if name not in tree and not self._keeps_unknown:
                 continue
-            known = name if name in tree else _fold(name)
+            known = name if name in tree else _fold_name(name)
             if known not in tree:
                 kept[name] = item
                 continue
@@ -346,7 +353,7 @@ class _Filter:
 _Tree = dict[str, Any]
 
 
-def _fold(name: str) -> str:
+def _fold_name(name: str) -> str:
     """
     Return a field's name in one form for all ways of spelling it.
 

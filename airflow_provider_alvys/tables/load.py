@@ -19,7 +19,7 @@ from airflow_provider_alvys.landing.formats.registry import read_rows
 from airflow_provider_alvys.tables.database import Database
 from airflow_provider_alvys.tables.deletes import find_cover, mark_missing
 from airflow_provider_alvys.tables.drift import Vanished
-from airflow_provider_alvys.tables.flatten import RowCutter
+from airflow_provider_alvys.tables.flatten import RowFlattener
 from airflow_provider_alvys.tables.ledger import LEDGER, Ledger, as_value
 from airflow_provider_alvys.tables.merge import Merge, stage_name
 from airflow_provider_alvys.tables.migrate import Retired, ensure_tables, find_retired
@@ -100,7 +100,7 @@ class Loader:
         manifest = self._open(name)
         path = self._store.url(name)
         loaded_at = datetime.now(timezone.utc)
-        cutter = RowCutter(self._schema, self._database.dialect.limits)
+        flattener = RowFlattener(self._schema, self._database.dialect.limits)
         vanished = Vanished(self._schema)
         merge = Merge(self._database, self._schema, self._retired)
         with self._database.transaction(self._schema.main.name):
@@ -112,7 +112,7 @@ class Loader:
             rows = 0
             for batch in _batches(self._records(name, manifest)):
                 rows += len(batch)
-                self._fill(cutter, vanished, batch, manifest.tenant, books)
+                self._fill(flattener, vanished, batch, manifest.tenant, books)
             if rows != manifest.rows:
                 raise AlvysTableError(
                     f"{path} tells of {manifest.rows} rows, and its parts hold {rows}: land it again"
@@ -123,7 +123,7 @@ class Loader:
             merged = merge.run()
             merge.close_stages()
             self._ledger.add(path, manifest, loaded_at)
-        self._tell(cutter)
+        self._tell(flattener)
         log.info("Loaded %d %s, %d of them new or newer: %s", rows, self._schema.stream.name, merged, path)
         return Loaded(path, rows, merged, missing, disbelieved)
 
@@ -153,7 +153,7 @@ class Loader:
 
     def _fill(
         self,
-        cutter: RowCutter,
+        flattener: RowFlattener,
         vanished: Vanished,
         batch: Sequence[tuple[bytes, str, str | None]],
         tenant: str,
@@ -161,7 +161,7 @@ class Loader:
     ) -> None:
         found: list[list[list[Any]]] = [[] for _ in self._schema.tables]
         for row, where, parent in batch:
-            for into, rows in zip(found, cutter.cut(row, where, parent), strict=True):
+            for into, rows in zip(found, flattener.flatten(row, where, parent), strict=True):
                 into += rows
         vanished.look(found[0])
         for table, rows in zip(self._schema.tables, found, strict=True):
@@ -179,8 +179,8 @@ class Loader:
             self._database, self._schema, manifest, cover, stage=stage, max_share=self._max_missing_share
         )
 
-    def _tell(self, cutter: RowCutter) -> None:
-        strangers = cutter.strangers
+    def _tell(self, flattener: RowFlattener) -> None:
+        strangers = flattener.strangers
         kept = (
             "kept in _extra"
             if any(column.name == EXTRA for column in self._schema.main.columns)
