@@ -36,21 +36,21 @@ class _ListPlan:
 
 
 @dataclass
-class Strangers:
+class UnmappedFields:
     """
     What had no column to go to, and is kept in ``_extra``.
 
     :param unknown: fields that the catalogue does not know, and how often they were met.
-    :param misfits: known fields with a value that is not of their type, how often, and the row where it was met first.
+    :param mismatches: known fields with a value that is not of their type, how often, and the row where it was met first.
     """
 
     unknown: Counter[str] = field(default_factory=Counter)
-    misfits: dict[str, tuple[int, str]] = field(default_factory=dict)
+    mismatches: dict[str, tuple[int, str]] = field(default_factory=dict)
 
-    def add_misfit(self, path: str, row: str) -> None:
+    def add_mismatch(self, path: str, row: str) -> None:
         """Count a value that does not fit."""
-        count, first = self.misfits.get(path, (0, row))
-        self.misfits[path] = (count + 1, first)
+        count, first = self.mismatches.get(path, (0, row))
+        self.mismatches[path] = (count + 1, first)
 
 
 class RowFlattener:
@@ -62,7 +62,7 @@ class RowFlattener:
 
     def __init__(self, schema: StreamSchema, limits: Limits | None = None) -> None:
         self.schema = schema
-        self.strangers = Strangers()
+        self.unmapped = UnmappedFields()
         self._limits = limits or Limits()
         self._where = ""
         self._tables = {table.path: number for number, table in enumerate(schema.tables)}
@@ -154,7 +154,7 @@ class RowFlattener:
                         plan.fields, item, cells, below, self.schema.tables[plan.table].path
                     )
                 else:
-                    self.strangers.add_misfit(self.schema.tables[plan.table].path, self._where)
+                    self.unmapped.add_mismatch(self.schema.tables[plan.table].path, self._where)
                     left = item
                 if plan.extra is not None and (
                     left is not None or (plan.fields is not None and item is None)
@@ -176,7 +176,7 @@ class RowFlattener:
         for name, value in record.items():
             take = fields.get(name)
             if take is None:
-                self.strangers.unknown[f"{path}.{name}" if path else name] += 1
+                self.unmapped.unknown[f"{path}.{name}" if path else name] += 1
                 # Spelled in another way, it may hold what is kept out.
                 other = fields.get(_fold_name(name))
                 if other and value is not None:
@@ -227,7 +227,7 @@ class RowFlattener:
                 value = str(value)
             found = convert(value)
             if found is None:
-                self.strangers.add_misfit(path, self._where)
+                self.unmapped.add_mismatch(path, self._where)
                 return value
             if width == 1:
                 cells[at] = found[0]
@@ -242,7 +242,7 @@ class RowFlattener:
 
         def take(value: Any, cells: _Cells, lists: _Lists) -> Any:
             if type(value) is not dict:
-                self.strangers.add_misfit(path, self._where)
+                self.unmapped.add_mismatch(path, self._where)
                 return without(value)
             return self._flatten_object(fields, value, cells, lists, path)
 
@@ -267,7 +267,7 @@ class RowFlattener:
 
         def take(value: Any, cells: _Cells, lists: _Lists) -> Any:
             if type(value) is not list:
-                self.strangers.add_misfit(path, self._where)
+                self.unmapped.add_mismatch(path, self._where)
                 return without(value)
             if value:
                 lists.append((plan, value))

@@ -180,20 +180,20 @@ class Loader:
         )
 
     def _tell(self, flattener: RowFlattener) -> None:
-        strangers = flattener.strangers
+        unmapped = flattener.unmapped
         kept = (
             "kept in _extra"
             if any(column.name == EXTRA for column in self._schema.main.columns)
             else "left out"
         )
-        if strangers.unknown:
+        if unmapped.unknown:
             log.warning(
                 "The catalogue does not know %s of %s: %s",
-                ", ".join(f"{path} ({count} times)" for path, count in strangers.unknown.items()),
+                ", ".join(f"{path} ({count} times)" for path, count in unmapped.unknown.items()),
                 self._schema.stream.name,
                 kept,
             )
-        for path, (count, first) in strangers.misfits.items():
+        for path, (count, first) in unmapped.mismatches.items():
             log.warning(
                 "%d values of %s of %s are not of its type: its column is empty and the value %s. The first: %s",
                 count,
