@@ -28,7 +28,7 @@ PARENTS_STAGE = "alvys_new_parents"
 
 
 @dataclass(frozen=True)
-class Cover:
+class DeleteScope:
     """
     Which rows of a table a manifest would hold if Alvys still had them.
 
@@ -40,7 +40,7 @@ class Cover:
     parents: tuple[str, Sequence[str]] | None = None
 
 
-def find_cover(schema: StreamSchema, manifest: Manifest) -> Cover | None:
+def find_delete_scope(schema: StreamSchema, manifest: Manifest) -> DeleteScope | None:
     """Return of which rows a manifest proves that they have gone; None where it proves nothing."""
     stream = schema.stream
     # What was filtered, was not whole, or was searched for by values that are guessed, tells nothing of what it lacks.
@@ -57,9 +57,9 @@ def find_cover(schema: StreamSchema, manifest: Manifest) -> Cover | None:
         parents = (column, asked)
     inner = [search.window for search in manifest.searches] + [group.window for group in manifest.parents]
     if manifest.window is None and not any(inner):
-        return Cover(parents=parents)
+        return DeleteScope(parents=parents)
     if parents is not None:
-        windows = _common(manifest)
+        windows = _common_window(manifest)
     else:
         plain = stream.search_fields({})
         windows = [search.window for search in manifest.searches if search.window and search.asked == plain]
@@ -71,10 +71,10 @@ def find_cover(schema: StreamSchema, manifest: Manifest) -> Cover | None:
         # A row leaves a window of changes by being changed.
         if window.by in kinds and not kinds[window.by].tracks_changes and kinds[window.by].column in columns
     ]
-    return Cover(windows=bounds, parents=parents) if bounds else None
+    return DeleteScope(windows=bounds, parents=parents) if bounds else None
 
 
-def _common(manifest: Manifest) -> list[ManifestWindow]:
+def _common_window(manifest: Manifest) -> list[ManifestWindow]:
     """Return the window that all parents were asked for within: each may have had one of its own."""
     windows = [group.window for group in manifest.parents if group.window is not None]
     if not windows or len(windows) < len(manifest.parents):
@@ -101,7 +101,7 @@ def mark_missing(
     database: Database,
     schema: StreamSchema,
     manifest: Manifest,
-    cover: Cover,
+    scope: DeleteScope,
     *,
     stage: str,
     max_share: float,
@@ -117,12 +117,10 @@ def mark_missing(
     pairs = [(name, name) for name in schema.main.primary_key]
     target = database.table(schema.main.name)
     read_at = database.render("timestamp", as_value(manifest.read_from))
-    covered, values = _condition(database, cover, manifest.tenant)
+    condition, values = _scope_condition(database, scope, manifest.tenant)
     # What was read later is not missed by it.
     values.append(read_at)
-    here = (
-        f"FROM {target} AS t WHERE {covered} AND t.{quote(READ_AT)} <= ? AND t.{quote(MISSING_SINCE)} IS NULL"
-    )
+    here = f"FROM {target} AS t WHERE {condition} AND t.{quote(READ_AT)} <= ? AND t.{quote(MISSING_SINCE)} IS NULL"
     absent = f"NOT EXISTS (SELECT 1 FROM {stage} AS s WHERE {dialect.on('t', 's', pairs)})"
     ((known,),) = database.execute(f"SELECT COUNT(*) AS known {here}", values)
     ((missed, before),) = database.execute(
@@ -175,12 +173,12 @@ def _in(database: Database, source: str, schema: StreamSchema) -> str:
     return f"({theirs}) IN (SELECT {', '.join(names)} FROM {quote(source)})"
 
 
-def _condition(database: Database, cover: Cover, tenant: str) -> tuple[str, list[Any]]:
+def _scope_condition(database: Database, scope: DeleteScope, tenant: str) -> tuple[str, list[Any]]:
     """Return the condition that a row ``t`` is covered, and its values."""
     quote = database.dialect.quote
     parts, values = [f"t.{quote(TENANT)} = ?"], [tenant]
-    if cover.parents is not None:
-        column, ids = cover.parents
+    if scope.parents is not None:
+        column, ids = scope.parents
         stage = quote(PARENTS_STAGE)
         database.execute(database.dialect.drop(PARENTS_STAGE))
         options = database.dialect.table_options
@@ -191,9 +189,9 @@ def _condition(database: Database, cover: Cover, tenant: str) -> tuple[str, list
             database.fill(PARENTS_STAGE, [(PARENT, "key")], [[id] for id in ids])
             database.analyze(PARENTS_STAGE, (PARENT,))
         parts.append(f"t.{quote(column)} IN (SELECT {quote(PARENT)} FROM {stage})")
-    if cover.windows:
+    if scope.windows:
         within = []
-        for bound, window in cover.windows:
+        for bound, window in scope.windows:
             bounds = [f"t.{quote(bound.name)} > ?"]
             values.append(_bound(database, bound, as_value(window.since)))
             if window.until is not None:

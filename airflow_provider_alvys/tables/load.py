@@ -17,7 +17,7 @@ from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.landing.formats.reader import read_part
 from airflow_provider_alvys.landing.formats.registry import read_rows
 from airflow_provider_alvys.tables.database import Database
-from airflow_provider_alvys.tables.deletes import find_cover, mark_missing
+from airflow_provider_alvys.tables.deletes import find_delete_scope, mark_missing
 from airflow_provider_alvys.tables.drift import Vanished
 from airflow_provider_alvys.tables.flatten import RowFlattener
 from airflow_provider_alvys.tables.ledger import LEDGER, Ledger, as_value
@@ -172,11 +172,11 @@ class Loader:
                 self._database.fill(stage, columns, ([tenant, *row, *end] for row in rows))
 
     def _mark_missing(self, manifest: Manifest, stage: str) -> tuple[int, int]:
-        cover = find_cover(self._schema, manifest)
-        if cover is None or self._ledger.has_newer(manifest.tenant, manifest.read_from):
+        scope = find_delete_scope(self._schema, manifest)
+        if scope is None or self._ledger.has_newer(manifest.tenant, manifest.read_from):
             return 0, 0
         return mark_missing(
-            self._database, self._schema, manifest, cover, stage=stage, max_share=self._max_missing_share
+            self._database, self._schema, manifest, scope, stage=stage, max_share=self._max_missing_share
         )
 
     def _tell(self, flattener: RowFlattener) -> None:
