@@ -21,7 +21,7 @@ _USUAL = 0.9
 _CHANCE = 0.001
 
 
-class Vanished:
+class DriftDetector:
     """Looks for the columns that are empty in all rows of a load."""
 
     def __init__(self, schema: StreamSchema) -> None:
@@ -32,7 +32,7 @@ class Vanished:
         }
         self._rows = 0
 
-    def look(self, rows: Iterable[Sequence[Any]]) -> None:
+    def observe(self, rows: Iterable[Sequence[Any]]) -> None:
         """Take rows of the stream's table into account."""
         for row in rows:
             self._rows += 1

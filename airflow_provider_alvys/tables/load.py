@@ -18,7 +18,7 @@ from airflow_provider_alvys.landing.formats.reader import read_part
 from airflow_provider_alvys.landing.formats.registry import read_rows
 from airflow_provider_alvys.tables.database import Database
 from airflow_provider_alvys.tables.deletes import find_delete_scope, mark_missing
-from airflow_provider_alvys.tables.drift import Vanished
+from airflow_provider_alvys.tables.drift import DriftDetector
 from airflow_provider_alvys.tables.flatten import RowFlattener
 from airflow_provider_alvys.tables.ledger import LEDGER, Ledger, as_value
 from airflow_provider_alvys.tables.merge import Merge, stage_name
@@ -101,7 +101,7 @@ class Loader:
         path = self._store.url(name)
         loaded_at = datetime.now(timezone.utc)
         flattener = RowFlattener(self._schema, self._database.dialect.limits)
-        vanished = Vanished(self._schema)
+        drift = DriftDetector(self._schema)
         merge = Merge(self._database, self._schema, self._retired)
         with self._database.transaction(self._schema.main.name):
             if not again and self._ledger.holds(path):
@@ -112,14 +112,14 @@ class Loader:
             rows = 0
             for batch in _batches(self._records(name, manifest)):
                 rows += len(batch)
-                self._fill(flattener, vanished, batch, manifest.tenant, books)
+                self._fill(flattener, drift, batch, manifest.tenant, books)
             if rows != manifest.rows:
                 raise AlvysTableError(
                     f"{path} tells of {manifest.rows} rows, and its parts hold {rows}: land it again"
                 )
             merge.analyze()
             missing, disbelieved = self._mark_missing(manifest, merge.stage(self._schema.main))
-            vanished.warn(self._database, manifest)
+            drift.warn(self._database, manifest)
             merged = merge.run()
             merge.close_stages()
             self._ledger.add(path, manifest, loaded_at)
@@ -154,7 +154,7 @@ class Loader:
     def _fill(
         self,
         flattener: RowFlattener,
-        vanished: Vanished,
+        drift: DriftDetector,
         batch: Sequence[tuple[bytes, str, str | None]],
         tenant: str,
         books: Sequence[Any],
@@ -163,7 +163,7 @@ class Loader:
         for row, where, parent in batch:
             for into, rows in zip(found, flattener.flatten(row, where, parent), strict=True):
                 into += rows
-        vanished.look(found[0])
+        drift.observe(found[0])
         for table, rows in zip(self._schema.tables, found, strict=True):
             if rows:
                 end = [] if table.parent else books
