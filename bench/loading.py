@@ -377,7 +377,7 @@ def compare(lake: Lake) -> list[str]:
 
 
 def load_all(lake: Lake, loads: int) -> list[str]:
-    """Load all rows, then all of them again with a tenth changed, then a few; and return what is not as promised."""
+    """Load all rows, then all of them reload with a tenth changed, then a few; and return what is not as promised."""
     fresh("bench")
     size = directory_size(lake.path) / loads / 1000
     print(f"{loads:,} loads, {size:.1f} KB each; memory is VmHWM at the end less VmRSS when idle")
@@ -392,10 +392,10 @@ def load_all(lake: Lake, loads: int) -> list[str]:
 
     for title, changed in (
         ("into empty tables", False),
-        ("again, a tenth of them changed", True),
-        ("again, 2,000 of them", True),
+        ("reload, a tenth of them changed", True),
+        ("reload, 2,000 of them", True),
     ):
-        if title.startswith("again, a"):
+        if title.startswith("reload, a"):
             lake.add(numbered(lake.rows()))
         elif changed:
             lake.add(iter([next(numbered(lake.rows()))[:2000]]))

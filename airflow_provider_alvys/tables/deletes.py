@@ -10,7 +10,7 @@ from typing import Any
 from airflow_provider_alvys.api.schema.values import snake_case
 from airflow_provider_alvys.landing.dataset.manifest import Manifest, ManifestWindow
 from airflow_provider_alvys.tables.database import Database
-from airflow_provider_alvys.tables.ledger import as_value
+from airflow_provider_alvys.tables.ledger import format_timestamp
 from airflow_provider_alvys.tables.schema import (
     MISSED_AT,
     MISSING_SINCE,
@@ -116,7 +116,7 @@ def mark_missing(
     quote, dialect = database.dialect.quote, database.dialect
     pairs = [(name, name) for name in schema.main.primary_key]
     target = database.table(schema.main.name)
-    read_at = database.render("timestamp", as_value(manifest.read_from))
+    read_at = database.render("timestamp", format_timestamp(manifest.read_from))
     condition, values = _scope_condition(database, scope, manifest.tenant)
     # What was read later is not missed by it.
     values.append(read_at)
@@ -193,10 +193,10 @@ def _scope_condition(database: Database, scope: DeleteScope, tenant: str) -> tup
         within = []
         for bound, window in scope.windows:
             bounds = [f"t.{quote(bound.name)} > ?"]
-            values.append(_bound(database, bound, as_value(window.since)))
+            values.append(_bound(database, bound, format_timestamp(window.since)))
             if window.until is not None:
                 bounds.append(f"t.{quote(bound.name)} < ?")
-                values.append(_bound(database, bound, as_value(window.until)))
+                values.append(_bound(database, bound, format_timestamp(window.until)))
             within.append(f"({' AND '.join(bounds)})")
         parts.append(f"({' OR '.join(within)})")
     return " AND ".join(parts), values

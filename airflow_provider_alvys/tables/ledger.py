@@ -26,7 +26,7 @@ _COLUMNS = (
 )
 
 
-def as_value(time: datetime) -> str:
+def format_timestamp(time: datetime) -> str:
     """Return a time as :mod:`airflow_provider_alvys.api.schema.values` has it."""
     return f"{time.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S.%f}0"
 
@@ -104,4 +104,4 @@ class Ledger:
         self._database.execute(f"INSERT INTO {self._name} ({names}) VALUES ({marks})", values)
 
     def _time(self, time: datetime) -> str:
-        return str(self._database.render("timestamp", as_value(time)))
+        return str(self._database.render("timestamp", format_timestamp(time)))

@@ -20,9 +20,9 @@ from airflow_provider_alvys.tables.database import Database
 from airflow_provider_alvys.tables.deletes import find_delete_scope, mark_missing
 from airflow_provider_alvys.tables.drift import DriftDetector
 from airflow_provider_alvys.tables.flatten import RowFlattener
-from airflow_provider_alvys.tables.ledger import LEDGER, Ledger, as_value
+from airflow_provider_alvys.tables.ledger import LEDGER, Ledger, format_timestamp
 from airflow_provider_alvys.tables.merge import Merge, stage_name
-from airflow_provider_alvys.tables.migrate import Retired, ensure_tables, find_retired
+from airflow_provider_alvys.tables.migrate import ObsoleteSchema, ensure_tables, find_obsolete
 from airflow_provider_alvys.tables.schema import METADATA_COLUMNS, StreamSchema
 
 log = logging.getLogger(__name__)
@@ -33,21 +33,21 @@ _BATCH_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadResult:
     """
     What has become of one manifest.
 
     :param rows: that it holds.
     :param merged: of these, the ones that were new, or newer than those in the table.
     :param missing: rows of the table that are missing from now on.
-    :param disbelieved: rows that it misses, of which it is not believed that they have gone.
+    :param suspect_deletes: rows that it misses, of which it is not believed that they have gone.
     """
 
     manifest: str
     rows: int
     merged: int
     missing: int
-    disbelieved: int
+    suspect_deletes: int
 
 
 class Loader:
@@ -66,7 +66,7 @@ class Loader:
         self._schema = schema
         self._max_missing_share = max_missing_share
         self._ledger = Ledger(database, schema.main.name)
-        self._retired = Retired()
+        self._obsolete = ObsoleteSchema()
 
     def prepare(self) -> None:
         """
@@ -78,7 +78,7 @@ class Loader:
             self._ledger.create()
         with self._database.transaction(self._schema.main.name):
             ensure_tables(self._database, self._schema)
-            self._retired = find_retired(self._database, self._schema)
+            self._obsolete = find_obsolete(self._database, self._schema)
 
     def pending(self) -> list[str]:
         """Return the manifests of the data set that have not been loaded, relative to it, in the order of their reading."""
@@ -87,12 +87,12 @@ class Loader:
         unknown = [name for name in names if self._store.url(name) not in known]
         return sorted(unknown, key=lambda name: (self._open(name).read_from, name))
 
-    def load(self, name: str, *, again: bool = False) -> Loaded | None:
+    def load(self, name: str, *, reload: bool = False) -> LoadResult | None:
         """
         Load one manifest.
 
         :param name: of its file, relative to the data set.
-        :param again: even though it has been loaded.
+        :param reload: even though it has been loaded.
         :return: what has become of it; None for one that has been loaded, by whomever.
         :raises AlvysTableError: a row cannot go into the table.
         :raises AlvysStorageError: a file is missing or damaged.
@@ -102,30 +102,30 @@ class Loader:
         loaded_at = datetime.now(timezone.utc)
         flattener = RowFlattener(self._schema, self._database.dialect.limits)
         drift = DriftDetector(self._schema)
-        merge = Merge(self._database, self._schema, self._retired)
+        merge = Merge(self._database, self._schema, self._obsolete)
         with self._database.transaction(self._schema.main.name):
-            if not again and self._ledger.holds(path):
+            if not reload and self._ledger.holds(path):
                 log.info("%s has been loaded meanwhile", path)
                 return None
             merge.open_stages()
-            books = _books(manifest, path, loaded_at)
+            metadata = _metadata_cells(manifest, path, loaded_at)
             rows = 0
             for batch in _batches(self._records(name, manifest)):
                 rows += len(batch)
-                self._fill(flattener, drift, batch, manifest.tenant, books)
+                self._fill(flattener, drift, batch, manifest.tenant, metadata)
             if rows != manifest.rows:
                 raise AlvysTableError(
                     f"{path} tells of {manifest.rows} rows, and its parts hold {rows}: land it again"
                 )
             merge.analyze()
-            missing, disbelieved = self._mark_missing(manifest, merge.stage(self._schema.main))
+            missing, suspect_deletes = self._mark_missing(manifest, merge.stage(self._schema.main))
             drift.warn(self._database, manifest)
             merged = merge.run()
             merge.close_stages()
             self._ledger.add(path, manifest, loaded_at)
-        self._tell(flattener)
-        log.info("Loaded %d %s, %d of them new or newer: %s", rows, self._schema.stream.name, merged, path)
-        return Loaded(path, rows, merged, missing, disbelieved)
+        self._report_unmapped(flattener)
+        log.info("LoadResult %d %s, %d of them new or newer: %s", rows, self._schema.stream.name, merged, path)
+        return LoadResult(path, rows, merged, missing, suspect_deletes)
 
     def _open(self, name: str) -> Manifest:
         manifest = self._store.get_json(name, Manifest)
@@ -157,7 +157,7 @@ class Loader:
         drift: DriftDetector,
         batch: Sequence[tuple[bytes, str, str | None]],
         tenant: str,
-        books: Sequence[Any],
+        metadata: Sequence[Any],
     ) -> None:
         found: list[list[list[Any]]] = [[] for _ in self._schema.tables]
         for row, where, parent in batch:
@@ -166,7 +166,7 @@ class Loader:
         drift.observe(found[0])
         for table, rows in zip(self._schema.tables, found, strict=True):
             if rows:
-                end = [] if table.parent else books
+                end = [] if table.parent else metadata
                 columns = [(column.name, column.kind) for column in table.stored]
                 stage = self._database.dialect.fit(stage_name(table))
                 self._database.fill(stage, columns, ([tenant, *row, *end] for row in rows))
@@ -179,7 +179,7 @@ class Loader:
             self._database, self._schema, manifest, scope, stage=stage, max_share=self._max_missing_share
         )
 
-    def _tell(self, flattener: RowFlattener) -> None:
+    def _report_unmapped(self, flattener: RowFlattener) -> None:
         unmapped = flattener.unmapped
         kept = (
             "kept in _extra"
@@ -204,9 +204,9 @@ class Loader:
             )
 
 
-def _books(manifest: Manifest, path: str, loaded_at: datetime) -> list[Any]:
+def _metadata_cells(manifest: Manifest, path: str, loaded_at: datetime) -> list[Any]:
     """Return the cells of :data:`METADATA_COLUMNS`."""
-    read, now = as_value(manifest.read_from), as_value(loaded_at)
+    read, now = format_timestamp(manifest.read_from), format_timestamp(loaded_at)
     cells = {"_read_at": read, "_loaded_at": now, "_changed_at": now, "_manifest": path}
     return [cells.get(column.name) for column in METADATA_COLUMNS]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airflow_provider_alvys.api.errors import AlvysTableError
 from airflow_provider_alvys.tables.database import Database
-from airflow_provider_alvys.tables.migrate import Retired
+from airflow_provider_alvys.tables.migrate import ObsoleteSchema
 from airflow_provider_alvys.tables.schema import (
     CHANGED_AT,
     HASH,
@@ -27,13 +27,13 @@ class Merge:
     """
     The rows of one manifest, on their way from the temporary tables into those of a schema.
 
-    :param retired: what stands of an earlier schema: it is emptied of the rows that are merged.
+    :param obsolete: what stands of an earlier schema: it is emptied of the rows that are merged.
     """
 
-    def __init__(self, database: Database, schema: StreamSchema, retired: Retired) -> None:
+    def __init__(self, database: Database, schema: StreamSchema, obsolete: ObsoleteSchema) -> None:
         self._database = database
         self._schema = schema
-        self._retired = retired
+        self._obsolete = obsolete
         self._dialect = database.dialect
         self._main = database.table(schema.main.name)
         self._main_stage = self.stage(schema.main)
@@ -50,7 +50,7 @@ class Merge:
             self._database.execute(self._dialect.drop(stage))
             columns = [column.name for column in table.stored]
             if not table.parent:
-                columns += self._retired.columns
+                columns += self._obsolete.columns
             for statement in self._dialect.stage(
                 stage, self._database.table(table.name), columns, table.primary_key
             ):
@@ -82,7 +82,7 @@ class Merge:
         )
         main = self._schema.main
         others = [column.name for column in main.stored if column.name not in (*main.primary_key, *gone)]
-        others += self._retired.columns
+        others += self._obsolete.columns
         self._database.execute(self._dialect.update(self._main, self._main_stage, others, self._pairs))
         names = ", ".join(quote(column.name) for column in main.stored)
         staged = ", ".join(f"s.{quote(column.name)}" for column in main.stored)
@@ -90,7 +90,7 @@ class Merge:
             f"INSERT INTO {self._main} ({names}) SELECT {staged} FROM {self._main_stage} AS s "
             f"WHERE NOT EXISTS (SELECT 1 FROM {self._main} AS t WHERE {self._dialect.on('t', 's', self._pairs)})"
         )
-        for table in self._retired.tables:
+        for table in self._obsolete.tables:
             self._delete_items(table)
         for table in self._schema.tables[1:]:
             self._delete_items(table)

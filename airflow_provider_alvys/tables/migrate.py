@@ -31,7 +31,7 @@ _ANY_DEPTH = 100
 
 
 @dataclass(frozen=True)
-class Retired:
+class ObsoleteSchema:
     """
     What stands of other schemas of the same stream: lists that were tables, or columns of JSON; fields that were not kept out.
 
@@ -43,7 +43,7 @@ class Retired:
     tables: tuple[Table, ...] = ()
 
 
-def find_retired(database: Database, schema: StreamSchema) -> Retired:
+def find_obsolete(database: Database, schema: StreamSchema) -> ObsoleteSchema:
     """Return what an earlier load has made that is not of this schema."""
     main = schema.main.name
     flat, nested = (build_schema(schema.stream, table=main, depth=depth) for depth in (0, _ANY_DEPTH))
@@ -53,7 +53,7 @@ def find_retired(database: Database, schema: StreamSchema) -> Retired:
         {table.name for table in schema.tables},
     )
     existing = database.columns(main)
-    return Retired(
+    return ObsoleteSchema(
         tuple(name for name in columns if name in existing and name not in columns_now),
         tuple(
             table
@@ -72,14 +72,14 @@ def ensure_tables(database: Database, schema: StreamSchema) -> None:
     for table in schema.tables:
         columns = database.columns(table.name)
         if columns:
-            _mend(database, table, columns)
+            _migrate_table(database, table, columns)
         else:
             types = [(column.name, database.dialect.types[column.kind]) for column in table.stored]
             database.execute(database.dialect.create(database.table(table.name), types, table.primary_key))
             log.info("Made the table %s", database.table(table.name))
 
 
-def _mend(database: Database, table: Table, columns: Mapping[str, str]) -> None:
+def _migrate_table(database: Database, table: Table, columns: Mapping[str, str]) -> None:
     dialect = database.dialect
     name = database.table(table.name)
     known = {dialect.fold(column): type_name for column, type_name in columns.items()}
@@ -96,9 +96,9 @@ def _mend(database: Database, table: Table, columns: Mapping[str, str]) -> None:
             log.info("Added the column %s to %s", column.name, name)
             continue
         held = dialect.held(type_name)
-        if held and held[1] and _holds(database, held[0], column.kind):
+        if held and held[1] and _can_hold(database, held[0], column.kind):
             continue
-        if held and column.name not in keys and (_fits_anew(database, held[0], column.kind)):
+        if held and column.name not in keys and (_can_widen(database, held[0], column.kind)):
             try:
                 for statement in dialect.widen(name, column.name, column.kind):
                     database.execute(statement)
@@ -124,13 +124,13 @@ def _mend(database: Database, table: Table, columns: Mapping[str, str]) -> None:
         )
 
 
-def _holds(database: Database, held: Kind, wanted: Kind) -> bool:
+def _can_hold(database: Database, held: Kind, wanted: Kind) -> bool:
     """Tell whether a column of a kind takes all values of another one."""
     types = database.dialect.types
     return types[held] == types[wanted] or held in _WIDER.get(wanted, ())
 
 
-def _fits_anew(database: Database, held: Kind, wanted: Kind) -> bool:
+def _can_widen(database: Database, held: Kind, wanted: Kind) -> bool:
     """Tell whether what a column of a kind holds has its place in one of another kind."""
     types = database.dialect.types
     return types[held] == types[wanted] or wanted in _WIDER.get(held, ())

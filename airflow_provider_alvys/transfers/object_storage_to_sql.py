@@ -18,7 +18,7 @@ from airflow_provider_alvys.parse_checks import check_data_set, plain_path
 from airflow_provider_alvys.tables.database import open_database
 from airflow_provider_alvys.tables.deletes import MAX_MISSING_SHARE
 from airflow_provider_alvys.tables.dialects import dialect_of
-from airflow_provider_alvys.tables.load import Loaded, Loader
+from airflow_provider_alvys.tables.load import LoadResult, Loader
 from airflow_provider_alvys.tables.schema import DEFAULT_DEPTH, StreamSchema, build_schema
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class AlvysObjectStorageToSqlOperator(BaseOperator):
             if self.manifest is None:
                 found = [loader.load(name) for name in loader.pending()]
             else:
-                found = [loader.load(self._manifest_name(store), again=True)]
+                found = [loader.load(self._manifest_name(store), reload=True)]
         result = self._result(stream_schema.main.name, store.path, [one for one in found if one is not None])
         asset = alvys_table_asset(self.stream, self.sql_conn_id, schema=self.schema, table=self.table)
         for outlet, event in events:
@@ -137,7 +137,7 @@ class AlvysObjectStorageToSqlOperator(BaseOperator):
             )
         return path[len(start) :]
 
-    def _result(self, table: str, path: str, loaded: Sequence[Loaded]) -> dict[str, Any]:
+    def _result(self, table: str, path: str, loaded: Sequence[LoadResult]) -> dict[str, Any]:
         return {
             "table": table,
             "stream": self.stream,
@@ -146,5 +146,5 @@ class AlvysObjectStorageToSqlOperator(BaseOperator):
             "rows": sum(one.rows for one in loaded),
             "merged": sum(one.merged for one in loaded),
             "missing": sum(one.missing for one in loaded),
-            "disbelieved": sum(one.disbelieved for one in loaded),
+            "disbelieved": sum(one.suspect_deletes for one in loaded),
         }

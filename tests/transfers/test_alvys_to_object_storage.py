@@ -141,9 +141,9 @@ def test_without_a_cursor_initial_since_is_needed(alvys: Simulator, land: Land, 
 
 def test_a_full_refresh_starts_over(alvys: Simulator, land: Land) -> None:
     first = land()
-    again = land(full_refresh=True)
-    assert again["since"] == LONG_AGO
-    assert ids(read_lines(again["manifest"])) >= ids(read_lines(first["manifest"]))
+    reload = land(full_refresh=True)
+    assert reload["since"] == LONG_AGO
+    assert ids(read_lines(reload["manifest"])) >= ids(read_lines(first["manifest"]))
 
 
 def test_since_and_until_leave_the_cursor_alone(alvys: Simulator, land: Land, lake: Path) -> None:
@@ -271,9 +271,9 @@ def test_a_cursor_never_jumps_over_a_hole(
     land(in_run("run-2"))
     assert list(cursors(lake).values()) == ["2026-01-01T00:00:00Z"]
     assert "Cursor not advanced: this window begins at" in caplog.text
-    again = land(in_run("run-3"))
-    assert again["since"] == "2025-12-31T23:55:00Z"
-    assert list(cursors(lake).values()) == [again["until"]]
+    reload = land(in_run("run-3"))
+    assert reload["since"] == "2025-12-31T23:55:00Z"
+    assert list(cursors(lake).values()) == [reload["until"]]
     # Nor does one that was deleted come back where a later window ended.
     cursor_file.unlink()
     land(in_run("run-2"))

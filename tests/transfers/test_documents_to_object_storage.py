@@ -452,9 +452,9 @@ def test_a_document_without_a_size_is_fetched_once(alvys: Simulator, place: Plac
     sizes = {row["id"]: row["size"] for row in index_of(place, first)}
     files = fetched_files(place)
     assert {row["id"]: len(files[row["name"]]) for row in index_of(place, first)} == sizes
-    again = fetch(parents=[number])
-    assert (again["fetched"], again["documents"]) == (0, first["documents"])
-    assert {row["id"]: row["size"] for row in index_of(place, again)} == sizes
+    reload = fetch(parents=[number])
+    assert (reload["fetched"], reload["documents"]) == (0, first["documents"])
+    assert {row["id"]: row["size"] for row in index_of(place, reload)} == sizes
 
 
 def test_two_tasks_that_fetch_the_same_at_once_leave_whole_files(
@@ -553,8 +553,8 @@ def test_documents_that_a_sync_has_listed_cost_no_list_while_their_urls_live(
     assert names <= set(fetched_files(place))
     # Later its URLs are of no use, and those of what is there are not needed.
     alvys.set_clock(4e9)
-    again = fetch(parents=documents)
-    assert (again["already_there"], again["renewals"], alvys.stats()["requests"][LISTS]) == (
+    reload = fetch(parents=documents)
+    assert (reload["already_there"], reload["renewals"], alvys.stats()["requests"][LISTS]) == (
         documents["rows"],
         0,
         8,
