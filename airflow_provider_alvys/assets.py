@@ -1,4 +1,4 @@
-"""The assets that stand for what is landed, one a stream and path, and for what is loaded, one a table."""
+"""Assets: one per stream and data set, one per documents folder, one per table."""
 
 from __future__ import annotations
 
@@ -13,30 +13,31 @@ from airflow_provider_alvys.tables.schema import default_table_name
 
 def alvys_asset(stream: str, path: str) -> Asset:
     """
-    Return the asset for a stream in a data set, for ``outlets`` and for the ``schedule`` of DAGs that use it.
+    Return the asset of a stream in a data set, for ``outlets`` and for the ``schedule`` of DAGs that use it.
 
-    It is named after the stream's folder, without the storage's connection id: ``s3://bucket/alvys/loads``. Its events' extra
-    says where the manifest is.
+    Its URI is the stream's folder without the storage's connection id, such as ``s3://bucket/alvys/loads``. The
+    extra of its events gives the manifest's path.
 
     :param stream: name in the catalogue, such as ``loads``.
-    :param path: root of the data set, as the sync has it. A template in it stays as it stands.
-    :return: an asset that equals every other of that stream and path.
-    :raises AlvysValueError: there is no such stream, or the path is none, or relative.
+    :param path: root of the data set, as in the sync. A template in it is not rendered.
+    :return: an asset equal to every other of this stream and path.
+    :raises AlvysValueError: there is no such stream, or the path is empty or relative.
     """
     return Asset(f"{_root(path)}/{get_stream(stream).name}")
 
 
 def alvys_documents_asset(parent_type: str, path: str) -> Asset:
     """
-    Return the asset for the documents of one kind of parents, for ``outlets`` and for the ``schedule`` of DAGs that use them.
+    Return the asset of a parent type's documents, for ``outlets`` and for the ``schedule`` of DAGs that use them.
 
-    It is named after their folder, without the storage's connection id: ``s3://bucket/alvys/documents/load``. Its events'
-    extra is what AlvysDocumentsToObjectStorageOperator returns.
+    Its URI is the documents' folder without the storage's connection id, such as
+    ``s3://bucket/alvys/documents/load``. The extra of its events is the return value of
+    AlvysDocumentsToObjectStorageOperator.
 
     :param parent_type: such as ``load``.
-    :param path: as the operator has it. A template in it stays as it stands.
-    :return: an asset that equals every other of that kind and path.
-    :raises AlvysValueError: that has no documents, or the path is none, or relative.
+    :param path: as in the operator. A template in it is not rendered.
+    :return: an asset equal to every other of this parent type and path.
+    :raises AlvysValueError: this type has no documents, or the path is empty or relative.
     """
     document_stream_of(parent_type)
     return Asset(f"{_root(path)}/{documents_folder(parent_type)}")
@@ -46,7 +47,7 @@ def _root(path: str) -> str:
     if not str(path).startswith("{"):
         check_path(path)
     scheme, separator, rest = str(path).strip().rstrip("/").partition("://")
-    # Airflow takes what stands before an @ for a password, and drops it with a warning.
+    # Airflow takes the part before an @ for a password, and drops it with a warning.
     return f"{scheme}://{rest.rpartition('@')[2]}" if separator else scheme
 
 
@@ -54,14 +55,16 @@ def alvys_table_asset(
     stream: str, sql_conn_id: str, *, schema: str | None = None, table: str | None = None
 ) -> Asset:
     """
-    Return the asset for a stream's table in a database, for ``outlets`` and for the ``schedule`` of DAGs that use it.
+    Return the asset of a stream's table, for ``outlets`` and for the ``schedule`` of DAGs that use it.
+
+    Its URI is ``alvys-table://<sql_conn_id>/[<schema>/]<table>``, such as ``alvys-table://warehouse/loads``. The
+    extra of its events is the return value of AlvysObjectStorageToSqlOperator.
 
     :param stream: name in the catalogue, such as ``loads``.
     :param sql_conn_id: Airflow connection of the database.
-    :param schema: of the table; None means the connection's own.
+    :param schema: of the table; None means the connection's default.
     :param table: its name; None means the stream's.
-    :return: an asset that equals every other of that table: ``alvys-table://warehouse/loads``. Its events' extra is what
-        AlvysObjectStorageToSqlOperator returns.
+    :return: an asset equal to every other of this table.
     :raises AlvysValueError: there is no such stream.
     """
     names = [sql_conn_id, schema, table or default_table_name(get_stream(stream))]

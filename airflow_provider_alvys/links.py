@@ -1,4 +1,4 @@
-"""The link from a task to the record in Alvys that it is about."""
+"""The link from a task to its record in Alvys."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from airflow.sdk import BaseOperatorLink
 
 from airflow_provider_alvys._compat import AirflowNotFoundException
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.api.web import WebRecord, page_of
+from airflow_provider_alvys.api.web import WebRecord, record_url
 from airflow_provider_alvys.parse_checks import has_template
 
 if TYPE_CHECKING:
@@ -20,43 +20,43 @@ log = logging.getLogger(__name__)
 
 
 @runtime_checkable
-class LinksToRecord(Protocol):
-    """A task that is about one record; its class has ``operator_extra_links = (AlvysRecordLink(),)``."""
+class RecordLinkSource(Protocol):
+    """A task that works on one record; its class sets ``operator_extra_links = (AlvysRecordLink(),)``."""
 
     @property
     def hook(self) -> Any:
-        """The hook for its connection."""
+        """The hook of the task's connection."""
 
     def record_of_link(self) -> WebRecord | None:
-        """Return the record, by what is known now; None where it is not."""
+        """Return the record, or None if it is not known yet."""
 
 
 class AlvysRecordLink(BaseOperatorLink):
     """
-    The page of the record that a task is about, where the connection's ``web_url`` says how such a page is addressed.
+    Link a task to the page of its record; the connection's ``web_url`` gives the address.
 
-    Airflow asks for it in the task's process whenever that ends, after a failure and before a wait in the triggerer too, when the
-    record may not be known: there is no link then.
+    Airflow computes the link when the task's process ends, also after a failure or before a deferral. There is no
+    link if the record is not known by then.
     """
 
     @property
     def name(self) -> str:
-        """What the button says."""
+        """The label of the button."""
         return "Alvys"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """Return the address of the record's page, or "" where there is none."""
-        if not isinstance(operator, LinksToRecord):
-            # A mapped task that failed before it became one of its instances.
+        """Return the URL of the record's page, or "" for no link."""
+        if not isinstance(operator, RecordLinkSource):
+            # A mapped task failed before it was expanded.
             return ""
         record = operator.record_of_link()
-        # A task that failed before its templates were rendered.
+        # The task may have failed before its templates were rendered.
         if record is None or has_template([record.stream, record.id, record.number]):
             return ""
         try:
-            pattern = operator.hook.settings.web_url
+            template = operator.hook.settings.web_url
         except (AlvysValueError, AirflowNotFoundException) as error:
-            # Of the connection: the task has failed of the same.
-            log.debug("There is no link to Alvys: %s", error)
+            # The task itself fails with this error.
+            log.debug("No link to Alvys: %s", error)
             return ""
-        return page_of(pattern, record)
+        return record_url(template, record)

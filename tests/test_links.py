@@ -22,8 +22,8 @@ from tests.conftest import CONNECTION, Airflow
 PAGE = "https://alvys.example.com/{stream}/{number}"
 
 
-class LookAtLoad(AlvysTask):
-    """What a task about a load looks like."""
+class ReadLoadTask(AlvysTask):
+    """A task that reads one load."""
 
     template_fields = ("alvys_conn_id", "load_number")
     operator_extra_links = (AlvysRecordLink(),)
@@ -48,45 +48,45 @@ def link(operator: Any) -> str:
 def test_a_task_links_to_the_page_of_its_record(alvys: Simulator, connect: Callable[..., None]) -> None:
     connect(web_url=PAGE)
     load = json.loads(alvys.truth_rows()[0])
-    operator = LookAtLoad(task_id="look", load_number=load["LoadNumber"])
+    operator = ReadLoadTask(task_id="read", load_number=load["LoadNumber"])
     assert link(operator) == f"https://alvys.example.com/loads/{load['LoadNumber']}"
     connect(web_url=PAGE.replace("number", "id"))
-    operator = LookAtLoad(task_id="look", load_number=load["LoadNumber"])
+    operator = ReadLoadTask(task_id="read", load_number=load["LoadNumber"])
     assert link(operator) == ""
     operator.execute({})
     assert link(operator) == f"https://alvys.example.com/loads/{load['Id']}"
 
 
 @pytest.mark.parametrize("unset", [{}, {"web_url": None}, {"web_url": " "}])
-def test_without_an_address_on_the_connection_there_is_no_link(
+def test_a_connection_without_web_url_gives_no_link(
     connect: Callable[..., None], unset: dict[str, Any]
 ) -> None:
     connect(**unset)
     assert AlvysHook().settings.web_url is None
-    assert link(LookAtLoad(task_id="look", load_number="1001")) == ""
+    assert link(ReadLoadTask(task_id="read", load_number="1001")) == ""
 
 
-def test_a_wrong_address_on_the_connection_is_told_by_the_hook(connect: Callable[..., None]) -> None:
+def test_an_invalid_web_url_fails_in_the_hook(connect: Callable[..., None]) -> None:
     connect(web_url="https://alvys.example.com/{load}")
     with pytest.raises(AlvysValueError, match="web_url"):
         AlvysHook().get_conn()
 
 
-def test_no_link_makes_no_noise(
+def test_a_missing_link_logs_nothing(
     connect: Callable[..., None], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     connect(web_url="https://alvys.example.com/{load}")
-    assert link(LookAtLoad(task_id="look", load_number="1001")) == ""
+    assert link(ReadLoadTask(task_id="read", load_number="1001")) == ""
     monkeypatch.delenv(CONNECTION)
-    assert link(LookAtLoad(task_id="look", load_number="1001")) == ""
+    assert link(ReadLoadTask(task_id="read", load_number="1001")) == ""
     connect(web_url=PAGE)
-    assert link(LookAtLoad(task_id="look", load_number="{{ ds }}")) == ""
-    assert link(LookAtLoad.partial(task_id="look").expand(load_number=["1"])) == ""
+    assert link(ReadLoadTask(task_id="read", load_number="{{ ds }}")) == ""
+    assert link(ReadLoadTask.partial(task_id="read").expand(load_number=["1"])) == ""
     assert caplog.messages == []
 
 
-def test_its_button_has_a_name() -> None:
+def test_the_link_has_a_label() -> None:
     assert isinstance(AlvysRecordLink(), BaseOperatorLink)
     assert (AlvysRecordLink().name, AlvysRecordLink().xcom_key) == ("Alvys", "_link_AlvysRecordLink")
 
@@ -98,7 +98,7 @@ from airflow_provider_alvys.api.web import WebRecord
 from airflow_provider_alvys.links import AlvysRecordLink
 from airflow_provider_alvys.base_operator import AlvysTask
 
-class LookAtLoad(AlvysTask):
+class ReadLoadTask(AlvysTask):
     operator_extra_links = (AlvysRecordLink(),)
 
     def __init__(self, *, load_number, **kwargs):
@@ -112,20 +112,20 @@ class LookAtLoad(AlvysTask):
         self.hook.get("loads", loadNumber=self.load_number)
 
 with DAG("links", schedule=None):
-    LookAtLoad.partial(task_id="look").expand(load_number=[os.environ["ALVYS_LOAD"]])
-    LookAtLoad(task_id="fail", load_number="there-is-none")
-    LookAtLoad(task_id="lost", alvys_conn_id="there_is_none", load_number="1")
+    ReadLoadTask.partial(task_id="read").expand(load_number=[os.environ["ALVYS_LOAD"]])
+    ReadLoadTask(task_id="fail", load_number="unknown-load")
+    ReadLoadTask(task_id="unconnected", alvys_conn_id="no_such_connection", load_number="1")
 """
-# What is in the DAGs folder beside the examples.
+# DAG files of the `home` fixture, in addition to the examples.
 DAGS = {"links": DAG_FILE}
 
 
 @pytest.mark.every_airflow
-def test_airflow_keeps_the_links_of_tasks_that_end_well_and_of_those_that_do_not(
+def test_airflow_stores_the_links_of_succeeded_and_failed_tasks(
     airflow: Airflow, home: Path, own_alvys: Simulator
 ) -> None:
     number = json.loads(own_alvys.truth_rows()[0])["LoadNumber"]
-    # It fails, as its tasks do.
+    # Two of its tasks fail.
     settings = {"ALVYS_LOAD": number, CONNECTION: own_alvys.connection_json(web_url=PAGE)}
     printed = airflow("dags", "test", "links", succeeds=False, **settings)
     with closing(sqlite3.connect(home / "airflow.db")) as database:
@@ -133,10 +133,10 @@ def test_airflow_keeps_the_links_of_tasks_that_end_well_and_of_those_that_do_not
             "SELECT task_id, value FROM xcom WHERE key = '_link_AlvysRecordLink'"
         ).fetchall()
     links = {task_id: json.loads(value) for task_id, value in rows}
-    # Older Airflows keep JSON as a text of JSON.
+    # Airflow 3.1 stores the value as JSON in a JSON string.
     assert {task_id: json.loads(text) if text[:1] == '"' else text for task_id, text in links.items()} == {
-        "look": f"https://alvys.example.com/loads/{number}",
-        "fail": "https://alvys.example.com/loads/there-is-none",
-        "lost": "",
+        "read": f"https://alvys.example.com/loads/{number}",
+        "fail": "https://alvys.example.com/loads/unknown-load",
+        "unconnected": "",
     }
     assert "Failed to push an xcom for task operator extra link" not in printed

@@ -1,4 +1,4 @@
-"""Where a record has its page in Alvys's web app: as far as its user tells, since nothing documents its addresses."""
+"""Links to records in Alvys's web app, by a URL template of the user: the addresses are not documented."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from airflow_provider_alvys.api.catalogue.operations import Operation
 from airflow_provider_alvys.api.catalogue.streams import STREAMS, Stream, get_stream
 from airflow_provider_alvys.api.errors import AlvysValueError
 
-# As fields name a record: loadNumber, TripId, or id alone.
-_NAMED = re.compile(r"([A-Za-z]*?)_?(Id|id|Number|number)")
+# Names of fields that identify a record: loadNumber, TripId, or id alone.
+_RECORD_FIELD = re.compile(r"([A-Za-z]*?)_?(Id|id|Number|number)")
 _HOST = re.compile(r"[\w.-]+|\[[0-9a-fA-F:.]+\]", re.ASCII)
 
 
 @dataclass(frozen=True)
 class WebRecord:
     """
-    A record that has a page.
+    A record with a page in Alvys.
 
     :param stream: name in the catalogue, such as ``loads``.
-    :param id: Alvys's id, or None where it is not known.
-    :param number: what people call it by, such as a load's number; None where it is not known.
+    :param id: Alvys's id, or None if it is not known.
+    :param number: number that people use, such as a load's; None if it is not known.
     """
 
     stream: str
@@ -33,8 +33,8 @@ class WebRecord:
     number: str | None = None
 
 
-def record_named(children: Stream, name: str) -> WebRecord | None:
-    """Return the parent of a stream's rows, by the name that the request gives; None where they have none."""
+def parent_record(children: Stream, name: str) -> WebRecord | None:
+    """Return the parent of a stream's rows by its id or number in the request; None if the stream has none."""
     parent = children.parent
     if parent is None:
         return None
@@ -42,15 +42,15 @@ def record_named(children: Stream, name: str) -> WebRecord | None:
     return WebRecord(parent.stream, number=name) if is_number else WebRecord(parent.stream, id=name)
 
 
-def record_of_write(operation: Operation, *given: Mapping[str, Any] | None) -> WebRecord | None:
+def record_from_write(operation: Operation, *given: Mapping[str, Any] | None) -> WebRecord | None:
     """
-    Return the record that a write is about, by the first name that tells one, such as ``tripId`` or ``LoadNumber``.
+    Return the record that a write changes, by the first field that identifies one, such as ``tripId``.
 
-    :param given: its path parameters, then its body's fields.
+    :param given: the path parameters, then the body's fields.
     """
     for fields_of in given:
         for name, value in fields_of.items() if isinstance(fields_of, Mapping) else ():
-            parts = _NAMED.fullmatch(name)
+            parts = _RECORD_FIELD.fullmatch(name)
             stream = f"{parts[1].lower()}s" if parts and parts[1] else operation.name.partition(".")[0]
             if parts and stream in STREAMS and isinstance(value, (str, int)):
                 return WebRecord(stream, **{parts[2].lower(): str(value)})
@@ -60,15 +60,16 @@ def record_of_write(operation: Operation, *given: Mapping[str, Any] | None) -> W
 _PLACEHOLDERS = tuple(field.name for field in fields(WebRecord))
 
 
-def check_web_url(pattern: str) -> str:
+def check_url_template(template: str) -> str:
     """
-    Return the pattern of a record's page if it is one: an http address, with ``{stream}``, ``{id}`` and ``{number}`` or without.
+    Return a record's URL template if it is valid.
 
-    :raises AlvysValueError: it is no address, has another placeholder, or one in its host.
+    :param template: an http address with any of ``{stream}``, ``{id}`` and ``{number}``, but not in its host.
+    :raises AlvysValueError: the template is not valid.
     """
     try:
-        parts = list(Formatter().parse(pattern))
-        address = urlsplit(pattern)
+        parts = list(Formatter().parse(template))
+        address = urlsplit(template)
         is_address = (
             address.scheme in ("https", "http")
             and _HOST.fullmatch(_host(address.netloc))
@@ -76,34 +77,34 @@ def check_web_url(pattern: str) -> str:
         )
     except ValueError:
         parts, is_address = [], False
-    # A placeholder with a format or a conversion is none of ours.
+    # Placeholders take no format and no conversion.
     plain = all(
         name is None or (name in _PLACEHOLDERS and not spec and not conversion)
         for _, name, spec, conversion in parts
     )
-    if not is_address or not plain or any(character.isspace() for character in pattern):
+    if not is_address or not plain or any(character.isspace() for character in template):
         raise AlvysValueError(
-            f"web_url of the connection is {pattern!r}: give the address of a record's page, such as "
-            f"https://alvys.example.com/{{stream}}/{{id}}, with no placeholders but {{{'}, {'.join(_PLACEHOLDERS)}}}"
+            f"web_url={template!r} is not valid: it must be an http address with no other placeholders than "
+            f"{{{'}, {'.join(_PLACEHOLDERS)}}}. Give one such as https://alvys.example.com/{{stream}}/{{id}}"
         )
-    return pattern
+    return template
 
 
-def page_of(pattern: str | None, record: WebRecord | None) -> str:
+def record_url(template: str | None, record: WebRecord | None) -> str:
     """
-    Return the address of a record's page, or "" where there is none: no pattern, no record, or one whose id is not known yet.
+    Return the URL of a record's page, or "" without a template, a record or a value for one of its placeholders.
 
-    :param pattern: what :func:`check_web_url` has returned; None for none.
+    :param template: as returned by :func:`check_url_template`, or None.
     """
-    if not pattern or record is None:
+    if not template or record is None:
         return ""
     values = {name: getattr(record, name) for name in _PLACEHOLDERS}
-    needed = [name for _, name, _, _ in Formatter().parse(pattern) if name]
+    needed = [name for _, name, _, _ in Formatter().parse(template) if name]
     if not all(values[name] for name in needed):
         return ""
-    return pattern.format(**{name: quote(str(values[name]), safe="") for name in needed})
+    return template.format(**{name: quote(str(values[name]), safe="") for name in needed})
 
 
 def _host(netloc: str) -> str:
-    """Return the host of an address, without its port. Who has an account there does not belong into a link."""
+    """Return the host without its port; user info stays, so that it is refused."""
     return re.sub(r":\d*\Z", "", netloc)

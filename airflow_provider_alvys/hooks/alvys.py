@@ -16,7 +16,12 @@ from airflow.sdk.log import mask_secret
 from airflow_provider_alvys import connection_form
 from airflow_provider_alvys._compat import AirflowTaskTimeout
 from airflow_provider_alvys.api.catalogue.streams import STREAMS, get_stream, get_streams
-from airflow_provider_alvys.api.errors import AlvysPermissionError, AlvysRateLimitError, AlvysUnknownOutcomeError, AlvysValueError
+from airflow_provider_alvys.api.errors import (
+    AlvysPermissionError,
+    AlvysRateLimitError,
+    AlvysUnknownOutcomeError,
+    AlvysValueError,
+)
 from airflow_provider_alvys.api.http.auth import DEFAULT_HOST, Credentials, TokenSource, make_credentials
 from airflow_provider_alvys.api.http.client import AlvysClient
 from airflow_provider_alvys.api.http.pacing import Pacer
@@ -27,7 +32,7 @@ from airflow_provider_alvys.api.read.lookup import look_up
 from airflow_provider_alvys.api.read.page_decoder import decode_row
 from airflow_provider_alvys.api.read.queries import make_queries, make_search_queries
 from airflow_provider_alvys.api.read.search import Search
-from airflow_provider_alvys.api.web import check_web_url
+from airflow_provider_alvys.api.web import check_url_template
 from airflow_provider_alvys.api.write.prepare import AUTO, Write, prepare
 from airflow_provider_alvys.api.write.send import send
 from airflow_provider_alvys.api.write.upload import FileSource, file_source
@@ -372,7 +377,7 @@ def read_settings(connection: Connection) -> ConnectionSettings:
         page_size=None if page_size is None else int(page_size),
         timeout=(DEFAULT_TIMEOUT[0], read_timeout or DEFAULT_TIMEOUT[1]),
         allow_http=allow_http,
-        web_url=None if web_url is None else check_web_url(web_url),
+        web_url=None if web_url is None else check_url_template(web_url),
     )
 
 

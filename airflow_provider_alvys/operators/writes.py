@@ -12,7 +12,7 @@ from airflow.sdk.log import mask_secret
 from airflow_provider_alvys.api.catalogue.operations import get_operation
 from airflow_provider_alvys.api.errors import AlvysError, AlvysValueError
 from airflow_provider_alvys.api.schema.values import dump_json
-from airflow_provider_alvys.api.web import WebRecord, record_of_write
+from airflow_provider_alvys.api.web import WebRecord, record_from_write
 from airflow_provider_alvys.api.write.prepare import AUTO, Write, prepare
 from airflow_provider_alvys.api.write.upload import FileSource
 from airflow_provider_alvys.base_operator import AlvysTask
@@ -110,7 +110,7 @@ class AlvysWriteOperator(AlvysTask):
 
     def record_of_link(self) -> WebRecord | None:
         """Return the record that is written."""
-        return record_of_write(get_operation(self.operation), self.path_params, self.body)
+        return record_from_write(get_operation(self.operation), self.path_params, self.body)
 
     def _prepare(self) -> Write:
         """Check the write as it has been rendered."""

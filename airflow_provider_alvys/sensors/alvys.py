@@ -18,7 +18,7 @@ from airflow_provider_alvys.api.poll.conditions import (
     check_statuses,
 )
 from airflow_provider_alvys.api.read.parent_ids import list_parents
-from airflow_provider_alvys.api.web import WebRecord, record_named
+from airflow_provider_alvys.api.web import WebRecord, parent_record
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.links import AlvysRecordLink
 from airflow_provider_alvys.parse_checks import check_search, has_template
@@ -210,7 +210,7 @@ class AlvysDocumentSensor(AlvysSensor):
 
     def record_of_link(self) -> WebRecord | None:
         """Return whose document is waited for."""
-        return record_named(document_stream_of(self.parent_type), str(self.parent_id))
+        return parent_record(document_stream_of(self.parent_type), str(self.parent_id))
 
 
 class AlvysSearchSensor(AlvysSensor):

@@ -10,13 +10,19 @@ from hypothesis import strategies as st
 from airflow_provider_alvys.api.catalogue.operations import get_operation
 from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.api.web import WebRecord, check_web_url, page_of, record_named, record_of_write
+from airflow_provider_alvys.api.web import (
+    WebRecord,
+    check_url_template,
+    parent_record,
+    record_from_write,
+    record_url,
+)
 
 LOAD = WebRecord("loads", id="8f14e45f", number="1001")
 
 
 @pytest.mark.parametrize(
-    ("pattern", "page"),
+    ("template", "page"),
     [
         ("https://alvys.example.com/{stream}/{id}", "https://alvys.example.com/loads/8f14e45f"),
         (
@@ -29,28 +35,28 @@ LOAD = WebRecord("loads", id="8f14e45f", number="1001")
         (None, ""),
     ],
 )
-def test_a_records_page_is_where_the_pattern_says(pattern: str | None, page: str) -> None:
-    assert page_of(None if pattern is None else check_web_url(pattern), LOAD) == page
+def test_the_url_of_a_record_follows_the_template(template: str | None, page: str) -> None:
+    assert record_url(None if template is None else check_url_template(template), LOAD) == page
 
 
-def test_there_is_no_page_where_something_is_not_known() -> None:
-    pattern = "https://alvys.example.com/{stream}/{id}"
-    assert page_of(pattern, None) == ""
-    assert page_of(pattern, WebRecord("loads", number="1001")) == ""
-    assert page_of(pattern.replace("id", "number"), WebRecord("loads", number="1001")) != ""
-    assert page_of("https://alvys.example.com", WebRecord("loads")) == "https://alvys.example.com"
+def test_a_missing_record_or_value_gives_no_url() -> None:
+    template = "https://alvys.example.com/{stream}/{id}"
+    assert record_url(template, None) == ""
+    assert record_url(template, WebRecord("loads", number="1001")) == ""
+    assert record_url(template.replace("id", "number"), WebRecord("loads", number="1001")) != ""
+    assert record_url("https://alvys.example.com", WebRecord("loads")) == "https://alvys.example.com"
 
 
 @given(id=st.text(min_size=1).filter(lambda text: not any("\ud800" <= letter <= "\udfff" for letter in text)))
-def test_no_id_leads_elsewhere(id: str) -> None:
-    page = urlsplit(page_of("https://alvys.example.com/loads/{id}/edit", WebRecord("loads", id=id)))
+def test_an_id_cannot_change_the_rest_of_the_url(id: str) -> None:
+    page = urlsplit(record_url("https://alvys.example.com/loads/{id}/edit", WebRecord("loads", id=id)))
     assert (page.scheme, page.netloc, page.query, page.fragment) == ("https", "alvys.example.com", "", "")
     assert page.path.count("/") == 3
     assert unquote(page.path) == f"/loads/{id}/edit"
 
 
 @pytest.mark.parametrize(
-    "pattern",
+    "template",
     [
         "alvys.example.com/{id}",
         "ftp://alvys.example.com/{id}",
@@ -72,9 +78,9 @@ def test_no_id_leads_elsewhere(id: str) -> None:
         "https://[alvys/{id}",
     ],
 )
-def test_what_is_no_address_of_a_page_is_refused(pattern: str) -> None:
-    with pytest.raises(AlvysValueError, match=r"web_url of the connection .*\{stream\}, \{id\}, \{number\}"):
-        check_web_url(pattern)
+def test_an_invalid_url_template_is_rejected(template: str) -> None:
+    with pytest.raises(AlvysValueError, match="web_url"):
+        check_url_template(template)
 
 
 @pytest.mark.parametrize(
@@ -100,13 +106,13 @@ def test_what_is_no_address_of_a_page_is_refused(pattern: str) -> None:
         ("tenders.create", None, "{{ body }}", None),
     ],
 )
-def test_a_write_is_about_the_record_that_it_names(
+def test_a_write_links_to_the_record_it_names(
     operation: str, path_params: Any, body: Any, record: WebRecord | None
 ) -> None:
-    assert record_of_write(get_operation(operation), path_params, body) == record
+    assert record_from_write(get_operation(operation), path_params, body) == record
 
 
-def test_documents_are_those_of_a_record() -> None:
-    assert record_named(get_stream("load_documents"), "7") == WebRecord("loads", number="7")
-    assert record_named(get_stream("trip_documents"), "T1") == WebRecord("trips", id="T1")
-    assert record_named(get_stream("loads"), "7") is None
+def test_documents_link_to_their_parent() -> None:
+    assert parent_record(get_stream("load_documents"), "7") == WebRecord("loads", number="7")
+    assert parent_record(get_stream("trip_documents"), "T1") == WebRecord("trips", id="T1")
+    assert parent_record(get_stream("loads"), "7") is None
