@@ -19,7 +19,7 @@ from airflow_provider_alvys import RecentParents, connection_form
 from airflow_provider_alvys.api.catalogue.streams import STREAMS
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.hooks.alvys import AlvysHook
-from airflow_provider_alvys.simulator.app.control_api import _CONTROLS
+from airflow_provider_alvys.simulator.app.control_api import CONTROL_ENDPOINTS
 from airflow_provider_alvys.simulator.process import Simulator
 from airflow_provider_alvys.tables.schema import build_schema
 from airflow_provider_alvys.transfers.alvys_to_object_storage import AlvysToObjectStorageOperator
@@ -168,7 +168,7 @@ def test_every_field_of_the_connection_is_described() -> None:
 
 def test_every_path_of_the_simulator_is_described() -> None:
     text = (ROOT / "docs" / "simulator.md").read_text()
-    for call in _CONTROLS:
+    for call in CONTROL_ENDPOINTS:
         assert f"| `{call}` |" in text
 
 

@@ -24,7 +24,7 @@ from airflow_provider_alvys.simulator.storage import Storage
 from airflow_provider_alvys.simulator.webhooks.deliveries import Hub
 
 
-class Effect(msgspec.Struct, kw_only=True):
+class AppliedWrite(msgspec.Struct, kw_only=True):
     """Something that a write has done: what was called, by which path and body, and when."""
 
     operation: str
@@ -47,7 +47,7 @@ class Tenant:
         self.page_size_cap = options.page_size_cap
         self.requests: Counter[str] = Counter()
         self.answers: Counter[str] = Counter()
-        self.effects: list[Effect] = []
+        self.applied_writes: list[AppliedWrite] = []
         # Payments by what was called, and for what.
         self.payments: defaultdict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
         self.storage = Storage(options, self.rows, self.now)

@@ -21,7 +21,7 @@ from airflow_provider_alvys.simulator.tenant import Tenant
 from airflow_provider_alvys.simulator.truth import find_truth, shows_tombstones
 
 
-class Change(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class ChangeBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The body of ``POST /_sim/change``: see :meth:`Tenant.change`. ``keys`` may hold load numbers and the like too."""
 
     stream: str = "loads"
@@ -32,7 +32,7 @@ class Change(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     columns: dict[str, Any] = {}
 
 
-class Addition(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class AddBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The body of ``POST /_sim/add``: see :meth:`Tenant.add`."""
 
     stream: str = "loads"
@@ -41,7 +41,7 @@ class Addition(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     parent: str | None = None
 
 
-class Removal(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class RemoveBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The body of ``POST /_sim/remove``: see :meth:`Tenant.remove`."""
 
     stream: str = "loads"
@@ -50,7 +50,7 @@ class Removal(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     where: dict[str, Any] | None = None
 
 
-class ClockTime(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class ClockBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The body of ``POST /_sim/clock``: seconds since 1970."""
 
     now: float
@@ -89,7 +89,7 @@ async def _mutations(tenant: Tenant, request: Request) -> Any:
 
 async def _effects(tenant: Tenant, request: Request) -> Any:
     """Count what writes have done, by operation; ``format=list`` tells each, with its path, body and time."""
-    effects = tenant.effects
+    effects = tenant.applied_writes
     if request.query_params.get("format") == "list":
         return effects
     return Counter(effect.operation for effect in effects)
@@ -97,21 +97,21 @@ async def _effects(tenant: Tenant, request: Request) -> Any:
 
 async def _change(tenant: Tenant, request: Request) -> Any:
     """Update rows now."""
-    change = msgspec.json.decode(await request.body(), type=Change)
+    change = msgspec.json.decode(await request.body(), type=ChangeBody)
     _check_rows(change.rows)
     return {"keys": tenant.change(**msgspec.structs.asdict(change))}
 
 
 async def _add(tenant: Tenant, request: Request) -> Any:
     """Add rows now."""
-    addition = msgspec.json.decode(await request.body(), type=Addition)
+    addition = msgspec.json.decode(await request.body(), type=AddBody)
     _check_rows(addition.rows)
     return {"keys": tenant.add(**msgspec.structs.asdict(addition))}
 
 
 async def _remove(tenant: Tenant, request: Request) -> Any:
     """Remove rows for good."""
-    removal = msgspec.json.decode(await request.body(), type=Removal)
+    removal = msgspec.json.decode(await request.body(), type=RemoveBody)
     _check_rows(removal.rows)
     return {"keys": tenant.remove(**msgspec.structs.asdict(removal))}
 
@@ -123,7 +123,7 @@ def _check_rows(rows: int | None) -> None:
 
 async def _clock(tenant: Tenant, request: Request) -> Any:
     """Set the clock."""
-    tenant.set_clock(msgspec.json.decode(await request.body(), type=ClockTime).now)
+    tenant.set_clock(msgspec.json.decode(await request.body(), type=ClockBody).now)
     return {"now": tenant.now()}
 
 
@@ -155,9 +155,9 @@ async def _truth(tenant: Tenant, request: Request) -> Any:
     return {"total": len(numbers), "keys": [rows.key(number) for number in numbers]}
 
 
-Control = Callable[[Tenant, Request], Awaitable[Any]]
+ControlEndpoint = Callable[[Tenant, Request], Awaitable[Any]]
 
-_CONTROLS: dict[str, Control] = {
+CONTROL_ENDPOINTS: dict[str, ControlEndpoint] = {
     "POST /_sim/reset": _reset,
     "GET /_sim/stats": _stats,
     "GET /_sim/tokens": _tokens,
@@ -175,7 +175,7 @@ _CONTROLS: dict[str, Control] = {
 }
 
 
-def _route(call: str, control: Control) -> Route:
+def _route(call: str, control: ControlEndpoint) -> Route:
     method, path = call.split()
 
     async def endpoint(request: Request) -> Response:
@@ -188,8 +188,8 @@ def _route(call: str, control: Control) -> Route:
     return Route(path.removeprefix("/_sim"), endpoint, methods=[method])
 
 
-CONTROL = Router(
-    [_route(call, control) for call, control in _CONTROLS.items()],
+CONTROL_ROUTER = Router(
+    [_route(call, control) for call, control in CONTROL_ENDPOINTS.items()],
     redirect_slashes=False,
-    default=json_response({"error": "There is: " + ", ".join(_CONTROLS)}, 404),
+    default=json_response({"error": "There is: " + ", ".join(CONTROL_ENDPOINTS)}, 404),
 )

@@ -15,7 +15,7 @@ from airflow_provider_alvys.simulator.webhooks.deliveries import ACTIVE, Subscri
 from airflow_provider_alvys.simulator.webhooks.events import Event
 
 
-class Subscribing(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class SubscribeBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """
     The body of ``POST /_sim/webhooks``: a webhook that is told of events at once, without a handshake.
 
@@ -32,7 +32,7 @@ class Subscribing(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     include_previous_attributes: bool = False
 
 
-class Delivering(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class DeliverBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """
     The body of ``POST /_sim/deliver``: one attempt to deliver an event, right or forged, whatever the webhook's state.
 
@@ -62,7 +62,7 @@ class Delivering(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 async def subscribe(tenant: Tenant, request: Request) -> Any:
     """Make a webhook that is told of events at once, without a handshake."""
-    given = msgspec.json.decode(await request.body(), type=Subscribing)
+    given = msgspec.json.decode(await request.body(), type=SubscribeBody)
     events = list(EVENTS) if given.events is None else given.events
     strangers = sorted(set(events) - set(EVENTS))
     if strangers:
@@ -86,8 +86,8 @@ async def deliveries(tenant: Tenant, request: Request) -> Any:
 
 
 async def deliver(tenant: Tenant, request: Request) -> Any:
-    """Deliver an event once, right or forged, and tell the status of the answer: see :class:`Delivering`."""
-    given = msgspec.json.decode(await request.body() or b"{}", type=Delivering)
+    """Deliver an event once, right or forged, and tell the status of the answer: see :class:`DeliverBody`."""
+    given = msgspec.json.decode(await request.body() or b"{}", type=DeliverBody)
     hub = tenant.hub
     number, event = _find_webhook(tenant, given.webhook), _find_event(tenant, given)
     status = await hub.attempt(
@@ -113,7 +113,7 @@ def _find_webhook(tenant: Tenant, key: str | None) -> int:
     return found[-1]
 
 
-def _find_event(tenant: Tenant, given: Delivering) -> Event:
+def _find_event(tenant: Tenant, given: DeliverBody) -> Event:
     if given.type is not None:
         now = int(tenant.now() * SECOND)
         event = Event(given.event_id or f"forged-{now}", given.type, format_time(now, 7), given.data)

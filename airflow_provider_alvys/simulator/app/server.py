@@ -18,7 +18,7 @@ from starlette.types import Message, Receive, Scope, Send
 from airflow_provider_alvys.api.catalogue.endpoints import endpoint_of
 from airflow_provider_alvys.api.catalogue.operations import OPERATIONS, Operation
 from airflow_provider_alvys.api.catalogue.streams import STREAMS, Stream
-from airflow_provider_alvys.simulator.app.control_api import CONTROL
+from airflow_provider_alvys.simulator.app.control_api import CONTROL_ROUTER
 from airflow_provider_alvys.simulator.app.reads import answer_lookup, answer_search
 from airflow_provider_alvys.simulator.app.writes import answer_write
 from airflow_provider_alvys.simulator.controls.faults import Fault
@@ -54,7 +54,7 @@ class SimulatorApp(Starlette):
         self._api_router = Router(_api_routes(), redirect_slashes=False)
         super().__init__(
             routes=[
-                AnyPathMount(_CONTROL, CONTROL),
+                AnyPathMount(_CONTROL, CONTROL_ROUTER),
                 *self._token_routes,
                 AnyPathMount(PREFIX.rstrip("/"), self._storage),
                 AnyPathMount("", self._api),

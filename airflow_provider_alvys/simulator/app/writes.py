@@ -12,11 +12,16 @@ from starlette.responses import Response
 
 from airflow_provider_alvys.api.catalogue.operations import Operation
 from airflow_provider_alvys.simulator.effects import EFFECTS
-from airflow_provider_alvys.simulator.effects.write_call import Target, Write, do_nothing, find_record
+from airflow_provider_alvys.simulator.effects.write_call import (
+    TargetRecord,
+    WriteCall,
+    find_record,
+    no_effect,
+)
 from airflow_provider_alvys.simulator.protocol.bodies import read_body
 from airflow_provider_alvys.simulator.protocol.http import json_response, problem
 from airflow_provider_alvys.simulator.protocol.routes import names_of
-from airflow_provider_alvys.simulator.tenant import Effect, Tenant
+from airflow_provider_alvys.simulator.tenant import AppliedWrite, Tenant
 
 _SWITCHED_OFF_FOR = "3600"
 _TAG = re.compile(r'(?:W/)?"?(.*?)"?')
@@ -35,35 +40,37 @@ async def answer_write(operation: Operation, request: Request) -> Response:
             return json_response(errors, 400)
         return problem(400, "One or more validation errors occurred.", Errors=errors)
     _check_version(operation, request, target)
-    write = Write(tenant, operation, target, body, file)
-    effect = EFFECTS.get(operation.name, do_nothing)(write)
+    write = WriteCall(tenant, operation, target, body, file)
+    effect = EFFECTS.get(operation.name, no_effect)(write)
     response = effect if isinstance(effect, Response) else await effect
-    if write.has_acted:
+    if write.has_changed:
         path, kept = unquote(request.scope["path"]), msgspec.to_builtins(body)
-        tenant.effects.append(Effect(operation=operation.name, path=path, body=kept, at=tenant.now()))
+        tenant.applied_writes.append(
+            AppliedWrite(operation=operation.name, path=path, body=kept, at=tenant.now())
+        )
     if operation.etag_source and target.rows is not None and target.rows.has(target.number):
         response.headers.setdefault("etag", f'"{target.rows.etag(target.number)}"')
     return response
 
 
-def _find_target(tenant: Tenant, operation: Operation, names: list[str]) -> Target:
+def _find_target(tenant: Tenant, operation: Operation, names: list[str]) -> TargetRecord:
     """Return the records that a path names: one of the stream that it begins with, and perhaps one of its children."""
     if not names:
-        return Target(None, -1, "")
+        return TargetRecord(None, -1, "")
     stream = operation.path.partition("/")[0]
     rows = tenant.rows(stream)
     column = "LoadNumber" if operation.path_params[0] == "loadNumber" else "Id"
     number = find_record(rows, column, names[0])
     if len(names) == 1:
-        return Target(rows, number, names[0])
+        return TargetRecord(rows, number, names[0])
     children = tenant.rows(operation.name.partition(".")[0])
     child = next((child for child in children.of(names[:1]) if children.key(child) == names[1]), None)
     if child is None:
         raise HTTPException(404, "There is no such record.")
-    return Target(rows, number, names[0], children, child)
+    return TargetRecord(rows, number, names[0], children, child)
 
 
-def _check_version(operation: Operation, request: Request, target: Target) -> None:
+def _check_version(operation: Operation, request: Request, target: TargetRecord) -> None:
     if operation.if_match == "none" or target.rows is None:
         return
     given = request.headers.get("if-match", "").strip()

@@ -10,7 +10,7 @@ import msgspec
 
 from airflow_provider_alvys.api.schema.fields import Array
 from airflow_provider_alvys.simulator.data.children import ChildSet
-from airflow_provider_alvys.simulator.data.row_set import Column, RowSet, dig
+from airflow_provider_alvys.simulator.data.row_set import ColumnValues, RowSet, dig
 from airflow_provider_alvys.simulator.data.row_set_spec import Plan
 from airflow_provider_alvys.simulator.options import Options
 
@@ -62,9 +62,9 @@ class PartSet(ChildSet):
         parent, place = divmod(number, _STRIDE)
         return self.items(parent)[place]
 
-    def column(self, path: str) -> Column:
+    def column(self, path: str) -> ColumnValues:
         """Return a column, made anew: a row changes with its parent."""
-        return Column(lambda number: dig(self.record(number), path.split(".")))
+        return ColumnValues(lambda number: dig(self.record(number), path.split(".")))
 
     def text(self, number: int, *, with_tombstone: bool) -> bytes:
         """Return a row's record as JSON."""

@@ -32,7 +32,7 @@ ETAG = "Etag"
 _STAGE_COLUMNS = ("Status", "IsPaid")
 
 
-class Column(dict[int, Any]):
+class ColumnValues(dict[int, Any]):
     """A column's values by the rows' numbers, each made when it is first read."""
 
     def __init__(self, make: Callable[[int], Any]) -> None:
@@ -82,7 +82,7 @@ class RowSet:
         # Rows whose children are not made up.
         self.barren: set[int] = set()
         self.watcher: Watcher | None = None
-        self._columns: dict[str, Column] = {}
+        self._columns: dict[str, ColumnValues] = {}
         self._maker = ColumnMaker(self)
         # Of the row that was last asked for: a record asks often.
         self._facts: Facts | None = None
@@ -152,7 +152,7 @@ class RowSet:
         self._facts = Facts(number, self.at(number), until, stage)
         return self._facts
 
-    def column(self, path: str) -> Column:
+    def column(self, path: str) -> ColumnValues:
         """Return a column."""
         column = self._columns.get(path)
         if column is None:
@@ -165,7 +165,7 @@ class RowSet:
                     return made(number)
                 return changes[path] if path in changes else dig(changes[head], rest.split("."))
 
-            column = self._columns[path] = Column(make)
+            column = self._columns[path] = ColumnValues(make)
         return column
 
     def key(self, number: int) -> str:

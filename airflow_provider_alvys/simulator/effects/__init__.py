@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from airflow_provider_alvys.api.catalogue.operations import OPERATIONS
 from airflow_provider_alvys.simulator.effects import documents, freight, money, partners, tenders, webhooks
-from airflow_provider_alvys.simulator.effects.write_call import Effect
+from airflow_provider_alvys.simulator.effects.write_call import EffectFunction
 
-EFFECTS: Mapping[str, Effect] = {
+EFFECTS: Mapping[str, EffectFunction] = {
     "loads.update": freight.update_load,
     "load_notes.create": freight.create_note,
     "load_notes.delete": freight.delete_note,
@@ -42,7 +42,7 @@ EFFECTS: Mapping[str, Effect] = {
     "webhooks.enable": webhooks.verify_webhook,
     "webhooks.disable": webhooks.disable_webhook,
     "webhooks.verify": webhooks.verify_webhook,
-    "webhooks.test": webhooks.try_webhook,
+    "webhooks.test": webhooks.send_test_event,
     "webhooks.rotate_secret": webhooks.rotate_secret,
     **{name: documents.upload_document for name in OPERATIONS if name.endswith("_documents.upload")},
 }

@@ -7,13 +7,13 @@ import secrets
 
 from starlette.responses import Response
 
-from airflow_provider_alvys.simulator.effects.write_call import AGENT, Write, find_record
+from airflow_provider_alvys.simulator.effects.write_call import API_USER, WriteCall, find_record
 from airflow_provider_alvys.simulator.protocol.bodies import File
 
 _INVOICE = "Carrier Invoice"
 
 
-def upload_document(write: Write) -> Response:
+def upload_document(write: WriteCall) -> Response:
     """Keep a file with the record that the path names."""
     stream = write.operation.name.partition(".")[0]
     name = write.body.get("FileName") or ""
@@ -23,7 +23,7 @@ def upload_document(write: Write) -> Response:
     return write.show(write.tenant.rows(stream), number)
 
 
-def create_carrier_invoice(write: Write) -> Response:
+def create_carrier_invoice(write: WriteCall) -> Response:
     """Keep a carrier's invoice with its trip, and note its number there."""
     trips = write.tenant.rows("trips")
     trip = find_record(trips, "Id", write.body["TripId"])
@@ -37,7 +37,7 @@ def create_carrier_invoice(write: Write) -> Response:
     return write.show(write.tenant.rows("trip_documents"), number)
 
 
-def _keep(write: Write, stream: str, parent: str, kind: str, name: str, key: str | None = None) -> int:
+def _keep(write: WriteCall, stream: str, parent: str, kind: str, name: str, key: str | None = None) -> int:
     file = _file_of(write)
     rows = write.tenant.rows(stream)
     link = rows.plan.first.parent
@@ -50,7 +50,7 @@ def _keep(write: Write, stream: str, parent: str, kind: str, name: str, key: str
         "AttachmentType": kind,
         "AttachmentSize": len(file.content),
         "UploadedAt": write.tenant.micros(),
-        "UploadedBy": AGENT,
+        "UploadedBy": API_USER,
         "ParentType": of,
     }
     number = write.add(stream, columns, parent)
@@ -58,7 +58,7 @@ def _keep(write: Write, stream: str, parent: str, kind: str, name: str, key: str
     return number
 
 
-def _keep_with_load(write: Write, number: int, load: str) -> None:
+def _keep_with_load(write: WriteCall, number: int, load: str) -> None:
     """List a trip's document among those of its load, too."""
     rows = write.tenant.rows("trip_documents")
     record = rows.record(number)
@@ -67,7 +67,7 @@ def _keep_with_load(write: Write, number: int, load: str) -> None:
         _keep(write, "load_documents", load, record["AttachmentType"], name, record["id"])
 
 
-def _file_of(write: Write) -> File:
+def _file_of(write: WriteCall) -> File:
     if write.file is None:
         raise LookupError(f"{write.operation.name} has no file")
     return write.file

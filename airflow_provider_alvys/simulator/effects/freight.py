@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from airflow_provider_alvys.simulator.data.row_set import RowSet
-from airflow_provider_alvys.simulator.effects.write_call import AGENT, Write, money, zoned
+from airflow_provider_alvys.simulator.effects.write_call import API_USER, WriteCall, money, with_offset
 
 _EDI = "EDI"
 _NOT_YET_COVERED = ("Open", "Reserved", "Quoted", "In Review", "Queued")
@@ -23,7 +23,7 @@ _PARTIES = {
 }
 
 
-def update_load(write: Write) -> Response:
+def update_load(write: WriteCall) -> Response:
     """Change a load's order number, and that of its trips."""
     if write.value("LoadType") == _EDI:
         raise HTTPException(409, "A load that came by EDI keeps its order number.")
@@ -35,7 +35,7 @@ def update_load(write: Write) -> Response:
     return write.show(write.rows, write.number)
 
 
-def create_note(write: Write) -> Response:
+def create_note(write: WriteCall) -> Response:
     """Add a note to a load, unless it has one of that id."""
     notes = write.tenant.rows("load_notes")
     if any(notes.key(note) == write.body["Id"] for note in notes.of([write.target.name])):
@@ -49,11 +49,11 @@ def create_note(write: Write) -> Response:
         "Time": note["CreatedAt"],
     }
     kept = write.rows.record(write.number).get("Notes") or []
-    write.touch(write.rows, write.number, {"Notes": [*kept, {**inside, "User": AGENT}]})
+    write.touch(write.rows, write.number, {"Notes": [*kept, {**inside, "User": API_USER}]})
     return write.show(notes, number, 201)
 
 
-def delete_note(write: Write) -> Response:
+def delete_note(write: WriteCall) -> Response:
     """Remove a note from a load."""
     key = write.children.key(write.target.child)
     write.remove(write.children, write.target.child)
@@ -62,7 +62,7 @@ def delete_note(write: Write) -> Response:
     return Response(status_code=204)
 
 
-def assign_trip(write: Write) -> Response:
+def assign_trip(write: WriteCall) -> Response:
     """Give a trip those that carry it."""
     record = write.rows.record(write.number)
     columns: dict[str, Any] = {}
@@ -83,17 +83,17 @@ def assign_trip(write: Write) -> Response:
     return write.show(write.rows, write.number)
 
 
-def dispatch_trip(write: Write) -> Response:
+def dispatch_trip(write: WriteCall) -> Response:
     """Dispatch a trip that is covered."""
     if write.value("Status") != "Covered":
         raise HTTPException(
             422, f"The trip is {write.value('Status')}: only one that is Covered can be dispatched."
         )
-    _move(write, {"Status": "Dispatched", "DispatchedBy": AGENT})
+    _move(write, {"Status": "Dispatched", "DispatchedBy": API_USER})
     return write.show(write.rows, write.number)
 
 
-def create_check_call(write: Write) -> Response:
+def create_check_call(write: WriteCall) -> Response:
     """Log a check call of a trip that is on the road."""
     if write.value("Status") not in _ON_THE_ROAD:
         raise HTTPException(422, f"The trip is {write.value('Status')}: it takes no check calls.")
@@ -108,49 +108,49 @@ def create_check_call(write: Write) -> Response:
     return write.show(write.tenant.rows("trip_check_calls"), number, 201)
 
 
-def set_appointment(write: Write) -> Response:
+def set_appointment(write: WriteCall) -> Response:
     """Set a stop's appointment, or its window."""
     body = write.body
     columns: dict[str, Any] = {name: body[name] for name in ("ScheduleType", "LoadingType")}
     flags = {name: body[name] for name in ("AppointmentRequested", "AppointmentConfirmed")}
     if body["ScheduleType"] == "APPT":
-        date = {"AppointmentDate": zoned(body["AppointmentDate"])}
+        date = {"AppointmentDate": with_offset(body["AppointmentDate"])}
         columns |= {"$type": "appointment", **flags, **date, "StopWindow": None}
     else:
         ends = {"Begin": "WindowBegin", "End": "WindowEnd"}
-        window = {name: zoned(body[given]) for name, given in ends.items() if given in body}
+        window = {name: with_offset(body[given]) for name, given in ends.items() if given in body}
         empty = dict.fromkeys((*flags, "AppointmentDate"))
         columns |= {"$type": "delivery_window", **empty, "StopWindow": window}
     return _set_stop(write, columns)
 
 
-def set_arrival(write: Write) -> Response:
+def set_arrival(write: WriteCall) -> Response:
     """Record the arrival at a stop."""
-    return _set_stop(write, {"ArrivedAt": zoned(write.body["ArrivedAt"])})
+    return _set_stop(write, {"ArrivedAt": with_offset(write.body["ArrivedAt"])})
 
 
-def clear_arrival(write: Write) -> Response:
+def clear_arrival(write: WriteCall) -> Response:
     """Take the arrival at a stop back."""
     return _set_stop(write, {"ArrivedAt": None})
 
 
-def set_departure(write: Write) -> Response:
+def set_departure(write: WriteCall) -> Response:
     """Record the departure from a stop that was reached."""
     if "ArrivedAt" not in write.children.record(write.target.child):
         raise HTTPException(422, "The stop has no arrival yet.")
-    return _set_stop(write, {"DepartedAt": zoned(write.body["DepartedAt"])})
+    return _set_stop(write, {"DepartedAt": with_offset(write.body["DepartedAt"])})
 
 
-def _set_stop(write: Write, columns: dict[str, Any]) -> Response:
+def _set_stop(write: WriteCall, columns: dict[str, Any]) -> Response:
     stop = write.children.record(write.target.child)
-    write.has_acted = any(stop.get(name) != value for name, value in columns.items())
-    if write.has_acted:
+    write.has_changed = any(stop.get(name) != value for name, value in columns.items())
+    if write.has_changed:
         write.touch(write.children, write.target.child, columns)
         save_load(write, write.rows, write.number)
     return write.show(write.children, write.target.child)
 
 
-def _move(write: Write, columns: dict[str, Any]) -> None:
+def _move(write: WriteCall, columns: dict[str, Any]) -> None:
     """Change a trip, and with its status that of its load."""
     write.touch(write.rows, write.number, columns)
     save_load(
@@ -158,7 +158,7 @@ def _move(write: Write, columns: dict[str, Any]) -> None:
     )
 
 
-def save_load(write: Write, trips: RowSet, trip: int, columns: dict[str, Any] | None = None) -> None:
+def save_load(write: WriteCall, trips: RowSet, trip: int, columns: dict[str, Any] | None = None) -> None:
     """Save a trip's load once more: Alvys does with each change of the trip."""
     loads = write.tenant.rows("loads")
     load = loads.number_of("LoadNumber", str(trips.column("LoadNumber")[trip]))

@@ -10,11 +10,11 @@ from starlette.responses import Response
 from airflow_provider_alvys.simulator.data.times import format_time, parse_micros
 from airflow_provider_alvys.simulator.effects.freight import save_load
 from airflow_provider_alvys.simulator.effects.write_call import (
-    Write,
+    WriteCall,
     amount_of,
     find_record,
     money,
-    without_nothing,
+    without_nulls,
 )
 from airflow_provider_alvys.simulator.protocol.http import json_response
 
@@ -24,7 +24,7 @@ _NAMED = {"DriverId": "drivers", "TruckId": "trucks", "OwnerOperatorId": "driver
 _PAYABLE = ("TotalPayable", "Linehaul", "Rate")
 
 
-def create_deduction(write: Write) -> Response:
+def create_deduction(write: WriteCall) -> Response:
     """Deduct an amount once."""
     for name, stream in _NAMED.items():
         if name in write.body:
@@ -34,7 +34,7 @@ def create_deduction(write: Write) -> Response:
     return write.show(write.tenant.rows("deductions"), number, 201)
 
 
-def delete_deduction(write: Write) -> Response:
+def delete_deduction(write: WriteCall) -> Response:
     """Remove a deduction that is not paid."""
     if write.value("IsPaid"):
         raise HTTPException(422, "The deduction is paid.")
@@ -43,12 +43,12 @@ def delete_deduction(write: Write) -> Response:
     return answer
 
 
-def record_carrier_payment(write: Write) -> Response:
+def record_carrier_payment(write: WriteCall) -> Response:
     """Record a payment to a carrier, unless it is known by its reference; payments in full complete the trip."""
     trips = write.tenant.rows("trips")
     trip = find_record(trips, "Id", write.body["TripId"])
     payments = _record(write, write.body["TripId"], _payment(write))
-    if write.has_acted:
+    if write.has_changed:
         carrier = trips.record(trip).get("Carrier") or {}
         payable = next((amount_of(carrier[name]) for name in _PAYABLE if carrier.get(name)), None)
         is_covered = (
@@ -63,13 +63,13 @@ def record_carrier_payment(write: Write) -> Response:
     )
 
 
-def record_customer_payment(write: Write) -> Response:
+def record_customer_payment(write: WriteCall) -> Response:
     """Record a customer's payment for a load that is billed, unless it is known by its reference."""
     loads = write.tenant.rows("loads")
     load = _find_load(write)
     payments = _record(write, write.body["LoadNumber"], _payment(write))
     record = loads.record(load)
-    if write.has_acted:
+    if write.has_changed:
         payment = payments[-1]
         inside = {"Id": payment["Id"], "Amount": payment["Amount"], "PaidAt": payment["PaymentDate"]}
         paid = money(amount_of(record.get("TotalPaid")) + amount_of(payment["Amount"]))
@@ -82,12 +82,12 @@ def record_customer_payment(write: Write) -> Response:
     )
 
 
-def record_financing(write: Write) -> Response:
+def record_financing(write: WriteCall) -> Response:
     """Record what a factor has advanced on a load that is billed, unless it is known by its reference."""
     loads = write.tenant.rows("loads")
     load = _find_load(write)
     advances = _record(write, write.body["LoadNumber"], dict(write.body))
-    if write.has_acted:
+    if write.has_changed:
         is_invoiced = loads.column("Status")[load] == "Invoiced"
         write.touch(loads, load, {"Status": "Financed"} if is_invoiced else {})
     totals = (money(sum(advance[name] for advance in advances)) for name in ("AmountFunded", "Fee"))
@@ -95,7 +95,7 @@ def record_financing(write: Write) -> Response:
     return json_response({**shown, **dict(zip(("TotalFunded", "TotalFees"), totals, strict=True))})
 
 
-def _find_load(write: Write) -> int:
+def _find_load(write: WriteCall) -> int:
     loads = write.tenant.rows("loads")
     number = find_record(loads, "LoadNumber", write.body["LoadNumber"])
     key = (write.operation.name, write.body["LoadNumber"])
@@ -108,20 +108,20 @@ def _find_load(write: Write) -> int:
     return number
 
 
-def _record(write: Write, name: str, payment: dict[str, Any]) -> list[dict[str, Any]]:
+def _record(write: WriteCall, name: str, payment: dict[str, Any]) -> list[dict[str, Any]]:
     """Keep a payment of what a name names unless its reference is known, and return all of them."""
     payments = write.tenant.payments[write.operation.name, name]
     key = write.operation.idempotency_field
-    write.has_acted = all(known[key] != payment[key] for known in payments)
-    if write.has_acted:
+    write.has_changed = all(known[key] != payment[key] for known in payments)
+    if write.has_changed:
         payments.append(payment)
     return payments
 
 
-def _payment(write: Write) -> dict[str, Any]:
+def _payment(write: WriteCall) -> dict[str, Any]:
     body = write.body
     given = {name: body.get(name) for name in ("ReferenceNumber", "PaymentMethod", "CheckNumber")}
     amount = money(body["Amount"]["Amount"], body["Amount"].get("Currency"))
     date = format_time(parse_micros(body["PaymentDate"]), 0)
     count = sum(len(payments) for payments in write.tenant.payments.values())
-    return {"Id": f"payment-{count + 1}", "Amount": amount, "PaymentDate": date, **without_nothing(given)}
+    return {"Id": f"payment-{count + 1}", "Amount": amount, "PaymentDate": date, **without_nulls(given)}

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from airflow_provider_alvys.simulator.data.row_set import RowSet
 from airflow_provider_alvys.simulator.data.times import format_time
-from airflow_provider_alvys.simulator.effects.write_call import Write, without_nothing
+from airflow_provider_alvys.simulator.effects.write_call import WriteCall, without_nulls
 from airflow_provider_alvys.simulator.protocol.http import json_response
 
 # Fields of the answer to a write that a customer's record shares with it.
@@ -18,7 +18,7 @@ _SHOWN = "Name CompanyNumber Type Status BillingAddress Email Phone Fax DateCrea
 _SPELLINGS = {"DoNotLoad": "Do Not Load"}
 
 
-def create_customer(write: Write) -> Response:
+def create_customer(write: WriteCall) -> Response:
     """Add a customer, unless there is one like it."""
     rows = write.tenant.rows("customers")
     columns = _columns(write.body, {})
@@ -27,7 +27,7 @@ def create_customer(write: Write) -> Response:
     return _show(write, rows, number, 201)
 
 
-def update_customer(write: Write) -> Response:
+def update_customer(write: WriteCall) -> Response:
     """Change a customer's fields, and those of its address."""
     record = write.rows.record(write.number)
     columns = _columns(write.body, record)
@@ -36,17 +36,17 @@ def update_customer(write: Write) -> Response:
     return _show(write, write.rows, write.number, 200)
 
 
-def delete_customer(write: Write) -> Response:
+def delete_customer(write: WriteCall) -> Response:
     """Make a customer inactive."""
     write.touch(write.rows, write.number, {"Status": "Inactive"})
     return Response(status_code=204)
 
 
-def set_carrier_status(write: Write) -> Response:
+def set_carrier_status(write: WriteCall) -> Response:
     """Set a carrier's status, unless it is set."""
     status = _SPELLINGS.get(write.body["Status"], write.body["Status"])
-    write.has_acted = write.value("Status") != status
-    if write.has_acted:
+    write.has_changed = write.value("Status") != status
+    if write.has_changed:
         write.touch(write.rows, write.number, {"Status": status})
     return Response(status_code=204)
 
@@ -59,7 +59,7 @@ def _columns(body: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, An
         parts = {
             "ZipCode" if name == "Zip" else name: value for name, value in given.items() if name != "Country"
         }
-        columns["BillingAddress"] = without_nothing({**record.get("BillingAddress", {}), **parts})
+        columns["BillingAddress"] = without_nulls({**record.get("BillingAddress", {}), **parts})
     return columns
 
 
@@ -85,7 +85,7 @@ def _refuse_another(rows: RowSet, columns: Mapping[str, Any], except_for: int | 
             )
 
 
-def _show(write: Write, rows: RowSet, number: int, status: int) -> Response:
+def _show(write: WriteCall, rows: RowSet, number: int, status: int) -> Response:
     record, etag = rows.record(number), f'"{rows.etag(number)}"'
     shown = {name: record[name] for name in _SHOWN if name in record}
     modified = {"DateModified": format_time(write.tenant.micros(), 7)}

@@ -7,7 +7,7 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from airflow_provider_alvys.simulator.effects.write_call import Write, zoned
+from airflow_provider_alvys.simulator.effects.write_call import WriteCall, with_offset
 
 _CHANGED, _CALLED_OFF = "Awaiting Update Approval", "Awaiting Cancel Approval"
 _DECIDED = ("Accepted", "Rejected", "Cancelled", "Expired")
@@ -16,39 +16,39 @@ _TIMES = ("ScheduledArrivalStart", "ScheduledArrivalEnd")
 _NOT_SHOWN = ("Sender", "Receiver", "WeightQualifier", "VolumeQualifier", "ScheduledAppointment")
 
 
-def create_tender(write: Write) -> Response:
+def create_tender(write: WriteCall) -> Response:
     """Receive a tender."""
     write.add("tenders", {**_columns(write), "Status": "Pending"})
     return Response(status_code=201)
 
 
-def update_tender(write: Write) -> Response:
+def update_tender(write: WriteCall) -> Response:
     """Receive a change of a tender, which waits for approval."""
     return _receive(write, {**_columns(write), "Status": _CHANGED})
 
 
-def cancel_tender(write: Write) -> Response:
+def cancel_tender(write: WriteCall) -> Response:
     """Receive the cancellation of a tender, which waits for approval."""
     return _receive(write, {"Status": _CALLED_OFF})
 
 
-def accept(write: Write) -> Response:
+def accept(write: WriteCall) -> Response:
     """Accept a tender that waits for it."""
     _decide(write, "Accepted")
     return write.show(write.rows, write.number)
 
 
-def accept_updates(write: Write) -> Response:
+def accept_updates(write: WriteCall) -> Response:
     """Accept the changes of a tender."""
     return _decide(write, "Accepted")
 
 
-def accept_cancel(write: Write) -> Response:
+def accept_cancel(write: WriteCall) -> Response:
     """Accept the cancellation of a tender."""
     return _decide(write, "Cancelled")
 
 
-def reject(write: Write) -> Response:
+def reject(write: WriteCall) -> Response:
     """Reject a tender, and call its load off where that is wished."""
     _decide(write, "Rejected")
     loads = write.tenant.rows("loads")
@@ -58,14 +58,14 @@ def reject(write: Write) -> Response:
     return Response(status_code=200)
 
 
-def _decide(write: Write, status: str) -> Response:
+def _decide(write: WriteCall, status: str) -> Response:
     if write.value("Status") in _DECIDED:
         raise HTTPException(409, f"The tender is {write.value('Status')} already.")
     write.touch(write.rows, write.number, {"Status": status})
     return Response(status_code=200)
 
 
-def _receive(write: Write, columns: dict[str, Any]) -> Response:
+def _receive(write: WriteCall, columns: dict[str, Any]) -> Response:
     """Change the tender of the body's shipment. Success only says that the message has come, whether or not there is one."""
     rows = write.tenant.rows("tenders")
     number = rows.number_of("ShipmentId", write.body["ShipmentId"])
@@ -74,7 +74,7 @@ def _receive(write: Write, columns: dict[str, Any]) -> Response:
     return Response(status_code=201)
 
 
-def _columns(write: Write) -> dict[str, Any]:
+def _columns(write: WriteCall) -> dict[str, Any]:
     """Return the columns of the tender that a body holds: times are objects in it, and numbers texts."""
     columns = {name: value for name, value in write.body.items() if not name.startswith(_NOT_SHOWN)}
     if "Rate" in columns:
@@ -92,4 +92,4 @@ def _stop(given: dict[str, Any], place: int) -> dict[str, Any]:
 
 
 def _zoned(text: str) -> dict[str, str]:
-    return {"DateTime": zoned(text), "TimeZoneCode": "UT"}
+    return {"DateTime": with_offset(text), "TimeZoneCode": "UT"}

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import Response
 
 from airflow_provider_alvys.simulator.data.times import SECOND, format_time
-from airflow_provider_alvys.simulator.effects.write_call import Write
+from airflow_provider_alvys.simulator.effects.write_call import WriteCall
 from airflow_provider_alvys.simulator.protocol.http import json_response
 from airflow_provider_alvys.simulator.webhooks.deliveries import DISABLED, PENDING, Subscription, new_secret
 from airflow_provider_alvys.simulator.webhooks.events import Event
@@ -17,7 +17,7 @@ from airflow_provider_alvys.simulator.webhooks.events import Event
 _PREVIOUS = "IncludePreviousAttributes"
 
 
-def create_webhook(write: Write) -> Response:
+def create_webhook(write: WriteCall) -> Response:
     """Make a subscription, which is told of nothing until its address has proved itself."""
     columns = {"CompanyCode": write.tenant.options.tenant, "Status": PENDING, "ConsecutiveFailures": 0}
     number = write.add("webhooks", {**columns, **_shown(write)})
@@ -27,46 +27,46 @@ def create_webhook(write: Write) -> Response:
     return json_response({**shown, "Secret": subscription.secret}, 201)
 
 
-async def update_webhook(write: Write) -> Response:
+async def update_webhook(write: WriteCall) -> Response:
     """Change a subscription; another address must prove itself."""
     columns = _shown(write)
     is_moved = "Url" in columns and columns["Url"] != write.value("Url")
     subscription = write.tenant.hub.subscriptions.get(write.number)
-    write.has_acted = any(write.value(name) != value for name, value in columns.items())
+    write.has_changed = any(write.value(name) != value for name, value in columns.items())
     if subscription and _PREVIOUS in write.body:
-        write.has_acted = write.has_acted or subscription.with_previous != write.body[_PREVIOUS]
+        write.has_changed = write.has_changed or subscription.with_previous != write.body[_PREVIOUS]
         subscription.with_previous = write.body[_PREVIOUS]
-    if write.has_acted:
+    if write.has_changed:
         write.touch(write.rows, write.number, columns)
     if is_moved:
         await write.tenant.hub.verify(write.number)
     return write.show(write.rows, write.number)
 
 
-def delete_webhook(write: Write) -> Response:
+def delete_webhook(write: WriteCall) -> Response:
     """End a subscription."""
     write.tenant.hub.subscriptions.pop(write.number, None)
     write.remove(write.rows, write.number)
     return Response(status_code=204)
 
 
-async def verify_webhook(write: Write) -> Response:
+async def verify_webhook(write: WriteCall) -> Response:
     """Let a webhook's address prove itself; with that it is told of events."""
     before = write.value("Status")
     await write.tenant.hub.verify(write.number)
-    write.has_acted = before != write.value("Status")
+    write.has_changed = before != write.value("Status")
     return write.show(write.rows, write.number)
 
 
-def disable_webhook(write: Write) -> Response:
+def disable_webhook(write: WriteCall) -> Response:
     """Tell a webhook of nothing more."""
-    write.has_acted = write.value("Status") != DISABLED
-    if write.has_acted:
+    write.has_changed = write.value("Status") != DISABLED
+    if write.has_changed:
         write.touch(write.rows, write.number, {"Status": DISABLED, "DisabledAt": write.tenant.micros()})
     return write.show(write.rows, write.number)
 
 
-def try_webhook(write: Write) -> Response:
+def send_test_event(write: WriteCall) -> Response:
     """Send a webhook an event for trying."""
     now = format_time(int(write.tenant.now() * SECOND), 7)
     event = Event(secrets.token_hex(16), "webhook.test", now, {"message": "This is a test."})
@@ -75,7 +75,7 @@ def try_webhook(write: Write) -> Response:
     return json_response({"EventId": event.id})
 
 
-def rotate_secret(write: Write) -> Response:
+def rotate_secret(write: WriteCall) -> Response:
     """Give a webhook a new secret; the one before it goes on signing."""
     subscription = write.tenant.hub.subscriptions.setdefault(write.number, Subscription(new_secret()))
     subscription.previous, subscription.secret = subscription.secret, new_secret()
@@ -83,5 +83,5 @@ def rotate_secret(write: Write) -> Response:
     return json_response({"Id": write.rows.key(write.number), "Secret": subscription.secret})
 
 
-def _shown(write: Write) -> dict[str, Any]:
+def _shown(write: WriteCall) -> dict[str, Any]:
     return {name: value for name, value in write.body.items() if name != _PREVIOUS}

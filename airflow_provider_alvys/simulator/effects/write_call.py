@@ -19,13 +19,13 @@ from airflow_provider_alvys.simulator.protocol.http import json_response
 from airflow_provider_alvys.simulator.tenant import Tenant
 
 # Who makes changes through the API.
-AGENT = "api@acme.example"
+API_USER = "api@acme.example"
 # The US dollar, by its number in ISO 4217.
 _DOLLAR = 840
 
 
 @dataclass(frozen=True)
-class Target:
+class TargetRecord:
     """
     The record that a write's path names, and the child of it that it names beside.
 
@@ -41,7 +41,7 @@ class Target:
 
 
 @dataclass
-class Write:
+class WriteCall:
     """
     A write whose body is valid.
 
@@ -51,10 +51,10 @@ class Write:
 
     tenant: Tenant
     operation: Operation
-    target: Target
+    target: TargetRecord
     body: dict[str, Any]
     file: File | None
-    has_acted: bool = True
+    has_changed: bool = True
 
     @property
     def rows(self) -> RowSet:
@@ -93,7 +93,7 @@ class Write:
     def touch(self, rows: RowSet, number: int, columns: Mapping[str, Any]) -> None:
         """Change a row now."""
         now = self.tenant.micros()
-        stamps = {"UpdatedAt": now, "UpdatedBy": AGENT}
+        stamps = {"UpdatedAt": now, "UpdatedBy": API_USER}
         known = {name: value for name, value in stamps.items() if rows.plan.type_of(name)}
         rows.touch([number], now, {**known, **columns})
 
@@ -108,8 +108,8 @@ class Write:
             "DateCreated": now,
             "DateImported": now,
             "UpdatedAt": now,
-            "CreatedBy": AGENT,
-            "UpdatedBy": AGENT,
+            "CreatedBy": API_USER,
+            "UpdatedBy": API_USER,
         }
         known: dict[str, Any] = {name: value for name, value in stamps.items() if plan.type_of(name)}
         if plan.type_of(TOMBSTONE):
@@ -128,10 +128,10 @@ class Write:
         return json_response(self.tenant.storage.complete(rows, number, text), status)
 
 
-Effect = Callable[[Write], Response | Awaitable[Response]]
+EffectFunction = Callable[[WriteCall], Response | Awaitable[Response]]
 
 
-def do_nothing(write: Write) -> Response:
+def no_effect(write: WriteCall) -> Response:
     """Response a write of which nothing is known but its row in the catalogue."""
     return json_response({}) if write.operation.has_response else Response(status_code=204)
 
@@ -159,11 +159,11 @@ def amount_of(value: Any) -> float:
     return float(bytes(amount)) if isinstance(amount, msgspec.Raw) else float(amount)
 
 
-def zoned(text: str) -> str:
+def with_offset(text: str) -> str:
     """Return a time as Alvys writes it: with a zone's offset rather than Z."""
     return msgspec.convert(text, datetime).isoformat()
 
 
-def without_nothing(fields: Mapping[str, Any]) -> dict[str, Any]:
+def without_nulls(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return fields without those that are None."""
     return {name: value for name, value in fields.items() if value is not None}
