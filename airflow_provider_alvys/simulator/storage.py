@@ -54,9 +54,11 @@ class Storage:
     :param now: tells the tenant's time.
     """
 
-    def __init__(self, options: Options, sets: Callable[[str], RowSet], now: Callable[[], float]) -> None:
+    def __init__(
+        self, options: Options, row_set_of: Callable[[str], RowSet], now: Callable[[], float]
+    ) -> None:
         self._options = options
-        self._sets = sets
+        self._row_set_of = row_set_of
         self._now = now
         self._key = secrets.token_bytes(32)
         self._serial = 0
@@ -77,22 +79,22 @@ class Storage:
 
         :param is_seen: False for the truth, which tells the address that was shown last, or else the next one to be shown.
         """
-        if not rows.plan.has_file:
+        if not rows.spec.has_file:
             return text
-        last, now = self._last.get((rows.plan.name, number)), self._now()
+        last, now = self._last.get((rows.spec.name, number)), self._now()
         if last is None or last.expires <= now or (is_seen and last.is_seen):
             expires = now + self._options.url_lifetime
             fields = b'"DownloadUrl":"%b","ExpiresAt":"%b"' % (
                 self._address(rows, number, expires).encode(),
                 format_time(int(expires * SECOND), 7).encode(),
             )
-            last = self._last[rows.plan.name, number] = _Address(fields, expires, is_seen)
+            last = self._last[rows.spec.name, number] = _Address(fields, expires, is_seen)
         last.is_seen = last.is_seen or is_seen
         return text[:-1] + (b"," if len(text) > len(b"{}") else b"") + last.fields + b"}"
 
     def _address(self, rows: RowSet, number: int, expires: float) -> str:
         self._serial += 1
-        path = f"{PREFIX}{rows.plan.name}/{number}/{quote(_file_name(rows, number))}"
+        path = f"{PREFIX}{rows.spec.name}/{number}/{quote(_file_name(rows, number))}"
         signed = f"X-Expires={expires:.6f}&X-Serial={self._serial}"
         return f"{self.base}{path}?{signed}&X-Signature={self._sign(path, signed)}"
 
@@ -113,7 +115,7 @@ class Storage:
         if float(query["X-Expires"]) <= self._now():
             return _error(403, "AccessDenied", "Request has expired")
         stream, number, name = unquote(path.removeprefix(PREFIX)).split("/", 2)
-        rows = self._sets(stream)
+        rows = self._row_set_of(stream)
         if not rows.has(int(number)):
             return _error(404, "NoSuchKey", "The specified key does not exist.")
         content, media_type = self._file(rows, int(number), name)
@@ -127,7 +129,7 @@ class Storage:
 
     def _file(self, rows: RowSet, number: int, name: str) -> tuple[bytes, str]:
         """Return a file, made of the number of its row unless it was uploaded, and what it is."""
-        uploaded = self._uploaded.get((rows.plan.name, number))
+        uploaded = self._uploaded.get((rows.spec.name, number))
         if uploaded:
             return uploaded
         head, media_type = _KINDS.get(name.rpartition(".")[2].lower(), (b"", "application/octet-stream"))

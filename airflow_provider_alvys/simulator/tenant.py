@@ -14,10 +14,10 @@ from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.simulator.controls.faults import FaultQueue, Mutation
 from airflow_provider_alvys.simulator.controls.limits import Limiter
 from airflow_provider_alvys.simulator.controls.tokens import TokenDesk
-from airflow_provider_alvys.simulator.data.embedded_children import kind_of_children
+from airflow_provider_alvys.simulator.data.embedded_children import child_set_class
 from airflow_provider_alvys.simulator.data.row_set import RowSet
-from airflow_provider_alvys.simulator.data.row_set_spec import TOMBSTONE, column_of, plan_of
-from airflow_provider_alvys.simulator.data.search_request import Question
+from airflow_provider_alvys.simulator.data.row_set_spec import TOMBSTONE, column_of, spec_of
+from airflow_provider_alvys.simulator.data.search_request import SearchRequest
 from airflow_provider_alvys.simulator.data.times import DAY, parse_micros
 from airflow_provider_alvys.simulator.options import Options
 from airflow_provider_alvys.simulator.storage import Storage
@@ -52,8 +52,8 @@ class Tenant:
         self.payments: defaultdict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
         self.storage = Storage(options, self.rows, self.now)
         self.hub = Hub(options, self.rows, self.now, self.storage.complete)
-        self._born = int((options.now or self.now()) * 1_000_000)
-        self._sets: dict[str, RowSet] = {}
+        self._data_end = int((options.now or self.now()) * 1_000_000)
+        self._row_sets: dict[str, RowSet] = {}
         for name in options.rows:
             get_stream(name)
 
@@ -83,18 +83,18 @@ class Tenant:
 
     def rows(self, stream: str) -> RowSet:
         """Return a stream's rows, which are made when they are first asked for. Streams that show the same share them."""
-        if stream not in self._sets:
-            plan = plan_of(get_stream(stream))
-            parent = plan.first.parent if plan.first.is_child else None
-            kind = kind_of_children(plan, self.rows(parent.stream).plan) if parent else RowSet
-            rows = kind(plan, self.rows, self.options, self._born)
-            rows.watcher = self.hub
-            self._sets |= {member.name: rows for member in plan.streams}
-        return self._sets[stream]
+        if stream not in self._row_sets:
+            spec = spec_of(get_stream(stream))
+            parent = spec.stream.parent if spec.stream.is_child else None
+            kind = child_set_class(spec, self.rows(parent.stream).spec) if parent else RowSet
+            rows = kind(spec, self.rows, self.options, self._data_end)
+            rows.listener = self.hub
+            self._row_sets |= {member.name: rows for member in spec.streams}
+        return self._row_sets[stream]
 
     # How its rows change.
 
-    def mutate(self, stream: Stream, question: Question) -> None:
+    def mutate(self, stream: Stream, request: SearchRequest) -> None:
         """Change the data as ordered, after a page of a search has been answered."""
         for mutation in self.mutations:
             if mutation.stream not in (None, stream.name):
@@ -110,36 +110,36 @@ class Tenant:
             self.mutated[f"{stream.name}:{mutation.label or mutation.kind}"] += 1
             if mutation.kind == "join":
                 for _ in range(mutation.rows):
-                    self._join(rows, stream, question)
+                    self._join(rows, stream, request)
                 continue
-            leaving = rows.pick(rows.find(stream, question), mutation.rows)
-            if rows.plan.stamp:
-                rows.touch(leaving, self.micros(), {})
+            leaving = rows.sample(rows.find(stream, request), mutation.rows)
+            if rows.spec.updated_column:
+                rows.update(leaving, self.micros(), {})
             else:
                 rows.remove(leaving, self.micros())
 
-    def _join(self, rows: RowSet, stream: Stream, question: Question) -> None:
+    def _join(self, rows: RowSet, stream: Stream, request: SearchRequest) -> None:
         """Add a row that a search finds: within its periods, and with one of the values that it asks for."""
         now = self.micros()
         columns: dict[str, Any] = {}
         for filter in stream.filters:
             path = column_of(stream, filter)
-            wanted = question.filters.get(filter.name)
+            wanted = request.filters.get(filter.name)
             if filter.unhides:
                 columns[filter.unhides] = False
-            elif path and wanted is not None and rows.plan.array_of(path) is None:
-                columns[path] = rows.one_of(wanted) if isinstance(wanted, list) else wanted
-        if rows.plan.stamp:
-            columns[rows.plan.stamp] = now
+            elif path and wanted is not None and rows.spec.array_of(path) is None:
+                columns[path] = rows.random_choice(wanted) if isinstance(wanted, list) else wanted
+        if rows.spec.updated_column:
+            columns[rows.spec.updated_column] = now
         for window in stream.windows:
-            if window.name in question.periods:
-                start, end = question.periods[window.name]
-                columns[window.column] = rows.moment_in(max(0, start), min(end, max(now, start)))
-        latest = columns.get(rows.plan.stamp or "", now)
+            if window.name in request.periods:
+                start, end = request.periods[window.name]
+                columns[window.column] = rows.random_time(max(0, start), min(end, max(now, start)))
+        latest = columns.get(rows.spec.updated_column or "", now)
         rows.add(
-            rows.moment_in(latest - int(self.options.days * DAY), latest),
+            rows.random_time(latest - int(self.options.days * DAY), latest),
             columns,
-            rows.one_of(question.parents) if question.parents else None,
+            rows.random_choice(request.parents) if request.parents else None,
         )
 
     def change(
@@ -163,7 +163,7 @@ class Tenant:
         """
         row_set = self.rows(stream)
         chosen = self._choose(row_set, rows=rows, keys=keys, where=where)
-        row_set.touch(chosen, parse_micros(at) if at else self.micros(), columns)
+        row_set.update(chosen, parse_micros(at) if at else self.micros(), columns)
         return [row_set.key(number) for number in chosen]
 
     def add(self, stream: str, *, rows: int, columns: dict[str, Any], parent: str | None) -> list[str]:
@@ -174,10 +174,10 @@ class Tenant:
         :param parent: whose children they are, by the name that the path takes; None for the latest parent.
         """
         row_set = self.rows(stream)
-        columns = {TOMBSTONE: False, **columns} if row_set.plan.type_of(TOMBSTONE) else columns
+        columns = {TOMBSTONE: False, **columns} if row_set.spec.type_of(TOMBSTONE) else columns
         now = self.micros()
-        if row_set.plan.stamp:
-            columns = {row_set.plan.stamp: now, **columns}
+        if row_set.spec.updated_column:
+            columns = {row_set.spec.updated_column: now, **columns}
         try:
             numbers = [row_set.add(now, columns, parent) for _ in range(rows)]
         except LookupError as error:
@@ -198,12 +198,12 @@ class Tenant:
         self, rows_of: RowSet, *, rows: int | None, keys: list[str] | None, where: Mapping[str, Any] | None
     ) -> list[int]:
         if keys is not None:
-            return rows_of.named(keys)
+            return rows_of.with_keys(keys)
         if where is not None:
-            found = rows_of.having(where)
-            return found if rows is None else rows_of.pick(found, rows)
+            found = rows_of.matching(where)
+            return found if rows is None else rows_of.sample(found, rows)
         numbers = list(rows_of.numbers())
-        if rows_of.plan.type_of(TOMBSTONE):
+        if rows_of.spec.type_of(TOMBSTONE):
             is_deleted = rows_of.column(TOMBSTONE)
             numbers = [number for number in numbers if not is_deleted[number]]
-        return rows_of.pick(numbers, rows or 0)
+        return rows_of.sample(numbers, rows or 0)

@@ -9,11 +9,11 @@ from airflow_provider_alvys.api.catalogue.stream_spec import WHOLE
 from airflow_provider_alvys.api.catalogue.streams import Branch, Stream
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.simulator.data.row_set import RowSet
-from airflow_provider_alvys.simulator.data.search_request import FOREVER, Period, Question
+from airflow_provider_alvys.simulator.data.search_request import FOREVER, Period, SearchRequest
 from airflow_provider_alvys.simulator.data.times import parse_micros
 
 
-def find_truth(
+def expected_rows(
     rows: RowSet,
     stream: Stream,
     *,
@@ -43,22 +43,22 @@ def find_truth(
     flat = stream.validate_filters(filters)
     found: list[list[int]] = []
     for branch in branches:
-        question = _question(stream, branch, flat, period, parents)
-        if question:
-            found.append(rows.find(stream, question))
+        request = _branch_request(stream, branch, flat, period, parents)
+        if request:
+            found.append(rows.find(stream, request))
     if len(found) == 1:
         return found[0]
     united = {number for numbers in found for number in numbers}
     return [
         number
-        for number in rows.find(stream, Question(_show_all(stream), parents=parents))
+        for number in rows.find(stream, SearchRequest(_show_all(stream), parents=parents))
         if number in united
     ]
 
 
-def _question(
+def _branch_request(
     stream: Stream, branch: Branch, filters: Mapping[str, Any], period: Period, parents: Sequence[str] | None
-) -> Question | None:
+) -> SearchRequest | None:
     """Return a branch's search, narrowed by the filters; None where nothing fits both."""
     united = dict(filters)
     defaults = {filter.name: filter.default for filter in stream.filters}
@@ -77,7 +77,7 @@ def _question(
     }
     names = {filter.name for filter in stream.filters}
     periods = {branch.window: FOREVER if branch.unbounded else period} if branch.window else {}
-    return Question({name: value for name, value in fields.items() if name in names}, periods, parents)
+    return SearchRequest({name: value for name, value in fields.items() if name in names}, periods, parents)
 
 
 def _show_all(stream: Stream) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from airflow_provider_alvys.simulator.controls.faults import Fault, Mutation
 from airflow_provider_alvys.simulator.options import Options
 from airflow_provider_alvys.simulator.protocol.http import json_response
 from airflow_provider_alvys.simulator.tenant import Tenant
-from airflow_provider_alvys.simulator.truth import find_truth, shows_tombstones
+from airflow_provider_alvys.simulator.truth import expected_rows, shows_tombstones
 
 
 class ChangeBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -137,7 +137,7 @@ async def _truth(tenant: Tenant, request: Request) -> Any:
     stream = get_stream(query.get("stream", "loads"))
     filters = stream.validate_filters(msgspec.json.decode(query.get("filters", "{}")))
     rows = tenant.rows(stream.name)
-    numbers = find_truth(
+    numbers = expected_rows(
         rows,
         stream,
         window_by=query.get("window_by"),
@@ -148,7 +148,7 @@ async def _truth(tenant: Tenant, request: Request) -> Any:
     )
     if query.get("format") == "rows":
         with_tombstone = shows_tombstones(stream, filters)
-        texts = ((number, rows.text(number, with_tombstone=with_tombstone)) for number in numbers)
+        texts = ((number, rows.record_json(number, with_tombstone=with_tombstone)) for number in numbers)
         storage = tenant.storage
         lines = [storage.complete(rows, number, text, is_seen=False) + b"\n" for number, text in texts]
         return Response(b"".join(lines), media_type="application/x-ndjson")

@@ -70,7 +70,7 @@ async def subscribe(tenant: Tenant, request: Request) -> Any:
     rows = tenant.rows("webhooks")
     columns = {"Url": given.url, "Events": events, "Status": ACTIVE, "ConsecutiveFailures": 0, "Secret": None}
     number = rows.add(tenant.micros(), columns)
-    rows.barren.add(number)
+    rows.childless.add(number)
     subscription = Subscription(
         given.secret or new_secret(), given.previous_secret, given.include_previous_attributes
     )

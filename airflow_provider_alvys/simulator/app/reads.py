@@ -12,7 +12,12 @@ from starlette.responses import Response
 
 from airflow_provider_alvys.api.catalogue.streams import Lookup, Stream
 from airflow_provider_alvys.simulator.data.row_set import RowSet
-from airflow_provider_alvys.simulator.data.search_request import Question, read_body, read_query, understand
+from airflow_provider_alvys.simulator.data.search_request import (
+    SearchRequest,
+    body_fields,
+    parse_search,
+    query_fields,
+)
 from airflow_provider_alvys.simulator.protocol.http import UNREADABLE, json_response, read_json
 from airflow_provider_alvys.simulator.protocol.routes import names_of
 from airflow_provider_alvys.simulator.tenant import Tenant
@@ -26,17 +31,17 @@ async def answer_search(stream: Stream, request: Request) -> Response:
     try:
         is_get = stream.method == "GET"
         query = request.query_params.multi_items()
-        given = read_query(stream, query) if is_get else read_body(stream, await read_json(request))
+        given = query_fields(stream, query) if is_get else body_fields(stream, await read_json(request))
     except UNREADABLE:
         raise HTTPException(400, "The body is no JSON.") from None
-    question, errors = understand(stream, given)
+    search, errors = parse_search(stream, given)
     if errors:
         return json_response(errors, 400)
     if names:
-        question = replace(question, parents=tuple(names[:1]))
-    response = _answer(tenant, tenant.rows(stream.name), stream, question)
+        search = replace(search, parents=tuple(names[:1]))
+    response = _answer(tenant, tenant.rows(stream.name), stream, search)
     if stream.response_type == "page":
-        tenant.mutate(stream, question)
+        tenant.mutate(stream, search)
     return response
 
 
@@ -56,14 +61,14 @@ async def answer_lookup(stream: Stream, lookup: Lookup, request: Request) -> Res
     else:
         *parents, key = names_of(request)
         _check_parent(tenant, stream, parents)
-        among = rows.of(parents) if parents else rows.numbers()
+        among = rows.children_of(parents) if parents else rows.numbers()
         number = next((number for number in among if rows.key(number) == key), None)
     shown = {name.lower() for name in lookup.options if query.get(name.lower(), "").lower() == "true"}
     hidden = {name.lower() for name in lookup.options} - shown
     hiding = [filter.unhides for filter in stream.filters if filter.unhides and filter.name.lower() in hidden]
     if number is None or any(rows.column(name)[number] for name in hiding):
         raise HTTPException(404, "There is no such record.")
-    response = _json(tenant, rows.text(number, with_tombstone=bool(shown)))
+    response = _json(tenant, rows.record_json(number, with_tombstone=bool(shown)))
     response.headers["etag"] = f'"{rows.etag(number)}"'
     return response
 
@@ -75,14 +80,14 @@ def _check_parent(tenant: Tenant, stream: Stream, names: list[str]) -> None:
             raise HTTPException(404, "There is no such record.")
 
 
-def _answer(tenant: Tenant, rows: RowSet, stream: Stream, question: Question) -> Response:
-    found = rows.find(stream, question)
+def _answer(tenant: Tenant, rows: RowSet, stream: Stream, search: SearchRequest) -> Response:
+    found = rows.find(stream, search)
     with_tombstone = any(
-        question.filters.get(filter.name) is True for filter in stream.filters if filter.unhides
+        search.filters.get(filter.name) is True for filter in stream.filters if filter.unhides
     )
 
     def texts(numbers: Iterable[int]) -> bytes:
-        found = ((number, rows.text(number, with_tombstone=with_tombstone)) for number in numbers)
+        found = ((number, rows.record_json(number, with_tombstone=with_tombstone)) for number in numbers)
         return b",".join(tenant.storage.complete(rows, number, text) for number, text in found)
 
     if stream.response_type == "object":
@@ -91,13 +96,13 @@ def _answer(tenant: Tenant, rows: RowSet, stream: Stream, question: Question) ->
         return _json(tenant, texts(found[:1]))
     if stream.response_type == "list":
         return _json(tenant, b"[%b]" % texts(found))
-    size = min(question.page_size, tenant.page_size_cap or question.page_size)
-    first = question.page * size
-    if question.page > 0 and first >= len(found):
+    size = min(search.page_size, tenant.page_size_cap or search.page_size)
+    first = search.page * size
+    if search.page > 0 and first >= len(found):
         raise HTTPException(404, "There is no such page.")
-    shown_size = question.page_size if tenant.options.page_size_cap_is_silent else size
+    shown_size = search.page_size if tenant.options.page_size_cap_is_silent else size
     items = texts(found[first : first + size])
-    page = (question.page, shown_size, len(found), items)
+    page = (search.page, shown_size, len(found), items)
     return _json(tenant, b'{"Page":%d,"PageSize":%d,"Total":%d,"Items":[%b]}' % page)
 
 

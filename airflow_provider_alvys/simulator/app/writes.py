@@ -64,7 +64,9 @@ def _find_target(tenant: Tenant, operation: Operation, names: list[str]) -> Targ
     if len(names) == 1:
         return TargetRecord(rows, number, names[0])
     children = tenant.rows(operation.name.partition(".")[0])
-    child = next((child for child in children.of(names[:1]) if children.key(child) == names[1]), None)
+    child = next(
+        (child for child in children.children_of(names[:1]) if children.key(child) == names[1]), None
+    )
     if child is None:
         raise HTTPException(404, "There is no such record.")
     return TargetRecord(rows, number, names[0], children, child)

@@ -6,44 +6,46 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from airflow_provider_alvys.simulator.data.row_set import RowSet
-from airflow_provider_alvys.simulator.data.row_set_spec import Plan
+from airflow_provider_alvys.simulator.data.row_set_spec import RowSetSpec
 from airflow_provider_alvys.simulator.data.times import DAY
 from airflow_provider_alvys.simulator.options import Options
 
 # No row has more children than that, unless it is told.
-_MOST = 3
+_MAX_CHILDREN = 3
 # Children come within this time.
-_CHILDHOOD = 10 * DAY
+_MAX_DELAY = 10 * DAY
 
 
 class ChildSet(RowSet):
     """The children of another set's rows: none to three each, one where one is answered, or as many as ``rows`` says."""
 
-    def __init__(self, plan: Plan, sets: Callable[[str], RowSet], options: Options, born: int) -> None:
-        super().__init__(plan, sets, options, born)
-        self._each = options.rows.get(plan.name)
-        if plan.first.response_type == "object":
-            self._each = 1
-        self._stride = max(_MOST, self._each or 0)
+    def __init__(
+        self, spec: RowSetSpec, row_set_of: Callable[[str], RowSet], options: Options, data_end: int
+    ) -> None:
+        super().__init__(spec, row_set_of, options, data_end)
+        self._children_per_parent = options.rows.get(spec.name)
+        if spec.stream.response_type == "object":
+            self._children_per_parent = 1
+        self._stride = max(_MAX_CHILDREN, self._children_per_parent or 0)
         # Those of a parent follow each other: numbers of added ones begin where no parent's do.
         self._next = 2**50
         self._added: dict[int, int] = {}
-        self._gone: set[int] = set()
+        self._removed: set[int] = set()
 
-    def _first_count(self) -> int:
+    def _initial_count(self) -> int:
         return 0
 
     @property
     def _parents(self) -> RowSet:
-        parent = self.plan.first.parent
+        parent = self.spec.stream.parent
         if parent is None:
-            raise LookupError(f"{self.plan.name} has no parents")
-        return self.sets(parent.stream)
+            raise LookupError(f"{self.spec.name} has no parents")
+        return self.row_set_of(parent.stream)
 
     @property
-    def version(self) -> int:
+    def change_count(self) -> int:
         """Another number after each change, of the parents too."""
-        return self._version + self._parents.version
+        return self._change_count + self._parents.change_count
 
     def parent_of(self, number: int) -> int:
         """Return whose child a row is."""
@@ -59,21 +61,21 @@ class ChildSet(RowSet):
             [self.parent_of(number)]
         )
 
-    def at(self, number: int) -> int:
+    def started_at(self, number: int) -> int:
         """Return when a row began: some time after its parent did."""
-        if number in self._at:
-            return self._at[number][0]
-        begun = self._parents.at(self.parent_of(number))
+        if number in self._added_times:
+            return self._added_times[number][0]
+        begun = self._parents.started_at(self.parent_of(number))
         share = (hash((self.salt, number, 1)) & 0xFFFFFF) / 0x1000000
-        return begun + int(share * max(0, min(_CHILDHOOD, self.born - begun)))
+        return begun + int(share * max(0, min(_MAX_DELAY, self.data_end - begun)))
 
     def numbers(self) -> list[int]:
         """Return all rows, in the order of their parents."""
         return self._children(self._parents.numbers())
 
-    def of(self, names: Sequence[str]) -> list[int]:
+    def children_of(self, names: Sequence[str]) -> list[int]:
         """Return the rows whose parents have these names, in that order."""
-        parent = self.plan.first.parent
+        parent = self.spec.stream.parent
         found = [self._parents.number_of(parent.column, name) for name in names] if parent else []
         return self._children([number for number in found if number is not None])
 
@@ -83,15 +85,15 @@ class ChildSet(RowSet):
             added.setdefault(parent, []).append(number)
         numbers: list[int] = []
         for parent in parents:
-            count = self._each
-            if parent in self._parents.barren and self.plan.first.response_type != "object":
+            count = self._children_per_parent
+            if parent in self._parents.childless and self.spec.stream.response_type != "object":
                 count = 0
             elif count is None:
                 # The oldest has one at least, so that there is something to try.
-                count = max(hash((self.salt, parent)) % (_MOST + 1), 0 if parent else 1)
+                count = max(hash((self.salt, parent)) % (_MAX_CHILDREN + 1), 0 if parent else 1)
             numbers += range(parent * self._stride, parent * self._stride + count)
             numbers += added.get(parent, ())
-        return [number for number in numbers if number not in self._gone] if self._gone else numbers
+        return [number for number in numbers if number not in self._removed] if self._removed else numbers
 
     def add(self, at: int, columns: Mapping[str, Any], parent: str | None = None) -> int:
         """Add a row to a parent: the one that is named, by argument or column, or else the latest."""
@@ -99,20 +101,20 @@ class ChildSet(RowSet):
         return super().add(at, columns)
 
     def _find_parent(self, columns: Mapping[str, Any], parent: str | None) -> int:
-        link = self.plan.first.parent
-        name = columns.get(self.plan.parent_column) if parent is None else parent
-        whose = (
+        link = self.spec.stream.parent
+        name = columns.get(self.spec.parent_column) if parent is None else parent
+        parent_number = (
             self._parents.number_of(link.column, str(name))
             if link and name is not None
             else self._parents.numbers()[-1]
         )
-        if whose is None:
-            raise LookupError(f"{self.plan.name} has no parent {name!r}")
-        return whose
+        if parent_number is None:
+            raise LookupError(f"{self.spec.name} has no parent {name!r}")
+        return parent_number
 
     def _insert(self, number: int) -> None:
         # In the order of the parents: see _children.
         return
 
-    def _forget(self, gone: frozenset[int]) -> None:
-        self._gone |= gone
+    def _drop(self, removed: frozenset[int]) -> None:
+        self._removed |= removed

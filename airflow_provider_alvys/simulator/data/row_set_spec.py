@@ -14,11 +14,11 @@ from airflow_provider_alvys.simulator.data.times import rule_of
 # Alvys shows it only to those who ask for deleted rows.
 TOMBSTONE = "IsDeleted"
 # What a record holds of which the catalogue knows nothing.
-_UNKNOWN = record("Id")
+_UNKNOWN_RECORD = record("Id")
 
 
 @dataclass(frozen=True)
-class Link:
+class ForeignKey:
     """
     A field that holds what another stream's record holds.
 
@@ -33,7 +33,7 @@ class Link:
 
 
 @dataclass(frozen=True)
-class Plan:
+class RowSetSpec:
     """
     One set of rows.
 
@@ -43,19 +43,19 @@ class Plan:
     streams: tuple[Stream, ...]
 
     @property
-    def first(self) -> Stream:
+    def stream(self) -> Stream:
         """The stream that stands for all."""
         return self.streams[0]
 
     @property
     def name(self) -> str:
         """Of the first stream."""
-        return self.first.name
+        return self.stream.name
 
     @cached_property
     def fields(self) -> Record:
         """Of a row."""
-        return self.first.fields if self.first.fields.fields else _UNKNOWN
+        return self.stream.fields if self.stream.fields.fields else _UNKNOWN_RECORD
 
     @cached_property
     def filters(self) -> tuple[Filter, ...]:
@@ -68,17 +68,17 @@ class Plan:
         return tuple(window for stream in self.streams for window in stream.windows if window.column)
 
     @cached_property
-    def by_column(self) -> Mapping[str, TimeWindow]:
+    def windows_by_column(self) -> Mapping[str, TimeWindow]:
         """The windows by the column that they filter."""
         return {window.column: window for window in reversed(self.windows)}
 
     @cached_property
-    def stamp(self) -> str | None:
+    def updated_column(self) -> str | None:
         """The column that every change moves."""
         return next((window.column for window in self.windows if window.tracks_changes), None)
 
     @cached_property
-    def main(self) -> TimeWindow | None:
+    def start_window(self) -> TimeWindow | None:
         """The window of when rows begin: the first that no change moves, unless it is of what is to come then."""
         windows = (window for window in self.windows if not window.tracks_changes)
         return next((window for window in windows if rule_of(window.column).hours is None), None)
@@ -89,7 +89,7 @@ class Plan:
         return "volatile" in self.fields.marks.get("DownloadUrl", ())
 
     @cached_property
-    def made(self) -> tuple[str, ...]:
+    def generated_fields(self) -> tuple[str, ...]:
         """The fields that are made with a record, rather than when it is shown."""
         return tuple(name for name in self.fields.fields if "volatile" not in self.fields.marks.get(name, ()))
 
@@ -99,7 +99,7 @@ class Plan:
         return any(stream.default_window and stream.parent is None for stream in self.streams)
 
     @cached_property
-    def values(self) -> Mapping[str, tuple[Any, ...]]:
+    def known_values(self) -> Mapping[str, tuple[Any, ...]]:
         """The values that a column takes, where the catalogue lists them."""
         known: dict[str, tuple[Any, ...]] = {}
         for stream in self.streams:
@@ -111,51 +111,51 @@ class Plan:
         return known
 
     @cached_property
-    def hides(self) -> frozenset[str]:
+    def hidden_columns(self) -> frozenset[str]:
         """The columns that no record shows."""
         columns = {column_of(stream, filter) for stream in self.streams for filter in stream.filters}
         return frozenset(column for column in columns if column and self.type_of(column) is None)
 
     @cached_property
-    def links(self) -> Mapping[str, Link]:
+    def foreign_keys(self) -> Mapping[str, ForeignKey]:
         """The fields that name other records, by their paths, with those beside them that must agree."""
-        links = {}
+        foreign_keys = {}
         for stream in self.streams:
             for path, target in stream.references.items():
                 name, _, column = target.partition(".")
-                links[path] = Link(name, column, self._role(path, name, column))
+                foreign_keys[path] = ForeignKey(name, column, self._role(path, name, column))
                 # The name beside an id is that of the same.
                 named = f"{path.removesuffix('Id')}Name"
                 if path.endswith("Id") and self.type_of(named) and "Name" in STREAMS[name].fields.fields:
-                    links[named] = Link(name, "Name", links[path].role)
-        for path, link in list(links.items()):
+                    foreign_keys[named] = ForeignKey(name, "Name", foreign_keys[path].role)
+        for path, link in list(foreign_keys.items()):
             container = path.rpartition(".")[0]
             beside = self.type_of(container) if container else self.fields
             beside = beside.of if isinstance(beside, Array) else beside
             for name in beside.fields if isinstance(beside, Record) and not link.role else ():
                 other = f"{container}.{name}" if container else name
                 is_number = name.endswith(("Number", "Num")) and name in STREAMS[link.stream].fields.fields
-                if is_number and other not in links and other not in self.unique:
-                    links[other] = Link(link.stream, name)
-        parent = self.first.parent
+                if is_number and other not in foreign_keys and other not in self.unique_columns:
+                    foreign_keys[other] = ForeignKey(link.stream, name)
+        parent = self.stream.parent
         if parent:
-            links[self.parent_column] = Link(parent.stream, parent.column)
-        return links
+            foreign_keys[self.parent_column] = ForeignKey(parent.stream, parent.column)
+        return foreign_keys
 
     @cached_property
     def parent_column(self) -> str:
         """The column that names a row's parent; a hidden one where no field does."""
-        parent = self.first.parent
+        parent = self.stream.parent
         if parent is None:
             return ""
         target = f"{parent.stream}.{parent.column}"
-        return next((path for path, known in self.first.references.items() if known == target), "ParentId")
+        return next((path for path, known in self.stream.references.items() if known == target), "ParentId")
 
     @cached_property
-    def unique(self) -> frozenset[str]:
+    def unique_columns(self) -> frozenset[str]:
         """The columns that have another value in every row: they name it."""
-        columns = {*self.first.key} if len(self.first.key) == 1 else set()
-        columns |= set(_UNKNOWN.fields) if self.fields is _UNKNOWN else set()
+        columns = {*self.stream.key} if len(self.stream.key) == 1 else set()
+        columns |= set(_UNKNOWN_RECORD.fields) if self.fields is _UNKNOWN_RECORD else set()
         names = {stream.name for stream in self.streams}
         for stream in self.streams:
             columns |= set(stream.lookup.one_of.values()) if stream.lookup else set()
@@ -167,14 +167,14 @@ class Plan:
         return frozenset(columns)
 
     @cached_property
-    def named(self) -> frozenset[str]:
+    def nested_columns(self) -> frozenset[str]:
         """The paths below the top level that rows are searched or linked by."""
         columns = {column_of(stream, filter) for stream in self.streams for filter in stream.filters}
-        return frozenset(path for path in {*columns, *self.links} if path and "." in path)
+        return frozenset(path for path in {*columns, *self.foreign_keys} if path and "." in path)
 
     def array_of(self, path: str) -> str | None:
         """Return the list that a path leads through, or None."""
-        return next((head for head in _heads(path) if isinstance(self.type_of(head), Array)), None)
+        return next((head for head in _prefixes(path) if isinstance(self.type_of(head), Array)), None)
 
     def type_of(self, path: str) -> FieldType | None:
         """Return a field's type, or None where there is no such field."""
@@ -191,15 +191,17 @@ class Plan:
         return role.replace(stream, "").replace(stream.removesuffix("s"), "").replace(".", "")
 
 
-def plan_of(stream: Stream) -> Plan:
+def spec_of(stream: Stream) -> RowSetSpec:
     """Return the plan of the rows that a stream shows."""
     if stream.is_child:
-        return Plan((stream,))
-    own = _likeness(stream)
-    return Plan(tuple(other for other in STREAMS.values() if not other.is_child and _likeness(other) == own))
+        return RowSetSpec((stream,))
+    own = _sharing_key(stream)
+    return RowSetSpec(
+        tuple(other for other in STREAMS.values() if not other.is_child and _sharing_key(other) == own)
+    )
 
 
-def _likeness(stream: Stream) -> tuple[Any, ...]:
+def _sharing_key(stream: Stream) -> tuple[Any, ...]:
     # A stream whose record is unknown is like no other.
     return (
         id(stream.fields) if stream.fields.fields else stream.name,
@@ -220,6 +222,6 @@ def column_of(stream: Stream, filter: Filter) -> str | None:
     return filter.name if any(filter.name in branch.filters for branch in stream.full_read) else None
 
 
-def _heads(path: str) -> Iterator[str]:
+def _prefixes(path: str) -> Iterator[str]:
     names = path.split(".")
     return (".".join(names[:length]) for length in range(1, len(names)))

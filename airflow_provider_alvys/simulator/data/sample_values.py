@@ -9,10 +9,10 @@ from zlib import crc32
 
 import msgspec
 
-from airflow_provider_alvys.simulator.data.times import CALLED_OFF
+from airflow_provider_alvys.simulator.data.times import CANCELLED
 
 # Makes a value out of a random number of 60 bits or more.
-Leaf = Callable[[int], Any]
+ValueFromBits = Callable[[int], Any]
 
 # How far a row with this status has come: 2 picked up, 3 delivered, 4 billed, 5 paid.
 STAGES: Mapping[str, int] = {
@@ -33,14 +33,14 @@ STAGES: Mapping[str, int] = {
     "completed": 5,
     "processed": 5,
     "paid": 5,
-    "cancelled": CALLED_OFF,
-    "tonu": CALLED_OFF,
+    "cancelled": CANCELLED,
+    "tonu": CANCELLED,
 }
 # That of a row without a status that says it.
-ORDINARY_STAGE = 5
+DEFAULT_STAGE = 5
 
 # Fields that a record has only as one of its kinds, which ``$type`` tells: those that each kind lacks.
-KINDS: Mapping[str, tuple[str, ...]] = {
+ABSENT_BY_TYPE: Mapping[str, tuple[str, ...]] = {
     "appointment": ("StopWindow",),
     "delivery_window": ("AppointmentDate", "AppointmentRequested", "AppointmentConfirmed"),
 }
@@ -91,8 +91,8 @@ NAMES: Mapping[str, Sequence[str]] = {
     )
 }
 # Streams some of whose rows are named by others far more often than the rest: most freight comes from few customers.
-UNEVEN = frozenset({"customers"})
-_TALK = (
+SKEWED_STREAMS = frozenset({"customers"})
+_SENTENCES = (
     "Driver called from the shipper, waiting for a door. Dock hours are 07:00 to 15:00, no exceptions.",
     "Receiver asked for a new appointment; moved it and told the customer service rep by mail.",
     "Lumper fee to be paid on site, receipt goes with the POD. Seal number checked at pickup.",
@@ -108,7 +108,9 @@ _GOODS = (
     "bottled water",
     "piñatas",
 )
-_NOTES = [f"{first} Load of {goods}. {second}" for first in _TALK for goods in _GOODS for second in _TALK]
+_NOTES = [
+    f"{first} Load of {goods}. {second}" for first in _SENTENCES for goods in _GOODS for second in _SENTENCES
+]
 _REMARKS = (
     "Ok",
     "Seen by the yard 👍",
@@ -159,7 +161,7 @@ DOCUMENT_TYPES: Mapping[str, tuple[str, ...]] = {
     ),
 }
 # Fields that no record lacks.
-ALWAYS = ("AttachmentType",)
+ALWAYS_PRESENT = ("AttachmentType",)
 
 # By the name, or by the last two: these are enumerations as far as the documents list them.
 _CHOICES: Mapping[str, tuple[Any, ...]] = {
@@ -204,12 +206,12 @@ _CHOICES: Mapping[str, tuple[Any, ...]] = {
 _BOOLEANS: Mapping[str, int] = {"IsDeleted": 10, "IsActive": 850, "IsPaid": 600, "CarrierPayOnHold": 30}
 
 
-def _choice(values: Sequence[Any]) -> Leaf:
+def _choice(values: Sequence[Any]) -> ValueFromBits:
     count = len(values)
     return lambda bits: values[bits % count]
 
 
-def _id(name: str) -> Leaf:
+def _id(name: str) -> ValueFromBits:
     """Return one of the forms that ids have, the same for every field of a name."""
     form = crc32(name.encode()) % 3
     if form == 0:
@@ -225,7 +227,7 @@ def _id(name: str) -> Leaf:
     return dashed
 
 
-def _decimals(most: int, places: int) -> Leaf:
+def _decimals(most: int, places: int) -> ValueFromBits:
     """Numbers with their trailing zeros, which a float would lose."""
     values = [crc32(f"{most} {number}".encode()) % most for number in range(994)]
     values += [most // 3 * 100, most // 4 // 100 * 100, 50, 100, 250, 0]
@@ -240,7 +242,7 @@ _POLICY = _choice(
 )
 
 # The first that fits the name.
-_TEXTS: tuple[tuple[str, Leaf], ...] = (
+_TEXTS: tuple[tuple[str, ValueFromBits], ...] = (
     (r"(Id|id|ID)$", _id("id")),
     (r"^(Description|Comments|Notes?)$", _choice(_NOTES)),
     (r"Reason|Message|Error", _choice(_REMARKS)),
@@ -259,33 +261,33 @@ _TEXTS: tuple[tuple[str, Leaf], ...] = (
 )
 
 
-def choices_of(path: str) -> tuple[Any, ...] | None:
+def _choices_of(path: str) -> tuple[Any, ...] | None:
     """Return the values that a field takes, where there are only some."""
     names = path.split(".")
     return _CHOICES.get(".".join(names[-2:])) or _CHOICES.get(names[-1])
 
 
-def place_of(name: str) -> Leaf | None:
+def address_part(name: str) -> ValueFromBits | None:
     """Return what says a part of an address. One number for all parts gives parts that fit each other."""
     part = {"ZipCode": "Zip", "PostalCode": "Zip", "TimeZoneId": "TimeZone"}.get(name, name)
     return _choice([place[part] for place in _PLACES]) if part in _PLACES[0] else None
 
 
-def name_of(stream: str, number: int) -> str:
+def unique_name(stream: str, number: int) -> str:
     """Return the name of a row of a stream in :data:`NAMES`."""
     turn, place = divmod(number, len(NAMES[stream]))
     return f"{NAMES[stream][place]} #{turn + 1}" if turn else NAMES[stream][place]
 
 
-def id_of(name: str) -> Leaf:
+def id_of(name: str) -> ValueFromBits:
     """Return what makes the ids of the thing that a name names."""
     return _id(name)
 
 
-def leaf_of(path: str, kind: str) -> Leaf:
+def value_from_bits(path: str, kind: str) -> ValueFromBits:
     """Return what makes the values of a field that is no time."""
     name = path.rpartition(".")[2]
-    choices = choices_of(path)
+    choices = _choices_of(path)
     if choices and kind in ("string", "integer"):
         return _choice(choices)
     if kind == "boolean":

@@ -18,12 +18,12 @@ Period = tuple[int, int]
 
 FOREVER: Period = (-(2**62), 2**62)
 # That of a GET page that does not say.
-_USUAL_PAGE_SIZE = 50
-_BAD_TIME = (msgspec.ValidationError, AttributeError, TypeError, OverflowError)
+_DEFAULT_PAGE_SIZE = 50
+_TIME_ERRORS = (msgspec.ValidationError, AttributeError, TypeError, OverflowError)
 
 
 @dataclass(frozen=True)
-class Question:
+class SearchRequest:
     """
     A search.
 
@@ -39,40 +39,40 @@ class Question:
     page_size: int = 0
 
 
-def read_body(stream: Stream, body: Any) -> dict[str, Any] | None:
+def body_fields(stream: Stream, body: Any) -> dict[str, Any] | None:
     """Return a JSON body's fields by their full names as the catalogue spells them, or None where it is no object."""
     if not isinstance(body, dict):
         return None
     found: dict[str, Any] = {}
-    _collect(body, "", _spelling(stream), found)
+    _collect(body, "", _names_by_lower_case(stream), found)
     return found
 
 
-def read_query(stream: Stream, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+def query_fields(stream: Stream, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
     """Return a query's fields by the names and with the types of the catalogue."""
     types = {filter.name: filter.type for filter in stream.filters} | dict.fromkeys(
         ("Page", "PageSize"), "integer"
     )
     if stream.parent and stream.parent.param:
         types[stream.parent.param] = "strings"
-    spelling = _spelling(stream)
+    names = _names_by_lower_case(stream)
     texts: dict[str, list[str]] = {}
     for name, text in pairs:
-        if text and name.lower() in spelling:
-            texts.setdefault(spelling[name.lower()], []).append(text)
-    return {name: _typed(types.get(name, "string"), values) for name, values in texts.items()}
+        if text and name.lower() in names:
+            texts.setdefault(names[name.lower()], []).append(text)
+    return {name: _convert(types.get(name, "string"), values) for name, values in texts.items()}
 
 
-def understand(stream: Stream, given: Mapping[str, Any] | None) -> tuple[Question, Errors]:
+def parse_search(stream: Stream, given: Mapping[str, Any] | None) -> tuple[SearchRequest, Errors]:
     """Return the search that was asked for, and what is wrong with it."""
     if given is None:
-        return Question(), {"": ["A non-empty request body is required."]}
+        return SearchRequest(), {"": ["A non-empty request body is required."]}
     errors: Errors = {}
     given = {name: value for name, value in given.items() if value is not None}
     filters = {}
     for filter in stream.filters:
         value = given.get(filter.name)
-        wrong = None if value is None else _problem(filter, value)
+        wrong = None if value is None else _error_in(filter, value)
         if filter.required and value is None:
             wrong = f"The {filter.name} field is required."
         if wrong:
@@ -82,12 +82,12 @@ def understand(stream: Stream, given: Mapping[str, Any] | None) -> tuple[Questio
     periods = {}
     for window in stream.windows:
         if window.column:
-            period = _read_period(window, given, errors)
+            period = _parse_period(window, given, errors)
             if period:
                 periods[window.name] = period
     parent = stream.parent.param if stream.parent else ""
     parents = given.get(parent)
-    if parent and not (_is_texts(parents) and parents):
+    if parent and not (_is_string_list(parents) and parents):
         errors[parent] = [f"The {parent} field is required."]
     known = {
         *filters,
@@ -95,11 +95,11 @@ def understand(stream: Stream, given: Mapping[str, Any] | None) -> tuple[Questio
     }
     if stream.any_of and not (known | errors.keys()) & set(stream.any_of):
         errors |= {name: ["At least one search parameter must be provided."] for name in stream.any_of}
-    page, page_size = _read_page(stream, given, errors) if stream.response_type == "page" else (0, 0)
-    return Question(filters, periods, parents, page, page_size), errors
+    page, page_size = _parse_page(stream, given, errors) if stream.response_type == "page" else (0, 0)
+    return SearchRequest(filters, periods, parents, page, page_size), errors
 
 
-def _spelling(stream: Stream) -> dict[str, str]:
+def _names_by_lower_case(stream: Stream) -> dict[str, str]:
     names = [filter.name for filter in stream.filters] + [
         param for window in stream.windows for param in window.params
     ]
@@ -107,17 +107,17 @@ def _spelling(stream: Stream) -> dict[str, str]:
     return {name.lower(): name for name in (*names, "Page", "PageSize")}
 
 
-def _collect(body: Mapping[str, Any], above: str, spelling: Mapping[str, str], found: dict[str, Any]) -> None:
+def _collect(body: Mapping[str, Any], prefix: str, names: Mapping[str, str], found: dict[str, Any]) -> None:
     # Names that it does not know are ignored, as Alvys does.
     for key, value in body.items():
-        name = f"{above}{key}".lower()
-        if name in spelling:
-            found[spelling[name]] = value
+        name = f"{prefix}{key}".lower()
+        if name in names:
+            found[names[name]] = value
         elif isinstance(value, dict):
-            _collect(value, f"{name}.", spelling, found)
+            _collect(value, f"{name}.", names, found)
 
 
-def _typed(kind: str, texts: list[str]) -> Any:
+def _convert(kind: str, texts: list[str]) -> Any:
     if kind == "strings":
         return texts
     text = texts[-1]
@@ -128,29 +128,29 @@ def _typed(kind: str, texts: list[str]) -> Any:
     return text
 
 
-def _problem(filter: Filter, value: Any) -> str | None:
+def _error_in(filter: Filter, value: Any) -> str | None:
     """Return what Alvys would say of a filter's value, or None."""
     types = {
         "boolean": isinstance(value, bool),
         "string": isinstance(value, str),
-        "strings": _is_texts(value),
+        "strings": _is_string_list(value),
     }
     if not types.get(filter.type, isinstance(value, int) and not isinstance(value, bool)):
         return f"The value of {filter.name} is not valid."
     values = value if isinstance(value, list) else [value] if value != "" else []
-    strangers = [item for item in values if filter.values and item not in filter.values]
-    if strangers:
-        return f"The value '{strangers[0]}' is not valid."
+    unknown = [item for item in values if filter.values and item not in filter.values]
+    if unknown:
+        return f"The value '{unknown[0]}' is not valid."
     if filter.max_items and len(values) > filter.max_items:
         return f"At most {filter.max_items} values are allowed."
     return None
 
 
-def _is_texts(value: Any) -> bool:
+def _is_string_list(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
-def _read_period(window: TimeWindow, given: Mapping[str, Any], errors: Errors) -> Period | None:
+def _parse_period(window: TimeWindow, given: Mapping[str, Any], errors: Errors) -> Period | None:
     name = window.params[0]
     if len(window.params) == 2:
         start, end = given.get(window.params[0]), given.get(window.params[1])
@@ -171,7 +171,7 @@ def _read_period(window: TimeWindow, given: Mapping[str, Any], errors: Errors) -
     try:
         begin = parse_micros(start) if start else FOREVER[0]
         finish = parse_micros(end) if end else FOREVER[1]
-    except _BAD_TIME:
+    except _TIME_ERRORS:
         errors[name] = [f"The value of {name} is not valid."]
         return None
     if window.needs_end and not end:
@@ -183,18 +183,18 @@ def _read_period(window: TimeWindow, given: Mapping[str, Any], errors: Errors) -
     return begin, finish
 
 
-def whole_days(window: TimeWindow, period: Period) -> Period:
+def from_midnight(window: TimeWindow, period: Period) -> Period:
     """Return a period from the first midnight on, where Alvys counts whole days: it says so of windows that need an end."""
     return (period[0] - period[0] % DAY, period[1]) if window.whole_days and window.needs_end else period
 
 
-def _read_page(stream: Stream, given: Mapping[str, Any], errors: Errors) -> tuple[int, int]:
+def _parse_page(stream: Stream, given: Mapping[str, Any], errors: Errors) -> tuple[int, int]:
     # A GET may leave both out, a POST neither.
-    usual = {"Page": 0, "PageSize": _USUAL_PAGE_SIZE} if stream.method == "GET" else {}
+    usual = {"Page": 0, "PageSize": _DEFAULT_PAGE_SIZE} if stream.method == "GET" else {}
     page = {**usual, **given}
-    for name, least in (("Page", 0), ("PageSize", 1)):
+    for name, minimum in (("Page", 0), ("PageSize", 1)):
         value = page.get(name)
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
             errors[name] = [f"The {name} field is required."]
     if "PageSize" not in errors and stream.max_page_size and page["PageSize"] > stream.max_page_size:
         errors["PageSize"] = [f"PageSize must be at most {stream.max_page_size}."]

@@ -14,12 +14,12 @@ SECOND = 1_000_000
 HOUR = 3600 * SECOND
 DAY = 24 * HOUR
 # The stage of what comes to nothing.
-CALLED_OFF = -1
+CANCELLED = -1
 # What a row may still become within this time; older rows change no more.
-_LIFE = 60 * DAY
+_LIFETIME = 60 * DAY
 # Within this time freight is picked up and delivered, unless the row has not lived so long: then within this part of its life.
-_RUN = 176 * HOUR
-_RUN_SHARE = 0.75
+_TRIP = 176 * HOUR
+_TRIP_SHARE = 0.75
 # When the first and the last stop are planned, in hours after the row's beginning.
 _PICKUP = (24, 72)
 _DELIVERY = (100, 170)
@@ -32,7 +32,7 @@ _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 _MASK = 0x3FFFFFFFFFFFFFFF
 
 
-class Facts(NamedTuple):
+class Lifecycle(NamedTuple):
     """
     What the times of a row depend on.
 
@@ -48,28 +48,28 @@ class Facts(NamedTuple):
     at: int
     until: int
     stage: int
-    along: float = 0
+    route_position: float = 0
     place: int | None = None
 
-    def at_stop(self, index: int, count: int) -> Facts:
+    def at_stop(self, index: int, count: int) -> Lifecycle:
         """Return those of one of the row's stops, counted from 0. What is on the road has not come to the second."""
         stage = self.stage - 1 if index and self.stage > 0 else self.stage
         place = self._bits + index * (1 + (self._bits >> 32) % 3)
-        return self._replace(stage=stage, along=index / max(1, count - 1), place=place)
+        return self._replace(stage=stage, route_position=index / max(1, count - 1), place=place)
 
     @property
     def _bits(self) -> int:
         # Of the number alone: a load and its trip, which has the same, go the same way at the same time.
         return hash((self.number, 24)) & _MASK
 
-    def planned(self, along: float) -> int:
+    def planned_offset(self, route_position: float) -> int:
         """Return how long after the row's beginning a stop is planned."""
         bits = self._bits
         first, last = (
             least + (bits >> shift & 0xFFFF) / 0x10000 * (most - least)
             for (least, most), shift in ((_PICKUP, 0), (_DELIVERY, 16))
         )
-        return int((first + along * (last - first)) * HOUR)
+        return int((first + route_position * (last - first)) * HOUR)
 
 
 @dataclass(frozen=True)
@@ -92,29 +92,32 @@ class TimeRule:
     stage: int = 0
     share: tuple[float, float] = (0, 0.01)
     hours: tuple[float, float] | None = None
-    along: float | None = None
+    route_position: float | None = None
     at_stop: bool = False
     days: tuple[float, float] | None = None
     zone: str = "+00:00"
 
-    def moment(self, bits: int, facts: Facts) -> int | None:
+    def time_of(self, bits: int, lifecycle: Lifecycle) -> int | None:
         """Return the time for a row, or None where it has not come so far; ``bits`` is a random number."""
         if self.stage and (
-            facts.stage != self.stage if self.stage == CALLED_OFF else facts.stage < self.stage
+            lifecycle.stage != self.stage if self.stage == CANCELLED else lifecycle.stage < self.stage
         ):
             return None
         u = (bits & 0xFFFFFF) / 0x1000000
-        begin, life = min(facts.at, facts.until), max(0, min(_LIFE, facts.until - facts.at))
-        run = min(_RUN, int(_RUN_SHARE * life))
+        begin, life = (
+            min(lifecycle.at, lifecycle.until),
+            max(0, min(_LIFETIME, lifecycle.until - lifecycle.at)),
+        )
+        run = min(_TRIP, int(_TRIP_SHARE * life))
         if self.hours:
             after = int((self.hours[0] + u * (self.hours[1] - self.hours[0])) * HOUR)
-            along = facts.along if self.at_stop else self.along
-            if along is not None:
-                after += facts.planned(along)
+            route_position = lifecycle.route_position if self.at_stop else self.route_position
+            if route_position is not None:
+                after += lifecycle.planned_offset(route_position)
             # What has happened has not happened after now: a young row has made its run in a shorter time.
-            return begin + after * run // _RUN if self.stage else facts.at + after
+            return begin + after * run // _TRIP if self.stage else lifecycle.at + after
         if self.days:
-            return facts.until + int((self.days[0] + u * (self.days[1] - self.days[0])) * DAY)
+            return lifecycle.until + int((self.days[0] + u * (self.days[1] - self.days[0])) * DAY)
         if self.stage >= _BILLED:
             begin, life = begin + run, life - run
         return begin + int((self.share[0] + u * (self.share[1] - self.share[0])) * life)
@@ -129,23 +132,23 @@ _RULES = (
     _rule("^(Hired|Terminated)", days=(-3000, -100), zone="Z"),
     _rule("^(License|Medical)Expires", days=(-60, 900), zone="Z"),
     _rule("Expir", days=(-60, 900)),
-    _rule("^Scheduled.*Delivery", hours=(0, 0), along=1, zone="-04:00"),
-    _rule("^Scheduled", hours=(0, 0), along=0, zone="-04:00"),
+    _rule("^Scheduled.*Delivery", hours=(0, 0), route_position=1, zone="-04:00"),
+    _rule("^Scheduled", hours=(0, 0), route_position=0, zone="-04:00"),
     _rule("^Appointment", hours=(0, 0), at_stop=True, zone="-04:00"),
-    _rule("^PickupDate$", hours=(0, 0), along=0),
-    _rule("^DeliveryDate$", hours=(0, 0), along=1),
+    _rule("^PickupDate$", hours=(0, 0), route_position=0),
+    _rule("^DeliveryDate$", hours=(0, 0), route_position=1),
     _rule("^Begin$", hours=(-4, -1), at_stop=True),
     _rule("^End$", hours=(1, 4), at_stop=True),
     _rule("^EndDate$", hours=_DELIVERY),
     _rule("Due", hours=(30 * 24, 45 * 24)),
     _rule("^(Created|DateCreated|DateImported|Uploaded|Timestamp$|Shared)", share=(0, 0)),
-    _rule("^Cancel", stage=CALLED_OFF, share=(0.1, 0.5)),
-    _rule("^(Disabled|Deleted)", stage=CALLED_OFF, share=(0.1, 0.5)),
+    _rule("^Cancel", stage=CANCELLED, share=(0.1, 0.5)),
+    _rule("^(Disabled|Deleted)", stage=CANCELLED, share=(0.1, 0.5)),
     # Most are early, some are late.
     _rule("^Arrived", stage=2, hours=(-7, 3), at_stop=True),
     _rule("^Departed", stage=2, hours=(3, 5), at_stop=True),
-    _rule("^Picked", stage=2, hours=(3, 5), along=0),
-    _rule("^Delivered", stage=3, hours=(3, 5), along=1),
+    _rule("^Picked", stage=2, hours=(3, 5), route_position=0),
+    _rule("^Delivered", stage=3, hours=(3, 5), route_position=1),
     _rule("Paid|^Payment", stage=5, share=(0.2, 1)),
     _rule("Sen[dt]|Funded", stage=4, share=(0.06, 0.1)),
     _rule("^(Invoiced|Released)", stage=4, share=(0.01, 0.06)),

@@ -31,7 +31,7 @@ def create_carrier_invoice(write: WriteCall) -> Response:
     _keep_with_load(write, number, str(trips.column("LoadNumber")[trip]))
     if "CarrierInvoiceNumber" in write.body:
         carrier = trips.record(trip).get("Carrier") or {}
-        write.touch(
+        write.update(
             trips, trip, {"Carrier": {**carrier, "CarrierInvoiceNumber": write.body["CarrierInvoiceNumber"]}}
         )
     return write.show(write.tenant.rows("trip_documents"), number)
@@ -40,7 +40,7 @@ def create_carrier_invoice(write: WriteCall) -> Response:
 def _keep(write: WriteCall, stream: str, parent: str, kind: str, name: str, key: str | None = None) -> int:
     file = _file_of(write)
     rows = write.tenant.rows(stream)
-    link = rows.plan.first.parent
+    link = rows.spec.stream.parent
     of = link.stream.removesuffix("s").title() if link else None
     key = key or secrets.token_hex(16)
     name = name or file.name or f"document{mimetypes.guess_extension(file.media_type) or ''}"

@@ -28,17 +28,17 @@ def update_load(write: WriteCall) -> Response:
     if write.value("LoadType") == _EDI:
         raise HTTPException(409, "A load that came by EDI keeps its order number.")
     columns = {"OrderNumber": write.body["OrderNumber"]}
-    write.touch(write.rows, write.number, columns)
+    write.update(write.rows, write.number, columns)
     trips = write.tenant.rows("trips")
-    for trip in trips.having({"LoadNumber": write.target.name}):
-        write.touch(trips, trip, columns)
+    for trip in trips.matching({"LoadNumber": write.target.name}):
+        write.update(trips, trip, columns)
     return write.show(write.rows, write.number)
 
 
 def create_note(write: WriteCall) -> Response:
     """Add a note to a load, unless it has one of that id."""
     notes = write.tenant.rows("load_notes")
-    if any(notes.key(note) == write.body["Id"] for note in notes.of([write.target.name])):
+    if any(notes.key(note) == write.body["Id"] for note in notes.children_of([write.target.name])):
         raise HTTPException(409, "The load has such a note already.")
     number = write.add("load_notes", write.body, write.target.name)
     note = notes.record(number)
@@ -49,7 +49,7 @@ def create_note(write: WriteCall) -> Response:
         "Time": note["CreatedAt"],
     }
     kept = write.rows.record(write.number).get("Notes") or []
-    write.touch(write.rows, write.number, {"Notes": [*kept, {**inside, "User": API_USER}]})
+    write.update(write.rows, write.number, {"Notes": [*kept, {**inside, "User": API_USER}]})
     return write.show(notes, number, 201)
 
 
@@ -58,7 +58,7 @@ def delete_note(write: WriteCall) -> Response:
     key = write.children.key(write.target.child)
     write.remove(write.children, write.target.child)
     kept = write.rows.record(write.number).get("Notes") or []
-    write.touch(write.rows, write.number, {"Notes": [note for note in kept if note.get("id") != key]})
+    write.update(write.rows, write.number, {"Notes": [note for note in kept if note.get("id") != key]})
     return Response(status_code=204)
 
 
@@ -145,14 +145,14 @@ def _set_stop(write: WriteCall, columns: dict[str, Any]) -> Response:
     stop = write.children.record(write.target.child)
     write.has_changed = any(stop.get(name) != value for name, value in columns.items())
     if write.has_changed:
-        write.touch(write.children, write.target.child, columns)
+        write.update(write.children, write.target.child, columns)
         save_load(write, write.rows, write.number)
     return write.show(write.children, write.target.child)
 
 
 def _move(write: WriteCall, columns: dict[str, Any]) -> None:
     """Change a trip, and with its status that of its load."""
-    write.touch(write.rows, write.number, columns)
+    write.update(write.rows, write.number, columns)
     save_load(
         write, write.rows, write.number, {name: columns[name] for name in ("Status",) if name in columns}
     )
@@ -163,4 +163,4 @@ def save_load(write: WriteCall, trips: RowSet, trip: int, columns: dict[str, Any
     loads = write.tenant.rows("loads")
     load = loads.number_of("LoadNumber", str(trips.column("LoadNumber")[trip]))
     if load is not None:
-        write.touch(loads, load, columns or {})
+        write.update(loads, load, columns or {})

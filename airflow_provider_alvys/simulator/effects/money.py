@@ -54,7 +54,7 @@ def record_carrier_payment(write: WriteCall) -> Response:
         is_covered = (
             payable is not None and sum(amount_of(payment["Amount"]) for payment in payments) >= payable
         )
-        write.touch(trips, trip, {"Status": "Completed"} if is_covered else {})
+        write.update(trips, trip, {"Status": "Completed"} if is_covered else {})
         save_load(write, trips, trip)
     names = ("Id", "TripNumber", "Status")
     trip_id, number, status = (trips.column(name)[trip] for name in names)
@@ -73,7 +73,7 @@ def record_customer_payment(write: WriteCall) -> Response:
         payment = payments[-1]
         inside = {"Id": payment["Id"], "Amount": payment["Amount"], "PaidAt": payment["PaymentDate"]}
         paid = money(amount_of(record.get("TotalPaid")) + amount_of(payment["Amount"]))
-        write.touch(loads, load, {"TotalPaid": paid, "Payments": [*(record.get("Payments") or []), inside]})
+        write.update(loads, load, {"TotalPaid": paid, "Payments": [*(record.get("Payments") or []), inside]})
         record = loads.record(load)
     billable = record.get("InvoicedAmount") or record.get("CustomerRate") or money(0)
     shown = {name: record[name] for name in ("Id", "LoadNumber", "Status")}
@@ -89,7 +89,7 @@ def record_financing(write: WriteCall) -> Response:
     advances = _record(write, write.body["LoadNumber"], dict(write.body))
     if write.has_changed:
         is_invoiced = loads.column("Status")[load] == "Invoiced"
-        write.touch(loads, load, {"Status": "Financed"} if is_invoiced else {})
+        write.update(loads, load, {"Status": "Financed"} if is_invoiced else {})
     totals = (money(sum(advance[name] for advance in advances)) for name in ("AmountFunded", "Fee"))
     shown = {name: loads.column(name)[load] for name in ("LoadNumber", "Status")}
     return json_response({**shown, **dict(zip(("TotalFunded", "TotalFees"), totals, strict=True))})

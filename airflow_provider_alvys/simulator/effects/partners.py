@@ -32,13 +32,13 @@ def update_customer(write: WriteCall) -> Response:
     record = write.rows.record(write.number)
     columns = _columns(write.body, record)
     _refuse_another(write.rows, {**record, **columns}, except_for=write.number)
-    write.touch(write.rows, write.number, columns)
+    write.update(write.rows, write.number, columns)
     return _show(write, write.rows, write.number, 200)
 
 
 def delete_customer(write: WriteCall) -> Response:
     """Make a customer inactive."""
-    write.touch(write.rows, write.number, {"Status": "Inactive"})
+    write.update(write.rows, write.number, {"Status": "Inactive"})
     return Response(status_code=204)
 
 
@@ -47,7 +47,7 @@ def set_carrier_status(write: WriteCall) -> Response:
     status = _SPELLINGS.get(write.body["Status"], write.body["Status"])
     write.has_changed = write.value("Status") != status
     if write.has_changed:
-        write.touch(write.rows, write.number, {"Status": status})
+        write.update(write.rows, write.number, {"Status": status})
     return Response(status_code=204)
 
 

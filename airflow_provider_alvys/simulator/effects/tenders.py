@@ -54,14 +54,14 @@ def reject(write: WriteCall) -> Response:
     loads = write.tenant.rows("loads")
     load = loads.number_of("LoadNumber", str(write.value("LoadNumber")))
     if write.body["CancelLinkedLoad"] and load is not None:
-        write.touch(loads, load, {"Status": "Cancelled"})
+        write.update(loads, load, {"Status": "Cancelled"})
     return Response(status_code=200)
 
 
 def _decide(write: WriteCall, status: str) -> Response:
     if write.value("Status") in _DECIDED:
         raise HTTPException(409, f"The tender is {write.value('Status')} already.")
-    write.touch(write.rows, write.number, {"Status": status})
+    write.update(write.rows, write.number, {"Status": status})
     return Response(status_code=200)
 
 
@@ -70,7 +70,7 @@ def _receive(write: WriteCall, columns: dict[str, Any]) -> Response:
     rows = write.tenant.rows("tenders")
     number = rows.number_of("ShipmentId", write.body["ShipmentId"])
     if number is not None:
-        write.touch(rows, number, columns)
+        write.update(rows, number, columns)
     return Response(status_code=201)
 
 

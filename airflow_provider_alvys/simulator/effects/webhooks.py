@@ -37,7 +37,7 @@ async def update_webhook(write: WriteCall) -> Response:
         write.has_changed = write.has_changed or subscription.with_previous != write.body[_PREVIOUS]
         subscription.with_previous = write.body[_PREVIOUS]
     if write.has_changed:
-        write.touch(write.rows, write.number, columns)
+        write.update(write.rows, write.number, columns)
     if is_moved:
         await write.tenant.hub.verify(write.number)
     return write.show(write.rows, write.number)
@@ -62,7 +62,7 @@ def disable_webhook(write: WriteCall) -> Response:
     """Tell a webhook of nothing more."""
     write.has_changed = write.value("Status") != DISABLED
     if write.has_changed:
-        write.touch(write.rows, write.number, {"Status": DISABLED, "DisabledAt": write.tenant.micros()})
+        write.update(write.rows, write.number, {"Status": DISABLED, "DisabledAt": write.tenant.micros()})
     return write.show(write.rows, write.number)
 
 
@@ -79,7 +79,7 @@ def rotate_secret(write: WriteCall) -> Response:
     """Give a webhook a new secret; the one before it goes on signing."""
     subscription = write.tenant.hub.subscriptions.setdefault(write.number, Subscription(new_secret()))
     subscription.previous, subscription.secret = subscription.secret, new_secret()
-    write.touch(write.rows, write.number, {})
+    write.update(write.rows, write.number, {})
     return json_response({"Id": write.rows.key(write.number), "Secret": subscription.secret})
 
 

@@ -90,19 +90,19 @@ class WriteCall:
             raise HTTPException(422, f"There is no {name!r} among the {stream}.")
         return number
 
-    def touch(self, rows: RowSet, number: int, columns: Mapping[str, Any]) -> None:
+    def update(self, rows: RowSet, number: int, columns: Mapping[str, Any]) -> None:
         """Change a row now."""
         now = self.tenant.micros()
         stamps = {"UpdatedAt": now, "UpdatedBy": API_USER}
-        known = {name: value for name, value in stamps.items() if rows.plan.type_of(name)}
-        rows.touch([number], now, {**known, **columns})
+        known = {name: value for name, value in stamps.items() if rows.spec.type_of(name)}
+        rows.update([number], now, {**known, **columns})
 
     def add(self, stream: str, columns: Mapping[str, Any], parent: str | None = None) -> int:
         """Add a row with these columns, and nothing else but its key and what says when and by whom it was made."""
         rows, now = self.tenant.rows(stream), self.tenant.micros()
-        plan = rows.plan
-        kept = {*plan.first.key, plan.parent_column, ETAG}
-        empty = {name: None for name in plan.fields.fields if name not in kept}
+        spec = rows.spec
+        kept = {*spec.stream.key, spec.parent_column, ETAG}
+        empty = {name: None for name in spec.fields.fields if name not in kept}
         stamps = {
             "CreatedAt": now,
             "DateCreated": now,
@@ -111,11 +111,11 @@ class WriteCall:
             "CreatedBy": API_USER,
             "UpdatedBy": API_USER,
         }
-        known: dict[str, Any] = {name: value for name, value in stamps.items() if plan.type_of(name)}
-        if plan.type_of(TOMBSTONE):
+        known: dict[str, Any] = {name: value for name, value in stamps.items() if spec.type_of(name)}
+        if spec.type_of(TOMBSTONE):
             known[TOMBSTONE] = False
         number = rows.add(now, {**empty, **known, **columns}, parent)
-        rows.barren.add(number)
+        rows.childless.add(number)
         return number
 
     def remove(self, rows: RowSet, number: int) -> None:
@@ -124,7 +124,7 @@ class WriteCall:
 
     def show(self, rows: RowSet, number: int, status: int = 200) -> Response:
         """Return a record as a response."""
-        text = rows.text(number, with_tombstone=False)
+        text = rows.record_json(number, with_tombstone=False)
         return json_response(self.tenant.storage.complete(rows, number, text), status)
 
 
@@ -143,7 +143,7 @@ def find_record(rows: RowSet, column: str, name: str) -> int:
     :raises HTTPException: there is none, or it is deleted.
     """
     number = rows.number_of(column, name)
-    if number is None or (rows.plan.type_of(TOMBSTONE) and rows.column(TOMBSTONE)[number]):
+    if number is None or (rows.spec.type_of(TOMBSTONE) and rows.column(TOMBSTONE)[number]):
         raise HTTPException(404, "There is no such record.")
     return number
 

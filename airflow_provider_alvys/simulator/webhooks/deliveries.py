@@ -82,12 +82,12 @@ class Hub:
     def __init__(
         self,
         options: Options,
-        sets: Callable[[str], RowSet],
+        row_set_of: Callable[[str], RowSet],
         now: Callable[[], float],
         complete: Callable[[RowSet, int, bytes], bytes],
     ) -> None:
         self._options = options
-        self._sets = sets
+        self._row_set_of = row_set_of
         self._now = now
         self._complete = complete
         self._client: httpx.AsyncClient | None = None
@@ -99,18 +99,18 @@ class Hub:
 
     # What changes.
 
-    def look(self, rows: RowSet, numbers: Iterable[int]) -> dict[int, dict[str, Any]] | None:
+    def snapshot(self, rows: RowSet, numbers: Iterable[int]) -> dict[int, dict[str, Any]] | None:
         """Return the records of rows that are about to change, or None where nobody is told of them."""
-        if not self.subscriptions or not is_told(rows.plan.name):
+        if not self.subscriptions or not is_told(rows.spec.name):
             return None
         return {number: rows.record(number) for number in numbers}
 
-    def tell(
-        self, rows: RowSet, before: Mapping[int, dict[str, Any] | None], *, are_gone: bool = False
+    def notify(
+        self, rows: RowSet, before: Mapping[int, dict[str, Any] | None], *, are_removed: bool = False
     ) -> None:
         """Tell webhooks of rows that have changed."""
         for number, record in before.items():
-            after = None if are_gone else rows.record(number)
+            after = None if are_removed else rows.record(number)
             for event in events_of(rows, number, record, after, int(self._now() * SECOND), self._complete):
                 self.publish(event)
 
@@ -175,7 +175,7 @@ class Hub:
                 "DisabledAt": now,
                 "DisabledReason": f"{failures} events failed in a row",
             }
-        self._webhooks.touch([number], now, columns)
+        self._webhooks.update([number], now, columns)
 
     async def attempt(
         self,
@@ -246,7 +246,7 @@ class Hub:
             "ErrorMessage": error or (text[:200] if status is None or status >= 300 else None),
         }
         if self._webhooks.has(number):
-            self._sets("webhook_delivery_logs").add(int(at * SECOND), columns, webhook)
+            self._row_set_of("webhook_delivery_logs").add(int(at * SECOND), columns, webhook)
         return status
 
     # Who is told.
@@ -268,7 +268,7 @@ class Hub:
             status, text, _ = await self._post(str(self._value(number, "Url")), body, headers, timeout)
             is_right = status == 200 and _is_answer(text, challenge)
         columns = {"Status": ACTIVE if is_right else FAILED, "DisabledAt": None, "DisabledReason": None}
-        self._webhooks.touch([number], int(self._now() * SECOND), {**columns, "ConsecutiveFailures": 0})
+        self._webhooks.update([number], int(self._now() * SECOND), {**columns, "ConsecutiveFailures": 0})
         return is_right
 
     async def _post(
@@ -288,7 +288,7 @@ class Hub:
 
     @property
     def _webhooks(self) -> RowSet:
-        return self._sets("webhooks")
+        return self._row_set_of("webhooks")
 
     def _value(self, number: int, name: str) -> Any:
         return self._webhooks.column(name)[number]

@@ -78,7 +78,7 @@ def events_of(
     :param after: its record, or None for a row that is gone.
     :param complete: adds the address of a document's file to its record.
     """
-    stream, timestamp = rows.plan.name, format_time(now, 7)
+    stream, timestamp = rows.spec.name, format_time(now, 7)
     if stream in _WHOLE:
         return _changed(rows, number, before, after, timestamp) if after is not None else []
     if stream.endswith(_DOCUMENTS):
@@ -89,7 +89,7 @@ def events_of(
 def _changed(
     rows: RowSet, number: int, before: Mapping[str, Any] | None, after: Mapping[str, Any], timestamp: str
 ) -> list[Event]:
-    what = _WHOLE[rows.plan.name]
+    what = _WHOLE[rows.spec.name]
     id, snapshot = f"{rows.key(number)}-{rows.etag(number)}", {what: camel(after)}
     if before is None:
         return [Event(f"{id}-0", f"{what}.changed", timestamp, snapshot)]
@@ -133,12 +133,12 @@ def _document(
         record = msgspec.json.decode(complete(rows, number, msgspec.json.encode(after)))
     else:
         return []
-    link = rows.plan.first.parent
-    parent = {f"{rows.plan.name.removesuffix(_DOCUMENTS)}Id": record.get("ParentId")}
+    link = rows.spec.stream.parent
+    parent = {f"{rows.spec.name.removesuffix(_DOCUMENTS)}Id": record.get("ParentId")}
     if link is not None and link.column == "LoadNumber":
         parent = {"loadNumber": record.get("ParentId")}
     verb, etag = "deleted" if after is None else "uploaded", rows.etag(number)
-    type = f"{rows.plan.name.removesuffix(_DOCUMENTS)}.document.{verb}"
+    type = f"{rows.spec.name.removesuffix(_DOCUMENTS)}.document.{verb}"
     return [
         Event(f"{record['id']}-{etag}", type, timestamp, {**parent, "document": camel(record)}, etag=etag)
     ]
