@@ -1,4 +1,4 @@
-"""Rows as Alvys sent them: an answer cut into raw rows, their keys, and rows decoded without loss."""
+"""Decoding of responses: a page of raw rows with their keys, and single rows without loss of digits."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ class Page(msgspec.Struct):
     """
     One page of a set.
 
-    :param total: rows in the whole set, by this answer.
-    :param size: the page size that the server kept to, or None where it did not say.
+    :param total: rows in the whole set, by this response.
+    :param number: of the page; None where the response does not say.
+    :param size: the page size that the server applied; None where the response does not say.
     :param rows: each row's JSON text, without line breaks.
     :param keys: the rows' keys, in the same order.
     """
@@ -40,16 +41,16 @@ class Page(msgspec.Struct):
     rows: list[Row]
     keys: list[Key]
 
-    def problem(self, number: int, size: int) -> str | None:
-        """Return what cannot be true of this answer to a request for page ``number`` of ``size`` rows, or None."""
+    def find_problem(self, number: int, size: int) -> str | None:
+        """Return what is impossible in this response to a request for a page number and size, or None."""
         if self.total < 0:
             return f"a total of {self.total}"
         if self.size is not None and not 0 < self.size <= size:
-            return f"a page size of {self.size} where {size} was asked for"
+            return f"a page size of {self.size}, not the {size} requested"
         if len(self.rows) > (self.size or size):
             return f"{len(self.rows)} rows on a page of {self.size or size}"
         if self.number is not None and self.number != number:
-            return f"page {self.number} where page {number} was asked for"
+            return f"page {self.number}, not the page {number} requested"
         if len(self.rows) > self.total:
             return f"{len(self.rows)} rows and a total of {self.total}"
         if number == 0 and self.total and not self.rows:
@@ -59,9 +60,11 @@ class Page(msgspec.Struct):
 
 class PageDecoder:
     """
-    Read answers of rows that are identified by the given fields; by all that they hold where there are none.
+    Decode responses into pages.
 
-    :param answer: the shape: a ``page`` of several, a bare ``list``, or one ``object``, which is the row.
+    :param key: the fields that identify a row; empty where only the whole row does.
+    :param answer: the response's shape: a ``page`` of several, a bare ``list``, or one ``object``, which is
+        the row.
     """
 
     def __init__(self, key: Sequence[str], answer: Literal["page", "list", "object"] = "page") -> None:
@@ -74,77 +77,73 @@ class PageDecoder:
         self._key_type = msgspec.defstruct("Key", fields)
         self._key_decoder = msgspec.json.Decoder(self._key_type)
 
-    def read(self, body: bytes) -> Page:
+    def decode(self, body: bytes) -> Page:
         """
-        Return the page in an answer's body. A list and an object are one page, which is all there is.
+        Return the page in a response body. A list or an object is a single page.
 
-        :raises AlvysResponseError: it is no page of rows: not JSON, cut off, not UTF-8, or a row without its key; or a list that
-            is not whole.
+        :raises AlvysResponseError: the body is not JSON in UTF-8, is cut off, has a row without its key, or
+            is one page of a list that should be complete.
         """
         if self._answer == "page":
-            return self._read_page(body)
-        # A list whose answer nothing documents may come in an envelope.
+            return self._decode_envelope(body)
+        # A list of an undocumented shape may come in an envelope.
         is_page = self._answer == "list" and body.lstrip()[:1] == b"{"
         items = body if self._answer == "list" else b"[%b]" % body
-        page = self._read_page(body if is_page else b'{"Total":0,"Items":%b}' % items)
+        page = self._decode_envelope(body if is_page else b'{"Total":0,"Items":%b}' % items)
         if is_page and page.total > len(page.rows):
             raise AlvysResponseError(
-                f"The answer has {len(page.rows)} rows of {page.total}: it is a page, where a list of all was expected"
+                f"The response is a page of {len(page.rows)} of {page.total} rows, not the complete list"
             )
         return page if is_page else Page(len(page.rows), None, None, page.rows, page.keys)
 
-    def _read_page(self, body: bytes) -> Page:
+    def decode_key(self, row: Row) -> Key:
+        """
+        Return the key of a row.
+
+        :raises AlvysResponseError: the row has none of the key's fields.
+        """
+        if not self._key:
+            return (bytes(row),)
+        try:
+            key = msgspec.structs.astuple(self._key_decoder.decode(row))
+        except msgspec.DecodeError:
+            # Half a surrogate pair: see _decode_envelope.
+            key = msgspec.structs.astuple(msgspec.convert(json.loads(bytes(row)), self._key_type))
+        if key.count(None) == len(key):
+            raise AlvysResponseError(f"The response has a row without its key: {', '.join(self._key)}")
+        return key
+
+    def _decode_envelope(self, body: bytes) -> Page:
         if not body.isascii():
             try:
                 body.decode()
             except UnicodeDecodeError as error:
                 raise AlvysResponseError(
-                    f"The answer is not UTF-8: {error.reason} at byte {error.start}"
+                    f"The response is not UTF-8: {error.reason} at byte {error.start}"
                 ) from None
         try:
             envelope = self._envelope.decode(body)
             rows: list[Row] = list(envelope.items)
             keys = [self.decode_key(row) for row in rows]
-        except (msgspec.DecodeError, RecursionError) as refusal:
-            # Half an emoji, cut off in a note, is JSON all the same. msgspec refuses it, the standard library does not.
-            envelope, rows, keys = self._decode_leniently(body, refusal)
+        except (msgspec.DecodeError, RecursionError) as error:
+            # A text cut off inside a surrogate pair ("\\ud83d") is valid JSON. The standard library takes it,
+            # msgspec does not.
+            envelope, rows, keys = self._decode_leniently(body, error)
         if b"\n" in body or b"\r" in body:
             rows = [compact(row) for row in rows]
         return Page(envelope.total, envelope.page, envelope.page_size, rows, keys)
 
-    def decode_key(self, row: Row) -> Key:
-        """
-        Return what identifies a row.
-
-        :raises AlvysResponseError: it lacks all of that.
-        """
-        if not self._key:
-            return (bytes(row),)
+    def _decode_leniently(self, body: bytes, cause: Exception) -> tuple[_Envelope, list[Row], list[Key]]:
         try:
-            return self._checked(self._key_decoder.decode(row))
-        except msgspec.DecodeError:
-            # Half an emoji: see read.
-            return self._checked(msgspec.convert(json.loads(bytes(row)), self._key_type))
-
-    def _checked(self, decoded: msgspec.Struct) -> Key:
-        key = msgspec.structs.astuple(decoded)
-        if key.count(None) == len(key):
-            raise AlvysResponseError(
-                f"The answer has a row without {', '.join(self._key)}, which identifies it"
-            )
-        return key
-
-    def _decode_leniently(self, body: bytes, refusal: Exception) -> tuple[_Envelope, list[Row], list[Key]]:
-        unreadable = AlvysResponseError(f"The answer cannot be read: {refusal}")
-        try:
-            envelope, texts = _cut_items(body.decode())
-            keys = [self.decode_key(text.encode()) for text in texts]
-            return msgspec.convert(envelope, _Envelope), [text.encode() for text in texts], keys
+            fields, items = _split_items(body.decode())
+            rows: list[Row] = [item.encode() for item in items]
+            keys = [self.decode_key(row) for row in rows]
+            return msgspec.convert(fields, _Envelope), rows, keys
         except (ValueError, IndexError, RecursionError):
-            raise unreadable from None
+            raise AlvysResponseError(f"The response cannot be read: {cause}") from None
 
 
-def _cut_items(text: str) -> tuple[dict[str, Any], list[str]]:
+def _split_items(text: str) -> tuple[dict[str, Any], list[str]]:
     """Return an envelope's fields with no items, and the text of each item."""
     scan = json.JSONDecoder(parse_constant=_refuse_constant).raw_decode
     envelope: dict[str, Any] = {}
@@ -152,42 +151,42 @@ def _cut_items(text: str) -> tuple[dict[str, Any], list[str]]:
     at = _expect(text, 0, "{")
     while True:
         name, at = scanstring(text, _expect(text, at, '"'), True)
-        at = _skip(text, _expect(text, at, ":"))
+        at = _skip_space(text, _expect(text, at, ":"))
         if name == "Items":
             at = _expect(text, at, "[")
-            while text[_skip(text, at)] != "]":
-                start = _skip(text, at)
+            while text[_skip_space(text, at)] != "]":
+                start = _skip_space(text, at)
                 _, end = scan(text, start)
                 items.append(text[start:end])
-                at = _skip(text, end)
+                at = _skip_space(text, end)
                 if text[at] != "]":
                     at = _expect(text, at, ",")
             at = _expect(text, at, "]")
             envelope["Items"] = []
         else:
             envelope[name], at = scan(text, at)
-        at = _skip(text, at)
+        at = _skip_space(text, at)
         if text[at] == "}":
-            if _skip(text, at + 1) != len(text):
+            if _skip_space(text, at + 1) != len(text):
                 raise ValueError("text after the end")
             return envelope, items
-        at = _skip(text, _expect(text, at, ","))
+        at = _skip_space(text, _expect(text, at, ","))
 
 
-def _skip(text: str, at: int) -> int:
+def _skip_space(text: str, at: int) -> int:
     at = WHITESPACE.match(text, at).end()
     return int(at)
 
 
 def _expect(text: str, at: int, character: str) -> int:
-    at = _skip(text, at)
+    at = _skip_space(text, at)
     if text[at : at + 1] != character:
         raise ValueError(f"expected {character!r} at {at}")
     return at + 1
 
 
 def _refuse_constant(text: str) -> None:
-    raise ValueError(f"{text} is no JSON")
+    raise ValueError(f"{text} is not JSON")
 
 
 # A string, or the white space between two tokens. A line break inside a string is always escaped.
@@ -195,7 +194,7 @@ _STRING_OR_SPACE = re.compile(rb'"(?:[^"\\]|\\.)*"|[ \t\r\n]+')
 
 
 def compact(row: Row) -> Row:
-    """Return a row in one line: where it has line breaks, the white space between its tokens goes, and nothing else."""
+    """Return a row on one line: one with line breaks loses the white space between its tokens only."""
     text = bytes(row)
     if b"\n" not in text and b"\r" not in text:
         return row
@@ -206,7 +205,7 @@ _exact = msgspec.json.Decoder(float_hook=Decimal)
 
 
 def decode_row(row: Row) -> Any:
-    """Return a row as a dict (or whatever it is): whole numbers as int, numbers with a fraction or an exponent as Decimal."""
+    """Return a row's value: whole numbers as int, numbers with a fraction or an exponent as Decimal."""
     try:
         return _exact.decode(row)
     except msgspec.DecodeError:

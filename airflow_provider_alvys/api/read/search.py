@@ -76,7 +76,7 @@ class Search:
         self.state = state or SearchState(page_size=self.requested_page_size)
         self._client = client
         self._max_window_rows = max_window_rows
-        self._reader = PageDecoder(stream.key, stream.response_type)
+        self._decoder = PageDecoder(stream.key, stream.response_type)
         self._seen = KeySet(self.state.seen)
         self._walk: Paginator | None = None
 
@@ -369,8 +369,8 @@ class Search:
         try:
             if "json" not in response.headers.get("content-type", "json").lower():
                 raise AlvysResponseError(f"The answer is {response.headers['content-type']}, not JSON")
-            page = self._reader.read(response.content)
-            problem = page.problem(number, size) if self.stream.response_type == "page" else None
+            page = self._decoder.decode(response.content)
+            problem = page.find_problem(number, size) if self.stream.response_type == "page" else None
             if problem:
                 raise AlvysResponseError(f"The answer has {problem}, which cannot be")
             return page
