@@ -149,12 +149,12 @@ def test_a_deleted_trip_is_looked_up_on_request(alvys: Simulator, hook: QuickHoo
     ("stream", "selector", "says"),
     [
         ("loads", {}, "id or loadNumber or orderNumber"),
-        ("loads", {"id": "1", "loadNumber": "2"}, "looked up by one of"),
-        ("loads", {"number": "1"}, "not by number"),
+        ("loads", {"id": "1", "loadNumber": "2"}, "one of"),
+        ("loads", {"number": "1"}, "^number"),
         ("trips", {"id": "1", "includeDeleted": "yes"}, "must be true or false"),
         ("trip_stops", {"stop_id": "1"}, "tripId and stopId"),
-        ("carriers", {"id": ".."}, "names no record"),
-        ("users", {"id": "1"}, "no look-up"),
+        ("carriers", {"id": ".."}, "id="),
+        ("users", {"id": "1"}, "hook.search"),
     ],
 )
 def test_a_wrong_selector_is_refused(

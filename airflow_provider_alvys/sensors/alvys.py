@@ -17,7 +17,7 @@ from airflow_provider_alvys.api.poll.conditions import (
     check_has_key,
     check_statuses,
 )
-from airflow_provider_alvys.api.read.parent_ids import list_parents
+from airflow_provider_alvys.api.read.parent_ids import parse_parents
 from airflow_provider_alvys.api.web import WebRecord, parent_record
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.links import AlvysRecordLink
@@ -278,7 +278,7 @@ class AlvysSearchSensor(AlvysSensor):
             window_by=self.window_by,
             since=_time(self.since),
             until=_time(self.until),
-            parents=list_parents(get_stream(self.stream), self.parents),
+            parents=parse_parents(get_stream(self.stream), self.parents),
             at_least=self.at_least,
         )
         condition.check()

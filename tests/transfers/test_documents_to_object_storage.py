@@ -722,8 +722,8 @@ def test_events_and_skips(alvys: Simulator, hook: QuickHook, tmp_path: Path) -> 
     [
         ({"parent_type": "invoice"}, "parent_type='invoice' has no documents.*trailer"),
         ({"parents": None}, "are read per row of loads: give parents"),
-        ({"parents": "1001"}, "is no list but a str"),
-        ({"parents": [""]}, "which is no LoadNumber"),
+        ({"parents": "1001"}, "parents='1001'"),
+        ({"parents": [""]}, "LoadNumber"),
         (
             {"parents": [{"stream": "trips", "manifest": "/x/_manifest.json"}]},
             "which no sync of loads returned",

@@ -18,7 +18,7 @@ from airflow_provider_alvys.api.catalogue.stream_spec import Stream, TimeWindow
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.poll.batch_queries import when
 from airflow_provider_alvys.api.read.page_decoder import Row, decode_row
-from airflow_provider_alvys.api.read.queries import Query, Span, make_queries
+from airflow_provider_alvys.api.read.queries import Query, RequestedWindow, make_queries
 from airflow_provider_alvys.api.read.search import Search
 from airflow_provider_alvys.api.read.state import SearchState
 from airflow_provider_alvys.api.read.windows import ALL_TIME, format_time
@@ -148,7 +148,7 @@ class ChangeReader:
 
     def queries(self, since: datetime, until: datetime) -> list[Query]:
         """Return what to ask for, so that no change after ``since`` is missed."""
-        return make_queries(self.stream, {}, span=Span(since, until, reach=OVERLAP), by=self.window)
+        return make_queries(self.stream, {}, window=RequestedWindow(since, until, overlap=OVERLAP), by=self.window)
 
     def read(self, row: Row) -> Change:
         """Return a row's change."""

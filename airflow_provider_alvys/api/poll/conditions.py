@@ -22,7 +22,7 @@ from airflow_provider_alvys.api.poll.batch_queries import (
     SearchFor,
     when,
 )
-from airflow_provider_alvys.api.read.parent_ids import list_parents
+from airflow_provider_alvys.api.read.parent_ids import parse_parents
 
 if TYPE_CHECKING:
     from airflow_provider_alvys.api.http.client import AlvysClient
@@ -132,7 +132,7 @@ class DocumentThere(msgspec.Struct, frozen=True, kw_only=True, tag="document"):
 
         :raises AlvysValueError: says what.
         """
-        list_parents(document_stream_of(self.parent), [self.id])
+        parse_parents(document_stream_of(self.parent), [self.id])
         parse_document_types(self.types)
 
     @property

@@ -1,4 +1,4 @@
-"""A set of keys that costs some 16 bytes a key, and can be kept in a file."""
+"""A set of keys that takes about 16 bytes per key and can be stored."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ import msgspec
 
 from airflow_provider_alvys.api.read.page_decoder import Key
 
-_FREE = 0
+_EMPTY = 0
 
 
 def _hash(key: Key) -> int:
-    # The same in every process and on every machine, unlike hash().
+    # Stable across processes and machines, unlike hash().
     return int.from_bytes(blake2b(msgspec.json.encode(key), digest_size=8).digest(), "little") or 1
 
 
 class KeySet:
     """
-    Remember which keys were seen, by their 64-bit hash, in an open-addressing table.
+    A set of keys, stored as 64-bit hashes in an open-addressing table.
 
-    Two keys with one hash would count as one: a row missing, which a whole set's count then shows. Among a million keys the
-    odds are one in 30 million.
+    Two keys with the same hash count as one: a row is dropped, and the count of a complete set is short by
+    one. Among a million keys the odds are one in 30 million.
 
-    :param kept: what :meth:`dump` returned of another set, to go on from.
+    :param dump: of another set, whose keys this one begins with.
     """
 
-    def __init__(self, kept: bytes = b"") -> None:
+    def __init__(self, dump: bytes = b"") -> None:
         self._table = array("Q", bytes(8 * 1024))
         self._count = 0
-        for value in _swapped(array("Q", kept)):
+        for value in _little_endian(array("Q", dump)):
             self._add(value)
 
     def __len__(self) -> int:
@@ -43,11 +43,11 @@ class KeySet:
 
     def __contains__(self, key: Key) -> bool:
         value = _hash(key)
-        return self._table[self._place(value)] == value
+        return self._table[self._slot(value)] == value
 
     def dump(self) -> bytes:
-        """Return the keys' hashes, 8 bytes each, lowest byte first."""
-        return _swapped(array("Q", [value for value in self._table if value != _FREE])).tobytes()
+        """Return the hashes of the keys, 8 bytes each, in little-endian order."""
+        return _little_endian(array("Q", [value for value in self._table if value != _EMPTY])).tobytes()
 
     def _add(self, value: int) -> bool:
         is_new = self._insert(value)
@@ -58,29 +58,29 @@ class KeySet:
         return is_new
 
     def _insert(self, value: int) -> bool:
-        at = self._place(value)
-        is_new = self._table[at] == _FREE
-        self._table[at] = value
+        slot = self._slot(value)
+        is_new = self._table[slot] == _EMPTY
+        self._table[slot] = value
         return is_new
 
-    def _place(self, value: int) -> int:
-        """Return where a value stands, or the free place where it would."""
+    def _slot(self, value: int) -> int:
+        """Return the index of a value, or of the empty slot for it."""
         table, mask = self._table, len(self._table) - 1
-        at = value & mask
-        while table[at] not in (_FREE, value):
-            at = (at + 1) & mask
-        return at
+        slot = value & mask
+        while table[slot] not in (_EMPTY, value):
+            slot = (slot + 1) & mask
+        return slot
 
     def _grow(self) -> None:
         old = self._table
         self._table = array("Q", bytes(8 * 2 * len(old)))
         for value in old:
-            if value != _FREE:
+            if value != _EMPTY:
                 self._insert(value)
 
 
-def _swapped(values: array[int]) -> array[int]:
-    """Return the values in the byte order of files, or from it."""
+def _little_endian(values: array[int]) -> array[int]:
+    """Convert values between this machine's byte order and that of a dump."""
     if sys.byteorder == "big":
         values.byteswap()
     return values

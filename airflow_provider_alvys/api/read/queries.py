@@ -1,4 +1,4 @@
-"""What is asked for, made into the sets that are read one after the other."""
+"""Queries: the sets of rows that a search or a sync reads one after the other."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
+
 from airflow_provider_alvys.api.catalogue.stream_spec import WHOLE, Branch, Stream, TimeWindow
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.api.read.parent_ids import list_parents
+from airflow_provider_alvys.api.read.parent_ids import parse_parents
 from airflow_provider_alvys.api.read.windows import ALL_TIME, Window, as_utc
 
 
 @dataclass(frozen=True)
 class Query:
     """
-    One set of rows, read as a whole.
+    One set of rows.
 
     :param fields: of the request, without the window, the page and the parents.
-    :param window: None for a search without one.
-    :param by: which of the stream's time windows ``window`` is.
-    :param parents: whose children are asked for: one, or as many as a request takes.
+    :param window: None for a search without a window.
+    :param by: the stream's time window that ``window`` applies to.
+    :param parents: ids of the parents: one, or as many as a request takes.
     """
 
     stream: Stream
@@ -41,16 +43,16 @@ class Query:
 
     def request(self, page: int, page_size: int) -> dict[str, Any]:
         """Return the request for one page, as :meth:`AlvysClient.call` takes it."""
-        sent: dict[str, Any] = {}
+        body: dict[str, Any] = {}
         for name, value in self._flat_fields().items():
             *outer, last = name.split(".")
-            place = sent
-            for word in outer:
-                place = place.setdefault(word, {})
-            place[last] = value
+            target = body
+            for key in outer:
+                target = target.setdefault(key, {})
+            target[last] = value
         if self.stream.response_type == "page":
-            sent |= {"Page": page, "PageSize": page_size}
-        return {"json": sent} if self.stream.method == "POST" else {"params": sent or None}
+            body |= {"Page": page, "PageSize": page_size}
+        return {"json": body} if self.stream.method == "POST" else {"params": body or None}
 
     def _flat_fields(self) -> dict[str, Any]:
         fields = dict(self.fields)
@@ -65,38 +67,38 @@ class Query:
         return fields
 
 
-@dataclass(frozen=True)
-class Span:
+class RequestedWindow(msgspec.Struct, frozen=True):
     """
-    A window as it is asked for, before each of the stream's windows makes of it what it needs.
+    The window that a user or a cursor requests, before it is widened for one of the stream's time windows.
 
     :param until: None for no end.
-    :param reach: how far before ``since`` each window begins at least. The windows' own ``look_back`` and ``look_ahead``, or
-        those given here in their place, count only where this is not None.
+    :param overlap: how far a window begins before ``since`` at least. None adds nothing at either end.
+    :param look_back: in place of the time window's own.
+    :param look_ahead: in place of the time window's own.
     """
 
     since: datetime
     until: datetime | None
-    reach: timedelta | None = None
+    overlap: timedelta | None = msgspec.field(default=None, name="reach")
     look_back: timedelta | None = None
     look_ahead: timedelta | None = None
 
-    def window(self, by: TimeWindow) -> Window:
-        """Return the window to ask for."""
+    def resolve(self, by: TimeWindow) -> Window:
+        """Return the window to request by one of the stream's time windows."""
         since, until = self.since, self.until
-        if self.reach is not None:
-            since -= max(self.reach, by.look_back if self.look_back is None else self.look_back)
+        if self.overlap is not None:
+            since -= max(self.overlap, by.look_back if self.look_back is None else self.look_back)
         if until is not None:
-            until = self._ahead(by, until)
+            until = self._look_ahead(by, until)
         if until is None and by.needs_end and by.max_length is None:
             until = ALL_TIME.until
         window = Window(since, until)
         return window.whole_days() if by.whole_days else window
 
-    def _ahead(self, by: TimeWindow, until: datetime) -> datetime | None:
+    def _look_ahead(self, by: TimeWindow, until: datetime) -> datetime | None:
         if self.look_ahead is not None:
             return until + self.look_ahead
-        if self.reach is None:
+        if self.overlap is None:
             return until
         return None if by.look_ahead is None else until + by.look_ahead
 
@@ -105,16 +107,16 @@ def make_queries(
     stream: Stream,
     filters: Mapping[str, Any],
     *,
-    span: Span | None = None,
+    window: RequestedWindow | None = None,
     by: TimeWindow | None = None,
     parents: Sequence[str] | None = None,
 ) -> list[Query]:
     """
-    Return the sets that together are what is asked for.
+    Return the queries that together find the requested rows.
 
-    :param span: None for everything.
-    :param by: one of the stream's windows, which ``span`` is; may be one that unites several.
-    :param parents: for a stream that is read by its parents: their ids.
+    :param window: None for all rows.
+    :param by: the stream's time window that ``window`` applies to; it may consist of several searches.
+    :param parents: ids, for a stream that is read per parent.
     :raises AlvysValueError: an argument is wrong; nothing was sent.
     """
     given = stream.validate_filters(filters)
@@ -127,10 +129,10 @@ def make_queries(
     queries = [
         query
         for branch in branches
-        if (fields := _merge(stream, branch.filters, given)) is not None
-        for query in _cut(stream, stream.search_fields(fields), branch, span)
+        if (fields := _merge_filters(stream, branch.filters, given)) is not None
+        for query in _split_by_window(stream, stream.search_fields(fields), branch, window)
     ]
-    ids = list_parents(stream, parents)
+    ids = parse_parents(stream, parents)
     if stream.parent is None or ids is None:
         return queries
     ids = list(dict.fromkeys(ids))
@@ -139,40 +141,41 @@ def make_queries(
     return [replace(query, parents=batch) for batch in batches for query in queries]
 
 
-def outer_window(stream: Stream, by: TimeWindow | None, spans: Sequence[Span]) -> Window | None:
-    """Return the bounds of all windows that spans mean for one of the stream's windows, or None where there is none."""
-    if by is None or not spans:
+def enclosing_window(
+    stream: Stream, by: TimeWindow | None, requested: Sequence[RequestedWindow]
+) -> Window | None:
+    """Return the smallest window around all that are requested, or None for a stream read without one."""
+    if by is None or not requested:
         return None
-    named = (
-        [stream.window(branch.window) for branch in by.branches if branch.window and not branch.unbounded]
-        if by.branches
-        else [by]
-    )
-    windows = [span.window(window) for span in spans for window in named if window is not None]
-    ends = [window.until for window in windows]
-    last = None if None in ends else max(end for end in ends if end is not None)
-    return Window(min(window.since for window in windows), last)
+    names = [branch.window for branch in by.branches if branch.window and not branch.unbounded] or [by.name]
+    windows = [one.resolve(found) for one in requested for name in names if (found := stream.window(name))]
+    ends = [window.until for window in windows if window.until]
+    return Window(min(window.since for window in windows), max(ends) if len(ends) == len(windows) else None)
 
 
-def _cut(stream: Stream, fields: dict[str, Any], branch: Branch, span: Span | None) -> list[Query]:
+def _split_by_window(
+    stream: Stream, fields: dict[str, Any], branch: Branch, requested: RequestedWindow | None
+) -> list[Query]:
     by = stream.window(branch.window or WHOLE)
     if by is None:
         return [Query(stream, fields)]
-    window = ALL_TIME if branch.unbounded or span is None else span.window(by)
-    pieces = [window] if by.max_length is None else window.pieces(by.max_length)
+    window = ALL_TIME if branch.unbounded or requested is None else requested.resolve(by)
+    pieces = [window] if by.max_length is None else window.split(by.max_length)
     return [Query(stream, fields, piece, by) for piece in pieces]
 
 
-def _merge(stream: Stream, branch: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any] | None:
+def _merge_filters(
+    stream: Stream, branch: Mapping[str, Any], given: Mapping[str, Any]
+) -> dict[str, Any] | None:
     """Return a branch's filters and the user's together, or None where they contradict each other."""
     merged = {**branch, **given}
     revealing = {filter.name for filter in stream.filters if filter.unhides}
     for name in branch.keys() & given.keys():
         if name in revealing:
-            # What it hides is hidden by either.
+            # Rows that either filter hides stay hidden.
             merged[name] = branch[name] and given[name]
         elif isinstance(branch[name], list):
-            # All the values that there are, by the documents: the user's is one of them.
+            # The branch lists every documented value, so the user's values are among them.
             merged[name] = [value for value in branch[name] if value in given[name]]
             if not merged[name]:
                 return None
@@ -191,27 +194,41 @@ def make_search_queries(
     parents: Sequence[str] | None,
 ) -> list[Query]:
     """
-    Return the sets for a search as users ask for it.
+    Return the queries of a search with a user's arguments.
 
     :raises AlvysValueError: an argument is wrong.
     """
-    if since is None:
-        if until is not None or (window_by is not None and stream.window(window_by) is not None):
-            raise AlvysValueError("until and window_by belong to a window: give since, too")
+    window = parse_window(since, until)
+    if window is None:
+        if window_by is not None and stream.window(window_by) is not None:
+            raise AlvysValueError("window_by needs a window: give since, too")
         return make_queries(stream, filters, parents=parents)
     by = stream.window(window_by)
     if by is None:
-        raise AlvysValueError(no_window(stream, window_by))
-    span = Span(as_utc(since, "since"), None if until is None else as_utc(until, "until"))
-    if span.until is not None:
-        Window(span.since, span.until)
-    return make_queries(stream, filters, span=span, by=by, parents=parents)
+        raise AlvysValueError(explain_missing_window(stream, window_by))
+    return make_queries(stream, filters, window=window, by=by, parents=parents)
 
 
-def no_window(stream: Stream, window_by: str | None) -> str:
-    """Return what to do about a time that was given for a stream that is read whole."""
+def parse_window(since: datetime | str | None, until: datetime | str | None) -> RequestedWindow | None:
+    """
+    Return the window that a user requests; None for all rows.
+
+    :raises AlvysValueError: a time is wrong, or the window is empty.
+    """
+    if since is None:
+        if until is not None:
+            raise AlvysValueError("until needs a window: give since, too")
+        return None
+    window = Window(as_utc(since, "since"), None if until is None else as_utc(until, "until"))
+    return RequestedWindow(window.since, window.until)
+
+
+def explain_missing_window(stream: Stream, window_by: str | None) -> str:
+    """Return what to do about a time that was given for a stream that is read without a window."""
     if window_by is not None:
-        return f"window_by={window_by!r} has {stream.name} read whole: leave since and until out, or name a window"
+        return (
+            f"window_by={window_by!r} reads all of {stream.name}: leave since and until out, or name a window"
+        )
     names = ", ".join(repr(window.name) for window in stream.windows)
-    advice = f"say which window since belongs to, window_by={names}" if names else "leave since and until out"
-    return f"{stream.name} are read whole, since Alvys has no window on their changes: {advice}"
+    advice = f"say which window since applies to, window_by={names}" if names else "leave since and until out"
+    return f"{stream.name} are read whole, as Alvys has no window on their changes: {advice}"

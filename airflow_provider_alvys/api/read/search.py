@@ -11,10 +11,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from airflow_provider_alvys.api.catalogue.stream_spec import Stream
-from airflow_provider_alvys.api.errors import AlvysError, AlvysNotFoundError, AlvysResponseError, AlvysValueError
+from airflow_provider_alvys.api.errors import (
+    AlvysError,
+    AlvysNotFoundError,
+    AlvysResponseError,
+    AlvysValueError,
+)
 from airflow_provider_alvys.api.read.keyset import KeySet
 from airflow_provider_alvys.api.read.page_decoder import Key, Page, PageDecoder, Row
-from airflow_provider_alvys.api.read.paginator import Paginator, Proof, PaginatorState
+from airflow_provider_alvys.api.read.paginator import Paginator, PaginatorState, Proof
 from airflow_provider_alvys.api.read.queries import Query
 from airflow_provider_alvys.api.read.state import SearchState, SetState, UnderWay
 from airflow_provider_alvys.api.read.windows import Window

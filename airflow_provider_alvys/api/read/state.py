@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from airflow_provider_alvys.api.read.paginator import Proof, PaginatorState
+from airflow_provider_alvys.api.read.paginator import PaginatorState, Proof
 from airflow_provider_alvys.api.read.windows import Window
 
 
@@ -39,10 +39,12 @@ class UnderWay(msgspec.Struct, kw_only=True):
 
 class SearchState(msgspec.Struct, kw_only=True):
     """
-    How far a search has come: enough for another process to go on from the page after the last one that was yielded.
+    How far a search has come: enough for another process to go on from the page after the last one that was
+    yielded.
 
     :param page_size: rows to a page, as Alvys answers it.
-    :param next_query: place of the query that is under way, or comes next; beyond the last one, of those asked twice.
+    :param next_query: place of the query that is under way, or comes next; beyond the last one, of those
+        asked twice.
     :param doubtful: queries whose parent Alvys did not know when it was asked once.
     :param missing: those whose parent it did not know when it was asked again.
     :param sets: those read, in the order of their rows.
@@ -50,7 +52,8 @@ class SearchState(msgspec.Struct, kw_only=True):
     :param passes: over the set that took most.
     :param requests: pages asked for and answered.
     :param repeats: rows that came again on a further page of one pass, and were left out.
-    :param began_at: when the first answer came, at the latest, by the earlier of our clock and the API's, in seconds since 1970.
+    :param began_at: when the first answer came, at the latest, by the earlier of our clock and the API's, in
+        seconds since 1970.
     :param order: queries whose sets may trade rows, in the order in which they were read last.
     :param again: those of them that are to be read again.
     :param rounds: how often some were read again.

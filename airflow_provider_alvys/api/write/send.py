@@ -19,7 +19,7 @@ from airflow_provider_alvys.api.errors import (
     AlvysUnknownOutcomeError,
     AlvysValueError,
 )
-from airflow_provider_alvys.api.read.lookup import read_version
+from airflow_provider_alvys.api.read.lookup import look_up_with_etag
 from airflow_provider_alvys.api.read.page_decoder import decode_row
 from airflow_provider_alvys.api.write.body import shows
 from airflow_provider_alvys.api.write.prepare import AUTO, Write
@@ -185,7 +185,7 @@ class _Sending:
         if where is None:
             raise AlvysValueError(f"Where the version of {self._row.name} stands is not documented")
         selector = {name: self._write.path_params[param] for name, param in where.selectors.items()}
-        reading = read_version(self._client, get_stream(where.stream), selector)
+        reading = look_up_with_etag(self._client, get_stream(where.stream), selector)
         etag = reading.record.get(where.etag_field) if where.etag_field else reading.etag
         if not etag:
             raise AlvysResponseError(

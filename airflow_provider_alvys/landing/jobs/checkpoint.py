@@ -13,7 +13,7 @@ import msgspec
 from airflow_provider_alvys import __version__
 from airflow_provider_alvys.api.errors import AlvysStorageError
 from airflow_provider_alvys.api.http.pacing import EndpointPace
-from airflow_provider_alvys.api.read.queries import Span
+from airflow_provider_alvys.api.read.queries import RequestedWindow
 from airflow_provider_alvys.api.read.state import SearchState
 from airflow_provider_alvys.api.read.windows import Window
 from airflow_provider_alvys.landing.dataset.layout import fingerprint, run_file, run_folder
@@ -59,7 +59,7 @@ class Group(msgspec.Struct, kw_only=True):
     :param parents: their ids; None where the stream has none.
     """
 
-    span: Span | None
+    span: RequestedWindow | None
     parents: list[str] | None = None
 
 

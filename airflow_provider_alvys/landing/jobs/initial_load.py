@@ -15,7 +15,7 @@ from airflow_provider_alvys.api.read.keyset import KeySet
 from airflow_provider_alvys.api.read.page_decoder import PageDecoder
 from airflow_provider_alvys.api.read.queries import make_queries
 from airflow_provider_alvys.api.read.search import Search
-from airflow_provider_alvys.api.read.windows import ALL_TIME, SEAM, format_time
+from airflow_provider_alvys.api.read.windows import ALL_TIME, SPLIT_OVERLAP, format_time
 from airflow_provider_alvys.landing.dataset.cursor import advance_cursor, read_cursor
 from airflow_provider_alvys.landing.dataset.pace_file import load_pace, save_pace
 from airflow_provider_alvys.landing.dataset.store import Store
@@ -95,7 +95,7 @@ def cut_windows(start: datetime, end: datetime, every: timedelta | str, *, whole
     shortest = timedelta(days=1) if whole_days else timedelta(minutes=1)
     if not isinstance(every, str) and not (isinstance(every, timedelta) and every >= shortest):
         raise AlvysValueError(f"every={every!r} must be a timedelta of {shortest} or more, or one of {', '.join(_UNITS)}")
-    seam = timedelta(0) if whole_days else SEAM
+    seam = timedelta(0) if whole_days else SPLIT_OVERLAP
     windows = []
     while start < end:
         try:

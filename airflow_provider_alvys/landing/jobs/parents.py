@@ -14,7 +14,7 @@ from airflow_provider_alvys.api.catalogue.stream_spec import Parent
 from airflow_provider_alvys.api.catalogue.streams import Stream, get_stream
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.read.page_decoder import decode_row
-from airflow_provider_alvys.api.read.parent_ids import list_parents
+from airflow_provider_alvys.api.read.parent_ids import parse_parents
 from airflow_provider_alvys.api.read.windows import as_utc
 from airflow_provider_alvys.landing.dataset.layout import MANIFEST, landing_date
 from airflow_provider_alvys.landing.dataset.manifest import Manifest
@@ -73,11 +73,11 @@ def check_parents(stream: Stream, parents: Any) -> None:
         _check_recent(parent, parents)
         return
     is_one = parent is not None and (isinstance(parents, Mapping) or _is_manifest(parents))
-    items = list_parents(
+    items = parse_parents(
         stream,
         [parents] if is_one else parents,
-        other_ways=_OTHER_WAYS,
-        is_other=lambda item: isinstance(item, Mapping),
+        alternatives=_OTHER_WAYS,
+        is_alternative=lambda item: isinstance(item, Mapping),
     )
     results = [item for item in items or () if isinstance(item, Mapping)]
     # A sweep returns those of several streams.

@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow_provider_alvys.api.catalogue.streams import Stream, TimeWindow
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.api.read.queries import no_window
+from airflow_provider_alvys.api.read.queries import explain_missing_window
 from airflow_provider_alvys.api.read.search import MAX_WINDOW_ROWS
 from airflow_provider_alvys.api.read.windows import format_time
 from airflow_provider_alvys.landing.dataset.cursor import Cursor
@@ -90,7 +90,7 @@ class LandingOrder:
         self.stream.validate_filters(self.filters)
         check_parents(self.stream, self.parents)
         if self.by is None and (self.since is not None or self.until is not None):
-            raise AlvysValueError(no_window(self.stream, self.window_by))
+            raise AlvysValueError(explain_missing_window(self.stream, self.window_by))
         if self.look_back is None and self.look_ahead is None:
             return
         if self.by is None or self.by.tracks_changes:

@@ -8,14 +8,25 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_alvys.api.catalogue.streams import TimeWindow
-from airflow_provider_alvys.api.errors import AlvysError, AlvysIncompleteError, AlvysStorageError, AlvysValueError
+from airflow_provider_alvys.api.errors import (
+    AlvysError,
+    AlvysIncompleteError,
+    AlvysStorageError,
+    AlvysValueError,
+)
 from airflow_provider_alvys.api.http.clock import DeferRequested
-from airflow_provider_alvys.api.read.queries import Span, make_queries, outer_window
+from airflow_provider_alvys.api.read.queries import RequestedWindow, enclosing_window, make_queries
 from airflow_provider_alvys.api.read.search import Search
 from airflow_provider_alvys.api.read.windows import Window, format_time
 from airflow_provider_alvys.landing.dataset.cursor import advance_cursor, read_cursor
 from airflow_provider_alvys.landing.dataset.layout import MANIFEST
-from airflow_provider_alvys.landing.dataset.manifest import Manifest, ManifestParents, ManifestSearch, ManifestWindow, Part
+from airflow_provider_alvys.landing.dataset.manifest import (
+    Manifest,
+    ManifestParents,
+    ManifestSearch,
+    ManifestWindow,
+    Part,
+)
 from airflow_provider_alvys.landing.dataset.pace_file import load_pace, save_pace
 from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.landing.formats.part_writer import PartWriter
@@ -140,7 +151,7 @@ def _settle(client: AlvysClient, store: Store, order: LandingOrder) -> list[Grou
         if order.until is None and until <= order.since:
             raise AlvysValueError(_too_early(order.since, until))
         Window(order.since, until)
-        return [Group(span=Span(order.since, until), parents=parents)]
+        return [Group(span=RequestedWindow(order.since, until), parents=parents)]
     cursor = None if order.full_refresh else read_cursor(store, order.cursor_name)
     groups: dict[datetime | None, list[str]] = {}
     for parent in parents or ():
@@ -155,7 +166,7 @@ def _settle(client: AlvysClient, store: Store, order: LandingOrder) -> list[Grou
     return [Group(span=_settle_span(store, order, landed, until, ids), parents=ids) for landed, ids in due]
 
 
-def _settle_span(store: Store, order: LandingOrder, landed: datetime | None, until: datetime, parents: list[str] | None) -> Span:
+def _settle_span(store: Store, order: LandingOrder, landed: datetime | None, until: datetime, parents: list[str] | None) -> RequestedWindow:
     """
     Return what is due of what has been landed until a time.
 
@@ -164,20 +175,20 @@ def _settle_span(store: Store, order: LandingOrder, landed: datetime | None, unt
     assert order.by is not None  # noqa: S101
     if landed is None:
         since = _initial_since(store, order, parents)
-        span = Span(since, until, timedelta(0), timedelta(0), order.look_ahead)
+        span = RequestedWindow(since, until, timedelta(0), timedelta(0), order.look_ahead)
     else:
         # A window that looks back reads what it is for, though another DAG has moved the cursor meanwhile.
-        span = Span(min(landed, until), until, order.overlap, order.look_back, order.look_ahead)
-    begins = span.since - (span.reach or timedelta(0))
+        span = RequestedWindow(min(landed, until), until, order.overlap, order.look_back, order.look_ahead)
+    begins = span.since - (span.overlap or timedelta(0))
     if order.until is None and until <= begins and (landed is None or order.by.tracks_changes):
         raise AlvysValueError(_too_early(begins, until))
     # Refuses a window that is empty.
-    outer_window(order.stream, order.by, [span])
+    enclosing_window(order.stream, order.by, [span])
     return span
 
 
 def _outer_window(order: LandingOrder, groups: list[Group]) -> Window | None:
-    return outer_window(order.stream, order.by, [group.span for group in groups if group.span])
+    return enclosing_window(order.stream, order.by, [group.span for group in groups if group.span])
 
 
 def _too_early(since: datetime, until: datetime) -> str:
@@ -207,7 +218,7 @@ def _read(client: AlvysClient, store: Store, order: LandingOrder, file: RunFile)
         [
             query
             for group in run.groups
-            for query in make_queries(order.stream, order.filters, span=group.span, by=order.by, parents=group.parents)
+            for query in make_queries(order.stream, order.filters, window=group.span, by=order.by, parents=group.parents)
         ],
         page_size=order.page_size,
         max_window_rows=order.max_window_rows,

@@ -9,7 +9,7 @@ from airflow_provider_alvys.simulator.process import Simulator
 from tests.conftest import QuickHook
 
 
-def test_a_plan_costs_at_most_one_request_a_stream(alvys: Simulator, hook: QuickHook) -> None:
+def test_a_plan_costs_at_most_one_request_per_stream(alvys: Simulator, hook: QuickHook) -> None:
     plans = hook.plan(list(STREAMS))
     assert [plan.stream for plan in plans] == list(STREAMS)
     counted = [plan.stream for plan in plans if plan.rows is not None]
@@ -21,27 +21,27 @@ def test_a_plan_costs_at_most_one_request_a_stream(alvys: Simulator, hook: Quick
             assert plan.rows == len(alvys.truth_keys(stream=plan.stream))
 
 
-def test_a_plan_tells_requests_and_hours(alvys: Simulator, hook: QuickHook) -> None:
+def test_a_plan_has_requests_and_hours(alvys: Simulator, hook: QuickHook) -> None:
     loads, documents, drivers = hook.plan(["loads", "load_documents", "drivers_list"])
-    # Three pages, and the first one again.
+    # Three pages, and page 0 again.
     assert (loads.rows, loads.requests) == (450, 4)
     assert (documents.rows, documents.requests) == (None, 450)
     assert documents.documented_hours == pytest.approx((44 * 61.2 + 9 * 1.02) / 3600)
     assert (drivers.requests, drivers.paced_hours) == (1, 0.0)
 
 
-def test_a_plan_of_a_window_counts_what_is_in_it(alvys: Simulator, hook: QuickHook) -> None:
+def test_a_plan_of_a_window_counts_its_rows(alvys: Simulator, hook: QuickHook) -> None:
     since = "2026-10-01T00:00:00Z"
     loads, customers = hook.plan(["loads", "customers"], since=since)
     assert loads.rows == len(alvys.truth_keys(since=since))
-    # A sync reads them whole, whatever since says.
+    # A sync reads all customers, regardless of since.
     assert customers.rows == len(alvys.truth_keys(stream="customers"))
 
 
 def test_a_stream_that_cannot_be_counted_is_a_row_with_a_note(alvys: Simulator, hook: QuickHook) -> None:
     since, until = "2026-10-01T00:00:00Z", "2026-10-03T00:00:00Z"
     errors = "visibility_outbound_errors"
-    for window, says in (
+    for window, note in (
         ({}, "give since and until"),
         ({"since": since}, "needs an end"),
         (
@@ -51,7 +51,7 @@ def test_a_stream_that_cannot_be_counted_is_a_row_with_a_note(alvys: Simulator, 
     ):
         uncounted, loads = hook.plan([errors, "loads"], **window)
         assert (uncounted.rows, uncounted.requests) == (None, None)
-        assert says in uncounted.note
+        assert note in uncounted.note
         assert loads.rows
     (counted,) = hook.plan([errors], since=since, until=until)
     assert counted.rows == len(alvys.truth_keys(stream=errors, since=since, until=until))
@@ -67,7 +67,7 @@ def test_a_plan_counts_maintenance_of_every_status(alvys: Simulator, hook: Quick
     assert (maintenance.rows, maintenance.note) == (len(alvys.truth_keys(stream="maintenance")), "")
 
 
-def test_children_are_planned_by_their_parents_whatever_the_order(alvys: Simulator, hook: QuickHook) -> None:
+def test_children_are_planned_by_their_parents_in_any_order(alvys: Simulator, hook: QuickHook) -> None:
     documents, loads = hook.plan(["load_documents", "loads"])
     assert (documents.requests, loads.rows) == (450, 450)
     sums = format_plans([documents, loads]).splitlines()[-1]
@@ -75,7 +75,7 @@ def test_children_are_planned_by_their_parents_whatever_the_order(alvys: Simulat
     assert "without what is read per parent" in sums
 
 
-def test_another_refusal_is_a_note_and_no_missing_scope(alvys: Simulator, hook: QuickHook) -> None:
+def test_another_refusal_is_a_note_and_not_a_missing_scope(alvys: Simulator, hook: QuickHook) -> None:
     alvys.order_faults({"kind": "status", "status": 403, "endpoint": "POST loads/search", "times": 9})
     loads, trips = hook.plan(["loads", "trips"])
     assert loads.missing_scope is None
@@ -116,10 +116,10 @@ def test_the_command_prints_a_table(alvys: Simulator, capsys: pytest.CaptureFixt
 
 
 @pytest.mark.parametrize("arguments", [["plan", "--streams", "lods"], ["plan", "--conn-id", "nobody"]])
-def test_the_command_says_what_is_wrong(alvys: Simulator, arguments: list[str]) -> None:
+def test_the_command_prints_what_is_wrong(alvys: Simulator, arguments: list[str]) -> None:
     with pytest.raises(SystemExit, match=r"(no stream 'lods'|nobody)"):
         main(arguments)
 
 
-def test_no_plans_are_a_table_too() -> None:
+def test_a_table_without_plans_has_only_its_frame() -> None:
     assert format_plans([]).count("\n") == 3

@@ -9,7 +9,7 @@ def test_a_key_is_new_once() -> None:
     assert len(keys) == 5000
 
 
-def test_parts_of_a_key_are_told_apart() -> None:
+def test_keys_with_the_same_text_in_other_fields_differ() -> None:
     keys = KeySet()
     assert keys.add(("a", "b"))
     assert keys.add(("ab", None))

@@ -10,10 +10,10 @@ from airflow_provider_alvys.api.catalogue.streams import STREAMS, get_stream
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.read.queries import (
     Query,
-    Span,
+    RequestedWindow,
+    enclosing_window,
     make_queries,
     make_search_queries,
-    outer_window,
 )
 from airflow_provider_alvys.api.read.windows import as_utc
 
@@ -30,7 +30,7 @@ def body(query: Query) -> dict[str, Any]:
     return query.request(0, 200)["json"]
 
 
-def test_a_change_window_is_sent_as_it_is_with_all_statuses_and_deleted_rows() -> None:
+def test_a_change_window_is_sent_unchanged_with_all_statuses_and_deleted_rows() -> None:
     (query,) = ask("trips", since="2026-03-10T12:00:00Z", until="2026-03-10T13:00:00Z")
     sent = body(query)
     assert sent["UpdatedAtRange"] == {"Start": "2026-03-10T12:00:00Z", "End": "2026-03-10T13:00:00Z"}
@@ -38,7 +38,7 @@ def test_a_change_window_is_sent_as_it_is_with_all_statuses_and_deleted_rows() -
     assert sent["IncludeDeleted"] is True
 
 
-def test_business_dates_are_asked_for_in_whole_utc_days() -> None:
+def test_business_dates_are_requested_in_whole_utc_days() -> None:
     (query,) = ask("fuel", since="2026-03-10T12:00:00+02:00", until="2026-03-11T01:00:00Z")
     assert body(query)["TransactionRange"] == {
         "Start": "2026-03-10T00:00:00Z",
@@ -52,41 +52,43 @@ def test_business_dates_are_asked_for_in_whole_utc_days() -> None:
     }
 
 
-def test_a_sync_looks_back_and_ahead_as_the_catalogue_says() -> None:
-    span = Span(NOON, NOON + DAY, timedelta(minutes=5))
+def test_a_sync_uses_lookback_and_lookahead_of_the_catalogue() -> None:
+    requested = RequestedWindow(NOON, NOON + DAY, timedelta(minutes=5))
     by = get_stream("driver_settlement_statements").window("statement")
     assert by
-    window = span.window(by)
+    window = requested.resolve(by)
     assert str(window) == "from 2026-01-09T00:00:00Z until 2026-05-10T23:59:59.999999Z"
-    other = Span(NOON, NOON + DAY, timedelta(minutes=5), look_back=DAY, look_ahead=timedelta(0)).window(by)
+    other = RequestedWindow(
+        NOON, NOON + DAY, timedelta(minutes=5), look_back=DAY, look_ahead=timedelta(0)
+    ).resolve(by)
     assert str(other) == "from 2026-03-09T00:00:00Z until 2026-03-11T23:59:59.999999Z"
 
 
-def test_the_overlap_counts_where_it_reaches_further_than_the_look_back() -> None:
+def test_an_overlap_longer_than_the_lookback_is_used() -> None:
     by = get_stream("loads").window("updated")
     assert by
-    assert str(Span(NOON, NOON + DAY, timedelta(minutes=30)).window(by)).startswith(
+    assert str(RequestedWindow(NOON, NOON + DAY, timedelta(minutes=30)).resolve(by)).startswith(
         "from 2026-03-10T11:30:00Z"
     )
 
 
-def test_invoices_unite_three_windows_and_all_that_is_unpaid() -> None:
+def test_invoices_are_read_by_three_windows_and_all_unpaid_ones() -> None:
     stream = get_stream("invoices")
-    span = Span(NOON, NOON + DAY, timedelta(minutes=5))
-    queries = make_queries(stream, {}, span=span, by=stream.window(None))
+    requested = RequestedWindow(NOON, NOON + DAY, timedelta(minutes=5))
+    queries = make_queries(stream, {}, window=requested, by=stream.window(None))
     ranges = [{name for name in body(query) if name.endswith("Range")} for query in queries]
-    # The unpaid first: one that is paid meanwhile must not slip through.
+    # Unpaid ones first: one that is paid during the read is still found.
     assert ranges == [set(), {"InvoicedDateRange"}, {"InvoiceSentRange"}, {"PaidDateRange"}]
     assert [len(body(query)["Status"]) for query in queries] == [2, 3, 3, 3]
     starts = [query.window.since.date() for query in queries if query.window]
     assert [(NOON.date() - start).days for start in starts] == [45, 7, 90]
     assert (
-        str(outer_window(stream, stream.window(None), [span]))
+        str(enclosing_window(stream, stream.window(None), [requested]))
         == "from 2025-12-10T00:00:00Z until 2026-03-12T23:59:59.999999Z"
     )
 
 
-def test_what_is_unpaid_is_asked_for_however_old() -> None:
+def test_unpaid_rows_of_any_age_are_requested() -> None:
     unpaid, recent = ask("deductions", since="2026-03-10T00:00:00Z")
     assert body(recent)["IncludePaid"] is True
     assert body(unpaid)["IncludePaid"] is False
@@ -101,12 +103,12 @@ def test_what_is_unpaid_is_asked_for_however_old() -> None:
         pytest.param({"CustomerId": "c"}, [["Draft", "AwaitingPayment"]] + [None] * 3, id="another filter"),
     ],
 )
-def test_filters_narrow_each_of_the_united_searches(filters: dict[str, Any], sent: list[Any]) -> None:
+def test_filters_narrow_each_search_of_a_stream(filters: dict[str, Any], sent: list[Any]) -> None:
     queries = ask("invoices", filters, since="2026-03-10T00:00:00Z")
     assert [body(query).get("Status") for query in queries] == sent
 
 
-def test_a_filter_that_reveals_more_does_not_hide_what_another_search_finds() -> None:
+def test_a_filter_that_unhides_rows_hides_none_of_another_search() -> None:
     assert [
         body(query)["IncludePaid"]
         for query in ask("deductions", {"IncludePaid": True}, since=str(NOON.isoformat()))
@@ -119,14 +121,14 @@ def test_a_filter_that_reveals_more_does_not_hide_what_another_search_finds() ->
     ] == [False, False]
 
 
-def test_what_is_active_and_what_is_not_are_two_searches() -> None:
+def test_active_and_inactive_rows_are_two_searches() -> None:
     assert [body(query)["IsActive"] for query in ask("drivers")] == [True, False]
     assert [body(query)["IsActive"] for query in ask("drivers", {"IsActive": True, "FleetName": "East"})] == [
         True
     ]
 
 
-def test_a_window_is_cut_to_what_the_api_takes() -> None:
+def test_a_window_is_split_to_the_length_that_the_api_takes() -> None:
     queries = ask("visibility_outbound_errors", since="2026-03-01T00:00:00Z", until="2026-03-20T00:00:00Z")
     windows = [query.window for query in queries if query.window]
     assert len(windows) == 3
@@ -138,7 +140,7 @@ def test_a_window_is_cut_to_what_the_api_takes() -> None:
         ask("visibility_outbound_errors")
 
 
-def test_children_are_one_call_a_parent_and_events_one_for_a_hundred() -> None:
+def test_children_take_one_call_per_parent_and_events_one_per_hundred() -> None:
     queries = ask("load_documents", parents=["1001", "a/b c", 1002, "1001"])
     assert [query.path for query in queries] == [
         "loads/1001/documents",
@@ -153,23 +155,23 @@ def test_children_are_one_call_a_parent_and_events_one_for_a_hundred() -> None:
 
 
 @pytest.mark.parametrize("parents", [None, "1001", ["1001", None], [True], [".."], [""], {"a": 1}])
-def test_parents_that_are_none_are_refused(parents: Any) -> None:
+def test_invalid_parents_are_refused(parents: Any) -> None:
     with pytest.raises(AlvysValueError, match="loads"):
         ask("load_documents", parents=parents)
 
 
-def test_no_parents_is_no_request() -> None:
+def test_an_empty_list_of_parents_makes_no_request() -> None:
     assert ask("load_documents", parents=[]) == []
 
 
-def test_parents_of_a_stream_that_has_none_are_refused() -> None:
+def test_parents_of_a_stream_without_parents_are_refused() -> None:
     with pytest.raises(AlvysValueError, match="leave parents out"):
         ask("loads", parents=["1"])
 
 
-def test_everything_may_be_named_as_the_window() -> None:
+def test_all_rows_can_be_requested_by_name() -> None:
     assert ask("loads", window_by="whole") == ask("loads")
-    with pytest.raises(AlvysValueError, match="window_by='whole' has loads read whole: leave since"):
+    with pytest.raises(AlvysValueError, match="window_by='whole'"):
         ask("loads", window_by="whole", since=NOON)
     with pytest.raises(AlvysValueError, match="cannot be read whole"):
         ask("visibility_outbound_errors", window_by="whole")
@@ -181,12 +183,12 @@ def test_filters_that_exclude_each_other_are_refused() -> None:
         ask("deductions", {"DriverId": "1", "TruckId": "2"})
 
 
-def test_a_filter_whose_name_is_no_text_is_refused() -> None:
+def test_a_filter_name_that_is_not_a_text_is_refused() -> None:
     with pytest.raises(AlvysValueError, match="1 as a name"):
         ask("loads", {1: "x"})  # type: ignore[dict-item]
 
 
-def test_dotted_filters_stand_inside_objects() -> None:
+def test_dotted_filters_are_sent_as_nested_objects() -> None:
     (query,) = ask(
         "tenders",
         {"Filter": {"Status": ["Pending"]}},
@@ -201,7 +203,7 @@ def test_dotted_filters_stand_inside_objects() -> None:
         ask("tenders", {"Status": ["Pending"]})
 
 
-def test_a_get_sends_its_page_and_filters_as_a_query() -> None:
+def test_a_get_sends_its_page_and_filters_as_query_parameters() -> None:
     (query,) = ask(
         "webhook_delivery_logs", {"Status": ["Failed"]}, since=NOON, window_by="sent", parents=["w1"]
     )
@@ -214,6 +216,6 @@ def test_a_get_sends_its_page_and_filters_as_a_query() -> None:
 @pytest.mark.parametrize(
     "stream", [name for name, stream in STREAMS.items() if stream.default_window is None]
 )
-def test_a_time_for_a_stream_that_is_read_whole_is_refused(stream: str) -> None:
-    with pytest.raises(AlvysValueError, match=r"read whole.*(window_by=|leave since and until out)"):
+def test_a_time_for_a_stream_without_windows_is_refused(stream: str) -> None:
+    with pytest.raises(AlvysValueError, match=r"window_by=|leave since and until out"):
         ask(stream, since=NOON, parents=["1"] if STREAMS[stream].parent else None)
