@@ -47,7 +47,7 @@ def test_a_missing_record_or_value_gives_no_url() -> None:
     assert record_url("https://alvys.example.com", WebRecord("loads")) == "https://alvys.example.com"
 
 
-@given(id=st.text(min_size=1).filter(lambda text: not any("\ud800" <= letter <= "\udfff" for letter in text)))
+@given(id=st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
 def test_an_id_cannot_change_the_rest_of_the_url(id: str) -> None:
     page = urlsplit(record_url("https://alvys.example.com/loads/{id}/edit", WebRecord("loads", id=id)))
     assert (page.scheme, page.netloc, page.query, page.fragment) == ("https", "alvys.example.com", "", "")
