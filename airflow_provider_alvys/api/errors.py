@@ -1,4 +1,4 @@
-"""What can go wrong, one type for each thing that a caller would do differently about it."""
+"""Exceptions: one type for each failure that a caller handles differently."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 class AlvysError(Exception):
     """
-    The base of every error that this package raises.
+    Base class of all errors of this package.
 
-    :param status_code: the HTTP status, or None where there was no answer.
-    :param retry_after: seconds after which the server invites another try, or None.
+    :param status_code: HTTP status, or None without a response.
+    :param retry_after: seconds after which the server allows a retry, or None.
     :param endpoint: the call, such as ``POST loads/search``.
-    :param request_id: the id under which Alvys (or the edge before it) logged the request.
-    :param problem_type: the kind of problem, where the answer names one, such as ``EndpointDisabled``.
+    :param request_id: id under which Alvys, or the edge before it, logged the request.
+    :param problem_type: kind of problem, if the response names one, such as ``EndpointDisabled``.
     """
 
     def __init__(
@@ -41,14 +41,14 @@ class AlvysError(Exception):
 
 
 class AlvysValueError(AlvysError, ValueError):
-    """Something given by the user is wrong. Almost always told before anything is sent."""
+    """An argument or a setting is not valid; usually raised before anything is sent."""
 
 
 class AlvysConnectionError(AlvysError):
     """
-    There was no answer: host unknown, connection refused or cut, or a timeout.
+    No response: unknown host, connection refused or lost, or a timeout.
 
-    :param arrived: False when the request surely never reached the server.
+    :param arrived: False if the request certainly did not reach the server.
     """
 
     def __init__(self, message: str, *, arrived: bool = True, endpoint: str | None = None) -> None:
@@ -57,18 +57,18 @@ class AlvysConnectionError(AlvysError):
 
 
 class AlvysResponseError(AlvysError):
-    """An answer that cannot be read, or that cannot be true."""
+    """A response that cannot be decoded, is a redirect, or contradicts itself."""
 
 
 class AlvysAuthError(AlvysError):
-    """The credentials, or a token that was just fetched with them, were refused."""
+    """The credentials, or a new token, were rejected."""
 
 
 class AlvysPermissionError(AlvysError):
     """
-    403: the token lacks a scope, or something else refuses it.
+    403: the token lacks a scope, or something else denies access.
 
-    :param missing_scope: the scope, where the token is known to lack it, or where nothing tells which scopes it holds; else None.
+    :param missing_scope: the scope, if the token lacks it or its scopes are not known; else None.
     """
 
     def __init__(self, message: str, *, missing_scope: str | None = None, **kwargs: Any) -> None:
@@ -78,9 +78,9 @@ class AlvysPermissionError(AlvysError):
 
 class AlvysNotFoundError(AlvysError):
     """
-    404.
+    404: Alvys has no such record or path.
 
-    :param is_stray: whether it says nothing for good: a search is there, whatever it finds.
+    :param is_stray: whether a retry may help: a search exists, whatever it finds.
     """
 
     def __init__(self, message: str, *, is_stray: bool = False, **kwargs: Any) -> None:
@@ -90,9 +90,9 @@ class AlvysNotFoundError(AlvysError):
 
 class AlvysValidationError(AlvysError):
     """
-    400: Alvys refused the request's fields.
+    400: Alvys rejected fields of the request.
 
-    :param fields: field name to the list of Alvys's messages about it.
+    :param fields: maps each field to Alvys's messages about it.
     """
 
     def __init__(self, message: str, *, fields: Mapping[str, list[str]] | None = None, **kwargs: Any) -> None:
@@ -101,17 +101,17 @@ class AlvysValidationError(AlvysError):
 
 
 class AlvysConflictError(AlvysError):
-    """409: the record exists already, or its state does not allow this."""
+    """409: the record exists already, or its state does not allow the call."""
 
 
 class AlvysPreconditionError(AlvysError):
     """
-    412 or 428: the version sent (``If-Match``) is stale or missing.
+    412 or 428: the version that was sent (``If-Match``) is stale or missing.
 
-    :param sent_etag: the version that was sent, where a write of the catalogue was.
-    :param current_etag: the one that the record has now; None where it could not be read.
-    :param sent_stamp: when the record had been changed as of the version sent, where that is known.
-    :param current_stamp: and as of the current one.
+    :param sent_etag: ETag that was sent, for a write of the catalogue.
+    :param current_etag: ETag of the record now; None if it could not be read.
+    :param sent_stamp: when the sent version was last changed; None if that is not known.
+    :param current_stamp: the same for the current version.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class AlvysPreconditionError(AlvysError):
 
 
 class AlvysRefusedError(AlvysError):
-    """422 and the other 4xx: a business rule, or a call that the endpoint does not take."""
+    """422 and other 4xx: a business rule, or a call that the endpoint does not support."""
 
 
 class AlvysRateLimitError(AlvysError):
@@ -145,10 +145,10 @@ class AlvysServerError(AlvysError):
 
 class AlvysUnknownOutcomeError(AlvysError):
     """
-    A write may have taken place or not: it may have arrived, and its answer was lost.
+    The response to a write was lost, so the write may or may not have happened.
 
     :param check: how to find out.
-    :param may_repeat: whether the same write may be sent again without a second effect.
+    :param may_repeat: whether to send the same write again is safe.
     """
 
     def __init__(self, message: str, *, check: str, may_repeat: bool = False, **kwargs: Any) -> None:
@@ -172,23 +172,23 @@ class AlvysIncompleteError(AlvysError):
 
 
 class AlvysDownloadError(AlvysError):
-    """A document could not be fetched from the storage that Alvys keeps it in."""
+    """A document could not be downloaded from the storage behind Alvys."""
 
 
 class AlvysStorageError(AlvysError):
-    """A file of the data set cannot be read as what it should be."""
+    """A file of the data set is missing, damaged, or not of the expected kind."""
 
 
 class AlvysTableError(AlvysError):
-    """What was landed cannot go into a table as it is, or a table of the database is not what it should be."""
+    """Landed rows cannot be loaded, or a table of the database is not as expected."""
 
 
 class AlvysWebhookError(AlvysError):
     """
-    A delivery to a webhook's address that is no event.
+    A delivery to a webhook that is not a valid event.
 
-    ``status_code`` is the status to answer it with, which Alvys does not try again after. The message is for the log of the
-    receiver: it tells no secret, and is not meant for who sent the delivery.
+    Answer it with ``status_code``; Alvys does not retry it then. The message is for the receiver's log: it
+    contains no secret, but is not meant for the sender.
     """
 
     def __init__(self, message: str, *, status_code: int = 400, **kwargs: Any) -> None:
@@ -197,19 +197,20 @@ class AlvysWebhookError(AlvysError):
 
 class AlvysSignatureError(AlvysWebhookError):
     """
-    A delivery that Alvys has not signed, or not lately: forged, altered, sent again much later, or sent by a clock that is wrong.
+    A delivery without a valid, recent signature: forged, altered, replayed late, or the clock is wrong.
 
-    :param reason: ``malformed``: a header is missing or not of its form. ``signature``: no signature is right. ``stale`` and
-        ``future``: it is right, and the time in it too far from now.
+    :param reason: ``malformed``: a header is missing or not valid. ``signature``: no signature matches. ``stale``
+        or ``future``: it matches, but its time is too far from now.
     """
 
-    def __init__(self, message: str, *, reason: Literal["malformed", "signature", "stale", "future"], **kwargs: Any) -> None:
+    def __init__(
+        self, message: str, *, reason: Literal["malformed", "signature", "stale", "future"], **kwargs: Any
+    ) -> None:
         super().__init__(message, **{"status_code": 401, **kwargs})
         self.reason = reason
 
 
-# Bad credentials, a missing scope, 400, 404, 412 and 428, 422 and the other 4xx that say no for good.
-_HOPELESS = (
+_NOT_RETRYABLE = (
     AlvysAuthError,
     AlvysPermissionError,
     AlvysValidationError,
@@ -220,19 +221,21 @@ _HOPELESS = (
 
 
 def is_hopeless(error: BaseException) -> bool:
-    """Return whether another try of the same can only fail in the same way, or might write something twice."""
+    """Return whether a retry can only fail again, or might write twice."""
     if isinstance(error, AlvysNotFoundError) and error.is_stray:
         return False
-    return isinstance(error, _HOPELESS) or (isinstance(error, AlvysUnknownOutcomeError) and not error.may_repeat)
+    return isinstance(error, _NOT_RETRYABLE) or (
+        isinstance(error, AlvysUnknownOutcomeError) and not error.may_repeat
+    )
 
 
 _BY_STATUS: dict[int, tuple[type[AlvysError], str]] = {
-    400: (AlvysValidationError, "Correct these fields"),
-    401: (AlvysAuthError, "The token is refused: check the client id and secret of the connection"),
+    400: (AlvysValidationError, "Correct the request"),
+    401: (AlvysAuthError, "The token is not valid: check the client id and secret of the connection"),
     403: (AlvysPermissionError, "Grant the missing scope to this API client in Alvys"),
-    408: (AlvysServerError, "Try again later"),
     404: (AlvysNotFoundError, "Check the path and the id in it"),
-    409: (AlvysConflictError, "Read the record again and decide anew"),
+    408: (AlvysServerError, "Try again later"),
+    409: (AlvysConflictError, "Read the record again, then decide whether to retry"),
     412: (AlvysPreconditionError, "Read the record again and send its new ETag as If-Match"),
     428: (AlvysPreconditionError, "Read the record and send its ETag as If-Match"),
     429: (AlvysRateLimitError, "Lower requests_per_minute on the connection, or run fewer tasks at once"),
@@ -241,12 +244,12 @@ _DEFAULT_CLIENT_ERROR = (AlvysRefusedError, "Correct the request")
 _DEFAULT_SERVER_ERROR = (AlvysServerError, "Try again later")
 
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "cf-ray")
-_LONGEST_DETAIL = 500
+_MAX_DETAIL_CHARS = 500
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What an error body says, in either of the shapes that Alvys sends."""
+    """The content of an error body."""
 
     title: str = ""
     fields: dict[str, list[str]] = field(default_factory=dict)
@@ -255,18 +258,18 @@ class Problem:
 
     @property
     def text(self) -> str:
-        """The messages in one line, cut where they are long."""
+        """The messages in one line, truncated if long."""
         parts = [self.title] if self.title else []
         parts += [f"{name}: {' '.join(messages)}" for name, messages in self.fields.items()]
         text = "; ".join(parts)
-        return text if len(text) <= _LONGEST_DETAIL else text[:_LONGEST_DETAIL] + "…"
+        return text if len(text) <= _MAX_DETAIL_CHARS else text[:_MAX_DETAIL_CHARS] + "…"
 
 
 def read_problem(response: requests.Response) -> Problem:
     """
-    Read an error body: ProblemDetails in any case, a bare map of field messages, or nothing.
+    Parse an error body: ProblemDetails with keys in any case, or a map of field messages.
 
-    An HTML page (a 429 of the edge, say) tells nothing beyond its status.
+    Other bodies, such as an HTML page of the edge, give an empty problem.
     """
     if "json" not in response.headers.get("content-type", "").lower():
         return Problem()
@@ -283,11 +286,15 @@ def read_problem(response: requests.Response) -> Problem:
     elif "title" in lower or "status" in lower:
         fields = {}
     else:
-        fields = _field_messages({name: value for name, value in body.items() if isinstance(value, (list, str))})
-    words = (lower.get("title"), lower.get("detail"))
-    title = ": ".join(str(word) for word in words if isinstance(word, str) and word)
-    trace_id = lower.get("traceid")
-    return Problem(title, fields, *(word if isinstance(word, str) else None for word in (trace_id, lower.get("type"))))
+        fields = _field_messages(
+            {name: value for name, value in body.items() if isinstance(value, (list, str))}
+        )
+    title = ": ".join(filter(None, map(_text, (lower.get("title"), lower.get("detail")))))
+    return Problem(title, fields, _text(lower.get("traceid")), _text(lower.get("type")))
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _field_messages(errors: dict[str, Any]) -> dict[str, list[str]]:
@@ -306,30 +313,32 @@ def error_from_response(
     quote_body: bool = True,
 ) -> AlvysError:
     """
-    Return the typed error for an answer with a status of 400 or more.
+    Return the typed error for a response with status 400 or above.
 
-    :param now: the time of the answer in seconds since 1970, for a ``Retry-After`` that is a date.
-    :param advice: what to do about it, where the caller knows better than the table above.
-    :param quote_body: False for an endpoint whose errors may echo secrets.
+    :param now: time of the response in seconds since 1970, for a ``Retry-After`` that is a date.
+    :param advice: what to do about it; None means the advice for the status.
+    :param quote_body: False for an endpoint whose errors may contain secrets.
     """
     status = response.status_code
     default = _DEFAULT_SERVER_ERROR if status >= 500 else _DEFAULT_CLIENT_ERROR
     error_type, default_advice = _BY_STATUS.get(status, default)
     problem = read_problem(response) if quote_body else Problem()
-    said = f": {problem.text.rstrip('.')}" if problem.text else ""
-    known: dict[str, Any] = {
+    detail = f": {problem.text.rstrip('.')}" if problem.text else ""
+    attributes: dict[str, Any] = {
         "status_code": status,
         "retry_after": parse_retry_after(response, now),
         "endpoint": endpoint,
         "request_id": problem.trace_id or _request_id(response),
-        # It may be a URL that ends in the name.
+        # The type may be a URL that ends in the name.
         "problem_type": (problem.type or "").rstrip("/").rpartition("/")[2] or None,
     }
     if error_type is AlvysValidationError:
-        known["fields"] = problem.fields
-    wait = f" It asks to wait {known['retry_after']:g} s." if known["retry_after"] else ""
-    trace = f" (request {known['request_id']})" if known["request_id"] else ""
-    return error_type(f"{endpoint} answered {status}{said}. {advice or default_advice}.{wait}{trace}", **known)
+        attributes["fields"] = problem.fields
+    wait = f" Retry after {attributes['retry_after']:g} s." if attributes["retry_after"] else ""
+    trace = f" (request {attributes['request_id']})" if attributes["request_id"] else ""
+    return error_type(
+        f"{endpoint} answered {status}{detail}. {advice or default_advice}.{wait}{trace}", **attributes
+    )
 
 
 def _request_id(response: requests.Response) -> str | None:
@@ -338,24 +347,24 @@ def _request_id(response: requests.Response) -> str | None:
 
 def parse_retry_after(response: requests.Response, now: float) -> float | None:
     """
-    Return the seconds of ``Retry-After``: digits, decimals or an HTTP date.
+    Return ``Retry-After`` in seconds: an integer, a decimal or an HTTP date; None if missing or not valid.
 
-    A date is read against the server's own ``Date`` where it sent one. None when the header is missing or makes no sense.
+    A date is compared with the server's own ``Date``, if it sent one.
     """
     text = response.headers.get("retry-after", "").strip()
     try:
         seconds = float(text)
     except ValueError:
-        then = parse_http_date(text)
-        if then is None:
+        date = parse_http_date(text)
+        if date is None:
             return None
         sent = parse_http_date(response.headers.get("date", ""))
-        seconds = max(0.0, then - (now if sent is None else sent))
+        seconds = max(0.0, date - (now if sent is None else sent))
     return seconds if 0 <= seconds < float("inf") else None
 
 
 def parse_http_date(text: str) -> float | None:
-    """Return an HTTP date as seconds since 1970, or None when it is none."""
+    """Return an HTTP date as seconds since 1970; None if it is not valid."""
     try:
         return parsedate_to_datetime(text).timestamp()
     except (ValueError, TypeError, OverflowError):

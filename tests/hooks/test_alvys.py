@@ -202,7 +202,7 @@ def test_the_test_button_waits_for_nothing(alvys: Simulator, connect: Callable[.
     worked, sentence = AlvysHook().test_connection()
     assert not worked
     assert "gave a token, but: POST loads/search answered 429" in sentence
-    assert "asks to wait 60 s" in sentence
+    assert "Retry after 60 s" in sentence
 
 
 @pytest.mark.parametrize(
