@@ -85,7 +85,7 @@ def test_what_happens_by_a_change_happens_then(alvys: Simulator, caller: Caller)
 def test_rows_can_be_added_and_removed(alvys: Simulator, caller: Caller, stream: Any) -> None:
     alvys.set_clock(NOW + 30 * DAY)
     query: dict[str, Any] = {"stream": stream.name}
-    if not stream.whole:
+    if not stream.full_read:
         query |= {"since": SINCE}
     before = alvys.truth_keys(**query)
     added = alvys.add(stream=stream.name, rows=2)
