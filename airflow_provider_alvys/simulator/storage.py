@@ -19,20 +19,20 @@ from airflow_provider_alvys.simulator.data.row_set import RowSet
 from airflow_provider_alvys.simulator.data.times import SECOND, format_time
 from airflow_provider_alvys.simulator.options import Options
 
-PREFIX = "/storage/"
+STORAGE_PREFIX = "/storage/"
 # How files of a kind begin, and what they are.
-_KINDS = {
+_SAMPLE_FILES = {
     "pdf": (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "application/pdf"),
     "jpg": (b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x48\x00\x48\x00\x00", "image/jpeg"),
     "png": (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "image/png"),
 }
-_KINDS["jpeg"] = _KINDS["jpg"]
+_SAMPLE_FILES["jpeg"] = _SAMPLE_FILES["jpg"]
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 _ERROR = '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{}</Code><Message>{}</Message></Error>'
 
 
 @dataclass
-class _Address:
+class _SignedUrl:
     """
     The address of a file that was given out last.
 
@@ -43,7 +43,7 @@ class _Address:
 
     fields: bytes
     expires: float
-    is_seen: bool
+    is_shown: bool
 
 
 class Storage:
@@ -60,20 +60,20 @@ class Storage:
         self._options = options
         self._row_set_of = row_set_of
         self._now = now
-        self._key = secrets.token_bytes(32)
+        self._signing_key = secrets.token_bytes(32)
         self._serial = 0
-        self._last: dict[tuple[str, int], _Address] = {}
+        self._last_urls: dict[tuple[str, int], _SignedUrl] = {}
         self._uploaded: dict[tuple[str, int], tuple[bytes, str]] = {}
         # What addresses begin with: the simulator's own address, as the last request has it.
-        self.base = ""
+        self.base_url = ""
         # Requests that carried what only Alvys must see.
-        self.bearers = 0
+        self.bearer_count = 0
 
-    def keep(self, stream: str, number: int, content: bytes, media_type: str) -> None:
+    def store(self, stream: str, number: int, content: bytes, media_type: str) -> None:
         """Keep the file of a row."""
         self._uploaded[stream, number] = content, media_type
 
-    def complete(self, rows: RowSet, number: int, text: bytes, *, is_seen: bool = True) -> bytes:
+    def with_download_url(self, rows: RowSet, number: int, text: bytes, *, is_shown: bool = True) -> bytes:
         """
         Return a row's record with the address of its file, where it has one.
 
@@ -81,30 +81,30 @@ class Storage:
         """
         if not rows.spec.has_file:
             return text
-        last, now = self._last.get((rows.spec.name, number)), self._now()
-        if last is None or last.expires <= now or (is_seen and last.is_seen):
+        last, now = self._last_urls.get((rows.spec.name, number)), self._now()
+        if last is None or last.expires <= now or (is_shown and last.is_shown):
             expires = now + self._options.url_lifetime
             fields = b'"DownloadUrl":"%b","ExpiresAt":"%b"' % (
-                self._address(rows, number, expires).encode(),
+                self._make_url(rows, number, expires).encode(),
                 format_time(int(expires * SECOND), 7).encode(),
             )
-            last = self._last[rows.spec.name, number] = _Address(fields, expires, is_seen)
-        last.is_seen = last.is_seen or is_seen
+            last = self._last_urls[rows.spec.name, number] = _SignedUrl(fields, expires, is_shown)
+        last.is_shown = last.is_shown or is_shown
         return text[:-1] + (b"," if len(text) > len(b"{}") else b"") + last.fields + b"}"
 
-    def _address(self, rows: RowSet, number: int, expires: float) -> str:
+    def _make_url(self, rows: RowSet, number: int, expires: float) -> str:
         self._serial += 1
-        path = f"{PREFIX}{rows.spec.name}/{number}/{quote(_file_name(rows, number))}"
+        path = f"{STORAGE_PREFIX}{rows.spec.name}/{number}/{quote(_file_name(rows, number))}"
         signed = f"X-Expires={expires:.6f}&X-Serial={self._serial}"
-        return f"{self.base}{path}?{signed}&X-Signature={self._sign(path, signed)}"
+        return f"{self.base_url}{path}?{signed}&X-Signature={self._sign(path, signed)}"
 
     def _sign(self, path: str, signed: str) -> str:
-        return hmac.new(self._key, f"{path}?{signed}".encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self._signing_key, f"{path}?{signed}".encode(), hashlib.sha256).hexdigest()
 
-    def answer(self, request: Request) -> Response:
+    def respond(self, request: Request) -> Response:
         """Answer the file that an address names, without asking who wants it; a bearer token is refused, as S3 does."""
         if "authorization" in request.headers:
-            self.bearers += 1
+            self.bearer_count += 1
             return _error(400, "InvalidArgument", "Only one auth mechanism allowed")
         if request.method != "GET":
             return _error(405, "MethodNotAllowed", "The method is not allowed for this address.")
@@ -114,7 +114,7 @@ class Storage:
             return _error(403, "SignatureDoesNotMatch", "The signature does not match the address.")
         if float(query["X-Expires"]) <= self._now():
             return _error(403, "AccessDenied", "Request has expired")
-        stream, number, name = unquote(path.removeprefix(PREFIX)).split("/", 2)
+        stream, number, name = unquote(path.removeprefix(STORAGE_PREFIX)).split("/", 2)
         rows = self._row_set_of(stream)
         if not rows.has(int(number)):
             return _error(404, "NoSuchKey", "The specified key does not exist.")
@@ -132,7 +132,9 @@ class Storage:
         uploaded = self._uploaded.get((rows.spec.name, number))
         if uploaded:
             return uploaded
-        head, media_type = _KINDS.get(name.rpartition(".")[2].lower(), (b"", "application/octet-stream"))
+        head, media_type = _SAMPLE_FILES.get(
+            name.rpartition(".")[2].lower(), (b"", "application/octet-stream")
+        )
         size = int(rows.column("AttachmentSize")[number] or 0)
         noise = random.Random(hash((rows.salt, number, 7)))
         return (head + noise.randbytes(max(0, size - len(head))))[:size], media_type

@@ -12,8 +12,8 @@ import msgspec
 from airflow_provider_alvys.api.catalogue.streams import Stream, get_stream
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.simulator.controls.faults import FaultQueue, Mutation
-from airflow_provider_alvys.simulator.controls.limits import Limiter
-from airflow_provider_alvys.simulator.controls.tokens import TokenDesk
+from airflow_provider_alvys.simulator.controls.limits import RateLimiter
+from airflow_provider_alvys.simulator.controls.tokens import TokenIssuer
 from airflow_provider_alvys.simulator.data.embedded_children import child_set_class
 from airflow_provider_alvys.simulator.data.row_set import RowSet
 from airflow_provider_alvys.simulator.data.row_set_spec import TOMBSTONE, column_of, spec_of
@@ -21,7 +21,7 @@ from airflow_provider_alvys.simulator.data.search_request import SearchRequest
 from airflow_provider_alvys.simulator.data.times import DAY, parse_micros
 from airflow_provider_alvys.simulator.options import Options
 from airflow_provider_alvys.simulator.storage import Storage
-from airflow_provider_alvys.simulator.webhooks.deliveries import Hub
+from airflow_provider_alvys.simulator.webhooks.deliveries import WebhookSender
 
 
 class AppliedWrite(msgspec.Struct, kw_only=True):
@@ -39,19 +39,19 @@ class Tenant:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.clock_offset = options.clock_offset
-        self.tokens = TokenDesk(options)
-        self.limiter = Limiter(options.minute)
+        self.tokens = TokenIssuer(options)
+        self.limiter = RateLimiter(options.minute)
         self.faults = FaultQueue()
         self.mutations: list[Mutation] = []
-        self.mutated: Counter[str] = Counter()
+        self.mutation_counts: Counter[str] = Counter()
         self.page_size_cap = options.page_size_cap
-        self.requests: Counter[str] = Counter()
-        self.answers: Counter[str] = Counter()
+        self.request_counts: Counter[str] = Counter()
+        self.status_counts: Counter[str] = Counter()
         self.applied_writes: list[AppliedWrite] = []
         # Payments by what was called, and for what.
         self.payments: defaultdict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
         self.storage = Storage(options, self.rows, self.now)
-        self.hub = Hub(options, self.rows, self.now, self.storage.complete)
+        self.webhook_sender = WebhookSender(options, self.rows, self.now, self.storage.with_download_url)
         self._data_end = int((options.now or self.now()) * 1_000_000)
         self._row_sets: dict[str, RowSet] = {}
         for name in options.rows:
@@ -61,7 +61,7 @@ class Tenant:
         """Return this tenant's time in seconds since 1970."""
         return time.time() + self.clock_offset
 
-    def micros(self) -> int:
+    def now_micros(self) -> int:
         """Return this tenant's time in microseconds since 1970."""
         return int(self.now() * 1_000_000)
 
@@ -72,13 +72,13 @@ class Tenant:
     def stats(self) -> dict[str, Any]:
         """Return what has been counted since the last reset."""
         return {
-            "requests": dict(self.requests),
-            "tokens": len(self.tokens.given),
-            "answers": dict(self.answers),
-            "rate_limited": self.answers["429"],
-            "faults": dict(self.faults.struck),
-            "mutations": dict(self.mutated),
-            "bearer_at_storage": self.storage.bearers,
+            "requests": dict(self.request_counts),
+            "tokens": len(self.tokens.issued),
+            "answers": dict(self.status_counts),
+            "rate_limited": self.status_counts["429"],
+            "faults": dict(self.faults.applied_counts),
+            "mutations": dict(self.mutation_counts),
+            "bearer_at_storage": self.storage.bearer_count,
         }
 
     def rows(self, stream: str) -> RowSet:
@@ -88,13 +88,13 @@ class Tenant:
             parent = spec.stream.parent if spec.stream.is_child else None
             kind = child_set_class(spec, self.rows(parent.stream).spec) if parent else RowSet
             rows = kind(spec, self.rows, self.options, self._data_end)
-            rows.listener = self.hub
+            rows.listener = self.webhook_sender
             self._row_sets |= {member.name: rows for member in spec.streams}
         return self._row_sets[stream]
 
     # How its rows change.
 
-    def mutate(self, stream: Stream, request: SearchRequest) -> None:
+    def apply_mutations(self, stream: Stream, request: SearchRequest) -> None:
         """Change the data as ordered, after a page of a search has been answered."""
         for mutation in self.mutations:
             if mutation.stream not in (None, stream.name):
@@ -107,20 +107,20 @@ class Tenant:
                     continue
                 mutation.times -= 1
             rows = self.rows(stream.name)
-            self.mutated[f"{stream.name}:{mutation.label or mutation.kind}"] += 1
+            self.mutation_counts[f"{stream.name}:{mutation.label or mutation.kind}"] += 1
             if mutation.kind == "join":
                 for _ in range(mutation.rows):
-                    self._join(rows, stream, request)
+                    self._add_matching_row(rows, stream, request)
                 continue
             leaving = rows.sample(rows.find(stream, request), mutation.rows)
             if rows.spec.updated_column:
-                rows.update(leaving, self.micros(), {})
+                rows.update(leaving, self.now_micros(), {})
             else:
-                rows.remove(leaving, self.micros())
+                rows.remove(leaving, self.now_micros())
 
-    def _join(self, rows: RowSet, stream: Stream, request: SearchRequest) -> None:
+    def _add_matching_row(self, rows: RowSet, stream: Stream, request: SearchRequest) -> None:
         """Add a row that a search finds: within its periods, and with one of the values that it asks for."""
-        now = self.micros()
+        now = self.now_micros()
         columns: dict[str, Any] = {}
         for filter in stream.filters:
             path = column_of(stream, filter)
@@ -162,8 +162,8 @@ class Tenant:
         :param columns: set as well, such as ``{"Status": "Delivered"}``; None removes a field.
         """
         row_set = self.rows(stream)
-        chosen = self._choose(row_set, rows=rows, keys=keys, where=where)
-        row_set.update(chosen, parse_micros(at) if at else self.micros(), columns)
+        chosen = self._select(row_set, rows=rows, keys=keys, where=where)
+        row_set.update(chosen, parse_micros(at) if at else self.now_micros(), columns)
         return [row_set.key(number) for number in chosen]
 
     def add(self, stream: str, *, rows: int, columns: dict[str, Any], parent: str | None) -> list[str]:
@@ -175,7 +175,7 @@ class Tenant:
         """
         row_set = self.rows(stream)
         columns = {TOMBSTONE: False, **columns} if row_set.spec.type_of(TOMBSTONE) else columns
-        now = self.micros()
+        now = self.now_micros()
         if row_set.spec.updated_column:
             columns = {row_set.spec.updated_column: now, **columns}
         try:
@@ -189,12 +189,12 @@ class Tenant:
     ) -> list[str]:
         """Remove rows for good, chosen as in :meth:`change`, and return their keys."""
         row_set = self.rows(stream)
-        chosen = self._choose(row_set, rows=rows, keys=keys, where=where)
-        gone = [row_set.key(number) for number in chosen]
-        row_set.remove(chosen, self.micros())
-        return gone
+        chosen = self._select(row_set, rows=rows, keys=keys, where=where)
+        removed = [row_set.key(number) for number in chosen]
+        row_set.remove(chosen, self.now_micros())
+        return removed
 
-    def _choose(
+    def _select(
         self, rows_of: RowSet, *, rows: int | None, keys: list[str] | None, where: Mapping[str, Any] | None
     ) -> list[int]:
         if keys is not None:

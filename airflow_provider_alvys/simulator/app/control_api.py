@@ -61,7 +61,7 @@ async def _reset(tenant: Tenant, request: Request) -> Any:
     changes = msgspec.json.decode(await request.body() or b"{}", type=dict[str, Any])
     options = msgspec.convert({**msgspec.to_builtins(tenant.options), **changes}, Options)
     request.app.tenant = Tenant(options)
-    tenant.hub.close()
+    tenant.webhook_sender.close()
     return {"options": options}
 
 
@@ -72,12 +72,12 @@ async def _stats(tenant: Tenant, request: Request) -> Any:
 
 async def _tokens(tenant: Tenant, request: Request) -> Any:
     """Tell the tokens given out since the last reset, for a search for leaks."""
-    return {"tokens": tenant.tokens.given}
+    return {"tokens": tenant.tokens.issued}
 
 
 async def _faults(tenant: Tenant, request: Request) -> Any:
     """Order faults: a list that replaces the last one."""
-    tenant.faults.set(msgspec.json.decode(await request.body(), type=list[Fault]))
+    tenant.faults.replace(msgspec.json.decode(await request.body(), type=list[Fault]))
     return {"ordered": True}
 
 
@@ -150,7 +150,9 @@ async def _truth(tenant: Tenant, request: Request) -> Any:
         with_tombstone = shows_tombstones(stream, filters)
         texts = ((number, rows.record_json(number, with_tombstone=with_tombstone)) for number in numbers)
         storage = tenant.storage
-        lines = [storage.complete(rows, number, text, is_seen=False) + b"\n" for number, text in texts]
+        lines = [
+            storage.with_download_url(rows, number, text, is_shown=False) + b"\n" for number, text in texts
+        ]
         return Response(b"".join(lines), media_type="application/x-ndjson")
     return {"total": len(numbers), "keys": [rows.key(number) for number in numbers]}
 

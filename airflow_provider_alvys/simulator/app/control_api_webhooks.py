@@ -62,65 +62,65 @@ class DeliverBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 async def subscribe(tenant: Tenant, request: Request) -> Any:
     """Make a webhook that is told of events at once, without a handshake."""
-    given = msgspec.json.decode(await request.body(), type=SubscribeBody)
-    events = list(EVENTS) if given.events is None else given.events
+    body = msgspec.json.decode(await request.body(), type=SubscribeBody)
+    events = list(EVENTS) if body.events is None else body.events
     strangers = sorted(set(events) - set(EVENTS))
     if strangers:
         raise AlvysValueError(f"There is no event {strangers[0]!r}. Events: {', '.join(EVENTS)}")
     rows = tenant.rows("webhooks")
-    columns = {"Url": given.url, "Events": events, "Status": ACTIVE, "ConsecutiveFailures": 0, "Secret": None}
-    number = rows.add(tenant.micros(), columns)
+    columns = {"Url": body.url, "Events": events, "Status": ACTIVE, "ConsecutiveFailures": 0, "Secret": None}
+    number = rows.add(tenant.now_micros(), columns)
     rows.childless.add(number)
     subscription = Subscription(
-        given.secret or new_secret(), given.previous_secret, given.include_previous_attributes
+        body.secret or new_secret(), body.previous_secret, body.include_previous_attributes
     )
-    tenant.hub.subscriptions[number] = subscription
+    tenant.webhook_sender.subscriptions[number] = subscription
     return {"id": rows.key(number), "secret": subscription.secret}
 
 
 async def deliveries(tenant: Tenant, request: Request) -> Any:
     """Tell all attempts to deliver events; ``wait=true`` waits until nothing is under way."""
     if request.query_params.get("wait") == "true":
-        await tenant.hub.settle()
-    return tenant.hub.attempts
+        await tenant.webhook_sender.wait_until_idle()
+    return tenant.webhook_sender.attempts
 
 
 async def deliver(tenant: Tenant, request: Request) -> Any:
     """Deliver an event once, right or forged, and tell the status of the answer: see :class:`DeliverBody`."""
-    given = msgspec.json.decode(await request.body() or b"{}", type=DeliverBody)
-    hub = tenant.hub
-    number, event = _find_webhook(tenant, given.webhook), _find_event(tenant, given)
-    status = await hub.attempt(
+    body = msgspec.json.decode(await request.body() or b"{}", type=DeliverBody)
+    hub = tenant.webhook_sender
+    number, event = _find_webhook(tenant, body.webhook), _find_event(tenant, body)
+    status = await hub.send_once(
         number,
         event.id,
         event.type,
         event.body(with_previous=hub.subscriptions[number].with_previous),
-        given.attempt,
-        stamp=int(tenant.now()) - given.age,
-        secret=given.secret,
-        base=given.base,
-        headers=given.headers,
-        sent=None if given.body is None else given.body.encode(),
+        body.attempt,
+        signed_at=int(tenant.now()) - body.age,
+        secret=body.secret,
+        base=body.base,
+        headers=body.headers,
+        replacement_body=None if body.body is None else body.body.encode(),
     )
     return {"status": status, "event_id": event.id}
 
 
 def _find_webhook(tenant: Tenant, key: str | None) -> int:
     rows = tenant.rows("webhooks")
-    found = [number for number in tenant.hub.subscriptions if key in (None, rows.key(number))]
+    found = [number for number in tenant.webhook_sender.subscriptions if key in (None, rows.key(number))]
     if not found:
         raise AlvysValueError("There is no such webhook: make one by POST /_sim/webhooks, or through the API")
     return found[-1]
 
 
-def _find_event(tenant: Tenant, given: DeliverBody) -> Event:
-    if given.type is not None:
+def _find_event(tenant: Tenant, body: DeliverBody) -> Event:
+    if body.type is not None:
         now = int(tenant.now() * SECOND)
-        event = Event(given.event_id or f"forged-{now}", given.type, format_time(now, 7), given.data)
-        tenant.hub.events[event.id] = event
+        event = Event(body.event_id or f"forged-{now}", body.type, format_time(now, 7), body.data)
+        tenant.webhook_sender.events[event.id] = event
         return event
-    events = tenant.hub.events
-    key = given.event_id or next(reversed(events), "")
+    events = tenant.webhook_sender.events
+    key = body.event_id or next(reversed(events), "")
     if key not in events:
         raise AlvysValueError(f"There is no event {key!r}: give a type for a new one")
     return events[key]

@@ -18,21 +18,21 @@ from airflow_provider_alvys.simulator.data.search_request import (
     parse_search,
     query_fields,
 )
-from airflow_provider_alvys.simulator.protocol.http import UNREADABLE, json_response, read_json
-from airflow_provider_alvys.simulator.protocol.routes import names_of
+from airflow_provider_alvys.simulator.protocol.http import JSON_ERRORS, json_response, read_json
+from airflow_provider_alvys.simulator.protocol.routes import path_names
 from airflow_provider_alvys.simulator.tenant import Tenant
 
 
 async def answer_search(stream: Stream, request: Request) -> Response:
     """Answer a call that reads a stream."""
     tenant: Tenant = request.app.tenant
-    names = names_of(request)
+    names = path_names(request)
     _check_parent(tenant, stream, names)
     try:
         is_get = stream.method == "GET"
         query = request.query_params.multi_items()
         given = query_fields(stream, query) if is_get else body_fields(stream, await read_json(request))
-    except UNREADABLE:
+    except JSON_ERRORS:
         raise HTTPException(400, "The body is no JSON.") from None
     search, errors = parse_search(stream, given)
     if errors:
@@ -41,7 +41,7 @@ async def answer_search(stream: Stream, request: Request) -> Response:
         search = replace(search, parents=tuple(names[:1]))
     response = _answer(tenant, tenant.rows(stream.name), stream, search)
     if stream.response_type == "page":
-        tenant.mutate(stream, search)
+        tenant.apply_mutations(stream, search)
     return response
 
 
@@ -59,7 +59,7 @@ async def answer_lookup(stream: Stream, lookup: Lookup, request: Request) -> Res
             return json_response(dict.fromkeys(lookup.one_of, wrong), 400)
         number = rows.number_of(*given[0])
     else:
-        *parents, key = names_of(request)
+        *parents, key = path_names(request)
         _check_parent(tenant, stream, parents)
         among = rows.children_of(parents) if parents else rows.numbers()
         number = next((number for number in among if rows.key(number) == key), None)
@@ -88,7 +88,7 @@ def _answer(tenant: Tenant, rows: RowSet, stream: Stream, search: SearchRequest)
 
     def texts(numbers: Iterable[int]) -> bytes:
         found = ((number, rows.record_json(number, with_tombstone=with_tombstone)) for number in numbers)
-        return b",".join(tenant.storage.complete(rows, number, text) for number, text in found)
+        return b",".join(tenant.storage.with_download_url(rows, number, text) for number, text in found)
 
     if stream.response_type == "object":
         if not found:

@@ -24,14 +24,14 @@ from airflow_provider_alvys.simulator.app.writes import answer_write
 from airflow_provider_alvys.simulator.controls.faults import Fault
 from airflow_provider_alvys.simulator.options import Options
 from airflow_provider_alvys.simulator.protocol.http import (
-    UNREADABLE,
+    JSON_ERRORS,
     edge_page,
     json_response,
     problem,
     read_json,
 )
-from airflow_provider_alvys.simulator.protocol.routes import API, AnyCaseRoute, AnyPathMount, Handler
-from airflow_provider_alvys.simulator.storage import PREFIX
+from airflow_provider_alvys.simulator.protocol.routes import API_PREFIX, AnyCaseRoute, AnyPathMount, Handler
+from airflow_provider_alvys.simulator.storage import STORAGE_PREFIX
 from airflow_provider_alvys.simulator.tenant import Tenant
 
 _CONTROL = "/_sim"
@@ -56,10 +56,10 @@ class SimulatorApp(Starlette):
             routes=[
                 AnyPathMount(_CONTROL, CONTROL_ROUTER),
                 *self._token_routes,
-                AnyPathMount(PREFIX.rstrip("/"), self._storage),
+                AnyPathMount(STORAGE_PREFIX.rstrip("/"), self._storage),
                 AnyPathMount("", self._api),
             ],
-            exception_handlers={HTTPException: _refuse},
+            exception_handlers={HTTPException: _error_response},
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,26 +69,26 @@ class SimulatorApp(Starlette):
             return
         request = Request(scope, receive)
         body = await request.body()
-        self.tenant.storage.base = str(request.base_url).rstrip("/")
+        self.tenant.storage.base_url = str(request.base_url).rstrip("/")
         fault = None
         if scope["path"].startswith(f"{_CONTROL}/"):
             response = await self._respond(scope, body)
         else:
-            tenant, call = self.tenant, self._call_of(scope)
-            tenant.requests[call] += 1
+            tenant, call = self.tenant, self._call_name(scope)
+            tenant.request_counts[call] += 1
             if tenant.options.latency:
                 await asyncio.sleep(tenant.options.latency)
-            fault = tenant.faults.next(call, await _page_of(request))
+            fault = tenant.faults.next(call, await _page_number(request))
             # A fault that acts lets the call take place, and only its response is lost.
-            struck = self._strike(fault) if fault and not fault.acts else None
-            response = struck or await self._respond(scope, body)
+            replacement = self._apply(fault) if fault and not fault.acts else None
+            response = replacement or await self._respond(scope, body)
             if fault and fault.acts:
-                response = self._strike(fault) or response
+                response = self._apply(fault) or response
             if fault and fault.kind == "timeout":
                 await asyncio.sleep(fault.seconds)
-            tenant.answers[str(response.status_code)] += 1
+            tenant.status_counts[str(response.status_code)] += 1
         response.headers["date"] = formatdate(self.tenant.now(), usegmt=True)
-        await _deliver(response, fault.kind if fault else "", scope, receive, send)
+        await _send(response, fault.kind if fault else "", scope, receive, send)
 
     async def _respond(self, scope: Scope, body: bytes) -> Response:
         """Return the response of what the request's path leads to."""
@@ -106,14 +106,14 @@ class SimulatorApp(Starlette):
         response.raw_headers = list(start["headers"])
         return response
 
-    def _call_of(self, scope: Scope) -> str:
+    def _call_name(self, scope: Scope) -> str:
         """Return what a request counts as, and by what faults name it."""
         path = scope["path"]
         if any(route.path_regex.match(path) for route in self._token_routes):
             return "POST token"
-        return "GET storage" if path.startswith(PREFIX) else str(endpoint_of(scope["method"], path))
+        return "GET storage" if path.startswith(STORAGE_PREFIX) else str(endpoint_of(scope["method"], path))
 
-    def _strike(self, fault: Fault) -> Response | None:
+    def _apply(self, fault: Fault) -> Response | None:
         """Return the response that a fault puts in the place of the right one, if it does."""
         if fault.kind == "revoke":
             self.tenant.tokens.revoke_all()
@@ -151,7 +151,7 @@ class SimulatorApp(Starlette):
         try:
             given = await read_json(request) if content_type == "application/json" else await request.form()
             fields = {str(key): str(value) for key, value in given.items()}
-        except (*UNREADABLE, AttributeError):
+        except (*JSON_ERRORS, AttributeError):
             raise HTTPException(400, "not readable") from None
         refusal = tenant.tokens.refusal(fields, tenant_in_path)
         if refusal:
@@ -161,7 +161,7 @@ class SimulatorApp(Starlette):
         return json_response(tenant.tokens.grant(tenant_in_path, tenant.now()))
 
     async def _storage(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.tenant.storage.answer(Request(scope))(scope, receive, send)
+        await self.tenant.storage.respond(Request(scope))(scope, receive, send)
 
     async def _api(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let in requests with a token, as many as the limits allow."""
@@ -171,14 +171,14 @@ class SimulatorApp(Starlette):
             raise HTTPException(401, "The token is missing, expired or revoked.")
         endpoint = endpoint_of(request.method, scope["path"])
         if tenant.options.limits and not tenant.limiter.admits(grant.client_id, endpoint, tenant.now()):
-            await self._too_many()(scope, receive, send)
+            await self._rate_limited()(scope, receive, send)
             return
         request.state.grant = grant
         # As it was sent: a quoted slash belongs to a record's name.
         path = scope.get("raw_path", scope["path"].encode()).decode("latin-1").rstrip("/")
         await self._api_router({**scope, "path": path}, receive, send)
 
-    def _too_many(self) -> Response:
+    def _rate_limited(self) -> Response:
         options = self.tenant.options
         response = edge_page(429) if options.rate_limit_body == "html" else problem(429, "Too many requests.")
         seconds = self.tenant.limiter.retry_after
@@ -206,9 +206,9 @@ def _api_routes() -> list[BaseRoute]:
     ends = [(path, end) for _, path, _ in served for end, sign in enumerate(path, 1) if sign == "}"]
     known = {path[:end] for path, end in ends if end < len(path)}
     return [
-        Route("/v1/me", _me),
-        *(AnyCaseRoute(method, API + path, endpoint) for method, path, endpoint in served),
-        *(AnyCaseRoute(None, API + path, _refuse_verb) for path in known),
+        Route("/v1/me", _get_me),
+        *(AnyCaseRoute(method, API_PREFIX + path, endpoint) for method, path, endpoint in served),
+        *(AnyCaseRoute(None, API_PREFIX + path, _wrong_method) for path in known),
     ]
 
 
@@ -223,31 +223,31 @@ def _with_scope(serves: Stream | Operation, answer: Handler) -> Handler:
     return endpoint
 
 
-async def _me(request: Request) -> Response:
+async def _get_me(request: Request) -> Response:
     grant, tenant = request.state.grant, request.app.tenant.options.tenant
     return json_response({"ClientId": grant.client_id, "Tenant": tenant, "Scopes": sorted(grant.scopes)})
 
 
-async def _refuse_verb(request: Request) -> Response:
+async def _wrong_method(request: Request) -> Response:
     raise HTTPException(405)
 
 
-async def _refuse(request: Request, error: Any) -> Response:
+async def _error_response(request: Request, error: Any) -> Response:
     return problem(error.status_code, error.detail)
 
 
-async def _page_of(request: Request) -> int | None:
+async def _page_number(request: Request) -> int | None:
     if request.method == "GET":
         text = {name.lower(): text for name, text in request.query_params.items()}.get("page", "")
         return int(text) if text.isdecimal() else None
     try:
         page = (await read_json(request)).get("Page")
-    except (*UNREADABLE, AttributeError):
+    except (*JSON_ERRORS, AttributeError):
         return None
     return page if isinstance(page, int) else None
 
 
-async def _deliver(response: Response, fault: str, scope: Scope, receive: Receive, send: Send) -> None:
+async def _send(response: Response, fault: str, scope: Scope, receive: Receive, send: Send) -> None:
     """Send a response, or what a fault leaves of it."""
     body, status = bytes(response.body), response.status_code
     if fault == "bad_utf8":

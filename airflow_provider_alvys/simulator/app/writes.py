@@ -20,20 +20,20 @@ from airflow_provider_alvys.simulator.effects.write_call import (
 )
 from airflow_provider_alvys.simulator.protocol.bodies import read_body
 from airflow_provider_alvys.simulator.protocol.http import json_response, problem
-from airflow_provider_alvys.simulator.protocol.routes import names_of
+from airflow_provider_alvys.simulator.protocol.routes import path_names
 from airflow_provider_alvys.simulator.tenant import AppliedWrite, Tenant
 
-_SWITCHED_OFF_FOR = "3600"
-_TAG = re.compile(r'(?:W/)?"?(.*?)"?')
+_DISABLED_SECONDS = "3600"
+_ETAG = re.compile(r'(?:W/)?"?(.*?)"?')
 
 
 async def answer_write(operation: Operation, request: Request) -> Response:
     """Answer a write: in this order, a call that is switched off, an unknown record, a bad body, a stale version, a rule."""
     tenant: Tenant = request.app.tenant
     if operation.name in tenant.options.disabled.split():
-        headers = {"retry-after": _SWITCHED_OFF_FOR}
+        headers = {"retry-after": _DISABLED_SECONDS}
         return problem(503, "The endpoint is switched off.", headers, Type="EndpointDisabled")
-    target = _find_target(tenant, operation, names_of(request))
+    target = _find_target(tenant, operation, path_names(request))
     body, file, errors = await read_body(operation, request)
     if errors:
         if tenant.options.validation_errors == "bare":
@@ -75,11 +75,11 @@ def _find_target(tenant: Tenant, operation: Operation, names: list[str]) -> Targ
 def _check_version(operation: Operation, request: Request, target: TargetRecord) -> None:
     if operation.if_match == "none" or target.rows is None:
         return
-    given = request.headers.get("if-match", "").strip()
-    if not given:
+    if_match = request.headers.get("if-match", "").strip()
+    if not if_match:
         if operation.if_match == "required":
             raise HTTPException(428, "The If-Match header is required.")
         return
-    tag = _TAG.fullmatch(given)
-    if given != "*" and (tag is None or tag[1] != target.rows.etag(target.number)):
+    tag = _ETAG.fullmatch(if_match)
+    if if_match != "*" and (tag is None or tag[1] != target.rows.etag(target.number)):
         raise HTTPException(412, "The record has been changed since.")

@@ -67,9 +67,9 @@ class FaultQueue:
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
-        self.struck: Counter[str] = Counter()
+        self.applied_counts: Counter[str] = Counter()
 
-    def set(self, faults: list[Fault]) -> None:
+    def replace(self, faults: list[Fault]) -> None:
         """Replace all."""
         self._faults = list(faults)
 
@@ -86,6 +86,6 @@ class FaultQueue:
                 fault.skip -= 1
             elif fault.times > 0:
                 fault.times -= 1
-                self.struck[fault.label or fault.kind] += 1
+                self.applied_counts[fault.label or fault.kind] += 1
                 return fault
         return None

@@ -15,7 +15,7 @@ class _Window:
     blocked_until: float = 0.0
 
 
-class Limiter:
+class RateLimiter:
     """
     Count arrivals in a sliding minute, and block an endpoint for its documented time when there were too many.
 

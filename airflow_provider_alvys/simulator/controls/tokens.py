@@ -21,13 +21,13 @@ class Grant:
     expires: float
 
 
-class TokenDesk:
+class TokenIssuer:
     """Give out tokens, and know them again."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
         self._grants: dict[str, Grant] = {}
-        self.given: list[str] = []
+        self.issued: list[str] = []
 
     def refusal(self, fields: Mapping[str, str], tenant: str | None) -> tuple[int, str] | None:
         """Return the status and OAuth error for a bad request, or None for a good one."""
@@ -50,7 +50,7 @@ class TokenDesk:
         """Return the token endpoint's answer. The tenant flow's token has no list of scopes and may read everything."""
         options = self._options
         token = secrets.token_urlsafe(48)
-        self.given.append(token)
+        self.issued.append(token)
         scopes = options.scopes if tenant is None else READ_SCOPES
         self._grants[token] = Grant(
             options.client_id, frozenset(scopes.split()), now + options.token_lifetime

@@ -14,7 +14,7 @@ _EDI = "EDI"
 _NOT_YET_COVERED = ("Open", "Reserved", "Quoted", "In Review", "Queued")
 _ON_THE_ROAD = ("Covered", "Dispatched", "In Transit")
 # What a trip's record has of those that carry it, and the stream that they are of.
-_PARTIES = {
+_ASSIGNEES = {
     "CarrierId": ("Carrier", "carriers"),
     "Driver1Id": ("Driver1", "drivers"),
     "Driver2Id": ("Driver2", "drivers"),
@@ -32,7 +32,7 @@ def update_load(write: WriteCall) -> Response:
     trips = write.tenant.rows("trips")
     for trip in trips.matching({"LoadNumber": write.target.name}):
         write.update(trips, trip, columns)
-    return write.show(write.rows, write.number)
+    return write.respond_with(write.rows, write.number)
 
 
 def create_note(write: WriteCall) -> Response:
@@ -42,15 +42,15 @@ def create_note(write: WriteCall) -> Response:
         raise HTTPException(409, "The load has such a note already.")
     number = write.add("load_notes", write.body, write.target.name)
     note = notes.record(number)
-    inside = {
+    embedded = {
         "id": note["Id"],
         "Description": note["Description"],
         "NoteType": note["NoteType"],
         "Time": note["CreatedAt"],
     }
     kept = write.rows.record(write.number).get("Notes") or []
-    write.update(write.rows, write.number, {"Notes": [*kept, {**inside, "User": API_USER}]})
-    return write.show(notes, number, 201)
+    write.update(write.rows, write.number, {"Notes": [*kept, {**embedded, "User": API_USER}]})
+    return write.respond_with(notes, number, 201)
 
 
 def delete_note(write: WriteCall) -> Response:
@@ -66,21 +66,21 @@ def assign_trip(write: WriteCall) -> Response:
     """Give a trip those that carry it."""
     record = write.rows.record(write.number)
     columns: dict[str, Any] = {}
-    for name, (party, stream) in _PARTIES.items():
+    for name, (assignee, stream) in _ASSIGNEES.items():
         if name in write.body:
             write.find(stream, write.body[name])
-            is_same = (record.get(party) or {}).get("Id") == write.body[name]
-            columns[party] = {**(record[party] if is_same else {}), "Id": write.body[name]}
+            is_current = (record.get(assignee) or {}).get("Id") == write.body[name]
+            columns[assignee] = {**(record[assignee] if is_current else {}), "Id": write.body[name]}
     write.find("users", write.body["DispatcherId"])
     columns["DispatcherId"] = write.body["DispatcherId"]
     if "CarrierRate" in write.body:
         rate = money(write.body["CarrierRate"])
         columns["Carrier"] |= {"Rate": rate, "Linehaul": rate, "TotalPayable": rate}
-    columns["CarrierAssignedAt"] = write.tenant.micros()
+    columns["CarrierAssignedAt"] = write.tenant.now_micros()
     if record["Status"] in _NOT_YET_COVERED:
         columns["Status"] = "Covered"
-    _move(write, columns)
-    return write.show(write.rows, write.number)
+    _update_trip(write, columns)
+    return write.respond_with(write.rows, write.number)
 
 
 def dispatch_trip(write: WriteCall) -> Response:
@@ -89,8 +89,8 @@ def dispatch_trip(write: WriteCall) -> Response:
         raise HTTPException(
             422, f"The trip is {write.value('Status')}: only one that is Covered can be dispatched."
         )
-    _move(write, {"Status": "Dispatched", "DispatchedBy": API_USER})
-    return write.show(write.rows, write.number)
+    _update_trip(write, {"Status": "Dispatched", "DispatchedBy": API_USER})
+    return write.respond_with(write.rows, write.number)
 
 
 def create_check_call(write: WriteCall) -> Response:
@@ -105,7 +105,7 @@ def create_check_call(write: WriteCall) -> Response:
         body["DriverName"] = write.tenant.rows("drivers").column("Name")[write.find("drivers", driver)]
     trip = {name: write.value(name) for name in ("TripNumber", "LoadNumber")}
     number = write.add("trip_check_calls", {**trip, "ResponseType": "API", **body}, write.target.name)
-    return write.show(write.tenant.rows("trip_check_calls"), number, 201)
+    return write.respond_with(write.tenant.rows("trip_check_calls"), number, 201)
 
 
 def set_appointment(write: WriteCall) -> Response:
@@ -121,36 +121,36 @@ def set_appointment(write: WriteCall) -> Response:
         window = {name: with_offset(body[given]) for name, given in ends.items() if given in body}
         empty = dict.fromkeys((*flags, "AppointmentDate"))
         columns |= {"$type": "delivery_window", **empty, "StopWindow": window}
-    return _set_stop(write, columns)
+    return _update_stop(write, columns)
 
 
 def set_arrival(write: WriteCall) -> Response:
     """Record the arrival at a stop."""
-    return _set_stop(write, {"ArrivedAt": with_offset(write.body["ArrivedAt"])})
+    return _update_stop(write, {"ArrivedAt": with_offset(write.body["ArrivedAt"])})
 
 
 def clear_arrival(write: WriteCall) -> Response:
     """Take the arrival at a stop back."""
-    return _set_stop(write, {"ArrivedAt": None})
+    return _update_stop(write, {"ArrivedAt": None})
 
 
 def set_departure(write: WriteCall) -> Response:
     """Record the departure from a stop that was reached."""
     if "ArrivedAt" not in write.children.record(write.target.child):
         raise HTTPException(422, "The stop has no arrival yet.")
-    return _set_stop(write, {"DepartedAt": with_offset(write.body["DepartedAt"])})
+    return _update_stop(write, {"DepartedAt": with_offset(write.body["DepartedAt"])})
 
 
-def _set_stop(write: WriteCall, columns: dict[str, Any]) -> Response:
+def _update_stop(write: WriteCall, columns: dict[str, Any]) -> Response:
     stop = write.children.record(write.target.child)
     write.has_changed = any(stop.get(name) != value for name, value in columns.items())
     if write.has_changed:
         write.update(write.children, write.target.child, columns)
         save_load(write, write.rows, write.number)
-    return write.show(write.children, write.target.child)
+    return write.respond_with(write.children, write.target.child)
 
 
-def _move(write: WriteCall, columns: dict[str, Any]) -> None:
+def _update_trip(write: WriteCall, columns: dict[str, Any]) -> None:
     """Change a trip, and with its status that of its load."""
     write.update(write.rows, write.number, columns)
     save_load(

@@ -19,26 +19,26 @@ from airflow_provider_alvys.simulator.effects.write_call import (
 from airflow_provider_alvys.simulator.protocol.http import json_response
 
 _BILLED = ("Invoiced", "Completed", "Financed")
-_NAMED = {"DriverId": "drivers", "TruckId": "trucks", "OwnerOperatorId": "drivers"}
+_PAYEES = {"DriverId": "drivers", "TruckId": "trucks", "OwnerOperatorId": "drivers"}
 # Until a carrier's payment covers the trip.
 _PAYABLE = ("TotalPayable", "Linehaul", "Rate")
 
 
 def create_deduction(write: WriteCall) -> Response:
     """Deduct an amount once."""
-    for name, stream in _NAMED.items():
+    for name, stream in _PAYEES.items():
         if name in write.body:
             write.find(stream, write.body[name])
     columns = {**write.body, "Amount": money(write.body["Amount"]), "Type": "Once", "IsPaid": False}
     number = write.add("deductions", columns)
-    return write.show(write.tenant.rows("deductions"), number, 201)
+    return write.respond_with(write.tenant.rows("deductions"), number, 201)
 
 
 def delete_deduction(write: WriteCall) -> Response:
     """Remove a deduction that is not paid."""
     if write.value("IsPaid"):
         raise HTTPException(422, "The deduction is paid.")
-    answer = write.show(write.rows, write.number)
+    answer = write.respond_with(write.rows, write.number)
     write.remove(write.rows, write.number)
     return answer
 
@@ -47,7 +47,7 @@ def record_carrier_payment(write: WriteCall) -> Response:
     """Record a payment to a carrier, unless it is known by its reference; payments in full complete the trip."""
     trips = write.tenant.rows("trips")
     trip = find_record(trips, "Id", write.body["TripId"])
-    payments = _record(write, write.body["TripId"], _payment(write))
+    payments = _record_once(write, write.body["TripId"], _payment(write))
     if write.has_changed:
         carrier = trips.record(trip).get("Carrier") or {}
         payable = next((amount_of(carrier[name]) for name in _PAYABLE if carrier.get(name)), None)
@@ -67,13 +67,15 @@ def record_customer_payment(write: WriteCall) -> Response:
     """Record a customer's payment for a load that is billed, unless it is known by its reference."""
     loads = write.tenant.rows("loads")
     load = _find_load(write)
-    payments = _record(write, write.body["LoadNumber"], _payment(write))
+    payments = _record_once(write, write.body["LoadNumber"], _payment(write))
     record = loads.record(load)
     if write.has_changed:
         payment = payments[-1]
-        inside = {"Id": payment["Id"], "Amount": payment["Amount"], "PaidAt": payment["PaymentDate"]}
+        embedded = {"Id": payment["Id"], "Amount": payment["Amount"], "PaidAt": payment["PaymentDate"]}
         paid = money(amount_of(record.get("TotalPaid")) + amount_of(payment["Amount"]))
-        write.update(loads, load, {"TotalPaid": paid, "Payments": [*(record.get("Payments") or []), inside]})
+        write.update(
+            loads, load, {"TotalPaid": paid, "Payments": [*(record.get("Payments") or []), embedded]}
+        )
         record = loads.record(load)
     billable = record.get("InvoicedAmount") or record.get("CustomerRate") or money(0)
     shown = {name: record[name] for name in ("Id", "LoadNumber", "Status")}
@@ -86,7 +88,7 @@ def record_financing(write: WriteCall) -> Response:
     """Record what a factor has advanced on a load that is billed, unless it is known by its reference."""
     loads = write.tenant.rows("loads")
     load = _find_load(write)
-    advances = _record(write, write.body["LoadNumber"], dict(write.body))
+    advances = _record_once(write, write.body["LoadNumber"], dict(write.body))
     if write.has_changed:
         is_invoiced = loads.column("Status")[load] == "Invoiced"
         write.update(loads, load, {"Status": "Financed"} if is_invoiced else {})
@@ -108,7 +110,7 @@ def _find_load(write: WriteCall) -> int:
     return number
 
 
-def _record(write: WriteCall, name: str, payment: dict[str, Any]) -> list[dict[str, Any]]:
+def _record_once(write: WriteCall, name: str, payment: dict[str, Any]) -> list[dict[str, Any]]:
     """Keep a payment of what a name names unless its reference is known, and return all of them."""
     payments = write.tenant.payments[write.operation.name, name]
     key = write.operation.idempotency_field

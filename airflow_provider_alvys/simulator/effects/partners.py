@@ -14,15 +14,15 @@ from airflow_provider_alvys.simulator.effects.write_call import WriteCall, witho
 from airflow_provider_alvys.simulator.protocol.http import json_response
 
 # Fields of the answer to a write that a customer's record shares with it.
-_SHOWN = "Name CompanyNumber Type Status BillingAddress Email Phone Fax DateCreated InvoicingInformation ExternalId".split()
-_SPELLINGS = {"DoNotLoad": "Do Not Load"}
+_RESPONSE_FIELDS = "Name CompanyNumber Type Status BillingAddress Email Phone Fax DateCreated InvoicingInformation ExternalId".split()
+_STATUS_NAMES = {"DoNotLoad": "Do Not Load"}
 
 
 def create_customer(write: WriteCall) -> Response:
     """Add a customer, unless there is one like it."""
     rows = write.tenant.rows("customers")
     columns = _columns(write.body, {})
-    _refuse_another(rows, columns)
+    _refuse_duplicate(rows, columns)
     number = write.add("customers", {"Type": "Customer", "Status": "Active", **columns})
     return _show(write, rows, number, 201)
 
@@ -31,7 +31,7 @@ def update_customer(write: WriteCall) -> Response:
     """Change a customer's fields, and those of its address."""
     record = write.rows.record(write.number)
     columns = _columns(write.body, record)
-    _refuse_another(write.rows, {**record, **columns}, except_for=write.number)
+    _refuse_duplicate(write.rows, {**record, **columns}, except_for=write.number)
     write.update(write.rows, write.number, columns)
     return _show(write, write.rows, write.number, 200)
 
@@ -44,7 +44,7 @@ def delete_customer(write: WriteCall) -> Response:
 
 def set_carrier_status(write: WriteCall) -> Response:
     """Set a carrier's status, unless it is set."""
-    status = _SPELLINGS.get(write.body["Status"], write.body["Status"])
+    status = _STATUS_NAMES.get(write.body["Status"], write.body["Status"])
     write.has_changed = write.value("Status") != status
     if write.has_changed:
         write.update(write.rows, write.number, {"Status": status})
@@ -63,7 +63,7 @@ def _columns(body: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, An
     return columns
 
 
-def _refuse_another(rows: RowSet, columns: Mapping[str, Any], except_for: int | None = None) -> None:
+def _refuse_duplicate(rows: RowSet, columns: Mapping[str, Any], except_for: int | None = None) -> None:
     """Refuse what another customer has, an inactive one too: its number, its external id, or its name and zip."""
 
     def names(record: Mapping[str, Any]) -> list[Any]:
@@ -87,7 +87,7 @@ def _refuse_another(rows: RowSet, columns: Mapping[str, Any], except_for: int | 
 
 def _show(write: WriteCall, rows: RowSet, number: int, status: int) -> Response:
     record, etag = rows.record(number), f'"{rows.etag(number)}"'
-    shown = {name: record[name] for name in _SHOWN if name in record}
-    modified = {"DateModified": format_time(write.tenant.micros(), 7)}
+    shown = {name: record[name] for name in _RESPONSE_FIELDS if name in record}
+    modified = {"DateModified": format_time(write.tenant.now_micros(), 7)}
     body = {"Id": record["Id"], "ETag": etag, **shown, **modified}
     return json_response(body, status, {"etag": etag})

@@ -9,11 +9,11 @@ from starlette.responses import Response
 
 from airflow_provider_alvys.simulator.effects.write_call import WriteCall, with_offset
 
-_CHANGED, _CALLED_OFF = "Awaiting Update Approval", "Awaiting Cancel Approval"
-_DECIDED = ("Accepted", "Rejected", "Cancelled", "Expired")
+_UPDATE_PENDING, _CANCEL_PENDING = "Awaiting Update Approval", "Awaiting Cancel Approval"
+_FINAL = ("Accepted", "Rejected", "Cancelled", "Expired")
 _TIMES = ("ScheduledArrivalStart", "ScheduledArrivalEnd")
 # What only the request knows.
-_NOT_SHOWN = ("Sender", "Receiver", "WeightQualifier", "VolumeQualifier", "ScheduledAppointment")
+_REQUEST_ONLY = ("Sender", "Receiver", "WeightQualifier", "VolumeQualifier", "ScheduledAppointment")
 
 
 def create_tender(write: WriteCall) -> Response:
@@ -24,18 +24,18 @@ def create_tender(write: WriteCall) -> Response:
 
 def update_tender(write: WriteCall) -> Response:
     """Receive a change of a tender, which waits for approval."""
-    return _receive(write, {**_columns(write), "Status": _CHANGED})
+    return _update_by_shipment(write, {**_columns(write), "Status": _UPDATE_PENDING})
 
 
 def cancel_tender(write: WriteCall) -> Response:
     """Receive the cancellation of a tender, which waits for approval."""
-    return _receive(write, {"Status": _CALLED_OFF})
+    return _update_by_shipment(write, {"Status": _CANCEL_PENDING})
 
 
 def accept(write: WriteCall) -> Response:
     """Accept a tender that waits for it."""
     _decide(write, "Accepted")
-    return write.show(write.rows, write.number)
+    return write.respond_with(write.rows, write.number)
 
 
 def accept_updates(write: WriteCall) -> Response:
@@ -59,13 +59,13 @@ def reject(write: WriteCall) -> Response:
 
 
 def _decide(write: WriteCall, status: str) -> Response:
-    if write.value("Status") in _DECIDED:
+    if write.value("Status") in _FINAL:
         raise HTTPException(409, f"The tender is {write.value('Status')} already.")
     write.update(write.rows, write.number, {"Status": status})
     return Response(status_code=200)
 
 
-def _receive(write: WriteCall, columns: dict[str, Any]) -> Response:
+def _update_by_shipment(write: WriteCall, columns: dict[str, Any]) -> Response:
     """Change the tender of the body's shipment. Success only says that the message has come, whether or not there is one."""
     rows = write.tenant.rows("tenders")
     number = rows.number_of("ShipmentId", write.body["ShipmentId"])
@@ -76,7 +76,7 @@ def _receive(write: WriteCall, columns: dict[str, Any]) -> Response:
 
 def _columns(write: WriteCall) -> dict[str, Any]:
     """Return the columns of the tender that a body holds: times are objects in it, and numbers texts."""
-    columns = {name: value for name, value in write.body.items() if not name.startswith(_NOT_SHOWN)}
+    columns = {name: value for name, value in write.body.items() if not name.startswith(_REQUEST_ONLY)}
     if "Rate" in columns:
         columns["Rate"] = str(columns["Rate"])
     if "ExpirationDate" in columns:
@@ -86,7 +86,7 @@ def _columns(write: WriteCall) -> dict[str, Any]:
 
 
 def _stop(given: dict[str, Any], place: int) -> dict[str, Any]:
-    stop = {name: value for name, value in given.items() if name not in _NOT_SHOWN}
+    stop = {name: value for name, value in given.items() if name not in _REQUEST_ONLY}
     times = {name: _zoned(stop[name]) for name in _TIMES if name in stop}
     return {"StopId": f"stop-{place}", **stop, **times}
 

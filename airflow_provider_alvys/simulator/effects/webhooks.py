@@ -14,38 +14,38 @@ from airflow_provider_alvys.simulator.webhooks.deliveries import DISABLED, PENDI
 from airflow_provider_alvys.simulator.webhooks.events import Event
 
 # What a webhook's record does not show.
-_PREVIOUS = "IncludePreviousAttributes"
+_PREVIOUS_FIELD = "IncludePreviousAttributes"
 
 
 def create_webhook(write: WriteCall) -> Response:
     """Make a subscription, which is told of nothing until its address has proved itself."""
     columns = {"CompanyCode": write.tenant.options.tenant, "Status": PENDING, "ConsecutiveFailures": 0}
-    number = write.add("webhooks", {**columns, **_shown(write)})
-    subscription = Subscription(new_secret(), with_previous=write.body.get(_PREVIOUS, False))
-    write.tenant.hub.subscriptions[number] = subscription
+    number = write.add("webhooks", {**columns, **_record_fields(write)})
+    subscription = Subscription(new_secret(), with_previous=write.body.get(_PREVIOUS_FIELD, False))
+    write.tenant.webhook_sender.subscriptions[number] = subscription
     shown = write.tenant.rows("webhooks").record(number)
     return json_response({**shown, "Secret": subscription.secret}, 201)
 
 
 async def update_webhook(write: WriteCall) -> Response:
     """Change a subscription; another address must prove itself."""
-    columns = _shown(write)
+    columns = _record_fields(write)
     is_moved = "Url" in columns and columns["Url"] != write.value("Url")
-    subscription = write.tenant.hub.subscriptions.get(write.number)
+    subscription = write.tenant.webhook_sender.subscriptions.get(write.number)
     write.has_changed = any(write.value(name) != value for name, value in columns.items())
-    if subscription and _PREVIOUS in write.body:
-        write.has_changed = write.has_changed or subscription.with_previous != write.body[_PREVIOUS]
-        subscription.with_previous = write.body[_PREVIOUS]
+    if subscription and _PREVIOUS_FIELD in write.body:
+        write.has_changed = write.has_changed or subscription.with_previous != write.body[_PREVIOUS_FIELD]
+        subscription.with_previous = write.body[_PREVIOUS_FIELD]
     if write.has_changed:
         write.update(write.rows, write.number, columns)
     if is_moved:
-        await write.tenant.hub.verify(write.number)
-    return write.show(write.rows, write.number)
+        await write.tenant.webhook_sender.verify(write.number)
+    return write.respond_with(write.rows, write.number)
 
 
 def delete_webhook(write: WriteCall) -> Response:
     """End a subscription."""
-    write.tenant.hub.subscriptions.pop(write.number, None)
+    write.tenant.webhook_sender.subscriptions.pop(write.number, None)
     write.remove(write.rows, write.number)
     return Response(status_code=204)
 
@@ -53,35 +53,37 @@ def delete_webhook(write: WriteCall) -> Response:
 async def verify_webhook(write: WriteCall) -> Response:
     """Let a webhook's address prove itself; with that it is told of events."""
     before = write.value("Status")
-    await write.tenant.hub.verify(write.number)
+    await write.tenant.webhook_sender.verify(write.number)
     write.has_changed = before != write.value("Status")
-    return write.show(write.rows, write.number)
+    return write.respond_with(write.rows, write.number)
 
 
 def disable_webhook(write: WriteCall) -> Response:
     """Tell a webhook of nothing more."""
     write.has_changed = write.value("Status") != DISABLED
     if write.has_changed:
-        write.update(write.rows, write.number, {"Status": DISABLED, "DisabledAt": write.tenant.micros()})
-    return write.show(write.rows, write.number)
+        write.update(write.rows, write.number, {"Status": DISABLED, "DisabledAt": write.tenant.now_micros()})
+    return write.respond_with(write.rows, write.number)
 
 
 def send_test_event(write: WriteCall) -> Response:
     """Send a webhook an event for trying."""
     now = format_time(int(write.tenant.now() * SECOND), 7)
     event = Event(secrets.token_hex(16), "webhook.test", now, {"message": "This is a test."})
-    if write.number in write.tenant.hub.subscriptions:
-        write.tenant.hub.start(write.number, event)
+    if write.number in write.tenant.webhook_sender.subscriptions:
+        write.tenant.webhook_sender.send_in_background(write.number, event)
     return json_response({"EventId": event.id})
 
 
 def rotate_secret(write: WriteCall) -> Response:
     """Give a webhook a new secret; the one before it goes on signing."""
-    subscription = write.tenant.hub.subscriptions.setdefault(write.number, Subscription(new_secret()))
+    subscription = write.tenant.webhook_sender.subscriptions.setdefault(
+        write.number, Subscription(new_secret())
+    )
     subscription.previous, subscription.secret = subscription.secret, new_secret()
     write.update(write.rows, write.number, {})
     return json_response({"Id": write.rows.key(write.number), "Secret": subscription.secret})
 
 
-def _shown(write: WriteCall) -> dict[str, Any]:
-    return {name: value for name, value in write.body.items() if name != _PREVIOUS}
+def _record_fields(write: WriteCall) -> dict[str, Any]:
+    return {name: value for name, value in write.body.items() if name != _PREVIOUS_FIELD}

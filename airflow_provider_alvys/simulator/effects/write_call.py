@@ -14,7 +14,7 @@ from starlette.responses import Response
 from airflow_provider_alvys.api.catalogue.operations import Operation
 from airflow_provider_alvys.simulator.data.row_set import ETAG, RowSet
 from airflow_provider_alvys.simulator.data.row_set_spec import TOMBSTONE
-from airflow_provider_alvys.simulator.protocol.bodies import File
+from airflow_provider_alvys.simulator.protocol.bodies import UploadedFile
 from airflow_provider_alvys.simulator.protocol.http import json_response
 from airflow_provider_alvys.simulator.tenant import Tenant
 
@@ -53,7 +53,7 @@ class WriteCall:
     operation: Operation
     target: TargetRecord
     body: dict[str, Any]
-    file: File | None
+    file: UploadedFile | None
     has_changed: bool = True
 
     @property
@@ -92,14 +92,14 @@ class WriteCall:
 
     def update(self, rows: RowSet, number: int, columns: Mapping[str, Any]) -> None:
         """Change a row now."""
-        now = self.tenant.micros()
+        now = self.tenant.now_micros()
         stamps = {"UpdatedAt": now, "UpdatedBy": API_USER}
         known = {name: value for name, value in stamps.items() if rows.spec.type_of(name)}
         rows.update([number], now, {**known, **columns})
 
     def add(self, stream: str, columns: Mapping[str, Any], parent: str | None = None) -> int:
         """Add a row with these columns, and nothing else but its key and what says when and by whom it was made."""
-        rows, now = self.tenant.rows(stream), self.tenant.micros()
+        rows, now = self.tenant.rows(stream), self.tenant.now_micros()
         spec = rows.spec
         kept = {*spec.stream.key, spec.parent_column, ETAG}
         empty = {name: None for name in spec.fields.fields if name not in kept}
@@ -120,12 +120,12 @@ class WriteCall:
 
     def remove(self, rows: RowSet, number: int) -> None:
         """Remove a row now."""
-        rows.remove([number], self.tenant.micros())
+        rows.remove([number], self.tenant.now_micros())
 
-    def show(self, rows: RowSet, number: int, status: int = 200) -> Response:
+    def respond_with(self, rows: RowSet, number: int, status: int = 200) -> Response:
         """Return a record as a response."""
         text = rows.record_json(number, with_tombstone=False)
-        return json_response(self.tenant.storage.complete(rows, number, text), status)
+        return json_response(self.tenant.storage.with_download_url(rows, number, text), status)
 
 
 EffectFunction = Callable[[WriteCall], Response | Awaitable[Response]]

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from airflow_provider_alvys.api.catalogue.operations import AnyOf, Field, OneOf, Operation, RequiredIf, Upload
 from airflow_provider_alvys.simulator.data.search_request import Errors
 from airflow_provider_alvys.simulator.data.times import DAY, parse_micros
-from airflow_provider_alvys.simulator.protocol.http import UNREADABLE, read_json
+from airflow_provider_alvys.simulator.protocol.http import JSON_ERRORS, read_json
 
 _KINDS: Mapping[str, tuple[type, ...]] = {
     "string": (str,),
@@ -29,11 +29,11 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
 }
 _JSON = ("application/json", "text/json", "application/json-patch+json", "application/merge-patch+json")
 _FORM = "multipart/form-data"
-_BAD_TIME = (msgspec.ValidationError, ValueError, TypeError, OverflowError)
+_TIME_ERRORS = (msgspec.ValidationError, ValueError, TypeError, OverflowError)
 
 
 @dataclass(frozen=True)
-class File:
+class UploadedFile:
     """The file of a multipart body."""
 
     name: str
@@ -41,7 +41,9 @@ class File:
     media_type: str
 
 
-async def read_body(operation: Operation, request: Request) -> tuple[dict[str, Any], File | None, Errors]:
+async def read_body(
+    operation: Operation, request: Request
+) -> tuple[dict[str, Any], UploadedFile | None, Errors]:
     """
     Return the fields of a write's body, its file, and what is wrong with them.
 
@@ -61,12 +63,12 @@ async def read_body(operation: Operation, request: Request) -> tuple[dict[str, A
             raise HTTPException(415, "Send JSON.")
         try:
             given = await read_json(request) if await request.body() else None
-        except UNREADABLE:
+        except JSON_ERRORS:
             raise HTTPException(400, "The body is no JSON.") from None
     if not isinstance(given, dict):
         return {}, file, {"": ["A non-empty request body is required."]}
     errors: Errors = {}
-    body = _understand(operation.body, given, "", operation.is_merge_patch, errors)
+    body = _parse_fields(operation.body, given, "", operation.is_merge_patch, errors)
     for rule in operation.rules:
         _check_rule(rule, body, errors)
     if operation.upload and file is None:
@@ -74,13 +76,13 @@ async def read_body(operation: Operation, request: Request) -> tuple[dict[str, A
     return body, file, errors
 
 
-async def _read_form(request: Request, upload: Upload) -> tuple[dict[str, Any], File | None]:
+async def _read_form(request: Request, upload: Upload) -> tuple[dict[str, Any], UploadedFile | None]:
     parts = (await request.form()).multi_items()
     fields = {name: value for name, value in parts if isinstance(value, str)}
     files = [value for name, value in parts if isinstance(value, UploadFile) and name.lower() == "file"]
     if not files:
         return fields, None
-    file = File(files[0].filename or "", await files[0].read(), files[0].content_type or "")
+    file = UploadedFile(files[0].filename or "", await files[0].read(), files[0].content_type or "")
     if len(file.content) > upload.max_bytes:
         raise HTTPException(413, f"A file may have {upload.max_bytes} bytes.")
     if file.media_type not in upload.media_types:
@@ -88,39 +90,40 @@ async def _read_form(request: Request, upload: Upload) -> tuple[dict[str, Any], 
     return fields, file
 
 
-def _understand(
-    fields: Sequence[Field], given: Mapping[str, Any], above: str, patch: bool, errors: Errors
+def _parse_fields(
+    fields: Sequence[Field], given: Mapping[str, Any], prefix: str, patch: bool, errors: Errors
 ) -> dict[str, Any]:
     """Return an object's known fields; others are ignored, as Alvys does."""
     by_name = {str(name).lower(): value for name, value in given.items()}
     found: dict[str, Any] = {}
     for field in fields:
         value = by_name.get(field.name.lower())
-        path = f"{above}{field.name}"
+        path = f"{prefix}{field.name}"
         if value is None or (field.required and isinstance(value, str) and not value.strip()):
             if field.required:
                 errors[path] = [f"The {path} field is required."]
             elif patch and field.name.lower() in by_name:
                 found[field.name] = None
             continue
-        found[field.name] = _read(field, value, path, patch, errors)
+        found[field.name] = _parse_field(field, value, path, patch, errors)
     return found
 
 
-def _read(field: Field, value: Any, path: str, patch: bool, errors: Errors) -> Any:
-    wrong = _problem(field, value)
-    if wrong:
-        errors[path] = [wrong]
+def _parse_field(field: Field, value: Any, path: str, patch: bool, errors: Errors) -> Any:
+    error = _error_in(field, value)
+    if error:
+        errors[path] = [error]
     elif field.kind == "object" and field.fields:
-        return _understand(field.fields, value, f"{path}.", patch, errors)
+        return _parse_fields(field.fields, value, f"{path}.", patch, errors)
     elif field.kind == "list" and field.items:
         return [
-            _read(field.items, item, f"{path}[{place}]", patch, errors) for place, item in enumerate(value)
+            _parse_field(field.items, item, f"{path}[{place}]", patch, errors)
+            for place, item in enumerate(value)
         ]
     return value
 
 
-def _problem(field: Field, value: Any) -> str | None:
+def _error_in(field: Field, value: Any) -> str | None:
     """Return what Alvys would say of a value, or None."""
     is_kind = isinstance(value, _KINDS[field.kind]) and (field.kind == "boolean") == isinstance(value, bool)
     if not is_kind or (field.kind in ("time", "day") and not _is_time(value, field.kind)):
@@ -142,7 +145,7 @@ def _is_time(text: str, kind: str) -> bool:
     try:
         micros = parse_micros(text)
         has_zone = kind == "day" or msgspec.convert(text, datetime).tzinfo is not None
-    except _BAD_TIME:
+    except _TIME_ERRORS:
         return False
     return has_zone and (kind == "time" or micros % DAY == 0)
 
@@ -154,7 +157,9 @@ def _check_rule(rule: OneOf | AnyOf | RequiredIf, body: Mapping[str, Any], error
             errors[rule.name] = [f"The {rule.name} field is required with {rule.other}."]
         return
     given = [name for name in rule.names if name in body]
-    least, most = (1, len(rule.names)) if isinstance(rule, AnyOf) else (0 if rule.or_none else 1, 1)
-    if not least <= len(given) <= most:
-        said = "At least one of these" if isinstance(rule, AnyOf) else "Exactly one of these"
-        errors.update({name: [f"{said} must be provided: {', '.join(rule.names)}."] for name in rule.names})
+    minimum, maximum = (1, len(rule.names)) if isinstance(rule, AnyOf) else (0 if rule.or_none else 1, 1)
+    if not minimum <= len(given) <= maximum:
+        rule_text = "At least one of these" if isinstance(rule, AnyOf) else "Exactly one of these"
+        errors.update(
+            {name: [f"{rule_text} must be provided: {', '.join(rule.names)}."] for name in rule.names}
+        )

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 # What a body that is no JSON raises: bad syntax, bad UTF-8, or nested too deep.
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+JSON_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _JSON = "application/json; charset=utf-8"
 _EDGE_PAGE = (

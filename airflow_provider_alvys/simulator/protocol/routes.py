@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 Handler = Callable[[Request], Awaitable[Response]]
 
-API = "/api/p/v{version:float}/"
+API_PREFIX = "/api/p/v{version:float}/"
 
 
 class AnyCaseRoute(Route):
@@ -37,6 +37,6 @@ class AnyPathMount(Mount):
         self.path_regex = re.compile(self.path_regex.pattern, re.DOTALL)
 
 
-def names_of(request: Request) -> list[str]:
+def path_names(request: Request) -> list[str]:
     """Return the names of records in the path of a request to the API, which is still quoted."""
     return [unquote(name) for key, name in request.path_params.items() if key != "version"]

@@ -17,15 +17,15 @@ import msgspec
 from airflow_provider_alvys.simulator.data.row_set import RowSet
 from airflow_provider_alvys.simulator.data.times import SECOND
 from airflow_provider_alvys.simulator.options import Options
-from airflow_provider_alvys.simulator.webhooks.events import Event, events_of, is_told
+from airflow_provider_alvys.simulator.webhooks.events import Event, events_of, has_events
 
-ATTEMPTS = 4
+_MAX_ATTEMPTS = 4
 # Seconds between the attempts.
-_WAITS = (10, 30, 60)
-_HANDSHAKE = 3.0
+_BACKOFF = (10, 30, 60)
+_HANDSHAKE_TIMEOUT = 3.0
 # Events in a row that fail until a webhook is disabled.
-_PATIENCE = 10
-_AGENT = "Alvys-Webhook/1.0"
+_MAX_FAILURES = 10
+_USER_AGENT = "Alvys-Webhook/1.0"
 ACTIVE, PENDING, DISABLED, FAILED = "Active", "Pending", "Disabled", "Failed to verify"
 
 
@@ -57,10 +57,12 @@ class Attempt(msgspec.Struct, kw_only=True):
     body: str
 
 
-def sign(secret: str, stamp: int, event_id: str, body: bytes, base: str) -> str:
+def sign(secret: str, signed_at: int, event_id: str, body: bytes, base: str) -> str:
     """Return the digest of a delivery."""
     parts = (
-        [str(stamp).encode(), event_id.encode(), body] if base == "t.id.body" else [str(stamp).encode(), body]
+        [str(signed_at).encode(), event_id.encode(), body]
+        if base == "t.id.body"
+        else [str(signed_at).encode(), body]
     )
     return hmac.new(secret.encode(), b".".join(parts), hashlib.sha256).hexdigest()
 
@@ -70,7 +72,7 @@ def new_secret() -> str:
     return secrets.token_hex(32)
 
 
-class Hub:
+class WebhookSender:
     """
     Deliver a tenant's events.
 
@@ -84,12 +86,12 @@ class Hub:
         options: Options,
         row_set_of: Callable[[str], RowSet],
         now: Callable[[], float],
-        complete: Callable[[RowSet, int, bytes], bytes],
+        with_download_url: Callable[[RowSet, int, bytes], bytes],
     ) -> None:
         self._options = options
         self._row_set_of = row_set_of
         self._now = now
-        self._complete = complete
+        self._with_download_url = with_download_url
         self._client: httpx.AsyncClient | None = None
         self._closing: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -101,7 +103,7 @@ class Hub:
 
     def snapshot(self, rows: RowSet, numbers: Iterable[int]) -> dict[int, dict[str, Any]] | None:
         """Return the records of rows that are about to change, or None where nobody is told of them."""
-        if not self.subscriptions or not is_told(rows.spec.name):
+        if not self.subscriptions or not has_events(rows.spec.name):
             return None
         return {number: rows.record(number) for number in numbers}
 
@@ -111,7 +113,9 @@ class Hub:
         """Tell webhooks of rows that have changed."""
         for number, record in before.items():
             after = None if are_removed else rows.record(number)
-            for event in events_of(rows, number, record, after, int(self._now() * SECOND), self._complete):
+            for event in events_of(
+                rows, number, record, after, int(self._now() * SECOND), self._with_download_url
+            ):
                 self.publish(event)
 
     def publish(self, event: Event) -> None:
@@ -121,18 +125,18 @@ class Hub:
             if self._value(number, "Status") == ACTIVE and event.type in (
                 self._value(number, "Events") or ()
             ):
-                self.start(number, event)
+                self.send_in_background(number, event)
 
     # Deliveries.
 
-    def start(self, number: int, event: Event) -> None:
+    def send_in_background(self, number: int, event: Event) -> None:
         """Begin to deliver an event to a webhook."""
         self.events[event.id] = event
         task = asyncio.get_running_loop().create_task(self._deliver(number, event))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def settle(self) -> None:
+    async def wait_until_idle(self) -> None:
         """Wait for what is under way, with all its attempts."""
         while self._tasks:
             await asyncio.gather(*self._tasks)
@@ -149,27 +153,27 @@ class Hub:
         if subscription is None:
             return
         body = event.body(with_previous=subscription.with_previous)
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in range(1, _MAX_ATTEMPTS + 1):
             if number not in self.subscriptions or self._value(number, "Status") == DISABLED:
                 return
-            status = await self.attempt(number, event.id, event.type, body, attempt)
+            status = await self.send_once(number, event.id, event.type, body, attempt)
             is_success = status is not None and 200 <= status < 300
             if is_success or not (status is None or status in (408, 429) or status >= 500):
                 break
-            if attempt < ATTEMPTS:
-                await asyncio.sleep(_WAITS[attempt - 1] * self._options.webhook_backoff)
+            if attempt < _MAX_ATTEMPTS:
+                await asyncio.sleep(_BACKOFF[attempt - 1] * self._options.webhook_backoff)
         if number not in self.subscriptions:
             return
-        self._count(number, is_success)
+        self._record_outcome(number, is_success)
         for _ in range(self._options.webhook_copies - 1 if is_success else 0):
-            await self.attempt(number, event.id, event.type, body, attempt)
+            await self.send_once(number, event.id, event.type, body, attempt)
 
-    def _count(self, number: int, is_success: bool) -> None:
+    def _record_outcome(self, number: int, is_success: bool) -> None:
         """Note whether an event was delivered; after too many that were not, in a row, a webhook is told nothing more."""
         now = int(self._now() * SECOND)
         failures = 0 if is_success else (self._value(number, "ConsecutiveFailures") or 0) + 1
         columns: dict[str, Any] = {"ConsecutiveFailures": failures, "LastTriggeredAt": now}
-        if failures >= _PATIENCE:
+        if failures >= _MAX_FAILURES:
             columns |= {
                 "Status": DISABLED,
                 "DisabledAt": now,
@@ -177,7 +181,7 @@ class Hub:
             }
         self._webhooks.update([number], now, columns)
 
-    async def attempt(
+    async def send_once(
         self,
         number: int,
         event_id: str,
@@ -185,11 +189,11 @@ class Hub:
         body: bytes,
         attempt: int,
         *,
-        stamp: int | None = None,
+        signed_at: int | None = None,
         secret: str | None = None,
         base: str | None = None,
         headers: Mapping[str, str] | None = None,
-        sent: bytes | None = None,
+        replacement_body: bytes | None = None,
     ) -> int | None:
         """
         Deliver an event once, log it, and return the status of the answer, or None for none.
@@ -201,20 +205,25 @@ class Hub:
         :param sent: the body that is sent in the place of the one that is signed.
         """
         subscription, url = self.subscriptions.get(number, Subscription("")), str(self._value(number, "Url"))
-        stamp, base = int(self._now()) if stamp is None else stamp, base or self._options.webhook_base
+        signed_at, base = (
+            int(self._now()) if signed_at is None else signed_at,
+            base or self._options.webhook_base,
+        )
         keys = {"v1": secret or subscription.secret, "v0": None if secret else subscription.previous}
-        digests = [f"{name}={sign(key, stamp, event_id, body, base)}" for name, key in keys.items() if key]
+        digests = [
+            f"{name}={sign(key, signed_at, event_id, body, base)}" for name, key in keys.items() if key
+        ]
         all_headers = {
             "Content-Type": "application/json; charset=utf-8",
-            "User-Agent": _AGENT,
+            "User-Agent": _USER_AGENT,
             "X-Alvys-Event": event_type,
             "X-Alvys-Event-Id": event_id,
-            "X-Alvys-Timestamp": str(stamp),
-            "X-Alvys-Signature": ",".join([f"t={stamp}", *digests]),
+            "X-Alvys-Timestamp": str(signed_at),
+            "X-Alvys-Signature": ",".join([f"t={signed_at}", *digests]),
             "X-Alvys-Attempt": str(attempt),
             **(headers or {}),
         }
-        body = body if sent is None else sent
+        body = body if replacement_body is None else replacement_body
         webhook, at, begun = self._webhooks.key(number), self._now(), time.monotonic()
         status, text, error = await self._post(url, body, all_headers, self._options.webhook_timeout)
         self.attempts.append(
@@ -257,19 +266,19 @@ class Hub:
         body = msgspec.json.encode({"type": "webhook.verification", "challenge": challenge})
         headers = {
             "Content-Type": "application/json; charset=utf-8",
-            "User-Agent": _AGENT,
+            "User-Agent": _USER_AGENT,
             "X-Alvys-Event": "webhook.verification",
             "X-Alvys-Challenge": challenge,
         }
-        is_right = False
+        is_verified = False
         # A made-up webhook's address is nobody's.
         if number in self.subscriptions:
-            timeout = min(_HANDSHAKE, self._options.webhook_timeout)
+            timeout = min(_HANDSHAKE_TIMEOUT, self._options.webhook_timeout)
             status, text, _ = await self._post(str(self._value(number, "Url")), body, headers, timeout)
-            is_right = status == 200 and _is_answer(text, challenge)
-        columns = {"Status": ACTIVE if is_right else FAILED, "DisabledAt": None, "DisabledReason": None}
+            is_verified = status == 200 and _is_challenge_response(text, challenge)
+        columns = {"Status": ACTIVE if is_verified else FAILED, "DisabledAt": None, "DisabledReason": None}
         self._webhooks.update([number], int(self._now() * SECOND), {**columns, "ConsecutiveFailures": 0})
-        return is_right
+        return is_verified
 
     async def _post(
         self, url: str, body: bytes, headers: Mapping[str, str], timeout: float
@@ -294,7 +303,7 @@ class Hub:
         return self._webhooks.column(name)[number]
 
 
-def _is_answer(text: str, challenge: str) -> bool:
+def _is_challenge_response(text: str, challenge: str) -> bool:
     try:
         return bool(msgspec.json.decode(text) == {"challenge": challenge})
     except msgspec.DecodeError:

@@ -13,10 +13,10 @@ from airflow_provider_alvys.simulator.data.row_set import RowSet
 from airflow_provider_alvys.simulator.data.times import format_time
 
 # The streams whose changes are told with the whole record.
-_WHOLE = {"loads": "load", "trips": "trip"}
+_RECORD_EVENTS = {"loads": "load", "trips": "trip"}
 _DOCUMENTS = "_documents"
 # What a tender's events are called, by its status before (None for any) and after.
-_DECISIONS = (
+_TENDER_EVENTS = (
     ("Awaiting Update Approval", "Accepted", "tender.change.accepted"),
     (None, "Accepted", "tender.accepted"),
     (None, "Rejected", "tender.rejected"),
@@ -24,11 +24,11 @@ _DECISIONS = (
     (None, "Invoiced", "tender.invoiced"),
 )
 # Every change moves them.
-_STAMPS = ("UpdatedAt", "UpdatedBy")
+_ALWAYS_CHANGED = ("UpdatedAt", "UpdatedBy")
 # Of which a change names the item.
-_ITEMS = {"Stops": "Stop"}
+_ITEM_TYPES = {"Stops": "Stop"}
 # What begins a name in camelCase: capitals but the last one that a small letter follows.
-_HEAD = re.compile(r"^[A-Z]+(?![a-z])|^[A-Z]")
+_LEADING_CAPITALS = re.compile(r"^[A-Z]+(?![a-z])|^[A-Z]")
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ class Event:
         return msgspec.json.encode({**head, **etag, "data": data})
 
 
-def is_told(stream: str) -> bool:
+def has_events(stream: str) -> bool:
     """Return whether any event tells of a stream's rows."""
-    return stream in _WHOLE or stream == "tenders" or stream.endswith(_DOCUMENTS)
+    return stream in _RECORD_EVENTS or stream == "tenders" or stream.endswith(_DOCUMENTS)
 
 
 def events_of(
@@ -69,7 +69,7 @@ def events_of(
     before: Mapping[str, Any] | None,
     after: Mapping[str, Any] | None,
     now: int,
-    complete: Callable[[RowSet, int, bytes], bytes],
+    with_download_url: Callable[[RowSet, int, bytes], bytes],
 ) -> list[Event]:
     """
     Return the events that a change of a row is.
@@ -79,22 +79,24 @@ def events_of(
     :param complete: adds the address of a document's file to its record.
     """
     stream, timestamp = rows.spec.name, format_time(now, 7)
-    if stream in _WHOLE:
-        return _changed(rows, number, before, after, timestamp) if after is not None else []
+    if stream in _RECORD_EVENTS:
+        return _record_events(rows, number, before, after, timestamp) if after is not None else []
     if stream.endswith(_DOCUMENTS):
-        return _document(rows, number, before, after, timestamp, complete)
-    return _decided(rows, number, before or {}, after or {}, timestamp)
+        return _document_events(rows, number, before, after, timestamp, with_download_url)
+    return _tender_events(rows, number, before or {}, after or {}, timestamp)
 
 
-def _changed(
+def _record_events(
     rows: RowSet, number: int, before: Mapping[str, Any] | None, after: Mapping[str, Any], timestamp: str
 ) -> list[Event]:
-    what = _WHOLE[rows.spec.name]
+    what = _RECORD_EVENTS[rows.spec.name]
     id, snapshot = f"{rows.key(number)}-{rows.etag(number)}", {what: camel(after)}
     if before is None:
         return [Event(f"{id}-0", f"{what}.changed", timestamp, snapshot)]
     names = [
-        name for name in {**before, **after} if name not in _STAMPS and before.get(name) != after.get(name)
+        name
+        for name in {**before, **after}
+        if name not in _ALWAYS_CHANGED and before.get(name) != after.get(name)
     ]
     changes = [change for name in names for change in _changes(name, before.get(name), after.get(name))]
     previous = {camel_name(name): camel(before.get(name)) for name in names}
@@ -107,11 +109,11 @@ def _changed(
 
 
 def _changes(name: str, before: Any, after: Any) -> list[dict[str, Any]]:
-    if name not in _ITEMS:
+    if name not in _ITEM_TYPES:
         return [_change(before, after, "Field", camel_name(name))]
     old, new = ({item.get("Id"): item for item in items or ()} for items in (before, after))
     keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
-    return [_change(old.get(key), new.get(key), _ITEMS[name], str(key)) for key in keys]
+    return [_change(old.get(key), new.get(key), _ITEM_TYPES[name], str(key)) for key in keys]
 
 
 def _change(before: Any, after: Any, kind: str, id: str) -> dict[str, Any]:
@@ -119,18 +121,18 @@ def _change(before: Any, after: Any, kind: str, id: str) -> dict[str, Any]:
     return {"kind": verb, "target": {"type": kind, "id": id}}
 
 
-def _document(
+def _document_events(
     rows: RowSet,
     number: int,
     before: Mapping[str, Any] | None,
     after: Mapping[str, Any] | None,
     timestamp: str,
-    complete: Callable[[RowSet, int, bytes], bytes],
+    with_download_url: Callable[[RowSet, int, bytes], bytes],
 ) -> list[Event]:
     if after is None:
         record: Mapping[str, Any] = before or {}
     elif before is None:
-        record = msgspec.json.decode(complete(rows, number, msgspec.json.encode(after)))
+        record = msgspec.json.decode(with_download_url(rows, number, msgspec.json.encode(after)))
     else:
         return []
     link = rows.spec.stream.parent
@@ -144,11 +146,13 @@ def _document(
     ]
 
 
-def _decided(
+def _tender_events(
     rows: RowSet, number: int, before: Mapping[str, Any], after: Mapping[str, Any], timestamp: str
 ) -> list[Event]:
     old, new = before.get("Status"), after.get("Status")
-    type = next((type for was, becomes, type in _DECISIONS if becomes == new and was in (None, old)), None)
+    type = next(
+        (type for was, becomes, type in _TENDER_EVENTS if becomes == new and was in (None, old)), None
+    )
     if type is None or old == new:
         return []
     return [Event(f"{rows.key(number)}-{rows.etag(number)}", type, timestamp, {"tender": camel(after)})]
@@ -163,4 +167,4 @@ def camel(value: Any) -> Any:
 
 def camel_name(name: str) -> str:
     """Return a name in camelCase: ``PONumber`` as ``poNumber``."""
-    return _HEAD.sub(lambda found: found[0].lower(), name)
+    return _LEADING_CAPITALS.sub(lambda found: found[0].lower(), name)

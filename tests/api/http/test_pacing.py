@@ -13,7 +13,7 @@ from airflow_provider_alvys.api.http.pacing import EndpointPace, Pacer, shared_p
 from airflow_provider_alvys.api.read.queries import Query
 from airflow_provider_alvys.api.read.search import Search
 from airflow_provider_alvys.api.read.windows import Window, as_utc
-from airflow_provider_alvys.simulator.controls.limits import Limiter
+from airflow_provider_alvys.simulator.controls.limits import RateLimiter
 from airflow_provider_alvys.simulator.process import Simulator
 from tests.conftest import StoppedClock, make_client
 
@@ -186,7 +186,7 @@ def test_a_process_has_one_pacer_per_budget() -> None:
 @pytest.mark.parametrize("endpoint", [LOADS, FUEL, CARRIERS], ids=str)
 def test_a_paced_client_never_exceeds_the_documented_limit(endpoint) -> None:
     clock = StoppedClock(0.0)
-    pacer, limiter = Pacer(clock=clock), Limiter(60)
+    pacer, limiter = Pacer(clock=clock), RateLimiter(60)
     for number in range(200):
         with pacer.slot(endpoint):
             # The request arrives between sending and response.
@@ -197,7 +197,7 @@ def test_a_paced_client_never_exceeds_the_documented_limit(endpoint) -> None:
 
 def test_fifty_requests_take_at_most_ten_percent_longer_than_the_limit() -> None:
     clock = StoppedClock(0.0)
-    pacer, limiter = Pacer(clock=clock), Limiter(60)
+    pacer, limiter = Pacer(clock=clock), RateLimiter(60)
     for _ in range(50):
         with pacer.slot(LOADS):
             clock.now += 0.15
