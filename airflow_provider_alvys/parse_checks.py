@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import ObjectStoragePath, XComArg
 from jinja2 import Environment, nodes
 
 from airflow_provider_alvys.api.catalogue.streams import Stream
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.api.write.prepare import prepare
 from airflow_provider_alvys.landing.dataset.store import check_path
+
+if TYPE_CHECKING:
+    from airflow_provider_alvys.api.catalogue.operation_spec import Operation
 
 # Names in Airflow's template context whose values differ from run to run.
 _BY_RUN = frozenset(
@@ -67,13 +69,20 @@ def check_search(stream: Stream, filters: Any, window_by: str | None) -> None:
         stream.window(window_by)
 
 
-def check_write(operation: str, path_params: Any, body: Any, if_match: Any) -> None:
+def check_write(operation: str, path_params: Any, body: Any, if_match: Any) -> Operation:
     """
     Refuse what is wrong with a write already, where it is not templated, while the DAG is parsed.
 
+    :return: the catalogue's row for the operation.
     :raises AlvysValueError: an unknown operation, a missing or unknown parameter or field, a wrong value.
     """
-    prepare(operation, path_params=path_params, body=body, if_match=if_match, is_open=has_template)
+    # Most DAGs write nothing.
+    from airflow_provider_alvys.api.write.prepare import prepare
+
+    write = prepare(
+        operation, path_params=path_params, body=body, if_match=if_match, is_open=has_template
+    )
+    return write.operation
 
 
 def check_data_set(path: Any, *, uses_cursor: bool) -> None:

@@ -61,6 +61,21 @@ def test_operators_import_no_transfers_until_they_are_asked_for() -> None:
 
 
 @pytest.mark.every_airflow
+def test_to_import_all_that_is_public_is_cheap() -> None:
+    """Every DAG that uses the package pays for it at each parse. The time is printed only: machines differ."""
+    code = (
+        "import sys, time, airflow.sdk, airflow_provider_alvys as alvys\n"
+        "before, began = set(sys.modules), time.perf_counter()\n"
+        "[getattr(alvys, name) for name in alvys.__all__]\n"
+        "print(round((time.perf_counter() - began) * 1000), *sorted(set(sys.modules) - before))\n"
+    )
+    milliseconds, *modules = run(code).splitlines()[-1].split()
+    print(f"{milliseconds} ms, {len(modules)} modules")  # noqa: T201
+    assert len(modules) < 100
+    assert not {"requests", "pyarrow", "starlette", "asgiref"} & set(modules)
+
+
+@pytest.mark.every_airflow
 def test_every_export_is_there() -> None:
     for name in airflow_provider_alvys.__all__:
         assert getattr(airflow_provider_alvys, name)

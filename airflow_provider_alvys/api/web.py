@@ -6,12 +6,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from string import Formatter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from airflow_provider_alvys.api.catalogue.operations import Operation
 from airflow_provider_alvys.api.catalogue.streams import STREAMS, Stream, get_stream
 from airflow_provider_alvys.api.errors import AlvysValueError
+
+if TYPE_CHECKING:
+    from airflow_provider_alvys.api.catalogue.operations import Operation
 
 # Names of fields that identify a record: loadNumber, TripId, or id alone.
 _RECORD_FIELD = re.compile(r"([A-Za-z]*?)_?(Id|id|Number|number)")

@@ -5,62 +5,47 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from airflow.sdk import BaseHook
-from airflow.sdk.log import mask_secret
 
 from airflow_provider_alvys import connection_form
 from airflow_provider_alvys._compat import AirflowTaskTimeout
+from airflow_provider_alvys.api.catalogue.operation_spec import AUTO
 from airflow_provider_alvys.api.catalogue.streams import STREAMS, get_stream, get_streams
 from airflow_provider_alvys.api.errors import (
     AlvysPermissionError,
     AlvysRateLimitError,
     AlvysUnknownOutcomeError,
-    AlvysValueError,
 )
-from airflow_provider_alvys.api.http.auth import DEFAULT_HOST, Credentials, TokenSource, make_credentials
-from airflow_provider_alvys.api.http.client import AlvysClient
-from airflow_provider_alvys.api.http.pacing import Pacer
-from airflow_provider_alvys.api.http.retries import ONE_ATTEMPT
-from airflow_provider_alvys.api.http.transport import DEFAULT_TIMEOUT, check_address
-from airflow_provider_alvys.api.read.cost import StreamPlan, plan_streams
-from airflow_provider_alvys.api.read.lookup import look_up
 from airflow_provider_alvys.api.read.page_decoder import decode_row
 from airflow_provider_alvys.api.read.queries import make_queries, make_search_queries
-from airflow_provider_alvys.api.read.search import Search
-from airflow_provider_alvys.api.web import check_url_template
-from airflow_provider_alvys.api.write.prepare import AUTO, Write, prepare
-from airflow_provider_alvys.api.write.send import send
-from airflow_provider_alvys.api.write.upload import FileSource, file_source
 from airflow_provider_alvys.retry_policy import never_again
 
 if TYPE_CHECKING:
     import requests
-    from airflow.sdk import Connection
+
+    from airflow_provider_alvys.api.http.client import AlvysClient
+    from airflow_provider_alvys.api.read.cost import StreamPlan
+    from airflow_provider_alvys.api.read.search import Search
+    from airflow_provider_alvys.api.write.prepare import Write
+    from airflow_provider_alvys.api.write.upload import FileSource
+    from airflow_provider_alvys.hooks.settings import ConnectionSettings, make_client, read_settings
+
+__all__ = ["AlvysHook", "ConnectionSettings", "make_client", "read_settings"]
 
 log = logging.getLogger(__name__)
 
-# Seconds to connect, and to wait for bytes, when a person has pressed the Test button.
-_TEST_TIMEOUT = (5.0, 10.0)
+if not TYPE_CHECKING:
 
+    def __getattr__(name: str) -> Any:
+        # Public here as well, and imported when they are asked for.
+        if name in __all__:
+            from airflow_provider_alvys.hooks import settings
 
-@dataclass(frozen=True)
-class ConnectionSettings:
-    """What an Alvys connection says, checked."""
-
-    host: str
-    credentials: Credentials
-    api_version: str | None
-    requests_per_minute: float | None
-    page_size: int | None
-    timeout: tuple[float, float]
-    allow_http: bool
-    web_url: str | None = None
-
+            return getattr(settings, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 class AlvysHook(BaseHook):
     """
@@ -195,6 +180,8 @@ class AlvysHook(BaseHook):
 
         :raises AlvysValueError: an argument is wrong; nothing was sent.
         """
+        from airflow_provider_alvys.api.read.search import Search
+
         row = get_stream(stream)
         queries = make_search_queries(row, filters or {}, since=since, until=until, window_by=window_by, parents=parents)
         return Search(self.get_conn(), row, queries, page_size=self.settings.page_size)
@@ -210,6 +197,8 @@ class AlvysHook(BaseHook):
         :raises AlvysValueError: the stream has no look-up, or none by this selector; nothing was sent.
         :raises AlvysNotFoundError: there is no such record.
         """
+        from airflow_provider_alvys.api.read.lookup import look_up
+
         return look_up(self.get_conn(), get_stream(stream), selector)
 
     def write(
@@ -239,12 +228,17 @@ class AlvysHook(BaseHook):
         :raises AlvysUnknownOutcomeError: an answer was lost, and whether the write took place is not known. Airflow makes no
             retry after it, where that might write twice.
         """
+        from airflow_provider_alvys.api.write.prepare import prepare
+        from airflow_provider_alvys.api.write.upload import file_source
+
         source = file_source(file) if isinstance(file, (str, os.PathLike)) else file
         write = prepare(operation, path_params=path_params, body=body, if_match=if_match)
         return self.send(write.with_file(source))
 
     def send(self, write: Write) -> Any:
         """Send what :func:`airflow_provider_alvys.api.write.prepare.prepare` returned, and return what :meth:`write` does."""
+        from airflow_provider_alvys.api.write.send import send
+
         try:
             return send(self.get_conn(), write, interruptions=(AirflowTaskTimeout,))
         except AlvysUnknownOutcomeError as error:
@@ -267,6 +261,8 @@ class AlvysHook(BaseHook):
             token lacks. What cannot be told is None, and the note says why.
         :raises AlvysValueError: an argument is wrong; nothing was sent.
         """
+        from airflow_provider_alvys.api.read.cost import plan_streams
+
         rows = [row for row in STREAMS.values() if row.tiers] if streams is None else get_streams(streams)
         settings = self.settings
         return plan_streams(
@@ -284,14 +280,11 @@ class AlvysHook(BaseHook):
 
         :return: whether it worked, and a sentence that says what did, or what to change.
         """
+        from airflow_provider_alvys.api.read.search import Search
+        from airflow_provider_alvys.hooks.settings import test_options
+
         try:
-            # In the API server: with a token of its own, and without waiting for anything.
-            client = self._make_client(
-                token_source=TokenSource(self.settings.credentials),
-                pacer=Pacer(0),
-                timeout=_TEST_TIMEOUT,
-                retry_rules=ONE_ATTEMPT,
-            )
+            client = self._make_client(**test_options(self.settings))
             scopes = client.scopes
             testable = [row for row in STREAMS.values() if row.scope and row.response_type == "page" and not row.parent and row.full_read]
             readable = [row for row in testable if scopes is None or row.scope in scopes]
@@ -313,92 +306,12 @@ class AlvysHook(BaseHook):
     def settings(self) -> ConnectionSettings:
         """What the connection says."""
         if self._settings is None:
+            from airflow_provider_alvys.hooks.settings import read_settings
+
             self._settings = read_settings(self.get_connection(self.alvys_conn_id))
         return self._settings
 
     def _make_client(self, **options: Any) -> AlvysClient:
+        from airflow_provider_alvys.hooks.settings import make_client
+
         return make_client(self.settings, **options)
-
-
-def make_client(settings: ConnectionSettings, **options: Any) -> AlvysClient:
-    """
-    Return a client for what a connection says.
-
-    :param options: of :class:`airflow_provider_alvys.api.http.client.AlvysClient`, beside those or in the place of those.
-    """
-    known = {
-        "host": settings.host,
-        "api_version": settings.api_version,
-        "requests_per_minute": settings.requests_per_minute,
-        "timeout": settings.timeout,
-        "allow_http": settings.allow_http,
-        "on_token": mask_secret,
-    }
-    return AlvysClient(settings.credentials, **{**known, **options})
-
-
-def read_settings(connection: Connection) -> ConnectionSettings:
-    """
-    Return what an Airflow connection says. An empty field means its default.
-
-    :raises AlvysValueError: something is missing or makes no sense.
-    """
-    extra = connection.extra_dejson
-    if not isinstance(extra, dict) or ((connection.extra or "{}").strip() not in ("{}", "null") and not extra):
-        raise AlvysValueError("The connection's extra fields are no JSON object: correct them, or leave them empty")
-    # The form stores untouched fields as None or "".
-    extra = {name: value for name, value in extra.items() if value not in (None, "")}
-    allow_http = _boolean(extra, "allow_http")
-    host = connection.host or DEFAULT_HOST
-    host = check_address(host, what="host", allow_http=allow_http)
-    if connection.port and urlsplit(host).port is None:
-        # 443 goes without saying in a URL; the Test button of Airflow 3.3 wants it said.
-        parts = urlsplit(host)
-        host = parts._replace(netloc=f"{parts.netloc}:{connection.port}").geturl()
-    read_timeout = _number(extra, "timeout")
-    page_size = _number(extra, "page_size")
-    rate = _number(extra, "requests_per_minute")
-    web_url = _text(extra, "web_url")
-    if read_timeout == 0 or page_size == 0:
-        raise AlvysValueError("timeout and page_size of the connection must be more than 0")
-    return ConnectionSettings(
-        host=host,
-        credentials=make_credentials(
-            connection.login,
-            connection.password,
-            host=host,
-            tenant_id=_text(extra, "tenant_id"),
-            auth_url=_text(extra, "auth_url"),
-            audience=_text(extra, "audience"),
-            allow_http=allow_http,
-        ),
-        api_version=_text(extra, "api_version"),
-        requests_per_minute=rate,
-        page_size=None if page_size is None else int(page_size),
-        timeout=(DEFAULT_TIMEOUT[0], read_timeout or DEFAULT_TIMEOUT[1]),
-        allow_http=allow_http,
-        web_url=None if web_url is None else check_url_template(web_url),
-    )
-
-
-def _text(extra: Mapping[str, Any], name: str) -> str | None:
-    return str(extra[name]).strip() or None if name in extra else None
-
-
-def _number(extra: Mapping[str, Any], name: str) -> float | None:
-    if name not in extra:
-        return None
-    try:
-        value = float(extra[name])
-    except (TypeError, ValueError):
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise AlvysValueError(f"{name} of the connection is {extra[name]!r}: give a number, or leave it empty")
-    return value
-
-
-def _boolean(extra: Mapping[str, Any], name: str) -> bool:
-    value = str(extra.get(name, False)).strip().lower()
-    if value not in ("true", "false", "1", "0"):
-        raise AlvysValueError(f"{name} of the connection is {extra[name]!r}: give true or false")
-    return value in ("true", "1")

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import ObjectStoragePath
 
-from airflow_provider_alvys.api.catalogue.operations import get_operation
 from airflow_provider_alvys.api.documents.listing import document_stream_of
-from airflow_provider_alvys.api.write.prepare import Write
-from airflow_provider_alvys.api.write.upload import FileSource, check_beginning
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.operators.writes import AlvysWriteOperator, stored_file
 from airflow_provider_alvys.parse_checks import plain_path
+
+if TYPE_CHECKING:
+    from airflow_provider_alvys.api.write.prepare import Write
+    from airflow_provider_alvys.api.write.upload import FileSource
 
 
 class AlvysUploadDocumentOperator(AlvysWriteOperator):
@@ -73,6 +74,8 @@ class AlvysUploadDocumentOperator(AlvysWriteOperator):
         return super()._prepare()
 
     def _source(self) -> FileSource:
+        from airflow_provider_alvys.api.write.upload import check_beginning
+
         source = stored_file(str(self.path), name=self.file_name)
         check_beginning(source)
         return source
@@ -88,6 +91,8 @@ class AlvysUploadDocumentOperator(AlvysWriteOperator):
 
 
 def _path_params(operation: str, parent_id: Any) -> dict[str, Any]:
+    from airflow_provider_alvys.api.catalogue.operations import get_operation
+
     (name,) = get_operation(operation).path_params
     return {name: parent_id}
 

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from airflow.sdk import ObjectStoragePath
 from airflow.sdk.log import mask_secret
 
-from airflow_provider_alvys.api.catalogue.operations import get_operation
+from airflow_provider_alvys.api.catalogue.operation_spec import AUTO
 from airflow_provider_alvys.api.errors import AlvysError, AlvysValueError
 from airflow_provider_alvys.api.schema.values import dump_json
 from airflow_provider_alvys.api.web import WebRecord, record_from_write
-from airflow_provider_alvys.api.write.prepare import AUTO, Write, prepare
-from airflow_provider_alvys.api.write.upload import FileSource
 from airflow_provider_alvys.base_operator import AlvysTask
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.landing.dataset.store import check_path
@@ -24,6 +22,9 @@ from airflow_provider_alvys.retry_policy import fail_at_once
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from airflow_provider_alvys.api.write.prepare import Write
+    from airflow_provider_alvys.api.write.upload import FileSource
 
 
 class AlvysWriteOperator(AlvysTask):
@@ -71,8 +72,7 @@ class AlvysWriteOperator(AlvysTask):
         self.body = body
         self.if_match = if_match
         self.file = file
-        check_write(operation, path_params, body, if_match)
-        takes_file = get_operation(operation).upload is not None
+        takes_file = check_write(operation, path_params, body, if_match).upload is not None
         if takes_file != (file is not None):
             raise AlvysValueError(f"{operation} {'needs' if takes_file else 'takes no'} file")
         if file is not None and not has_template(file):
@@ -110,10 +110,14 @@ class AlvysWriteOperator(AlvysTask):
 
     def record_of_link(self) -> WebRecord | None:
         """Return the record that is written."""
+        from airflow_provider_alvys.api.catalogue.operations import get_operation
+
         return record_from_write(get_operation(self.operation), self.path_params, self.body)
 
     def _prepare(self) -> Write:
         """Check the write as it has been rendered."""
+        from airflow_provider_alvys.api.write.prepare import prepare
+
         write = prepare(self.operation, path_params=self.path_params, body=self.body, if_match=self.if_match)
         return write.with_file(self._source())
 
@@ -158,6 +162,8 @@ def stored_file(path: str, *, name: str | None = None) -> FileSource:
     :param name: as Alvys shall know it; None for its own.
     :raises AlvysValueError: it cannot be found.
     """
+    from airflow_provider_alvys.api.write.upload import FileSource
+
     path = check_path(path)
     try:
         file = ObjectStoragePath(path)

@@ -18,8 +18,6 @@ from airflow_provider_alvys.base_operator import DEFERRABLE, AlvysTask
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.parse_checks import has_template
 from airflow_provider_alvys.retry_policy import fail_at_once
-from airflow_provider_alvys.triggers.alvys import AlvysSensorTrigger
-from airflow_provider_alvys.triggers.sensor_loop import last_look_seconds
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -132,6 +130,9 @@ class AlvysSensor(AlvysTask, BaseSensorOperator):
         raise NotImplementedError
 
     def _defer(self, condition: Condition) -> None:
+        from airflow_provider_alvys.triggers.alvys import AlvysSensorTrigger
+        from airflow_provider_alvys.triggers.sensor_loop import last_look_seconds
+
         now = time.time()
         trigger = AlvysSensorTrigger(
             alvys_conn_id=self.alvys_conn_id,

@@ -23,7 +23,6 @@ from airflow_provider_alvys.tables.schema import (
 
 log = logging.getLogger(__name__)
 
-MAX_MISSING_SHARE = 0.02
 PARENTS_STAGE = "alvys_new_parents"
 
 

@@ -13,17 +13,14 @@ from airflow_provider_alvys._compat import AirflowSkipException
 from airflow_provider_alvys.api.catalogue.stream_spec import WHOLE
 from airflow_provider_alvys.api.catalogue.streams import Stream, get_stream, get_streams
 from airflow_provider_alvys.api.errors import AlvysError, AlvysPermissionError, AlvysValueError, is_hopeless
-from airflow_provider_alvys.api.read.search import MAX_WINDOW_ROWS
-from airflow_provider_alvys.api.read.windows import ALL_TIME, Window, as_timedelta, as_utc
+from airflow_provider_alvys.api.read.windows import ALL_TIME, MAX_WINDOW_ROWS, Window, as_timedelta, as_utc
 from airflow_provider_alvys.assets import alvys_asset
 from airflow_provider_alvys.base_operator import DEFERRABLE, identify, outlet_events, tell_event
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.landing.formats.registry import JSONL, check_format
-from airflow_provider_alvys.landing.jobs.batch import Round
 from airflow_provider_alvys.landing.jobs.parents import AlvysParentsError, RecentParents, check_parents
 from airflow_provider_alvys.landing.jobs.spec import OVERLAP, SETTLING, TIMES, LandingOrder
-from airflow_provider_alvys.landing.jobs.sync import NothingDueError, land
 from airflow_provider_alvys.parse_checks import check_data_set, check_search, has_template, plain_path
 from airflow_provider_alvys.transfers.base import DEFER_AFTER, AlvysLandingTask
 
@@ -191,6 +188,8 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
 
     def land(self, context: Context, client: AlvysClient, *, is_resumed: bool) -> dict[str, Any]:
         """Read the window, write parts and manifest, move the cursor."""
+        from airflow_provider_alvys.landing.jobs.sync import NothingDueError, land
+
         if self._window_is_given and self.since is None:
             raise AlvysValueError("The template of since gave None: give a time, or leave since out to use the cursor")
         events = outlet_events(context, self)
@@ -302,6 +301,8 @@ class AlvysSweepToObjectStorageOperator(AlvysLandingTask):
 
     def land(self, context: Context, client: AlvysClient, *, is_resumed: bool) -> list[dict[str, Any]]:
         """Land each stream."""
+        from airflow_provider_alvys.landing.jobs.batch import Round
+
         events = outlet_events(context, self)
         landings = Round(client, Store(self.path), identify(context, self), is_resumed=is_resumed)
         results: list[dict[str, Any]] = []

@@ -13,7 +13,6 @@ from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.http.clock import BoundedClock, DeferRequested
 from airflow_provider_alvys.base_operator import DEFERRABLE, AlvysTask
 from airflow_provider_alvys.retry_policy import fail_at_once
-from airflow_provider_alvys.triggers.alvys import AlvysWaitTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -80,6 +79,8 @@ class AlvysLandingTask(AlvysTask):
         try:
             return self.land(context, client, is_resumed=is_resumed)
         except DeferRequested as wait:
+            from airflow_provider_alvys.triggers.alvys import AlvysWaitTrigger
+
             moment = datetime.fromtimestamp(client.now(upper_bound=True, fetch_token=False) + wait.seconds, timezone.utc)
             self.log.info("%s: freeing the slot until %s", wait, moment.isoformat(timespec="seconds"))
             state = {"rendered": self._rendered(), "deadline": deadline, "in_vain": wait.consecutive_deferrals}

@@ -9,14 +9,11 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_alvys._compat import AirflowSkipException
-from airflow_provider_alvys.api.documents.downloads import Downloader
-from airflow_provider_alvys.api.documents.listing import document_stream_of, parse_document_types
+from airflow_provider_alvys.api.documents.listing import parse_document_types, document_stream_of
 from airflow_provider_alvys.assets import alvys_documents_asset
 from airflow_provider_alvys.base_operator import DEFERRABLE, identify, outlet_events, tell_event
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.landing.dataset.store import Store
-from airflow_provider_alvys.landing.jobs.document_checkpoint import DocumentOrder
-from airflow_provider_alvys.landing.jobs.documents import fetch_documents
 from airflow_provider_alvys.landing.jobs.parents import RecentParents, check_document_parents
 from airflow_provider_alvys.parse_checks import check_data_set, has_template, plain_path
 from airflow_provider_alvys.transfers.base import DEFER_AFTER, AlvysLandingTask
@@ -93,6 +90,10 @@ class AlvysDocumentsToObjectStorageOperator(AlvysLandingTask):
 
     def land(self, context: Context, client: AlvysClient, *, is_resumed: bool) -> dict[str, Any]:
         """Fetch what is not there, and write the index."""
+        from airflow_provider_alvys.api.documents.downloads import Downloader
+        from airflow_provider_alvys.landing.jobs.document_checkpoint import DocumentOrder
+        from airflow_provider_alvys.landing.jobs.documents import fetch_documents
+
         events = outlet_events(context, self)
         stream = document_stream_of(self.parent_type)
         check_document_parents(stream, self.parents)

@@ -13,7 +13,6 @@ from airflow_provider_alvys.base_operator import AlvysTask, identify, outlet_eve
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.landing.formats.registry import JSONL, check_format
-from airflow_provider_alvys.landing.jobs.batch import Round
 from airflow_provider_alvys.landing.jobs.initial_load import (
     backfill_window,
     begin_first_load,
@@ -162,6 +161,8 @@ class AlvysHandOverOperator(AlvysLandingTask):
 
     def land(self, context: Context, client: AlvysClient, *, is_resumed: bool) -> dict[str, Any]:
         """Compare, read on, set the cursor."""
+        from airflow_provider_alvys.landing.jobs.batch import Round
+
         if self.begun is None or self.total is None or self.landed is None:
             raise AlvysValueError("begun, total and landed are what the tasks before returned: clear those, too")
         events = outlet_events(context, self)

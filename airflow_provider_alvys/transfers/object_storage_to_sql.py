@@ -15,14 +15,14 @@ from airflow_provider_alvys.assets import alvys_table_asset
 from airflow_provider_alvys.base_operator import outlet_events, tell_event
 from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.parse_checks import check_data_set, plain_path
-from airflow_provider_alvys.tables.database import open_database
-from airflow_provider_alvys.tables.deletes import MAX_MISSING_SHARE
-from airflow_provider_alvys.tables.dialects import dialect_of
-from airflow_provider_alvys.tables.load import LoadResult, Loader
 from airflow_provider_alvys.tables.schema import DEFAULT_DEPTH, StreamSchema, build_schema
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from airflow_provider_alvys.tables.load import LoadResult
+
+MAX_MISSING_SHARE = 0.02
 
 
 class AlvysObjectStorageToSqlOperator(BaseOperator):
@@ -96,6 +96,10 @@ class AlvysObjectStorageToSqlOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Load."""
+        from airflow_provider_alvys.tables.database import open_database
+        from airflow_provider_alvys.tables.dialects import dialect_of
+        from airflow_provider_alvys.tables.load import Loader
+
         events = outlet_events(context, self)
         store = Store(self.path)
         connection = BaseHook.get_connection(self.sql_conn_id)

@@ -19,7 +19,7 @@ from airflow.sdk import BaseHook, Connection
 from airflow_provider_alvys._compat import amask_secret, asks_on_the_loop, run_where_airflow_answers
 from airflow_provider_alvys.api.http.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_alvys.api.poll.batching import Poller, prompt_options
-from airflow_provider_alvys.hooks.alvys import make_client, read_settings
+from airflow_provider_alvys.hooks.settings import make_client, read_settings
 
 if TYPE_CHECKING:
     from airflow_provider_alvys.api.http.client import AlvysClient

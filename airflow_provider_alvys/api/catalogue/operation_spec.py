@@ -18,6 +18,8 @@ FieldKind = Literal["string", "integer", "number", "boolean", "time", "day", "ob
 RetrySafety = Literal["safe", "by_key", "guarded", "unsafe"]
 IfMatch = Literal["none", "optional", "required"]
 
+# In place of an ETag: read the record's right before, where Alvys requires one.
+AUTO = "auto"
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from airflow_provider_alvys.api.catalogue.endpoints import Endpoint
-from airflow_provider_alvys.api.catalogue.operations import OPERATIONS, Operation
 from airflow_provider_alvys.api.catalogue.stream_rows import fleet, freight, money, partners, webhooks
 from airflow_provider_alvys.api.catalogue.stream_spec import (
     Branch,
@@ -68,5 +67,7 @@ def get_streams(names: Collection[str]) -> list[Stream]:
 
 def scope_of(endpoint: Endpoint) -> str | None:
     """Return the scope that guards an endpoint, of a read or a write, or None where the catalogues do not know."""
+    from airflow_provider_alvys.api.catalogue.operations import OPERATIONS, Operation
+
     rows: tuple[Stream | Operation, ...] = (*STREAMS.values(), *OPERATIONS.values())
     return next((row.scope for row in rows if row.endpoint == endpoint), None)

@@ -12,15 +12,14 @@ from airflow_provider_alvys.api.catalogue.endpoints import Endpoint
 from airflow_provider_alvys.api.catalogue.stream_spec import Stream
 from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.api.errors import AlvysNotFoundError
-from airflow_provider_alvys.api.poll.batching import TooManyRows
 from airflow_provider_alvys.api.read.page_decoder import Page, PageDecoder, decode_row
 from airflow_provider_alvys.api.read.queries import Query, make_queries, make_search_queries
-from airflow_provider_alvys.api.read.search import Search
-from airflow_provider_alvys.api.read.state import SearchState
 from airflow_provider_alvys.api.schema.values import converter
 
 if TYPE_CHECKING:
     from airflow_provider_alvys.api.http.client import AlvysClient
+    from airflow_provider_alvys.api.read.search import Search
+    from airflow_provider_alvys.api.read.state import SearchState
 
 # Where the catalogue knows no maximum. More than so many load numbers were refused to clients where none is documented, too.
 _MOST_NUMBERS = 50
@@ -76,7 +75,7 @@ class SearchFor(msgspec.Struct, frozen=True, kw_only=True):
         """Read all rows, and return their keys: one value for each where one field identifies a row, else a list."""
         stream = get_stream(self.stream)
         decode_key = PageDecoder(stream.key, stream.response_type).decode_key
-        return [_plain(decode_key(row)) for rows in Search(client, stream, self.queries(stream)) for row in rows]
+        return [_plain(decode_key(row)) for rows in _search(client, stream, self.queries(stream)) for row in rows]
 
 
 @dataclass(frozen=True)
@@ -108,8 +107,10 @@ class _NumbersJob:
     def go_on(self, client: AlvysClient) -> list[Reading | None]:
         column = self.stream.number_field
         queries = make_queries(self.stream, {self.stream.number_filter.name: self.numbers, "IncludeDeleted": False})
-        page = Search(client, self.stream, queries).first_page()
+        page = _search(client, self.stream, queries).first_page()
         if page.total > len(page.rows) and len(self.numbers) > 1:
+            from airflow_provider_alvys.api.poll.batching import TooManyRows
+
             raise TooManyRows(f"{page.total} {self.stream.name} have {len(self.numbers)} numbers, more than a page holds.")
         readings: dict[str, Reading] = {}
         for row in map(decode_row, page.rows):
@@ -145,7 +146,7 @@ class _DocumentsJob:
 
     def go_on(self, client: AlvysClient) -> list[list[dict[str, Any]] | None]:
         try:
-            page = Search(client, self.stream, make_queries(self.stream, {}, parents=[self.parent])).first_page()
+            page = _search(client, self.stream, make_queries(self.stream, {}, parents=[self.parent])).first_page()
         except AlvysNotFoundError:
             return [None]
         # A link that opens the file is as good as a password.
@@ -185,7 +186,7 @@ class _RowsJob:
     def go_on(self, client: AlvysClient) -> list[Found] | None:
         if self._queries is None:
             self._queries = self._condition.queries(self._stream)
-        search = Search(client, self._stream, self._queries)
+        search = _search(client, self._stream, self._queries)
         if len(self._first) < len(self._queries):
             self._first.append(self._ask(search, len(self._first)))
             if len(self._first) < len(self._queries):
@@ -213,14 +214,25 @@ class _RowsJob:
 
     def _walk(self, client: AlvysClient, queries: list[Query]) -> list[Found] | None:
         """Read one more page of all rows."""
+        from airflow_provider_alvys.api.read.state import SearchState
+
         state = None if self._state is None else msgspec.json.decode(self._state, type=SearchState)
-        search = Search(client, self._stream, queries, state=state)
+        search = _search(client, self._stream, queries, state=state)
         for rows in search:
             decode_key = PageDecoder(self._stream.key, self._stream.response_type).decode_key
             self._keys += [_plain(decode_key(row)) for row in rows]
             self._state = msgspec.json.encode(search.save())
             return None
         return [Found(len(self._keys), self._keys, True)]
+
+
+def _search(
+    client: AlvysClient, stream: Stream, queries: list[Query], *, state: SearchState | None = None
+) -> Search:
+    # Sensors import this module while a DAG is parsed, when nothing is searched.
+    from airflow_provider_alvys.api.read.search import Search
+
+    return Search(client, stream, queries, state=state)
 
 
 def when(time: Any) -> str:

@@ -22,7 +22,7 @@ from airflow_provider_alvys.api.read.page_decoder import Key, Page, PageDecoder,
 from airflow_provider_alvys.api.read.paginator import Paginator, PaginatorState, Proof
 from airflow_provider_alvys.api.read.queries import Query
 from airflow_provider_alvys.api.read.state import SearchState, SetState, UnderWay
-from airflow_provider_alvys.api.read.windows import Window
+from airflow_provider_alvys.api.read.windows import MAX_WINDOW_ROWS, Window
 
 if TYPE_CHECKING:
     from requests import Response
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MAX_WINDOW_ROWS = 50_000
 # More rows than this changed during a walk: reading them would cost what another pass costs.
 _MOST_CHANGED = 1000
 # How often a set is read again when rows may have moved from it to another one, or back.

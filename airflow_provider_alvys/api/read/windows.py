@@ -10,6 +10,8 @@ import msgspec
 
 from airflow_provider_alvys.api.errors import AlvysValueError
 
+# Windows with more rows are split.
+MAX_WINDOW_ROWS = 50_000
 _MIN_LENGTH = timedelta(minutes=1)
 # Alvys does not document whether a period includes its ends, so pieces overlap; duplicates are removed by
 # key.

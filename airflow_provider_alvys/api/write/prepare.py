@@ -10,14 +10,13 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
-from airflow_provider_alvys.api.catalogue.operation_spec import Operation
+from airflow_provider_alvys.api.catalogue.operation_spec import AUTO, Operation
 from airflow_provider_alvys.api.catalogue.operations import get_operation
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.schema.values import dump_json
 from airflow_provider_alvys.api.write.body import BodyReader, IsOpen, suggest
 from airflow_provider_alvys.api.write.upload import FileSource
 
-AUTO = "auto"
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _HALVES = re.compile("[\ud800-\udfff]")
 _LONGEST_QUOTE = 80

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_alvys.api.catalogue.operation_spec import AUTO
 from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.api.errors import (
     AlvysConnectionError,
@@ -22,7 +23,7 @@ from airflow_provider_alvys.api.errors import (
 from airflow_provider_alvys.api.read.lookup import look_up_with_etag
 from airflow_provider_alvys.api.read.page_decoder import decode_row
 from airflow_provider_alvys.api.write.body import shows
-from airflow_provider_alvys.api.write.prepare import AUTO, Write
+from airflow_provider_alvys.api.write.prepare import Write
 from airflow_provider_alvys.api.write.upload import Multipart
 
 if TYPE_CHECKING:

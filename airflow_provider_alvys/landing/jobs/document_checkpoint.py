@@ -18,7 +18,8 @@ from airflow_provider_alvys.api.read.state import SearchState
 from airflow_provider_alvys.landing.dataset.layout import document_file, fingerprint, parent_folder
 from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.landing.jobs.checkpoint import RunIdentity, Writer
-from airflow_provider_alvys.landing.jobs.parents import find_document_parents, plain_parents
+from airflow_provider_alvys.landing.jobs.parent_lookup import find_document_parents
+from airflow_provider_alvys.landing.jobs.parents import plain_parents
 
 if TYPE_CHECKING:
     from airflow_provider_alvys.api.http.client import AlvysClient

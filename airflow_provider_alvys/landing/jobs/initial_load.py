@@ -11,19 +11,16 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_alvys.api.catalogue.stream_spec import WHOLE
 from airflow_provider_alvys.api.catalogue.streams import Stream, TimeWindow
 from airflow_provider_alvys.api.errors import AlvysIncompleteError, AlvysValueError
-from airflow_provider_alvys.api.read.keyset import KeySet
 from airflow_provider_alvys.api.read.page_decoder import PageDecoder
 from airflow_provider_alvys.api.read.queries import make_queries
-from airflow_provider_alvys.api.read.search import Search
 from airflow_provider_alvys.api.read.windows import ALL_TIME, SPLIT_OVERLAP, format_time
 from airflow_provider_alvys.landing.dataset.cursor import advance_cursor, read_cursor
-from airflow_provider_alvys.landing.dataset.pace_file import load_pace, save_pace
 from airflow_provider_alvys.landing.dataset.store import Store
-from airflow_provider_alvys.landing.formats.reader import open_manifest, read_parts
 from airflow_provider_alvys.landing.jobs.spec import SETTLING, LandingOrder
 
 if TYPE_CHECKING:
     from airflow_provider_alvys.api.http.client import AlvysClient
+    from airflow_provider_alvys.api.read.keyset import KeySet
     from airflow_provider_alvys.landing.jobs.batch import Round
 
 log = logging.getLogger(__name__)
@@ -170,6 +167,8 @@ def hand_over(
     :return: ``{"stream", "tenant", "path", "total", "rows", "manifests", "cursor"}``.
     :raises AlvysIncompleteError: fewer rows were landed than there are, and reading it whole did not help. No cursor was set.
     """
+    from airflow_provider_alvys.api.read.keyset import KeySet
+
     stream = order.stream
     total = landings.total(lambda: _count(client, store, stream, order.filters))
     further = [replace(order, since=begun), replace(order, window_by=WHOLE)] if stream.default_window else []
@@ -209,6 +208,9 @@ def hand_over(
 
 def _count(client: AlvysClient, store: Store, stream: Stream, filters: Mapping[str, Any]) -> int:
     """Return how many rows there are without a window, at the pace that the data set's other tasks keep."""
+    from airflow_provider_alvys.api.read.search import Search
+    from airflow_provider_alvys.landing.dataset.pace_file import load_pace, save_pace
+
     load_pace(store, client)
     try:
         return Search(client, stream, make_queries(stream, filters)).count()
@@ -217,6 +219,8 @@ def _count(client: AlvysClient, store: Store, stream: Stream, filters: Mapping[s
 
 
 def _add_keys(keys: KeySet, stream: Stream, manifest_path: str) -> None:
+    from airflow_provider_alvys.landing.formats.reader import open_manifest, read_parts
+
     decode_key = PageDecoder(stream.key).decode_key
     run, manifest = open_manifest(manifest_path)
     for line in read_parts(run, "", manifest, stream):

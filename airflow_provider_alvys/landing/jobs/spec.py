@@ -11,8 +11,7 @@ from typing import Any
 from airflow_provider_alvys.api.catalogue.streams import Stream, TimeWindow
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.read.queries import explain_missing_window
-from airflow_provider_alvys.api.read.search import MAX_WINDOW_ROWS
-from airflow_provider_alvys.api.read.windows import format_time
+from airflow_provider_alvys.api.read.windows import MAX_WINDOW_ROWS, format_time
 from airflow_provider_alvys.landing.dataset.cursor import Cursor
 from airflow_provider_alvys.landing.dataset.layout import cursor_file, fingerprint
 from airflow_provider_alvys.landing.formats.registry import JSONL

@@ -32,7 +32,7 @@ from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.landing.formats.part_writer import PartWriter
 from airflow_provider_alvys.landing.formats.reader import read_part
 from airflow_provider_alvys.landing.jobs.checkpoint import Group, Progress, open_run
-from airflow_provider_alvys.landing.jobs.parents import find_parents
+from airflow_provider_alvys.landing.jobs.parent_lookup import find_parents
 from airflow_provider_alvys.landing.jobs.spec import LandingOrder
 
 if TYPE_CHECKING:

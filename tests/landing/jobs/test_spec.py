@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_alvys.landing.jobs import sync
 from airflow_provider_alvys.landing.jobs.parents import RecentParents
-from airflow_provider_alvys.transfers import alvys_to_object_storage
 from airflow_provider_alvys.transfers.alvys_to_object_storage import AlvysToObjectStorageOperator
 
 LONG_AGO = "2020-01-01T00:00:00Z"
@@ -107,7 +107,7 @@ def test_a_task_has_the_fingerprint_that_version_0_1_gave_it(
         found.append(asked)
         return {}
 
-    monkeypatch.setattr(alvys_to_object_storage, "land", land)
+    monkeypatch.setattr(sync, "land", land)
     operator = AlvysToObjectStorageOperator(
         **{"task_id": "land", "stream": "loads", "path": "/lake", "page_size": 50, **arguments}
     )

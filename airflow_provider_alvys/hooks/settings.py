@@ -1,0 +1,132 @@
+"""What an Alvys connection says, and a client for it. Imported when a hook is used, not when a DAG is parsed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from airflow.sdk.log import mask_secret
+
+from airflow_provider_alvys.api.errors import AlvysValueError
+from airflow_provider_alvys.api.http.auth import DEFAULT_HOST, Credentials, TokenSource, make_credentials
+from airflow_provider_alvys.api.http.client import AlvysClient
+from airflow_provider_alvys.api.http.pacing import Pacer
+from airflow_provider_alvys.api.http.retries import ONE_ATTEMPT
+from airflow_provider_alvys.api.http.transport import DEFAULT_TIMEOUT, check_address
+from airflow_provider_alvys.api.web import check_url_template
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
+# Seconds to connect, and to wait for bytes, when a person has pressed the Test button.
+_TEST_TIMEOUT = (5.0, 10.0)
+
+
+@dataclass(frozen=True)
+class ConnectionSettings:
+    """What an Alvys connection says, checked."""
+
+    host: str
+    credentials: Credentials
+    api_version: str | None
+    requests_per_minute: float | None
+    page_size: int | None
+    timeout: tuple[float, float]
+    allow_http: bool
+    web_url: str | None = None
+
+
+def make_client(settings: ConnectionSettings, **options: Any) -> AlvysClient:
+    """
+    Return a client for what a connection says.
+
+    :param options: of :class:`airflow_provider_alvys.api.http.client.AlvysClient`, beside those or in the place of those.
+    """
+    known = {
+        "host": settings.host,
+        "api_version": settings.api_version,
+        "requests_per_minute": settings.requests_per_minute,
+        "timeout": settings.timeout,
+        "allow_http": settings.allow_http,
+        "on_token": mask_secret,
+    }
+    return AlvysClient(settings.credentials, **{**known, **options})
+
+
+def test_options(settings: ConnectionSettings) -> dict[str, Any]:
+    """Return the options of a client for the Test button, in the API server: a token of its own, and no waiting."""
+    return {
+        "token_source": TokenSource(settings.credentials),
+        "pacer": Pacer(0),
+        "timeout": _TEST_TIMEOUT,
+        "retry_rules": ONE_ATTEMPT,
+    }
+
+
+def read_settings(connection: Connection) -> ConnectionSettings:
+    """
+    Return what an Airflow connection says. An empty field means its default.
+
+    :raises AlvysValueError: something is missing or makes no sense.
+    """
+    extra = connection.extra_dejson
+    if not isinstance(extra, dict) or ((connection.extra or "{}").strip() not in ("{}", "null") and not extra):
+        raise AlvysValueError("The connection's extra fields are no JSON object: correct them, or leave them empty")
+    # The form stores untouched fields as None or "".
+    extra = {name: value for name, value in extra.items() if value not in (None, "")}
+    allow_http = _boolean(extra, "allow_http")
+    host = connection.host or DEFAULT_HOST
+    host = check_address(host, what="host", allow_http=allow_http)
+    if connection.port and urlsplit(host).port is None:
+        # 443 goes without saying in a URL; the Test button of Airflow 3.3 wants it said.
+        parts = urlsplit(host)
+        host = parts._replace(netloc=f"{parts.netloc}:{connection.port}").geturl()
+    read_timeout = _number(extra, "timeout")
+    page_size = _number(extra, "page_size")
+    rate = _number(extra, "requests_per_minute")
+    web_url = _text(extra, "web_url")
+    if read_timeout == 0 or page_size == 0:
+        raise AlvysValueError("timeout and page_size of the connection must be more than 0")
+    return ConnectionSettings(
+        host=host,
+        credentials=make_credentials(
+            connection.login,
+            connection.password,
+            host=host,
+            tenant_id=_text(extra, "tenant_id"),
+            auth_url=_text(extra, "auth_url"),
+            audience=_text(extra, "audience"),
+            allow_http=allow_http,
+        ),
+        api_version=_text(extra, "api_version"),
+        requests_per_minute=rate,
+        page_size=None if page_size is None else int(page_size),
+        timeout=(DEFAULT_TIMEOUT[0], read_timeout or DEFAULT_TIMEOUT[1]),
+        allow_http=allow_http,
+        web_url=None if web_url is None else check_url_template(web_url),
+    )
+
+
+def _text(extra: Mapping[str, Any], name: str) -> str | None:
+    return str(extra[name]).strip() or None if name in extra else None
+
+
+def _number(extra: Mapping[str, Any], name: str) -> float | None:
+    if name not in extra:
+        return None
+    try:
+        value = float(extra[name])
+    except (TypeError, ValueError):
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise AlvysValueError(f"{name} of the connection is {extra[name]!r}: give a number, or leave it empty")
+    return value
+
+
+def _boolean(extra: Mapping[str, Any], name: str) -> bool:
+    value = str(extra.get(name, False)).strip().lower()
+    if value not in ("true", "false", "1", "0"):
+        raise AlvysValueError(f"{name} of the connection is {extra[name]!r}: give true or false")
+    return value in ("true", "1")

@@ -1,0 +1,155 @@
+"""The ids of the parents whose children are to be read: given ones, and those that were landed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any
+
+from airflow_provider_alvys.api.catalogue.stream_spec import Parent
+from airflow_provider_alvys.api.catalogue.streams import Stream, get_stream
+from airflow_provider_alvys.api.errors import AlvysValueError
+from airflow_provider_alvys.api.read.page_decoder import decode_row
+from airflow_provider_alvys.api.read.windows import as_utc
+from airflow_provider_alvys.landing.dataset.layout import MANIFEST, landing_date
+from airflow_provider_alvys.landing.dataset.manifest import Manifest
+from airflow_provider_alvys.landing.dataset.store import Store
+from airflow_provider_alvys.landing.formats.reader import open_manifest, read_parts
+from airflow_provider_alvys.landing.jobs.parents import (
+    AlvysParentsError,
+    RecentParents,
+    is_manifest,
+    is_of,
+    listed_values,
+)
+
+log = logging.getLogger(__name__)
+
+# Rows are landed on the day of their last change or on the next one, when a run was late.
+_LATE = timedelta(days=2)
+
+
+def find_parents(store: Store, stream: Stream, parents: Any, *, tenant: str, now: datetime) -> list[str]:
+    """
+    Return the ids (in the parent's column that the API asks for) of checked parents.
+
+    :param store: the data set of the children.
+    :raises AlvysParentsError: recent ones are wanted, and none at all was ever landed.
+    :raises AlvysValueError: a manifest is of another stream or tenant.
+    :raises AlvysStorageError: a manifest or a part of it is missing or damaged.
+    """
+    assert stream.parent is not None  # noqa: S101
+    if isinstance(parents, RecentParents):
+        return _find_recent(store, stream.parent, parents, tenant=tenant, now=now)
+    parent = get_stream(stream.parent.stream)
+    found: list[str] = []
+    for item in listed_values(parents):
+        if isinstance(item, Mapping) and not is_of(item, stream.parent):
+            continue
+        manifest = item["manifest"] if isinstance(item, Mapping) else item
+        if is_manifest(manifest):
+            run, landed = open_manifest(manifest)
+            _check_tenant(landed, manifest, parent, tenant)
+            rows = map(decode_row, read_parts(run, "", landed, parent))
+            found += [str(row[stream.parent.column]) for row in rows if stream.parent.column in row]
+        else:
+            found.append(str(manifest))
+    return list(dict.fromkeys(found))
+
+
+def find_document_parents(
+    store: Store, stream: Stream, parents: Any, *, tenant: str, now: datetime
+) -> tuple[list[str], dict[str, list[Mapping[str, Any]]]]:
+    """
+    Return the ids of checked parents whose documents are to be listed, and the documents of those that a sync has listed already.
+
+    :param store: where the documents are put.
+    :param stream: of the documents.
+    :raises AlvysError: as :func:`find_parents`.
+    """
+    if isinstance(parents, RecentParents):
+        return find_parents(store, stream, parents, tenant=tenant, now=now), {}
+    others: list[Any] = []
+    listed: dict[str, list[Mapping[str, Any]]] = {}
+    for item in listed_values(parents):
+        manifest = item["manifest"] if isinstance(item, Mapping) else item
+        run, landed = open_manifest(manifest) if is_manifest(manifest) else (None, None)
+        if run is None or landed is None or landed.stream != stream.name:
+            others.append(item)
+            continue
+        _check_tenant(landed, manifest, stream, tenant)
+        rows = map(decode_row, read_parts(run, "", landed, stream))
+        for of in landed.parents:
+            listed[of.ids[0]] = list(islice(rows, of.rows))
+    found = find_parents(store, stream, others, tenant=tenant, now=now)
+    return [parent for parent in found if parent not in listed], listed
+
+
+def _check_tenant(landed: Manifest, manifest: str, stream: Stream, tenant: str) -> None:
+    if (landed.stream, landed.tenant) != (stream.name, tenant):
+        raise AlvysValueError(
+            f"{manifest} holds {landed.stream} of {landed.tenant}; the parents are {stream.name} of {tenant}. "
+            "Give the manifest of those, and the same tenant to both"
+        )
+
+
+def _find_recent(store: Store, parent: Parent, recent: RecentParents, *, tenant: str, now: datetime) -> list[str]:
+    """Return the parents whose newest landed row meets the conditions."""
+    days = parent.recent_days if recent.days is None else recent.days
+    since = now - timedelta(days=days)
+    where = parent.recent_where if recent.where is None else recent.where
+    parents = Store(recent.path) if recent.path else store
+    newest: dict[tuple[Any, ...], tuple[tuple[datetime, datetime], str | None]] = {}
+    stream = get_stream(parent.stream)
+    stamp = next((window.column for window in stream.windows if window.tracks_changes), None)
+    names = parents.find(stream.name, MANIFEST)
+    # What happened after `since` was landed after it, too.
+    first = (since - _LATE).date()
+    for name in names:
+        manifest = parents.get_json(name, Manifest) if landing_date(name) >= first else None
+        if manifest is None or manifest.tenant != tenant:
+            continue
+        for row in map(decode_row, read_parts(parents, name.rpartition("/")[0], manifest, stream)):
+            key = tuple(row.get(column) for column in stream.key)
+            age = (_time(row.get(stamp)) if stamp else manifest.read_until, manifest.read_until)
+            if key not in newest or age >= newest[key][0]:
+                wanted = _meets(row, where) and (parent.recent_by is None or _time(row.get(parent.recent_by)) >= since)
+                newest[key] = (age, str(row[parent.column]) if wanted and parent.column in row else None)
+    if not newest:
+        _check_landed(parents, stream, names, tenant)
+    found = [id for _, id in newest.values() if id is not None]
+    log.info("%d of the %d %s that were landed since %s are asked for", len(found), len(newest), stream.name, since.date())
+    return found
+
+
+def _check_landed(store: Store, stream: Stream, names: Sequence[str], tenant: str) -> None:
+    """
+    Refuse a data set in which nobody has ever looked for the parents.
+
+    :param names: of all manifests of the parents' stream.
+    """
+    others = set()
+    for name in reversed(names):
+        manifest = store.get_json(name, Manifest)
+        if manifest is not None and manifest.tenant == tenant:
+            return
+        others |= {manifest.tenant} if manifest else set()
+    instead = f", only of {', '.join(sorted(others))}" if others else ""
+    raise AlvysParentsError(
+        f"No {stream.name} of tenant {tenant} have been landed below {store.path}{instead}: sync them first, or give "
+        "RecentParents(path=…), and the same tenant to both",
+        stream,
+    )
+
+
+_NEVER = as_utc("0001-01-02T00:00:00Z", "never")
+
+
+def _time(value: Any) -> datetime:
+    return as_utc(value, "time") if isinstance(value, str) else _NEVER
+
+
+def _meets(row: Mapping[str, Any], where: Mapping[str, Sequence[str]]) -> bool:
+    return all(row.get(name) in listed_values(values) for name, values in where.items())
