@@ -79,9 +79,7 @@ def check_write(operation: str, path_params: Any, body: Any, if_match: Any) -> O
     # Most DAGs write nothing.
     from airflow_provider_alvys.api.write.prepare import prepare
 
-    write = prepare(
-        operation, path_params=path_params, body=body, if_match=if_match, is_open=has_template
-    )
+    write = prepare(operation, path_params=path_params, body=body, if_match=if_match, is_open=has_template)
     return write.operation
 
 

@@ -96,7 +96,10 @@ def references_of(stream: Stream) -> list[Reference]:
                 if column.field == path:
                     found.append(
                         Reference(
-                            table.name, column.name, default_table_name(STREAMS[name]), snake_case(target_field)
+                            table.name,
+                            column.name,
+                            default_table_name(STREAMS[name]),
+                            snake_case(target_field),
                         )
                     )
     return found

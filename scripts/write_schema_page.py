@@ -172,7 +172,9 @@ def page() -> str:
         for subject, streams in SUBJECTS.items()
     ]
     kinds = [f"| {kind} | {meaning} | {' | '.join(_types(kind))} |" for kind, meaning in _MEANING.items()]
-    names = {column.name for schema in schemas.values() for table in schema.tables for column in table.columns}
+    names = {
+        column.name for schema in schemas.values() for table in schema.tables for column in table.columns
+    }
     renamed = " and ".join(
         f"`{stream.table}` for the stream `{stream.name}`" for stream in STREAMS.values() if stream.table
     )

@@ -47,6 +47,7 @@ if not TYPE_CHECKING:
             return getattr(settings, name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
+
 class AlvysHook(BaseHook):
     """
     Call the Alvys API with the credentials of an Airflow connection.
@@ -137,7 +138,9 @@ class AlvysHook(BaseHook):
         :raises AlvysIncompleteError: a window in the past could not be proved whole. A set that may grow (no window, or no
             ``until``) and kept moving ends with a warning in the log instead.
         """
-        search = self.open_search(stream, filters, since=since, until=until, window_by=window_by, parents=parents)
+        search = self.open_search(
+            stream, filters, since=since, until=until, window_by=window_by, parents=parents
+        )
         return self._rows(search)
 
     def _rows(self, search: Search) -> Iterator[dict[str, Any]]:
@@ -162,7 +165,9 @@ class AlvysHook(BaseHook):
 
         :raises AlvysValueError: as :meth:`search`; and for a window that unites several searches with rows in common.
         """
-        search = self.open_search(stream, filters, since=since, until=until, window_by=window_by, parents=parents)
+        search = self.open_search(
+            stream, filters, since=since, until=until, window_by=window_by, parents=parents
+        )
         return search.count()
 
     def open_search(
@@ -183,7 +188,9 @@ class AlvysHook(BaseHook):
         from airflow_provider_alvys.api.read.search import Search
 
         row = get_stream(stream)
-        queries = make_search_queries(row, filters or {}, since=since, until=until, window_by=window_by, parents=parents)
+        queries = make_search_queries(
+            row, filters or {}, since=since, until=until, window_by=window_by, parents=parents
+        )
         return Search(self.get_conn(), row, queries, page_size=self.settings.page_size)
 
     def get(self, stream: str, **selector: Any) -> dict[str, Any]:
@@ -286,7 +293,11 @@ class AlvysHook(BaseHook):
         try:
             client = self._make_client(**test_options(self.settings))
             scopes = client.scopes
-            testable = [row for row in STREAMS.values() if row.scope and row.response_type == "page" and not row.parent and row.full_read]
+            testable = [
+                row
+                for row in STREAMS.values()
+                if row.scope and row.response_type == "page" and not row.parent and row.full_read
+            ]
             readable = [row for row in testable if scopes is None or row.scope in scopes]
             if not readable:
                 wanted = ", ".join(sorted({row.scope for row in testable if row.scope}))

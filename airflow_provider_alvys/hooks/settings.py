@@ -72,8 +72,12 @@ def read_settings(connection: Connection) -> ConnectionSettings:
     :raises AlvysValueError: something is missing or makes no sense.
     """
     extra = connection.extra_dejson
-    if not isinstance(extra, dict) or ((connection.extra or "{}").strip() not in ("{}", "null") and not extra):
-        raise AlvysValueError("The connection's extra fields are no JSON object: correct them, or leave them empty")
+    if not isinstance(extra, dict) or (
+        (connection.extra or "{}").strip() not in ("{}", "null") and not extra
+    ):
+        raise AlvysValueError(
+            "The connection's extra fields are no JSON object: correct them, or leave them empty"
+        )
     # The form stores untouched fields as None or "".
     extra = {name: value for name, value in extra.items() if value not in (None, "")}
     allow_http = _boolean(extra, "allow_http")
@@ -121,7 +125,9 @@ def _number(extra: Mapping[str, Any], name: str) -> float | None:
     except (TypeError, ValueError):
         value = -1.0
     if not 0 <= value < float("inf"):
-        raise AlvysValueError(f"{name} of the connection is {extra[name]!r}: give a number, or leave it empty")
+        raise AlvysValueError(
+            f"{name} of the connection is {extra[name]!r}: give a number, or leave it empty"
+        )
     return value
 
 

@@ -45,7 +45,11 @@ class AlvysSensor(AlvysTask, BaseSensorOperator):
     ui_color = "#e3f3e1"
 
     def __init__(
-        self, *, alvys_conn_id: str = AlvysHook.default_conn_name, deferrable: bool | None = None, **kwargs: Any
+        self,
+        *,
+        alvys_conn_id: str = AlvysHook.default_conn_name,
+        deferrable: bool | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(alvys_conn_id=alvys_conn_id, **kwargs)
         self.deferrable = DEFERRABLE if deferrable is None else deferrable
@@ -66,7 +70,9 @@ class AlvysSensor(AlvysTask, BaseSensorOperator):
 
         :raises AlvysValueError: says what.
         """
-        if not has_template([getattr(self, name) for name in self.template_fields if name != "alvys_conn_id"]):
+        if not has_template(
+            [getattr(self, name) for name in self.template_fields if name != "alvys_conn_id"]
+        ):
             self.condition()
 
     def execute(self, context: Context) -> Any:
@@ -82,7 +88,9 @@ class AlvysSensor(AlvysTask, BaseSensorOperator):
                 raise AirflowSkipException("Skipping due to never_fail is set to True.") from error
             raise
 
-    def _get_next_poke_interval(self, started_at: datetime | float, run_duration: Callable[[], float], poke_count: int) -> float:
+    def _get_next_poke_interval(
+        self, started_at: datetime | float, run_duration: Callable[[], float], poke_count: int
+    ) -> float:
         """Return in how many seconds to look again in a slot: at the deadline, where that comes first."""
         interval = super()._get_next_poke_interval(started_at, run_duration, poke_count)
         return min(interval, max(_SOONEST if self.reschedule else 0.0, self.timeout - run_duration()))
@@ -119,7 +127,9 @@ class AlvysSensor(AlvysTask, BaseSensorOperator):
         if status == "error" and event["is_hopeless"]:
             raise AirflowFailException(f"Another try cannot help: {event['error']}: {event['message']}")
         message = (
-            f"The trigger failed: {event['error']}: {event['message']}" if status == "error" else f"No such event: {event!r}"
+            f"The trigger failed: {event['error']}: {event['message']}"
+            if status == "error"
+            else f"No such event: {event!r}"
         )
         if self.never_fail:
             raise AirflowSkipException(f"Skipping due to never_fail is set to True. {message}")

@@ -124,7 +124,9 @@ class Loader:
             merge.close_stages()
             self._ledger.add(path, manifest, loaded_at)
         self._report_unmapped(flattener)
-        log.info("LoadResult %d %s, %d of them new or newer: %s", rows, self._schema.stream.name, merged, path)
+        log.info(
+            "LoadResult %d %s, %d of them new or newer: %s", rows, self._schema.stream.name, merged, path
+        )
         return LoadResult(path, rows, merged, missing, suspect_deletes)
 
     def _open(self, name: str) -> Manifest:

@@ -119,7 +119,9 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
         deferrable: bool = DEFERRABLE,
         **kwargs: Any,
     ) -> None:
-        super().__init__(alvys_conn_id=alvys_conn_id, defer_after=defer_after, deferrable=deferrable, **kwargs)
+        super().__init__(
+            alvys_conn_id=alvys_conn_id, defer_after=defer_after, deferrable=deferrable, **kwargs
+        )
         self.stream = stream
         self.path = plain_path(path)
         self.filters = filters
@@ -143,7 +145,9 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
         self.on_missing_scope = on_missing_scope
         self._window_is_given = since is not None
         self._templates = {
-            name: time for name, time in self._given_times().items() if isinstance(time, str) and has_template(time)
+            name: time
+            for name, time in self._given_times().items()
+            if isinstance(time, str) and has_template(time)
         }
         self._check_arguments()
 
@@ -155,14 +159,20 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
         check_on_missing_scope(self.on_missing_scope)
         for name in ("part_rows", "page_size", "max_window_rows"):
             value = getattr(self, name)
-            if value is not None and not (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
+            if value is not None and not (
+                isinstance(value, int) and not isinstance(value, bool) and value >= 1
+            ):
                 raise AlvysValueError(f"{name}={value!r} must be a number of rows, 1 or more")
         if not isinstance(self.full_refresh, bool):
             raise AlvysValueError(f"full_refresh={self.full_refresh!r} must be True or False")
         if self.full_refresh and self.since is not None:
-            raise AlvysValueError("full_refresh starts over from initial_since: leave since out, or full_refresh")
+            raise AlvysValueError(
+                "full_refresh starts over from initial_since: leave since out, or full_refresh"
+            )
         if row.max_page_size and (self.page_size or 0) > row.max_page_size:
-            raise AlvysValueError(f"page_size={self.page_size} is more than Alvys takes for {self.stream}: {row.max_page_size}")
+            raise AlvysValueError(
+                f"page_size={self.page_size} is more than Alvys takes for {self.stream}: {row.max_page_size}"
+            )
         if not has_template(self.parents):
             check_parents(row, self.parents)
         given = self._given_times()
@@ -172,7 +182,9 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
         order = self._make_order(row, dict.fromkeys(given, ALL_TIME.since) | known, page_size=self.page_size)
         if not (has_template(self.window_by) or has_template(self.filters) or has_template(self.parents)):
             order.check()
-        uses_cursor = self.since is None and (has_template(self.window_by) or row.window(self.window_by) is not None)
+        uses_cursor = self.since is None and (
+            has_template(self.window_by) or row.window(self.window_by) is not None
+        )
         check_data_set(self.path, uses_cursor=uses_cursor)
 
     def _given_times(self) -> dict[str, Any]:
@@ -191,11 +203,15 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
         from airflow_provider_alvys.landing.jobs.sync import NothingDueError, land
 
         if self._window_is_given and self.since is None:
-            raise AlvysValueError("The template of since gave None: give a time, or leave since out to use the cursor")
+            raise AlvysValueError(
+                "The template of since gave None: give a time, or leave since out to use the cursor"
+            )
         events = outlet_events(context, self)
         store = Store(self.path)
         times = {name: as_utc(time, name) for name, time in self._given_times().items()}
-        order = self._make_order(get_stream(self.stream), times, page_size=self.page_size or self.hook.settings.page_size)
+        order = self._make_order(
+            get_stream(self.stream), times, page_size=self.page_size or self.hook.settings.page_size
+        )
         asked = order.fingerprint(store.path, **self._templates)
         try:
             result = land(client, store, order, identify(context, self), asked=asked, is_resumed=is_resumed)
@@ -216,7 +232,9 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
             raise AirflowSkipException(f"There are no {self.stream} in the window")
         return result
 
-    def _make_order(self, stream: Stream, times: Mapping[str, datetime], *, page_size: int | None) -> LandingOrder:
+    def _make_order(
+        self, stream: Stream, times: Mapping[str, datetime], *, page_size: int | None
+    ) -> LandingOrder:
         return LandingOrder(
             stream=stream,
             tenant=self.tenant or self.alvys_conn_id,
@@ -279,7 +297,9 @@ class AlvysSweepToObjectStorageOperator(AlvysLandingTask):
         deferrable: bool = DEFERRABLE,
         **kwargs: Any,
     ) -> None:
-        super().__init__(alvys_conn_id=alvys_conn_id, defer_after=defer_after, deferrable=deferrable, **kwargs)
+        super().__init__(
+            alvys_conn_id=alvys_conn_id, defer_after=defer_after, deferrable=deferrable, **kwargs
+        )
         self.streams = [stream.name for stream in get_streams(streams)]
         self.path = plain_path(path)
         self.tenant = tenant
@@ -324,7 +344,9 @@ class AlvysSweepToObjectStorageOperator(AlvysLandingTask):
         landings.end()
         if not results:
             raise AirflowSkipException(f"The token may read none of {', '.join(self.streams)}")
-        stream_of = self._stream_of | {alvys_asset(result["stream"], result["path"]).name: result["stream"] for result in results}
+        stream_of = self._stream_of | {
+            alvys_asset(result["stream"], result["path"]).name: result["stream"] for result in results
+        }
         for outlet, event in events:
             for result in results:
                 if isinstance(outlet, AssetAlias) or stream_of.get(outlet.name) == result["stream"]:

@@ -36,7 +36,9 @@ class AlvysLandingTask(AlvysTask):
     :param deferrable: free the slot during long waits.
     """
 
-    def __init__(self, *, defer_after: float = DEFER_AFTER, deferrable: bool = DEFERRABLE, **kwargs: Any) -> None:
+    def __init__(
+        self, *, defer_after: float = DEFER_AFTER, deferrable: bool = DEFERRABLE, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         if isinstance(defer_after, bool) or not isinstance(defer_after, (int, float)) or not defer_after >= 0:
             raise AlvysValueError(f"defer_after={defer_after!r} must be a number of seconds, 0 or more")
@@ -69,24 +71,47 @@ class AlvysLandingTask(AlvysTask):
         known = event if state is None else state
         for name, value in known["rendered"].items():
             setattr(self, name, value)
-        return self._land_within(context, deadline=known["deadline"], consecutive_deferrals=known["in_vain"], is_resumed=True)
+        return self._land_within(
+            context, deadline=known["deadline"], consecutive_deferrals=known["in_vain"], is_resumed=True
+        )
 
     @fail_at_once
-    def _land_within(self, context: Context, *, deadline: float | None, consecutive_deferrals: int, is_resumed: bool) -> Any:
+    def _land_within(
+        self, context: Context, *, deadline: float | None, consecutive_deferrals: int, is_resumed: bool
+    ) -> Any:
         client = self.hook.get_conn()
         defer_after = self.defer_after if self.deferrable else None
-        client = client.with_clock(BoundedClock(client.clock, defer_after=defer_after, deadline=deadline, consecutive_deferrals=consecutive_deferrals))
+        client = client.with_clock(
+            BoundedClock(
+                client.clock,
+                defer_after=defer_after,
+                deadline=deadline,
+                consecutive_deferrals=consecutive_deferrals,
+            )
+        )
         try:
             return self.land(context, client, is_resumed=is_resumed)
         except DeferRequested as wait:
             from airflow_provider_alvys.triggers.alvys import AlvysWaitTrigger
 
-            moment = datetime.fromtimestamp(client.now(upper_bound=True, fetch_token=False) + wait.seconds, timezone.utc)
+            moment = datetime.fromtimestamp(
+                client.now(upper_bound=True, fetch_token=False) + wait.seconds, timezone.utc
+            )
             self.log.info("%s: freeing the slot until %s", wait, moment.isoformat(timespec="seconds"))
-            state = {"rendered": self._rendered(), "deadline": deadline, "in_vain": wait.consecutive_deferrals}
-            self.defer(trigger=AlvysWaitTrigger(moment, state), method_name=self.resume.__name__, kwargs={"state": state})
+            state = {
+                "rendered": self._rendered(),
+                "deadline": deadline,
+                "in_vain": wait.consecutive_deferrals,
+            }
+            self.defer(
+                trigger=AlvysWaitTrigger(moment, state),
+                method_name=self.resume.__name__,
+                kwargs={"state": state},
+            )
 
     def _rendered(self) -> dict[str, Any]:
         """Return the template fields that are JSON, or can be; the others stand in the DAG as they are."""
         fields = {name: getattr(self, name) for name in self.template_fields}
-        return {name: msgspec.to_builtins(value) for name, value in fields.items() if isinstance(value, _RENDERED)}
+        return {
+            name: msgspec.to_builtins(value) for name, value in fields.items() if isinstance(value, _RENDERED)
+        }

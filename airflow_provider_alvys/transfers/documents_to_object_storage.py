@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_alvys._compat import AirflowSkipException
-from airflow_provider_alvys.api.documents.listing import parse_document_types, document_stream_of
+from airflow_provider_alvys.api.documents.listing import document_stream_of, parse_document_types
 from airflow_provider_alvys.assets import alvys_documents_asset
 from airflow_provider_alvys.base_operator import DEFERRABLE, identify, outlet_events, tell_event
 from airflow_provider_alvys.hooks.alvys import AlvysHook
@@ -74,7 +74,9 @@ class AlvysDocumentsToObjectStorageOperator(AlvysLandingTask):
         deferrable: bool = DEFERRABLE,
         **kwargs: Any,
     ) -> None:
-        super().__init__(alvys_conn_id=alvys_conn_id, defer_after=defer_after, deferrable=deferrable, **kwargs)
+        super().__init__(
+            alvys_conn_id=alvys_conn_id, defer_after=defer_after, deferrable=deferrable, **kwargs
+        )
         self.parent_type = parent_type
         self.parents = parents
         self.path = plain_path(path)
@@ -107,7 +109,9 @@ class AlvysDocumentsToObjectStorageOperator(AlvysLandingTask):
         settings = self.hook.settings
         downloader = Downloader(clock=client.clock, timeout=settings.timeout, allow_http=settings.allow_http)
         try:
-            result = fetch_documents(client, downloader, Store(self.path), order, identify(context, self), is_resumed=is_resumed)
+            result = fetch_documents(
+                client, downloader, Store(self.path), order, identify(context, self), is_resumed=is_resumed
+            )
         finally:
             downloader.close()
         for outlet, event in events:

@@ -124,7 +124,15 @@ class AlvysHandOverOperator(AlvysLandingTask):
     :raises AlvysIncompleteError: rows are still missing; the cursor stays.
     """
 
-    template_fields: Sequence[str] = ("alvys_conn_id", "path", "begun", "total", "landed", "filters", "tenant")
+    template_fields: Sequence[str] = (
+        "alvys_conn_id",
+        "path",
+        "begun",
+        "total",
+        "landed",
+        "filters",
+        "tenant",
+    )
     template_fields_renderers = {"filters": "json"}  # noqa: RUF012
     ui_color = "#d7ebf7"
 
@@ -164,7 +172,9 @@ class AlvysHandOverOperator(AlvysLandingTask):
         from airflow_provider_alvys.landing.jobs.batch import Round
 
         if self.begun is None or self.total is None or self.landed is None:
-            raise AlvysValueError("begun, total and landed are what the tasks before returned: clear those, too")
+            raise AlvysValueError(
+                "begun, total and landed are what the tasks before returned: clear those, too"
+            )
         events = outlet_events(context, self)
         order = LandingOrder(
             get_stream(self.stream),

@@ -38,7 +38,10 @@ class AlvysWaitTrigger(BaseTrigger):
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class's path and its arguments."""
-        return f"{type(self).__module__}.{type(self).__qualname__}", {"moment": self.moment, "state": self.state}
+        return f"{type(self).__module__}.{type(self).__qualname__}", {
+            "moment": self.moment,
+            "state": self.state,
+        }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield the state when it is time."""
@@ -190,7 +193,9 @@ class AlvysChangeTrigger(BaseEventTrigger):
         self.clock: Clock | None = None
         self.sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
-    def _check(self, where: Mapping[str, Any] | None, window_by: str | None, poll_interval: float | None) -> None:
+    def _check(
+        self, where: Mapping[str, Any] | None, window_by: str | None, poll_interval: float | None
+    ) -> None:
         """Check what a DAG gives. The triggerer, which makes its triggers on its event loop, gives what was checked then."""
         from airflow_provider_alvys.api.catalogue.streams import get_stream
         from airflow_provider_alvys.api.errors import AlvysValueError

@@ -43,7 +43,10 @@ _pollers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Shared]] = Wea
 
 @asynccontextmanager
 async def open_poller(
-    alvys_conn_id: str, *, clock: Clock = SYSTEM_CLOCK, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    alvys_conn_id: str,
+    *,
+    clock: Clock = SYSTEM_CLOCK,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> AsyncIterator[Poller]:
     """
     Give the running event loop's only poller for a connection. It ends when the last one who has it leaves.
@@ -53,7 +56,9 @@ async def open_poller(
     """
     pollers = _pollers.setdefault(asyncio.get_running_loop(), {})
     if alvys_conn_id not in pollers:
-        pollers[alvys_conn_id] = _Shared(Poller(lambda: _connect(alvys_conn_id, clock), clock=clock, sleep=sleep))
+        pollers[alvys_conn_id] = _Shared(
+            Poller(lambda: _connect(alvys_conn_id, clock), clock=clock, sleep=sleep)
+        )
     shared = pollers[alvys_conn_id]
     shared.users += 1
     try:

@@ -81,7 +81,11 @@ class Wait:
                 if not self._may_pass(error):
                     raise
                 self._last = f"{type(error).__name__}: {error}"
-                log.warning("This look failed, the wait goes on: %s", self._last, exc_info=not isinstance(error, AlvysError))
+                log.warning(
+                    "This look failed, the wait goes on: %s",
+                    self._last,
+                    exc_info=not isinstance(error, AlvysError),
+                )
             if is_last:
                 return self._timeout()
             await self.sleep(max(0.0, min(self._next_look(), self.deadline) - self.clock.time()))

@@ -75,7 +75,9 @@ class SearchFor(msgspec.Struct, frozen=True, kw_only=True):
         """Read all rows, and return their keys: one value for each where one field identifies a row, else a list."""
         stream = get_stream(self.stream)
         decode_key = PageDecoder(stream.key, stream.response_type).decode_key
-        return [_plain(decode_key(row)) for rows in _search(client, stream, self.queries(stream)) for row in rows]
+        return [
+            _plain(decode_key(row)) for rows in _search(client, stream, self.queries(stream)) for row in rows
+        ]
 
 
 @dataclass(frozen=True)
@@ -106,12 +108,16 @@ class _NumbersJob:
 
     def go_on(self, client: AlvysClient) -> list[Reading | None]:
         column = self.stream.number_field
-        queries = make_queries(self.stream, {self.stream.number_filter.name: self.numbers, "IncludeDeleted": False})
+        queries = make_queries(
+            self.stream, {self.stream.number_filter.name: self.numbers, "IncludeDeleted": False}
+        )
         page = _search(client, self.stream, queries).first_page()
         if page.total > len(page.rows) and len(self.numbers) > 1:
             from airflow_provider_alvys.api.poll.batching import TooManyRows
 
-            raise TooManyRows(f"{page.total} {self.stream.name} have {len(self.numbers)} numbers, more than a page holds.")
+            raise TooManyRows(
+                f"{page.total} {self.stream.name} have {len(self.numbers)} numbers, more than a page holds."
+            )
         readings: dict[str, Reading] = {}
         for row in map(decode_row, page.rows):
             reading = Reading(row["Id"], row.get("Status"), row.get("UpdatedAt"))
@@ -146,7 +152,9 @@ class _DocumentsJob:
 
     def go_on(self, client: AlvysClient) -> list[list[dict[str, Any]] | None]:
         try:
-            page = _search(client, self.stream, make_queries(self.stream, {}, parents=[self.parent])).first_page()
+            page = _search(
+                client, self.stream, make_queries(self.stream, {}, parents=[self.parent])
+            ).first_page()
         except AlvysNotFoundError:
             return [None]
         # A link that opens the file is as good as a password.

@@ -53,8 +53,14 @@ def watched_window(stream: Stream, name: str | None) -> TimeWindow:
     window = stream.window(name)
     if window is None or stream.parent is not None:
         names = ", ".join(repr(window.name) for window in stream.windows)
-        advice = f"Give window_by={names}" if names and stream.parent is None else "Land it and compare, or search for it"
-        raise AlvysValueError(f"{stream.name} cannot be watched: Alvys gives it without a window on its changes. {advice}")
+        advice = (
+            f"Give window_by={names}"
+            if names and stream.parent is None
+            else "Land it and compare, or search for it"
+        )
+        raise AlvysValueError(
+            f"{stream.name} cannot be watched: Alvys gives it without a window on its changes. {advice}"
+        )
     return window
 
 
@@ -81,7 +87,9 @@ def check_where(stream: Stream, where: Mapping[str, Any] | None) -> dict[str, tu
     :raises AlvysValueError: the rows have no such field, or Alvys gives it no such value.
     """
     if where is not None and not isinstance(where, Mapping):
-        raise AlvysValueError(f"where={where!r} is no dict: give fields and their values, such as {{'Status': ['Delivered']}}")
+        raise AlvysValueError(
+            f"where={where!r} is no dict: give fields and their values, such as {{'Status': ['Delivered']}}"
+        )
     known = dict(_paths(stream.fields))
     checked = {}
     for name, value in (where or {}).items():
@@ -92,7 +100,9 @@ def check_where(stream: Stream, where: Mapping[str, Any] | None) -> dict[str, tu
         values = tuple(value) if isinstance(value, (list, tuple, set, frozenset)) else (value,)
         wanted, what = _TAKES.get(known[name], (None, ""))
         if wanted is None:
-            raise AlvysValueError(f"{name} of {stream.name} cannot be watched: watch a text, a whole number, or true or false")
+            raise AlvysValueError(
+                f"{name} of {stream.name} cannot be watched: watch a text, a whole number, or true or false"
+            )
         if not values or not all(type(item) in wanted for item in values):
             raise AlvysValueError(f"where[{name!r}]={value!r} must be {what}, or a list of such")
         allowed = next((filter.values for filter in stream.filters if filter.column == name), None)
@@ -148,22 +158,32 @@ class ChangeReader:
 
     def queries(self, since: datetime, until: datetime) -> list[Query]:
         """Return what to ask for, so that no change after ``since`` is missed."""
-        return make_queries(self.stream, {}, window=RequestedWindow(since, until, overlap=OVERLAP), by=self.window)
+        return make_queries(
+            self.stream, {}, window=RequestedWindow(since, until, overlap=OVERLAP), by=self.window
+        )
 
     def read(self, row: Row) -> Change:
         """Return a row's change."""
         record = decode_row(row)
-        id = "/".join("" if part is None else str(part) for part in (record.get(name) for name in self.stream.key))
+        id = "/".join(
+            "" if part is None else str(part) for part in (record.get(name) for name in self.stream.key)
+        )
         stamp = self.window.column and record.get(self.window.column)
         # A change moves the time, where the window tracks changes. Elsewhere only the content tells.
-        version = stamp if stamp and self.window.tracks_changes else blake2b(bytes(row), digest_size=8).hexdigest()
+        version = (
+            stamp if stamp and self.window.tracks_changes else blake2b(bytes(row), digest_size=8).hexdigest()
+        )
         return Change(
             id=id,
             key=f"{id}@{version}",
             number=record.get(self.stream.number_field),
             status=record.get("Status"),
             updated_at=stamp or None,
-            fields={name: value for name in sorted(self.columns) if (value := _dig(record, name.split("."))) is not None},
+            fields={
+                name: value
+                for name in sorted(self.columns)
+                if (value := _dig(record, name.split("."))) is not None
+            },
         )
 
 
@@ -264,7 +284,9 @@ class ChangesJob:
         """Read one more page."""
         if self._until is None:
             self._until = datetime.fromtimestamp(client.now(), timezone.utc)
-            self._ahead = max(timedelta(0), datetime.fromtimestamp(client.clock.time(), timezone.utc) - self._until)
+            self._ahead = max(
+                timedelta(0), datetime.fromtimestamp(client.clock.time(), timezone.utc) - self._until
+            )
             starts = [item.since - self._ahead if item.is_new else item.since for item in self._items]
             self._since = min(*starts, self._until - _TICK)
         stream = self._reader.stream
@@ -324,7 +346,11 @@ class Watch:
 
     def take(self, found: Found) -> list[Change]:
         """Return the changes that have not been told yet, the oldest first."""
-        hashes = {_hash(change.key): change for change in sorted(found.changes, key=_moment) if self._is_asked_for(change, found)}
+        hashes = {
+            _hash(change.key): change
+            for change in sorted(found.changes, key=_moment)
+            if self._is_asked_for(change, found)
+        }
         new = [change for hash, change in hashes.items() if hash not in self._seen]
         if self.is_new:
             began = _text(self.mark - found.ahead)
@@ -347,7 +373,9 @@ class Watch:
     def save(self) -> WatchState:
         """Return how far it has come."""
         kept = list(self._seen)[-_MOST_KEPT:]
-        return WatchState(mark=self.mark, seen=base64.b64encode(array("Q", kept).tobytes()).decode(), is_new=self.is_new)
+        return WatchState(
+            mark=self.mark, seen=base64.b64encode(array("Q", kept).tobytes()).decode(), is_new=self.is_new
+        )
 
 
 def _moment(change: Change) -> str:

@@ -88,7 +88,9 @@ class StatusReached(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
         """Return what an answer means."""
         what = f"{_singular(self.stream)} {self.number}"
         if found is None:
-            return Verdict(outcome="waiting" if self.wait_if_missing else "failed", message=f"There is no {what}")
+            return Verdict(
+                outcome="waiting" if self.wait_if_missing else "failed", message=f"There is no {what}"
+            )
         value = {
             f"{_singular(self.stream)}_number": self.number,
             "id": found.id,
@@ -149,13 +151,17 @@ class DocumentThere(msgspec.Struct, frozen=True, kw_only=True, tag="document"):
         """Return what an answer means: the newest of those that are waited for."""
         what = f"{self.parent} {self.id}"
         if documents is None:
-            return Verdict(outcome="waiting" if self.wait_if_missing else "failed", message=f"Alvys knows no {what}")
+            return Verdict(
+                outcome="waiting" if self.wait_if_missing else "failed", message=f"Alvys knows no {what}"
+            )
         wanted = parse_document_types(self.types) or frozenset()
         matching = [one for one in documents if wanted & type_aliases(str(one.get("AttachmentType") or ""))]
         if not matching:
             return Verdict(outcome="waiting", message=f"{what.capitalize()} has no {' or '.join(self.types)}")
         newest = max(matching, key=lambda one: when(one.get("UploadedAt")))
-        return Verdict(outcome="done", message=f"{what.capitalize()} has a {newest['AttachmentType']}", value=newest)
+        return Verdict(
+            outcome="done", message=f"{what.capitalize()} has a {newest['AttachmentType']}", value=newest
+        )
 
 
 class RowsFound(SearchFor, frozen=True, kw_only=True, tag="rows"):
@@ -186,7 +192,12 @@ class RowsFound(SearchFor, frozen=True, kw_only=True, tag="rows"):
         message = f"{found.total} rows of {self.stream} found, at least {self.at_least} wanted"
         if found.total < self.at_least:
             return Verdict(outcome="waiting", message=message)
-        return Verdict(outcome="done", message=message, value=found.keys if found.is_all else None, is_partial=not found.is_all)
+        return Verdict(
+            outcome="done",
+            message=message,
+            value=found.keys if found.is_all else None,
+            is_partial=not found.is_all,
+        )
 
 
 # As it stands in a trigger's arguments.

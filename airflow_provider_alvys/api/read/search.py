@@ -119,7 +119,9 @@ class Search:
     @property
     def sets(self) -> list[SetRead]:
         """What each set was like, in the order of their rows."""
-        return [SetRead(self.queries[read.query], read.rows, read.total, read.proof) for read in self.state.sets]
+        return [
+            SetRead(self.queries[read.query], read.rows, read.total, read.proof) for read in self.state.sets
+        ]
 
     @property
     def missing(self) -> list[Query]:
@@ -169,20 +171,28 @@ class Search:
                 yield from self._read_query(state.again[0])
             totals = {one.query: one.total for one in state.sets}
             # Nothing can have moved into the last one from one after it.
-            moved = [place for place in state.order[:-1] if self._total_of(self.queries[place]) != totals[place]]
+            moved = [
+                place for place in state.order[:-1] if self._total_of(self.queries[place]) != totals[place]
+            ]
             if not moved:
                 return
             if state.rounds == _READ_AGAIN:
                 log.warning("%s: rows kept moving from one search to another", self.stream.name)
                 state.kept_moving = True
                 return
-            log.info("%s: rows moved from one search to another: reading %d again", self.stream.name, len(moved))
+            log.info(
+                "%s: rows moved from one search to another: reading %d again", self.stream.name, len(moved)
+            )
             state.rounds += 1
             state.order = [place for place in state.order if place not in moved] + moved
             state.again = moved
 
     def _may_trade_rows(self, query: Query) -> bool:
-        return query.stream.response_type == "page" and not query.stream.is_child and not self._is_closed(query, query.window)
+        return (
+            query.stream.response_type == "page"
+            and not query.stream.is_child
+            and not self._is_closed(query, query.window)
+        )
 
     def _total_of(self, query: Query) -> int | None:
         try:
@@ -267,12 +277,16 @@ class Search:
             first = self._first(query, window)
             halves = window.halves() if window is not None and first.total > self._max_window_rows else None
             if halves:
-                log.info("%s has %d rows %s: cutting the window in half", self.stream.name, first.total, window)
+                log.info(
+                    "%s has %d rows %s: cutting the window in half", self.stream.name, first.total, window
+                )
                 under_way.total = first.total if under_way.total is None else under_way.total
                 under_way.windows[-1:] = reversed(halves)
                 return None
             under_way.began = self._client.now()
-            under_way.walk = PaginatorState(page_size=self.state.page_size, closed=self._is_closed(query, window))
+            under_way.walk = PaginatorState(
+                page_size=self.state.page_size, closed=self._is_closed(query, window)
+            )
         began = under_way.began
         self._walk = Paginator(
             lambda page, size: self._fetch(query, window, page, size),

@@ -104,11 +104,19 @@ class DocumentRun(msgspec.Struct, kw_only=True):
 
 
 def open_document_run(
-    client: AlvysClient, store: Store, order: DocumentOrder, identity: RunIdentity, name: str, *, is_resumed: bool
+    client: AlvysClient,
+    store: Store,
+    order: DocumentOrder,
+    identity: RunIdentity,
+    name: str,
+    *,
+    is_resumed: bool,
 ) -> tuple[DocumentRun, list[Document]]:
     """Return the run of this try, and the documents, with their URLs, that a manifest has told of."""
     writer = store.get_json(name, Writer)
-    known = store.get_json(name, DocumentRun) if writer is not None and writer.package == __version__ else None
+    known = (
+        store.get_json(name, DocumentRun) if writer is not None and writer.package == __version__ else None
+    )
     asked = order.fingerprint(store.path)
     if known is not None and (known.asked, known.state) == (asked, "fetching"):
         client.pacer.restore(known.pace)

@@ -44,7 +44,9 @@ def backfill_window(stream: Stream, window_by: str | None) -> TimeWindow:
     if window_by is not None:
         window = stream.window(window_by)
     else:
-        window = next((window for window in stream.windows if not window.branches and not window.tracks_changes), None)
+        window = next(
+            (window for window in stream.windows if not window.branches and not window.tracks_changes), None
+        )
     if window is None and stream.windows and window_by is not None:
         names = ", ".join(repr(window.name) for window in stream.windows)
         raise AlvysValueError(
@@ -74,7 +76,9 @@ def check_first_load(stream: Stream) -> None:
         )
 
 
-def cut_windows(start: datetime, end: datetime, every: timedelta | str, *, whole_days: bool = False) -> list[dict[str, str]]:
+def cut_windows(
+    start: datetime, end: datetime, every: timedelta | str, *, whole_days: bool = False
+) -> list[dict[str, str]]:
     """
     Return windows that cover a time, as ``{"since", "until"}`` in ISO 8601, oldest first.
 
@@ -91,7 +95,9 @@ def cut_windows(start: datetime, end: datetime, every: timedelta | str, *, whole
         raise AlvysValueError(f"every={every!r} must be a timedelta or one of {', '.join(_UNITS)}")
     shortest = timedelta(days=1) if whole_days else timedelta(minutes=1)
     if not isinstance(every, str) and not (isinstance(every, timedelta) and every >= shortest):
-        raise AlvysValueError(f"every={every!r} must be a timedelta of {shortest} or more, or one of {', '.join(_UNITS)}")
+        raise AlvysValueError(
+            f"every={every!r} must be a timedelta of {shortest} or more, or one of {', '.join(_UNITS)}"
+        )
     seam = timedelta(0) if whole_days else SPLIT_OVERLAP
     windows = []
     while start < end:
@@ -100,7 +106,9 @@ def cut_windows(start: datetime, end: datetime, every: timedelta | str, *, whole
         except (ValueError, OverflowError):
             # Beyond the calendar's end.
             until = end
-        windows.append({"since": format_time(start), "until": format_time(until if until == end else until + seam)})
+        windows.append(
+            {"since": format_time(start), "until": format_time(until if until == end else until + seam)}
+        )
         start = until
     return windows
 
@@ -178,7 +186,13 @@ def hand_over(
     keys = KeySet()
     for result in results:
         _add_keys(keys, stream, str(result["manifest"]))
-    log.info("%d different %s have been landed; Alvys has %d, and had %d", len(keys), stream.name, total, total_then)
+    log.info(
+        "%d different %s have been landed; Alvys has %d, and had %d",
+        len(keys),
+        stream.name,
+        total,
+        total_then,
+    )
     for more in further[len(known) :]:
         missing = max(total, total_then) - len(keys)
         if missing <= 0:
@@ -233,7 +247,9 @@ def _set_cursor(store: Store, order: LandingOrder, begun: datetime, manifest: st
         return None
     cursor = order.cursor_at(begun, manifest.removeprefix(f"{store.path.rstrip('/')}/"))
     # All before it was read.
-    why_not = advance_cursor(store, order.cursor_name, cursor, since={None: ALL_TIME.since}, initial_since=begun)
+    why_not = advance_cursor(
+        store, order.cursor_name, cursor, since={None: ALL_TIME.since}, initial_since=begun
+    )
     if why_not:
         log.info("Cursor not advanced: %s", why_not[None])
     known = read_cursor(store, order.cursor_name)

@@ -95,7 +95,9 @@ def _check_tenant(landed: Manifest, manifest: str, stream: Stream, tenant: str) 
         )
 
 
-def _find_recent(store: Store, parent: Parent, recent: RecentParents, *, tenant: str, now: datetime) -> list[str]:
+def _find_recent(
+    store: Store, parent: Parent, recent: RecentParents, *, tenant: str, now: datetime
+) -> list[str]:
     """Return the parents whose newest landed row meets the conditions."""
     days = parent.recent_days if recent.days is None else recent.days
     since = now - timedelta(days=days)
@@ -115,12 +117,20 @@ def _find_recent(store: Store, parent: Parent, recent: RecentParents, *, tenant:
             key = tuple(row.get(column) for column in stream.key)
             age = (_time(row.get(stamp)) if stamp else manifest.read_until, manifest.read_until)
             if key not in newest or age >= newest[key][0]:
-                wanted = _meets(row, where) and (parent.recent_by is None or _time(row.get(parent.recent_by)) >= since)
+                wanted = _meets(row, where) and (
+                    parent.recent_by is None or _time(row.get(parent.recent_by)) >= since
+                )
                 newest[key] = (age, str(row[parent.column]) if wanted and parent.column in row else None)
     if not newest:
         _check_landed(parents, stream, names, tenant)
     found = [id for _, id in newest.values() if id is not None]
-    log.info("%d of the %d %s that were landed since %s are asked for", len(found), len(newest), stream.name, since.date())
+    log.info(
+        "%d of the %d %s that were landed since %s are asked for",
+        len(found),
+        len(newest),
+        stream.name,
+        since.date(),
+    )
     return found
 
 

@@ -70,7 +70,11 @@ def check_parents(stream: Stream, parents: Any) -> None:
     )
     results = [item for item in items or () if isinstance(item, Mapping)]
     # A sweep returns those of several streams.
-    if parent and results and not (all("manifest" in item for item in results) and any(is_of(item, parent) for item in results)):
+    if (
+        parent
+        and results
+        and not (all("manifest" in item for item in results) and any(is_of(item, parent) for item in results))
+    ):
         raise AlvysValueError(
             f"parents holds {dict(results[0])!r}, which no sync of {parent.stream} returned. "
             f"Give a list of the {parent.column} of {parent.stream}{_OTHER_WAYS}"
@@ -80,7 +84,9 @@ def check_parents(stream: Stream, parents: Any) -> None:
 def _check_recent(parent: Parent, recent: RecentParents) -> None:
     days, where = recent.days, recent.where
     if days is not None and (
-        not isinstance(days, (int, float)) or isinstance(days, bool) or not (math.isfinite(days) and 0 < days <= _MOST_DAYS)
+        not isinstance(days, (int, float))
+        or isinstance(days, bool)
+        or not (math.isfinite(days) and 0 < days <= _MOST_DAYS)
     ):
         raise AlvysValueError(f"RecentParents(days={days!r}) must be a number of days above 0")
     if isinstance(recent.path, str) and "{" not in recent.path:
@@ -88,14 +94,18 @@ def _check_recent(parent: Parent, recent: RecentParents) -> None:
     if where is None:
         return
     if not isinstance(where, Mapping):
-        raise AlvysValueError(f"RecentParents(where={where!r}) must be a dict, such as {{'CustomerId': ['CU1']}}")
+        raise AlvysValueError(
+            f"RecentParents(where={where!r}) must be a dict, such as {{'CustomerId': ['CU1']}}"
+        )
     stream = get_stream(parent.stream)
     for name, values in where.items():
         if name not in stream.fields.fields:
             raise AlvysValueError(
                 f"RecentParents(where=…): {stream.name} have no field {name!r}. Fields: {', '.join(stream.fields.fields)}"
             )
-        known = next((filter.values for filter in stream.filters if filter.column == name and filter.values), None)
+        known = next(
+            (filter.values for filter in stream.filters if filter.column == name and filter.values), None
+        )
         if not isinstance(values, Sequence) or isinstance(values, bytes) or not values:
             raise AlvysValueError(f"RecentParents(where=…): give {name} a list of values, not {values!r}")
         strangers = [value for value in listed_values(values) if known and value not in known]
@@ -128,7 +138,9 @@ def plain_parents(parents: Any) -> Any:
     if isinstance(parents, Mapping):
         return parents["manifest"]
     return (
-        [plain_parents(item) for item in parents] if isinstance(parents, Sequence) and not isinstance(parents, str) else parents
+        [plain_parents(item) for item in parents]
+        if isinstance(parents, Sequence) and not isinstance(parents, str)
+        else parents
     )
 
 

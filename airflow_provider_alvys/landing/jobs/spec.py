@@ -99,7 +99,9 @@ class LandingOrder:
                 "another window with window_by"
             )
         if self.since is not None:
-            raise AlvysValueError("look_back and look_ahead go with the cursor: with since, give the whole window")
+            raise AlvysValueError(
+                "look_back and look_ahead go with the cursor: with since, give the whole window"
+            )
 
     def fingerprint(self, path: str, **templates: str) -> str:
         """
@@ -109,9 +111,20 @@ class LandingOrder:
             task is the same.
         """
         times = {name: getattr(self, name) for name in TIMES}
-        bounds = {name: None if time is None else format_time(time) for name, time in times.items()} | templates
+        bounds = {
+            name: None if time is None else format_time(time) for name, time in times.items()
+        } | templates
         filters = self.stream.normalize_filters(self.filters)
         by = self.by.name if self.by else None
-        what = (path, self.stream.name, self.tenant, filters, by, bounds, self.full_refresh, plain_parents(self.parents))
+        what = (
+            path,
+            self.stream.name,
+            self.tenant,
+            filters,
+            by,
+            bounds,
+            self.full_refresh,
+            plain_parents(self.parents),
+        )
         looks = [str(length) for length in (self.overlap, self.look_back, self.look_ahead)]
         return fingerprint(*what, looks, self.file_format, self.compression, self.page_size)

@@ -156,7 +156,9 @@ def _settle(client: AlvysClient, store: Store, order: LandingOrder) -> list[Grou
     groups: dict[datetime | None, list[str]] = {}
     for parent in parents or ():
         groups.setdefault(cursor.landed_until(parent) if cursor else None, []).append(parent)
-    due: list[tuple[datetime | None, list[str] | None]] = [*groups.items()] or [(cursor.until if cursor else None, parents)]
+    due: list[tuple[datetime | None, list[str] | None]] = [*groups.items()] or [
+        (cursor.until if cursor else None, parents)
+    ]
     before = [landed for landed, _ in due if landed and until <= landed]
     if order.until is not None and order.by.tracks_changes and len(before) == len(due):
         raise NothingDueError(
@@ -166,7 +168,9 @@ def _settle(client: AlvysClient, store: Store, order: LandingOrder) -> list[Grou
     return [Group(span=_settle_span(store, order, landed, until, ids), parents=ids) for landed, ids in due]
 
 
-def _settle_span(store: Store, order: LandingOrder, landed: datetime | None, until: datetime, parents: list[str] | None) -> RequestedWindow:
+def _settle_span(
+    store: Store, order: LandingOrder, landed: datetime | None, until: datetime, parents: list[str] | None
+) -> RequestedWindow:
     """
     Return what is due of what has been landed until a time.
 
@@ -197,8 +201,14 @@ def _too_early(since: datetime, until: datetime) -> str:
 
 def _initial_since(store: Store, order: LandingOrder, parents: list[str] | None) -> datetime:
     if order.initial_since is None:
-        of = f" for {parents[0]}" + (f" and {len(parents) - 1} more" if parents[1:] else "") if parents else ""
-        why = "full_refresh starts over" if order.full_refresh else f"there is no cursor {store.url(order.cursor_name)}{of} yet"
+        of = (
+            f" for {parents[0]}" + (f" and {len(parents) - 1} more" if parents[1:] else "") if parents else ""
+        )
+        why = (
+            "full_refresh starts over"
+            if order.full_refresh
+            else f"there is no cursor {store.url(order.cursor_name)}{of} yet"
+        )
         raise AlvysValueError(
             f"{why}: give initial_since, the time from which {order.stream.name} are wanted, or since and until"
         )
@@ -218,7 +228,9 @@ def _read(client: AlvysClient, store: Store, order: LandingOrder, file: RunFile)
         [
             query
             for group in run.groups
-            for query in make_queries(order.stream, order.filters, window=group.span, by=order.by, parents=group.parents)
+            for query in make_queries(
+                order.stream, order.filters, window=group.span, by=order.by, parents=group.parents
+            )
         ],
         page_size=order.page_size,
         max_window_rows=order.max_window_rows,
@@ -269,7 +281,9 @@ def _read(client: AlvysClient, store: Store, order: LandingOrder, file: RunFile)
     return search, writer.parts
 
 
-def _move_cursor(store: Store, order: LandingOrder, run: Run, manifest: Manifest, name: str, began_at: float | None) -> None:
+def _move_cursor(
+    store: Store, order: LandingOrder, run: Run, manifest: Manifest, name: str, began_at: float | None
+) -> None:
     until = run.until
     if until is None:
         return
@@ -295,7 +309,9 @@ def _move_cursor(store: Store, order: LandingOrder, run: Run, manifest: Manifest
     # A parent that Alvys does not know may come back with rows from before.
     why_not: dict[str | None, str] = dict.fromkeys(manifest.missing_parents, "Alvys does not know it")
     known = {parent: begins for parent, begins in since.items() if parent not in why_not}
-    why_not |= advance_cursor(store, order.cursor_name, cursor, since=known, initial_since=order.initial_since)
+    why_not |= advance_cursor(
+        store, order.cursor_name, cursor, since=known, initial_since=order.initial_since
+    )
     if None in why_not:
         log.warning("Cursor not advanced: %s", why_not[None])
     elif why_not:
@@ -320,7 +336,11 @@ def _manifest_window(by: TimeWindow | None, window: Window | None) -> ManifestWi
 
 def _tell_parents(search: Search) -> list[ManifestParents]:
     return [
-        ManifestParents(ids=list(read.query.parents), rows=read.rows, window=_manifest_window(read.query.by, read.query.window))
+        ManifestParents(
+            ids=list(read.query.parents),
+            rows=read.rows,
+            window=_manifest_window(read.query.by, read.query.window),
+        )
         for read in search.sets
         if read.query.parents
     ]
