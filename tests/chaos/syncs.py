@@ -1,142 +1,132 @@
 """
-Run the syncs in a real Airflow: faults, moving rows, and SIGKILL for tasks, triggerer and scheduler; then count what is lost.
+Run syncs in a real Airflow under faults, moving rows and kills; then count the lost rows.
 
-``make chaos`` plays 20 rounds, ``make chaos-short`` two; a seed orders the same things at the same moments. Exit 1 if a row
-was lost or repeated, a manifest was false, or nothing was hit.
+``make chaos`` runs 20 rounds, ``make chaos-short`` two; the same seed gives the same disruptions. Exit 1 if a
+row was lost or repeated, a manifest was false, or nothing was disrupted.
 """
 
 from __future__ import annotations
 
 import argparse
 import shutil
-import signal
-import sys
-import tempfile
 import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
 
 from airflow_provider_alvys.simulator.process import Simulator
 from tests.chaos.airflow.daemons import Daemons
-from tests.chaos.rounds.plan import Plan, Plans
-from tests.chaos.rounds.report import find_faults, make_lines, render, sum_up
-from tests.chaos.rounds.round import DAG, MINUTE, PAGE, Result, Round
+from tests.chaos.airflow.home import run_in_home
+from tests.chaos.rounds.plan import Plan, PlanGenerator
+from tests.chaos.rounds.report import find_failures, make_rows, render, summarize
+from tests.chaos.rounds.round import DAG, MINUTE, PAGE, Kill, Round, RoundResult
 
 DAGS = Path(__file__).parent / "dags" / "syncs"
-_MINUTE = 60
-# Requests to ten a minute that go through in a simulated minute, as requests_per_minute has it.
-_PACE = 10 * _MINUTE / MINUTE
-# Less than a fault's delay: it is a timeout.
+# The smallest limit is ten requests a minute; this is requests_per_minute for the simulator's short minute.
+_PACE = 10 * 60 / MINUTE
+# Seconds; shorter than the delay of a fault.
 _TIMEOUT = 3
 # Loads and trips of the short run.
-_FEWER = 260
-_MARK = "<!-- chaos -->"
-# Rounds in which every kind has its turn alone, with a storm between.
+_FEW_LOADS = 260
+_MARKER = "<!-- chaos -->"
+# Rounds in which every kind happens alone, with a storm between two of them.
 _ALL_KINDS = 18
 
 
 def main() -> None:
-    """Play the rounds."""
+    """Run the rounds."""
     arguments = _arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
-    home = Path(tempfile.mkdtemp(prefix="alvys-chaos-"))
+    run_in_home("chaos", lambda home: run_rounds(home, arguments))
+
+
+def run_rounds(home: Path, arguments: argparse.Namespace) -> list[str]:
+    """Run the rounds, print the table, and return the failures."""
     started = time.monotonic()
-    results: list[Result] = []
+    lake = home / "lake"
+    results: list[RoundResult] = []
     failures: list[str] = []
-    with Simulator() as alvys, Daemons(home, DAGS, settings(alvys, home / "lake")) as airflow:
+    with Simulator() as alvys, Daemons(home, DAGS, _environment(alvys, lake)) as airflow:
         airflow.wait_for_dag(DAG)
-        print(
-            f"Airflow is up after {time.monotonic() - started:.0f} s: {airflow.api.url}, {home}", flush=True
-        )
+        print(f"Airflow started in {time.monotonic() - started:.0f} s: {airflow.api.url}, {home}", flush=True)
         for number, plan in enumerate(_plans(arguments), 1):
             try:
-                result = Round(airflow, alvys, plan, number, home / "lake").play()
+                result = Round(airflow, alvys, plan, number, lake).run()
             except RuntimeError as error:
-                # The daemons may be in no state for another round.
+                # The daemons may not be able to run another round.
                 failures.append(f"Round {number}: {error}")
                 break
             results.append(result)
-            tell(number, result)
+            print_round(number, result)
             if result.problems:
-                shutil.move(home / "lake", home / f"lake-{number}")
+                shutil.move(lake, home / f"lake-{number}")
             else:
-                shutil.rmtree(home / "lake")
-    failures += find_faults(results, every_kind=arguments.rounds >= _ALL_KINDS)
-    print(f"\n{render(make_lines(results), markdown=False)}\n\n{sum_up(results)}")
+                shutil.rmtree(lake)
+    failures += find_failures(results, every_kind=arguments.rounds >= _ALL_KINDS)
+    print(f"\n{render(make_rows(results), markdown=False)}\n\n{summarize(results)}")
     print(f"Seed {arguments.seed}, {time.monotonic() - started:.0f} s.")
     if arguments.markdown:
-        put_into(
-            arguments.markdown,
-            f"{render(make_lines(results), markdown=True)}\n{sum_up(results)} Seed {arguments.seed}.",
-        )
-    if failures:
-        print("\n".join(["", "NO GOOD:", *failures, f"The files and logs: {home}"]))
-        sys.exit(1)
-    shutil.rmtree(home)
-    print("Nothing was lost.")
+        table = render(make_rows(results), markdown=True)
+        replace_table(arguments.markdown, f"{table}\n{summarize(results)} Seed {arguments.seed}.")
+    return failures
 
 
 def _plans(arguments: argparse.Namespace) -> list[Plan]:
-    plans = Plans(arguments.seed)
+    plans = PlanGenerator(arguments.seed)
     if arguments.short:
         kills = [["triggerer killed", "scheduler killed"], ["scheduler killed with its workers"]]
-        return [plans.storm(seconds=35, kills=kinds, loads=_FEWER) for kinds in kills]
+        return [plans.storm(seconds=35, kills=kinds, loads=_FEW_LOADS) for kinds in kills]
     return [plans.single() if number % 2 else plans.storm() for number in range(arguments.rounds)]
 
 
-def settings(alvys: Simulator, lake: Path, *, timeout: float = _TIMEOUT) -> dict[str, str]:
-    """Return the environment of an Airflow that syncs a simulator into a data set."""
+def _environment(alvys: Simulator, lake: Path) -> dict[str, str]:
     today = datetime.now(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
+    connection = alvys.connection_json(requests_per_minute=_PACE, page_size=PAGE, timeout=_TIMEOUT)
     return {
-        "AIRFLOW_CONN_ALVYS_DEFAULT": alvys.connection_json(
-            requests_per_minute=_PACE, page_size=PAGE, timeout=timeout
-        ),
+        "AIRFLOW_CONN_ALVYS_DEFAULT": connection,
         "CHAOS_LAKE": str(lake),
         "CHAOS_START": (today - timedelta(days=100)).isoformat(),
         "CHAOS_END": (today + timedelta(days=20)).isoformat(),
     }
 
 
-def put_into(page: Path, text: str) -> None:
-    """Put a text into a page, between its marks."""
-    before, _, after = page.read_text().split(_MARK)
-    page.write_text(f"{before}{_MARK}\n\n{text}\n\n{_MARK}{after}")
+def replace_table(page: Path, text: str) -> None:
+    """Replace the text between the markers of a page."""
+    before, _, after = page.read_text().split(_MARKER)
+    page.write_text(f"{before}{_MARKER}\n\n{text}\n\n{_MARKER}{after}")
 
 
-def tell(number: int, result: Result) -> None:
-    """Print a line on a round."""
-    kills = ", ".join(_kill_text(kill) for kill in result.kills)
+def print_round(number: int, result: RoundResult) -> None:
+    """Print a line about a round, and its problems."""
+    open_runs, lookback = result.missed_in_open_runs, result.before_lookback
     print(
-        f"Round {number}, {result.plan.name}: {result.seconds:.0f} s, {result.storm_seconds:.0f} s until all had ended; "
-        f"{result.faults.total()} faults, {result.mutations.total()} mutations, kills: {kills or 'none'}; "
-        f"{result.tries} tries of {result.tasks} tasks, {result.deferrals} deferrals; {result.manifests} manifests, "
-        f"{result.extra.total()} extra requests, {result.refused} refused; {result.lost.total()} rows lost, "
-        f"{result.repeated.total()} repeated"
-        f"{f', {result.missed_openly} missed where the proof is open' if result.missed_openly else ''}"
-        f"{f', {result.out_of_reach} came too late and dated too far back' if result.out_of_reach else ''}",
+        f"Round {number}, {result.plan.name}: {result.seconds:.0f} s, "
+        f"disrupted runs {result.disrupted_seconds:.0f} s; "
+        f"faults={result.faults.total()} mutations={result.mutations.total()} "
+        f"kills: {', '.join(map(_describe, result.kills)) or 'none'}; "
+        f"tasks={result.tasks} tries={result.tries} deferrals={result.deferrals}; "
+        f"manifests={result.manifests} extra requests={result.extra.total()} refused={result.refused}; "
+        f"rows lost={result.lost.total()} repeated={result.repeated.total()}"
+        f"{f', missed in open runs={open_runs}' if open_runs else ''}"
+        f"{f', dated before the lookback={lookback}' if lookback else ''}",
         flush=True,
     )
     for problem in result.problems:
         print(f"  {problem}", flush=True)
 
 
-def _kill_text(kill: Any) -> str:
+def _describe(kill: Kill) -> str:
     if kill.task is None:
-        return kill.kind if kill.processes else f"{kill.kind} (nobody was there)"
-    return f"{kill.task[0]} in try {kill.try_number}{', tried again' if kill.was_tried_again else ''}"
+        return kill.kind if kill.processes else f"{kill.kind} (not running)"
+    return f"{kill.task[0]} in try {kill.try_number}{', retried' if kill.was_retried else ''}"
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seed", type=int, default=1, help="orders the same things at the same moments (1)")
-    parser.add_argument(
-        "--rounds", type=int, default=20, help="how many: by turns a storm, and one thing to each stream (20)"
-    )
+    parser.add_argument("--seed", type=int, default=1, help="decides all disruptions (1)")
+    parser.add_argument("--rounds", type=int, default=20, help="alternately a storm and one kind alone (20)")
     parser.add_argument("--short", action="store_true", help="two storms with every kind of kill")
-    parser.add_argument("--markdown", type=Path, help="put the table into this page, too")
+    parser.add_argument("--markdown", type=Path, help="also write the table into this page")
     arguments = parser.parse_args()
     if arguments.short:
         arguments.rounds = 2

@@ -1,4 +1,4 @@
-"""A real Airflow in a throw-away home: its own PostgreSQL, and each daemon a process that can be killed."""
+"""A real Airflow in a temporary directory: PostgreSQL, and daemons that can be killed."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ import requests
 from tests.chaos.airflow.processes import (
     Daemon,
     adopt_orphans,
-    bury,
-    end_all,
     free_port,
     kill,
     own_descendants,
+    reap,
+    stop_all,
 )
 from tests.chaos.airflow.rest_api import AirflowApi
 from tests.chaos.airflow.services import WORKER, Postgres, redis_server
@@ -29,8 +29,8 @@ from tests.chaos.airflow.services import WORKER, Postgres, redis_server
 _TITLE = "airflow worker -- "
 _STARTS_WITHIN = 180.0
 
-# A killed task, triggerer or scheduler is noticed within some ten seconds; the defaults are minutes.
-_IMPATIENT = {
+# Airflow detects a killed task, triggerer or scheduler within ten seconds; by default it takes minutes.
+_SHORT_TIMEOUTS = {
     "SCHEDULER__JOB_HEARTBEAT_SEC": "1",
     "SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
     "SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "8",
@@ -43,7 +43,7 @@ _IMPATIENT = {
     "TRIGGERER__JOB_HEARTBEAT_SEC": "1",
     "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "8",
     "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
-    # A busy machine answers late, and that is not what is tried here.
+    # A busy machine responds late.
     "WORKERS__EXECUTION_API_TIMEOUT": "30",
     "WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "2",
     "WORKERS__SOCKET_CLEANUP_TIMEOUT": "5",
@@ -55,10 +55,10 @@ _IMPATIENT = {
 @dataclass(frozen=True)
 class TaskProcesses:
     """
-    The processes of one task that runs now.
+    The processes of a running task.
 
-    :param id: of the task instance.
-    :param worker: the Celery worker that it belongs to, or the scheduler; empty for one whose scheduler was killed.
+    :param id: id of the task instance.
+    :param worker: name of its Celery worker or scheduler; empty after the scheduler was killed.
     """
 
     id: str
@@ -69,12 +69,12 @@ class TaskProcesses:
 
 class Daemons:
     """
-    Start an Airflow, and end it with the ``with`` block.
+    An Airflow that runs inside a ``with`` block.
 
     :param home: an empty directory.
-    :param dags: the folder of the DAGs.
-    :param settings: more environment variables, such as connections.
-    :param celery_workers: 0 for the LocalExecutor; else CeleryExecutor with so many workers, each for one task at a time.
+    :param dags: folder of the DAGs.
+    :param settings: environment variables, for example connections.
+    :param celery_workers: number of Celery workers, each with one slot; 0 for the LocalExecutor.
     """
 
     def __init__(
@@ -90,9 +90,9 @@ class Daemons:
         self.logs = home / "daemons"
         self.logs.mkdir(parents=True)
         self.home = home
-        self._spared = {child.pid for child in psutil.Process().children()}
+        self._excluded = {child.pid for child in psutil.Process().children()}
         self._postgres = Postgres(home)
-        self._spared.add(self._postgres.pid)
+        self._excluded.add(self._postgres.pid)
         port = free_port()
         self.api = AirflowApi(f"http://127.0.0.1:{port}")
         self.database = self._postgres.url()
@@ -115,12 +115,12 @@ class Daemons:
                 f"{name}@chaos",
                 "--skip-serve-logs",
             )
-            # As if each were a machine: Airflow notes which of them a try ran on.
-            machine = {
+            # Airflow records the hostname of each try.
+            hostname = {
                 "AIRFLOW__CORE__HOSTNAME_CALLABLE": "tests.chaos.airflow.services.worker_name",
                 WORKER: name,
             }
-            self._add(name, *command, "--pid", str(home / f"{name}.pid"), **machine)
+            self._add(name, *command, "--pid", str(home / f"{name}.pid"), **hostname)
 
     def _add(self, name: str, *command: str, **more: str) -> None:
         airflow = [sys.executable, "-m", "airflow"]
@@ -138,7 +138,7 @@ class Daemons:
         }
 
     def __enter__(self) -> Daemons:
-        """Start everything, and wait until it is well."""
+        """Start all daemons, and wait until they are healthy."""
         try:
             with (self.logs / "migrate.log").open("w") as log:
                 command = [sys.executable, "-m", "airflow", "db", "migrate"]
@@ -152,7 +152,7 @@ class Daemons:
                 )
             for daemon in self._daemons.values():
                 daemon.start()
-            self._wait_until(self._is_well, "Airflow is not well")
+            self._wait_until(self._is_healthy, "Airflow is not healthy")
         except BaseException:
             self.stop()
             raise
@@ -161,20 +161,20 @@ class Daemons:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End everything."""
+        """Stop all daemons."""
         self.stop()
 
     def stop(self) -> None:
-        """End every process that was started, whoever started it, and PostgreSQL last."""
+        """Stop every process that was started here, PostgreSQL last."""
         try:
-            end_all(self._daemons.values(), self._spared)
+            stop_all(self._daemons.values(), self._excluded)
         finally:
             self._postgres.stop()
 
-    def _is_well(self) -> bool:
+    def _is_healthy(self) -> bool:
         for daemon in self._daemons.values():
             if not daemon.pid:
-                raise RuntimeError(f"The {daemon.name} has ended:\n{daemon.last_words()}")
+                raise RuntimeError(f"{daemon.name} has exited:\n{daemon.log_tail()}")
         try:
             health = self.api.health()
             self.api.log_in()
@@ -185,22 +185,20 @@ class Daemons:
             for name in ("metadatabase", "scheduler", "triggerer", "dag_processor")
         )
 
-    def _wait_until(self, is_so: Callable[[], bool], problem: str) -> None:
+    def _wait_until(self, condition: Callable[[], bool], problem: str) -> None:
         deadline = time.monotonic() + _STARTS_WITHIN
-        while not is_so():
+        while not condition():
             if time.monotonic() > deadline:
-                words = "\n".join(
-                    f"{daemon.name}:\n{daemon.last_words()}" for daemon in self._daemons.values()
-                )
-                raise RuntimeError(f"{problem} after {_STARTS_WITHIN:g} s\n{words}")
+                logs = "\n".join(f"{daemon.name}:\n{daemon.log_tail()}" for daemon in self._daemons.values())
+                raise RuntimeError(f"{problem} after {_STARTS_WITHIN:g} s\n{logs}")
             time.sleep(0.5)
 
     def wait_for_dag(self, dag_id: str) -> None:
         """Wait until a DAG has been parsed."""
-        self._wait_until(lambda: self.api.has_dag(dag_id), f"The DAG {dag_id} is not there")
+        self._wait_until(lambda: self.api.has_dag(dag_id), f"DAG {dag_id} is not parsed")
 
     def run_module(self, module: str, *arguments: str) -> None:
-        """Run a Python module to its end, with the same settings."""
+        """Run a Python module with the daemons' environment, and wait for its end."""
         with (self.logs / f"{module}.log").open("a") as log:
             command = [sys.executable, "-m", module, *arguments]
             subprocess.run(
@@ -208,45 +206,45 @@ class Daemons:
             )
 
     def running_tasks(self) -> list[TaskProcesses]:
-        """Return the tasks whose processes run now, those of dead schedulers too."""
+        """Return the running tasks, including those of killed schedulers."""
         owners = {process.pid: daemon.name for daemon in self._daemons.values() for process in daemon.tree()}
         found = []
-        for process in own_descendants(self._spared):
+        for process in own_descendants(self._excluded):
             try:
                 title, parent = process.cmdline(), process.parent()
             except psutil.Error:
                 continue
             id = (title[0] if title else "").removeprefix(_TITLE)
-            # A task's process is named after the task instance's id, a UUID; its parent supervises it.
+            # The title of a task's process ends with its UUID; its parent is the supervisor.
             if parent is not None and len(id) == 36 and id.count("-") == 4:
                 found.append(TaskProcesses(id, process, parent, owners.get(parent.pid, "")))
         return sorted(found, key=lambda task: task.id)
 
     def kill_task(self, task: TaskProcesses) -> int:
-        """SIGKILL a task and its supervisor, the supervisor first: nobody is left to tell Airflow. Return how many died."""
+        """Kill a supervisor, then its task: neither reports to Airflow. Return how many processes died."""
         return kill([task.supervisor, task.task])
 
-    def kill(self, name: str, *, whole: bool = False) -> int:
-        """SIGKILL a daemon, its descendants too if ``whole``, and return how many processes died."""
-        return self._daemons[name].kill(whole=whole)
+    def kill(self, name: str, *, with_descendants: bool = False) -> int:
+        """Kill a daemon, and return how many processes died."""
+        return self._daemons[name].kill(with_descendants=with_descendants)
 
     def start(self, name: str) -> None:
         """Start a daemon that was killed."""
         self._daemons[name].start()
 
-    def end_orphans(self) -> None:
+    def kill_orphans(self) -> None:
         """
-        End what killed daemons have left behind, as the end of a container does.
+        Kill the processes that killed daemons have left behind, as the end of a container does.
 
-        The workers of a scheduler that was killed alone hold its connection to the database open, and with it its locks.
+        The workers of a killed scheduler keep its database connection open, and with it its locks.
         """
-        theirs = {process.pid for daemon in self._daemons.values() for process in daemon.tree()}
-        orphans = [process for process in own_descendants(self._spared) if process.pid not in theirs]
+        owned = {process.pid for daemon in self._daemons.values() for process in daemon.tree()}
+        orphans = [process for process in own_descendants(self._excluded) if process.pid not in owned]
         kill(orphans)
-        bury(orphans)
+        reap(orphans)
 
     def pid(self, name: str) -> int:
-        """Return a daemon's pid, or 0."""
+        """Return the pid of a daemon, or 0 if it does not run."""
         return self._daemons[name].pid
 
 
@@ -265,11 +263,11 @@ def _environment(
         "CORE__EXECUTION_API_SERVER_URL": f"{api}/execution/",
         "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "API__BASE_URL": api,
-        "API__SECRET_KEY": "of-a-throw-away-airflow",
-        "API_AUTH__JWT_SECRET": "of-a-throw-away-airflow-that-is-gone-in-some-minutes",
+        "API__SECRET_KEY": "temporary-airflow",
+        "API_AUTH__JWT_SECRET": "the-secret-of-a-temporary-airflow-for-chaos-tests",
         "DATABASE__SQL_ALCHEMY_CONN": database,
         "LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
-        **_IMPATIENT,
+        **_SHORT_TIMEOUTS,
     }
     return {
         **kept,

@@ -1,9 +1,9 @@
 """
-A worker for sensors that wait: it takes hundreds of them to their deferral in seconds, in one process.
+A worker that takes hundreds of sensors to their deferral in one process, within seconds.
 
-What a worker of Airflow's does with a task is done here by the same code, but for the process of its own that each task has
-there: the execution API's ``run``, the task runner with the operator's own ``execute``, and the execution API's ``state`` with
-what the deferral says. Airflow has this for ``airflow dags test``.
+It runs the same code as Airflow's worker, without a process per task: the execution API's ``run``, the task
+runner with the operator's ``execute``, then the execution API's ``state`` with the deferral. Airflow uses
+this code for ``airflow dags test``.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from airflow.utils.session import create_session
 from airflow.utils.state import TaskInstanceState
 from sqlalchemy import select
 
-# So many tasks at a time are taken, for several of these to work beside each other.
+# Tasks per query: small enough for several workers to share a run.
 _BATCH = 20
 
 
 def main() -> None:
-    """Run each task of a run that has been scheduled in a pool, until its end or its deferral."""
+    """Run each scheduled task of a run and a pool until it ends or defers."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -34,22 +34,22 @@ def main() -> None:
     arguments = parser.parse_args()
     dag = DagBag().dags[arguments.dag_id]
     client = InProcessTestSupervisor._api_client(dag)
-    while tasks := take(arguments.dag_id, arguments.run_id, arguments.pool):
+    while tasks := queue_tasks(arguments.dag_id, arguments.run_id, arguments.pool):
         for task in tasks:
             run_task_in_process(task, dag.get_task(task.task_id), client)
 
 
-def take(dag_id: str, run_id: str, pool: str) -> list[SdkTaskInstance]:
-    """Queue some of what has been scheduled, as the scheduler does where the pool has slots, and return it."""
-    is_mine = (
+def queue_tasks(dag_id: str, run_id: str, pool: str) -> list[SdkTaskInstance]:
+    """Set some scheduled tasks to queued, as the scheduler does when a pool has slots, and return them."""
+    scheduled = (
         TaskInstance.dag_id == dag_id,
         TaskInstance.run_id == run_id,
         TaskInstance.pool == pool,
         TaskInstance.state == TaskInstanceState.SCHEDULED,
     )
-    mine = select(TaskInstance).where(*is_mine).order_by(TaskInstance.map_index).limit(_BATCH)
+    query = select(TaskInstance).where(*scheduled).order_by(TaskInstance.map_index).limit(_BATCH)
     with create_session() as session:
-        found = session.scalars(mine.with_for_update(skip_locked=True, of=TaskInstance)).all()
+        found = session.scalars(query.with_for_update(skip_locked=True, of=TaskInstance)).all()
         for ti in found:
             ti.state = TaskInstanceState.QUEUED
         return [

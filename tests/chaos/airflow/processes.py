@@ -1,4 +1,4 @@
-"""Processes that are started here, killed here, and never outlive this one."""
+"""Start processes, kill them, and leave none behind."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _GRACE = 5.0
 
 
 def adopt_orphans() -> None:
-    """Become the parent of every descendant whose own parent dies, so that none is lost sight of: on Linux."""
+    """Become the parent of every descendant that loses its own parent (Linux only)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def free_port() -> int:
-    """Return a port of the loopback address that nothing listens at."""
+    """Return a free port of the loopback address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
 
-def tree_of(process: psutil.Process) -> list[psutil.Process]:
+def process_tree(process: psutil.Process) -> list[psutil.Process]:
     """Return a process and its descendants."""
     with suppress(psutil.NoSuchProcess):
         return [process, *process.children(recursive=True)]
@@ -37,38 +37,35 @@ def tree_of(process: psutil.Process) -> list[psutil.Process]:
 
 
 def kill(processes: Iterable[psutil.Process]) -> int:
-    """SIGKILL these, and return how many of them were alive. psutil knows a process by its start, too: never a stranger."""
-    hit = []
+    """Send SIGKILL, and return how many processes were alive. psutil never kills a reused pid."""
+    killed = []
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             if process.status() != psutil.STATUS_ZOMBIE:
                 process.kill()
-                hit.append(process)
-    psutil.wait_procs(hit, timeout=_GRACE)
-    return len(hit)
+                killed.append(process)
+    psutil.wait_procs(killed, timeout=_GRACE)
+    return len(killed)
 
 
-def bury(processes: Iterable[psutil.Process]) -> None:
-    """Take note of the end of children, so that they are no zombies."""
+def reap(processes: Iterable[psutil.Process]) -> None:
+    """Wait for ended children, so that no zombies remain."""
     for process in processes:
         with suppress(psutil.Error):
             process.wait(timeout=1)
 
 
-def own_descendants(spared: set[int]) -> list[psutil.Process]:
-    """Return all processes that come from this one, but for those with the given pids and their descendants."""
-    found = []
-    for child in psutil.Process().children():
-        if child.pid not in spared:
-            found += tree_of(child)
-    return found
+def own_descendants(excluded: set[int]) -> list[psutil.Process]:
+    """Return all descendants of this process, except the children with these pids and their descendants."""
+    children = [child for child in psutil.Process().children() if child.pid not in excluded]
+    return [process for child in children for process in process_tree(child)]
 
 
 class Daemon:
     """
     A long-running command.
 
-    :param name: of its log file, too.
+    :param name: also the name of its log file.
     :param command: program and arguments.
     """
 
@@ -82,7 +79,7 @@ class Daemon:
         self._process: psutil.Popen | None = None
 
     def start(self) -> None:
-        """Start it. It is not hit by a Ctrl-C at the terminal: who started it ends it."""
+        """Start the command in a session of its own: Ctrl-C at the terminal does not reach it."""
         with self._log.open("a") as log:
             self._process = psutil.Popen(
                 self._command,
@@ -95,46 +92,46 @@ class Daemon:
 
     @property
     def pid(self) -> int:
-        """Its pid, or 0 where it does not run."""
+        """The pid, or 0 if the command does not run."""
         return self._process.pid if self._process is not None and self._process.poll() is None else 0
 
     def tree(self) -> list[psutil.Process]:
-        """Return it and its descendants."""
-        return tree_of(psutil.Process(self.pid)) if self.pid else []
+        """Return the daemon's process and its descendants."""
+        return process_tree(psutil.Process(self.pid)) if self.pid else []
 
-    def kill(self, *, whole: bool) -> int:
+    def kill(self, *, with_descendants: bool) -> int:
         """
-        SIGKILL it, and return how many processes that were.
+        Send SIGKILL, and return how many processes died.
 
-        :param whole: its descendants as well, as when a machine loses power.
+        :param with_descendants: kill the descendants too, as when a machine loses power.
         """
         if not self.pid:
             return 0
-        killed = kill(self.tree() if whole else [psutil.Process(self.pid)])
+        killed = kill(self.tree() if with_descendants else [psutil.Process(self.pid)])
         assert self._process is not None
         self._process.wait()
         return killed
 
-    def ask_to_end(self) -> None:
+    def terminate(self) -> None:
         """Send SIGTERM."""
         if self.pid:
             assert self._process is not None
             self._process.terminate()
 
-    def last_words(self) -> str:
-        """Return the end of its log."""
+    def log_tail(self) -> str:
+        """Return the end of the log."""
         return self._log.read_text(errors="replace")[-4000:] if self._log.exists() else ""
 
 
-def end_all(daemons: Iterable[Daemon], spared: set[int]) -> None:
-    """End daemons: by SIGTERM, then what is left of them and of what they started by SIGKILL."""
+def stop_all(daemons: Iterable[Daemon], excluded: set[int]) -> None:
+    """Stop daemons with SIGTERM, then kill what remains of them and of their descendants."""
     daemons = list(daemons)
     for daemon in daemons:
-        daemon.ask_to_end()
+        daemon.terminate()
     deadline = time.monotonic() + _GRACE
     while time.monotonic() < deadline and any(daemon.pid for daemon in daemons):
         time.sleep(0.1)
-    # Those that are killed may leave orphans, which come to us.
-    while kill(own_descendants(spared)):
+    # A kill may create orphans, which this process adopts.
+    while kill(own_descendants(excluded)):
         pass
-    bury(own_descendants(spared))
+    reap(own_descendants(excluded))

@@ -1,4 +1,4 @@
-"""Airflow's public REST API, as far as it is needed here."""
+"""The parts of Airflow's public REST API that the chaos tests use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ END_STATES = ("success", "failed")
 
 class AirflowApi:
     """
-    Talk to an API server.
+    A client of an API server.
 
     :param url: its address.
     """
@@ -20,17 +20,17 @@ class AirflowApi:
     def __init__(self, url: str) -> None:
         self.url = url
         self._session = requests.Session()
-        # Loopback is never behind a proxy.
+        # No proxy for loopback.
         self._session.trust_env = False
 
     def log_in(self) -> None:
-        """Get a token: every caller is an admin in a throw-away Airflow."""
+        """Get a token. Every caller is an admin of this temporary Airflow."""
         answer = self._session.get(f"{self.url}/auth/token", timeout=10)
         answer.raise_for_status()
         self._session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
 
     def call(self, method: str, path: str, **body: Any) -> Any:
-        """Make a call, and again where the server was too busy to answer in time."""
+        """Make a call; repeat it if the server is too busy to answer in time."""
         for attempt in range(5):
             try:
                 answer = self._session.request(method, f"{self.url}/api/v2/{path}", timeout=30, **body)
@@ -42,29 +42,29 @@ class AirflowApi:
                     break
             time.sleep(1)
         if answer.status_code >= 400:
-            raise RuntimeError(f"{method} {path} answered {answer.status_code}: {answer.text[:2000]}")
+            raise RuntimeError(f"{method} {path}: HTTP {answer.status_code}: {answer.text[:2000]}")
         return answer.json() if answer.content else None
 
     def health(self) -> dict[str, str]:
-        """Return the state of each component: ``healthy`` or not."""
+        """Return the state of each component: ``healthy`` or another word."""
         answer = self._session.get(f"{self.url}/api/v2/monitor/health", timeout=10)
         answer.raise_for_status()
         return {name: str((state or {}).get("status")) for name, state in answer.json().items()}
 
     def has_dag(self, dag_id: str) -> bool:
-        """Return whether the DAG has been parsed; a DAG that cannot be is an error."""
+        """
+        Return whether a DAG has been parsed.
+
+        :raises RuntimeError: a DAG file does not import.
+        """
         errors = self.call("GET", "importErrors")["import_errors"]
         if errors:
             raise RuntimeError(errors[0]["stack_trace"])
         return dag_id in {dag["dag_id"] for dag in self.call("GET", "dags")["dags"]}
 
-    def trigger(self, dag_id: str, run_id: str, conf: dict[str, Any] | None = None) -> None:
+    def trigger(self, dag_id: str, run_id: str) -> None:
         """Start a run."""
-        self.call(
-            "POST",
-            f"dags/{dag_id}/dagRuns",
-            json={"dag_run_id": run_id, "logical_date": None, "conf": conf or {}},
-        )
+        self.call("POST", f"dags/{dag_id}/dagRuns", json={"dag_run_id": run_id, "logical_date": None})
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Return a run's state."""
@@ -72,9 +72,8 @@ class AirflowApi:
 
     def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """Return a run's task instances."""
-        return list(
-            self.call("GET", f"dags/{dag_id}/dagRuns/{run_id}/taskInstances?limit=200")["task_instances"]
-        )
+        path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances?limit=200"
+        return list(self.call("GET", path)["task_instances"])
 
     def tries(self, task: dict[str, Any]) -> list[dict[str, Any]]:
         """Return all tries of a task instance."""
@@ -83,6 +82,6 @@ class AirflowApi:
         return list(self.call("GET", path)["task_instances"])
 
     def clear_failed(self, dag_id: str, run_id: str) -> None:
-        """Let the failed tasks of a run be tried again, and what came after them."""
+        """Clear the failed tasks of a run and their downstream tasks."""
         body = {"dag_run_id": run_id, "dry_run": False, "only_failed": True, "reset_dag_runs": True}
         self.call("POST", f"dags/{dag_id}/clearTaskInstances", json=body)

@@ -1,4 +1,4 @@
-"""Changes that watchers must not miss: those that were made, those that were told, and the difference."""
+"""Record the changes made in the simulator, and compare them with the asset events that watchers emit."""
 
 from __future__ import annotations
 
@@ -15,78 +15,74 @@ Change = tuple[str, int]
 
 
 @dataclass(frozen=True)
-class Told:
+class EmittedChanges:
     """
-    What the events of an asset say.
+    The changes in the events of an asset.
 
-    :param keys: of each change, those that it was told with: one for each time.
+    :param keys: the keys of each change: one for each time it was emitted.
     """
 
     keys: dict[Change, list[str]] = field(default_factory=dict)
 
     @property
     def repeats(self) -> int:
-        """How many times a change was told again."""
+        """How many times a change was emitted again."""
         return sum(len(keys) - 1 for keys in self.keys.values())
 
 
-def read_told(payloads: Iterable[Any]) -> Told:
-    """Return what the payloads of events say."""
-    told = Told()
+def read_emitted(payloads: Iterable[Any]) -> EmittedChanges:
+    """Return the changes in the payloads of events."""
+    emitted = EmittedChanges()
     for payload in payloads:
         for change in payload["changes"]:
-            told.keys.setdefault((change["id"], parse_micros(change["updated_at"])), []).append(change["key"])
-    return told
+            stamp = parse_micros(change["updated_at"])
+            emitted.keys.setdefault((change["id"], stamp), []).append(change["key"])
+    return emitted
 
 
-class Truth:
+class MadeChanges:
     """
-    What is changed in a simulated stream, and when.
+    A recorder of the changes it makes in a simulated stream.
 
-    :param where: of rows to note; None for all.
+    ``made`` has these changes; ``versions`` has every version of a row that ever existed.
     """
 
     def __init__(self, alvys: Simulator, stream: str) -> None:
         self._alvys = alvys
         self._stream = stream
-        self.ever = set(self._stamps())
+        self.versions = set(self._current_versions())
         self.made: list[Change] = []
 
     def change(self, keys: list[str], **columns: Any) -> None:
         """Change rows now."""
         ids = set(self._alvys.change(stream=self._stream, keys=keys, columns=columns))
-        made = [change for change in self._stamps() if change[0] in ids]
+        made = [change for change in self._current_versions() if change[0] in ids]
         self.made += made
-        self.ever |= set(made)
+        self.versions |= set(made)
 
-    def _stamps(self) -> list[Change]:
+    def _current_versions(self) -> list[Change]:
         rows = [json.loads(row) for row in self._alvys.truth_rows(stream=self._stream)]
         return [(row["Id"], parse_micros(row["UpdatedAt"])) for row in rows]
 
 
-def missed(made: Iterable[Change], told: Told) -> list[Change]:
-    """Return the changes that no event tells of: neither of the change, nor of a later one to the same row."""
+def find_missed(made: Iterable[Change], emitted: EmittedChanges) -> list[Change]:
+    """Return the changes without an event for them or for a later change of the same row."""
     latest: dict[str, int] = {}
-    for id, stamp in told.keys:
+    for id, stamp in emitted.keys:
         latest[id] = max(stamp, latest.get(id, 0))
     return [(id, stamp) for id, stamp in made if latest.get(id, 0) < stamp]
 
 
-def judge_told(name: str, truth: Truth, told: Told) -> list[str]:
-    """Return what is wrong with an asset's events."""
+def check_emitted(name: str, changes: MadeChanges, emitted: EmittedChanges) -> list[str]:
+    """Return the problems with an asset's events."""
     problems = []
-    lost = missed(truth.made, told)
-    if lost:
-        problems.append(f"{name}: {len(lost)} of {len(truth.made)} changes were missed, such as {lost[0]}")
-    invented = [change for change in told.keys if change not in truth.ever]
-    if invented:
-        problems.append(f"{name}: {len(invented)} changes were told that never were, such as {invented[0]}")
-    unkeyed = [change for change, keys in told.keys.items() if len(set(keys)) > 1]
-    if unkeyed:
-        problems.append(
-            f"{name}: {len(unkeyed)} changes were told again with another key, such as {unkeyed[0]}"
-        )
-    different = {key for keys in told.keys.values() for key in keys}
-    if len(different) < len(told.keys):
-        problems.append(f"{name}: {len(told.keys)} changes have {len(different)} keys between them")
+    if missed := find_missed(changes.made, emitted):
+        problems.append(f"{name}: changes missed: {len(missed)} of {len(changes.made)}, first {missed[0]}")
+    if invented := [change for change in emitted.keys if change not in changes.versions]:
+        problems.append(f"{name}: changes invented: {len(invented)}, first {invented[0]}")
+    if unstable := [change for change, keys in emitted.keys.items() if len(set(keys)) > 1]:
+        problems.append(f"{name}: changes repeated with another key: {len(unstable)}, first {unstable[0]}")
+    keys = {key for keys in emitted.keys.values() for key in keys}
+    if len(keys) < len(emitted.keys):
+        problems.append(f"{name}: keys not unique: {len(keys)} for {len(emitted.keys)} changes")
     return problems

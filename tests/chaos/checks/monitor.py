@@ -1,4 +1,4 @@
-"""A witness: it notes what is true while syncs run, and holds each manifest against that as soon as it is there."""
+"""Check each new manifest of a data set while syncs run and the simulator's rows change."""
 
 from __future__ import annotations
 
@@ -10,123 +10,124 @@ from typing import Any
 
 from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.simulator.process import Simulator
-from tests.chaos.checks.dataset import Account, Key, Landed, compare, key_of, read_landed
+from tests.chaos.checks.dataset import Comparison, Key, LandedRun, compare, key_of, read_run
 
 _BOUNDS = {"window_by": "by", "since": "since", "until": "until"}
 
 
-class Witness:
+class DatasetMonitor:
     """
-    Watch a simulator and a data set.
+    A checker of a data set that a simulator is synced into.
 
-    :param streams: that are watched.
+    :param streams: names of the streams to check.
     """
 
     def __init__(self, alvys: Simulator, lake: Path, streams: tuple[str, ...]) -> None:
-        self.landed: list[Landed] = []
-        # Rows that a manifest misses although it says that it is whole, and although they never moved: by stream.
+        self.runs: list[LandedRun] = []
+        # By stream: unchanged rows that a manifest with proof "whole" does not have.
         self.lost: dict[str, int] = dict.fromkeys(streams, 0)
         self.problems: list[str] = []
-        # Of rows missed by manifests that say "open".
-        self.missed_openly = 0
-        # Rows that appeared while a run read, dated before what any later run looks back to: a sweep's business.
-        self.out_of_reach = 0
+        # Unchanged rows that manifests with proof "open" do not have.
+        self.missed_in_open_runs = 0
+        # Rows that appeared during a run, dated before the lookback of all later runs: only a sweep finds
+        # them.
+        self.before_lookback = 0
         self._alvys = alvys
         self._lake = lake
         self._streams = streams
-        # What was true, and when: the hash of each row by its key.
-        self._notes: list[tuple[float, dict[str, dict[Key, bytes]]]] = []
-        self._seen: set[Path] = set()
+        # The time and, by stream and key, the hash of each row.
+        self._snapshots: list[tuple[float, dict[str, dict[Key, bytes]]]] = []
+        self._checked: set[Path] = set()
 
-    def look(self) -> None:
-        """Judge the manifests that are new, and note what is true now."""
+    def check(self) -> None:
+        """Check the new manifests, and take a snapshot of the simulator's rows."""
         now = time.time()
-        notes = {
-            stream: {key: _hash(row) for key, row in self.truth(stream).items()} for stream in self._streams
+        snapshot = {
+            stream: {key: _hash(row) for key, row in self.current_rows(stream).items()}
+            for stream in self._streams
         }
         for file in sorted(self._lake.rglob("_manifest.json")):
-            if file not in self._seen:
-                self._seen.add(file)
-                self._judge(read_landed(file), notes)
-        self._notes.append((now, notes))
+            if file not in self._checked:
+                self._checked.add(file)
+                self._check_run(read_run(file), snapshot)
+        self._snapshots.append((now, snapshot))
 
-    def truth(self, stream: str) -> dict[Key, bytes]:
-        """Return the rows that there are now, by their keys."""
+    def current_rows(self, stream: str) -> dict[Key, bytes]:
+        """Return the simulator's rows by key."""
         return {key_of(stream, row): row for row in self._alvys.truth_rows(stream=stream)}
 
-    def _judge(self, landed: Landed, now: dict[str, dict[Key, bytes]]) -> None:
-        self.landed.append(landed)
-        self.problems += landed.problems
-        stream = landed.stream
-        earlier = [notes for when, notes in self._notes if when < landed.read_from]
+    def _check_run(self, run: LandedRun, now: dict[str, dict[Key, bytes]]) -> None:
+        self.runs.append(run)
+        self.problems += run.problems
+        stream = run.stream
+        earlier = [snapshot for when, snapshot in self._snapshots if when < run.read_from]
         if not earlier:
-            self.problems.append(f"{landed.file}: read before anything was noted")
+            self.problems.append(f"{run.file}: read before the first snapshot")
             return
         before = earlier[-1][stream]
-        # Rows that were the same before it was read as they are afterwards: they stayed where they were.
-        stayed = {key for key, digest in now[stream].items() if before.get(key) == digest}
-        found = {key: _hash(row) for key, row in landed.by_key.items()}
-        missed = [key for key in self._asked_for(landed) & stayed if found.get(key) != now[stream][key]]
-        if missed and landed.is_whole:
+        # Rows that are the same before and after the read must be in it.
+        unchanged = {key for key, digest in now[stream].items() if before.get(key) == digest}
+        landed = {key: _hash(row) for key, row in run.by_key.items()}
+        missed = [key for key in self._searched(run) & unchanged if landed.get(key) != now[stream][key]]
+        if missed and run.is_whole:
             self.lost[stream] += len(missed)
             self.problems.append(
-                f"{landed.file}: says whole, and misses {len(missed)} rows that stayed, such as {missed[0]}"
+                f"{run.file}: proof whole, unchanged rows missing: {len(missed)}, first {missed[0]}"
             )
         elif missed:
-            self.missed_openly += len(missed)
+            self.missed_in_open_runs += len(missed)
 
-    def _asked_for(self, landed: Landed) -> set[Key]:
-        """Return the keys of the rows that a manifest's searches find now."""
+    def _searched(self, run: LandedRun) -> set[Key]:
+        """Return the keys that a manifest's searches find now."""
         found: set[Key] = set()
-        for search in landed.manifest["searches"]:
+        for search in run.manifest["searches"]:
             window = search["window"] or {}
-            query: dict[str, Any] = {name: window[key] for name, key in _BOUNDS.items() if window.get(key)}
-            asked = {name: value for name, value in search["asked"].items() if value != []}
-            rows = self._alvys.truth_rows(stream=landed.stream, filters=json.dumps(asked), **query)
-            found |= {key_of(landed.stream, row) for row in rows}
+            bounds: dict[str, Any] = {name: window[key] for name, key in _BOUNDS.items() if window.get(key)}
+            filters = {name: value for name, value in search["asked"].items() if value != []}
+            rows = self._alvys.truth_rows(stream=run.stream, filters=json.dumps(filters), **bounds)
+            found |= {key_of(run.stream, row) for row in rows}
         return found
 
-    def conclude(self) -> dict[str, Account]:
-        """Hold all that was landed against what is true now, stream by stream."""
-        self.look()
-        accounts = {}
+    def finish(self) -> dict[str, Comparison]:
+        """Compare everything landed with the simulator's rows, stream by stream."""
+        self.check()
+        comparisons = {}
         for stream in self._streams:
-            landed = [one for one in self.landed if one.stream == stream]
-            truth = self.truth(stream)
-            if landed:
-                truth = self._owed(truth, _newest(landed))
-            # Those of the other streams change their UpdatedAt instead.
-            accounts[stream] = account = compare(
-                landed, truth, rows_are_removed=stream not in ("loads", "trips")
-            )
+            runs = [run for run in self.runs if run.stream == stream]
+            expected = self.current_rows(stream)
+            if runs:
+                expected = self._expected(expected, _last(runs))
+            # Loads and trips get a tombstone instead.
+            is_removed = stream not in ("loads", "trips")
+            comparisons[stream] = found = compare(runs, expected, rows_are_removed=is_removed)
             if get_stream(stream).default_window is None and (
-                not landed or not _newest(landed).is_exactly(truth)
+                not runs or not _last(runs).is_exactly(expected)
             ):
-                self.problems.append(f"{stream}: the last sweep is not what is true")
-            if account.wrong:
+                self.problems.append(f"{stream}: the last sweep differs from the simulator's rows")
+            if found.wrong:
                 self.problems.append(
-                    f"{stream}: of what is true at the end, {len(account.lost)} rows are missing and {len(account.stale)} are "
-                    f"stale; {len(account.invented)} rows never were true"
+                    f"{stream}: at the end {len(found.lost)} rows lost, {len(found.stale)} stale, "
+                    f"{len(found.invented)} invented"
                 )
-        return accounts
+        return comparisons
 
-    def _owed(self, truth: dict[Key, bytes], last: Landed) -> dict[Key, bytes]:
+    def _expected(self, current: dict[Key, bytes], last: LandedRun) -> dict[Key, bytes]:
         """
         Return the rows that must have been landed by the end of the last run.
 
-        By business dates that is what was there from the beginning, and what the last run asked for: a row that appears while the
-        first run reads, dated further back than later ones look, is owed by none.
+        For windows by business date: the rows of the beginning, and those in the last run's window. A row
+        that appears while the first run reads, dated before the lookback of later runs, is not expected.
         """
         window = get_stream(last.stream).window(None)
         if window is None or window.tracks_changes:
-            return truth
-        owed = set(self._notes[0][1][last.stream]) | self._asked_for(last)
-        self.out_of_reach += len(truth.keys() - owed)
-        return {key: row for key, row in truth.items() if key in owed}
+            return current
+        expected = set(self._snapshots[0][1][last.stream]) | self._searched(last)
+        self.before_lookback += len(current.keys() - expected)
+        return {key: row for key, row in current.items() if key in expected}
 
 
-def _newest(landed: list[Landed]) -> Landed:
-    return max(landed, key=lambda one: one.read_from)
+def _last(runs: list[LandedRun]) -> LandedRun:
+    return max(runs, key=lambda run: run.read_from)
 
 
 def _hash(row: bytes) -> bytes:

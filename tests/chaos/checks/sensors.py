@@ -1,85 +1,77 @@
-"""What is wrong with who fired when, and with how long was waited in vain."""
+"""Check which sensors fired, when they fired, and how they timed out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tests.chaos.airflow.metadata import Resumed, Span
+from tests.chaos.airflow.metadata import FiredTask, TaskDuration
 
-# Of a sensor, as the DAG names its tasks.
+# The modes of a sensor, as the DAG names its tasks.
 MODES = ("poke", "reschedule", "deferrable")
 
 
-def judge_firing(changed: Mapping[str, float], resumed: Mapping[str, Resumed]) -> list[str]:
+def check_fired(changed: Mapping[str, float], fired: Mapping[str, FiredTask]) -> list[str]:
     """
-    Return what is wrong with who fired.
+    Return the problems with the sensors that fired.
 
-    :param changed: when each load was delivered, by number, in seconds since 1970.
-    :param resumed: what became of the sensor of each.
+    :param changed: by load number, when the load was delivered, in seconds since 1970.
+    :param fired: by load number, the sensors that fired.
     """
     problems = []
-    missing = sorted(set(changed) - set(resumed))
-    if missing:
-        problems.append(f"{len(missing)} sensors did not fire, such as that of {missing[0]}")
-    early = [number for number, at in changed.items() if number in resumed and resumed[number].stored < at]
+    if missing := sorted(set(changed) - set(fired)):
+        problems.append(f"Sensors that did not fire: {len(missing)}, first for load {missing[0]}")
+    early = [number for number, at in changed.items() if number in fired and fired[number].stored < at]
     if early:
+        problems.append(f"Sensors that fired before the delivery: {len(early)}, first for load {early[0]}")
+    if unexpected := sorted(set(fired) - set(changed)):
         problems.append(
-            f"{len(early)} sensors fired before their load was delivered, such as that of {early[0]}"
+            f"Sensors that fired without a delivery: {len(unexpected)}, first for load {unexpected[0]}"
         )
-    invented = sorted(set(resumed) - set(changed))
-    if invented:
-        problems.append(f"{len(invented)} sensors fired for nothing, such as that of {invented[0]}")
     wrong = [
-        (number, fired.method, fired.kwargs)
-        for number, fired in resumed.items()
-        if fired.state == "scheduled" and number not in fired.kwargs
+        (number, task.method, task.kwargs)
+        for number, task in fired.items()
+        if task.state == "scheduled" and number not in task.kwargs
     ]
     if wrong:
-        problems.append(f"{len(wrong)} events are not of the load that was waited for, such as {wrong[0]}")
+        problems.append(f"Sensors with the event of another load: {len(wrong)}, first {wrong[0]}")
     return problems
 
 
-def judge_delays(changed: Mapping[str, float], fired: Mapping[str, float], limit: float) -> list[str]:
+def check_delays(changed: Mapping[str, float], fired: Mapping[str, float], limit: float) -> list[str]:
     """
-    Return what is wrong with when the sensors fired.
+    Return the problems with the times at which sensors fired.
 
-    :param changed: when each load was delivered, by number, in seconds since 1970.
-    :param fired: when the trigger of each did.
-    :param limit: it must within so many seconds of the change.
+    :param changed: by load number, when the load was delivered, in seconds since 1970.
+    :param fired: by load number, when the trigger fired.
+    :param limit: longest allowed delay in seconds.
     """
     problems = []
-    unknown = sorted(set(changed) - set(fired))
-    if unknown:
-        problems.append(f"When {len(unknown)} sensors fired is not known, such as that of {unknown[0]}")
-    late = [
-        fired[number] - at for number, at in changed.items() if number in fired and fired[number] - at > limit
-    ]
-    if late:
-        problems.append(
-            f"{len(late)} sensors fired later than {limit:g} s after the change, up to {max(late):.1f} s"
-        )
+    if unknown := sorted(set(changed) - set(fired)):
+        problems.append(f"Sensors without a logged time: {len(unknown)}, first for load {unknown[0]}")
+    delays = [fired[number] - at for number, at in changed.items() if number in fired]
+    if late := [delay for delay in delays if delay > limit]:
+        problems.append(f"Sensors later than {limit:g} s: {len(late)}, the last after {max(late):.1f} s")
     return problems
 
 
-def judge_deadlines(spans: Mapping[str, Span], deadline: float, interval: float) -> list[str]:
+def check_timeouts(durations: Mapping[str, TaskDuration], timeout: float, interval: float) -> list[str]:
     """
-    Return what is wrong with the ends of sensors that wait in vain.
+    Return the problems with sensors that time out.
 
-    :param spans: by ``mode`` and ``mode_soft``.
+    :param durations: by ``mode`` and ``mode_soft``.
     """
     problems = []
     for suffix, state in (("", "failed"), ("_soft", "skipped")):
-        ended = {mode: spans[mode + suffix] for mode in MODES if mode + suffix in spans}
+        ended = {mode: durations[mode + suffix] for mode in MODES if mode + suffix in durations}
         for mode in MODES:
+            name = f"Sensor {mode}{suffix}"
             if mode not in ended:
-                problems.append(f"The sensor {mode}{suffix} did not end")
+                problems.append(f"{name} did not end")
             elif ended[mode].state != state:
-                problems.append(f"The sensor {mode}{suffix} is {ended[mode].state}, not {state}")
-            elif ended[mode].seconds < deadline:
-                problems.append(
-                    f"The sensor {mode}{suffix} ended after {ended[mode].seconds:.1f} s, before its {deadline:g} s"
-                )
-        seconds = [span.seconds for span in ended.values()]
+                problems.append(f"{name} is {ended[mode].state}, expected {state}")
+            elif ended[mode].seconds < timeout:
+                problems.append(f"{name} ended after {ended[mode].seconds:.1f} s, before {timeout:g} s")
+        seconds = [task.seconds for task in ended.values()]
         if seconds and max(seconds) - min(seconds) >= interval:
-            problems.append(f"The modes' ends {seconds} differ by a poll interval of {interval:g} s or more")
+            problems.append(f"Timeouts of the modes differ by {interval:g} s or more: {seconds}")
     return problems

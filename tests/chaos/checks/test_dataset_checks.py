@@ -1,4 +1,4 @@
-"""The checks of the chaos run can fail: each lie about what was landed is found out."""
+"""The checks of landed data detect each kind of error."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_alvys.simulator.process import Simulator
-from tests.chaos.checks.monitor import Witness
-from tests.chaos.rounds.plan import KINDS, Plans
+from tests.chaos.checks.monitor import DatasetMonitor
+from tests.chaos.rounds.plan import KINDS, PlanGenerator
 from tests.conftest import Land
 
 Part = Callable[[list[bytes]], list[bytes]]
@@ -26,14 +26,14 @@ def alvys(alvys: Simulator) -> Simulator:
 
 
 @pytest.fixture
-def witness(alvys: Simulator, lake: Path) -> Witness:
-    witness = Witness(alvys, lake, ("loads",))
-    witness.look()
-    return witness
+def monitor(alvys: Simulator, lake: Path) -> DatasetMonitor:
+    monitor = DatasetMonitor(alvys, lake, ("loads",))
+    monitor.check()
+    return monitor
 
 
 def forge(manifest_file: str, change: Part, **claims: Any) -> None:
-    """Change the rows of a run's only part, so that the manifest agrees with them."""
+    """Change the rows of a run's only part, and the manifest to match."""
     path = Path(manifest_file)
     manifest = json.loads(path.read_bytes())
     (part,) = manifest["parts"]
@@ -44,94 +44,95 @@ def forge(manifest_file: str, change: Part, **claims: Any) -> None:
     path.write_text(json.dumps({**manifest, "rows": len(rows), **claims}))
 
 
-def test_what_is_landed_well_is_not_blamed(land: Land, witness: Witness, alvys: Simulator) -> None:
+def test_correct_data_passes(land: Land, monitor: DatasetMonitor, alvys: Simulator) -> None:
     land(settling=0)
     alvys.change(rows=5)
     alvys.add(rows=2)
-    witness.look()
-    # The Date header, by which a window ends, tells whole seconds.
+    monitor.check()
+    # The Date header, which ends the window, has whole seconds.
     time.sleep(1.1)
     land(settling=0)
-    account = witness.conclude()["loads"]
-    assert (witness.problems, witness.lost["loads"], account.wrong) == ([], 0, 0)
-    assert sum(landed.least_requests(20) for landed in witness.landed) == 3 + 1
+    comparison = monitor.finish()["loads"]
+    assert (monitor.problems, monitor.lost["loads"], comparison.wrong) == ([], 0, 0)
+    assert sum(run.min_requests(20) for run in monitor.runs) == 3 + 1
 
 
-LIES = [
-    pytest.param(lambda rows: rows[1:], {}, "misses 1 rows that stayed", id="a row is missing"),
-    pytest.param(lambda rows: [*rows, rows[0]], {}, "1 rows came more than once", id="a row comes twice"),
+ERRORS = [
+    pytest.param(lambda rows: rows[1:], {}, "unchanged rows missing: 1", id="a row is missing"),
+    pytest.param(lambda rows: [*rows, rows[0]], {}, "repeated rows: 1", id="a row is repeated"),
     pytest.param(
-        lambda rows: [rows[0].replace(b'"', b' "', 1), *rows[1:]], {}, "misses 1 rows", id="a byte differs"
+        lambda rows: [rows[0].replace(b'"', b' "', 1), *rows[1:]],
+        {},
+        "unchanged rows missing: 1",
+        id="a byte differs",
     ),
     pytest.param(
         lambda rows: [*rows, rows[0].replace(b'"Id":"', b'"Id":"x')],
         {},
-        "1 rows never were true",
+        "1 invented",
         id="a row is invented",
     ),
-    pytest.param(
-        lambda rows: rows[1:], {"proof": "open"}, "1 rows are missing", id="a row is missing in the end"
-    ),
+    pytest.param(lambda rows: rows[1:], {"proof": "open"}, "1 rows lost", id="a row is missing at the end"),
 ]
 
 
-@pytest.mark.parametrize(("change", "claims", "problem"), LIES)
-def test_a_lie_is_found_out(
-    land: Land, witness: Witness, change: Part, claims: dict[str, Any], problem: str
+@pytest.mark.parametrize(("change", "claims", "problem"), ERRORS)
+def test_an_error_is_detected(
+    land: Land, monitor: DatasetMonitor, change: Part, claims: dict[str, Any], problem: str
 ) -> None:
     forge(land(settling=0)["manifest"], change, **claims)
-    witness.conclude()
-    assert any(problem in found for found in witness.problems), witness.problems
+    monitor.finish()
+    assert any(problem in found for found in monitor.problems), monitor.problems
 
 
-def test_a_part_that_is_not_what_the_manifest_says_is_found_out(land: Land, witness: Witness) -> None:
+def test_a_part_that_differs_from_the_manifest_is_detected(land: Land, monitor: DatasetMonitor) -> None:
     folder = Path(land(settling=0)["manifest"]).parent
     (part,) = folder.glob("part-*")
     part.write_bytes(part.read_bytes()[:-1])
     (folder / "part-00001.jsonl").write_bytes(b"{}\n")
-    witness.look()
-    assert any("not the bytes" in problem for problem in witness.problems)
-    assert any("part-00001.jsonl, which it does not list" in problem for problem in witness.problems)
+    monitor.check()
+    assert any("size or sha256" in problem for problem in monitor.problems)
+    assert any("unlisted files part-00001.jsonl" in problem for problem in monitor.problems)
 
 
-def test_a_row_that_is_changed_and_never_landed_again_is_found_out(
-    land: Land, witness: Witness, alvys: Simulator
+def test_a_changed_row_that_is_not_landed_again_is_detected(
+    land: Land, monitor: DatasetMonitor, alvys: Simulator
 ) -> None:
     land(settling=0)
     alvys.change(rows=1)
-    account = witness.conclude()["loads"]
-    assert len(account.stale) == 1
-    assert any("1 are stale" in problem for problem in witness.problems)
+    comparison = monitor.finish()["loads"]
+    assert len(comparison.stale) == 1
+    assert any("1 stale" in problem for problem in monitor.problems)
 
 
 @pytest.mark.parametrize(
-    ("days", "lost"), [pytest.param(3, 1, id="recent"), pytest.param(200, 0, id="beyond its reach")]
+    ("days", "lost"), [pytest.param(3, 1, id="recent"), pytest.param(200, 0, id="before the lookback")]
 )
-def test_a_late_row_is_owed_as_far_as_the_last_run_looks_back(
+def test_a_late_row_is_expected_within_the_last_lookback(
     land: Land, alvys: Simulator, lake: Path, days: int, lost: int
 ) -> None:
-    witness = Witness(alvys, lake, ("invoices",))
-    witness.look()
+    monitor = DatasetMonitor(alvys, lake, ("invoices",))
+    monitor.check()
     land(stream="invoices", settling=0, initial_since="2020-01-01T00:00:00Z")
     date = time.strftime("%Y-%m-%dT00:00:00Z", time.gmtime(time.time() - days * 86400))
     manifest = land(stream="invoices", settling=0)["manifest"]
     dates = {"InvoicedDate": date, "LastSendDate": date, "PaidDate": date}
     alvys.add(stream="invoices", columns={"Status": "Paid", **dates})
     assert Path(manifest).exists()
-    assert len(witness.conclude()["invoices"].lost) == lost
-    assert witness.out_of_reach == 1 - lost
+    assert len(monitor.finish()["invoices"].lost) == lost
+    assert monitor.before_lookback == 1 - lost
 
 
-def test_a_seed_orders_the_same_things_at_the_same_moments() -> None:
+def test_the_same_seed_gives_the_same_plans() -> None:
     def plans(seed: int) -> list[Any]:
-        plans = Plans(seed)
+        plans = PlanGenerator(seed)
         return [plans.single() if number % 2 else plans.storm() for number in range(20)]
 
     assert plans(7) == plans(7)
     assert plans(7) != plans(8)
 
 
-def test_twenty_rounds_have_each_kind_of_trouble_alone() -> None:
-    plans = Plans(3)
+def test_twenty_rounds_have_each_kind_alone() -> None:
+    plans = PlanGenerator(3)
     alone = {kind for _ in range(9) for kind in plans.single().alone.values()}
     assert set(KINDS) <= alone

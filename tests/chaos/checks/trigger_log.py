@@ -1,4 +1,4 @@
-"""When triggers fired, by what the triggerer wrote down in that moment: its database learns it later, one after the other."""
+"""Read from the triggerer's logs when triggers fired: the database stores events later, one by one."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import re
 from datetime import datetime
 from pathlib import Path
 
-# In a file of the task's own; in the daemon's, where the trigger has ended before the line was read.
-_OWN = re.compile(r'^\{"timestamp":"(?P<at>[^"]+)".*"event":"Trigger fired event","name":"(?P<name>[^ "]+)')
+# The task's own log; the daemon's log has the line if the trigger ended first.
+_TASK = re.compile(r'^\{"timestamp":"(?P<at>[^"]+)".*"event":"Trigger fired event","name":"(?P<name>[^ "]+)')
 _DAEMON = re.compile(r"^(?P<at>\S+) \[.*Trigger fired event .* name='(?P<name>[^ ']+)")
 
 
 def read_fired(home: Path, dag_id: str, run_id: str) -> dict[tuple[str, int], float]:
     """
-    Return when the triggers of a run's tasks fired first, in seconds since 1970, by task id and map index.
+    Return by task id and map index when a run's triggers first fired, in seconds since 1970.
 
-    :param home: of Airflow.
+    :param home: Airflow's home.
     """
     files = [(home / "daemons" / "triggerer.log", _DAEMON)]
     files += [
-        (file, _OWN) for file in (home / "logs").glob(f"dag_id={dag_id}/run_id={run_id}/**/*.trigger.*.log")
+        (file, _TASK) for file in (home / "logs").glob(f"dag_id={dag_id}/run_id={run_id}/**/*.trigger.*.log")
     ]
     fired: dict[tuple[str, int], float] = {}
     for file, pattern in files:

@@ -1,4 +1,4 @@
-"""What the rounds came to: a table, and whether it is good."""
+"""The table of a chaos run, its totals, and the reasons why it failed."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tests.chaos.rounds.plan import KINDS, NOTHING, STREAMS, TASK_KILLED, daemon_of, label
-from tests.chaos.rounds.round import Result
+from tests.chaos.rounds.round import RoundResult
 
 _HEAD = ("what happened", "alone", "in storms", "rows lost", "rows repeated", "extra requests")
 _STORM = "storm"
 
 
 @dataclass(frozen=True)
-class Line:
-    """A line of the table. ``extra`` counts the requests of the syncs that this alone befell; None where there is none."""
+class TableRow:
+    """
+    A row of the table.
+
+    :param extra: extra requests of the syncs that only this happened to; None if there are no such syncs.
+    """
 
     kind: str
     alone: int
@@ -24,127 +28,116 @@ class Line:
     extra: int | None
 
 
-def make_lines(results: Sequence[Result]) -> list[Line]:
-    """Return the table's lines."""
-    lines = [_line(results, kind) for kind in KINDS]
-    quiet = [
-        (result, stream)
-        for result in results
-        for stream in STREAMS
-        if result.plan.alone.get(stream) == NOTHING
-    ]
-    if quiet:
-        extra = sum(result.extra[stream] for result, stream in quiet)
-        lines.append(Line("left alone", len(quiet), 0, *_lost_and_repeated(quiet), extra))
-    storms = [(result, stream) for result in results for stream in STREAMS if result.plan.name == _STORM]
+def make_rows(results: Sequence[RoundResult]) -> list[TableRow]:
+    """Return the rows of the table."""
+    rows = [_row(results, kind) for kind in KINDS]
+    syncs = [(result, stream) for result in results for stream in STREAMS]
+    undisturbed = [(result, stream) for result, stream in syncs if result.plan.alone.get(stream) == NOTHING]
+    if undisturbed:
+        extra = sum(result.extra[stream] for result, stream in undisturbed)
+        rows.append(TableRow("undisturbed", len(undisturbed), 0, *_lost_and_repeated(undisturbed), extra))
+    storms = [(result, stream) for result, stream in syncs if result.plan.name == _STORM]
     if storms:
-        everything = sum(line.in_storms for line in lines)
+        total = sum(row.in_storms for row in rows)
         extra = sum(result.extra[stream] for result, stream in storms)
-        lines.append(Line("storms: all at once", 0, everything, *_lost_and_repeated(storms), extra))
-    return lines
+        rows.append(TableRow("storms: all at once", 0, total, *_lost_and_repeated(storms), extra))
+    return rows
 
 
-def _line(results: Sequence[Result], kind: str) -> Line:
+def _row(results: Sequence[RoundResult], kind: str) -> TableRow:
     alone = [result for result in results if kind in result.plan.alone.values()]
     storms = [result for result in results if result.plan.name == _STORM]
-    hit = [(result, stream) for result in results for stream in STREAMS if _befell(result, stream, kind)]
-    cells = [(result, stream) for result, stream in hit if result.plan.alone.get(stream) == kind]
-    return Line(
+    hit = [(result, stream) for result in results for stream in STREAMS if _count(result, stream, kind)]
+    hit_alone = [(result, stream) for result, stream in hit if result.plan.alone.get(stream) == kind]
+    return TableRow(
         kind,
-        sum(_struck(result, kind) for result in alone),
-        sum(_struck(result, kind) for result in storms),
+        sum(_count_all(result, kind) for result in alone),
+        sum(_count_all(result, kind) for result in storms),
         *_lost_and_repeated(hit),
-        sum(result.extra[stream] for result, stream in cells) if cells else None,
+        sum(result.extra[stream] for result, stream in hit_alone) if hit_alone else None,
     )
 
 
-def _lost_and_repeated(cells: Sequence[tuple[Result, str]]) -> tuple[int, int]:
-    return sum(result.lost[stream] for result, stream in cells), sum(
-        result.repeated[stream] for result, stream in cells
-    )
+def _lost_and_repeated(syncs: Sequence[tuple[RoundResult, str]]) -> tuple[int, int]:
+    lost = sum(result.lost[stream] for result, stream in syncs)
+    return lost, sum(result.repeated[stream] for result, stream in syncs)
 
 
-def _befell(result: Result, stream: str, kind: str) -> int:
-    """Return how often something befell a stream's syncs; the death of a daemon befalls all."""
+def _count(result: RoundResult, stream: str, kind: str) -> int:
+    """Return how often something happened to a stream's syncs; a killed daemon affects all streams."""
     counted = result.faults[label(stream, kind)] + result.mutations[label(stream, kind)]
     kills = [kill for kill in result.kills if kill.kind == kind and kill.processes]
     return counted + sum(kill.task is None or stream in kill.task[0] for kill in kills)
 
 
-def _struck(result: Result, kind: str) -> int:
-    counted = sum(
-        result.faults[label(stream, kind)] + result.mutations[label(stream, kind)] for stream in STREAMS
-    )
+def _count_all(result: RoundResult, kind: str) -> int:
+    labels = [label(stream, kind) for stream in STREAMS]
+    counted = sum(result.faults[name] + result.mutations[name] for name in labels)
     return counted + sum(kill.kind == kind and kill.processes > 0 for kill in result.kills)
 
 
-def render(lines: Sequence[Line], *, markdown: bool) -> str:
+def render(rows: Sequence[TableRow], *, markdown: bool) -> str:
     """Return the table as text."""
-    cells = [_HEAD, *(_texts(line) for line in lines)]
+    cells = [_HEAD, *(_cells(row) for row in rows)]
     if markdown:
-        rows = [f"| {' | '.join(row)} |" for row in cells]
-        return "\n".join([rows[0], "|---|" + "---:|" * (len(_HEAD) - 1), *rows[1:]]) + "\n"
+        lines = [f"| {' | '.join(row)} |" for row in cells]
+        return "\n".join([lines[0], "|---|" + "---:|" * (len(_HEAD) - 1), *lines[1:]]) + "\n"
     width = max(len(row[0]) for row in cells)
     return "\n".join(f"  {row[0]:<{width}}" + "".join(f"  {cell:>14}" for cell in row[1:]) for row in cells)
 
 
-def _texts(line: Line) -> tuple[str, ...]:
-    counts = (line.alone, line.in_storms)
-    extra = "" if line.extra is None else f"{line.extra:,}"
-    return (
-        line.kind,
-        *(f"{count:,}" if count else "" for count in counts),
-        f"{line.lost:,}",
-        f"{line.repeated:,}",
-        extra,
-    )
+def _cells(row: TableRow) -> tuple[str, ...]:
+    counts = [f"{count:,}" if count else "" for count in (row.alone, row.in_storms)]
+    extra = "" if row.extra is None else f"{row.extra:,}"
+    return (row.kind, *counts, f"{row.lost:,}", f"{row.repeated:,}", extra)
 
 
-def sum_up(results: Sequence[Result]) -> str:
+def summarize(results: Sequence[RoundResult]) -> str:
     """Return a paragraph of totals."""
-    requests = sum(result.requests.total() for result in results)
-    least = sum(result.least.total() for result in results)
     kills = [kill for result in results for kill in result.kills]
     return (
-        f"{len(results)} rounds, {sum(result.tasks for result in results):,} tasks in {sum(r.tries for r in results):,} tries, "
-        f"{sum(result.deferrals for result in results):,} deferrals, {sum(result.cleared for result in results)} runs cleared; "
-        f"{sum(result.manifests for result in results):,} manifests by {requests:,} requests where {least:,} were the least "
-        f"possible; {sum(result.refused for result in results)} of them met the rate limit itself; "
+        f"{len(results)} rounds, {sum(result.tasks for result in results):,} tasks in "
+        f"{sum(result.tries for result in results):,} tries, "
+        f"{sum(result.deferrals for result in results):,} deferrals, "
+        f"{sum(result.cleared for result in results)} runs cleared; "
+        f"{sum(result.manifests for result in results):,} manifests, "
+        f"{sum(result.requests.total() for result in results):,} requests "
+        f"(minimum {sum(result.min_requests.total() for result in results):,}), "
+        f"{sum(result.refused for result in results)} refused by the rate limit; "
         f"{sum(kill.processes for kill in kills)} processes killed in {len(kills)} kills."
     )
 
 
-def find_faults(results: Sequence[Result], *, every_kind: bool) -> list[str]:
+def find_failures(results: Sequence[RoundResult], *, every_kind: bool) -> list[str]:
     """
-    Return why this was no good, the run itself included: one in which nothing was hit proves nothing.
+    Return why the run failed. A run in which nothing happened fails, too.
 
-    :param every_kind: whether each kind must have struck.
+    :param every_kind: whether each kind must have happened.
     """
-    problems = [problem for result in results for problem in result.problems]
+    failures = [problem for result in results for problem in result.problems]
     for result in results:
-        if result.lost.total() or result.repeated.total():
-            problems.append(
-                f"{result.plan.name}: {result.lost.total()} rows lost, {result.repeated.total()} repeated"
-            )
+        lost, repeated = result.lost.total(), result.repeated.total()
+        if lost or repeated:
+            failures.append(f"{result.plan.name}: {lost} rows lost, {repeated} repeated")
         if not result.manifests:
-            problems.append(f"{result.plan.name}: nothing was landed")
+            failures.append(f"{result.plan.name}: no manifest was landed")
         for kill in result.kills:
             if kill.kind != TASK_KILLED and not kill.processes:
-                problems.append(
-                    f"{result.plan.name}: the {daemon_of(kill.kind)[0]} was not there to be killed"
+                failures.append(
+                    f"{result.plan.name}: the {daemon_of(kill.kind)[0]} was not alive to be killed"
                 )
-    hit = [kill for result in results for kill in result.kills if kill.task and kill.processes == 2]
     planned = sum(kill.kind == TASK_KILLED for result in results for kill in result.kills)
+    hit = [kill for result in results for kill in result.kills if kill.task and kill.processes == 2]
     if planned and len(hit) * 2 < planned:
-        problems.append(f"Of {planned} workers only {len(hit)} were at work when they were to be killed")
-    if planned and not any(kill.was_tried_again for kill in hit):
-        problems.append("No killed task was tried again")
+        failures.append(f"Only {len(hit)} of {planned} tasks were running when they were to be killed")
+    if planned and not any(kill.was_retried for kill in hit):
+        failures.append("No killed task was retried")
     storms = [result for result in results if result.plan.name == _STORM]
     if storms and not (sum(r.faults.total() for r in storms) and sum(r.mutations.total() for r in storms)):
-        problems.append("Nothing struck")
+        failures.append("No fault or no mutation happened in the storms")
     if storms and not sum(result.deferrals for result in storms):
-        problems.append("No task freed its slot")
-    for line in make_lines(results) if every_kind else ():
-        if not line.alone + line.in_storms:
-            problems.append(f"{line.kind}: never happened")
-    return problems
+        failures.append("No task deferred in the storms")
+    for row in make_rows(results) if every_kind else ():
+        if not row.alone + row.in_storms:
+            failures.append(f"{row.kind}: never happened")
+    return failures

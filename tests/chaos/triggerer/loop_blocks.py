@@ -1,4 +1,4 @@
-"""Times in which a triggerer's event loop stood still, and who was at work in them."""
+"""Times in which a triggerer's event loop was blocked, and the code that blocked it."""
 
 from __future__ import annotations
 
@@ -8,69 +8,69 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-# A folder of this name is in every line of this package's code, wherever it was installed.
-_OURS = "/airflow_provider_alvys/"
-# Seconds between two looks at a loop that stands still, and until the first.
-LOOK_EVERY = 0.02
-LOOK_AFTER = 0.08
+# Part of the path of every file of this package, wherever it is installed.
+_PACKAGE = "/airflow_provider_alvys/"
+# Seconds between two samples of a blocked loop, and until the first.
+SAMPLE_EVERY = 0.02
+SAMPLE_AFTER = 0.08
 
 
 @dataclass(frozen=True)
-class Stall:
+class LoopBlock:
     """
-    A time in which the loop stood still.
+    A time in which the event loop was blocked.
 
     :param at: when it ended, in seconds since 1970.
     :param seconds: how long it was.
-    :param cpu: seconds of CPU that the loop's thread had: few where others had the processor, or it waited.
-    :param collecting: seconds in which Python collected garbage: nobody's code runs then.
-    :param watched: seconds in which somebody could look: few where the whole process had no processor.
-    :param share: of the looks at it in which code of this package was at work in the loop's thread.
-    :param seen: the innermost lines of the loop's thread, most often seen first.
-    :param whole: all of one of these stacks, innermost first.
+    :param cpu: CPU seconds of the loop's thread: few if it waited, or if others had the processor.
+    :param collecting: seconds of garbage collection.
+    :param sampled: seconds in which samples were taken: few if the whole process had no processor.
+    :param share: share of the samples with code of this package on the stack.
+    :param top_lines: the innermost lines of the loop's thread, most frequent first.
+    :param stack: one complete stack, innermost first.
     """
 
     at: float
     seconds: float
     cpu: float
     collecting: float
-    watched: float
+    sampled: float
     share: float
-    seen: list[str]
-    whole: list[str]
+    top_lines: list[str]
+    stack: list[str]
 
     @property
-    def known(self) -> float:
-        """For how many of its seconds it is known whose code was at work."""
-        return max(0.0, min(self.seconds - self.collecting, max(self.cpu - self.collecting, self.watched)))
+    def attributed(self) -> float:
+        """The seconds in which the running code is known."""
+        return max(0.0, min(self.seconds - self.collecting, max(self.cpu - self.collecting, self.sampled)))
 
     @property
-    def ours(self) -> float:
-        """For how many of them it was at code of this package."""
-        return self.known * self.share
+    def own(self) -> float:
+        """The seconds in which code of this package ran."""
+        return self.attributed * self.share
 
 
-def summarize(seconds: float, cpu: float, collecting: float, stacks: list[list[str]]) -> Stall:
-    """Say what a stall's stacks have in common."""
-    ours = sum(any(_OURS in line for line in stack) for stack in stacks)
-    seen = Counter(" < ".join(_outlines(stack)[:4]) for stack in stacks)
-    return Stall(
+def summarize(seconds: float, cpu: float, collecting: float, stacks: list[list[str]]) -> LoopBlock:
+    """Summarize the sampled stacks of a block."""
+    own = sum(any(_PACKAGE in line for line in stack) for stack in stacks)
+    top_lines = Counter(" < ".join(_shorten(stack)[:4]) for stack in stacks)
+    return LoopBlock(
         at=time.time(),
         seconds=round(seconds, 3),
         cpu=round(cpu, 3),
         collecting=round(collecting, 3),
-        watched=round(LOOK_AFTER + len(stacks) * LOOK_EVERY, 3) if stacks else 0.0,
-        share=round(ours / len(stacks), 2) if stacks else 0.0,
-        seen=[f"{count} x {text}" for text, count in seen.most_common(4)],
-        whole=_outlines(stacks[len(stacks) // 2]) if stacks else [],
+        sampled=round(SAMPLE_AFTER + len(stacks) * SAMPLE_EVERY, 3) if stacks else 0.0,
+        share=round(own / len(stacks), 2) if stacks else 0.0,
+        top_lines=[f"{count} x {text}" for text, count in top_lines.most_common(4)],
+        stack=_shorten(stacks[len(stacks) // 2]) if stacks else [],
     )
 
 
-def _outlines(stack: list[str]) -> list[str]:
-    """Return a stack without what imports are made of, and where packages lie."""
+def _shorten(stack: list[str]) -> list[str]:
+    """Return a stack without the import machinery and the paths of packages."""
     return [line.split("site-packages/")[-1] for line in stack if not line.startswith("<frozen importlib")]
 
 
-def read_stalls(file: Path) -> list[Stall]:
+def read_blocks(file: Path) -> list[LoopBlock]:
     """Return what a probe has written."""
-    return [Stall(**json.loads(line)) for line in file.read_text().splitlines()] if file.exists() else []
+    return [LoopBlock(**json.loads(line)) for line in file.read_text().splitlines()] if file.exists() else []

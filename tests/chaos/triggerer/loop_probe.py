@@ -1,8 +1,8 @@
 """
-What a triggerer's event loop does when it stands still, seen from within.
+A probe of a triggerer's event loop.
 
-Airflow's own watchdog tells that the loop was blocked, not by whom. This trigger lives in the same loop: it wakes up again and
-again, and a thread beside it looks at what the loop's thread does while it does not.
+Airflow's watchdog reports that the loop was blocked, but not by which code. This trigger runs in the same
+loop and measures how late it wakes up; while it is late, a thread samples the stack of the loop's thread.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from typing import Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-from tests.chaos.triggerer.loop_blocks import LOOK_AFTER, LOOK_EVERY, summarize
+from tests.chaos.triggerer.loop_blocks import SAMPLE_AFTER, SAMPLE_EVERY, summarize
 
 
 class LoopProbe(BaseEventTrigger):
     """
-    Write each stall of the event loop into a file, and never fire.
+    Write each block of the event loop to a file, and never fire.
 
-    :param file: gets a line of JSON for each.
-    :param threshold: seconds from which it is one.
+    :param file: gets a JSON line for each block.
+    :param threshold: shortest block in seconds.
     """
 
     def __init__(self, file: str, threshold: float = 0.2) -> None:
@@ -38,36 +38,34 @@ class LoopProbe(BaseEventTrigger):
         self.threshold = threshold
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return the class's path and its arguments."""
-        return f"{type(self).__module__}.{type(self).__qualname__}", {
-            "file": self.file,
-            "threshold": self.threshold,
-        }
+        """Return the class path and the arguments."""
+        arguments = {"file": self.file, "threshold": self.threshold}
+        return f"{type(self).__module__}.{type(self).__qualname__}", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Beat for ever."""
-        watcher = _Watcher(threading.get_ident())
-        watcher.start()
-        collector = _Collector()
-        gc.callbacks.append(collector)
+        """Measure until cancelled."""
+        sampler = _StackSampler(threading.get_ident())
+        sampler.start()
+        gc_timer = _GcTimer()
+        gc.callbacks.append(gc_timer)
         try:
             while True:
-                began, cpu, collecting = time.monotonic(), time.thread_time(), collector.seconds
-                await asyncio.sleep(LOOK_EVERY)
-                late = time.monotonic() - began - LOOK_EVERY
-                stacks = watcher.beat()
+                began, cpu, collecting = time.monotonic(), time.thread_time(), gc_timer.seconds
+                await asyncio.sleep(SAMPLE_EVERY)
+                late = time.monotonic() - began - SAMPLE_EVERY
+                stacks = sampler.beat()
                 if late >= self.threshold:
-                    stall = summarize(late, time.thread_time() - cpu, collector.seconds - collecting, stacks)
+                    block = summarize(late, time.thread_time() - cpu, gc_timer.seconds - collecting, stacks)
                     with Path(self.file).open("a") as file:
-                        file.write(json.dumps(asdict(stall)) + "\n")
+                        file.write(json.dumps(asdict(block)) + "\n")
         finally:
-            watcher.ended.set()
-            gc.callbacks.remove(collector)
+            sampler.ended.set()
+            gc.callbacks.remove(gc_timer)
         yield
 
 
-class _Collector:
-    """Count the seconds that the garbage collector takes."""
+class _GcTimer:
+    """A sum of the seconds of garbage collection."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -80,30 +78,30 @@ class _Collector:
             self.seconds += time.monotonic() - self._began
 
 
-class _Watcher(threading.Thread):
-    """Look at a thread while it does not beat."""
+class _StackSampler(threading.Thread):
+    """A thread that samples another thread's stack while that thread sends no heartbeat."""
 
-    def __init__(self, watched: int) -> None:
+    def __init__(self, sampled: int) -> None:
         super().__init__(name="loop-probe", daemon=True)
         self.ended = threading.Event()
-        self._watched = watched
+        self._sampled = sampled
         self._beat = time.monotonic()
         self._stacks: list[list[str]] = []
 
     def beat(self) -> list[list[str]]:
-        """Return what was seen since the last beat."""
+        """Record a heartbeat, and return the stacks sampled since the last one."""
         stacks, self._stacks = self._stacks, []
         self._beat = time.monotonic()
         return stacks
 
     def run(self) -> None:
-        while not self.ended.wait(LOOK_EVERY):
-            if time.monotonic() - self._beat > LOOK_AFTER:
-                self._stacks.append(lines_of(sys._current_frames()[self._watched]))
+        while not self.ended.wait(SAMPLE_EVERY):
+            if time.monotonic() - self._beat > SAMPLE_AFTER:
+                self._stacks.append(format_stack(sys._current_frames()[self._sampled]))
 
 
-def lines_of(frame: FrameType | None) -> list[str]:
-    """Return a stack as texts, innermost first."""
+def format_stack(frame: FrameType | None) -> list[str]:
+    """Return a stack as text lines, innermost first."""
     lines = []
     while frame is not None:
         lines.append(f"{frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_name}")

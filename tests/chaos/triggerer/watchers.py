@@ -1,4 +1,4 @@
-"""Watchers of a stream: many that share their requests, and one beside sensors whose triggerer is killed again and again."""
+"""Ten watchers that share their requests; a watcher and sensors whose triggerer is killed."""
 
 from __future__ import annotations
 
@@ -8,31 +8,38 @@ from typing import Any
 
 from airflow_provider_alvys.simulator.process import Simulator
 from tests.chaos.airflow.daemons import Daemons
-from tests.chaos.airflow.metadata import Metadata, comes_about, wait_until
-from tests.chaos.checks.changes import Change, Told, Truth, judge_told, missed, read_told
-from tests.chaos.checks.sensors import MODES, judge_deadlines, judge_firing
-from tests.chaos.triggerer.sensor_crowd import POOL, RUN, let_wait, searches
+from tests.chaos.airflow.metadata import MetadataDatabase, becomes_true, wait_until
+from tests.chaos.checks.changes import (
+    Change,
+    EmittedChanges,
+    MadeChanges,
+    check_emitted,
+    find_missed,
+    read_emitted,
+)
+from tests.chaos.checks.sensors import MODES, check_fired, check_timeouts
+from tests.chaos.triggerer.sensor_crowd import POOL, RUN, count_searches, start_deferred
 
 _POLLS = 5
 _LOADS = "loads_watched"
 _ENDS_WITHIN = 90.0
-# A dead triggerer's triggers are taken over some seconds after its last heartbeat.
+# Another triggerer takes over some seconds after the last heartbeat.
 _TAKEN_OVER_WITHIN = 60.0
-# Rows that are changed at a time, besides those that sensors wait for.
+# Rows changed at a time, in addition to those of sensors.
 _OTHERS = 4
-# Sensors whose loads are delivered at a time: some are left for the time after the last kill.
+# Sensors to fire at a time: some remain for the time after the last kill.
 _SENSORS = 5
 
 
-class Watchers:
+class WatcherScenario:
     """
-    The watched part of the play.
+    The scenarios of watchers.
 
-    :param plan: who waits for what.
+    :param plan: what the DAGs wait for.
     """
 
     def __init__(
-        self, airflow: Daemons, metadata: Metadata, alvys: Simulator, plan: Mapping[str, Any]
+        self, airflow: Daemons, metadata: MetadataDatabase, alvys: Simulator, plan: Mapping[str, Any]
     ) -> None:
         self._airflow = airflow
         self._metadata = metadata
@@ -41,116 +48,112 @@ class Watchers:
         self._few: list[str] = plan["few"]
         self._status: str = plan["trip_status"]
         self._assets = [f"trips_{status}" for status in plan["statuses"]]
-        self._deadline = float(plan["deadline"])
-        self._deadline_interval = float(plan["deadline_interval"])
-        self._loads = Truth(alvys, "loads")
-        self._trips = Truth(alvys, "trips")
-        # In each place another one, and none that a sensor waits for.
+        self._timeout = float(plan["timeout"])
+        self._timeout_interval = float(plan["timeout_interval"])
+        self._loads = MadeChanges(alvys, "loads")
+        self._trips = MadeChanges(alvys, "trips")
+        # Rows that no sensor waits for, each used once.
         self._other_loads = iter(alvys.truth_keys(stream="loads", filters={"IncludeDeleted": False}))
         self._other_trips = iter(alvys.truth_keys(stream="trips", filters={"IncludeDeleted": False}))
         self._waiting = list(self._few)
         self._changed: dict[str, float] = {}
-        # Changes that were told long before the first kill.
-        self._settled: list[Change] = []
+        # Changes emitted long before the first kill.
+        self._before_kills: list[Change] = []
 
-    def share(self) -> list[str]:
-        """Count what ten watchers cost, while sensors wait in vain in each mode."""
-        # With that of the loads, that of the loop, and that of an example.
+    def share_requests(self) -> list[str]:
+        """Count the requests of ten watchers, while sensors of each mode time out; return the problems."""
+        # In addition: those of the loads, of the loop probe, and of an example.
         watchers = len(self._assets) + 3
         wait_until(
-            lambda: self._metadata.watchers() == watchers, f"{watchers} watchers", seconds=_ENDS_WITHIN
+            lambda: self._metadata.count_watchers() == watchers, f"{watchers} watchers", seconds=_ENDS_WITHIN
         )
-        # From its first look on a watcher tells what changes.
+        # A watcher emits the changes after its first poll.
         wait_until(
-            lambda: bool(searches(self._alvys, "trips") and searches(self._alvys, "loads")),
-            "Looks",
+            lambda: bool(count_searches(self._alvys, "trips") and count_searches(self._alvys, "loads")),
+            "the first polls",
             seconds=_ENDS_WITHIN,
         )
-        self._airflow.api.trigger("deadlines", RUN)
-        before, began = searches(self._alvys, "trips"), time.monotonic()
+        self._airflow.api.trigger("timeouts", RUN)
+        before, began = count_searches(self._alvys, "trips"), time.monotonic()
         for poll in range(_POLLS):
             if poll in (1, 3):
                 self._trips.change([next(self._other_trips) for _ in range(_OTHERS)], Status=self._status)
             if poll == 1:
                 self._loads.change([next(self._other_loads) for _ in range(_OTHERS)])
             if poll == 2:
-                # For later: by now the other ones have begun.
-                let_wait(self._airflow, self._metadata, "few", len(self._few))
+                # For kill_triggerer: by now the sensors that time out have started.
+                start_deferred(self._airflow, self._metadata, "few", len(self._few))
             time.sleep(max(0.0, began + (poll + 1) * self._interval - time.monotonic()))
-        polls, intervals = (
-            searches(self._alvys, "trips") - before,
-            (time.monotonic() - began) / self._interval,
-        )
-        comes_about(lambda: not any(self._missed_trips().values()), seconds=3 * self._interval)
-        told = {asset: read_told(self._metadata.payloads(asset)) for asset in self._assets}
-        problems = [
-            problem for asset in self._assets for problem in judge_told(asset, self._trips, told[asset])
-        ]
-        all_told = sum(not missed for missed in self._missed_trips().values())
+        polls = count_searches(self._alvys, "trips") - before
+        intervals = (time.monotonic() - began) / self._interval
+        becomes_true(lambda: not any(self._watchers_missing().values()), seconds=3 * self._interval)
+        problems = []
+        for asset in self._assets:
+            problems += check_emitted(asset, self._trips, read_emitted(self._metadata.payloads(asset)))
+        complete = sum(not missing for missing in self._watchers_missing().values())
         print(
-            f"{len(self._assets)} watchers of the trips: {polls} requests in {intervals:.1f} intervals; {all_told} of "
-            f"{len(self._trips.made)} changes were told to each of them.",
+            f"Watchers of trips: watchers={len(self._assets)} requests={polls} in {intervals:.1f} intervals; "
+            f"{complete} of {len(self._trips.made)} changes emitted by every watcher.",
             flush=True,
         )
         if not intervals - 1 <= polls <= intervals + 1:
             problems.append(
                 f"{len(self._assets)} watchers made {polls} requests in {intervals:.1f} intervals"
             )
-        self._settled = list(self._loads.made)
-        return [*problems, *self._judge_deadlines()]
+        self._before_kills = list(self._loads.made)
+        return [*problems, *self._check_timeouts()]
 
-    def _missed_trips(self) -> dict[Any, int]:
-        """Count the watchers that have not told of a change, by the change."""
-        told = [read_told(self._metadata.payloads(asset)) for asset in self._assets]
-        return {change: sum(bool(missed([change], one)) for one in told) for change in self._trips.made}
+    def _watchers_missing(self) -> dict[Change, int]:
+        """Return by change how many watchers have not emitted it."""
+        emitted = [read_emitted(self._metadata.payloads(asset)) for asset in self._assets]
+        return {
+            change: sum(bool(find_missed([change], one)) for one in emitted) for change in self._trips.made
+        }
 
-    def _judge_deadlines(self) -> list[str]:
-        comes_about(
-            lambda: len(self._metadata.spans("deadlines", RUN)) == len(MODES) * 2, seconds=_ENDS_WITHIN
+    def _check_timeouts(self) -> list[str]:
+        expected = len(MODES) * 2
+        becomes_true(lambda: len(self._metadata.durations("timeouts", RUN)) == expected, seconds=_ENDS_WITHIN)
+        durations = self._metadata.durations("timeouts", RUN)
+        ends = ", ".join(
+            f"{task} {one.state} after {one.seconds:.1f} s" for task, one in sorted(durations.items())
         )
-        spans = self._metadata.spans("deadlines", RUN)
-        told = ", ".join(
-            f"{task} {span.state} after {span.seconds:.1f} s" for task, span in sorted(spans.items())
-        )
-        print(
-            f"Sensors that wait in vain for {self._deadline:g} s, each {self._deadline_interval:g} s: {told}.",
-            flush=True,
-        )
-        return judge_deadlines(spans, self._deadline, self._deadline_interval)
+        interval = self._timeout_interval
+        print(f"Sensors with timeout={self._timeout:g} s interval={interval:g} s: {ends}.", flush=True)
+        return check_timeouts(durations, self._timeout, interval)
 
-    def survive(self, *, kills: int) -> list[str]:
-        """Kill the triggerer so many times, three at most, and see what became of those that waited in it."""
-        blows: Mapping[str, Callable[[], None]] = {
-            "right after an event": self._until_an_event,
-            "in the middle of a poll": self._until_a_poll_is_under_way,
-            "as it says how far it has come": self._until_state_is_kept,
+    def kill_triggerer(self, *, kills: int) -> list[str]:
+        """Kill the triggerer up to three times, and return the problems of its sensors and watchers."""
+        moments: Mapping[str, Callable[[], None]] = {
+            "right after an event": self._wait_for_event,
+            "during a poll": self._wait_for_hanging_poll,
+            "while it saves its state": self._wait_for_state,
         }
         problems = []
-        for moment, wait in list(blows.items())[:kills]:
+        for moment, wait in list(moments.items())[:kills]:
             self._change()
             wait()
-            died = self._airflow.kill("triggerer", whole=True)
+            died = self._airflow.kill("triggerer", with_descendants=True)
             killed = time.monotonic()
             self._alvys.order_faults()
             self._change()
             self._airflow.start("triggerer")
             self._change()
-            is_quiet = comes_about(self._is_quiet, seconds=_TAKEN_OVER_WITHIN)
-            end = "all have fired, and all is told" if is_quiet else "something has not fired, or is not told"
+            is_caught_up = becomes_true(self._is_caught_up, seconds=_TAKEN_OVER_WITHIN)
+            seconds = time.monotonic() - killed
+            outcome = "all sensors fired, all changes emitted" if is_caught_up else "not caught up"
             print(
-                f"Killed {moment}, {died} processes: after {time.monotonic() - killed:.1f} s {end}.",
-                flush=True,
+                f"Triggerer killed {moment}: processes={died}, after {seconds:.1f} s {outcome}.", flush=True
             )
-            if not is_quiet:
-                problems.append(f"What waited in a triggerer that was killed {moment} does not go on")
+            if not is_caught_up:
+                problems.append(f"Triggerer killed {moment}: its triggers did not catch up")
             if died < 2:
-                problems.append(f"Only {died} processes were there to be killed {moment}")
+                problems.append(f"Triggerer killed {moment}: only {died} processes were alive")
         self._change(len(self._waiting))
-        comes_about(self._is_quiet, seconds=_TAKEN_OVER_WITHIN)
-        return problems + self._judge_survival()
+        becomes_true(self._is_caught_up, seconds=_TAKEN_OVER_WITHIN)
+        return problems + self._check_after_kills()
 
     def _change(self, sensors: int = _SENSORS) -> None:
-        """Deliver what some sensors wait for, and change some others, one of them again."""
+        """Deliver the loads of some sensors, change some other loads, and one of the changed loads again."""
         delivered, self._waiting = self._waiting[:sensors], self._waiting[sensors:]
         now = time.time()
         self._loads.change(delivered, Status="Delivered")
@@ -158,62 +161,61 @@ class Watchers:
         again = [self._loads.made[-1][0]]
         self._loads.change([*(next(self._other_loads) for _ in range(_OTHERS)), *again])
 
-    def _told(self) -> Told:
-        return read_told(self._metadata.payloads(_LOADS))
+    def _emitted(self) -> EmittedChanges:
+        return read_emitted(self._metadata.payloads(_LOADS))
 
-    def _is_quiet(self) -> bool:
-        return len(self._metadata.resumed("few", RUN)) >= len(self._changed) and not missed(
-            self._loads.made, self._told()
-        )
+    def _is_caught_up(self) -> bool:
+        fired = len(self._metadata.fired_tasks("few", RUN))
+        return fired >= len(self._changed) and not find_missed(self._loads.made, self._emitted())
 
-    def _until_an_event(self) -> None:
+    def _wait_for_event(self) -> None:
         before = len(self._metadata.payloads(_LOADS))
         wait_until(
             lambda: len(self._metadata.payloads(_LOADS)) > before,
-            "An event",
+            "an event",
             seconds=_ENDS_WITHIN,
             every=0.05,
         )
 
-    def _until_a_poll(self) -> None:
-        before = searches(self._alvys, "loads")
+    def _wait_for_poll(self) -> None:
+        before = count_searches(self._alvys, "loads")
         wait_until(
-            lambda: searches(self._alvys, "loads") > before, "A poll", seconds=_ENDS_WITHIN, every=0.02
+            lambda: count_searches(self._alvys, "loads") > before, "a poll", seconds=_ENDS_WITHIN, every=0.02
         )
 
-    def _until_state_is_kept(self) -> None:
-        # In the look that finds the change, or later: what was yielded before must be stored by then.
-        self._until_a_poll()
-        before = self._metadata.kept(_LOADS)
+    def _wait_for_state(self) -> None:
+        # After the poll that finds the change: the events yielded before must be stored by then.
+        self._wait_for_poll()
+        before = self._metadata.asset_state(_LOADS)
         wait_until(
-            lambda: self._metadata.kept(_LOADS) != before, "A new state", seconds=_ENDS_WITHIN, every=0.02
+            lambda: self._metadata.asset_state(_LOADS) != before,
+            "a new state",
+            seconds=_ENDS_WITHIN,
+            every=0.02,
         )
 
-    def _until_a_poll_is_under_way(self) -> None:
-        # What is killed is killed before it is answered.
-        self._alvys.order_faults(
-            {"kind": "timeout", "endpoint": "POST loads/search", "seconds": 5, "times": 2}
-        )
-        self._until_a_poll()
+    def _wait_for_hanging_poll(self) -> None:
+        # The response comes after the kill.
+        fault = {"kind": "timeout", "endpoint": "POST loads/search", "seconds": 5, "times": 2}
+        self._alvys.order_faults(fault)
+        self._wait_for_poll()
 
-    def _judge_survival(self) -> list[str]:
-        resumed = {
-            self._few[index]: fired for (_, index), fired in self._metadata.resumed("few", RUN).items()
-        }
-        problems = judge_firing(self._changed, resumed)
+    def _check_after_kills(self) -> list[str]:
+        tasks = self._metadata.fired_tasks("few", RUN)
+        fired = {self._few[index]: task for (_, index), task in tasks.items()}
+        problems = check_fired(self._changed, fired)
         self._airflow.run_module("tests.chaos.airflow.deferring_worker", "few", RUN, POOL)
-        ends = self._metadata.states("few", RUN)
-        if ends["success"] != len(self._few):
-            problems.append(f"The sensors whose triggerer was killed: {dict(ends)}")
-        told = self._told()
+        states = self._metadata.states("few", RUN)
+        if states["success"] != len(self._few):
+            problems.append(f"Sensors after the kills: {dict(states)}, expected {len(self._few)} success")
+        emitted = self._emitted()
+        missed = find_missed(self._loads.made, emitted)
         print(
-            f"{len(resumed)} of {len(self._few)} sensors fired, {ends['success']} succeeded; of {len(self._loads.made)} changes "
-            f"{len(missed(self._loads.made, told))} were missed, {told.repeats} were told again.",
+            f"After the kills: sensors={len(self._few)} fired={len(fired)} succeeded={states['success']}; "
+            f"changes={len(self._loads.made)} missed={len(missed)} emitted again={emitted.repeats}.",
             flush=True,
         )
-        again = [change for change in self._settled if len(told.keys.get(change, ())) > 1]
+        again = [change for change in self._before_kills if len(emitted.keys.get(change, ())) > 1]
         if again:
-            problems.append(
-                f"{len(again)} of {len(self._settled)} changes were told again long after they had been"
-            )
-        return problems + judge_told(_LOADS, self._loads, told)
+            problems.append(f"{len(again)} of {len(self._before_kills)} old changes were emitted again")
+        return problems + check_emitted(_LOADS, self._loads, emitted)

@@ -1,4 +1,4 @@
-"""A backfill in two windows, for two workers."""
+"""A backfill of two windows, for two workers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Walks of many pages: one that waits for the rate limit, two that are killed; and a sync of everything that has pages."""
+"""One read that waits for the rate limit, two that are killed, and a sync of all streams with pages."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ with DAG("killed", default_args=retries, **common):
         **window,
     )
 
-with DAG("syncs", default_args={"alvys_conn_id": "alvys_brisk"}, **common):
+with DAG("syncs", default_args={"alvys_conn_id": "alvys_syncs"}, **common):
     alvys_sync(
         streams=[
             stream.name for stream in STREAMS.values() if stream.response_type == "page" and not stream.parent

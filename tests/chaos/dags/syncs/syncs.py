@@ -1,4 +1,4 @@
-"""The syncs that are put under chaos: long walks and short ones, with and without a cursor, deferrable and not."""
+"""The syncs under chaos: long and short, with a cursor and without, deferrable and not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ END = os.environ["CHAOS_END"]
 
 DEFAULTS = {"retries": 20, "retry_delay": timedelta(seconds=1), "retry_exponential_backoff": False}
 CURSOR = {"initial_since": START, "overlap": 2, "settling": 1}
-# A part of three pages: there is something to resume from.
+# Parts of three pages: a retry can resume.
 SMALL_PARTS = {"part_rows": 60}
 
 with DAG(
@@ -38,7 +38,7 @@ with DAG(
     AlvysToObjectStorageOperator(task_id="invoices", stream="invoices", **CURSOR, **deferrable)
     AlvysToObjectStorageOperator(task_id="drivers", stream="drivers", **SMALL_PARTS, **deferrable)
     AlvysToObjectStorageOperator(task_id="customers", stream="customers", **SMALL_PARTS, **common)
-    # One endpoint has one budget: its tasks come one after the other.
+    # Tasks of one endpoint share its rate limit, and run one after the other.
     past = alvys_backfill(
         "trips", START, END, timedelta(days=45), max_active_tis_per_dag=1, **SMALL_PARTS, **deferrable
     )

@@ -1,4 +1,4 @@
-"""Assets that are watched: the loads, and the trips by ten watchers that differ in what they look for."""
+"""Assets with watchers: one of loads, and ten of trips with different filters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One sensor that waits in vain, in each mode, to fail or to be skipped."""
+"""A sensor that times out, in each mode, with soft_fail and without."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ options = {
     "alvys_conn_id": "alvys_watched",
     "load_number": plan["never"],
     "statuses": ["Delivered"],
-    "poke_interval": plan["deadline_interval"],
-    "timeout": plan["deadline"],
+    "poke_interval": plan["timeout_interval"],
+    "timeout": plan["timeout"],
 }
 
-with DAG("deadlines", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc), catchup=False):
+with DAG("timeouts", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc), catchup=False):
     for soft_fail in (False, True):
         suffix = "_soft" if soft_fail else ""
         for mode in ("poke", "reschedule"):
