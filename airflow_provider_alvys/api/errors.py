@@ -199,8 +199,8 @@ class AlvysSignatureError(AlvysWebhookError):
     """
     A delivery without a valid, recent signature: forged, altered, replayed late, or the clock is wrong.
 
-    :param reason: ``malformed``: a header is missing or not valid. ``signature``: no signature matches. ``stale``
-        or ``future``: it matches, but its time is too far from now.
+    :param reason: ``malformed``: a header is missing or not valid. ``signature``: no signature matches.
+        ``stale`` or ``future``: it matches, but its time is too far from now.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Events that come more than once, taken once."""
+"""Deduplication of repeated webhook deliveries."""
 
 from __future__ import annotations
 
@@ -12,25 +12,24 @@ from typing import Literal
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.webhooks import TOLERANCE
 
-# - new: it is to be processed.
-# - done: it was. Answer it with a 200, for nothing else keeps Alvys from sending it again.
-# - later: another thread has it, and may fail yet, or too many are remembered already. Answer it with a 503: Alvys tries again.
+# - new: process the event.
+# - done: it was processed. Answer 200, so that Alvys does not deliver it again.
+# - later: another thread is processing it, or too many keys are kept. Answer 503, so that Alvys retries.
 State = Literal["new", "done", "later"]
 
 
 class ReplayGuard:
     """
-    Remember, in this process, which events were processed, so that none is a second time.
+    Remember in this process which events were processed, so that each is processed once.
 
-    Alvys delivers at least once: an attempt whose answer was lost is made again, up to four times. Someone who has overheard a
-    delivery can send it again while its signature is fresh. Nothing that is signed tells the one from the other, and nothing
-    need: either has the key of an event that was processed, is not processed, and is answered with a 200. (A 4xx would count
-    against the webhook, which Alvys disables after ten events.) An event whose processing failed is forgotten, so that Alvys's
-    next attempt is taken.
+    Alvys delivers at least once: it repeats an attempt without a 2xx response, up to four times. An
+    eavesdropper can repeat a delivery while its signature is recent. Both have the key of a processed event:
+    answer 200. (A 4xx counts against the webhook, and Alvys disables it after ten events.) A failed event is
+    forgotten, so that the next attempt is processed.
 
-    :param keep: seconds that a key is remembered: at least twice the tolerance of the signature's time, or a replay would pass.
-    :param most: keys that are remembered at once.
-    :param clock: what tells the seconds.
+    :param keep: seconds to keep a key: at least twice the tolerance of the signature's time.
+    :param most: maximum number of keys.
+    :param clock: returns seconds.
     """
 
     def __init__(
@@ -38,20 +37,21 @@ class ReplayGuard:
     ) -> None:
         if keep < 2 * TOLERANCE or most < 1:
             raise AlvysValueError(
-                f"A guard against replays must keep keys for {2 * TOLERANCE:.0f} s or more, and at least one"
+                f"keep={keep}, most={most} would let replays pass: keep one key or more for "
+                f"{2 * TOLERANCE:.0f} s or more"
             )
         self._keep = keep
-        self._most = most
+        self._max_keys = most
         self._clock = clock
         self._lock = threading.Lock()
         self._running: set[str] = set()
-        # By when they may be forgotten, the next one first.
+        # Maps keys to when they expire, in this order.
         self._done: dict[str, float] = {}
 
     @contextmanager
     def once(self, key: str) -> Iterator[State]:
         """
-        Tell whether an event is to be processed, and remember it when the block ends without an error.
+        Return whether to process an event, and remember it if the block ends without an error.
 
         .. code-block:: python
 
@@ -60,7 +60,7 @@ class ReplayGuard:
                     process(event)
             status = 503 if state == "later" else 200
         """
-        state = self._begin(key)
+        state = self._claim(key)
         if state != "new":
             yield state
             return
@@ -69,21 +69,21 @@ class ReplayGuard:
             yield state
             done = True
         finally:
-            self._end(key, done)
+            self._release(key, done)
 
-    def _begin(self, key: str) -> State:
+    def _claim(self, key: str) -> State:
         with self._lock:
             now = self._clock()
             for old in list(itertools.takewhile(lambda name: self._done[name] <= now, self._done)):
                 del self._done[old]
             if key in self._done:
                 return "done"
-            if key in self._running or len(self._done) + len(self._running) >= self._most:
+            if key in self._running or len(self._done) + len(self._running) >= self._max_keys:
                 return "later"
             self._running.add(key)
             return "new"
 
-    def _end(self, key: str, done: bool) -> None:
+    def _release(self, key: str, done: bool) -> None:
         with self._lock:
             self._running.discard(key)
             if done:

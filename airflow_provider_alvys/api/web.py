@@ -36,7 +36,7 @@ class WebRecord:
 
 
 def parent_record(children: Stream, name: str) -> WebRecord | None:
-    """Return the parent of a stream's rows by its id or number in the request; None if the stream has none."""
+    """Return the parent of a stream's rows by its id or number; None if the stream has no parents."""
     parent = children.parent
     if parent is None:
         return None
@@ -94,7 +94,7 @@ def check_url_template(template: str) -> str:
 
 def record_url(template: str | None, record: WebRecord | None) -> str:
     """
-    Return the URL of a record's page, or "" without a template, a record or a value for one of its placeholders.
+    Return the URL of a record's page, or "" without a template, a record or a value for a placeholder.
 
     :param template: as returned by :func:`check_url_template`, or None.
     """

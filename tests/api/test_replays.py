@@ -25,7 +25,7 @@ def test_an_event_is_processed_once() -> None:
     assert states == ["new", "done", "done", "new"]
 
 
-def test_an_event_whose_processing_failed_is_taken_when_it_comes_again() -> None:
+def test_a_failed_event_is_processed_at_its_next_delivery() -> None:
     guard = ReplayGuard()
     with pytest.raises(ZeroDivisionError), guard.once("a"):
         1 / 0  # noqa: B018
@@ -33,7 +33,7 @@ def test_an_event_whose_processing_failed_is_taken_when_it_comes_again() -> None
         assert state == "new"
 
 
-def test_an_event_that_another_thread_has_is_left_for_later() -> None:
+def test_an_event_in_another_thread_is_left_for_later() -> None:
     guard = ReplayGuard()
     found: list[str] = []
 
@@ -50,7 +50,7 @@ def test_an_event_that_another_thread_has_is_left_for_later() -> None:
     assert found == ["new", "later", "done"]
 
 
-def test_a_key_is_remembered_as_long_as_said_and_no_longer() -> None:
+def test_a_key_expires_after_keep_seconds() -> None:
     now = [0.0]
     guard = ReplayGuard(keep=600, clock=lambda: now[0])
     with guard.once("a"):
@@ -60,7 +60,7 @@ def test_a_key_is_remembered_as_long_as_said_and_no_longer() -> None:
             assert state == expected
 
 
-def test_a_full_guard_lets_no_event_pass_and_none_be_lost() -> None:
+def test_a_full_guard_postpones_new_events() -> None:
     now = [0.0]
     guard = ReplayGuard(keep=600, most=2, clock=lambda: now[0])
     for key, expected in (("a", "new"), ("b", "new"), ("c", "later"), ("a", "done")):
@@ -71,13 +71,13 @@ def test_a_full_guard_lets_no_event_pass_and_none_be_lost() -> None:
         assert state == "new"
 
 
-def test_a_guard_that_would_let_replays_pass_is_refused() -> None:
+def test_options_that_let_replays_pass_are_an_error() -> None:
     for options in ({"keep": 599.0}, {"most": 0}):
         with pytest.raises(AlvysValueError):
             ReplayGuard(**options)  # type: ignore[arg-type]
 
 
-# A delivery: which event, which attempt, and how much later than it was signed it comes; and whether its processing fails.
+# A delivery: number of the event, attempt, seconds between signature and arrival, and whether processing fails.
 deliveries = st.lists(
     st.tuples(st.integers(0, 3), st.integers(1, 4), st.integers(0, 400), st.booleans()),
     min_size=1,
@@ -86,7 +86,7 @@ deliveries = st.lists(
 
 
 @given(deliveries=deliveries)
-def test_retries_and_replays_have_no_effect_and_nothing_is_lost(
+def test_each_event_is_processed_once_despite_retries_replays_and_failures(
     deliveries: list[tuple[int, int, int, bool]],
 ) -> None:
     guard = ReplayGuard()

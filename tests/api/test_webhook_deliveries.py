@@ -1,4 +1,4 @@
-"""The functions for webhooks in a receiver, against the simulator's sender."""
+"""The webhook functions in a receiver that the simulator delivers to."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SECRET = "whsec-of-the-test"
 
 
 class Receiver:
-    """A receiver as the page on webhooks shows it, with an address on loopback."""
+    """A receiver as in docs/webhooks.md, on loopback."""
 
     def __init__(self) -> None:
         self.secrets = [SECRET]
@@ -85,7 +85,7 @@ def start(alvys: Simulator, receiver: Receiver, *types: str, **options: Any) -> 
     alvys.subscribe(receiver.url, secret=SECRET, events=list(types) or ["load.status.changed"])
 
 
-def test_what_the_simulator_delivers_is_taken_as_it_happened(alvys: Simulator, receiver: Receiver) -> None:
+def test_a_delivery_matches_the_change(alvys: Simulator, receiver: Receiver) -> None:
     start(alvys, receiver, "load.changed", "load.status.changed")
     (key,) = alvys.change(where={"Status": "Covered"}, rows=1, columns={"Status": "In Transit"})
     assert {attempt["status"] for attempt in alvys.deliveries()} == {200}
@@ -101,7 +101,7 @@ def test_what_the_simulator_delivers_is_taken_as_it_happened(alvys: Simulator, r
     assert status.changes == ()
 
 
-def test_what_comes_again_is_acknowledged_and_not_processed(alvys: Simulator, receiver: Receiver) -> None:
+def test_a_repeated_delivery_is_acknowledged_and_not_processed(alvys: Simulator, receiver: Receiver) -> None:
     start(alvys, receiver, webhook_copies=3)
     alvys.change(where={"Status": "Covered"}, rows=2, columns={"Status": "In Transit"})
     assert [attempt["status"] for attempt in alvys.deliveries()] == [200] * 6
@@ -109,9 +109,7 @@ def test_what_comes_again_is_acknowledged_and_not_processed(alvys: Simulator, re
     assert len(receiver.events) == len({event.key for event in receiver.events}) == 2
 
 
-def test_an_event_whose_processing_failed_comes_again_and_is_processed(
-    alvys: Simulator, receiver: Receiver
-) -> None:
+def test_a_failed_event_is_delivered_again_and_processed(alvys: Simulator, receiver: Receiver) -> None:
     start(alvys, receiver)
     receiver.failures = 2
     alvys.change(where={"Status": "Covered"}, rows=1, columns={"Status": "In Transit"})
@@ -120,7 +118,7 @@ def test_an_event_whose_processing_failed_comes_again_and_is_processed(
     assert event.attempt == 3
 
 
-def test_what_is_forged_altered_or_stale_is_refused(alvys: Simulator, receiver: Receiver) -> None:
+def test_forged_altered_and_stale_deliveries_are_refused(alvys: Simulator, receiver: Receiver) -> None:
     start(alvys, receiver)
     new = {"type": "load.status.changed", "data": {"load": {"id": "L1", "status": "Delivered"}}}
     wrong: dict[str, dict[str, Any]] = {
@@ -129,7 +127,7 @@ def test_what_is_forged_altered_or_stale_is_refused(alvys: Simulator, receiver: 
         "renamed": {"headers": {"X-Alvys-Event-Id": "other"}},
         "of the other base": {"base": "t.body"},
         "stale": {"age": 310},
-        "to come": {"age": -310},
+        "in the future": {"age": -310},
         "unsigned": {"headers": {"X-Alvys-Signature": ""}},
         "at another time": {"headers": {"X-Alvys-Timestamp": "1780000000"}},
     }
@@ -141,7 +139,7 @@ def test_what_is_forged_altered_or_stale_is_refused(alvys: Simulator, receiver: 
     assert alvys.deliver(**new)["status"] == 200
 
 
-def test_while_a_secret_rotates_the_one_before_is_enough(alvys: Simulator, receiver: Receiver) -> None:
+def test_the_previous_secret_is_enough_while_it_rotates(alvys: Simulator, receiver: Receiver) -> None:
     start(alvys, receiver)
     alvys.subscribe(receiver.url, secret="the-next", previous_secret=SECRET)
     for secrets, status in (([SECRET], 200), (["the-next"], 200), (["another"], 401)):
@@ -149,14 +147,14 @@ def test_while_a_secret_rotates_the_one_before_is_enough(alvys: Simulator, recei
         assert alvys.deliver(type="tender.accepted", data={"tender": {"id": "N1"}})["status"] == status
 
 
-def test_the_base_can_be_the_other_one(alvys: Simulator, receiver: Receiver) -> None:
+def test_the_signed_base_can_be_changed(alvys: Simulator, receiver: Receiver) -> None:
     start(alvys, receiver, webhook_base="t.body")
     assert alvys.deliver(type="load.changed")["status"] == 401
     receiver.base = "t.body"
     assert alvys.deliver(type="load.changed")["status"] == 200
 
 
-def test_events_of_documents_tell_whose_they_are(alvys: Simulator, receiver: Receiver) -> None:
+def test_document_events_name_their_parent(alvys: Simulator, receiver: Receiver) -> None:
     start(alvys, receiver, "truck.document.deleted", "load.document.deleted")
     for stream in ("truck_documents", "load_documents"):
         key = alvys.truth_keys(stream=stream)[0]
