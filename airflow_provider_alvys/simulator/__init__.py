@@ -1,6 +1,6 @@
 """
-A local Alvys, for trying, demos and tests.
+A local Alvys for demos and tests.
 
-``python -m airflow_provider_alvys.simulator`` starts it, and so does :class:`airflow_provider_alvys.simulator.process.Simulator`.
-It shares the catalogues (streams, limits) with the client, never its code.
+``python -m airflow_provider_alvys.simulator`` starts it, and so does
+:class:`airflow_provider_alvys.simulator.process.Simulator`. It shares the client's catalogue, never its code.
 """

@@ -1,4 +1,4 @@
-"""A simulator in a process of its own."""
+"""A simulator in a separate process."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from airflow_provider_alvys.simulator.options import Options
 
 class Simulator:
     """
-    Start a simulator on a free port, and end it with the ``with`` block, or when this process dies.
+    Start a simulator on a free port; it ends with the ``with`` block, or with this process.
 
     :param options: see :class:`airflow_provider_alvys.simulator.options.Options`.
-    :raises RuntimeError: it did not start.
+    :raises RuntimeError: the simulator did not start.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -34,9 +34,8 @@ class Simulator:
         ]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603
         self._session = requests.Session()
-        # Loopback is never behind a proxy.
         self._session.trust_env = False
-        # What asks now and then would find its connection closed by a server that waits some seconds only.
+        # The server closes idle connections after a few seconds.
         self._session.headers["Connection"] = "close"
         self.url = self._process.stdout.readline().strip() if self._process.stdout else ""
         if not self.url.startswith("http"):
@@ -44,66 +43,66 @@ class Simulator:
         self.reset(**options)
 
     def __enter__(self) -> Simulator:
-        """Return it."""
+        """Return the simulator."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End it."""
+        """Stop the simulator."""
         self.stop()
 
     def stop(self) -> None:
-        """End it."""
+        """Stop the simulator."""
         self._session.close()
         self._process.terminate()
         self._process.communicate()
 
     def connection_json(self, **extra: Any) -> str:
-        """Return an Airflow connection to it as JSON, with these extra fields as well."""
+        """Return an Airflow connection to the simulator as JSON, with additional ``extra`` fields."""
         connection = msgspec.json.decode(connection_json(self.url, self.options))
         connection["extra"] |= extra
         return msgspec.json.encode(connection).decode()
 
     def reset(self, **options: Any) -> None:
-        """Start over with these options and the defaults for all others."""
+        """Start over with these options, and the defaults of all others."""
         self.options = msgspec.convert(options, Options)
         self._post("reset", msgspec.to_builtins(self.options))
 
     def stats(self) -> dict[str, Any]:
-        """Return what it has counted since the last reset."""
+        """Return the counts of requests, responses, faults and mutations since the last reset."""
         return dict(self._call("GET", "stats").json())
 
     def tokens(self) -> list[str]:
-        """Return the tokens that it has given out since the last reset."""
+        """Return the tokens issued since the last reset."""
         return list(self._call("GET", "tokens").json()["tokens"])
 
     def effects(self) -> dict[str, int]:
-        """Return how often writes have changed something since the last reset, by operation."""
+        """Return the number of writes that changed something since the last reset, by operation."""
         return dict(self._call("GET", "effects").json())
 
     def effects_list(self) -> list[dict[str, Any]]:
-        """Return what writes have done since the last reset, in that order: ``operation``, ``path``, ``body`` and ``at``."""
+        """Return the ``operation``, ``path``, ``body`` and time (``at``) of each such write, in order."""
         return list(self._call("GET", "effects", params={"format": "list"}).json())
 
     def subscribe(self, url: str, **webhook: Any) -> dict[str, str]:
-        """Make a webhook that is told of ``events`` (all) at once, and return its ``id`` and ``secret``."""
+        """Create an active webhook for ``events`` (default: all), and return its ``id`` and ``secret``."""
         return dict(self._post("webhooks", {"url": url, **webhook}).json())
 
     def deliveries(self, *, wait: bool = True) -> list[dict[str, Any]]:
-        """Return all attempts to deliver events since the last reset, when nothing is under way any more."""
+        """Return all attempts to deliver events since the last reset, after waiting for pending ones."""
         return list(self._call("GET", "deliveries", params={"wait": "true"} if wait else {}).json())
 
     def deliver(self, **delivery: Any) -> dict[str, Any]:
-        """Deliver an event once, right or forged, and return the ``status`` of the answer and the ``event_id``."""
+        """Deliver an event once, valid or forged, and return the response's ``status`` and the ``event_id``."""
         return dict(self._post("deliver", delivery).json())
 
     def order_faults(self, *faults: dict[str, Any]) -> None:
-        """Let these faults strike, instead of those ordered before."""
+        """Set the faults of the next calls, in place of earlier ones."""
         self._post("faults", list(faults))
 
     def order_mutations(self, *mutations: dict[str, Any]) -> None:
-        """Change the data after each search, instead of what was ordered before."""
+        """Set the changes of data after each search, in place of earlier ones."""
         self._post("mutations", list(mutations))
 
     def change(self, **change: Any) -> list[str]:
@@ -115,19 +114,19 @@ class Simulator:
         return list(self._post("add", addition).json()["keys"])
 
     def remove(self, **removal: Any) -> list[str]:
-        """Remove rows for good, and return their keys."""
+        """Remove rows without a trace, and return their keys."""
         return list(self._post("remove", removal).json()["keys"])
 
     def set_clock(self, now: float) -> None:
-        """Let its clock show this time, in seconds since 1970, and go on from it."""
+        """Set the simulator's clock, in seconds since 1970."""
         self._post("clock", {"now": now})
 
     def truth_keys(self, **query: Any) -> list[str]:
-        """Return the keys of the rows that a search should find now; ``filters`` and ``parents`` may be values, or JSON."""
+        """Return the keys that a search should find now; ``filters`` and ``parents`` may be values or JSON."""
         return list(self._call("GET", "truth", params=_texts(query)).json()["keys"])
 
     def truth_rows(self, **query: Any) -> list[bytes]:
-        """Return the rows that a search should find now, as bytes."""
+        """Return the rows that a search should find now, each as JSON."""
         return self._call("GET", "truth", params={**_texts(query), "format": "rows"}).content.splitlines()
 
     def _post(self, name: str, value: Any) -> requests.Response:

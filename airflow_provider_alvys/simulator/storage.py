@@ -1,4 +1,4 @@
-"""The storage that documents lie in: addresses that expire, and the files behind them."""
+"""The object storage of documents: signed URLs that expire, and the files behind them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from airflow_provider_alvys.simulator.data.times import SECOND, format_time
 from airflow_provider_alvys.simulator.options import Options
 
 STORAGE_PREFIX = "/storage/"
-# How files of a kind begin, and what they are.
+# By extension: first bytes and media type.
 _SAMPLE_FILES = {
     "pdf": (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "application/pdf"),
     "jpg": (b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x48\x00\x48\x00\x00", "image/jpeg"),
@@ -34,11 +34,11 @@ _ERROR = '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{}</Code><Message
 @dataclass
 class _SignedUrl:
     """
-    The address of a file that was given out last.
+    The latest URL of a file.
 
-    :param fields: of the record, as JSON, without brackets.
+    :param fields: its fields in the record, as JSON without brackets.
     :param expires: in seconds since 1970.
-    :param is_seen: whether Alvys has shown it, rather than only the truth told it.
+    :param is_shown: whether a response contained it, and not only ``/_sim/truth``.
     """
 
     fields: bytes
@@ -48,10 +48,10 @@ class _SignedUrl:
 
 class Storage:
     """
-    Keep a tenant's files, behind signed addresses.
+    A tenant's files, behind signed URLs.
 
-    :param sets: gives the row set of a stream.
-    :param now: tells the tenant's time.
+    :param row_set_of: returns the row set of a stream.
+    :param now: returns the tenant's time.
     """
 
     def __init__(
@@ -64,20 +64,20 @@ class Storage:
         self._serial = 0
         self._last_urls: dict[tuple[str, int], _SignedUrl] = {}
         self._uploaded: dict[tuple[str, int], tuple[bytes, str]] = {}
-        # What addresses begin with: the simulator's own address, as the last request has it.
+        # The simulator's own address, taken from the last request.
         self.base_url = ""
-        # Requests that carried what only Alvys must see.
+        # Requests with a bearer token, which must not be sent to a storage.
         self.bearer_count = 0
 
     def store(self, stream: str, number: int, content: bytes, media_type: str) -> None:
-        """Keep the file of a row."""
+        """Store the uploaded file of a row."""
         self._uploaded[stream, number] = content, media_type
 
     def with_download_url(self, rows: RowSet, number: int, text: bytes, *, is_shown: bool = True) -> bytes:
         """
-        Return a row's record with the address of its file, where it has one.
+        Return a row's record with the URL of its file, if it has one.
 
-        :param is_seen: False for the truth, which tells the address that was shown last, or else the next one to be shown.
+        :param is_shown: False for ``/_sim/truth``, which reports the latest URL shown, or the next one.
         """
         if not rows.spec.has_file:
             return text
@@ -102,7 +102,7 @@ class Storage:
         return hmac.new(self._signing_key, f"{path}?{signed}".encode(), hashlib.sha256).hexdigest()
 
     def respond(self, request: Request) -> Response:
-        """Answer the file that an address names, without asking who wants it; a bearer token is refused, as S3 does."""
+        """Return the file of a signed URL to anyone; refuse a bearer token, as S3 does."""
         if "authorization" in request.headers:
             self.bearer_count += 1
             return _error(400, "InvalidArgument", "Only one auth mechanism allowed")
@@ -128,7 +128,7 @@ class Storage:
         return Response(content, 200, headers, media_type)
 
     def _file(self, rows: RowSet, number: int, name: str) -> tuple[bytes, str]:
-        """Return a file, made of the number of its row unless it was uploaded, and what it is."""
+        """Return a file and its media type: the uploaded one, or one generated from the row number."""
         uploaded = self._uploaded.get((rows.spec.name, number))
         if uploaded:
             return uploaded

@@ -1,4 +1,4 @@
-"""One simulated company: its rows, its clock, its counters, and what has been ordered to go wrong."""
+"""The state of one simulated company: rows, clock, counters, faults and mutations."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from airflow_provider_alvys.simulator.webhooks.deliveries import WebhookSender
 
 
 class AppliedWrite(msgspec.Struct, kw_only=True):
-    """Something that a write has done: what was called, by which path and body, and when."""
+    """A write that changed something: its operation, path, body and time."""
 
     operation: str
     path: str
@@ -48,7 +48,7 @@ class Tenant:
         self.request_counts: Counter[str] = Counter()
         self.status_counts: Counter[str] = Counter()
         self.applied_writes: list[AppliedWrite] = []
-        # Payments by what was called, and for what.
+        # By operation and paid record.
         self.payments: defaultdict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
         self.storage = Storage(options, self.rows, self.now)
         self.webhook_sender = WebhookSender(options, self.rows, self.now, self.storage.with_download_url)
@@ -66,11 +66,11 @@ class Tenant:
         return int(self.now() * 1_000_000)
 
     def set_clock(self, now: float) -> None:
-        """Let the clock show this time, and go on from it."""
+        """Set the clock, in seconds since 1970."""
         self.clock_offset = now - time.time()
 
     def stats(self) -> dict[str, Any]:
-        """Return what has been counted since the last reset."""
+        """Return the counts since the last reset."""
         return {
             "requests": dict(self.request_counts),
             "tokens": len(self.tokens.issued),
@@ -82,7 +82,7 @@ class Tenant:
         }
 
     def rows(self, stream: str) -> RowSet:
-        """Return a stream's rows, which are made when they are first asked for. Streams that show the same share them."""
+        """Return a stream's row set, created on first use. Streams of the same records share one."""
         if stream not in self._row_sets:
             spec = spec_of(get_stream(stream))
             parent = spec.stream.parent if spec.stream.is_child else None
@@ -92,10 +92,8 @@ class Tenant:
             self._row_sets |= {member.name: rows for member in spec.streams}
         return self._row_sets[stream]
 
-    # How its rows change.
-
     def apply_mutations(self, stream: Stream, request: SearchRequest) -> None:
-        """Change the data as ordered, after a page of a search has been answered."""
+        """Change the data after a page of a search, as the mutations say."""
         for mutation in self.mutations:
             if mutation.stream not in (None, stream.name):
                 continue
@@ -119,7 +117,7 @@ class Tenant:
                 rows.remove(leaving, self.now_micros())
 
     def _add_matching_row(self, rows: RowSet, stream: Stream, request: SearchRequest) -> None:
-        """Add a row that a search finds: within its periods, and with one of the values that it asks for."""
+        """Add a row that matches a search: within its periods, and with one of its filter values."""
         now = self.now_micros()
         columns: dict[str, Any] = {}
         for filter in stream.filters:
@@ -155,11 +153,11 @@ class Tenant:
         """
         Update rows now, and return their keys.
 
-        :param rows: so many of the rows that are not deleted, at random.
-        :param keys: or those with these keys, or values that a look-up takes, such as load numbers.
-        :param where: or those with these values; with ``rows``, so many of them.
-        :param at: or at this time.
-        :param columns: set as well, such as ``{"Status": "Delivered"}``; None removes a field.
+        :param rows: this many random rows that are not deleted.
+        :param keys: or the rows with these keys, or other lookup values such as load numbers.
+        :param where: or the rows with these field values; with ``rows``, only this many of them.
+        :param at: time of the change; None means now.
+        :param columns: new values, such as ``{"Status": "Delivered"}``; None removes a field.
         """
         row_set = self.rows(stream)
         chosen = self._select(row_set, rows=rows, keys=keys, where=where)
@@ -170,8 +168,8 @@ class Tenant:
         """
         Add rows now, and return their keys.
 
-        :param columns: set in each, such as ``{"CreatedAt": "2026-05-01T00:00:00Z"}``.
-        :param parent: whose children they are, by the name that the path takes; None for the latest parent.
+        :param columns: values of each row, such as ``{"CreatedAt": "2026-05-01T00:00:00Z"}``.
+        :param parent: their parent, named as in the stream's path; None means the latest parent.
         """
         row_set = self.rows(stream)
         columns = {TOMBSTONE: False, **columns} if row_set.spec.type_of(TOMBSTONE) else columns
@@ -187,7 +185,7 @@ class Tenant:
     def remove(
         self, stream: str, *, rows: int | None, keys: list[str] | None, where: dict[str, Any] | None
     ) -> list[str]:
-        """Remove rows for good, chosen as in :meth:`change`, and return their keys."""
+        """Remove rows without a trace, selected as in :meth:`change`, and return their keys."""
         row_set = self.rows(stream)
         chosen = self._select(row_set, rows=rows, keys=keys, where=where)
         removed = [row_set.key(number) for number in chosen]

@@ -1,4 +1,4 @@
-"""What a search should find: the catalogue's searches over the rows themselves, without requests, pages and limits."""
+"""The rows that a search should find, without requests, pages and limits."""
 
 from __future__ import annotations
 
@@ -24,10 +24,9 @@ def expected_rows(
     parents: Sequence[str] | None = None,
 ) -> list[int]:
     """
-    Return the rows that a search should find now, in the set's order.
+    Return the rows that a search should find now, in the order of the row set.
 
-    Without ``since`` and ``until`` it is whatever time rows are of: by the window, if one is named, or else by the searches that
-    together find every row.
+    Without ``since`` and ``until``: the rows of any time, by the window, or by the searches that together find every row.
     """
     period = FOREVER
     if since or until:
@@ -59,7 +58,7 @@ def expected_rows(
 def _branch_request(
     stream: Stream, branch: Branch, filters: Mapping[str, Any], period: Period, parents: Sequence[str] | None
 ) -> SearchRequest | None:
-    """Return a branch's search, narrowed by the filters; None where nothing fits both."""
+    """Return the search of a branch, narrowed by the filters; None if they exclude each other."""
     united = dict(filters)
     defaults = {filter.name: filter.default for filter in stream.filters}
     for name, value in branch.filters.items():
@@ -85,7 +84,7 @@ def _show_all(stream: Stream) -> dict[str, Any]:
 
 
 def shows_tombstones(stream: Stream, filters: Mapping[str, Any]) -> bool:
-    """Return whether a search with these filters shows which rows are deleted."""
+    """Return whether rows of a search with these filters have the field ``IsDeleted``."""
     return any(
         stream.search_fields(filters).get(filter.name) is True for filter in stream.filters if filter.unhides
     )

@@ -1,1 +1,1 @@
-"""The server: searches, lookups, writes and control endpoints."""
+"""The server: reads, writes and control endpoints."""

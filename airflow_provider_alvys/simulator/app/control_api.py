@@ -1,4 +1,4 @@
-"""The simulator's own paths below ``/_sim/``: reset it, look into it, order faults and changes."""
+"""The control endpoints below ``/_sim/``: reset, statistics, expected rows, faults, changes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from airflow_provider_alvys.simulator.truth import expected_rows, shows_tombston
 
 
 class ChangeBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """The body of ``POST /_sim/change``: see :meth:`Tenant.change`. ``keys`` may hold load numbers and the like too."""
+    """The body of ``POST /_sim/change``: see :meth:`Tenant.change`."""
 
     stream: str = "loads"
     rows: int | None = None
@@ -57,7 +57,7 @@ class ClockBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 async def _reset(tenant: Tenant, request: Request) -> Any:
-    """Start over; the body holds the options that are to change, the others stay."""
+    """Start over; the options in the body change, the others stay."""
     changes = msgspec.json.decode(await request.body() or b"{}", type=dict[str, Any])
     options = msgspec.convert({**msgspec.to_builtins(tenant.options), **changes}, Options)
     request.app.tenant = Tenant(options)
@@ -66,29 +66,29 @@ async def _reset(tenant: Tenant, request: Request) -> Any:
 
 
 async def _stats(tenant: Tenant, request: Request) -> Any:
-    """Count requests by endpoint, tokens, answers by status, 429s."""
+    """Return the counts since the last reset."""
     return tenant.stats()
 
 
 async def _tokens(tenant: Tenant, request: Request) -> Any:
-    """Tell the tokens given out since the last reset, for a search for leaks."""
+    """Return the tokens issued since the last reset, for a search for leaks."""
     return {"tokens": tenant.tokens.issued}
 
 
 async def _faults(tenant: Tenant, request: Request) -> Any:
-    """Order faults: a list that replaces the last one."""
+    """Replace the list of faults."""
     tenant.faults.replace(msgspec.json.decode(await request.body(), type=list[Fault]))
     return {"ordered": True}
 
 
 async def _mutations(tenant: Tenant, request: Request) -> Any:
-    """Order changes after each search: a list that replaces the last one."""
+    """Replace the list of changes after each search."""
     tenant.mutations = msgspec.json.decode(await request.body(), type=list[Mutation])
     return {"ordered": True}
 
 
 async def _effects(tenant: Tenant, request: Request) -> Any:
-    """Count what writes have done, by operation; ``format=list`` tells each, with its path, body and time."""
+    """Count the writes that changed something by operation, or list them with ``format=list``."""
     effects = tenant.applied_writes
     if request.query_params.get("format") == "list":
         return effects
@@ -110,7 +110,7 @@ async def _add(tenant: Tenant, request: Request) -> Any:
 
 
 async def _remove(tenant: Tenant, request: Request) -> Any:
-    """Remove rows for good."""
+    """Remove rows without a trace."""
     removal = msgspec.json.decode(await request.body(), type=RemoveBody)
     _check_rows(removal.rows)
     return {"keys": tenant.remove(**msgspec.structs.asdict(removal))}
@@ -129,9 +129,9 @@ async def _clock(tenant: Tenant, request: Request) -> Any:
 
 async def _truth(tenant: Tenant, request: Request) -> Any:
     """
-    Tell what a search should find now.
+    Return the keys, or with ``format=rows`` the rows, that a search should find now.
 
-    ``stream``, ``window_by``, ``since``, ``until``, ``filters`` and ``parents`` (JSON), ``format=keys|rows``.
+    Parameters: ``stream``, ``window_by``, ``since``, ``until``, ``filters`` and ``parents`` (JSON).
     """
     query = request.query_params
     stream = get_stream(query.get("stream", "loads"))
@@ -193,5 +193,5 @@ def _route(call: str, control: ControlEndpoint) -> Route:
 CONTROL_ROUTER = Router(
     [_route(call, control) for call, control in CONTROL_ENDPOINTS.items()],
     redirect_slashes=False,
-    default=json_response({"error": "There is: " + ", ".join(CONTROL_ENDPOINTS)}, 404),
+    default=json_response({"error": "No such endpoint. Endpoints: " + ", ".join(CONTROL_ENDPOINTS)}, 404),
 )

@@ -1,4 +1,4 @@
-"""The simulator's own paths for webhooks: subscribe to events, see their deliveries, repeat and forge them."""
+"""The control endpoints of webhooks: subscribe, list deliveries, repeat and forge them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from airflow_provider_alvys.simulator.webhooks.events import Event
 
 class SubscribeBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """
-    The body of ``POST /_sim/webhooks``: a webhook that is told of events at once, without a handshake.
+    The body of ``POST /_sim/webhooks``: a webhook that is active at once, without a handshake.
 
-    :param events: of which it is told; None means all.
+    :param events: event types; None means all.
     :param secret: None means a new one.
-    :param previous_secret: signs beside it, as while it rotates.
-    :param include_previous_attributes: whether it is told what changed fields held before.
+    :param previous_secret: signs in addition, as during a rotation.
+    :param include_previous_attributes: whether events contain the previous values of changed fields.
     """
 
     url: str
@@ -34,18 +34,18 @@ class SubscribeBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 class DeliverBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """
-    The body of ``POST /_sim/deliver``: one attempt to deliver an event, right or forged, whatever the webhook's state.
+    The body of ``POST /_sim/deliver``: one attempt to deliver an event, valid or forged, in any state of the webhook.
 
     :param webhook: its id; None means the latest.
-    :param event_id: of an event that was told before; None means the latest, or with ``type`` a new one.
-    :param type: of a new event.
-    :param data: of a new event.
-    :param age: how many seconds ago it was signed; below 0 for a time that is still to come.
-    :param secret: that signs it, in the place of the webhook's.
-    :param base: what is signed: ``t.id.body`` or ``t.body``; None means what the options say.
-    :param body: sent in the place of the one that is signed.
-    :param headers: sent in the place of the right ones, such as another ``X-Alvys-Event-Id`` than the one that is signed.
-    :param attempt: which of the attempts it says it is.
+    :param event_id: id of an earlier event; None means the latest, or a new one if there is a ``type``.
+    :param type: type of a new event.
+    :param data: data of a new event.
+    :param age: age of the signature in seconds; below 0 for a time in the future.
+    :param secret: signs in place of the webhook's secret.
+    :param base: what is signed: ``t.id.body`` or ``t.body``; None means as in the options.
+    :param body: sent in place of the signed body.
+    :param headers: replace valid headers, such as ``X-Alvys-Event-Id``.
+    :param attempt: value of ``X-Alvys-Attempt``.
     """
 
     webhook: str | None = None
@@ -61,7 +61,7 @@ class DeliverBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 async def subscribe(tenant: Tenant, request: Request) -> Any:
-    """Make a webhook that is told of events at once, without a handshake."""
+    """Create a webhook that is active at once, without a handshake."""
     body = msgspec.json.decode(await request.body(), type=SubscribeBody)
     events = list(EVENTS) if body.events is None else body.events
     strangers = sorted(set(events) - set(EVENTS))
@@ -79,14 +79,14 @@ async def subscribe(tenant: Tenant, request: Request) -> Any:
 
 
 async def deliveries(tenant: Tenant, request: Request) -> Any:
-    """Tell all attempts to deliver events; ``wait=true`` waits until nothing is under way."""
+    """Return all attempts to deliver events; ``wait=true`` first waits for pending ones."""
     if request.query_params.get("wait") == "true":
         await tenant.webhook_sender.wait_until_idle()
     return tenant.webhook_sender.attempts
 
 
 async def deliver(tenant: Tenant, request: Request) -> Any:
-    """Deliver an event once, right or forged, and tell the status of the answer: see :class:`DeliverBody`."""
+    """Deliver an event once, valid or forged, and return the response's status."""
     body = msgspec.json.decode(await request.body() or b"{}", type=DeliverBody)
     hub = tenant.webhook_sender
     number, event = _find_webhook(tenant, body.webhook), _find_event(tenant, body)
@@ -109,7 +109,7 @@ def _find_webhook(tenant: Tenant, key: str | None) -> int:
     rows = tenant.rows("webhooks")
     found = [number for number in tenant.webhook_sender.subscriptions if key in (None, rows.key(number))]
     if not found:
-        raise AlvysValueError("There is no such webhook: make one by POST /_sim/webhooks, or through the API")
+        raise AlvysValueError("No such webhook. Create one with POST /_sim/webhooks or through the API.")
     return found[-1]
 
 

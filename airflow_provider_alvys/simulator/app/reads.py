@@ -1,4 +1,4 @@
-"""What is answered to a call of the catalogue: pages, lists, objects and single records."""
+"""Responses to searches and lookups."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from airflow_provider_alvys.simulator.tenant import Tenant
 
 
 async def answer_search(stream: Stream, request: Request) -> Response:
-    """Answer a call that reads a stream."""
+    """Return a page, list or object of a stream."""
     tenant: Tenant = request.app.tenant
     names = path_names(request)
     _check_parent(tenant, stream, names)
@@ -33,7 +33,7 @@ async def answer_search(stream: Stream, request: Request) -> Response:
         query = request.query_params.multi_items()
         given = query_fields(stream, query) if is_get else body_fields(stream, await read_json(request))
     except JSON_ERRORS:
-        raise HTTPException(400, "The body is no JSON.") from None
+        raise HTTPException(400, "The body is not valid JSON.") from None
     search, errors = parse_search(stream, given)
     if errors:
         return json_response(errors, 400)
@@ -46,7 +46,7 @@ async def answer_search(stream: Stream, request: Request) -> Response:
 
 
 async def answer_lookup(stream: Stream, lookup: Lookup, request: Request) -> Response:
-    """Answer a call that reads one record."""
+    """Return one record."""
     tenant: Tenant = request.app.tenant
     rows = tenant.rows(stream.name)
     query = {name.lower(): text for name, text in request.query_params.multi_items()}
@@ -111,7 +111,7 @@ def _json(tenant: Tenant, text: bytes) -> Response:
 
 
 def _pretty(text: bytes) -> bytes:
-    """Return JSON over several lines. msgspec cannot where half an emoji is in it."""
+    """Return indented JSON. msgspec cannot format a lone surrogate."""
     try:
         return msgspec.json.format(text, indent=2)
     except msgspec.DecodeError:

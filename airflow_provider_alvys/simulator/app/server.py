@@ -1,4 +1,4 @@
-"""The simulator's HTTP side: a Starlette application, and the faults that strike its responses."""
+"""The Starlette application, and the faults applied to its responses."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ from airflow_provider_alvys.simulator.tenant import Tenant
 
 _CONTROL = "/_sim"
 _FORMS = ("application/json", "application/x-www-form-urlencoded")
-# The tenant of a token path is that of the older flow, in any of its documented spellings.
+# The older token flow has a tenant in its path, with three documented prefixes.
 _TENANT_TOKEN = "authentication/{tenant}/token"  # noqa: S105
 _TOKEN_PATHS = ("/oauth/token", f"/{_TENANT_TOKEN}", f"/api/{_TENANT_TOKEN}", f"/api/p/{_TENANT_TOKEN}")
-# uvicorn has no status line for what lies beyond.
+# uvicorn has no status line for higher ones.
 _LAST_STATUS = 599
 # Responses with these statuses have no body.
 _BODILESS = (204, 304)
@@ -63,7 +63,7 @@ class SimulatorApp(Starlette):
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection event."""
+        """Serve a request: apply a fault, or respond."""
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
             return
@@ -79,7 +79,7 @@ class SimulatorApp(Starlette):
             if tenant.options.latency:
                 await asyncio.sleep(tenant.options.latency)
             fault = tenant.faults.next(call, await _page_number(request))
-            # A fault that acts lets the call take place, and only its response is lost.
+            # With ``acts`` the call takes place, and the fault replaces its response.
             replacement = self._apply(fault) if fault and not fault.acts else None
             response = replacement or await self._respond(scope, body)
             if fault and fault.acts:
@@ -91,7 +91,7 @@ class SimulatorApp(Starlette):
         await _send(response, fault.kind if fault else "", scope, receive, send)
 
     async def _respond(self, scope: Scope, body: bytes) -> Response:
-        """Return the response of what the request's path leads to."""
+        """Return the response of the routed endpoint."""
         sent: list[Message] = []
 
         async def receive() -> Message:
@@ -107,14 +107,14 @@ class SimulatorApp(Starlette):
         return response
 
     def _call_name(self, scope: Scope) -> str:
-        """Return what a request counts as, and by what faults name it."""
+        """Return the name of a call in statistics and faults."""
         path = scope["path"]
         if any(route.path_regex.match(path) for route in self._token_routes):
             return "POST token"
         return "GET storage" if path.startswith(STORAGE_PREFIX) else str(endpoint_of(scope["method"], path))
 
     def _apply(self, fault: Fault) -> Response | None:
-        """Return the response that a fault puts in the place of the right one, if it does."""
+        """Apply a fault before the call, and return the response it replaces the normal one with, if any."""
         if fault.kind == "revoke":
             self.tenant.tokens.revoke_all()
         elif fault.kind == "cap":
@@ -124,7 +124,7 @@ class SimulatorApp(Starlette):
         elif fault.kind == "html":
             return edge_page(200, "text/html")
         elif fault.kind == "status":
-            response = problem(fault.status, "ordered by /_sim/faults")
+            response = problem(fault.status, "A fault set by /_sim/faults.")
             if fault.status in _BODILESS:
                 response = Response(status_code=fault.status)
             elif fault.body == "html":
@@ -147,15 +147,15 @@ class SimulatorApp(Starlette):
         tenant, tenant_in_path = self.tenant, request.path_params.get("tenant")
         content_type = request.headers.get("content-type", "").partition(";")[0]
         if content_type not in _FORMS:
-            raise HTTPException(415, "send a form or JSON")
+            raise HTTPException(415, "Send a form or JSON.")
         try:
             given = await read_json(request) if content_type == "application/json" else await request.form()
             fields = {str(key): str(value) for key, value in given.items()}
         except (*JSON_ERRORS, AttributeError):
-            raise HTTPException(400, "not readable") from None
+            raise HTTPException(400, "The body cannot be read.") from None
         refusal = tenant.tokens.refusal(fields, tenant_in_path)
         if refusal:
-            # Real token endpoints have been seen to echo what they were sent.
+            # Some token endpoints echo the request: clients must not log it.
             error = {"error": refusal[1], "error_description": "Unauthorized", "sent": fields}
             return json_response(error, refusal[0])
         return json_response(tenant.tokens.grant(tenant_in_path, tenant.now()))
@@ -164,7 +164,7 @@ class SimulatorApp(Starlette):
         await self.tenant.storage.respond(Request(scope))(scope, receive, send)
 
     async def _api(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let in requests with a token, as many as the limits allow."""
+        """Route a request that has a token and is within the rate limits."""
         tenant, request = self.tenant, Request(scope)
         grant = tenant.tokens.check(request.headers.get("authorization", ""), tenant.now())
         if grant is None:
@@ -174,7 +174,7 @@ class SimulatorApp(Starlette):
             await self._rate_limited()(scope, receive, send)
             return
         request.state.grant = grant
-        # As it was sent: a quoted slash belongs to a record's name.
+        # Still quoted: a quoted slash belongs to a record's name.
         path = scope.get("raw_path", scope["path"].encode()).decode("latin-1").rstrip("/")
         await self._api_router({**scope, "path": path}, receive, send)
 
@@ -200,9 +200,9 @@ def _api_routes() -> list[BaseRoute]:
         if stream.lookup:
             lookup = partial(answer_lookup, stream, stream.lookup)
             served.append(("GET", stream.lookup.path, _with_scope(stream, lookup)))
-    # Words before names: users/list is no user.
+    # Fixed paths first: users/list is not a user.
     served.sort(key=lambda call: call[1].count("{"))
-    # A record's path on the way to another one: Alvys knows it, but not by this verb.
+    # A record's path that is part of a longer one responds with 405, not 404.
     ends = [(path, end) for _, path, _ in served for end, sign in enumerate(path, 1) if sign == "}"]
     known = {path[:end] for path, end in ends if end < len(path)}
     return [
@@ -213,7 +213,7 @@ def _api_routes() -> list[BaseRoute]:
 
 
 def _with_scope(serves: Stream | Operation, answer: Handler) -> Handler:
-    """Return an endpoint that refuses a token without the scope of what it serves."""
+    """Return an endpoint that refuses a token without the required scope."""
 
     async def endpoint(request: Request) -> Response:
         if serves.scope is not None and serves.scope not in request.state.grant.scopes:
@@ -257,7 +257,7 @@ async def _send(response: Response, fault: str, scope: Scope, receive: Receive, 
     if fault not in ("reset", "lost", "truncate") and status <= _LAST_STATUS:
         await response(scope, receive, send)
         return
-    # uvicorn gives no other way to break a response off, or to send any status.
+    # uvicorn offers no other way to cut a response or to send any status.
     transport = send.__self__.transport  # type: ignore[attr-defined]
     if fault in ("reset", "lost"):
         transport.abort()

@@ -1,4 +1,4 @@
-"""Writes: what is refused, what takes place, and how often."""
+"""Responses to writes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ETAG = re.compile(r'(?:W/)?"?(.*?)"?')
 
 
 async def answer_write(operation: Operation, request: Request) -> Response:
-    """Answer a write: in this order, a call that is switched off, an unknown record, a bad body, a stale version, a rule."""
+    """Check, in this order: disabled call, unknown record, invalid body, stale version; then apply the write."""
     tenant: Tenant = request.app.tenant
     if operation.name in tenant.options.disabled.split():
         headers = {"retry-after": _DISABLED_SECONDS}
@@ -54,7 +54,7 @@ async def answer_write(operation: Operation, request: Request) -> Response:
 
 
 def _find_target(tenant: Tenant, operation: Operation, names: list[str]) -> TargetRecord:
-    """Return the records that a path names: one of the stream that it begins with, and perhaps one of its children."""
+    """Return the record that a path names, and its child if the path names one."""
     if not names:
         return TargetRecord(None, -1, "")
     stream = operation.path.partition("/")[0]
@@ -82,4 +82,4 @@ def _check_version(operation: Operation, request: Request, target: TargetRecord)
         return
     tag = _ETAG.fullmatch(if_match)
     if if_match != "*" and (tag is None or tag[1] != target.rows.etag(target.number)):
-        raise HTTPException(412, "The record has been changed since.")
+        raise HTTPException(412, "The record has changed: its ETag is another one now.")

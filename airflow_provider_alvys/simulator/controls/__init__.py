@@ -1,1 +1,1 @@
-"""What tests order: faults, rate limits and tokens."""
+"""Faults, mutations, rate limits and tokens."""

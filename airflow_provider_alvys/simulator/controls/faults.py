@@ -1,4 +1,4 @@
-"""Faults on demand: the next answers that go wrong, and how."""
+"""Faults and mutations on demand."""
 
 from __future__ import annotations
 
@@ -10,21 +10,20 @@ import msgspec
 
 class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """
-    One kind of failure.
+    A failure of matching calls.
 
-    :param kind: ``status`` answers with ``status``; ``html`` with a page and 200; ``truncate`` cuts the body off; ``reset`` cuts
-        the connection before the call takes place, ``lost`` after it has; ``timeout`` answers after ``seconds``; ``bad_utf8``
-        spoils a byte of the body; ``revoke`` makes every token invalid; ``cap`` sets the page size cap to ``cap`` from then on.
-    :param endpoint: which calls it strikes, such as ``POST loads/search``, ``POST token`` or ``GET storage``; None for all but
-        tokens.
-    :param page: only this page number, or any.
-    :param skip: so many matching calls pass first.
-    :param times: how often it strikes.
-    :param status: 200 to 999; below, no response is final.
-    :param body: of a ``status``: ``html`` page, ``json`` problem, or ``bare`` map of fields.
-    :param retry_after: header as it stands; ``date+5`` becomes the date in 5 seconds.
-    :param acts: whether the call takes place all the same, of ``status`` and ``html``; with what only spoils an answer, it does.
-    :param label: under what it is counted when it strikes; None means its kind.
+    :param kind: ``status`` responds with ``status``; ``html`` with a page and 200; ``truncate`` cuts the body; ``reset``
+        closes the connection before the call takes place, ``lost`` after it; ``timeout`` responds after ``seconds``;
+        ``bad_utf8`` damages a byte of the body; ``revoke`` revokes every token; ``cap`` sets the page size cap to ``cap``.
+    :param endpoint: such as ``POST loads/search``, ``POST token`` or ``GET storage``; None means all except tokens.
+    :param page: only calls for this page number; None means any.
+    :param skip: the number of matching calls that pass first.
+    :param times: the number of calls that fail.
+    :param status: 200 to 999; lower ones are not final responses.
+    :param body: body of a ``status``: ``html`` page, ``json`` problem, or ``bare`` map of fields.
+    :param retry_after: value of the header; ``date+5`` becomes the date in 5 seconds.
+    :param acts: whether the call takes place before a ``status`` or ``html``.
+    :param label: name in the statistics; None means the kind.
     """
 
     kind: Literal["status", "html", "truncate", "reset", "lost", "timeout", "bad_utf8", "revoke", "cap"]
@@ -43,15 +42,15 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 class Mutation(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """
-    A change of the data after each search.
+    A change of the data after each matching search.
 
-    :param kind: ``leave`` updates rows of the set just searched, so that they leave a window on UpdatedAt; ``join`` adds new rows
-        to it, anywhere in its order.
-    :param rows: how many at a time.
-    :param stream: only after searches of this stream; None means all.
-    :param skip: so many searches pass first.
-    :param times: how often; None means for ever.
-    :param label: under what it is counted; None means its kind.
+    :param kind: ``leave`` updates rows that the search found, which moves them out of a window on UpdatedAt; ``join``
+        adds rows that it finds, anywhere in its order.
+    :param rows: the number of rows at a time.
+    :param stream: only searches of this stream; None means all.
+    :param skip: the number of matching searches that pass first.
+    :param times: the number of changes; None means unlimited.
+    :param label: name in the statistics; None means the kind.
     """
 
     kind: Literal["leave", "join"]
@@ -63,18 +62,18 @@ class Mutation(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class FaultQueue:
-    """The faults to come, oldest first."""
+    """The pending faults, oldest first."""
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
         self.applied_counts: Counter[str] = Counter()
 
     def replace(self, faults: list[Fault]) -> None:
-        """Replace all."""
+        """Replace all faults."""
         self._faults = list(faults)
 
     def next(self, endpoint: str, page: int | None) -> Fault | None:
-        """Return the fault that strikes this call, if any, and count it."""
+        """Return the fault of this call, if any, and count it."""
         for fault in self._faults:
             if fault.endpoint not in (None, endpoint) or (
                 fault.endpoint is None and endpoint == "POST token"

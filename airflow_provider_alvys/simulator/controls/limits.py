@@ -1,4 +1,4 @@
-"""The documented rate limits, enforced."""
+"""Enforcement of the documented rate limits."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class _Window:
 
 class RateLimiter:
     """
-    Count arrivals in a sliding minute, and block an endpoint for its documented time when there were too many.
+    Count requests in a sliding minute; too many block an endpoint for its documented time.
 
-    :param minute: seconds that a minute lasts.
+    :param minute: length of a minute in seconds.
     """
 
     def __init__(self, minute: float) -> None:
@@ -27,7 +27,7 @@ class RateLimiter:
         self._windows: dict[tuple[str, str], _Window] = {}
 
     def admits(self, client_id: str, endpoint: Endpoint, now: float) -> bool:
-        """Return whether a request that arrives now is served."""
+        """Return whether a request at this time is within the limit."""
         limit = limit_of(endpoint)
         scale = self._minute / 60
         window = self._windows.setdefault((client_id, str(endpoint)), _Window())
@@ -44,5 +44,5 @@ class RateLimiter:
 
     @property
     def retry_after(self) -> float:
-        """What a 429 says: a minute, as Alvys's default rule does, though the block may last longer."""
+        """Retry-After in seconds: a minute, as Alvys sends it, even where the block lasts longer."""
         return self._minute

@@ -14,7 +14,7 @@ AUDIENCE = "https://api.alvys.com/public/"
 
 @dataclass(frozen=True)
 class Grant:
-    """What a token stands for."""
+    """The client, scopes and expiry of a token."""
 
     client_id: str
     scopes: frozenset[str]
@@ -22,7 +22,7 @@ class Grant:
 
 
 class TokenIssuer:
-    """Give out tokens, and know them again."""
+    """Issues tokens and checks them."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
@@ -47,7 +47,7 @@ class TokenIssuer:
         return None
 
     def grant(self, tenant: str | None, now: float) -> dict[str, object]:
-        """Return the token endpoint's answer. The tenant flow's token has no list of scopes and may read everything."""
+        """Return the token endpoint's response. A token of the tenant flow lists no scopes, and has those for reading."""
         options = self._options
         token = secrets.token_urlsafe(48)
         self.issued.append(token)
@@ -63,11 +63,11 @@ class TokenIssuer:
         return answer if tenant is not None else {**answer, "scope": scopes}
 
     def check(self, authorization: str, now: float) -> Grant | None:
-        """Return what an ``Authorization`` header stands for, or None when it is no good (any more)."""
+        """Return the grant of an ``Authorization`` header, or None if it is invalid or expired."""
         kind, _, token = authorization.partition(" ")
         grant = self._grants.get(token) if kind.lower() == "bearer" else None
         return grant if grant and now < grant.expires else None
 
     def revoke_all(self) -> None:
-        """Make every token invalid."""
+        """Revoke every token."""
         self._grants.clear()

@@ -1,4 +1,4 @@
-"""What the body of a write says, in the catalogue's spelling, and what is wrong with it."""
+"""The body of a write: its fields in the catalogue's spelling, and its validation errors."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ async def read_body(
     operation: Operation, request: Request
 ) -> tuple[dict[str, Any], UploadedFile | None, Errors]:
     """
-    Return the fields of a write's body, its file, and what is wrong with them.
+    Return the fields of a write's body, its file, and their validation errors.
 
-    :raises HTTPException: it cannot be read at all, or its file is too large or of another kind.
+    :raises HTTPException: the body cannot be read, or its file has a wrong size or type.
     """
     given: Any
     file = None
@@ -64,7 +64,7 @@ async def read_body(
         try:
             given = await read_json(request) if await request.body() else None
         except JSON_ERRORS:
-            raise HTTPException(400, "The body is no JSON.") from None
+            raise HTTPException(400, "The body is not valid JSON.") from None
     if not isinstance(given, dict):
         return {}, file, {"": ["A non-empty request body is required."]}
     errors: Errors = {}
@@ -93,7 +93,7 @@ async def _read_form(request: Request, upload: Upload) -> tuple[dict[str, Any], 
 def _parse_fields(
     fields: Sequence[Field], given: Mapping[str, Any], prefix: str, patch: bool, errors: Errors
 ) -> dict[str, Any]:
-    """Return an object's known fields; others are ignored, as Alvys does."""
+    """Return an object's known fields; unknown ones are ignored, as Alvys does."""
     by_name = {str(name).lower(): value for name, value in given.items()}
     found: dict[str, Any] = {}
     for field in fields:
@@ -124,7 +124,7 @@ def _parse_field(field: Field, value: Any, path: str, patch: bool, errors: Error
 
 
 def _error_in(field: Field, value: Any) -> str | None:
-    """Return what Alvys would say of a value, or None."""
+    """Return the validation error of a value, or None."""
     is_kind = isinstance(value, _KINDS[field.kind]) and (field.kind == "boolean") == isinstance(value, bool)
     if not is_kind or (field.kind in ("time", "day") and not _is_time(value, field.kind)):
         return f"The value '{value}' is not valid."

@@ -1,4 +1,4 @@
-"""What requests and responses have in common, and Alvys's error bodies."""
+"""JSON requests and responses, and Alvys's error bodies."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-# What a body that is no JSON raises: bad syntax, bad UTF-8, or nested too deep.
+# Raised by a body that is not JSON: bad syntax, bad UTF-8, or nested too deep.
 JSON_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _JSON = "application/json; charset=utf-8"
@@ -20,19 +20,19 @@ _EDGE_PAGE = (
 
 
 async def read_json(request: Request) -> Any:
-    """Return a request's body as JSON, {} for an empty one. Raises one of ``UNREADABLE``."""
+    """Return a request's body from JSON, {} for an empty one. Raises one of ``JSON_ERRORS``."""
     body = await request.body()
     return msgspec.json.decode(body) if body else {}
 
 
 def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Return a value as a JSON response; bytes are JSON already."""
+    """Return a value as a JSON response; bytes are sent as they are."""
     content = value if isinstance(value, bytes) else msgspec.json.encode(value)
     return Response(content, status, headers, _JSON)
 
 
 def problem(status: int, detail: str, headers: Mapping[str, str] | None = None, **more: Any) -> Response:
-    """Return Alvys's ProblemDetails; ``more`` are further fields, or other values of its own."""
+    """Return Alvys's ProblemDetails; ``more`` adds or replaces fields."""
     body = {
         "Type": f"https://httpstatuses.io/{status}",
         "Title": responses.get(status, "Unknown"),
@@ -44,5 +44,5 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None, 
 
 
 def edge_page(status: int, content_type: str = "text/html; charset=UTF-8") -> Response:
-    """Return the HTML page that the network in front of Alvys answers with."""
+    """Return an HTML page as Alvys's network sends it."""
     return Response(_EDGE_PAGE.format(status), status, {"content-type": content_type})

@@ -1,4 +1,4 @@
-"""Routes as Alvys has them: in any case, below any version, with quoted names of records."""
+"""Routes as in Alvys: case-insensitive, with any version, and with quoted record names."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ API_PREFIX = "/api/p/v{version:float}/"
 
 class AnyCaseRoute(Route):
     """
-    A route whose path is matched in any case.
+    A route with a case-insensitive path.
 
-    :param method: None for all.
+    :param method: None means any.
     """
 
     def __init__(self, method: str | None, path: str, endpoint: Handler) -> None:
@@ -30,7 +30,7 @@ class AnyCaseRoute(Route):
 
 
 class AnyPathMount(Mount):
-    """A mount whose paths may contain newlines: names of files do."""
+    """A mount whose paths may contain newlines, as file names do."""
 
     def __init__(self, path: str, app: ASGIApp) -> None:
         super().__init__(path, app)
@@ -38,5 +38,5 @@ class AnyPathMount(Mount):
 
 
 def path_names(request: Request) -> list[str]:
-    """Return the names of records in the path of a request to the API, which is still quoted."""
+    """Return the record names in the path of a request to the API."""
     return [unquote(name) for key, name in request.path_params.items() if key != "version"]
