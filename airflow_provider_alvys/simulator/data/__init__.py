@@ -1,1 +1,1 @@
-"""The simulated records, made on demand from a seed."""
+"""The simulated records, generated on demand from a seed."""

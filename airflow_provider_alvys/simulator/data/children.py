@@ -1,4 +1,4 @@
-"""The rows that belong to other rows, such as a load's documents."""
+"""Child rows, such as a load's documents."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from airflow_provider_alvys.simulator.data.row_set_spec import RowSetSpec
 from airflow_provider_alvys.simulator.data.times import DAY
 from airflow_provider_alvys.simulator.options import Options
 
-# No row has more children than that, unless it is told.
+# The option ``rows`` may set more.
 _MAX_CHILDREN = 3
-# Children come within this time.
+# Children start at most this long after their parent.
 _MAX_DELAY = 10 * DAY
 
 
 class ChildSet(RowSet):
-    """The children of another set's rows: none to three each, one where one is answered, or as many as ``rows`` says."""
+    """The children of another set's rows: none to three each, or as many as the option ``rows`` says."""
 
     def __init__(
         self, spec: RowSetSpec, row_set_of: Callable[[str], RowSet], options: Options, data_end: int
@@ -27,7 +27,7 @@ class ChildSet(RowSet):
         if spec.stream.response_type == "object":
             self._children_per_parent = 1
         self._stride = max(_MAX_CHILDREN, self._children_per_parent or 0)
-        # Those of a parent follow each other: numbers of added ones begin where no parent's do.
+        # The generated children of a parent have consecutive numbers; added ones have numbers above all of these.
         self._next = 2**50
         self._added: dict[int, int] = {}
         self._removed: set[int] = set()
@@ -44,25 +44,25 @@ class ChildSet(RowSet):
 
     @property
     def change_count(self) -> int:
-        """Another number after each change, of the parents too."""
+        """The number of changes of this set and its parents."""
         return self._change_count + self._parents.change_count
 
     def parent_of(self, number: int) -> int:
-        """Return whose child a row is."""
+        """Return the number of a row's parent."""
         return self._added[number] if number in self._added else number // self._stride
 
     def is_first(self, number: int) -> bool:
-        """Return whether a row is the first of its parent's."""
+        """Return whether a row is its parent's first child."""
         return number not in self._added and number % self._stride == 0
 
     def has(self, number: int) -> bool:
-        """Return whether a row is there."""
+        """Return whether a row exists."""
         return self._parents.has(self.parent_of(number)) and number in self._children(
             [self.parent_of(number)]
         )
 
     def started_at(self, number: int) -> int:
-        """Return when a row began: some time after its parent did."""
+        """Return when a row started: some time after its parent."""
         if number in self._added_times:
             return self._added_times[number][0]
         begun = self._parents.started_at(self.parent_of(number))
@@ -74,7 +74,7 @@ class ChildSet(RowSet):
         return self._children(self._parents.numbers())
 
     def children_of(self, names: Sequence[str]) -> list[int]:
-        """Return the rows whose parents have these names, in that order."""
+        """Return the children of the parents with these names, in the order of the names."""
         parent = self.spec.stream.parent
         found = [self._parents.number_of(parent.column, name) for name in names] if parent else []
         return self._children([number for number in found if number is not None])
@@ -89,14 +89,14 @@ class ChildSet(RowSet):
             if parent in self._parents.childless and self.spec.stream.response_type != "object":
                 count = 0
             elif count is None:
-                # The oldest has one at least, so that there is something to try.
+                # The oldest parent has at least one.
                 count = max(hash((self.salt, parent)) % (_MAX_CHILDREN + 1), 0 if parent else 1)
             numbers += range(parent * self._stride, parent * self._stride + count)
             numbers += added.get(parent, ())
         return [number for number in numbers if number not in self._removed] if self._removed else numbers
 
     def add(self, at: int, columns: Mapping[str, Any], parent: str | None = None) -> int:
-        """Add a row to a parent: the one that is named, by argument or column, or else the latest."""
+        """Add a row to the named parent, or to the one in its columns, or to the latest."""
         self._added[self._next] = self._find_parent(columns, parent)
         return super().add(at, columns)
 
@@ -113,8 +113,7 @@ class ChildSet(RowSet):
         return parent_number
 
     def _insert(self, number: int) -> None:
-        # In the order of the parents: see _children.
-        return
+        """Do nothing: the order is that of the parents."""
 
     def _drop(self, removed: frozenset[int]) -> None:
         self._removed |= removed

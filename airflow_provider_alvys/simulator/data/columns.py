@@ -1,4 +1,4 @@
-"""Making the values of columns out of the numbers of rows: nothing is kept but the plan."""
+"""Generation of column values from row numbers."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from airflow_provider_alvys.simulator.data.times import (
 )
 from airflow_provider_alvys.simulator.options import Options
 
-# Makes a value of a row; the second number is the item's, for what stands in a list.
+# Generates a value from a row number and, within a list, an item number.
 RowValue = Callable[[int, int], Any]
 
-# Digits of a second, and what the time is a multiple of.
+# Digits of a second, and resolution in microseconds.
 TIME_FORMATS = ((0, SECOND), (3, 1000), (7, 1))
 _MASK = 0x3FFFFFFFFFFFFFFF
 
 
 class RowSource(Protocol):
-    """What the makers of columns and records read of a row set."""
+    """The part of a row set that the generators use."""
 
     spec: RowSetSpec
     options: Options
@@ -37,33 +37,33 @@ class RowSource(Protocol):
 
     @property
     def row_set_of(self) -> Callable[[str], RowSource]:
-        """Gives the row set of another stream."""
+        """Returns the row set of another stream."""
 
     def started_at(self, number: int) -> int:
-        """Return when a row began."""
+        """Return when a row started."""
 
     def lifecycle(self, number: int) -> Lifecycle:
-        """Return what a row's times depend on."""
+        """Return the lifecycle of a row."""
 
     def parent_of(self, number: int) -> int:
-        """Return a row's parent."""
+        """Return the number of a row's parent."""
 
     def is_first(self, number: int) -> bool:
-        """Return whether a row is the first of its parent's."""
+        """Return whether a row is its parent's first child."""
 
     def column(self, path: str) -> Mapping[int, Any]:
         """Return a column."""
 
 
 class ColumnGenerator:
-    """Make the columns that a row set's plan describes."""
+    """Generates the columns of a row set."""
 
     def __init__(self, rows: RowSource) -> None:
         self._rows = rows
         self._spec = rows.spec
 
     def column(self, path: str) -> Callable[[int], Any]:
-        """Return what makes a column's value out of a row's number; within a list, a tuple of one for each item."""
+        """Return a function from row number to value; within a list, to a tuple with a value per item."""
         array = self._spec.array_of(path)
         make = self.value_function(path)
         if array is None:
@@ -72,7 +72,7 @@ class ColumnGenerator:
         return lambda number: tuple(make(number, item) for item in range(count(number)))
 
     def format_value(self, number: int, path: str, value: Any) -> Any:
-        """Return a column's value as the record shows it."""
+        """Return a column's value in the form of the record: times as text."""
         kind = self._spec.type_of(path)
         if not isinstance(value, int) or isinstance(value, bool) or kind not in ("time", "date", "string"):
             return value
@@ -81,19 +81,19 @@ class ColumnGenerator:
         return format_time(value, self._time_format(path, number)[0], rule_of(path.rpartition(".")[2]).zone)
 
     def is_time(self, path: str) -> bool:
-        """Return whether a column holds a time."""
+        """Return whether a column contains times."""
         return path in self._spec.windows_by_column or self._spec.type_of(path) in ("time", "date")
 
     def stage_times(self) -> list[str]:
-        """Return the times that are empty until a row has come so far."""
+        """Return the time columns that are empty until a row reaches a stage."""
         return [name for name in self._spec.fields.fields if self.is_time(name) and rule_of(name).stage]
 
     def salt(self, path: str) -> int:
-        """Return what makes a path's random numbers other than those of another one."""
+        """Return the seed of a path's random numbers."""
         return hash((self._rows.salt, crc32(path.encode())))
 
     def value_function(self, path: str) -> RowValue:
-        """Return what makes the value of one path."""
+        """Return the function that generates the values of a path."""
         spec = self._spec
         if path in spec.foreign_keys:
             return self._foreign_key(path, spec.foreign_keys[path])
@@ -113,7 +113,7 @@ class ColumnGenerator:
                 return lambda number, item: str(start + number)
             leaf = sample_values.id_of(spec.name)
         elif path in spec.known_values:
-            # What says how far a row has come is more frequent than the rest.
+            # Statuses that imply a stage are more frequent.
             values = [
                 value
                 for value in spec.known_values[path]
@@ -124,11 +124,11 @@ class ColumnGenerator:
             leaf = sample_values.address_part(name) or sample_values.value_from_bits(
                 path, kind if isinstance(kind, str) else "json"
             )
-        # Where the tuple's hash is negative, a mask makes it a number of the same size.
+        # The mask makes negative hashes positive.
         return lambda number, item: leaf(hash((salt, number, item)) & _MASK)
 
     def _document_type(self, types: Sequence[str], salt: int) -> RowValue:
-        """Return what makes the types of documents: nobody has the proof of what has not happened, most have that of what has."""
+        """Generate document types: most delivered rows have a proof of delivery, no other row has one."""
         rows, parent = self._rows, self._spec.stream.parent
         others = [kind for kind in types if kind != sample_values.PROOF]
 
@@ -167,7 +167,7 @@ class ColumnGenerator:
         )
         place = spec.stream.key.index(path) if path in spec.stream.key else None
         if place in (0, 1) and len(spec.stream.key) > 1:
-            # So that no two rows have the same key.
+            # Each row needs another key.
             step = place * count
             return lambda number, item: column[(number + (number // step if step else 0)) % count]
         if target.spec.is_regular and not foreign_key.role:
@@ -213,7 +213,7 @@ class ColumnGenerator:
         return happened_at
 
     def resolution(self, path: str) -> int:
-        """Return what the times of a column are multiples of, so that the record shows all of them."""
+        """Return the resolution of a time column in microseconds, so that the record shows the exact time."""
         window = self._spec.windows_by_column.get(path)
         name = path.rpartition(".")[2]
         if self._spec.type_of(path) == "date" or (window and window.whole_days and _is_day(name)):
@@ -229,7 +229,7 @@ class ColumnGenerator:
         )
 
     def _time_format(self, path: str, number: int) -> tuple[int, int]:
-        """Return with how many digits of a second a time is written, and what it is a multiple of."""
+        """Return the digits of a second in a time, and its resolution in microseconds."""
         if path == self._spec.updated_column:
             return 7, 1
         if self._has_mixed_formats(path):
@@ -239,7 +239,7 @@ class ColumnGenerator:
         return TIME_FORMATS[crc32(path.encode()) % 3]
 
     def item_count(self, array: str) -> Callable[[int], int]:
-        """Return how many items a list has that rows are searched or linked by: one, or sometimes more."""
+        """Return a function from row number to the length of a list that searches or foreign keys use."""
         salt = self.salt(f"{array} count")
         return lambda number: (1, 1, 1, 1, 2, 3)[hash((salt, number)) % 6]
 

@@ -1,4 +1,4 @@
-"""The rows that are the items of a list in their parents' records, such as a trip's stops."""
+"""Child rows that are items of a list in their parents' records, such as a trip's stops."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from airflow_provider_alvys.simulator.data.row_set import ColumnValues, RowSet, 
 from airflow_provider_alvys.simulator.data.row_set_spec import RowSetSpec
 from airflow_provider_alvys.simulator.options import Options
 
-# No list has more items.
+# The maximum number of items in a list.
 _STRIDE = 1000
 
 
 def list_field_of(spec: RowSetSpec, parents: RowSetSpec) -> str | None:
-    """Return the field of the parents' records that holds just what a plan's rows are, or None."""
+    """Return the parents' list field with the same record type as the children, or None."""
     fields = parents.fields.fields.items()
     return next(
         (name for name, kind in fields if isinstance(kind, Array) and kind.of is spec.stream.fields), None
@@ -27,32 +27,32 @@ def list_field_of(spec: RowSetSpec, parents: RowSetSpec) -> str | None:
 
 
 class EmbeddedChildSet(ChildSet):
-    """Rows that are nothing but the items of the parents' lists: a change of either is one of both."""
+    """Rows stored as the items of their parents' lists: changing either changes both."""
 
     def __init__(
         self, spec: RowSetSpec, row_set_of: Callable[[str], RowSet], options: Options, data_end: int
     ) -> None:
         super().__init__(spec, row_set_of, options, data_end)
-        # The lists of the parents, as long as none of these changes.
+        # The parents' lists, valid until a parent changes.
         self._cached_lists: tuple[int, dict[int, list[dict[str, Any]]]] = (-1, {})
 
     @cached_property
     def _list_field(self) -> str:
         name = list_field_of(self.spec, self._parents.spec)
         if name is None:
-            raise LookupError(f"{self.spec.name} are no part of their parents")
+            raise LookupError(f"{self.spec.name} are not embedded in their parents")
         return name
 
     def parent_of(self, number: int) -> int:
-        """Return whose part a row is."""
+        """Return the number of a row's parent."""
         return number // _STRIDE
 
     def is_first(self, number: int) -> bool:
-        """Return whether a row is the first of its parent's."""
+        """Return whether a row is its parent's first child."""
         return number % _STRIDE == 0
 
     def items(self, parent: int) -> list[dict[str, Any]]:
-        """Return a parent's list, which must not be changed."""
+        """Return a parent's list; the caller must not change it."""
         if self._cached_lists[0] != self._parents.change_count:
             self._cached_lists = (self._parents.change_count, {})
         if parent not in self._cached_lists[1]:
@@ -60,12 +60,12 @@ class EmbeddedChildSet(ChildSet):
         return self._cached_lists[1][parent]
 
     def record(self, number: int) -> dict[str, Any]:
-        """Return a row's record, which must not be changed."""
+        """Return a row's record; the caller must not change it."""
         parent, index = divmod(number, _STRIDE)
         return self.items(parent)[index]
 
     def column(self, path: str) -> ColumnValues:
-        """Return a column, made anew: a row changes with its parent."""
+        """Return a new column each time, since rows change with their parents."""
         return ColumnValues(lambda number: value_at(self.record(number), path.split(".")))
 
     def record_json(self, number: int, *, with_tombstone: bool) -> bytes:
@@ -76,7 +76,7 @@ class EmbeddedChildSet(ChildSet):
         return [parent * _STRIDE + index for parent in parents for index in range(len(self.items(parent)))]
 
     def update(self, numbers: Iterable[int], now: int, columns: Mapping[str, Any]) -> None:
-        """Change rows within their parents, at ``now``; None removes a field."""
+        """Change rows within their parents; None removes a field."""
         for number in numbers:
             parent, index = divmod(number, _STRIDE)
             items = list(self.items(parent))
@@ -86,7 +86,7 @@ class EmbeddedChildSet(ChildSet):
             self._parents.update([parent], now, {self._list_field: items})
 
     def add(self, at: int, columns: Mapping[str, Any], parent: str | None = None) -> int:
-        """Add a row like the last one to the end of a parent's list."""
+        """Append a copy of a parent's last item, with these columns."""
         parent_number = self._find_parent(columns, parent)
         items = list(self.items(parent_number))
         like = items[-1] if items else {}
@@ -106,5 +106,5 @@ class EmbeddedChildSet(ChildSet):
 
 
 def child_set_class(spec: RowSetSpec, parents: RowSetSpec) -> type[ChildSet]:
-    """Return the kind of set that holds the rows of a plan with parents."""
+    """Return the class of the row set of some children."""
     return EmbeddedChildSet if list_field_of(spec, parents) else ChildSet

@@ -1,4 +1,4 @@
-"""Making whole records out of the numbers of rows."""
+"""Generation of complete records from row numbers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from airflow_provider_alvys.simulator.data.times import Lifecycle, TimeRule, for
 Bits = Callable[[int], int]
 NestedValue = Callable[[Bits, Lifecycle, int], Any]
 
-# How many items a list has, at least and at most.
+# The minimum and maximum number of items in a list.
 _ITEM_COUNTS: Mapping[str, tuple[int, int]] = {
     "CustomerAccessorialsDetails": (0, 1),
     "CustomerType": (1, 1),
@@ -28,31 +28,31 @@ _ITEM_COUNTS: Mapping[str, tuple[int, int]] = {
     "Stops": (2, 3),
 }
 _DEFAULT_COUNT = (0, 3)
-# The lists of places to which a run leads, one after the other.
+# Lists of places visited one after the other.
 _ROUTE_LISTS = ("Stops",)
-# What belongs to a list's items by their order, the last for all that follow.
+# Field values by item number; the last one repeats.
 _VALUES_BY_INDEX: Mapping[str, tuple[str, ...]] = {"StopType": ("Pickup", "Delivery")}
 _HALF_AN_EMOJI = msgspec.Raw(rb'"Driver says \ud83d"')
-# How a field of an object is made.
+# How a field of an object is generated.
 _VALUE, _PLACE, _TIME, _NESTED = range(4)
 
 
 class RecordGenerator:
-    """Make the records of a row set."""
+    """Generates the records of a row set."""
 
     def __init__(self, rows: RowSource, columns: ColumnGenerator) -> None:
         self._rows = rows
         self._spec = rows.spec
         self._columns = columns
         self._required = self._find_required()
-        # Nobody has done what has not happened.
+        # Without the time of an event there is no actor: no CancelledBy without CancelledAt.
         late = columns.stage_times()
         self._actor_fields = [(f"{time[:-2]}By", time) for time in late if time.endswith("At")]
         names = [name for name in self._spec.generated_fields if name != TOMBSTONE]
         self._fields = [self._field(name, self._spec.fields.fields[name]) for name in names]
 
     def record(self, number: int, changes: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a row's record without nulls and tombstone, with ``changes`` instead of what was made."""
+        """Return a row's record without nulls and tombstone; ``changes`` replace generated values."""
         rows = self._rows
         lifecycle = rows.lifecycle(number)
         bits = random.Random(hash((rows.salt, number))).getrandbits
@@ -78,7 +78,7 @@ class RecordGenerator:
         return result
 
     def _field(self, name: str, kind: FieldType) -> tuple[str, RowValue | None, NestedValue | None]:
-        """Return what makes a field of the record: a part for what has parts itself, else a value."""
+        """Return a field's name and its generator: of a single value, or of an object or list."""
         if isinstance(kind, (Record, Array)):
             part = self._nested(name, kind)
             return name, None, part
@@ -97,7 +97,7 @@ class RecordGenerator:
         )
 
     def _find_required(self) -> set[str]:
-        """Return the columns that are never left out: rows are found by them."""
+        """Return the columns that every record has, because searches use them."""
         spec = self._spec
         columns = {filter.column for filter in spec.filters if filter.column}
         columns |= {
@@ -114,11 +114,11 @@ class RecordGenerator:
         }
 
     def _nested(self, path: str, kind: FieldType) -> NestedValue:
-        """Return what makes an object or a list of the record."""
+        """Return the generator of an object or a list."""
         if isinstance(kind, Record):
             return self._object(path, kind)
         if not isinstance(kind, Array):
-            raise TypeError(f"{path} has no parts")
+            raise TypeError(f"{path} is neither an object nor a list")
         least, most = _ITEM_COUNTS.get(path.rpartition(".")[2], _DEFAULT_COUNT)
         spread = most - least + 1
         if isinstance(kind.of, (Record, Array)):
@@ -142,7 +142,7 @@ class RecordGenerator:
         return lambda bits, lifecycle, index: [leaf(bits(62)) for _ in range(least + bits(30) % spread)]
 
     def _object(self, path: str, record: Record) -> NestedValue:
-        # Alvys spells an id first.
+        # As in Alvys, the id comes first.
         names = sorted(record.fields, key=lambda name: name.lower() != "id")
         parts: list[tuple[str, int, Any]] = []
         for name in names:
@@ -173,7 +173,7 @@ class RecordGenerator:
         return build
 
     def _member(self, path: str, kind: FieldType) -> tuple[int, Any]:
-        """Return how a field of an object is made, and by what."""
+        """Return how a field of an object is generated, and its generator."""
         name = path.rpartition(".")[2]
         if isinstance(kind, (Record, Array)):
             return _NESTED, self._nested(path, kind)
@@ -207,7 +207,7 @@ def _time_function(
 ) -> Callable[[int, Lifecycle], str | None]:
     def make(bits: int, lifecycle: Lifecycle) -> str | None:
         if name == "End" and bits % 3 == 0:
-            # Without an end.
+            # An open end.
             return "9999-12-31T00:00:00+00:00"
         at = rule.time_of(bits, lifecycle)
         if at is None:
@@ -218,5 +218,5 @@ def _time_function(
 
 
 def _null_percentage(path: str) -> int:
-    """Return in how many rows of a hundred a field is missing: most have it always, some rarely."""
+    """Return the percentage of rows without a field: 0 for most fields."""
     return (60, 15, 15, 0, 0, 0, 0, 0, 0, 0)[crc32(path.encode()) % 10]

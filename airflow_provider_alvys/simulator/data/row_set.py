@@ -1,4 +1,4 @@
-"""Sets of rows: what a search finds, in which order, and how rows change. A row is a number until it is read."""
+"""Row sets: search, order and changes. A row is a number; its values are generated when they are read."""
 
 from __future__ import annotations
 
@@ -22,18 +22,17 @@ from airflow_provider_alvys.simulator.data.search_request import SearchRequest, 
 from airflow_provider_alvys.simulator.data.times import DAY, Lifecycle, parse_micros
 from airflow_provider_alvys.simulator.options import Options
 
-# How far ahead rows are dated, at most.
+# The maximum time that rows are dated in the future.
 _MAX_LOOKAHEAD = timedelta(days=30)
-# Bytes of records that a set keeps to answer sooner.
 _MAX_CACHED_BYTES = 256 * 1024 * 1024
-# The field with the version of a record, where it is in no header.
+# The version of records that have it as a field, not only as a header.
 ETAG = "Etag"
-# What a row's stage is read from.
+# The fields that determine a row's stage.
 _STAGE_FIELDS = ("Status", "IsPaid")
 
 
 class ColumnValues(dict[int, Any]):
-    """A column's values by the rows' numbers, each made when it is first read."""
+    """A column's values by row number, each generated when it is first read."""
 
     def __init__(self, make: Callable[[int], Any]) -> None:
         super().__init__()
@@ -45,23 +44,23 @@ class ColumnValues(dict[int, Any]):
 
 
 class ChangeListener(Protocol):
-    """Who wants to know of changes."""
+    """Receives the changes of rows."""
 
     def snapshot(self, rows: RowSet, numbers: Iterable[int]) -> Mapping[int, dict[str, Any] | None] | None:
-        """Return the records of rows that are about to change, or None where nobody wants to know."""
+        """Return the records of rows before a change, or None if no subscriber needs them."""
 
     def notify(
         self, rows: RowSet, before: Mapping[int, dict[str, Any] | None], *, are_removed: bool = False
     ) -> None:
-        """Take notice of rows that have changed."""
+        """Report changed rows, with their records before the change."""
 
 
 class RowSet:
     """
-    All rows that one or more streams show.
+    All rows of one or more streams.
 
-    :param sets: gives the row set of another stream.
-    :param born: the moment at which the data ends, in microseconds since 1970.
+    :param row_set_of: returns the row set of another stream.
+    :param data_end: time of the newest rows, in microseconds since 1970.
     """
 
     def __init__(
@@ -77,16 +76,16 @@ class RowSet:
         self._interval = (data_end + self._lookahead() - self._start) / max(1, self.count)
         self._numbers = list(range(self.count))
         self._next = self.count
-        # When added rows begin, and when they were added.
+        # When added rows started, and when they were added.
         self._added_times: dict[int, tuple[int, int]] = {}
         self._changes: dict[int, dict[str, Any]] = {}
         self._revisions: dict[int, int] = {}
-        # Rows whose children are not made up.
+        # Rows without generated children.
         self.childless: set[int] = set()
         self.listener: ChangeListener | None = None
         self._columns: dict[str, ColumnValues] = {}
         self._generator = ColumnGenerator(self)
-        # Of the row that was last asked for: a record asks often.
+        # Of the last row: a record needs it often.
         self._last_lifecycle: Lifecycle | None = None
         self._json: dict[int, bytes] = {}
         self._cached_bytes = 0
@@ -109,7 +108,7 @@ class RowSet:
         return given[0] if given else self.options.loads if self.spec.is_regular else self.options.fleet
 
     def _lookahead(self) -> int:
-        """Return how far ahead the last row begins: some windows end after now, since rows are dated ahead."""
+        """Return how long after the data's end the last row starts: some streams have rows dated in the future."""
         main = self.spec.start_window
         if main is None or (main.look_ahead is not None and main.look_ahead <= timedelta(days=1)):
             return 0
@@ -117,13 +116,11 @@ class RowSet:
 
     @property
     def change_count(self) -> int:
-        """Another number after each change."""
+        """The number of changes."""
         return self._change_count
 
-    # What a row is.
-
     def started_at(self, number: int) -> int:
-        """Return when a row began."""
+        """Return when a row started."""
         if number in self._added_times:
             return self._added_times[number][0]
         return self._start + int(
@@ -131,19 +128,19 @@ class RowSet:
         )
 
     def parent_of(self, number: int) -> int:
-        """Return whose child a row is."""
-        raise LookupError(f"{self.spec.name} are nobody's children")
+        """Return the number of a row's parent; only children have one."""
+        raise LookupError(f"{self.spec.name} have no parents")
 
     def is_first(self, number: int) -> bool:
-        """Return whether a row is the first of its parent's."""
-        raise LookupError(f"{self.spec.name} are nobody's children")
+        """Return whether a row is its parent's first child."""
+        raise LookupError(f"{self.spec.name} have no parents")
 
     def has(self, number: int) -> bool:
-        """Return whether a row is there."""
+        """Return whether a row exists."""
         return number in self._numbers
 
     def lifecycle(self, number: int) -> Lifecycle:
-        """Return what a row's times depend on."""
+        """Return the lifecycle of a row."""
         if self._last_lifecycle is not None and self._last_lifecycle.number == number:
             return self._last_lifecycle
         stage = DEFAULT_STAGE
@@ -173,7 +170,7 @@ class RowSet:
         return column
 
     def key(self, number: int) -> str:
-        """Return what identifies a row; its number where nothing does."""
+        """Return a row's key; without key fields, its number."""
         values = [self.column(name)[number] for name in self.spec.stream.key]
         return "/".join("" if value is None else str(value) for value in values) if values else str(number)
 
@@ -193,29 +190,27 @@ class RowSet:
         )
 
     def record(self, number: int) -> dict[str, Any]:
-        """Return a row's record as it is made, without its tombstone. What is in it must not be changed."""
+        """Return a row's record without its tombstone; the caller must not change it."""
         return self._record_generator.record(number, self._changes.get(number, {}))
 
     def etag(self, number: int) -> str:
-        """Return the version of a row, without quotes: another one after each change."""
+        """Return a row's version, without quotes. Each change gives it another one."""
         if self.spec.type_of(ETAG):
             return str(self.column(ETAG)[number])
         text = b"%d %b" % (self._revisions.get(number, 0), self.record_json(number, with_tombstone=False))
         return hashlib.sha256(text).hexdigest()[:16]
 
-    # What a search finds.
-
     def numbers(self) -> list[int]:
-        """Return all rows, the oldest first."""
+        """Return the numbers of all rows, oldest first."""
         return self._numbers
 
     def children_of(self, names: Sequence[str]) -> list[int]:
-        """Return the rows whose parents have these names, as the parents' column says."""
+        """Return the rows with one of these parents."""
         column, wanted = self.column(self.spec.parent_column), frozenset(names)
         return [number for number in self._numbers if column[number] in wanted]
 
     def find(self, stream: Stream, request: SearchRequest) -> list[int]:
-        """Return what a search by one of the set's streams finds, in the set's order."""
+        """Return the rows that a search of one of the set's streams finds, in the configured order."""
         asked = (
             self.change_count,
             stream.name,
@@ -235,7 +230,7 @@ class RowSet:
             if window.name in request.periods:
                 start, end = from_midnight(window, request.periods[window.name])
                 column = self.column(window.column)
-                # Nothing documents whether the ends belong to a period: here they do.
+                # Undocumented: both ends are inclusive here.
                 found = [
                     number
                     for number in found
@@ -256,12 +251,12 @@ class RowSet:
         return [number for number in found if column[number] in values]
 
     def number_of(self, column: str, text: str) -> int | None:
-        """Return the row that has a value, as a path or a query writes it."""
+        """Return the row with a value, given as text, or None."""
         values = self.column(column)
         return next((number for number in self.numbers() if str(values[number]) == text), None)
 
     def with_keys(self, names: Iterable[str]) -> list[int]:
-        """Return the rows with these keys, or values that a look-up takes."""
+        """Return the rows with these keys or other lookup values."""
         wanted = frozenset(names)
         selectors = [
             column
@@ -277,7 +272,7 @@ class RowSet:
         ]
 
     def matching(self, columns: Mapping[str, Any]) -> list[int]:
-        """Return the rows with these values, or one of those in a list."""
+        """Return the rows with these values; a list matches any of its items."""
         found = list(self.numbers())
         for name, value in columns.items():
             values, column = (
@@ -287,10 +282,8 @@ class RowSet:
             found = [number for number in found if column[number] in values]
         return found
 
-    # How rows change.
-
     def update(self, numbers: Iterable[int], now: int, columns: Mapping[str, Any]) -> None:
-        """Change rows, at ``now``."""
+        """Change rows at a time."""
         values = {name: self._parse_value(name, value) for name, value in columns.items()}
         if self.spec.updated_column and self.spec.updated_column not in values:
             values[self.spec.updated_column] = now
@@ -300,7 +293,7 @@ class RowSet:
         for number in numbers:
             late_now = [name for name in late if name not in values and self.column(name)[number] is None]
             self._change(number, values)
-            # What has happened by the new status happened now.
+            # Stages reached by the new status were reached now.
             reached = {name: now for name in late_now if self.column(name)[number] is not None}
             self._change(number, {name: now - now % self._generator.resolution(name) for name in reached})
         self._change_count += 1
@@ -319,10 +312,10 @@ class RowSet:
 
     def add(self, at: int, columns: Mapping[str, Any], parent: str | None = None) -> int:
         """
-        Add a row in its place by time, and return its number.
+        Add a row in order of its start, and return its number.
 
-        :param at: when it begins, unless the columns say it.
-        :param parent: whose child it is, by the name that the request gives; None leaves it to the columns.
+        :param at: when it starts, unless the columns contain the time.
+        :param parent: name of its parent; None means the one in the columns.
         """
         number = self._next
         self._next += 1
@@ -342,7 +335,7 @@ class RowSet:
         insort(self._numbers, number, key=self.started_at)
 
     def remove(self, numbers: Iterable[int], now: int) -> None:
-        """Remove rows for good, at ``now``."""
+        """Remove rows without a trace."""
         removed = frozenset(numbers)
         before = self.listener.snapshot(self, removed) if self.listener else None
         self._drop(removed)
@@ -354,7 +347,7 @@ class RowSet:
         self._numbers = [number for number in self._numbers if number not in removed]
 
     def sample(self, numbers: list[int], count: int) -> list[int]:
-        """Return ``count`` of the rows at random, or all where there are fewer."""
+        """Return ``count`` random rows, or all if there are fewer."""
         return self._random.sample(numbers, min(count, len(numbers)))
 
     def random_time(self, start: int, end: int) -> int:
@@ -370,7 +363,7 @@ class RowSet:
 
 
 def value_at(value: Any, names: Sequence[str]) -> Any:
-    """Return what stands at a path in a record's field, a tuple of it where a list is on the way."""
+    """Return the value at a path; through a list, a tuple with a value per item."""
     for number, name in enumerate(names):
         if isinstance(value, list):
             return tuple(value_at(item, names[number:]) for item in value)

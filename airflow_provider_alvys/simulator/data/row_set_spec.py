@@ -1,4 +1,4 @@
-"""What the catalogue says of one set of rows, in the form in which rows are made from it."""
+"""The specification of a row set, derived from the catalogue."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from airflow_provider_alvys.api.catalogue.streams import STREAMS, Filter, Stream
 from airflow_provider_alvys.api.schema.fields import Array, FieldType, Record, record
 from airflow_provider_alvys.simulator.data.times import rule_of
 
-# Alvys shows it only to those who ask for deleted rows.
+# Only in the responses to requests for deleted rows.
 TOMBSTONE = "IsDeleted"
-# What a record holds of which the catalogue knows nothing.
+# The record of streams without fields in the catalogue.
 _UNKNOWN_RECORD = record("Id")
 
 
 @dataclass(frozen=True)
 class ForeignKey:
     """
-    A field that holds what another stream's record holds.
+    A field with a value of another stream's record.
 
-    :param stream: the other one.
+    :param stream: the other stream.
     :param column: its field.
-    :param role: tells apart the several records of that stream that a row may name.
+    :param role: distinguishes several references to that stream, such as ``1`` in ``Driver1Id``.
     """
 
     stream: str
@@ -35,31 +35,31 @@ class ForeignKey:
 @dataclass(frozen=True)
 class RowSetSpec:
     """
-    One set of rows.
+    The specification of a row set.
 
-    :param streams: those that show it. More than one where they have the same record, key and scope.
+    :param streams: its streams; several share a set if they have the same record, key and scope.
     """
 
     streams: tuple[Stream, ...]
 
     @property
     def stream(self) -> Stream:
-        """The stream that stands for all."""
+        """The first stream."""
         return self.streams[0]
 
     @property
     def name(self) -> str:
-        """Of the first stream."""
+        """The name of the first stream."""
         return self.stream.name
 
     @cached_property
     def fields(self) -> Record:
-        """Of a row."""
+        """The record type of a row."""
         return self.stream.fields if self.stream.fields.fields else _UNKNOWN_RECORD
 
     @cached_property
     def filters(self) -> tuple[Filter, ...]:
-        """Of all streams."""
+        """The filters of all streams."""
         return tuple(filter for stream in self.streams for filter in stream.filters)
 
     @cached_property
@@ -74,7 +74,7 @@ class RowSetSpec:
 
     @cached_property
     def updated_column(self) -> str | None:
-        """The column that every change moves."""
+        """The column with the time of the last change."""
         return next((window.column for window in self.windows if window.tracks_changes), None)
 
     @cached_property
@@ -85,22 +85,22 @@ class RowSetSpec:
 
     @cached_property
     def has_file(self) -> bool:
-        """Whether a file belongs to each row, at an address that is another one at each reading."""
+        """Whether each row has a file, with a new URL at each request."""
         return "volatile" in self.fields.marks.get("DownloadUrl", ())
 
     @cached_property
     def generated_fields(self) -> tuple[str, ...]:
-        """The fields that are made with a record, rather than when it is shown."""
+        """The fields that are generated with the record, not with the response."""
         return tuple(name for name in self.fields.fields if "volatile" not in self.fields.marks.get(name, ()))
 
     @cached_property
     def is_regular(self) -> bool:
-        """Whether it grows with time, rather than with the fleet."""
+        """Whether the set grows with time, not with the fleet."""
         return any(stream.default_window and stream.parent is None for stream in self.streams)
 
     @cached_property
     def known_values(self) -> Mapping[str, tuple[Any, ...]]:
-        """The values that a column takes, where the catalogue lists them."""
+        """The values of columns whose values the catalogue lists."""
         known: dict[str, tuple[Any, ...]] = {}
         for stream in self.streams:
             for filter in stream.filters:
@@ -112,19 +112,19 @@ class RowSetSpec:
 
     @cached_property
     def hidden_columns(self) -> frozenset[str]:
-        """The columns that no record shows."""
+        """The columns that are not in the record."""
         columns = {column_of(stream, filter) for stream in self.streams for filter in stream.filters}
         return frozenset(column for column in columns if column and self.type_of(column) is None)
 
     @cached_property
     def foreign_keys(self) -> Mapping[str, ForeignKey]:
-        """The fields that name other records, by their paths, with those beside them that must agree."""
+        """The fields with values of other records, by path, such as an id and the name next to it."""
         foreign_keys = {}
         for stream in self.streams:
             for path, target in stream.references.items():
                 name, _, column = target.partition(".")
                 foreign_keys[path] = ForeignKey(name, column, self._role(path, name, column))
-                # The name beside an id is that of the same.
+                # A name next to an id is of the same record.
                 named = f"{path.removesuffix('Id')}Name"
                 if path.endswith("Id") and self.type_of(named) and "Name" in STREAMS[name].fields.fields:
                     foreign_keys[named] = ForeignKey(name, "Name", foreign_keys[path].role)
@@ -144,7 +144,7 @@ class RowSetSpec:
 
     @cached_property
     def parent_column(self) -> str:
-        """The column that names a row's parent; a hidden one where no field does."""
+        """The column with the parent's name; a hidden column if no field has it."""
         parent = self.stream.parent
         if parent is None:
             return ""
@@ -153,7 +153,7 @@ class RowSetSpec:
 
     @cached_property
     def unique_columns(self) -> frozenset[str]:
-        """The columns that have another value in every row: they name it."""
+        """The columns that identify a row: keys, lookup values, targets of references."""
         columns = {*self.stream.key} if len(self.stream.key) == 1 else set()
         columns |= set(_UNKNOWN_RECORD.fields) if self.fields is _UNKNOWN_RECORD else set()
         names = {stream.name for stream in self.streams}
@@ -168,7 +168,7 @@ class RowSetSpec:
 
     @cached_property
     def nested_columns(self) -> frozenset[str]:
-        """The paths below the top level that rows are searched or linked by."""
+        """The paths below the top level that filters and foreign keys use."""
         columns = {column_of(stream, filter) for stream in self.streams for filter in stream.filters}
         return frozenset(path for path in {*columns, *self.foreign_keys} if path and "." in path)
 
@@ -185,14 +185,14 @@ class RowSetSpec:
         return kind
 
     def _role(self, path: str, stream: str, column: str) -> str:
-        """Return what of a path does not say the same as its target: ``1`` of ``Driver1Id``."""
+        """Return the part of a path that its target does not have: ``1`` of ``Driver1Id``."""
         array = self.array_of(path)
         role = path.removeprefix(f"{array}.").lower().removesuffix(column.lower())
         return role.replace(stream, "").replace(stream.removesuffix("s"), "").replace(".", "")
 
 
 def spec_of(stream: Stream) -> RowSetSpec:
-    """Return the plan of the rows that a stream shows."""
+    """Return the specification of a stream's row set."""
     if stream.is_child:
         return RowSetSpec((stream,))
     own = _sharing_key(stream)
@@ -202,7 +202,7 @@ def spec_of(stream: Stream) -> RowSetSpec:
 
 
 def _sharing_key(stream: Stream) -> tuple[Any, ...]:
-    # A stream whose record is unknown is like no other.
+    # Streams with unknown records share no set.
     return (
         id(stream.fields) if stream.fields.fields else stream.name,
         stream.key,
@@ -213,9 +213,9 @@ def _sharing_key(stream: Stream) -> tuple[Any, ...]:
 
 def column_of(stream: Stream, filter: Filter) -> str | None:
     """
-    Return the column that a filter compares, or None for none.
+    Return the column that a filter compares, or None.
 
-    One that no field holds is hidden in the rows, if the searches that find all rows go by it: those need it.
+    A filter without a field has a hidden column if the searches that find all rows use it.
     """
     if filter.column or filter.unhides:
         return filter.column or filter.unhides

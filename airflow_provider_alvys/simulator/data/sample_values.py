@@ -1,4 +1,4 @@
-"""Values for a field by its name: what makes a made-up record look like one of Alvys's."""
+"""Realistic sample values for fields, by field name."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import msgspec
 
 from airflow_provider_alvys.simulator.data.times import CANCELLED
 
-# Makes a value out of a random number of 60 bits or more.
+# Returns a value for a random number of at least 60 bits.
 ValueFromBits = Callable[[int], Any]
 
-# How far a row with this status has come: 2 picked up, 3 delivered, 4 billed, 5 paid.
+# The stage of a status: 2 picked up, 3 delivered, 4 billed, 5 paid.
 STAGES: Mapping[str, int] = {
     "draft": 0,
     "open": 0,
@@ -36,10 +36,10 @@ STAGES: Mapping[str, int] = {
     "cancelled": CANCELLED,
     "tonu": CANCELLED,
 }
-# That of a row without a status that says it.
+# Of a row without a status in the table above.
 DEFAULT_STAGE = 5
 
-# Fields that a record has only as one of its kinds, which ``$type`` tells: those that each kind lacks.
+# The fields that a record lacks, by its ``$type``.
 ABSENT_BY_TYPE: Mapping[str, tuple[str, ...]] = {
     "appointment": ("StopWindow",),
     "delivery_window": ("AppointmentDate", "AppointmentRequested", "AppointmentConfirmed"),
@@ -73,7 +73,7 @@ _COMPANIES = (
     "Nuñez Bros. Logistics",
     "Big “B” Tile",
 )
-# Names that no two rows of a stream share: those of its first rows.
+# The unique names of a stream's first rows.
 NAMES: Mapping[str, Sequence[str]] = {
     "customers": (
         "Bluff City Paper Co.",
@@ -90,7 +90,7 @@ NAMES: Mapping[str, Sequence[str]] = {
         "Keystone Grocers Supply",
     )
 }
-# Streams some of whose rows are named by others far more often than the rest: most freight comes from few customers.
+# Streams with a few rows that most references use: most freight comes from few customers.
 SKEWED_STREAMS = frozenset({"customers"})
 _SENTENCES = (
     "Driver called from the shipper, waiting for a door. Dock hours are 07:00 to 15:00, no exceptions.",
@@ -121,7 +121,7 @@ _REMARKS = (
 
 _FILES = ("scan.pdf", "POD signed.pdf", "IMG_2071.jpg", "photo.png", "Übergabe.pdf")
 PROOF = "Proof of Delivery"
-# What documents are, by the stream that lists them.
+# Document types by stream.
 DOCUMENT_TYPES: Mapping[str, tuple[str, ...]] = {
     "load_documents": (
         "Bill of Lading",
@@ -160,10 +160,10 @@ DOCUMENT_TYPES: Mapping[str, tuple[str, ...]] = {
         "Insurance Certificate",
     ),
 }
-# Fields that no record lacks.
+# Fields that every record has.
 ALWAYS_PRESENT = ("AttachmentType",)
 
-# By the name, or by the last two: these are enumerations as far as the documents list them.
+# By the last name of a path, or its last two. The API's documents list most of these.
 _CHOICES: Mapping[str, tuple[Any, ...]] = {
     "$type": ("appointment", "delivery_window"),
     "Activity": ("Check call", "Arrived at pickup", "Left delivery"),
@@ -212,7 +212,7 @@ def _choice(values: Sequence[Any]) -> ValueFromBits:
 
 
 def _id(name: str) -> ValueFromBits:
-    """Return one of the forms that ids have, the same for every field of a name."""
+    """Return a generator of ids in one of three forms; each field name always has the same form."""
     form = crc32(name.encode()) % 3
     if form == 0:
         return lambda bits: f"{bits * 0x9E3779B97F4A7C15F39CC0605CEDC835 % (1 << 128):032x}"
@@ -228,7 +228,7 @@ def _id(name: str) -> ValueFromBits:
 
 
 def _decimals(most: int, places: int) -> ValueFromBits:
-    """Numbers with their trailing zeros, which a float would lose."""
+    """Return a generator of decimal numbers with trailing zeros, which a float would lose."""
     values = [crc32(f"{most} {number}".encode()) % most for number in range(994)]
     values += [most // 3 * 100, most // 4 // 100 * 100, 50, 100, 250, 0]
     texts = [f"{value:0{places + 1}d}" for value in values]
@@ -241,7 +241,7 @@ _POLICY = _choice(
     [msgspec.Raw(b'{"Kind":"PerMile","Rate":0.650}'), msgspec.Raw(b'{"Kind":"Percentage","Rate":27.50}')]
 )
 
-# The first that fits the name.
+# The first match applies.
 _TEXTS: tuple[tuple[str, ValueFromBits], ...] = (
     (r"(Id|id|ID)$", _id("id")),
     (r"^(Description|Comments|Notes?)$", _choice(_NOTES)),
@@ -262,13 +262,13 @@ _TEXTS: tuple[tuple[str, ValueFromBits], ...] = (
 
 
 def _choices_of(path: str) -> tuple[Any, ...] | None:
-    """Return the values that a field takes, where there are only some."""
+    """Return the values of an enumeration, or None."""
     names = path.split(".")
     return _CHOICES.get(".".join(names[-2:])) or _CHOICES.get(names[-1])
 
 
 def address_part(name: str) -> ValueFromBits | None:
-    """Return what says a part of an address. One number for all parts gives parts that fit each other."""
+    """Return the generator of a part of an address, or None. Equal bits give parts of one address."""
     part = {"ZipCode": "Zip", "PostalCode": "Zip", "TimeZoneId": "TimeZone"}.get(name, name)
     return _choice([place[part] for place in _PLACES]) if part in _PLACES[0] else None
 
@@ -280,12 +280,12 @@ def unique_name(stream: str, number: int) -> str:
 
 
 def id_of(name: str) -> ValueFromBits:
-    """Return what makes the ids of the thing that a name names."""
+    """Return the generator of the ids of a stream."""
     return _id(name)
 
 
 def value_from_bits(path: str, kind: str) -> ValueFromBits:
-    """Return what makes the values of a field that is no time."""
+    """Return the generator of the values of a field that is not a time."""
     name = path.rpartition(".")[2]
     choices = _choices_of(path)
     if choices and kind in ("string", "integer"):

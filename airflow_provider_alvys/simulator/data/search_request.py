@@ -1,4 +1,4 @@
-"""What a request asks for, in the catalogue's spelling, and what is wrong with it."""
+"""The search in a request, in the catalogue's spelling, and its validation errors."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import msgspec
 from airflow_provider_alvys.api.catalogue.streams import Filter, Stream, TimeWindow
 from airflow_provider_alvys.simulator.data.times import DAY, parse_micros
 
-# Field names and what is wrong with each: Alvys's 400 in its bare form.
+# The errors of each field: the bare form of Alvys's 400.
 Errors = dict[str, list[str]]
-# Start and end in microseconds, both of them inside.
+# Start and end in microseconds, both inclusive.
 Period = tuple[int, int]
 
 FOREVER: Period = (-(2**62), 2**62)
-# That of a GET page that does not say.
+# Of a GET without one.
 _DEFAULT_PAGE_SIZE = 50
 _TIME_ERRORS = (msgspec.ValidationError, AttributeError, TypeError, OverflowError)
 
@@ -27,9 +27,9 @@ class SearchRequest:
     """
     A search.
 
-    :param filters: those that were given, by the catalogue's names.
-    :param periods: those that were given, by the windows' names.
-    :param parents: the names of the rows whose children are asked for, or None for everyone's.
+    :param filters: values of the filters in the request, by the catalogue's names.
+    :param periods: periods in the request, by the names of the windows.
+    :param parents: names of the parents; None means all.
     """
 
     filters: Mapping[str, Any] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class SearchRequest:
 
 
 def body_fields(stream: Stream, body: Any) -> dict[str, Any] | None:
-    """Return a JSON body's fields by their full names as the catalogue spells them, or None where it is no object."""
+    """Return the known fields of a JSON body by the catalogue's full names; None if it is not an object."""
     if not isinstance(body, dict):
         return None
     found: dict[str, Any] = {}
@@ -49,7 +49,7 @@ def body_fields(stream: Stream, body: Any) -> dict[str, Any] | None:
 
 
 def query_fields(stream: Stream, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """Return a query's fields by the names and with the types of the catalogue."""
+    """Return the known fields of a query string, with the names and types of the catalogue."""
     types = {filter.name: filter.type for filter in stream.filters} | dict.fromkeys(
         ("Page", "PageSize"), "integer"
     )
@@ -64,7 +64,7 @@ def query_fields(stream: Stream, pairs: Sequence[tuple[str, str]]) -> dict[str, 
 
 
 def parse_search(stream: Stream, given: Mapping[str, Any] | None) -> tuple[SearchRequest, Errors]:
-    """Return the search that was asked for, and what is wrong with it."""
+    """Return the search of a request, and its validation errors."""
     if given is None:
         return SearchRequest(), {"": ["A non-empty request body is required."]}
     errors: Errors = {}
@@ -108,7 +108,7 @@ def _names_by_lower_case(stream: Stream) -> dict[str, str]:
 
 
 def _collect(body: Mapping[str, Any], prefix: str, names: Mapping[str, str], found: dict[str, Any]) -> None:
-    # Names that it does not know are ignored, as Alvys does.
+    # Unknown names are ignored, as Alvys does.
     for key, value in body.items():
         name = f"{prefix}{key}".lower()
         if name in names:
@@ -129,7 +129,7 @@ def _convert(kind: str, texts: list[str]) -> Any:
 
 
 def _error_in(filter: Filter, value: Any) -> str | None:
-    """Return what Alvys would say of a filter's value, or None."""
+    """Return the validation error of a filter's value, or None."""
     types = {
         "boolean": isinstance(value, bool),
         "string": isinstance(value, str),
@@ -159,7 +159,7 @@ def _parse_period(window: TimeWindow, given: Mapping[str, Any], errors: Errors) 
         if period is not None and not isinstance(period, dict):
             errors[name] = [f"The value of {name} is not valid."]
             return None
-        # Misspelt bounds are no bounds: everything is found.
+        # As in Alvys, misspelt bounds are ignored.
         bounds = {str(key).lower(): value for key, value in (period or {}).items()}
         start, end = bounds.get("start"), bounds.get("end")
         end = end if start else None
@@ -184,12 +184,12 @@ def _parse_period(window: TimeWindow, given: Mapping[str, Any], errors: Errors) 
 
 
 def from_midnight(window: TimeWindow, period: Period) -> Period:
-    """Return a period from the first midnight on, where Alvys counts whole days: it says so of windows that need an end."""
+    """Return a period from midnight on, for windows in which Alvys counts whole days."""
     return (period[0] - period[0] % DAY, period[1]) if window.whole_days and window.needs_end else period
 
 
 def _parse_page(stream: Stream, given: Mapping[str, Any], errors: Errors) -> tuple[int, int]:
-    # A GET may leave both out, a POST neither.
+    # Both are optional in a GET, and required in a POST.
     usual = {"Page": 0, "PageSize": _DEFAULT_PAGE_SIZE} if stream.method == "GET" else {}
     page = {**usual, **given}
     for name, minimum in (("Page", 0), ("PageSize", 1)):

@@ -1,4 +1,4 @@
-"""Times: microseconds since 1970 inside, ISO 8601 in the forms that Alvys mixes outside."""
+"""Times of rows: microseconds since 1970, formatted as ISO 8601 in the several forms that Alvys uses."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import msgspec
 SECOND = 1_000_000
 HOUR = 3600 * SECOND
 DAY = 24 * HOUR
-# The stage of what comes to nothing.
+# The stage of cancelled, disabled and deleted rows.
 CANCELLED = -1
-# What a row may still become within this time; older rows change no more.
+# Rows change until this age.
 _LIFETIME = 60 * DAY
-# Within this time freight is picked up and delivered, unless the row has not lived so long: then within this part of its life.
+# The time from the start to the delivery; for younger rows, a share of their age.
 _TRIP = 176 * HOUR
 _TRIP_SHARE = 0.75
-# When the first and the last stop are planned, in hours after the row's beginning.
+# Hours from the start to the planned first and last stop.
 _PICKUP = (24, 72)
 _DELIVERY = (100, 170)
-# From which stage on it is about money, when the run is over.
+# This stage and later ones follow the delivery.
 _BILLED = 4
 
 _TOO_FINE = re.compile(r"(\.\d{6})\d+")
@@ -34,12 +34,12 @@ _MASK = 0x3FFFFFFFFFFFFFFF
 
 class Lifecycle(NamedTuple):
     """
-    What the times of a row depend on.
+    The facts that a row's times depend on.
 
-    :param number: the row's.
-    :param at: when it began.
-    :param until: until when it has been watched.
-    :param stage: how far it has come, as :data:`airflow_provider_alvys.simulator.data.sample_values.STAGES` says.
+    :param number: its number.
+    :param at: when it started.
+    :param until: the current time, or the data's end if that is later.
+    :param stage: see :data:`airflow_provider_alvys.simulator.data.sample_values.STAGES`.
     :param along: for a stop of it, how far along its run that is: 0 for the first one, 1 for the last.
     :param place: where that is: a number that stands for a place, another one for each of three stops.
     """
