@@ -178,11 +178,11 @@ def test_the_number_of_requests_is_the_least(
     assert len(found) == len(truth(alvys, stream, None, **window)) == count
     requests = alvys.stats()["requests"][str(stream.endpoint)]
     # None of these windows has ended: of several pages the first is read again, and of several searches the totals.
-    again = 0 if any(window.max_length for window in stream.windows) else len(search.sets) - 1
+    again = 0 if any(window.max_length for window in stream.windows) else len(search.results) - 1
     assert (
         requests
         == search.requests
-        == sum(least(read.total, stream.page_size) for read in search.sets) + again
+        == sum(least(read.total, stream.page_size) for read in search.results) + again
     )
 
 

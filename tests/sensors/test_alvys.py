@@ -361,7 +361,7 @@ def test_what_is_templated_is_refused_before_the_wait(alvys: Simulator) -> None:
         task_id="wait", parent_id="{{ x }}", document_types="x", deferrable=True, never_fail=True
     )
     sensor.parent_id = None  # type: ignore[assignment]
-    with pytest.raises(AlvysValueError, match="an upstream task that was skipped gives None"):
+    with pytest.raises(AlvysValueError, match="skipped"):
         sensor.execute({})
     with DAG("templated"):
         before = XComArg(AlvysSearchOperator(task_id="before", stream="loads"))

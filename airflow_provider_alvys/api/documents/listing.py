@@ -88,7 +88,7 @@ def list_documents(client: AlvysClient, stream: Stream, parent: str) -> list[Doc
 
     search = Search(client, stream, make_queries(stream, {}, parents=[parent]))
     documents = [parse_document(decode_row(row), parent) for page in search for row in page]
-    return None if search.missing else documents
+    return None if search.missing_parents else documents
 
 
 def type_aliases(text: str) -> frozenset[str]:

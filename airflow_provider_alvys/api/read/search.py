@@ -1,4 +1,4 @@
-"""One search: sets of raw rows, read one after the other and united by key."""
+"""A search: one or more queries of a stream, read one after the other, without duplicate rows."""
 
 from __future__ import annotations
 
@@ -11,17 +11,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from airflow_provider_alvys.api.catalogue.stream_spec import Stream
-from airflow_provider_alvys.api.errors import (
-    AlvysError,
-    AlvysNotFoundError,
-    AlvysResponseError,
-    AlvysValueError,
-)
+from airflow_provider_alvys.api.errors import AlvysNotFoundError, AlvysResponseError, AlvysValueError
 from airflow_provider_alvys.api.read.keyset import KeySet
 from airflow_provider_alvys.api.read.page_decoder import Key, Page, PageDecoder, Row
 from airflow_provider_alvys.api.read.paginator import Paginator, PaginatorState, Proof
 from airflow_provider_alvys.api.read.queries import Query
-from airflow_provider_alvys.api.read.state import SearchState, SetState, UnderWay
+from airflow_provider_alvys.api.read.state import QueryProgress, ResultState, SearchState
 from airflow_provider_alvys.api.read.windows import MAX_WINDOW_ROWS, Window
 
 if TYPE_CHECKING:
@@ -31,17 +26,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# More rows than this changed during a walk: reading them would cost what another pass costs.
-_MOST_CHANGED = 1000
-# How often a set is read again when rows may have moved from it to another one, or back.
-_READ_AGAIN = 2
-# How long before it shows a change may be dated. One dated earlier is noticed, and costs another pass.
+# Listing more changed rows than this costs as much as another pass.
+_MAX_CHANGED_ROWS = 1000
+# How often a query is read again because rows may have moved between queries.
+_MAX_REREADS = 2
+# How much earlier than it becomes visible a change may be dated. One dated earlier is noticed and costs
+# another pass.
 _CHANGE_MARGIN = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
-class SetRead:
-    """What was found out about one set."""
+class QueryResult:
+    """The result of one query: its new rows, its total as Alvys returned it, and the proof."""
 
     query: Query
     rows: int
@@ -51,13 +47,13 @@ class SetRead:
 
 class Search:
     """
-    Read the rows of some queries of one stream, once each, in pages of raw JSON.
+    Read the rows of some queries of one stream, each row once, as pages of raw JSON.
 
-    Whenever it has yielded a page, :meth:`save` returns a state from which another search for the same goes on. What it found
-    out stands in its attributes when the iteration has ended.
+    After each page, :meth:`save` returns a checkpoint from which another search of the same queries resumes.
+    The attributes have the results when the iteration has ended.
 
-    :param page_size: rows asked for at once; None means the catalogue's.
-    :param max_window_rows: a window with more rows is cut in half, and again, down to a minute.
+    :param page_size: rows per request; None means the catalogue's.
+    :param max_window_rows: a window with more rows is split in half repeatedly, down to a minute.
     :param state: where to begin; None means the beginning.
     """
 
@@ -72,7 +68,7 @@ class Search:
         state: SearchState | None = None,
     ) -> None:
         if page_size is not None and page_size < 1:
-            raise AlvysValueError(f"page_size={page_size} is no number of rows: give 1 or more")
+            raise AlvysValueError(f"page_size={page_size} is not a number of rows: give 1 or more")
         self.stream = stream
         self.queries = list(queries)
         size = page_size or stream.page_size
@@ -82,242 +78,229 @@ class Search:
         self._max_window_rows = max_window_rows
         self._decoder = PageDecoder(stream.key, stream.response_type)
         self._seen = KeySet(self.state.seen)
-        self._walk: Paginator | None = None
+        self._paginator: Paginator | None = None
 
     def save(self) -> SearchState:
-        """Return how far it has come."""
+        """Return a checkpoint."""
         state = msgspec.structs.replace(self.state, seen=self._seen.dump())
-        if state.under_way is not None and self._walk is not None:
-            state.under_way = msgspec.structs.replace(state.under_way, walk=self._walk.save())
+        if state.progress is not None and self._paginator is not None:
+            state.progress = msgspec.structs.replace(state.progress, paginator=self._paginator.save())
         return state
 
     @property
     def total(self) -> int:
-        """Rows that Alvys said there are in the sets asked for so far; a row that is in several of them counts in each."""
-        under_way = self.state.under_way
+        """The sum of the totals that Alvys returned so far; a row in several queries counts in each."""
+        progress = self.state.progress
         total = 0
-        if under_way is not None:
-            total = under_way.total or (under_way.walk.total if under_way.walk else 0)
-        return sum(read.total for read in self.state.sets) + total
+        if progress is not None:
+            total = progress.total or (progress.paginator.total if progress.paginator else 0)
+        return sum(result.total for result in self.state.results) + total
 
     @property
     def passes(self) -> int:
-        """Passes over the set that took most."""
+        """The highest number of passes over one set."""
         return self.state.passes
 
     @property
     def requests(self) -> int:
-        """Pages asked for and answered."""
+        """The number of pages requested."""
         return self.state.requests
 
     @property
     def proof(self) -> Proof:
-        """Whether all sets read so far were proved whole."""
-        is_open = self.state.kept_moving or any(read.proof == "open" for read in self.state.sets)
+        """``whole`` if all queries read so far were proved complete, else ``open``."""
+        is_open = self.state.kept_moving or any(result.proof == "open" for result in self.state.results)
         return "open" if is_open else "whole"
 
     @property
-    def sets(self) -> list[SetRead]:
-        """What each set was like, in the order of their rows."""
+    def results(self) -> list[QueryResult]:
+        """The result of each query, in the order of their rows."""
         return [
-            SetRead(self.queries[read.query], read.rows, read.total, read.proof) for read in self.state.sets
+            QueryResult(self.queries[result.query], result.rows, result.total, result.proof)
+            for result in self.state.results
         ]
 
     @property
-    def missing(self) -> list[Query]:
-        """Return the sets of parents that Alvys does not know (any more)."""
-        return [self.queries[place] for place in self.state.missing]
+    def missing_parents(self) -> list[str]:
+        """The ids of the parents that Alvys does not know, or no longer."""
+        return [parent for index in self.state.missing for parent in self.queries[index].parents]
 
     def __iter__(self) -> Iterator[list[Row]]:
         """
         Yield the new rows of each page.
 
-        :raises AlvysIncompleteError: a window that should only shrink could not be proved whole.
-        :raises AlvysError: a subclass says what went wrong.
+        :raises AlvysIncompleteError: a window that can only shrink could not be proved complete.
+        :raises AlvysError: a request failed; the subclass says why.
         """
         state, count = self.state, len(self.queries)
-        while state.next_query < count + len(state.doubtful):
-            # A 404 may be a stray one: a parent is gone when it is gone twice.
-            is_again = state.next_query >= count
-            place = state.doubtful[state.next_query - count] if is_again else state.next_query
+        while state.next_query < count + len(state.maybe_missing):
+            # A 404 may be spurious: only a second one means that the parent is missing.
+            is_second = state.next_query >= count
+            index = state.maybe_missing[state.next_query - count] if is_second else state.next_query
             try:
-                yield from self._read_query(place)
-            except _ParentIsMissing:
+                yield from self._read_query(index)
+            except _ParentMissingError:
                 state.next_query += 1
-                (state.missing if is_again else state.doubtful).append(place)
-                if is_again:
-                    query = self.queries[place]
+                (state.missing if is_second else state.maybe_missing).append(index)
+                if is_second:
+                    query = self.queries[index]
                     parent = query.stream.parent
-                    what = f"{parent.stream} with {parent.column}" if parent else ""
-                    log.warning("Alvys knows no %s %s (any more)", what, query.parents[0])
+                    name = f"{parent.stream} {parent.column}" if parent else ""
+                    log.warning("Alvys does not know %s=%s, or no longer", name, query.parents[0])
         if not state.is_done:
-            yield from self._read_what_moved()
+            yield from self._reread_changed_queries()
             state.is_done = True
 
-    def _read_what_moved(self) -> Iterator[list[Row]]:
-        """
-        Read again those of several united sets that changed after they were read.
-
-        A row may have moved into one that had been read from one that was still to come.
-        """
+    def _reread_changed_queries(self) -> Iterator[list[Row]]:
+        """Read queries again whose total changed: a row may have moved into one from a query read later."""
         state = self.state
-        if not state.order:
-            read = [one.query for one in state.sets if self._may_trade_rows(self.queries[one.query])]
-            if all(_kind(self.queries[place]) == _kind(self.queries[read[0]]) for place in read):
+        if not state.read_order:
+            read = [result.query for result in state.results if self._may_exchange_rows(result.query)]
+            if all(_branch(self.queries[index]) == _branch(self.queries[read[0]]) for index in read):
                 return
-            state.order = read
+            state.read_order = read
         while True:
-            while state.again:
-                yield from self._read_query(state.again[0])
-            totals = {one.query: one.total for one in state.sets}
-            # Nothing can have moved into the last one from one after it.
-            moved = [
-                place for place in state.order[:-1] if self._total_of(self.queries[place]) != totals[place]
-            ]
-            if not moved:
+            while state.to_reread:
+                yield from self._read_query(state.to_reread[0])
+            totals = {result.query: result.total for result in state.results}
+            # No query was read after the last one, so no row can have moved into it.
+            changed = [index for index in state.read_order[:-1] if self._fetch_total(index) != totals[index]]
+            if not changed:
                 return
-            if state.rounds == _READ_AGAIN:
-                log.warning("%s: rows kept moving from one search to another", self.stream.name)
+            if state.rereads == _MAX_REREADS:
+                log.warning("%s: rows kept moving between searches; some may be missing", self.stream.name)
                 state.kept_moving = True
                 return
-            log.info(
-                "%s: rows moved from one search to another: reading %d again", self.stream.name, len(moved)
-            )
-            state.rounds += 1
-            state.order = [place for place in state.order if place not in moved] + moved
-            state.again = moved
+            log.info("%s: rows moved between searches; reading %d again", self.stream.name, len(changed))
+            state.rereads += 1
+            state.read_order = [index for index in state.read_order if index not in changed] + changed
+            state.to_reread = changed
 
-    def _may_trade_rows(self, query: Query) -> bool:
-        return (
-            query.stream.response_type == "page"
-            and not query.stream.is_child
-            and not self._is_closed(query, query.window)
-        )
+    def _may_exchange_rows(self, index: int) -> bool:
+        query = self.queries[index]
+        is_paged = query.stream.response_type == "page"
+        return is_paged and not query.stream.is_child and not self._is_closed(query, query.window)
 
-    def _total_of(self, query: Query) -> int | None:
+    def _fetch_total(self, index: int) -> int | None:
+        query = self.queries[index]
         try:
             return self._fetch(query, query.window, 0, 1).total
         except AlvysNotFoundError:
-            # A stray one: reading it again will tell.
+            # A spurious one: the query is read again.
             return None
 
-    def first_page(self, place: int = 0) -> Page:
+    def first_page(self, index: int = 0) -> Page:
         """
-        Return the first page of one set, by one request.
+        Return the first page of one query, by one request.
 
-        :param place: of its query among the search's.
-        :raises AlvysNotFoundError: Alvys does not know whose children are asked for.
+        :param index: of the query in the search.
+        :raises AlvysNotFoundError: Alvys does not know the parent.
         """
-        query = self.queries[place]
+        query = self.queries[index]
         return self._fetch(query, query.window, 0, self.state.page_size)
 
     @property
     def is_countable(self) -> bool:
-        """Whether no row is in two of the sets, so that their totals add up."""
-        return len({_columns(query) for query in self.queries}) <= 1
+        """Whether the totals add up: queries of the same window find no row twice."""
+        return len({(query.by.name if query.by else None, query.window) for query in self.queries}) <= 1
 
     def count(self) -> int:
         """
-        Return how many rows there are, by one request of one row a set.
+        Return the number of rows, by one request of one row per query.
 
-        :raises AlvysValueError: the sets overlap, so that only reading them can tell.
+        :raises AlvysValueError: the queries overlap, so that their rows must be read.
         """
         if not self.is_countable:
-            is_cut = any(query.by and query.by.max_length for query in self.queries)
+            is_split = any(query.by and query.by.max_length for query in self.queries)
             raise AlvysValueError(
-                f"What is asked for are several searches for {self.stream.name} that find some rows twice: they can only be "
-                f"read, not counted. {'Give a shorter window' if is_cut else 'Name one window with window_by'}"
+                f"{self.stream.name} takes several searches that find some rows twice, so they cannot be "
+                f"counted. {'Give a shorter window' if is_split else 'Name one window with window_by'}"
             )
         return sum(self._fetch(query, query.window, 0, 1).total for query in self.queries)
 
-    def _read_query(self, place: int) -> Iterator[list[Row]]:
-        query, state = self.queries[place], self.state
-        if state.under_way is None:
+    def _read_query(self, index: int) -> Iterator[list[Row]]:
+        query, state = self.queries[index], self.state
+        if state.progress is None:
             if query.stream.is_child:
-                # The same document may hang on two parents: each has it.
+                # Two parents may have the same document: each is delivered with its own.
                 self._seen = KeySet()
-            state.under_way = UnderWay(windows=[query.window], known=len(self._seen))
+            state.progress = QueryProgress(windows=[query.window], keys_before=len(self._seen))
         if query.stream.response_type == "page":
-            yield from self._read_pages(place, state.under_way)
+            yield from self._read_pages(index, state.progress)
         else:
-            yield from self._read_list(place)
+            yield from self._read_single_response(index)
 
-    def _read_list(self, place: int) -> Iterator[list[Row]]:
-        """Yield the rows of an answer that has no pages."""
-        query = self.queries[place]
-        page = self._first(query, query.window)
+    def _read_single_response(self, index: int) -> Iterator[list[Row]]:
+        query = self.queries[index]
+        page = self._fetch_first_page(query, query.window)
         rows = [row for key, row in zip(page.keys, page.rows, strict=True) if self._seen.add(key)]
         self.state.passes = max(self.state.passes, 1)
-        # Before they are delivered: with them it has been read.
-        self._end(place, len(page.rows), "whole")
+        # Before the rows are yielded: a checkpoint taken with them has the query as read.
+        self._finish_query(index, len(page.rows), "whole")
         yield rows
 
-    def _read_pages(self, place: int, under_way: UnderWay) -> Iterator[list[Row]]:
-        """Yield the rows of a set."""
-        query, state = self.queries[place], self.state
-        while under_way.windows:
-            walk = self._open_walk(query, under_way)
-            if walk is None:
+    def _read_pages(self, index: int, progress: QueryProgress) -> Iterator[list[Row]]:
+        query, state = self.queries[index], self.state
+        while progress.windows:
+            paginator = self._open_window(query, progress)
+            if paginator is None:
                 continue
-            yield from walk
-            state.passes = max(state.passes, walk.state.passes)
-            state.repeats += walk.state.repeats
-            state.page_size = walk.state.page_size
-            under_way.windows.pop()
-            under_way.is_open = under_way.is_open or walk.proof == "open"
-            total = walk.state.total if under_way.total is None else under_way.total
-            under_way.walk = self._walk = None
-        self._end(place, total, "open" if under_way.is_open else "whole")
+            yield from paginator
+            state.passes = max(state.passes, paginator.state.passes)
+            state.repeats += paginator.state.repeats
+            state.page_size = paginator.state.page_size
+            progress.windows.pop()
+            progress.is_open = progress.is_open or paginator.proof == "open"
+            total = paginator.state.total if progress.total is None else progress.total
+            progress.paginator = self._paginator = None
+        self._finish_query(index, total, "open" if progress.is_open else "whole")
 
-    def _open_walk(self, query: Query, under_way: UnderWay) -> Paginator | None:
-        """Return the walk over the present window, begun or gone on with; None when the window was cut in halves instead."""
-        window = under_way.windows[-1]
-        first = None
-        if under_way.walk is None:
-            first = self._first(query, window)
-            halves = window.halves() if window is not None and first.total > self._max_window_rows else None
+    def _open_window(self, query: Query, progress: QueryProgress) -> Paginator | None:
+        """Return a paginator for the current window, new or resumed; None if the window was split instead."""
+        window = progress.windows[-1]
+        first_page = None
+        if progress.paginator is None:
+            first_page = self._fetch_first_page(query, window)
+            total = first_page.total
+            halves = window.halves() if window is not None and total > self._max_window_rows else None
             if halves:
-                log.info(
-                    "%s has %d rows %s: cutting the window in half", self.stream.name, first.total, window
-                )
-                under_way.total = first.total if under_way.total is None else under_way.total
-                under_way.windows[-1:] = reversed(halves)
+                log.info("%s: splitting the window %s: rows=%d", self.stream.name, window, total)
+                progress.total = total if progress.total is None else progress.total
+                progress.windows[-1:] = reversed(halves)
                 return None
-            under_way.began = self._client.now()
-            under_way.walk = PaginatorState(
-                page_size=self.state.page_size, closed=self._is_closed(query, window)
-            )
-        began = under_way.began
-        self._walk = Paginator(
+            progress.window_began = self._client.now()
+            is_closed = self._is_closed(query, window)
+            progress.paginator = PaginatorState(page_size=self.state.page_size, closed=is_closed)
+        began = progress.window_began
+        self._paginator = Paginator(
             lambda page, size: self._fetch(query, window, page, size),
-            under_way.walk,
+            progress.paginator,
             name=self.stream.name,
             seen=self._seen,
-            list_changed=lambda: self._changed_since(query, window, began),
-            first_page=first,
+            list_changed=lambda: self._list_changed(query, window, began),
+            first_page=first_page,
         )
-        return self._walk
+        return self._paginator
 
-    def _end(self, place: int, total: int, proof: Proof) -> None:
-        """Take note that a set has been read."""
+    def _finish_query(self, index: int, total: int, proof: Proof) -> None:
         state = self.state
-        rows = len(self._seen) - (state.under_way.known if state.under_way else 0)
-        state.under_way = None
-        if place in state.again:
-            before = next(read for read in state.sets if read.query == place)
-            before.rows, before.total, before.proof = before.rows + rows, total, proof
-            state.again = [other for other in state.again if other != place]
+        rows = len(self._seen) - (state.progress.keys_before if state.progress else 0)
+        state.progress = None
+        if index in state.to_reread:
+            result = next(result for result in state.results if result.query == index)
+            result.rows, result.total, result.proof = result.rows + rows, total, proof
+            state.to_reread = [other for other in state.to_reread if other != index]
         else:
-            state.sets.append(SetState(query=place, rows=rows, total=total, proof=proof))
+            state.results.append(ResultState(query=index, rows=rows, total=total, proof=proof))
             state.next_query += 1
 
-    def _first(self, query: Query, window: Window | None) -> Page:
+    def _fetch_first_page(self, query: Query, window: Window | None) -> Page:
         try:
             page = self._fetch(query, window, 0, self.state.page_size)
         except AlvysNotFoundError as error:
             if query.stream.is_child:
-                self.state.under_way = None
-                raise _ParentIsMissing from error
+                self.state.progress = None
+                raise _ParentMissingError from error
             raise
         if self.state.began_at is None:
             self.state.began_at = self._client.now(upper_bound=True)
@@ -328,34 +311,36 @@ class Search:
             return False
         return window.has_ended(self._client.now(upper_bound=True))
 
-    def _changed_since(self, query: Query, window: Window | None, began: float) -> list[Key] | None:
+    def _list_changed(self, query: Query, window: Window | None, began: float) -> list[Key] | None:
         """
-        Return the keys of all rows, whatever the filters, that changed since the window was first asked for; None for too many.
+        Return the keys of all rows, regardless of filters, that changed since a time; None if they are too
+        many.
 
-        :param began: when that was, in seconds since 1970.
+        :param window: rows that changed inside it are left out.
+        :param began: the time, in seconds since 1970.
         """
         if window is None or window.until is None:
             return None
         # A row at the very end of the window has not left it.
-        first = datetime.fromtimestamp(began, timezone.utc) - _CHANGE_MARGIN
-        after = Window(max(window.until + timedelta(microseconds=1), first), None)
+        since = datetime.fromtimestamp(began, timezone.utc) - _CHANGE_MARGIN
+        after = Window(max(window.until + timedelta(microseconds=1), since), None)
         everything = Query(query.stream, query.stream.search_fields({}), after, query.by)
         search = Search(self._client, self.stream, [everything], page_size=self.state.page_size)
         try:
-            return search._keys(most=_MOST_CHANGED)
+            return search._list_keys(_MAX_CHANGED_ROWS)
         except AlvysNotFoundError:
-            # A stray one: there is always a first page. Another pass will tell.
+            # A spurious one, as the first page always exists: another pass follows.
             return None
         finally:
             self.state.requests += search.state.requests
 
-    def _keys(self, most: int) -> list[Key] | None:
-        """Return the keys of a set of at most ``most`` rows that held still, else None."""
+    def _list_keys(self, max_rows: int) -> list[Key] | None:
+        """Return the keys of all rows; None if there are more than ``max_rows`` or they moved."""
         (query,) = self.queries
-        first = self._fetch(query, query.window, 0, self.state.page_size)
-        if first.total > most:
+        first_page = self.first_page()
+        if first_page.total > max_rows:
             return None
-        keys: list[Key] = list(first.keys)
+        keys: list[Key] = list(first_page.keys)
 
         def fetch(number: int, size: int) -> Page:
             page = self._fetch(query, query.window, number, size)
@@ -363,36 +348,37 @@ class Search:
             return page
 
         state = PaginatorState(page_size=self.state.page_size, closed=False)
-        walk = Paginator(fetch, state, name=self.stream.name, seen=self._seen, first_page=first)
-        for _ in walk:
+        paginator = Paginator(fetch, state, name=self.stream.name, seen=self._seen, first_page=first_page)
+        for _ in paginator:
             pass
-        return list(dict.fromkeys(keys)) if walk.proof == "whole" else None
+        return list(dict.fromkeys(keys)) if paginator.proof == "whole" else None
 
     def _fetch(self, query: Query, window: Window | None, page: int, page_size: int) -> Page:
-        asked = query if window is query.window else replace(query, window=window)
+        request = replace(query, window=window).request(page, page_size)
         try:
-            answer = self._client.call(
+            fetched = self._client.call(
                 self.stream.method,
                 query.path,
-                read=lambda response: self._read_page(response, page, page_size),
-                **asked.request(page, page_size),
+                read=lambda response: self._decode(response, page, page_size),
+                **request,
             )
         except AlvysNotFoundError:
             self.state.requests += 1
             raise
         self.state.requests += 1
-        return answer
+        return fetched
 
-    def _read_page(self, response: Response, number: int, size: int) -> Page:
+    def _decode(self, response: Response, number: int, size: int) -> Page:
         try:
-            if "json" not in response.headers.get("content-type", "json").lower():
-                raise AlvysResponseError(f"The answer is {response.headers['content-type']}, not JSON")
+            content_type = response.headers.get("content-type", "json")
+            if "json" not in content_type.lower():
+                raise AlvysResponseError(f"The response is {content_type}, not JSON")
             page = self._decoder.decode(response.content)
             problem = page.find_problem(number, size) if self.stream.response_type == "page" else None
             if problem:
-                raise AlvysResponseError(f"The answer has {problem}, which cannot be")
+                raise AlvysResponseError(f"The response is impossible: it has {problem}")
             return page
-        except AlvysError as error:
+        except AlvysResponseError as error:
             raise AlvysResponseError(
                 f"{self.stream.endpoint} answered {response.status_code}: {error}",
                 status_code=response.status_code,
@@ -400,15 +386,10 @@ class Search:
             ) from error
 
 
-class _ParentIsMissing(Exception):
-    """404 for the children of one parent."""
+class _ParentMissingError(Exception):
+    """A 404 for the children of one parent."""
 
 
-def _kind(query: Query) -> Any:
-    """Return what tells united sets apart. A window that was cut into pieces is one of them: its rows do not move in time."""
+def _branch(query: Query) -> Any:
+    """Return what the pieces of a split window have in common: no row moves between them."""
     return query.by, query.fields
-
-
-def _columns(query: Query) -> Any:
-    """Return what must be the same in queries of which no row is found twice: the window. Their filters then tell them apart."""
-    return query.by.name if query.by else None, query.window

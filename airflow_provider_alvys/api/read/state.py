@@ -1,4 +1,4 @@
-"""How far a search has come, as a file keeps it."""
+"""Checkpoints of a search, as files keep them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from airflow_provider_alvys.api.read.paginator import PaginatorState, Proof
 from airflow_provider_alvys.api.read.windows import Window
 
 
-class SetState(msgspec.Struct, kw_only=True):
-    """What was found out about one set; ``query`` is the place of its query among the search's."""
+class ResultState(msgspec.Struct, kw_only=True):
+    """
+    The result of one query.
+
+    :param query: index of the query in the search.
+    """
 
     query: int
     rows: int
@@ -17,63 +21,64 @@ class SetState(msgspec.Struct, kw_only=True):
     proof: Proof
 
 
-class UnderWay(msgspec.Struct, kw_only=True):
+class QueryProgress(msgspec.Struct, kw_only=True):
     """
-    A set that is being read.
+    The query that is being read.
 
-    :param windows: those still to be read, the present one last: big ones are cut in halves.
-    :param known: how many keys had been seen before it.
-    :param total: of the whole set, where its window was cut.
-    :param is_open: whether one of the windows before was not proved whole.
-    :param began: when the present window was first asked for, in seconds since 1970.
-    :param walk: None while the present window has not been asked for.
+    :param windows: still to be read, the current one last; large ones are split in half.
+    :param keys_before: number of keys seen before this query.
+    :param total: rows of the whole query, if its window was split.
+    :param is_open: whether an earlier window could not be proved complete.
+    :param window_began: time of the first request for the current window, in seconds since 1970.
+    :param paginator: None until the current window is requested.
     """
 
     windows: list[Window | None]
-    known: int
+    keys_before: int = msgspec.field(name="known")
     total: int | None = None
     is_open: bool = False
-    began: float = 0
-    walk: PaginatorState | None = None
+    window_began: float = msgspec.field(default=0, name="began")
+    paginator: PaginatorState | None = msgspec.field(default=None, name="walk")
 
 
 class SearchState(msgspec.Struct, kw_only=True):
     """
-    How far a search has come: enough for another process to go on from the page after the last one that was
-    yielded.
+    The checkpoint of a search, from which another process resumes after the last page that was yielded.
 
-    :param page_size: rows to a page, as Alvys answers it.
-    :param next_query: place of the query that is under way, or comes next; beyond the last one, of those
-        asked twice.
-    :param doubtful: queries whose parent Alvys did not know when it was asked once.
-    :param missing: those whose parent it did not know when it was asked again.
-    :param sets: those read, in the order of their rows.
+    Queries are named by their index in the search.
+
+    :param page_size: rows per page, as Alvys returns them.
+    :param next_query: the current or next query; from the number of queries on, an index into
+        ``maybe_missing``.
+    :param maybe_missing: queries for whose parent the first request got a 404.
+    :param missing: queries for whose parent the second request got a 404 as well.
+    :param results: of the queries that were read, in the order of their rows.
     :param seen: keys delivered, as :class:`KeySet` dumps them.
-    :param passes: over the set that took most.
-    :param requests: pages asked for and answered.
-    :param repeats: rows that came again on a further page of one pass, and were left out.
-    :param began_at: when the first answer came, at the latest, by the earlier of our clock and the API's, in
-        seconds since 1970.
-    :param order: queries whose sets may trade rows, in the order in which they were read last.
-    :param again: those of them that are to be read again.
-    :param rounds: how often some were read again.
-    :param kept_moving: whether rows still moved from one to another after the last round.
-    :param is_done: whether nothing is left to be asked for.
+    :param passes: the highest number of passes over one set.
+    :param requests: pages requested.
+    :param repeats: rows that came again on another page of the same pass and were dropped.
+    :param began_at: time of the first response, by our clock or the API's, whichever is earlier, in seconds
+        since 1970.
+    :param read_order: queries that may exchange rows, in the order in which they were last read.
+    :param to_reread: those of them to read again.
+    :param rereads: how often some were read again.
+    :param kept_moving: whether rows still moved between queries after the last time.
+    :param is_done: whether no request is left.
     """
 
     page_size: int
     next_query: int = 0
-    doubtful: list[int] = []
+    maybe_missing: list[int] = msgspec.field(default_factory=list, name="doubtful")
     missing: list[int] = []
-    sets: list[SetState] = []
-    under_way: UnderWay | None = None
+    results: list[ResultState] = msgspec.field(default_factory=list, name="sets")
+    progress: QueryProgress | None = msgspec.field(default=None, name="under_way")
     seen: bytes = b""
     passes: int = 0
     requests: int = 0
     repeats: int = 0
     began_at: float | None = None
-    order: list[int] = []
-    again: list[int] = []
-    rounds: int = 0
+    read_order: list[int] = msgspec.field(default_factory=list, name="order")
+    to_reread: list[int] = msgspec.field(default_factory=list, name="again")
+    rereads: int = msgspec.field(default=0, name="rounds")
     kept_moving: bool = False
     is_done: bool = False

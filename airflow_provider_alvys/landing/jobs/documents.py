@@ -153,7 +153,7 @@ class _Fetching:
     @property
     def missing(self) -> list[str]:
         """Parents that Alvys does not know (any more)."""
-        return [*self._run.missing, *(parent for query in self._search.missing for parent in query.parents)]
+        return [*self._run.missing, *self._search.missing_parents]
 
     def save(self) -> None:
         """Keep how far it has come."""
@@ -172,7 +172,7 @@ class _Fetching:
             self._fetch_all(parent, files)
         for lists, rows in enumerate(self._search, start=1):
             self._client.clock.mark_progress()
-            parent = self._search.queries[self._search.state.sets[-1].query].parents[0]
+            parent = self._search.queries[self._search.state.results[-1].query].parents[0]
             documents = [parse_document(decode_row(row), parent) for row in rows]
             self._take_note(parent, documents)
             files = [file_of(self._order, document) for document in documents if self._order.wants(document)]

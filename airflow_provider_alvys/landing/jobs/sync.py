@@ -109,7 +109,7 @@ def land(
         read_until=_now(client),
         searches=[] if order.stream.parent else _tell_searches(search),
         parents=_tell_parents(search),
-        missing_parents=[id for query in search.missing for id in query.parents],
+        missing_parents=search.missing_parents,
         parts=parts,
     )
     name = f"{run.folder}/{MANIFEST}"
@@ -341,7 +341,7 @@ def _tell_parents(search: Search) -> list[ManifestParents]:
             rows=read.rows,
             window=_manifest_window(read.query.by, read.query.window),
         )
-        for read in search.sets
+        for read in search.results
         if read.query.parents
     ]
 
@@ -355,7 +355,7 @@ def _tell_searches(search: Search) -> list[ManifestSearch]:
             total=read.total,
             proof=read.proof,
         )
-        for read in search.sets
+        for read in search.results
     ]
 
 

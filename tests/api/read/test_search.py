@@ -19,8 +19,8 @@ PAST = {"since": "2020-01-01T00:00:00Z", "until": "2030-01-01T00:00:00Z"}
 def make_search(
     client: AlvysClient, filters: dict[str, Any] | None = None, *, stream: Stream = LOADS, **options: Any
 ) -> Search:
-    asked = {name: options.pop(name, None) for name in ("since", "until", "window_by", "parents")}
-    return Search(client, stream, make_search_queries(stream, filters or {}, **asked), **options)
+    arguments = {name: options.pop(name, None) for name in ("since", "until", "window_by", "parents")}
+    return Search(client, stream, make_search_queries(stream, filters or {}, **arguments), **options)
 
 
 def keys(search: Search) -> list[str]:
@@ -32,21 +32,21 @@ def until_now(alvys: Simulator) -> dict[str, str]:
     return {"since": "2020-01-01T00:00:00Z", "until": max(row["UpdatedAt"] for row in rows)}
 
 
-def test_everything_is_found_once(alvys: Simulator, client: AlvysClient) -> None:
+def test_every_row_is_found_once(alvys: Simulator, client: AlvysClient) -> None:
     search = make_search(client)
     assert sorted(keys(search)) == sorted(alvys.truth_keys())
-    # Not a closed window: page 0 is read again at the end.
+    # This is not a closed window: page 0 is read again at the end.
     assert (search.total, search.proof, search.passes, search.requests) == (450, "whole", 1, 4)
 
 
-def test_a_closed_window_costs_a_request_a_page(alvys: Simulator, client: AlvysClient) -> None:
+def test_a_closed_window_costs_one_request_per_page(alvys: Simulator, client: AlvysClient) -> None:
     search = make_search(client, **until_now(alvys))
     assert len(keys(search)) == 450
     assert search.requests == 3
 
 
 @pytest.mark.parametrize("window_by", ["updated", "created"])
-def test_a_window_finds_what_the_truth_says(alvys: Simulator, client: AlvysClient, window_by: str) -> None:
+def test_a_window_finds_its_rows(alvys: Simulator, client: AlvysClient, window_by: str) -> None:
     rows = sorted(
         json.loads(row)[{"updated": "UpdatedAt", "created": "CreatedAt"}[window_by]]
         for row in alvys.truth_rows()
@@ -57,14 +57,14 @@ def test_a_window_finds_what_the_truth_says(alvys: Simulator, client: AlvysClien
     assert sorted(keys(make_search(client, **window))) == sorted(expected)
 
 
-def test_filters_find_what_the_truth_says(alvys: Simulator, client: AlvysClient) -> None:
+def test_filters_find_their_rows(alvys: Simulator, client: AlvysClient) -> None:
     filters = {"Status": ["Delivered", "Open"], "IncludeDeleted": False}
     expected = alvys.truth_keys(filters=json.dumps(filters))
     assert 20 < len(expected) < 300
     assert sorted(keys(make_search(client, filters))) == sorted(expected)
 
 
-def test_a_big_window_is_halved_until_it_is_small(alvys: Simulator, client: AlvysClient) -> None:
+def test_a_large_window_is_halved_until_it_is_small(alvys: Simulator, client: AlvysClient) -> None:
     search = make_search(client, **until_now(alvys), max_window_rows=100, page_size=50)
     found = keys(search)
     assert sorted(found) == sorted(alvys.truth_keys())
@@ -77,13 +77,13 @@ def test_a_count_costs_one_request_of_one_row(alvys: Simulator, client: AlvysCli
     assert alvys.stats()["requests"] == {"POST token": 1, "POST loads/search": 1}
 
 
-def test_rows_that_leave_are_asked_for_by_name(alvys: Simulator, client: AlvysClient) -> None:
+def test_departed_rows_are_listed(alvys: Simulator, client: AlvysClient) -> None:
     window = until_now(alvys)
     alvys.order_mutations({"kind": "leave", "rows": 5, "skip": 1, "times": 1})
     search = make_search(client, **window, page_size=50)
     found = set(keys(search))
     assert set(alvys.truth_keys(**window)) <= found
-    # Nine pages, page 0 again, one search for what changed, and page 0 once more: the total held meanwhile.
+    # Nine pages, page 0 again, one search for changed rows, and page 0 once more with the same total.
     assert (search.proof, search.passes, search.requests) == ("whole", 1, 12)
 
 
@@ -93,7 +93,7 @@ def test_rows_that_leave_are_asked_for_by_name(alvys: Simulator, client: AlvysCl
     [{"kind": "status", "status": 404}, {"kind": "cap", "cap": 30}, {"kind": "truncate"}],
     ids=lambda fault: fault["kind"],
 )
-def test_a_fault_while_it_is_proved_costs_no_row(
+def test_a_fault_during_the_proof_loses_no_row(
     alvys: Simulator, client: AlvysClient, at: int, fault: dict[str, Any]
 ) -> None:
     window = until_now(alvys)
@@ -105,17 +105,17 @@ def test_a_fault_while_it_is_proved_costs_no_row(
     assert search.proof == "whole"
 
 
-def test_rows_that_left_are_named_whatever_they_have_become(alvys: Simulator, client: AlvysClient) -> None:
+def test_departed_rows_are_listed_regardless_of_filters(alvys: Simulator, client: AlvysClient) -> None:
     window = until_now(alvys)
     (key,) = alvys.change(
         keys=[alvys.truth_keys(filters='{"Status":["Open"]}')[0]], columns={"Status": "Delivered"}
     )
     search = make_search(client, {"Status": ["Open"]}, **window)
     (query,) = search.queries
-    assert (key,) in (search._changed_since(query, query.window, client.now()) or ())
+    assert (key,) in (search._list_changed(query, query.window, client.now()) or ())
 
 
-def test_many_rows_that_left_cost_another_pass_instead(alvys: Simulator, client: AlvysClient) -> None:
+def test_many_departed_rows_cost_another_pass(alvys: Simulator, client: AlvysClient) -> None:
     alvys.reset(loads=3000)
     window = until_now(alvys)
     alvys.order_mutations({"kind": "leave", "rows": 1200, "skip": 1, "times": 1})
@@ -126,9 +126,7 @@ def test_many_rows_that_left_cost_another_pass_instead(alvys: Simulator, client:
 
 
 @pytest.mark.parametrize("by", ["Status", "TrailerNumber"])
-def test_a_trailer_of_a_status_that_nobody_guessed_is_found(
-    alvys: Simulator, client: AlvysClient, by: str
-) -> None:
+def test_a_trailer_with_an_unlisted_status_is_found(alvys: Simulator, client: AlvysClient, by: str) -> None:
     trailer = json.loads(alvys.truth_rows(stream="trailers")[0])
     alvys.change(stream="trailers", keys=[trailer["Id"]], columns={"Status": "Available"})
     filters = {"Status": ["Available"]} if by == "Status" else {"TrailerNumber": trailer["TrailerNum"]}
@@ -138,7 +136,7 @@ def test_a_trailer_of_a_status_that_nobody_guessed_is_found(
 DRIVERS = get_stream("drivers")
 
 
-def test_a_row_that_moves_to_a_set_that_was_read_is_found(alvys: Simulator, client: AlvysClient) -> None:
+def test_a_row_that_moves_to_a_query_already_read_is_found(alvys: Simulator, client: AlvysClient) -> None:
     alvys.reset(loads=0, fleet=60)
     inactive = [
         row["Id"] for row in map(json.loads, alvys.truth_rows(stream="drivers")) if not row["IsActive"]
@@ -150,14 +148,16 @@ def test_a_row_that_moves_to_a_set_that_was_read_is_found(alvys: Simulator, clie
         if number == 0:
             alvys.change(stream="drivers", keys=inactive[:1], columns={"IsActive": True})
     assert sorted(found) == sorted(alvys.truth_keys(stream="drivers"))
-    # Two sets, the first one's total, which is another; that set again, and the other one's total.
+    # Two queries, the total of the first, which has changed; the first again, and the total of the other.
     assert (search.proof, search.requests) == ("whole", 5)
-    active, other = search.sets
+    active, other = search.results
     assert (active.rows, active.total) == (61 - len(inactive), 61 - len(inactive))
     assert other.rows == len(inactive) - 1
 
 
-def test_rows_that_keep_moving_from_set_to_set_leave_it_open(alvys: Simulator, client: AlvysClient) -> None:
+def test_a_search_whose_rows_keep_moving_between_queries_is_open(
+    alvys: Simulator, client: AlvysClient
+) -> None:
     alvys.reset(loads=0, fleet=60)
     inactive = [
         row["Id"] for row in map(json.loads, alvys.truth_rows(stream="drivers")) if not row["IsActive"]
@@ -169,13 +169,13 @@ def test_rows_that_keep_moving_from_set_to_set_leave_it_open(alvys: Simulator, c
     assert alvys.stats()["requests"]["POST drivers/search"] == search.requests < 12
 
 
-def test_an_invoice_that_is_paid_while_it_is_read_is_found(alvys: Simulator, client: AlvysClient) -> None:
+def test_an_invoice_that_is_paid_during_the_read_is_found(alvys: Simulator, client: AlvysClient) -> None:
     unpaid = next(
         row
         for row in map(json.loads, alvys.truth_rows(stream="invoices"))
         if row["Status"] == "AwaitingPayment"
     )
-    # So old that nothing but its being unpaid finds it.
+    # So old that only the query of unpaid invoices finds it.
     alvys.change(
         stream="invoices",
         keys=[unpaid["Id"]],
@@ -190,7 +190,7 @@ def test_an_invoice_that_is_paid_while_it_is_read_is_found(alvys: Simulator, cli
         found = set()
         for page in search:
             found |= {json.loads(bytes(row))["Id"] for row in page}
-            if len(search.sets) == 3:
+            if len(search.results) == 3:
                 alvys.change(
                     stream="invoices", keys=[unpaid["Id"]], columns={"Status": "Paid", "PaidDate": paid}
                 )
@@ -199,15 +199,13 @@ def test_an_invoice_that_is_paid_while_it_is_read_is_found(alvys: Simulator, cli
 
 
 @pytest.mark.parametrize("kind", ["html", "bad_utf8"])
-def test_an_answer_that_stays_unreadable_is_an_error(
+def test_a_response_that_stays_unreadable_raises_an_error(
     alvys: Simulator, client: AlvysClient, kind: str
 ) -> None:
     alvys.order_faults({"kind": kind, "times": 99})
-    with pytest.raises(
-        AlvysResponseError,
-        match="POST loads/search answered 200: The answer is (text/html, not JSON|not UTF-8)",
-    ):
+    with pytest.raises(AlvysResponseError, match="text/html|UTF-8") as caught:
         keys(make_search(client))
+    assert (caught.value.endpoint, caught.value.status_code) == ("POST loads/search", 200)
 
 
 def test_wrong_arguments_are_refused_before_anything_is_sent(alvys: Simulator, client: AlvysClient) -> None:

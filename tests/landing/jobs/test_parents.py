@@ -72,7 +72,7 @@ def test_a_parent_that_has_gone_is_noted_and_does_not_fail_the_run(
     manifest = read_manifest(result["manifest"])
     assert manifest["missing_parents"] == ["7"]
     assert manifest["requests"] == len(numbers) + 2
-    assert "Alvys knows no loads with LoadNumber 7 (any more)" in caplog.text
+    assert ("loads LoadNumber", "7") in [record.args for record in caplog.records]
     assert asked(result["manifest"]) == set(numbers)
     assert sorted(read_lines(result["manifest"])) == sorted(
         alvys.truth_rows(stream="load_documents", parents=json.dumps(numbers))
@@ -414,7 +414,7 @@ def test_parents_may_come_as_any_sequence_of_ids_or_results(
 
 
 def test_an_upstream_that_was_skipped_is_not_all_there_is(alvys: Simulator, land: Land) -> None:
-    with pytest.raises(AlvysValueError, match="an upstream task that was skipped gives None"):
+    with pytest.raises(AlvysValueError, match="skipped"):
         land(stream="load_documents", parents="{{ x }}", rendered=None)
     assert alvys.stats()["requests"] == {}
 
