@@ -69,7 +69,7 @@ def test_no_two_tables_of_the_catalogue_share_a_name_and_no_two_columns_of_a_tab
     names = [table.name for table in tables]
     assert len(set(names)) == len(names)
     for table in tables:
-        columns = [column.name for column in table.stored]
+        columns = [column.name for column in table.all_columns]
         assert len(set(columns)) == len(columns), table.name
         assert {"_tenant", *table.key} <= set(columns)
     assert "load_stops" in names

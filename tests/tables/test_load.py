@@ -20,7 +20,7 @@ from airflow_provider_alvys.api.schema.fields import Record
 from airflow_provider_alvys.api.schema.values import snake_case
 from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.tables.database import Database, open_database
-from airflow_provider_alvys.tables.dialects import dialect_of
+from airflow_provider_alvys.tables.dialects import get_dialect
 from airflow_provider_alvys.tables.load import Loader
 from airflow_provider_alvys.tables.schema import build_schema
 from tests.tables.databases import Db
@@ -180,7 +180,7 @@ def test_two_states_of_one_change_are_told_apart_by_the_reading_and_two_of_one_r
 def test_a_manifest_whose_parts_hold_other_numbers_of_rows_is_refused(db: Db, lake: Path) -> None:
     manifest = Path(write_run(lake, [a_load(1), a_load(2)]))
     manifest.write_bytes(manifest.read_bytes().replace(b'"rows":2,"total"', b'"rows":3,"total"'))
-    with pytest.raises(AlvysTableError, match="tells of 3 rows, and its parts hold 2"):
+    with pytest.raises(AlvysTableError, match=r"_manifest.json .* 3 rows.* 2\b"):
         load(lake)
     assert db.rows("loads") == []
 
@@ -249,7 +249,7 @@ def test_a_broken_manifest_stops_the_load_and_keeps_what_was_loaded_before(db: D
     content = broken.read_bytes()
     broken.write_bytes(content[:-10])
     write_run(lake, [a_load(4)], at=3)
-    with pytest.raises(AlvysStorageError, match="part-00000.jsonl is damaged"):
+    with pytest.raises(AlvysStorageError, match="part-00000.jsonl"):
         load(lake)
     assert [row["id"] for row in db.rows("loads")] == ["L1"]
     broken.write_bytes(content)
@@ -259,7 +259,7 @@ def test_a_broken_manifest_stops_the_load_and_keeps_what_was_loaded_before(db: D
 
 def test_a_row_without_a_key_is_named_and_nothing_of_its_manifest_is_loaded(db: Db, lake: Path) -> None:
     write_run(lake, [a_load(1), {"LoadNumber": "2"}])
-    with pytest.raises(AlvysTableError, match=r"Row 2 of .*part-00000.jsonl has no id"):
+    with pytest.raises(AlvysTableError, match=r"Row 2 of .*part-00000.jsonl .*\bid\b"):
         load(lake)
     assert db.rows("loads") == []
     assert db.rows("_alvys_loads") == []
@@ -453,12 +453,11 @@ def test_what_a_column_cannot_hold_is_kept_in_extra_and_told(
         (None, '"x"'),
         ("n", '{"Extra":1.10}'),
     ]
+    arguments = [record.args for record in caplog.records if record.name.endswith("tables.load")]
     for field in ("CustomerName", "Linehaul.Amount", "Linehaul.Currency", "Fleet", "Stops", "CreatedAt"):
-        assert any(f" {field} of loads are not of its type" in message for message in caplog.messages), field
-    assert any(
-        "does not know Weight.New (1 times), References.Extra (1 times) of loads" in text
-        for text in caplog.messages
-    )
+        assert any(found[:3] == ("loads", field, 1) for found in arguments), field
+    unknown = "Weight.New (1 times), References.Extra (1 times)"
+    assert ("loads", "kept in _extra", unknown) in arguments
 
 
 def test_deep_json_is_loaded_as_it_is(db: Db, lake: Path) -> None:
@@ -472,13 +471,11 @@ def test_deep_json_is_loaded_as_it_is(db: Db, lake: Path) -> None:
 
 def test_a_key_that_no_table_can_hold_is_refused_by_row_and_field(db: Db, lake: Path) -> None:
     write_run(lake, [{"Id": "D1"}, {"Id": "D\0"}], stream="drivers")
-    with pytest.raises(AlvysTableError, match=r"Row 2 of .* has no id that a table can hold"):
+    with pytest.raises(AlvysTableError, match=r"Row 2 of .*\bid\b"):
         load(lake, "drivers")
     if db.kind in ("mysql", "postgres"):
         write_run(lake, [{"Id": "D" * 2000}], stream="drivers", at=-1)
-        with pytest.raises(
-            AlvysTableError, match=r"Row 1 of .*: its id, which identifies it, has 2000 characters"
-        ):
+        with pytest.raises(AlvysTableError, match=r"Row 1 of .*\bid\b.* 2000 characters"):
             load(lake, "drivers")
 
 
@@ -507,7 +504,7 @@ def test_a_tables_name_takes_no_part_in_those_of_its_lists_columns(db: Db, lake:
 
 @pytest.mark.parametrize("table", ["trips", "load_stops"])
 def test_a_table_that_is_another_streams_is_refused(sqlite: Db, lake: Path, table: str) -> None:
-    with pytest.raises(AlvysValueError, match="is the name of another stream's table"):
+    with pytest.raises(AlvysValueError, match=f"table='{table}'"):
         load(lake, "drivers", table=table)
 
 
@@ -523,14 +520,14 @@ def test_a_name_that_cannot_be_is_refused(db: Db, lake: Path, name: Any) -> None
 
 def test_a_known_list_that_is_nested_too_deeply_is_named(sqlite: Db, lake: Path) -> None:
     write_run(lake, [a_load(1), b'{"Id":"L2","CustomerType":' + b"[" * 900 + b"]" * 900 + b"}"])
-    with pytest.raises(AlvysTableError, match=r"Row 2 of .*part-00000.jsonl cannot be (loaded|read)"):
+    with pytest.raises(AlvysTableError, match=r"Row 2 of .*part-00000.jsonl"):
         load(lake)
     assert sqlite.rows("loads") == []
 
 
 def test_two_rows_of_one_key_in_a_manifest_are_named_and_nothing_is_loaded(db: Db, lake: Path) -> None:
     write_run(lake, [{"Id": 7, "Name": "a"}, {"Id": "7", "Name": "b"}], stream="users")
-    with pytest.raises(AlvysTableError, match="Two rows of one manifest have the same id: '7'"):
+    with pytest.raises(AlvysTableError, match=r"\bid: '7'"):
         load(lake, "users")
     assert db.rows("users") == []
 
@@ -567,7 +564,7 @@ def test_a_schema_by_name_and_the_connections_own_are_one_place(kind: str, make_
     here = db.one("SELECT current_schema()" if kind == "postgres" else "SELECT DATABASE()")
     write_run(lake, [a_load(1)], at=0)
     databases = [
-        open_database(db.open(), dialect_of(db.connection["conn_type"]), schema) for schema in (None, here)
+        open_database(db.open(), get_dialect(db.connection["conn_type"]), schema) for schema in (None, here)
     ]
     assert [database.schema for database in databases] == [here, here]
     order: list[str] = []
@@ -697,10 +694,7 @@ def test_a_column_that_something_else_hangs_on_is_told_of(make_db: Callable[[str
     db.query("ALTER TABLE trucks ALTER COLUMN year TYPE integer")
     db.query("CREATE VIEW years AS SELECT year FROM trucks")
     write_run(lake, [{"Id": "T2", "Year": 2021}], stream="trucks", at=1)
-    with pytest.raises(
-        AlvysTableError,
-        match=r"column year of .* is integer and cannot be made BIGINT: (.|\n)*view(.|\n)*Drop the views",
-    ):
+    with pytest.raises(AlvysTableError, match=r"year of .* integer .* BIGINT: (.|\n)*view(.|\n)*views"):
         load(lake, "trucks")
     assert [row["id"] for row in db.rows("trucks")] == ["T1"]
     db.query("DROP VIEW years")
@@ -739,10 +733,7 @@ def test_a_change_that_would_lose_something_is_an_error_that_says_what_to_do(db:
     )
     db.query("ALTER TABLE users ADD COLUMN created_at boolean")
     write_run(lake, [{"Id": "U1", "Name": "Ann", "CreatedAt": "2026-03-01T00:00:00Z"}], stream="users")
-    with pytest.raises(
-        AlvysTableError,
-        match=r"The column created_at of .*.users. is .*Rename the column.*exclude=\['CreatedAt'\]",
-    ):
+    with pytest.raises(AlvysTableError, match=r"created_at of .*.users. .*exclude=\['CreatedAt'\]"):
         load(lake, "users")
     # What is of another type but may become a text without a loss, does.
     load(lake, "users", exclude=["CreatedAt"])
@@ -752,7 +743,7 @@ def test_a_change_that_would_lose_something_is_an_error_that_says_what_to_do(db:
 def test_a_table_of_another_make_is_left_alone(db: Db, lake: Path) -> None:
     db.query("CREATE TABLE users (id integer, mine integer)")
     write_run(lake, [{"Id": "U1"}], stream="users")
-    with pytest.raises(AlvysTableError, match="has no column _tenant.*was not made by this package"):
+    with pytest.raises(AlvysTableError, match=r"users.* _tenant"):
         load(lake, "users")
     assert db.columns("users") == ["id", "mine"]
 
@@ -905,10 +896,8 @@ def test_a_field_that_vanishes_from_all_rows_is_warned_of(
     )
     write_run(lake, [{"Id": f"D{n}"} for n in range(30)], stream="drivers", at=1)
     load(lake, "drivers")
-    assert not any("none of the 30 rows" in message for message in caplog.messages)
-    (warning,) = [message for message in caplog.messages if "none of the 10 rows" in message]
-    assert "loads: none of the 10 rows has CustomerName, which" in warning
-    assert "CancelledBy" not in warning
+    arguments = [record.args for record in caplog.records if record.name.endswith("tables.drift")]
+    assert arguments == [(10, "loads", "CustomerName")]
 
 
 def test_money_is_read_back_digit_by_digit(db: Db, lake: Path) -> None:
@@ -947,9 +936,9 @@ def test_manifests_of_another_place_or_stream_are_refused(lake: Path, sqlite: Db
         {"rows": 1},
         5,
     ):
-        with pytest.raises(AlvysValueError, match="is no manifest of loads below"):
+        with pytest.raises(AlvysValueError, match="manifest="):
             load(lake, manifest=wrong)
-    with pytest.raises(AlvysTableError, match="There is no manifest"):
+    with pytest.raises(AlvysTableError, match=r"loads/2026/x/_manifest.json"):
         load(lake, manifest=f"{lake}/loads/2026/x/_manifest.json")
     assert sqlite.rows("loads") == []
 
@@ -982,7 +971,7 @@ def test_names_are_in_snake_case() -> None:
 
 def test_a_manifest_that_another_load_has_taken_in_meanwhile_is_left_out(sqlite: Db, lake: Path) -> None:
     write_run(lake, [a_load(1)])
-    databases = [open_database(sqlite.open(), dialect_of("sqlite")) for _ in range(2)]
+    databases = [open_database(sqlite.open(), get_dialect("sqlite")) for _ in range(2)]
     schema = build_schema(get_stream("loads"))
     loaders = [Loader(database, Store(str(lake)), schema, max_missing_share=0.02) for database in databases]
     loaders[0].prepare()

@@ -83,7 +83,7 @@ def test_the_tables_have_the_columns_and_types_of_the_shape(warehouse: str) -> N
             assert lines[:-1] == [
                 f"{quote(column.name)} {WAREHOUSES[warehouse].types[column.kind]}"
                 + (" NOT NULL" if column.name in ("_tenant", *table.key) else "")
-                for column in table.stored
+                for column in table.all_columns
                 if column.name not in UNKEPT
             ]
             assert lines[-1].startswith("PRIMARY KEY")

@@ -26,17 +26,17 @@ def make(**arguments: Any) -> AlvysObjectStorageToSqlOperator:
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        ({"stream": "lodes"}, "There is no stream 'lodes'"),
-        ({"path": "data"}, "is relative"),
+        ({"stream": "lodes"}, "'lodes'"),
+        ({"path": "data"}, "data"),
         ({"path": "/data/{{ ds }}"}, "ds"),
-        ({"depth": -1}, "depth=-1 must be a whole number"),
+        ({"depth": -1}, "depth=-1"),
         ({"depth": True}, "depth=True"),
-        ({"exclude": "Notes"}, "must be a list of fields"),
-        ({"exclude": ["Note"]}, "no field of loads. Did you mean Notes"),
-        ({"exclude": ["Stops.Companyname"]}, "Did you mean Stops.CompanyName"),
-        ({"exclude": ["Id"]}, "identifies the rows of loads"),
-        ({"max_missing_share": 2}, "must be a number from 0 to 1"),
-        ({"max_missing_share": True}, "must be a number from 0 to 1"),
+        ({"exclude": "Notes"}, "exclude='Notes'"),
+        ({"exclude": ["Note"]}, "exclude .*'Note'.* Did you mean Notes"),
+        ({"exclude": ["Stops.Companyname"]}, "exclude .*Did you mean Stops.CompanyName"),
+        ({"exclude": ["Id"]}, r"exclude .*\bId\b"),
+        ({"max_missing_share": 2}, "max_missing_share=2"),
+        ({"max_missing_share": True}, "max_missing_share=True"),
     ],
 )
 def test_what_is_wrong_is_refused_while_the_dag_is_parsed(arguments: dict[str, Any], problem: str) -> None:
@@ -55,8 +55,7 @@ def test_a_database_that_is_not_spoken_to_is_refused_by_name(
 ) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_SQL", json.dumps({"conn_type": "http", "host": "localhost"}))
     with pytest.raises(
-        AlvysValueError,
-        match=r"'http' is not loaded into.*postgres, sqlite, duckdb, mysql.*docs/warehouses.md",
+        AlvysValueError, match=r"'http' .*postgres, sqlite, duckdb, mysql.*docs/warehouses.md"
     ):
         make(path=str(tmp_path)).execute({})
 
@@ -123,13 +122,10 @@ def test_alvys_sync_loads_each_stream_once_all_that_is_landed_of_it_has_come() -
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        ({"schema": "raw"}, "give sql_conn_id, too"),
-        ({"exclude": {"loads": ["Notes"]}}, "give sql_conn_id, too"),
-        (
-            {"sql_conn_id": "x", "exclude": {"trips": ["Notes"]}},
-            "exclude names trips, but the group syncs loads",
-        ),
-        ({"sql_conn_id": "x", "exclude": {"loads": ["Nots"]}}, "no field of loads"),
+        ({"schema": "raw"}, "sql_conn_id"),
+        ({"exclude": {"loads": ["Notes"]}}, "sql_conn_id"),
+        ({"sql_conn_id": "x", "exclude": {"trips": ["Notes"]}}, "exclude .*trips.* loads"),
+        ({"sql_conn_id": "x", "exclude": {"loads": ["Nots"]}}, "exclude .*'Nots'"),
     ],
 )
 def test_alvys_sync_refuses_what_is_wrong_with_the_tables(arguments: dict[str, Any], problem: str) -> None:
