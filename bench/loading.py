@@ -241,14 +241,14 @@ def insert(path: Path, schema: str, *, row_by_row: bool = False) -> dict[str, fl
                     stream_schema.tables, tables, flattener.flatten(row, "here"), strict=True
                 ):
                     cells = ([TENANT, *one, *([] if table.parent else metadata)] for one in flat)
-                    kinds = [column.kind for column in table.stored]
+                    kinds = [column.kind for column in table.all_columns]
                     into += [
                         [database.render(kind, cell) for kind, cell in zip(kinds, line, strict=True)]
                         for line in cells
                     ]
     started = time.perf_counter()
     for table, rows_of_table in zip(stream_schema.tables, tables, strict=True):
-        fields = [f'"{column.name}"' for column in table.stored]
+        fields = [f'"{column.name}"' for column in table.all_columns]
         hook.insert_rows(f"{schema}.{table.name}", rows_of_table, fields)
     return {"seconds": time.perf_counter() - started, "all_rows": sum(map(len, tables))}
 

@@ -241,7 +241,7 @@ def _table(schema: StreamSchema, table: Table, references: dict[tuple[str, str],
     lines += ["| column | kind | Alvys's field | |", "|---|---|---|---|"]
     key = ("_tenant", *table.key)
     ours = []
-    for column in table.stored:
+    for column in table.all_columns:
         if not column.field and column.name not in key:
             ours.append(f"`{column.name}`")
             continue

@@ -198,7 +198,7 @@ def test_the_page_of_tables_has_every_column_and_its_links_lead_to_tables() -> N
             if stream.name.endswith("_list"):
                 assert f"`{table.name}`" in text
                 continue
-            for column in table.stored:
+            for column in table.all_columns:
                 assert f"`{column.name}`" in sections[table.name], f"{table.name}.{column.name}"
     for target in re.findall(r"\]\(#([\w-]+)\)", text):
         heading = target.replace("-", "[-, ]+")
@@ -209,7 +209,7 @@ def test_the_joins_of_the_page_of_tables_run() -> None:
     database = sqlite3.connect(":memory:")
     for stream in STREAMS.values():
         for table in build_schema(stream).tables:
-            columns = ", ".join(f'"{column.name}"' for column in table.stored)
+            columns = ", ".join(f'"{column.name}"' for column in table.all_columns)
             database.execute(f'CREATE TABLE "{table.name}" ({columns})')
     queries = re.findall(
         r"^```sql\n(.*?)^```", (ROOT / "docs" / "schema.md").read_text(), re.MULTILINE | re.DOTALL

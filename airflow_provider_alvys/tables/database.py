@@ -1,4 +1,4 @@
-"""A connection to a database: statements, one transaction at a time, and rows into it in bulk."""
+"""Database connections: statements, transactions under a lock, and bulk inserts."""
 
 from __future__ import annotations
 
@@ -15,45 +15,46 @@ from typing import Any
 
 from airflow_provider_alvys.api.errors import AlvysTableError
 from airflow_provider_alvys.api.schema.values import Kind
-from airflow_provider_alvys.tables.dialects import DUCKDB, MYSQL, POSTGRESQL, SQLITE, Dialect, Render
+from airflow_provider_alvys.tables.dialects import DUCKDB, MYSQL, POSTGRESQL, SQLITE, Dialect, Renderer
 
-# How long one load waits for another one of the same table, where a database wants to be told.
+# How long a load waits for another load of the same table, where the database needs a limit.
 _LOCK_SECONDS = 600
-# Rows that become CSV at once: more of them do not fit into the processor's cache, and take longer.
+# Rows that become CSV at once: more do not fit into the processor's cache and take longer.
 _CSV_ROWS = 100
 
 
 class Database(ABC):
     """
-    One connection.
+    A connection to a database.
 
-    :param connection: of the database's driver, by Python's DB API. It is closed with :meth:`close`.
-    :param schema: in which the tables stand; None for the connection's own.
+    :param connection: a DB API connection; :meth:`close` closes it.
+    :param schema: the schema of the tables; None for the connection's own.
+    :raises AlvysTableError: neither names a schema, and the database needs one.
     """
 
     dialect: Dialect
     placeholder = "%s"
-    # Names the schema in which a table without one is made: where there may be several, it is not left to be looked for.
-    here = ""
+    # SQL that returns the connection's own schema, where unqualified names may be found in several schemas.
+    current_schema = ""
 
     def __init__(self, connection: Any, schema: str | None = None) -> None:
         self.schema = schema
         self._connection = connection
         self._cursor = self._prepare()
-        if self.schema is None and self.here:
-            ((self.schema,),) = self.execute(f"SELECT {self.here} AS here")
+        if self.schema is None and self.current_schema:
+            ((self.schema,),) = self.execute(f"SELECT {self.current_schema} AS here")
             self._connection.commit()
             if self.schema is None:
-                raise AlvysTableError("The connection has no schema in which tables could stand: give schema")
+                raise AlvysTableError("The connection has no schema for the tables: set the parameter schema")
 
     def _prepare(self) -> Any:
         return self._connection.cursor()
 
     def execute(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """
-        Run a statement, and return its rows.
+        Run a statement and return its rows.
 
-        :param sql: with ``?`` for each value.
+        :param sql: a statement with ``?`` for each value.
         """
         if values:
             self._cursor.execute(sql.replace("?", self.placeholder), tuple(values))
@@ -61,29 +62,29 @@ class Database(ABC):
             self._cursor.execute(sql)
         if self._cursor.description is None:
             return []
-        # A connection may ask for cursors that return dicts.
+        # A connection may be set to return dicts.
         return [
             tuple(row.values()) if isinstance(row, Mapping) else tuple(row) for row in self._cursor.fetchall()
         ]
 
     def table(self, name: str) -> str:
-        """Return a table's name as it stands in a statement."""
-        return self.dialect.table(self.dialect.fit(name), self.schema)
+        """Return a table's quoted name."""
+        return self.dialect.table(self.dialect.shorten(name), self.schema)
 
     @contextmanager
     def transaction(self, lock: str) -> Iterator[None]:
         """
-        Do all or nothing.
+        Run the block in a transaction, which an error rolls back.
 
-        :param lock: name of what only one transaction at a time may change.
-        :raises AlvysTableError: another one holds the lock for too long.
+        :param lock: a name; only one transaction with it runs at a time.
+        :raises AlvysTableError: another transaction keeps the lock for too long.
         """
         self._begin(lock)
         try:
             yield
             self._connection.commit()
         except BaseException:
-            # The error that led here says more than one that the connection is gone.
+            # The first error says more than one about a lost connection.
             with suppress(Exception):
                 self._connection.rollback()
             raise
@@ -93,17 +94,17 @@ class Database(ABC):
 
     @abstractmethod
     def _begin(self, lock: str) -> None:
-        """Begin a transaction, alone."""
+        """Begin a transaction and take the lock."""
 
     def _release(self, lock: str) -> None:  # noqa: B027
-        """Let others begin, where the end of the transaction does not."""
+        """Release the lock, where the end of the transaction does not."""
 
     @abstractmethod
     def columns(self, table: str) -> dict[str, str]:
-        """Return the columns of a table and their types, as the database names them; none if there is no such table."""
+        """Return the columns and reported types of a table; empty if it does not exist."""
 
     def fill(self, stage: str, columns: Sequence[tuple[str, Kind]], rows: Iterable[Sequence[Any]]) -> None:
-        """Write rows into a temporary table."""
+        """Insert rows into a temporary table."""
         names = ", ".join(self.dialect.quote(name) for name, _ in columns)
         marks = ", ".join([self.placeholder] * len(columns))
         sql = f"INSERT INTO {self.dialect.quote(stage)} ({names}) VALUES ({marks})"
@@ -113,7 +114,7 @@ class Database(ABC):
         self, columns: Sequence[tuple[str, Kind]], rows: Iterable[Sequence[Any]]
     ) -> Iterable[Sequence[Any]]:
         renders = [
-            (at, render) for at, (_, kind) in enumerate(columns) if (render := self.dialect.render(kind))
+            (at, render) for at, (_, kind) in enumerate(columns) if (render := self.dialect.renderer(kind))
         ]
         for row in rows:
             cells = list(row)
@@ -123,37 +124,36 @@ class Database(ABC):
             yield cells
 
     def _as_csv(self, columns: Sequence[tuple[str, Kind]], rows: Iterable[Sequence[Any]]) -> list[bytes]:
-        r"""Return lines of CSV in which ``\N`` is NULL and every text stands in quotes."""
-        renders = [(kind, self.dialect.render(kind)) for _, kind in columns]
+        r"""Return lines of CSV with ``\N`` for NULL and quotes around texts."""
+        renders = [(kind, self.dialect.renderer(kind)) for _, kind in columns]
         lines: list[bytes] = []
         rest = iter(rows)
         # Column by column takes half the time of cell by cell.
-        while some := list(islice(rest, _CSV_ROWS)):
+        while batch := list(islice(rest, _CSV_ROWS)):
             cells = [
                 _csv_cells(*render, values)
-                for render, values in zip(renders, zip(*some, strict=True), strict=True)
+                for render, values in zip(renders, zip(*batch, strict=True), strict=True)
             ]
             lines += [f"{','.join(line)}\n".encode() for line in zip(*cells, strict=True)]
         return lines
 
     def analyze(self, stage: str, columns: Sequence[str]) -> None:  # noqa: B027
-        """Let the database know what is in columns of a temporary table, where that helps."""
+        """Update the database's statistics on columns of a temporary table, where that helps."""
 
     def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         self._connection.close()
 
     def render(self, kind: Kind, value: Any) -> Any:
-        """Return a value as the driver is given it."""
-        render = self.dialect.render(kind)
+        """Return a value as the driver accepts it."""
+        render = self.dialect.renderer(kind)
         return value if render is None or value is None else render(value)
 
 
 _TRUTH = {None: "\\N", True: "true", False: "false"}
 
 
-def _csv_cells(kind: Kind, render: Render | None, values: Sequence[Any]) -> list[str]:
-    """Return the cells of one column."""
+def _csv_cells(kind: Kind, render: Renderer | None, values: Sequence[Any]) -> list[str]:
     if kind == "boolean":
         return [_TRUTH[value] for value in values]
     if kind in ("integer", "decimal"):
@@ -170,25 +170,25 @@ def _quoted(value: str) -> str:
 
 
 class PostgreSQL(Database):
-    """By psycopg, or by psycopg2."""
+    """PostgreSQL, with psycopg or psycopg2."""
 
     dialect = POSTGRESQL
-    here = "current_schema()"
+    current_schema = "current_schema()"
 
     def _prepare(self) -> Any:
         self._connection.autocommit = False
         cursor = self._connection.cursor()
-        # A time that is widened to a text is written in this zone.
+        # A timestamp that is widened to text is written in this time zone.
         cursor.execute("SET TIME ZONE 'UTC'")
-        # Who has waited for another load sees what that has done.
+        # After waiting for another load, a transaction must see its rows.
         cursor.execute("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED")
         self._connection.commit()
         return cursor
 
     def _begin(self, lock: str) -> None:
-        # The first statement begins the transaction. A lock that needs no table to exist, and ends with the transaction.
+        # The first statement begins the transaction; the lock ends with it.
         self.execute("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", (f"alvys {self.schema} {lock}",))
-        # The default is of disks that turn: with it a few rows would be looked for by reading all of a large table.
+        # With the default, for spinning disks, a search for a few rows would scan a large table.
         self.execute("SET LOCAL random_page_cost = 1.1")
 
     def columns(self, table: str) -> dict[str, str]:
@@ -202,7 +202,8 @@ class PostgreSQL(Database):
 
     def fill(self, stage: str, columns: Sequence[tuple[str, Kind]], rows: Iterable[Sequence[Any]]) -> None:
         names = ", ".join(self.dialect.quote(name) for name, _ in columns)
-        sql = f"COPY {self.dialect.quote(stage)} ({names}) FROM STDIN (FORMAT csv, NULL E'\\\\N', ENCODING 'UTF8')"
+        options = "FORMAT csv, NULL E'\\\\N', ENCODING 'UTF8'"
+        sql = f"COPY {self.dialect.quote(stage)} ({names}) FROM STDIN ({options})"
         content = b"".join(self._as_csv(columns, rows))
         if hasattr(self._cursor, "copy_expert"):
             self._cursor.copy_expert(sql, io.BytesIO(content))
@@ -215,13 +216,13 @@ class PostgreSQL(Database):
 
 
 class SQLite(Database):
-    """A file, of which one transaction at a time is a writer."""
+    """SQLite, with one writing transaction at a time."""
 
     dialect = SQLITE
     placeholder = "?"
 
     def _prepare(self) -> Any:
-        # Python's own transactions would not hold tables.
+        # The transactions of Python's driver do not include CREATE TABLE.
         self._connection.isolation_level = None
         cursor = self._connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout = {_LOCK_SECONDS * 1000}")
@@ -231,9 +232,8 @@ class SQLite(Database):
         self.execute("BEGIN IMMEDIATE")
 
     def columns(self, table: str) -> dict[str, str]:
-        rows = self.execute(
-            "SELECT name, type FROM pragma_table_info(?, ?)", (self.dialect.fit(table), self.schema or "main")
-        )
+        sql = "SELECT name, type FROM pragma_table_info(?, ?)"
+        rows = self.execute(sql, (self.dialect.shorten(table), self.schema or "main"))
         return {str(name): str(type_name) for name, type_name in rows}
 
     def _rendered(
@@ -249,13 +249,13 @@ class SQLite(Database):
 
 
 class DuckDB(Database):
-    """A file that one process at a time has open."""
+    """DuckDB, with one process at a time."""
 
     dialect = DUCKDB
     placeholder = "?"
 
     def _prepare(self) -> Any:
-        # A cursor would be a connection of its own.
+        # A cursor would be a separate connection.
         return self._connection
 
     def _begin(self, lock: str) -> None:
@@ -264,8 +264,9 @@ class DuckDB(Database):
     def columns(self, table: str) -> dict[str, str]:
         rows = self.execute(
             "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ? "
-            "AND schema_name = coalesce(?, current_schema()) AND database_name = current_database() ORDER BY column_index",
-            (self.dialect.fit(table), self.schema),
+            "AND schema_name = coalesce(?, current_schema()) AND database_name = current_database() "
+            "ORDER BY column_index",
+            (self.dialect.shorten(table), self.schema),
         )
         return {str(name): str(type_name) for name, type_name in rows}
 
@@ -278,8 +279,9 @@ class DuckDB(Database):
         try:
             path = file.name.replace("'", "''")
             self.execute(
-                f"COPY {self.dialect.quote(stage)} ({names}) FROM '{path}' (FORMAT csv, HEADER false, AUTO_DETECT false, "
-                "DELIM ',', QUOTE '\"', ESCAPE '\"', NULLSTR '\\N', ALLOW_QUOTED_NULLS false, PARALLEL false, NEW_LINE '\\n', "
+                f"COPY {self.dialect.quote(stage)} ({names}) FROM '{path}' (FORMAT csv, HEADER false, "
+                "AUTO_DETECT false, DELIM ',', QUOTE '\"', ESCAPE '\"', NULLSTR '\\N', "
+                "ALLOW_QUOTED_NULLS false, PARALLEL false, NEW_LINE '\\n', "
                 f"MAX_LINE_SIZE {max(2_097_152, 2 * longest)}, BUFFER_SIZE {max(16_777_216, 8 * longest)})"
             )
         finally:
@@ -287,10 +289,10 @@ class DuckDB(Database):
 
 
 class MySQL(Database):
-    """MariaDB or MySQL, by mysqlclient or mysql-connector-python."""
+    """MariaDB or MySQL, with mysqlclient or mysql-connector-python."""
 
     dialect = MYSQL
-    here = "DATABASE()"
+    current_schema = "DATABASE()"
 
     def _prepare(self) -> Any:
         if hasattr(self._connection, "set_charset_collation"):
@@ -304,12 +306,12 @@ class MySQL(Database):
         cursor.execute("SELECT VERSION() AS version")
         (row,) = cursor.fetchall()
         version = str(next(iter(row.values())) if isinstance(row, Mapping) else row[0])
-        # The default takes 'a' and 'A' for the same key, and 'a' and 'a '.
+        # With the default, 'a', 'A' and 'a ' are the same key.
         collation = "utf8mb4_nopad_bin" if "MariaDB" in version else "utf8mb4_0900_bin"
         options = f" ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE {collation}"
         self.dialect = replace(self.dialect, table_options=options)
         if self.schema is not None:
-            # Temporary tables want one, too.
+            # Temporary tables need a database, too.
             cursor.execute(f"USE {self.dialect.quote(self.schema)}")
         self._connection.commit()
         return cursor
@@ -318,9 +320,9 @@ class MySQL(Database):
         ((got,),) = self.execute("SELECT GET_LOCK(?, ?)", (_lock_name(self.schema, lock), _LOCK_SECONDS))
         if got != 1:
             raise AlvysTableError(
-                f"Another load of {lock} has not ended after {_LOCK_SECONDS} s: try again when it has"
+                f"Another load of {lock} still runs after {_LOCK_SECONDS} s: try again later"
             )
-        # What was read until now is no part of the transaction.
+        # End the snapshot of the reads before the lock.
         self._connection.commit()
 
     def _release(self, lock: str) -> None:
@@ -330,7 +332,7 @@ class MySQL(Database):
         rows = self.execute(
             "SELECT COLUMN_NAME AS name, COLUMN_TYPE AS type FROM information_schema.COLUMNS "
             "WHERE TABLE_SCHEMA = COALESCE(?, DATABASE()) AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION",
-            (self.schema, self.dialect.fit(table)),
+            (self.schema, self.dialect.shorten(table)),
         )
         return {str(name): str(type_name) for name, type_name in rows}
 
@@ -348,5 +350,5 @@ _DATABASES: Mapping[str, type[Database]] = {
 
 
 def open_database(connection: Any, dialect: Dialect, schema: str | None = None) -> Database:
-    """Return the database behind a driver's connection."""
+    """Return the database of a driver's connection."""
     return _DATABASES[dialect.name](connection, schema)

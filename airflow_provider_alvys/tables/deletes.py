@@ -120,7 +120,7 @@ def mark_missing(
     # What was read later is not missed by it.
     values.append(read_at)
     here = f"FROM {target} AS t WHERE {condition} AND t.{quote(READ_AT)} <= ? AND t.{quote(MISSING_SINCE)} IS NULL"
-    absent = f"NOT EXISTS (SELECT 1 FROM {stage} AS s WHERE {dialect.on('t', 's', pairs)})"
+    absent = f"NOT EXISTS (SELECT 1 FROM {stage} AS s WHERE {dialect.join_on('t', 's', pairs)})"
     ((known,),) = database.execute(f"SELECT COUNT(*) AS known {here}", values)
     ((missed, before),) = database.execute(
         f"SELECT COUNT(*) AS missed, COUNT(t.{quote(MISSED_AT)}) AS earlier {here} AND {absent}", values
@@ -140,8 +140,8 @@ def mark_missing(
         return 0, int(missed - before)
     keys = ", ".join(quote(name) for name in schema.main.primary_key)
     gone = "alvys_gone"
-    database.execute(dialect.drop(gone))
-    for statement in dialect.stage(gone, target, schema.main.primary_key, schema.main.primary_key):
+    database.execute(dialect.drop_stage(gone))
+    for statement in dialect.create_stage(gone, target, schema.main.primary_key, schema.main.primary_key):
         database.execute(statement)
     chosen = ", ".join(f"t.{quote(name)}" for name in schema.main.primary_key)
     database.execute(f"INSERT INTO {quote(gone)} ({keys}) SELECT {chosen} {here} AND {absent}", values)
@@ -158,7 +158,7 @@ def mark_missing(
         f"UPDATE {target} AS t SET {quote(MISSED_AT)} = ? WHERE t.{quote(MISSED_AT)} IS NULL AND {_in(database, gone, schema)}",
         (read_at,),
     )
-    database.execute(dialect.drop(gone))
+    database.execute(dialect.drop_stage(gone))
     log.info(
         "%d rows of %s were missed; %d are missing now, for the second time in a row", missed, target, marked
     )
@@ -179,7 +179,7 @@ def _scope_condition(database: Database, scope: DeleteScope, tenant: str) -> tup
     if scope.parents is not None:
         column, ids = scope.parents
         stage = quote(PARENTS_STAGE)
-        database.execute(database.dialect.drop(PARENTS_STAGE))
+        database.execute(database.dialect.drop_stage(PARENTS_STAGE))
         options = database.dialect.table_options
         database.execute(
             f"CREATE TEMPORARY TABLE {stage} ({quote(PARENT)} {database.dialect.types['key']}){options}"

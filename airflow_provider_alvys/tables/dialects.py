@@ -1,4 +1,4 @@
-"""What differs between databases: types, names, and the few statements that no two of them spell alike."""
+"""SQL dialects: types, names, and the statements that databases write differently."""
 
 from __future__ import annotations
 
@@ -11,129 +11,126 @@ from typing import Any
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.schema.values import Kind, Limits
 
-_OURS = ("_alvys_", "alvys_new_", "alvys_gone")
-# A type that exists, and whether it holds all that the one of the same kind does that we would make.
-Held = tuple[Kind, bool]
-Render = Callable[[Any], Any]
+_RESERVED_PREFIXES = ("_alvys_", "alvys_new_", "alvys_gone")
+# The kind of an existing column's type, and whether it stores every value of that kind.
+ExistingType = tuple[Kind, bool]
+# Converts a value to what the driver accepts.
+Renderer = Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
 class Dialect:
     """
-    How a database wants things said.
+    One database's SQL.
 
-    :param types: of columns, by kind.
-    :param address_type: of a column that holds the path of a manifest and is part of a key.
-    :param known: patterns of the types that columns may have already, as the database names them, and what those hold.
-    :param longest_name: characters or bytes of a name.
-    :param digits: of a second that a time keeps.
-    :param mark: around names.
-    :param zone: behind a time in UTC.
-    :param temporary: the schema of temporary tables.
-    :param table_options: at the end of CREATE TABLE.
-    :param folds_case: whether no table has two columns whose names differ in case only.
+    :param types: the column type of each kind.
+    :param existing_types: patterns of column types as the database reports them, and what they store.
+    :param path_type: type of a key column that contains the path of a manifest.
+    :param limits: the largest values that the types can store.
+    :param max_name_bytes: longest name of a table or column.
+    :param second_digits: digits that a time keeps after the seconds.
+    :param quote_char: the character around names.
+    :param utc_suffix: the text after a time in UTC.
+    :param temp_schema: the schema of temporary tables.
+    :param table_options: text at the end of CREATE TABLE.
+    :param is_case_insensitive: whether two columns of a table cannot differ in case only.
     """
 
     name: str
     types: Mapping[Kind, str]
-    known: Sequence[tuple[str, Held]]
-    address_type: str = "TEXT"
+    existing_types: Sequence[tuple[str, ExistingType]]
+    path_type: str = "TEXT"
     limits: Limits = field(default_factory=Limits)
-    longest_name: int = 63
-    digits: int = 6
-    mark: str = '"'
-    zone: str = "+00:00"
-    temporary: str = "temp"
+    max_name_bytes: int = 63
+    second_digits: int = 6
+    quote_char: str = '"'
+    utc_suffix: str = "+00:00"
+    temp_schema: str = "temp"
     table_options: str = ""
-    folds_case: bool = True
+    is_case_insensitive: bool = True
 
     def quote(self, name: str) -> str:
-        """Return a name as it stands in a statement, whatever it is made of."""
-        return f"{self.mark}{name.replace(self.mark, self.mark * 2)}{self.mark}"
+        """Return a name in quotes."""
+        return f"{self.quote_char}{name.replace(self.quote_char, self.quote_char * 2)}{self.quote_char}"
 
     def table(self, name: str, schema: str | None = None) -> str:
-        """Return a table's name as it stands in a statement."""
+        """Return a table's quoted name, with the schema if there is one."""
         return f"{self.quote(schema)}.{self.quote(name)}" if schema else self.quote(name)
 
-    def fit(self, name: str) -> str:
-        """Return a name, or where it is too long, its beginning and a hash of all of it."""
-        if len(name.encode()) <= self.longest_name:
+    def shorten(self, name: str) -> str:
+        """Return a name; if it is too long, its beginning and a hash of the full name."""
+        if len(name.encode()) <= self.max_name_bytes:
             return name
         ending = f"_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-        return name.encode()[: self.longest_name - len(ending)].decode(errors="ignore") + ending
+        return name.encode()[: self.max_name_bytes - len(ending)].decode(errors="ignore") + ending
 
-    def check_name(self, name: Any, what: str) -> str:
+    def check_name(self, name: Any, parameter: str) -> None:
         """
-        Return a name that a user gives.
+        Check a name given by the user.
 
-        :raises AlvysValueError: it is too long, empty, or holds what no driver can pass on.
+        :raises AlvysValueError: it is empty, too long, reserved, or contains an unsupported character.
         """
         if not isinstance(name, str) or not name.strip() or name != name.strip():
-            raise AlvysValueError(f"{what}={name!r} must be a name, without spaces around it")
-        if "%" in name or "?" in name or not name.isprintable():
-            raise AlvysValueError(
-                f"{what}={name!r} has a character that cannot stand in a statement: use letters, digits and _"
-            )
-        if name.lower().startswith(_OURS):
-            raise AlvysValueError(
-                f"{what}={name!r} begins as the names of this package's own tables do: choose another one"
-            )
-        if len(name.encode()) > self.longest_name:
-            raise AlvysValueError(
-                f"{what}={name!r} has {len(name.encode())} bytes, and {self.name} takes {self.longest_name}"
-            )
-        return name
+            problem = "must be a name without spaces around it"
+        elif "%" in name or "?" in name or not name.isprintable():
+            problem = "contains a character that SQL drivers do not pass on: use letters, digits and _"
+        elif name.lower().startswith(_RESERVED_PREFIXES):
+            problem = "begins like the names of this package's own tables: choose another one"
+        elif len(name.encode()) > self.max_name_bytes:
+            problem = f"has {len(name.encode())} bytes; {self.name} allows {self.max_name_bytes}"
+        else:
+            return
+        raise AlvysValueError(f"{parameter}={name!r} {problem}")
 
-    def fold(self, name: str) -> str:
-        """Return a column's name in the form in which the database compares it."""
-        return name.lower() if self.folds_case else name
+    def fold_name(self, name: str) -> str:
+        """Return a column's name in the form that the database compares."""
+        return name.lower() if self.is_case_insensitive else name
 
-    def held(self, type_name: str) -> Held | None:
-        """Return what a type of an existing column holds, or None for one that is none of ours."""
-        return next(
-            (held for pattern, held in self.known if re.fullmatch(pattern, type_name, re.IGNORECASE)), None
-        )
+    def existing_type(self, type_name: str) -> ExistingType | None:
+        """Return what an existing column's type stores, or None for an unknown type."""
+        for pattern, existing in self.existing_types:
+            if re.fullmatch(pattern, type_name, re.IGNORECASE):
+                return existing
+        return None
 
-    def render(self, kind: Kind) -> Render | None:
-        """Return what turns a value into what the driver is given, or None where that is the value itself."""
-        length = 20 + self.digits if self.digits else 19
+    def renderer(self, kind: Kind) -> Renderer | None:
+        """Return the function that converts values of a kind for the driver, or None if none is needed."""
+        length = 20 + self.second_digits
         if kind == "timestamp":
-            return lambda value: value[:length] + self.zone
+            return lambda value: value[:length] + self.utc_suffix
         if kind == "wall":
             return lambda value: value[:length]
         return None
 
-    def create(
-        self, table: str, columns: Sequence[tuple[str, str]], key: Sequence[str], *, if_missing: bool = True
-    ) -> str:
-        """Return the statement that makes a table with a primary key."""
+    def create_table(self, table: str, columns: Sequence[tuple[str, str]], key: Sequence[str]) -> str:
+        """Return the statement that creates a table with a primary key, if it does not exist."""
         lines = [
             f"{self.quote(name)} {type_name}{' NOT NULL' if name in key else ''}"
             for name, type_name in columns
         ]
         lines.append(f"PRIMARY KEY ({', '.join(map(self.quote, key))})")
         body = ",\n    ".join(lines)
-        return f"CREATE TABLE {'IF NOT EXISTS ' if if_missing else ''}{table} (\n    {body}\n){self.table_options}"
+        return f"CREATE TABLE IF NOT EXISTS {table} (\n    {body}\n){self.table_options}"
 
-    def add(self, table: str, column: str, kind: Kind) -> str:
+    def add_column(self, table: str, column: str, kind: Kind) -> str:
         """Return the statement that adds a column."""
         return f"ALTER TABLE {table} ADD COLUMN {self.quote(column)} {self.types[kind]}"
 
-    def widen(self, table: str, column: str, kind: Kind) -> list[str]:
+    def widen_column(self, table: str, column: str, kind: Kind) -> list[str]:
         """Return the statements that give a column a wider type."""
         return [f"ALTER TABLE {table} ALTER COLUMN {self.quote(column)} TYPE {self.types[kind]}"]
 
-    def stage(self, stage: str, table: str, columns: Sequence[str], key: Sequence[str]) -> list[str]:
-        """Return the statements that make an empty temporary table with columns of another one, found by its key."""
+    def create_stage(self, stage: str, table: str, columns: Sequence[str], key: Sequence[str]) -> list[str]:
+        """Return the statements that create an empty temporary table with columns of another table."""
         names = ", ".join(map(self.quote, columns))
         return [f"CREATE TEMPORARY TABLE {self.quote(stage)} AS SELECT {names} FROM {table} WHERE 1 = 0"]
 
-    def drop(self, stage: str) -> str:
-        """Return the statement that drops a temporary table, if there is one."""
-        return f"DROP TABLE IF EXISTS {self.temporary}.{self.quote(stage)}"
+    def drop_stage(self, stage: str) -> str:
+        """Return the statement that drops a temporary table if it exists."""
+        return f"DROP TABLE IF EXISTS {self.temp_schema}.{self.quote(stage)}"
 
-    def on(self, one: str, other: str, pairs: Sequence[tuple[str, str]]) -> str:
-        """Return the condition that rows of two tables agree in columns."""
+    def join_on(self, one: str, other: str, pairs: Sequence[tuple[str, str]]) -> str:
+        """Return the condition that the paired columns of two tables are equal."""
         return " AND ".join(
             f"{one}.{self.quote(left)} = {other}.{self.quote(right)}" for left, right in pairs
         )
@@ -146,23 +143,21 @@ class Dialect:
         pairs: Sequence[tuple[str, str]],
         where: str = "",
     ) -> str:
-        """Return the statement that sets columns of rows ``t`` to those of the rows ``s`` that agree with them."""
+        """Return the statement that copies columns from source rows ``s`` to the matching rows ``t``."""
         values = ", ".join(f"{self.quote(name)} = s.{self.quote(name)}" for name in columns)
-        condition = f" AND ({where})" if where else ""
-        return (
-            f"UPDATE {table} AS t SET {values} FROM {source} AS s WHERE {self.on('t', 's', pairs)}{condition}"
-        )
+        condition = self.join_on("t", "s", pairs) + (f" AND ({where})" if where else "")
+        return f"UPDATE {table} AS t SET {values} FROM {source} AS s WHERE {condition}"
 
     def delete(self, table: str, source: str, pairs: Sequence[tuple[str, str]], where: str = "") -> str:
-        """Return the statement that deletes the rows ``t`` that agree with rows ``s``."""
-        condition = f" AND ({where})" if where else ""
-        return f"DELETE FROM {table} AS t USING {source} AS s WHERE {self.on('t', 's', pairs)}{condition}"
+        """Return the statement that deletes the rows ``t`` that match source rows ``s``."""
+        condition = self.join_on("t", "s", pairs) + (f" AND ({where})" if where else "")
+        return f"DELETE FROM {table} AS t USING {source} AS s WHERE {condition}"
 
 
 class _SQLite(Dialect):
-    """The types are how values are kept, not what they are; and a column's type cannot be changed."""
+    """SQLite cannot change a column's type, and DELETE has no USING."""
 
-    def widen(self, table: str, column: str, kind: Kind) -> list[str]:
+    def widen_column(self, table: str, column: str, kind: Kind) -> list[str]:
         old, new = self.quote(column), self.quote(f"{column}__wider")
         return [
             f"ALTER TABLE {table} ADD COLUMN {new} {self.types[kind]}",
@@ -171,11 +166,11 @@ class _SQLite(Dialect):
             f"ALTER TABLE {table} RENAME COLUMN {new} TO {old}",
         ]
 
-    def stage(self, stage: str, table: str, columns: Sequence[str], key: Sequence[str]) -> list[str]:
+    def create_stage(self, stage: str, table: str, columns: Sequence[str], key: Sequence[str]) -> list[str]:
         names = ", ".join(map(self.quote, key))
         index = self.quote(f"{stage}_key")
         return [
-            *super().stage(stage, table, columns, key),
+            *super().create_stage(stage, table, columns, key),
             f"CREATE INDEX temp.{index} ON {self.quote(stage)} ({names})",
         ]
 
@@ -186,25 +181,24 @@ class _SQLite(Dialect):
             return f"DELETE FROM {table} WHERE ({names}) IN (SELECT {theirs} FROM {source} AS s)"
         return (
             f"DELETE FROM {table} WHERE rowid IN (SELECT t.rowid FROM {table} AS t JOIN {source} AS s "
-            f"ON {self.on('t', 's', pairs)} WHERE {where})"
+            f"ON {self.join_on('t', 's', pairs)} WHERE {where})"
         )
 
 
 class _MySQL(Dialect):
-    """Joins stand before what is done with them, and to drop a table ends the transaction unless it is said to be temporary."""
+    """MySQL: JOIN precedes SET; DROP TEMPORARY TABLE avoids an implicit commit."""
 
-    def drop(self, stage: str) -> str:
+    def drop_stage(self, stage: str) -> str:
         return f"DROP TEMPORARY TABLE IF EXISTS {self.quote(stage)}"
 
-    def widen(self, table: str, column: str, kind: Kind) -> list[str]:
+    def widen_column(self, table: str, column: str, kind: Kind) -> list[str]:
         return [f"ALTER TABLE {table} MODIFY COLUMN {self.quote(column)} {self.types[kind]}"]
 
-    def stage(self, stage: str, table: str, columns: Sequence[str], key: Sequence[str]) -> list[str]:
+    def create_stage(self, stage: str, table: str, columns: Sequence[str], key: Sequence[str]) -> list[str]:
         names = ", ".join(map(self.quote, columns))
         keys = ", ".join(map(self.quote, key))
-        return [
-            f"CREATE TEMPORARY TABLE {self.quote(stage)} (KEY ({keys})) AS SELECT {names} FROM {table} WHERE 1 = 0"
-        ]
+        select = f"SELECT {names} FROM {table} WHERE 1 = 0"
+        return [f"CREATE TEMPORARY TABLE {self.quote(stage)} (KEY ({keys})) AS {select}"]
 
     def update(
         self,
@@ -215,15 +209,15 @@ class _MySQL(Dialect):
         where: str = "",
     ) -> str:
         values = ", ".join(f"t.{self.quote(name)} = s.{self.quote(name)}" for name in columns)
-        condition = f" WHERE {where}" if where else ""
-        return f"UPDATE {table} AS t JOIN {source} AS s ON {self.on('t', 's', pairs)} SET {values}{condition}"
+        join = f"{table} AS t JOIN {source} AS s ON {self.join_on('t', 's', pairs)}"
+        return f"UPDATE {join} SET {values}{f' WHERE {where}' if where else ''}"
 
     def delete(self, table: str, source: str, pairs: Sequence[tuple[str, str]], where: str = "") -> str:
-        condition = f" WHERE {where}" if where else ""
-        return f"DELETE t FROM {table} AS t JOIN {source} AS s ON {self.on('t', 's', pairs)}{condition}"
+        join = f"{table} AS t JOIN {source} AS s ON {self.join_on('t', 's', pairs)}"
+        return f"DELETE t FROM {join}{f' WHERE {where}' if where else ''}"
 
 
-# No more digits after the point than we would keep.
+# At most as many digits after the point as DECIMAL(38,10) keeps.
 _NARROW = r"decimal\(\d+,(?:\d|10)\)"
 _SIZE = r"(?:\(\s*\d+\s*(?:,\s*\d+\s*)?\))?"
 _FIXED = Limits(whole_digits=28, fraction_digits=10)
@@ -239,10 +233,10 @@ POSTGRESQL = Dialect(
         "timestamp": "TIMESTAMPTZ",
         "wall": "TIMESTAMP",
         "date": "DATE",
-        # Not JSONB, which refuses NUL and halves of emoji, and changes numbers.
+        # JSONB rejects NUL and unpaired surrogates, and changes numbers.
         "json": "JSON",
     },
-    known=(
+    existing_types=(
         ("text", ("text", True)),
         (r"character( varying)?(\(\d+\))?", ("text", False)),
         ("bigint", ("integer", True)),
@@ -258,18 +252,18 @@ POSTGRESQL = Dialect(
         ("json", ("json", True)),
         ("jsonb", ("json", False)),
     ),
-    temporary="pg_temp",
-    folds_case=False,
-    # An index takes 2,704 bytes for tenant, parent and key together.
+    temp_schema="pg_temp",
+    is_case_insensitive=False,
+    # An index entry has at most 2,704 bytes: tenant, parent and key together.
     limits=Limits(whole_digits=100_000, fraction_digits=16_000, key_length=600, key_bytes=850),
 )
 SQLITE = _SQLite(
     name="SQLite",
-    # A number with a fraction would be kept as a float: as a text it keeps its digits.
     types={
         "key": "TEXT",
         "text": "TEXT",
         "integer": "INTEGER",
+        # SQLite stores a fraction as a float: text keeps its digits.
         "decimal": "TEXT",
         "boolean": "INTEGER",
         "timestamp": "TEXT",
@@ -277,12 +271,12 @@ SQLITE = _SQLite(
         "date": "TEXT",
         "json": "TEXT",
     },
-    known=(
+    existing_types=(
         (r"(?:var)?char\(\d+\)|text|clob|json", ("text", True)),
         (r"(?:big|small)?int(?:eger)?|boolean", ("integer", True)),
     ),
-    longest_name=255,
-    digits=7,
+    max_name_bytes=255,
+    second_digits=7,
 )
 DUCKDB = Dialect(
     name="DuckDB",
@@ -295,10 +289,10 @@ DUCKDB = Dialect(
         "timestamp": "TIMESTAMPTZ",
         "wall": "TIMESTAMP",
         "date": "DATE",
-        # Not JSON, which refuses halves of emoji. JSON's functions take a text as well.
+        # JSON rejects unpaired surrogates; the JSON functions accept text.
         "json": "VARCHAR",
     },
-    known=(
+    existing_types=(
         ("VARCHAR|JSON", ("text", True)),
         ("BIGINT", ("integer", True)),
         ("INTEGER|SMALLINT|TINYINT", ("integer", False)),
@@ -310,7 +304,7 @@ DUCKDB = Dialect(
         ("DATE", ("date", True)),
     ),
     limits=_FIXED,
-    longest_name=255,
+    max_name_bytes=255,
 )
 MYSQL = _MySQL(
     name="MariaDB",
@@ -326,7 +320,7 @@ MYSQL = _MySQL(
         "date": "DATE",
         "json": "LONGTEXT",
     },
-    known=(
+    existing_types=(
         ("longtext|json", ("text", True)),
         (r"varchar\(255\)", ("key", True)),
         (r"varchar\(\d+\)|char\(\d+\)|(?:tiny|medium)?text", ("text", False)),
@@ -339,26 +333,26 @@ MYSQL = _MySQL(
         (r"datetime(?:\(\d\))?", ("timestamp", False)),
         ("date", ("date", True)),
     ),
-    address_type="VARCHAR(500)",
+    path_type="VARCHAR(500)",
     limits=Limits(whole_digits=28, fraction_digits=10, key_length=255),
-    longest_name=64,
-    mark="`",
-    zone="",
+    max_name_bytes=64,
+    quote_char="`",
+    utc_suffix="",
 )
 
 # By the type of the Airflow connection.
 DIALECTS: Mapping[str, Dialect] = {"postgres": POSTGRESQL, "sqlite": SQLITE, "duckdb": DUCKDB, "mysql": MYSQL}
 
 
-def dialect_of(conn_type: str | None) -> Dialect:
+def get_dialect(conn_type: str | None) -> Dialect:
     """
-    Return the dialect for a type of connection.
+    Return the dialect of a connection type.
 
-    :raises AlvysValueError: a database that is not spoken to by itself.
+    :raises AlvysValueError: the operator does not support the database.
     """
     if conn_type is None or conn_type not in DIALECTS:
         raise AlvysValueError(
-            f"A connection of type {conn_type!r} is not loaded into by this operator, but {', '.join(DIALECTS)} are. For "
-            "Snowflake, BigQuery, Redshift and SQL Server see docs/warehouses.md"
+            f"Connections of type {conn_type!r} are not supported; supported types: {', '.join(DIALECTS)}. "
+            "For Snowflake, BigQuery, Redshift and SQL Server see docs/warehouses.md"
         )
     return DIALECTS[conn_type]

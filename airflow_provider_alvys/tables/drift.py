@@ -1,4 +1,4 @@
-"""Fields that Alvys used to send, and that none of the rows of a load has."""
+"""Schema drift: fields that most rows of a table have, and no row of the current load has."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ from airflow_provider_alvys.tables.schema import HASH, TENANT, StreamSchema
 
 log = logging.getLogger(__name__)
 
-# Rows of the table that are looked at: some of them tell what is usual.
-_SAMPLE = 1000
-# A field that nearly all rows have. Others come and go with what a row is about.
-_USUAL = 0.9
-# How unlikely it must be that so many rows lack such a field by chance.
-_CHANCE = 0.001
+_SAMPLE_ROWS = 1000
+# The share of rows that must have a field before its absence counts: many fields are often empty.
+_MIN_SHARE = 0.9
+# Warn when the probability that all rows lack the field by chance is below this.
+_MAX_PROBABILITY = 0.001
 
 
 class DriftDetector:
-    """Looks for the columns that are empty in all rows of a load."""
+    """Find the columns that are empty in all rows of a load."""
 
     def __init__(self, schema: StreamSchema) -> None:
         self._schema = schema
@@ -33,14 +32,14 @@ class DriftDetector:
         self._rows = 0
 
     def observe(self, rows: Iterable[Sequence[Any]]) -> None:
-        """Take rows of the stream's table into account."""
+        """Take rows of the main table into account."""
         for row in rows:
             self._rows += 1
             if self._empty:
                 self._empty = {at for at in self._empty if row[at] is None}
 
     def warn(self, database: Database, manifest: Manifest) -> None:
-        """Warn of fields that nearly all rows in the table have, and none of these."""
+        """Log a warning if the load lacks fields that most rows of the table have."""
         if not self._rows or not self._empty:
             return
         quote, main = database.dialect.quote, self._schema.main
@@ -51,19 +50,19 @@ class DriftDetector:
         names = ", ".join(quote(column.name) for column in columns)
         ((known, *filled),) = database.execute(
             f"SELECT COUNT(*) AS known, {counts} FROM (SELECT {names} FROM {database.table(main.name)} "
-            f"WHERE {quote(TENANT)} = ? LIMIT {_SAMPLE}) AS sample",
+            f"WHERE {quote(TENANT)} = ? LIMIT {_SAMPLE_ROWS}) AS sample",
             (manifest.tenant,),
         )
-        gone = []
+        missing = []
         for column, count in zip(columns, filled, strict=True):
             share = count / known if known else 0.0
-            if share >= _USUAL and (1 - share) ** self._rows < _CHANCE:
-                gone.append(column.field)
-        if gone:
+            if share >= _MIN_SHARE and (1 - share) ** self._rows < _MAX_PROBABILITY:
+                missing.append(column.field)
+        if missing:
             log.warning(
-                "%s: none of the %d rows has %s, which nearly all rows had until now. See whether Alvys has renamed them (then "
-                "they are in _extra) or the token may not see them any more",
-                self._schema.stream.name,
+                "Fields missing from all %d rows of %s, although most earlier rows have them: %s. Check "
+                "whether Alvys renamed them (then _extra contains them) or the token lost a permission",
                 self._rows,
-                ", ".join(gone),
+                self._schema.stream.name,
+                ", ".join(missing),
             )

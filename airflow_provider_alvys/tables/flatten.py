@@ -1,4 +1,4 @@
-"""Records into the rows of tables."""
+"""Flattening: one record into rows of the main table and the child tables."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from airflow_provider_alvys.api.schema.fields import Array, FieldType, Mark, Rec
 from airflow_provider_alvys.api.schema.values import EXTRA, Limits, converter, dump_json, leaves_of
 from airflow_provider_alvys.tables.schema import HASH, KEY, PARENT, VALUE, StreamSchema, Table, column_name
 
-# What a field's value becomes: cells of the row, or lists to be cut up. Returns what could not be taken, or None.
 _Cells = list[Any]
 _Lists = list[tuple["_ListPlan", list[Any]]]
+# Stores a field's value in the cells of its row, or adds a list; returns what has no column, or None.
 _FieldHandler = Callable[[Any, _Cells, _Lists], Any]
 
 _sorted_encoder = msgspec.json.Encoder(decimal_format="number", order="sorted")
@@ -26,7 +26,7 @@ _sorted_encoder = msgspec.json.Encoder(decimal_format="number", order="sorted")
 
 @dataclass
 class _ListPlan:
-    """How the items of one list become rows."""
+    """How the items of one list become rows of the table with the number ``table``."""
 
     table: int
     width: int
@@ -38,26 +38,26 @@ class _ListPlan:
 @dataclass
 class UnmappedFields:
     """
-    What had no column to go to, and is kept in ``_extra``.
+    The fields and values that have no column; ``_extra`` keeps them.
 
-    :param unknown: fields that the catalogue does not know, and how often they were met.
-    :param mismatches: known fields with a value that is not of their type, how often, and the row where it was met first.
+    :param unknown: fields that the catalogue does not know, with the number of times they occurred.
+    :param mismatches: known fields with a value of another type, with the number and the first row.
     """
 
     unknown: Counter[str] = field(default_factory=Counter)
     mismatches: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     def add_mismatch(self, path: str, row: str) -> None:
-        """Count a value that does not fit."""
+        """Count a value that is not of its field's type."""
         count, first = self.mismatches.get(path, (0, row))
         self.mismatches[path] = (count + 1, first)
 
 
 class RowFlattener:
     """
-    Cut records into rows of a schema's tables.
+    Flatten records into rows of a stream's tables.
 
-    :param limits: of the database's types.
+    :param limits: the largest values that the database's types can store.
     """
 
     def __init__(self, schema: StreamSchema, limits: Limits | None = None) -> None:
@@ -79,19 +79,17 @@ class RowFlattener:
 
     def flatten(self, row: bytes, where: str, parent: str | None = None) -> list[list[list[Any]]]:
         """
-        Return the rows that a record becomes, for each of the schema's tables: one for the first.
+        Return the rows of one record: a list for each table of the schema, the main table first.
 
-        :param where: to find the record by, for messages.
-        :param parent: whose child the record is.
-        :raises AlvysTableError: it is no object, or has no key that a table can hold.
+        :param where: the file and row number, for messages.
+        :param parent: key of the parent, for a stream of children.
+        :raises AlvysTableError: the record is not an object, is nested too deeply, or has no valid key.
         """
         self._where = where
         try:
             return self._flatten(self._decode(row), parent)
         except RecursionError as error:
-            raise AlvysTableError(
-                f"{where} cannot be loaded: its lists or objects are nested too deeply"
-            ) from error
+            raise AlvysTableError(f"{where} cannot be loaded: it is nested too deeply") from error
 
     def _flatten(self, record: dict[str, Any], parent: str | None) -> list[list[list[Any]]]:
         cells: _Cells = [None] * self._width
@@ -118,22 +116,21 @@ class RowFlattener:
         except (ValueError, ArithmeticError, RecursionError) as error:
             raise AlvysTableError(f"{self._where} cannot be read: {error or type(error).__name__}") from error
         if not isinstance(record, dict):
-            raise AlvysTableError(f"{self._where} is no object: {row[:80]!r}")
+            raise AlvysTableError(f"{self._where} is not a JSON object: {row[:80]!r}")
         return record
 
     def _check_key(self, column: str, value: Any) -> None:
         if value is None:
             raise AlvysTableError(
-                f"{self._where} has no {column} that a table can hold, and that identifies it: it is missing, or is no text of "
-                "characters"
+                f"{self._where} has no valid {column}, which is its key: it is missing or not plain text"
             )
         limits = self._limits
         if isinstance(value, str) and (
             len(value) > limits.key_length or len(value.encode()) > limits.key_bytes
         ):
             raise AlvysTableError(
-                f"{self._where}: its {column}, which identifies it, has {len(value)} characters, and this database takes "
-                f"{limits.key_length} at most, of {limits.key_bytes} bytes together"
+                f"{self._where}: its key {column} has {len(value)} characters; this database allows "
+                f"{limits.key_length} characters and {limits.key_bytes} bytes"
             )
 
     def _flatten_lists(self, lists: _Lists, key: list[Any], rows: list[list[list[Any]]]) -> None:
@@ -171,22 +168,18 @@ class RowFlattener:
         lists: _Lists,
         path: str,
     ) -> Any:
-        """Take an object's fields, and return those that had no column, or None."""
+        """Store an object's fields, and return those without a column, or None."""
         left: dict[str, Any] | None = None
         for name, value in record.items():
-            take = fields.get(name)
-            if take is None:
+            handler = fields.get(name)
+            if handler is None:
                 self.unmapped.unknown[f"{path}.{name}" if path else name] += 1
-                # Spelled in another way, it may hold what is kept out.
-                other = fields.get(_fold_name(name))
-                if other and value is not None:
-                    value = other(value, cells, lists)
-                    if value is None:
-                        continue
+                # A field in another spelling may contain excluded fields.
+                handler = None if value is None else fields.get(_fold_name(name))
             elif value is None:
                 continue
-            else:
-                value = take(value, cells, lists)
+            if handler:
+                value = handler(value, cells, lists)
                 if value is None:
                     continue
             left = {} if left is None else left
@@ -199,7 +192,6 @@ class RowFlattener:
         for name, kind in record.fields.items():
             below = f"{path}.{name}" if path else name
             stem = column_name(prefix, name)
-            marks: frozenset[Mark] = record.marks.get(name, frozenset())
             if below in self.schema.excluded:
                 plan |= dict.fromkeys((name, _fold_name(name)), _discard)
             elif isinstance(kind, Record):
@@ -209,9 +201,9 @@ class RowFlattener:
             elif isinstance(kind, Array):
                 plan[name] = self._list_handler(kind, below, at.get(stem))
             else:
-                plan[name] = self._scalar_handler(
-                    kind, marks, below, at[stem], is_key=table.columns[at[stem]].kind == "key"
-                )
+                marks: frozenset[Mark] = record.marks.get(name, frozenset())
+                is_key = table.columns[at[stem]].kind == "key"
+                plan[name] = self._scalar_handler(kind, marks, below, at[stem], is_key=is_key)
             if isinstance(kind, (Record, Array)):
                 plan.setdefault(_fold_name(name), self._misspelled_handler(kind, below))
         return plan
@@ -222,7 +214,7 @@ class RowFlattener:
         convert = converter(kind, marks, self._limits)
         width = len(leaves_of(kind, marks))
 
-        def take(value: Any, cells: _Cells, lists: _Lists) -> Any:
+        def store(value: Any, cells: _Cells, lists: _Lists) -> Any:
             if is_key and type(value) is int:
                 value = str(value)
             found = convert(value)
@@ -235,37 +227,37 @@ class RowFlattener:
                 cells[at : at + width] = found
             return None
 
-        return take
+        return store
 
     def _object_handler(self, kind: Record, fields: Mapping[str, _FieldHandler], path: str) -> _FieldHandler:
         without = _ExcludeFilter(kind, path, self.schema)
 
-        def take(value: Any, cells: _Cells, lists: _Lists) -> Any:
+        def store(value: Any, cells: _Cells, lists: _Lists) -> Any:
             if type(value) is not dict:
                 self.unmapped.add_mismatch(path, self._where)
                 return without(value)
             return self._flatten_object(fields, value, cells, lists, path)
 
-        return take
+        return store
 
     def _misspelled_handler(self, kind: FieldType, path: str) -> _FieldHandler:
-        """Return what takes a field whose name is spelled as no document has it: all but what is excluded is left."""
+        """Return a handler for a field in another spelling: it goes to ``_extra``, without excluded fields."""
         without = _ExcludeFilter(kind, path, self.schema)
         return lambda value, cells, lists: without(value)
 
     def _list_handler(self, kind: Array, path: str, at: int | None) -> _FieldHandler:
-        """Return what takes a list: into a table, or as JSON into the column at a place."""
+        """Return a handler that adds a list to its child table, or stores it as JSON in the column ``at``."""
         without = _ExcludeFilter(kind, path, self.schema)
         if at is not None:
             column = at
 
-            def take_json(value: Any, cells: _Cells, lists: _Lists) -> Any:
+            def store_json(value: Any, cells: _Cells, lists: _Lists) -> Any:
                 cells[column] = dump_json(without(value))
 
-            return take_json
+            return store_json
         plan = self._list_plan(kind, path)
 
-        def take(value: Any, cells: _Cells, lists: _Lists) -> Any:
+        def store(value: Any, cells: _Cells, lists: _Lists) -> Any:
             if type(value) is not list:
                 self.unmapped.add_mismatch(path, self._where)
                 return without(value)
@@ -273,7 +265,7 @@ class RowFlattener:
                 lists.append((plan, value))
             return None
 
-        return take
+        return store
 
     def _list_plan(self, kind: Array, path: str) -> _ListPlan:
         number = self._tables[path]
@@ -282,12 +274,12 @@ class RowFlattener:
         if isinstance(kind.of, Record):
             fields = self._plan_fields(kind.of, table, path, "")
             return _ListPlan(number, len(table.columns), at.get(EXTRA), fields, _discard)
-        take = self._scalar_handler(kind.of, frozenset(), path, at[VALUE])
-        return _ListPlan(number, len(table.columns), at.get(EXTRA), None, take)
+        store = self._scalar_handler(kind.of, frozenset(), path, at[VALUE])
+        return _ListPlan(number, len(table.columns), at.get(EXTRA), None, store)
 
 
 def _discard(value: Any, cells: _Cells, lists: _Lists) -> None:
-    """Keep a field out."""
+    """Leave an excluded field out."""
 
 
 def _hash_content(content: Any) -> str:
@@ -300,9 +292,10 @@ def _hash_content(content: Any) -> str:
 
 class _ExcludeFilter:
     """
-    Returns values without what is excluded.
+    Return values without the excluded fields.
 
-    :param is_content: whether it is for telling a change: then without what is another one at each reading, and without nulls.
+    :param is_content: also leave out nulls and the fields that differ with each read: what is left is hashed
+        to detect a change.
     """
 
     def __init__(self, kind: FieldType, path: str, schema: StreamSchema, *, is_content: bool = False) -> None:
@@ -314,7 +307,7 @@ class _ExcludeFilter:
         return self._filtered(value, self._tree)
 
     def _tree_of(self, kind: FieldType, path: str, excluded: frozenset[str]) -> _Tree:
-        """Return the fields below a type: each with those below it, or None where it goes."""
+        """Return the fields of a type, each with its own fields, or None for one that is left out."""
         if isinstance(kind, Array):
             return self._tree_of(kind.of, path, excluded)
         if not isinstance(kind, Record):
@@ -332,7 +325,7 @@ class _ExcludeFilter:
     def _filtered(self, value: Any, tree: _Tree) -> Any:
         if type(value) is list:
             return [self._filtered(item, tree) for item in value]
-        # What has no fields is a scalar, or JSON of no fixed shape.
+        # Without fields the type is a scalar, or JSON of any form.
         if type(value) is not dict or not tree:
             return value
         kept: dict[str, Any] = {}
@@ -354,9 +347,5 @@ _Tree = dict[str, Any]
 
 
 def _fold_name(name: str) -> str:
-    """
-    Return a field's name in one form for all ways of spelling it.
-
-    It begins with a character that no name of Alvys's has, so that it is no field's own.
-    """
+    """Return one form of all spellings of a field's name; its NUL sets it apart from the names of fields."""
     return f"\0{name.casefold()}"

@@ -49,12 +49,10 @@ class Ledger:
         if self._database.columns(LEDGER):
             return
         types = [(column.name, dialect.types[column.kind]) for column in _COLUMNS]
-        types = [
-            (name, dialect.address_type if name == "manifest" else type_name) for name, type_name in types
-        ]
-        self._database.execute(dialect.create(self._name, types, ("table_name", "manifest")))
+        types = [(name, dialect.path_type if name == "manifest" else type_name) for name, type_name in types]
+        self._database.execute(dialect.create_table(self._name, types, ("table_name", "manifest")))
 
-    def holds(self, path: str) -> bool:
+    def has(self, path: str) -> bool:
         """Tell whether a manifest was loaded."""
         quote = self._database.dialect.quote
         sql = f"SELECT COUNT(*) AS known FROM {self._name} WHERE {quote('table_name')} = ? AND {quote('manifest')} = ?"

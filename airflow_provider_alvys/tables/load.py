@@ -1,4 +1,4 @@
-"""Landed manifests into the tables of a database: each in a transaction of its own, with its line in the ledger."""
+"""Loads landed manifests into tables: each in one transaction with its entry in the ledger."""
 
 from __future__ import annotations
 
@@ -19,28 +19,32 @@ from airflow_provider_alvys.landing.formats.registry import read_rows
 from airflow_provider_alvys.tables.database import Database
 from airflow_provider_alvys.tables.deletes import find_delete_scope, mark_missing
 from airflow_provider_alvys.tables.drift import DriftDetector
-from airflow_provider_alvys.tables.flatten import RowFlattener
+from airflow_provider_alvys.tables.flatten import RowFlattener, UnmappedFields
 from airflow_provider_alvys.tables.ledger import LEDGER, Ledger, format_timestamp
-from airflow_provider_alvys.tables.merge import Merge, stage_name
+from airflow_provider_alvys.tables.merge import Merge
 from airflow_provider_alvys.tables.migrate import ObsoleteSchema, ensure_tables, find_obsolete
 from airflow_provider_alvys.tables.schema import METADATA_COLUMNS, StreamSchema
 
 log = logging.getLogger(__name__)
 
-# Rows of a stream on their way at once, and bytes of them: their lists may hold a great many items.
-_BATCH = 2000
+# A batch ends at this number of rows or bytes: child tables can have many rows for each.
+_BATCH_ROWS = 2000
 _BATCH_BYTES = 4 << 20
+
+# A landed row, its file and number for messages, and the key of its parent.
+_Record = tuple[bytes, str, str | None]
 
 
 @dataclass(frozen=True)
 class LoadResult:
     """
-    What has become of one manifest.
+    The result of loading one manifest.
 
-    :param rows: that it holds.
-    :param merged: of these, the ones that were new, or newer than those in the table.
-    :param missing: rows of the table that are missing from now on.
-    :param suspect_deletes: rows that it misses, of which it is not believed that they have gone.
+    :param manifest: its path.
+    :param rows: rows in it.
+    :param merged: how many of them were new, or newer than those in the table.
+    :param missing: rows of the table that are marked as missing from now on.
+    :param suspect_deletes: rows that it lacks but that are not marked, because they are too many.
     """
 
     manifest: str
@@ -52,10 +56,11 @@ class LoadResult:
 
 class Loader:
     """
-    Loads what has been landed of a stream.
+    Load the landed manifests of one stream.
 
     :param store: the data set.
-    :param max_missing_share: of the rows that a whole reading could hold: if it misses more, none is marked as missing.
+    :param max_missing_share: if a complete read lacks more than this share of the rows, none is marked as
+        missing.
     """
 
     def __init__(
@@ -70,9 +75,9 @@ class Loader:
 
     def prepare(self) -> None:
         """
-        Make or widen the ledger and the tables.
+        Create or migrate the ledger and the tables.
 
-        :raises AlvysTableError: a table is not what it should be.
+        :raises AlvysTableError: an existing table cannot be migrated.
         """
         with self._database.transaction(LEDGER):
             self._ledger.create()
@@ -81,66 +86,65 @@ class Loader:
             self._obsolete = find_obsolete(self._database, self._schema)
 
     def pending(self) -> list[str]:
-        """Return the manifests of the data set that have not been loaded, relative to it, in the order of their reading."""
-        known = self._ledger.manifests()
+        """Return the manifests that are not loaded yet, relative to the data set, oldest read first."""
+        loaded = self._ledger.manifests()
         names = self._store.find(self._schema.stream.name, MANIFEST)
-        unknown = [name for name in names if self._store.url(name) not in known]
-        return sorted(unknown, key=lambda name: (self._open(name).read_from, name))
+        pending = [name for name in names if self._store.url(name) not in loaded]
+        return sorted(pending, key=lambda name: (self._read_manifest(name).read_from, name))
 
     def load(self, name: str, *, reload: bool = False) -> LoadResult | None:
         """
         Load one manifest.
 
-        :param name: of its file, relative to the data set.
-        :param reload: even though it has been loaded.
-        :return: what has become of it; None for one that has been loaded, by whomever.
-        :raises AlvysTableError: a row cannot go into the table.
+        :param name: its file, relative to the data set.
+        :param reload: load it even if the ledger lists it.
+        :return: None if the ledger lists it, for example because another task loaded it.
+        :raises AlvysTableError: a row cannot be stored in the tables.
         :raises AlvysStorageError: a file is missing or damaged.
         """
-        manifest = self._open(name)
+        manifest = self._read_manifest(name)
         path = self._store.url(name)
         loaded_at = datetime.now(timezone.utc)
         flattener = RowFlattener(self._schema, self._database.dialect.limits)
         drift = DriftDetector(self._schema)
         merge = Merge(self._database, self._schema, self._obsolete)
         with self._database.transaction(self._schema.main.name):
-            if not reload and self._ledger.holds(path):
-                log.info("%s has been loaded meanwhile", path)
+            if not reload and self._ledger.has(path):
+                log.info("Skipped %s: already loaded", path)
                 return None
-            merge.open_stages()
+            merge.create_stages()
             metadata = _metadata_cells(manifest, path, loaded_at)
             rows = 0
             for batch in _batches(self._records(name, manifest)):
                 rows += len(batch)
-                self._fill(flattener, drift, batch, manifest.tenant, metadata)
+                tables = _flatten(flattener, batch)
+                drift.observe(tables[0])
+                self._stage(merge, tables, manifest.tenant, metadata)
             if rows != manifest.rows:
                 raise AlvysTableError(
-                    f"{path} tells of {manifest.rows} rows, and its parts hold {rows}: land it again"
+                    f"{path} lists {manifest.rows} rows, but its parts contain {rows}: land it again"
                 )
             merge.analyze()
-            missing, suspect_deletes = self._mark_missing(manifest, merge.stage(self._schema.main))
+            missing, suspect_deletes = self._mark_missing(manifest, merge)
             drift.warn(self._database, manifest)
             merged = merge.run()
-            merge.close_stages()
+            merge.drop_stages()
             self._ledger.add(path, manifest, loaded_at)
-        self._report_unmapped(flattener)
-        log.info(
-            "LoadResult %d %s, %d of them new or newer: %s", rows, self._schema.stream.name, merged, path
-        )
+        self._warn_of_unmapped(flattener.unmapped)
+        log.info("Loaded %s: stream=%s rows=%d merged=%d", path, self._schema.stream.name, rows, merged)
         return LoadResult(path, rows, merged, missing, suspect_deletes)
 
-    def _open(self, name: str) -> Manifest:
+    def _read_manifest(self, name: str) -> Manifest:
         manifest = self._store.get_json(name, Manifest)
         if manifest is None:
-            raise AlvysTableError(f"There is no manifest {self._store.url(name)}: its run has not ended well")
+            raise AlvysTableError(f"{self._store.url(name)} does not exist: its run has not finished")
         if manifest.stream != self._schema.stream.name:
             raise AlvysTableError(
-                f"{self._store.url(name)} is of {manifest.stream}, not of {self._schema.stream.name}"
+                f"{self._store.url(name)} contains {manifest.stream}, not {self._schema.stream.name}"
             )
         return manifest
 
-    def _records(self, name: str, manifest: Manifest) -> Iterator[tuple[bytes, str, str | None]]:
-        """Yield each record, where it stands, and whose child it is."""
+    def _records(self, name: str, manifest: Manifest) -> Iterator[_Record]:
         folder = name.rpartition("/")[0]
         parents: Iterator[str | None] = repeat(None)
         if self._schema.stream.is_child:
@@ -148,62 +152,48 @@ class Loader:
         for part in manifest.parts:
             where = f"{self._store.url(folder)}/{part.name}"
             content = read_part(self._store, folder, part)
-            for number, row in enumerate(
-                read_rows(content, self._schema.stream, manifest.file_format, manifest.compression), 1
-            ):
+            rows = read_rows(content, self._schema.stream, manifest.file_format, manifest.compression)
+            for number, row in enumerate(rows, 1):
                 yield row, f"Row {number} of {where}", next(parents, None)
 
-    def _fill(
-        self,
-        flattener: RowFlattener,
-        drift: DriftDetector,
-        batch: Sequence[tuple[bytes, str, str | None]],
-        tenant: str,
-        metadata: Sequence[Any],
+    def _stage(
+        self, merge: Merge, tables: Sequence[list[list[Any]]], tenant: str, metadata: Sequence[Any]
     ) -> None:
-        found: list[list[list[Any]]] = [[] for _ in self._schema.tables]
-        for row, where, parent in batch:
-            for into, rows in zip(found, flattener.flatten(row, where, parent), strict=True):
-                into += rows
-        drift.observe(found[0])
-        for table, rows in zip(self._schema.tables, found, strict=True):
+        for table, rows in zip(self._schema.tables, tables, strict=True):
             if rows:
                 end = [] if table.parent else metadata
-                columns = [(column.name, column.kind) for column in table.stored]
-                stage = self._database.dialect.fit(stage_name(table))
-                self._database.fill(stage, columns, ([tenant, *row, *end] for row in rows))
+                columns = [(column.name, column.kind) for column in table.all_columns]
+                self._database.fill(merge.stage_name(table), columns, ([tenant, *row, *end] for row in rows))
 
-    def _mark_missing(self, manifest: Manifest, stage: str) -> tuple[int, int]:
+    def _mark_missing(self, manifest: Manifest, merge: Merge) -> tuple[int, int]:
         scope = find_delete_scope(self._schema, manifest)
         if scope is None or self._ledger.has_newer(manifest.tenant, manifest.read_from):
             return 0, 0
+        stage = self._database.dialect.quote(merge.stage_name(self._schema.main))
         return mark_missing(
             self._database, self._schema, manifest, scope, stage=stage, max_share=self._max_missing_share
         )
 
-    def _report_unmapped(self, flattener: RowFlattener) -> None:
-        unmapped = flattener.unmapped
-        kept = (
-            "kept in _extra"
-            if any(column.name == EXTRA for column in self._schema.main.columns)
-            else "left out"
-        )
+    def _warn_of_unmapped(self, unmapped: UnmappedFields) -> None:
+        stream = self._schema.stream.name
+        has_extra = any(column.name == EXTRA for column in self._schema.main.columns)
+        kept = "kept in _extra" if has_extra else "left out"
         if unmapped.unknown:
-            log.warning(
-                "The catalogue does not know %s of %s: %s",
-                ", ".join(f"{path} ({count} times)" for path, count in unmapped.unknown.items()),
-                self._schema.stream.name,
-                kept,
-            )
+            fields = ", ".join(f"{path} ({count} times)" for path, count in unmapped.unknown.items())
+            log.warning("Unknown fields in %s, %s: %s", stream, kept, fields)
         for path, (count, first) in unmapped.mismatches.items():
             log.warning(
-                "%d values of %s of %s are not of its type: its column is empty and the value %s. The first: %s",
-                count,
-                path,
-                self._schema.stream.name,
-                kept,
-                first,
+                "Type mismatch in %s: field=%s values=%d, %s. First: %s", stream, path, count, kept, first
             )
+
+
+def _flatten(flattener: RowFlattener, batch: Sequence[_Record]) -> list[list[list[Any]]]:
+    """Return the rows of each table."""
+    tables: list[list[list[Any]]] = [[] for _ in flattener.schema.tables]
+    for row, where, parent in batch:
+        for table, rows in zip(tables, flattener.flatten(row, where, parent), strict=True):
+            table += rows
+    return tables
 
 
 def _metadata_cells(manifest: Manifest, path: str, loaded_at: datetime) -> list[Any]:
@@ -213,15 +203,13 @@ def _metadata_cells(manifest: Manifest, path: str, loaded_at: datetime) -> list[
     return [cells.get(column.name) for column in METADATA_COLUMNS]
 
 
-def _batches(
-    records: Iterable[tuple[bytes, str, str | None]],
-) -> Iterator[list[tuple[bytes, str, str | None]]]:
-    batch: list[tuple[bytes, str, str | None]] = []
+def _batches(records: Iterable[_Record]) -> Iterator[list[_Record]]:
+    batch: list[_Record] = []
     size = 0
     for record in records:
         batch.append(record)
         size += len(record[0])
-        if len(batch) >= _BATCH or size >= _BATCH_BYTES:
+        if len(batch) >= _BATCH_ROWS or size >= _BATCH_BYTES:
             yield batch
             batch, size = [], 0
     if batch:

@@ -1,6 +1,8 @@
-"""From temporary tables into the tables: by tenant and key, the newest state of each row wins, in whatever order they come."""
+"""Merges staged rows into the tables by tenant and key: the newest state wins, in any order of loading."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from airflow_provider_alvys.api.errors import AlvysTableError
 from airflow_provider_alvys.tables.database import Database
@@ -18,16 +20,11 @@ from airflow_provider_alvys.tables.schema import (
 )
 
 
-def stage_name(table: Table) -> str:
-    """Return the name of the temporary table whose rows are to go into a table."""
-    return f"alvys_new_{table.name}"
-
-
 class Merge:
     """
-    The rows of one manifest, on their way from the temporary tables into those of a schema.
+    The merge of one manifest's rows, from temporary stage tables into the tables of a stream.
 
-    :param obsolete: what stands of an earlier schema: it is emptied of the rows that are merged.
+    :param obsolete: columns to empty, and tables to delete from, for the merged rows.
     """
 
     def __init__(self, database: Database, schema: StreamSchema, obsolete: ObsoleteSchema) -> None:
@@ -36,115 +33,100 @@ class Merge:
         self._obsolete = obsolete
         self._dialect = database.dialect
         self._main = database.table(schema.main.name)
-        self._main_stage = self.stage(schema.main)
+        self._main_stage = self._dialect.quote(self.stage_name(schema.main))
         self._pairs = [(name, name) for name in schema.main.primary_key]
 
-    def stage(self, table: Table) -> str:
-        """Return the name of a table's temporary one as it stands in a statement."""
-        return self._dialect.quote(self._dialect.fit(stage_name(table)))
+    def stage_name(self, table: Table) -> str:
+        """Return the unquoted name of a table's stage."""
+        return self._dialect.shorten(f"alvys_new_{table.name}")
 
-    def open_stages(self) -> None:
-        """Make the temporary tables, empty."""
+    def create_stages(self) -> None:
+        """Create the stage tables, empty."""
+        self.drop_stages()
         for table in self._schema.tables:
-            stage = self._dialect.fit(stage_name(table))
-            self._database.execute(self._dialect.drop(stage))
-            columns = [column.name for column in table.stored]
+            columns = [column.name for column in table.all_columns]
             if not table.parent:
                 columns += self._obsolete.columns
-            for statement in self._dialect.stage(
-                stage, self._database.table(table.name), columns, table.primary_key
+            name = self._database.table(table.name)
+            for statement in self._dialect.create_stage(
+                self.stage_name(table), name, columns, table.primary_key
             ):
                 self._database.execute(statement)
 
-    def close_stages(self) -> None:
-        """Drop the temporary tables."""
+    def drop_stages(self) -> None:
+        """Drop the stage tables."""
         for table in self._schema.tables:
-            self._database.execute(self._dialect.drop(self._dialect.fit(stage_name(table))))
+            self._database.execute(self._dialect.drop_stage(self.stage_name(table)))
 
     def analyze(self) -> None:
-        """Let the database know what is in the temporary tables."""
+        """Update the statistics on the key columns of the stages."""
         for table in self._schema.tables:
-            # By these they are joined.
-            self._database.analyze(self._dialect.fit(stage_name(table)), table.primary_key)
+            self._database.analyze(self.stage_name(table), table.primary_key)
 
     def run(self) -> int:
-        """Merge, and return how many rows were new or newer."""
-        self._refuse_doubles()
-        quote = self._dialect.quote
-        # Seen again, in whatever state: the columns of the stage are empty.
-        seen = f"s.{quote(READ_AT)} > t.{quote(MISSED_AT)}"
-        gone = [MISSED_AT, MISSING_SINCE]
-        self._database.execute(self._dialect.update(self._main, self._main_stage, gone, self._pairs, seen))
-        self._drop_stale()
-        unchanged = f"t.{quote(HASH)} = s.{quote(HASH)}"
-        self._database.execute(
-            self._dialect.update(self._main_stage, self._main, [CHANGED_AT], self._pairs, unchanged)
-        )
-        main = self._schema.main
-        others = [column.name for column in main.stored if column.name not in (*main.primary_key, *gone)]
-        others += self._obsolete.columns
-        self._database.execute(self._dialect.update(self._main, self._main_stage, others, self._pairs))
-        names = ", ".join(quote(column.name) for column in main.stored)
-        staged = ", ".join(f"s.{quote(column.name)}" for column in main.stored)
-        self._database.execute(
-            f"INSERT INTO {self._main} ({names}) SELECT {staged} FROM {self._main_stage} AS s "
-            f"WHERE NOT EXISTS (SELECT 1 FROM {self._main} AS t WHERE {self._dialect.on('t', 's', self._pairs)})"
-        )
-        for table in self._obsolete.tables:
-            self._delete_items(table)
+        """Merge, and return the number of rows that were new or newer."""
+        self._check_duplicate_keys()
+        quote, main = self._dialect.quote, self._schema.main
+        missing = [MISSED_AT, MISSING_SINCE]
+        # A row that is read again is not missing, even in an older state. Both columns are NULL in the stage.
+        was_missed = f"s.{quote(READ_AT)} > t.{quote(MISSED_AT)}"
+        self._update(self._main, self._main_stage, missing, was_missed)
+        self._delete_older()
+        self._update(self._main_stage, self._main, [CHANGED_AT], f"t.{quote(HASH)} = s.{quote(HASH)}")
+        kept = {*main.primary_key, *missing}
+        columns = [column.name for column in main.all_columns if column.name not in kept]
+        self._update(self._main, self._main_stage, [*columns, *self._obsolete.columns])
+        exists = f"SELECT 1 FROM {self._main} AS t WHERE {self._dialect.join_on('t', 's', self._pairs)}"
+        self._insert(main, f"NOT EXISTS ({exists})")
+        for table in (*self._obsolete.tables, *self._schema.tables[1:]):
+            pairs = self._parent_key(table)
+            self._database.execute(
+                self._dialect.delete(self._database.table(table.name), self._main_stage, pairs)
+            )
         for table in self._schema.tables[1:]:
-            self._delete_items(table)
-            self._insert_items(table)
+            join = self._dialect.join_on("s", "m", self._parent_key(table))
+            self._insert(table, f"EXISTS (SELECT 1 FROM {self._main_stage} AS m WHERE {join})")
         ((count,),) = self._database.execute(f"SELECT COUNT(*) AS rows_merged FROM {self._main_stage}")
         return int(count)
 
-    def _refuse_doubles(self) -> None:
+    def _check_duplicate_keys(self) -> None:
         keys = ", ".join(map(self._dialect.quote, self._schema.keys))
-        doubles = self._database.execute(
+        duplicates = self._database.execute(
             f"SELECT {keys} FROM {self._main_stage} GROUP BY {keys} HAVING COUNT(*) > 1 LIMIT 1"
         )
-        if doubles:
+        if duplicates:
             raise AlvysTableError(
-                f"Two rows of one manifest have the same {', '.join(self._schema.keys)}: {', '.join(map(repr, doubles[0]))}. Land "
-                "it again, or delete its folder: landing keeps keys apart, unless one is a number and the other its text"
+                f"Two rows of one manifest have the same key {', '.join(self._schema.keys)}: "
+                f"{', '.join(map(repr, duplicates[0]))}. Landing removes duplicates, except a number and its "
+                "text: land the manifest again, or delete its folder"
             )
 
-    def _drop_stale(self) -> None:
-        """Drop the rows ``t`` of which the table has a newer state ``s`` already."""
-        quote = self._dialect.quote
-
-        def is_newer(column: str) -> str:
-            return f"s.{quote(column)} > t.{quote(column)}"
-
-        def is_same(column: str) -> str:
-            return f"s.{quote(column)} = t.{quote(column)}"
-
-        newer = f"{is_newer(READ_AT)} OR ({is_same(READ_AT)} AND {is_newer(MANIFEST)})"
-        version = self._schema.version
-        if version:
-            # A row without a version is older than one with it.
-            only = f"s.{quote(version)} IS NOT NULL AND t.{quote(version)} IS NULL"
-            neither = f"t.{quote(version)} IS NULL AND s.{quote(version)} IS NULL"
-            newer = f"{is_newer(version)} OR ({only}) OR (({is_same(version)} OR ({neither})) AND ({newer}))"
+    def _delete_older(self) -> None:
+        """Delete staged rows ``t`` of which the main table has a newer state ``s``."""
+        read_at, manifest = self._dialect.quote(READ_AT), self._dialect.quote(MANIFEST)
+        newer = f"s.{read_at} > t.{read_at} OR (s.{read_at} = t.{read_at} AND s.{manifest} > t.{manifest})"
+        if self._schema.version:
+            # A row without a version is older than a row with one.
+            version = self._dialect.quote(self._schema.version)
+            newer = (
+                f"s.{version} > t.{version} OR (s.{version} IS NOT NULL AND t.{version} IS NULL) OR "
+                f"((s.{version} = t.{version} OR (t.{version} IS NULL AND s.{version} IS NULL)) AND "
+                f"({newer}))"
+            )
         self._database.execute(self._dialect.delete(self._main_stage, self._main, self._pairs, newer))
 
-    def _parents(self, table: Table) -> list[tuple[str, str]]:
-        """Return the columns of a list's table that name the row which holds the list, with those of that row."""
+    def _parent_key(self, table: Table) -> list[tuple[str, str]]:
+        """Return the columns of a child table that contain the key of the main table, paired with that key."""
         return [(TENANT, TENANT), *zip(table.key, self._schema.keys, strict=False)]
 
-    def _delete_items(self, table: Table) -> None:
-        """Delete the rows of a list's table that belong to rows which were merged."""
-        self._database.execute(
-            self._dialect.delete(self._database.table(table.name), self._main_stage, self._parents(table))
-        )
+    def _update(self, target: str, source: str, columns: Sequence[str], where: str = "") -> None:
+        self._database.execute(self._dialect.update(target, source, columns, self._pairs, where))
 
-    def _insert_items(self, table: Table) -> None:
-        """Put the new rows of a list's table that belong to rows which were merged into it."""
-        target, stage, pairs = self._database.table(table.name), self.stage(table), self._parents(table)
+    def _insert(self, table: Table, where: str) -> None:
+        """Insert the staged rows ``s`` of a table that meet a condition."""
         quote = self._dialect.quote
-        names = ", ".join(quote(column.name) for column in table.stored)
-        staged = ", ".join(f"c.{quote(column.name)}" for column in table.stored)
+        names = ", ".join(quote(column.name) for column in table.all_columns)
         self._database.execute(
-            f"INSERT INTO {target} ({names}) SELECT {staged} FROM {stage} AS c "
-            f"WHERE EXISTS (SELECT 1 FROM {self._main_stage} AS s WHERE {self._dialect.on('c', 's', pairs)})"
+            f"INSERT INTO {self._database.table(table.name)} ({names}) SELECT {names} "
+            f"FROM {quote(self.stage_name(table))} AS s WHERE {where}"
         )

@@ -1,4 +1,4 @@
-"""Making tables, and widening those that exist. Nothing is dropped, and nothing made narrower."""
+"""Migrations: create tables, add columns and widen them. Nothing is dropped or narrowed."""
 
 from __future__ import annotations
 
@@ -13,30 +13,23 @@ from airflow_provider_alvys.tables.schema import StreamSchema, Table, build_sche
 
 log = logging.getLogger(__name__)
 
-# What a column of the first kind may become, so that nothing is lost: the others hold all that it does.
+# The kinds into which a column of each kind can be widened without loss. All can become text.
 _WIDER: Mapping[Kind, tuple[Kind, ...]] = {
-    "key": ("text",),
     "integer": ("decimal", "text"),
-    "decimal": ("text",),
-    "boolean": ("text",),
-    "timestamp": ("text",),
-    "wall": ("text",),
-    "date": ("text",),
-    "json": ("text",),
+    **dict.fromkeys(("key", "decimal", "boolean", "timestamp", "wall", "date", "json"), ("text",)),
 }
-
-
-# More than any list is nested: every list is a table.
+# Deeper than any list is nested, so that every list is a child table.
 _ANY_DEPTH = 100
 
 
 @dataclass(frozen=True)
 class ObsoleteSchema:
     """
-    What stands of other schemas of the same stream: lists that were tables, or columns of JSON; fields that were not kept out.
+    Columns and tables that loads with another ``depth`` or ``exclude`` created and the current one does not
+    use.
 
-    :param columns: of the stream's table.
-    :param tables: of lists.
+    :param columns: of the main table.
+    :param tables: child tables.
     """
 
     columns: tuple[str, ...] = ()
@@ -44,93 +37,83 @@ class ObsoleteSchema:
 
 
 def find_obsolete(database: Database, schema: StreamSchema) -> ObsoleteSchema:
-    """Return what an earlier load has made that is not of this schema."""
+    """Return the existing columns and tables of the stream that are not part of the schema."""
     main = schema.main.name
     flat, nested = (build_schema(schema.stream, table=main, depth=depth) for depth in (0, _ANY_DEPTH))
+    used = {column.name for column in schema.main.all_columns}
     columns = dict.fromkeys(column.name for other in (flat, nested) for column in other.main.columns)
-    columns_now, tables_now = (
-        {column.name for column in schema.main.stored},
-        {table.name for table in schema.tables},
-    )
     existing = database.columns(main)
+    tables = {table.name for table in schema.tables}
     return ObsoleteSchema(
-        tuple(name for name in columns if name in existing and name not in columns_now),
+        tuple(name for name in columns if name in existing and name not in used),
         tuple(
-            table
-            for table in nested.tables[1:]
-            if table.name not in tables_now and database.columns(table.name)
+            table for table in nested.tables[1:] if table.name not in tables and database.columns(table.name)
         ),
     )
 
 
 def ensure_tables(database: Database, schema: StreamSchema) -> None:
     """
-    Make the tables that there are not, add the columns that they lack, and widen those that are too narrow.
+    Create missing tables, add missing columns and widen columns that are too narrow.
 
-    :raises AlvysTableError: a column of another type, that cannot be widened without a loss.
+    :raises AlvysTableError: a column's type cannot be widened without loss, or a table has other keys.
     """
     for table in schema.tables:
         columns = database.columns(table.name)
         if columns:
             _migrate_table(database, table, columns)
         else:
-            types = [(column.name, database.dialect.types[column.kind]) for column in table.stored]
-            database.execute(database.dialect.create(database.table(table.name), types, table.primary_key))
-            log.info("Made the table %s", database.table(table.name))
+            types = [(column.name, database.dialect.types[column.kind]) for column in table.all_columns]
+            database.execute(
+                database.dialect.create_table(database.table(table.name), types, table.primary_key)
+            )
+            log.info("Created table %s", database.table(table.name))
 
 
 def _migrate_table(database: Database, table: Table, columns: Mapping[str, str]) -> None:
     dialect = database.dialect
     name = database.table(table.name)
-    known = {dialect.fold(column): type_name for column, type_name in columns.items()}
+    existing = {dialect.fold_name(column): type_name for column, type_name in columns.items()}
     keys = table.primary_key
-    for column in table.stored:
-        type_name = known.get(dialect.fold(column.name))
+    for column in table.all_columns:
+        wanted = dialect.types[column.kind]
+        type_name = existing.get(dialect.fold_name(column.name))
         if type_name is None:
             if column.name in keys:
                 raise AlvysTableError(
-                    f"The table {name} has no column {column.name}, which identifies its rows: it was not made by this package. "
-                    "Give another table or schema, or rename that table"
+                    f"The table {name} has no column {column.name}, which is part of its key: this package "
+                    "did not create the table. Give another table or schema, or rename that table"
                 )
-            database.execute(dialect.add(name, column.name, column.kind))
-            log.info("Added the column %s to %s", column.name, name)
+            database.execute(dialect.add_column(name, column.name, column.kind))
+            log.info("Added column %s to %s", column.name, name)
             continue
-        held = dialect.held(type_name)
-        if held and held[1] and _can_hold(database, held[0], column.kind):
+        found = dialect.existing_type(type_name)
+        if found and found[1] and _can_widen(database, column.kind, found[0]):
             continue
-        if held and column.name not in keys and (_can_widen(database, held[0], column.kind)):
+        if found and column.name not in keys and _can_widen(database, found[0], column.kind):
             try:
-                for statement in dialect.widen(name, column.name, column.kind):
+                for statement in dialect.widen_column(name, column.name, column.kind):
                     database.execute(statement)
             except Exception as error:
                 raise AlvysTableError(
-                    f"The column {column.name} of {name} is {type_name} and cannot be made {dialect.types[column.kind]}: {error}."
-                    " Drop the views and indexes that use it, and make them again when the load is done"
+                    f"The column {column.name} of {name} is {type_name} and cannot become {wanted}: {error}. "
+                    "Drop the views and indexes that use it, and create them again after the load"
                 ) from error
-            log.info(
-                "The column %s of %s is %s now, which was %s",
-                column.name,
-                name,
-                dialect.types[column.kind],
-                type_name,
-            )
+            log.info("Widened column %s of %s from %s to %s", column.name, name, type_name, wanted)
             continue
-        instead = "Give another table or schema, or rename that table"
+        advice = "Give another table or schema, or rename that table"
         if column.name not in keys:
-            instead = f"Rename the column: a new one is added beside it. Or keep the field out with exclude=[{column.field!r}]"
+            advice = (
+                f"Rename the column, and the next load adds a new one; or leave the field out with "
+                f"exclude=[{column.field!r}]"
+            )
         raise AlvysTableError(
-            f"The column {column.name} of {name} is {type_name}, and what comes is {dialect.types[column.kind]} "
-            f"(Alvys's {column.field or column.name}), which it cannot hold without a loss. {instead}"
+            f"The column {column.name} of {name} is {type_name} and cannot store the {wanted} values of "
+            f"Alvys's field {column.field or column.name} without loss. {advice}"
         )
 
 
-def _can_hold(database: Database, held: Kind, wanted: Kind) -> bool:
-    """Tell whether a column of a kind takes all values of another one."""
+def _can_widen(database: Database, kind: Kind, wider: Kind) -> bool:
+    """Return whether a column of the second kind can store all values of the first."""
     types = database.dialect.types
-    return types[held] == types[wanted] or held in _WIDER.get(wanted, ())
-
-
-def _can_widen(database: Database, held: Kind, wanted: Kind) -> bool:
-    """Tell whether what a column of a kind holds has its place in one of another kind."""
-    types = database.dialect.types
-    return types[held] == types[wanted] or wanted in _WIDER.get(held, ())
+    return types[kind] == types[wider] or wider in _WIDER.get(kind, ())

@@ -1,7 +1,7 @@
 """
-The tables of a stream: objects become columns, lists become tables of their own.
+The tables and columns of a stream: objects become columns, lists become child tables.
 
-A row of ``loads`` has a row in the table ``loads``, and one in ``load_stops`` for each stop.
+A load is one row in the table ``loads`` and one row for each stop in ``load_stops``.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import difflib
 import functools
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from airflow_provider_alvys.api.catalogue.streams import STREAMS, Stream
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.api.schema.fields import Array, FieldType, Mark, Record
+from airflow_provider_alvys.api.schema.fields import Array, FieldType, Record
 from airflow_provider_alvys.api.schema.values import EXTRA, Kind, leaves_of, snake_case
 
 DEFAULT_DEPTH = 2
@@ -28,16 +28,17 @@ CHANGED_AT = "_changed_at"
 MISSED_AT = "_missed_at"
 MISSING_SINCE = "_missing_since"
 MANIFEST = "_manifest"
-# The column of a list's values, where they are no objects.
+# The column of a list's items that are plain values.
 VALUE = "value"
 
 
 @dataclass(frozen=True)
 class Column:
     """
-    A column.
+    A column of a table.
 
-    :param field: of Alvys's that it comes from, such as ``BillingAddress.City``; empty for one of ours.
+    :param field: the Alvys field it comes from, such as ``BillingAddress.City``; empty for a column of this
+        package.
     """
 
     name: str
@@ -45,16 +46,23 @@ class Column:
     field: str = ""
 
 
+# What the loader records about each row of a stream.
+METADATA_COLUMNS = (
+    *(Column(name, "timestamp") for name in (READ_AT, LOADED_AT, CHANGED_AT, MISSED_AT, MISSING_SINCE)),
+    Column(MANIFEST, "text"),
+)
+
+
 @dataclass(frozen=True)
 class Table:
     """
-    A table.
+    A table of a stream: the main table, or the child table of a list.
 
-    :param columns: those that rows are made of, in their order; the table of the stream has :data:`METADATA_COLUMNS` behind them.
-    :param key: what identifies a row, beside the tenant. A list's row has the key of the row that holds the list, and its
-        positions, counted from 1.
-    :param path: of the list that it holds, such as ``Stops.References``; empty for the table of the stream.
-    :param parent: the table whose rows hold the list, or None.
+    :param columns: the flattened columns, in order; the main table has :data:`METADATA_COLUMNS` after them.
+    :param key: the columns that identify a row of one tenant. A child table has the key of the row that
+        contains the list, and positions, counted from 1.
+    :param path: the list it comes from, such as ``Stops.References``; empty for the main table.
+    :param parent: name of the table whose rows contain the list; None for the main table.
     """
 
     name: str
@@ -65,24 +73,13 @@ class Table:
 
     @property
     def primary_key(self) -> tuple[str, ...]:
-        """What identifies a row among those of all tenants."""
+        """The columns that identify a row among all tenants."""
         return (TENANT, *self.key)
 
     @property
-    def stored(self) -> tuple[Column, ...]:
-        """All of its columns."""
+    def all_columns(self) -> tuple[Column, ...]:
+        """The tenant, the flattened columns and, in the main table, the metadata."""
         return (Column(TENANT, "key"), *self.columns, *(() if self.parent else METADATA_COLUMNS))
-
-
-# What is kept about each row of a stream, beside what Alvys says.
-METADATA_COLUMNS = (
-    Column(READ_AT, "timestamp"),
-    Column(LOADED_AT, "timestamp"),
-    Column(CHANGED_AT, "timestamp"),
-    Column(MISSED_AT, "timestamp"),
-    Column(MISSING_SINCE, "timestamp"),
-    Column(MANIFEST, "text"),
-)
 
 
 @dataclass(frozen=True)
@@ -90,9 +87,9 @@ class StreamSchema:
     """
     The tables of a stream.
 
-    :param tables: the stream's own one first, each before those of the lists that its rows hold.
-    :param version: the column by which one state of a row is known to be newer than another one, or None.
-    :param excluded: fields that are kept out.
+    :param tables: the main table first; each table before its child tables.
+    :param version: the column that orders the states of a row, or None.
+    :param excluded: paths of the fields that are left out.
     """
 
     stream: Stream
@@ -102,23 +99,23 @@ class StreamSchema:
 
     @property
     def main(self) -> Table:
-        """The stream's own table."""
+        """The table with one row for each row of the stream."""
         return self.tables[0]
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The columns that identify a row of the stream, beside the tenant."""
+        """The columns that identify a row of the stream within its tenant."""
         return self.main.key
 
 
 def column_name(prefix: str, name: str) -> str:
-    """Return the name of a field's column behind that of the object it stands in; what that ends with is not said twice."""
+    """Return a field's column name: that of its object, then its own, without repeating a common ending."""
     own = snake_case(name)
     return prefix[:-1] if f"_{prefix}".endswith(f"_{own}_") else prefix + own
 
 
 def default_table_name(stream: Stream) -> str:
-    """Return the name of a stream's table."""
+    """Return the default name of a stream's main table."""
     return stream.table or stream.name
 
 
@@ -128,40 +125,42 @@ def build_schema(
     """
     Return the tables of a stream.
 
-    :param table: name of the stream's own one; None means the stream's.
-    :param depth: how deep lists in lists become tables: 1 for the lists of a row only, 0 for none. The others are JSON.
-    :param exclude: fields to keep out, such as ``["BillingAddress", "Notes", "Stops.CompanyName"]``; ``_extra`` for all that the
-        catalogue does not know.
-    :raises AlvysValueError: a field that there is not, or one that identifies the rows.
+    :param table: name of the main table; None means the stream's default.
+    :param depth: levels of lists that become child tables: 1 for the lists of a row, 0 for none. Deeper lists
+        are JSON columns.
+    :param exclude: fields to leave out, such as ``["BillingAddress", "Notes", "Stops.CompanyName"]``;
+        ``_extra`` leaves out all fields that the catalogue does not know.
+    :raises AlvysValueError: the depth is not a whole number, the table name belongs to another stream, or a
+        field is unknown or part of the key.
     """
     if isinstance(depth, bool) or not isinstance(depth, int) or depth < 0:
         raise AlvysValueError(f"depth={depth!r} must be a whole number, 0 or more")
     excluded = frozenset(_validate_exclude(stream, exclude)) | frozenset(_secret_paths(stream.fields))
     main = table or default_table_name(stream)
     if main != default_table_name(stream) and main in _reserved_table_names():
-        raise AlvysValueError(f"table={main!r} is the name of another stream's table: give another one")
-    maker = _SchemaBuilder(main, key_columns(stream), excluded, depth)
-    maker.make(stream)
-    changes = next((snake_case(window.column) for window in stream.windows if window.tracks_changes), None)
-    version = changes if changes in {column.name for column in maker.tables[0].columns} else None
-    return StreamSchema(stream, tuple(maker.tables), version, excluded)
+        raise AlvysValueError(f"table={main!r} is the name of another stream's table: choose another name")
+    builder = _SchemaBuilder(main, key_columns(stream), excluded, depth)
+    builder.build(stream)
+    changed = next((snake_case(window.column) for window in stream.windows if window.tracks_changes), None)
+    version = changed if changed in {column.name for column in builder.tables[0].columns} else None
+    return StreamSchema(stream, tuple(builder.tables), version, excluded)
 
 
 @functools.cache
 def _reserved_table_names() -> frozenset[str]:
-    """Return the names of all tables of the streams, where no other ones are given."""
+    """Return the default table names of all streams."""
     return frozenset(table.name for stream in STREAMS.values() for table in build_schema(stream).tables)
 
 
 def key_columns(stream: Stream) -> tuple[str, ...]:
-    """Return the columns that identify a row of a stream among its tenant's."""
-    # A key of several fields has gaps, which databases take for keys that differ.
+    """Return the columns that identify a row of a stream within its tenant."""
+    # Databases treat NULLs in a key of several columns as different: such a key becomes one column.
     own = snake_case(stream.key[0]) if len(stream.key) == 1 else KEY
     return (PARENT, own) if stream.is_child else (own,)
 
 
 def field_paths(kind: FieldType, path: str = "") -> Iterator[str]:
-    """Yield the path of every field below a type: ``Stops``, ``Stops.Id``."""
+    """Yield the path of every field of a type, such as ``Stops`` and ``Stops.Id``."""
     if isinstance(kind, Array):
         yield from field_paths(kind.of, path)
     elif isinstance(kind, Record):
@@ -182,14 +181,14 @@ def _validate_exclude(stream: Stream, exclude: Collection[str]) -> Collection[st
             close = difflib.get_close_matches(str(path), known, n=3, cutoff=0.5)
             hint = f" Did you mean {' or '.join(close)}?" if close else ""
             raise AlvysValueError(
-                f"exclude names {path!r}, which is no field of {stream.name}.{hint} Name fields as Alvys does, with points "
-                "between: docs/schema.md lists them. What the catalogue does not know is kept out by '_extra'"
+                f"exclude contains {path!r}, which is not a field of {stream.name}.{hint} Use Alvys's names "
+                "with dots between them (docs/schema.md), or '_extra' for fields that the catalogue does not "
+                "know"
             )
-        for key in stream.key:
-            if key == path or key.startswith(f"{path}."):
-                raise AlvysValueError(
-                    f"exclude names {path}, which identifies the rows of {stream.name}: it cannot be kept out"
-                )
+        if any(key == path or key.startswith(f"{path}.") for key in stream.key):
+            raise AlvysValueError(
+                f"exclude contains {path}, which is part of the key of {stream.name}: remove it"
+            )
     return exclude
 
 
@@ -206,44 +205,42 @@ def _secret_paths(kind: FieldType, path: str = "") -> Iterator[str]:
 
 @dataclass
 class _SchemaBuilder:
-    """Makes the tables of one stream."""
-
     main: str
     keys: tuple[str, ...]
     excluded: frozenset[str]
     depth: int
     tables: list[Table] = field(default_factory=list)
 
-    def make(self, stream: Stream) -> None:
-        """Make them all."""
-        made = [] if len(stream.key) == 1 else [Column(KEY, "key")]
-        above = [Column(PARENT, "key")] if stream.is_child else []
+    def build(self, stream: Stream) -> None:
+        """Add all tables of a stream to ``tables``."""
         columns, lists = self._columns(stream.fields, "", "", 0)
-        if len(stream.key) == 1:
-            own = snake_case(stream.key[0])
-            columns = [
-                Column(own, _key_kind(column.kind), column.field) if column.name == own else column
-                for column in columns
-            ]
-        keys = {column.name: column for column in (*above, *made, *columns)}
-        name = self.main
-        ends = [*self._extra(), Column(HASH, "text")]
-        self.tables.append(Table(name, (*above, *made, *columns, *ends), self.keys))
-        singular = name.removesuffix("s") or name
-        # Those of a table that a user has named are named after all of it: two such tables share none.
-        stem_of_lists = singular if name == default_table_name(stream) else name
+        columns = [
+            replace(column, kind="key") if column.name in self.keys and column.kind == "text" else column
+            for column in columns
+        ]
+        added = [Column(PARENT, "key")] if stream.is_child else []
+        if KEY in self.keys:
+            added.append(Column(KEY, "key"))
+        columns = [*added, *columns]
+        kinds = {column.name: column.kind for column in columns}
+        self.tables.append(Table(self.main, (*columns, *self._extra(), Column(HASH, "text")), self.keys))
         owner = default_table_name(stream).removesuffix("s")
         parent_key = [
-            Column(f"{owner}_{key}" if not key.startswith("_") else key, keys[key].kind) for key in self.keys
+            Column(
+                f"{owner}_key" if key == KEY else key if key.startswith("_") else f"{owner}_{key}", kinds[key]
+            )
+            for key in self.keys
         ]
-        if any(key == KEY for key in self.keys):
-            parent_key = [
-                Column(f"{owner}_key", "key") if column.name == KEY else column for column in parent_key
-            ]
+        # A table name given by the user is kept in full, so that two such tables share no child table.
+        prefix = (
+            (self.main.removesuffix("s") or self.main)
+            if self.main == default_table_name(stream)
+            else self.main
+        )
         for path, kind, stem in lists:
-            self._list(path, kind, f"{stem_of_lists}_{stem}", stem, name, parent_key, [])
+            self._add_child(path, kind, f"{prefix}_{stem}", stem, self.main, parent_key, [])
 
-    def _list(
+    def _add_child(
         self,
         path: str,
         kind: Array,
@@ -251,34 +248,27 @@ class _SchemaBuilder:
         stem: str,
         parent: str,
         parent_key: Sequence[Column],
-        above: Sequence[Column],
+        positions: Sequence[Column],
     ) -> None:
-        level = len(above) + 1
+        lists: list[tuple[str, Array, str]] = []
         if isinstance(kind.of, Record):
-            columns, lists = self._columns(kind.of, path, "", level)
+            columns, lists = self._columns(kind.of, path, "", len(positions) + 1)
         else:
-            columns, lists = (
-                [Column(VALUE, leaves_of(kind.of)[0].kind if isinstance(kind.of, str) else "json", path)],
-                [],
-            )
-        flags = [Column("_is_first", "boolean"), Column("_is_last", "boolean")]
-        key = (*(column.name for column in (*parent_key, *above)), POSITION)
-        table = Table(
-            name,
-            (*parent_key, *above, Column(POSITION, "integer"), *flags, *columns, *self._extra()),
-            key,
-            path,
-            parent,
-        )
-        self.tables.append(table)
+            columns = [
+                Column(VALUE, leaves_of(kind.of)[0].kind if isinstance(kind.of, str) else "json", path)
+            ]
+        above = (*parent_key, *positions)
+        place = (Column(POSITION, "integer"), Column("_is_first", "boolean"), Column("_is_last", "boolean"))
+        key = (*(column.name for column in above), POSITION)
+        self.tables.append(Table(name, (*above, *place, *columns, *self._extra()), key, path, parent))
         for below, inner, inner_stem in lists:
-            positions = [*above, Column(f"_{stem}_position", "integer")]
-            self._list(below, inner, f"{name}_{inner_stem}", inner_stem, name, parent_key, positions)
+            outer = [*positions, Column(f"_{stem}_position", "integer")]
+            self._add_child(below, inner, f"{name}_{inner_stem}", inner_stem, name, parent_key, outer)
 
     def _columns(
         self, record: Record, path: str, prefix: str, level: int
     ) -> tuple[list[Column], list[tuple[str, Array, str]]]:
-        """Return the columns of an object, and its lists that become tables: path, type and name."""
+        """Return an object's columns, and the path, type and name of each list that becomes a child table."""
         columns: list[Column] = []
         lists: list[tuple[str, Array, str]] = []
         for name, kind in record.fields.items():
@@ -290,19 +280,14 @@ class _SchemaBuilder:
                 inner, inner_lists = self._columns(kind, below, f"{stem}_", level)
                 columns += inner
                 lists += inner_lists
-            elif isinstance(kind, Array):
-                if level < self.depth:
-                    lists.append((below, kind, stem))
-                else:
-                    columns.append(Column(stem, "json", below))
+            elif not isinstance(kind, Array):
+                leaves = leaves_of(kind, record.marks.get(name, frozenset()))
+                columns += [Column(stem + leaf.suffix, leaf.kind, below) for leaf in leaves]
+            elif level < self.depth:
+                lists.append((below, kind, stem))
             else:
-                marks: frozenset[Mark] = record.marks.get(name, frozenset())
-                columns += [Column(stem + leaf.suffix, leaf.kind, below) for leaf in leaves_of(kind, marks)]
+                columns.append(Column(stem, "json", below))
         return columns, lists
 
     def _extra(self) -> list[Column]:
         return [] if EXTRA in self.excluded else [Column(EXTRA, "json")]
-
-
-def _key_kind(kind: Kind) -> Kind:
-    return "key" if kind == "text" else kind

@@ -97,13 +97,13 @@ class AlvysObjectStorageToSqlOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Load."""
         from airflow_provider_alvys.tables.database import open_database
-        from airflow_provider_alvys.tables.dialects import dialect_of
+        from airflow_provider_alvys.tables.dialects import get_dialect
         from airflow_provider_alvys.tables.load import Loader
 
         events = outlet_events(context, self)
         store = Store(self.path)
         connection = BaseHook.get_connection(self.sql_conn_id)
-        dialect = dialect_of(connection.conn_type)
+        dialect = get_dialect(connection.conn_type)
         for value, what in ((self.schema, "schema"), (self.table, "table")):
             if value is not None:
                 dialect.check_name(value, what)

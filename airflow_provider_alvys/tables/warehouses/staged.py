@@ -80,7 +80,7 @@ def staged_tables(schema: StreamSchema) -> Iterator[StagedTable]:
             lists[table.path] = (*lists[above], _steps(table.path, above))
         columns: list[tuple[Column, Place | None]] = []
         first: dict[str, str] = {}
-        for column in table.stored:
+        for column in table.all_columns:
             if column.name in _UNKEPT:
                 continue
             if not column.field:
