@@ -15,8 +15,8 @@ def alvys_asset(stream: str, path: str) -> Asset:
     """
     Return the asset of a stream in a data set, for ``outlets`` and for the ``schedule`` of DAGs that use it.
 
-    Its URI is the stream's folder without the storage's connection id, such as ``s3://bucket/alvys/loads``. The
-    extra of its events gives the manifest's path.
+    Its URI is the stream's folder without the storage's connection id, such as ``s3://bucket/alvys/loads``.
+    The extra of its events gives the manifest's path.
 
     :param stream: name in the catalogue, such as ``loads``.
     :param path: root of the data set, as in the sync. A template in it is not rendered.
@@ -28,7 +28,7 @@ def alvys_asset(stream: str, path: str) -> Asset:
 
 def alvys_documents_asset(parent_type: str, path: str) -> Asset:
     """
-    Return the asset of a parent type's documents, for ``outlets`` and for the ``schedule`` of DAGs that use them.
+    Return the asset of a parent type's documents, for ``outlets`` and the ``schedule`` of DAGs that use them.
 
     Its URI is the documents' folder without the storage's connection id, such as
     ``s3://bucket/alvys/documents/load``. The extra of its events is the return value of
@@ -57,8 +57,8 @@ def alvys_table_asset(
     """
     Return the asset of a stream's table, for ``outlets`` and for the ``schedule`` of DAGs that use it.
 
-    Its URI is ``alvys-table://<sql_conn_id>/[<schema>/]<table>``, such as ``alvys-table://warehouse/loads``. The
-    extra of its events is the return value of AlvysObjectStorageToSqlOperator.
+    Its URI is ``alvys-table://<sql_conn_id>/[<schema>/]<table>``, such as ``alvys-table://warehouse/loads``.
+    The extra of its events is the return value of AlvysObjectStorageToSqlOperator.
 
     :param stream: name in the catalogue, such as ``loads``.
     :param sql_conn_id: Airflow connection of the database.

@@ -1,9 +1,9 @@
 """
-The connection form, defined once.
+The connection form, defined once in ``FIELDS``.
 
-Airflow 3.2 and later read it from the provider info (``conn-fields``, ``ui-field-behaviour``); Airflow 3.1 only from the hook's
-``get_connection_form_widgets()`` and ``get_ui_field_behaviour()``. Both are built from ``FIELDS``. No field has a default: the
-form would store it in every connection, and a later default would not reach them.
+Airflow 3.2 and later read it from the provider info (``conn-fields``, ``ui-field-behaviour``), Airflow 3.1
+from the hook's ``get_connection_form_widgets()`` and ``get_ui_field_behaviour()``. No field has a default:
+the form would store it in every connection, and a later default would not reach them.
 """
 
 from __future__ import annotations
@@ -13,15 +13,18 @@ from typing import Any, Literal
 
 CONN_TYPE = "alvys"
 HOOK_NAME = "Alvys"
-# Not the port: the Test button of Airflow 3.3 fails for a connection that has none.
+# The port stays: the Test button of Airflow 3.3 needs one.
 HIDDEN_FIELDS = ["schema"]
 RELABELING = {"host": "API base URL", "login": "Client id", "password": "Client secret"}
-PLACEHOLDERS = {"host": "https://integrations.alvys.com", "port": "443, for the Test button of Airflow 3.3"}
+PLACEHOLDERS = {
+    "host": "https://integrations.alvys.com",
+    "port": "443 (only needed for the Test button of Airflow 3.3)",
+}
 
 
 @dataclass(frozen=True)
 class FormField:
-    """An extra field of the form, stored under ``name`` in the connection's extra."""
+    """A field of the form, stored under ``name`` in the connection's extra."""
 
     name: str
     label: str
@@ -33,55 +36,59 @@ FIELDS = (
     FormField(
         "tenant_id",
         "Tenant id",
-        "Only for credentials of the older kind: the company code. The token is then asked for at "
+        "Only for older credentials: your company code. Tokens then come from "
         "<host>/api/authentication/<tenant id>/token. Leave empty otherwise.",
     ),
     FormField(
         "auth_url",
         "Token endpoint",
-        "Where to ask for a token. Leave empty for https://auth.alvys.com/oauth/token, or the tenant's own.",
+        "Leave empty to use https://auth.alvys.com/oauth/token, or the endpoint of the tenant id.",
     ),
-    FormField("audience", "Audience", "Leave empty for https://api.alvys.com/public/ (with the slash)."),
+    FormField(
+        "audience",
+        "Audience",
+        "Leave empty to use https://api.alvys.com/public/ (the slash at the end is required).",
+    ),
     FormField(
         "api_version",
         "API version",
-        "One version for every path, such as 1.0. Leave empty for the one that Alvys documents for each.",
+        "One version for all paths, such as 1.0. Leave empty to use the documented version of each path.",
     ),
     FormField(
         "requests_per_minute",
         "Requests per minute",
-        "The pace for each endpoint. Leave empty for the limits that Alvys documents (10 or 5); 0 turns pacing off.",
+        "Limit for each endpoint. Leave empty to use the documented limits (10 or 5); 0 turns pacing off.",
         kind="number",
     ),
     FormField(
         "page_size",
         "Page size",
-        "Rows asked for at once. Leave empty for 200, or 100 where Alvys takes no more.",
+        "Rows per request. Leave empty to use 200, or 100 if Alvys allows no more.",
         kind="integer",
     ),
     FormField(
         "timeout",
         "Timeout",
-        "Seconds to wait for an answer. Leave empty for 60. Connecting may take 10 of them.",
+        "Seconds to wait for a response. Leave empty to use 60. Connecting has its own limit of 10 s.",
         kind="number",
     ),
     FormField(
         "allow_http",
         "Allow plain http",
-        "Sends the credentials in clear text: only for a simulator on a private network.",
+        "Sends credentials unencrypted. Only for a simulator on a private network.",
         kind="boolean",
     ),
     FormField(
         "web_url",
         "Page of a record",
-        "The address of a record's page in Alvys's web app, with {stream}, {id} and {number} where they stand in it, such as "
-        "https://<your Alvys>/{stream}/{id}. Tasks link to it. Leave empty for no link.",
+        "Address of a record's page in Alvys, with the placeholders {stream}, {id} and {number}, such as "
+        "https://<your Alvys>/{stream}/{id}. Tasks link to it. Leave empty for no links.",
     ),
 )
 
 
 def build_conn_fields() -> dict[str, dict[str, Any]]:
-    """Return the extra fields in the provider info's ``conn-fields`` format (Airflow 3.2 and later)."""
+    """Return the fields in the provider info's ``conn-fields`` format (Airflow 3.2 and later)."""
     return {
         field.name: {
             "label": field.label,
@@ -94,9 +101,9 @@ def build_conn_fields() -> dict[str, dict[str, Any]]:
 
 def build_ui_field_behaviour(*, dashed: bool = False) -> dict[str, Any]:
     """
-    Return what becomes of the standard fields.
+    Return labels, placeholders and visibility of the standard fields.
 
-    :param dashed: with the provider info's ``hidden-fields`` instead of the hook method's ``hidden_fields``.
+    :param dashed: use the provider info's key ``hidden-fields`` instead of the hook's ``hidden_fields``.
     """
     return {
         "hidden-fields" if dashed else "hidden_fields": HIDDEN_FIELDS,
@@ -107,10 +114,10 @@ def build_ui_field_behaviour(*, dashed: bool = False) -> dict[str, Any]:
 
 def build_form_widgets() -> dict[str, Any]:
     """
-    Return the extra fields as WTForms fields, for Airflow 3.1.
+    Return the fields as WTForms fields, for Airflow 3.1.
 
-    It calls this with WTForms, Flask-Babel and Flask-AppBuilder replaced by mocks, so the imports stay in here and use only what
-    it mocks. It knows no field for numbers with a fraction: a text does.
+    Airflow mocks WTForms, Flask-Babel and Flask-AppBuilder during the call. Import them here, and use only
+    what it mocks. It has no field for decimal numbers: they use a text field.
     """
     from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
     from flask_babel import lazy_gettext
@@ -121,8 +128,8 @@ def build_form_widgets() -> dict[str, Any]:
     widgets = {}
     for field in FIELDS:
         field_class = classes.get(field.kind, StringField)
-        look = {} if field.kind == "boolean" else {"widget": BS3TextFieldWidget()}
+        options = {} if field.kind == "boolean" else {"widget": BS3TextFieldWidget()}
         widgets[field.name] = field_class(
-            lazy_gettext(field.label), description=field.description, validators=[Optional()], **look
+            lazy_gettext(field.label), description=field.description, validators=[Optional()], **options
         )
     return widgets

@@ -1,7 +1,8 @@
 """
-What Airflow reads when it discovers providers.
+Provider metadata for Airflow's discovery of providers.
 
-It does so while ``airflow.configuration`` is importing: an import of Airflow in here, or in what this imports, breaks Airflow.
+Do not import Airflow here, nor in what this imports: discovery runs while ``airflow.configuration`` is
+imported.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ _OPERATORS = [f"airflow_provider_alvys.operators.{name}" for name in ("alvys", "
 
 
 def get_provider_info() -> dict[str, Any]:
-    """Return the provider's metadata; its shape is ``airflow/provider_info.schema.json``."""
+    """Return the provider's metadata, in the form of ``airflow/provider_info.schema.json``."""
     return {
-        # Airflow refuses the provider unless this is the distribution's name.
+        # Must equal the distribution's name.
         "package-name": "airflow-provider-alvys",
         "name": _NAME,
-        "description": "Alvys, a transportation management system: sync to a lake and a database, wait for events, write back.",
+        "description": "Alvys, a transportation management system: sync to files and SQL, wait, write back.",
         "integrations": [
             {"integration-name": _NAME, "external-doc-url": "https://docs.alvys.com/", "tags": ["service"]}
         ],

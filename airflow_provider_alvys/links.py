@@ -35,8 +35,8 @@ class AlvysRecordLink(BaseOperatorLink):
     """
     Link a task to the page of its record; the connection's ``web_url`` gives the address.
 
-    Airflow computes the link when the task's process ends, also after a failure or before a deferral. There is no
-    link if the record is not known by then.
+    Airflow computes the link when the task's process ends, also after a failure or before a deferral. There
+    is no link if the record is not known by then.
     """
 
     @property

@@ -1,4 +1,4 @@
-"""The former address of :class:`airflow_provider_alvys.webhook_middleware.AlvysWebhookMiddleware`."""
+"""Former module of :class:`airflow_provider_alvys.webhook_middleware.AlvysWebhookMiddleware`."""
 
 from __future__ import annotations
 

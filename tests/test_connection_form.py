@@ -36,7 +36,7 @@ def test_the_ui_relabels_and_hides_the_standard_fields() -> None:
     assert standard.login.title == "Client id"
     assert standard.password.title == "Client secret"
     assert standard.url_schema.hidden
-    # Hidden, it could not be given, and the Test button of Airflow 3.3 fails without it.
+    # The Test button of Airflow 3.3 fails without a port.
     assert not standard.port.hidden
     assert "443" in standard.port.placeholder
     assert form().hook_name == "Alvys"

@@ -20,19 +20,19 @@ def airflow(*arguments: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-def test_it_is_valid_by_the_installed_airflows_schema() -> None:
+def test_the_provider_info_matches_the_schema_of_the_installed_airflow() -> None:
     schema = json.loads((files("airflow") / "provider_info.schema.json").read_text())
     jsonschema.validate(get_provider_info(), schema)
 
 
-def test_airflow_lists_and_describes_it() -> None:
+def test_airflow_lists_the_provider() -> None:
     assert "airflow-provider-alvys" in airflow("providers", "list")
     (described,) = json.loads(airflow("providers", "get", "airflow-provider-alvys", "--full", "-o", "json"))
     assert described["package-name"] == "airflow-provider-alvys"
     assert described["description"].startswith("Alvys, a transportation management system")
 
 
-def test_every_class_and_module_that_it_names_can_be_imported() -> None:
+def test_every_named_class_and_module_can_be_imported() -> None:
     info = get_provider_info()
     modules = [
         module

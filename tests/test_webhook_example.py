@@ -1,4 +1,4 @@
-"""The example that Alvys starts, in a real Airflow: its API server with the receiver and the plugin, and its scheduler."""
+"""The webhook example in a real Airflow: API server with receiver and plugin, and scheduler."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ SECRET = "whsec-of-the-test"
 DAG = "alvys_webhooks"
 
 
-def blocks_of_the_page(language: str) -> list[str]:
-    """Return the code on the page of webhooks: what a user copies is what is tried."""
+def code_blocks(language: str) -> list[str]:
+    """Return the code blocks of docs/webhooks.md, so that the documented code is tested."""
     text = (ROOT / "docs" / "webhooks.md").read_text()
     return [block.split("```")[0] for block in text.split(f"```{language}\n")[1:]]
 
 
 class Airflow:
-    """A home of its own, an API server and a scheduler; and a sender of deliveries."""
+    """An API server with its own home, and a sender of deliveries."""
 
     def __init__(self, home: Path, port: int) -> None:
         self.home = home
@@ -93,7 +93,7 @@ def status_changed(load: dict[str, Any], status: str | None = None) -> dict[str,
 def running(
     command: str, *arguments: str, environment: dict[str, str], log: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a part of Airflow in a process group of its own, and end that group."""
+    """Run an Airflow component in its own process group, and terminate the group."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "airflow", command, *arguments],
@@ -137,12 +137,12 @@ def environment(tmp_path_factory: pytest.TempPathFactory, own_alvys: Simulator) 
     (home / "dags").mkdir()
     (home / "plugins").mkdir()
     shutil.copy(ROOT / "dags_examples" / "alvys_webhooks.py", home / "dags")
-    (plugin,) = blocks_of_the_page("python")[:1]
+    (plugin,) = code_blocks("python")[:1]
     (home / "plugins" / "alvys_webhooks.py").write_text(plugin)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    (extra,) = blocks_of_the_page("json")
+    (extra,) = code_blocks("json")
     return {
         **os.environ,
         "AIRFLOW_HOME": str(home),
@@ -166,7 +166,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory, own_alvys: Simulator) 
 def airflow(environment: dict[str, str], migrated: Path, forked_airflow: ForkedAirflow) -> Iterator[Airflow]:
     home, port = Path(environment["AIRFLOW_HOME"]), environment["AIRFLOW__API__PORT"]
     shutil.copy(migrated / "airflow.db", home)
-    # The database of the receiver, too.
+    # Migrates the receiver's tables too.
     for arguments in (("db", "migrate"), ("dags", "reserialize"), ("dags", "unpause", DAG)):
         printed = home / f"{arguments[1]}.log"
         assert forked_airflow.run(arguments, environment, printed) == 0, printed.read_text()
@@ -186,7 +186,7 @@ def airflow(environment: dict[str, str], migrated: Path, forked_airflow: ForkedA
 
 @pytest.fixture
 def load(own_alvys: Simulator) -> dict[str, Any]:
-    """A load that was delivered."""
+    """A delivered load."""
     rows = map(json.loads, own_alvys.truth_rows(filters='{"Status": ["Delivered"]}'))
     return next(iter(rows))
 
@@ -202,7 +202,7 @@ def test_the_handshake_is_answered(airflow: Airflow) -> None:
     assert airflow.post(b"{}", {"X-Alvys-Event": "webhook.verification"})[0] == 400
 
 
-def test_what_alvys_has_not_signed_is_refused(airflow: Airflow, load: dict[str, Any]) -> None:
+def test_an_unsigned_delivery_is_refused(airflow: Airflow, load: dict[str, Any]) -> None:
     event = status_changed(load)
     body = json.dumps(event).encode()
     refused = (401, {"detail": "Invalid webhook credentials"})
@@ -211,7 +211,7 @@ def test_what_alvys_has_not_signed_is_refused(airflow: Airflow, load: dict[str, 
     assert airflow.deliver(event, age=400) == refused
     assert airflow.deliver(event, age=-400) == refused
     assert airflow.post(body.replace(b"Delivered", b"Cancelled"), sign(body, event["id"])) == refused
-    # Nor what carries the signature of the receiver's own kind, by whatever spelling of the address.
+    # A forged signature for the receiver is refused too, for any spelling of the path.
     checked = {"X-Alvys-Checked": hmac.new(b"a guess", body, hashlib.sha256).hexdigest()}
     for path in (
         "/webhooks/alvys",
@@ -233,7 +233,7 @@ def test_a_delivery_starts_the_example_once(
     event = status_changed(load)
     accepted = {"delivery_id": event["id"], "outcome": "accepted"}
     assert airflow.deliver(event) == (202, accepted)
-    # Alvys has not seen the answer; or someone else has seen the delivery.
+    # A retry of Alvys, and a replay by someone else.
     for attempt in (2, 1):
         assert airflow.deliver(event, attempt=attempt) == (200, {**accepted, "outcome": "duplicate"})
     ((extra,),) = airflow.query("SELECT extra FROM asset_event")
@@ -257,19 +257,19 @@ def test_a_delivery_starts_the_example_once(
 
 
 @pytest.mark.skipif(not hasattr(Simulator, "deliver"), reason="this simulator sends nothing")
-def test_what_the_simulator_sends_is_taken_from_the_handshake_on(
+def test_a_webhook_of_the_simulator_works_from_the_handshake_on(
     airflow: Airflow, own_alvys: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(CONNECTION, own_alvys.connection_json())
     hook, url = AlvysHook(), f"{airflow.url}/webhooks/alvys"
-    asked = {"Name": "w", "SubsidiaryId": "s", "Url": url, "Events": ["load.changed"]}
-    made = hook.request("POST", "webhooks", json=asked).json()
+    request = {"Name": "w", "SubsidiaryId": "s", "Url": url, "Events": ["load.changed"]}
+    made = hook.request("POST", "webhooks", json=request).json()
     assert hook.request("POST", f"webhooks/{made['Id']}/enable").json()["Status"] == "Active"
     own_alvys.subscribe(url, secret=SECRET, events=["load.status.changed"])
     known = airflow.query("SELECT count(*) FROM asset_event")[0][0]
     (key,) = own_alvys.change(where={"Status": "Covered"}, rows=1, columns={"Status": "Delivered"})
     statuses = {attempt["event_type"]: attempt["status"] for attempt in own_alvys.deliveries()}
-    # The first webhook's secret is another one than the connection's.
+    # The first webhook's secret differs from the connection's.
     assert statuses == {"load.changed": 401, "load.status.changed": 202}
     assert own_alvys.deliver(secret="another")["status"] == 401
     assert own_alvys.deliver(age=400)["status"] == 401
