@@ -1,4 +1,4 @@
-"""A server that keeps each request as it came, and answers as it was told: for what the simulator does not show."""
+"""A server that records requests and sends canned responses, for what the simulator does not cover."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from airflow_provider_alvys.api.http.pacing import Pacer
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A request as it came."""
+class RecordedRequest:
+    """A request as received."""
 
     method: str
     path: str
@@ -27,26 +27,26 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Answer:
+class CannedResponse:
     """
-    An answer to give.
+    A response to send.
 
-    :param cut: the connection is cut in its place.
-    :param cut_body: only this many bytes of the body are sent before it is cut.
+    :param disconnect: close the connection instead.
+    :param truncate_at: send only this many bytes of the body, then close the connection.
     """
 
     status: int = 200
     body: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    cut: bool = False
-    cut_body: int | None = None
+    disconnect: bool = False
+    truncate_at: int | None = None
 
 
 class Recorder:
-    """Record requests below the API base; the token's is answered and not kept."""
+    """Record requests below the API base; the token request is answered and not recorded."""
 
     def __init__(self) -> None:
-        self.forget()
+        self.reset()
         recorder = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -57,26 +57,30 @@ class Recorder:
                 body = self.rfile.read(int(self.headers.get("content-length") or 0))
                 if self.path == "/oauth/token":
                     token = {"access_token": "t", "expires_in": 3600, "token_type": "Bearer"}
-                    return self.reply(Answer(200, token))
-                recorder.seen.append(
-                    Seen(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body)
+                    return self.reply(CannedResponse(200, token))
+                recorder.requests.append(
+                    RecordedRequest(
+                        self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body
+                    )
                 )
-                self.reply(recorder.answers.pop(0) if recorder.answers else recorder.default)
+                self.reply(recorder.responses.pop(0) if recorder.responses else recorder.default)
 
-            def reply(self, answer: Answer) -> None:
-                if answer.cut:
+            def reply(self, response: CannedResponse) -> None:
+                if response.disconnect:
                     self.close_connection = True
                     return self.connection.shutdown(socket.SHUT_RDWR)
-                text = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
-                if answer.body is None:
+                text = (
+                    response.body if isinstance(response.body, bytes) else json.dumps(response.body).encode()
+                )
+                if response.body is None:
                     text = b""
-                self.send_response(answer.status)
-                for name, value in {"Content-Type": "application/json", **answer.headers}.items():
+                self.send_response(response.status)
+                for name, value in {"Content-Type": "application/json", **response.headers}.items():
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(text)))
                 self.end_headers()
-                self.wfile.write(text[: answer.cut_body])
-                if answer.cut_body is not None:
+                self.wfile.write(text[: response.truncate_at])
+                if response.truncate_at is not None:
                     self.close_connection = True
                 return None
 
@@ -87,17 +91,17 @@ class Recorder:
 
         class Server(ThreadingHTTPServer):
             def handle_error(self, request: Any, client_address: Any) -> None:
-                """Say nothing of a client that gives up in the middle."""
+                """Ignore a client that disconnects."""
 
         self._server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
-    def forget(self) -> None:
-        """Begin anew."""
-        self.seen: list[Seen] = []
-        self.answers: list[Answer] = []
-        self.default = Answer(200, {})
+    def reset(self) -> None:
+        """Forget all requests and responses."""
+        self.requests: list[RecordedRequest] = []
+        self.responses: list[CannedResponse] = []
+        self.default = CannedResponse(200, {})
 
     def client(self, clock: Clock, host: str | None = None) -> AlvysClient:
         credentials = make_credentials("id", "secret", auth_url=f"{self.url}/oauth/token")

@@ -1,4 +1,4 @@
-"""A server that records what comes, for what the simulator does not show."""
+"""A server that records requests, for what the simulator does not cover."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ def recording() -> Iterator[Recorder]:
 
 @pytest.fixture
 def recorder(recording: Recorder) -> Recorder:
-    recording.forget()
+    recording.reset()
     return recording

@@ -12,7 +12,7 @@ import pytest
 from airflow_provider_alvys.api.catalogue.operations import OPERATIONS
 from tests.api.catalogue.test_openapi import FILE, operation, resolve, spec
 from tests.conftest import SkippingClock
-from tests.recorder import Recorder, Seen
+from tests.recorder import RecordedRequest, Recorder
 from tests.writes import PDF, request_of, write
 
 pytestmark = pytest.mark.skipif(not FILE.exists(), reason="Alvys's OpenAPI file is not here")
@@ -38,12 +38,12 @@ HEADERS = {
 every_operation = pytest.mark.parametrize("name", OPERATIONS)
 
 
-def send(name: str, recorder: Recorder, clock: SkippingClock) -> Seen:
+def send(name: str, recorder: Recorder, clock: SkippingClock) -> RecordedRequest:
     row = OPERATIONS[name]
     write(
         recorder.client(clock), name, if_match=None if row.if_match == "none" else '"v1"', **request_of(name)
     )
-    (seen,) = recorder.seen
+    (seen,) = recorder.requests
     return seen
 
 
@@ -72,7 +72,7 @@ def without(name: str, body: dict[str, Any]) -> dict[str, Any]:
     return body
 
 
-def form(seen: Seen) -> dict[str, bytes]:
+def form(seen: RecordedRequest) -> dict[str, bytes]:
     message = BytesParser().parsebytes(
         b"Content-Type: " + seen.headers["content-type"].encode() + b"\r\n\r\n" + seen.body
     )
