@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from airflow_provider_alvys.api.errors import AlvysSignatureError, AlvysValueError, AlvysWebhookError
 from airflow_provider_alvys.api.read.page_decoder import decode_row
-from airflow_provider_alvys.api.schema.values import converter
+from airflow_provider_alvys.api.schema.values import make_converter
 
 # The signed bytes: time, event id and body, as Alvys documents, or time and body, as one known client has it.
 Base = Literal["t.id.body", "t.body"]
@@ -44,7 +44,7 @@ _MAX_CHALLENGE_CHARS = 4096
 # Anyone can send a handshake; to parse a large one would block an event loop.
 _MAX_HANDSHAKE_BYTES = 32 * 1024
 
-_read_time = converter("time")
+_read_time = make_converter("time")
 
 
 @dataclass(frozen=True)

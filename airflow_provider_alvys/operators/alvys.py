@@ -181,7 +181,7 @@ class AlvysSearchOperator(AlvysTask):
             window_by=self.window_by,
             parents=self.parents,
         )
-        secrets = {name for name, marks in search.stream.fields.marks.items() if "secret" in marks}
+        secrets = {name for name, flags in search.stream.fields.flags.items() if "secret" in flags}
         # Searches that are united may find the same rows: only one alone tells how many there are.
         is_one = len(search.queries) == 1
         rows: list[dict[str, Any]] = []

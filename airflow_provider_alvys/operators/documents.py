@@ -82,11 +82,11 @@ class AlvysUploadDocumentOperator(AlvysWriteOperator):
 
     def _result(self, write: Write, answer: Any) -> Any:
         # The URL is a secret for the minutes that it lives.
-        marks = document_stream_of(self.parent_type).fields.marks
+        flags = document_stream_of(self.parent_type).fields.flags
         result = super()._result(write, answer)
         # Alvys may answer with nothing: the file is kept all the same.
         return result and {
-            name: value for name, value in result.items() if "volatile" not in marks.get(name, ())
+            name: value for name, value in result.items() if "volatile" not in flags.get(name, ())
         }
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.api.schema.values import Kind, Limits
+from airflow_provider_alvys.api.schema.values import Kind, TypeLimits
 
 _RESERVED_PREFIXES = ("_alvys_", "alvys_new_", "alvys_gone")
 # The kind of an existing column's type, and whether it stores every value of that kind.
@@ -40,7 +40,7 @@ class Dialect:
     types: Mapping[Kind, str]
     existing_types: Sequence[tuple[str, ExistingType]]
     path_type: str = "TEXT"
-    limits: Limits = field(default_factory=Limits)
+    limits: TypeLimits = field(default_factory=TypeLimits)
     max_name_bytes: int = 63
     second_digits: int = 6
     quote_char: str = '"'
@@ -220,7 +220,7 @@ class _MySQL(Dialect):
 # At most as many digits after the point as DECIMAL(38,10) keeps.
 _NARROW = r"decimal\(\d+,(?:\d|10)\)"
 _SIZE = r"(?:\(\s*\d+\s*(?:,\s*\d+\s*)?\))?"
-_FIXED = Limits(whole_digits=28, fraction_digits=10)
+_FIXED = TypeLimits(whole_digits=28, fraction_digits=10)
 
 POSTGRESQL = Dialect(
     name="PostgreSQL",
@@ -255,7 +255,7 @@ POSTGRESQL = Dialect(
     temp_schema="pg_temp",
     is_case_insensitive=False,
     # An index entry has at most 2,704 bytes: tenant, parent and key together.
-    limits=Limits(whole_digits=100_000, fraction_digits=16_000, key_length=600, key_bytes=850),
+    limits=TypeLimits(whole_digits=100_000, fraction_digits=16_000, key_length=600, key_bytes=850),
 )
 SQLITE = _SQLite(
     name="SQLite",
@@ -334,7 +334,7 @@ MYSQL = _MySQL(
         ("date", ("date", True)),
     ),
     path_type="VARCHAR(500)",
-    limits=Limits(whole_digits=28, fraction_digits=10, key_length=255),
+    limits=TypeLimits(whole_digits=28, fraction_digits=10, key_length=255),
     max_name_bytes=64,
     quote_char="`",
     utc_suffix="",

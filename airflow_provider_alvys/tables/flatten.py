@@ -12,8 +12,14 @@ import msgspec
 
 from airflow_provider_alvys.api.errors import AlvysTableError
 from airflow_provider_alvys.api.read.page_decoder import decode_row
-from airflow_provider_alvys.api.schema.fields import Array, FieldType, Mark, Record
-from airflow_provider_alvys.api.schema.values import EXTRA, Limits, converter, dump_json, leaves_of
+from airflow_provider_alvys.api.schema.fields import Array, FieldFlag, FieldType, Record
+from airflow_provider_alvys.api.schema.values import (
+    EXTRA,
+    TypeLimits,
+    column_specs,
+    dump_json,
+    make_converter,
+)
 from airflow_provider_alvys.tables.schema import HASH, KEY, PARENT, VALUE, StreamSchema, Table, column_name
 
 _Cells = list[Any]
@@ -60,10 +66,10 @@ class RowFlattener:
     :param limits: the largest values that the database's types can store.
     """
 
-    def __init__(self, schema: StreamSchema, limits: Limits | None = None) -> None:
+    def __init__(self, schema: StreamSchema, limits: TypeLimits | None = None) -> None:
         self.schema = schema
         self.unmapped = UnmappedFields()
-        self._limits = limits or Limits()
+        self._limits = limits or TypeLimits()
         self._where = ""
         self._tables = {table.path: number for number, table in enumerate(schema.tables)}
         main = schema.main
@@ -201,18 +207,18 @@ class RowFlattener:
             elif isinstance(kind, Array):
                 plan[name] = self._list_handler(kind, below, at.get(stem))
             else:
-                marks: frozenset[Mark] = record.marks.get(name, frozenset())
+                flags: frozenset[FieldFlag] = record.flags.get(name, frozenset())
                 is_key = table.columns[at[stem]].kind == "key"
-                plan[name] = self._scalar_handler(kind, marks, below, at[stem], is_key=is_key)
+                plan[name] = self._scalar_handler(kind, flags, below, at[stem], is_key=is_key)
             if isinstance(kind, (Record, Array)):
                 plan.setdefault(_fold_name(name), self._misspelled_handler(kind, below))
         return plan
 
     def _scalar_handler(
-        self, kind: Any, marks: frozenset[Mark], path: str, at: int, *, is_key: bool = False
+        self, kind: Any, flags: frozenset[FieldFlag], path: str, at: int, *, is_key: bool = False
     ) -> _FieldHandler:
-        convert = converter(kind, marks, self._limits)
-        width = len(leaves_of(kind, marks))
+        convert = make_converter(kind, flags, self._limits)
+        width = len(column_specs(kind, flags))
 
         def store(value: Any, cells: _Cells, lists: _Lists) -> Any:
             if is_key and type(value) is int:
@@ -315,7 +321,7 @@ class _ExcludeFilter:
         tree: _Tree = {}
         for name, inner in kind.fields.items():
             below = f"{path}.{name}" if path else name
-            is_volatile = self._is_content and "volatile" in kind.marks.get(name, ())
+            is_volatile = self._is_content and "volatile" in kind.flags.get(name, ())
             if below in excluded:
                 tree[_fold_name(name)] = None
             tree[name] = None if is_volatile or below in excluded else self._tree_of(inner, below, excluded)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from airflow_provider_alvys.api.catalogue.streams import STREAMS, Stream
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.schema.fields import Array, FieldType, Record
-from airflow_provider_alvys.api.schema.values import EXTRA, Kind, leaves_of, snake_case
+from airflow_provider_alvys.api.schema.values import EXTRA, Kind, column_specs, snake_case
 
 DEFAULT_DEPTH = 2
 TENANT = "_tenant"
@@ -198,7 +198,7 @@ def _secret_paths(kind: FieldType, path: str = "") -> Iterator[str]:
     elif isinstance(kind, Record):
         for name, inner in kind.fields.items():
             below = f"{path}.{name}" if path else name
-            if "secret" in kind.marks.get(name, ()):
+            if "secret" in kind.flags.get(name, ()):
                 yield below
             yield from _secret_paths(inner, below)
 
@@ -255,7 +255,7 @@ class _SchemaBuilder:
             columns, lists = self._columns(kind.of, path, "", len(positions) + 1)
         else:
             columns = [
-                Column(VALUE, leaves_of(kind.of)[0].kind if isinstance(kind.of, str) else "json", path)
+                Column(VALUE, column_specs(kind.of)[0].kind if isinstance(kind.of, str) else "json", path)
             ]
         above = (*parent_key, *positions)
         place = (Column(POSITION, "integer"), Column("_is_first", "boolean"), Column("_is_last", "boolean"))
@@ -281,8 +281,8 @@ class _SchemaBuilder:
                 columns += inner
                 lists += inner_lists
             elif not isinstance(kind, Array):
-                leaves = leaves_of(kind, record.marks.get(name, frozenset()))
-                columns += [Column(stem + leaf.suffix, leaf.kind, below) for leaf in leaves]
+                specs = column_specs(kind, record.flags.get(name, frozenset()))
+                columns += [Column(stem + spec.suffix, spec.kind, below) for spec in specs]
             elif level < self.depth:
                 lists.append((below, kind, stem))
             else:

@@ -48,7 +48,7 @@ def _object(
     for name, kind in record.fields.items():
         below = f"{path}.{name}" if path else name
         stem = column_name(prefix, name)
-        if "secret" in record.marks.get(name, ()):
+        if "secret" in record.flags.get(name, ()):
             assert stem not in row
             continue
         if isinstance(kind, Record):
@@ -61,7 +61,7 @@ def _object(
         elif isinstance(kind, Array):
             value = None if row[stem] is None else decode_row(row[stem].encode())
         else:
-            value = _leaf(kind, record.marks.get(name, ()), row, stem)
+            value = _leaf(kind, record.flags.get(name, ()), row, stem)
         if value not in (None, [], {}):
             found[name] = value
     if prefix == "" and row.get("_extra"):
@@ -77,9 +77,9 @@ def _item(
     return row["value"]
 
 
-def _leaf(kind: str, marks: Any, row: Mapping[str, Any], column: str) -> Any:
+def _leaf(kind: str, flags: Any, row: Mapping[str, Any], column: str) -> Any:
     value = row[column]
-    if kind == "time" and "local" in marks and row[f"{column}_local"] is not None:
+    if kind == "time" and "local" in flags and row[f"{column}_local"] is not None:
         offset = row[f"{column}_offset"]
         text = f"{row[f'{column}_local']}{offset or ''}"
         if offset and value is not None:
@@ -91,7 +91,7 @@ def _leaf(kind: str, marks: Any, row: Mapping[str, Any], column: str) -> Any:
         return Decimal(value).normalize()
     if kind == "boolean":
         return bool(value)
-    if "currency" in marks:
+    if "currency" in flags:
         return _NUMBERS[value]
     if kind == "json":
         return decode_row(value.encode())

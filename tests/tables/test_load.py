@@ -619,7 +619,7 @@ def test_a_new_field_is_kept_and_becomes_a_column_when_the_catalogue_learns_it(
     assert {row["id"]: row["_extra"] for row in db.rows("loads")} == {"L1": '{"Hazmat":true}', "L2": None}
     stream = get_stream("loads")
     fields = {**stream.fields.fields, "Hazmat": "boolean"}
-    learned = type(stream)(**{**stream.__dict__, "fields": Record(fields, stream.fields.marks)})
+    learned = type(stream)(**{**stream.__dict__, "fields": Record(fields, stream.fields.flags)})
     monkeypatch.setitem(STREAMS, "loads", learned)  # type: ignore[arg-type]
     write_run(lake, [a_load(3, "2026-03-01T01:00:00Z", Hazmat=True)], at=1)
     load(lake)
@@ -678,7 +678,7 @@ def test_a_type_that_the_catalogue_makes_wider_is_widened(
     wider = type(stream)(
         **{
             **stream.__dict__,
-            "fields": Record({**stream.fields.fields, "Year": "decimal"}, stream.fields.marks),
+            "fields": Record({**stream.fields.fields, "Year": "decimal"}, stream.fields.flags),
         }
     )
     monkeypatch.setitem(STREAMS, "trucks", wider)  # type: ignore[arg-type]

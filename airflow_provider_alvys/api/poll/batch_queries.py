@@ -14,7 +14,7 @@ from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.api.errors import AlvysNotFoundError
 from airflow_provider_alvys.api.read.page_decoder import Page, PageDecoder, decode_row
 from airflow_provider_alvys.api.read.queries import Query, make_queries, make_search_queries
-from airflow_provider_alvys.api.schema.values import converter
+from airflow_provider_alvys.api.schema.values import make_converter
 
 if TYPE_CHECKING:
     from airflow_provider_alvys.api.http.client import AlvysClient
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # Where the catalogue knows no maximum. More than so many load numbers were refused to clients where none is documented, too.
 _MOST_NUMBERS = 50
 
-_as_utc = converter("time")
+_as_utc = make_converter("time")
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -158,7 +158,7 @@ class _DocumentsJob:
         except AlvysNotFoundError:
             return [None]
         # A link that opens the file is as good as a password.
-        secret = {name for name, marks in self.stream.fields.marks.items() if "volatile" in marks}
+        secret = {name for name, flags in self.stream.fields.flags.items() if "volatile" in flags}
         documents = [msgspec.to_builtins(decode_row(row)) for row in page.rows]
         return [[{name: value for name, value in one.items() if name not in secret} for one in documents]]
 

@@ -1,4 +1,4 @@
-"""The types of a record's fields, written down briefly."""
+"""The types of a record's fields, and a short notation for them."""
 
 from __future__ import annotations
 
@@ -6,38 +6,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-# "time" is an ISO 8601 time, "date" a yyyy-MM-dd text, "json" something whose shape is not worth a name.
+# "time" is an ISO 8601 time, "date" a yyyy-MM-dd text, "json" a value without a fixed type.
 Scalar = Literal["string", "integer", "decimal", "boolean", "time", "date", "json"]
-_SCALARS: Mapping[str, Scalar] = {
-    "string": "string",
-    "integer": "integer",
-    "decimal": "decimal",
-    "boolean": "boolean",
-    "time": "time",
-    "date": "date",
-    "json": "json",
-}
+_SCALARS: Mapping[str, Scalar] = {name: name for name in get_args(Scalar)}
 
-
-# What a type does not say of a field.
-# - local: a time at a place, whose wall time and offset tell more than the moment.
-# - open: a time that the year 9999 says there is not. unknown: one that 1970 says nobody knows.
-# - currency: the number of a currency in ISO 4217.
-# - volatile: another value at each reading, though nothing has changed.
-# - secret: what must not go into a table.
-Mark = Literal["local", "open", "unknown", "currency", "volatile", "secret"]
+# - local: a local time, whose wall time and offset say more than the moment.
+# - open: a time for which the year 9999 means that it has no end. unknown: one for which 1970 means unknown.
+# - currency: the ISO 4217 number of a currency.
+# - volatile: a value that differs at each read although the row has not changed.
+# - secret: a value that must not be written to a table.
+FieldFlag = Literal["local", "open", "unknown", "currency", "volatile", "secret"]
+_FLAGS: Mapping[str, FieldFlag] = {name: name for name in get_args(FieldFlag)}
 
 
 @dataclass(frozen=True)
 class Record:
     """
-    An object: its fields' names, as Alvys spells them, and their types. Any of them may be missing from a row.
+    An object type. Any of its fields may be missing from a row.
 
-    :param marks: of fields that have some.
+    :param fields: types by name, as Alvys spells it.
+    :param flags: by name, of the fields that have some.
     """
 
     fields: Mapping[str, FieldType]
-    marks: Mapping[str, frozenset[Mark]] = field(default_factory=dict)
+    flags: Mapping[str, frozenset[FieldFlag]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -52,33 +44,26 @@ FieldType = Scalar | Record | Array
 
 def record(text: str, **known: Record) -> Record:
     """
-    Return a record from its fields, separated by white space.
+    Return a record from a list of fields, separated by white space.
 
-    ``Name`` is a string, ``Name:type`` something else, ``Name:[type]`` a list; a type is a scalar or one of ``known``:
-    ``record("Id Amount:money Tags:[string]", money=MONEY)``. Marks come last: ``ArrivedAt:time@local``.
+    ``Name`` is a string, ``Name:type`` another type, ``Name:[type]`` a list; a type is a scalar or one of
+    ``known``: ``record("Id Amount:money Tags:[string]", money=MONEY)``. Flags come last:
+    ``ArrivedAt:time@local``.
 
-    :raises KeyError: a type that is neither.
-    :raises ValueError: a mark that there is not.
+    :raises KeyError: an unknown type or flag.
     """
     fields: dict[str, FieldType] = {}
-    marks: dict[str, frozenset[Mark]] = {}
+    flags: dict[str, frozenset[FieldFlag]] = {}
     for word in text.split():
-        what, *found = word.split("@")
-        name, _, type_name = what.partition(":")
-        if found:
-            marks[name] = frozenset(map(_mark, found))
+        declaration, *names = word.split("@")
+        name, _, type_name = declaration.partition(":")
+        if names:
+            flags[name] = frozenset(_FLAGS[flag] for flag in names)
         if type_name.startswith("["):
             fields[name] = Array(_type(type_name[1:-1], known))
         else:
             fields[name] = _type(type_name or "string", known)
-    return Record(fields, marks)
-
-
-def _mark(name: str) -> Mark:
-    for mark in get_args(Mark):
-        if mark == name:
-            return mark  # type: ignore[no-any-return]
-    raise ValueError(f"There is no mark {name!r}")
+    return Record(fields, flags)
 
 
 def _type(name: str, known: Mapping[str, Record]) -> FieldType:

@@ -18,14 +18,14 @@ from typing import Any, Literal
 import msgspec
 
 from airflow_provider_alvys.api.schema.currencies import CURRENCIES
-from airflow_provider_alvys.api.schema.fields import Mark, Scalar
+from airflow_provider_alvys.api.schema.fields import FieldFlag, Scalar
 
 # Where what has no column is kept, as JSON.
 EXTRA = "_extra"
 # - key: a text that identifies a row. timestamp: in UTC. wall: a time without a zone. json: its text.
 Kind = Literal["key", "text", "integer", "decimal", "boolean", "timestamp", "wall", "date", "json"]
 # The values of a field's columns, or None for one that they cannot hold.
-Convert = Callable[[Any], tuple[Any, ...] | None]
+Converter = Callable[[Any], tuple[Any, ...] | None]
 
 _TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)?", re.ASCII
@@ -39,7 +39,7 @@ _INT64 = 1 << 63
 
 
 @dataclass(frozen=True)
-class Limits:
+class TypeLimits:
     """
     What a database's types can hold. The defaults hold all that Python's do.
 
@@ -56,7 +56,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Leaf:
+class ColumnSpec:
     """
     A column of a scalar field.
 
@@ -72,7 +72,7 @@ def snake_case(name: str) -> str:
     return "_".join(filter(None, _WORD.sub("_", name).lower().split("_")))
 
 
-def leaves_of(type: Scalar, marks: frozenset[Mark] = frozenset()) -> tuple[Leaf, ...]:
+def column_specs(type: Scalar, flags: frozenset[FieldFlag] = frozenset()) -> tuple[ColumnSpec, ...]:
     """Return the columns that a scalar field becomes, itself first."""
     if type != "time":
         kinds: dict[Scalar, Kind] = {
@@ -82,25 +82,27 @@ def leaves_of(type: Scalar, marks: frozenset[Mark] = frozenset()) -> tuple[Leaf,
             "boolean": "boolean",
         }
         kinds |= {"date": "date", "json": "json"}
-        return (Leaf("", "text" if "currency" in marks else kinds[type]),)
-    leaves = [Leaf("", "timestamp")]
-    if "local" in marks:
-        leaves += [Leaf("_local", "wall"), Leaf("_offset", "text")]
-    if "open" in marks:
-        leaves.append(Leaf("_is_open", "boolean"))
-    if "unknown" in marks:
-        leaves.append(Leaf("_is_unknown", "boolean"))
-    return tuple(leaves)
+        return (ColumnSpec("", "text" if "currency" in flags else kinds[type]),)
+    specs = [ColumnSpec("", "timestamp")]
+    if "local" in flags:
+        specs += [ColumnSpec("_local", "wall"), ColumnSpec("_offset", "text")]
+    if "open" in flags:
+        specs.append(ColumnSpec("_is_open", "boolean"))
+    if "unknown" in flags:
+        specs.append(ColumnSpec("_is_unknown", "boolean"))
+    return tuple(specs)
 
 
-def converter(type: Scalar, marks: frozenset[Mark] = frozenset(), limits: Limits | None = None) -> Convert:
+def make_converter(
+    type: Scalar, flags: frozenset[FieldFlag] = frozenset(), limits: TypeLimits | None = None
+) -> Converter:
     """Return what turns a field's value, as JSON has it, into those of its columns."""
-    if "currency" in marks:
+    if "currency" in flags:
         return _currency
     if type == "time":
-        return lambda value: _time(value, marks)
+        return lambda value: _time(value, flags)
     if type == "decimal":
-        bounds = limits or Limits()
+        bounds = limits or TypeLimits()
         return lambda value: _decimal(value, bounds)
     return _CONVERTERS[type]
 
@@ -126,7 +128,7 @@ def _integer(value: Any) -> tuple[int] | None:
     return (value,) if type(value) is int and -_INT64 <= value < _INT64 else None
 
 
-def _decimal(value: Any, limits: Limits) -> tuple[Decimal] | None:
+def _decimal(value: Any, limits: TypeLimits) -> tuple[Decimal] | None:
     if type(value) is int:
         value = Decimal(value)
     elif type(value) is not Decimal:
@@ -164,7 +166,7 @@ def _is_day(text: str) -> bool:
     return True
 
 
-def _time(value: Any, marks: frozenset[Mark]) -> tuple[Any, ...] | None:
+def _time(value: Any, flags: frozenset[FieldFlag]) -> tuple[Any, ...] | None:
     found = _TIME.fullmatch(value) if type(value) is str else None
     if found is None:
         return None
@@ -183,15 +185,15 @@ def _time(value: Any, marks: frozenset[Mark]) -> tuple[Any, ...] | None:
         try:
             utc = f"{moment - _offset(zone)}{digits}"
         except OverflowError:
-            utc = _LAST if day == _OPEN and "open" in marks else None
-    if utc is None and not ("local" in marks and zone is None):
+            utc = _LAST if day == _OPEN and "open" in flags else None
+    if utc is None and not ("local" in flags and zone is None):
         return None
     values: list[Any] = [utc]
-    if "local" in marks:
+    if "local" in flags:
         values += [wall + digits, "+00:00" if zone in ("Z", "z") else zone]
-    if "open" in marks:
+    if "open" in flags:
         values.append(day == _OPEN)
-    if "unknown" in marks:
+    if "unknown" in flags:
         values.append(day == _UNKNOWN)
     return tuple(values)
 
@@ -213,7 +215,7 @@ def _json(value: Any) -> tuple[str]:
     return (dump_json(value),)
 
 
-_CONVERTERS: dict[Scalar, Convert] = {
+_CONVERTERS: dict[Scalar, Converter] = {
     "string": _text,
     "integer": _integer,
     "boolean": _boolean,

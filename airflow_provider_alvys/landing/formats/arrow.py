@@ -13,8 +13,14 @@ import pyarrow.compute as pc
 from airflow_provider_alvys.api.errors import AlvysStorageError
 from airflow_provider_alvys.api.read.page_decoder import decode_row
 from airflow_provider_alvys.api.schema.currencies import CURRENCIES
-from airflow_provider_alvys.api.schema.fields import Mark, Scalar
-from airflow_provider_alvys.api.schema.values import Kind, Limits, converter, leaves_of, snake_case
+from airflow_provider_alvys.api.schema.fields import FieldFlag, Scalar
+from airflow_provider_alvys.api.schema.values import (
+    Kind,
+    TypeLimits,
+    column_specs,
+    make_converter,
+    snake_case,
+)
 
 # What does not fit, by the number of the value.
 Left = dict[int, Any]
@@ -23,7 +29,7 @@ Column = Any
 
 _SCALE = 10
 _DECIMAL = pa.decimal128(38, _SCALE)
-_LIMITS = Limits(whole_digits=28, fraction_digits=_SCALE)
+_LIMITS = TypeLimits(whole_digits=28, fraction_digits=_SCALE)
 _DIGITS = Context(prec=38)
 _STEP = Decimal(1).scaleb(-_SCALE)
 _UTC = pa.timestamp("us", tz="UTC")
@@ -68,13 +74,13 @@ class Leaf:
     :param name: as Alvys spells it.
     """
 
-    def __init__(self, name: str, kind: Scalar, marks: frozenset[Mark] = frozenset()) -> None:
-        leaves = leaves_of(kind, marks)
-        self.fields = [pa.field(snake_case(name) + leaf.suffix, _TYPES[leaf.kind]) for leaf in leaves]
-        self._kinds = [leaf.kind for leaf in leaves]
-        self._suffixes = [leaf.suffix for leaf in leaves]
-        self._is_currency = "currency" in marks
-        self._convert = converter(kind, marks, _LIMITS)
+    def __init__(self, name: str, kind: Scalar, flags: frozenset[FieldFlag] = frozenset()) -> None:
+        specs = column_specs(kind, flags)
+        self.fields = [pa.field(snake_case(name) + spec.suffix, _TYPES[spec.kind]) for spec in specs]
+        self._kinds = [spec.kind for spec in specs]
+        self._suffixes = [spec.suffix for spec in specs]
+        self._is_currency = "currency" in flags
+        self._convert = make_converter(kind, flags, _LIMITS)
         self._quick_types = {int, str} if self._is_currency else _QUICK[kind]
         self._quick: Callable[[list[Any]], list[Any] | None] = self._take_plain
         if self._is_currency:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from airflow_provider_alvys.api.catalogue.streams import Stream
 from airflow_provider_alvys.api.errors import AlvysStorageError
 from airflow_provider_alvys.api.read.page_decoder import Row, decode_row
-from airflow_provider_alvys.api.schema.fields import Array, FieldType, Mark, Record
+from airflow_provider_alvys.api.schema.fields import Array, FieldFlag, FieldType, Record
 from airflow_provider_alvys.api.schema.values import EXTRA, dump_json, snake_case
 from airflow_provider_alvys.landing.formats.arrow import Column, Leaf, Left
 
@@ -44,7 +44,7 @@ class _Fields:
 
     def __init__(self, record: Record) -> None:
         nodes = {
-            name: _make_node(name, kind, record.marks.get(name, frozenset()))
+            name: _make_node(name, kind, record.flags.get(name, frozenset()))
             for name, kind in record.fields.items()
         }
         # An object of which nothing is known would be a struct without fields, which Parquet does not have.
@@ -168,14 +168,14 @@ class _List:
         return [None if length is None else [next(items) for _ in range(length)] for length in lengths]
 
 
-def _make_node(name: str, kind: FieldType, marks: frozenset[Mark] = frozenset()) -> _Node | None:
+def _make_node(name: str, kind: FieldType, flags: frozenset[FieldFlag] = frozenset()) -> _Node | None:
     """Return a field's columns; None for an object of which nothing is known."""
     if isinstance(kind, Record):
         inner = _Fields(kind)
         return _Struct(snake_case(name), inner) if inner.fields else None
     if isinstance(kind, Array):
         return _List(snake_case(name), _make_item(kind.of))
-    return Leaf(name, kind, marks)
+    return Leaf(name, kind, flags)
 
 
 def _make_item(kind: FieldType) -> _Node:

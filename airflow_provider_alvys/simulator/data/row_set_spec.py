@@ -86,12 +86,12 @@ class RowSetSpec:
     @cached_property
     def has_file(self) -> bool:
         """Whether each row has a file, with a new URL at each request."""
-        return "volatile" in self.fields.marks.get("DownloadUrl", ())
+        return "volatile" in self.fields.flags.get("DownloadUrl", ())
 
     @cached_property
     def generated_fields(self) -> tuple[str, ...]:
         """The fields that are generated with the record, not with the response."""
-        return tuple(name for name in self.fields.fields if "volatile" not in self.fields.marks.get(name, ()))
+        return tuple(name for name in self.fields.fields if "volatile" not in self.fields.flags.get(name, ()))
 
     @cached_property
     def is_regular(self) -> bool:

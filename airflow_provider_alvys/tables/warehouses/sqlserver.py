@@ -116,7 +116,7 @@ class SqlServer(Warehouse):
             if place.steps
             else f"CASE WHEN i{level}.[type] = 1 THEN i{level}.[value] END"
         )
-        if "currency" in place.marks:
+        if "currency" in place.flags:
             return f"(SELECT c.[letters] FROM {_CURRENCIES} AS c WHERE {text} {_BINARY} IN (c.[number], c.[letters]))"
         if place.kind == "time":
             return self._time(text, place.suffix)

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from airflow_provider_alvys.api.catalogue.streams import Stream
-from airflow_provider_alvys.api.schema.fields import Array, FieldType, Mark, Record
-from airflow_provider_alvys.api.schema.values import EXTRA, leaves_of, snake_case
+from airflow_provider_alvys.api.schema.fields import Array, FieldFlag, FieldType, Record
+from airflow_provider_alvys.api.schema.values import EXTRA, column_specs, snake_case
 from airflow_provider_alvys.tables.schema import (
     CHANGED_AT,
     HASH,
@@ -34,7 +34,7 @@ class Place:
 
     steps: tuple[str, ...]
     kind: FieldType
-    marks: frozenset[Mark]
+    flags: frozenset[FieldFlag]
     suffix: str
 
     @property
@@ -71,7 +71,7 @@ class StagedTable:
 
 def staged_tables(schema: StreamSchema) -> Iterator[StagedTable]:
     """Yield a schema's tables, without the columns that statements cannot keep."""
-    fields = {path: (kind, marks) for path, kind, marks in _fields_of(schema.stream.fields, "")}
+    fields = {path: (kind, flags) for path, kind, flags in _fields_of(schema.stream.fields, "")}
     lists: dict[str, tuple[tuple[str, ...], ...]] = {"": ()}
     paths = {table.name: table.path for table in schema.tables}
     for table in schema.tables:
@@ -86,12 +86,12 @@ def staged_tables(schema: StreamSchema) -> Iterator[StagedTable]:
             if not column.field:
                 columns.append((column, None))
                 continue
-            kind, marks = fields[column.field]
+            kind, flags = fields[column.field]
             if isinstance(kind, Array) and column.field == table.path:
                 kind = kind.of
             # Of the columns of one field, the one that is named as the field comes first.
             suffix = column.name.removeprefix(first.setdefault(column.field, column.name))
-            columns.append((column, Place(_steps(column.field, table.path), kind, marks, suffix)))
+            columns.append((column, Place(_steps(column.field, table.path), kind, flags, suffix)))
         yield StagedTable(table, tuple(columns), lists[table.path])
 
 
@@ -104,9 +104,9 @@ def parquet_columns(stream: Stream) -> Iterator[Column]:
         if isinstance(kind, (Record, Array)):
             yield Column(snake_case(name), "json", name)
         else:
-            for leaf in leaves_of(kind, stream.fields.marks.get(name, frozenset())):
+            for spec in column_specs(kind, stream.fields.flags.get(name, frozenset())):
                 yield Column(
-                    snake_case(name) + leaf.suffix, "text" if leaf.kind == "json" else leaf.kind, name
+                    snake_case(name) + spec.suffix, "text" if spec.kind == "json" else spec.kind, name
                 )
 
 
@@ -129,11 +129,11 @@ def _steps(path: str, above: str) -> tuple[str, ...]:
     return tuple(below.split(".")) if below else ()
 
 
-def _fields_of(kind: FieldType, path: str) -> Iterator[tuple[str, FieldType, frozenset[Mark]]]:
+def _fields_of(kind: FieldType, path: str) -> Iterator[tuple[str, FieldType, frozenset[FieldFlag]]]:
     if isinstance(kind, Array):
         yield from _fields_of(kind.of, path)
     elif isinstance(kind, Record):
         for name, inner in kind.fields.items():
             below = f"{path}.{name}" if path else name
-            yield below, inner, kind.marks.get(name, frozenset())
+            yield below, inner, kind.flags.get(name, frozenset())
             yield from _fields_of(inner, below)

@@ -10,7 +10,7 @@ import pytest
 from airflow_provider_alvys.api.read.page_decoder import decode_row
 from airflow_provider_alvys.api.schema.currencies import CURRENCIES
 from airflow_provider_alvys.api.schema.fields import Record, record
-from airflow_provider_alvys.api.schema.values import Limits, converter, dump_json, leaves_of
+from airflow_provider_alvys.api.schema.values import TypeLimits, column_specs, dump_json, make_converter
 
 LOCAL = frozenset({"local", "open"})
 
@@ -38,12 +38,12 @@ LOCAL = frozenset({"local", "open"})
     ],
 )
 def test_a_time_is_a_moment_in_utc_of_seven_digits(text: Any, moment: str | None) -> None:
-    assert converter("time")(text) == (None if moment is None else (moment,))
+    assert make_converter("time")(text) == (None if moment is None else (moment,))
 
 
 def test_a_time_at_a_place_keeps_its_wall_time_and_offset() -> None:
-    convert = converter("time", frozenset({"local"}))
-    assert [leaf.suffix for leaf in leaves_of("time", frozenset({"local"}))] == ["", "_local", "_offset"]
+    convert = make_converter("time", frozenset({"local"}))
+    assert [spec.suffix for spec in column_specs("time", frozenset({"local"}))] == ["", "_local", "_offset"]
     wall = "2026-03-01 08:30:00.0000000"
     assert convert("2026-03-01T08:30:00-04:00") == ("2026-03-01 12:30:00.0000000", wall, "-04:00")
     assert convert("2026-03-01T08:30:00Z") == (wall, wall, "+00:00")
@@ -51,12 +51,12 @@ def test_a_time_at_a_place_keeps_its_wall_time_and_offset() -> None:
 
 
 def test_the_year_9999_is_open_and_1970_unknown() -> None:
-    assert [leaf.suffix for leaf in leaves_of("time", LOCAL)] == ["", "_local", "_offset", "_is_open"]
-    assert converter("time", LOCAL)("9999-12-31T00:00:00+00:00")[3] is True  # type: ignore[index]
-    assert converter("time", LOCAL)("9998-12-31T00:00:00+00:00")[3] is False  # type: ignore[index]
+    assert [spec.suffix for spec in column_specs("time", LOCAL)] == ["", "_local", "_offset", "_is_open"]
+    assert make_converter("time", LOCAL)("9999-12-31T00:00:00+00:00")[3] is True  # type: ignore[index]
+    assert make_converter("time", LOCAL)("9998-12-31T00:00:00+00:00")[3] is False  # type: ignore[index]
     # What would lie beyond the end of all times is at it.
-    assert converter("time", LOCAL)("9999-12-31T23:00:00-05:00")[0] == "9999-12-31 23:59:59.9999999"  # type: ignore[index]
-    assert converter("time", frozenset({"unknown"}))("1970-01-01T00:00:00Z") == (
+    assert make_converter("time", LOCAL)("9999-12-31T23:00:00-05:00")[0] == "9999-12-31 23:59:59.9999999"  # type: ignore[index]
+    assert make_converter("time", frozenset({"unknown"}))("1970-01-01T00:00:00Z") == (
         "1970-01-01 00:00:00.0000000",
         True,
     )
@@ -78,9 +78,9 @@ def test_the_year_9999_is_open_and_1970_unknown() -> None:
     ],
 )
 def test_a_decimal_fits_into_fixed_places_or_not_and_keeps_its_digits(value: str, fits: bool) -> None:
-    convert = converter("decimal", limits=Limits(whole_digits=28, fraction_digits=10))
+    convert = make_converter("decimal", limits=TypeLimits(whole_digits=28, fraction_digits=10))
     assert convert(Decimal(value)) == ((Decimal(value),) if fits else None)
-    kept = converter("decimal")(Decimal(value))
+    kept = make_converter("decimal")(Decimal(value))
     # A zero with an exponent is a zero.
     assert kept == (Decimal(value),)
     assert str(kept[0]) == str(Decimal(value)) or value == "0E+5"
@@ -111,11 +111,11 @@ def test_a_decimal_fits_into_fixed_places_or_not_and_keeps_its_digits(value: str
     ],
 )
 def test_a_value_is_of_its_type_or_refused(kind: Any, value: Any, expected: Any) -> None:
-    assert converter(kind)(value) == expected
+    assert make_converter(kind)(value) == expected
 
 
 def test_a_currency_is_its_letters_whichever_way_it_comes() -> None:
-    convert = converter("integer", frozenset({"currency"}))
+    convert = make_converter("integer", frozenset({"currency"}))
     assert [convert(value) for value in (840, "USD", 124, 978)] == [("USD",), ("USD",), ("CAD",), ("EUR",)]
     assert [convert(value) for value in (1, "usd", True, None, Decimal(840))] == [None] * 5
     assert len(set(CURRENCIES.values())) == len(CURRENCIES)
@@ -130,8 +130,8 @@ def test_json_text_keeps_digits_and_halves_of_emoji() -> None:
         assert dump_json(decode_row(text.encode())) == text
 
 
-def test_a_mark_that_there_is_not_is_refused() -> None:
-    assert record("A:time@local@open B").marks == {"A": LOCAL}
+def test_an_unknown_flag_is_refused() -> None:
+    assert record("A:time@local@open B").flags == {"A": LOCAL}
     assert isinstance(record("A"), Record)
-    with pytest.raises(ValueError, match="no mark 'locl'"):
+    with pytest.raises(KeyError, match="locl"):
         record("A:time@locl")

@@ -74,22 +74,22 @@ def moment(text: str) -> datetime:
     return datetime.fromisoformat(f"{found[1]}.{(found[2] or '')[:6]:0<6}{zone}")
 
 
-def plain(kind: FieldType, value: Any, marks: frozenset[str] = frozenset()) -> Any:
+def plain(kind: FieldType, value: Any, flags: frozenset[str] = frozenset()) -> Any:
     """Return a JSON value as it is after a way through Parquet: no nulls, times to the microsecond, days as such."""
     if value is None:
         return None
     if isinstance(kind, Record):
-        told = {n: plain(kind.fields[n], v, kind.marks.get(n, frozenset())) for n, v in value.items()}
+        told = {n: plain(kind.fields[n], v, kind.flags.get(n, frozenset())) for n, v in value.items()}
         return {name: inner for name, inner in told.items() if inner is not None}
     if isinstance(kind, Array):
         return [plain(kind.of, item) for item in value]
     if kind == "time":
         time = moment(value)
-        return time if "local" in marks else time.astimezone(timezone.utc)
+        return time if "local" in flags else time.astimezone(timezone.utc)
     return value[:10] if kind == "date" else value
 
 
-def columns(kind: FieldType, name: str, value: Any, marks: frozenset[str] = frozenset()) -> dict[str, Any]:
+def columns(kind: FieldType, name: str, value: Any, flags: frozenset[str] = frozenset()) -> dict[str, Any]:
     """Return the columns of a field as pyarrow gives them."""
     stem = snake_case(name)
     if isinstance(kind, Record):
@@ -104,17 +104,17 @@ def columns(kind: FieldType, name: str, value: Any, marks: frozenset[str] = froz
         return {stem: None if value is None else dump_json(value)}
     if kind == "date":
         return {stem: value and date.fromisoformat(value[:10])}
-    if "currency" in marks:
+    if "currency" in flags:
         return {stem: value and CURRENCIES[value]}
     if kind != "time":
         return {stem: value}
     time = value and moment(value)
     found = {stem: time}
-    if "local" in marks:
+    if "local" in flags:
         found |= {f"{stem}_local": time and time.replace(tzinfo=None)}
         found |= {f"{stem}_offset": value and ("+00:00" if value.endswith("Z") else value[-6:])}
     for mark, year in (("open", 9999), ("unknown", 1970)):
-        if mark in marks:
+        if mark in flags:
             found |= {f"{stem}_is_{mark}": value and time.year == year}
     return found
 
@@ -122,7 +122,7 @@ def columns(kind: FieldType, name: str, value: Any, marks: frozenset[str] = froz
 def struct(kind: Record, value: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, inner in kind.fields.items():
-        found |= columns(inner, name, value.get(name), kind.marks.get(name, frozenset()))
+        found |= columns(inner, name, value.get(name), kind.flags.get(name, frozenset()))
     return found
 
 
