@@ -45,7 +45,7 @@ def has_template(value: Any) -> bool:
     return isinstance(value, XComArg)
 
 
-def names_by_run(template: str) -> list[str]:
+def per_run_variables(template: str) -> list[str]:
     """Return the names in a template that make it differ from run to run."""
     # The parsed tree alone: Jinja's own list of undeclared names wants to know every filter, Airflow's and the DAG's too.
     tree = Environment(autoescape=True).parse(template)
@@ -100,8 +100,8 @@ def check_data_set(path: Any, *, uses_cursor: bool) -> None:
     if not str(path).startswith("{"):
         check_path(path)
     path = str(path)
-    if uses_cursor and names_by_run(path):
+    if uses_cursor and per_run_variables(path):
         raise AlvysValueError(
-            f"path={path!r} changes from run to run ({', '.join(names_by_run(path))}): each run would look for its cursor in a "
+            f"path={path!r} changes from run to run ({', '.join(per_run_variables(path))}): each run would look for its cursor in a "
             "new place and start over. Give a fixed path (parts are put into a folder by date), or give since and until."
         )

@@ -6,7 +6,7 @@ from airflow.sdk.definitions.context import KNOWN_CONTEXT_KEYS
 from airflow.sdk.definitions.decorators import task
 
 from airflow_provider_alvys import parse_checks
-from airflow_provider_alvys.parse_checks import has_template, names_by_run
+from airflow_provider_alvys.parse_checks import has_template, per_run_variables
 
 # The same in every run of a DAG.
 FIXED = {
@@ -31,12 +31,14 @@ def test_every_name_of_airflows_context_is_known_as_fixed_or_by_run() -> None:
 
 
 def test_names_that_differ_by_run_are_found_wherever_they_stand() -> None:
-    assert names_by_run("/lake/{{ ds }}/{% if ts %}x{% endif %}/{{ dag_run.conf['a'] }}") == [
+    assert per_run_variables("/lake/{{ ds }}/{% if ts %}x{% endif %}/{{ dag_run.conf['a'] }}") == [
         "dag_run",
         "ds",
         "ts",
     ]
-    assert names_by_run("/lake/{{ var.value.root }}/{{ dag.dag_id }}/{{ params.x }}/{{ my_macro() }}") == []
+    assert (
+        per_run_variables("/lake/{{ var.value.root }}/{{ dag.dag_id }}/{{ params.x }}/{{ my_macro() }}") == []
+    )
 
 
 def test_a_template_is_seen_in_any_depth() -> None:
