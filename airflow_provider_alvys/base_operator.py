@@ -51,7 +51,7 @@ def outlet_events(context: Context, operator: BaseOperator) -> list[tuple[Any, A
     return [(outlet, events[outlet]) for outlet in operator.outlets or ()] if events is not None else []
 
 
-def tell_event(outlet: Any, event: Any, result: dict[str, Any], *, asset: Asset | None = None) -> None:
+def emit_asset_event(outlet: Any, event: Any, result: dict[str, Any], *, asset: Asset | None = None) -> None:
     """
     Let an outlet's event carry a result.
 

@@ -15,7 +15,7 @@ from airflow_provider_alvys.api.catalogue.streams import Stream, get_stream, get
 from airflow_provider_alvys.api.errors import AlvysError, AlvysPermissionError, AlvysValueError, is_hopeless
 from airflow_provider_alvys.api.read.windows import ALL_TIME, MAX_WINDOW_ROWS, Window, as_timedelta, as_utc
 from airflow_provider_alvys.assets import alvys_asset
-from airflow_provider_alvys.base_operator import DEFERRABLE, identify, outlet_events, tell_event
+from airflow_provider_alvys.base_operator import DEFERRABLE, emit_asset_event, identify, outlet_events
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.landing.formats.registry import JSONL, check_format
@@ -227,7 +227,7 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
                 raise AirflowSkipException(f"{error}. The token lacks the scope {scope}") from error
             raise
         for outlet, event in events:
-            tell_event(outlet, event, result)
+            emit_asset_event(outlet, event, result)
         if self.skip_when_empty and not result["rows"]:
             raise AirflowSkipException(f"There are no {self.stream} in the window")
         return result
@@ -350,7 +350,7 @@ class AlvysSweepToObjectStorageOperator(AlvysLandingTask):
         for outlet, event in events:
             for result in results:
                 if isinstance(outlet, AssetAlias) or stream_of.get(outlet.name) == result["stream"]:
-                    tell_event(outlet, event, result)
+                    emit_asset_event(outlet, event, result)
         return results
 
     def _make_orders(self, *, page_size: int | None) -> list[LandingOrder]:

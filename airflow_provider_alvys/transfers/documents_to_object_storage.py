@@ -11,7 +11,7 @@ from airflow.sdk import ObjectStoragePath
 from airflow_provider_alvys._compat import AirflowSkipException
 from airflow_provider_alvys.api.documents.listing import document_stream_of, parse_document_types
 from airflow_provider_alvys.assets import alvys_documents_asset
-from airflow_provider_alvys.base_operator import DEFERRABLE, identify, outlet_events, tell_event
+from airflow_provider_alvys.base_operator import DEFERRABLE, emit_asset_event, identify, outlet_events
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.landing.jobs.parents import RecentParents, check_document_parents
@@ -115,7 +115,9 @@ class AlvysDocumentsToObjectStorageOperator(AlvysLandingTask):
         finally:
             downloader.close()
         for outlet, event in events:
-            tell_event(outlet, event, result, asset=alvys_documents_asset(self.parent_type, result["path"]))
+            emit_asset_event(
+                outlet, event, result, asset=alvys_documents_asset(self.parent_type, result["path"])
+            )
         if self.skip_when_empty and not result["documents"]:
             raise AirflowSkipException("None of the parents has such a document")
         return result

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.read.windows import ALL_TIME, as_utc, format_time
-from airflow_provider_alvys.base_operator import AlvysTask, identify, outlet_events, tell_event
+from airflow_provider_alvys.base_operator import AlvysTask, emit_asset_event, identify, outlet_events
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.landing.formats.registry import JSONL, check_format
@@ -197,5 +197,5 @@ class AlvysHandOverOperator(AlvysLandingTask):
         )
         landings.end()
         for outlet, event in events:
-            tell_event(outlet, event, result)
+            emit_asset_event(outlet, event, result)
         return result

@@ -12,7 +12,7 @@ from airflow.sdk import BaseHook, BaseOperator, ObjectStoragePath
 from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.assets import alvys_table_asset
-from airflow_provider_alvys.base_operator import outlet_events, tell_event
+from airflow_provider_alvys.base_operator import emit_asset_event, outlet_events
 from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.parse_checks import check_data_set, plain_path
 from airflow_provider_alvys.tables.schema import DEFAULT_DEPTH, StreamSchema, build_schema
@@ -119,7 +119,7 @@ class AlvysObjectStorageToSqlOperator(BaseOperator):
         result = self._result(stream_schema.main.name, store.path, [one for one in found if one is not None])
         asset = alvys_table_asset(self.stream, self.sql_conn_id, schema=self.schema, table=self.table)
         for outlet, event in events:
-            tell_event(outlet, event, result, asset=asset)
+            emit_asset_event(outlet, event, result, asset=asset)
         return result
 
     def _stream_schema(self, table: str | None = None) -> StreamSchema:
