@@ -79,15 +79,15 @@ def _seconds(error: AlvysError) -> float | None:
     return None
 
 
-class _NeverAgain(AlvysUnknownOutcomeError, AirflowFailException):  # type: ignore[misc]
+class _NonRetryable(AlvysUnknownOutcomeError, AirflowFailException):  # type: ignore[misc]
     """An unknown outcome after which Airflow itself makes no retry, whatever the task and its retry policy say."""
 
 
-def never_again(error: AlvysUnknownOutcomeError) -> AlvysUnknownOutcomeError:
+def as_non_retryable(error: AlvysUnknownOutcomeError) -> AlvysUnknownOutcomeError:
     """Return the same error as one that no retry follows, in a task of any kind, where a retry might write twice."""
     if error.may_repeat:
         return error
-    final = _NeverAgain(str(error), check=error.check)
+    final = _NonRetryable(str(error), check=error.check)
     vars(final).update(vars(error))
     return final
 

@@ -21,7 +21,7 @@ from airflow_provider_alvys.api.errors import (
 )
 from airflow_provider_alvys.api.read.page_decoder import decode_row
 from airflow_provider_alvys.api.read.queries import make_queries, make_search_queries
-from airflow_provider_alvys.retry_policy import never_again
+from airflow_provider_alvys.retry_policy import as_non_retryable
 
 if TYPE_CHECKING:
     import requests
@@ -249,7 +249,7 @@ class AlvysHook(BaseHook):
         try:
             return send(self.get_conn(), write, interruptions=(AirflowTaskTimeout,))
         except AlvysUnknownOutcomeError as error:
-            raise never_again(error) from error
+            raise as_non_retryable(error) from error
 
     def plan(
         self,

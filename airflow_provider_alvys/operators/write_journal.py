@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_alvys.api.errors import AlvysError, AlvysNotFoundError, AlvysUnknownOutcomeError
 from airflow_provider_alvys.api.write.send import interrupted
-from airflow_provider_alvys.retry_policy import never_again
+from airflow_provider_alvys.retry_policy import as_non_retryable
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -84,7 +84,7 @@ class WriteNote:
 
     def _unknown(self, what: str) -> AlvysUnknownOutcomeError:
         self._keep("told")
-        return never_again(interrupted(self._write, what))
+        return as_non_retryable(interrupted(self._write, what))
 
     def _keep(self, state: str, **more: Any) -> None:
         if self._tries is None:
