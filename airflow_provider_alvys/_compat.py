@@ -69,7 +69,7 @@ __all__ = [
     "asks_on_the_loop",
     "asset_stores",
     "conf",
-    "run_where_airflow_answers",
+    "run_in_airflow_thread",
 ]
 
 T = TypeVar("T")
@@ -79,7 +79,7 @@ T = TypeVar("T")
 asks_on_the_loop = hasattr(Connection, "aextra_dejson")
 
 
-def run_where_airflow_answers(function: Callable[[], T]) -> Awaitable[T]:
+def run_in_airflow_thread(function: Callable[[], T]) -> Awaitable[T]:
     """Return what awaits a function that asks Airflow something, called in a thread in which it may."""
     from asgiref.sync import sync_to_async
 
@@ -91,7 +91,7 @@ async def amask_secret(secret: str) -> None:
     if _amask_secret is not None:
         await _amask_secret(secret)
     else:
-        await run_where_airflow_answers(lambda: mask_secret(secret))
+        await run_in_airflow_thread(lambda: mask_secret(secret))
 
 
 def asset_stores(trigger: BaseEventTrigger) -> list[AssetStateStoreAccessor]:

@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 
 from airflow.sdk import BaseHook, Connection
 
-from airflow_provider_alvys._compat import amask_secret, asks_on_the_loop, run_where_airflow_answers
+from airflow_provider_alvys._compat import amask_secret, asks_on_the_loop, run_in_airflow_thread
 from airflow_provider_alvys.api.http.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_alvys.api.poll.batching import Poller, prompt_options
 from airflow_provider_alvys.hooks.settings import make_client, read_settings
@@ -87,7 +87,7 @@ async def _connect(alvys_conn_id: str, clock: Clock) -> AlvysClient:
     if asks_on_the_loop:
         connection = await BaseHook.aget_connection(alvys_conn_id)
         return await loop.run_in_executor(_pool, make, connection)
-    return await run_where_airflow_answers(lambda: make(BaseHook.get_connection(alvys_conn_id)))
+    return await run_in_airflow_thread(lambda: make(BaseHook.get_connection(alvys_conn_id)))
 
 
 def next_look(now: float, alvys_conn_id: str, interval: float, *, earliest: float | None = None) -> float:
