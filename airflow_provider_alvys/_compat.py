@@ -66,7 +66,7 @@ __all__ = [
     "RetryDecision",
     "RetryPolicy",
     "amask_secret",
-    "asks_on_the_loop",
+    "has_async_connections",
     "asset_stores",
     "conf",
     "run_in_airflow_thread",
@@ -76,7 +76,7 @@ T = TypeVar("T")
 
 # Before 3.3.2, looking up a connection on an event loop may raise DeadlockImminentError, and before 3.3 a thread of one's own
 # that asks Airflow anything in a triggerer may hang. What asgiref calls in its thread finds the way back to the loop.
-asks_on_the_loop = hasattr(Connection, "aextra_dejson")
+has_async_connections = hasattr(Connection, "aextra_dejson")
 
 
 def run_in_airflow_thread(function: Callable[[], T]) -> Awaitable[T]:

@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 
 from airflow.sdk import BaseHook, Connection
 
-from airflow_provider_alvys._compat import amask_secret, asks_on_the_loop, run_in_airflow_thread
+from airflow_provider_alvys._compat import amask_secret, has_async_connections, run_in_airflow_thread
 from airflow_provider_alvys.api.http.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_alvys.api.poll.batching import Poller, prompt_options
 from airflow_provider_alvys.hooks.settings import make_client, read_settings
@@ -84,7 +84,7 @@ async def _connect(alvys_conn_id: str, clock: Clock) -> AlvysClient:
     def make(connection: Connection) -> AlvysClient:
         return make_client(read_settings(connection), on_token=mask, **prompt_options(clock))
 
-    if asks_on_the_loop:
+    if has_async_connections:
         connection = await BaseHook.aget_connection(alvys_conn_id)
         return await loop.run_in_executor(_pool, make, connection)
     return await run_in_airflow_thread(lambda: make(BaseHook.get_connection(alvys_conn_id)))
