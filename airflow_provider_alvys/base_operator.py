@@ -63,7 +63,7 @@ def emit_asset_event(outlet: Any, event: Any, result: dict[str, Any], *, asset: 
         event.extra = dict(result)
 
 
-def identify(context: Context, operator: BaseOperator) -> RunIdentity:
+def run_identity_of(context: Context, operator: BaseOperator) -> RunIdentity:
     """Return which task instance this is. Outside of a DAG run, each execution is a run of its own."""
     from airflow_provider_alvys.landing.jobs.checkpoint import RunIdentity
 

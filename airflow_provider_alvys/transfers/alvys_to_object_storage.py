@@ -15,7 +15,7 @@ from airflow_provider_alvys.api.catalogue.streams import Stream, get_stream, get
 from airflow_provider_alvys.api.errors import AlvysError, AlvysPermissionError, AlvysValueError, is_hopeless
 from airflow_provider_alvys.api.read.windows import ALL_TIME, MAX_WINDOW_ROWS, Window, as_timedelta, as_utc
 from airflow_provider_alvys.assets import alvys_asset
-from airflow_provider_alvys.base_operator import DEFERRABLE, emit_asset_event, identify, outlet_events
+from airflow_provider_alvys.base_operator import DEFERRABLE, emit_asset_event, outlet_events, run_identity_of
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.landing.formats.registry import JSONL, check_format
@@ -214,7 +214,9 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
         )
         asked = order.fingerprint(store.path, **self._templates)
         try:
-            result = land(client, store, order, identify(context, self), asked=asked, is_resumed=is_resumed)
+            result = land(
+                client, store, order, run_identity_of(context, self), asked=asked, is_resumed=is_resumed
+            )
         except NothingDueError as nothing:
             raise AirflowSkipException(str(nothing)) from nothing
         except AlvysPermissionError as error:
@@ -324,7 +326,7 @@ class AlvysSweepToObjectStorageOperator(AlvysLandingTask):
         from airflow_provider_alvys.landing.jobs.batch import Round
 
         events = outlet_events(context, self)
-        landings = Round(client, Store(self.path), identify(context, self), is_resumed=is_resumed)
+        landings = Round(client, Store(self.path), run_identity_of(context, self), is_resumed=is_resumed)
         results: list[dict[str, Any]] = []
         failed: list[AlvysError] = []
         for order in self._make_orders(page_size=self.hook.settings.page_size):

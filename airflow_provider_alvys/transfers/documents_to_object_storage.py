@@ -11,7 +11,7 @@ from airflow.sdk import ObjectStoragePath
 from airflow_provider_alvys._compat import AirflowSkipException
 from airflow_provider_alvys.api.documents.listing import document_stream_of, parse_document_types
 from airflow_provider_alvys.assets import alvys_documents_asset
-from airflow_provider_alvys.base_operator import DEFERRABLE, emit_asset_event, identify, outlet_events
+from airflow_provider_alvys.base_operator import DEFERRABLE, emit_asset_event, outlet_events, run_identity_of
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.landing.jobs.parents import RecentParents, check_document_parents
@@ -110,7 +110,12 @@ class AlvysDocumentsToObjectStorageOperator(AlvysLandingTask):
         downloader = Downloader(clock=client.clock, timeout=settings.timeout, allow_http=settings.allow_http)
         try:
             result = fetch_documents(
-                client, downloader, Store(self.path), order, identify(context, self), is_resumed=is_resumed
+                client,
+                downloader,
+                Store(self.path),
+                order,
+                run_identity_of(context, self),
+                is_resumed=is_resumed,
             )
         finally:
             downloader.close()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.read.windows import ALL_TIME, as_utc, format_time
-from airflow_provider_alvys.base_operator import AlvysTask, emit_asset_event, identify, outlet_events
+from airflow_provider_alvys.base_operator import AlvysTask, emit_asset_event, outlet_events, run_identity_of
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.landing.formats.registry import JSONL, check_format
@@ -185,7 +185,7 @@ class AlvysHandOverOperator(AlvysLandingTask):
             page_size=self.hook.settings.page_size,
         )
         store = Store(self.path)
-        landings = Round(client, store, identify(context, self), is_resumed=is_resumed)
+        landings = Round(client, store, run_identity_of(context, self), is_resumed=is_resumed)
         result = hand_over(
             client,
             store,
