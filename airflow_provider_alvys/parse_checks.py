@@ -26,7 +26,7 @@ _BY_RUN = frozenset(
 )
 
 
-def plain_path(path: str | ObjectStoragePath | PurePath) -> str | ObjectStoragePath:
+def normalize_path(path: str | ObjectStoragePath | PurePath) -> str | ObjectStoragePath:
     """Return a path as a task keeps it."""
     if isinstance(path, ObjectStoragePath):
         return path

@@ -11,7 +11,7 @@ from airflow.sdk import ObjectStoragePath
 from airflow_provider_alvys.api.documents.listing import document_stream_of
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.operators.writes import AlvysWriteOperator, stored_file
-from airflow_provider_alvys.parse_checks import plain_path
+from airflow_provider_alvys.parse_checks import normalize_path
 
 if TYPE_CHECKING:
     from airflow_provider_alvys.api.write.prepare import Write
@@ -57,12 +57,12 @@ class AlvysUploadDocumentOperator(AlvysWriteOperator):
             operation=operation,
             path_params=_path_params(operation, parent_id),
             body=_body(document_type, file_name),
-            file=plain_path(path),  # type: ignore[arg-type]
+            file=normalize_path(path),  # type: ignore[arg-type]
             **kwargs,
         )
         self.parent_type = parent_type
         self.parent_id = parent_id
-        self.path = plain_path(path)
+        self.path = normalize_path(path)
         self.document_type = document_type
         self.file_name = file_name
 

@@ -21,7 +21,7 @@ from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.landing.formats.registry import JSONL, check_format
 from airflow_provider_alvys.landing.jobs.parents import AlvysParentsError, RecentParents, check_parents
 from airflow_provider_alvys.landing.jobs.spec import OVERLAP, SETTLING, TIMES, LandingOrder
-from airflow_provider_alvys.parse_checks import check_data_set, check_search, has_template, plain_path
+from airflow_provider_alvys.parse_checks import check_data_set, check_search, has_template, normalize_path
 from airflow_provider_alvys.transfers.base import DEFER_AFTER, AlvysLandingTask
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
             alvys_conn_id=alvys_conn_id, defer_after=defer_after, deferrable=deferrable, **kwargs
         )
         self.stream = stream
-        self.path = plain_path(path)
+        self.path = normalize_path(path)
         self.filters = filters
         self.window_by = window_by
         self.since = since
@@ -303,7 +303,7 @@ class AlvysSweepToObjectStorageOperator(AlvysLandingTask):
             alvys_conn_id=alvys_conn_id, defer_after=defer_after, deferrable=deferrable, **kwargs
         )
         self.streams = [stream.name for stream in get_streams(streams)]
-        self.path = plain_path(path)
+        self.path = normalize_path(path)
         self.tenant = tenant
         self.file_format = file_format
         self.compression = compression

@@ -15,7 +15,7 @@ from airflow_provider_alvys.base_operator import DEFERRABLE, emit_asset_event, o
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.landing.jobs.parents import RecentParents, check_document_parents
-from airflow_provider_alvys.parse_checks import check_data_set, has_template, plain_path
+from airflow_provider_alvys.parse_checks import check_data_set, has_template, normalize_path
 from airflow_provider_alvys.transfers.base import DEFER_AFTER, AlvysLandingTask
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class AlvysDocumentsToObjectStorageOperator(AlvysLandingTask):
         )
         self.parent_type = parent_type
         self.parents = parents
-        self.path = plain_path(path)
+        self.path = normalize_path(path)
         self.document_types = document_types
         self.tenant = tenant
         self.skip_when_empty = skip_when_empty

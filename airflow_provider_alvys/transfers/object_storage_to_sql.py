@@ -14,7 +14,7 @@ from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.assets import alvys_table_asset
 from airflow_provider_alvys.base_operator import emit_asset_event, outlet_events
 from airflow_provider_alvys.landing.dataset.store import Store
-from airflow_provider_alvys.parse_checks import check_data_set, plain_path
+from airflow_provider_alvys.parse_checks import check_data_set, normalize_path
 from airflow_provider_alvys.tables.schema import DEFAULT_DEPTH, StreamSchema, build_schema
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class AlvysObjectStorageToSqlOperator(BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.sql_conn_id = sql_conn_id
-        self.path = plain_path(path)
+        self.path = normalize_path(path)
         self.stream = stream
         self.manifest = manifest
         self.schema = schema
