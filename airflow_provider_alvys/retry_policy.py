@@ -92,7 +92,7 @@ def as_non_retryable(error: AlvysUnknownOutcomeError) -> AlvysUnknownOutcomeErro
     return final
 
 
-def fail_at_once(execute: F) -> F:
+def fail_if_not_retryable(execute: F) -> F:
     """
     Let a method of an operator fail its task for good where a retry cannot help.
 

@@ -15,7 +15,7 @@ from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.operators.documents import AlvysUploadDocumentOperator
 from airflow_provider_alvys.operators.writes import AlvysWriteOperator
 from airflow_provider_alvys.parse_checks import check_search, has_template
-from airflow_provider_alvys.retry_policy import fail_at_once
+from airflow_provider_alvys.retry_policy import fail_if_not_retryable
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -81,7 +81,7 @@ class AlvysRequestOperator(AlvysTask):
         self.query_params = query_params
         self.headers = headers
 
-    @fail_at_once
+    @fail_if_not_retryable
     def execute(self, context: Context) -> Any:
         """Call the endpoint."""
         response = self.hook.request(
@@ -170,7 +170,7 @@ class AlvysSearchOperator(AlvysTask):
         if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
             raise AlvysValueError(f"limit={limit!r} must be a number of rows, 1 or more")
 
-    @fail_at_once
+    @fail_if_not_retryable
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Search."""
         search = self.hook.open_search(

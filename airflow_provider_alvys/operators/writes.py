@@ -18,7 +18,7 @@ from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.landing.dataset.store import check_path
 from airflow_provider_alvys.links import AlvysRecordLink
 from airflow_provider_alvys.parse_checks import check_write, has_template
-from airflow_provider_alvys.retry_policy import fail_at_once
+from airflow_provider_alvys.retry_policy import fail_if_not_retryable
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -78,7 +78,7 @@ class AlvysWriteOperator(AlvysTask):
         if file is not None and not has_template(file):
             check_path(file)
 
-    @fail_at_once
+    @fail_if_not_retryable
     def execute(self, context: Context) -> Any:
         """Send the write."""
         from airflow_provider_alvys.operators.write_journal import WriteNote

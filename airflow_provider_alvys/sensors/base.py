@@ -17,7 +17,7 @@ from airflow_provider_alvys.api.poll.conditions import Condition, look
 from airflow_provider_alvys.base_operator import DEFERRABLE, AlvysTask
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.parse_checks import has_template
-from airflow_provider_alvys.retry_policy import fail_at_once
+from airflow_provider_alvys.retry_policy import fail_if_not_retryable
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -95,7 +95,7 @@ class AlvysSensor(AlvysTask, BaseSensorOperator):
         interval = super()._get_next_poke_interval(started_at, run_duration, poke_count)
         return min(interval, max(_SOONEST if self.reschedule else 0.0, self.timeout - run_duration()))
 
-    @fail_at_once
+    @fail_if_not_retryable
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once."""
         verdict = look(self.hook.get_conn(), self.condition())

@@ -12,7 +12,7 @@ import msgspec
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.http.clock import BoundedClock, DeferRequested
 from airflow_provider_alvys.base_operator import DEFERRABLE, AlvysTask
-from airflow_provider_alvys.retry_policy import fail_at_once
+from airflow_provider_alvys.retry_policy import fail_if_not_retryable
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -75,7 +75,7 @@ class AlvysLandingTask(AlvysTask):
             context, deadline=known["deadline"], consecutive_deferrals=known["in_vain"], is_resumed=True
         )
 
-    @fail_at_once
+    @fail_if_not_retryable
     def _land_within(
         self, context: Context, *, deadline: float | None, consecutive_deferrals: int, is_resumed: bool
     ) -> Any:

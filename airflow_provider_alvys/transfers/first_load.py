@@ -22,7 +22,7 @@ from airflow_provider_alvys.landing.jobs.initial_load import (
 )
 from airflow_provider_alvys.landing.jobs.spec import LandingOrder
 from airflow_provider_alvys.parse_checks import check_data_set, check_search, has_template
-from airflow_provider_alvys.retry_policy import fail_at_once
+from airflow_provider_alvys.retry_policy import fail_if_not_retryable
 from airflow_provider_alvys.transfers.base import AlvysLandingTask
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class AlvysBeginFirstLoadOperator(AlvysTask):
         first = ALL_TIME.since if has_template(start) else as_utc(start, "start")
         cut_windows(first, first + timedelta(days=2), every, whole_days=by.whole_days)
 
-    @fail_at_once
+    @fail_if_not_retryable
     def execute(self, context: Context) -> list[dict[str, str]]:
         """Look at the clock, and count."""
         stream = get_stream(self.stream)
