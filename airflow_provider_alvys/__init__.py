@@ -37,7 +37,7 @@ __all__ = ["__version__", *_EXPORTS]
 
 
 def __getattr__(name: str) -> Any:
-    # Airflow imports this package while it is still importing itself: nothing of Airflow may be imported before it is asked for.
+    # Airflow imports this package during its own import, so Airflow may only be imported on demand.
     if name in _EXPORTS:
         from importlib import import_module
 

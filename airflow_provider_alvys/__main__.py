@@ -1,6 +1,6 @@
 """
-``python -m airflow_provider_alvys plan``: what a first load would cost.
-``python -m airflow_provider_alvys sql``: the statements that load a stream into a warehouse.
+``python -m airflow_provider_alvys plan`` prints the cost of a first load.
+``python -m airflow_provider_alvys sql`` prints the statements that load a stream into a warehouse.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _HEADER = ("stream", "rows", "requests", "hours as documented", "hours at this p
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Parse the command line, and do what it says."""
+    """Run the command line."""
     options = _parser().parse_args(arguments)
     options.command(options)
 
@@ -38,7 +38,7 @@ def _sql(options: argparse.Namespace) -> None:
 
 
 def _plan(options: argparse.Namespace) -> None:
-    # As Airflow's own commands do: a connection may be kept in its database.
+    # As Airflow's own commands do, so that connections in its database are found.
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
     names = [name.strip() for name in options.streams.split(",")] if options.streams else None
     try:
@@ -53,7 +53,7 @@ def _plan(options: argparse.Namespace) -> None:
 
 
 def format_plans(plans: Sequence[StreamPlan]) -> str:
-    """Return plans as a table with a line of sums."""
+    """Return plans as a table, with totals in the last line."""
     rows = [
         (
             plan.stream,
@@ -66,22 +66,21 @@ def format_plans(plans: Sequence[StreamPlan]) -> str:
         )
         for plan in plans
     ]
-    # Whose children are read, and how often, is for the user to choose: theirs are in their rows alone.
+    # Without children, since the user chooses their parents.
     summed = [plan for plan in plans if not get_stream(plan.stream).is_child]
     sums = (
-        "all that is known",
+        "total of known figures",
         _number(sum(plan.rows or 0 for plan in summed)),
         _number(sum(plan.requests or 0 for plan in summed)),
         _hours(sum(plan.documented_hours or 0 for plan in summed)),
         _hours(sum(plan.paced_hours or 0 for plan in summed)),
         "",
-        "one after the other, without what is read per parent; streams side by side take as long as the longest",
+        "hours one after the other, without children; in parallel, the longest stream counts",
     )
     table = [_HEADER, *rows, sums]
     widths = [max(len(line[column]) for line in table) for column in range(len(_HEADER))]
     lines = []
     for line in table:
-        # Names to the left, numbers to the right.
         cells = [
             cell.rjust(width) if 0 < at < 5 else cell.ljust(width)
             for at, (cell, width) in enumerate(zip(line, widths, strict=True))
@@ -105,35 +104,34 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command")
     plan = commands.add_parser(
         "plan",
-        help="tell what a first load would cost: rows, requests, hours, missing scopes; at most one small request a stream",
+        help="print rows, requests, hours and missing scopes of a first load; one small request per stream",
     )
     plan.add_argument(
         "--conn-id", default=AlvysHook.default_conn_name, help="the Alvys connection (default: %(default)s)"
     )
     plan.add_argument(
-        "--streams", help="names in the catalogue, with commas between (default: those that a company needs)"
+        "--streams", help="stream names, separated by commas (default: those that a company needs)"
     )
-    plan.add_argument(
-        "--since", help="start of what is to be loaded, such as 2025-01-01T00:00:00Z (default: everything)"
-    )
-    plan.add_argument("--until", help="its end (default: none)")
+    plan.add_argument("--since", help="start of the load, such as 2025-01-01T00:00:00Z (default: everything)")
+    plan.add_argument("--until", help="end of the load (default: none)")
     plan.set_defaults(command=_plan)
     sql = commands.add_parser(
         "sql",
-        help="print the statements, as an Airflow template, that load what was landed into a warehouse: docs/warehouses.md",
+        help="print the SQL template that loads landed files into a warehouse: docs/warehouses.md",
     )
     sql.add_argument("--warehouse", required=True, choices=list(WAREHOUSES))
-    sql.add_argument("--stream", required=True, help="name in the catalogue")
+    sql.add_argument("--stream", required=True, help="stream name")
     sql.add_argument(
         "--table",
-        help="name of the stream's table, from which those of its lists are made (default: the stream's)",
+        help="name of the stream's table and prefix of its child tables (default: the stream's)",
     )
     sql.add_argument(
-        "--schema", help="of the tables, such as alvys or my_database.alvys (default: the connection's)"
+        "--schema",
+        help="schema of the tables, such as alvys or my_database.alvys (default: the connection's)",
     )
-    sql.add_argument("--url", help="of the data set, as the warehouse finds it, such as s3://my-bucket/alvys")
+    sql.add_argument("--url", help="URL of the data set for the warehouse, such as s3://my-bucket/alvys")
     sql.add_argument(
-        "--task-id", default="run", help="of the task that reads the manifest (default: %(default)s)"
+        "--task-id", default="run", help="id of the task that reads the manifest (default: %(default)s)"
     )
     sql.set_defaults(command=_sql)
     return parser

@@ -1,4 +1,4 @@
-"""What Airflow keeps in different places from version to version, or does not have, found at run time."""
+"""Differences between Airflow versions, detected at run time."""
 
 from __future__ import annotations
 
@@ -66,28 +66,28 @@ __all__ = [
     "RetryDecision",
     "RetryPolicy",
     "amask_secret",
-    "has_async_connections",
     "asset_stores",
     "conf",
+    "has_async_connections",
     "run_in_airflow_thread",
 ]
 
 T = TypeVar("T")
 
-# Before 3.3.2, looking up a connection on an event loop may raise DeadlockImminentError, and before 3.3 a thread of one's own
-# that asks Airflow anything in a triggerer may hang. What asgiref calls in its thread finds the way back to the loop.
+# Before 3.3.2 a connection lookup on an event loop may raise DeadlockImminentError. Before 3.3 a call to
+# Airflow from another thread of a triggerer may hang, except in asgiref's thread.
 has_async_connections = hasattr(Connection, "aextra_dejson")
 
 
 def run_in_airflow_thread(function: Callable[[], T]) -> Awaitable[T]:
-    """Return what awaits a function that asks Airflow something, called in a thread in which it may."""
+    """Call a function that calls Airflow, in a thread where that is safe in a triggerer."""
     from asgiref.sync import sync_to_async
 
     return sync_to_async(function)()
 
 
 async def amask_secret(secret: str) -> None:
-    """Have a secret masked in every log, from an event loop."""
+    """Mask a secret in all logs, from an event loop."""
     if _amask_secret is not None:
         await _amask_secret(secret)
     else:
@@ -95,7 +95,7 @@ async def amask_secret(secret: str) -> None:
 
 
 def asset_stores(trigger: BaseEventTrigger) -> list[AssetStateStoreAccessor]:
-    """Return the state store of each asset that a watcher is for; none before Airflow 3.3."""
+    """Return the state stores of a watcher's assets; an empty list before Airflow 3.3."""
     stores = getattr(trigger, "asset_state_store", None)
-    # Watchers with the same arguments are one, for several assets, and then Airflow has no public way to name them.
+    # Airflow runs watchers with the same arguments as one, and has no public way to list their assets.
     return [] if stores is None else [*stores._by_name.values(), *stores._by_uri.values()]

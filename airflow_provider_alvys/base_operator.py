@@ -1,4 +1,4 @@
-"""What all operators and sensors on Alvys share."""
+"""The base of all operators and sensors of this package."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ class AlvysTask(BaseOperator):
     """
     A task that calls Alvys.
 
-    Where Airflow knows retry policies (3.3), :class:`AlvysRetryPolicy` is the default; one given to the task, or in
-    ``default_args``, takes its place.
+    On Airflow 3.3, :class:`AlvysRetryPolicy` is the default retry policy.
 
     :param alvys_conn_id: the Alvys connection.
     """
@@ -35,7 +34,7 @@ class AlvysTask(BaseOperator):
     def __init__(self, *, alvys_conn_id: str = AlvysHook.default_conn_name, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.alvys_conn_id = alvys_conn_id
-        # Not before: what default_args say has come with kwargs, and mapped tasks are made here too.
+        # After super().__init__, which applies default_args.
         if HAS_RETRY_POLICY and self.retry_policy is None:
             self.retry_policy = AlvysRetryPolicy()
 
@@ -46,16 +45,16 @@ class AlvysTask(BaseOperator):
 
 
 def outlet_events(context: Context, operator: BaseOperator) -> list[tuple[Any, Any]]:
-    """Return each outlet and its event. An outlet that Airflow does not know fails here, before anything is read."""
+    """Return each outlet and its event. An outlet unknown to Airflow fails here, before anything is read."""
     events = context.get("outlet_events")
     return [(outlet, events[outlet]) for outlet in operator.outlets or ()] if events is not None else []
 
 
 def emit_asset_event(outlet: Any, event: Any, result: dict[str, Any], *, asset: Asset | None = None) -> None:
     """
-    Let an outlet's event carry a result.
+    Put a result into the extra of an outlet's asset event.
 
-    :param asset: what stands behind an alias; None means that of the stream in its data set.
+    :param asset: the asset behind an alias; None means the stream's in its data set.
     """
     if isinstance(outlet, AssetAlias):
         event.add(asset or alvys_asset(result["stream"], result["path"]), extra=dict(result))
@@ -64,7 +63,7 @@ def emit_asset_event(outlet: Any, event: Any, result: dict[str, Any], *, asset: 
 
 
 def run_identity_of(context: Context, operator: BaseOperator) -> RunIdentity:
-    """Return which task instance this is. Outside of a DAG run, each execution is a run of its own."""
+    """Return the identity of the task instance. Outside a DAG run, each execution is a run of its own."""
     from airflow_provider_alvys.landing.jobs.checkpoint import RunIdentity
 
     ti = context.get("ti")

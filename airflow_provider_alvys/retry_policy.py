@@ -1,4 +1,4 @@
-"""What Airflow does about a task that failed: tries again when Alvys says, or not at all where that cannot help."""
+"""When Airflow retries a failed task: at the time Alvys names, or never if the error is not retryable."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _LONGEST = timedelta(hours=1)
-# Tasks that were turned away together should not come back together.
+# Spreads the retries of tasks that were rate-limited together.
 _JITTER = 0.1
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -33,12 +33,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 class AlvysRetryPolicy(RetryPolicy):
     """
-    Try again when Alvys said (429 and 503), fail at once where a retry cannot help, else do what Airflow does.
+    Retry when Alvys said (429 and 503), fail at once on errors that are not retryable, otherwise follow
+    Airflow.
 
-    Needs Airflow 3.3, where it is the default of this package's operators and sensors. A ``retry_policy`` given to a task, or in
-    ``default_args``, takes its place.
+    Needs Airflow 3.3, where it is the default of this package's operators and sensors. A ``retry_policy`` on
+    the task or in ``default_args`` replaces it.
 
-    :param longest: the longest delay; a server that asks for more gets its retry after this.
+    :param longest: the longest delay, whatever Alvys asks for.
     """
 
     def __init__(self, longest: timedelta = _LONGEST) -> None:
@@ -47,30 +48,30 @@ class AlvysRetryPolicy(RetryPolicy):
     def evaluate(
         self, exception: BaseException, try_number: int, max_tries: int, context: Context | None = None
     ) -> RetryDecision:
-        """Decide about a failed try, whose number is from 1."""
+        """Decide about a failed attempt."""
         if is_hopeless(exception):
-            return RetryDecision.fail(f"Another try cannot help: {exception}")
+            return RetryDecision.fail(f"Not retryable: {exception}")
         if isinstance(exception, AlvysError) and exception.status_code in (None, 429, 503):
-            seconds = _seconds(exception)
+            seconds = _requested_delay(exception)
             if seconds is not None:
                 seconds = min(seconds * (1 + random.uniform(0, _JITTER)), self.longest.total_seconds())
                 return RetryDecision.retry(
-                    timedelta(seconds=seconds), f"Alvys takes the next request in {seconds:.0f} s"
+                    timedelta(seconds=seconds), f"Alvys accepts the next request in {seconds:.0f} s"
                 )
         return RetryDecision.default()
 
     def serialize(self) -> dict[str, Any]:
-        """Return what :meth:`deserialize` takes."""
+        """Return the arguments for :meth:`deserialize`."""
         return {"longest": self.longest.total_seconds()}
 
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> AlvysRetryPolicy:
-        """Return the policy that was serialized."""
+        """Return a serialized policy."""
         return cls(timedelta(seconds=data["longest"]))
 
 
-def _seconds(error: AlvysError) -> float | None:
-    """Return how long Alvys wants to be left alone, or None where it does not say."""
+def _requested_delay(error: AlvysError) -> float | None:
+    """Return the seconds that Alvys asks to wait; None if it does not say."""
     if error.retry_after is not None:
         return error.retry_after
     if isinstance(error, AlvysRateLimitError) and error.endpoint and " " in error.endpoint:
@@ -80,11 +81,11 @@ def _seconds(error: AlvysError) -> float | None:
 
 
 class _NonRetryable(AlvysUnknownOutcomeError, AirflowFailException):  # type: ignore[misc]
-    """An unknown outcome after which Airflow itself makes no retry, whatever the task and its retry policy say."""
+    """An unknown outcome that Airflow does not retry, whatever the task and its retry policy say."""
 
 
 def as_non_retryable(error: AlvysUnknownOutcomeError) -> AlvysUnknownOutcomeError:
-    """Return the same error as one that no retry follows, in a task of any kind, where a retry might write twice."""
+    """Return the error as one that Airflow does not retry, if a retry might write twice."""
     if error.may_repeat:
         return error
     final = _NonRetryable(str(error), check=error.check)
@@ -94,9 +95,10 @@ def as_non_retryable(error: AlvysUnknownOutcomeError) -> AlvysUnknownOutcomeErro
 
 def fail_if_not_retryable(execute: F) -> F:
     """
-    Let a method of an operator fail its task for good where a retry cannot help.
+    Make an operator's method fail its task without a retry on errors that are not retryable.
 
-    Airflow 3.3 asks the retry policy instead, but for sensors, whose ``soft_fail`` and ``silent_fail`` know no other way.
+    On Airflow 3.3 the retry policy decides, except for sensors, whose ``soft_fail`` and ``silent_fail`` need
+    this.
     """
 
     @functools.wraps(execute)
@@ -104,15 +106,15 @@ def fail_if_not_retryable(execute: F) -> F:
         try:
             return execute(*args, **kwargs)
         except AlvysError as error:
-            is_asked = HAS_RETRY_POLICY and execute.__name__ != "poke"
-            if is_hopeless(error) and not is_asked:
-                raise AirflowFailException(f"Another try cannot help: {error}") from error
+            policy_decides = HAS_RETRY_POLICY and execute.__name__ != "poke"
+            if is_hopeless(error) and not policy_decides:
+                raise AirflowFailException(f"Not retryable: {error}") from error
             if HAS_RETRY_POLICY:
                 raise
-            seconds = _seconds(error)
+            seconds = _requested_delay(error)
             if seconds is not None:
                 log.info(
-                    "Alvys takes the next request in %.0f s. Before Airflow 3.3 a retry comes after retry_delay all the same",
+                    "Alvys accepts the next request in %.0f s. Airflow before 3.3 retries after retry_delay",
                     seconds,
                 )
             raise

@@ -26,11 +26,11 @@ STORES = {"task_state_store", "asset_state_store"}
 
 
 @pytest.mark.every_airflow
-def test_every_name_of_airflows_context_is_known_as_fixed_or_by_run() -> None:
-    assert KNOWN_CONTEXT_KEYS - FIXED - STORES <= parse_checks._BY_RUN
+def test_every_variable_of_airflows_context_is_listed_as_fixed_or_per_run() -> None:
+    assert KNOWN_CONTEXT_KEYS - FIXED - STORES <= parse_checks._PER_RUN
 
 
-def test_names_that_differ_by_run_are_found_wherever_they_stand() -> None:
+def test_per_run_variables_are_found_anywhere_in_a_template() -> None:
     assert per_run_variables("/lake/{{ ds }}/{% if ts %}x{% endif %}/{{ dag_run.conf['a'] }}") == [
         "dag_run",
         "ds",

@@ -15,7 +15,7 @@ from airflow_provider_alvys.api.errors import AlvysValueError
 if TYPE_CHECKING:
     from airflow_provider_alvys.api.catalogue.operations import Operation
 
-# Names of fields that run_identity_of a record: loadNumber, TripId, or id alone.
+# Names of fields that identify a record: loadNumber, TripId, or id alone.
 _RECORD_FIELD = re.compile(r"([A-Za-z]*?)_?(Id|id|Number|number)")
 _HOST = re.compile(r"[\w.-]+|\[[0-9a-fA-F:.]+\]", re.ASCII)
 

@@ -227,7 +227,7 @@ class AlvysSearchSensor(AlvysSensor):
         ``load_documents``. Each costs a request a poke. (templated)
     :param at_least: how many rows are waited for.
     :param deferrable: wait in the triggerer. None means what Airflow's ``[operators] default_deferrable`` says.
-    :return: the keys of all rows found, such as a load's ``Id``; a list for each row that several fields run_identity_of.
+    :return: the keys of all rows found, such as a load's ``Id``; a list for each row that several fields identify.
     :raises AlvysValueError: an argument is wrong; while the DAG is parsed where nothing is templated.
     """
 

@@ -125,7 +125,7 @@ class AlvysSensor(AlvysTask, BaseSensorOperator):
         if status == "timeout":
             raise AirflowSensorTimeout(event["message"])
         if status == "error" and event["is_hopeless"]:
-            raise AirflowFailException(f"Another try cannot help: {event['error']}: {event['message']}")
+            raise AirflowFailException(f"Not retryable: {event['error']}: {event['message']}")
         message = (
             f"The trigger failed: {event['error']}: {event['message']}"
             if status == "error"

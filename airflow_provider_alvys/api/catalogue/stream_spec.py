@@ -194,7 +194,7 @@ class Stream:
     :param description: what a row is.
     :param path: below the API base; a ``{name}`` in it is the parent's column.
     :param scope: what the token needs; None where nothing tells.
-    :param key: the fields that run_identity_of a row (among its parent's, where there is one); empty where nothing does.
+    :param key: the fields that identify a row (among its parent's, where there is one); empty where nothing does.
     :param fields: of a row.
     :param scope_is_documented: False where the scope is inferred from those of its neighbours.
     :param response_type: what the call answers: a ``page`` of several, a ``list`` of all, or one ``object``.

@@ -71,7 +71,7 @@ def _parse_selector(stream: Stream, selector: Mapping[str, Any]) -> tuple[str, d
     is_complete = all(name in given for name in in_path) and (len(chosen) == 1 or not lookup.one_of)
     if unknown or not is_complete:
         raise AlvysValueError(
-            f"{', '.join(selector) or 'An empty selector'} cannot run_identity_of a record of {stream.name}: "
+            f"{', '.join(selector) or 'An empty selector'} cannot identify a record of {stream.name}: "
             f"give {_describe_selectors(lookup)}"
         )
     for name, value in given.items():

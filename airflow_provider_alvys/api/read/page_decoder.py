@@ -62,7 +62,7 @@ class PageDecoder:
     """
     Decode responses into pages.
 
-    :param key: the fields that run_identity_of a row; empty where only the whole row does.
+    :param key: the fields that identify a row; empty where only the whole row does.
     :param answer: the response's shape: a ``page`` of several, a bare ``list``, or one ``object``, which is
         the row.
     """

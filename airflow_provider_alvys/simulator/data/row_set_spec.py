@@ -153,7 +153,7 @@ class RowSetSpec:
 
     @cached_property
     def unique_columns(self) -> frozenset[str]:
-        """The columns that run_identity_of a row: keys, lookup values, targets of references."""
+        """The columns that identify a row: keys, lookup values, targets of references."""
         columns = {*self.stream.key} if len(self.stream.key) == 1 else set()
         columns |= set(_UNKNOWN_RECORD.fields) if self.fields is _UNKNOWN_RECORD else set()
         names = {stream.name for stream in self.streams}
