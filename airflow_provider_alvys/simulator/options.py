@@ -23,14 +23,17 @@ class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     :param loads: number of loads at the start, and of rows in every other stream that grows over time.
     :param fleet: number of rows in the other streams, such as drivers, trucks, customers and users.
-    :param rows: number of rows by stream, as a JSON object such as {"tolls": 50}. For a stream that is read per parent:
-        the number of rows of each parent, instead of none to three.
+    :param rows: number of rows by stream, as a JSON object such as {"tolls": 50}. For a stream that is read
+        per parent: the number of rows of each parent, instead of none to three.
     :param days: the rows were created during this many days before now.
     :param seed: the same seed gives the same rows, relative to now.
     :param now: the time of the newest rows, in seconds since 1970; the default is the start of the simulator.
-    :param cut_notes: this many rows at the start of every stream with notes contain half an emoji (a lone surrogate).
-    :param without_stamp: share of the rows (0 to 1, all among the older half) that lack UpdatedAt or its equivalent.
-    :param order: order of the rows in a search: created, newest (first), or unstable (shuffled at each request).
+    :param cut_notes: this many rows at the start of every stream with notes contain half an emoji (a lone
+        surrogate).
+    :param without_stamp: share of the rows (0 to 1, all among the older half) that lack UpdatedAt or its
+        equivalent.
+    :param order: order of the rows in a search: created, newest (first), or unstable (shuffled at each
+        request).
     :param limits: enforce the documented rate limits.
     :param minute: length of a minute of the rate limits, in seconds.
     :param retry_after: form of the Retry-After header of a 429: seconds, date, or none.
@@ -41,7 +44,8 @@ class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     :param latency: delay before each response, in seconds.
     :param url_lifetime: lifetime of a document's DownloadUrl, in seconds.
     :param webhook_backoff: factor for the 10, 30 and 60 seconds between the attempts to deliver an event.
-    :param webhook_timeout: time that a webhook's address has to respond, in seconds; at most 3 for the handshake.
+    :param webhook_timeout: time that a webhook's address has to respond, in seconds; at most 3 for the
+        handshake.
     :param webhook_copies: how often each event is delivered; 2 or more sends duplicates.
     :param webhook_base: what a delivery's signature covers: t.id.body (time, event id, body) or t.body.
     :param clock_offset: seconds by which the simulator's clock is ahead; POST /_sim/clock changes it later.
@@ -49,9 +53,12 @@ class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     :param client_secret: client secret that the token endpoints accept.
     :param tenant: name of the tenant, as in the path of the older token flow.
     :param token_lifetime: lifetime of a token, in seconds.
-    :param scopes: scopes of a token, separated by spaces. Tokens of the older flow have only the scopes for reading.
-    :param disabled: writes that are switched off and respond with 503, such as customers.create, separated by spaces.
-    :param validation_errors: body of a 400 to a write: problem (with its Errors) or bare (only the map of errors).
+    :param scopes: scopes of a token, separated by spaces. Tokens of the older flow have only the scopes for
+        reading.
+    :param disabled: writes that are switched off and respond with 503, such as customers.create, separated by
+        spaces.
+    :param validation_errors: body of a 400 to a write: problem (with its Errors) or bare (only the map of
+        errors).
     """
 
     loads: int = 5000

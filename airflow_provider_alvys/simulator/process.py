@@ -32,7 +32,8 @@ class Simulator:
             "0",
             "--stop-with-stdin",
         ]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)  # noqa: S603
         self._session = requests.Session()
         self._session.trust_env = False
         # The server closes idle connections after a few seconds.
@@ -82,7 +83,7 @@ class Simulator:
         return dict(self._call("GET", "effects").json())
 
     def effects_list(self) -> list[dict[str, Any]]:
-        """Return the ``operation``, ``path``, ``body`` and time (``at``) of each such write, in order."""
+        """Return the ``operation``, ``path``, ``body`` and time (``at``) of these writes, in order."""
         return list(self._call("GET", "effects", params={"format": "list"}).json())
 
     def subscribe(self, url: str, **webhook: Any) -> dict[str, str]:
@@ -94,7 +95,7 @@ class Simulator:
         return list(self._call("GET", "deliveries", params={"wait": "true"} if wait else {}).json())
 
     def deliver(self, **delivery: Any) -> dict[str, Any]:
-        """Deliver an event once, valid or forged, and return the response's ``status`` and the ``event_id``."""
+        """Deliver an event once, valid or forged; return the response's ``status`` and the ``event_id``."""
         return dict(self._post("deliver", delivery).json())
 
     def order_faults(self, *faults: dict[str, Any]) -> None:
@@ -122,7 +123,7 @@ class Simulator:
         self._post("clock", {"now": now})
 
     def truth_keys(self, **query: Any) -> list[str]:
-        """Return the keys that a search should find now; ``filters`` and ``parents`` may be values or JSON."""
+        """Return the keys that a search should find now. ``filters``, ``parents``: values or JSON."""
         return list(self._call("GET", "truth", params=_texts(query)).json()["keys"])
 
     def truth_rows(self, **query: Any) -> list[bytes]:
@@ -135,7 +136,7 @@ class Simulator:
     def _call(self, method: str, name: str, **kwargs: Any) -> requests.Response:
         response = self._session.request(method, f"{self.url}/_sim/{name}", timeout=60, **kwargs)
         if response.status_code != 200:
-            raise RuntimeError(f"/_sim/{name} answered {response.status_code}: {response.text}")
+            raise RuntimeError(f"/_sim/{name} responded with {response.status_code}: {response.text}")
         return response
 
 

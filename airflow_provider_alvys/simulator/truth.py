@@ -26,7 +26,7 @@ def expected_rows(
     """
     Return the rows that a search should find now, in the order of the row set.
 
-    Without ``since`` and ``until``: the rows of any time, by the window, or by the searches that together find every row.
+    Without ``since`` and ``until``: rows of any time, by the window or the searches that find every row.
     """
     period = FOREVER
     if since or until:
@@ -36,7 +36,7 @@ def expected_rows(
         window = stream.window(window_by)
         if window is None and window_by != WHOLE:
             raise AlvysValueError(
-                f"{stream.name} has no regular window: name one, or leave since and until out"
+                f"{stream.name} has no default window: pass window_by, or leave out since and until"
             )
         branches = (window.branches or (Branch(window=window.name),)) if window else stream.full_read
     flat = stream.validate_filters(filters)
@@ -47,11 +47,11 @@ def expected_rows(
             found.append(rows.find(stream, request))
     if len(found) == 1:
         return found[0]
-    united = {number for numbers in found for number in numbers}
+    combined = {number for numbers in found for number in numbers}
     return [
         number
         for number in rows.find(stream, SearchRequest(_show_all(stream), parents=parents))
-        if number in united
+        if number in combined
     ]
 
 
@@ -59,20 +59,20 @@ def _branch_request(
     stream: Stream, branch: Branch, filters: Mapping[str, Any], period: Period, parents: Sequence[str] | None
 ) -> SearchRequest | None:
     """Return the search of a branch, narrowed by the filters; None if they exclude each other."""
-    united = dict(filters)
+    combined = dict(filters)
     defaults = {filter.name: filter.default for filter in stream.filters}
     for name, value in branch.filters.items():
         given = filters.get(name)
         if isinstance(value, (list, tuple)) and isinstance(given, (list, tuple)):
-            united[name] = [item for item in value if item in given]
-            if not united[name]:
+            combined[name] = [item for item in value if item in given]
+            if not combined[name]:
                 return None
         elif given in (None, value, defaults[name]):
-            united[name] = value
+            combined[name] = value
         else:
             return None
     fields = {
-        name: value for name, value in stream.search_fields(united).items() if value not in (None, "", [])
+        name: value for name, value in stream.search_fields(combined).items() if value not in (None, "", [])
     }
     names = {filter.name for filter in stream.filters}
     periods = {branch.window: FOREVER if branch.unbounded else period} if branch.window else {}

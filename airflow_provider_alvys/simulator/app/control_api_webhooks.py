@@ -34,7 +34,7 @@ class SubscribeBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 class DeliverBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """
-    The body of ``POST /_sim/deliver``: one attempt to deliver an event, valid or forged, in any state of the webhook.
+    The body of ``POST /_sim/deliver``: an attempt to deliver an event, valid or forged, in any state of the webhook.
 
     :param webhook: its id; None means the latest.
     :param event_id: id of an earlier event; None means the latest, or a new one if there is a ``type``.
@@ -64,9 +64,9 @@ async def subscribe(tenant: Tenant, request: Request) -> Any:
     """Create a webhook that is active at once, without a handshake."""
     body = msgspec.json.decode(await request.body(), type=SubscribeBody)
     events = list(EVENTS) if body.events is None else body.events
-    strangers = sorted(set(events) - set(EVENTS))
-    if strangers:
-        raise AlvysValueError(f"There is no event {strangers[0]!r}. Events: {', '.join(EVENTS)}")
+    unknown = sorted(set(events) - set(EVENTS))
+    if unknown:
+        raise AlvysValueError(f"No event type {unknown[0]!r}. Events: {', '.join(EVENTS)}")
     rows = tenant.rows("webhooks")
     columns = {"Url": body.url, "Events": events, "Status": ACTIVE, "ConsecutiveFailures": 0, "Secret": None}
     number = rows.add(tenant.now_micros(), columns)
@@ -122,5 +122,5 @@ def _find_event(tenant: Tenant, body: DeliverBody) -> Event:
     events = tenant.webhook_sender.events
     key = body.event_id or next(reversed(events), "")
     if key not in events:
-        raise AlvysValueError(f"There is no event {key!r}: give a type for a new one")
+        raise AlvysValueError(f"No event {key!r}. Pass a type for a new one.")
     return events[key]

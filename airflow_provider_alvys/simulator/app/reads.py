@@ -23,7 +23,7 @@ from airflow_provider_alvys.simulator.protocol.routes import path_names
 from airflow_provider_alvys.simulator.tenant import Tenant
 
 
-async def answer_search(stream: Stream, request: Request) -> Response:
+async def serve_search(stream: Stream, request: Request) -> Response:
     """Return a page, list or object of a stream."""
     tenant: Tenant = request.app.tenant
     names = path_names(request)
@@ -39,13 +39,13 @@ async def answer_search(stream: Stream, request: Request) -> Response:
         return json_response(errors, 400)
     if names:
         search = replace(search, parents=tuple(names[:1]))
-    response = _answer(tenant, tenant.rows(stream.name), stream, search)
+    response = _search_response(tenant, tenant.rows(stream.name), stream, search)
     if stream.response_type == "page":
         tenant.apply_mutations(stream, search)
     return response
 
 
-async def answer_lookup(stream: Stream, lookup: Lookup, request: Request) -> Response:
+async def serve_lookup(stream: Stream, lookup: Lookup, request: Request) -> Response:
     """Return one record."""
     tenant: Tenant = request.app.tenant
     rows = tenant.rows(stream.name)
@@ -55,8 +55,8 @@ async def answer_lookup(stream: Stream, lookup: Lookup, request: Request) -> Res
             (column, query[name.lower()]) for name, column in lookup.one_of.items() if query.get(name.lower())
         ]
         if len(given) != 1:
-            wrong = ["Exactly one search parameter must be provided."]
-            return json_response(dict.fromkeys(lookup.one_of, wrong), 400)
+            error = ["Exactly one search parameter must be provided."]
+            return json_response(dict.fromkeys(lookup.one_of, error), 400)
         number = rows.number_of(*given[0])
     else:
         *parents, key = path_names(request)
@@ -67,7 +67,7 @@ async def answer_lookup(stream: Stream, lookup: Lookup, request: Request) -> Res
     hidden = {name.lower() for name in lookup.options} - shown
     hiding = [filter.unhides for filter in stream.filters if filter.unhides and filter.name.lower() in hidden]
     if number is None or any(rows.column(name)[number] for name in hiding):
-        raise HTTPException(404, "There is no such record.")
+        raise HTTPException(404, "No such record.")
     response = _json(tenant, rows.record_json(number, with_tombstone=bool(shown)))
     response.headers["etag"] = f'"{rows.etag(number)}"'
     return response
@@ -77,10 +77,10 @@ def _check_parent(tenant: Tenant, stream: Stream, names: list[str]) -> None:
     if names and stream.parent:
         parents = tenant.rows(stream.parent.stream)
         if parents.number_of(stream.parent.column, names[0]) is None:
-            raise HTTPException(404, "There is no such record.")
+            raise HTTPException(404, "No such record.")
 
 
-def _answer(tenant: Tenant, rows: RowSet, stream: Stream, search: SearchRequest) -> Response:
+def _search_response(tenant: Tenant, rows: RowSet, stream: Stream, search: SearchRequest) -> Response:
     found = rows.find(stream, search)
     with_tombstone = any(
         search.filters.get(filter.name) is True for filter in stream.filters if filter.unhides
@@ -92,14 +92,14 @@ def _answer(tenant: Tenant, rows: RowSet, stream: Stream, search: SearchRequest)
 
     if stream.response_type == "object":
         if not found:
-            raise HTTPException(404, "There is no such record.")
+            raise HTTPException(404, "No such record.")
         return _json(tenant, texts(found[:1]))
     if stream.response_type == "list":
         return _json(tenant, b"[%b]" % texts(found))
     size = min(search.page_size, tenant.page_size_cap or search.page_size)
     first = search.page * size
     if search.page > 0 and first >= len(found):
-        raise HTTPException(404, "There is no such page.")
+        raise HTTPException(404, "No such page.")
     shown_size = search.page_size if tenant.options.page_size_cap_is_silent else size
     items = texts(found[first : first + size])
     page = (search.page, shown_size, len(found), items)

@@ -19,8 +19,8 @@ from airflow_provider_alvys.api.catalogue.endpoints import endpoint_of
 from airflow_provider_alvys.api.catalogue.operations import OPERATIONS, Operation
 from airflow_provider_alvys.api.catalogue.streams import STREAMS, Stream
 from airflow_provider_alvys.simulator.app.control_api import CONTROL_ROUTER
-from airflow_provider_alvys.simulator.app.reads import answer_lookup, answer_search
-from airflow_provider_alvys.simulator.app.writes import answer_write
+from airflow_provider_alvys.simulator.app.reads import serve_lookup, serve_search
+from airflow_provider_alvys.simulator.app.writes import serve_write
 from airflow_provider_alvys.simulator.controls.faults import Fault
 from airflow_provider_alvys.simulator.options import Options
 from airflow_provider_alvys.simulator.protocol.http import (
@@ -193,12 +193,12 @@ def _api_routes() -> list[BaseRoute]:
     """Return a route for each call of the catalogue."""
     served: list[tuple[str, str, Handler]] = []
     for operation in OPERATIONS.values():
-        write = _with_scope(operation, partial(answer_write, operation))
+        write = _with_scope(operation, partial(serve_write, operation))
         served.append((operation.method, operation.path, write))
     for stream in STREAMS.values():
-        served.append((stream.method, stream.path, _with_scope(stream, partial(answer_search, stream))))
+        served.append((stream.method, stream.path, _with_scope(stream, partial(serve_search, stream))))
         if stream.lookup:
-            lookup = partial(answer_lookup, stream, stream.lookup)
+            lookup = partial(serve_lookup, stream, stream.lookup)
             served.append(("GET", stream.lookup.path, _with_scope(stream, lookup)))
     # Fixed paths first: users/list is not a user.
     served.sort(key=lambda call: call[1].count("{"))
@@ -212,13 +212,13 @@ def _api_routes() -> list[BaseRoute]:
     ]
 
 
-def _with_scope(serves: Stream | Operation, answer: Handler) -> Handler:
+def _with_scope(serves: Stream | Operation, handler: Handler) -> Handler:
     """Return an endpoint that refuses a token without the required scope."""
 
     async def endpoint(request: Request) -> Response:
         if serves.scope is not None and serves.scope not in request.state.grant.scopes:
             raise HTTPException(403, "The token does not have the scope for this.")
-        return await answer(request)
+        return await handler(request)
 
     return endpoint
 

@@ -27,8 +27,8 @@ _DISABLED_SECONDS = "3600"
 _ETAG = re.compile(r'(?:W/)?"?(.*?)"?')
 
 
-async def answer_write(operation: Operation, request: Request) -> Response:
-    """Check, in this order: disabled call, unknown record, invalid body, stale version; then apply the write."""
+async def serve_write(operation: Operation, request: Request) -> Response:
+    """Check for a disabled call, unknown record, invalid body and stale version; then apply the write."""
     tenant: Tenant = request.app.tenant
     if operation.name in tenant.options.disabled.split():
         headers = {"retry-after": _DISABLED_SECONDS}
@@ -68,7 +68,7 @@ def _find_target(tenant: Tenant, operation: Operation, names: list[str]) -> Targ
         (child for child in children.children_of(names[:1]) if children.key(child) == names[1]), None
     )
     if child is None:
-        raise HTTPException(404, "There is no such record.")
+        raise HTTPException(404, "No such record.")
     return TargetRecord(rows, number, names[0], children, child)
 
 

@@ -12,10 +12,12 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """
     A failure of matching calls.
 
-    :param kind: ``status`` responds with ``status``; ``html`` with a page and 200; ``truncate`` cuts the body; ``reset``
-        closes the connection before the call takes place, ``lost`` after it; ``timeout`` responds after ``seconds``;
-        ``bad_utf8`` damages a byte of the body; ``revoke`` revokes every token; ``cap`` sets the page size cap to ``cap``.
-    :param endpoint: such as ``POST loads/search``, ``POST token`` or ``GET storage``; None means all except tokens.
+    :param kind: ``status`` responds with ``status``; ``html`` with a page and 200; ``truncate`` cuts the
+        body; ``reset`` closes the connection before the call takes place, ``lost`` after it; ``timeout``
+        responds after ``seconds``; ``bad_utf8`` damages a byte of the body; ``revoke`` revokes every token;
+        ``cap`` sets the page size cap to ``cap``.
+    :param endpoint: such as ``POST loads/search``, ``POST token`` or ``GET storage``; None means all except
+        tokens.
     :param page: only calls for this page number; None means any.
     :param skip: the number of matching calls that pass first.
     :param times: the number of calls that fail.
@@ -44,8 +46,8 @@ class Mutation(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """
     A change of the data after each matching search.
 
-    :param kind: ``leave`` updates rows that the search found, which moves them out of a window on UpdatedAt; ``join``
-        adds rows that it finds, anywhere in its order.
+    :param kind: ``leave`` updates rows that the search found, which moves them out of a window on UpdatedAt;
+        ``join`` adds rows that it finds, anywhere in its order.
     :param rows: the number of rows at a time.
     :param stream: only searches of this stream; None means all.
     :param skip: the number of matching searches that pass first.

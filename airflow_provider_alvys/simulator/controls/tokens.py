@@ -47,7 +47,7 @@ class TokenIssuer:
         return None
 
     def grant(self, tenant: str | None, now: float) -> dict[str, object]:
-        """Return the token endpoint's response. A token of the tenant flow lists no scopes, and has those for reading."""
+        """Return the token endpoint's response. In the tenant flow it lists no scopes; the token can read."""
         options = self._options
         token = secrets.token_urlsafe(48)
         self.issued.append(token)
@@ -55,12 +55,12 @@ class TokenIssuer:
         self._grants[token] = Grant(
             options.client_id, frozenset(scopes.split()), now + options.token_lifetime
         )
-        answer: dict[str, object] = {
+        response: dict[str, object] = {
             "access_token": token,
             "expires_in": int(options.token_lifetime),
             "token_type": "Bearer",
         }
-        return answer if tenant is not None else {**answer, "scope": scopes}
+        return response if tenant is not None else {**response, "scope": scopes}
 
     def check(self, authorization: str, now: float) -> Grant | None:
         """Return the grant of an ``Authorization`` header, or None if it is invalid or expired."""

@@ -27,7 +27,7 @@ class ChildSet(RowSet):
         if spec.stream.response_type == "object":
             self._children_per_parent = 1
         self._stride = max(_MAX_CHILDREN, self._children_per_parent or 0)
-        # The generated children of a parent have consecutive numbers; added ones have numbers above all of these.
+        # Generated children of a parent have consecutive numbers; those of added ones are higher.
         self._next = 2**50
         self._added: dict[int, int] = {}
         self._removed: set[int] = set()

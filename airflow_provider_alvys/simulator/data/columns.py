@@ -111,7 +111,7 @@ class ColumnGenerator:
                 return lambda number, item: start + number
             if name.endswith(("Number", "Num")):
                 return lambda number, item: str(start + number)
-            leaf = sample_values.id_of(spec.name)
+            from_bits = sample_values.id_of(spec.name)
         elif path in spec.known_values:
             # Statuses that imply a stage are more frequent.
             values = [
@@ -121,11 +121,11 @@ class ColumnGenerator:
             ]
             return lambda number, item: values[hash((salt, number, item)) % len(values)]
         else:
-            leaf = sample_values.address_part(name) or sample_values.value_from_bits(
+            from_bits = sample_values.address_part(name) or sample_values.value_from_bits(
                 path, kind if isinstance(kind, str) else "json"
             )
         # The mask makes negative hashes positive.
-        return lambda number, item: leaf(hash((salt, number, item)) & _MASK)
+        return lambda number, item: from_bits(hash((salt, number, item)) & _MASK)
 
     def _document_type(self, types: Sequence[str], salt: int) -> RowValue:
         """Generate document types: most delivered rows have a proof of delivery, no other row has one."""
@@ -183,12 +183,16 @@ class ColumnGenerator:
         name, salt = path.rpartition(".")[2], self.salt(path)
         rule = rule_of(name)
         if path == spec.updated_column:
-            bare = rows.options.without_stamp
+            undated_share = rows.options.without_stamp
             half = max(1, rows.count // 2)
 
             def updated_at(number: int, item: int) -> int | None:
                 bits = hash((salt, number)) & _MASK
-                if bare and number < half and hash((salt, number, 1)) % 10_000 < 20_000 * bare:
+                if (
+                    undated_share
+                    and number < half
+                    and hash((salt, number, 1)) % 10_000 < 20_000 * undated_share
+                ):
                     return None
                 at = rows.started_at(number)
                 return at + int(max(0, rows.data_end - at) * ((bits & 0xFFFFFFFF) / 0x100000000))

@@ -57,8 +57,8 @@ class RecordGenerator:
         lifecycle = rows.lifecycle(number)
         bits = random.Random(hash((rows.salt, number))).getrandbits
         result = {}
-        for name, make, part in self._fields:
-            value = make(number, 0) if make else part(bits, lifecycle, 0)  # type: ignore[misc]
+        for name, make, nested in self._fields:
+            value = make(number, 0) if make else nested(bits, lifecycle, 0)  # type: ignore[misc]
             if value is not None:
                 result[name] = value
         if number < rows.options.cut_notes and result.get("Notes"):
@@ -80,12 +80,15 @@ class RecordGenerator:
     def _field(self, name: str, kind: FieldType) -> tuple[str, RowValue | None, NestedValue | None]:
         """Return a field's name and its generator: of a single value, or of an object or list."""
         if isinstance(kind, (Record, Array)):
-            part = self._nested(name, kind)
-            return name, None, part
+            nested = self._nested(name, kind)
+            return name, None, nested
         make = self._columns.value_function(name)
         if self._columns.is_time(name):
             value = make
-            make = lambda number, item: self._columns.format_value(number, name, value(number, item))  # noqa: E731
+
+            def make(number: int, item: int) -> Any:
+                return self._columns.format_value(number, name, value(number, item))
+
         share = 0 if name in self._required else _null_percentage(name)
         if not share:
             return name, make, None
@@ -119,8 +122,8 @@ class RecordGenerator:
             return self._object(path, kind)
         if not isinstance(kind, Array):
             raise TypeError(f"{path} is neither an object nor a list")
-        least, most = _ITEM_COUNTS.get(path.rpartition(".")[2], _DEFAULT_COUNT)
-        spread = most - least + 1
+        minimum, maximum = _ITEM_COUNTS.get(path.rpartition(".")[2], _DEFAULT_COUNT)
+        spread = maximum - minimum + 1
         if isinstance(kind.of, (Record, Array)):
             item = self._nested(path, kind.of)
             if any(self._spec.array_of(name) == path for name in self._spec.nested_columns):
@@ -131,15 +134,17 @@ class RecordGenerator:
             if path.rpartition(".")[2] in _ROUTE_LISTS:
 
                 def stops(bits: Bits, lifecycle: Lifecycle, index: int) -> list[Any]:
-                    number = least + bits(30) % spread
+                    number = minimum + bits(30) % spread
                     return [item(bits, lifecycle.at_stop(stop, number), stop) for stop in range(number)]
 
                 return stops
             return lambda bits, lifecycle, index: [
-                item(bits, lifecycle, number) for number in range(least + bits(30) % spread)
+                item(bits, lifecycle, number) for number in range(minimum + bits(30) % spread)
             ]
-        leaf = sample_values.value_from_bits(path, kind.of)
-        return lambda bits, lifecycle, index: [leaf(bits(62)) for _ in range(least + bits(30) % spread)]
+        from_bits = sample_values.value_from_bits(path, kind.of)
+        return lambda bits, lifecycle, index: [
+            from_bits(bits(62)) for _ in range(minimum + bits(30) % spread)
+        ]
 
     def _object(self, path: str, record: Record) -> NestedValue:
         # As in Alvys, the id comes first.
@@ -191,15 +196,15 @@ class RecordGenerator:
         place = sample_values.address_part(name)
         if place:
             return _PLACE, place
-        leaf = sample_values.value_from_bits(path, kind)
+        from_bits = sample_values.value_from_bits(path, kind)
         share = (
             0
             if name in ("Id", "id", "$type", "Amount", "Currency", "Value", "Description")
             else _null_percentage(path)
         )
         if not share:
-            return _VALUE, leaf
-        return _VALUE, lambda bits: None if bits // 7919 % 100 < share else leaf(bits)
+            return _VALUE, from_bits
+        return _VALUE, lambda bits: None if bits // 7919 % 100 < share else from_bits(bits)
 
 
 def _time_function(

@@ -108,7 +108,7 @@ class RowSet:
         return given[0] if given else self.options.loads if self.spec.is_regular else self.options.fleet
 
     def _lookahead(self) -> int:
-        """Return how long after the data's end the last row starts: some streams have rows dated in the future."""
+        """Return how long after the data's end the last row starts: some streams have future rows."""
         main = self.spec.start_window
         if main is None or (main.look_ahead is not None and main.look_ahead <= timedelta(days=1)):
             return 0
@@ -157,13 +157,13 @@ class RowSet:
         """Return a column."""
         column = self._columns.get(path)
         if column is None:
-            made = self._generator.column(path)
+            generated = self._generator.column(path)
             head, _, rest = path.partition(".")
 
             def make(number: int) -> Any:
                 changes = self._changes.get(number)
                 if changes is None or (path not in changes and head not in changes):
-                    return made(number)
+                    return generated(number)
                 return changes[path] if path in changes else value_at(changes[head], rest.split("."))
 
             column = self._columns[path] = ColumnValues(make)
@@ -211,14 +211,14 @@ class RowSet:
 
     def find(self, stream: Stream, request: SearchRequest) -> list[int]:
         """Return the rows that a search of one of the set's streams finds, in the configured order."""
-        asked = (
+        cache_key = (
             self.change_count,
             stream.name,
             msgspec.json.encode((request.filters, request.periods, request.parents)),
         )
-        if self._last_search is None or self._last_search[0] != asked:
+        if self._last_search is None or self._last_search[0] != cache_key:
             found = self._match(stream, request)
-            self._last_search = (asked, found[::-1] if self.options.order == "newest" else found)
+            self._last_search = (cache_key, found[::-1] if self.options.order == "newest" else found)
         found = self._last_search[1]
         return self._random.sample(found, len(found)) if self.options.order == "unstable" else found
 

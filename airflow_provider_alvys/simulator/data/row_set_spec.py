@@ -64,7 +64,7 @@ class RowSetSpec:
 
     @cached_property
     def windows(self) -> tuple[TimeWindow, ...]:
-        """Of all streams, without those that unite others."""
+        """The windows of all streams, except those that combine others."""
         return tuple(window for stream in self.streams for window in stream.windows if window.column)
 
     @cached_property
@@ -79,7 +79,7 @@ class RowSetSpec:
 
     @cached_property
     def start_window(self) -> TimeWindow | None:
-        """The window of when rows begin: the first that no change moves, unless it is of what is to come then."""
+        """The window on the start of rows: the first on a time that neither changes nor is planned."""
         windows = (window for window in self.windows if not window.tracks_changes)
         return next((window for window in windows if rule_of(window.column).hours is None), None)
 
@@ -128,15 +128,17 @@ class RowSetSpec:
                 named = f"{path.removesuffix('Id')}Name"
                 if path.endswith("Id") and self.type_of(named) and "Name" in STREAMS[name].fields.fields:
                     foreign_keys[named] = ForeignKey(name, "Name", foreign_keys[path].role)
-        for path, link in list(foreign_keys.items()):
+        for path, foreign_key in list(foreign_keys.items()):
             container = path.rpartition(".")[0]
-            beside = self.type_of(container) if container else self.fields
-            beside = beside.of if isinstance(beside, Array) else beside
-            for name in beside.fields if isinstance(beside, Record) and not link.role else ():
+            siblings = self.type_of(container) if container else self.fields
+            siblings = siblings.of if isinstance(siblings, Array) else siblings
+            for name in siblings.fields if isinstance(siblings, Record) and not foreign_key.role else ():
                 other = f"{container}.{name}" if container else name
-                is_number = name.endswith(("Number", "Num")) and name in STREAMS[link.stream].fields.fields
+                is_number = (
+                    name.endswith(("Number", "Num")) and name in STREAMS[foreign_key.stream].fields.fields
+                )
                 if is_number and other not in foreign_keys and other not in self.unique_columns:
-                    foreign_keys[other] = ForeignKey(link.stream, name)
+                    foreign_keys[other] = ForeignKey(foreign_key.stream, name)
         parent = self.stream.parent
         if parent:
             foreign_keys[self.parent_column] = ForeignKey(parent.stream, parent.column)
@@ -173,7 +175,7 @@ class RowSetSpec:
         return frozenset(path for path in {*columns, *self.foreign_keys} if path and "." in path)
 
     def array_of(self, path: str) -> str | None:
-        """Return the list that a path leads through, or None."""
+        """Return the first list in a path, or None."""
         return next((head for head in _prefixes(path) if isinstance(self.type_of(head), Array)), None)
 
     def type_of(self, path: str) -> FieldType | None:

@@ -94,7 +94,7 @@ NAMES: Mapping[str, Sequence[str]] = {
 SKEWED_STREAMS = frozenset({"customers"})
 _SENTENCES = (
     "Driver called from the shipper, waiting for a door. Dock hours are 07:00 to 15:00, no exceptions.",
-    "Receiver asked for a new appointment; moved it and told the customer service rep by mail.",
+    "Receiver asked for a new appointment; moved it and informed the customer service rep by mail.",
     "Lumper fee to be paid on site, receipt goes with the POD. Seal number checked at pickup.",
     "Reefer set to -10 °C, continuous. Temperature log wanted at delivery 🧊.",
     'Customer says: "no early arrivals", gate is closed before 06:00. Call José at the yard (ext. 12).',
@@ -227,10 +227,10 @@ def _id(name: str) -> ValueFromBits:
     return dashed
 
 
-def _decimals(most: int, places: int) -> ValueFromBits:
+def _decimals(maximum: int, places: int) -> ValueFromBits:
     """Return a generator of decimal numbers with trailing zeros, which a float would lose."""
-    values = [crc32(f"{most} {number}".encode()) % most for number in range(994)]
-    values += [most // 3 * 100, most // 4 // 100 * 100, 50, 100, 250, 0]
+    values = [crc32(f"{maximum} {number}".encode()) % maximum for number in range(994)]
+    values += [maximum // 3 * 100, maximum // 4 // 100 * 100, 50, 100, 250, 0]
     texts = [f"{value:0{places + 1}d}" for value in values]
     return _choice([msgspec.Raw(f"{text[:-places]}.{text[-places:]}".encode()) for text in texts])
 
@@ -299,7 +299,7 @@ def value_from_bits(path: str, kind: str) -> ValueFromBits:
         return _MONEY if name == "Amount" else _QUANTITY
     if kind == "json":
         return _POLICY
-    for pattern, leaf in _TEXTS:
+    for pattern, from_bits in _TEXTS:
         if re.search(pattern, name):
-            return _id(name) if pattern.startswith("(Id") else leaf
+            return _id(name) if pattern.startswith("(Id") else from_bits
     return lambda bits: f"{name} {bits % 90 + 10}"

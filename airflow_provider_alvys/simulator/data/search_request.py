@@ -72,11 +72,11 @@ def parse_search(stream: Stream, given: Mapping[str, Any] | None) -> tuple[Searc
     filters = {}
     for filter in stream.filters:
         value = given.get(filter.name)
-        wrong = None if value is None else _error_in(filter, value)
+        error = None if value is None else _error_in(filter, value)
         if filter.required and value is None:
-            wrong = f"The {filter.name} field is required."
-        if wrong:
-            errors[filter.name] = [wrong]
+            error = f"The {filter.name} field is required."
+        if error:
+            errors[filter.name] = [error]
         if value not in (None, "", []):
             filters[filter.name] = value
     periods = {}

@@ -38,10 +38,10 @@ class Lifecycle(NamedTuple):
 
     :param number: its number.
     :param at: when it started.
-    :param until: the current time, or the data's end if that is later.
+    :param until: the data's end, or when the row was added if that is later.
     :param stage: see :data:`airflow_provider_alvys.simulator.data.sample_values.STAGES`.
-    :param along: for a stop of it, how far along its run that is: 0 for the first one, 1 for the last.
-    :param place: where that is: a number that stands for a place, another one for each of three stops.
+    :param route_position: of a stop: 0 for the first one, 1 for the last.
+    :param place: of a stop: the number of its place, a different one for each of three stops.
     """
 
     number: int
@@ -52,22 +52,22 @@ class Lifecycle(NamedTuple):
     place: int | None = None
 
     def at_stop(self, index: int, count: int) -> Lifecycle:
-        """Return those of one of the row's stops, counted from 0. What is on the road has not come to the second."""
+        """Return the lifecycle of a stop, counted from 0. A row on the road has not reached the second."""
         stage = self.stage - 1 if index and self.stage > 0 else self.stage
         place = self._bits + index * (1 + (self._bits >> 32) % 3)
         return self._replace(stage=stage, route_position=index / max(1, count - 1), place=place)
 
     @property
     def _bits(self) -> int:
-        # Of the number alone: a load and its trip, which has the same, go the same way at the same time.
+        # By number only, so that a load and its trip have the same places and times.
         return hash((self.number, 24)) & _MASK
 
     def planned_offset(self, route_position: float) -> int:
-        """Return how long after the row's beginning a stop is planned."""
+        """Return the time from the row's start to the planned time of a stop."""
         bits = self._bits
         first, last = (
-            least + (bits >> shift & 0xFFFF) / 0x10000 * (most - least)
-            for (least, most), shift in ((_PICKUP, 0), (_DELIVERY, 16))
+            minimum + (bits >> shift & 0xFFFF) / 0x10000 * (maximum - minimum)
+            for (minimum, maximum), shift in ((_PICKUP, 0), (_DELIVERY, 16))
         )
         return int((first + route_position * (last - first)) * HOUR)
 
@@ -75,17 +75,18 @@ class Lifecycle(NamedTuple):
 @dataclass(frozen=True)
 class TimeRule:
     """
-    When something happens to a row.
+    The rule for the times in some fields.
 
-    :param names: of the fields that say it.
-    :param stage: from which on it has happened.
-    :param share: at which part of the row's life until now, at least and at most; of what is left of it after the run, where
-        it is about money.
-    :param hours: or how long after its beginning. Where no stage says that it has happened, it may still be to come.
-    :param along: the hours count from when this stop of the run is planned: 0 for the first one, 1 for the last.
-    :param at_stop: the hours count from when the stop that this is of is planned; of no stop in particular, from the first.
-    :param days: or how far from now.
-    :param zone: how Alvys writes it.
+    :param names: pattern of the fields' names.
+    :param stage: the row needs to have reached this stage; 0 means always.
+    :param share: range of the time, as a share of the row's life; for billing, of the life after the
+        delivery.
+    :param hours: or range in hours after the start. Without a stage, the time may be in the future.
+    :param route_position: the hours count from the planned time of this stop: 0 for the first one, 1 for the
+        last.
+    :param at_stop: the hours count from the planned time of the stop that has the field.
+    :param days: or range in days from the end of the row's life.
+    :param zone: UTC offset in Alvys's responses.
     """
 
     names: re.Pattern[str]
@@ -98,7 +99,7 @@ class TimeRule:
     zone: str = "+00:00"
 
     def time_of(self, bits: int, lifecycle: Lifecycle) -> int | None:
-        """Return the time for a row, or None where it has not come so far; ``bits`` is a random number."""
+        """Return the time for a row, or None before its stage; ``bits`` is a random number."""
         if self.stage and (
             lifecycle.stage != self.stage if self.stage == CANCELLED else lifecycle.stage < self.stage
         ):
@@ -114,7 +115,7 @@ class TimeRule:
             route_position = lifecycle.route_position if self.at_stop else self.route_position
             if route_position is not None:
                 after += lifecycle.planned_offset(route_position)
-            # What has happened has not happened after now: a young row has made its run in a shorter time.
+            # Times of reached stages are not in the future: a young row's trip is shorter.
             return begin + after * run // _TRIP if self.stage else lifecycle.at + after
         if self.days:
             return lifecycle.until + int((self.days[0] + u * (self.days[1] - self.days[0])) * DAY)
@@ -127,7 +128,7 @@ def _rule(names: str, **how: object) -> TimeRule:
     return TimeRule(re.compile(names), **how)  # type: ignore[arg-type]
 
 
-# The first that fits. Each later stage lies after the earlier ones, for they share one life.
+# The first match applies. Later stages have later times.
 _RULES = (
     _rule("^(Hired|Terminated)", days=(-3000, -100), zone="Z"),
     _rule("^(License|Medical)Expires", days=(-60, 900), zone="Z"),
@@ -144,7 +145,7 @@ _RULES = (
     _rule("^(Created|DateCreated|DateImported|Uploaded|Timestamp$|Shared)", share=(0, 0)),
     _rule("^Cancel", stage=CANCELLED, share=(0.1, 0.5)),
     _rule("^(Disabled|Deleted)", stage=CANCELLED, share=(0.1, 0.5)),
-    # Most are early, some are late.
+    # Mostly early, sometimes late.
     _rule("^Arrived", stage=2, hours=(-7, 3), at_stop=True),
     _rule("^Departed", stage=2, hours=(3, 5), at_stop=True),
     _rule("^Picked", stage=2, hours=(3, 5), route_position=0),
@@ -159,12 +160,12 @@ _OTHERWISE = _rule("")
 
 @cache
 def rule_of(name: str) -> TimeRule:
-    """Return when what a field names happens."""
+    """Return the rule for a field."""
     return next((rule for rule in _RULES if rule.names.search(name)), _OTHERWISE)
 
 
 def parse_micros(text: str) -> int:
-    """Return an ISO 8601 time or date as microseconds since 1970, further digits cut; one without a zone counts as UTC."""
+    """Return an ISO 8601 time or date as microseconds since 1970, truncated; without a zone it is UTC."""
     if len(text) == len("yyyy-mm-dd"):
         text = f"{text}T00:00:00Z"
     time = msgspec.convert(_TOO_FINE.sub(r"\1", text), datetime)
@@ -179,12 +180,12 @@ def _date(day: int) -> str:
 
 
 def format_date(micros: int) -> str:
-    """Return the day as ``yyyy-MM-dd``."""
+    """Return the date as ``yyyy-MM-dd``."""
     return _date(micros // DAY)
 
 
 def format_time(micros: int, digits: int, zone: str = "+00:00") -> str:
-    """Return microseconds as ISO 8601 with 0 to 7 digits of a second, or with 7 where these would lose some of it."""
+    """Return ISO 8601 with 0 to 7 digits of a second, or with 7 if fewer would lose precision."""
     if zone == "-04:00":
         micros -= 4 * HOUR
     seconds, fraction = divmod(micros, SECOND)
@@ -194,6 +195,6 @@ def format_time(micros: int, digits: int, zone: str = "+00:00") -> str:
     if digits or fraction:
         if digits < 6 and fraction % 10 ** (6 - digits):
             digits = 7
-        # The seventh digit is below a microsecond and says nothing: 0.
+        # The seventh digit is below a microsecond: always 0.
         text += f".{fraction:06d}0"[: digits + 1]
     return text + zone

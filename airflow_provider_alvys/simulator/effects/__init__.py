@@ -1,4 +1,4 @@
-"""What each write does: a function for each row of the catalogue of writes."""
+"""The effects of writes: a function for each operation of the catalogue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What uploads do."""
+"""The effects of uploads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _INVOICE = "Carrier Invoice"
 
 
 def upload_document(write: WriteCall) -> Response:
-    """Keep a file with the record that the path names."""
+    """Store a document of the record in the path."""
     stream = write.operation.name.partition(".")[0]
     name = write.body.get("FileName") or ""
     number = _store_document(write, stream, write.target.name, write.body["DocumentType"], name)
@@ -24,7 +24,7 @@ def upload_document(write: WriteCall) -> Response:
 
 
 def create_carrier_invoice(write: WriteCall) -> Response:
-    """Keep a carrier's invoice with its trip, and note its number there."""
+    """Store a carrier's invoice with its trip, and set its number there."""
     trips = write.tenant.rows("trips")
     trip = find_record(trips, "Id", write.body["TripId"])
     number = _store_document(write, "trip_documents", write.body["TripId"], _INVOICE, "")
@@ -61,7 +61,7 @@ def _store_document(
 
 
 def _store_with_load(write: WriteCall, number: int, load: str) -> None:
-    """List a trip's document among those of its load, too."""
+    """Store a trip's document with its load, too."""
     rows = write.tenant.rows("trip_documents")
     record = rows.record(number)
     if write.tenant.rows("loads").number_of("LoadNumber", load) is not None:

@@ -1,4 +1,4 @@
-"""What writes to loads, trips and stops do."""
+"""The effects of writes to loads, trips and stops."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow_provider_alvys.simulator.effects.write_call import API_USER, WriteC
 _EDI = "EDI"
 _NOT_YET_COVERED = ("Open", "Reserved", "Quoted", "In Review", "Queued")
 _ON_THE_ROAD = ("Covered", "Dispatched", "In Transit")
-# What a trip's record has of those that carry it, and the stream that they are of.
+# By field of the request: the field of the trip, and the stream.
 _ASSIGNEES = {
     "CarrierId": ("Carrier", "carriers"),
     "Driver1Id": ("Driver1", "drivers"),
@@ -26,7 +26,7 @@ _ASSIGNEES = {
 def update_load(write: WriteCall) -> Response:
     """Change a load's order number, and that of its trips."""
     if write.value("LoadType") == _EDI:
-        raise HTTPException(409, "A load that came by EDI keeps its order number.")
+        raise HTTPException(409, "The order number of an EDI load cannot change.")
     columns = {"OrderNumber": write.body["OrderNumber"]}
     write.update(write.rows, write.number, columns)
     trips = write.tenant.rows("trips")
@@ -36,10 +36,10 @@ def update_load(write: WriteCall) -> Response:
 
 
 def create_note(write: WriteCall) -> Response:
-    """Add a note to a load, unless it has one of that id."""
+    """Add a note to a load, unless it has one with that id."""
     notes = write.tenant.rows("load_notes")
     if any(notes.key(note) == write.body["Id"] for note in notes.children_of([write.target.name])):
-        raise HTTPException(409, "The load has such a note already.")
+        raise HTTPException(409, "The load already has a note with this id.")
     number = write.add("load_notes", write.body, write.target.name)
     note = notes.record(number)
     embedded = {
@@ -63,7 +63,7 @@ def delete_note(write: WriteCall) -> Response:
 
 
 def assign_trip(write: WriteCall) -> Response:
-    """Give a trip those that carry it."""
+    """Assign carrier, drivers, equipment and dispatcher to a trip."""
     record = write.rows.record(write.number)
     columns: dict[str, Any] = {}
     for name, (assignee, stream) in _ASSIGNEES.items():
@@ -94,9 +94,9 @@ def dispatch_trip(write: WriteCall) -> Response:
 
 
 def create_check_call(write: WriteCall) -> Response:
-    """Log a check call of a trip that is on the road."""
+    """Add a check call to a trip on the road."""
     if write.value("Status") not in _ON_THE_ROAD:
-        raise HTTPException(422, f"The trip is {write.value('Status')}: it takes no check calls.")
+        raise HTTPException(422, f"The trip is {write.value('Status')}: it accepts no check calls.")
     body = dict(write.body)
     driver = body.pop("DriverId", None)
     if driver is not None:
@@ -130,12 +130,12 @@ def set_arrival(write: WriteCall) -> Response:
 
 
 def clear_arrival(write: WriteCall) -> Response:
-    """Take the arrival at a stop back."""
+    """Remove the arrival at a stop."""
     return _update_stop(write, {"ArrivedAt": None})
 
 
 def set_departure(write: WriteCall) -> Response:
-    """Record the departure from a stop that was reached."""
+    """Record the departure from a stop with an arrival."""
     if "ArrivedAt" not in write.children.record(write.target.child):
         raise HTTPException(422, "The stop has no arrival yet.")
     return _update_stop(write, {"DepartedAt": with_offset(write.body["DepartedAt"])})
@@ -151,7 +151,7 @@ def _update_stop(write: WriteCall, columns: dict[str, Any]) -> Response:
 
 
 def _update_trip(write: WriteCall, columns: dict[str, Any]) -> None:
-    """Change a trip, and with its status that of its load."""
+    """Change a trip, and its load's status if the trip's status changes."""
     write.update(write.rows, write.number, columns)
     save_load(
         write, write.rows, write.number, {name: columns[name] for name in ("Status",) if name in columns}
@@ -159,7 +159,7 @@ def _update_trip(write: WriteCall, columns: dict[str, Any]) -> None:
 
 
 def save_load(write: WriteCall, trips: RowSet, trip: int, columns: dict[str, Any] | None = None) -> None:
-    """Save a trip's load once more: Alvys does with each change of the trip."""
+    """Save a trip's load, as Alvys does with each change of the trip."""
     loads = write.tenant.rows("loads")
     load = loads.number_of("LoadNumber", str(trips.column("LoadNumber")[trip]))
     if load is not None:

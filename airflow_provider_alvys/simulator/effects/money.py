@@ -1,4 +1,4 @@
-"""What writes to deductions, payments and invoices do."""
+"""The effects of writes to deductions, payments and invoices."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from airflow_provider_alvys.simulator.protocol.http import json_response
 
 _BILLED = ("Invoiced", "Completed", "Financed")
 _PAYEES = {"DriverId": "drivers", "TruckId": "trucks", "OwnerOperatorId": "drivers"}
-# Until a carrier's payment covers the trip.
+# The amount due to a carrier: the first of these fields.
 _PAYABLE = ("TotalPayable", "Linehaul", "Rate")
 
 
 def create_deduction(write: WriteCall) -> Response:
-    """Deduct an amount once."""
+    """Add a one-time deduction."""
     for name, stream in _PAYEES.items():
         if name in write.body:
             write.find(stream, write.body[name])
@@ -35,16 +35,16 @@ def create_deduction(write: WriteCall) -> Response:
 
 
 def delete_deduction(write: WriteCall) -> Response:
-    """Remove a deduction that is not paid."""
+    """Remove an unpaid deduction."""
     if write.value("IsPaid"):
         raise HTTPException(422, "The deduction is paid.")
-    answer = write.respond_with(write.rows, write.number)
+    response = write.respond_with(write.rows, write.number)
     write.remove(write.rows, write.number)
-    return answer
+    return response
 
 
 def record_carrier_payment(write: WriteCall) -> Response:
-    """Record a payment to a carrier, unless it is known by its reference; payments in full complete the trip."""
+    """Record a payment to a carrier once per reference; full payment completes the trip."""
     trips = write.tenant.rows("trips")
     trip = find_record(trips, "Id", write.body["TripId"])
     payments = _record_once(write, write.body["TripId"], _payment(write))
@@ -64,7 +64,7 @@ def record_carrier_payment(write: WriteCall) -> Response:
 
 
 def record_customer_payment(write: WriteCall) -> Response:
-    """Record a customer's payment for a load that is billed, unless it is known by its reference."""
+    """Record a customer's payment for a billed load, once per reference."""
     loads = write.tenant.rows("loads")
     load = _find_load(write)
     payments = _record_once(write, write.body["LoadNumber"], _payment(write))
@@ -85,7 +85,7 @@ def record_customer_payment(write: WriteCall) -> Response:
 
 
 def record_financing(write: WriteCall) -> Response:
-    """Record what a factor has advanced on a load that is billed, unless it is known by its reference."""
+    """Record a factor's advance on a billed load, once per reference."""
     loads = write.tenant.rows("loads")
     load = _find_load(write)
     advances = _record_once(write, write.body["LoadNumber"], dict(write.body))
@@ -111,7 +111,7 @@ def _find_load(write: WriteCall) -> int:
 
 
 def _record_once(write: WriteCall, name: str, payment: dict[str, Any]) -> list[dict[str, Any]]:
-    """Keep a payment of what a name names unless its reference is known, and return all of them."""
+    """Record a payment unless its reference is known, and return all payments of the record."""
     payments = write.tenant.payments[write.operation.name, name]
     key = write.operation.idempotency_field
     write.has_changed = all(known[key] != payment[key] for known in payments)

@@ -1,4 +1,4 @@
-"""What writes to customers and carriers do."""
+"""The effects of writes to customers and carriers."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from airflow_provider_alvys.simulator.data.times import format_time
 from airflow_provider_alvys.simulator.effects.write_call import WriteCall, without_nulls
 from airflow_provider_alvys.simulator.protocol.http import json_response
 
-# Fields of the answer to a write that a customer's record shares with it.
-_RESPONSE_FIELDS = "Name CompanyNumber Type Status BillingAddress Email Phone Fax DateCreated InvoicingInformation ExternalId".split()
+# The fields of a customer's record in the response to a write.
+_RESPONSE_FIELDS = (
+    "Name CompanyNumber Type Status BillingAddress Email Phone Fax DateCreated InvoicingInformation ExternalId"
+).split()
 _STATUS_NAMES = {"DoNotLoad": "Do Not Load"}
 
 
 def create_customer(write: WriteCall) -> Response:
-    """Add a customer, unless there is one like it."""
+    """Add a customer, unless it is a duplicate."""
     rows = write.tenant.rows("customers")
     columns = _columns(write.body, {})
     _refuse_duplicate(rows, columns)
@@ -43,7 +45,7 @@ def delete_customer(write: WriteCall) -> Response:
 
 
 def set_carrier_status(write: WriteCall) -> Response:
-    """Set a carrier's status, unless it is set."""
+    """Set a carrier's status."""
     status = _STATUS_NAMES.get(write.body["Status"], write.body["Status"])
     write.has_changed = write.value("Status") != status
     if write.has_changed:
@@ -52,7 +54,7 @@ def set_carrier_status(write: WriteCall) -> Response:
 
 
 def _columns(body: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the columns that a body sets; records spell the parts of an address otherwise."""
+    """Return the columns in a body; records have other names for the parts of an address."""
     columns = dict(body)
     given = columns.get("BillingAddress")
     if given is not None:
@@ -64,7 +66,7 @@ def _columns(body: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, An
 
 
 def _refuse_duplicate(rows: RowSet, columns: Mapping[str, Any], except_for: int | None = None) -> None:
-    """Refuse what another customer has, an inactive one too: its number, its external id, or its name and zip."""
+    """Refuse the number, external id, or name and zip of another customer, even an inactive one."""
 
     def names(record: Mapping[str, Any]) -> list[Any]:
         address = record.get("BillingAddress") or {}
@@ -80,9 +82,7 @@ def _refuse_duplicate(rows: RowSet, columns: Mapping[str, Any], except_for: int 
             if name is not None and name == theirs
         ]
         if number != except_for and same:
-            raise HTTPException(
-                409, f"There is such a customer already: {other['Name']} ({rows.key(number)})."
-            )
+            raise HTTPException(409, f"The customer already exists: {other['Name']} ({rows.key(number)}).")
 
 
 def _show(write: WriteCall, rows: RowSet, number: int, status: int) -> Response:

@@ -1,4 +1,4 @@
-"""What writes to tenders do."""
+"""The effects of writes to tenders."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from airflow_provider_alvys.simulator.effects.write_call import WriteCall, with_
 _UPDATE_PENDING, _CANCEL_PENDING = "Awaiting Update Approval", "Awaiting Cancel Approval"
 _FINAL = ("Accepted", "Rejected", "Cancelled", "Expired")
 _TIMES = ("ScheduledArrivalStart", "ScheduledArrivalEnd")
-# What only the request knows.
+# Fields of the request that the record does not have.
 _REQUEST_ONLY = ("Sender", "Receiver", "WeightQualifier", "VolumeQualifier", "ScheduledAppointment")
 
 
 def create_tender(write: WriteCall) -> Response:
-    """Receive a tender."""
+    """Add a tender."""
     write.add("tenders", {**_columns(write), "Status": "Pending"})
     return Response(status_code=201)
 
 
 def update_tender(write: WriteCall) -> Response:
-    """Receive a change of a tender, which waits for approval."""
+    """Change a tender, pending approval."""
     return _update_by_shipment(write, {**_columns(write), "Status": _UPDATE_PENDING})
 
 
 def cancel_tender(write: WriteCall) -> Response:
-    """Receive the cancellation of a tender, which waits for approval."""
+    """Cancel a tender, pending approval."""
     return _update_by_shipment(write, {"Status": _CANCEL_PENDING})
 
 
 def accept(write: WriteCall) -> Response:
-    """Accept a tender that waits for it."""
+    """Accept a tender."""
     _decide(write, "Accepted")
     return write.respond_with(write.rows, write.number)
 
@@ -49,7 +49,7 @@ def accept_cancel(write: WriteCall) -> Response:
 
 
 def reject(write: WriteCall) -> Response:
-    """Reject a tender, and call its load off where that is wished."""
+    """Reject a tender, and cancel its load if the request says so."""
     _decide(write, "Rejected")
     loads = write.tenant.rows("loads")
     load = loads.number_of("LoadNumber", str(write.value("LoadNumber")))
@@ -66,7 +66,7 @@ def _decide(write: WriteCall, status: str) -> Response:
 
 
 def _update_by_shipment(write: WriteCall, columns: dict[str, Any]) -> Response:
-    """Change the tender of the body's shipment. Success only says that the message has come, whether or not there is one."""
+    """Change the tender of the body's shipment; as in Alvys, an unknown shipment is not an error."""
     rows = write.tenant.rows("tenders")
     number = rows.number_of("ShipmentId", write.body["ShipmentId"])
     if number is not None:
@@ -75,7 +75,7 @@ def _update_by_shipment(write: WriteCall, columns: dict[str, Any]) -> Response:
 
 
 def _columns(write: WriteCall) -> dict[str, Any]:
-    """Return the columns of the tender that a body holds: times are objects in it, and numbers texts."""
+    """Return a tender's columns from the body; the record has times as objects and numbers as text."""
     columns = {name: value for name, value in write.body.items() if not name.startswith(_REQUEST_ONLY)}
     if "Rate" in columns:
         columns["Rate"] = str(columns["Rate"])

@@ -1,4 +1,4 @@
-"""What writes to webhooks do."""
+"""The effects of writes to webhooks."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from airflow_provider_alvys.simulator.protocol.http import json_response
 from airflow_provider_alvys.simulator.webhooks.deliveries import DISABLED, PENDING, Subscription, new_secret
 from airflow_provider_alvys.simulator.webhooks.events import Event
 
-# What a webhook's record does not show.
+# Not in a webhook's record.
 _PREVIOUS_FIELD = "IncludePreviousAttributes"
 
 
 def create_webhook(write: WriteCall) -> Response:
-    """Make a subscription, which is told of nothing until its address has proved itself."""
+    """Create a pending subscription; it receives events after its address is verified."""
     columns = {"CompanyCode": write.tenant.options.tenant, "Status": PENDING, "ConsecutiveFailures": 0}
     number = write.add("webhooks", {**columns, **_record_fields(write)})
     subscription = Subscription(new_secret(), with_previous=write.body.get(_PREVIOUS_FIELD, False))
@@ -28,7 +28,7 @@ def create_webhook(write: WriteCall) -> Response:
 
 
 async def update_webhook(write: WriteCall) -> Response:
-    """Change a subscription; another address must prove itself."""
+    """Change a subscription; a new address has to be verified."""
     columns = _record_fields(write)
     is_moved = "Url" in columns and columns["Url"] != write.value("Url")
     subscription = write.tenant.webhook_sender.subscriptions.get(write.number)
@@ -44,14 +44,14 @@ async def update_webhook(write: WriteCall) -> Response:
 
 
 def delete_webhook(write: WriteCall) -> Response:
-    """End a subscription."""
+    """Remove a subscription."""
     write.tenant.webhook_sender.subscriptions.pop(write.number, None)
     write.remove(write.rows, write.number)
     return Response(status_code=204)
 
 
 async def verify_webhook(write: WriteCall) -> Response:
-    """Let a webhook's address prove itself; with that it is told of events."""
+    """Verify a webhook's address, which activates it."""
     before = write.value("Status")
     await write.tenant.webhook_sender.verify(write.number)
     write.has_changed = before != write.value("Status")
@@ -59,7 +59,7 @@ async def verify_webhook(write: WriteCall) -> Response:
 
 
 def disable_webhook(write: WriteCall) -> Response:
-    """Tell a webhook of nothing more."""
+    """Disable a webhook."""
     write.has_changed = write.value("Status") != DISABLED
     if write.has_changed:
         write.update(write.rows, write.number, {"Status": DISABLED, "DisabledAt": write.tenant.now_micros()})
@@ -67,7 +67,7 @@ def disable_webhook(write: WriteCall) -> Response:
 
 
 def send_test_event(write: WriteCall) -> Response:
-    """Send a webhook an event for trying."""
+    """Send a test event to a webhook."""
     now = format_time(int(write.tenant.now() * SECOND), 7)
     event = Event(secrets.token_hex(16), "webhook.test", now, {"message": "This is a test."})
     if write.number in write.tenant.webhook_sender.subscriptions:
@@ -76,7 +76,7 @@ def send_test_event(write: WriteCall) -> Response:
 
 
 def rotate_secret(write: WriteCall) -> Response:
-    """Give a webhook a new secret; the one before it goes on signing."""
+    """Give a webhook a new secret; the previous one signs as well."""
     subscription = write.tenant.webhook_sender.subscriptions.setdefault(
         write.number, Subscription(new_secret())
     )

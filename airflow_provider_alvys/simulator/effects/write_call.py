@@ -1,4 +1,4 @@
-"""A write that is valid, and what its effects are made of."""
+"""A valid write, and helpers of its effects."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from airflow_provider_alvys.simulator.protocol.bodies import UploadedFile
 from airflow_provider_alvys.simulator.protocol.http import json_response
 from airflow_provider_alvys.simulator.tenant import Tenant
 
-# Who makes changes through the API.
+# The author of changes through the API.
 API_USER = "api@acme.example"
-# The US dollar, by its number in ISO 4217.
+# ISO 4217 number of the US dollar.
 _DOLLAR = 840
 
 
 @dataclass(frozen=True)
 class TargetRecord:
     """
-    The record that a write's path names, and the child of it that it names beside.
+    The record that a write's path names, and its child if the path names one.
 
-    :param rows: its set, or None where the path names none.
-    :param name: as the path has it.
+    :param rows: its row set; None if the path names no record.
+    :param name: its name in the path.
     """
 
     rows: RowSet | None
@@ -43,10 +43,10 @@ class TargetRecord:
 @dataclass
 class WriteCall:
     """
-    A write whose body is valid.
+    A write with a valid body.
 
     :param body: its fields in the catalogue's spelling.
-    :param has_acted: False when it has changed nothing.
+    :param has_changed: whether it changed anything.
     """
 
     tenant: Tenant
@@ -58,36 +58,36 @@ class WriteCall:
 
     @property
     def rows(self) -> RowSet:
-        """The set of the record that the path names."""
+        """The row set of the record in the path."""
         if self.target.rows is None:
             raise LookupError(f"{self.operation.path} names no record")
         return self.target.rows
 
     @property
     def children(self) -> RowSet:
-        """The set of the child that the path names."""
+        """The row set of the child in the path."""
         if self.target.children is None:
             raise LookupError(f"{self.operation.path} names no child")
         return self.target.children
 
     @property
     def number(self) -> int:
-        """Of the record that the path names."""
+        """The row number of the record in the path."""
         return self.target.number
 
     def value(self, name: str) -> Any:
-        """Return a field of the record that the path names."""
+        """Return a field of the record in the path."""
         return self.rows.column(name)[self.number]
 
     def find(self, stream: str, name: str | None, column: str = "Id") -> int:
         """
         Return the row of another stream that the body names.
 
-        :raises HTTPException: there is none.
+        :raises HTTPException: 422, the row does not exist.
         """
         number = None if name is None else self.tenant.rows(stream).number_of(column, name)
         if number is None:
-            raise HTTPException(422, f"There is no {name!r} among the {stream}.")
+            raise HTTPException(422, f"No record {name!r} in {stream}.")
         return number
 
     def update(self, rows: RowSet, number: int, columns: Mapping[str, Any]) -> None:
@@ -98,7 +98,7 @@ class WriteCall:
         rows.update([number], now, {**known, **columns})
 
     def add(self, stream: str, columns: Mapping[str, Any], parent: str | None = None) -> int:
-        """Add a row with these columns, and nothing else but its key and what says when and by whom it was made."""
+        """Add a row with only these columns, its key, and its author and times."""
         rows, now = self.tenant.rows(stream), self.tenant.now_micros()
         spec = rows.spec
         kept = {*spec.stream.key, spec.parent_column, ETAG}
@@ -132,38 +132,38 @@ EffectFunction = Callable[[WriteCall], Response | Awaitable[Response]]
 
 
 def no_effect(write: WriteCall) -> Response:
-    """Response a write of which nothing is known but its row in the catalogue."""
+    """Respond to a write without a known effect."""
     return json_response({}) if write.operation.has_response else Response(status_code=204)
 
 
 def find_record(rows: RowSet, column: str, name: str) -> int:
     """
-    Return the row that has a name.
+    Return the row with a name.
 
-    :raises HTTPException: there is none, or it is deleted.
+    :raises HTTPException: 404, the row does not exist or is deleted.
     """
     number = rows.number_of(column, name)
     if number is None or (rows.spec.type_of(TOMBSTONE) and rows.column(TOMBSTONE)[number]):
-        raise HTTPException(404, "There is no such record.")
+        raise HTTPException(404, "No such record.")
     return number
 
 
 def money(amount: float, currency: int | None = None) -> dict[str, Any]:
-    """Return an amount as Alvys writes it."""
+    """Return an amount in Alvys's form."""
     return {"Amount": round(amount, 2), "Currency": currency or _DOLLAR}
 
 
 def amount_of(value: Any) -> float:
-    """Return the amount of what :func:`money` or a made-up record holds; 0 for nothing."""
+    """Return the number in an amount of :func:`money` or of a generated record; 0 for None."""
     amount = (value or {}).get("Amount") or 0
     return float(bytes(amount)) if isinstance(amount, msgspec.Raw) else float(amount)
 
 
 def with_offset(text: str) -> str:
-    """Return a time as Alvys writes it: with a zone's offset rather than Z."""
+    """Return a time in Alvys's form: with a UTC offset, not Z."""
     return msgspec.convert(text, datetime).isoformat()
 
 
 def without_nulls(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return fields without those that are None."""
+    """Return the fields that are not None."""
     return {name: value for name, value in fields.items() if value is not None}

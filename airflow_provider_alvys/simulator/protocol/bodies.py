@@ -152,8 +152,8 @@ def _is_time(text: str, kind: str) -> bool:
 
 def _check_rule(rule: OneOf | AnyOf | RequiredIf, body: Mapping[str, Any], errors: Errors) -> None:
     if isinstance(rule, RequiredIf):
-        beside = body.get(rule.other)
-        if beside is not None and rule.value in (None, beside) and body.get(rule.name) is None:
+        other = body.get(rule.other)
+        if other is not None and rule.value in (None, other) and body.get(rule.name) is None:
             errors[rule.name] = [f"The {rule.name} field is required with {rule.other}."]
         return
     given = [name for name in rule.names if name in body]

@@ -1,4 +1,4 @@
-"""Telling webhooks of events: signed, attempted again, logged."""
+"""Delivery of events to webhooks: signed, retried, logged."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MAX_ATTEMPTS = 4
 # Seconds between the attempts.
 _BACKOFF = (10, 30, 60)
 _HANDSHAKE_TIMEOUT = 3.0
-# Events in a row that fail until a webhook is disabled.
+# Consecutive failed events that disable a webhook.
 _MAX_FAILURES = 10
 _USER_AGENT = "Alvys-Webhook/1.0"
 ACTIVE, PENDING, DISABLED, FAILED = "Active", "Pending", "Disabled", "Failed to verify"
@@ -32,10 +32,10 @@ ACTIVE, PENDING, DISABLED, FAILED = "Active", "Pending", "Disabled", "Failed to 
 @dataclass
 class Subscription:
     """
-    What only Alvys knows of a webhook.
+    The parts of a webhook that its record does not show.
 
-    :param previous: the secret before, while both are valid.
-    :param with_previous: whether it is told what changed fields held before.
+    :param previous: the previous secret, while both are valid.
+    :param with_previous: whether events contain the previous values of changed fields.
     """
 
     secret: str
@@ -44,7 +44,7 @@ class Subscription:
 
 
 class Attempt(msgspec.Struct, kw_only=True):
-    """An attempt to deliver an event; ``status`` is None where no answer came."""
+    """An attempt to deliver an event; ``status`` is None without a response."""
 
     webhook: str
     url: str
@@ -58,7 +58,7 @@ class Attempt(msgspec.Struct, kw_only=True):
 
 
 def sign(secret: str, signed_at: int, event_id: str, body: bytes, base: str) -> str:
-    """Return the digest of a delivery."""
+    """Return the signature of a delivery."""
     parts = (
         [str(signed_at).encode(), event_id.encode(), body]
         if base == "t.id.body"
@@ -68,17 +68,17 @@ def sign(secret: str, signed_at: int, event_id: str, body: bytes, base: str) -> 
 
 
 def new_secret() -> str:
-    """Return a secret that nobody knows."""
+    """Return a random secret."""
     return secrets.token_hex(32)
 
 
 class WebhookSender:
     """
-    Deliver a tenant's events.
+    Delivers a tenant's events.
 
-    :param sets: gives the row set of a stream.
-    :param now: tells the tenant's time in seconds since 1970.
-    :param complete: adds the address of a document's file to its record.
+    :param row_set_of: returns the row set of a stream.
+    :param now: returns the tenant's time in seconds since 1970.
+    :param with_download_url: adds the URL of a document's file to its record.
     """
 
     def __init__(
@@ -99,10 +99,8 @@ class WebhookSender:
         self.attempts: list[Attempt] = []
         self.events: dict[str, Event] = {}
 
-    # What changes.
-
     def snapshot(self, rows: RowSet, numbers: Iterable[int]) -> dict[int, dict[str, Any]] | None:
-        """Return the records of rows that are about to change, or None where nobody is told of them."""
+        """Return the records of rows before a change, or None without a subscription to them."""
         if not self.subscriptions or not has_events(rows.spec.name):
             return None
         return {number: rows.record(number) for number in numbers}
@@ -110,7 +108,7 @@ class WebhookSender:
     def notify(
         self, rows: RowSet, before: Mapping[int, dict[str, Any] | None], *, are_removed: bool = False
     ) -> None:
-        """Tell webhooks of rows that have changed."""
+        """Publish the events of changed rows."""
         for number, record in before.items():
             after = None if are_removed else rows.record(number)
             for event in events_of(
@@ -119,7 +117,7 @@ class WebhookSender:
                 self.publish(event)
 
     def publish(self, event: Event) -> None:
-        """Deliver an event to all webhooks that are told of its kind."""
+        """Deliver an event to all active webhooks that subscribe to its type."""
         self.events[event.id] = event
         for number in self.subscriptions:
             if self._value(number, "Status") == ACTIVE and event.type in (
@@ -127,22 +125,20 @@ class WebhookSender:
             ):
                 self.send_in_background(number, event)
 
-    # Deliveries.
-
     def send_in_background(self, number: int, event: Event) -> None:
-        """Begin to deliver an event to a webhook."""
+        """Start to deliver an event to a webhook."""
         self.events[event.id] = event
         task = asyncio.get_running_loop().create_task(self._deliver(number, event))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def wait_until_idle(self) -> None:
-        """Wait for what is under way, with all its attempts."""
+        """Wait for all pending deliveries and their retries."""
         while self._tasks:
             await asyncio.gather(*self._tasks)
 
     def close(self) -> None:
-        """Give up what is under way."""
+        """Cancel pending deliveries."""
         for task in self._tasks:
             task.cancel()
         if self._client is not None:
@@ -169,7 +165,7 @@ class WebhookSender:
             await self.send_once(number, event.id, event.type, body, attempt)
 
     def _record_outcome(self, number: int, is_success: bool) -> None:
-        """Note whether an event was delivered; after too many that were not, in a row, a webhook is told nothing more."""
+        """Record whether an event was delivered; too many consecutive failures disable the webhook."""
         now = int(self._now() * SECOND)
         failures = 0 if is_success else (self._value(number, "ConsecutiveFailures") or 0) + 1
         columns: dict[str, Any] = {"ConsecutiveFailures": failures, "LastTriggeredAt": now}
@@ -196,13 +192,13 @@ class WebhookSender:
         replacement_body: bytes | None = None,
     ) -> int | None:
         """
-        Deliver an event once, log it, and return the status of the answer, or None for none.
+        Deliver an event once, log it, and return the status of the response, or None without one.
 
-        :param stamp: the time in the signature; None means now.
-        :param secret: signs it in the place of the webhook's.
-        :param base: what is signed; None means what the options say.
-        :param headers: sent in the place of the right ones.
-        :param sent: the body that is sent in the place of the one that is signed.
+        :param signed_at: the time in the signature; None means now.
+        :param secret: signs in place of the webhook's secret.
+        :param base: what is signed; None means as in the options.
+        :param headers: replace valid headers.
+        :param replacement_body: sent in place of the signed body.
         """
         subscription, url = self.subscriptions.get(number, Subscription("")), str(self._value(number, "Url"))
         signed_at, base = (
@@ -258,10 +254,8 @@ class WebhookSender:
             self._row_set_of("webhook_delivery_logs").add(int(at * SECOND), columns, webhook)
         return status
 
-    # Who is told.
-
     async def verify(self, number: int) -> bool:
-        """Ask a webhook's address to prove itself: send the challenge, which is not signed, and set the status by the answer."""
+        """Send an unsigned challenge to a webhook's address, and set the webhook's status by the response."""
         challenge = secrets.token_urlsafe(24)
         body = msgspec.json.encode({"type": "webhook.verification", "challenge": challenge})
         headers = {
@@ -271,7 +265,7 @@ class WebhookSender:
             "X-Alvys-Challenge": challenge,
         }
         is_verified = False
-        # A made-up webhook's address is nobody's.
+        # The addresses of generated webhooks do not exist.
         if number in self.subscriptions:
             timeout = min(_HANDSHAKE_TIMEOUT, self._options.webhook_timeout)
             status, text, _ = await self._post(str(self._value(number, "Url")), body, headers, timeout)
@@ -283,7 +277,7 @@ class WebhookSender:
     async def _post(
         self, url: str, body: bytes, headers: Mapping[str, str], timeout: float
     ) -> tuple[int | None, str, str | None]:
-        """Return the status of an answer, its text, and what went wrong."""
+        """Return the status of a response, its text, and the error."""
         if self._client is None:
             self._client = httpx.AsyncClient(trust_env=False)
         try:

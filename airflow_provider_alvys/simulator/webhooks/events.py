@@ -1,4 +1,4 @@
-"""What a webhook is told of a change: which events it is, and how they read."""
+"""The events of a change of a row, and their payloads."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import msgspec
 from airflow_provider_alvys.simulator.data.row_set import RowSet
 from airflow_provider_alvys.simulator.data.times import format_time
 
-# The streams whose changes are told with the whole record.
+# Streams with events that contain the complete record, and the name of the record.
 _RECORD_EVENTS = {"loads": "load", "trips": "trip"}
 _DOCUMENTS = "_documents"
-# What a tender's events are called, by its status before (None for any) and after.
+# Status before (None means any), status after, and event type.
 _TENDER_EVENTS = (
     ("Awaiting Update Approval", "Accepted", "tender.change.accepted"),
     (None, "Accepted", "tender.accepted"),
@@ -23,22 +23,22 @@ _TENDER_EVENTS = (
     (None, "Cancelled", "tender.cancelled"),
     (None, "Invoiced", "tender.invoiced"),
 )
-# Every change moves them.
+# Not reported as changes.
 _ALWAYS_CHANGED = ("UpdatedAt", "UpdatedBy")
-# Of which a change names the item.
+# Lists with a change per item, and the type of the item.
 _ITEM_TYPES = {"Stops": "Stop"}
-# What begins a name in camelCase: capitals but the last one that a small letter follows.
+# The capitals to lower for camelCase: all leading ones except the start of a second word.
 _LEADING_CAPITALS = re.compile(r"^[A-Z]+(?![a-z])|^[A-Z]")
 
 
 @dataclass(frozen=True)
 class Event:
     """
-    Something to tell webhooks.
+    A webhook event.
 
-    :param id: the same at every delivery.
-    :param previous: what the changed fields held before, for those that ask for it.
-    :param etag: of a document.
+    :param id: the same in every delivery.
+    :param previous: previous values of the changed fields.
+    :param etag: version of a document.
     """
 
     id: str
@@ -49,7 +49,7 @@ class Event:
     etag: str | None = None
 
     def body(self, *, with_previous: bool) -> bytes:
-        """Return the envelope."""
+        """Return the payload."""
         data = dict(self.data)
         if with_previous and "diff" in data:
             data["diff"] = {**data["diff"], "previousAttributes": self.previous}
@@ -59,7 +59,7 @@ class Event:
 
 
 def has_events(stream: str) -> bool:
-    """Return whether any event tells of a stream's rows."""
+    """Return whether a stream's rows have events."""
     return stream in _RECORD_EVENTS or stream == "tenders" or stream.endswith(_DOCUMENTS)
 
 
@@ -72,11 +72,11 @@ def events_of(
     with_download_url: Callable[[RowSet, int, bytes], bytes],
 ) -> list[Event]:
     """
-    Return the events that a change of a row is.
+    Return the events of a change of a row.
 
-    :param before: its record, or None for a row that is new.
-    :param after: its record, or None for a row that is gone.
-    :param complete: adds the address of a document's file to its record.
+    :param before: its record; None for a new row.
+    :param after: its record; None for a removed row.
+    :param with_download_url: adds the URL of a document's file to its record.
     """
     stream, timestamp = rows.spec.name, format_time(now, 7)
     if stream in _RECORD_EVENTS:
@@ -159,7 +159,7 @@ def _tender_events(
 
 
 def camel(value: Any) -> Any:
-    """Return a value with the names in it in camelCase."""
+    """Return a value with all names in camelCase."""
     if isinstance(value, Mapping):
         return {camel_name(name): camel(item) for name, item in value.items()}
     return [camel(item) for item in value] if isinstance(value, list) else value
