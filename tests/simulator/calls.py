@@ -1,4 +1,4 @@
-"""Calls to a simulator with nothing but requests."""
+"""Plain HTTP calls to a simulator."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow_provider_alvys.simulator.process import Simulator
 # 24 November 2026, midnight.
 NOW = 1_795_478_400
 SINCE, UNTIL = "2020-01-01T00:00:00Z", "2031-01-01T00:00:00Z"
-# The week before, for a window that may not be longer.
+# The week before, for windows with a maximum length.
 WEEK = ("2026-11-17T00:00:00Z", "2026-11-24T00:00:00Z")
 
 
@@ -29,7 +29,7 @@ def get_token(alvys: Simulator) -> str:
 
 
 class Caller:
-    """A client that knows a base path and a token."""
+    """A client with a base path and a token."""
 
     def __init__(self, alvys: Simulator) -> None:
         self._url = alvys.url
@@ -43,13 +43,13 @@ class Caller:
         return self._session.post(f"{self._url}/api/p/v1.0/{path}", json=body, timeout=10)
 
     def send(self, method: str, path: str, body: Any = None, **how: Any) -> requests.Response:
-        """Send a write; ``how`` may be ``headers``, ``files`` and ``data``."""
+        """Send a write; ``how`` is ``headers``, ``files`` or ``data``."""
         return self._session.request(method, f"{self._url}/api/p/v1.0/{path}", json=body, timeout=10, **how)
 
     def search(
         self, stream: Stream, fields: dict[str, Any], parents: list[str] | None = None
     ) -> requests.Response:
-        """Send a search with just these fields, and a page where one is needed; None leaves it out."""
+        """Send a search with only these fields, and a page where one is required; None omits a field."""
         body = {name: value for name, value in fields.items() if value is not None}
         if stream.response_type == "page":
             body = {"Page": 0, "PageSize": stream.max_page_size or 1000, **body}
@@ -82,7 +82,7 @@ class Caller:
 
 
 def nest(body: dict[str, Any]) -> dict[str, Any]:
-    """Return a body whose names with a dot are objects."""
+    """Return a body with an object for each dotted name."""
     nested: dict[str, Any] = {}
     for name, value in body.items():
         *heads, last = name.split(".")
@@ -94,14 +94,14 @@ def nest(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def period(window: TimeWindow, since: str | None, until: str | None) -> dict[str, Any]:
-    """Return a window's fields of a search."""
+    """Return the search fields of a window."""
     if len(window.params) == 2:
         return {name: value for name, value in zip(window.params, (since, until), strict=True) if value}
     return {window.params[0]: {name: value for name, value in (("Start", since), ("End", until)) if value}}
 
 
 def searches(stream: Stream) -> Iterable[dict[str, Any]]:
-    """Return the fields of the searches that find every row, or every row of the last week where none does."""
+    """Yield the fields of the searches that find every row, or else every row of the last week."""
     for branch in stream.full_read or (Branch(window=stream.default_window),):
         fields = stream.search_fields(branch.filters)
         window = stream.window(branch.window) if branch.window else None
@@ -109,7 +109,7 @@ def searches(stream: Stream) -> Iterable[dict[str, Any]]:
 
 
 def parents_of(alvys: Simulator, stream: Stream) -> list[str] | None:
-    """Return the names of the first rows whose children a stream has."""
+    """Return the names of a stream's first parents."""
     if stream.parent is None:
         return None
     names = [row[stream.parent.column] for row in rows_of(alvys, stream=stream.parent.stream)]
@@ -121,14 +121,14 @@ def rows_of(alvys: Simulator, **query: Any) -> list[dict[str, Any]]:
 
 
 def start(alvys: Simulator) -> Caller:
-    """Begin anew with some rows, at a time that is known."""
+    """Reset to a few rows, at a known time."""
     alvys.reset(loads=60, fleet=20, now=NOW)
     alvys.set_clock(NOW)
     return Caller(alvys)
 
 
 def one(alvys: Simulator, stream: str, number: int = 3, **columns: Any) -> dict[str, Any]:
-    """Return a row, with these columns."""
+    """Return a row, after setting these columns."""
     key = alvys.truth_keys(stream=stream)[number]
     alvys.change(stream=stream, keys=[key], columns=columns)
     return rows_of(alvys, stream=stream)[number]

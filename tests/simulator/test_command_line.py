@@ -32,7 +32,7 @@ def test_help_describes_every_option(
         assert f" {description} (default: " in text
 
 
-def test_a_port_in_use_is_one_sentence_and_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_in_use_is_reported_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
         message = exit_of(monkeypatch, "--port", port).code

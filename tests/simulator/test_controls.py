@@ -46,7 +46,7 @@ def test_any_field_can_be_changed_and_removed(alvys: Simulator, caller: Caller) 
     assert alvys.truth_keys(stream="customers", **window) == [key]
 
 
-def test_what_is_searched_within_a_field_changes_with_it(alvys: Simulator, caller: Caller) -> None:
+def test_a_search_within_a_field_finds_its_new_value(alvys: Simulator, caller: Caller) -> None:
     (key,) = alvys.change(
         stream="invoices", rows=1, columns={"Loads": [{"LoadNumber": "a"}, {"LoadNumber": "b"}]}
     )
@@ -55,7 +55,7 @@ def test_what_is_searched_within_a_field_changes_with_it(alvys: Simulator, calle
     assert [row["Id"] for row in caller.rows(STREAMS["drivers"], {"FleetName": "Moon"})] == [key]
 
 
-def test_rows_are_chosen_by_key_selector_value_or_number(alvys: Simulator, caller: Caller) -> None:
+def test_rows_are_selected_by_key_lookup_value_field_or_count(alvys: Simulator, caller: Caller) -> None:
     loads = rows_of(alvys)
     first, second = loads[1], loads[2]
     chosen = [first["Id"], second["OrderNumber"]]
@@ -66,7 +66,7 @@ def test_rows_are_chosen_by_key_selector_value_or_number(alvys: Simulator, calle
     assert len(alvys.change(rows=1000)) == sum(not load["IsDeleted"] for load in loads)
 
 
-def test_what_happens_by_a_change_happens_then(alvys: Simulator, caller: Caller) -> None:
+def test_a_changed_status_sets_its_time(alvys: Simulator, caller: Caller) -> None:
     (key,) = alvys.change(stream="invoices", where={"Status": "AwaitingPayment"}, rows=1)
     assert "PaidDate" not in one(alvys, "invoices", key)
     alvys.set_clock(NOW + 9 * DAY + 5)
@@ -112,7 +112,7 @@ def test_rows_can_be_added_and_removed(alvys: Simulator, caller: Caller, stream:
     assert len(alvys.truth_keys(**query)) == len(before) - 3
 
 
-def test_rows_are_added_in_their_place_with_the_given_columns(alvys: Simulator, caller: Caller) -> None:
+def test_added_rows_have_their_columns_and_are_in_order(alvys: Simulator, caller: Caller) -> None:
     loads = alvys.truth_keys()
     (key,) = alvys.add(columns={"CreatedAt": "2026-10-10T00:00:00Z", "Status": "TONU", "LoadNumber": "7"})
     assert 0 < alvys.truth_keys().index(key) < len(loads)
@@ -143,7 +143,7 @@ def test_children_are_added_to_a_parent(alvys: Simulator, caller: Caller) -> Non
         alvys.add(stream="load_documents", parent="nobody")
 
 
-def test_the_children_of_a_row_that_is_gone_are_gone(alvys: Simulator, caller: Caller) -> None:
+def test_removing_a_row_removes_its_children(alvys: Simulator, caller: Caller) -> None:
     everyone = alvys.truth_keys(stream="load_documents")
     alvys.remove(rows=100)
     assert len(alvys.truth_keys(stream="load_documents")) < len(everyone)
@@ -155,7 +155,7 @@ def test_the_clock_can_be_set(alvys: Simulator, caller: Caller) -> None:
     alvys.set_clock(NOW + 30 * DAY)
     date = requests.get(f"{alvys.url}/_sim/stats", timeout=10).headers["date"]
     assert date.startswith("Thu, 24 Dec 2026 00:00:0")
-    # Tokens expire by it, and changes happen then.
+    # Tokens expire by this clock, and changes have its time.
     assert caller.get("loads", id="1").status_code == 401
     (key,) = alvys.change(rows=1)
     assert one(alvys, "loads", key)["UpdatedAt"].startswith("2026-12-24T00:00:0")
@@ -163,7 +163,7 @@ def test_the_clock_can_be_set(alvys: Simulator, caller: Caller) -> None:
     assert "2026-12-24" not in alvys.truth_rows()[0].decode()
 
 
-def test_the_truth_of_a_window_that_unites_others(alvys: Simulator, caller: Caller) -> None:
+def test_the_truth_of_a_window_combines_its_branches(alvys: Simulator, caller: Caller) -> None:
     alvys.reset(loads=400, now=NOW)
     since, until = "2026-11-01T00:00:00Z", "2026-11-10T00:00:00Z"
 
@@ -175,7 +175,7 @@ def test_the_truth_of_a_window_that_unites_others(alvys: Simulator, caller: Call
     unpaid = keys(filters={"Status": ["Draft", "AwaitingPayment"]})
     assert united == parts[0] | parts[1] | parts[2] | unpaid
     assert united < keys()
-    # With filters: a branch that contradicts them finds nothing, one that agrees in part finds that part.
+    # With filters, a branch finds only the rows that match both.
     paid = {"since": since, "until": until, "filters": {"Status": ["Paid", "Draft"]}}
     drafts = keys(filters={"Status": ["Draft"]})
     assert keys(**paid) == drafts | keys(**paid, window_by="paid") | keys(
@@ -187,7 +187,7 @@ def test_the_truth_of_a_window_that_unites_others(alvys: Simulator, caller: Call
     assert len(deductions - owed) > 5
 
 
-def test_the_truth_without_a_window_is_all_of_it(alvys: Simulator, caller: Caller) -> None:
+def test_the_truth_without_a_window_is_every_row(alvys: Simulator, caller: Caller) -> None:
     assert (
         len(alvys.truth_keys(stream="maintenance")) == len(set(alvys.truth_keys(stream="maintenance"))) == 120
     )
@@ -210,7 +210,7 @@ def test_the_truth_without_a_window_is_all_of_it(alvys: Simulator, caller: Calle
 @pytest.mark.parametrize(
     "name", ["tolls", "trips", "carriers", "driver_settlement_statements", "webhook_delivery_logs"]
 )
-def test_rows_leave_and_join_any_search(alvys: Simulator, name: str) -> None:
+def test_mutations_move_rows_out_of_and_into_any_search(alvys: Simulator, name: str) -> None:
     alvys.reset(loads=60, fleet=30, now=NOW, rows={"webhook_delivery_logs": 9})
     alvys.set_clock(NOW + 3600)
     caller, stream = Caller(alvys), STREAMS[name]
@@ -229,7 +229,7 @@ def test_rows_leave_and_join_any_search(alvys: Simulator, name: str) -> None:
     assert totals == [before - 2, before + 1, before + 1]
 
 
-def test_any_answer_can_be_spoilt(alvys: Simulator, caller: Caller) -> None:
+def test_a_fault_damages_the_utf8_of_any_response(alvys: Simulator, caller: Caller) -> None:
     alvys.order_faults({"kind": "bad_utf8", "endpoint": "GET users/list"})
     answer = caller.get("users/list")
     with pytest.raises(UnicodeDecodeError):
@@ -237,7 +237,7 @@ def test_any_answer_can_be_spoilt(alvys: Simulator, caller: Caller) -> None:
     assert json.loads(caller.get("users/list").content)
 
 
-def test_what_has_struck_is_counted(alvys: Simulator, caller: Caller) -> None:
+def test_stats_count_faults_and_mutations(alvys: Simulator, caller: Caller) -> None:
     users, loads = STREAMS["users_list"], STREAMS["loads"]
     alvys.order_faults(
         {"kind": "status", "endpoint": "GET users/list", "times": 2, "label": "busy"},
@@ -245,17 +245,17 @@ def test_what_has_struck_is_counted(alvys: Simulator, caller: Caller) -> None:
         {"kind": "reset", "endpoint": "POST loads/search", "skip": 1},
     )
     alvys.order_mutations(
-        {"kind": "join", "stream": "loads", "label": "news"}, {"kind": "leave", "stream": "trips"}
+        {"kind": "join", "stream": "loads", "label": "new rows"}, {"kind": "leave", "stream": "trips"}
     )
     for _ in range(3):
         caller.search(users, {})
     caller.search(loads, loads.search_fields({}))
     stats = alvys.stats()
     assert stats["faults"] == {"busy": 2, "html": 1}
-    assert stats["mutations"] == {"loads:news": 1}
+    assert stats["mutations"] == {"loads:new rows": 1}
 
 
-def test_a_bad_order_is_refused(alvys: Simulator) -> None:
+def test_an_invalid_control_request_is_rejected(alvys: Simulator) -> None:
     for path, body in (
         ("add", {"stream": "lodes"}),
         ("remove", {"row": 1}),

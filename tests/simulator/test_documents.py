@@ -21,7 +21,7 @@ def caller(alvys: Simulator) -> Caller:
 
 
 def add(alvys: Simulator, caller: Caller, **columns: Any) -> str:
-    """Return the path of a list of documents that ends with a new one."""
+    """Add a document, and return the path of the list that ends with it."""
     number = rows_of(alvys)[3]["LoadNumber"]
     alvys.add(stream="load_documents", parent=number, columns=columns)
     return f"loads/{number}/documents"
@@ -32,7 +32,7 @@ def fetch(url: str, **headers: str) -> requests.Response:
 
 
 @pytest.mark.parametrize("stream", WITH_FILES, ids=lambda stream: stream.name)
-def test_every_document_can_be_fetched_with_nothing_but_its_address(
+def test_every_document_can_be_downloaded_without_a_token(
     alvys: Simulator, caller: Caller, stream: Any
 ) -> None:
     parents = [row[stream.parent.column] for row in rows_of(alvys, stream=stream.parent.stream)][:8]
@@ -55,7 +55,7 @@ def test_every_document_can_be_fetched_with_nothing_but_its_address(
     assert alvys.stats()["requests"]["GET storage"] > 3
 
 
-def test_each_reading_gives_a_fresh_address_of_the_same_file(alvys: Simulator, caller: Caller) -> None:
+def test_each_request_returns_a_new_url_of_the_same_file(alvys: Simulator, caller: Caller) -> None:
     path = add(alvys, caller, AttachmentSize=100_000)
     first, second = caller.get(path).json()[-1], caller.get(path).json()[-1]
     assert first["DownloadUrl"] != second["DownloadUrl"]
@@ -65,14 +65,12 @@ def test_each_reading_gives_a_fresh_address_of_the_same_file(alvys: Simulator, c
     assert {**first, **{name: second[name] for name in volatile}} == second
 
 
-def test_the_truth_tells_the_address_that_was_shown_or_will_be_shown_next(
-    alvys: Simulator, caller: Caller
-) -> None:
+def test_the_truth_contains_the_latest_url_or_the_next_one(alvys: Simulator, caller: Caller) -> None:
     path = add(alvys, caller)
     number = path.split("/")[1]
-    told = json.loads(alvys.truth_rows(stream="load_documents", parents=[number])[-1])
+    expected = json.loads(alvys.truth_rows(stream="load_documents", parents=[number])[-1])
     shown = caller.get(path).json()[-1]
-    assert told == shown
+    assert expected == shown
     assert caller.get(path).json()[-1] != shown
     last = json.loads(alvys.truth_rows(stream="load_documents", parents=[number])[-1])
     alvys.set_clock(NOW + 700)
@@ -81,7 +79,7 @@ def test_the_truth_tells_the_address_that_was_shown_or_will_be_shown_next(
     assert fetch(fresh["DownloadUrl"]).status_code == 200
 
 
-def test_an_address_expires(alvys: Simulator, caller: Caller) -> None:
+def test_a_url_expires(alvys: Simulator, caller: Caller) -> None:
     path = add(alvys, caller)
     url = caller.get(path).json()[-1]["DownloadUrl"]
     alvys.set_clock(NOW + 590)
@@ -96,14 +94,14 @@ def test_an_address_expires(alvys: Simulator, caller: Caller) -> None:
     assert fetch(caller.get(add(alvys, caller)).json()[-1]["DownloadUrl"]).status_code == 403
 
 
-def test_a_bearer_token_is_refused_and_counted(alvys: Simulator, caller: Caller) -> None:
+def test_the_storage_refuses_and_counts_bearer_tokens(alvys: Simulator, caller: Caller) -> None:
     url = caller.get(add(alvys, caller)).json()[-1]["DownloadUrl"]
     assert alvys.stats()["bearer_at_storage"] == 0
     assert fetch(url, Authorization="Bearer x").status_code == 400
     assert alvys.stats()["bearer_at_storage"] == 1
 
 
-def test_a_forged_address_and_one_of_what_is_gone_are_refused(alvys: Simulator, caller: Caller) -> None:
+def test_a_forged_url_and_one_of_a_removed_file_are_refused(alvys: Simulator, caller: Caller) -> None:
     path = add(alvys, caller, id="D1")
     url = caller.get(path).json()[-1]["DownloadUrl"]
     for forged in (
@@ -119,7 +117,7 @@ def test_a_forged_address_and_one_of_what_is_gone_are_refused(alvys: Simulator, 
     assert (gone.status_code, "NoSuchKey" in gone.text) == (404, True)
 
 
-def test_a_part_of_a_file_can_be_fetched(alvys: Simulator, caller: Caller) -> None:
+def test_a_range_of_a_file_can_be_downloaded(alvys: Simulator, caller: Caller) -> None:
     url = caller.get(add(alvys, caller, AttachmentSize=1000)).json()[-1]["DownloadUrl"]
     whole = fetch(url).content
     part = fetch(url, Range="bytes=900-")
@@ -138,7 +136,7 @@ def test_a_file_of_any_name_is_served(alvys: Simulator, caller: Caller, name: st
     assert (answer.status_code, len(answer.content)) == (200, 1000)
 
 
-def test_a_file_can_be_cut_off_on_its_way(alvys: Simulator, caller: Caller) -> None:
+def test_a_fault_truncates_a_file(alvys: Simulator, caller: Caller) -> None:
     url = caller.get(add(alvys, caller, AttachmentSize=1000)).json()[-1]["DownloadUrl"]
     alvys.order_faults(
         {"kind": "status", "status": 503, "endpoint": "GET storage"},
@@ -150,7 +148,7 @@ def test_a_file_can_be_cut_off_on_its_way(alvys: Simulator, caller: Caller) -> N
     assert len(fetch(url).content) == 1000
 
 
-def test_most_of_what_is_delivered_has_a_proof_and_nothing_else_has(alvys: Simulator, caller: Caller) -> None:
+def test_only_delivered_loads_have_a_proof_of_delivery(alvys: Simulator, caller: Caller) -> None:
     loads = rows_of(alvys)
     proven = {
         document["ParentId"]

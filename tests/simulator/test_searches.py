@@ -16,7 +16,7 @@ def caller(alvys: Simulator) -> Caller:
 
 
 @pytest.mark.parametrize("stream", [s for s in STREAMS.values() if s.any_of], ids=lambda stream: stream.name)
-def test_one_of_some_fields_must_be_given(caller: Caller, stream: Stream) -> None:
+def test_a_search_needs_one_of_some_fields(caller: Caller, stream: Stream) -> None:
     needed = {filter.name: filter.default for filter in stream.filters if filter.required}
     answer = caller.search(stream, needed)
     assert (answer.status_code, set(answer.json())) == (400, set(stream.any_of))
@@ -26,7 +26,7 @@ def test_one_of_some_fields_must_be_given(caller: Caller, stream: Stream) -> Non
         if filter.type == "strings" and filter.name in stream.any_of
     }
     assert caller.search(stream, {**needed, **lists}).status_code == 400
-    # A window does for those that name it, and for no other.
+    # A window counts only where the list names its parameters.
     for window in stream.windows:
         if window.column:
             counts = set(window.params) <= set(stream.any_of)
@@ -52,7 +52,9 @@ REQUIRED += [
 
 
 @pytest.mark.parametrize(("stream", "name"), REQUIRED, ids=lambda value: getattr(value, "name", value))
-def test_what_is_required_must_be_there(alvys: Simulator, caller: Caller, stream: Stream, name: str) -> None:
+def test_a_missing_required_field_gets_a_400(
+    alvys: Simulator, caller: Caller, stream: Stream, name: str
+) -> None:
     fields: dict[str, Any] = {**next(iter(searches(stream)))}
     parents = parents_of(alvys, stream)
     assert caller.search(stream, fields, parents).status_code == 200
@@ -62,10 +64,10 @@ def test_what_is_required_must_be_there(alvys: Simulator, caller: Caller, stream
         assert (answer.status_code, name in answer.json()) == (400, True)
 
 
-def test_an_empty_list_is_given_where_it_is_required(caller: Caller) -> None:
+def test_an_empty_list_satisfies_a_required_field(caller: Caller) -> None:
     fields = {"Status": ["Active"], "LocationIds": []}
     assert caller.search(STREAMS["locations"], fields).status_code == 200
-    # It narrows nothing.
+    # An empty list filters nothing.
     assert caller.search(STREAMS["locations"], {**fields, "Status": []}).json()["Total"] == 30
 
 
@@ -74,20 +76,20 @@ def test_an_empty_list_is_given_where_it_is_required(caller: Caller) -> None:
     [(stream, filter) for stream in STREAMS.values() for filter in stream.filters if filter.values],
     ids=lambda value: value.name,
 )
-def test_a_value_that_is_not_known_is_refused(
+def test_an_unknown_filter_value_gets_a_400(
     alvys: Simulator, caller: Caller, stream: Stream, filter: Any
 ) -> None:
-    stranger = 999 if filter.type == "integer" else "Strange"
-    value = [*filter.values, stranger] if filter.type == "strings" else stranger
+    unknown = 999 if filter.type == "integer" else "Unknown"
+    value = [*filter.values, unknown] if filter.type == "strings" else unknown
     fields = next(iter(searches(stream)))
     answer = caller.search(stream, {**fields, filter.name: value}, parents_of(alvys, stream))
     assert (answer.status_code, answer.json()) == (
         400,
-        {filter.name: [f"The value '{stranger}' is not valid."]},
+        {filter.name: [f"The value '{unknown}' is not valid."]},
     )
 
 
-def test_a_value_of_another_type_is_refused(caller: Caller) -> None:
+def test_a_filter_value_of_another_type_gets_a_400(caller: Caller) -> None:
     loads = {"Status": ["Open"]}
     for field in ({"Status": "Open"}, {"IncludeDeleted": "yes"}, {"CustomerId": 7}, {"LoadNumbers": [7]}):
         assert set(caller.search(STREAMS["loads"], {**loads, **field}).json()) == set(field)
@@ -98,7 +100,7 @@ PLAIN = [(stream, window) for stream in STREAMS.values() for window in stream.wi
 
 
 @pytest.mark.parametrize(("stream", "window"), PLAIN, ids=lambda value: value.name)
-def test_a_window_finds_what_lies_in_it_both_ends_included(
+def test_a_window_includes_both_ends(
     alvys: Simulator, caller: Caller, stream: Stream, window: TimeWindow
 ) -> None:
     parents = parents_of(alvys, stream)
@@ -117,7 +119,7 @@ def test_a_window_finds_what_lies_in_it_both_ends_included(
     first, last = times[len(times) // 3], times[len(times) * 2 // 3]
     found = caller.rows(stream, {**search, **period(window, first, last)}, parents)
     inside = [row for row in rows if first <= row[window.column] <= last]
-    # Times of several lengths are not in order as texts: some may differ at the ends.
+    # Text comparison of times with several lengths may differ at the ends.
     assert abs(len(found) - len(inside)) <= 1
     assert {row[window.column] for row in found} >= {first, last}
     if not window.needs_end:
@@ -125,7 +127,7 @@ def test_a_window_finds_what_lies_in_it_both_ends_included(
 
 
 @pytest.mark.parametrize(("stream", "window"), PLAIN, ids=lambda value: value.name)
-def test_a_bad_period_is_refused(
+def test_an_invalid_period_gets_a_400(
     alvys: Simulator, caller: Caller, stream: Stream, window: TimeWindow
 ) -> None:
     parents = parents_of(alvys, stream)
@@ -137,7 +139,7 @@ def test_a_bad_period_is_refused(
         body = {name: value for name, value in fields.items() if name not in window.params}
         answer = caller.search(stream, {**body, **period(window, *bounds)}, parents)
         assert (answer.status_code, list(answer.json())) == (400, [window.params[0]]), bounds
-    # Misspelt bounds are none.
+    # Misspelt bounds are ignored.
     if len(window.params) == 1:
         body = {name: value for name, value in fields.items() if name not in window.params}
         answer = caller.search(stream, {**body, window.params[0]: {"From": WEEK[0], "To": WEEK[1]}}, parents)
@@ -152,7 +154,7 @@ def test_statements_count_whole_days(caller: Caller) -> None:
     assert {row["StatementDate"] for row in found} == {day}
 
 
-def test_pages_end_with_404_and_have_a_greatest_size(caller: Caller) -> None:
+def test_pages_end_with_404_and_have_a_maximum_size(caller: Caller) -> None:
     for stream in STREAMS.values():
         if stream.response_type != "page" or stream.is_child:
             continue
@@ -166,7 +168,7 @@ def test_pages_end_with_404_and_have_a_greatest_size(caller: Caller) -> None:
             assert (too_many.status_code, list(too_many.json())) == (400, ["PageSize"])
 
 
-def test_pages_of_a_get_need_no_number(alvys: Simulator, caller: Caller) -> None:
+def test_a_get_needs_no_page_number(alvys: Simulator, caller: Caller) -> None:
     alvys.reset(fleet=120, rows={"webhook_delivery_logs": 101})
     caller = Caller(alvys)
     first = caller.get("webhooks").json()
@@ -186,7 +188,7 @@ def test_pages_of_a_get_need_no_number(alvys: Simulator, caller: Caller) -> None
     assert [caller.get("webhooks", Page=page).status_code for page in (0, 1, 1)] == [200, 503, 200]
 
 
-def test_what_is_hidden_is_shown_on_request(alvys: Simulator, caller: Caller) -> None:
+def test_hidden_rows_are_returned_on_request(alvys: Simulator, caller: Caller) -> None:
     stream = STREAMS["deductions"]
     everything = caller.rows(stream, {**period(stream.windows[1], SINCE, UNTIL), "IncludePaid": True})
     unpaid = caller.rows(stream, {**period(stream.windows[1], SINCE, UNTIL), "IncludePaid": False})
@@ -204,11 +206,11 @@ def test_what_is_hidden_is_shown_on_request(alvys: Simulator, caller: Caller) ->
 @pytest.mark.parametrize(
     "stream", [s for s in STREAMS.values() if s.is_child], ids=lambda stream: stream.name
 )
-def test_children_of_one_that_there_is_not_are_not_found(caller: Caller, stream: Stream) -> None:
+def test_the_children_of_an_unknown_parent_are_404(caller: Caller, stream: Stream) -> None:
     assert caller.search(stream, {}, ["nobody"]).status_code == 404
 
 
-def test_a_batch_finds_the_children_of_its_parents(alvys: Simulator, caller: Caller) -> None:
+def test_a_batch_returns_the_children_of_its_parents(alvys: Simulator, caller: Caller) -> None:
     stream = STREAMS["driver_events"]
     drivers = alvys.truth_keys(stream="drivers")
     dates = period(stream.windows[0], SINCE, UNTIL)
@@ -219,9 +221,7 @@ def test_a_batch_finds_the_children_of_its_parents(alvys: Simulator, caller: Cal
 
 
 @pytest.mark.parametrize("stream", [s for s in STREAMS.values() if s.lookup], ids=lambda stream: stream.name)
-def test_a_look_up_finds_the_record_and_tells_its_version(
-    alvys: Simulator, caller: Caller, stream: Stream
-) -> None:
+def test_a_lookup_returns_the_record_and_its_etag(alvys: Simulator, caller: Caller, stream: Stream) -> None:
     assert stream.lookup
     parents = parents_of(alvys, stream)
     hidden = {filter.name: False for filter in stream.filters if filter.unhides and stream.lookup.one_of}
@@ -247,7 +247,7 @@ def test_a_look_up_finds_the_record_and_tells_its_version(
     assert answer.headers["etag"].strip('"')
 
 
-def test_the_version_of_a_record_is_another_one_after_a_change(alvys: Simulator, caller: Caller) -> None:
+def test_a_change_gives_a_record_a_new_etag(alvys: Simulator, caller: Caller) -> None:
     number = rows_of(alvys)[5]["LoadNumber"]
     before = caller.get("loads", loadNumber=number)
     assert caller.get("loads", loadNumber=number).headers["etag"] == before.headers["etag"]
@@ -256,20 +256,20 @@ def test_the_version_of_a_record_is_another_one_after_a_change(alvys: Simulator,
     assert (after.json()["Status"], after.headers["etag"] != before.headers["etag"]) == ("Quoted", True)
 
 
-def test_a_deleted_record_is_looked_up_on_request(alvys: Simulator, caller: Caller) -> None:
+def test_a_lookup_returns_a_deleted_record_on_request(alvys: Simulator, caller: Caller) -> None:
     (key,) = alvys.change(stream="trips", rows=1, columns={"IsDeleted": True})
     assert caller.get("trips", id=key).status_code == 404
     assert caller.get("trips", id=key, includeDeleted="true").json()["IsDeleted"] is True
 
 
-def test_a_known_path_with_the_wrong_verb_is_told_apart_from_an_unknown_one(caller: Caller) -> None:
+def test_a_wrong_verb_is_405_and_an_unknown_path_404(caller: Caller) -> None:
     assert caller.get("loads/1000").status_code == caller.get("Trips/Search").status_code == 405
     assert caller.post("users/list", {}).status_code == 405
     assert caller.get("loads/1000/nothing").status_code == caller.get("lodes/1000").status_code == 404
 
 
 @pytest.mark.parametrize("scope", sorted({stream.scope for stream in STREAMS.values() if stream.scope}))
-def test_each_scope_guards_its_streams(alvys: Simulator, scope: str) -> None:
+def test_a_search_needs_the_scope_of_its_stream(alvys: Simulator, scope: str) -> None:
     every = {stream.scope for stream in STREAMS.values() if stream.scope}
     alvys.reset(loads=10, fleet=5, now=NOW, scopes=" ".join(sorted(every - {scope})))
     caller = Caller(alvys)
@@ -278,7 +278,7 @@ def test_each_scope_guards_its_streams(alvys: Simulator, scope: str) -> None:
         assert answer.status_code == (403 if stream.scope == scope else 200), stream.name
 
 
-def test_a_search_by_two_times_takes_either(alvys: Simulator, caller: Caller) -> None:
+def test_a_window_with_two_parameters_takes_either(alvys: Simulator, caller: Caller) -> None:
     stream = get_stream("dispatch_preferences")
     times = sorted(row["UpdatedAt"] for row in caller.rows(stream, {}))
     assert len(caller.rows(stream, {"UpdatedAtStart": times[10]})) == 20
@@ -286,9 +286,7 @@ def test_a_search_by_two_times_takes_either(alvys: Simulator, caller: Caller) ->
     assert len(caller.rows(stream, {"updatedatstart": times[5], "UPDATEDATEND": times[9]})) == 5
 
 
-def test_a_seventh_digit_of_a_second_is_below_a_microsecond_and_not_rounded_up(
-    alvys: Simulator, caller: Caller
-) -> None:
+def test_the_seventh_digit_of_a_second_is_truncated(alvys: Simulator, caller: Caller) -> None:
     fuel = get_stream("fuel")
     (key,) = alvys.add(stream="fuel", rows=1, columns={"TransactionDate": "2020-03-02T00:00:00Z"})
     days = {"Start": "2020-03-01T00:00:00Z", "End": "2020-03-01T23:59:59.9999999Z"}

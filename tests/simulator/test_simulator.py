@@ -23,7 +23,7 @@ def post(
     return requests.post(alvys.url + path, json=body, headers=headers, timeout=10)
 
 
-def test_it_ends_when_the_process_that_started_it_dies() -> None:
+def test_the_simulator_ends_with_its_parent_process() -> None:
     code = (
         "import os; from airflow_provider_alvys.simulator.process import Simulator\n"
         "print(Simulator().url, flush=True); os._exit(1)"
@@ -39,10 +39,10 @@ def test_it_ends_when_the_process_that_started_it_dies() -> None:
             break
         time.sleep(0.05)
     else:
-        pytest.fail("it outlived its parent")
+        pytest.fail("the simulator outlived its parent")
 
 
-def test_loads_are_full_records_of_three_to_six_kilobytes(alvys: Simulator) -> None:
+def test_loads_have_three_to_six_kilobytes(alvys: Simulator) -> None:
     rows = alvys.truth_rows()
     sizes = sorted(len(row) for row in rows)
     assert sizes[0] >= 3000
@@ -50,7 +50,7 @@ def test_loads_are_full_records_of_three_to_six_kilobytes(alvys: Simulator) -> N
     assert 3500 < sum(sizes) / len(sizes) < 5500
     loads = [json.loads(row) for row in rows]
     assert len({load["Id"] for load in loads}) == len({load["LoadNumber"] for load in loads}) == 450
-    # Nulls are left out, and times come in several forms.
+    # Records omit nulls, and times have several formats.
     assert all(value is not None for load in loads for value in load.values())
     assert {len(load) for load in loads} != {len(loads[0])}
     assert {load["CreatedAt"][-6:] for load in loads} == {"+00:00"}
@@ -69,7 +69,7 @@ def test_the_same_seed_gives_the_same_loads(alvys: Simulator) -> None:
     assert alvys.truth_rows() != rows
 
 
-def test_pages_begin_at_0_and_end_with_404(alvys: Simulator) -> None:
+def test_the_first_page_is_0_and_the_one_after_the_last_is_404(alvys: Simulator) -> None:
     first = post(alvys, {**ALL, "PageSize": 50}).json()
     assert list(first) == ["Page", "PageSize", "Total", "Items"]
     last = (first["Total"] - 1) // 50
@@ -99,7 +99,7 @@ def test_pages_begin_at_0_and_end_with_404(alvys: Simulator) -> None:
         ({**ALL, "DateRange": {"Start": "2026-01-01T00:00:00Z", "End": 3}}, {"DateRange"}),
     ],
 )
-def test_a_bad_body_is_refused_with_a_bare_map(
+def test_an_invalid_body_gets_a_400_with_a_map_of_errors(
     alvys: Simulator, body: dict[str, Any], fields: set[str]
 ) -> None:
     answer = post(alvys, body)
@@ -107,7 +107,7 @@ def test_a_bad_body_is_refused_with_a_bare_map(
     assert set(answer.json()) == fields
 
 
-def test_names_are_matched_in_any_case_and_unknown_ones_ignored(alvys: Simulator) -> None:
+def test_names_are_case_insensitive_and_unknown_ones_are_ignored(alvys: Simulator) -> None:
     body = {"page": 0, "PAGESIZE": 1, "status": ["Open"], "includedeleted": True, "Whatever": 1}
     known = post(alvys, body, path="/API/P/v1/Loads/Search").json()["Total"]
     assert known == len(alvys.truth_keys(filters='{"Status":["Open"]}'))
@@ -115,7 +115,7 @@ def test_names_are_matched_in_any_case_and_unknown_ones_ignored(alvys: Simulator
     assert post(alvys, misspelt).json()["Total"] == known
 
 
-def test_deleted_loads_are_shown_only_on_request(alvys: Simulator) -> None:
+def test_a_search_returns_deleted_loads_only_on_request(alvys: Simulator) -> None:
     alvys.change(rows=3, columns={"IsDeleted": True, "Status": "Open"})
     with_deleted = post(alvys, {**ALL, "Status": ["Open"]}).json()
     without = post(alvys, {**ALL, "Status": ["Open"], "IncludeDeleted": False}).json()
@@ -124,7 +124,7 @@ def test_deleted_loads_are_shown_only_on_request(alvys: Simulator) -> None:
     assert not any("IsDeleted" in load for load in without["Items"])
 
 
-def test_the_documented_limit_blocks_for_the_documented_time(alvys: Simulator) -> None:
+def test_too_many_requests_block_an_endpoint_for_the_documented_time(alvys: Simulator) -> None:
     alvys.reset(loads=1, limits=True, minute=0.5)
     token = get_token(alvys)
     statuses = [post(alvys, ALL, token=token).status_code for _ in range(12)]
@@ -141,11 +141,11 @@ def test_the_documented_limit_blocks_for_the_documented_time(alvys: Simulator) -
 
 
 @pytest.mark.parametrize("body", ["json", "html", "bare"])
-def test_any_final_status_is_sent_as_ordered(alvys: Simulator, body: str) -> None:
+def test_a_fault_sends_any_final_status(alvys: Simulator, body: str) -> None:
     statuses = [200, 204, 299, 304, 418, 499, 520, 530, 599, 600, 777, 999]
     faults = [{"kind": "status", "status": status, "body": body, "retry_after": "7"} for status in statuses]
     alvys.order_faults(*faults)
-    # One connection, as long as the server keeps it.
+    # One connection, unless the server closes it.
     with requests.Session() as session:
         session.headers["Authorization"] = f"Bearer {get_token(alvys)}"
         answers = [session.get(f"{alvys.url}/api/p/v1/users/list", timeout=10) for _ in [*statuses, None]]
@@ -169,7 +169,7 @@ def test_any_final_status_is_sent_as_ordered(alvys: Simulator, body: str) -> Non
         ({"kind": "status", "status": 503, "body": "html"}, "text/html; charset=UTF-8"),
     ],
 )
-def test_a_page_of_html_has_its_content_type(
+def test_an_html_fault_has_its_content_type(
     alvys: Simulator, fault: dict[str, Any], content_type: str
 ) -> None:
     alvys.order_faults({**fault, "endpoint": "POST loads/search"})
@@ -177,17 +177,17 @@ def test_a_page_of_html_has_its_content_type(
 
 
 @pytest.mark.parametrize("status", [-1, 0, 100, 101, 199, 1000])
-def test_a_status_that_cannot_be_sent_is_refused(alvys: Simulator, status: int) -> None:
+def test_a_fault_with_a_status_that_cannot_be_sent_is_rejected(alvys: Simulator, status: int) -> None:
     alvys.order_faults({"kind": "status", "status": 503})
     fault = {"kind": "status", "status": status}
     refused = requests.post(f"{alvys.url}/_sim/faults", json=[fault], timeout=10)
     assert refused.status_code == 400
     assert "$[0].status" in refused.json()["error"]
-    # What was ordered before stands.
+    # The earlier fault still applies.
     assert post(alvys, ALL).status_code == 503
 
 
-def test_what_is_not_there_says_so(alvys: Simulator) -> None:
+def test_unknown_paths_and_options_are_errors(alvys: Simulator) -> None:
     token = {"Authorization": f"Bearer {get_token(alvys)}"}
     assert requests.get(f"{alvys.url}/api/p/v1/loads/search", headers=token, timeout=10).status_code == 405
     assert requests.get(f"{alvys.url}/api/p/v1/nothing", headers=token, timeout=10).status_code == 404

@@ -38,9 +38,7 @@ def truth_of(alvys: Simulator, stream: Stream, parents: list[str] | None) -> lis
 
 
 @EVERY
-def test_every_stream_is_served_and_agrees_with_the_truth(
-    alvys: Simulator, caller: Caller, stream: Stream
-) -> None:
+def test_every_stream_returns_the_rows_of_the_truth(alvys: Simulator, caller: Caller, stream: Stream) -> None:
     parents = parents_of(alvys, stream)
     expected = truth_of(alvys, stream, parents)
     assert expected
@@ -54,9 +52,7 @@ def test_every_stream_is_served_and_agrees_with_the_truth(
 
 
 @EVERY
-def test_every_field_is_of_the_type_that_the_catalogue_says(
-    alvys: Simulator, caller: Caller, stream: Stream
-) -> None:
+def test_every_field_has_its_type_in_the_catalogue(alvys: Simulator, caller: Caller, stream: Stream) -> None:
     for row in truth_of(alvys, stream, parents_of(alvys, stream)):
         if stream.fields.fields:
             check(row, stream.fields, stream.name)
@@ -90,7 +86,7 @@ def check(value: Any, kind: FieldType, where: str) -> None:
         for path, target in stream.references.items()
     ],
 )
-def test_what_names_a_record_names_one_that_there_is(
+def test_references_name_existing_records(
     alvys: Simulator, caller: Caller, stream: Stream, path: str, target: str
 ) -> None:
     name, _, column = target.partition(".")
@@ -112,7 +108,7 @@ def values_at(value: Any, names: list[str]) -> list[Any]:
     return values_at(value.get(names[0]), names[1:]) if isinstance(value, dict) else []
 
 
-def test_what_names_one_record_agrees(alvys: Simulator, caller: Caller) -> None:
+def test_references_to_one_record_agree(alvys: Simulator, caller: Caller) -> None:
     loads = {row["LoadNumber"]: row for row in rows_of(alvys)}
     trips = rows_of(alvys, stream="trips")
     assert all(trip["OrderNumber"] == loads[trip["LoadNumber"]]["OrderNumber"] for trip in trips)
@@ -130,7 +126,7 @@ def test_what_names_one_record_agrees(alvys: Simulator, caller: Caller) -> None:
     assert all(number in [load["LoadNumber"] for load in other["Loads"]] for other in found)
 
 
-def test_times_of_a_row_agree(alvys: Simulator, caller: Caller) -> None:
+def test_the_times_of_a_row_agree_with_its_status(alvys: Simulator, caller: Caller) -> None:
     invoices = rows_of(alvys, stream="invoices")
     assert {invoice["Status"] for invoice in invoices} == {"Draft", "AwaitingPayment", "Paid"}
     for invoice in invoices:
@@ -150,7 +146,7 @@ def test_times_of_a_row_agree(alvys: Simulator, caller: Caller) -> None:
     assert len(ahead) == 10
 
 
-def test_stops_are_reached_one_after_the_other_and_lead_somewhere(alvys: Simulator, caller: Caller) -> None:
+def test_stops_are_reached_in_order_and_in_different_places(alvys: Simulator, caller: Caller) -> None:
     def moment(text: str) -> datetime:
         return datetime.fromisoformat(text[:19] + text[-6:])
 
@@ -177,12 +173,12 @@ def test_stops_are_reached_one_after_the_other_and_lead_somewhere(alvys: Simulat
         cities = [stop["Address"]["City"] for stop in stops]
         assert len(set(cities)) == len(cities)
         for stop in stops:
-            # A city is in one place.
+            # A city always has the same coordinates.
             assert places.setdefault(stop["Address"]["City"], stop["Coordinates"]) == stop["Coordinates"]
     assert 0.1 < sum(late) / len(late) < 0.5
 
 
-def test_names_agree_with_the_ids_beside_them(alvys: Simulator, caller: Caller) -> None:
+def test_names_agree_with_the_ids_next_to_them(alvys: Simulator, caller: Caller) -> None:
     names = {row["Id"]: row["Name"] for row in rows_of(alvys, stream="customers")}
     assert len(set(names.values())) == len(names) == 30
     loads = rows_of(alvys)
@@ -194,7 +190,7 @@ def test_names_agree_with_the_ids_beside_them(alvys: Simulator, caller: Caller) 
     assert all(row["DriverName"] == drivers[row["DriverId"]] for row in rows_of(alvys, stream="fuel"))
 
 
-def test_streams_of_the_same_records_show_the_same(alvys: Simulator, caller: Caller) -> None:
+def test_streams_of_the_same_records_return_the_same_rows(alvys: Simulator, caller: Caller) -> None:
     for name in ("drivers", "trucks", "trailers", "users"):
         assert alvys.truth_keys(stream=f"{name}_list") == alvys.truth_keys(stream=name)
         assert len(alvys.truth_keys(stream=name)) == 30
@@ -203,7 +199,7 @@ def test_streams_of_the_same_records_show_the_same(alvys: Simulator, caller: Cal
     assert 0 < len(caller.rows(STREAMS["trucks"], {"IsActive": False})) < 30
 
 
-def test_how_many_rows_there_are_can_be_said(alvys: Simulator) -> None:
+def test_the_number_of_rows_is_an_option(alvys: Simulator) -> None:
     alvys.reset(loads=20, fleet=5, rows={"tolls": 3, "trucks": 7, "webhook_delivery_logs": 130})
     counts = {
         name: len(alvys.truth_keys(stream=name))
@@ -216,7 +212,7 @@ def test_how_many_rows_there_are_can_be_said(alvys: Simulator) -> None:
         alvys.reset(rows={"tols": 3})
 
 
-def test_the_first_rows_with_notes_have_half_an_emoji(alvys: Simulator) -> None:
+def test_cut_notes_puts_half_an_emoji_into_the_first_rows(alvys: Simulator) -> None:
     alvys.reset(loads=5, fleet=5, cut_notes=2)
     for name in ("loads", "carriers"):
         assert [b"\\ud83d" in row for row in alvys.truth_rows(stream=name)] == [
@@ -228,7 +224,7 @@ def test_the_first_rows_with_notes_have_half_an_emoji(alvys: Simulator) -> None:
         ]
 
 
-def test_older_rows_can_lack_the_time_of_their_last_change(alvys: Simulator) -> None:
+def test_without_stamp_removes_updated_at_from_older_rows(alvys: Simulator) -> None:
     alvys.reset(loads=400, without_stamp=0.1)
     for name in ("loads", "trips"):
         bare = [number for number, row in enumerate(rows_of(alvys, stream=name)) if "UpdatedAt" not in row]
@@ -239,7 +235,7 @@ def test_older_rows_can_lack_the_time_of_their_last_change(alvys: Simulator) -> 
 
 
 YARD = record("Id Name Spots:integer OpenedAt:time LoadNumber Kind", note=record("id"))
-# On paths of words that no stream of ours has.
+# Their paths have words of no other stream.
 NEW = (
     Stream(
         name="yards",
@@ -306,7 +302,7 @@ class Internal:
         return sent[0]["status"], json.loads(sent[1]["body"])
 
 
-def test_a_stream_is_served_by_its_row_in_the_catalogue_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_in_the_catalogue_needs_no_other_code(monkeypatch: pytest.MonkeyPatch) -> None:
     for stream in NEW:
         monkeypatch.setitem(STREAMS, stream.name, stream)  # type: ignore[arg-type]
     alvys = Internal()

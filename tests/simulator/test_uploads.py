@@ -19,7 +19,7 @@ UPLOADS = [operation for operation in OPERATIONS.values() if operation.upload an
 
 
 @pytest.mark.parametrize("operation", UPLOADS, ids=lambda operation: operation.name)
-def test_what_is_uploaded_is_listed_and_can_be_fetched(
+def test_an_upload_is_listed_and_can_be_downloaded(
     alvys: Simulator, caller: Caller, operation: Operation
 ) -> None:
     assert operation.upload
@@ -56,7 +56,7 @@ def test_what_is_uploaded_is_listed_and_can_be_fetched(
     assert alvys.effects() == {operation.name: 2}
 
 
-def test_a_carriers_invoice_is_kept_with_its_trip_and_its_load(alvys: Simulator, caller: Caller) -> None:
+def test_a_carriers_invoice_is_stored_with_its_trip_and_its_load(alvys: Simulator, caller: Caller) -> None:
     trip = one(alvys, "trips", IsDeleted=False)
     data = {"TripId": trip["Id"], "CarrierInvoiceNumber": "CI-1", "PaymentType": "whatever"}
     made = caller.send("POST", "invoices/carrier-invoice", data=data, files={"File": PDF}).json()

@@ -26,15 +26,13 @@ def caller(alvys: Simulator) -> Caller:
     return start(alvys)
 
 
-def test_every_write_of_the_catalogue_does_something() -> None:
+def test_every_operation_of_the_catalogue_has_an_effect() -> None:
     assert set(EFFECTS) == set(OPERATIONS)
     assert len(OPERATIONS) == 41
 
 
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=lambda operation: operation.name)
-def test_every_write_is_guarded_by_its_scope_and_refuses_an_unknown_record(
-    alvys: Simulator, operation: Operation
-) -> None:
+def test_every_write_needs_its_scope_and_an_existing_record(alvys: Simulator, operation: Operation) -> None:
     others = {other.scope for other in OPERATIONS.values() if other.scope} - {operation.scope}
     alvys.reset(loads=5, fleet=3, scopes=" ".join(sorted(others)))
     path = operation.path.format(**dict.fromkeys(operation.path_params, "nobody"))
@@ -47,7 +45,7 @@ def test_every_write_is_guarded_by_its_scope_and_refuses_an_unknown_record(
     assert alvys.effects() == {}
 
 
-def test_a_body_is_checked_and_its_fields_are_known_in_any_case(alvys: Simulator, caller: Caller) -> None:
+def test_a_body_is_validated_and_its_names_are_case_insensitive(alvys: Simulator, caller: Caller) -> None:
     refused = caller.send(
         "POST", "customers", {"Name": " ", "Type": "Shipper", "Email": "x", "BillingAddress": {"City": 1}}
     )
@@ -80,8 +78,8 @@ def test_a_body_is_checked_and_its_fields_are_known_in_any_case(alvys: Simulator
     ("path", "body", "field"),
     [
         pytest.param("deductions/once", {"Amount": -1.0}, "Amount", id="not low enough"),
-        pytest.param("deductions/once", {"Amount": True}, "Amount", id="no number"),
-        pytest.param("deductions/once", {"Date": "2026-11-24T01:00:00Z"}, "Date", id="no day"),
+        pytest.param("deductions/once", {"Amount": True}, "Amount", id="not a number"),
+        pytest.param("deductions/once", {"Date": "2026-11-24T01:00:00Z"}, "Date", id="not a day"),
         pytest.param("deductions/once", {"DriverId": "a", "TruckId": "b"}, "TruckId", id="one of two"),
         pytest.param("deductions/once", {}, "DriverId", id="none of two"),
         pytest.param(
@@ -100,15 +98,15 @@ def test_a_body_is_checked_and_its_fields_are_known_in_any_case(alvys: Simulator
         ),
     ],
 )
-def test_a_bad_field_is_named(caller: Caller, path: str, body: dict[str, Any], field: str) -> None:
+def test_a_validation_error_names_the_field(
+    caller: Caller, path: str, body: dict[str, Any], field: str
+) -> None:
     refused = caller.send("POST", path, body)
     assert refused.status_code == 400
     assert field in refused.json()["Errors"]
 
 
-def test_customers_are_made_once_changed_and_kept_when_they_are_deleted(
-    alvys: Simulator, caller: Caller
-) -> None:
+def test_customers_are_unique_and_stay_when_they_are_deleted(alvys: Simulator, caller: Caller) -> None:
     address = {"Street": "1 Way", "City": "Reno", "State": "NV", "Zip": "89506"}
     body = {"Name": "Moon Inc", "CompanyNumber": "M1", "ExternalId": "E1", "BillingAddress": address}
     made = caller.send("POST", "customers", body)
@@ -143,7 +141,7 @@ def test_customers_are_made_once_changed_and_kept_when_they_are_deleted(
     assert alvys.effects() == {"customers.create": 1, "customers.update": 1, "customers.delete": 1}
 
 
-def test_a_write_can_be_switched_off(alvys: Simulator) -> None:
+def test_a_disabled_write_is_503(alvys: Simulator) -> None:
     alvys.reset(loads=5, disabled="customers.create")
     answer = Caller(alvys).send("POST", "customers", {"Name": "x"})
     assert (answer.status_code, answer.json()["Type"], answer.headers["retry-after"]) == (
@@ -153,7 +151,7 @@ def test_a_write_can_be_switched_off(alvys: Simulator) -> None:
     )
 
 
-def test_the_version_of_a_load_changes_with_every_change_of_it(alvys: Simulator, caller: Caller) -> None:
+def test_a_write_to_a_load_needs_its_current_etag(alvys: Simulator, caller: Caller) -> None:
     number = one(alvys, "loads", LoadType="Standard")["LoadNumber"]
     path, body = f"loads/{number}", {"OrderNumber": "O-1"}
     first = caller.get("loads", loadNumber=number).headers["etag"]
@@ -196,7 +194,7 @@ def test_notes_are_added_and_removed(alvys: Simulator, caller: Caller) -> None:
     assert "N1" not in [note["id"] for note in caller.get("loads", loadNumber=number).json()["Notes"]]
 
 
-def test_the_status_of_a_carrier_is_set(alvys: Simulator, caller: Caller) -> None:
+def test_setting_the_status_of_a_carrier_twice_changes_it_once(alvys: Simulator, caller: Caller) -> None:
     key = one(alvys, "carriers", Status="Active")["Id"]
     before = caller.get(f"carriers/{key}").headers["etag"]
     answer = caller.send("PATCH", f"carriers/{key}/status", {"Status": "DoNotLoad"})
@@ -208,7 +206,7 @@ def test_the_status_of_a_carrier_is_set(alvys: Simulator, caller: Caller) -> Non
     assert alvys.effects() == {"carriers.set_status": 1}
 
 
-def test_deductions_are_made_each_time_and_removed_while_they_are_not_paid(
+def test_deductions_are_not_idempotent_and_only_unpaid_ones_can_be_deleted(
     alvys: Simulator, caller: Caller
 ) -> None:
     driver = one(alvys, "drivers")["Id"]
@@ -227,7 +225,7 @@ def test_deductions_are_made_each_time_and_removed_while_they_are_not_paid(
     assert alvys.effects() == {"deductions.create": 2, "deductions.delete": 1}
 
 
-def test_a_trip_is_assigned_dispatched_and_called(alvys: Simulator, caller: Caller) -> None:
+def test_a_trip_is_assigned_dispatched_and_gets_check_calls(alvys: Simulator, caller: Caller) -> None:
     trip = one(alvys, "trips", Status="Open", IsDeleted=False)
     key = trip["Id"]
     keys = {
@@ -261,10 +259,10 @@ def test_a_trip_is_assigned_dispatched_and_called(alvys: Simulator, caller: Call
     assert caller.send("POST", f"trips/{key}/dispatch").json()["Status"] == "Dispatched"
     assert caller.get("loads", loadNumber=trip["LoadNumber"]).json()["Status"] == "Dispatched"
     assert caller.send("POST", f"trips/{key}/dispatch").status_code == 422
-    stranger = alvys.truth_keys(stream="drivers")[7]
-    strange = {"Description": "x", "DriverId": stranger}
+    other = alvys.truth_keys(stream="drivers")[7]
+    call_of_other = {"Description": "x", "DriverId": other}
     alvys.change(stream="trips", keys=[key], columns={"Driver2": None, "OwnerOperator": None})
-    assert caller.send("POST", f"trips/{key}/check-calls", strange).status_code == 422
+    assert caller.send("POST", f"trips/{key}/check-calls", call_of_other).status_code == 422
     call = {"Description": "On time", "DriverId": keys["drivers"], "Location": {"City": "Reno"}}
     logged = caller.send("POST", f"trips/{key}/check-calls", call)
     assert (logged.status_code, logged.json()["TripNumber"], logged.json()["Location"]) == (
@@ -276,7 +274,7 @@ def test_a_trip_is_assigned_dispatched_and_called(alvys: Simulator, caller: Call
     assert alvys.effects() == {"trips.assign": 1, "trips.dispatch": 1, "trip_check_calls.create": 1}
 
 
-def test_stops_are_the_same_in_the_trip_and_alone(alvys: Simulator, caller: Caller) -> None:
+def test_a_stop_is_the_same_in_its_trip_and_on_its_own(alvys: Simulator, caller: Caller) -> None:
     trip = one(alvys, "trips", Status="Covered", IsDeleted=False)
     path = f"trips/{trip['Id']}/stops"
     assert caller.get(path).json() == trip["Stops"]
@@ -308,7 +306,7 @@ def test_stops_are_the_same_in_the_trip_and_alone(alvys: Simulator, caller: Call
     assert alvys.effects() == {f"trip_stops.{name}": count for name, count in counts.items()}
 
 
-def test_a_carriers_payments_count_once_each_and_complete_the_trip(alvys: Simulator, caller: Caller) -> None:
+def test_a_carrier_payment_counts_once_and_completes_the_trip(alvys: Simulator, caller: Caller) -> None:
     money = {"Amount": 150, "Currency": 840}
     trip = one(
         alvys, "trips", Status="Delivered", IsDeleted=False, Carrier={"Id": "C1", "TotalPayable": money}
@@ -329,9 +327,7 @@ def test_a_carriers_payments_count_once_each_and_complete_the_trip(alvys: Simula
     assert alvys.effects() == {"invoices.record_carrier_payment": 2}
 
 
-def test_a_customers_payments_count_once_each_and_for_what_is_billed(
-    alvys: Simulator, caller: Caller
-) -> None:
+def test_a_customer_payment_counts_once_and_needs_a_billed_load(alvys: Simulator, caller: Caller) -> None:
     number = one(alvys, "loads", Status="Delivered", IsDeleted=False, TotalPaid=None, Payments=None)[
         "LoadNumber"
     ]
@@ -399,7 +395,7 @@ def test_a_tender_is_decided_once(alvys: Simulator, caller: Caller) -> None:
     [{"kind": "lost"}, {"kind": "status", "status": 503, "acts": True}],
     ids=lambda fault: fault["kind"],
 )
-def test_an_answer_can_be_lost_when_the_work_is_done(
+def test_a_fault_can_lose_the_response_of_a_completed_write(
     alvys: Simulator, caller: Caller, fault: dict[str, Any]
 ) -> None:
     number = one(alvys, "loads", Status="Invoiced")["LoadNumber"]
@@ -423,7 +419,7 @@ def test_an_answer_can_be_lost_when_the_work_is_done(
 @pytest.mark.parametrize(
     "fault", [{"kind": "reset"}, {"kind": "status", "status": 503}], ids=lambda fault: fault["kind"]
 )
-def test_a_call_that_fails_before_it_takes_place_does_nothing(
+def test_a_fault_before_the_call_changes_nothing(
     alvys: Simulator, caller: Caller, fault: dict[str, Any]
 ) -> None:
     alvys.order_faults({**fault, "endpoint": "POST customers"})
@@ -434,7 +430,7 @@ def test_a_call_that_fails_before_it_takes_place_does_nothing(
     assert alvys.effects() == {}
 
 
-def test_the_token_of_the_older_flow_reads_only(alvys: Simulator) -> None:
+def test_a_token_of_the_older_flow_cannot_write(alvys: Simulator) -> None:
     fields = {
         "client_id": "simulator",
         "client_secret": "simulator-secret",
@@ -448,7 +444,7 @@ def test_the_token_of_the_older_flow_reads_only(alvys: Simulator) -> None:
     assert requests.post(url, json={"Name": "x"}, headers=headers, timeout=10).status_code == 403
 
 
-def test_stops_can_be_added_and_removed_and_the_trip_has_them(alvys: Simulator, caller: Caller) -> None:
+def test_adding_and_removing_stops_changes_the_trip(alvys: Simulator, caller: Caller) -> None:
     trip = one(alvys, "trips", IsDeleted=False)
     (added,) = alvys.add(stream="trip_stops", parent=trip["Id"], columns={"CompanyName": "Moon Inc"})
     found = read(caller, "trips", trip["Id"])
@@ -461,7 +457,7 @@ def test_stops_can_be_added_and_removed_and_the_trip_has_them(alvys: Simulator, 
     assert found["UpdatedAt"].startswith("2026-11-24T00:01:0")
 
 
-def test_what_is_deleted_cannot_be_written(alvys: Simulator, caller: Caller) -> None:
+def test_a_deleted_record_cannot_be_written(alvys: Simulator, caller: Caller) -> None:
     load = one(alvys, "loads", IsDeleted=True, Status="Invoiced")["LoadNumber"]
     note = {"Id": "N1", "Description": "Hello", "NoteType": "General"}
     assert caller.send("POST", f"loads/{load}/notes", note).status_code == 404
@@ -470,7 +466,7 @@ def test_what_is_deleted_cannot_be_written(alvys: Simulator, caller: Caller) -> 
     )
 
 
-def test_nothing_is_made_up_for_what_a_write_has_made(alvys: Simulator, caller: Caller) -> None:
+def test_a_created_record_has_no_generated_fields_or_children(alvys: Simulator, caller: Caller) -> None:
     made = caller.send("POST", "customers", {"Name": "Moon Inc"}).json()
     row = read(caller, "customers", made["Id"])
     assert set(row) == {"Id", "Name", "Type", "Status", "DateCreated"}

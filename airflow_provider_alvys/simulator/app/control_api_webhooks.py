@@ -34,7 +34,7 @@ class SubscribeBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 class DeliverBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """
-    The body of ``POST /_sim/deliver``: an attempt to deliver an event, valid or forged, in any state of the webhook.
+    The body of ``POST /_sim/deliver``: an attempt to deliver an event, valid or forged.
 
     :param webhook: its id; None means the latest.
     :param event_id: id of an earlier event; None means the latest, or a new one if there is a ``type``.

@@ -80,8 +80,7 @@ class RecordGenerator:
     def _field(self, name: str, kind: FieldType) -> tuple[str, RowValue | None, NestedValue | None]:
         """Return a field's name and its generator: of a single value, or of an object or list."""
         if isinstance(kind, (Record, Array)):
-            nested = self._nested(name, kind)
-            return name, None, nested
+            return name, None, self._nested(name, kind)
         make = self._columns.value_function(name)
         if self._columns.is_time(name):
             value = make

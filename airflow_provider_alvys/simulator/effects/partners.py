@@ -15,7 +15,8 @@ from airflow_provider_alvys.simulator.protocol.http import json_response
 
 # The fields of a customer's record in the response to a write.
 _RESPONSE_FIELDS = (
-    "Name CompanyNumber Type Status BillingAddress Email Phone Fax DateCreated InvoicingInformation ExternalId"
+    "Name CompanyNumber Type Status BillingAddress Email Phone Fax DateCreated "
+    "InvoicingInformation ExternalId"
 ).split()
 _STATUS_NAMES = {"DoNotLoad": "Do Not Load"}
 
