@@ -38,25 +38,6 @@ CONNECTION = "AIRFLOW_CONN_ALVYS_DEFAULT"
 SECRET = "s3cret-of-the-simulator"
 
 
-# Files of tests that take minutes, the longest first.
-LONGEST = (
-    "test_examples.py",
-    "test_airflow.py",
-    "test_thirty_days.py",
-    "test_webhook_example.py",
-    "test_load.py",
-    "test_every_stream.py",
-    "test_limits.py",
-    "test_links.py",
-)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest: at the end one process would be at it, and the other idle."""
-    places = {name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: places.get(item.path.name, len(LONGEST)))
-
-
 class SkippingClock(Clock):
     """Tell the real time plus all that was waited for, and never wait."""
 

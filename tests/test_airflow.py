@@ -67,30 +67,55 @@ def query(home: Path, sql: str) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in json.loads(answer)]
 
 
-@pytest.mark.every_airflow
-def test_the_example_dag_lands_everything_then_what_changed(
-    airflow: Airflow, home: Path, own_alvys: Simulator
-) -> None:
-    airflow("dags", "reserialize")
-    assert "No data found" in airflow("dags", "list-import-errors", AIRFLOW__LOGGING__LOGGING_LEVEL="WARNING")
+# The runs are fixtures, so that each test can be run without those before it.
+@pytest.fixture(scope="module")
+def two_syncs(airflow: Airflow, home: Path, own_alvys: Simulator) -> list[Path]:
+    """Run the example, and again when rows have changed: its manifests."""
     airflow("dags", "test", "alvys_loads_to_files")
     (first,) = manifests(home / "lake")
-    landed = ids(read_lines(first))
     own_alvys.change(rows=7)
     airflow("dags", "test", "alvys_loads_to_files")
     (second,) = set(manifests(home / "lake")) - {first}
+    return [first, second]
+
+
+@pytest.fixture(scope="module")
+def synced_once(airflow: Airflow, two_syncs: list[Path]) -> str:
+    return airflow("dags", "test", "once")
+
+
+@pytest.fixture(scope="module")
+def forbidden(airflow: Airflow, own_alvys: Simulator, two_syncs: list[Path]) -> str:
+    own_alvys.order_faults({"kind": "status", "status": 403, "times": 99})
+    printed = airflow("dags", "test", "once", succeeds=False)
+    own_alvys.order_faults()
+    return printed
+
+
+@pytest.fixture(scope="module")
+def with_a_wrong_secret(airflow: Airflow, own_alvys: Simulator, two_syncs: list[Path]) -> str:
+    connection = own_alvys.connection_json().replace(SECRET, SECRET + "-not")
+    return airflow("dags", "test", "once", succeeds=False, **{CONNECTION: connection})
+
+
+@pytest.mark.every_airflow
+def test_the_example_dag_lands_everything_then_what_changed(
+    two_syncs: list[Path], airflow: Airflow, home: Path, own_alvys: Simulator
+) -> None:
+    first, second = two_syncs
+    landed = ids(read_lines(first))
     window = json.loads(second.read_bytes())["window"]
     assert ids(read_lines(second)) == set(own_alvys.truth_keys(since=window["since"], until=window["until"]))
     assert len(landed | ids(read_lines(second))) == 300
     assert own_alvys.stats()["tokens"] == 2
     (state,) = {row[0] for row in query(home, "SELECT state FROM task_instance")}
     assert state == "success"
+    airflow("dags", "reserialize")
+    assert "No data found" in airflow("dags", "list-import-errors", AIRFLOW__LOGGING__LOGGING_LEVEL="WARNING")
 
 
 @pytest.mark.every_airflow
-def test_the_result_is_in_the_xcom_and_on_the_assets_event(
-    airflow: Airflow, home: Path, own_alvys: Simulator
-) -> None:
+def test_the_result_is_in_the_xcom_and_on_the_assets_event(two_syncs: list[Path], home: Path) -> None:
     results = [
         json.loads(json.loads(row[0])) if isinstance(json.loads(row[0]), str) else json.loads(row[0])
         for row in query(home, "SELECT value FROM xcom WHERE key = 'return_value'")
@@ -106,33 +131,25 @@ def test_the_result_is_in_the_xcom_and_on_the_assets_event(
         assert result in [{name: event[name] for name in result} for event in events]
 
 
-def test_assets_by_reference_and_aliases_get_the_result_too(airflow: Airflow, home: Path) -> None:
-    airflow("dags", "test", "once")
+def test_assets_by_reference_and_aliases_get_the_result_too(synced_once: str, home: Path) -> None:
     known = "SELECT asset.name, asset_event.extra FROM asset_event JOIN asset ON asset.id = asset_id WHERE source_dag_id = 'once'"
     events = {name: json.loads(extra) for name, extra in query(home, known)}
     assert set(events) == {"alvys_loads", f"{home}/lake/loads"}
     assert {event["tenant"] for event in events.values()} == {"once"}
 
 
-def test_a_failing_run_says_why_and_leaves_no_manifest(
-    airflow: Airflow, home: Path, own_alvys: Simulator
-) -> None:
-    known = manifests(home / "lake")
-    own_alvys.order_faults({"kind": "status", "status": 403, "times": 99})
-    printed = airflow("dags", "test", "once", succeeds=False)
-    own_alvys.order_faults()
-    assert "AlvysPermissionError" in printed
-    assert manifests(home / "lake") == known
+def test_a_failing_run_says_why_and_leaves_no_manifest(synced_once: str, forbidden: str, home: Path) -> None:
+    assert "AlvysPermissionError" in forbidden
+    assert len(manifests(home / "lake")) == 3
 
 
-def test_a_wrong_secret_says_what_to_check(airflow: Airflow, home: Path, own_alvys: Simulator) -> None:
-    connection = own_alvys.connection_json().replace(SECRET, SECRET + "-not")
-    printed = airflow("dags", "test", "once", succeeds=False, **{CONNECTION: connection})
-    assert "Check the client id and the client secret" in printed
+def test_a_wrong_secret_says_what_to_check(with_a_wrong_secret: str) -> None:
+    assert "Check the client id and the client secret" in with_a_wrong_secret
 
 
-def test_no_secret_and_no_token_is_left_anywhere(airflow: Airflow, home: Path, own_alvys: Simulator) -> None:
-    # After the runs above: three good ones, one refused, one with a wrong secret; all at DEBUG.
+@pytest.mark.usefixtures("two_syncs", "synced_once", "forbidden", "with_a_wrong_secret")
+def test_no_secret_and_no_token_is_left_anywhere(home: Path, own_alvys: Simulator) -> None:
+    # Three good runs, one refused, one with a wrong secret; all at DEBUG.
     tokens = own_alvys.tokens()
     assert len(tokens) == 4
     files = [file for file in home.rglob("*") if file.is_file()]
