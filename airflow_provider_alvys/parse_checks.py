@@ -65,7 +65,7 @@ def check_search(stream: Stream, filters: Any, window_by: str | None) -> None:
         and not isinstance(filters, XComArg)
         and not (isinstance(filters, str) and has_template(filters))
     ):
-        stream.validate_filters(filters, is_open=has_template)
+        stream.validate_filters(filters, is_templated=has_template)
     if window_by is not None and not has_template(window_by):
         stream.window(window_by)
 
@@ -80,7 +80,9 @@ def check_write(operation: str, path_params: Any, body: Any, if_match: Any) -> O
     # Imported here, since most DAGs write nothing.
     from airflow_provider_alvys.api.write.prepare import prepare
 
-    write = prepare(operation, path_params=path_params, body=body, if_match=if_match, is_open=has_template)
+    write = prepare(
+        operation, path_params=path_params, body=body, if_match=if_match, is_templated=has_template
+    )
     return write.operation
 
 

@@ -1,4 +1,4 @@
-"""One call, one search, one write; documents up and down."""
+"""The operators for requests, searches, writes and documents."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ __all__ = [
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
-        # Public here as well, and imported when it is asked for: operators do not need transfers.
+        # A public address. Imported lazily, because operators do not depend on transfers.
         if name == "AlvysDocumentsToObjectStorageOperator":
             from airflow_provider_alvys.transfers.documents_to_object_storage import (
                 AlvysDocumentsToObjectStorageOperator,
@@ -47,16 +47,16 @@ if not TYPE_CHECKING:
 
 class AlvysRequestOperator(AlvysTask):
     """
-    Call any Alvys endpoint and return its JSON answer.
+    Call any Alvys endpoint and return its JSON response.
 
     :param alvys_conn_id: the Alvys connection. (templated)
     :param method: HTTP method. (templated)
-    :param path: below the API base (``loads/search``), or on the host when it begins with ``/`` (``/v1/me``). (templated)
-    :param json: body, sent as JSON. (templated)
+    :param path: below the API base (``loads/search``), or on the host if it begins with ``/``. (templated)
+    :param json: body to send as JSON. (templated)
     :param query_params: query parameters. (templated)
     :param headers: further headers, such as ``If-Match``. (templated)
-    :return: the decoded answer; a text where Alvys answers with text; None where the answer is empty.
-    :raises AlvysResponseError: the answer is a file, which has no place in an XCom.
+    :return: the decoded response; a string if Alvys responds with text; None if the response is empty.
+    :raises AlvysResponseError: the response is a file or HTML, which does not belong into an XCom.
     """
 
     template_fields: Sequence[str] = ("alvys_conn_id", "method", "path", "json", "query_params", "headers")
@@ -90,41 +90,35 @@ class AlvysRequestOperator(AlvysTask):
         if not response.content:
             return None
         content_type = response.headers.get("content-type", "")
+        problem = f"with {content_type or 'no content type'}, not with JSON: check the path"
         if "json" in content_type:
             try:
                 return response.json()
             except ValueError as error:
-                raise AlvysResponseError(
-                    f"{self.method} {self.path} answered {response.status_code} with JSON that cannot be read: {error}",
-                    status_code=response.status_code,
-                ) from error
-        if content_type.startswith("text/") and "html" not in content_type:
+                problem = f"with JSON that cannot be read: {error}"
+        elif content_type.startswith("text/") and "html" not in content_type:
             return response.text
         raise AlvysResponseError(
-            f"{self.method} {self.path} answered {response.status_code} with {content_type or 'no content type'}, "
-            "not with JSON: check the path",
+            f"{self.method} {self.path} answered {response.status_code} {problem}",
             status_code=response.status_code,
         )
 
 
 class AlvysSearchOperator(AlvysTask):
     """
-    Search a stream and return its rows, for small results that steer a DAG.
-
-    Larger ones belong into files: see AlvysToObjectStorageOperator.
+    Search a stream and return its rows; for larger results use AlvysToObjectStorageOperator.
 
     :param alvys_conn_id: the Alvys connection. (templated)
     :param stream: name in the catalogue, such as ``loads``. (templated)
-    :param filters: Alvys's own search fields, such as ``{"LoadNumbers": ["1001"]}``. (templated)
-    :param window_by: which of the stream's windows; None means its default. (templated)
-    :param since: start of the window, with a zone; None means no window. (templated)
-    :param until: end of the window; None means no end. (templated)
-    :param parents: for streams that are read per parent, whose children: a list of ids, such as load numbers for
-        ``load_documents``. (templated)
-    :param limit: more rows than this are refused; after the first page, which tells their number, where they are one search.
-    :return: a list of rows as plain JSON values, without those that the catalogue calls secret.
-    :raises AlvysValueError: there are more rows than ``limit``; or an argument is wrong, while the DAG is parsed where nothing
-        is templated.
+    :param filters: Alvys's search fields, such as ``{"LoadNumbers": ["1001"]}``. (templated)
+    :param window_by: name of one of the stream's windows; None for its default window. (templated)
+    :param since: start of the window, with a time zone; None for no window. (templated)
+    :param until: end of the window; None for no end. (templated)
+    :param parents: ids of the parents for a child stream: load numbers for ``load_documents``. (templated)
+    :param limit: maximum number of rows. A single search with more fails after its first page.
+    :return: a list of rows as plain JSON values, without secret fields.
+    :raises AlvysValueError: there are more rows than ``limit``, or an argument is wrong; raised while the DAG
+        is parsed if no argument is templated.
     """
 
     template_fields: Sequence[str] = (
@@ -160,37 +154,31 @@ class AlvysSearchOperator(AlvysTask):
         self.until = until
         self.parents = parents
         self.limit = limit
-        row = None if has_template(stream) else get_stream(stream)
-        if row is not None:
+        if not has_template(stream):
+            row = get_stream(stream)
             check_search(row, filters, window_by)
-        if row is not None and not has_template([filters, window_by, since, until, parents]):
-            make_search_queries(
-                row, filters or {}, since=since, until=until, window_by=window_by, parents=parents
-            )
+            if not has_template([filters, window_by, since, until, parents]):
+                make_search_queries(
+                    row, filters or {}, since=since, until=until, window_by=window_by, parents=parents
+                )
         if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
-            raise AlvysValueError(f"limit={limit!r} must be a number of rows, 1 or more")
+            raise AlvysValueError(f"limit={limit!r} must be an integer of 1 or more")
 
     @fail_if_not_retryable
     def execute(self, context: Context) -> list[dict[str, Any]]:
-        """Search."""
-        search = self.hook.open_search(
-            self.stream,
-            self.filters,
-            since=self.since,
-            until=self.until,
-            window_by=self.window_by,
-            parents=self.parents,
-        )
+        """Search and return the rows."""
+        window: dict[str, Any] = {"since": self.since, "until": self.until, "window_by": self.window_by}
+        search = self.hook.open_search(self.stream, self.filters, parents=self.parents, **window)
         secrets = {name for name, flags in search.stream.fields.flags.items() if "secret" in flags}
-        # Searches that are united may find the same rows: only one alone tells how many there are.
+        # Several searches may find the same rows: only the total of a single one is exact.
         is_one = len(search.queries) == 1
         rows: list[dict[str, Any]] = []
         for page in search:
             found = max(search.total if is_one else 0, len(rows) + len(page))
             if found > self.limit:
                 raise AlvysValueError(
-                    f"The search finds {found}{'' if is_one else ' or more'} {self.stream}, more than limit={self.limit}: narrow "
-                    "it, raise limit, or land the rows with AlvysToObjectStorageOperator"
+                    f"The search finds {found}{'' if is_one else ' or more'} {self.stream}, more than "
+                    f"limit={self.limit}: narrow it, raise limit, or use AlvysToObjectStorageOperator"
                 )
             read = [jsonlib.loads(bytes(row)) for row in page]
             rows += [{name: value for name, value in row.items() if name not in secrets} for row in read]

@@ -1,4 +1,4 @@
-"""One file up to Alvys."""
+"""The operator for uploads of documents."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
 
 class AlvysUploadDocumentOperator(AlvysWriteOperator):
     """
-    Keep a file with a load, trip, carrier, driver, truck or trailer, as a document of one of the types that Alvys has for it.
+    Upload a file as a document of a load, trip, carrier, driver, truck or trailer.
 
-    The file is read bit by bit while it is sent. Alvys keeps each upload as a further file, so that it is never sent again after
-    its answer was lost: the task fails for good, and says how to find out whether the file is there.
+    Each upload creates another document. If its response is lost, the task therefore fails without retries,
+    and the error says how to find out whether the document exists.
 
     :param alvys_conn_id: the Alvys connection. (templated)
     :param parent_type: ``load``, ``trip``, ``carrier``, ``driver``, ``truck`` or ``trailer``.
-    :param parent_id: the number of the load, or the id of the other. (templated)
-    :param path: of the file, absolute, local or on object storage: ``s3://aws_default@bucket/pod.pdf``. (templated)
-    :param document_type: as Alvys writes it, such as ``Proof of Delivery``. (templated)
-    :param file_name: as Alvys shall know it, with an ending that tells what it is; None for the file's own. (templated)
-    :return: the document as Alvys lists it, without the URL that it can be fetched from.
-    :raises AlvysValueError: a type that Alvys does not have, while the DAG is parsed where it is not templated; or a file that is
-        missing, empty, too large or of another kind than Alvys takes, or than its name says: before anything is sent.
-    :raises AlvysUnknownOutcomeError: an answer was lost, and whether the file was kept is not known.
+    :param parent_id: the load's number, or the Id of any other parent. (templated)
+    :param path: absolute, local or on object storage: ``s3://aws_default@bucket/pod.pdf``. (templated)
+    :param document_type: in Alvys's spelling, such as ``Proof of Delivery``. (templated)
+    :param file_name: name in Alvys, with an extension; None for the file's own. (templated)
+    :return: the document as Alvys lists it, without its temporary download URL.
+    :raises AlvysValueError: the document type is unknown (raised while the DAG is parsed if it is not
+        templated); or the file is missing, empty, too large, or of a type that Alvys does not accept.
+    :raises AlvysUnknownOutcomeError: the response was lost, and whether the document was created is unknown.
     """
 
     template_fields: Sequence[str] = ("alvys_conn_id", "parent_id", "path", "document_type", "file_name")
@@ -55,9 +55,8 @@ class AlvysUploadDocumentOperator(AlvysWriteOperator):
         super().__init__(
             alvys_conn_id=alvys_conn_id,
             operation=operation,
-            path_params=_path_params(operation, parent_id),
-            body=_body(document_type, file_name),
             file=normalize_path(path),  # type: ignore[arg-type]
+            **_arguments(operation, parent_id, document_type, file_name),
             **kwargs,
         )
         self.parent_type = parent_type
@@ -67,35 +66,31 @@ class AlvysUploadDocumentOperator(AlvysWriteOperator):
         self.file_name = file_name
 
     def _prepare(self) -> Write:
-        # As they have been rendered.
-        self.path_params = _path_params(self.operation, self.parent_id)
-        self.body = _body(self.document_type, self.file_name)
-        self.file = str(self.path)
+        # The attributes are rendered by now.
+        rendered = _arguments(self.operation, self.parent_id, self.document_type, self.file_name)
+        self.path_params, self.body, self.file = rendered["path_params"], rendered["body"], str(self.path)
         return super()._prepare()
 
     def _source(self) -> FileSource:
-        from airflow_provider_alvys.api.write.upload import check_beginning
+        from airflow_provider_alvys.api.write.upload import check_signature
 
         source = stored_file(str(self.path), name=self.file_name)
-        check_beginning(source)
+        check_signature(source)
         return source
 
     def _result(self, write: Write, answer: Any) -> Any:
-        # The URL is a secret for the minutes that it lives.
+        # The download URL gives access without a login while it is valid.
         flags = document_stream_of(self.parent_type).fields.flags
-        result = super()._result(write, answer)
-        # Alvys may answer with nothing: the file is kept all the same.
-        return result and {
+        # An empty response is a success as well.
+        result = super()._result(write, answer) or {}
+        return {
             name: value for name, value in result.items() if "volatile" not in flags.get(name, ())
-        }
+        } or None
 
 
-def _path_params(operation: str, parent_id: Any) -> dict[str, Any]:
+def _arguments(operation: str, parent_id: Any, document_type: Any, file_name: Any) -> dict[str, Any]:
     from airflow_provider_alvys.api.catalogue.operations import get_operation
 
     (name,) = get_operation(operation).path_params
-    return {name: parent_id}
-
-
-def _body(document_type: Any, file_name: Any) -> dict[str, Any]:
-    return {"DocumentType": document_type} | ({} if file_name is None else {"FileName": file_name})
+    body = {"DocumentType": document_type} | ({} if file_name is None else {"FileName": file_name})
+    return {"path_params": {name: parent_id}, "body": body}

@@ -1,4 +1,4 @@
-"""One write."""
+"""The operator for writes."""
 
 from __future__ import annotations
 
@@ -29,25 +29,24 @@ if TYPE_CHECKING:
 
 class AlvysWriteOperator(AlvysTask):
     """
-    Write something into Alvys: one operation of the catalogue of writes.
+    Perform one write operation of the catalogue.
 
-    A write is made again, after its answer was lost, only where that cannot make a second effect. Where it could, the task fails
-    for good, with an error that says that the outcome is unknown and how to find out; clearing the task sends the write again.
-    On Airflow 3.3 this holds over the death of a worker, too: a note in the task's state store says what is being sent, and what
-    was answered.
+    A write is retried after a lost response only if the retry cannot have a second effect. Otherwise the
+    task fails without retries: the error says how to find out whether the write took place, and clearing the
+    task sends it again. On Airflow 3.3 this holds even if the worker dies.
 
     :param alvys_conn_id: the Alvys connection. (templated)
     :param operation: name in the catalogue, such as ``trips.assign``.
-    :param path_params: what its path names, such as ``{"tripId": "…"}``. (templated)
-    :param body: its fields, in Alvys's spelling. A number may be a text of its digits, which keeps an amount exact in a template
-        and in an XCom. (templated)
-    :param if_match: ``auto`` reads the record's ETag right before, where Alvys requires one, and sends none elsewhere. An ETag
-        is sent as it is. None sends none. (templated)
+    :param path_params: values for the operation's path, such as ``{"tripId": "…"}``. (templated)
+    :param body: fields in Alvys's spelling. A number may be a string of its digits, which keeps amounts exact
+        in templates and XComs. (templated)
+    :param if_match: ``auto`` reads the record's ETag just before the write if Alvys requires one, and else
+        sends none. An ETag is sent as given. None sends none. (templated)
     :param file: for an upload: path of the file, local or on object storage. (templated)
-    :return: Alvys's answer as plain JSON values, without secrets; None where there is none.
-    :raises AlvysValueError: something is wrong with it: while the DAG is parsed where it is not templated, else before it is
-        sent.
-    :raises AlvysUnknownOutcomeError: an answer was lost, and whether the write took place is not known.
+    :return: Alvys's response as plain JSON values without secrets; None if it is empty.
+    :raises AlvysValueError: an argument is wrong; raised while the DAG is parsed if the argument is not
+        templated, and else before anything is sent.
+    :raises AlvysUnknownOutcomeError: the response was lost, and whether the write took place is unknown.
     """
 
     template_fields: Sequence[str] = ("alvys_conn_id", "path_params", "body", "if_match", "file")
@@ -81,31 +80,25 @@ class AlvysWriteOperator(AlvysTask):
     @fail_if_not_retryable
     def execute(self, context: Context) -> Any:
         """Send the write."""
-        from airflow_provider_alvys.operators.write_journal import WriteNote
+        from airflow_provider_alvys.operators.write_journal import WriteJournal
 
         write = self._prepare()
-        note = WriteNote(context, write, self.file)
-        # What is refused before here was not sent: hence not before the checks, and the connection first.
+        journal = WriteJournal(context, write, self.file)
+        # A missing connection must fail before the journal says that the write is being sent.
         self.hook.get_conn()
-        earlier = note.begin()
+        earlier = journal.start()
         if earlier is not None:
-            self.log.info(
-                "%s was done by an earlier try, of which Airflow has not heard: this is its answer",
-                self.operation,
-            )
+            self.log.info("%s was completed by an earlier attempt; returning its answer", self.operation)
             return earlier["answer"]
         try:
             result = self._result(write, self.hook.send(write))
         except AlvysError as error:
-            if not note.is_gone(error):
-                note.settle(error)
+            if not journal.fail(error):
                 raise
-            self.log.info(
-                "%s: what it removes is gone, by an earlier try whose answer was lost", self.operation
-            )
+            self.log.info("%s: an earlier attempt has deleted the record", self.operation)
             result = None
-        note.done(result)
-        self.log.info("%s is done", self.operation)
+        journal.complete(result)
+        self.log.info("%s completed", self.operation)
         return result
 
     def record_of_link(self) -> WebRecord | None:
@@ -115,29 +108,25 @@ class AlvysWriteOperator(AlvysTask):
         return record_from_write(get_operation(self.operation), self.path_params, self.body)
 
     def _prepare(self) -> Write:
-        """Check the write as it has been rendered."""
+        """Validate the write with its rendered arguments."""
         from airflow_provider_alvys.api.write.prepare import prepare
 
         write = prepare(self.operation, path_params=self.path_params, body=self.body, if_match=self.if_match)
         return write.with_file(self._source())
 
     def _source(self) -> FileSource | None:
-        """Return the file to upload, if there is one."""
         return None if self.file is None else stored_file(self.file)
 
     def _result(self, write: Write, answer: Any) -> Any:
-        """Return an answer as plain JSON values, without its secrets."""
+        """Return an answer as plain JSON values without its secrets."""
         secrets = frozenset(name.lower() for name in write.operation.secrets)
         if secrets and answer is not None and not isinstance(answer, dict):
-            self.log.warning(
-                "The answer of %s may hold a secret, and is left out: call hook.write in a @task",
-                self.operation,
-            )
+            self.log.warning("The response may be a secret and is left out. Use hook.write to get it")
             return None
         return jsonlib.loads(dump_json(self._without(secrets, answer)))
 
     def _without(self, secrets: Collection[str], value: Any) -> Any:
-        """Return a value without the fields of these names, in any spelling and at any depth, and mask what they hold."""
+        """Return a value without these fields, in any case and at any depth, and mask them in the log."""
         if isinstance(value, list):
             return [self._without(secrets, item) for item in value]
         if not isinstance(value, dict):
@@ -145,22 +134,18 @@ class AlvysWriteOperator(AlvysTask):
         for name, item in value.items():
             if name.lower() in secrets and isinstance(item, str) and item:
                 mask_secret(item)
-                self.log.info(
-                    "%s is left out of the result, being a secret. Who needs it calls hook.write in a @task that keeps it safe",
-                    name,
-                )
-        return {
-            name: self._without(secrets, item) for name, item in value.items() if name.lower() not in secrets
-        }
+                self.log.info("%s is a secret and is left out. Use hook.write to get it", name)
+        kept = {name: item for name, item in value.items() if name.lower() not in secrets}
+        return {name: self._without(secrets, item) for name, item in kept.items()}
 
 
 def stored_file(path: str, *, name: str | None = None) -> FileSource:
     """
-    Return a file as one to upload, wherever Airflow reaches it.
+    Return a file to upload from any storage that Airflow can read.
 
-    :param path: local, or on object storage with its connection, as ``s3://conn_id@bucket/…``.
-    :param name: as Alvys shall know it; None for its own.
-    :raises AlvysValueError: it cannot be found.
+    :param path: local, or on object storage with its connection, such as ``s3://conn_id@bucket/…``.
+    :param name: file name in Alvys; None for the file's own.
+    :raises AlvysValueError: the file does not exist, or its file system is unknown.
     """
     from airflow_provider_alvys.api.write.upload import FileSource
 
@@ -169,12 +154,7 @@ def stored_file(path: str, *, name: str | None = None) -> FileSource:
         file = ObjectStoragePath(path)
         size = file.stat().st_size
     except FileNotFoundError as error:
-        raise AlvysValueError(f"There is no file {path}") from error
+        raise AlvysValueError(f"The file {path} does not exist") from error
     except ValueError as error:
-        # No file system for its scheme.
         raise AlvysValueError(f"{path} cannot be read: {error}") from error
-
-    def begin() -> BinaryIO:
-        return cast("BinaryIO", file.open("rb"))  # type: ignore[no-untyped-call]
-
-    return FileSource(name or file.name, size, begin)
+    return FileSource(name or file.name, size, lambda: cast("BinaryIO", cast("Any", file).open("rb")))

@@ -20,7 +20,7 @@ def search(**arguments: Any) -> list[dict[str, Any]]:
 
 
 @pytest.mark.every_airflow
-def test_a_request_returns_the_answer(alvys: Simulator) -> None:
+def test_a_request_returns_the_response(alvys: Simulator) -> None:
     assert call(method="GET", path="/v1/me")["ClientId"] == "simulator"
     body = {"Page": 0, "PageSize": 1, "Status": ["Open"]}
     assert (
@@ -32,15 +32,16 @@ def test_a_request_returns_the_answer(alvys: Simulator) -> None:
 
 
 def test_a_request_to_another_host_is_refused_before_anything_is_sent(alvys: Simulator) -> None:
-    with pytest.raises(AlvysValueError, match="not the connection's host"):
+    with pytest.raises(AlvysValueError, match="evil.example"):
         call(path="https://evil.example/v1/me")
     assert alvys.stats()["requests"] == {}
 
 
-def test_an_answer_that_is_no_json_is_an_error(alvys: Simulator) -> None:
+def test_a_response_that_is_not_json_is_an_error(alvys: Simulator) -> None:
     alvys.order_faults({"kind": "html"})
-    with pytest.raises(AlvysResponseError, match="GET /v1/me answered 200 with text/html, not with JSON"):
+    with pytest.raises(AlvysResponseError, match="text/html") as caught:
         call(path="/v1/me")
+    assert caught.value.status_code == 200
 
 
 @pytest.mark.every_airflow
@@ -59,24 +60,22 @@ def test_a_search_finds_the_children_of_parents(alvys: Simulator) -> None:
     assert found == [
         json.loads(row) for row in alvys.truth_rows(stream="load_documents", parents=json.dumps(numbers))
     ]
-    with pytest.raises(AlvysValueError, match="give parents"):
+    with pytest.raises(AlvysValueError, match="parents"):
         search(stream="load_documents")
 
 
 def test_a_search_with_more_rows_than_its_limit_is_refused_after_one_page(alvys: Simulator) -> None:
-    with pytest.raises(
-        AlvysValueError, match="finds 450 loads, more than limit=200: narrow it, raise limit, or land"
-    ):
+    with pytest.raises(AlvysValueError, match="450 loads.*limit=200"):
         search()
     assert alvys.stats()["requests"]["POST loads/search"] == 1
     assert len(search(limit=450)) == 450
 
 
-def test_a_limit_counts_rows_that_several_searches_find_once(alvys: Simulator) -> None:
+def test_a_limit_counts_a_row_once_even_if_several_searches_find_it(alvys: Simulator) -> None:
     invoices = {"stream": "invoices", "since": "2026-10-01T00:00:00Z"}
     rows = alvys.truth_keys(**invoices)
     assert len(search(**invoices, limit=len(rows))) == len(rows)
-    with pytest.raises(AlvysValueError, match=f"or more invoices, more than limit={len(rows) - 1}"):
+    with pytest.raises(AlvysValueError, match=f"limit={len(rows) - 1}"):
         search(**invoices, limit=len(rows) - 1)
 
 
@@ -107,7 +106,7 @@ def test_a_limit_counts_rows_that_several_searches_find_once(alvys: Simulator) -
     ],
     ids=str,
 )
-def test_what_is_wrong_is_told_while_the_dag_is_parsed(arguments: dict[str, Any]) -> None:
+def test_wrong_arguments_are_refused_while_the_dag_is_parsed(arguments: dict[str, Any]) -> None:
     with pytest.raises(AlvysValueError):
         AlvysSearchOperator(task_id="search", **{"stream": "loads", **arguments})
 
@@ -122,7 +121,7 @@ def test_what_is_wrong_is_told_while_the_dag_is_parsed(arguments: dict[str, Any]
     ],
     ids=str,
 )
-def test_what_is_templated_is_left_for_the_run(arguments: dict[str, Any]) -> None:
+def test_templated_arguments_are_checked_when_the_task_runs(arguments: dict[str, Any]) -> None:
     AlvysSearchOperator(task_id="search", **{"stream": "loads", **arguments})
 
 
@@ -136,7 +135,7 @@ def test_what_is_templated_is_left_for_the_run(arguments: dict[str, Any]) -> Non
     ],
     ids=str,
 )
-def test_a_filter_with_a_template_waits_until_it_is_rendered(stream: str, filters: Any) -> None:
+def test_a_templated_filter_is_checked_when_the_task_runs(stream: str, filters: Any) -> None:
     assert AlvysSearchOperator(task_id="search", stream=stream, filters=filters).filters == filters
 
 
@@ -150,7 +149,7 @@ def test_template_fields_are_arguments(operator: Any) -> None:
         assert hasattr(operator, name)
 
 
-def test_no_secret_of_a_webhook_gets_into_an_xcom(alvys: Simulator) -> None:
+def test_a_webhook_secret_is_left_out_of_the_xcom(alvys: Simulator) -> None:
     known = [json.loads(row) for row in alvys.truth_rows(stream="webhooks")]
     assert any(row.get("Secret") for row in known)
     found = search(stream="webhooks")

@@ -30,23 +30,23 @@ def upload(hook: QuickHook, **arguments: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "named"),
     [
-        ({"parent_type": "customer"}, "parent_type='customer' has no documents"),
+        ({"parent_type": "customer"}, "parent_type='customer'"),
         ({"document_type": "Proof of Deliveri"}, "Proof of Delivery"),
         ({"document_type": "Load Manifest"}, "DocumentType"),
         ({"parent_type": "trip", "document_type": "Carrier Invoice"}, "DocumentType"),
-        ({"parent_id": ""}, "names nothing"),
-        ({"path": "pod.pdf"}, "is relative"),
+        ({"parent_id": ""}, "loadNumber="),
+        ({"path": "pod.pdf"}, "pod.pdf"),
     ],
 )
-def test_what_is_wrong_is_refused_at_parse_time(arguments: dict[str, Any], says: str) -> None:
-    with pytest.raises(AlvysValueError, match=says):
+def test_wrong_arguments_are_refused_while_the_dag_is_parsed(arguments: dict[str, Any], named: str) -> None:
+    with pytest.raises(AlvysValueError, match=named):
         AlvysUploadDocumentOperator(task_id="upload", **{**GIVEN, **arguments})
 
 
 @pytest.mark.parametrize("parent_type", DOCUMENT_STREAMS)
-def test_every_type_of_the_catalogue_is_taken_and_so_is_a_template(parent_type: str) -> None:
+def test_every_document_type_of_the_catalogue_and_a_template_are_accepted(parent_type: str) -> None:
     operation = get_operation(f"{parent_type}_documents.upload")
     assert operation.upload
     for document_type in (*operation.upload.document_types, "{{ params.type }}"):
@@ -57,43 +57,41 @@ def test_every_type_of_the_catalogue_is_taken_and_so_is_a_template(parent_type: 
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "says"),
+    ("name", "content", "named"),
     [
-        ("pod.pdf", b"", "pod.pdf is empty"),
+        ("pod.pdf", b"", "pod.pdf"),
         (
             "pod.pdf",
             b"%PDF-" + b"x" * (25 * 1024 * 1024),
-            "pod.pdf is of 26214405 bytes: .* takes 1 to 26214400",
+            "pod.pdf.*26214405.*26214400",
         ),
-        ("pod.docx", PDF, "pod.docx is .*: load_documents.upload takes application/pdf"),
-        ("pod", PDF, "pod is of no known type"),
+        ("pod.docx", PDF, "pod.docx.*application/pdf"),
+        ("pod", PDF, "^pod .*application/pdf"),
         (
             "pod.pdf",
             b"<html>Sign in</html>",
-            "pod.pdf is no application/pdf, though it is called so: it begins with b'<html>Si'",
+            "pod.pdf.*application/pdf.*b'<html>Si'",
         ),
-        ("pod.jpg", PDF, "pod.jpg is no image/jpeg"),
-        ("pod.png", b"\xff\xd8\xff", "pod.png is no image/png"),
+        ("pod.jpg", PDF, "pod.jpg.*image/jpeg"),
+        ("pod.png", b"\xff\xd8\xff", "pod.png.*image/png"),
     ],
 )
-def test_a_file_that_alvys_does_not_take_is_refused_before_anything_is_sent(
-    alvys: Simulator, hook: QuickHook, tmp_path: Path, name: str, content: bytes, says: str
+def test_a_file_that_alvys_does_not_accept_is_refused_before_anything_is_sent(
+    alvys: Simulator, hook: QuickHook, tmp_path: Path, name: str, content: bytes, named: str
 ) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(AlvysValueError, match=says):
+    with pytest.raises(AlvysValueError, match=named):
         upload(hook, path=tmp_path / name)
     assert alvys.stats()["requests"] == {}
 
 
-def test_a_file_that_is_not_there_is_refused(alvys: Simulator, hook: QuickHook, tmp_path: Path) -> None:
-    with pytest.raises(AlvysValueError, match="There is no file .*pod.pdf"):
+def test_a_missing_file_is_refused(alvys: Simulator, hook: QuickHook, tmp_path: Path) -> None:
+    with pytest.raises(AlvysValueError, match="pod.pdf"):
         upload(hook, path=tmp_path / "pod.pdf")
     assert alvys.stats()["requests"] == {}
 
 
-def test_the_body_is_made_of_what_has_been_rendered(
-    alvys: Simulator, hook: QuickHook, tmp_path: Path
-) -> None:
+def test_the_body_has_the_rendered_values(alvys: Simulator, hook: QuickHook, tmp_path: Path) -> None:
     operator = AlvysUploadDocumentOperator(
         task_id="upload", **{**GIVEN, "document_type": "{{ x }}", "path": "{{ y }}"}
     )
@@ -114,7 +112,7 @@ PARENTS = {
 
 
 @pytest.mark.parametrize("parent_type", DOCUMENT_STREAMS)
-def test_what_is_uploaded_can_be_fetched_and_is_the_same(
+def test_an_uploaded_file_can_be_downloaded_unchanged(
     alvys: Simulator, hook: QuickHook, place: Place, parent_type: str
 ) -> None:
     column, kind = PARENTS[parent_type]
@@ -143,21 +141,22 @@ def test_what_is_uploaded_can_be_fetched_and_is_the_same(
     assert (place.files() / row["name"]).read_bytes() == content
 
 
-def test_a_lost_answer_is_never_sent_again_and_says_how_to_find_out(
+def test_an_upload_whose_response_is_lost_is_not_retried(
     alvys: Simulator, hook: QuickHook, tmp_path: Path
 ) -> None:
     number = json.loads(alvys.truth_rows()[0])["LoadNumber"]
     before = alvys.truth_keys(stream="load_documents", parents=[number])
     (tmp_path / "pod.pdf").write_bytes(PDF)
     alvys.order_faults({"kind": "lost", "endpoint": "POST loads/{id}/document"})
-    says = rf"load_documents.upload took place is unknown.* look among the documents of the load {number} for a Proof of Delivery"
-    with pytest.raises(AlvysUnknownOutcomeError, match=says):
+    with pytest.raises(AlvysUnknownOutcomeError) as caught:
         upload(hook, parent_id=number, path=tmp_path / "pod.pdf")
+    assert f"load {number}" in caught.value.check
+    assert "Proof of Delivery" in caught.value.check
     assert alvys.stats()["requests"]["POST loads/{id}/document"] == 1
     assert len(alvys.truth_keys(stream="load_documents", parents=[number])) == len(before) + 1
 
 
-def test_an_upload_that_is_answered_with_nothing_is_done(
+def test_an_upload_with_an_empty_response_succeeds(
     hook: QuickHook, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "pod.pdf").write_bytes(PDF)

@@ -31,8 +31,15 @@ CHECK_CALL = str(OPERATIONS["trip_check_calls.create"].endpoint)
 UNKNOWN = AlvysUnknownOutcomeError if HAS_RETRY_POLICY else AirflowFailException
 
 
+def outcome(caught: pytest.ExceptionInfo[Exception]) -> AlvysUnknownOutcomeError:
+    """Return the unknown outcome that a task raised, or that Airflow 3.1 has as the cause."""
+    error = caught.value if isinstance(caught.value, AlvysUnknownOutcomeError) else caught.value.__cause__
+    assert isinstance(error, AlvysUnknownOutcomeError)
+    return error
+
+
 class Store(dict[str, Any]):
-    """A task's state store, as Airflow 3.3 hands it to a task."""
+    """A task's state store, as in Airflow 3.3."""
 
     def set(self, key: str, value: Any) -> None:
         assert value is not None
@@ -42,24 +49,24 @@ class Store(dict[str, Any]):
         self.pop(key, None)
 
 
-Said = Callable[[], str]
+ReadLog = Callable[[], str]
 
 
 @pytest.fixture
-def said(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Said:
-    """Return what was logged since it was asked last, wherever this Airflow's tasks log to."""
+def read_log(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> ReadLog:
+    """Return a function that returns the log since its last call, wherever this Airflow's tasks log to."""
     caplog.set_level(logging.DEBUG)
 
-    def said() -> str:
+    def read() -> str:
         text = capsys.readouterr().out + caplog.text
         caplog.clear()
         return text
 
-    return said
+    return read
 
 
 @pytest.fixture(autouse=True)
-def small(alvys: Simulator) -> None:
+def small_tenant(alvys: Simulator) -> None:
     alvys.reset(loads=40, fleet=10)
 
 
@@ -84,7 +91,7 @@ def call(alvys: Simulator, hook: QuickHook, **changes: Any) -> AlvysWriteOperato
 
 @pytest.mark.every_airflow
 @pytest.mark.parametrize("name", [name for name, row in OPERATIONS.items() if not row.upload])
-def test_a_write_takes_place_and_its_answer_is_plain_json(
+def test_a_write_takes_place_once_and_returns_plain_json(
     name: str, alvys: Simulator, hook: QuickHook
 ) -> None:
     answer = task(hook, operation=name, **plain(request_to(alvys, name))).execute({})
@@ -92,31 +99,29 @@ def test_a_write_takes_place_and_its_answer_is_plain_json(
     assert json.loads(json.dumps(answer)) == answer
 
 
-def test_an_upload_takes_its_file_from_a_bucket(alvys: Simulator, hook: QuickHook, bucket: Any) -> None:
+def test_an_upload_reads_its_file_from_a_bucket(alvys: Simulator, hook: QuickHook, bucket: Any) -> None:
     bucket.put_object(Bucket="lake", Key="shelf/pod.pdf", Body=PDF)
     ids = plain(request_to(alvys, "load_documents.upload"))
     operator = task(hook, operation="load_documents.upload", file="s3://aws_lake@lake/shelf/pod.pdf", **ids)
     assert operator.execute({})["AttachmentSize"] == len(PDF)
     operator.file = "s3://aws_lake@lake/shelf/none.pdf"
-    with pytest.raises(AlvysValueError, match="There is no file s3://aws_lake@lake/shelf/none.pdf"):
+    with pytest.raises(AlvysValueError, match="s3://aws_lake@lake/shelf/none.pdf"):
         operator.execute({})
     operator.file = "nowhere://lake/pod.pdf"
-    with pytest.raises(AlvysValueError, match="nowhere://lake/pod.pdf cannot be read: "):
+    with pytest.raises(AlvysValueError, match="nowhere://lake/pod.pdf"):
         operator.execute({})
 
 
-def test_an_upload_takes_its_file_from_this_machine(
-    alvys: Simulator, hook: QuickHook, tmp_path: Path
-) -> None:
+def test_an_upload_reads_a_local_file(alvys: Simulator, hook: QuickHook, tmp_path: Path) -> None:
     (tmp_path / "pod.pdf").write_bytes(PDF)
     ids = plain(request_to(alvys, "load_documents.upload"))
     local = task(hook, operation="load_documents.upload", file=str(tmp_path / "pod.pdf"), **ids).execute({})
     assert local["AttachmentSize"] == len(PDF)
-    with pytest.raises(AlvysValueError, match="There is no file"):
+    with pytest.raises(AlvysValueError, match="none.pdf"):
         task(hook, operation="load_documents.upload", file=str(tmp_path / "none.pdf"), **ids).execute({})
-    with pytest.raises(AlvysValueError, match="needs file"):
+    with pytest.raises(AlvysValueError, match="load_documents.upload"):
         task(operation="load_documents.upload", **ids)
-    with pytest.raises(AlvysValueError, match="takes no file"):
+    with pytest.raises(AlvysValueError, match="trips.dispatch"):
         task(operation="trips.dispatch", path_params={"tripId": "1"}, file="/x.pdf")
     with pytest.raises(AlvysValueError, match="relative"):
         task(operation="load_documents.upload", file="x.pdf", **ids)
@@ -126,21 +131,21 @@ def test_an_upload_takes_its_file_from_this_machine(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"operation": "trips.asign"}, "Did you mean trips.assign"),
-        ({"path_params": {}}, "the path parameter tripId is missing"),
-        ({"path_params": {"tripId": "{{ t }}", "x": 1}}, "there is no path parameter x"),
-        ({"body": {"CarrierId": "{{ c }}"}}, "DispatcherId is missing"),
+        ({"operation": "trips.asign"}, "trips.assign"),
+        ({"path_params": {}}, "tripId"),
+        ({"path_params": {"tripId": "{{ t }}", "x": 1}}, " x "),
+        ({"body": {"CarrierId": "{{ c }}"}}, "DispatcherId"),
         (
             {"body": {"CarrierId": "{{ c }}", "DispatcherId": "D", "Truck": "{{ x }}"}},
-            "no field Truck: did you mean TruckId",
+            "Truck .*TruckId",
         ),
         (
             {"body": {"CarrierId": "{{ c }}", "DispatcherId": "D", "CarrierRate": "much"}},
-            "CarrierRate='much' must be a number",
+            "CarrierRate='much'",
         ),
-        ({"body": {"CarrierId": "{{ c }}", "DispatcherId": "D", "Driver2Id": "E"}}, "Driver1Id is needed"),
-        ({"body": ["x"]}, "is no dict"),
-        ({"if_match": '"v1"'}, "Alvys knows no versions here"),
+        ({"body": {"CarrierId": "{{ c }}", "DispatcherId": "D", "Driver2Id": "E"}}, "Driver1Id"),
+        ({"body": ["x"]}, "body="),
+        ({"if_match": '"v1"'}, "if_match="),
         (
             {
                 "operation": "carriers.set_status",
@@ -151,24 +156,24 @@ def test_an_upload_takes_its_file_from_this_machine(
         ),
         (
             {"operation": "loads.update", "path_params": "{{ p }}", "body": "{{ b }}", "if_match": None},
-            "requires a version",
+            "if_match=None",
         ),
     ],
     ids=[
         "operation",
         "param",
-        "no param",
+        "unknown param",
         "field",
-        "no field",
+        "unknown field",
         "type",
         "rule",
         "dict",
-        "version",
+        "etag",
         "enum",
-        "no version",
+        "no etag",
     ],
 )
-def test_what_is_not_templated_is_checked_while_the_dag_is_parsed(
+def test_untemplated_arguments_are_checked_while_the_dag_is_parsed(
     arguments: dict[str, Any], message: str
 ) -> None:
     valid = {"operation": "trips.assign", "path_params": {"tripId": "{{ t }}"}, "body": "{{ b }}"}
@@ -177,7 +182,7 @@ def test_what_is_not_templated_is_checked_while_the_dag_is_parsed(
 
 
 @pytest.mark.every_airflow
-def test_what_is_templated_is_checked_before_it_is_sent(alvys: Simulator, hook: QuickHook) -> None:
+def test_templated_arguments_are_checked_before_anything_is_sent(alvys: Simulator, hook: QuickHook) -> None:
     with DAG("d", schedule=None):
         before = AlvysRequestOperator(task_id="before", path="/v1/me")
         operator = AlvysWriteOperator(
@@ -189,7 +194,7 @@ def test_what_is_templated_is_checked_before_it_is_sent(alvys: Simulator, hook: 
         )
     operator.hook = hook
     operator.path_params, operator.body, operator.if_match = {"tripId": "1"}, {"CarrierId": "C"}, "auto"
-    with pytest.raises(AlvysValueError, match="DispatcherId is missing"):
+    with pytest.raises(AlvysValueError, match="DispatcherId"):
         operator.execute({})
     assert alvys.stats()["requests"] == {}
 
@@ -210,9 +215,7 @@ def test_amounts_are_exact_through_templates(alvys: Simulator, hook: QuickHook) 
     assert answer["Date"].startswith("2026-03-02T00:00:00")
 
 
-def test_the_payment_of_the_page_on_writing_is_one_that_alvys_takes(
-    alvys: Simulator, hook: QuickHook
-) -> None:
+def test_alvys_accepts_the_payment_of_the_page_on_writing(alvys: Simulator, hook: QuickHook) -> None:
     page = (Path(__file__).parents[2] / "docs" / "writing.md").read_text()
     code = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)[0]
     names: dict[str, Any] = {}
@@ -228,11 +231,11 @@ def test_the_payment_of_the_page_on_writing_is_one_that_alvys_takes(
 
 
 @pytest.mark.every_airflow
-def test_a_conflict_names_both_versions(alvys: Simulator, hook: QuickHook) -> None:
+def test_a_stale_etag_fails_the_task(alvys: Simulator, hook: QuickHook) -> None:
     request = plain(request_to(alvys, "loads.update"))
     with pytest.raises(
         AlvysPreconditionError if HAS_RETRY_POLICY else AirflowFailException,
-        match='version "old" that was sent',
+        match='"old"',
     ):
         task(hook, operation="loads.update", if_match='"old"', **request).execute({})
 
@@ -240,7 +243,7 @@ def test_a_conflict_names_both_versions(alvys: Simulator, hook: QuickHook) -> No
 @pytest.mark.every_airflow
 @pytest.mark.parametrize("name", ["webhooks.create", "webhooks.rotate_secret"])
 def test_a_secret_is_masked_and_left_out(
-    name: str, alvys: Simulator, hook: QuickHook, monkeypatch: pytest.MonkeyPatch, said: Said
+    name: str, alvys: Simulator, hook: QuickHook, monkeypatch: pytest.MonkeyPatch, read_log: ReadLog
 ) -> None:
     masked: list[str] = []
     monkeypatch.setattr("airflow_provider_alvys.operators.writes.mask_secret", masked.append)
@@ -253,12 +256,12 @@ def test_a_secret_is_masked_and_left_out(
     assert answer["Id"] == "W1"
     assert "Secret" not in answer
     assert masked == [secret]
-    text = said()
+    text = read_log()
     assert secret not in json.dumps(answer) + text
-    assert "Secret is left out of the result" in text
+    assert "Secret" in text
 
 
-def test_a_secret_is_left_out_however_it_is_spelled_and_wherever_it_stands(
+def test_a_secret_is_left_out_in_any_case_and_at_any_depth(
     alvys: Simulator, hook: QuickHook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     masked: list[str] = []
@@ -277,7 +280,7 @@ def test_a_secret_is_left_out_however_it_is_spelled_and_wherever_it_stands(
     assert sorted(masked) == ["s3cret", "s4cret", "s5cret"]
 
 
-def test_an_answer_that_may_be_a_secret_itself_is_left_out(
+def test_a_response_that_may_be_a_secret_is_left_out(
     alvys: Simulator, hook: QuickHook, monkeypatch: Any
 ) -> None:
     request = plain(request_of("webhooks.rotate_secret"))
@@ -285,30 +288,33 @@ def test_an_answer_that_may_be_a_secret_itself_is_left_out(
     assert task(hook, operation="webhooks.rotate_secret", **request).execute({}) is None
 
 
-# --- lost answers, and workers that die
+# --- lost responses and workers that die
 
 
 @pytest.mark.every_airflow
-def test_a_lost_answer_fails_the_task_for_good(alvys: Simulator, hook: QuickHook) -> None:
+def test_a_lost_response_fails_the_task_without_retries(alvys: Simulator, hook: QuickHook) -> None:
     operator, store = call(alvys, hook), Store()
     alvys.order_faults({"kind": "lost", "endpoint": CHECK_CALL})
-    with pytest.raises(UNKNOWN, match="is unknown. To find out, look among the check calls"):
+    with pytest.raises(UNKNOWN) as caught:
         operator.execute({"task_state_store": store})  # type: ignore[arg-type]
+    assert "check calls" in outcome(caught).check
+    assert outcome(caught).check in str(caught.value)
     assert store == {}
     assert alvys.effects() == {"trip_check_calls.create": 1}
 
 
 @pytest.mark.every_airflow
-def test_a_retry_policy_of_the_users_own_does_not_send_twice(alvys: Simulator, hook: QuickHook) -> None:
+def test_a_custom_retry_policy_does_not_send_the_write_twice(alvys: Simulator, hook: QuickHook) -> None:
     operator = call(alvys, hook)
     operator.retry_policy = None
     alvys.order_faults({"kind": "lost", "endpoint": CHECK_CALL})
-    with pytest.raises(AirflowFailException, match="is unknown"):
+    with pytest.raises(AirflowFailException) as caught:
         operator.execute({})
+    assert not outcome(caught).may_repeat
 
 
 class Killed(BaseException):
-    """A worker that dies."""
+    """The worker dies."""
 
 
 def die_while_sending(
@@ -332,11 +338,10 @@ def test_a_retry_after_the_worker_died_does_not_send_again_and_a_clear_does(
 ) -> None:
     operator, store = call(alvys, hook), Store()
     die_while_sending(operator, store, monkeypatch)
-    with pytest.raises(
-        UNKNOWN,
-        match="An earlier try of this task was ended while it sent .*To find out, look among the check",
-    ):
+    with pytest.raises(UNKNOWN) as caught:
         operator.execute({"task_state_store": store})  # type: ignore[arg-type]
+    assert (outcome(caught).endpoint, outcome(caught).status_code) == (CHECK_CALL, None)
+    assert outcome(caught).check in str(caught.value)
     assert alvys.effects() == {"trip_check_calls.create": 1}
     operator.execute({"task_state_store": store})  # type: ignore[arg-type]
     assert alvys.effects() == {"trip_check_calls.create": 2}
@@ -344,7 +349,7 @@ def test_a_retry_after_the_worker_died_does_not_send_again_and_a_clear_does(
 
 
 @pytest.mark.every_airflow
-def test_a_note_of_another_item_in_the_same_place_does_not_stop_this_one(
+def test_a_journal_entry_of_another_write_does_not_stop_this_one(
     alvys: Simulator, hook: QuickHook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Store()
@@ -354,39 +359,37 @@ def test_a_note_of_another_item_in_the_same_place_does_not_stop_this_one(
     assert store == {}
 
 
-def in_round(store: Store, tries: int) -> Any:
-    """Return the context of a try. Those of one round have the same most tries, and a clear begins another one."""
+def attempt(store: Store, tries: int) -> Any:
+    """Return the context of an attempt. Retries have the same ``max_tries``, and a clear raises it."""
     return {"task_state_store": store, "ti": SimpleNamespace(max_tries=tries)}
 
 
 @pytest.mark.every_airflow
-def test_a_retry_does_not_send_again_though_its_templates_have_become_something_else(
+def test_a_retry_does_not_send_again_even_if_its_templates_render_differently(
     alvys: Simulator, hook: QuickHook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Store()
-    die_while_sending(
-        call(alvys, hook, body={"Description": "try 1"}), store, monkeypatch, in_round(store, 2)
-    )
+    die_while_sending(call(alvys, hook, body={"Description": "try 1"}), store, monkeypatch, attempt(store, 2))
     retry = call(alvys, hook, body={"Description": "try 2"})
     for _ in range(2):
-        with pytest.raises(UNKNOWN, match="An earlier try of this task was ended"):
-            retry.execute(in_round(store, 2))
+        with pytest.raises(UNKNOWN):
+            retry.execute(attempt(store, 2))
     assert alvys.effects() == {"trip_check_calls.create": 1}
-    retry.execute(in_round(store, 5))
+    retry.execute(attempt(store, 5))
     assert alvys.effects() == {"trip_check_calls.create": 2}
 
 
 @pytest.mark.every_airflow
-def test_a_retry_after_the_answer_came_tells_it_and_a_clear_sends_again(
+def test_a_retry_after_the_response_returns_it_and_a_clear_sends_again(
     alvys: Simulator, hook: QuickHook
 ) -> None:
     operator, store = call(alvys, hook), Store()
-    answer = operator.execute(in_round(store, 2))
-    # The worker dies here: Airflow has not heard of it.
+    answer = operator.execute(attempt(store, 2))
+    # The worker dies here, before Airflow stores the result.
     assert answer["Id"]
-    assert operator.execute(in_round(store, 2)) == answer
+    assert operator.execute(attempt(store, 2)) == answer
     assert alvys.effects() == {"trip_check_calls.create": 1}
-    assert operator.execute(in_round(store, 3))["Id"] != answer["Id"]
+    assert operator.execute(attempt(store, 3))["Id"] != answer["Id"]
     assert alvys.effects() == {"trip_check_calls.create": 2}
 
 
@@ -397,64 +400,62 @@ def test_a_retry_after_an_unknown_outcome_does_not_send_and_a_clear_does(
     operator, store = call(alvys, hook), Store()
     alvys.order_faults({"kind": "lost", "endpoint": CHECK_CALL})
     for _ in range(3):
-        with pytest.raises(UNKNOWN, match="is unknown"):
-            operator.execute(in_round(store, 2))
+        with pytest.raises(UNKNOWN):
+            operator.execute(attempt(store, 2))
     assert alvys.effects() == {"trip_check_calls.create": 1}
-    operator.execute(in_round(store, 3))
+    operator.execute(attempt(store, 3))
     assert alvys.effects() == {"trip_check_calls.create": 2}
 
 
 @pytest.mark.every_airflow
-def test_what_was_refused_may_be_sent_by_a_retry(alvys: Simulator, hook: QuickHook) -> None:
+def test_a_retry_may_send_a_write_that_was_refused(alvys: Simulator, hook: QuickHook) -> None:
     store, params = Store(), request_to(alvys, "trip_check_calls.create")["path_params"]
     with pytest.raises(Exception, match="404"):
-        call(alvys, hook, path_params={"tripId": "nobody"}).execute(in_round(store, 2))
-    call(alvys, hook, path_params=params).execute(in_round(store, 2))
+        call(alvys, hook, path_params={"tripId": "nobody"}).execute(attempt(store, 2))
+    call(alvys, hook, path_params=params).execute(attempt(store, 2))
     assert alvys.effects() == {"trip_check_calls.create": 1}
 
 
-def time_is_over(hook: QuickHook, monkeypatch: pytest.MonkeyPatch) -> None:
+def time_out(hook: QuickHook, monkeypatch: pytest.MonkeyPatch) -> None:
     client = hook.get_conn()
     call = client.call
 
-    def late(*args: Any, **options: Any) -> Any:
+    def call_late(*args: Any, **options: Any) -> Any:
         call(*args, **options)
         raise AirflowTaskTimeout
 
-    monkeypatch.setattr(client, "call", late)
+    monkeypatch.setattr(client, "call", call_late)
 
 
 @pytest.mark.every_airflow
 @pytest.mark.parametrize("stored", [True, False])
-def test_a_write_that_is_not_safe_and_runs_out_of_time_fails_for_good(
+def test_an_unsafe_write_that_times_out_fails_without_retries(
     stored: bool, alvys: Simulator, hook: QuickHook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     operator, store = call(alvys, hook), Store()
-    time_is_over(hook, monkeypatch)
-    with pytest.raises(
-        AirflowFailException, match="time of this task was over while it sent .* look among the check calls"
-    ):
-        operator.execute(in_round(store, 2) if stored else {})
+    time_out(hook, monkeypatch)
+    with pytest.raises(AirflowFailException, match="check calls"):
+        operator.execute(attempt(store, 2) if stored else {})
     monkeypatch.undo()
     if stored:
         with pytest.raises(UNKNOWN):
-            operator.execute(in_round(store, 2))
+            operator.execute(attempt(store, 2))
     assert alvys.effects() == {"trip_check_calls.create": 1}
 
 
 @pytest.mark.every_airflow
-def test_a_write_that_is_safe_and_runs_out_of_time_may_be_retried(
+def test_a_safe_write_that_times_out_may_be_retried(
     alvys: Simulator, hook: QuickHook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = "trip_stops.set_arrival"
     operator = task(hook, operation=name, **plain(request_to(alvys, name)))
-    time_is_over(hook, monkeypatch)
+    time_out(hook, monkeypatch)
     with pytest.raises(AirflowTaskTimeout):
         operator.execute({})
 
 
 @pytest.mark.every_airflow
-def test_what_was_surely_not_done_leaves_no_note(
+def test_a_write_that_certainly_failed_leaves_no_journal_entry(
     alvys: Simulator, hook: QuickHook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, context = Store(), {"task_state_store": Store()}
@@ -472,7 +473,7 @@ def test_what_was_surely_not_done_leaves_no_note(
     assert context["task_state_store"] == store == {}
 
 
-def test_what_is_safe_to_repeat_needs_no_note(
+def test_a_safe_write_has_no_journal_entry(
     alvys: Simulator, hook: QuickHook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name, store = "invoices.record_carrier_payment", Store()
@@ -485,32 +486,30 @@ def test_what_is_safe_to_repeat_needs_no_note(
 
 @pytest.mark.every_airflow
 @pytest.mark.parametrize("name", [name for name, row in OPERATIONS.items() if row.deletes_record])
-def test_what_an_earlier_try_has_removed_is_gone_and_that_is_what_was_wanted(
+def test_a_delete_succeeds_if_an_earlier_attempt_has_deleted_the_record(
     name: str, alvys: Simulator, hook: QuickHook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, request = Store(), plain(request_to(alvys, name))
     operator = task(hook, operation=name, **request)
-    die_while_sending(operator, store, monkeypatch, context=in_round(store, 2))
-    assert operator.execute(in_round(store, 2)) is None
+    die_while_sending(operator, store, monkeypatch, context=attempt(store, 2))
+    assert operator.execute(attempt(store, 2)) is None
     assert alvys.effects() == {name: 1}
-    # A clear, and a retry that means another one, tell what they are told.
+    # After a clear, and for another record, a 404 stays an error.
     with pytest.raises((AlvysNotFoundError, AirflowFailException), match="404"):
-        operator.execute(in_round(store, 4))
+        operator.execute(attempt(store, 4))
     nobody = dict.fromkeys(request["path_params"], "nobody")
-    store.set("alvys_sending", {"state": "sending", "what": "another one", "tries": 2})
+    store.set("alvys_sending", {"state": "sending", "what": "another write", "tries": 2})
     with pytest.raises((AlvysNotFoundError, AirflowFailException), match="404"):
-        task(hook, operation=name, path_params=nobody).execute(in_round(store, 2))
+        task(hook, operation=name, path_params=nobody).execute(attempt(store, 2))
     assert store == {}
 
 
 @pytest.mark.every_airflow
-def test_a_task_that_writes_by_the_hook_and_runs_out_of_time_fails_for_good(
+def test_an_unsafe_hook_write_that_times_out_fails_without_retries(
     alvys: Simulator, hook: QuickHook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    time_is_over(hook, monkeypatch)
-    with pytest.raises(
-        AirflowFailException, match="time of this task was over while it sent trip_check_calls.create"
-    ):
+    time_out(hook, monkeypatch)
+    with pytest.raises(AirflowFailException, match="trip_check_calls.create"):
         hook.write("trip_check_calls.create", **plain(request_to(alvys, "trip_check_calls.create")))
     name = "trip_stops.set_arrival"
     with pytest.raises(AirflowTaskTimeout):
@@ -518,15 +517,15 @@ def test_a_task_that_writes_by_the_hook_and_runs_out_of_time_fails_for_good(
 
 
 @pytest.mark.every_airflow
-def test_without_a_state_store_it_is_said_once(alvys: Simulator, hook: QuickHook, said: Said) -> None:
+def test_a_missing_state_store_is_logged_once(alvys: Simulator, hook: QuickHook, read_log: ReadLog) -> None:
     call(alvys, hook).execute({})
-    assert said().count("this Airflow has no state store") == 1
+    assert read_log().count("state store") == 1
     call(alvys, hook).execute({"task_state_store": Store()})  # type: ignore[arg-type]
-    assert "state store" not in said()
+    assert "state store" not in read_log()
 
 
 @pytest.mark.every_airflow
-def test_mapped_writes_are_made_each_with_its_own_content() -> None:
+def test_writes_can_be_mapped() -> None:
     with DAG("d", schedule=None) as dag:
         AlvysWriteOperator.partial(task_id="write", operation="load_notes.delete").expand(
             path_params=[{"loadNumber": "1", "noteId": str(number)} for number in range(3)]

@@ -304,12 +304,12 @@ class Stream:
         raise AlvysValueError(f"{self.name} has no window {wanted!r}. Windows of {self.name}: {names}")
 
     def validate_filters(
-        self, filters: Any, *, is_open: Callable[[Any], bool] = lambda value: False
+        self, filters: Any, *, is_templated: Callable[[Any], bool] = lambda value: False
     ) -> dict[str, Any]:
         """
         Return checked filters by their full names: ``{"Filter": {"Status": […]}}`` becomes ``{"Filter.Status": […]}``.
 
-        :param is_open: tells of a value that cannot be checked yet: a template.
+        :param is_templated: tells of a value that cannot be checked yet: a template.
         :raises AlvysValueError: names the filter and what is allowed. Alvys ignores names that it does not know, and
             answers with every row there is.
         """
@@ -330,10 +330,10 @@ class Stream:
             )
         for name, value in flat.items():
             if name not in known:
-                if is_open(value) and any(other.startswith(f"{name}.") for other in known):
+                if is_templated(value) and any(other.startswith(f"{name}.") for other in known):
                     continue
                 raise AlvysValueError(self._unknown_filter(name, list(known)))
-            problem = None if is_open(value) else known[name].problem(value)
+            problem = None if is_templated(value) else known[name].problem(value)
             if problem:
                 raise AlvysValueError(f"The filter {name} of {self.name} {problem}")
         exclusive = [name for name in self.mutually_exclusive if name in flat]

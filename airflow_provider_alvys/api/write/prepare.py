@@ -1,4 +1,4 @@
-"""What is told of a write before it is sent: all that is wrong with it."""
+"""Preparation of a write: all checks that need no request."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from airflow_provider_alvys.api.catalogue.operation_spec import AUTO, Operation
 from airflow_provider_alvys.api.catalogue.operations import get_operation
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.schema.values import dump_json
-from airflow_provider_alvys.api.write.body import BodyReader, IsOpen, suggest
+from airflow_provider_alvys.api.write.body import BodyValidator, IsTemplated, suggest
 from airflow_provider_alvys.api.write.upload import FileSource
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
-_HALVES = re.compile("[\ud800-\udfff]")
-_LONGEST_QUOTE = 80
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_MAX_QUOTED = 80
 
 
 @dataclass(frozen=True)
 class Write:
     """
-    A checked write, not sent yet.
+    A validated write, ready to send.
 
-    :param path_params: by the names in the operation's path.
+    :param path_params: values of the placeholders in the operation's path.
     :param body: as it is sent.
-    :param if_match: ``auto``, an ETag, or None for none.
-    :param file: of an upload.
+    :param if_match: ``auto``, an ETag, or None for no ``If-Match``.
+    :param file: the file of an upload.
     """
 
     operation: Operation
@@ -48,31 +48,24 @@ class Write:
 
     @cached_property
     def content(self) -> bytes:
-        """The body's JSON, with every number's digits as they were given; empty for a call without a body."""
+        """The body as JSON, with the digits of every number as given; empty for a call without a body."""
         return dump_json(dict(self.body)).encode() if self.operation.body else b""
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of what is written: equal for two writes of the same."""
-        return hashlib.sha256(
-            f"{self.operation.name} {self.path} {self.content.decode()}".encode()
-        ).hexdigest()
+        """A hash of the operation, path and body."""
+        text = f"{self.operation.name} {self.path} {self.content.decode()}"
+        return hashlib.sha256(text.encode()).hexdigest()
 
     @property
     def check(self) -> str:
-        """How a person finds out whether it took place."""
-        known = {
-            name: str(value)[:_LONGEST_QUOTE] for name, value in {**self.path_params, **self.body}.items()
-        }
+        """How a person finds out whether the write took place."""
+        values = {**self.path_params, **self.body}
+        known = {name: str(value)[:_MAX_QUOTED] for name, value in values.items()}
         return _PLACEHOLDER.sub(lambda match: known.get(match[1], "(none)"), self.operation.check)
 
     def with_file(self, file: FileSource | None) -> Write:
-        """
-        Return the write with the file it uploads; None for an operation that takes none.
-
-        :raises AlvysValueError: it needs one and has none, or the reverse; or the file is empty, too large or of another media
-            type.
-        """
+        """Return the write with the file that it uploads, checked by :func:`check_file`."""
         check_file(self.operation, file)
         return replace(self, file=file)
 
@@ -83,32 +76,33 @@ def prepare(
     path_params: Mapping[str, Any] | None = None,
     body: Mapping[str, Any] | None = None,
     if_match: str | None = AUTO,
-    is_open: IsOpen = lambda value: False,
+    is_templated: IsTemplated = lambda value: False,
 ) -> Write:
     """
-    Check a write before anything is sent.
+    Validate a write before anything is sent.
 
     :param operation: name in the catalogue, such as ``trips.assign``.
-    :param path_params: what its path names, such as ``{"tripId": "…"}``; ``trip_id`` means the same.
-    :param body: its fields, in Alvys's spelling. Numbers may be Decimal, and are sent digit by digit; times are aware datetimes
-        or ISO 8601 texts with a zone.
-    :param if_match: ``auto`` reads the record's version right before, where Alvys requires one, and sends none elsewhere. An ETag
-        is sent as it is. None sends none.
-    :param is_open: tells of a value that cannot be checked yet: a template. What it makes of the write cannot be sent.
-    :raises AlvysValueError: tells all that is wrong with it.
+    :param path_params: values for the operation's path, such as ``{"tripId": "…"}``; ``trip_id`` works too.
+    :param body: fields in Alvys's spelling. Numbers may be Decimal and are sent digit by digit. Times are
+        aware datetimes or ISO 8601 strings with a zone.
+    :param if_match: ``auto`` reads the record's ETag just before the write if Alvys requires one, and else
+        sends none. An ETag is sent as given. None sends none.
+    :param is_templated: whether a value is a template, which cannot be checked yet. Such a write is for
+        validation only and cannot be sent.
+    :raises AlvysValueError: lists everything that is wrong.
     """
     row = get_operation(operation)
     problems: list[str] = []
-    params = _read_params(row, path_params, problems, is_open)
-    reader = BodyReader(is_open=is_open, patch=row.is_merge_patch)
+    params = _validate_params(row, path_params, problems, is_templated)
+    validator = BodyValidator(is_templated=is_templated, is_merge_patch=row.is_merge_patch)
     sent: dict[str, Any] = {}
     if isinstance(body, Mapping) or body is None:
-        sent = reader.read(row.body, row.rules, body or {})
-    elif not is_open(body):
-        problems.append(_no_dict("body", body))
-    problems += reader.problems
-    if not is_open(if_match):
-        problems += _wrong_if_match(row, if_match)
+        sent = validator.validate(row.body, row.rules, body or {})
+    elif not is_templated(body):
+        problems.append(_not_a_dict("body", body))
+    problems += validator.problems
+    problem = None if is_templated(if_match) else _if_match_problem(row, if_match)
+    problems += [problem] if problem else []
     if problems:
         raise AlvysValueError(f"{row.name} cannot be sent: {'; '.join(problems)}")
     return Write(row, params, sent, if_match)
@@ -116,85 +110,74 @@ def prepare(
 
 def check_file(operation: Operation, file: FileSource | None) -> None:
     """
-    Refuse a file that an operation does not take.
+    Refuse a file that an operation does not accept.
 
-    :raises AlvysValueError: it needs one and has none, or the reverse; or the file is empty, too large or of another media type.
+    :raises AlvysValueError: the file is missing, not expected, empty, too large or of another media type.
     """
-    upload = operation.upload
-    if upload is None:
-        if file is not None:
-            raise AlvysValueError(f"{operation.name} takes no file")
+    upload, name = operation.upload, operation.name
+    if (upload is None) != (file is None):
+        raise AlvysValueError(f"{name} {'takes no' if upload is None else 'needs a'} file")
+    if upload is None or file is None:
         return
-    if file is None:
-        raise AlvysValueError(f"{operation.name} needs a file")
     if not file.name.strip():
-        raise AlvysValueError(f"The file of {operation.name} has no name")
+        raise AlvysValueError(f"The file of {name} has no name")
     if not 0 < file.size <= upload.max_bytes:
-        what = f"of {file.size} bytes" if file.size else "empty"
-        raise AlvysValueError(f"{file.name} is {what}: {operation.name} takes 1 to {upload.max_bytes} bytes")
+        size = f"has {file.size} bytes" if file.size else "is empty"
+        raise AlvysValueError(f"{file.name} {size}: {name} takes 1 to {upload.max_bytes} bytes")
     if file.type not in upload.media_types:
-        raise AlvysValueError(
-            f"{file.name} is {file.type or 'of no known type'}: {operation.name} takes {', '.join(upload.media_types)}"
-        )
+        kind = f"is {file.type}" if file.type else "has an unknown type"
+        raise AlvysValueError(f"{file.name} {kind}: {name} takes {', '.join(upload.media_types)}")
 
 
-def _no_dict(what: str, value: Any) -> str:
+def _not_a_dict(what: str, value: Any) -> str:
     return (
-        f"{what}={value!r} is no dict. A template gives a text: put templates into the dict's values, or set "
-        "render_template_as_native_obj=True on the DAG"
+        f"{what}={value!r} is not a dict. A template renders to a string: put templates into the dict's "
+        "values, or set render_template_as_native_obj=True on the DAG"
     )
 
 
-def _read_params(row: Operation, given: Any, problems: list[str], is_open: IsOpen) -> dict[str, Any]:
+def _validate_params(
+    row: Operation, given: Any, problems: list[str], is_templated: IsTemplated
+) -> dict[str, Any]:
     if given is None:
         given = {}
     if not isinstance(given, Mapping):
-        if not is_open(given):
-            problems.append(_no_dict("path_params", given))
+        if not is_templated(given):
+            problems.append(_not_a_dict("path_params", given))
         return {}
     known = {name.replace("_", "").lower(): name for name in row.path_params}
     params: dict[str, Any] = {}
     for name, value in given.items():
         found = known.get(str(name).replace("_", "").lower())
         if found is None:
-            problems.append(f"there is no path parameter {name}{suggest(name, row.path_params)}")
+            problems.append(f"unknown path parameter {name}{suggest(name, row.path_params)}")
             continue
         if found in params:
             problems.append(f"the path parameter {found} is given twice")
         params[found] = value
-        if not is_open(value) and not _is_name(value):
-            problems.append(f"{found}={value!r} names nothing: give its text or number")
+        if not is_templated(value) and not _is_id(value):
+            problems.append(f"{found}={value!r} must be a string or an integer that is not blank")
     problems += [f"the path parameter {name} is missing" for name in row.path_params if name not in params]
     return params
 
 
-def _is_name(value: Any) -> bool:
-    # Half an emoji has no bytes.
-    is_text = isinstance(value, str) and not _HALVES.search(value)
-    return (is_text or (isinstance(value, int) and not isinstance(value, bool))) and bool(
-        str(value).strip(". ")
-    )
+def _is_id(value: Any) -> bool:
+    # A surrogate, half of an emoji, cannot be encoded.
+    is_text = isinstance(value, str) and not _SURROGATES.search(value)
+    is_integer = isinstance(value, int) and not isinstance(value, bool)
+    return (is_text or is_integer) and bool(str(value).strip(". "))
 
 
-def _wrong_if_match(row: Operation, if_match: Any) -> list[str]:
+def _if_match_problem(row: Operation, if_match: Any) -> str | None:
     if if_match is None:
-        return (
-            ["if_match=None, but Alvys requires a version: give 'auto' or an ETag"]
-            if row.if_match == "required"
-            else []
-        )
-    if (
-        not isinstance(if_match, str)
-        or not if_match.strip()
-        or not if_match.isascii()
-        or not if_match.isprintable()
-    ):
-        return [f"if_match={if_match!r} must be 'auto', an ETag, or None"]
+        is_missing = row.if_match == "required"
+        return "if_match=None, but Alvys requires If-Match: give 'auto' or an ETag" if is_missing else None
+    is_header = isinstance(if_match, str) and if_match.isascii() and if_match.isprintable()
+    if not is_header or not if_match.strip():
+        return f"if_match={if_match!r} must be 'auto', an ETag, or None"
     if if_match.strip() == "*":
-        # A repeat would find it true once more.
-        return ["if_match='*' names no version: give 'auto' or an ETag"]
-    return (
-        [f"if_match={if_match!r}, but Alvys knows no versions here"]
-        if row.if_match == "none" and if_match != AUTO
-        else []
-    )
+        # A second attempt would match as well.
+        return "if_match='*' matches any version: give 'auto' or an ETag"
+    if row.if_match == "none" and if_match != AUTO:
+        return f"if_match={if_match!r}, but Alvys does not support If-Match for this operation"
+    return None

@@ -1,4 +1,4 @@
-"""A file on its way to Alvys: where it is read, and the multipart body that holds it."""
+"""A file to upload, and the multipart body that streams it."""
 
 from __future__ import annotations
 
@@ -12,27 +12,26 @@ from typing import BinaryIO
 
 from airflow_provider_alvys.api.errors import AlvysValueError
 
-_CHUNK = 256 * 1024
+_CHUNK_BYTES = 256 * 1024
 _PDF = "application/pdf"
-# What files of a kind begin with.
-_MARKS: Mapping[str, tuple[bytes, ...]] = {
+_SIGNATURES: Mapping[str, tuple[bytes, ...]] = {
     _PDF: (b"%PDF-",),
     "image/jpeg": (b"\xff\xd8\xff",),
     "image/png": (b"\x89PNG\r\n\x1a\n",),
     "image/gif": (b"GIF87a", b"GIF89a"),
 }
-_MARK_WITHIN = 1024
+_HEAD_BYTES = 1024
 
 
 @dataclass(frozen=True)
 class FileSource:
     """
-    A file to upload. It is opened anew for each attempt, and never read whole.
+    A file to upload. Each attempt opens it anew and streams it.
 
-    :param name: as Alvys shall know it; its ending tells the media type where that is not given.
-    :param size: bytes.
-    :param open: returns the file, from its beginning, for reading bytes.
-    :param media_type: such as ``application/pdf``; empty for what the name's ending tells.
+    :param name: file name in Alvys. Its extension gives the media type if ``media_type`` is empty.
+    :param size: in bytes.
+    :param open: returns the file, opened at its beginning in binary mode.
+    :param media_type: such as ``application/pdf``; empty to derive it from the name.
     """
 
     name: str
@@ -42,16 +41,16 @@ class FileSource:
 
     @property
     def type(self) -> str:
-        """Its media type; empty where nothing tells."""
+        """The media type; empty if it is unknown."""
         return self.media_type or mimetypes.guess_type(self.name)[0] or ""
 
 
 def file_source(path: str | os.PathLike[str], *, name: str | None = None, media_type: str = "") -> FileSource:
     """
-    Return a file of this machine as one to upload.
+    Return a local file as one to upload.
 
-    :param name: as Alvys shall know it; None for its own.
-    :raises AlvysValueError: it cannot be found.
+    :param name: file name in Alvys; None for the file's own.
+    :raises AlvysValueError: the file cannot be read.
     """
     file = Path(path)
     try:
@@ -61,35 +60,35 @@ def file_source(path: str | os.PathLike[str], *, name: str | None = None, media_
     return FileSource(name or file.name, size, lambda: file.open("rb"), media_type)
 
 
-def check_beginning(file: FileSource) -> None:
+def check_signature(file: FileSource) -> None:
     """
-    Refuse a file that does not begin as one of its kind: a page with an error that was saved as a PDF, say. An empty one passes.
+    Refuse a file whose first bytes do not match its media type, such as an HTML error page saved as a PDF.
 
-    :raises AlvysValueError: it begins otherwise, or cannot be read.
+    An empty file passes, and so does a type without a known signature.
+
+    :raises AlvysValueError: the bytes do not match, or the file cannot be read.
     """
-    marks = _MARKS.get(file.type)
-    if marks is None or not file.size:
+    signatures = _SIGNATURES.get(file.type)
+    if signatures is None or not file.size:
         return
     try:
         with file.open() as opened:
-            head = opened.read(_MARK_WITHIN)
+            head = opened.read(_HEAD_BYTES)
     except OSError as error:
         raise AlvysValueError(f"{file.name} cannot be read: {error}. Nothing was uploaded") from error
-    # What is no PDF by its first byte may be one all the same, by its readers' rules.
-    is_right = any(mark in head for mark in marks) if file.type == _PDF else head.startswith(marks)
-    if not is_right:
-        raise AlvysValueError(
-            f"{file.name} is no {file.type}, though it is called so: it begins with {head[:8]!r}"
-        )
+    # PDF readers accept other bytes before the signature.
+    matches = any(found in head for found in signatures) if file.type == _PDF else head.startswith(signatures)
+    if not matches:
+        raise AlvysValueError(f"{file.name} is not of type {file.type}: it begins with {head[:8]!r}")
 
 
 class Multipart:
     """
-    A body of ``multipart/form-data`` whose length is known and whose file is read while it is sent.
+    A ``multipart/form-data`` body of known length, which reads its file while it is sent.
 
     Each iteration opens the file anew.
 
-    :param fields: the texts beside the file.
+    :param fields: form fields in addition to the file.
     :param file: sent as the field ``File``.
     """
 
@@ -97,18 +96,13 @@ class Multipart:
         self._file = file
         boundary = secrets.token_hex(16)
         self.content_type = f"multipart/form-data; boundary={boundary}"
-        parts = [
-            f'--{boundary}\r\nContent-Disposition: form-data; name="{_quote(name)}"\r\n\r\n{value}\r\n'
-            for name, value in fields.items()
-        ]
-        parts.append(
-            f'--{boundary}\r\nContent-Disposition: form-data; name="File"; filename="{_quote(file.name)}"\r\n'
-            f"Content-Type: {file.type}\r\n\r\n"
-        )
+        start = f"--{boundary}\r\nContent-Disposition: form-data; name="
+        parts = [f'{start}"{_quote(name)}"\r\n\r\n{value}\r\n' for name, value in fields.items()]
+        parts.append(f'{start}"File"; filename="{_quote(file.name)}"\r\nContent-Type: {file.type}\r\n\r\n')
         try:
             self._before = "".join(parts).encode()
         except UnicodeEncodeError as error:
-            raise AlvysValueError(f"{file.name!r} cannot be sent, or a text beside it: {error}") from error
+            raise AlvysValueError(f"{file.name!r} or a form field cannot be encoded: {error}") from error
         self._after = f"\r\n--{boundary}--\r\n".encode()
 
     def __len__(self) -> int:
@@ -120,25 +114,21 @@ class Multipart:
         yield self._after
 
     def _content(self) -> Iterator[bytes]:
-        left = self._file.size
+        name, left = self._file.name, self._file.size
         try:
             with self._file.open() as file:
-                while chunk := file.read(_CHUNK):
+                while chunk := file.read(_CHUNK_BYTES):
                     left -= len(chunk)
                     if left < 0:
                         break
                     yield chunk
         except OSError as error:
-            raise AlvysValueError(
-                f"{self._file.name} cannot be read: {error}. Nothing was uploaded"
-            ) from error
+            raise AlvysValueError(f"{name} cannot be read: {error}. Nothing was uploaded") from error
         if left:
-            # Short of what Content-Length says, so that the server takes none of it.
-            raise AlvysValueError(
-                f"{self._file.name} is not of {self._file.size} bytes any more. Nothing was uploaded"
-            )
+            # The body is shorter than its Content-Length, so the server discards it.
+            raise AlvysValueError(f"{name} no longer has {self._file.size} bytes. Nothing was uploaded")
 
 
 def _quote(text: str) -> str:
-    """Return a name as HTML's forms write it between quotation marks."""
+    """Escape a name as HTML forms do between double quotes."""
     return text.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")

@@ -1,4 +1,4 @@
-"""How a write is sent, and what becomes of a lost answer: on the wire, against a server that answers as it is told."""
+"""How a write is sent, and what follows a lost response, against a server with scripted responses."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from tests.recorder import CannedResponse, Recorder
 from tests.writes import PDF, body_of, request_of, write
 
 UNSAFE = [name for name, row in OPERATIONS.items() if row.retry_safety == "unsafe"]
-REPEATED = [name for name, row in OPERATIONS.items() if row.retry_safety in ("safe", "by_key")]
+REPEATABLE = [name for name, row in OPERATIONS.items() if row.retry_safety in ("safe", "by_key")]
 GUARDED = [name for name, row in OPERATIONS.items() if row.retry_safety == "guarded"]
 CUT = CannedResponse(disconnect=True)
-# What a server, or what stands before it, says when it has perhaps done what was asked.
+# Responses of a server or proxy after which the write may have taken place.
 LOST = {
     "cut": CUT,
     "truncated": CannedResponse(200, {"Id": "x" * 100}, truncate_at=20),
@@ -44,7 +44,7 @@ LOST = {
     "504": CannedResponse(504, b"<html>", {"Content-Type": "text/html"}),
     "408": CannedResponse(408, b"<html>", {"Content-Type": "text/html"}),
 }
-SWITCHED_OFF = CannedResponse(
+DISABLED = CannedResponse(
     503,
     {"Type": "https://docs.alvys.com/problems/EndpointDisabled", "Title": "off", "Status": 503},
     {"Retry-After": "3600", "Content-Type": "application/problem+json"},
@@ -63,7 +63,9 @@ def send(client: AlvysClient, name: str, **changes: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_a_write_is_one_request_of_its_own_path(name: str, recorder: Recorder, wire: AlvysClient) -> None:
+def test_a_write_is_one_request_to_the_path_of_its_operation(
+    name: str, recorder: Recorder, wire: AlvysClient
+) -> None:
     row = OPERATIONS[name]
     recorder.default = CannedResponse(200, {"Id": "1", "Amount": {"Amount": 12345678901234.1}})
     answer = send(wire, name)
@@ -77,7 +79,7 @@ def test_a_write_is_one_request_of_its_own_path(name: str, recorder: Recorder, w
     )
 
 
-def test_an_empty_answer_is_none(recorder: Recorder, wire: AlvysClient) -> None:
+def test_an_empty_response_is_none(recorder: Recorder, wire: AlvysClient) -> None:
     recorder.default = CannedResponse(204)
     assert send(wire, "loads.update") is None
 
@@ -89,9 +91,7 @@ def test_numbers_are_sent_digit_by_digit(recorder: Recorder, wire: AlvysClient) 
     assert recorder.requests[0].headers["content-type"] == "application/json"
 
 
-def test_a_tender_carries_a_key_that_is_equal_for_equal_tenders(
-    recorder: Recorder, wire: AlvysClient
-) -> None:
+def test_equal_tenders_have_equal_idempotency_keys(recorder: Recorder, wire: AlvysClient) -> None:
     for shipment in ("S-1", "S-1", "S-2"):
         send(wire, "tenders.create", body={**body_of("tenders.create"), "ShipmentId": shipment})
     first, again, other = (seen.headers["idempotency-key"] for seen in recorder.requests)
@@ -100,17 +100,14 @@ def test_a_tender_carries_a_key_that_is_equal_for_equal_tenders(
 
 @pytest.mark.parametrize("lost", LOST.values(), ids=LOST)
 @pytest.mark.parametrize("name", UNSAFE)
-def test_what_is_not_safe_to_repeat_is_sent_once_and_told_as_unknown(
+def test_an_unsafe_write_is_sent_once_and_its_outcome_is_unknown(
     name: str, lost: CannedResponse, recorder: Recorder, wire: AlvysClient
 ) -> None:
     recorder.responses = [lost]
     with pytest.raises(AlvysUnknownOutcomeError) as caught:
         send(wire, name)
     assert len(recorder.requests) == 1
-    message = (
-        f"Whether {name} took place is unknown. To find out, {caught.value.check}. It was not sent again: "
-    )
-    assert message in str(caught.value)
+    assert caught.value.check in str(caught.value)
     assert is_hopeless(caught.value)
     assert not caught.value.may_repeat
 
@@ -120,34 +117,35 @@ def test_what_is_not_safe_to_repeat_is_sent_once_and_told_as_unknown(
     [name for name in UNSAFE if OPERATIONS[name].has_response and OPERATIONS[name].response_is_documented],
 )
 @pytest.mark.parametrize("body", [b"{", b"[]", b"\xff", b"<html>"])
-def test_a_success_that_cannot_be_read_is_unknown_too(
+def test_the_outcome_is_unknown_if_a_success_cannot_be_decoded(
     name: str, body: bytes, recorder: Recorder, wire: AlvysClient
 ) -> None:
     recorder.responses = [CannedResponse(201, body)]
-    with pytest.raises(AlvysUnknownOutcomeError, match="answered 201, which means that it was done"):
+    with pytest.raises(AlvysUnknownOutcomeError) as caught:
         send(wire, name)
+    assert caught.value.status_code == 201
     assert len(recorder.requests) == 1
 
 
 @pytest.mark.parametrize("lost", LOST.values(), ids=LOST)
-@pytest.mark.parametrize("name", REPEATED)
-def test_what_is_safe_to_repeat_is_sent_again(
+@pytest.mark.parametrize("name", REPEATABLE)
+def test_a_repeatable_write_is_retried(
     name: str, lost: CannedResponse, recorder: Recorder, wire: AlvysClient
 ) -> None:
     recorder.responses = [lost, lost, CannedResponse(200, {"Id": "1"})]
     if lost is LOST["truncated"] and not OPERATIONS[name].has_response:
-        pytest.skip("A cut body is cut all the same, whether it is read or not")
+        pytest.skip("The body is not read")
     assert send(wire, name) == ({"Id": "1"} if OPERATIONS[name].has_response else None)
     assert len({(seen.method, seen.path, seen.body) for seen in recorder.requests}) == 1
     assert len(recorder.requests) == 3
 
 
-@pytest.mark.parametrize("name", REPEATED)
-def test_what_is_safe_and_never_answered_may_be_tried_by_airflow_again(
+@pytest.mark.parametrize("name", REPEATABLE)
+def test_airflow_may_retry_a_repeatable_write_that_never_got_a_response(
     name: str, recorder: Recorder, wire: AlvysClient
 ) -> None:
     recorder.default = CannedResponse(503, {"Title": "busy"}, {"Retry-After": "7"})
-    with pytest.raises(AlvysUnknownOutcomeError, match="is unknown.* It may be sent again: ") as caught:
+    with pytest.raises(AlvysUnknownOutcomeError) as caught:
         send(wire, name)
     assert (caught.value.may_repeat, caught.value.status_code, caught.value.retry_after) == (True, 503, 7)
     assert not is_hopeless(caught.value)
@@ -158,16 +156,16 @@ def test_what_is_safe_and_never_answered_may_be_tried_by_airflow_again(
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
-        (SWITCHED_OFF, AlvysServerError),
+        (DISABLED, AlvysServerError),
         (CannedResponse(501, {}), AlvysServerError),
         (CannedResponse(400, {"Name": ["bad"]}), AlvysValidationError),
         (CannedResponse(404, {}), AlvysNotFoundError),
         (CannedResponse(422, {}), AlvysRefusedError),
         (CannedResponse(307, b"", {"Location": "https://elsewhere.example"}), AlvysResponseError),
     ],
-    ids=["switched off", "501", "400", "404", "422", "307"],
+    ids=["disabled", "501", "400", "404", "422", "307"],
 )
-def test_what_was_surely_not_done_is_no_unknown_outcome(
+def test_a_write_that_certainly_failed_has_no_unknown_outcome(
     name: str, answer: CannedResponse, error: type[AlvysError], recorder: Recorder, wire: AlvysClient
 ) -> None:
     recorder.default = answer
@@ -177,7 +175,7 @@ def test_what_was_surely_not_done_is_no_unknown_outcome(
 
 
 @pytest.mark.parametrize("name", UNSAFE)
-def test_a_write_that_was_turned_away_by_the_rate_limit_is_sent_again(
+def test_a_rate_limited_write_is_retried(
     name: str, recorder: Recorder, wire: AlvysClient, clock: SkippingClock
 ) -> None:
     recorder.responses = [CannedResponse(429, b"<html>", {"Retry-After": "5", "Content-Type": "text/html"})]
@@ -188,7 +186,7 @@ def test_a_write_that_was_turned_away_by_the_rate_limit_is_sent_again(
         send(wire, name)
 
 
-def test_a_write_that_never_arrived_is_no_unknown_outcome(recorder: Recorder, clock: SkippingClock) -> None:
+def test_a_write_that_never_arrived_has_no_unknown_outcome(recorder: Recorder, clock: SkippingClock) -> None:
     client = recorder.client(clock, host="http://127.0.0.1:1")
     with pytest.raises(AlvysConnectionError) as caught:
         send(client, "trips.dispatch")
@@ -196,22 +194,23 @@ def test_a_write_that_never_arrived_is_no_unknown_outcome(recorder: Recorder, cl
     assert len(clock.sleeps) == 5
 
 
-STAY = ["trip_stops.clear_arrival", "customers.delete"]
+KEEPING = ["trip_stops.clear_arrival", "customers.delete"]
 
 
-@pytest.mark.parametrize("name", STAY)
-def test_a_404_proves_nothing_of_a_record_that_stays(
+@pytest.mark.parametrize("name", KEEPING)
+def test_a_404_proves_nothing_if_the_operation_keeps_the_record(
     name: str, recorder: Recorder, wire: AlvysClient
 ) -> None:
     recorder.responses = [CUT, CannedResponse(404, {})]
-    with pytest.raises(AlvysUnknownOutcomeError, match="404"):
+    with pytest.raises(AlvysUnknownOutcomeError) as caught:
         send(wire, name)
+    assert caught.value.status_code == 404
 
 
 @pytest.mark.parametrize(
-    "name", [name for name, row in OPERATIONS.items() if row.method == "DELETE" and name not in STAY]
+    "name", [name for name, row in OPERATIONS.items() if row.method == "DELETE" and name not in KEEPING]
 )
-def test_a_delete_of_what_is_gone_succeeds_only_after_a_lost_answer(
+def test_a_404_means_success_only_for_a_delete_whose_first_response_was_lost(
     name: str, recorder: Recorder, wire: AlvysClient
 ) -> None:
     recorder.responses = [CUT, CannedResponse(404, {})]
@@ -221,19 +220,18 @@ def test_a_delete_of_what_is_gone_succeeds_only_after_a_lost_answer(
         send(wire, name)
 
 
-@pytest.mark.parametrize("name", REPEATED)
-def test_a_refusal_after_a_lost_answer_says_that_the_first_one_may_have_done_it(
+@pytest.mark.parametrize("name", REPEATABLE)
+def test_the_outcome_is_unknown_if_a_lost_response_is_followed_by_a_refusal(
     name: str, recorder: Recorder, wire: AlvysClient
 ) -> None:
     recorder.responses = [CUT, CannedResponse(422, {"Title": "no"})]
-    with pytest.raises(
-        AlvysUnknownOutcomeError, match="422: no.*An earlier attempt may have arrived. Whether"
-    ) as caught:
+    with pytest.raises(AlvysUnknownOutcomeError) as caught:
         send(wire, name)
+    assert (caught.value.may_repeat, caught.value.status_code) == (False, 422)
     assert is_hopeless(caught.value)
 
 
-# --- versions
+# --- If-Match
 
 
 def load(number: str, etag: str, stamp: str = "2026-03-02T08:00:00Z") -> CannedResponse:
@@ -250,7 +248,7 @@ def patch(client: AlvysClient, if_match: str | None = "auto") -> Any:
     )
 
 
-def test_auto_reads_the_version_right_before(recorder: Recorder, wire: AlvysClient) -> None:
+def test_auto_reads_the_etag_before_the_write(recorder: Recorder, wire: AlvysClient) -> None:
     recorder.responses = [load("OLD", '"7"'), load("NEW", '"8"')]
     assert patch(wire)["OrderNumber"] == "NEW"
     read, written = recorder.requests
@@ -258,9 +256,7 @@ def test_auto_reads_the_version_right_before(recorder: Recorder, wire: AlvysClie
     assert written.headers["if-match"] == '"7"'
 
 
-def test_auto_sends_no_version_where_alvys_does_not_require_one(
-    recorder: Recorder, wire: AlvysClient
-) -> None:
+def test_auto_sends_no_if_match_unless_alvys_requires_it(recorder: Recorder, wire: AlvysClient) -> None:
     for name, row in OPERATIONS.items():
         if row.if_match != "required":
             write(wire, name, **request_of(name))
@@ -268,16 +264,14 @@ def test_auto_sends_no_version_where_alvys_does_not_require_one(
     assert not any("if-match" in seen.headers for seen in recorder.requests)
 
 
-def test_a_record_without_a_version_is_not_written(recorder: Recorder, wire: AlvysClient) -> None:
+def test_a_record_without_an_etag_is_not_written(recorder: Recorder, wire: AlvysClient) -> None:
     recorder.default = CannedResponse(200, {"OrderNumber": "OLD"})
-    with pytest.raises(
-        AlvysResponseError, match="came without an ETag. Nothing was written. Give if_match yourself"
-    ):
+    with pytest.raises(AlvysResponseError, match="if_match"):
         patch(wire)
     assert [seen.method for seen in recorder.requests] == ["GET"]
 
 
-def test_a_stale_version_is_a_conflict_that_names_both(recorder: Recorder, wire: AlvysClient) -> None:
+def test_a_conflict_reports_both_versions(recorder: Recorder, wire: AlvysClient) -> None:
     recorder.responses = [
         load("OLD", '"7"'),
         CannedResponse(412, {}),
@@ -288,47 +282,49 @@ def test_a_stale_version_is_a_conflict_that_names_both(recorder: Recorder, wire:
     error = caught.value
     assert (error.sent_etag, error.sent_stamp) == ('"7"', "2026-03-02T08:00:00Z")
     assert (error.current_etag, error.current_stamp) == ('"9"', "2026-03-02T09:00:00Z")
-    assert str(error) == (
-        'loads.update of 1: the record has changed since the version "7" of 2026-03-02T08:00:00Z that was sent as If-Match. '
-        'It has "9" of 2026-03-02T09:00:00Z now. Read it again and decide anew.'
-    )
+    for value in (
+        "loads.update of 1",
+        error.sent_etag,
+        error.sent_stamp,
+        error.current_etag,
+        error.current_stamp,
+    ):
+        assert value in str(error)
     assert is_hopeless(error)
     assert len(recorder.requests) == 3
 
 
-def test_a_stale_version_is_a_conflict_though_someone_else_wrote_the_same(
+def test_a_stale_version_is_a_conflict_even_if_the_record_has_the_same_values(
     recorder: Recorder, wire: AlvysClient
 ) -> None:
     recorder.responses = [CannedResponse(412, {}), load("NEW", '"9"')]
-    with pytest.raises(AlvysPreconditionError, match='It has "9" of'):
+    with pytest.raises(AlvysPreconditionError) as caught:
         patch(wire, '"5"')
+    assert caught.value.current_etag == '"9"'
 
 
-def test_the_stamp_of_a_version_that_the_user_gave_is_not_known(
-    recorder: Recorder, wire: AlvysClient
-) -> None:
+def test_the_time_of_a_version_given_by_the_user_is_unknown(recorder: Recorder, wire: AlvysClient) -> None:
     recorder.responses = [CannedResponse(412, {}), load("OTHER", '"9"')]
-    with pytest.raises(AlvysPreconditionError, match='since the version "5" that was sent') as caught:
+    with pytest.raises(AlvysPreconditionError) as caught:
         patch(wire, '"5"')
-    assert caught.value.sent_stamp is None
+    assert (caught.value.sent_etag, caught.value.sent_stamp) == ('"5"', None)
     assert caught.value.status_code == 412
 
 
-def test_a_conflict_is_told_even_if_the_current_version_cannot_be_read(
+def test_a_conflict_is_reported_even_if_the_current_version_cannot_be_read(
     recorder: Recorder, wire: AlvysClient
 ) -> None:
     recorder.responses = [CannedResponse(412, {}), CannedResponse(403, {})]
-    with pytest.raises(
-        AlvysPreconditionError, match="current version could not be read: GET loads answered 403"
-    ) as caught:
+    with pytest.raises(AlvysPreconditionError, match="403") as caught:
         patch(wire, '"5"')
     assert caught.value.current_etag is None
 
 
-def test_a_missing_version_is_told_as_alvys_does(recorder: Recorder, wire: AlvysClient) -> None:
+def test_a_428_is_a_precondition_error(recorder: Recorder, wire: AlvysClient) -> None:
     recorder.responses = [CannedResponse(428, {})]
-    with pytest.raises(AlvysPreconditionError, match="answered 428"):
+    with pytest.raises(AlvysPreconditionError) as caught:
         patch(wire, '"5"')
+    assert caught.value.status_code == 428
 
 
 RECORDS = {
@@ -340,7 +336,7 @@ RECORDS = {
 
 @pytest.mark.parametrize("lost", [LOST["cut"], LOST["500"]], ids=["cut", "500"])
 @pytest.mark.parametrize("name", GUARDED)
-def test_a_guarded_write_whose_answer_was_lost_is_found_in_the_record(
+def test_a_guarded_write_whose_response_was_lost_is_recognized_in_the_record(
     name: str, lost: CannedResponse, recorder: Recorder, wire: AlvysClient
 ) -> None:
     recorder.responses = [lost, CannedResponse(412, {}), CannedResponse(200, RECORDS[name], {"ETag": '"9"'})]
@@ -349,18 +345,16 @@ def test_a_guarded_write_whose_answer_was_lost_is_found_in_the_record(
 
 
 @pytest.mark.parametrize("name", GUARDED)
-def test_a_guarded_write_that_someone_else_overtook_is_a_conflict(
+def test_a_guarded_write_that_another_client_has_overwritten_is_a_conflict(
     name: str, recorder: Recorder, wire: AlvysClient
 ) -> None:
     other = {**RECORDS[name], **dict.fromkeys(RECORDS[name], "other")}
     recorder.responses = [CUT, CannedResponse(412, {}), CannedResponse(200, other, {"ETag": '"9"'})]
-    with pytest.raises(
-        AlvysPreconditionError, match="whose answer was lost, may have written and been overwritten"
-    ):
+    with pytest.raises(AlvysPreconditionError, match="overwritten"):
         send(wire, name)
 
 
-def test_an_address_is_compared_as_the_record_shows_it(recorder: Recorder, wire: AlvysClient) -> None:
+def test_an_address_is_compared_by_the_names_of_the_record(recorder: Recorder, wire: AlvysClient) -> None:
     def patched(body: dict[str, Any], shown: dict[str, Any]) -> Any:
         recorder.responses = [CUT, CannedResponse(412, {}), CannedResponse(200, shown, {"ETag": '"9"'})]
         return write(wire, "customers.update", path_params={"id": "1"}, body=body, if_match='"v1"')
@@ -376,11 +370,11 @@ def test_an_address_is_compared_as_the_record_shows_it(recorder: Recorder, wire:
             {"BillingAddress": address, "Fax": None}, {"BillingAddress": {"ZipCode": "89501"}, "Fax": "5"}
         )
     with pytest.raises(AlvysPreconditionError):
-        # No look-up shows the country: nothing proves that it was written.
+        # No record has the country, so nothing proves that it was written.
         patched({"BillingAddress": {"Country": "US"}}, {"BillingAddress": {"ZipCode": "89501"}})
 
 
-def test_a_version_given_for_a_safe_write_is_resolved_alike(recorder: Recorder, wire: AlvysClient) -> None:
+def test_an_if_match_on_a_safe_write_works_alike(recorder: Recorder, wire: AlvysClient) -> None:
     recorder.responses = [
         CUT,
         CannedResponse(412, {}),
@@ -396,7 +390,7 @@ def test_a_version_given_for_a_safe_write_is_resolved_alike(recorder: Recorder, 
         send(wire, "carriers.set_status", if_match='"v1"')
 
 
-def test_a_tender_is_not_repeated_though_its_version_was_sent(recorder: Recorder, wire: AlvysClient) -> None:
+def test_a_tender_is_not_retried_even_with_if_match(recorder: Recorder, wire: AlvysClient) -> None:
     recorder.responses = [CUT]
     with pytest.raises(AlvysUnknownOutcomeError):
         send(wire, "tenders.accept", if_match='"v1"')
@@ -409,14 +403,14 @@ def test_a_tender_is_not_repeated_though_its_version_was_sent(recorder: Recorder
 # --- uploads
 
 
-class Counted(BytesIO):
+class CountingFile(BytesIO):
     opened = 0
     largest = 0
 
     def read(self, size: int | None = -1) -> bytes:
         assert size is not None
-        assert size > 0, "the file is read whole"
-        Counted.largest = max(Counted.largest, size)
+        assert size > 0, "the file is read at once"
+        CountingFile.largest = max(CountingFile.largest, size)
         return super().read(size)
 
 
@@ -424,19 +418,19 @@ def upload(client: AlvysClient, file: FileSource) -> Any:
     return send(client, "load_documents.upload", file=file)
 
 
-def test_a_file_is_streamed_with_a_length_and_opened_anew_for_each_attempt(
+def test_each_attempt_opens_the_file_anew_and_streams_it_with_a_content_length(
     recorder: Recorder, wire: AlvysClient
 ) -> None:
     content = bytes(range(256)) * 4096
 
     def begin() -> BinaryIO:
-        Counted.opened += 1
-        return Counted(content)
+        CountingFile.opened += 1
+        return CountingFile(content)
 
     recorder.responses = [CannedResponse(429, {}, {"Retry-After": "1"}), CannedResponse(401, {})]
     upload(wire, FileSource("pod ü.pdf", len(content), begin))
-    assert Counted.opened == 3
-    assert Counted.largest < len(content)
+    assert CountingFile.opened == 3
+    assert CountingFile.largest < len(content)
     for seen in recorder.requests:
         assert int(seen.headers["content-length"]) == len(seen.body)
         assert "transfer-encoding" not in seen.headers
@@ -444,18 +438,18 @@ def test_a_file_is_streamed_with_a_length_and_opened_anew_for_each_attempt(
         assert 'name="File"; filename="pod ü.pdf"\r\nContent-Type: application/pdf'.encode() in seen.body
 
 
-def test_a_name_cannot_break_out_of_its_part(recorder: Recorder, wire: AlvysClient) -> None:
+def test_a_file_name_is_escaped(recorder: Recorder, wire: AlvysClient) -> None:
     upload(wire, FileSource('a"\r\nX: y.pdf', len(PDF), lambda: BytesIO(PDF)))
     assert b'filename="a%22%0D%0AX: y.pdf"\r\n' in recorder.requests[0].body
 
 
-def test_a_name_that_has_no_bytes_is_refused(recorder: Recorder, wire: AlvysClient) -> None:
-    with pytest.raises(AlvysValueError, match="cannot be sent"):
+def test_a_file_name_that_cannot_be_encoded_is_refused(recorder: Recorder, wire: AlvysClient) -> None:
+    with pytest.raises(AlvysValueError, match="pod"):
         upload(wire, FileSource("pod \ud83d.pdf", len(PDF), lambda: BytesIO(PDF)))
     assert recorder.requests == []
 
 
-def test_a_file_of_this_machine_is_sent(recorder: Recorder, wire: AlvysClient, tmp_path: Path) -> None:
+def test_a_local_file_is_sent(recorder: Recorder, wire: AlvysClient, tmp_path: Path) -> None:
     (tmp_path / "scan.jpg").write_bytes(b"\xff\xd8 jpeg")
     upload(wire, file_source(tmp_path / "scan.jpg"))
     assert (
@@ -465,23 +459,23 @@ def test_a_file_of_this_machine_is_sent(recorder: Recorder, wire: AlvysClient, t
 
 
 @pytest.mark.parametrize("size", [len(PDF) - 1, len(PDF) + 1], ids=["has grown", "has shrunk"])
-def test_a_file_that_changes_while_it_is_sent_is_no_unknown_outcome(
+def test_a_file_that_changes_during_the_upload_has_no_unknown_outcome(
     size: int, recorder: Recorder, wire: AlvysClient
 ) -> None:
-    with pytest.raises(AlvysValueError, match="pod.pdf is not of .* bytes any more. Nothing was uploaded"):
+    with pytest.raises(AlvysValueError, match="pod.pdf"):
         upload(wire, FileSource("pod.pdf", size, lambda: BytesIO(PDF)))
 
 
-def test_a_file_that_cannot_be_read_is_no_unknown_outcome(recorder: Recorder, wire: AlvysClient) -> None:
+def test_a_file_that_cannot_be_read_has_no_unknown_outcome(recorder: Recorder, wire: AlvysClient) -> None:
     class Broken(BytesIO):
         def read(self, size: int | None = -1) -> bytes:
             raise OSError("disk on fire")
 
-    with pytest.raises(AlvysValueError, match="pod.pdf cannot be read: disk on fire. Nothing was uploaded"):
+    with pytest.raises(AlvysValueError, match="pod.pdf.*disk on fire"):
         upload(wire, FileSource("pod.pdf", 10, Broken))
 
 
-# --- answers that no document describes
+# --- undocumented responses
 
 
 @pytest.mark.parametrize(
@@ -489,19 +483,19 @@ def test_a_file_that_cannot_be_read_is_no_unknown_outcome(recorder: Recorder, wi
     [(b'{"Secret": "s"}', {"Secret": "s"}), (b'"s"', "s"), (b"OK", "OK"), (b"", None)],
     ids=str,
 )
-def test_what_no_document_describes_is_taken_as_it_is(
+def test_an_undocumented_response_is_returned_as_it_is(
     body: bytes, answer: Any, recorder: Recorder, wire: AlvysClient
 ) -> None:
     recorder.default = CannedResponse(200, body)
     assert send(wire, "webhooks.rotate_secret") == answer
 
 
-def test_an_answer_that_means_nothing_is_not_read(recorder: Recorder, wire: AlvysClient) -> None:
+def test_the_response_is_ignored_if_the_operation_has_none(recorder: Recorder, wire: AlvysClient) -> None:
     recorder.default = CannedResponse(201, b"<html>")
     assert send(wire, "tenders.update") is None
 
 
 def test_a_403_names_the_scope(recorder: Recorder, wire: AlvysClient) -> None:
     recorder.default = CannedResponse(403, {})
-    with pytest.raises(AlvysError, match="lacks the scope deduction:create"):
+    with pytest.raises(AlvysError, match="deduction:create"):
         send(wire, "deductions.create")
