@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 
 from airflow_provider_alvys.api.catalogue.streams import STREAMS, Filter, Stream
-from airflow_provider_alvys.api.read.lookup import Reading, look_up
+from airflow_provider_alvys.api.read.lookup import VersionedRecord, look_up
 from airflow_provider_alvys.api.read.queries import Query, make_search_queries
 from tests.conftest import ROOT
 
@@ -122,9 +122,11 @@ class RecordingClient:
     def __init__(self) -> None:
         self.calls: list[tuple[str, str, dict[str, Any]]] = []
 
-    def call(self, method: str, path: str, *, read: Any, params: dict[str, Any] | None = None) -> Reading:
+    def call(
+        self, method: str, path: str, *, read: Any, params: dict[str, Any] | None = None
+    ) -> VersionedRecord:
         self.calls.append((method, path, params or {}))
-        return Reading({}, None)
+        return VersionedRecord({}, None)
 
 
 @pytest.mark.parametrize(
