@@ -1,4 +1,4 @@
-"""The bearer token: two flows to get one, and its life."""
+"""Bearer tokens: two flows to get one, and its renewal."""
 
 from __future__ import annotations
 
@@ -26,21 +26,23 @@ DEFAULT_AUTH_URL = "https://auth.alvys.com/oauth/token"
 # The trailing slash is part of the identifier.
 DEFAULT_AUDIENCE = "https://api.alvys.com/public/"
 
-# How errors name the request for a token.
+# The token request's name in errors.
 TOKEN_ENDPOINT = "POST token"  # noqa: S105
 _TENANT_FLOW_PATH = re.compile(r"/authentication/[^/]+/token/?$", re.IGNORECASE)
-_RENEW_BEFORE = 60.0
-# For an answer without expires_in: what Alvys's own integration assumes.
+# What a header can carry.
+_VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
+_RENEW_MARGIN = 60.0
+# For a response without expires_in, as in Alvys's own integration.
 _DEFAULT_LIFETIME = 900.0
 
 
 @dataclass(frozen=True)
 class Credentials:
     """
-    Who asks, and where for a token.
+    An API client's credentials.
 
-    :param auth_url: the address of the token endpoint.
-    :param audience: what the token is for; None in the tenant flow, which has no audience.
+    :param auth_url: address of the token endpoint.
+    :param audience: of the token; None in the tenant flow.
     """
 
     client_id: str
@@ -50,7 +52,7 @@ class Credentials:
 
     @property
     def is_tenant_flow(self) -> bool:
-        """Whether this is the older flow: form-encoded, no audience, a token without a list of scopes."""
+        """Whether this is the older flow: form-encoded, without audience and list of scopes."""
         return self.audience is None
 
 
@@ -67,23 +69,25 @@ def make_credentials(
     """
     Return the credentials of one of Alvys's two flows.
 
-    :param tenant_id: the company code: asks ``{host}/api/authentication/{tenant_id}/token``. None means today's flow.
-    :param auth_url: another address for either flow; one of the form ``…/authentication/<tenant>/token`` is the tenant flow.
-    :raises AlvysValueError: something is missing, or the secret would travel in clear text.
+    :param tenant_id: company code, for the tenant flow at ``{host}/api/authentication/{tenant_id}/token``.
+        None means the current flow.
+    :param auth_url: another address for either flow. ``…/authentication/<tenant>/token`` means the tenant
+        flow.
+    :raises AlvysValueError: a value is missing or not valid, or the secret would be sent in clear text.
     """
     if not client_id or not client_secret:
         raise AlvysValueError(
             "The connection has no client id or no client secret: set them as login and password. "
-            "An admin makes them in Alvys under API access."
+            "An admin creates them in Alvys under API access."
         )
     if tenant_id and not re.fullmatch(r"[\w.-]+", tenant_id):
         raise AlvysValueError(
-            f"tenant_id {tenant_id!r} is no company code: it has letters, digits, dots, dashes only"
+            f"tenant_id={tenant_id!r} is not a company code: use only letters, digits, dots and dashes"
         )
     if auth_url:
         if "{tenant_id}" in auth_url and not tenant_id:
             raise AlvysValueError(
-                "auth_url has {tenant_id} in it, but the connection has no tenant_id: set it"
+                "auth_url contains {tenant_id}, but the connection has no tenant_id: set it"
             )
         url = auth_url.replace("{tenant_id}", tenant_id or "")
     elif tenant_id:
@@ -99,7 +103,7 @@ def make_credentials(
     )
 
 
-class _TokenAnswer(msgspec.Struct):
+class _TokenResponse(msgspec.Struct):
     access_token: str
     expires_in: float | None = None
     scope: str | None = None
@@ -110,8 +114,8 @@ class Token:
     """
     A bearer token.
 
-    :param renew_at: seconds since 1970 from which it is no longer used.
-    :param scopes: what it may do, or None where Alvys does not say (the tenant flow: every read).
+    :param renew_at: seconds since 1970 from which to renew it.
+    :param scopes: None if Alvys does not list them (tenant flow: every read).
     """
 
     value: str = field(repr=False)
@@ -120,7 +124,7 @@ class Token:
 
 
 class TokenSource:
-    """Keep one token for one set of credentials, and renew it a minute before it ends."""
+    """Cache one token for one set of credentials, and renew it a minute before it expires."""
 
     def __init__(self, credentials: Credentials) -> None:
         self.credentials = credentials
@@ -130,18 +134,18 @@ class TokenSource:
 
     def get(self, transport: Transport, rules: RetryRules) -> Token:
         """
-        Return a token that is good now, fetching one where there is none.
+        Return a valid token; fetch one if needed.
 
-        :raises AlvysAuthError: the credentials are refused.
+        :raises AlvysAuthError: the credentials are rejected.
         """
         with self._lock:
             if self._token is None or transport.clock.time() >= self._token.renew_at:
-                repeat = retrying(rules, endpoint=TOKEN_ENDPOINT, clock=transport.clock, repeatable=True)
-                self._token = repeat(self._fetch, transport)
+                retry = retrying(rules, endpoint=TOKEN_ENDPOINT, clock=transport.clock, repeatable=True)
+                self._token = retry(self._fetch, transport)
             return self._token
 
-    def drop(self, token: Token) -> None:
-        """Forget ``token``, unless it has been replaced meanwhile."""
+    def invalidate(self, token: Token) -> None:
+        """Forget ``token``, unless it has been replaced already."""
         with self._lock:
             if self._token is token:
                 self._token = None
@@ -157,26 +161,26 @@ class TokenSource:
             body: dict[str, Any] = {"data": fields}
         else:
             body = {"json": {**fields, "audience": credentials.audience}}
-        asked_at = transport.clock.time()
+        requested_at = transport.clock.time()
         response = transport.send("POST", credentials.auth_url, endpoint=TOKEN_ENDPOINT, auth=NO_AUTH, **body)
         if response.status_code == 429 or response.status_code >= 500:
             now = transport.clock.time()
             raise error_from_response(response, endpoint=TOKEN_ENDPOINT, now=now, quote_body=False)
         if response.status_code >= 400:
             raise AlvysAuthError(
-                f"The token endpoint {credentials.auth_url} answered {response.status_code}. {self._advice()}",
+                f"Token endpoint {credentials.auth_url} answered {response.status_code}. {self._advice()}",
                 status_code=response.status_code,
                 endpoint=TOKEN_ENDPOINT,
             )
-        answer = self._decode(response.content, response.status_code)
+        token = self._decode(response.content, response.status_code)
         self.server_offset = transport.server_offset(response)
-        lifetime = answer.expires_in if answer.expires_in is not None else _DEFAULT_LIFETIME
-        margin = _RENEW_BEFORE if lifetime > _RENEW_BEFORE else lifetime / 2
-        log.info("Got an Alvys token for %d s", lifetime)
+        lifetime = token.expires_in if token.expires_in is not None else _DEFAULT_LIFETIME
+        margin = _RENEW_MARGIN if lifetime > _RENEW_MARGIN else lifetime / 2
+        log.info("Token received: lifetime=%d s", lifetime)
         return Token(
-            value=answer.access_token,
-            renew_at=asked_at + lifetime - margin,
-            scopes=frozenset(answer.scope.split()) if answer.scope else None,
+            value=token.access_token,
+            renew_at=requested_at + lifetime - margin,
+            scopes=frozenset(token.scope.split()) if token.scope else None,
         )
 
     def _advice(self) -> str:
@@ -184,25 +188,21 @@ class TokenSource:
             return "Check the tenant id, the client id and the client secret of the connection."
         return "Check the client id and the client secret of the connection, and its audience if you set one."
 
-    def _decode(self, body: bytes, status: int) -> _TokenAnswer:
+    def _decode(self, body: bytes, status: int) -> _TokenResponse:
         try:
-            # Not strictly: some token servers give expires_in as a text.
-            answer = msgspec.json.decode(body, type=_TokenAnswer, strict=False)
+            # Not strict: some token servers send expires_in as text.
+            token = msgspec.json.decode(body, type=_TokenResponse, strict=False)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            answer = None
-        # A token goes into a header: visible ASCII only.
-        if (
-            answer is None
-            or not re.fullmatch(r"[\x21-\x7e]+", answer.access_token)
-            or (answer.expires_in or 1) <= 0
-        ):
-            # from None: the decoder's message could quote the body.
+            token = None
+        if token is None or not _VISIBLE_ASCII.fullmatch(token.access_token) or (token.expires_in or 1) <= 0:
+            # The decoder's message may quote the body: from None leaves it out.
             raise AlvysResponseError(
-                f"{self.credentials.auth_url} answered {status} without a usable token. Check auth_url.",
+                f"Token endpoint {self.credentials.auth_url} answered {status} without a usable token. "
+                "Check auth_url.",
                 status_code=status,
                 endpoint=TOKEN_ENDPOINT,
             ) from None
-        return answer
+        return token
 
 
 _sources: dict[Credentials, TokenSource] = {}

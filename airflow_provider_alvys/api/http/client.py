@@ -1,4 +1,4 @@
-"""AlvysClient: a request, an answer, an error."""
+"""AlvysClient: requests with a token, pacing, retries and typed errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from airflow_provider_alvys.api.errors import (
     AlvysError,
     AlvysNotFoundError,
     AlvysPermissionError,
-    AlvysRateLimitError,
     AlvysValueError,
     error_from_response,
 )
@@ -40,8 +39,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Seconds for which the server's time, as it was once told, counts. A triggerer's client lives for weeks, and clocks are set.
-_OFFSET_COUNTS_FOR = 60.0
+# Seconds that a measured server offset is valid: a client can live for weeks, and clocks are adjusted.
+_SERVER_OFFSET_MAX_AGE = 60.0
 
 
 @dataclass(frozen=True)
@@ -53,22 +52,23 @@ class _Call:
 
 class AlvysClient:
     """
-    Call the Alvys API for one set of credentials.
+    A client of the Alvys API for one set of credentials.
 
-    Within a process, clients with equal credentials share one token and one pace.
+    Clients with equal credentials share one token and one pace within a process.
 
     :param credentials: see :func:`airflow_provider_alvys.api.http.auth.make_credentials`.
     :param host: base URL of the API.
-    :param api_version: the version in every path, such as ``1.0``. None means what Alvys's OpenAPI file gives for each path.
-    :param requests_per_minute: the pace per endpoint; 0 for none, None for the documented limits.
+    :param api_version: version in every path, such as ``1.0``. None means the documented version of each
+        path.
+    :param requests_per_minute: pace per endpoint; 0 for no pacing, None for the documented limits.
     :param timeout: seconds to connect, and seconds to wait for bytes.
-    :param allow_http: allow plain http beyond loopback.
-    :param retry_rules: how often and how long a failed call is tried again.
+    :param allow_http: allow plain http to other machines.
+    :param retry_rules: how often and how long to retry a failed call.
     :param on_token: called with each token before its first use, so that the caller can mask it.
-    :param clock: the time; a test gives another.
-    :param pacer: None means the one that all clients of the budget share.
-    :param token_source: None means the one that all clients with these credentials share.
-    :raises AlvysValueError: the host is no address that credentials may be sent to.
+    :param clock: to tell the time and to wait; a test gives another.
+    :param pacer: None means the shared pacer of the budget.
+    :param token_source: None means the shared token source of the credentials.
+    :raises AlvysValueError: credentials must not be sent to the host.
     """
 
     def __init__(
@@ -92,42 +92,41 @@ class AlvysClient:
         self._rules = retry_rules or RetryRules()
         self._tokens = token_source or shared_token_source(credentials)
         self._on_token = on_token
-        self._announced: str | None = None
-        # Tokens that were refused just now, by endpoint.
-        self._refused: dict[str, Token] = {}
+        self._reported_token: str | None = None
+        # Tokens that were rejected just now, by endpoint.
+        self._rejected_tokens: dict[str, Token] = {}
         self._server_offset: float | None = None
-        self._offset_of = 0.0
+        self._server_offset_at = 0.0
         self._transport = Transport(timeout=timeout, clock=clock)
 
     @property
     def clock(self) -> Clock:
-        """The clock by which it waits."""
+        """The clock that tells the time and waits."""
         return self._transport.clock
 
     def with_clock(self, clock: Clock) -> AlvysClient:
-        """Return a client that waits by another clock, and shares this one's connections, token and pace."""
+        """Return a client with another clock that shares connections, token and pace with this one."""
         other = copy.copy(self)
         other._transport = self._transport.with_clock(clock)
         return other
 
     @property
     def budget(self) -> str:
-        """Whose requests count together: a name without secrets for this client id on this host."""
+        """Name of the API client whose requests count together; it contains no secret."""
         return budget_of(self._tokens.credentials, self.host)
 
     @property
     def scopes(self) -> frozenset[str] | None:
-        """The scopes that the token holds, or None where Alvys does not say. Fetches a token if there is none."""
+        """The token's scopes; None if Alvys does not list them. It fetches a token if needed."""
         return self._tokens.get(self._transport, self._rules).scopes
 
     def now(self, *, upper_bound: bool = False, fetch_token: bool = True) -> float:
         """
-        Return the time in seconds since 1970, by the earlier of our clock and the server's.
+        Return seconds since 1970, by the earlier of our clock and the server's.
 
-        Fetches a token if the API has not been heard yet: the token server's answer says what time it is, too.
-
-        :param fetch_token: False leaves it at what has been heard so far.
-        :param upper_bound: the server tells whole seconds: it may be up to one later than what is returned otherwise.
+        :param upper_bound: return the latest time that the server's clock may show. ``Date`` is truncated to
+            seconds.
+        :param fetch_token: fetch a token, to learn the server's time, if there was no response yet.
         """
         offset = self._server_offset
         if offset is None:
@@ -146,15 +145,16 @@ class AlvysClient:
         headers: Mapping[str, str] | None = None,
     ) -> requests.Response:
         """
-        Call any endpoint and return its answer, whose status is below 300.
+        Call any endpoint and return the response, with a status below 300.
 
         :param method: HTTP method.
-        :param path: below the API base (``loads/search``), or on the host when it begins with ``/`` (``/v1/me``).
+        :param path: below the API base (``loads/search``), or on the host if it begins with ``/``
+            (``/v1/me``).
         :param json: body, sent as JSON.
         :param params: query parameters.
         :param headers: further headers, such as ``If-Match``.
-        :raises AlvysValueError: the path leads to another host; nothing was sent.
-        :raises AlvysError: a subclass says what went wrong.
+        :raises AlvysValueError: the path is on another host; nothing was sent.
+        :raises AlvysError: a subclass gives the reason.
         """
         return self.call(
             method, path, read=lambda response: response, json=json, params=params, headers=headers
@@ -174,16 +174,16 @@ class AlvysClient:
         on_failure: Callable[[AlvysError], None] = lambda error: None,
     ) -> T:
         """
-        Call an endpoint as :meth:`request` does, and return what ``read`` makes of the answer.
+        Call an endpoint as :meth:`request` does, and return the result of ``read``.
 
-        An answer that ``read`` refuses with :class:`AlvysResponseError` is asked for again like any other failure.
+        If ``read`` raises :class:`AlvysResponseError`, the call is retried like any other failure.
 
-        :param data: a body in bytes, or an iterable of them that knows its length and begins anew for each attempt.
-        :param repeatable: whether the call may be made again after it may have arrived; None for reads only.
+        :param data: body as bytes, or an iterable of bytes with a length that starts again for each attempt.
+        :param repeatable: whether a retry is safe even if the call arrived; None means for reads only.
         :param on_failure: called with the error of each attempt.
         """
         call = self._prepare(method, path, json=json, data=data, params=params, headers=headers)
-        repeat = retrying(
+        retry = retrying(
             self._rules,
             clock=self.clock,
             endpoint=str(call.endpoint),
@@ -192,29 +192,14 @@ class AlvysClient:
             block_seconds=lambda: self.pacer.block_seconds(call.endpoint),
         )
 
-        def once() -> T:
+        def attempt() -> T:
             try:
-                return read(answer())
+                return read(self._exchange(call))
             except AlvysError as error:
                 on_failure(error)
                 raise
 
-        def answer() -> requests.Response:
-            try:
-                response = self._exchange(call)
-            except AlvysError as error:
-                if error.endpoint == str(call.endpoint) and error.status_code is not None:
-                    took_note = (
-                        self.pacer.record_429
-                        if isinstance(error, AlvysRateLimitError)
-                        else self.pacer.reset_429s
-                    )
-                    took_note(call.endpoint)
-                raise
-            self.pacer.reset_429s(call.endpoint)
-            return response
-
-        return repeat(once)
+        return retry(attempt)
 
     def close(self) -> None:
         """Close the connections to Alvys."""
@@ -222,72 +207,72 @@ class AlvysClient:
 
     def _prepare(self, method: str, path: str, **body: Any) -> _Call:
         if not path.strip():
-            raise AlvysValueError("The path is empty: give one such as loads/search or /v1/me")
+            raise AlvysValueError("path is empty: give one such as loads/search or /v1/me")
         if "://" in path.split("?", 1)[0]:
             if origin(path) != origin(self.host):
                 raise AlvysValueError(
-                    f"{origin(path) or path} is not the connection's host {self.host}: the token is sent to no other. "
-                    "Give the path alone, or use another connection."
+                    f"{origin(path) or path} is not the connection's host {self.host}, and its token is not sent "
+                    "elsewhere: give the path alone, or use another connection"
                 )
             path = "/" + path.split("://", 1)[1].partition("/")[2]
         endpoint = endpoint_of(method, path)
         if not path.startswith("/"):
             path = f"/api/p/v{self._api_version or endpoint.version}/{path}"
-        return _Call(
-            endpoint, self.host + path, {key: value for key, value in body.items() if value is not None}
-        )
+        given = {key: value for key, value in body.items() if value is not None}
+        return _Call(endpoint, self.host + path, given)
 
     def _exchange(self, call: _Call) -> requests.Response:
-        """Send one call; when its token is refused, once more with a new one."""
+        """Make one attempt, with a new token if the current one is rejected."""
         token, response = self._send(call)
         name = str(call.endpoint)
-        # The wait for its turn may have ended the call before: then the new one is the token's successor.
         if response.status_code == 401:
-            self._tokens.drop(token)
-            if self._refused.setdefault(name, token) is token:
+            self._tokens.invalidate(token)
+            # A deferral between two sends ends the attempt: the token may be the new one already.
+            if self._rejected_tokens.setdefault(name, token) is token:
                 _, response = self._send(call)
-        self._refused.pop(name, None)
+        self._rejected_tokens.pop(name, None)
+        if response.status_code == 429:
+            self.pacer.record_429(call.endpoint)
+        else:
+            self.pacer.reset_429s(call.endpoint)
         if response.status_code >= 400:
             raise self._error(call, response)
         return response
 
     def _send(self, call: _Call) -> tuple[Token, requests.Response]:
-        with self.pacer.slot(call.endpoint, self.clock):
-            # Asked for when it is our turn: the wait may have outlasted the last one.
+        endpoint = call.endpoint
+        with self.pacer.slot(endpoint, self.clock):
+            # Only now: the token may have expired during the wait.
             token = self._tokens.get(self._transport, self._rules)
-            if token.value != self._announced:
+            if token.value != self._reported_token:
                 self._on_token(token.value)
-                self._announced = token.value
+                self._reported_token = token.value
+            auth = BearerAuth(token.value)
             response = self._transport.send(
-                call.endpoint.method,
-                call.url,
-                endpoint=str(call.endpoint),
-                auth=BearerAuth(token.value),
-                **call.body,
+                endpoint.method, call.url, endpoint=str(endpoint), auth=auth, **call.body
             )
         offset = self._transport.server_offset(response)
         if offset is not None:
             known, now = self._server_offset, self.clock.time()
-            # Each is too low, by the part of a second that Date leaves out: the highest is the nearest.
-            if known is None or offset > known or not 0 <= now - self._offset_of < _OFFSET_COUNTS_FOR:
-                self._server_offset, self._offset_of = offset, now
+            # Offsets are too low by a fraction of a second: the highest is the most accurate.
+            is_old = not 0 <= now - self._server_offset_at < _SERVER_OFFSET_MAX_AGE
+            if known is None or offset > known or is_old:
+                self._server_offset, self._server_offset_at = offset, now
         return token, response
 
     def _error(self, call: _Call, response: requests.Response) -> AlvysError:
+        endpoint = call.endpoint
         advice = scope = held = None
-        is_search = call.endpoint.template.endswith("/search")
+        is_search = endpoint.template.endswith("/search")
         if response.status_code == 403:
-            scope, held = scope_of(call.endpoint), self.scopes
+            scope, held = scope_of(endpoint), self.scopes
             advice = _advise_on_scope(scope, held)
         elif response.status_code == 404 and is_search:
-            advice = "Alvys has no such page. Try again later"
-        error = error_from_response(
-            response, endpoint=str(call.endpoint), now=self.clock.time(), advice=advice
-        )
-        if isinstance(error, AlvysPermissionError) and (
-            held is None or (scope is not None and scope not in held)
-        ):
-            error.missing_scope = scope or "undocumented"
+            advice = "Alvys is not expected to answer a search so. Try again later"
+        error = error_from_response(response, endpoint=str(endpoint), now=self.clock.time(), advice=advice)
+        if isinstance(error, AlvysPermissionError):
+            if held is None or (scope is not None and scope not in held):
+                error.missing_scope = scope or "undocumented"
         elif isinstance(error, AlvysNotFoundError):
             error.is_stray = is_search
         return error
@@ -295,12 +280,12 @@ class AlvysClient:
 
 def _advise_on_scope(scope: str | None, held: frozenset[str] | None) -> str:
     if scope and held and scope in held:
-        return f"The token holds {scope}: something else refuses it, such as a list of allowed addresses. Ask Alvys"
+        return f"The token has {scope}, so something else denies access, such as an allowlist. Ask Alvys"
     wanted = f"the scope {scope}" if scope else "a scope"
-    holds = f"; it holds {', '.join(sorted(held)) or 'none'}" if held is not None else ""
+    holds = f"; it has {', '.join(sorted(held)) or 'none'}" if held is not None else ""
     return f"The token lacks {wanted}{holds}. Grant it to this API client in Alvys"
 
 
 def budget_of(credentials: Credentials, host: str) -> str:
-    """Return the name of the budget that these credentials spend at this host. It holds no secret."""
+    """Return the name of the request budget of these credentials at this host; it contains no secret."""
     return f"{credentials.client_id}@{origin(host)}"

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 _MINUTE = 60.0
 # Margin for clocks that drift and for requests that overtake each other.
 _MARGIN = 1.02
-# How long the pace stays reduced after a 429: a triggerer lives for weeks, other clients may stop long before.
+# How long the pace stays reduced after a 429: a pacer can live for weeks, and other clients stop.
 _REDUCED_FOR = 3600.0
 
 
@@ -76,8 +76,8 @@ class Pacer:
     """
     Delay requests to the pace that Alvys documents, for one API client.
 
-    :param requests_per_minute: the pace of every endpoint; 0 for no pacing, None for the documented limits. The
-        documented number of requests is then sent in a proportionally shorter or longer period.
+    :param requests_per_minute: the pace of every endpoint; 0 for no pacing, None for the documented limits.
+        The documented number of requests is then sent in a proportionally shorter or longer period.
     """
 
     def __init__(self, requests_per_minute: float | None = None, *, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -125,7 +125,7 @@ class Pacer:
             if not self._has_logged:
                 self._has_logged = True
                 log.info(
-                    "Pacing %s: %d requests per %g s (%s). Set requests_per_minute on the connection to change it",
+                    "Pacing %s: %d requests per %g s (%s). To change it, set requests_per_minute",
                     endpoint,
                     bucket.limit,
                     bucket.period,

@@ -67,8 +67,8 @@ def retrying(
     :param repeatable: whether the call may be made twice, as reads may. Other calls are repeated only if the
         request never arrived or was rate-limited.
     :param consecutive_429s: 429s on the endpoint right before this call.
-    :param block_seconds: the documented block after a 429. It is waited for after a second 429 in a row, since the
-        server's ``Retry-After`` was too short then.
+    :param block_seconds: the documented block after a 429. It is waited for after a second 429 in a row,
+        since the server's ``Retry-After`` was too short then.
     """
     state = _RetryState(rules, endpoint, repeatable, consecutive_429s, block_seconds)
 
@@ -140,7 +140,7 @@ class _RetryState:
             return True
         if isinstance(error, AlvysConnectionError):
             return self.repeatable or not error.arrived
-        # A redirect stays until the connection is corrected; another unreadable response may be a truncated one.
+        # A redirect is permanent; any other unreadable response may be truncated.
         unreadable = isinstance(error, AlvysResponseError) and (error.status_code or 200) < 300
         return self.repeatable and (isinstance(error, AlvysServerError) or unreadable)
 

@@ -1,4 +1,4 @@
-"""One HTTP exchange: where a request may go, and what became of it."""
+"""Single HTTP requests, without retries."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from airflow_provider_alvys.api.errors import (
 )
 from airflow_provider_alvys.api.http.clock import SYSTEM_CLOCK, Clock
 
-# Auth0's edge refuses the user agent that Python sends by default.
+# Auth0's edge refuses Python's default user agent.
 USER_AGENT = f"airflow-provider-alvys/{__version__}"
 DEFAULT_TIMEOUT = (10.0, 60.0)
 _HOST = re.compile(r"[\w.-]+|[0-9a-f:.]+", re.ASCII)
 
 
 class BearerAuth(AuthBase):
-    """Send a token. As an auth object it also keeps ~/.netrc from replacing the header."""
+    """Send a bearer token, or nothing. Any auth object keeps requests from using ~/.netrc."""
 
     def __init__(self, token: str | None) -> None:
         self._token = token
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Add the header."""
+        """Add the Authorization header."""
         if self._token is not None:
             request.headers["Authorization"] = f"Bearer {self._token}"
         return request
@@ -46,9 +46,9 @@ NO_AUTH = BearerAuth(None)
 
 class Transport:
     """
-    Send single requests over one session, without retries.
+    Send single requests over one session, without retries and redirects.
 
-    :param timeout: seconds to connect and seconds to wait for bytes.
+    :param timeout: seconds to connect, and seconds to wait for bytes.
     """
 
     def __init__(
@@ -63,35 +63,37 @@ class Transport:
         self, method: str, url: str, *, endpoint: str, auth: BearerAuth, **body: Any
     ) -> requests.Response:
         """
-        Send one request and read its whole answer, whatever its status. Redirects are never followed.
+        Send one request and return the complete response, of any status below 300 or above 399.
 
-        :param endpoint: how errors name the call.
-        :param body: ``json``, ``data``, ``params`` and ``headers``, as requests takes them.
-        :raises AlvysValueError: the request cannot be put into bytes; nothing was sent.
-        :raises AlvysConnectionError: there was no whole answer.
-        :raises AlvysResponseError: the answer is a redirect.
+        :param endpoint: the call's name in errors.
+        :param body: ``json``, ``data``, ``params`` and ``headers``, as in requests.
+        :raises AlvysValueError: the request cannot be encoded; nothing was sent.
+        :raises AlvysConnectionError: no complete response.
+        :raises AlvysResponseError: the response is a redirect.
         """
         try:
             request = self._session.prepare_request(requests.Request(method, url, auth=auth, **body))
         except (ValueError, TypeError, requests.exceptions.RequestException) as error:
-            raise AlvysValueError(f"{endpoint}: this cannot be sent: {error}", endpoint=endpoint) from error
+            raise AlvysValueError(
+                f"{endpoint}: the request cannot be encoded: {error}. Nothing was sent", endpoint=endpoint
+            ) from error
         settings = self._session.merge_environment_settings(request.url, {}, None, None, None)
         if is_loopback(urlsplit(url)):
-            # It is never behind a proxy, which would see the credentials in clear text.
+            # A proxy would see the credentials in clear text.
             settings["proxies"] = {}
         try:
             response = self._session.send(request, timeout=self._timeout, allow_redirects=False, **settings)
         except requests.exceptions.RequestException as error:
             raise AlvysConnectionError(
-                f"{endpoint}: no answer from {origin(url)}: {root_cause(error)}. Check the host and the network.",
-                arrived=not _never_arrived(error),
+                f"{endpoint}: no answer from {origin(url)}: {root_cause(error)}. Check host and network.",
+                arrived=not _was_never_sent(error),
                 endpoint=endpoint,
             ) from error
         if 300 <= response.status_code < 400:
             target = origin(response.headers.get("location", "")) or "another path"
             raise AlvysResponseError(
-                f"{endpoint} is redirected to {target}, which is not followed with credentials. "
-                "Correct the address in the connection.",
+                f"{endpoint} was redirected to {target}; redirects are not followed with credentials. "
+                "Correct the host or auth_url of the connection.",
                 status_code=response.status_code,
                 endpoint=endpoint,
             )
@@ -99,15 +101,16 @@ class Transport:
 
     def server_offset(self, response: requests.Response) -> float | None:
         """
-        Return the server's time less ours, in seconds, for an answer that came just now; None if it does not tell.
+        Return the server's time minus ours, in seconds, for a response that just arrived; None without a
+        Date.
 
-        ``Date`` is cut to whole seconds: the server is at that time or up to a second later.
+        ``Date`` is truncated to seconds, so the result may be up to one second too low.
         """
         date = parse_http_date(response.headers.get("date", ""))
         return None if date is None else date - self.clock.time()
 
     def with_clock(self, clock: Clock) -> Transport:
-        """Return a transport over the same session that goes by another clock."""
+        """Return a transport with another clock and the same session."""
         other = copy.copy(self)
         other.clock = clock
         return other
@@ -119,35 +122,34 @@ class Transport:
 
 def check_address(url: str, *, what: str, allow_http: bool) -> str:
     """
-    Return ``url`` without a trailing slash if credentials may be sent to it.
+    Return ``url`` without a trailing slash, if credentials may be sent to it.
 
-    :param what: how the error names the address, such as ``host``.
-    :param allow_http: whether plain http is allowed beyond loopback.
-    :raises AlvysValueError: it is no http address, or plain http to another machine.
+    :param what: the setting's name in errors, such as ``host``.
+    :param allow_http: allow plain http to other machines.
+    :raises AlvysValueError: not an http address, or plain http to another machine.
     """
     if "://" not in url:
         url = f"https://{url}"
     try:
         parts = urlsplit(url)
-        usable = (
-            parts.scheme in ("https", "http")
-            and _HOST.fullmatch(parts.hostname or "")
-            and (parts.port or 1) > 0
-        )
+        has_host = _HOST.fullmatch(parts.hostname or "") and (parts.port or 1) > 0
+        usable = parts.scheme in ("https", "http") and has_host
     except ValueError:
         usable = False
     if not usable or parts.query or parts.fragment or parts.username is not None:
-        raise AlvysValueError(f"{what} {url!r} is no address: give it like https://integrations.alvys.com")
+        raise AlvysValueError(
+            f"{what}={url!r} is not a valid address: give one such as https://integrations.alvys.com"
+        )
     if parts.scheme == "http" and not allow_http and not is_loopback(parts):
         raise AlvysValueError(
-            f"{what} {url!r} would send credentials in clear text: use https, or set allow_http on the connection "
-            "for a simulator on a private network"
+            f"{what}={url!r} would send credentials in clear text: use https, or set allow_http for a simulator "
+            "on a private network"
         )
     return url.rstrip("/")
 
 
 def origin(url: str) -> str:
-    """Return ``scheme://host:port`` of a URL with the default port spelled out, or "" for one that has none."""
+    """Return ``scheme://host:port`` of a URL, with the default port filled in; "" if it has no host."""
     try:
         parts = urlsplit(url)
         port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
@@ -157,7 +159,7 @@ def origin(url: str) -> str:
 
 
 def is_loopback(parts: SplitResult) -> bool:
-    """Return whether an address is this machine's own."""
+    """Return whether an address is on this machine."""
     host = parts.hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -166,19 +168,18 @@ def is_loopback(parts: SplitResult) -> bool:
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    """Return the error and what it wraps, outermost first: requests keeps urllib3's reason in args or in .reason."""
+    """Return the error and its causes, outermost first; requests keeps them in args or ``.reason``."""
     chain: list[BaseException] = []
-    step: Any = error
-    while isinstance(step, BaseException) and step not in chain:
-        chain.append(step)
-        step = getattr(step, "reason", None) or next(
-            (arg for arg in step.args if isinstance(arg, BaseException)), step.__cause__
-        )
+    cause: Any = error
+    while isinstance(cause, BaseException) and cause not in chain:
+        chain.append(cause)
+        wrapped = next((arg for arg in cause.args if isinstance(arg, BaseException)), cause.__cause__)
+        cause = getattr(cause, "reason", None) or wrapped
     return chain
 
 
-def _never_arrived(error: BaseException) -> bool:
-    # Any other error of TLS may come when the request is long on its way: of a record that was garbled, say, or cut.
+def _was_never_sent(error: BaseException) -> bool:
+    # Other TLS errors may occur after the request was sent, such as for a corrupt record in the response.
     return any(
         isinstance(cause, (NewConnectionError, ConnectTimeoutError, SSLCertVerificationError))
         for cause in _causes(error)
@@ -186,6 +187,6 @@ def _never_arrived(error: BaseException) -> bool:
 
 
 def root_cause(error: BaseException) -> str:
-    """Return what is behind an error of requests, in its own words."""
+    """Return the innermost cause of an error of requests, as text."""
     innermost = _causes(error)[-1]
     return f"{type(innermost).__name__}: {innermost}" if str(innermost) else type(innermost).__name__

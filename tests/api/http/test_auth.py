@@ -26,13 +26,13 @@ def tenant_client(
     return AlvysClient(credentials, host=alvys.url, clock=clock, requests_per_minute=0)
 
 
-def test_todays_flow_asks_auth0_with_the_audience() -> None:
+def test_the_current_flow_uses_auth0_with_the_audience() -> None:
     credentials = make_credentials("id", "secret")
     assert (credentials.auth_url, credentials.audience) == (DEFAULT_AUTH_URL, "https://api.alvys.com/public/")
     assert not credentials.is_tenant_flow
 
 
-def test_the_tenant_flow_asks_the_host_without_an_audience() -> None:
+def test_the_tenant_flow_uses_the_host_without_an_audience() -> None:
     credentials = make_credentials(
         "id", "secret", host="https://integrations.alvys.com", tenant_id="acme", audience="ignored"
     )
@@ -40,12 +40,12 @@ def test_the_tenant_flow_asks_the_host_without_an_audience() -> None:
     assert credentials.is_tenant_flow
 
 
-def test_an_auth_url_that_looks_like_the_tenant_flow_is_the_tenant_flow() -> None:
+def test_an_auth_url_of_the_tenant_flow_selects_it() -> None:
     credentials = make_credentials("id", "secret", auth_url="https://host/api/p/authentication/acme/token")
     assert credentials.is_tenant_flow
 
 
-def test_a_token_by_todays_flow_reads_loads(alvys: Simulator, client: AlvysClient) -> None:
+def test_a_token_of_the_current_flow_has_scopes(alvys: Simulator, client: AlvysClient) -> None:
     assert "load:read" in (client.scopes or ())
     assert client.request("GET", "/v1/me").json()["ClientId"] == "simulator"
     assert alvys.stats()["tokens"] == 1
@@ -54,7 +54,7 @@ def test_a_token_by_todays_flow_reads_loads(alvys: Simulator, client: AlvysClien
 @pytest.mark.parametrize(
     "auth_url", [None, "/api/p/authentication/{tenant_id}/token", "/api/p/authentication/acme/token"]
 )
-def test_a_token_by_the_tenant_flow_may_read_everything(
+def test_a_token_of_the_tenant_flow_lists_no_scopes(
     alvys: Simulator, clock: SkippingClock, auth_url: str | None
 ) -> None:
     client = tenant_client(alvys, clock, auth_url=auth_url and alvys.url + auth_url)
@@ -91,7 +91,7 @@ def test_clients_with_the_same_credentials_share_a_token(alvys: Simulator, clock
 
 
 @pytest.mark.parametrize(("lifetime", "good_for"), [(3600, 3540), (65, 5), (60, 30), (2, 1)])
-def test_a_token_is_renewed_a_minute_before_it_ends(
+def test_a_token_is_renewed_a_minute_before_it_expires(
     alvys: Simulator, lifetime: float, good_for: float
 ) -> None:
     alvys.reset(loads=0, token_lifetime=lifetime)
@@ -114,31 +114,31 @@ def test_a_revoked_token_costs_one_401(alvys: Simulator, client: AlvysClient) ->
     assert alvys.stats()["answers"] == {"200": 4, "401": 1}
 
 
-def test_a_new_token_that_is_refused_too_is_an_error(alvys: Simulator, client: AlvysClient) -> None:
+def test_a_rejected_new_token_is_an_error(alvys: Simulator, client: AlvysClient) -> None:
     alvys.order_faults({"kind": "revoke", "times": 9})
-    with pytest.raises(AlvysAuthError, match="GET /v1/me answered 401.*check the client id and secret"):
+    with pytest.raises(AlvysAuthError) as caught:
         client.request("GET", "/v1/me")
+    assert (caught.value.endpoint, caught.value.status_code) == ("GET /v1/me", 401)
     assert alvys.stats()["answers"] == {"200": 2, "401": 2}
 
 
-def test_a_wrong_secret_is_an_error_that_echoes_nothing(alvys: Simulator, clock: SkippingClock) -> None:
+def test_the_error_of_a_wrong_secret_does_not_contain_it(alvys: Simulator, clock: SkippingClock) -> None:
     credentials = make_credentials("simulator", "not-the-secret", auth_url=f"{alvys.url}/oauth/token")
     client = AlvysClient(credentials, host=alvys.url, clock=clock)
-    with pytest.raises(
-        AlvysAuthError, match="answered 401. Check the client id and the client secret"
-    ) as caught:
+    with pytest.raises(AlvysAuthError, match="client id and the client secret") as caught:
         client.request("GET", "/v1/me")
-    assert caught.value.status_code == 401
+    assert (caught.value.endpoint, caught.value.status_code) == ("POST token", 401)
     assert "not-the-secret" not in str(caught.value) + repr(caught.value) + repr(client._tokens.credentials)
     assert clock.sleeps == []
 
 
 def test_a_wrong_tenant_is_an_error(alvys: Simulator, clock: SkippingClock) -> None:
-    with pytest.raises(AlvysAuthError, match="answered 404. Check the tenant id"):
+    with pytest.raises(AlvysAuthError, match="tenant id") as caught:
         tenant_client(alvys, clock, tenant="other").request("GET", "/v1/me")
+    assert caught.value.status_code == 404
 
 
-def test_a_token_endpoint_that_fails_for_a_while_is_tried_again(
+def test_a_token_endpoint_is_retried_after_a_temporary_failure(
     alvys: Simulator, client: AlvysClient, clock: SkippingClock
 ) -> None:
     alvys.order_faults(
@@ -148,57 +148,54 @@ def test_a_token_endpoint_that_fails_for_a_while_is_tried_again(
     assert [7 <= seconds <= 8 for seconds in clock.sleeps] == [True, True]
 
 
-def test_a_token_endpoint_that_keeps_failing_is_an_error_without_its_body(
+def test_the_error_of_a_failing_token_endpoint_does_not_quote_its_body(
     alvys: Simulator, client: AlvysClient
 ) -> None:
     alvys.order_faults({"kind": "status", "status": 500, "endpoint": "POST token", "times": 99})
-    with pytest.raises(AlvysServerError, match="POST token answered 500") as caught:
+    with pytest.raises(AlvysServerError) as caught:
         client.request("GET", "/v1/me")
+    assert (caught.value.endpoint, caught.value.status_code) == ("POST token", 500)
     assert "ordered by" not in str(caught.value)
 
 
-def test_a_page_of_html_for_a_token_is_an_error(alvys: Simulator, client: AlvysClient) -> None:
+def test_an_html_page_instead_of_a_token_is_an_error(alvys: Simulator, client: AlvysClient) -> None:
     alvys.order_faults({"kind": "html", "endpoint": "POST token", "times": 99})
-    with pytest.raises(AlvysResponseError, match="without a usable token. Check auth_url"):
+    with pytest.raises(AlvysResponseError, match="auth_url"):
         client.request("GET", "/v1/me")
 
 
 def test_an_unknown_token_host_is_an_error(clock: SkippingClock) -> None:
     credentials = make_credentials("id", "secret", auth_url="https://auth.alvys.invalid/oauth/token")
     client = AlvysClient(credentials, clock=clock)
-    with pytest.raises(
-        AlvysConnectionError, match=r"no answer from https://auth.alvys.invalid:443.*Check the host"
-    ):
+    with pytest.raises(AlvysConnectionError, match="https://auth.alvys.invalid:443"):
         client.request("GET", "/v1/me")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "names"),
     [
-        pytest.param({"client_id": "", "client_secret": "x"}, "no client id or no client secret", id="no id"),
-        pytest.param(
-            {"client_id": "x", "client_secret": None}, "no client id or no client secret", id="no secret"
-        ),
+        pytest.param({"client_id": "", "client_secret": "x"}, "client id", id="no id"),
+        pytest.param({"client_id": "x", "client_secret": None}, "client secret", id="no secret"),
         pytest.param(
             {"auth_url": "https://h/authentication/{tenant_id}/token"},
-            "has no tenant_id",
+            "no tenant_id",
             id="no tenant to put in",
         ),
-        pytest.param({"auth_url": "https://h h/token"}, "no address", id="a space in the host"),
-        pytest.param({"tenant_id": "../x"}, "no company code", id="a tenant that is a path"),
-        pytest.param({"auth_url": "http://auth.example.com/token"}, "clear text", id="plain http"),
-        pytest.param({"auth_url": "ftp://auth.example.com/token"}, "no address", id="another scheme"),
-        pytest.param(
-            {"auth_url": "https://user@auth.example.com/token"}, "no address", id="credentials in the address"
-        ),
+        pytest.param({"auth_url": "https://h h/token"}, "auth_url=", id="a space in the host"),
+        pytest.param({"tenant_id": "../x"}, "tenant_id=", id="a tenant that is a path"),
+        pytest.param({"auth_url": "http://auth.example.com/token"}, "allow_http", id="plain http"),
+        pytest.param({"auth_url": "ftp://auth.example.com/token"}, "auth_url=", id="another scheme"),
+        pytest.param({"auth_url": "https://user@auth.example.com/token"}, "auth_url=", id="user info"),
     ],
 )
-def test_bad_credentials_are_refused_before_anything_is_sent(arguments: dict[str, str], message: str) -> None:
-    with pytest.raises(AlvysValueError, match=message):
+def test_invalid_credentials_are_an_error_before_anything_is_sent(
+    arguments: dict[str, str], names: str
+) -> None:
+    with pytest.raises(AlvysValueError, match=names):
         make_credentials(**{"client_id": "id", "client_secret": "secret", **arguments})
 
 
-def test_plain_http_is_allowed_on_loopback_or_on_request() -> None:
+def test_plain_http_is_allowed_on_loopback_or_with_allow_http() -> None:
     for url in ("http://127.0.0.1:1/t", "http://localhost/t", "http://[::1]:8/t", "http://127.9.9.9/t"):
         assert make_credentials("id", "secret", auth_url=url).auth_url == url
     assert make_credentials("id", "secret", auth_url="http://alvys:8099/t", allow_http=True)

@@ -37,7 +37,7 @@ def search(client: AlvysClient, **body: Any) -> dict[str, Any]:
     "path",
     ["loads/search", "/api/p/v1/loads/search", "/api/p/v2.0/Loads/Search", "{host}/api/p/v1.0/loads/search"],
 )
-def test_a_path_may_be_below_the_api_base_or_on_the_host(
+def test_a_path_is_below_the_api_base_or_on_the_host(
     alvys: Simulator, client: AlvysClient, path: str
 ) -> None:
     client.request("POST", path.format(host=alvys.url), json=SEARCH)
@@ -55,10 +55,10 @@ def test_a_path_may_be_below_the_api_base_or_on_the_host(
         " ",
     ],
 )
-def test_an_absolute_url_elsewhere_is_refused_before_anything_is_sent(
+def test_a_url_on_another_host_is_an_error_before_anything_is_sent(
     alvys: Simulator, client: AlvysClient, path: str
 ) -> None:
-    with pytest.raises(AlvysValueError, match="not the connection's host|path is empty"):
+    with pytest.raises(AlvysValueError, match="host|path"):
         client.request("GET", path.format(host=alvys.url))
     assert alvys.stats()["requests"] == {}
 
@@ -73,12 +73,12 @@ def test_a_path_cannot_lead_to_another_host(alvys: Simulator, client: AlvysClien
 @pytest.mark.parametrize(
     "host", ["http://alvys.example.com", "ftp://x", "https://", "https://host:99999", "https://host?x=1"]
 )
-def test_a_host_that_credentials_must_not_be_sent_to_is_refused(host: str) -> None:
-    with pytest.raises(AlvysValueError, match="clear text|no address"):
+def test_a_host_unsafe_for_credentials_is_an_error(host: str) -> None:
+    with pytest.raises(AlvysValueError, match="host="):
         AlvysClient(make_credentials("id", "secret"), host=host)
 
 
-def test_the_version_is_what_the_documents_give_for_each_path_unless_set(
+def test_each_path_has_its_documented_version_unless_one_is_set(
     alvys: Simulator, clock: SkippingClock
 ) -> None:
     client = make_client(alvys, clock=clock)
@@ -103,7 +103,7 @@ def test_the_version_is_what_the_documents_give_for_each_path_unless_set(
         pytest.param({"kind": "timeout", "seconds": 0.6}, id="timeout"),
     ],
 )
-def test_a_read_outlives_a_failure_that_passes(
+def test_a_read_is_retried_after_a_temporary_failure(
     alvys: Simulator, clock: SkippingClock, fault: dict[str, Any]
 ) -> None:
     client = make_client(alvys, clock=clock, timeout=(5, 0.3))
@@ -113,32 +113,31 @@ def test_a_read_outlives_a_failure_that_passes(
 
 
 @pytest.mark.parametrize(
-    ("fault", "error", "message"),
+    ("fault", "error", "quoted"),
     [
-        ({"status": 500}, AlvysServerError, "POST loads/search answered 500: .*Try again later"),
-        ({"status": 429}, AlvysRateLimitError, "answered 429.*Lower requests_per_minute"),
+        ({"status": 500}, AlvysServerError, "Try again later"),
+        ({"status": 429}, AlvysRateLimitError, "requests_per_minute"),
         ({"status": 400, "body": "bare"}, AlvysValidationError, "Statuses: The Statuses field is required"),
-        (
-            {"status": 403, "body": "html"},
-            AlvysPermissionError,
-            "The token holds load:read: something else refuses it",
-        ),
-        ({"status": 404}, AlvysNotFoundError, "answered 404"),
-        ({"status": 405}, AlvysRefusedError, "answered 405"),
-        ({"status": 415, "body": "html"}, AlvysRefusedError, r"answered 415\. Correct the request"),
+        ({"status": 403, "body": "html"}, AlvysPermissionError, "load:read"),
+        ({"status": 404}, AlvysNotFoundError, ""),
+        ({"status": 405}, AlvysRefusedError, ""),
+        ({"status": 415, "body": "html"}, AlvysRefusedError, "415. Correct the request"),
     ],
 )
-def test_a_failure_that_stays_is_a_typed_error(
-    alvys: Simulator, client: AlvysClient, fault: dict[str, Any], error: type[AlvysError], message: str
+def test_a_permanent_failure_is_a_typed_error(
+    alvys: Simulator, client: AlvysClient, fault: dict[str, Any], error: type[AlvysError], quoted: str
 ) -> None:
     alvys.order_faults({"kind": "status", "times": 99, **fault})
-    with pytest.raises(error, match=message) as caught:
+    with pytest.raises(error) as caught:
         search(client)
+    assert quoted in str(caught.value)
     assert caught.value.status_code == fault["status"]
     assert caught.value.endpoint == "POST loads/search"
+    # The token has the scope.
+    assert getattr(caught.value, "missing_scope", None) is None
 
 
-def test_a_validation_error_tells_its_fields(alvys: Simulator, client: AlvysClient) -> None:
+def test_a_validation_error_has_its_fields(alvys: Simulator, client: AlvysClient) -> None:
     with pytest.raises(AlvysValidationError) as caught:
         search(client, PageSize=0)
     assert caught.value.fields == {"PageSize": ["The PageSize field is required."]}
@@ -160,10 +159,11 @@ def test_a_redirect_is_not_followed(alvys: Simulator, client: AlvysClient, clock
     thread.start()
     credentials = make_credentials("simulator", "simulator-secret", auth_url=f"{alvys.url}/oauth/token")
     client = AlvysClient(credentials, host=f"http://127.0.0.1:{listener.getsockname()[1]}", clock=clock)
-    with pytest.raises(AlvysResponseError, match="redirected to https://evil.example:443"):
+    with pytest.raises(AlvysResponseError, match="https://evil.example:443") as caught:
         client.request("GET", "/v1/me")
     thread.join()
     listener.close()
+    assert caught.value.status_code == 302
     assert b"Bearer" in seen[0]
     assert len(seen) == 1
 
@@ -181,11 +181,9 @@ def test_netrc_does_not_replace_the_token(
 def test_an_unknown_host_is_an_error(alvys: Simulator, clock: SkippingClock) -> None:
     credentials = make_credentials("simulator", "simulator-secret", auth_url=f"{alvys.url}/oauth/token")
     client = AlvysClient(credentials, host="https://alvys.invalid", clock=clock, requests_per_minute=0)
-    with pytest.raises(
-        AlvysConnectionError, match=r"GET /v1/me: no answer from https://alvys.invalid:443.*Check the host"
-    ) as caught:
+    with pytest.raises(AlvysConnectionError, match=r"https://alvys.invalid:443") as caught:
         client.request("GET", "/v1/me")
-    assert not caught.value.arrived
+    assert (caught.value.endpoint, caught.value.arrived) == ("GET /v1/me", False)
     assert len(clock.sleeps) == RetryRules().attempts - 1
 
 
@@ -197,7 +195,7 @@ def test_an_unknown_host_is_an_error(alvys: Simulator, clock: SkippingClock) -> 
         pytest.param({"kind": "status", "status": 429}, 2, id="429"),
     ],
 )
-def test_a_write_is_repeated_only_where_it_surely_did_nothing(
+def test_a_write_is_retried_only_if_it_certainly_had_no_effect(
     alvys: Simulator, client: AlvysClient, fault: dict[str, Any], tries: int
 ) -> None:
     alvys.order_faults({**fault, "endpoint": "POST deductions/once"})
@@ -206,7 +204,7 @@ def test_a_write_is_repeated_only_where_it_surely_did_nothing(
     assert alvys.stats()["requests"]["POST deductions/once"] == tries
 
 
-def test_a_longer_wait_than_the_rules_allow_is_left_to_the_caller(
+def test_a_longer_wait_than_the_rules_allow_is_an_error(
     alvys: Simulator, client: AlvysClient, clock: SkippingClock
 ) -> None:
     alvys.order_faults({"kind": "status", "status": 503, "retry_after": "3600"})
@@ -231,11 +229,11 @@ def test_now_is_the_earlier_of_both_clocks(
 ) -> None:
     alvys.reset(loads=0, clock_offset=offset)
     client = make_client(alvys, clock=clock)
-    # By the answer that brought the token, then by the API's own.
+    # From the token response, then from a response of the API.
     assert client.clock.time() - client.now() == pytest.approx(behind, abs=2)
     client.request("GET", "/v1/me")
     assert client.clock.time() - client.now() == pytest.approx(behind, abs=2)
-    # Another client learns it from the token that it shares.
+    # Another client knows it from the shared token source.
     assert clock.time() - make_client(alvys, clock=clock).now() == pytest.approx(behind, abs=2)
     assert alvys.stats()["tokens"] == 1
 
@@ -244,7 +242,7 @@ def test_now_is_the_earlier_of_both_clocks(
     ("header", "seconds"),
     [("60", 60.0), ("1.5", 1.5), ("soon", None), ("-5", None), ("inf", None), ("", None), ("nan", None)],
 )
-def test_retry_after_is_read_in_every_form(alvys: Simulator, header: str, seconds: float | None) -> None:
+def test_every_form_of_retry_after_is_parsed(alvys: Simulator, header: str, seconds: float | None) -> None:
     client = make_client(alvys, clock=SkippingClock(), retry_rules=RetryRules(attempts=1))
     alvys.order_faults({"kind": "status", "status": 429, "retry_after": header})
     with pytest.raises(AlvysRateLimitError) as caught:
@@ -253,19 +251,19 @@ def test_retry_after_is_read_in_every_form(alvys: Simulator, header: str, second
 
 
 @pytest.mark.parametrize(
-    ("header", "least", "most"),
+    ("header", "min_wait", "max_wait"),
     [
         ("60", 60, 61),
         ("1.5", 1.5, 1.65),
         ("date+40", 39, 42),
-        # Without a time that makes sense: exponential, from a second on.
+        # Without a valid time: exponential backoff from one second on.
         ("date-90", 1, 2),
         ("soon", 1, 2),
         (None, 1, 2),
     ],
 )
 def test_every_form_of_retry_after_is_waited_for(
-    alvys: Simulator, header: str | None, least: float, most: float
+    alvys: Simulator, header: str | None, min_wait: float, max_wait: float
 ) -> None:
     clock = SkippingClock()
     client = make_client(alvys, clock=clock)
@@ -274,7 +272,7 @@ def test_every_form_of_retry_after_is_waited_for(
     )
     search(client)
     (wait,) = clock.sleeps
-    assert least <= wait <= most
+    assert min_wait <= wait <= max_wait
 
 
 def test_a_429_after_a_good_answer_is_not_the_second_in_a_row(alvys: Simulator) -> None:
@@ -285,14 +283,14 @@ def test_a_429_after_a_good_answer_is_not_the_second_in_a_row(alvys: Simulator) 
     search(client)
     search(client)
     assert [round(wait) for wait in clock.sleeps] == [5, 5]
-    # Two in a row: the second one waits for the documented block.
+    # After two in a row the client waits for the documented block.
     alvys.order_faults({**rate_limited, "times": 2})
     search(client)
     assert round(clock.sleeps[-1]) in (180, 181)
 
 
 @pytest.mark.parametrize(("offset", "seconds"), [(90, 90), (-90, 0)])
-def test_retry_after_as_a_date_is_read_by_the_servers_clock(
+def test_a_date_in_retry_after_is_compared_with_the_servers_clock(
     alvys: Simulator, offset: int, seconds: int
 ) -> None:
     alvys.reset(loads=1, clock_offset=1000)
@@ -304,18 +302,18 @@ def test_retry_after_as_a_date_is_read_by_the_servers_clock(
     assert formatdate(usegmt=True).endswith("GMT")
 
 
-def test_the_token_is_told_before_it_is_used(alvys: Simulator, clock: SkippingClock) -> None:
-    told: list[str] = []
+def test_each_token_is_reported_before_its_first_use(alvys: Simulator, clock: SkippingClock) -> None:
+    tokens: list[str] = []
     for _ in range(2):
-        client = make_client(alvys, clock=clock, on_token=told.append)
+        client = make_client(alvys, clock=clock, on_token=tokens.append)
         client.request("GET", "/v1/me")
         client.request("GET", "/v1/me")
-    assert len(told) == 2
-    assert told[0] == told[1]
-    assert len(told[0]) > 40
+    assert len(tokens) == 2
+    assert tokens[0] == tokens[1]
+    assert len(tokens[0]) > 40
 
 
-def test_nothing_goes_to_a_proxy_on_its_way_to_loopback(
+def test_requests_to_loopback_bypass_proxies(
     alvys: Simulator, client: AlvysClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
@@ -333,26 +331,28 @@ def test_nothing_goes_to_a_proxy_on_its_way_to_loopback(
     ],
     ids=str,
 )
-def test_what_cannot_be_sent_is_refused_at_once(
+def test_a_request_that_cannot_be_encoded_is_an_error_at_once(
     alvys: Simulator, client: AlvysClient, clock: SkippingClock, body: dict[str, Any]
 ) -> None:
-    with pytest.raises(AlvysValueError, match="POST loads/search: this cannot be sent"):
+    with pytest.raises(AlvysValueError) as caught:
         client.request("POST", "loads/search", **body)
+    assert caught.value.endpoint == "POST loads/search"
     assert "POST loads/search" not in alvys.stats()["requests"]
     assert clock.sleeps == []
 
 
-def test_a_token_endpoint_that_fails_is_tried_no_more_often_than_a_call(
+def test_a_failing_token_endpoint_is_retried_as_often_as_a_call(
     alvys: Simulator, client: AlvysClient, clock: SkippingClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     alvys.order_faults({"kind": "status", "status": 429, "endpoint": "POST token", "times": 99})
-    with pytest.raises(AlvysRateLimitError, match="POST token answered 429"):
+    with pytest.raises(AlvysRateLimitError) as caught:
         search(client)
+    assert caught.value.endpoint == "POST token"
     assert alvys.stats()["requests"] == {"POST token": RetryRules().attempts}
     assert not [record for record in caplog.records if record.name.endswith("pacing")]
 
 
-def test_an_answer_that_cannot_be_true_once_is_asked_for_again(alvys: Simulator, client: AlvysClient) -> None:
+def test_a_response_that_read_rejects_is_requested_again(alvys: Simulator, client: AlvysClient) -> None:
     answers = iter([AlvysResponseError("no", status_code=200, endpoint="POST loads/search"), None])
 
     def read(response: Any) -> str:
@@ -365,24 +365,23 @@ def test_an_answer_that_cannot_be_true_once_is_asked_for_again(alvys: Simulator,
 
 
 @pytest.mark.parametrize("status", [300, 302, 304])
-def test_a_redirect_without_an_address_is_an_error_too(
+def test_a_redirect_without_a_location_is_an_error(
     alvys: Simulator, client: AlvysClient, status: int
 ) -> None:
     alvys.order_faults({"kind": "status", "status": status})
-    with pytest.raises(AlvysResponseError, match="redirected to another path"):
+    with pytest.raises(AlvysResponseError) as caught:
         search(client)
+    assert caught.value.status_code == status
 
 
-def test_a_client_with_another_clock_shares_token_pace_and_connections(
-    alvys: Simulator, clock: SkippingClock
-) -> None:
-    client, other = make_client(alvys, clock=clock, requests_per_minute=60), SkippingClock()
+def test_a_client_with_another_clock_shares_token_and_pace(alvys: Simulator, clock: SkippingClock) -> None:
+    client, other_clock = make_client(alvys, clock=clock, requests_per_minute=60), SkippingClock()
     search(client)
-    patient = client.with_clock(other)
+    other_client = client.with_clock(other_clock)
     for _ in range(10):
-        search(patient)
-    assert sum(other.sleeps) > 0
+        search(other_client)
+    assert sum(other_clock.sleeps) > 0
     assert clock.sleeps == []
     assert client.clock is clock
-    assert patient.pacer is client.pacer
+    assert other_client.pacer is client.pacer
     assert alvys.stats()["tokens"] == 1

@@ -1,4 +1,4 @@
-"""What an error of TLS says about a write: before the handshake is over nothing was sent, after it perhaps all of it."""
+"""TLS errors of writes: nothing was sent before the handshake, perhaps everything after it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from tests.conftest import SkippingClock
 from tests.recorder import Recorder
 from tests.writes import request_of, write
 
-# What comes in the place of an answer: a record that does not decrypt, no record at all, an alert in clear text.
-GARBLED = {
+# Sent instead of a response: a record that does not decrypt, plain HTTP, an unencrypted alert.
+CORRUPT = {
     "record": b"\x17\x03\x03\x00\x40" + b"x" * 64,
     "plain": b"HTTP/1.1 502 Bad Gateway\r\n\r\n",
     "alert": b"\x15\x03\x03\x00\x02\x02\x50",
@@ -29,7 +29,7 @@ GARBLED = {
 
 
 class TlsServer:
-    """Take whole requests over TLS, and answer each with bytes outside of it."""
+    """Receive complete requests over TLS, and respond to each with bytes outside of TLS."""
 
     def __init__(self, certificate: Path) -> None:
         self.answer = b""
@@ -52,7 +52,7 @@ class TlsServer:
             try:
                 secure = self._context.wrap_socket(raw, server_side=True)
             except (ssl.SSLError, ConnectionError):
-                # The client does not trust us.
+                # The client does not trust the certificate.
                 raw.close()
                 continue
             seen = b""
@@ -100,8 +100,8 @@ def wire(recorder: Recorder, server: TlsServer, clock: SkippingClock) -> AlvysCl
     return recorder.client(clock, host=server.url)
 
 
-@pytest.mark.parametrize("answer", GARBLED.values(), ids=GARBLED)
-def test_a_write_whose_answer_is_garbled_is_sent_once_and_told_as_unknown(
+@pytest.mark.parametrize("answer", CORRUPT.values(), ids=CORRUPT)
+def test_a_write_with_a_corrupt_response_is_sent_once_with_unknown_outcome(
     answer: bytes, server: TlsServer, wire: AlvysClient, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
@@ -111,7 +111,7 @@ def test_a_write_whose_answer_is_garbled_is_sent_once_and_told_as_unknown(
     assert server.requests == 1
 
 
-def test_a_write_to_a_server_that_is_not_trusted_never_arrived(server: TlsServer, wire: AlvysClient) -> None:
+def test_a_write_to_an_untrusted_server_never_arrives(server: TlsServer, wire: AlvysClient) -> None:
     with pytest.raises(AlvysConnectionError, match="CERTIFICATE_VERIFY_FAILED") as caught:
         write(wire, "deductions.create", **request_of("deductions.create"))
     assert not caught.value.arrived
