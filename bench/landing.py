@@ -24,7 +24,7 @@ from airflow_provider_alvys.api.http.client import AlvysClient
 from airflow_provider_alvys.api.http.pacing import Pacer
 from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.landing.jobs.checkpoint import RunIdentity
-from airflow_provider_alvys.landing.jobs.spec import LandingOrder
+from airflow_provider_alvys.landing.jobs.spec import SyncSpec
 from airflow_provider_alvys.landing.jobs.sync import land
 from airflow_provider_alvys.simulator.process import Simulator
 
@@ -84,7 +84,7 @@ def ours(alvys: Simulator, folder: Path, requests_per_minute: float = 0, page_si
     client = AlvysClient(
         credentials, host=alvys.url, pacer=Pacer(requests_per_minute), token_source=TokenSource(credentials)
     )
-    order = LandingOrder(
+    order = SyncSpec(
         get_stream("loads"),
         "bench",
         initial_since=datetime(2020, 1, 1, tzinfo=timezone.utc),

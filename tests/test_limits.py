@@ -15,7 +15,7 @@ from airflow_provider_alvys.api.catalogue.streams import STREAMS, Stream, get_st
 from airflow_provider_alvys.api.http.clock import SYSTEM_CLOCK
 from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.landing.jobs.checkpoint import RunIdentity
-from airflow_provider_alvys.landing.jobs.spec import LandingOrder
+from airflow_provider_alvys.landing.jobs.spec import SyncSpec
 from airflow_provider_alvys.landing.jobs.sync import land
 from airflow_provider_alvys.simulator.process import Simulator
 from tests.conftest import CONNECTION, QuickHook, SkippingClock, make_client
@@ -49,7 +49,7 @@ def sync(alvys: Simulator, lake: Path, run: str, stream: Stream) -> tuple[str, i
     # As another process would: without the pace of the one before, except for what stands with the data.
     client = make_client(alvys, clock=SYSTEM_CLOCK, requests_per_minute=300)
     is_cut = any(window.max_length for window in stream.windows)
-    order = LandingOrder(
+    order = SyncSpec(
         stream,
         "tenant",
         since=LATELY if is_cut else None,
@@ -77,7 +77,7 @@ def test_two_tasks_one_after_the_other_on_one_endpoint_meet_no_429(alvys: Simula
     alvys.reset(loads=160, limits=True, minute=minute)
     for run in ("first", "second"):
         client = make_client(alvys, clock=SYSTEM_CLOCK, requests_per_minute=10 * 60 / minute)
-        order = LandingOrder(
+        order = SyncSpec(
             get_stream("loads"), "tenant", page_size=20, since=LONG_AGO, until=LATELY, window_by="created"
         )
         began = time.monotonic()

@@ -20,7 +20,7 @@ from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.landing.formats.registry import JSONL, check_format
 from airflow_provider_alvys.landing.jobs.parents import AlvysParentsError, RecentParents, check_parents
-from airflow_provider_alvys.landing.jobs.spec import OVERLAP, SETTLING, TIMES, LandingOrder
+from airflow_provider_alvys.landing.jobs.spec import OVERLAP, SETTLING, TIMES, SyncSpec
 from airflow_provider_alvys.parse_checks import check_data_set, check_search, has_template, normalize_path
 from airflow_provider_alvys.transfers.base import DEFER_AFTER, AlvysLandingTask
 
@@ -236,8 +236,8 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
 
     def _make_order(
         self, stream: Stream, times: Mapping[str, datetime], *, page_size: int | None
-    ) -> LandingOrder:
-        return LandingOrder(
+    ) -> SyncSpec:
+        return SyncSpec(
             stream=stream,
             tenant=self.tenant or self.alvys_conn_id,
             filters=self.filters or {},
@@ -355,10 +355,10 @@ class AlvysSweepToObjectStorageOperator(AlvysLandingTask):
                     emit_asset_event(outlet, event, result)
         return results
 
-    def _make_orders(self, *, page_size: int | None) -> list[LandingOrder]:
+    def _make_orders(self, *, page_size: int | None) -> list[SyncSpec]:
         tenant = self.tenant or self.alvys_conn_id
         return [
-            LandingOrder(
+            SyncSpec(
                 stream,
                 tenant,
                 window_by=WHOLE,

@@ -20,7 +20,7 @@ from airflow_provider_alvys.landing.jobs.initial_load import (
     cut_windows,
     hand_over,
 )
-from airflow_provider_alvys.landing.jobs.spec import LandingOrder
+from airflow_provider_alvys.landing.jobs.spec import SyncSpec
 from airflow_provider_alvys.parse_checks import check_data_set, check_search, has_template
 from airflow_provider_alvys.retry_policy import fail_if_not_retryable
 from airflow_provider_alvys.transfers.base import AlvysLandingTask
@@ -176,7 +176,7 @@ class AlvysHandOverOperator(AlvysLandingTask):
                 "begun, total and landed are what the tasks before returned: clear those, too"
             )
         events = outlet_events(context, self)
-        order = LandingOrder(
+        order = SyncSpec(
             get_stream(self.stream),
             self.tenant or self.alvys_conn_id,
             filters=self.filters or {},

@@ -10,7 +10,7 @@ import msgspec
 from airflow_provider_alvys.landing.dataset.layout import round_file
 from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.landing.jobs.checkpoint import RunIdentity
-from airflow_provider_alvys.landing.jobs.spec import LandingOrder
+from airflow_provider_alvys.landing.jobs.spec import SyncSpec
 from airflow_provider_alvys.landing.jobs.sync import land
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Round:
         known = store.get_json(self._name, _State)
         self._state = known if known and not known.has_ended else _State(identity=identity)
 
-    def land(self, order: LandingOrder) -> dict[str, Any]:
+    def land(self, order: SyncSpec) -> dict[str, Any]:
         """
         Return what landing an order returns: that of an earlier try, where it has been landed.
 
@@ -72,7 +72,7 @@ class Round:
             self._save()
         return self._state.landed[asked]
 
-    def has_begun(self, order: LandingOrder) -> bool:
+    def has_begun(self, order: SyncSpec) -> bool:
         """Return whether an order has been landed, or is half landed."""
         return order.fingerprint(self._store.path) in self._state.begun
 

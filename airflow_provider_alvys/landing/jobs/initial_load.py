@@ -16,7 +16,7 @@ from airflow_provider_alvys.api.read.queries import make_queries
 from airflow_provider_alvys.api.read.windows import ALL_TIME, SPLIT_OVERLAP, format_time
 from airflow_provider_alvys.landing.dataset.cursor import advance_cursor, read_cursor
 from airflow_provider_alvys.landing.dataset.store import Store
-from airflow_provider_alvys.landing.jobs.spec import SETTLING, LandingOrder
+from airflow_provider_alvys.landing.jobs.spec import SETTLING, SyncSpec
 
 if TYPE_CHECKING:
     from airflow_provider_alvys.api.http.client import AlvysClient
@@ -152,7 +152,7 @@ def begin_first_load(
 def hand_over(
     client: AlvysClient,
     store: Store,
-    order: LandingOrder,
+    order: SyncSpec,
     landings: Round,
     *,
     begun: datetime,
@@ -241,7 +241,7 @@ def _add_keys(keys: KeySet, stream: Stream, manifest_path: str) -> None:
         keys.add(decode_key(line))
 
 
-def _set_cursor(store: Store, order: LandingOrder, begun: datetime, manifest: str) -> str | None:
+def _set_cursor(store: Store, order: SyncSpec, begun: datetime, manifest: str) -> str | None:
     """Set the cursor to when the first load began, unless it is beyond that already, and return where it is."""
     if order.by is None:
         return None

@@ -23,7 +23,7 @@ TIMES = ("since", "until", "initial_since")
 
 
 @dataclass(frozen=True)
-class LandingOrder:
+class SyncSpec:
     """
     What to land, and how. The fields are those of AlvysToObjectStorageOperator.
 

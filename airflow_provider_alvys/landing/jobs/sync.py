@@ -33,7 +33,7 @@ from airflow_provider_alvys.landing.formats.part_writer import PartWriter
 from airflow_provider_alvys.landing.formats.reader import read_part
 from airflow_provider_alvys.landing.jobs.checkpoint import Group, Progress, open_run
 from airflow_provider_alvys.landing.jobs.parent_lookup import find_parents
-from airflow_provider_alvys.landing.jobs.spec import LandingOrder
+from airflow_provider_alvys.landing.jobs.spec import SyncSpec
 
 if TYPE_CHECKING:
     from airflow_provider_alvys.api.http.client import AlvysClient
@@ -54,7 +54,7 @@ class NothingDueError(AlvysValueError):
 def land(
     client: AlvysClient,
     store: Store,
-    order: LandingOrder,
+    order: SyncSpec,
     identity: RunIdentity,
     *,
     asked: str | None = None,
@@ -139,7 +139,7 @@ def land(
     }
 
 
-def _settle(client: AlvysClient, store: Store, order: LandingOrder) -> list[Group]:
+def _settle(client: AlvysClient, store: Store, order: SyncSpec) -> list[Group]:
     """Return what is due, by the clock and the cursor: parents that have been landed until the same time are one group."""
     parents = None
     if order.stream.parent is not None:
@@ -169,7 +169,7 @@ def _settle(client: AlvysClient, store: Store, order: LandingOrder) -> list[Grou
 
 
 def _settle_span(
-    store: Store, order: LandingOrder, landed: datetime | None, until: datetime, parents: list[str] | None
+    store: Store, order: SyncSpec, landed: datetime | None, until: datetime, parents: list[str] | None
 ) -> RequestedWindow:
     """
     Return what is due of what has been landed until a time.
@@ -191,7 +191,7 @@ def _settle_span(
     return span
 
 
-def _outer_window(order: LandingOrder, groups: list[Group]) -> Window | None:
+def _outer_window(order: SyncSpec, groups: list[Group]) -> Window | None:
     return enclosing_window(order.stream, order.by, [group.span for group in groups if group.span])
 
 
@@ -199,7 +199,7 @@ def _too_early(since: datetime, until: datetime) -> str:
     return f"Nothing is due yet: the window would begin at {format_time(since)}, and now, less settling, is {format_time(until)}"
 
 
-def _initial_since(store: Store, order: LandingOrder, parents: list[str] | None) -> datetime:
+def _initial_since(store: Store, order: SyncSpec, parents: list[str] | None) -> datetime:
     if order.initial_since is None:
         of = (
             f" for {parents[0]}" + (f" and {len(parents) - 1} more" if parents[1:] else "") if parents else ""
@@ -219,7 +219,7 @@ def _now(client: AlvysClient) -> datetime:
     return datetime.fromtimestamp(client.clock.time(), timezone.utc)
 
 
-def _read(client: AlvysClient, store: Store, order: LandingOrder, file: RunFile) -> tuple[Search, list[Part]]:
+def _read(client: AlvysClient, store: Store, order: SyncSpec, file: RunFile) -> tuple[Search, list[Part]]:
     """Read what is left to be read, and return the search at its end and all parts."""
     run, known = file.run, file.run.progress
     search = Search(
@@ -282,7 +282,7 @@ def _read(client: AlvysClient, store: Store, order: LandingOrder, file: RunFile)
 
 
 def _move_cursor(
-    store: Store, order: LandingOrder, run: Run, manifest: Manifest, name: str, began_at: float | None
+    store: Store, order: SyncSpec, run: Run, manifest: Manifest, name: str, began_at: float | None
 ) -> None:
     until = run.until
     if until is None:
@@ -359,7 +359,7 @@ def _tell_searches(search: Search) -> list[ManifestSearch]:
     ]
 
 
-def _tell(order: LandingOrder, run: Run, window: Window | None) -> None:
+def _tell(order: SyncSpec, run: Run, window: Window | None) -> None:
     again = f", attempt {run.attempt}" if run.attempt > 1 else ""
     parent = order.stream.parent
     of = f" for {sum(len(group.parents or ()) for group in run.groups)} {parent.stream}" if parent else ""
