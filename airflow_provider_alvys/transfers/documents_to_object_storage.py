@@ -93,13 +93,13 @@ class AlvysDocumentsToObjectStorageOperator(AlvysLandingTask):
     def land(self, context: Context, client: AlvysClient, *, is_resumed: bool) -> dict[str, Any]:
         """Fetch what is not there, and write the index."""
         from airflow_provider_alvys.api.documents.downloads import Downloader
-        from airflow_provider_alvys.landing.jobs.document_checkpoint import DocumentOrder
+        from airflow_provider_alvys.landing.jobs.document_checkpoint import DocumentSpec
         from airflow_provider_alvys.landing.jobs.documents import fetch_documents
 
         events = outlet_events(context, self)
         stream = document_stream_of(self.parent_type)
         check_document_parents(stream, self.parents)
-        order = DocumentOrder(
+        order = DocumentSpec(
             parent_type=self.parent_type,
             stream=stream,
             tenant=self.tenant or self.alvys_conn_id,

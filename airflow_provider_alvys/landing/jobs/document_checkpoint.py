@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class DocumentOrder:
+class DocumentSpec:
     """
     What is to be fetched.
 
@@ -106,7 +106,7 @@ class DocumentRun(msgspec.Struct, kw_only=True):
 def open_document_run(
     client: AlvysClient,
     store: Store,
-    order: DocumentOrder,
+    order: DocumentSpec,
     identity: RunIdentity,
     name: str,
     *,
@@ -137,7 +137,7 @@ def open_document_run(
     return run, documents
 
 
-def _look_again(store: Store, order: DocumentOrder, run: DocumentRun) -> None:
+def _look_again(store: Store, order: DocumentSpec, run: DocumentRun) -> None:
     """Take files that are not what they were when the last try left them for not fetched."""
     kept: list[DocumentFile] = []
     lost: list[DocumentFile] = []
@@ -148,7 +148,7 @@ def _look_again(store: Store, order: DocumentOrder, run: DocumentRun) -> None:
     run.done, run.pending = kept, lost + run.pending
 
 
-def file_of(order: DocumentOrder, document: Document) -> DocumentFile:
+def file_of(order: DocumentSpec, document: Document) -> DocumentFile:
     """Return a document as a file that is still to be fetched."""
     return DocumentFile(
         id=document.id,

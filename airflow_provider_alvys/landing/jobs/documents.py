@@ -26,8 +26,8 @@ from airflow_provider_alvys.landing.dataset.pace_file import load_pace, save_pac
 from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.landing.jobs.document_checkpoint import (
     DocumentFile,
-    DocumentOrder,
     DocumentRun,
+    DocumentSpec,
     by_parent,
     file_of,
     open_document_run,
@@ -54,7 +54,7 @@ def fetch_documents(
     client: AlvysClient,
     downloader: Downloader,
     store: Store,
-    order: DocumentOrder,
+    order: DocumentSpec,
     identity: RunIdentity,
     *,
     is_resumed: bool = False,
@@ -127,7 +127,7 @@ class _Fetching:
         client: AlvysClient,
         downloader: Downloader,
         store: Store,
-        order: DocumentOrder,
+        order: DocumentSpec,
         run: DocumentRun,
         documents: Sequence[Document],
         name: str,
