@@ -323,10 +323,10 @@ class AlvysSweepToObjectStorageOperator(AlvysLandingTask):
 
     def land(self, context: Context, client: AlvysClient, *, is_resumed: bool) -> list[dict[str, Any]]:
         """Land each stream."""
-        from airflow_provider_alvys.landing.jobs.batch import Round
+        from airflow_provider_alvys.landing.jobs.batch import SyncBatch
 
         events = outlet_events(context, self)
-        landings = Round(client, Store(self.path), run_identity_of(context, self), is_resumed=is_resumed)
+        landings = SyncBatch(client, Store(self.path), run_identity_of(context, self), is_resumed=is_resumed)
         results: list[dict[str, Any]] = []
         failed: list[AlvysError] = []
         for order in self._make_orders(page_size=self.hook.settings.page_size):

@@ -169,7 +169,7 @@ class AlvysHandOverOperator(AlvysLandingTask):
 
     def land(self, context: Context, client: AlvysClient, *, is_resumed: bool) -> dict[str, Any]:
         """Compare, read on, set the cursor."""
-        from airflow_provider_alvys.landing.jobs.batch import Round
+        from airflow_provider_alvys.landing.jobs.batch import SyncBatch
 
         if self.begun is None or self.total is None or self.landed is None:
             raise AlvysValueError(
@@ -185,7 +185,7 @@ class AlvysHandOverOperator(AlvysLandingTask):
             page_size=self.hook.settings.page_size,
         )
         store = Store(self.path)
-        landings = Round(client, store, run_identity_of(context, self), is_resumed=is_resumed)
+        landings = SyncBatch(client, store, run_identity_of(context, self), is_resumed=is_resumed)
         result = hand_over(
             client,
             store,

@@ -38,7 +38,7 @@ def run_file(stream: str, run_hash: str) -> str:
     return f"{stream}/_runs/{run_hash}.json"
 
 
-def round_file(run_hash: str) -> str:
+def batch_file(run_hash: str) -> str:
     """Return where a task instance that lands several streams notes which it has landed."""
     return f"_runs/{run_hash}.json"
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from airflow_provider_alvys.landing.dataset.layout import round_file
+from airflow_provider_alvys.landing.dataset.layout import batch_file
 from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.landing.jobs.checkpoint import RunIdentity
 from airflow_provider_alvys.landing.jobs.spec import SyncSpec
@@ -23,7 +23,7 @@ class _State(msgspec.Struct, kw_only=True):
 
     :param begun: hashes of the orders whose landing has begun.
     :param landed: what each landing returned, by the hash of its order.
-    :param total: see :meth:`Round.total`.
+    :param total: see :meth:`SyncBatch.total`.
     :param has_ended: whether the task has nothing left to do; when it is cleared, it begins anew.
     """
 
@@ -35,7 +35,7 @@ class _State(msgspec.Struct, kw_only=True):
     has_ended: bool = False
 
 
-class Round:
+class SyncBatch:
     """
     The landings of one task instance, begun or gone on with.
 
@@ -49,7 +49,7 @@ class Round:
         self._store = store
         self._identity = identity
         self._is_resumed = is_resumed
-        self._name = round_file(identity.run_hash)
+        self._name = batch_file(identity.run_hash)
         known = store.get_json(self._name, _State)
         self._state = known if known and not known.has_ended else _State(identity=identity)
 

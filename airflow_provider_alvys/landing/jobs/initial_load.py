@@ -21,7 +21,7 @@ from airflow_provider_alvys.landing.jobs.spec import SETTLING, SyncSpec
 if TYPE_CHECKING:
     from airflow_provider_alvys.api.http.client import AlvysClient
     from airflow_provider_alvys.api.read.keyset import KeySet
-    from airflow_provider_alvys.landing.jobs.batch import Round
+    from airflow_provider_alvys.landing.jobs.batch import SyncBatch
 
 log = logging.getLogger(__name__)
 
@@ -153,7 +153,7 @@ def hand_over(
     client: AlvysClient,
     store: Store,
     order: SyncSpec,
-    landings: Round,
+    landings: SyncBatch,
     *,
     begun: datetime,
     total_then: int,
