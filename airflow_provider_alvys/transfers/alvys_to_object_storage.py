@@ -212,10 +212,15 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
         order = self._make_order(
             get_stream(self.stream), times, page_size=self.page_size or self.hook.settings.page_size
         )
-        asked = order.fingerprint(store.path, **self._templates)
+        config_hash = order.fingerprint(store.path, **self._templates)
         try:
             result = land(
-                client, store, order, run_identity_of(context, self), asked=asked, is_resumed=is_resumed
+                client,
+                store,
+                order,
+                run_identity_of(context, self),
+                config_hash=config_hash,
+                is_resumed=is_resumed,
             )
         except NothingDueError as nothing:
             raise AirflowSkipException(str(nothing)) from nothing

@@ -1,4 +1,4 @@
-"""Rows into part files: when one is full, and what it is called."""
+"""Write rows into numbered part files."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ class PartWriter:
     """
     Write rows into numbered part files.
 
-    :param put: writes a file of the run's folder.
-    :param parts: those that stand already.
-    :param stream: whose rows they are.
-    :param stretch: of the run; each has names of its own.
-    :param part_rows: a part is closed with the page that brings it to this many rows.
+    :param put: writes a file into the run's folder.
+    :param parts: parts that exist already.
+    :param resume_count: of the run, part of the file names.
+    :param part_rows: rows from which a part is complete.
     """
 
     def __init__(
@@ -28,7 +27,7 @@ class PartWriter:
         parts: Iterable[Part] = (),
         *,
         stream: Stream,
-        stretch: int = 0,
+        resume_count: int = 0,
         file_format: str,
         compression: str | None,
         part_rows: int,
@@ -36,18 +35,20 @@ class PartWriter:
         self.parts = list(parts)
         self._put = put
         self._format = (stream, file_format, compression)
-        self._suffix = (f"-{stretch}" if stretch else "") + f".{suffix_of(file_format, compression)}"
+        self._suffix = (
+            f"-{resume_count}" if resume_count else ""
+        ) + f".{suffix_of(file_format, compression)}"
         self._part_rows = part_rows
         self._encoder: Encoder | None = None
         self._rows = 0
 
     def reopen(self, part: Part, content: bytes) -> None:
-        """Take the rows of a part that was ended early: the next one begins with them."""
+        """Start the next part with the rows of one that was ended early."""
         self._open().reopen(content)
         self._rows += part.rows
 
     def add(self, rows: list[Row]) -> bool:
-        """Take a page's rows, and return whether that finished a part."""
+        """Add the rows of a page, and return whether that completed a part."""
         if not rows:
             return False
         self._open().add(rows)
@@ -55,7 +56,7 @@ class PartWriter:
         return self._rows >= self._part_rows and self.finish()
 
     def finish(self) -> bool:
-        """Write what is left, and return whether there was anything."""
+        """Write the rows that are left, if any, and return whether there were any."""
         if self._encoder is None:
             return False
         content = self._encoder.finish()

@@ -1,4 +1,4 @@
-"""Several landings of one task instance: what one try has landed, the next one does not read again."""
+"""Several syncs of one task instance. A retry does not repeat those that have landed."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from airflow_provider_alvys.api.http.client import AlvysClient
 
 
-class _State(msgspec.Struct, kw_only=True):
+class _BatchState(msgspec.Struct, kw_only=True):
     """
-    What a round's file holds.
+    The content of a batch's file.
 
-    :param begun: hashes of the orders whose landing has begun.
-    :param landed: what each landing returned, by the hash of its order.
+    :param begun: hashes of the specs whose sync has begun.
+    :param landed: the result of each sync that has landed, by the hash of its spec.
     :param total: see :meth:`SyncBatch.total`.
-    :param has_ended: whether the task has nothing left to do; when it is cleared, it begins anew.
+    :param has_ended: whether all has landed. A cleared task starts over.
     """
 
     version: Literal[1] = 1
@@ -37,9 +37,9 @@ class _State(msgspec.Struct, kw_only=True):
 
 class SyncBatch:
     """
-    The landings of one task instance, begun or gone on with.
+    The syncs of one task instance, resumed from its file.
 
-    :param is_resumed: whether this is the same try after a :class:`DeferRequested`.
+    :param is_resumed: whether this is the same attempt after a deferral.
     """
 
     def __init__(
@@ -50,46 +50,46 @@ class SyncBatch:
         self._identity = identity
         self._is_resumed = is_resumed
         self._name = batch_file(identity.run_hash)
-        known = store.get_json(self._name, _State)
-        self._state = known if known and not known.has_ended else _State(identity=identity)
+        known = store.get_json(self._name, _BatchState)
+        self._state = known if known and not known.has_ended else _BatchState(identity=identity)
 
-    def land(self, order: SyncSpec) -> dict[str, Any]:
+    def land(self, spec: SyncSpec) -> dict[str, Any]:
         """
-        Return what landing an order returns: that of an earlier try, where it has been landed.
+        Run a sync, or return the result of an earlier attempt.
 
         :raises DeferRequested: as :func:`land`.
         :raises AlvysError: as :func:`land`.
         """
-        asked = order.fingerprint(self._store.path)
-        if asked not in self._state.begun:
-            self._state.begun.append(asked)
+        config_hash = spec.fingerprint(self._store.path)
+        if config_hash not in self._state.begun:
+            self._state.begun.append(config_hash)
             self._save()
-        if asked not in self._state.landed:
-            own = msgspec.structs.replace(self._identity, task_id=f"{self._identity.task_id}#{asked}")
-            self._state.landed[asked] = land(
-                self._client, self._store, order, own, asked=asked, is_resumed=self._is_resumed
+        if config_hash not in self._state.landed:
+            own = msgspec.structs.replace(self._identity, task_id=f"{self._identity.task_id}#{config_hash}")
+            self._state.landed[config_hash] = land(
+                self._client, self._store, spec, own, config_hash=config_hash, is_resumed=self._is_resumed
             )
             self._save()
-        return self._state.landed[asked]
+        return self._state.landed[config_hash]
 
-    def has_begun(self, order: SyncSpec) -> bool:
-        """Return whether an order has been landed, or is half landed."""
-        return order.fingerprint(self._store.path) in self._state.begun
+    def has_begun(self, spec: SyncSpec) -> bool:
+        """Return whether the sync of a spec has begun."""
+        return spec.fingerprint(self._store.path) in self._state.begun
 
     def total(self, count: Callable[[], int]) -> int:
-        """Return how many rows there were when this round counted them."""
+        """Return the number of rows, counted once per batch."""
         if self._state.total is None:
             self._state.total = count()
             self._save()
         return self._state.total
 
     def void(self) -> None:
-        """Forget all that has been landed: it was not enough."""
-        self._state = _State(identity=self._identity)
+        """Forget all results, so that everything is read again."""
+        self._state = _BatchState(identity=self._identity)
         self._save()
 
     def end(self) -> None:
-        """Take note that all has been landed."""
+        """Save that all syncs have landed."""
         self._state.has_ended = True
         self._save()
 

@@ -1,4 +1,4 @@
-"""The run file: what one task instance reads, settled at its first try, and how far it has come, kept over its retries."""
+"""The checkpoint of a task instance (its run file): the window of the first attempt, and the progress."""
 
 from __future__ import annotations
 
@@ -22,9 +22,12 @@ from airflow_provider_alvys.landing.dataset.store import Store
 
 log = logging.getLogger(__name__)
 
+# Versions that read in the same order: each resumes what another one has begun.
+RESUMABLE_VERSIONS = frozenset({"0.1.0", "0.2.0"})
+
 
 class RunIdentity(msgspec.Struct, frozen=True, kw_only=True):
-    """Which task instance this is, whatever its try. It names the run file."""
+    """The identity of a task instance, the same for all its attempts."""
 
     dag_id: str
     task_id: str
@@ -33,18 +36,23 @@ class RunIdentity(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def run_hash(self) -> str:
-        """What the names of its files have in them."""
+        """The part of its file names that identifies it."""
         return fingerprint(msgspec.to_builtins(self))
 
 
 class Writer(msgspec.Struct):
-    """Which version of this package wrote a run file: what all versions of it have."""
+    """The version of this package that wrote a run file: the one field that all versions of the file have."""
 
     package: str
 
+    @property
+    def is_resumable(self) -> bool:
+        """Whether this version can resume the run."""
+        return self.package in RESUMABLE_VERSIONS
+
 
 class Progress(msgspec.Struct, kw_only=True):
-    """How far a run has come: written after each part, whole at once, so that search and parts agree."""
+    """The progress of a run. Written after each part in one put, so that search and parts agree."""
 
     search: SearchState
     parts: list[Part]
@@ -53,60 +61,61 @@ class Progress(msgspec.Struct, kw_only=True):
 
 class Group(msgspec.Struct, kw_only=True):
     """
-    What is read of some parents, or of a stream without any.
+    Parents that are read for the same window, or a stream without parents.
 
-    :param span: None for all there is.
-    :param parents: their ids; None where the stream has none.
+    :param window: None for everything.
+    :param parents: their ids; None for a stream without parents.
     """
 
-    span: RequestedWindow | None
+    window: RequestedWindow | None = msgspec.field(name="span")
     parents: list[str] | None = None
 
 
 class Run(msgspec.Struct, kw_only=True):
     """
-    What a run file holds.
+    The content of a run file.
 
-    :param package: version of this package; another one may read in another order, and starts over.
-    :param asked: hash of what the task was told to read; another one means that the task was changed, and starts over.
-    :param started: when the first try began.
-    :param groups: what is read, one after the other. All spans end together.
-    :param read_from: when the reading into this folder began.
+    :param package: version that wrote it; see :data:`RESUMABLE_VERSIONS`.
+    :param config_hash: hash of the sync spec. If it differs, the task was changed, and the run starts over.
+    :param started: start of the first attempt.
+    :param groups: what is read, one after the other. All windows end at the same time.
     :param folder: of this attempt, relative to the data set.
-    :param state: ``reading``; ``landed`` when the manifest and the cursor stand; ``void`` when the set could not be proved whole.
-    :param claim: of the process that reads: the next one that goes on with the run replaces it.
-    :param stretch: how many processes have gone on with this attempt; part of the names of the parts that each writes, so that
-        none can overwrite another one's.
+    :param read_from: start of the reading into this folder.
+    :param state: ``reading``; ``landed`` after manifest and cursor; ``void`` if completeness could not be
+        proved.
+    :param fencing_token: of the process that reads. A process that takes over replaces it.
+    :param resume_count: how often this attempt was resumed. Part names contain it, so that no process
+        overwrites the parts of another.
     """
 
     version: Literal[1] = 1
     identity: RunIdentity
     package: str = __version__
-    asked: str
+    config_hash: str = msgspec.field(name="asked")
     started: datetime
     groups: list[Group]
     folder: str
     attempt: int
     read_from: datetime
     state: Literal["reading", "landed", "void"] = "reading"
-    claim: str
-    stretch: int = 0
+    fencing_token: str = msgspec.field(name="claim")
+    resume_count: int = msgspec.field(name="stretch", default=0)
     progress: Progress | None = None
 
     @property
     def parts(self) -> list[Part]:
-        """Those that count: written before its file was."""
+        """Parts that the progress lists."""
         return self.progress.parts if self.progress else []
 
     @property
     def until(self) -> datetime | None:
-        """Where the spans end."""
-        span = self.groups[0].span
-        return span.until if span else None
+        """End of the windows."""
+        window = self.groups[0].window
+        return window.until if window else None
 
 
 class RunFile:
-    """A run and its file, of which this process is the only writer until another one takes over."""
+    """A run and its file. Writing raises AlvysStorageError once another process has taken over."""
 
     def __init__(self, store: Store, name: str, run: Run) -> None:
         self.run = run
@@ -114,7 +123,7 @@ class RunFile:
         self._name = name
 
     def take(self) -> None:
-        """Write the file, whoever wrote it before."""
+        """Write the file, and so take the run over."""
         self._store.put_json(self._name, self.run)
 
     def drop_part(self, part: Part) -> None:
@@ -122,55 +131,39 @@ class RunFile:
         self._store.remove(f"{self.run.folder}/{part.name}")
 
     def put_part(self, name: str, content: bytes) -> None:
-        """
-        Write a part into the run's folder.
-
-        :raises AlvysStorageError: another process has taken over.
-        """
-        self._check_claim()
+        """Write a part into the run's folder."""
+        self._check_fencing_token()
         self._store.put(f"{self.run.folder}/{name}", content)
 
     def save(self, progress: Progress) -> None:
-        """
-        Keep how far it has come.
-
-        :raises AlvysStorageError: another process has taken over.
-        """
-        self._check_claim()
+        """Save the progress."""
+        self._check_fencing_token()
         self.run.progress = progress
         self.take()
 
     def check_parts(self, parts: list[Part]) -> None:
-        """
-        Refuse to go on where the parts are not what was written.
-
-        :raises AlvysStorageError: one is missing or of another size, or another process has taken over.
-        """
-        self._check_claim()
-        _agree(self._store, self.run.folder, parts, thoroughly=False)
+        """Raise AlvysStorageError if a part is missing or has another size."""
+        self._check_fencing_token()
+        _verify_parts(self._store, self.run.folder, parts, with_hashes=False)
 
     def end(self, state: Literal["landed", "void"]) -> None:
-        """
-        Keep that it has ended. What only helps to go on is dropped.
-
-        :raises AlvysStorageError: another process has taken over.
-        """
-        self._check_claim()
+        """Save that the run has ended, without its progress."""
+        self._check_fencing_token()
         self.run.state = state
         self.run.progress = None
         self.take()
 
-    def _check_claim(self) -> None:
-        known = self._store.get_json(self._name, _Claim)
-        if known is None or known.claim != self.run.claim:
+    def _check_fencing_token(self) -> None:
+        known = self._store.get_json(self._name, _FencingToken)
+        if known is None or known.value != self.run.fencing_token:
             raise AlvysStorageError(
-                f"{self._store.url(self._name)} is no longer this process's: another try of the same task has taken over, or the "
-                "file was deleted. Nothing more is written here"
+                f"{self._store.url(self._name)} belongs to another process: another attempt of the task has taken "
+                "over, or the file was deleted. This process writes nothing more"
             )
 
 
-class _Claim(msgspec.Struct):
-    claim: str = ""
+class _FencingToken(msgspec.Struct):
+    value: str = msgspec.field(name="claim", default="")
 
 
 def open_run(
@@ -178,50 +171,54 @@ def open_run(
     stream: str,
     identity: RunIdentity,
     *,
-    asked: str,
+    config_hash: str,
     now: datetime,
-    settle: Callable[[], list[Group]],
+    resolve_groups: Callable[[], list[Group]],
     window_of: Callable[[list[Group]], Window | None],
     is_resumed: bool = False,
 ) -> RunFile:
     """
-    Return this try's run, and take over its file.
+    Return the run of this attempt, and take over its file.
 
-    A retry goes on after the last part that was kept. A cleared task that had finished, and one whose set could not be proved
-    whole, read the window of the first try again, into a folder of their own.
+    A retry resumes after the last complete part. A cleared task, and one whose set could not be proved
+    complete, read the window of the first attempt again, into a folder of their own.
 
-    :param settle: called to settle what is read, at the first try only.
-    :param window_of: the window that the folder is named after.
-    :param is_resumed: whether this is the same try after a deferral: then its parts were not left behind by a crash.
+    :param resolve_groups: resolves what to read; called by the first attempt only.
+    :param window_of: returns the window that the folder is named after.
+    :param is_resumed: whether this is the same attempt after a deferral, so that no crash can have damaged
+        its parts.
     """
     name = run_file(stream, identity.run_hash)
     known = _read_run(store, name)
-    is_same = known is not None and known.asked == asked
-    may_go_on = known is not None and is_same and known.state == "reading" and known.package == __version__
-    if known is not None and may_go_on and _can_go_on(store, known, thoroughly=not is_resumed):
-        run = msgspec.structs.replace(known, claim=secrets.token_hex(8), stretch=known.stretch + 1)
+    is_same = known is not None and known.config_hash == config_hash
+    if known is not None and is_same and _can_resume(store, known, with_hashes=not is_resumed):
+        run = msgspec.structs.replace(
+            known,
+            package=__version__,
+            fencing_token=secrets.token_hex(8),
+            resume_count=known.resume_count + 1,
+        )
         file = RunFile(store, name, run)
         file.take()
-        _remove_strangers(store, run)
+        _remove_unlisted_files(store, run)
         return file
     if known is not None and is_same:
         started, groups = known.started, known.groups
     else:
-        started, groups = now, settle()
-    window = window_of(groups)
+        started, groups = now, resolve_groups()
     attempt = known.attempt + 1 if known else 1
-    # A folder is never written into by two runs, whoever wrote into it: the run file may have been deleted.
-    while store.sizes(folder := run_folder(stream, started, window, identity.run_hash, attempt)):
+    # Two runs never share a folder, even if the run file was deleted.
+    while store.sizes(folder := run_folder(stream, started, window_of(groups), identity.run_hash, attempt)):
         attempt += 1
     run = Run(
         identity=identity,
-        asked=asked,
+        config_hash=config_hash,
         started=started,
         groups=groups,
         folder=folder,
         attempt=attempt,
         read_from=now,
-        claim=secrets.token_hex(8),
+        fencing_token=secrets.token_hex(8),
     )
     file = RunFile(store, name, run)
     file.take()
@@ -232,39 +229,40 @@ def _read_run(store: Store, name: str) -> Run | None:
     try:
         return store.get_json(name, Run)
     except AlvysStorageError:
-        package = store.get_json(name, Writer)
-        if package is None or package.package == __version__:
+        writer = store.get_json(name, Writer)
+        if writer is None or writer.is_resumable:
             raise
         log.warning(
-            "%s was written by version %s of this package. Starting over", store.url(name), package.package
+            "Starting over: %s was written by version %s of this package", store.url(name), writer.package
         )
         return None
 
 
-def _can_go_on(store: Store, run: Run, *, thoroughly: bool) -> bool:
-    try:
-        _agree(store, run.folder, run.parts, thoroughly=thoroughly)
-    except AlvysStorageError as error:
-        log.warning("%s. Starting over, in another folder", error)
+def _can_resume(store: Store, run: Run, *, with_hashes: bool) -> bool:
+    if run.state != "reading" or run.package not in RESUMABLE_VERSIONS:
         return False
-    log.info("Going on after %d parts with %d rows", len(run.parts), sum(part.rows for part in run.parts))
+    try:
+        _verify_parts(store, run.folder, run.parts, with_hashes=with_hashes)
+    except AlvysStorageError as error:
+        log.warning("Starting over in another folder: %s", error)
+        return False
+    log.info("Resuming after %d parts with %d rows", len(run.parts), sum(part.rows for part in run.parts))
     return True
 
 
-def _agree(store: Store, folder: str, parts: list[Part], *, thoroughly: bool) -> None:
-    """Refuse parts that are not of the size, and on request of the hash, that they were written with."""
+def _verify_parts(store: Store, folder: str, parts: list[Part], *, with_hashes: bool) -> None:
+    """Raise AlvysStorageError if a part has not the size, or the hash, that it was written with."""
     sizes = store.sizes(folder) if parts else {}
     for part in parts:
         name = f"{folder}/{part.name}"
-        if sizes.get(name) != part.bytes or (thoroughly and store.sha256(name) != part.sha256):
+        if sizes.get(name) != part.bytes or (with_hashes and store.sha256(name) != part.sha256):
             raise AlvysStorageError(
-                f"{store.url(name)} is not what was written: {sizes.get(name, 'no')} bytes of {part.bytes}"
+                f"{store.url(name)} has changed: {sizes.get(name, 'no')} bytes of {part.bytes}"
             )
 
 
-def _remove_strangers(store: Store, run: Run) -> None:
-    """Remove what was written after the last part that was kept."""
-    kept = {f"{run.folder}/{part.name}" for part in run.parts}
-    for name in store.sizes(run.folder).keys() - kept:
-        log.info("Removing %s, which the last try did not finish with", store.url(name))
+def _remove_unlisted_files(store: Store, run: Run) -> None:
+    listed = {f"{run.folder}/{part.name}" for part in run.parts}
+    for name in store.sizes(run.folder).keys() - listed:
+        log.info("Removing %s: the last attempt did not complete it", store.url(name))
         store.remove(name)

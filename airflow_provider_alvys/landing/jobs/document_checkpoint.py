@@ -1,4 +1,4 @@
-"""What one task instance fetches of documents, settled at its first try, and how far it has come, kept over its retries."""
+"""The checkpoint of a task instance that downloads documents."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ class DocumentSpec:
 
     :param parent_type: such as ``load``.
     :param stream: of the documents.
-    :param types: as :func:`airflow_provider_alvys.api.documents.listing.parse_document_types` gives them; None for all.
+    :param types: as :func:`airflow_provider_alvys.api.documents.listing.parse_document_types` gives them;
+        None for all.
     """
 
     parent_type: str
@@ -76,7 +77,8 @@ class DocumentRun(msgspec.Struct, kw_only=True):
     What a task instance fetches, and how far it has come, kept over its tries. It holds no URL.
 
     :param parents: whose documents are listed.
-    :param listed: how many parents there are, those of ``parents`` and those whose documents a manifest names.
+    :param listed: how many parents there are, those of ``parents`` and those whose documents a manifest
+        names.
     :param search: for their lists.
     :param done: files that are there.
     :param pending: those still to be fetched.
@@ -88,7 +90,7 @@ class DocumentRun(msgspec.Struct, kw_only=True):
     version: Literal[1] = 1
     identity: RunIdentity
     package: str = __version__
-    asked: str
+    config_hash: str = msgspec.field(name="asked")
     state: Literal["fetching", "fetched"] = "fetching"
     parents: list[str]
     listed: int
@@ -114,22 +116,21 @@ def open_document_run(
 ) -> tuple[DocumentRun, list[Document]]:
     """Return the run of this try, and the documents, with their URLs, that a manifest has told of."""
     writer = store.get_json(name, Writer)
-    known = (
-        store.get_json(name, DocumentRun) if writer is not None and writer.package == __version__ else None
-    )
-    asked = order.fingerprint(store.path)
-    if known is not None and (known.asked, known.state) == (asked, "fetching"):
+    known = store.get_json(name, DocumentRun) if writer is not None and writer.is_resumable else None
+    config_hash = order.fingerprint(store.path)
+    if known is not None and (known.config_hash, known.state) == (config_hash, "fetching"):
         client.pacer.restore(known.pace)
         if not is_resumed:
             _look_again(store, order, known)
-        log.info("Going on after %d documents", len(known.done))
+        log.info("Resuming after %d documents", len(known.done))
+        known.package = __version__
         return known, []
     now = datetime.fromtimestamp(client.clock.time(), timezone.utc)
     parents, rows_of = find_document_parents(store, order.stream, order.parents, tenant=order.tenant, now=now)
     documents = [parse_document(row, parent) for parent, rows in rows_of.items() for row in rows]
     run = DocumentRun(
         identity=identity,
-        asked=asked,
+        config_hash=config_hash,
         parents=parents,
         listed=len(parents) + len(rows_of),
         pending=[file_of(order, document) for document in documents if order.wants(document)],

@@ -139,7 +139,8 @@ class _Fetching:
         self._run = run
         self._name = name
         self._search = Search(client, order.stream, self._queries(run.parents), state=run.search)
-        # What the last list of a parent said, by its id; and whose was read here, rather than by a sync before.
+        # What the last list of a parent said, by its id; and whose was read here, rather than by a sync
+        # before.
         self._listed: set[str] = set()
         self._known: dict[str, dict[str, Document]] = {}
         for document in documents:

@@ -62,7 +62,8 @@ def backfill_window(stream: Stream, window_by: str | None) -> TimeWindow:
 
 def check_first_load(stream: Stream) -> None:
     """
-    Refuse a stream that needs no first load, or whose first load could not be compared with all that there is.
+    Refuse a stream that needs no first load, or whose first load could not be compared with all that there
+    is.
 
     :raises AlvysValueError: says which of them.
     """
@@ -83,8 +84,8 @@ def cut_windows(
     Return windows that cover a time, as ``{"since", "until"}`` in ISO 8601, oldest first.
 
     :param every: how long each is: a timedelta, or ``day``, ``week``, ``month`` or ``year`` of the calendar.
-    :param whole_days: whether they are of business dates. Others overlap by a second, since nothing tells whether a period's
-        ends belong to it.
+    :param whole_days: whether they are of business dates. Others overlap by a second, since nothing tells
+        whether a period's ends belong to it.
     :raises AlvysValueError: an argument is wrong.
     """
     if end <= start:
@@ -137,7 +138,8 @@ def begin_first_load(
     filters: Mapping[str, Any],
 ) -> tuple[datetime, int, list[dict[str, str]]]:
     """
-    Return when a first load begins, by the API's clock, how many rows there are then, and the windows that it reads.
+    Return when a first load begins, by the API's clock, how many rows there are then, and the windows that it
+    reads.
 
     The last one reaches as far ahead as the stream's dates do.
     """
@@ -162,18 +164,20 @@ def hand_over(
     """
     Compare what a first load has landed with what there is, and set the cursor to when it began.
 
-    Rows that no window found (they lack its time, or were dated while it was read) are read by the stream's regular window
-    since then, and if some are still missing, by reading the stream whole.
+    Rows that no window found (they lack its time, or were dated while it was read) are read by the stream's
+    regular window since then, and if some are still missing, by reading the stream whole.
 
-    Some are missing while fewer were landed than there were when it began, or than there are now. What numbers cannot tell: if
-    as many rows as no window found were landed and then removed, and as many others joined meanwhile and were landed.
+    Some are missing while fewer were landed than there were when it began, or than there are now. What
+    numbers cannot tell: if as many rows as no window found were landed and then removed, and as many others
+    joined meanwhile and were landed.
 
     :param order: the stream's regular sync.
     :param landings: of this task instance.
     :param total_then: rows that there were when it began.
     :param landed: what the landing of each window returned.
     :return: ``{"stream", "tenant", "path", "total", "rows", "manifests", "cursor"}``.
-    :raises AlvysIncompleteError: fewer rows were landed than there are, and reading it whole did not help. No cursor was set.
+    :raises AlvysIncompleteError: fewer rows were landed than there are, and reading it whole did not help. No
+        cursor was set.
     """
     from airflow_provider_alvys.api.read.keyset import KeySet
 

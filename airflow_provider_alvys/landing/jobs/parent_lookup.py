@@ -63,7 +63,8 @@ def find_document_parents(
     store: Store, stream: Stream, parents: Any, *, tenant: str, now: datetime
 ) -> tuple[list[str], dict[str, list[Mapping[str, Any]]]]:
     """
-    Return the ids of checked parents whose documents are to be listed, and the documents of those that a sync has listed already.
+    Return the ids of checked parents whose documents are to be listed, and the documents of those that a sync
+    has listed already.
 
     :param store: where the documents are put.
     :param stream: of the documents.

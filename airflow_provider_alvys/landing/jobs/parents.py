@@ -35,12 +35,13 @@ class RecentParents:
     """
     The parents that a data set holds and that something happened to of late, asked for again at every run.
 
-    Nothing documents that a new document or check call moves its parent's ``UpdatedAt``: the children of changed rows alone
-    may miss some.
+    Nothing documents that a new document or check call moves its parent's ``UpdatedAt``: the children of
+    changed rows alone may miss some.
 
-    :param days: for how many days after the parent's time; None means the catalogue's (14 days after a load's delivery, say).
-    :param where: values that the parent's fields must have, such as ``{"CustomerId": ["CU1"]}``; None means the catalogue's. (By
-        ``Status`` a parent is asked for no more once it moves on.)
+    :param days: for how many days after the parent's time; None means the catalogue's (14 days after a load's
+        delivery, say).
+    :param where: values that the parent's fields must have, such as ``{"CustomerId": ["CU1"]}``; None means
+        the catalogue's. (By ``Status`` a parent is asked for no more once it moves on.)
     :param path: root of the parent's data set; None means that of the children. (templated)
     """
 
@@ -146,7 +147,8 @@ def plain_parents(parents: Any) -> Any:
 
 def check_document_parents(stream: Stream, parents: Any) -> None:
     """
-    Refuse parents of documents that cannot be what is meant. What a sync of the documents themselves returned will do as well.
+    Refuse parents of documents that cannot be what is meant. What a sync of the documents themselves returned
+    will do as well.
 
     :param stream: of the documents.
     :raises AlvysValueError: says what to give.

@@ -1,4 +1,4 @@
-"""What to land, and how."""
+"""The sync spec: what one sync is asked to do."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ TIMES = ("since", "until", "initial_since")
 @dataclass(frozen=True)
 class SyncSpec:
     """
-    What to land, and how. The fields are those of AlvysToObjectStorageOperator.
+    What one sync is asked to do. The fields are those of AlvysToObjectStorageOperator.
 
-    Without ``since`` it begins at the cursor, and without ``until`` it ends at now, less ``settling``.
+    Without ``since`` the window starts at the cursor, without ``until`` it ends ``settling`` before now.
     """
 
     stream: Stream
@@ -50,27 +50,27 @@ class SyncSpec:
     max_window_rows: int = MAX_WINDOW_ROWS
 
     def __post_init__(self) -> None:
-        # Airflow's output of a mapped task is a sequence that fetches each item anew.
+        # The output of a mapped task is a sequence that fetches each item at every access.
         if isinstance(self.parents, Sequence) and not isinstance(self.parents, (str, bytes)):
             object.__setattr__(self, "parents", list(self.parents))
 
     @cached_property
     def by(self) -> TimeWindow | None:
-        """Which of the stream's windows this is; None for reading it whole."""
+        """The window kind; None to read the stream as a whole."""
         return self.stream.window(self.window_by)
 
     @property
     def uses_cursor(self) -> bool:
-        """Whether the window begins where the last whole run ended."""
+        """Whether the window starts at the cursor."""
         return self.since is None and self.by is not None
 
     @property
     def cursor_name(self) -> str:
-        """Where that is kept."""
+        """The name of the cursor's file."""
         return cursor_file(self.stream, self.tenant, self.filters, self.by.name if self.by else "")
 
     def cursor_at(self, until: datetime, manifest: str) -> Cursor:
-        """Return the cursor for all before ``until``, to which the run of a manifest has brought it."""
+        """Return a cursor at ``until``, moved there by the run of a manifest."""
         return Cursor(
             stream=self.stream.name,
             tenant=self.tenant,
@@ -82,9 +82,9 @@ class SyncSpec:
 
     def check(self) -> None:
         """
-        Refuse what is wrong before anything is sent and before anything is written.
+        Validate the spec, before anything is sent or written.
 
-        :raises AlvysValueError: says what.
+        :raises AlvysValueError: an argument is wrong.
         """
         self.stream.validate_filters(self.filters)
         check_parents(self.stream, self.parents)
@@ -93,22 +93,22 @@ class SyncSpec:
         if self.look_back is None and self.look_ahead is None:
             return
         if self.by is None or self.by.tracks_changes:
-            kind = f"a window on every change ({self.by.name})" if self.by else "read whole"
+            kind = f"has the window {self.by.name}, on changes" if self.by else "is read as a whole"
             raise AlvysValueError(
-                f"look_back and look_ahead are for business dates: {self.stream.name} has {kind}. Raise overlap, or choose "
-                "another window with window_by"
+                f"look_back and look_ahead are for business dates, and {self.stream.name} {kind}. Raise overlap, "
+                "or choose another window with window_by"
             )
         if self.since is not None:
             raise AlvysValueError(
-                "look_back and look_ahead go with the cursor: with since, give the whole window"
+                "look_back and look_ahead widen a window that starts at the cursor. With since, give the window itself"
             )
 
     def fingerprint(self, path: str, **templates: str) -> str:
         """
-        Return a hash that another try must share to read the same.
+        Return a hash that a retry must share to resume.
 
-        :param templates: of ``since``, ``until`` and ``initial_since``: rendered again, one may give another time, and yet the
-            task is the same.
+        :param templates: templates of ``since``, ``until`` and ``initial_since``. They stand for the rendered
+            times, which may differ at a retry.
         """
         times = {name: getattr(self, name) for name in TIMES}
         bounds = {

@@ -1,4 +1,4 @@
-"""One sync: what is due of a stream from Alvys into the parts and the manifest of a data set."""
+"""One sync: read a window of a stream, write its parts and manifest, and move the cursor."""
 
 from __future__ import annotations
 
@@ -41,63 +41,61 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Pages to a part: some 20 MB of loads. It is what lakes like, and the most that a crash costs.
+# About 20 MB of loads: a good file size for lakes, and the most that a crash costs.
 _PART_PAGES = 20
-# Parents that one line of the log names.
-_MOST_NAMED = 10
+_MAX_PARENTS_IN_LOG = 10
 
 
 class NothingDueError(AlvysValueError):
-    """The cursor is at the end of the window already: what was asked for has been landed."""
+    """The cursor is already at the end of the window."""
 
 
 def land(
     client: AlvysClient,
     store: Store,
-    order: SyncSpec,
+    spec: SyncSpec,
     identity: RunIdentity,
     *,
-    asked: str | None = None,
+    config_hash: str | None = None,
     is_resumed: bool = False,
 ) -> dict[str, Any]:
     """
-    Read what is due, write parts and manifest, and move the cursor if there is one.
+    Read what is due, write parts and manifest, and move the cursor if there is one. A retry resumes after the
+    last part.
 
-    Another try goes on after the last part that stands.
-
-    :param asked: hash that another try must share to go on with this one's parts; None means that of the order.
-    :param is_resumed: whether this is the same try after a :class:`DeferRequested`.
+    :param config_hash: hash that a retry must share to resume; None means that of the spec.
+    :param is_resumed: whether this is the same attempt after a deferral.
     :return: ``{"manifest", "path", "stream", "tenant", "since", "until", "rows", "proof"}``.
-    :raises NothingDueError: all until the given end has been landed before.
-    :raises DeferRequested: the client's clock does not sit through a wait. What has been read is kept.
-    :raises AlvysError: nothing was settled: no manifest, no cursor moved.
+    :raises NothingDueError: everything until the given end has landed before.
+    :raises DeferRequested: the client's clock refuses a long wait. The progress is saved.
+    :raises AlvysError: no manifest was written, and no cursor moved.
     """
-    order.check()
+    spec.check()
     load_pace(store, client)
     try:
         file = open_run(
             store,
-            order.stream.name,
+            spec.stream.name,
             identity,
-            asked=asked or order.fingerprint(store.path),
+            config_hash=config_hash or spec.fingerprint(store.path),
             now=_now(client),
-            settle=lambda: _settle(client, store, order),
-            window_of=lambda groups: _outer_window(order, groups),
+            resolve_groups=lambda: _resolve_groups(client, store, spec),
+            window_of=lambda groups: _outer_window(spec, groups),
             is_resumed=is_resumed,
         )
-        search, parts = _read(client, store, order, file)
+        search, parts = _read(client, store, spec, file)
     finally:
         save_pace(store, client)
     run = file.run
-    window = _outer_window(order, run.groups)
+    window = _outer_window(spec, run.groups)
     manifest = Manifest(
-        stream=order.stream.name,
-        tenant=order.tenant,
-        window=_manifest_window(order.by, window),
+        stream=spec.stream.name,
+        tenant=spec.tenant,
+        window=_manifest_window(spec.by, window),
         as_of=run.until,
-        filters=dict(order.filters),
-        file_format=order.file_format,
-        compression=order.compression,
+        filters=dict(spec.filters),
+        file_format=spec.file_format,
+        compression=spec.compression,
         rows=sum(part.rows for part in parts),
         total=search.total,
         proof=search.proof,
@@ -107,8 +105,8 @@ def land(
         attempt=run.attempt,
         read_from=run.read_from,
         read_until=_now(client),
-        searches=[] if order.stream.parent else _tell_searches(search),
-        parents=_tell_parents(search),
+        searches=[] if spec.stream.parent else _manifest_searches(search),
+        parents=_manifest_parents(search),
         missing_parents=search.missing_parents,
         parts=parts,
     )
@@ -116,7 +114,7 @@ def land(
     file.check_parts(parts)
     store.put_json(name, manifest)
     log.info(
-        "Landed %d %s in %d parts by %d requests, proof %s: %s",
+        "Landed %d %s: parts=%d requests=%d proof=%s manifest=%s",
         manifest.rows,
         manifest.stream,
         len(manifest.parts),
@@ -124,8 +122,8 @@ def land(
         manifest.proof,
         store.url(name),
     )
-    if order.uses_cursor:
-        _move_cursor(store, order, run, manifest, name, search.state.began_at)
+    if spec.uses_cursor:
+        _move_cursor(store, spec, run, manifest, name, search.state.began_at)
     file.end("landed")
     return {
         "manifest": store.url(name),
@@ -139,20 +137,20 @@ def land(
     }
 
 
-def _settle(client: AlvysClient, store: Store, order: SyncSpec) -> list[Group]:
-    """Return what is due, by the clock and the cursor: parents that have been landed until the same time are one group."""
+def _resolve_groups(client: AlvysClient, store: Store, spec: SyncSpec) -> list[Group]:
+    """Return what is due, by clock and cursor. Parents with the same position form a group."""
     parents = None
-    if order.stream.parent is not None:
-        parents = find_parents(store, order.stream, order.parents, tenant=order.tenant, now=_now(client))
-    if order.by is None:
-        return [Group(span=None, parents=parents)]
-    until = order.until or datetime.fromtimestamp(client.now(), timezone.utc) - order.settling
-    if order.since is not None:
-        if order.until is None and until <= order.since:
-            raise AlvysValueError(_too_early(order.since, until))
-        Window(order.since, until)
-        return [Group(span=RequestedWindow(order.since, until), parents=parents)]
-    cursor = None if order.full_refresh else read_cursor(store, order.cursor_name)
+    if spec.stream.parent is not None:
+        parents = find_parents(store, spec.stream, spec.parents, tenant=spec.tenant, now=_now(client))
+    if spec.by is None:
+        return [Group(window=None, parents=parents)]
+    until = spec.until or datetime.fromtimestamp(client.now(), timezone.utc) - spec.settling
+    if spec.since is not None:
+        if spec.until is None and until <= spec.since:
+            raise AlvysValueError(_too_early(spec.since, until))
+        Window(spec.since, until)
+        return [Group(window=RequestedWindow(spec.since, until), parents=parents)]
+    cursor = None if spec.full_refresh else read_cursor(store, spec.cursor_name)
     groups: dict[datetime | None, list[str]] = {}
     for parent in parents or ():
         groups.setdefault(cursor.landed_until(parent) if cursor else None, []).append(parent)
@@ -160,96 +158,93 @@ def _settle(client: AlvysClient, store: Store, order: SyncSpec) -> list[Group]:
         (cursor.until if cursor else None, parents)
     ]
     before = [landed for landed, _ in due if landed and until <= landed]
-    if order.until is not None and order.by.tracks_changes and len(before) == len(due):
+    if spec.until is not None and spec.by.tracks_changes and len(before) == len(due):
         raise NothingDueError(
-            f"Nothing is due: {order.stream.name} have been landed until {format_time(min(before))}, and what is asked for ends "
+            f"Nothing is due: {spec.stream.name} have landed until {format_time(min(before))}, and the window ends "
             f"at {format_time(until)}"
         )
-    return [Group(span=_settle_span(store, order, landed, until, ids), parents=ids) for landed, ids in due]
+    return [
+        Group(window=_resolve_window(store, spec, landed, until, ids), parents=ids) for landed, ids in due
+    ]
 
 
-def _settle_span(
-    store: Store, order: SyncSpec, landed: datetime | None, until: datetime, parents: list[str] | None
+def _resolve_window(
+    store: Store, spec: SyncSpec, landed: datetime | None, until: datetime, parents: list[str] | None
 ) -> RequestedWindow:
-    """
-    Return what is due of what has been landed until a time.
-
-    :param landed: None for what never was.
-    """
-    assert order.by is not None  # noqa: S101
+    """Return the window from a position to ``until``; ``landed`` is None if there is no position yet."""
+    assert spec.by is not None  # noqa: S101
     if landed is None:
-        since = _initial_since(store, order, parents)
-        span = RequestedWindow(since, until, timedelta(0), timedelta(0), order.look_ahead)
+        since = _initial_since(store, spec, parents)
+        window = RequestedWindow(since, until, timedelta(0), timedelta(0), spec.look_ahead)
     else:
-        # A window that looks back reads what it is for, though another DAG has moved the cursor meanwhile.
-        span = RequestedWindow(min(landed, until), until, order.overlap, order.look_back, order.look_ahead)
-    begins = span.since - (span.overlap or timedelta(0))
-    if order.until is None and until <= begins and (landed is None or order.by.tracks_changes):
+        # Another DAG may have moved the cursor beyond this window: its lookback is read all the same.
+        window = RequestedWindow(min(landed, until), until, spec.overlap, spec.look_back, spec.look_ahead)
+    begins = window.since - (window.overlap or timedelta(0))
+    if spec.until is None and until <= begins and (landed is None or spec.by.tracks_changes):
         raise AlvysValueError(_too_early(begins, until))
-    # Refuses a window that is empty.
-    enclosing_window(order.stream, order.by, [span])
-    return span
+    # Raises if the window is empty.
+    enclosing_window(spec.stream, spec.by, [window])
+    return window
 
 
-def _outer_window(order: SyncSpec, groups: list[Group]) -> Window | None:
-    return enclosing_window(order.stream, order.by, [group.span for group in groups if group.span])
+def _outer_window(spec: SyncSpec, groups: list[Group]) -> Window | None:
+    return enclosing_window(spec.stream, spec.by, [group.window for group in groups if group.window])
 
 
 def _too_early(since: datetime, until: datetime) -> str:
-    return f"Nothing is due yet: the window would begin at {format_time(since)}, and now, less settling, is {format_time(until)}"
+    return f"Nothing is due: the window starts at {format_time(since)}; now minus settling is {format_time(until)}"
 
 
-def _initial_since(store: Store, order: SyncSpec, parents: list[str] | None) -> datetime:
-    if order.initial_since is None:
-        of = (
-            f" for {parents[0]}" + (f" and {len(parents) - 1} more" if parents[1:] else "") if parents else ""
-        )
+def _initial_since(store: Store, spec: SyncSpec, parents: list[str] | None) -> datetime:
+    if spec.initial_since is None:
+        more = f" and {len(parents) - 1} more" if parents and parents[1:] else ""
+        of = f" for {parents[0]}{more}" if parents else ""
         why = (
             "full_refresh starts over"
-            if order.full_refresh
-            else f"there is no cursor {store.url(order.cursor_name)}{of} yet"
+            if spec.full_refresh
+            else f"no cursor exists{of}: {store.url(spec.cursor_name)}"
         )
         raise AlvysValueError(
-            f"{why}: give initial_since, the time from which {order.stream.name} are wanted, or since and until"
+            f"{why}. Give initial_since, the time from which you want {spec.stream.name}, or since and until"
         )
-    return order.initial_since
+    return spec.initial_since
 
 
 def _now(client: AlvysClient) -> datetime:
     return datetime.fromtimestamp(client.clock.time(), timezone.utc)
 
 
-def _read(client: AlvysClient, store: Store, order: SyncSpec, file: RunFile) -> tuple[Search, list[Part]]:
-    """Read what is left to be read, and return the search at its end and all parts."""
+def _read(client: AlvysClient, store: Store, spec: SyncSpec, file: RunFile) -> tuple[Search, list[Part]]:
+    """Read what is left of a run, and return the ended search and all parts."""
     run, known = file.run, file.run.progress
     search = Search(
         client,
-        order.stream,
+        spec.stream,
         [
             query
             for group in run.groups
             for query in make_queries(
-                order.stream, order.filters, window=group.span, by=order.by, parents=group.parents
+                spec.stream, spec.filters, window=group.window, by=spec.by, parents=group.parents
             )
         ],
-        page_size=order.page_size,
-        max_window_rows=order.max_window_rows,
+        page_size=spec.page_size,
+        max_window_rows=spec.max_window_rows,
         state=known.search if known else None,
     )
-    _tell(order, run, _outer_window(order, run.groups))
+    _log_start(spec, run, _outer_window(spec, run.groups))
     if known:
         client.pacer.restore(known.pace)
-    part_rows = order.part_rows or _PART_PAGES * search.requested_page_size
+    part_rows = spec.part_rows or _PART_PAGES * search.requested_page_size
     parts = list(run.parts)
-    # A wait has ended it early.
+    # A deferral or error ended the last part early: it is filled up.
     short = [parts.pop()] if parts and parts[-1].rows < part_rows else []
     writer = PartWriter(
         file.put_part,
         parts,
-        stream=order.stream,
-        stretch=run.stretch,
-        file_format=order.file_format,
-        compression=order.compression,
+        stream=spec.stream,
+        resume_count=run.resume_count,
+        file_format=spec.file_format,
+        compression=spec.compression,
         part_rows=part_rows,
     )
     for part in short:
@@ -272,7 +267,6 @@ def _read(client: AlvysClient, store: Store, order: SyncSpec, file: RunFile) -> 
     except AlvysStorageError:
         raise
     except (DeferRequested, AlvysError):
-        # What has been read is not read again.
         writer.finish()
         save()
         raise
@@ -282,7 +276,7 @@ def _read(client: AlvysClient, store: Store, order: SyncSpec, file: RunFile) -> 
 
 
 def _move_cursor(
-    store: Store, order: SyncSpec, run: Run, manifest: Manifest, name: str, began_at: float | None
+    store: Store, spec: SyncSpec, run: Run, manifest: Manifest, name: str, began_at: float | None
 ) -> None:
     until = run.until
     if until is None:
@@ -293,25 +287,22 @@ def _move_cursor(
     if manifest.proof != "whole":
         log.warning("Cursor not advanced: rows moved while they were read, so that some may be missing")
         return
-    # The window was settled by the clock that gave the token. The API's own may be behind it: rows of times that it has not seen
-    # yet cannot have been read.
-    settled = datetime.fromtimestamp(began_at, timezone.utc) - order.settling
-    if until > settled:
-        log.warning("The API's clock is behind: rows count as read only until %s", format_time(settled))
-        until = settled
-    cursor = order.cursor_at(until, name)
+    # If the API's clock is behind the token server's, it has not reached the end of the window yet.
+    reached = datetime.fromtimestamp(began_at, timezone.utc) - spec.settling
+    if until > reached:
+        log.warning("The API's clock is behind: rows count as read only until %s", format_time(reached))
+        until = reached
+    cursor = spec.cursor_at(until, name)
     since = {
-        parent: group.span.since
+        parent: group.window.since
         for group in run.groups
-        if group.span
+        if group.window
         for parent in ([None] if group.parents is None else group.parents)
     }
-    # A parent that Alvys does not know may come back with rows from before.
+    # A parent that Alvys does not know may reappear with older rows.
     why_not: dict[str | None, str] = dict.fromkeys(manifest.missing_parents, "Alvys does not know it")
     known = {parent: begins for parent, begins in since.items() if parent not in why_not}
-    why_not |= advance_cursor(
-        store, order.cursor_name, cursor, since=known, initial_since=order.initial_since
-    )
+    why_not |= advance_cursor(store, spec.cursor_name, cursor, since=known, initial_since=spec.initial_since)
     if None in why_not:
         log.warning("Cursor not advanced: %s", why_not[None])
     elif why_not:
@@ -324,17 +315,17 @@ def _move_cursor(
 
 
 def _names(why_not: Mapping[str | None, str], reason: str) -> str:
-    """Return the parents with a reason."""
+    """Return the parents with a reason, as a text."""
     parents = [str(parent) for parent, theirs in why_not.items() if theirs == reason]
-    more = f" and {len(parents) - _MOST_NAMED} more" if len(parents) > _MOST_NAMED else ""
-    return ", ".join(parents[:_MOST_NAMED]) + more
+    more = f" and {len(parents) - _MAX_PARENTS_IN_LOG} more" if len(parents) > _MAX_PARENTS_IN_LOG else ""
+    return ", ".join(parents[:_MAX_PARENTS_IN_LOG]) + more
 
 
 def _manifest_window(by: TimeWindow | None, window: Window | None) -> ManifestWindow | None:
     return ManifestWindow(by=by.name, since=window.since, until=window.until) if by and window else None
 
 
-def _tell_parents(search: Search) -> list[ManifestParents]:
+def _manifest_parents(search: Search) -> list[ManifestParents]:
     return [
         ManifestParents(
             ids=list(read.query.parents),
@@ -346,7 +337,7 @@ def _tell_parents(search: Search) -> list[ManifestParents]:
     ]
 
 
-def _tell_searches(search: Search) -> list[ManifestSearch]:
+def _manifest_searches(search: Search) -> list[ManifestSearch]:
     return [
         ManifestSearch(
             window=_manifest_window(read.query.by, read.query.window),
@@ -359,14 +350,16 @@ def _tell_searches(search: Search) -> list[ManifestSearch]:
     ]
 
 
-def _tell(order: SyncSpec, run: Run, window: Window | None) -> None:
+def _log_start(spec: SyncSpec, run: Run, window: Window | None) -> None:
     again = f", attempt {run.attempt}" if run.attempt > 1 else ""
-    parent = order.stream.parent
+    parent = spec.stream.parent
     of = f" for {sum(len(group.parents or ()) for group in run.groups)} {parent.stream}" if parent else ""
     if window is not None:
-        by = order.by.name if order.by else ""
-        log.info("Reading %s of %s%s by %s %s%s", order.stream.name, order.tenant, of, by, window, again)
+        by = spec.by.name if spec.by else ""
+        log.info("Reading %s of %s%s by %s %s%s", spec.stream.name, spec.tenant, of, by, window, again)
         return
-    if order.initial_since is not None:
-        log.info("%s are read whole each time: initial_since has no effect", order.stream.name)
-    log.info("Reading %s of %s%s%s", order.stream.name, order.tenant, of or " whole, without a window", again)
+    if spec.initial_since is not None:
+        log.info("initial_since has no effect: %s are read as a whole each time", spec.stream.name)
+    log.info(
+        "Reading %s of %s%s%s", spec.stream.name, spec.tenant, of or " as a whole, without a window", again
+    )

@@ -103,8 +103,8 @@ def test_a_task_has_the_fingerprint_that_version_0_1_gave_it(
 ) -> None:
     found = []
 
-    def land(*_: Any, asked: str, **__: Any) -> dict[str, Any]:
-        found.append(asked)
+    def land(*_: Any, config_hash: str, **__: Any) -> dict[str, Any]:
+        found.append(config_hash)
         return {}
 
     monkeypatch.setattr(sync, "land", land)
