@@ -77,7 +77,7 @@ def test_options_that_let_replays_pass_are_an_error() -> None:
             ReplayGuard(**options)  # type: ignore[arg-type]
 
 
-# A delivery: number of the event, attempt, seconds between signature and arrival, and whether processing fails.
+# A delivery: event number, attempt, seconds from signature to arrival, and whether processing fails.
 deliveries = st.lists(
     st.tuples(st.integers(0, 3), st.integers(1, 4), st.integers(0, 400), st.booleans()),
     min_size=1,

@@ -368,12 +368,14 @@ def test_a_handshake_is_recognised_by_its_header_only() -> None:
 
 
 CHANGED = b"""{
-  "id": "0c7d1d7e-0001-0", "type": "load.changed", "timestamp": "2026-05-28T20:26:40.1234567Z", "version": 1, "new": [null],
+  "id": "0c7d1d7e-0001-0", "type": "load.changed", "timestamp": "2026-05-28T20:26:40.1234567Z", "version": 1,
+  "new": [null],
   "data": {
-    "load": {"id": "L1", "loadNumber": "1001", "status": "Delivered", "customerRate": {"amount": 1234.10, "currency": 840},
-             "mileage": 12345678901234567890.123456789},
+    "load": {"id": "L1", "loadNumber": "1001", "status": "Delivered",
+             "customerRate": {"amount": 1234.10, "currency": 840}, "mileage": 12345678901234567890.123456789},
     "diff": {
-      "changes": [{"kind": "Updated", "target": {"type": "Stop", "id": "S1"}, "more": 1}, {"kind": "Created"}, "odd"],
+      "changes": [{"kind": "Updated", "target": {"type": "Stop", "id": "S1"}, "more": 1},
+                  {"kind": "Created"}, "odd"],
       "previousAttributes": {"status": "In Transit"}
     }
   }

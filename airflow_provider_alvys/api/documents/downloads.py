@@ -1,4 +1,4 @@
-"""Files fetched from pre-signed URLs: from somebody else's storage, which must never see the token."""
+"""Downloads from pre-signed URLs: third-party storage, which must never see the token."""
 
 from __future__ import annotations
 
@@ -30,28 +30,28 @@ from airflow_provider_alvys.api.http.transport import (
     root_cause,
 )
 
-# How errors name the call. (It is none of the API's.)
+# The call's name in errors; not a call of the API.
 ENDPOINT = "GET document"
 CHUNK = 256 * 1024
-_MOST_REDIRECTS = 3
-# More digits are no number of bytes, and Python refuses to read some thousands of them.
+_MAX_REDIRECTS = 3
+# Limited digits: Python refuses to parse thousands of them.
 _LENGTH = re.compile(r"[0-9]{1,18}", re.ASCII)
-# urllib3 tells what it asks for at DEBUG.
-_TALKERS = ("urllib3.connectionpool", "urllib3.util.retry")
+# urllib3 logs URLs at DEBUG.
+_URL_LOGGERS = ("urllib3.connectionpool", "urllib3.util.retry")
 
 
 class UrlRefusedError(AlvysDownloadError):
-    """The storage refuses a URL: it has expired, or the file is gone."""
+    """The storage refuses a URL: it has expired, or the file was deleted."""
 
 
 class Downloader:
     """
-    Fetch files from pre-signed URLs, each over again until it is whole.
+    Download files from pre-signed URLs, with retries until a file is complete.
 
-    What stands behind the ``?`` of a URL opens the file to anyone: it is put into no error and no log.
+    The query of a URL opens the file to anyone, so it appears in no error and no log.
 
-    :param timeout: seconds to connect and seconds to wait for bytes.
-    :param allow_http: allow plain http beyond loopback.
+    :param timeout: seconds to connect, and seconds to wait for bytes.
+    :param allow_http: allow plain http to other machines.
     """
 
     def __init__(
@@ -67,39 +67,39 @@ class Downloader:
         self._allow_http = allow_http
         self._rules = retry_rules or RetryRules()
         self._session = requests.Session()
-        # As the file lies there: compressed on the way it would have another length.
+        # Without compression: it would change the length.
         self._session.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
 
     def download(self, url: str, file: IO[bytes], *, what: str, size: int | None) -> int:
         """
-        Fetch a file, and return its length in bytes.
+        Download a file and return its length in bytes.
 
-        :param url: where it is.
         :param file: is overwritten.
-        :param what: how errors name the file.
-        :param size: that it should have; None where nothing says.
-        :raises UrlRefusedError: the storage answers that it may not be fetched: 403, 404 and all other 4xx but 408 and 429.
-        :raises AlvysValueError: the URL is one that nothing is fetched from.
-        :raises AlvysError: it could not be fetched whole, often as it was tried.
+        :param what: the file's name in errors.
+        :param size: expected length; None if it is not known.
+        :raises UrlRefusedError: the storage answers 4xx, except 408 and 429.
+        :raises AlvysValueError: the URL is not valid, or must not be used.
+        :raises AlvysError: no attempt gave a complete file.
         """
-        repeat = retrying(self._rules, endpoint=ENDPOINT, clock=self._clock, repeatable=True)
-        return repeat(self._once, url, file, what, size)
+        retry = retrying(self._rules, endpoint=ENDPOINT, clock=self._clock, repeatable=True)
+        return retry(self._attempt, url, file, what, size)
 
     def close(self) -> None:
         """Close the connections."""
         self._session.close()
 
-    def _once(self, url: str, file: IO[bytes], what: str, size: int | None) -> int:
+    def _attempt(self, url: str, file: IO[bytes], what: str, size: int | None) -> int:
         file.seek(0)
         file.truncate()
-        with _hidden_queries(), self._open(url, what) as response:
-            told = response.headers.get("content-length", "")
-            # Decoded, it has another length than was sent.
-            length = (
-                int(told) if _LENGTH.fullmatch(told) and "content-encoding" not in response.headers else None
-            )
+        with _redacted_queries(), self._open(url, what) as response:
+            header = response.headers.get("content-length", "")
+            # The length of compressed content is not the file's.
+            is_length = _LENGTH.fullmatch(header) and "content-encoding" not in response.headers
+            length = int(header) if is_length else None
             if length is not None and size is not None and length != size:
-                raise _unlike(response, f"{what}: {origin(url)} has {length} bytes, and Alvys says {size}.")
+                raise _bad_response(
+                    response, f"{what}: {origin(url)} has {length} bytes, Alvys lists {size}."
+                )
             received = 0
             for chunk in self._chunks(response, url, what):
                 received += len(chunk)
@@ -108,12 +108,12 @@ class Downloader:
                     break
             expected = size if length is None else length
             if expected is not None and received != expected:
-                raise _unlike(response, f"{what}: {origin(url)} sent {received} bytes of {expected}.")
+                raise _bad_response(response, f"{what}: {origin(url)} sent {received} bytes of {expected}.")
         return received
 
     def _open(self, url: str, what: str) -> requests.Response:
-        """Return an answer that is the file, its body still to be read."""
-        for _ in range(_MOST_REDIRECTS + 1):
+        """Return the response with the file, its body not read yet."""
+        for _ in range(_MAX_REDIRECTS + 1):
             self._check(url, what)
             response = self._send(url, what)
             if not response.is_redirect:
@@ -121,23 +121,20 @@ class Downloader:
             response.close()
             target = urljoin(url, response.headers["location"])
             if urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https":
-                raise _unlike(
-                    response, f"{what}: {origin(url)} leads from https to {origin(target) or 'nowhere'}."
-                )
+                where = origin(target) or "an invalid address"
+                raise _bad_response(response, f"{what}: {origin(url)} redirects from https to {where}.")
             url = target
         status = response.status_code
         if status in (200, 203):
             return response
         response.close()
         if status < 400:
-            raise _unlike(response, f"{what}: {origin(url)} answered {status}, not the file.")
+            raise _bad_response(response, f"{what}: {origin(url)} answered {status} instead of the file.")
         if status >= 500 or status in (408, 429):
-            advice = f"Try {what} again later"
-            raise error_from_response(
-                response, endpoint=ENDPOINT, now=self._clock.time(), advice=advice, quote_body=False
-            )
+            now, advice = self._clock.time(), f"Try {what} again later"
+            raise error_from_response(response, endpoint=ENDPOINT, now=now, advice=advice, quote_body=False)
         raise UrlRefusedError(
-            f"{what}: {origin(url)} answered {status}: the URL has expired, or the file is gone.",
+            f"{what}: {origin(url)} answered {status}: the URL has expired, or the file was deleted.",
             status_code=status,
             endpoint=ENDPOINT,
         )
@@ -149,30 +146,30 @@ class Downloader:
         except ValueError:
             is_usable = False
         if not is_usable:
-            raise _unusable(what)
+            raise _invalid_url(what)
         if parts.scheme == "http" and not self._allow_http and not is_loopback(parts):
             raise AlvysValueError(
-                f"{what}: {origin(url)} would send it in clear text: set allow_http on the connection for a simulator on a "
-                "private network",
+                f"{what}: {origin(url)} would send it in clear text: set allow_http on the connection for a "
+                "simulator on a private network",
                 endpoint=ENDPOINT,
             )
 
     def _send(self, url: str, what: str) -> requests.Response:
         try:
-            # Without the auth object, requests would send what ~/.netrc has for the host.
+            # Without an auth object, requests would send credentials of ~/.netrc.
             request = self._session.prepare_request(requests.Request("GET", url, auth=NO_AUTH))
             settings = self._session.merge_environment_settings(request.url, {}, True, None, None)
             if is_loopback(urlsplit(url)):
                 settings["proxies"] = {}
             return self._session.send(request, timeout=self._timeout, allow_redirects=False, **settings)
         except requests.exceptions.RequestException as error:
-            failure = _told(error, url)
+            failure = _safe_reason(error, url)
         except ValueError:
-            # A host's name that urllib3 refuses as it connects, or a redirect to one: requests reads it though it follows none.
+            # A host name that urllib3 refuses, here or in a redirect: requests parses those too.
             failure = ""
         if not failure:
-            raise _unusable(what)
-        # Not where it was caught: the errors behind it, which a traceback would show, tell the whole URL.
+            raise _invalid_url(what)
+        # Raised outside of except: a traceback would show the cause, which contains the URL.
         raise AlvysConnectionError(f"{what}: no answer from {origin(url)}: {failure}.", endpoint=ENDPOINT)
 
     def _chunks(self, response: requests.Response, url: str, what: str) -> Iterator[bytes]:
@@ -182,32 +179,32 @@ class Downloader:
             try:
                 chunk = next(chunks, b"")
             except requests.exceptions.RequestException as error:
-                failure = _told(error, url)
+                failure = _safe_reason(error, url)
             if failure:
-                raise AlvysConnectionError(f"{what}: {origin(url)} broke off: {failure}.", endpoint=ENDPOINT)
+                raise AlvysConnectionError(
+                    f"{what}: {origin(url)} stopped during the download: {failure}.", endpoint=ENDPOINT
+                )
             if not chunk:
                 return
             yield chunk
 
 
-def _unusable(what: str) -> AlvysValueError:
-    return AlvysValueError(
-        f"{what}: Alvys gives no address to fetch it from that can be used", endpoint=ENDPOINT
-    )
+def _invalid_url(what: str) -> AlvysValueError:
+    return AlvysValueError(f"{what}: the URL from Alvys is missing or not valid", endpoint=ENDPOINT)
 
 
-def _unlike(response: requests.Response, message: str) -> AlvysResponseError:
+def _bad_response(response: requests.Response, message: str) -> AlvysResponseError:
     return AlvysResponseError(message, status_code=response.status_code, endpoint=ENDPOINT)
 
 
-def _told(error: BaseException, url: str) -> str:
-    """Return what is behind an error, if it does not tell the URL."""
+def _safe_reason(error: BaseException, url: str) -> str:
+    """Return an error's root cause, or only its type if that contains the URL."""
     reason, query = root_cause(error), urlsplit(url).query
     return type(error).__name__ if "?" in reason or (query and query in reason) else reason
 
 
-class _HideQueries(logging.Filter):
-    """Cut off what stands behind a ``?`` in what one thread logs."""
+class _RedactQueries(logging.Filter):
+    """Remove the queries of URLs from log records of one thread."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -220,12 +217,12 @@ class _HideQueries(logging.Filter):
 
 
 @contextmanager
-def _hidden_queries() -> Iterator[None]:
-    hide = _HideQueries()
-    for name in _TALKERS:
+def _redacted_queries() -> Iterator[None]:
+    hide = _RedactQueries()
+    for name in _URL_LOGGERS:
         logging.getLogger(name).addFilter(hide)
     try:
         yield
     finally:
-        for name in _TALKERS:
+        for name in _URL_LOGGERS:
             logging.getLogger(name).removeFilter(hide)

@@ -109,7 +109,7 @@ def parse_document_types(types: str | Sequence[str] | None) -> frozenset[str] | 
     listed = [types] if isinstance(types, str) else types
     if isinstance(listed, bytes) or not isinstance(listed, Sequence) or not listed:
         raise AlvysValueError(
-            f"document_types={types!r} is not a list of names: give one such as ['Proof of Delivery'], or None"
+            f"document_types={types!r} is not a list of names: give one like ['Proof of Delivery'], or None"
         )
     for text in listed:
         if not isinstance(text, str) or not type_aliases(text):

@@ -211,8 +211,8 @@ class AlvysClient:
         if "://" in path.split("?", 1)[0]:
             if origin(path) != origin(self.host):
                 raise AlvysValueError(
-                    f"{origin(path) or path} is not the connection's host {self.host}, and its token is not sent "
-                    "elsewhere: give the path alone, or use another connection"
+                    f"{origin(path) or path} is not the connection's host {self.host}, the only one to get its "
+                    "token: give the path alone, or use another connection"
                 )
             path = "/" + path.split("://", 1)[1].partition("/")[2]
         endpoint = endpoint_of(method, path)

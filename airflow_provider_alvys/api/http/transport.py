@@ -142,8 +142,8 @@ def check_address(url: str, *, what: str, allow_http: bool) -> str:
         )
     if parts.scheme == "http" and not allow_http and not is_loopback(parts):
         raise AlvysValueError(
-            f"{what}={url!r} would send credentials in clear text: use https, or set allow_http for a simulator "
-            "on a private network"
+            f"{what}={url!r} would send credentials in clear text: use https, or set allow_http for a "
+            "simulator on a private network"
         )
     return url.rstrip("/")
 
