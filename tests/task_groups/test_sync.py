@@ -344,7 +344,7 @@ def test_a_backfill_that_cannot_be_is_refused(arguments: tuple[Any, ...], says: 
             id="filter beside a template",
         ),
         pytest.param({"path": "lake"}, "relative", id="path"),
-        pytest.param({"path": None}, "path=None is no path: give one such as", id="no path"),
+        pytest.param({"path": None}, "path=None", id="no path"),
         pytest.param({"compression": "zip"}, "compression='zip'", id="compression"),
         pytest.param({"file_format": "csv"}, "file_format='csv'", id="format"),
         pytest.param(

@@ -495,7 +495,7 @@ def test_waits_in_its_slot_even_if_told_to_defer(alvys: Simulator, land: Land) -
     [
         pytest.param({"stream": "lodes"}, "no stream 'lodes'", id="stream"),
         pytest.param({"path": "lake"}, "is relative", id="relative path"),
-        pytest.param({"path": None}, "path=None is no path", id="no path"),
+        pytest.param({"path": None}, "path=None", id="no path"),
         pytest.param({"path": "/lake/{{ ds }}"}, r"changes from run to run \(ds\)", id="a path by day"),
         pytest.param(
             {"path": "/lake/{{ run_id }}"}, r"changes from run to run \(run_id\)", id="a path by run"

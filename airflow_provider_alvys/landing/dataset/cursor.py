@@ -1,4 +1,4 @@
-"""The cursor: where the last whole run of a stream ended."""
+"""The cursor: the position of an incremental sync."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from airflow_provider_alvys.landing.dataset.store import Store
 
 class Cursor(msgspec.Struct, kw_only=True):
     """
-    What a cursor file holds. A person may read it, set ``until`` back, or delete it.
+    The content of a cursor file. A person may read it, set ``until`` back, or delete it.
 
-    :param until: everything before it has been landed; of a stream that is read by its parents, see ``parents``.
-    :param parents: for each parent that was ever asked for, until when its rows have been landed.
-    :param manifest: of the run that brought it there, relative to the data set.
+    :param until: everything before it has landed; for streams that are read per parent see ``parents``.
+    :param parents: the position of each parent.
+    :param manifest: of the run that moved it, relative to the data set.
     """
 
     version: Literal[1] = 1
@@ -31,12 +31,12 @@ class Cursor(msgspec.Struct, kw_only=True):
     parents: dict[str, datetime] = {}
 
     def landed_until(self, parent: str | None) -> datetime | None:
-        """Return until when rows have been landed: of one parent, or of a stream without parents; None for never."""
+        """Return the position of a parent, or of a stream without parents; None if there is none yet."""
         return self.until if parent is None else self.parents.get(parent)
 
 
 def read_cursor(store: Store, name: str) -> Cursor | None:
-    """Return the cursor, or None where there is none yet."""
+    """Return the cursor, or None if it does not exist."""
     return store.get_json(name, Cursor)
 
 
@@ -49,13 +49,14 @@ def advance_cursor(
     initial_since: datetime | None,
 ) -> dict[str | None, str]:
     """
-    Move the cursor forward over what was landed, and return why not for each parent where it does not move.
+    Move the cursor to the end of a window that has landed, and return the reason for each parent where it
+    does not move.
 
-    It never moves back, and never over a hole: what was landed must begin where the cursor is, or before. Where there are
-    parents, each has a position of its own, and those that were not asked for keep theirs.
+    It never moves back, and never over a hole: the window must start at the position or before. Each parent
+    has a position of its own, and those that were not read keep theirs.
 
-    :param since: where it begins, for each parent that was asked for; for the key None where the stream has none.
-    :param initial_since: where the data set begins, for a parent or stream without a position.
+    :param since: start of the window by parent; with the key None for a stream without parents.
+    :param initial_since: start of the data set, for a parent or stream without a position.
     """
     known = read_cursor(store, name)
     reasons = {
@@ -83,5 +84,8 @@ def _why_not(
     if begins is None:
         return "it has no position yet, and without initial_since this window may not be the first"
     if since > begins:
-        return f"this window begins at {format_time(since)}, and earlier rows are landed only until {format_time(begins)}"
+        landed_until = format_time(begins)
+        return (
+            f"this window begins at {format_time(since)}, and earlier rows have landed until {landed_until}"
+        )
     return None

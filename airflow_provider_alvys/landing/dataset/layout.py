@@ -1,4 +1,4 @@
-"""Where things stand in a data set: every name in one place."""
+"""The names of all files and folders of a data set."""
 
 from __future__ import annotations
 
@@ -13,92 +13,89 @@ import msgspec
 from airflow_provider_alvys.api.catalogue.streams import Stream
 from airflow_provider_alvys.api.read.windows import Window
 
-# What file systems and object stores all take for a letter of a name, and shells for one word.
+# Other characters are unsafe in some file system, object store or shell.
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
-_LONGEST_ID = 80
-_LONGEST_STEM = 80
+_MAX_ID_LENGTH = 80
+_MAX_STEM_LENGTH = 80
 
 PACE_FILE = "_pace.json"
 MANIFEST = "_manifest.json"
 
 
 def fingerprint(*parts: Any) -> str:
-    """Return a short hash of JSON values, the same on every machine and for every order of a mapping's keys."""
+    """Return a short hash of JSON values that does not depend on the machine or the order of keys."""
     text = msgspec.json.encode(parts, order="deterministic")
     return hashlib.sha256(text).hexdigest()[:16]
 
 
 def cursor_file(stream: Stream, tenant: str, filters: Mapping[str, Any], window_by: str) -> str:
-    """Return where the cursor of one tenant, stream, set of filters and kind of window is kept, whosever children are read."""
+    """Return the name of the cursor of a tenant, stream, set of filters and window kind."""
     return f"{stream.name}/_cursor-{fingerprint(tenant, stream.normalize_filters(filters), window_by)}.json"
 
 
 def run_file(stream: str, run_hash: str) -> str:
-    """Return where a task instance notes what it reads."""
+    """Return the name of the checkpoint of a sync."""
     return f"{stream}/_runs/{run_hash}.json"
 
 
 def batch_file(run_hash: str) -> str:
-    """Return where a task instance that lands several streams notes which it has landed."""
+    """Return the name of the file that a batch of syncs keeps its progress in."""
     return f"_runs/{run_hash}.json"
 
 
 def run_folder(stream: str, started: datetime, window: Window | None, run_hash: str, attempt: int) -> str:
-    """Return the folder for one attempt's parts: below the date on which the task first started."""
-    if window is None:
-        span = "all"
-    else:
-        span = f"{_compact(window.since)}-{_compact(window.until) if window.until else 'open'}"
-    return f"{stream}/{started:%Y-%m-%d}/{span}-{run_hash}-{attempt}"
+    """Return the folder of one attempt, below the date on which the first attempt started."""
+    period = "all"
+    if window is not None:
+        period = f"{_compact(window.since)}-{_compact(window.until) if window.until else 'open'}"
+    return f"{stream}/{started:%Y-%m-%d}/{period}-{run_hash}-{attempt}"
 
 
 def documents_folder(parent_type: str) -> str:
-    """Return where the files of one kind of parents are, each parent's in a folder of its own."""
+    """Return the folder of all documents of a parent type."""
     return f"documents/{parent_type}"
 
 
 def document_file(parent_type: str, parent: str, id: str, file_name: str) -> str:
     """
-    Return where a document's file is put, the same for ever: told apart by its id, whatever it is called.
+    Return the name of a document's file: its id, a hyphen, and a safe form of the uploaded name.
 
-    The last hyphen ends the id: another id has another file, though it begins like this one and goes on like its name.
-
-    :param file_name: as it was uploaded, whatever is in it.
+    The name contains no hyphen, so that no two ids share a file.
     """
     stem, dot, extension = file_name.rpartition(".")
     if not (dot and stem and re.fullmatch(r"[A-Za-z0-9]{1,8}", extension)):
         stem, extension = file_name, ""
-    words = _UNSAFE.sub("_", stem).replace("-", "_").strip("._")[:_LONGEST_STEM].rstrip("._") or "file"
+    words = _UNSAFE.sub("_", stem).replace("-", "_").strip("._")[:_MAX_STEM_LENGTH].rstrip("._") or "file"
     return (
         f"{parent_folder(parent_type, parent)}/{safe_name(id)}-{words}{f'.{extension}' if extension else ''}"
     )
 
 
 def parent_folder(parent_type: str, parent: str) -> str:
-    """Return where the files of one parent are."""
+    """Return the folder of a parent's documents."""
     return f"{documents_folder(parent_type)}/{safe_name(parent)}"
 
 
 def documents_index(parent_type: str, run_hash: str) -> str:
-    """Return where a task instance lists the documents that it was to fetch."""
+    """Return the name of the list of documents that a task instance downloads."""
     return f"{documents_folder(parent_type)}/_index/{run_hash}.jsonl"
 
 
 def documents_run_file(parent_type: str, run_hash: str) -> str:
-    """Return where a task instance notes which documents it has fetched."""
+    """Return the name of the checkpoint of a download."""
     return f"{documents_folder(parent_type)}/_runs/{run_hash}.json"
 
 
 def safe_name(text: str) -> str:
-    """Return an id as the name of a file or folder. Another id has another one: where something had to go, a hash says which."""
-    safe = _UNSAFE.sub("_", text)[:_LONGEST_ID]
+    """Return an id as the name of a file or folder. If characters are replaced, a hash keeps it unique."""
+    safe = _UNSAFE.sub("_", text)[:_MAX_ID_LENGTH]
     if safe == text and text[:1] not in ("", ".", "_"):
         return safe
     return f"{safe.strip('._-')}-{fingerprint(text)}".lstrip("-")
 
 
 def landing_date(name: str) -> date:
-    """Return the date in the name of a file in a run's folder, relative to the data set."""
+    """Return the landing date in the name of a file of a run."""
     return date.fromisoformat(name.split("/")[1])
 
 

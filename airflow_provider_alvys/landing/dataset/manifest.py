@@ -1,4 +1,4 @@
-"""The manifest: what one run has read, written last. A folder without one is unfinished."""
+"""The manifest: the list of a run's parts, written last. A folder without one is unfinished."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow_provider_alvys.api.read.paginator import Proof
 
 
 class Part(msgspec.Struct, kw_only=True):
-    """One file of rows. ``bytes`` and ``sha256`` are of the file as it stands, compressed or not."""
+    """One file of rows. ``bytes`` and ``sha256`` are of the stored file, compressed or not."""
 
     name: str
     rows: int
@@ -20,7 +20,7 @@ class Part(msgspec.Struct, kw_only=True):
 
 
 class ManifestWindow(msgspec.Struct, kw_only=True):
-    """The window that was read, and which of the stream's windows it is."""
+    """The window that was read, and its kind."""
 
     by: str
     since: datetime
@@ -29,12 +29,12 @@ class ManifestWindow(msgspec.Struct, kw_only=True):
 
 class ManifestSearch(msgspec.Struct, kw_only=True):
     """
-    One of the searches whose rows were united.
+    One of the searches of a stream.
 
-    :param window: None for one without.
-    :param asked: the request's fields, without the window and the page.
-    :param rows: those that none of the searches before had found.
-    :param total: rows that Alvys said there are: when it was asked last, or for a window that was cut in halves, first.
+    :param window: None for a search without one.
+    :param asked: the fields of the request, without window and page.
+    :param rows: rows that no earlier search had found.
+    :param total: Alvys's last total; for a window that was halved, the first.
     """
 
     window: ManifestWindow | None
@@ -46,9 +46,10 @@ class ManifestSearch(msgspec.Struct, kw_only=True):
 
 class ManifestParents(msgspec.Struct, kw_only=True):
     """
-    Parents that were asked for in one request, and how many of the rows are theirs: the next so many in the parts.
+    Parents of one request, and the number of their rows, which follow those of the parents before in the
+    parts.
 
-    :param window: of that request; None for one without, and in manifests of before it was told.
+    :param window: of that request; None for a request without one, and in manifests of version 0.1.0.
     """
 
     ids: list[str]
@@ -58,22 +59,22 @@ class ManifestParents(msgspec.Struct, kw_only=True):
 
 class Manifest(msgspec.Struct, kw_only=True):
     """
-    What a manifest file holds.
+    The content of a manifest file.
 
-    :param window: the outermost bounds of all windows that were read; None for a stream that was read whole.
-    :param as_of: the moment for which the rows are the stream's state, by the rules of its window; None where there is none.
-    :param rows: different rows in the parts.
-    :param total: rows that Alvys said there are, added up over the searches: one that several of them find counts in each.
-    :param proof: ``whole`` if the rows were proved to be all there are, ``open`` if a set kept moving.
-    :param searches: what was searched for; for the children of parents see ``parents``.
-    :param parents: whose children the rows are, in their order.
-    :param missing_parents: those that Alvys does not know (any more).
-    :param passes: how often the set was read.
-    :param repeats: rows that came again on a further page of one pass, and were left out.
-    :param requests: pages asked for and answered.
-    :param attempt: of the task instance, from 1.
-    :param read_from: when the reading began.
-    :param read_until: when it ended.
+    :param window: the bounds of all windows that were read; None for a stream that was read as a whole.
+    :param as_of: the time at which the rows are the stream's state; None without a window.
+    :param rows: number of different rows in the parts.
+    :param total: sum of the totals of all searches. A row that several searches find counts in each.
+    :param proof: ``whole`` if the run is proved complete, ``open`` if rows may be missing.
+    :param searches: the searches; empty for streams that are read per parent.
+    :param parents: the parents, in the order of their rows.
+    :param missing_parents: parents that Alvys does not know (any more).
+    :param passes: how often all pages were read.
+    :param repeats: rows that came twice in one pass, and were dropped.
+    :param requests: pages that were answered.
+    :param attempt: number of the attempt, from 1.
+    :param read_from: start of the reading.
+    :param read_until: its end.
     """
 
     version: Literal[1] = 1

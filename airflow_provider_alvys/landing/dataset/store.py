@@ -1,4 +1,4 @@
-"""A folder on local disk or object storage, with whole files only."""
+"""A folder on local disk or object storage. Files are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -28,31 +28,30 @@ def check_path(path: Any) -> str:
     Return the path of a data set without a trailing slash.
 
     :param path: a text or a path object.
-    :raises AlvysValueError: it is neither, or is relative: tasks have no common working directory.
+    :raises AlvysValueError: it is not a path, or is relative.
     """
     if not (isinstance(path, str) or hasattr(path, "joinpath")):
         raise AlvysValueError(
-            f"path={path!r} is no path: give one such as /data/alvys or s3://aws_default@bucket/alvys"
+            f"path={path!r} is not a path. Give one such as /data/alvys or s3://aws_default@bucket/alvys"
         )
     path = str(path).strip()
     scheme, separator, rest = path.partition("://")
     if not (separator or path.startswith("/")):
         raise AlvysValueError(
-            f"path={path!r} is relative: give an absolute one such as /data/alvys or s3://aws_default@bucket/alvys"
+            f"path={path!r} is relative. Give an absolute one such as /data/alvys or s3://aws_default@bucket/alvys"
         )
     if separator and scheme != "file" and not rest.rpartition("@")[2].strip("/"):
-        raise AlvysValueError(
-            f"path={path!r} names no bucket: give one such as s3://aws_default@bucket/alvys"
-        )
+        raise AlvysValueError(f"path={path!r} has no bucket. Give one such as s3://aws_default@bucket/alvys")
     rest = (rest if separator else path).rstrip("/") or "/"
     return f"{scheme}{separator}{rest}" if separator else rest
 
 
 class Store:
     """
-    Put and get whole files below a folder, by names relative to it.
+    Write and read files below a folder, by names relative to it.
 
-    :param path: absolute path or URL, with an Airflow connection for the storage as ``s3://conn_id@bucket/…``.
+    :param path: absolute path or URL, with the storage's Airflow connection as in
+        ``s3://conn_id@bucket/...``.
     """
 
     def __init__(self, path: str | ObjectStoragePath) -> None:
@@ -64,21 +63,22 @@ class Store:
             self._fs = root.fs
         except ValueError as error:
             raise AlvysValueError(
-                f"{error}. Install what reads it: airflow-provider-alvys[s3] for s3://, [gcs] for gs://, [azure] for abfs://"
+                f"{error}. Install the extra for this storage: airflow-provider-alvys[s3] for s3://, [gcs] for "
+                "gs://, [azure] for abfs://"
             ) from error
         self._root = root.path.rstrip("/")
         self._is_local = isinstance(self._fs, LocalFileSystem)
 
     def url(self, name: str) -> str:
-        """Return the full path of a file, as another task can open it."""
+        """Return the full path of a file, for other tasks."""
         return f"{self.path.rstrip('/')}/{name}"
 
     def put(self, name: str, content: bytes) -> None:
         """
         Write a file so that readers see all of it or nothing.
 
-        Object stores get one put. (An exception inside an open file of s3fs would commit what was written so far.) Locally it
-        is written beside its place, forced to disk and renamed.
+        Object stores get one put: an exception inside an open file of s3fs would commit a truncated object.
+        Local files are written under another name, synced to disk and renamed.
 
         :raises AlvysStorageError: it cannot be written.
         """
@@ -97,7 +97,7 @@ class Store:
     @contextmanager
     def new_file(self, name: str) -> Iterator[IO[bytes]]:
         """
-        Give an empty local file to be filled bit by bit. When the block ends well it becomes the file ``name``, and else goes.
+        Yield an empty local file to be filled. It becomes the file ``name`` unless the block raises.
 
         :raises AlvysStorageError: it cannot be written.
         """
@@ -107,7 +107,7 @@ class Store:
                 with _draft(Path(target)) as file:
                     yield file
             else:
-                # By its suffix the storage tells what kind of file it is.
+                # The storage takes the content type from the suffix.
                 with tempfile.NamedTemporaryFile(suffix=PurePosixPath(name).suffix) as spool:
                     yield spool
                     spool.flush()
@@ -119,22 +119,22 @@ class Store:
         try:
             self._fs.put_file(source, target)
         except FileExistsError:
-            # adlfs does not replace what is there.
+            # adlfs does not overwrite.
             self._fs.rm_file(target)
             self._fs.put_file(source, target)
 
     def _unwritable(self, name: str, error: OSError) -> AlvysStorageError:
         return AlvysStorageError(
-            f"{self.url(name)} cannot be written: {error}. See that the place exists, has room and may be written to"
+            f"{self.url(name)} cannot be written: {error}. Check that it exists, has space and is writable"
         )
 
     def get(self, name: str) -> bytes | None:
         """
-        Return a file's content, or None where there is no such file.
+        Return a file's content, or None if it does not exist.
 
         :raises AlvysStorageError: it cannot be read.
         """
-        # Listings are kept by fsspec and go stale: another worker may have written this file a moment ago.
+        # fsspec caches listings; another worker may just have written this file.
         self._fs.invalidate_cache()
         try:
             content: bytes = self._fs.cat_file(f"{self._root}/{name}")
@@ -145,12 +145,12 @@ class Store:
         return content
 
     def sha256(self, name: str) -> str | None:
-        """Return the hash of a file's content, or None where there is no such file."""
+        """Return the hash of a file's content, or None if it does not exist."""
         content = self.get(name)
         return None if content is None else hashlib.sha256(content).hexdigest()
 
     def remove(self, name: str) -> None:
-        """Remove a file, if it is there."""
+        """Remove a file, if it exists."""
         with suppress(FileNotFoundError):
             self._fs.rm_file(f"{self._root}/{name}")
 
@@ -173,18 +173,18 @@ class Store:
 
     def _unreadable(self, name: str, error: OSError) -> AlvysStorageError:
         return AlvysStorageError(
-            f"{self.url(name)} cannot be read: {error}. See that the place exists and may be read"
+            f"{self.url(name)} cannot be read: {error}. Check that it exists and is readable"
         )
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Hold others off who ask for the same, where the data set is a local folder; object stores know no locks."""
+    def exclusive_lock(self) -> Iterator[None]:
+        """Hold a lock on a local data set. Object stores have no locks."""
         if not self._is_local or not os.path.isdir(self._root):
             yield
             return
         folder = os.open(self._root, os.O_RDONLY)
         try:
-            # Not every network's file system has locks.
+            # Some network file systems have no locks.
             with suppress(OSError):
                 fcntl.flock(folder, fcntl.LOCK_EX)
             yield
@@ -197,9 +197,9 @@ class Store:
 
     def get_json(self, name: str, type: type[T]) -> T | None:
         """
-        Read a struct, or None where there is no such file.
+        Read a struct; None if the file does not exist.
 
-        :raises AlvysStorageError: the file is something else.
+        :raises AlvysStorageError: the file contains something else.
         """
         content = self.get(name)
         if content is None:
@@ -208,18 +208,18 @@ class Store:
             return msgspec.json.decode(content, type=type)
         except msgspec.DecodeError as error:
             raise AlvysStorageError(
-                f"{self.url(name)} is damaged: {error}. Restore it, or delete it: without its cursor a stream starts from "
-                "initial_since, without its run file a task starts over"
+                f"{self.url(name)} is damaged: {error}. Restore it, or delete it: without its cursor a stream starts "
+                "at initial_since, without its run file a task starts over"
             ) from error
 
 
 @contextmanager
 def _draft(target: Path) -> Iterator[IO[bytes]]:
-    """Give a file beside a local one, which is forced to disk and renamed when the block ends well, and else removed."""
+    """Yield a temporary local file. It is synced to disk and renamed unless the block raises."""
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f".{secrets.token_hex(8)}.draft")
     try:
-        # It may be read again while it is a draft, to be sure of it.
+        # Readable, so that a download can be verified.
         with draft.open("w+b") as file:
             yield file
             file.flush()

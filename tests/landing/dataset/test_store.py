@@ -78,7 +78,7 @@ def test_a_relative_path_is_refused(path: str) -> None:
 
 @pytest.mark.parametrize("path", ["s3://", "s3://aws_default@", "gs:///"])
 def test_a_path_without_a_bucket_is_refused(path: str) -> None:
-    with pytest.raises(AlvysValueError, match="names no bucket"):
+    with pytest.raises(AlvysValueError, match="has no bucket"):
         check_path(path)
 
 
