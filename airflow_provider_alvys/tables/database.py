@@ -63,9 +63,8 @@ class Database(ABC):
         if self._cursor.description is None:
             return []
         # A connection may be set to return dicts.
-        return [
-            tuple(row.values()) if isinstance(row, Mapping) else tuple(row) for row in self._cursor.fetchall()
-        ]
+        rows = self._cursor.fetchall()
+        return [tuple(row.values()) if isinstance(row, Mapping) else tuple(row) for row in rows]
 
     def table(self, name: str) -> str:
         """Return a table's quoted name."""
@@ -108,32 +107,22 @@ class Database(ABC):
         names = ", ".join(self.dialect.quote(name) for name, _ in columns)
         marks = ", ".join([self.placeholder] * len(columns))
         sql = f"INSERT INTO {self.dialect.quote(stage)} ({names}) VALUES ({marks})"
-        self._cursor.executemany(sql, list(self._rendered(columns, rows)))
-
-    def _rendered(
-        self, columns: Sequence[tuple[str, Kind]], rows: Iterable[Sequence[Any]]
-    ) -> Iterable[Sequence[Any]]:
-        renders = [
-            (at, render) for at, (_, kind) in enumerate(columns) if (render := self.dialect.renderer(kind))
-        ]
-        for row in rows:
-            cells = list(row)
-            for at, render in renders:
-                if cells[at] is not None:
-                    cells[at] = render(cells[at])
-            yield cells
+        values = [list(row) for row in rows]
+        for at, (_, kind) in enumerate(columns):
+            if render := self.dialect.renderer(kind):
+                for row in values:
+                    row[at] = None if row[at] is None else render(row[at])
+        self._cursor.executemany(sql, values)
 
     def _as_csv(self, columns: Sequence[tuple[str, Kind]], rows: Iterable[Sequence[Any]]) -> list[bytes]:
         r"""Return lines of CSV with ``\N`` for NULL and quotes around texts."""
-        renders = [(kind, self.dialect.renderer(kind)) for _, kind in columns]
+        renderers = [(kind, self.dialect.renderer(kind)) for _, kind in columns]
         lines: list[bytes] = []
         rest = iter(rows)
         # Column by column takes half the time of cell by cell.
         while batch := list(islice(rest, _CSV_ROWS)):
-            cells = [
-                _csv_cells(*render, values)
-                for render, values in zip(renders, zip(*batch, strict=True), strict=True)
-            ]
+            values = zip(renderers, zip(*batch, strict=True), strict=True)
+            cells = [_csv_cells(kind, render, column) for (kind, render), column in values]
             lines += [f"{','.join(line)}\n".encode() for line in zip(*cells, strict=True)]
         return lines
 
@@ -160,13 +149,7 @@ def _csv_cells(kind: Kind, render: Renderer | None, values: Sequence[Any]) -> li
         return ["\\N" if value is None else str(value) for value in values]
     if render:
         return ["\\N" if value is None else f'"{render(value)}"' for value in values]
-    return [
-        "\\N" if value is None else f'"{value}"' if '"' not in value else _quoted(value) for value in values
-    ]
-
-
-def _quoted(value: str) -> str:
-    return '"' + value.replace('"', '""') + '"'
+    return ["\\N" if value is None else '"' + value.replace('"', '""') + '"' for value in values]
 
 
 class PostgreSQL(Database):
@@ -236,17 +219,6 @@ class SQLite(Database):
         rows = self.execute(sql, (self.dialect.shorten(table), self.schema or "main"))
         return {str(name): str(type_name) for name, type_name in rows}
 
-    def _rendered(
-        self, columns: Sequence[tuple[str, Kind]], rows: Iterable[Sequence[Any]]
-    ) -> Iterable[Sequence[Any]]:
-        decimals = [at for at, (_, kind) in enumerate(columns) if kind == "decimal"]
-        for cells in super()._rendered(columns, rows):
-            values = list(cells)
-            for at in decimals:
-                if values[at] is not None:
-                    values[at] = format(values[at], "f")
-            yield values
-
 
 class DuckDB(Database):
     """DuckDB, with one process at a time."""
@@ -300,9 +272,8 @@ class MySQL(Database):
         else:
             self._connection.set_character_set("utf8mb4")
         cursor = self._connection.cursor()
-        cursor.execute(
-            "SET SESSION sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'"
-        )
+        modes = "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
+        cursor.execute(f"SET SESSION sql_mode = '{modes}'")
         cursor.execute("SELECT VERSION() AS version")
         (row,) = cursor.fetchall()
         version = str(next(iter(row.values())) if isinstance(row, Mapping) else row[0])
@@ -319,9 +290,7 @@ class MySQL(Database):
     def _begin(self, lock: str) -> None:
         ((got,),) = self.execute("SELECT GET_LOCK(?, ?)", (_lock_name(self.schema, lock), _LOCK_SECONDS))
         if got != 1:
-            raise AlvysTableError(
-                f"Another load of {lock} still runs after {_LOCK_SECONDS} s: try again later"
-            )
+            raise AlvysTableError(f"Another load of {lock} runs for over {_LOCK_SECONDS} s: try again later")
         # End the snapshot of the reads before the lock.
         self._connection.commit()
 
@@ -342,10 +311,7 @@ def _lock_name(schema: str | None, lock: str) -> str:
 
 
 _DATABASES: Mapping[str, type[Database]] = {
-    POSTGRESQL.name: PostgreSQL,
-    SQLITE.name: SQLite,
-    DUCKDB.name: DuckDB,
-    MYSQL.name: MySQL,
+    database.dialect.name: database for database in (PostgreSQL, SQLite, DuckDB, MySQL)
 }
 
 

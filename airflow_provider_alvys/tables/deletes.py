@@ -1,4 +1,4 @@
-"""Rows that have gone from Alvys without a word: missed by two whole readings in a row."""
+"""Missing rows: records that Alvys no longer returns, missed by two complete reads in a row."""
 
 from __future__ import annotations
 
@@ -23,16 +23,18 @@ from airflow_provider_alvys.tables.schema import (
 
 log = logging.getLogger(__name__)
 
-PARENTS_STAGE = "alvys_new_parents"
+_PARENTS_STAGE = "alvys_new_parents"
+_MISSED_STAGE = "alvys_gone"
 
 
 @dataclass(frozen=True)
 class DeleteScope:
     """
-    Which rows of a table a manifest would hold if Alvys still had them.
+    The rows of a table that a manifest must contain if they still exist.
 
-    :param windows: a column, and strictly between which two times, any of them; none for every row.
-    :param parents: of these, whose children only, and the column that names them; None for everyone's.
+    :param windows: time columns and their windows, both ends excluded: a row in any of them; empty for all
+        rows.
+    :param parents: the column with the parent's key, and the keys of the parents; None for all.
     """
 
     windows: Sequence[tuple[Column, ManifestWindow]] = ()
@@ -40,9 +42,9 @@ class DeleteScope:
 
 
 def find_delete_scope(schema: StreamSchema, manifest: Manifest) -> DeleteScope | None:
-    """Return of which rows a manifest proves that they have gone; None where it proves nothing."""
+    """Return the rows whose absence from a manifest proves a delete; None if it proves nothing."""
     stream = schema.stream
-    # What was filtered, was not whole, or was searched for by values that are guessed, tells nothing of what it lacks.
+    # Only a complete, unfiltered read proves a delete, and only if no value of its filters is guessed.
     if manifest.filters or manifest.proof != "whole" or any(filter.guessed for filter in stream.filters):
         return None
     parents = None
@@ -50,10 +52,9 @@ def find_delete_scope(schema: StreamSchema, manifest: Manifest) -> DeleteScope |
         column = _parent_column(schema)
         if column is None:
             return None
-        # One that Alvys does not know may be hidden: it says nothing of its children.
-        unknown = set(manifest.missing_parents)
-        asked = [id for group in manifest.parents for id in group.ids if id not in unknown]
-        parents = (column, asked)
+        # A parent that Alvys does not find may be hidden: its children may still exist.
+        not_found = set(manifest.missing_parents)
+        parents = (column, [id for group in manifest.parents for id in group.ids if id not in not_found])
     inner = [search.window for search in manifest.searches] + [group.window for group in manifest.parents]
     if manifest.window is None and not any(inner):
         return DeleteScope(parents=parents)
@@ -67,22 +68,20 @@ def find_delete_scope(schema: StreamSchema, manifest: Manifest) -> DeleteScope |
     bounds = [
         (columns[kinds[window.by].column], window)
         for window in windows
-        # A row leaves a window of changes by being changed.
+        # In a window of changes, a row is absent when it changed again.
         if window.by in kinds and not kinds[window.by].tracks_changes and kinds[window.by].column in columns
     ]
     return DeleteScope(windows=bounds, parents=parents) if bounds else None
 
 
 def _common_window(manifest: Manifest) -> list[ManifestWindow]:
-    """Return the window that all parents were asked for within: each may have had one of its own."""
+    """Return the intersection of the parents' windows; empty if a parent has none."""
     windows = [group.window for group in manifest.parents if group.window is not None]
     if not windows or len(windows) < len(manifest.parents):
         return []
     ends = [window.until for window in windows if window.until is not None]
-    common = ManifestWindow(
-        by=windows[0].by, since=max(window.since for window in windows), until=min(ends) if ends else None
-    )
-    return [common]
+    since = max(window.since for window in windows)
+    return [ManifestWindow(by=windows[0].by, since=since, until=min(ends, default=None))]
 
 
 def _parent_column(schema: StreamSchema) -> str | None:
@@ -106,87 +105,77 @@ def mark_missing(
     max_share: float,
 ) -> tuple[int, int]:
     """
-    Mark rows that a manifest misses: at the second time in a row they are missing, since the first.
+    Mark missing rows: the first miss sets ``_missed_at``, the second in a row sets ``_missing_since`` to the
+    first.
 
-    :param stage: the table of the rows that it has.
-    :param max_share: of the rows that it could have: if more are missed, the manifest is not believed.
-    :return: rows that are missing from now on, and rows that it misses but is not believed in.
+    :param stage: quoted name of the table with the manifest's rows.
+    :param max_share: if more than this share of the rows in scope are newly missed, none is marked.
+    :return: the number of rows marked as missing, and of newly missed rows that were too many to mark.
     """
     quote, dialect = database.dialect.quote, database.dialect
-    pairs = [(name, name) for name in schema.main.primary_key]
+    key = schema.main.primary_key
     target = database.table(schema.main.name)
+    missed_at, missing_since = quote(MISSED_AT), quote(MISSING_SINCE)
     read_at = database.render("timestamp", format_timestamp(manifest.read_from))
     condition, values = _scope_condition(database, scope, manifest.tenant)
-    # What was read later is not missed by it.
+    # A row that was read later is not missed.
     values.append(read_at)
-    here = f"FROM {target} AS t WHERE {condition} AND t.{quote(READ_AT)} <= ? AND t.{quote(MISSING_SINCE)} IS NULL"
-    absent = f"NOT EXISTS (SELECT 1 FROM {stage} AS s WHERE {dialect.join_on('t', 's', pairs)})"
-    ((known,),) = database.execute(f"SELECT COUNT(*) AS known {here}", values)
-    ((missed, before),) = database.execute(
-        f"SELECT COUNT(*) AS missed, COUNT(t.{quote(MISSED_AT)}) AS earlier {here} AND {absent}", values
+    condition += f" AND t.{quote(READ_AT)} <= ? AND t.{missing_since} IS NULL"
+    in_scope = f"FROM {target} AS t WHERE {condition}"
+    join = dialect.join_on("t", "s", [(name, name) for name in key])
+    absent = f"NOT EXISTS (SELECT 1 FROM {stage} AS s WHERE {join})"
+    ((known,),) = database.execute(f"SELECT COUNT(*) AS known {in_scope}", values)
+    ((missed, missed_before),) = database.execute(
+        f"SELECT COUNT(*) AS missed, COUNT(t.{missed_at}) AS earlier {in_scope} AND {absent}", values
     )
     if not missed:
         return 0, 0
-    # Of a small table one row is more than its share; but a reading of none at all is not believed.
-    if missed - before > max(max_share * known, 1 if manifest.rows else 0):
+    new = int(missed - missed_before)
+    # One row may exceed the share of a small table, unless the read found no rows at all.
+    if new > max(max_share * known, 1 if manifest.rows else 0):
         log.error(
-            "%d of %d rows of %s are not in a reading that is whole, more than a share of %s: none of them is marked as missing. "
-            "See whether the token has lost a scope. If they have gone, raise max_missing_share for one run",
-            missed - before,
+            "Missing rows not marked: %d of %d rows of %s are absent from a complete read, above "
+            "max_missing_share=%s. Check whether the token lost a scope. If the rows were deleted, raise "
+            "max_missing_share for one run",
+            new,
             known,
             target,
             max_share,
         )
-        return 0, int(missed - before)
-    keys = ", ".join(quote(name) for name in schema.main.primary_key)
-    gone = "alvys_gone"
-    database.execute(dialect.drop_stage(gone))
-    for statement in dialect.create_stage(gone, target, schema.main.primary_key, schema.main.primary_key):
+        return 0, new
+    database.execute(dialect.drop_stage(_MISSED_STAGE))
+    for statement in dialect.create_stage(_MISSED_STAGE, target, key, key):
         database.execute(statement)
-    chosen = ", ".join(f"t.{quote(name)}" for name in schema.main.primary_key)
-    database.execute(f"INSERT INTO {quote(gone)} ({keys}) SELECT {chosen} {here} AND {absent}", values)
-    database.analyze(gone, schema.main.primary_key)
-    second = f"t.{quote(MISSED_AT)} < ? AND {_in(database, gone, schema)}"
-    ((marked,),) = database.execute(
-        f"SELECT COUNT(*) AS marked FROM {target} AS t WHERE {second}", (read_at,)
-    )
-    database.execute(
-        f"UPDATE {target} AS t SET {quote(MISSING_SINCE)} = {quote(MISSED_AT)} WHERE {second}",
-        (read_at,),
-    )
-    database.execute(
-        f"UPDATE {target} AS t SET {quote(MISSED_AT)} = ? WHERE t.{quote(MISSED_AT)} IS NULL AND {_in(database, gone, schema)}",
-        (read_at,),
-    )
-    database.execute(dialect.drop_stage(gone))
-    log.info(
-        "%d rows of %s were missed; %d are missing now, for the second time in a row", missed, target, marked
-    )
+    names = ", ".join(map(quote, key))
+    selected = ", ".join(f"t.{quote(name)}" for name in key)
+    insert = f"INSERT INTO {quote(_MISSED_STAGE)} ({names})"
+    database.execute(f"{insert} SELECT {selected} {in_scope} AND {absent}", values)
+    database.analyze(_MISSED_STAGE, key)
+    is_missed = f"({selected}) IN (SELECT {names} FROM {quote(_MISSED_STAGE)})"
+    second = f"t.{missed_at} < ? AND {is_missed}"
+    ((marked,),) = database.execute(f"SELECT COUNT(*) AS n FROM {target} AS t WHERE {second}", (read_at,))
+    database.execute(f"UPDATE {target} AS t SET {missing_since} = {missed_at} WHERE {second}", (read_at,))
+    first = f"t.{missed_at} IS NULL AND {is_missed}"
+    database.execute(f"UPDATE {target} AS t SET {missed_at} = ? WHERE {first}", (read_at,))
+    database.execute(dialect.drop_stage(_MISSED_STAGE))
+    log.info("Missing rows of %s: missed=%d marked=%d", target, missed, marked)
     return int(marked), 0
 
 
-def _in(database: Database, source: str, schema: StreamSchema) -> str:
-    quote = database.dialect.quote
-    names = [quote(name) for name in schema.main.primary_key]
-    theirs = ", ".join(f"t.{name}" for name in names)
-    return f"({theirs}) IN (SELECT {', '.join(names)} FROM {quote(source)})"
-
-
 def _scope_condition(database: Database, scope: DeleteScope, tenant: str) -> tuple[str, list[Any]]:
-    """Return the condition that a row ``t`` is covered, and its values."""
+    """Return the condition that a row ``t`` is in scope, and its values."""
     quote = database.dialect.quote
     parts, values = [f"t.{quote(TENANT)} = ?"], [tenant]
     if scope.parents is not None:
         column, ids = scope.parents
-        stage = quote(PARENTS_STAGE)
-        database.execute(database.dialect.drop_stage(PARENTS_STAGE))
+        stage = quote(_PARENTS_STAGE)
+        database.execute(database.dialect.drop_stage(_PARENTS_STAGE))
         options = database.dialect.table_options
-        database.execute(
-            f"CREATE TEMPORARY TABLE {stage} ({quote(PARENT)} {database.dialect.types['key']}){options}"
-        )
+        key = f"{quote(PARENT)} {database.dialect.types['key']}"
+        database.execute(f"CREATE TEMPORARY TABLE {stage} ({key}){options}")
         if ids:
-            database.fill(PARENTS_STAGE, [(PARENT, "key")], [[id] for id in ids])
-            database.analyze(PARENTS_STAGE, (PARENT,))
+            database.fill(_PARENTS_STAGE, [(PARENT, "key")], [[id] for id in ids])
+            database.analyze(_PARENTS_STAGE, (PARENT,))
         parts.append(f"t.{quote(column)} IN (SELECT {quote(PARENT)} FROM {stage})")
     if scope.windows:
         within = []

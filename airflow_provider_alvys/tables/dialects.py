@@ -14,6 +14,8 @@ from airflow_provider_alvys.api.schema.values import Kind, TypeLimits
 _RESERVED_PREFIXES = ("_alvys_", "alvys_new_", "alvys_gone")
 # The kind of an existing column's type, and whether it stores every value of that kind.
 ExistingType = tuple[Kind, bool]
+# Columns of two tables that are compared with each other.
+Pairs = Sequence[tuple[str, str]]
 # Converts a value to what the driver accepts.
 Renderer = Callable[[Any], Any]
 
@@ -104,10 +106,7 @@ class Dialect:
 
     def create_table(self, table: str, columns: Sequence[tuple[str, str]], key: Sequence[str]) -> str:
         """Return the statement that creates a table with a primary key, if it does not exist."""
-        lines = [
-            f"{self.quote(name)} {type_name}{' NOT NULL' if name in key else ''}"
-            for name, type_name in columns
-        ]
+        lines = [f"{self.quote(name)} {kind}{' NOT NULL' if name in key else ''}" for name, kind in columns]
         lines.append(f"PRIMARY KEY ({', '.join(map(self.quote, key))})")
         body = ",\n    ".join(lines)
         return f"CREATE TABLE IF NOT EXISTS {table} (\n    {body}\n){self.table_options}"
@@ -129,26 +128,17 @@ class Dialect:
         """Return the statement that drops a temporary table if it exists."""
         return f"DROP TABLE IF EXISTS {self.temp_schema}.{self.quote(stage)}"
 
-    def join_on(self, one: str, other: str, pairs: Sequence[tuple[str, str]]) -> str:
+    def join_on(self, one: str, other: str, pairs: Pairs) -> str:
         """Return the condition that the paired columns of two tables are equal."""
-        return " AND ".join(
-            f"{one}.{self.quote(left)} = {other}.{self.quote(right)}" for left, right in pairs
-        )
+        return " AND ".join(f"{one}.{self.quote(a)} = {other}.{self.quote(b)}" for a, b in pairs)
 
-    def update(
-        self,
-        table: str,
-        source: str,
-        columns: Sequence[str],
-        pairs: Sequence[tuple[str, str]],
-        where: str = "",
-    ) -> str:
+    def update(self, table: str, source: str, columns: Sequence[str], pairs: Pairs, where: str = "") -> str:
         """Return the statement that copies columns from source rows ``s`` to the matching rows ``t``."""
         values = ", ".join(f"{self.quote(name)} = s.{self.quote(name)}" for name in columns)
         condition = self.join_on("t", "s", pairs) + (f" AND ({where})" if where else "")
         return f"UPDATE {table} AS t SET {values} FROM {source} AS s WHERE {condition}"
 
-    def delete(self, table: str, source: str, pairs: Sequence[tuple[str, str]], where: str = "") -> str:
+    def delete(self, table: str, source: str, pairs: Pairs, where: str = "") -> str:
         """Return the statement that deletes the rows ``t`` that match source rows ``s``."""
         condition = self.join_on("t", "s", pairs) + (f" AND ({where})" if where else "")
         return f"DELETE FROM {table} AS t USING {source} AS s WHERE {condition}"
@@ -156,6 +146,9 @@ class Dialect:
 
 class _SQLite(Dialect):
     """SQLite cannot change a column's type, and DELETE has no USING."""
+
+    def renderer(self, kind: Kind) -> Renderer | None:
+        return (lambda value: format(value, "f")) if kind == "decimal" else super().renderer(kind)
 
     def widen_column(self, table: str, column: str, kind: Kind) -> list[str]:
         old, new = self.quote(column), self.quote(f"{column}__wider")
@@ -174,7 +167,7 @@ class _SQLite(Dialect):
             f"CREATE INDEX temp.{index} ON {self.quote(stage)} ({names})",
         ]
 
-    def delete(self, table: str, source: str, pairs: Sequence[tuple[str, str]], where: str = "") -> str:
+    def delete(self, table: str, source: str, pairs: Pairs, where: str = "") -> str:
         names = ", ".join(self.quote(name) for name, _ in pairs)
         theirs = ", ".join(f"s.{self.quote(name)}" for _, name in pairs)
         if not where:
@@ -200,19 +193,12 @@ class _MySQL(Dialect):
         select = f"SELECT {names} FROM {table} WHERE 1 = 0"
         return [f"CREATE TEMPORARY TABLE {self.quote(stage)} (KEY ({keys})) AS {select}"]
 
-    def update(
-        self,
-        table: str,
-        source: str,
-        columns: Sequence[str],
-        pairs: Sequence[tuple[str, str]],
-        where: str = "",
-    ) -> str:
+    def update(self, table: str, source: str, columns: Sequence[str], pairs: Pairs, where: str = "") -> str:
         values = ", ".join(f"t.{self.quote(name)} = s.{self.quote(name)}" for name in columns)
         join = f"{table} AS t JOIN {source} AS s ON {self.join_on('t', 's', pairs)}"
         return f"UPDATE {join} SET {values}{f' WHERE {where}' if where else ''}"
 
-    def delete(self, table: str, source: str, pairs: Sequence[tuple[str, str]], where: str = "") -> str:
+    def delete(self, table: str, source: str, pairs: Pairs, where: str = "") -> str:
         join = f"{table} AS t JOIN {source} AS s ON {self.join_on('t', 's', pairs)}"
         return f"DELETE t FROM {join}{f' WHERE {where}' if where else ''}"
 
@@ -259,17 +245,10 @@ POSTGRESQL = Dialect(
 )
 SQLITE = _SQLite(
     name="SQLite",
+    # SQLite stores a fraction as a float: text keeps its digits.
     types={
-        "key": "TEXT",
-        "text": "TEXT",
-        "integer": "INTEGER",
-        # SQLite stores a fraction as a float: text keeps its digits.
-        "decimal": "TEXT",
-        "boolean": "INTEGER",
-        "timestamp": "TEXT",
-        "wall": "TEXT",
-        "date": "TEXT",
-        "json": "TEXT",
+        **dict.fromkeys(("key", "text", "decimal", "timestamp", "wall", "date", "json"), "TEXT"),
+        **dict.fromkeys(("integer", "boolean"), "INTEGER"),
     },
     existing_types=(
         (r"(?:var)?char\(\d+\)|text|clob|json", ("text", True)),

@@ -26,9 +26,8 @@ class DriftDetector:
     def __init__(self, schema: StreamSchema) -> None:
         self._schema = schema
         keys = {*schema.keys, EXTRA, HASH}
-        self._empty = {
-            at for at, column in enumerate(schema.main.columns) if column.field and column.name not in keys
-        }
+        columns = enumerate(schema.main.columns)
+        self._empty = {at for at, column in columns if column.field and column.name not in keys}
         self._rows = 0
 
     def observe(self, rows: Iterable[Sequence[Any]]) -> None:
@@ -44,12 +43,11 @@ class DriftDetector:
             return
         quote, main = database.dialect.quote, self._schema.main
         columns = [main.columns[at] for at in sorted(self._empty)]
-        counts = ", ".join(
-            f"COUNT({quote(column.name)}) AS {quote(f'c{at}')}" for at, column in enumerate(columns)
-        )
-        names = ", ".join(quote(column.name) for column in columns)
+        names = [quote(column.name) for column in columns]
+        counts = ", ".join(f"COUNT({name}) AS {quote(f'c{at}')}" for at, name in enumerate(names))
         ((known, *filled),) = database.execute(
-            f"SELECT COUNT(*) AS known, {counts} FROM (SELECT {names} FROM {database.table(main.name)} "
+            f"SELECT COUNT(*) AS known, {counts} FROM "
+            f"(SELECT {', '.join(names)} FROM {database.table(main.name)} "
             f"WHERE {quote(TENANT)} = ? LIMIT {_SAMPLE_ROWS}) AS sample",
             (manifest.tenant,),
         )

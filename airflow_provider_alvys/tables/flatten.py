@@ -26,19 +26,20 @@ _Cells = list[Any]
 _Lists = list[tuple["_ListPlan", list[Any]]]
 # Stores a field's value in the cells of its row, or adds a list; returns what has no column, or None.
 _FieldHandler = Callable[[Any, _Cells, _Lists], Any]
+_Handlers = Mapping[str, _FieldHandler]
 
 _sorted_encoder = msgspec.json.Encoder(decimal_format="number", order="sorted")
 
 
 @dataclass
 class _ListPlan:
-    """How the items of one list become rows of the table with the number ``table``."""
+    """How the items of a list become rows of the table with the number ``table``."""
 
     table: int
     width: int
     extra: int | None
-    fields: Mapping[str, _FieldHandler] | None
-    value: _FieldHandler
+    has_objects: bool
+    store: _FieldHandler
 
 
 @dataclass
@@ -127,15 +128,12 @@ class RowFlattener:
 
     def _check_key(self, column: str, value: Any) -> None:
         if value is None:
-            raise AlvysTableError(
-                f"{self._where} has no valid {column}, which is its key: it is missing or not plain text"
-            )
+            raise AlvysTableError(f"{self._where} has no valid key {column}: it is missing or not plain text")
         limits = self._limits
-        if isinstance(value, str) and (
-            len(value) > limits.key_length or len(value.encode()) > limits.key_bytes
-        ):
+        characters, size = (len(value), len(value.encode())) if isinstance(value, str) else (0, 0)
+        if characters > limits.key_length or size > limits.key_bytes:
             raise AlvysTableError(
-                f"{self._where}: its key {column} has {len(value)} characters; this database allows "
+                f"{self._where}: its key {column} has {characters} characters; this database allows "
                 f"{limits.key_length} characters and {limits.key_bytes} bytes"
             )
 
@@ -150,29 +148,15 @@ class RowFlattener:
                 cells[at] = position == 1
                 cells[at + 1] = position == last
                 below: _Lists = []
-                if plan.fields is None:
-                    left = None if item is None else plan.value(item, cells, below)
-                elif type(item) is dict:
-                    left = self._flatten_object(
-                        plan.fields, item, cells, below, self.schema.tables[plan.table].path
-                    )
-                else:
-                    self.unmapped.add_mismatch(self.schema.tables[plan.table].path, self._where)
-                    left = item
-                if plan.extra is not None and (
-                    left is not None or (plan.fields is not None and item is None)
-                ):
+                is_null_value = item is None and not plan.has_objects
+                left = None if is_null_value else plan.store(item, cells, below)
+                if plan.extra is not None and (left is not None or (plan.has_objects and item is None)):
                     cells[plan.extra] = dump_json(left)
                 rows[plan.table].append(cells)
                 self._flatten_lists(below, here, rows)
 
     def _flatten_object(
-        self,
-        fields: Mapping[str, _FieldHandler],
-        record: Mapping[str, Any],
-        cells: _Cells,
-        lists: _Lists,
-        path: str,
+        self, fields: _Handlers, record: dict[str, Any], cells: _Cells, lists: _Lists, path: str
     ) -> Any:
         """Store an object's fields, and return those without a column, or None."""
         left: dict[str, Any] | None = None
@@ -201,17 +185,19 @@ class RowFlattener:
             if below in self.schema.excluded:
                 plan |= dict.fromkeys((name, _fold_name(name)), _discard)
             elif isinstance(kind, Record):
-                plan[name] = self._object_handler(
-                    kind, self._plan_fields(kind, table, below, f"{stem}_"), below
-                )
+                fields = self._plan_fields(kind, table, below, f"{stem}_")
+                plan[name] = self._object_handler(kind, fields, below)
+            elif isinstance(kind, Array) and stem in at:
+                plan[name] = self._json_handler(kind, below, at[stem])
             elif isinstance(kind, Array):
-                plan[name] = self._list_handler(kind, below, at.get(stem))
+                plan[name] = self._list_handler(kind, below)
             else:
                 flags: frozenset[FieldFlag] = record.flags.get(name, frozenset())
                 is_key = table.columns[at[stem]].kind == "key"
                 plan[name] = self._scalar_handler(kind, flags, below, at[stem], is_key=is_key)
             if isinstance(kind, (Record, Array)):
-                plan.setdefault(_fold_name(name), self._misspelled_handler(kind, below))
+                # In another spelling the field has no column, and ``_extra`` gets it without excluded fields.
+                plan.setdefault(_fold_name(name), _ExcludeFilter(kind, below, self.schema))
         return plan
 
     def _scalar_handler(
@@ -235,7 +221,7 @@ class RowFlattener:
 
         return store
 
-    def _object_handler(self, kind: Record, fields: Mapping[str, _FieldHandler], path: str) -> _FieldHandler:
+    def _object_handler(self, kind: Record, fields: _Handlers, path: str) -> _FieldHandler:
         without = _ExcludeFilter(kind, path, self.schema)
 
         def store(value: Any, cells: _Cells, lists: _Lists) -> Any:
@@ -246,22 +232,26 @@ class RowFlattener:
 
         return store
 
-    def _misspelled_handler(self, kind: FieldType, path: str) -> _FieldHandler:
-        """Return a handler for a field in another spelling: it goes to ``_extra``, without excluded fields."""
+    def _json_handler(self, kind: Array, path: str, at: int) -> _FieldHandler:
+        """Return a handler that stores a list as JSON in the column ``at``."""
         without = _ExcludeFilter(kind, path, self.schema)
-        return lambda value, cells, lists: without(value)
 
-    def _list_handler(self, kind: Array, path: str, at: int | None) -> _FieldHandler:
-        """Return a handler that adds a list to its child table, or stores it as JSON in the column ``at``."""
+        def store(value: Any, cells: _Cells, lists: _Lists) -> Any:
+            cells[at] = dump_json(without(value))
+
+        return store
+
+    def _list_handler(self, kind: Array, path: str) -> _FieldHandler:
+        """Return a handler that adds a list to its child table."""
         without = _ExcludeFilter(kind, path, self.schema)
-        if at is not None:
-            column = at
-
-            def store_json(value: Any, cells: _Cells, lists: _Lists) -> Any:
-                cells[column] = dump_json(without(value))
-
-            return store_json
-        plan = self._list_plan(kind, path)
+        number = self._tables[path]
+        table = self.schema.tables[number]
+        at = {column.name: place for place, column in enumerate(table.columns)}
+        if isinstance(kind.of, Record):
+            handler = self._object_handler(kind.of, self._plan_fields(kind.of, table, path, ""), path)
+        else:
+            handler = self._scalar_handler(kind.of, frozenset(), path, at[VALUE])
+        plan = _ListPlan(number, len(table.columns), at.get(EXTRA), isinstance(kind.of, Record), handler)
 
         def store(value: Any, cells: _Cells, lists: _Lists) -> Any:
             if type(value) is not list:
@@ -272,16 +262,6 @@ class RowFlattener:
             return None
 
         return store
-
-    def _list_plan(self, kind: Array, path: str) -> _ListPlan:
-        number = self._tables[path]
-        table = self.schema.tables[number]
-        at = {column.name: place for place, column in enumerate(table.columns)}
-        if isinstance(kind.of, Record):
-            fields = self._plan_fields(kind.of, table, path, "")
-            return _ListPlan(number, len(table.columns), at.get(EXTRA), fields, _discard)
-        store = self._scalar_handler(kind.of, frozenset(), path, at[VALUE])
-        return _ListPlan(number, len(table.columns), at.get(EXTRA), None, store)
 
 
 def _discard(value: Any, cells: _Cells, lists: _Lists) -> None:
@@ -309,7 +289,7 @@ class _ExcludeFilter:
         self._keeps_unknown = EXTRA not in schema.excluded
         self._tree = self._tree_of(kind, path, schema.excluded)
 
-    def __call__(self, value: Any) -> Any:
+    def __call__(self, value: Any, *unused: object) -> Any:
         return self._filtered(value, self._tree)
 
     def _tree_of(self, kind: FieldType, path: str, excluded: frozenset[str]) -> _Tree:

@@ -1,4 +1,4 @@
-"""The ledger: which manifests a database has taken in."""
+"""The ledger: the table of loaded manifests."""
 
 from __future__ import annotations
 
@@ -27,24 +27,25 @@ _COLUMNS = (
 
 
 def format_timestamp(time: datetime) -> str:
-    """Return a time as :mod:`airflow_provider_alvys.api.schema.values` has it."""
+    """Return a time in the form of :mod:`airflow_provider_alvys.api.schema.values`."""
     return f"{time.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S.%f}0"
 
 
 class Ledger:
     """
-    What has been loaded into one table.
+    The loaded manifests of one main table.
 
-    :param table: its name.
+    :param table: name of the main table.
     """
 
     def __init__(self, database: Database, table: str) -> None:
         self._database = database
         self._table = table
         self._name = database.table(LEDGER)
+        self._quote = database.dialect.quote
 
     def create(self) -> None:
-        """Make it, if there is none."""
+        """Create the ledger if it does not exist."""
         dialect = self._database.dialect
         if self._database.columns(LEDGER):
             return
@@ -53,33 +54,24 @@ class Ledger:
         self._database.execute(dialect.create_table(self._name, types, ("table_name", "manifest")))
 
     def has(self, path: str) -> bool:
-        """Tell whether a manifest was loaded."""
-        quote = self._database.dialect.quote
-        sql = f"SELECT COUNT(*) AS known FROM {self._name} WHERE {quote('table_name')} = ? AND {quote('manifest')} = ?"
-        ((known,),) = self._database.execute(sql, (self._table, path))
-        return int(known) > 0
+        """Return whether a manifest is loaded."""
+        return self._count(f"{self._quote('manifest')} = ?", path) > 0
 
     def manifests(self) -> set[str]:
-        """Return the paths of those that were loaded."""
-        quote = self._database.dialect.quote
-        sql = f"SELECT {quote('manifest')} FROM {self._name} WHERE {quote('table_name')} = ?"
+        """Return the paths of the loaded manifests."""
+        sql = f"SELECT {self._quote('manifest')} FROM {self._name} WHERE {self._quote('table_name')} = ?"
         return {str(manifest) for (manifest,) in self._database.execute(sql, (self._table,))}
 
     def has_newer(self, tenant: str, read_at: datetime) -> bool:
-        """Tell whether one was loaded whose reading began later."""
-        quote = self._database.dialect.quote
-        sql = (
-            f"SELECT COUNT(*) AS newer FROM {self._name} WHERE {quote('table_name')} = ? AND {quote('tenant')} = ? "
-            f"AND {quote('read_at')} > ?"
-        )
-        ((newer,),) = self._database.execute(sql, (self._table, tenant, self._time(read_at)))
-        return int(newer) > 0
+        """Return whether a manifest of the tenant is loaded that was read later."""
+        where = f"{self._quote('tenant')} = ? AND {self._quote('read_at')} > ?"
+        return self._count(where, tenant, self._time(read_at)) > 0
 
     def add(self, path: str, manifest: Manifest, loaded_at: datetime) -> None:
-        """Note that a manifest was loaded: in place of what is noted of it, if that was before."""
-        quote = self._database.dialect.quote
+        """Record a loaded manifest, in place of an earlier record of it."""
         self._database.execute(
-            f"DELETE FROM {self._name} WHERE {quote('table_name')} = ? AND {quote('manifest')} = ?",
+            f"DELETE FROM {self._name} WHERE {self._quote('table_name')} = ? AND {self._quote('manifest')} = "
+            "?",
             (self._table, path),
         )
         window = manifest.window
@@ -97,9 +89,15 @@ class Ledger:
             self._time(manifest.read_from),
             self._time(loaded_at),
         )
-        names = ", ".join(quote(column.name) for column in _COLUMNS)
+        names = ", ".join(self._quote(column.name) for column in _COLUMNS)
         marks = ", ".join("?" * len(_COLUMNS))
         self._database.execute(f"INSERT INTO {self._name} ({names}) VALUES ({marks})", values)
+
+    def _count(self, where: str, *values: str) -> int:
+        where = f"{self._quote('table_name')} = ? AND {where}"
+        sql = f"SELECT COUNT(*) AS entries FROM {self._name} WHERE {where}"
+        ((count,),) = self._database.execute(sql, (self._table, *values))
+        return int(count)
 
     def _time(self, time: datetime) -> str:
         return str(self._database.render("timestamp", format_timestamp(time)))

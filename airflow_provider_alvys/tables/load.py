@@ -33,6 +33,7 @@ _BATCH_BYTES = 4 << 20
 
 # A landed row, its file and number for messages, and the key of its parent.
 _Record = tuple[bytes, str, str | None]
+_Rows = list[list[Any]]
 
 
 @dataclass(frozen=True)
@@ -121,9 +122,7 @@ class Loader:
                 drift.observe(tables[0])
                 self._stage(merge, tables, manifest.tenant, metadata)
             if rows != manifest.rows:
-                raise AlvysTableError(
-                    f"{path} lists {manifest.rows} rows, but its parts contain {rows}: land it again"
-                )
+                raise AlvysTableError(f"{path} lists {manifest.rows} rows, its parts {rows}: land it again")
             merge.analyze()
             missing, suspect_deletes = self._mark_missing(manifest, merge)
             drift.warn(self._database, manifest)
@@ -139,9 +138,7 @@ class Loader:
         if manifest is None:
             raise AlvysTableError(f"{self._store.url(name)} does not exist: its run has not finished")
         if manifest.stream != self._schema.stream.name:
-            raise AlvysTableError(
-                f"{self._store.url(name)} contains {manifest.stream}, not {self._schema.stream.name}"
-            )
+            raise AlvysTableError(f"{self._store.url(name)} is not of the stream {self._schema.stream.name}")
         return manifest
 
     def _records(self, name: str, manifest: Manifest) -> Iterator[_Record]:
@@ -156,9 +153,7 @@ class Loader:
             for number, row in enumerate(rows, 1):
                 yield row, f"Row {number} of {where}", next(parents, None)
 
-    def _stage(
-        self, merge: Merge, tables: Sequence[list[list[Any]]], tenant: str, metadata: Sequence[Any]
-    ) -> None:
+    def _stage(self, merge: Merge, tables: Sequence[_Rows], tenant: str, metadata: list[Any]) -> None:
         for table, rows in zip(self._schema.tables, tables, strict=True):
             if rows:
                 end = [] if table.parent else metadata
@@ -170,9 +165,8 @@ class Loader:
         if scope is None or self._ledger.has_newer(manifest.tenant, manifest.read_from):
             return 0, 0
         stage = self._database.dialect.quote(merge.stage_name(self._schema.main))
-        return mark_missing(
-            self._database, self._schema, manifest, scope, stage=stage, max_share=self._max_missing_share
-        )
+        max_share = self._max_missing_share
+        return mark_missing(self._database, self._schema, manifest, scope, stage=stage, max_share=max_share)
 
     def _warn_of_unmapped(self, unmapped: UnmappedFields) -> None:
         stream = self._schema.stream.name
@@ -182,14 +176,12 @@ class Loader:
             fields = ", ".join(f"{path} ({count} times)" for path, count in unmapped.unknown.items())
             log.warning("Unknown fields in %s, %s: %s", stream, kept, fields)
         for path, (count, first) in unmapped.mismatches.items():
-            log.warning(
-                "Type mismatch in %s: field=%s values=%d, %s. First: %s", stream, path, count, kept, first
-            )
+            log.warning("Type mismatch in %s: %s, %d values, %s; first: %s", stream, path, count, kept, first)
 
 
-def _flatten(flattener: RowFlattener, batch: Sequence[_Record]) -> list[list[list[Any]]]:
+def _flatten(flattener: RowFlattener, batch: Sequence[_Record]) -> list[_Rows]:
     """Return the rows of each table."""
-    tables: list[list[list[Any]]] = [[] for _ in flattener.schema.tables]
+    tables: list[_Rows] = [[] for _ in flattener.schema.tables]
     for row, where, parent in batch:
         for table, rows in zip(tables, flattener.flatten(row, where, parent), strict=True):
             table += rows

@@ -48,9 +48,8 @@ class Merge:
             if not table.parent:
                 columns += self._obsolete.columns
             name = self._database.table(table.name)
-            for statement in self._dialect.create_stage(
-                self.stage_name(table), name, columns, table.primary_key
-            ):
+            stage = self.stage_name(table)
+            for statement in self._dialect.create_stage(stage, name, columns, table.primary_key):
                 self._database.execute(statement)
 
     def drop_stages(self) -> None:
@@ -79,10 +78,8 @@ class Merge:
         exists = f"SELECT 1 FROM {self._main} AS t WHERE {self._dialect.join_on('t', 's', self._pairs)}"
         self._insert(main, f"NOT EXISTS ({exists})")
         for table in (*self._obsolete.tables, *self._schema.tables[1:]):
-            pairs = self._parent_key(table)
-            self._database.execute(
-                self._dialect.delete(self._database.table(table.name), self._main_stage, pairs)
-            )
+            name, pairs = self._database.table(table.name), self._parent_key(table)
+            self._database.execute(self._dialect.delete(name, self._main_stage, pairs))
         for table in self._schema.tables[1:]:
             join = self._dialect.join_on("s", "m", self._parent_key(table))
             self._insert(table, f"EXISTS (SELECT 1 FROM {self._main_stage} AS m WHERE {join})")
@@ -91,9 +88,8 @@ class Merge:
 
     def _check_duplicate_keys(self) -> None:
         keys = ", ".join(map(self._dialect.quote, self._schema.keys))
-        duplicates = self._database.execute(
-            f"SELECT {keys} FROM {self._main_stage} GROUP BY {keys} HAVING COUNT(*) > 1 LIMIT 1"
-        )
+        sql = f"SELECT {keys} FROM {self._main_stage} GROUP BY {keys} HAVING COUNT(*) > 1 LIMIT 1"
+        duplicates = self._database.execute(sql)
         if duplicates:
             raise AlvysTableError(
                 f"Two rows of one manifest have the same key {', '.join(self._schema.keys)}: "
@@ -116,7 +112,7 @@ class Merge:
         self._database.execute(self._dialect.delete(self._main_stage, self._main, self._pairs, newer))
 
     def _parent_key(self, table: Table) -> list[tuple[str, str]]:
-        """Return the columns of a child table that contain the key of the main table, paired with that key."""
+        """Return the columns of a child table with the key of the main table, paired with that key."""
         return [(TENANT, TENANT), *zip(table.key, self._schema.keys, strict=False)]
 
     def _update(self, target: str, source: str, columns: Sequence[str], where: str = "") -> None:

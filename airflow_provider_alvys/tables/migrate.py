@@ -46,9 +46,7 @@ def find_obsolete(database: Database, schema: StreamSchema) -> ObsoleteSchema:
     tables = {table.name for table in schema.tables}
     return ObsoleteSchema(
         tuple(name for name in columns if name in existing and name not in used),
-        tuple(
-            table for table in nested.tables[1:] if table.name not in tables and database.columns(table.name)
-        ),
+        tuple(one for one in nested.tables[1:] if one.name not in tables and database.columns(one.name)),
     )
 
 
@@ -64,10 +62,9 @@ def ensure_tables(database: Database, schema: StreamSchema) -> None:
             _migrate_table(database, table, columns)
         else:
             types = [(column.name, database.dialect.types[column.kind]) for column in table.all_columns]
-            database.execute(
-                database.dialect.create_table(database.table(table.name), types, table.primary_key)
-            )
-            log.info("Created table %s", database.table(table.name))
+            name = database.table(table.name)
+            database.execute(database.dialect.create_table(name, types, table.primary_key))
+            log.info("Created table %s", name)
 
 
 def _migrate_table(database: Database, table: Table, columns: Mapping[str, str]) -> None:
@@ -103,10 +100,7 @@ def _migrate_table(database: Database, table: Table, columns: Mapping[str, str])
             continue
         advice = "Give another table or schema, or rename that table"
         if column.name not in keys:
-            advice = (
-                f"Rename the column, and the next load adds a new one; or leave the field out with "
-                f"exclude=[{column.field!r}]"
-            )
+            advice = f"Rename the column (the next load adds a new one), or use exclude=[{column.field!r}]"
         raise AlvysTableError(
             f"The column {column.name} of {name} is {type_name} and cannot store the {wanted} values of "
             f"Alvys's field {column.field or column.name} without loss. {advice}"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from airflow_provider_alvys.api.catalogue.streams import STREAMS, Stream
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.api.schema.fields import Array, FieldType, Record
+from airflow_provider_alvys.api.schema.fields import Array, FieldFlag, FieldType, Record
 from airflow_provider_alvys.api.schema.values import EXTRA, Kind, column_specs, snake_case
 
 DEFAULT_DEPTH = 2
@@ -129,13 +129,15 @@ def build_schema(
     :param depth: levels of lists that become child tables: 1 for the lists of a row, 0 for none. Deeper lists
         are JSON columns.
     :param exclude: fields to leave out, such as ``["BillingAddress", "Notes", "Stops.CompanyName"]``;
-        ``_extra`` leaves out all fields that the catalogue does not know.
+        ``_extra`` specs out all fields that the catalogue does not know.
     :raises AlvysValueError: the depth is not a whole number, the table name belongs to another stream, or a
         field is unknown or part of the key.
     """
     if isinstance(depth, bool) or not isinstance(depth, int) or depth < 0:
         raise AlvysValueError(f"depth={depth!r} must be a whole number, 0 or more")
-    excluded = frozenset(_validate_exclude(stream, exclude)) | frozenset(_secret_paths(stream.fields))
+    _validate_exclude(stream, exclude)
+    secrets = (path for path, _, flags in fields_of(stream.fields) if "secret" in flags)
+    excluded = frozenset((*exclude, *secrets))
     main = table or default_table_name(stream)
     if main != default_table_name(stream) and main in _reserved_table_names():
         raise AlvysValueError(f"table={main!r} is the name of another stream's table: choose another name")
@@ -159,23 +161,21 @@ def key_columns(stream: Stream) -> tuple[str, ...]:
     return (PARENT, own) if stream.is_child else (own,)
 
 
-def field_paths(kind: FieldType, path: str = "") -> Iterator[str]:
-    """Yield the path of every field of a type, such as ``Stops`` and ``Stops.Id``."""
+def fields_of(kind: FieldType, path: str = "") -> Iterator[tuple[str, FieldType, frozenset[FieldFlag]]]:
+    """Yield the path (such as ``Stops.Id``), type and flags of every field of a type."""
     if isinstance(kind, Array):
-        yield from field_paths(kind.of, path)
+        yield from fields_of(kind.of, path)
     elif isinstance(kind, Record):
         for name, inner in kind.fields.items():
             below = f"{path}.{name}" if path else name
-            yield below
-            yield from field_paths(inner, below)
+            yield below, inner, kind.flags.get(name, frozenset())
+            yield from fields_of(inner, below)
 
 
-def _validate_exclude(stream: Stream, exclude: Collection[str]) -> Collection[str]:
+def _validate_exclude(stream: Stream, exclude: Collection[str]) -> None:
     if isinstance(exclude, (str, bytes)) or not isinstance(exclude, Collection):
-        raise AlvysValueError(
-            f"exclude={exclude!r} must be a list of fields, such as ['Notes', 'Stops.CompanyName']"
-        )
-    known = [EXTRA, *field_paths(stream.fields)]
+        raise AlvysValueError(f"exclude={exclude!r} must be a list of fields, such as ['Notes']")
+    known = [EXTRA, *(path for path, *_ in fields_of(stream.fields))]
     for path in exclude:
         if path not in known:
             close = difflib.get_close_matches(str(path), known, n=3, cutoff=0.5)
@@ -186,21 +186,11 @@ def _validate_exclude(stream: Stream, exclude: Collection[str]) -> Collection[st
                 "know"
             )
         if any(key == path or key.startswith(f"{path}.") for key in stream.key):
-            raise AlvysValueError(
-                f"exclude contains {path}, which is part of the key of {stream.name}: remove it"
-            )
-    return exclude
+            raise AlvysValueError(f"exclude contains {path}, which is the key of {stream.name}: remove it")
 
 
-def _secret_paths(kind: FieldType, path: str = "") -> Iterator[str]:
-    if isinstance(kind, Array):
-        yield from _secret_paths(kind.of, path)
-    elif isinstance(kind, Record):
-        for name, inner in kind.fields.items():
-            below = f"{path}.{name}" if path else name
-            if "secret" in kind.flags.get(name, ()):
-                yield below
-            yield from _secret_paths(inner, below)
+# The path, type and column name of each list that becomes a child table.
+_Lists = list[tuple[str, Array, str]]
 
 
 @dataclass
@@ -210,6 +200,7 @@ class _SchemaBuilder:
     excluded: frozenset[str]
     depth: int
     tables: list[Table] = field(default_factory=list)
+    parent_key: list[Column] = field(default_factory=list)
 
     def build(self, stream: Stream) -> None:
         """Add all tables of a stream to ``tables``."""
@@ -225,52 +216,36 @@ class _SchemaBuilder:
         kinds = {column.name: column.kind for column in columns}
         self.tables.append(Table(self.main, (*columns, *self._extra(), Column(HASH, "text")), self.keys))
         owner = default_table_name(stream).removesuffix("s")
-        parent_key = [
-            Column(
-                f"{owner}_key" if key == KEY else key if key.startswith("_") else f"{owner}_{key}", kinds[key]
-            )
-            for key in self.keys
-        ]
+        names = {PARENT: PARENT, KEY: f"{owner}_key"}
+        self.parent_key = [Column(names.get(key, f"{owner}_{key}"), kinds[key]) for key in self.keys]
         # A table name given by the user is kept in full, so that two such tables share no child table.
-        prefix = (
-            (self.main.removesuffix("s") or self.main)
-            if self.main == default_table_name(stream)
-            else self.main
-        )
+        prefix = self.main
+        if prefix == default_table_name(stream):
+            prefix = prefix.removesuffix("s")
         for path, kind, stem in lists:
-            self._add_child(path, kind, f"{prefix}_{stem}", stem, self.main, parent_key, [])
+            self._add_child(path, kind, f"{prefix}_{stem}", stem, self.main, [])
 
     def _add_child(
-        self,
-        path: str,
-        kind: Array,
-        name: str,
-        stem: str,
-        parent: str,
-        parent_key: Sequence[Column],
-        positions: Sequence[Column],
+        self, path: str, kind: Array, name: str, stem: str, parent: str, positions: Sequence[Column]
     ) -> None:
-        lists: list[tuple[str, Array, str]] = []
+        lists: _Lists = []
         if isinstance(kind.of, Record):
             columns, lists = self._columns(kind.of, path, "", len(positions) + 1)
         else:
-            columns = [
-                Column(VALUE, column_specs(kind.of)[0].kind if isinstance(kind.of, str) else "json", path)
-            ]
-        above = (*parent_key, *positions)
+            spec = column_specs(kind.of)[0].kind if isinstance(kind.of, str) else "json"
+            columns = [Column(VALUE, spec, path)]
+        above = (*self.parent_key, *positions)
         place = (Column(POSITION, "integer"), Column("_is_first", "boolean"), Column("_is_last", "boolean"))
         key = (*(column.name for column in above), POSITION)
         self.tables.append(Table(name, (*above, *place, *columns, *self._extra()), key, path, parent))
         for below, inner, inner_stem in lists:
             outer = [*positions, Column(f"_{stem}_position", "integer")]
-            self._add_child(below, inner, f"{name}_{inner_stem}", inner_stem, name, parent_key, outer)
+            self._add_child(below, inner, f"{name}_{inner_stem}", inner_stem, name, outer)
 
-    def _columns(
-        self, record: Record, path: str, prefix: str, level: int
-    ) -> tuple[list[Column], list[tuple[str, Array, str]]]:
-        """Return an object's columns, and the path, type and name of each list that becomes a child table."""
+    def _columns(self, record: Record, path: str, prefix: str, level: int) -> tuple[list[Column], _Lists]:
+        """Return an object's columns, and its lists."""
         columns: list[Column] = []
-        lists: list[tuple[str, Array, str]] = []
+        lists: _Lists = []
         for name, kind in record.fields.items():
             below = f"{path}.{name}" if path else name
             if below in self.excluded:

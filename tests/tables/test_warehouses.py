@@ -53,7 +53,7 @@ def parse(warehouse: str, sql: str) -> list[exp.Expression]:
                 continue
             statement = statement.replace("PRIMARY KEY NONCLUSTERED", "PRIMARY KEY")
         found += sqlglot.parse(
-            statement, dialect=WAREHOUSES[warehouse].parser, error_level=sqlglot.ErrorLevel.RAISE
+            statement, dialect=WAREHOUSES[warehouse].sqlglot_dialect, error_level=sqlglot.ErrorLevel.RAISE
         )
     return [statement for statement in found if statement is not None]
 

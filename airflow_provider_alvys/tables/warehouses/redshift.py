@@ -6,22 +6,22 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from airflow_provider_alvys.api.catalogue.streams import Stream
-from airflow_provider_alvys.api.schema.values import EXTRA, Kind, snake_case
+from airflow_provider_alvys.api.schema.values import EXTRA, Kind
 from airflow_provider_alvys.tables.schema import StreamSchema
-from airflow_provider_alvys.tables.warehouses.base import NEW, STAGE, ParquetWarehouse, Staging
-from airflow_provider_alvys.tables.warehouses.staged import Place, StagedTable, parquet_columns
+from airflow_provider_alvys.tables.warehouses.base import NEW_ROWS, STAGE, ParquetWarehouse, Staging
+from airflow_provider_alvys.tables.warehouses.staged import SourceField, StagedTable, parquet_columns
 
 
 class Redshift(ParquetWarehouse):
     """
-    A row is staged with a column for each of its Parquet file, objects and lists as SUPER.
+    Amazon Redshift: rows are staged with the columns of their Parquet files, objects and lists as SUPER.
 
-    Redshift's MERGE knows no conditions: rows are deleted and inserted, in one transaction.
+    Its MERGE has no conditions: the script deletes and inserts rows in one transaction.
     """
 
     name = "redshift"
     title = "Redshift"
-    parser = "redshift"
+    sqlglot_dialect = "redshift"
     example = "s3://my-bucket/alvys"
     types: ClassVar[Mapping[Kind, str]] = {
         "key": "VARCHAR(256)",
@@ -37,26 +37,20 @@ class Redshift(ParquetWarehouse):
     now = "GETDATE() AT TIME ZONE 'UTC'"
     has_merge = False
 
-    escape = r""" | replace("\\", "\\\\") | replace("'", "''")"""
-
     def notes(self, url: str) -> Sequence[str]:
-        return ["IAM_ROLE DEFAULT is the cluster's default role: it must be one that reads the bucket."]
-
-    def create(self, table: str, columns: Sequence[str], key: Sequence[str]) -> str:
-        lines = ",\n".join([*columns, f"    PRIMARY KEY ({', '.join(key)})"])
-        return f"CREATE TABLE IF NOT EXISTS {table} (\n{lines}\n)"
+        return ["IAM_ROLE DEFAULT is the cluster's default role: it needs read access to the bucket."]
 
     def stage(self, stream: Stream, lists: Sequence[tuple[str, ...]], url: str) -> Staging:
         stage = self.quote(STAGE)
-        # Columns are told apart by their order alone.
+        # COPY matches columns by their order.
         columns = [*((column.name, column.kind) for column in parquet_columns(stream)), (EXTRA, "text")]
-        lines = ",\n".join(
-            f"    {self.quote(name)} {_staged_type(self.types, kind)}" for name, kind in columns
-        )
-        objects = " OR ".join(f"IS_OBJECT({self._path(0, steps)})" for steps in lists)
+        types = {**self.types, "timestamp": "TIMESTAMP"}
+        lines = ",\n".join(f"    {self.quote(name)} {types[kind]}" for name, kind in columns)
+        objects = " OR ".join(f"IS_OBJECT({self.path(0, steps)})" for steps in lists)
         count = f"SUM(CASE WHEN {objects} THEN 0 ELSE 1 END)" if objects else "COUNT(*)"
         return Staging(
-            "The files of the run, a row each. Their columns are taken by their order.",
+            "Copies the files of the run into a table with one row for each landed row. COPY matches columns "
+            "by order.",
             [
                 f"DROP TABLE IF EXISTS {stage}",
                 f"CREATE TEMP TABLE {stage} (\n{lines}\n)",
@@ -65,20 +59,21 @@ class Redshift(ParquetWarehouse):
                 "IAM_ROLE DEFAULT\nFORMAT AS PARQUET SERIALIZETOJSON",
                 "{% endfor %}",
             ],
-            f"SELECT 1 / CASE WHEN {count} = {{{{ run.rows }}}} THEN 1 ELSE 0 END AS all_rows_are_there\nFROM {stage} AS s",
-            [f"DROP TABLE {stage}", f"DROP TABLE {self.quote(NEW)}"],
+            f"SELECT 1 / CASE WHEN {count} = {{{{ run.rows }}}} THEN 1 ELSE 0 END AS all_rows_staged\n"
+            f"FROM {stage} AS s",
+            [f"DROP TABLE {stage}", f"DROP TABLE {self.quote(NEW_ROWS)}"],
         )
 
-    def source(self, staged: StagedTable) -> str:
+    def from_clause(self, staged: StagedTable) -> str:
         froms = [f"{self.quote(STAGE)} AS s"]
         for level, steps in enumerate(staged.lists, 1):
-            froms.append(f"{self._path(level - 1, steps)} AS i{level} AT n{level}")
+            froms.append(f"{self.path(level - 1, steps)} AS i{level} AT n{level}")
         return "FROM " + ",\n    ".join(froms)
 
-    def value(self, level: int, place: Place, kind: Kind) -> str:
-        path = ".".join([_item(level), *map(self.quote, place.parquet)])
-        if level == 0 and len(place.steps) == 1:
-            # A column of its own type.
+    def value(self, level: int, source: SourceField, kind: Kind) -> str:
+        path = ".".join([self.item(level), *map(self.quote, source.parquet)])
+        if level == 0 and len(source.steps) == 1:
+            # The stage has a column of this type.
             if kind == "timestamp":
                 return f"{path} AT TIME ZONE 'UTC'"
             return self._json(path) if kind == "json" else path
@@ -91,33 +86,16 @@ class Redshift(ParquetWarehouse):
             return self._json(text)
         return text if kind in ("key", "text") else f"CAST({path} AS {self.types[kind]})"
 
-    def left_over(self, staged: StagedTable, schema: StreamSchema) -> str:
-        if not staged.has_objects:
+    def extra_value(self, staged: StagedTable, schema: StreamSchema) -> str:
+        if not staged.contains_objects:
             return "CAST(NULL AS SUPER)"
-        path = f"{_item(staged.level)}.{self.quote(EXTRA)}"
+        path = f"{self.item(staged.level)}.{self.quote(EXTRA)}"
         return self._json(f"CAST({path} AS VARCHAR(65535))" if staged.level else path)
 
-    def position(self, level: int) -> str:
-        return f"n{level} + 1"
-
     def length(self, level: int, steps: Sequence[str]) -> str:
-        return f"GET_ARRAY_LENGTH({self._path(level - 1, steps)})"
-
-    def digest(self, text: str) -> str:
-        return f"SHA2({text}, 256)"
-
-    def _path(self, level: int, steps: Sequence[str]) -> str:
-        return ".".join([_item(level), *(self.quote(snake_case(step)) for step in steps)])
+        return f"GET_ARRAY_LENGTH({self.path(level - 1, steps)})"
 
     @staticmethod
     def _json(text: str) -> str:
-        # What Redshift does not take for JSON stays as text.
+        # JSON that Redshift rejects stays text.
         return f"CASE WHEN CAN_JSON_PARSE({text}) THEN JSON_PARSE({text}) ELSE CAST({text} AS SUPER) END"
-
-
-def _staged_type(types: Mapping[Kind, str], kind: Kind) -> str:
-    return "TIMESTAMP" if kind == "timestamp" else types[kind]
-
-
-def _item(level: int) -> str:
-    return f"i{level}" if level else "s"

@@ -1,4 +1,4 @@
-"""Where a row's values are in the files that were landed: what the statements of :mod:`warehouses` are written from."""
+"""The tables of a stream in a warehouse, and where their values are in the landed files."""
 
 from __future__ import annotations
 
@@ -16,20 +16,22 @@ from airflow_provider_alvys.tables.schema import (
     Column,
     StreamSchema,
     Table,
+    fields_of,
 )
 
-# What takes a reading of all rows to know. The operator for databases keeps these; statements cannot.
-_UNKEPT = frozenset({HASH, CHANGED_AT, MISSED_AT, MISSING_SINCE})
+# Only the operator for databases fills these columns.
+_OMITTED = frozenset({HASH, CHANGED_AT, MISSED_AT, MISSING_SINCE})
 
 
 @dataclass(frozen=True)
-class Place:
+class SourceField:
     """
-    Where a column's value is.
+    The field with a column's value.
 
-    :param steps: names of fields, from the row, or from the item of a list; empty for an item that is no object.
-    :param kind: of the field.
-    :param suffix: what its name has behind the field's in a Parquet file, such as ``_local``.
+    :param steps: names of nested fields, from the row or the item of a list; empty for an item that is not an
+        object.
+    :param kind: type of the field.
+    :param suffix: the end of its name in Parquet, after the field's name, such as ``_local``.
     """
 
     steps: tuple[str, ...]
@@ -39,7 +41,7 @@ class Place:
 
     @property
     def parquet(self) -> tuple[str, ...]:
-        """The names in a Parquet file."""
+        """The names of the nested fields in a Parquet file."""
         names = [step if step == EXTRA else snake_case(step) for step in self.steps]
         return (*names[:-1], names[-1] + self.suffix) if names else ()
 
@@ -47,41 +49,41 @@ class Place:
 @dataclass(frozen=True)
 class StagedTable:
     """
-    A table, and where its rows come from.
+    A table and the source of its rows.
 
-    :param columns: all of its columns, and the places of those that come from Alvys's fields.
-    :param lists: the steps to the list in the row, then those from its item to the list in it, and so on; none for the
-        stream's own table.
+    :param columns: all columns, with the field that each comes from; None for a column of this package.
+    :param lists: the steps from the row to the list, then from its item to the nested list, and so on; empty
+        for the main table.
     """
 
     table: Table
-    columns: tuple[tuple[Column, Place | None], ...]
+    columns: tuple[tuple[Column, SourceField | None], ...]
     lists: tuple[tuple[str, ...], ...] = ()
 
     @property
     def level(self) -> int:
-        """How deep the list is; 0 for the stream's own table."""
+        """The depth of the list; 0 for the main table."""
         return len(self.lists)
 
     @property
-    def has_objects(self) -> bool:
-        """Whether the rows come from objects, rather than plain values."""
-        return all(place is None or place.steps for _, place in self.columns)
+    def contains_objects(self) -> bool:
+        """Whether the rows come from objects, not from plain values."""
+        return all(source is None or source.steps for _, source in self.columns)
 
 
 def staged_tables(schema: StreamSchema) -> Iterator[StagedTable]:
-    """Yield a schema's tables, without the columns that statements cannot keep."""
-    fields = {path: (kind, flags) for path, kind, flags in _fields_of(schema.stream.fields, "")}
+    """Yield the tables of a stream, without the columns that only the operator fills."""
+    fields = {path: (kind, flags) for path, kind, flags in fields_of(schema.stream.fields)}
     lists: dict[str, tuple[tuple[str, ...], ...]] = {"": ()}
     paths = {table.name: table.path for table in schema.tables}
     for table in schema.tables:
         above = paths[table.parent] if table.parent else ""
         if table.path:
             lists[table.path] = (*lists[above], _steps(table.path, above))
-        columns: list[tuple[Column, Place | None]] = []
+        columns: list[tuple[Column, SourceField | None]] = []
         first: dict[str, str] = {}
         for column in table.all_columns:
-            if column.name in _UNKEPT:
+            if column.name in _OMITTED:
                 continue
             if not column.field:
                 columns.append((column, None))
@@ -89,51 +91,30 @@ def staged_tables(schema: StreamSchema) -> Iterator[StagedTable]:
             kind, flags = fields[column.field]
             if isinstance(kind, Array) and column.field == table.path:
                 kind = kind.of
-            # Of the columns of one field, the one that is named as the field comes first.
+            # The first column of a field has the field's name, the others a suffix.
             suffix = column.name.removeprefix(first.setdefault(column.field, column.name))
-            columns.append((column, Place(_steps(column.field, table.path), kind, flags, suffix)))
+            columns.append((column, SourceField(_steps(column.field, table.path), kind, flags, suffix)))
         yield StagedTable(table, tuple(columns), lists[table.path])
 
 
 def parquet_columns(stream: Stream) -> Iterator[Column]:
-    """Yield the columns of a stream's Parquet files, in their order; those that hold objects or lists are of the kind json."""
+    """Yield the columns of a stream's Parquet files, in order; objects and lists are of the kind json."""
     for name, kind in stream.fields.fields.items():
         if isinstance(kind, Record) and not _has_columns(kind):
-            # Parquet has no struct without fields.
+            # Parquet has no empty structs.
             continue
         if isinstance(kind, (Record, Array)):
             yield Column(snake_case(name), "json", name)
         else:
             for spec in column_specs(kind, stream.fields.flags.get(name, frozenset())):
-                yield Column(
-                    snake_case(name) + spec.suffix, "text" if spec.kind == "json" else spec.kind, name
-                )
+                column_kind = "text" if spec.kind == "json" else spec.kind
+                yield Column(snake_case(name) + spec.suffix, column_kind, name)
 
 
 def _has_columns(record: Record) -> bool:
     return any(not isinstance(kind, Record) or _has_columns(kind) for kind in record.fields.values())
 
 
-def is_in_list(stream: Stream, path: str) -> bool:
-    """Tell whether a field stands in the items of a list."""
-    kind: FieldType = stream.fields
-    for step in path.split("."):
-        if isinstance(kind, Array):
-            return True
-        kind = kind.fields[step] if isinstance(kind, Record) else kind
-    return False
-
-
 def _steps(path: str, above: str) -> tuple[str, ...]:
     below = path[len(above) :].strip(".")
     return tuple(below.split(".")) if below else ()
-
-
-def _fields_of(kind: FieldType, path: str) -> Iterator[tuple[str, FieldType, frozenset[FieldFlag]]]:
-    if isinstance(kind, Array):
-        yield from _fields_of(kind.of, path)
-    elif isinstance(kind, Record):
-        for name, inner in kind.fields.items():
-            below = f"{path}.{name}" if path else name
-            yield below, inner, kind.flags.get(name, frozenset())
-            yield from _fields_of(inner, below)

@@ -1,7 +1,7 @@
 """
-The statements by which a run that was landed gets into the tables of a warehouse: made, staged, checked, merged.
+Scripts that load a landed run into a warehouse: create the tables, stage the files, check them, merge.
 
-They are written, not run. What differs between runs is left to Jinja, which Airflow renders: see docs/warehouses.md.
+The scripts are Jinja templates, which Airflow renders for each run: see docs/warehouses.md.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from airflow_provider_alvys.tables.schema import (
     Column,
     StreamSchema,
 )
-from airflow_provider_alvys.tables.warehouses.base import Warehouse
+from airflow_provider_alvys.tables.warehouses.base import NEW_ROWS, Warehouse
 from airflow_provider_alvys.tables.warehouses.bigquery import BigQuery
 from airflow_provider_alvys.tables.warehouses.redshift import Redshift
 from airflow_provider_alvys.tables.warehouses.snowflake import Snowflake
 from airflow_provider_alvys.tables.warehouses.sqlserver import SqlServer
-from airflow_provider_alvys.tables.warehouses.staged import Place, StagedTable, staged_tables
+from airflow_provider_alvys.tables.warehouses.staged import SourceField, StagedTable, staged_tables
 
 WAREHOUSES: Mapping[str, Warehouse] = {
     warehouse.name: warehouse for warehouse in (Snowflake(), BigQuery(), Redshift(), SqlServer())
@@ -50,62 +50,53 @@ def write_sql(
     Return a template of the statements that load one run.
 
     :param warehouse: ``snowflake``, ``bigquery``, ``redshift`` or ``sqlserver``.
-    :param schema: of the tables: a name, or two with a point between; None for the connection's own.
-    :param url: of the data set, as the warehouse finds it; None for a made-up one.
-    :param task_id: of the task that returns what the statements need of a manifest.
-    :raises AlvysValueError: there is no such warehouse, a name cannot stand in a statement, or the files do not tell what the
-        tables need.
+    :param schema: schema of the tables, such as ``name`` or ``database.name``; None for the connection's own.
+    :param url: URL of the data set in the warehouse's form; None for an example.
+    :param task_id: the task that returns the values of a manifest for the template.
+    :raises AlvysValueError: the warehouse is unknown, a name or URL contains characters that are not allowed,
+        or the stream cannot be loaded from files alone.
     """
     found = WAREHOUSES.get(warehouse)
     if found is None:
         raise AlvysValueError(f"There is no warehouse {warehouse!r}. Warehouses: {', '.join(WAREHOUSES)}")
-    _check(stream_schema, schema, url, task_id)
-    return _Writer(found, stream_schema, schema, (url or found.example).rstrip("/"), task_id).write()
+    _validate(stream_schema, schema, url, task_id)
+    return _ScriptWriter(found, stream_schema, schema, (url or found.example).rstrip("/"), task_id).write()
 
 
-def _check(stream_schema: StreamSchema, schema: str | None, url: str | None, task_id: str) -> None:
+def _validate(stream_schema: StreamSchema, schema: str | None, url: str | None, task_id: str) -> None:
     stream = stream_schema.stream
-    for name in (stream_schema.main.name, *(schema.split(".", 1) if schema is not None else [])):
+    names = [("table", stream_schema.main.name), *(("schema", part) for part in _parts(schema))]
+    for parameter, name in names:
         if not _NAME.fullmatch(name):
-            raise AlvysValueError(
-                f"{name!r} is no name of a table or schema: letters, digits and _ are, 63 at most"
-            )
+            raise AlvysValueError(f"{parameter}={name!r} must be a name of at most 63 letters, digits and _")
     if url is not None and not _URL.fullmatch(url):
-        raise AlvysValueError(
-            f"{url!r} cannot stand in a statement: give letters, digits and .:/\\@~+$-_ only"
-        )
+        raise AlvysValueError(f"url={url!r} may contain only letters, digits and .:/\\@~+$-_")
     if not _TASK.fullmatch(task_id):
-        raise AlvysValueError(f"{task_id!r} is no task_id")
+        raise AlvysValueError(f"task_id={task_id!r} is not a task id")
     if stream.is_child and stream.parent:
         raise AlvysValueError(
-            f"The rows of {stream.name} do not name the {stream.parent.stream} that they belong to; the manifest does, by their "
-            "order, which no warehouse keeps. Load them into a database with the operator, and copy them from there"
+            f"The rows of {stream.name} do not contain the key of their parent ({stream.parent.stream}): "
+            "only the manifest does, by the order of the rows, which no warehouse keeps. Load them into a "
+            "database with AlvysObjectStorageToSqlOperator, and copy them from there"
         )
     if not stream.key and stream.fields.fields:
-        raise AlvysValueError(f"Nothing identifies the rows of {stream.name}")
-    deep = [
+        raise AlvysValueError(f"The rows of {stream.name} have no key, so they cannot be merged")
+    lists = [
         column.name
-        for table in stream_schema.tables
-        for column in table.columns
-        if _is_list(stream_schema, column)
-    ]
-    if deep:
-        raise AlvysValueError(f"{', '.join(deep)}: lists become tables here; give no depth")
-
-
-def _is_list(stream_schema: StreamSchema, column: Column) -> bool:
-    if not column.field or column.kind != "json":
-        return False
-    return any(
-        place is not None and isinstance(place.kind, Array)
         for staged in staged_tables(stream_schema)
-        for found, place in staged.columns
-        if found == column
-    )
+        for column, source in staged.columns
+        if column.kind == "json" and source is not None and isinstance(source.kind, Array)
+    ]
+    if lists:
+        raise AlvysValueError(f"Lists must be child tables, but {', '.join(lists)} are JSON: omit depth")
 
 
-class _Writer:
-    """Writes the statements of one stream for one warehouse."""
+def _parts(schema: str | None) -> list[str]:
+    return [] if schema is None else schema.split(".", 1)
+
+
+class _ScriptWriter:
+    """Writes the script of one stream for one warehouse."""
 
     def __init__(
         self, warehouse: Warehouse, stream_schema: StreamSchema, schema: str | None, url: str, task_id: str
@@ -121,23 +112,22 @@ class _Writer:
 
     def write(self) -> str:
         warehouse = self.warehouse
-        staging = warehouse.stage(
-            self.stream_schema.stream, [table.lists[0] for table in self.tables if table.level == 1], self.url
-        )
+        lists = [table.lists[0] for table in self.tables if table.level == 1]
+        staging = warehouse.stage(self.stream_schema.stream, lists, self.url)
         children = [statement for table in self.tables[1:] for statement in self._replace(table)]
         steps: list[tuple[str, Sequence[str]]] = [
-            ("The tables, where they are missing.", [self._create(table) for table in self.tables]),
-            (staging.how, [*warehouse.before, *staging.statements]),
-            ("Nothing goes on unless all rows of the manifest are there.", [staging.check]),
+            ("Creates missing tables.", [self._create(table) for table in self.tables]),
+            (staging.description, [*warehouse.setup, *staging.statements]),
+            ("Fails unless all rows of the manifest are staged.", [staging.check]),
             (
-                "Rows are merged by their key, unless the table holds newer ones; the rows of their lists take the place of\n"
-                "those that were there. All of it, or none.",
+                "Merges rows by their key, unless the table has a newer row; replaces the child rows of "
+                "merged rows.\nAll in one transaction.",
                 [*self._prepare(), warehouse.begin, *self._merge(), *children, warehouse.commit],
             ),
-            ("", staging.after),
+            ("", staging.cleanup),
         ]
         title = f"{self.stream_schema.stream.name} into {warehouse.title}"
-        lines = [f"-- {title}, by airflow-provider-alvys. A template: Airflow fills in the run."]
+        lines = [f"-- {title}, by airflow-provider-alvys. A template: Airflow renders it for each run."]
         lines += [f"-- {line}" for line in warehouse.notes(self.url)]
         lines += [f'{{% set run = ti.xcom_pull(task_ids="{self.task_id}") %}}']
         lines += [f"{{% set {name} = run.{name}{warehouse.escape} %}}" for name in ("tenant", "manifest")]
@@ -152,20 +142,20 @@ class _Writer:
 
     def _name(self, table: str) -> str:
         quote = self.warehouse.quote
-        parts = self.schema.split(".") if self.schema else []
-        return ".".join(map(quote, [*parts, table]))
+        return ".".join(map(quote, [*_parts(self.schema), table]))
 
     def _create(self, staged: StagedTable) -> str:
         warehouse = self.warehouse
-        key = list(staged.table.primary_key)
+        key = staged.table.primary_key
         lines = [
-            f"    {warehouse.quote(column.name)} {warehouse.types[column.kind]}{' NOT NULL' if column.name in key else ''}"
+            f"    {warehouse.quote(column.name)} {warehouse.types[column.kind]}"
+            + (" NOT NULL" if column.name in key else "")
             for column, _ in staged.columns
         ]
-        return warehouse.create(self._name(staged.table.name), lines, [warehouse.quote(name) for name in key])
+        return warehouse.create_table(self._name(staged.table.name), lines, list(map(warehouse.quote, key)))
 
     def _merge(self) -> list[str]:
-        """Return what merges the stream's own rows."""
+        """Return the statements that merge the rows of the main table."""
         warehouse = self.warehouse
         main = self.tables[0]
         quote = warehouse.quote
@@ -173,7 +163,7 @@ class _Writer:
         keys = [quote(name) for name in self.stream_schema.main.primary_key]
         target = self._name(main.table.name)
         if not warehouse.has_merge:
-            new = quote(warehouse.new)
+            new = quote(NEW_ROWS)
             same = "\n    AND ".join(f"{target}.{key} = {new}.{key}" for key in keys)
             return [
                 f"DELETE FROM {new} USING {target}\nWHERE {same}\n    AND {self._newer(target, new, '>')}",
@@ -181,24 +171,22 @@ class _Writer:
                 f"INSERT INTO {target} (\n    {_wrap(names)}\n)\nSELECT\n    {_wrap(names)}\nFROM {new}",
             ]
         sets = ",\n    ".join(f"{name} = s.{name}" for name in names if name not in keys)
+        values = _wrap([f"s.{name}" for name in names])
         return [
             f"MERGE INTO {target}{warehouse.merge_hint} AS t\nUSING (\n{self._select(main)}\n) AS s\n"
             f"ON {' AND '.join(f't.{key} = s.{key}' for key in keys)}\n"
             f"WHEN MATCHED AND {self._newer('s', 't', '>=')} THEN UPDATE SET\n    {sets}\n"
-            f"WHEN NOT MATCHED THEN INSERT (\n    {_wrap(names)}\n) VALUES (\n    {_wrap([f's.{name}' for name in names])}\n)"
+            f"WHEN NOT MATCHED THEN INSERT (\n    {_wrap(names)}\n) VALUES (\n    {values}\n)"
         ]
 
     def _prepare(self) -> list[str]:
-        warehouse = self.warehouse
-        if warehouse.has_merge:
+        if self.warehouse.has_merge:
             return []
-        return [
-            f"DROP TABLE IF EXISTS {warehouse.quote(warehouse.new)}",
-            warehouse.create_as(warehouse.new, self._select(self.tables[0])),
-        ]
+        new, select = self.warehouse.quote(NEW_ROWS), self._select(self.tables[0])
+        return [f"DROP TABLE IF EXISTS {new}", f"CREATE TEMP TABLE {new} AS\n{select}"]
 
     def _newer(self, one: str, other: str, operator: str) -> str:
-        """Return the condition by which a row is newer: by the version, and then by when it was read."""
+        """Return the condition that a row is newer: by the version, then by the time of the read."""
         quote = self.warehouse.quote
         read = f"{one}.{quote(READ_AT)} {operator} {other}.{quote(READ_AT)}"
         if self.stream_schema.version is None:
@@ -210,51 +198,52 @@ class _Writer:
         )
 
     def _replace(self, staged: StagedTable) -> list[str]:
-        """Return what puts the rows of a list in place of those that were there, for the rows that this run has won."""
+        """Return the statements that replace the child rows of the rows merged from this run."""
         quote = self.warehouse.quote
         target = self._name(staged.table.name)
-        won = (
-            f"(\n    SELECT {quote(self.stream_schema.keys[0])} FROM {self._name(self.stream_schema.main.name)}\n"
-            f"    WHERE {quote(TENANT)} = {self.tenant} AND {quote(MANIFEST)} = {self.manifest}\n)"
+        merged = (
+            f"(\n    SELECT {quote(self.stream_schema.keys[0])} FROM "
+            f"{self._name(self.stream_schema.main.name)}\n    WHERE {quote(TENANT)} = {self.tenant} AND "
+            f"{quote(MANIFEST)} = {self.manifest}\n)"
         )
         parent = quote(staged.table.key[0])
-        names = [quote(column.name) for column, _ in staged.columns]
+        names = _wrap([quote(column.name) for column, _ in staged.columns])
         return [
-            f"DELETE FROM {target}\nWHERE {quote(TENANT)} = {self.tenant} AND {parent} IN {won}",
-            f"INSERT INTO {target} (\n    {_wrap(names)}\n)\n{self._select(staged)}\nWHERE {self._key()} IN {won}",
+            f"DELETE FROM {target}\nWHERE {quote(TENANT)} = {self.tenant} AND {parent} IN {merged}",
+            f"INSERT INTO {target} (\n    {names}\n)\n{self._select(staged)}\nWHERE {self._key()} IN "
+            f"{merged}",
         ]
 
     def _select(self, staged: StagedTable) -> str:
         quote = self.warehouse.quote
         lines = ",\n".join(
-            f"    {self._value(staged, column, place)} AS {quote(column.name)}"
-            for column, place in staged.columns
+            f"    {self._value(staged, column, source)} AS {quote(column.name)}"
+            for column, source in staged.columns
         )
-        return f"SELECT\n{lines}\n{self.warehouse.source(staged)}"
+        return f"SELECT\n{lines}\n{self.warehouse.from_clause(staged)}"
 
     def _key(self) -> str:
-        """Return what identifies the row, from anywhere below it."""
-        main = self.tables[0]
+        """Return the key of the row, at any level."""
         if len(self.stream_schema.stream.key) != 1:
-            return self.warehouse.joined_key(self.stream_schema.stream)
-        column, place = next(
-            (column, place) for column, place in main.columns if column.name == self.stream_schema.keys[0]
+            return self.warehouse.composite_key(self.stream_schema.stream)
+        name = self.stream_schema.keys[0]
+        return next(
+            self.warehouse.key(source, column.kind)
+            for column, source in self.tables[0].columns
+            if column.name == name and source is not None
         )
-        if place is None:
-            raise AssertionError(column)
-        return self.warehouse.key(place, column.kind)
 
-    def _value(self, staged: StagedTable, column: Column, place: Place | None) -> str:
+    def _value(self, staged: StagedTable, column: Column, source: SourceField | None) -> str:
         warehouse = self.warehouse
         name = column.name
         level = staged.level
-        if place is not None:
+        if source is not None:
             is_main_key = level == 0 and name in self.stream_schema.keys
-            return self._key() if is_main_key else warehouse.value(level, place, column.kind)
+            return self._key() if is_main_key else warehouse.value(level, source, column.kind)
         if name == TENANT:
             return self.tenant
         if name == EXTRA:
-            return warehouse.left_over(staged, self.stream_schema)
+            return warehouse.extra_value(staged, self.stream_schema)
         if name == READ_AT:
             return f"CAST({warehouse.literal('run.read_from')} AS {warehouse.types['timestamp']})"
         if name == LOADED_AT:
@@ -263,19 +252,18 @@ class _Writer:
             return self.manifest
         if name == KEY or name == staged.table.key[0]:
             return self._key()
+        position = warehouse.position(level)
         if name == POSITION:
-            return warehouse.position(level)
+            return position
         if name == "_is_first":
-            return warehouse.truth(f"{warehouse.position(level)} = 1")
+            return warehouse.boolean(f"{position} = 1")
         if name == "_is_last":
-            return warehouse.truth(
-                f"{warehouse.position(level)} = {warehouse.length(level, staged.lists[-1])}"
-            )
+            return warehouse.boolean(f"{position} = {warehouse.length(level, staged.lists[-1])}")
         return warehouse.position(staged.table.key.index(name))
 
 
 def _wrap(names: Sequence[str]) -> str:
-    """Return names with commas between, in lines that can be read."""
+    """Return names separated by commas, in lines of at most about 110 characters."""
     lines: list[str] = [""]
     for number, name in enumerate(names):
         word = name + ("," if number < len(names) - 1 else "")
