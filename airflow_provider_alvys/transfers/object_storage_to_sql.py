@@ -1,4 +1,4 @@
-"""What was landed on object storage into a database."""
+"""The operator that loads landed data into a SQL database."""
 
 from __future__ import annotations
 
@@ -27,32 +27,37 @@ MAX_MISSING_SHARE = 0.02
 
 class AlvysObjectStorageToSqlOperator(BaseOperator):
     """
-    Load what has been landed of a stream into typed tables of a database.
+    Load the landed data of a stream into typed SQL tables.
 
-    Every manifest below the path that the table ``_alvys_loads`` does not list is loaded, oldest first, each in one transaction
-    with its line in that table: after a night without the database, the next run catches up. Rows are merged by tenant and key,
-    and the newest state of each wins, in whatever order manifests come. Tables are made, columns added and widened; nothing is
-    dropped. ``docs/schema.md`` has all tables.
+    Loads every manifest below ``path`` that the ledger ``_alvys_loads`` does not list, oldest first, each in
+    one transaction with its ledger entry. Rows are merged by tenant and key; the newest state of a row wins,
+    in any order of loading. Tables are created and columns added or widened; nothing is dropped.
+    ``docs/schema.md`` lists all tables.
 
-    PostgreSQL, SQLite, DuckDB, MariaDB and MySQL; for warehouses see ``docs/warehouses.md``.
+    For PostgreSQL, SQLite, DuckDB, MariaDB and MySQL; for warehouses see ``docs/warehouses.md``.
 
     :param sql_conn_id: Airflow connection of the database. (templated)
-    :param path: root of the data set, as it was landed. (templated)
-    :param stream: name in the catalogue.
-    :param manifest: load this one only, whether it was loaded before or not: its path, or what a sync returned. None means all
-        that have not been loaded. (templated)
-    :param schema: of the tables; None means the connection's own. (templated)
-    :param table: name of the stream's table; None means the stream's. The tables of its lists are named after it. (templated)
-    :param children: whether lists become tables of their own; else they are columns of JSON.
-    :param depth: how deep lists in lists do: 1 for those of a row only. Deeper ones are JSON.
-    :param exclude: fields to keep out, as Alvys names them: ``["Email", "BillingAddress", "Notes.User"]``. ``_extra`` keeps out
-        what the catalogue does not know.
-    :param max_missing_share: of the rows that a whole reading could hold. If it misses more, it is not believed, and none is
-        marked as missing.
-    :return: ``{"table", "stream", "path", "manifests", "rows", "merged", "missing", "disbelieved"}``: manifests loaded, and
-        numbers of rows: read, new or newer, missing from now on, and missed by readings that are not believed.
-    :raises AlvysValueError: while the DAG is parsed, or before anything is read: an argument is wrong.
-    :raises AlvysTableError: a row cannot go into the table, or a table is not what it should be. What was loaded before stays.
+    :param path: root of the data set, as for the landing operators. (templated)
+    :param stream: a stream of the catalogue, such as ``loads``.
+    :param manifest: path of one manifest, or the result of a sync: load it, even if it is loaded already.
+        None loads all manifests that are not loaded yet. (templated)
+    :param schema: database schema of the tables; None means the connection's own. (templated)
+    :param table: name of the main table; None means the stream's default. Child tables are named after it.
+        (templated)
+    :param children: whether lists become child tables; if not, they are JSON columns.
+    :param depth: levels of nested lists that become child tables, 1 for the lists of a row; deeper lists are
+        JSON.
+    :param exclude: fields to leave out, by Alvys's names: ``["Email", "BillingAddress", "Notes.User"]``;
+        ``_extra`` leaves out all fields that the catalogue does not know.
+    :param max_missing_share: a share from 0 to 1. If a complete read lacks more of the rows, no row is marked
+        missing.
+    :return: ``{"table", "stream", "path", "manifests", "rows", "merged", "missing", "disbelieved"}``: the
+        number of manifests loaded; of rows in them; of new or newer rows; of rows marked as missing; of
+        absent rows that were too many to mark.
+    :raises AlvysValueError: an argument is not valid; raised while the DAG is parsed, except for templated
+        arguments.
+    :raises AlvysTableError: a row cannot be stored, or a table cannot be migrated. Manifests loaded before
+        stay loaded.
     :raises AlvysStorageError: a file of the data set is missing or damaged.
     """
 
@@ -95,7 +100,7 @@ class AlvysObjectStorageToSqlOperator(BaseOperator):
             raise AlvysValueError(f"max_missing_share={max_missing_share!r} must be a number from 0 to 1")
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Load."""
+        """Load the manifests and return the counts."""
         from airflow_provider_alvys.tables.database import open_database
         from airflow_provider_alvys.tables.dialects import get_dialect
         from airflow_provider_alvys.tables.load import Loader
@@ -104,31 +109,28 @@ class AlvysObjectStorageToSqlOperator(BaseOperator):
         store = Store(self.path)
         connection = BaseHook.get_connection(self.sql_conn_id)
         dialect = get_dialect(connection.conn_type)
-        for value, what in ((self.schema, "schema"), (self.table, "table")):
-            if value is not None:
-                dialect.check_name(value, what)
+        for parameter, name in (("schema", self.schema), ("table", self.table)):
+            if name is not None:
+                dialect.check_name(name, parameter)
         stream_schema = self._stream_schema(self.table)
         hook: Any = connection.get_hook()  # type: ignore[no-untyped-call]
         with closing(open_database(hook.get_conn(), dialect, self.schema)) as database:
             loader = Loader(database, store, stream_schema, max_missing_share=self.max_missing_share)
             loader.prepare()
             if self.manifest is None:
-                found = [loader.load(name) for name in loader.pending()]
+                results = [loader.load(name) for name in loader.pending()]
             else:
-                found = [loader.load(self._manifest_name(store), reload=True)]
-        result = self._result(stream_schema.main.name, store.path, [one for one in found if one is not None])
+                results = [loader.load(self._manifest_name(store), reload=True)]
+        loaded = [result for result in results if result is not None]
+        result = self._summary(stream_schema.main.name, store.path, loaded)
         asset = alvys_table_asset(self.stream, self.sql_conn_id, schema=self.schema, table=self.table)
         for outlet, event in events:
             emit_asset_event(outlet, event, result, asset=asset)
         return result
 
     def _stream_schema(self, table: str | None = None) -> StreamSchema:
-        return build_schema(
-            get_stream(self.stream),
-            table=table,
-            depth=self.depth if self.children else 0,
-            exclude=self.exclude,
-        )
+        depth = self.depth if self.children else 0
+        return build_schema(get_stream(self.stream), table=table, depth=depth, exclude=self.exclude)
 
     def _manifest_name(self, store: Store) -> str:
         """Return the name of the manifest to load, relative to the data set."""
@@ -136,19 +138,19 @@ class AlvysObjectStorageToSqlOperator(BaseOperator):
         start = store.url("")
         if not isinstance(path, str) or not path.startswith(f"{start}{self.stream}/"):
             raise AlvysValueError(
-                f"manifest={self.manifest!r} is no manifest of {self.stream} below {store.path}: give its path, or what a sync "
-                "returned"
+                f"manifest={self.manifest!r} is not a manifest of {self.stream} below {store.path}: give its "
+                "path, or the result of a sync"
             )
         return path[len(start) :]
 
-    def _result(self, table: str, path: str, loaded: Sequence[LoadResult]) -> dict[str, Any]:
+    def _summary(self, table: str, path: str, loaded: Sequence[LoadResult]) -> dict[str, Any]:
         return {
             "table": table,
             "stream": self.stream,
             "path": path,
             "manifests": len(loaded),
-            "rows": sum(one.rows for one in loaded),
-            "merged": sum(one.merged for one in loaded),
-            "missing": sum(one.missing for one in loaded),
-            "disbelieved": sum(one.suspect_deletes for one in loaded),
+            "rows": sum(result.rows for result in loaded),
+            "merged": sum(result.merged for result in loaded),
+            "missing": sum(result.missing for result in loaded),
+            "disbelieved": sum(result.suspect_deletes for result in loaded),
         }

@@ -177,7 +177,7 @@ def test_the_secret_of_a_webhook_goes_into_no_table(warehouse: str) -> None:
 
 def test_what_is_kept_out_in_the_items_of_a_list_is_refused_where_rows_are_kept_whole() -> None:
     schema = build_schema(STREAMS["loads"], exclude=["Stops.CompanyName"])
-    with pytest.raises(AlvysValueError, match=r"Stops\.CompanyName cannot be kept out"):
+    with pytest.raises(AlvysValueError, match=r"exclude .*Stops\.CompanyName"):
         write_sql("sqlserver", schema)
     assert (
         "company_name"
@@ -196,12 +196,12 @@ def test_redshift_stages_a_column_for_each_of_the_parquet_file() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        pytest.param({"schema": "a.b.c"}, "no name", id="three names"),
-        pytest.param({"schema": 'a"; DROP'}, "no name", id="quote"),
-        pytest.param({"schema": ""}, "no name", id="empty"),
-        pytest.param({"url": "s3://a'b"}, "cannot stand in a statement", id="quote in the url"),
-        pytest.param({"url": "s3://{{ x }}"}, "cannot stand in a statement", id="template in the url"),
-        pytest.param({"task_id": 'a")'}, "no task_id", id="task"),
+        pytest.param({"schema": "a.b.c"}, "schema=", id="three names"),
+        pytest.param({"schema": 'a"; DROP'}, "schema=", id="quote"),
+        pytest.param({"schema": ""}, "schema=", id="empty"),
+        pytest.param({"url": "s3://a'b"}, "url=", id="quote in the url"),
+        pytest.param({"url": "s3://{{ x }}"}, "url=", id="template in the url"),
+        pytest.param({"task_id": 'a")'}, "task_id=", id="task"),
     ],
 )
 def test_what_cannot_stand_in_a_statement_is_refused(options: dict[str, str], message: str) -> None:
@@ -210,11 +210,11 @@ def test_what_cannot_stand_in_a_statement_is_refused(options: dict[str, str], me
 
 
 def test_what_no_statement_can_load_is_refused() -> None:
-    with pytest.raises(AlvysValueError, match="no warehouse 'oracle'"):
+    with pytest.raises(AlvysValueError, match="'oracle'"):
         write_sql("oracle", build_schema(STREAMS["loads"]))
-    with pytest.raises(AlvysValueError, match="do not name the loads that they belong to"):
+    with pytest.raises(AlvysValueError, match="load_documents"):
         write_sql("snowflake", build_schema(STREAMS["load_documents"]))
-    with pytest.raises(AlvysValueError, match="give no depth"):
+    with pytest.raises(AlvysValueError, match="depth"):
         write_sql("snowflake", build_schema(STREAMS["loads"], depth=1))
 
 
@@ -238,7 +238,7 @@ def test_the_command_prints_the_statements(capsys: pytest.CaptureFixture[str]) -
     assert 'CREATE TABLE IF NOT EXISTS "LAKE"."FREIGHT" (' in text
     assert 'CREATE TABLE IF NOT EXISTS "LAKE"."FREIGHT_STOPS" (' in text
     assert 'ti.xcom_pull(task_ids="facts")' in text
-    with pytest.raises(SystemExit, match="no name of a table"):
+    with pytest.raises(SystemExit, match="table="):
         main(["sql", "--warehouse", "snowflake", "--stream", "loads", "--table", 'x" ('])
-    with pytest.raises(SystemExit, match="There is no stream 'lods'"):
+    with pytest.raises(SystemExit, match="'lods'"):
         main(["sql", "--warehouse", "snowflake", "--stream", "lods"])
