@@ -1,8 +1,8 @@
 """
-From JSON's values to typed ones, without loss: what a type cannot hold is refused here, before a database could bend it.
+Conversion of JSON values to typed column values without loss; a value that its type cannot hold is refused here.
 
-Values are plain: text, int, bool, :class:`~decimal.Decimal`, and for times the text ``2026-03-01 08:30:00.1234567``, always of
-that length, which sorts as it should.
+A value is a text, int, bool or :class:`~decimal.Decimal`. A time is a text of fixed length that sorts correctly:
+``2026-03-01 08:30:00.1234567``.
 """
 
 from __future__ import annotations
@@ -20,33 +20,44 @@ import msgspec
 from airflow_provider_alvys.api.schema.currencies import CURRENCIES
 from airflow_provider_alvys.api.schema.fields import FieldFlag, Scalar
 
-# Where what has no column is kept, as JSON.
+# The column of unmapped fields, as JSON.
 EXTRA = "_extra"
-# - key: a text that identifies a row. timestamp: in UTC. wall: a time without a zone. json: its text.
+# key: a text that identifies a row. timestamp: in UTC. wall: a time without a zone. json: JSON text.
 Kind = Literal["key", "text", "integer", "decimal", "boolean", "timestamp", "wall", "date", "json"]
-# The values of a field's columns, or None for one that they cannot hold.
+# Returns the values of a field's columns, or None for a value that they cannot hold.
 Converter = Callable[[Any], tuple[Any, ...] | None]
 
 _TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)?", re.ASCII
 )
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d)(?:T00:00:00(?:\.0+)?(?:Z|[+-]00:00)?)?", re.ASCII)
-_WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[^A-Za-z0-9]+")
-_OPEN = "9999-12-31"
-_UNKNOWN = "1970-01-01"
-_LAST = "9999-12-31 23:59:59.9999999"
+_WORD_BREAK = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[^A-Za-z0-9]+")
+_OPEN_DATE = "9999-12-31"
+_UNKNOWN_DATE = "1970-01-01"
+_LAST_TIME = "9999-12-31 23:59:59.9999999"
 _INT64 = 1 << 63
+_CURRENCY_CODES = frozenset(CURRENCIES.values())
+
+
+_KINDS: dict[Scalar, Kind] = {
+    "string": "text",
+    "integer": "integer",
+    "decimal": "decimal",
+    "boolean": "boolean",
+    "date": "date",
+    "json": "json",
+}
 
 
 @dataclass(frozen=True)
 class TypeLimits:
     """
-    What a database's types can hold. The defaults hold all that Python's do.
+    Limits of a database's types. The defaults are those of Python.
 
-    :param whole_digits: of a decimal, before its point.
-    :param fraction_digits: of a decimal, after its point.
+    :param whole_digits: digits of a decimal before the point.
+    :param fraction_digits: digits of a decimal after the point.
     :param key_length: characters of a key.
-    :param key_bytes: of a key.
+    :param key_bytes: bytes of a key.
     """
 
     whole_digits: int = 100_000
@@ -60,7 +71,7 @@ class ColumnSpec:
     """
     A column of a scalar field.
 
-    :param suffix: what its name has behind the field's.
+    :param suffix: of the column's name, after the field's.
     """
 
     suffix: str
@@ -68,21 +79,14 @@ class ColumnSpec:
 
 
 def snake_case(name: str) -> str:
-    """Return a field's name as columns are named: ``PONumber`` becomes ``po_number``."""
-    return "_".join(filter(None, _WORD.sub("_", name).lower().split("_")))
+    """Return the column name of a field: ``PONumber`` becomes ``po_number``."""
+    return "_".join(filter(None, _WORD_BREAK.sub("_", name).lower().split("_")))
 
 
 def column_specs(type: Scalar, flags: frozenset[FieldFlag] = frozenset()) -> tuple[ColumnSpec, ...]:
-    """Return the columns that a scalar field becomes, itself first."""
+    """Return the columns of a scalar field; the first has the field's own name."""
     if type != "time":
-        kinds: dict[Scalar, Kind] = {
-            "string": "text",
-            "integer": "integer",
-            "decimal": "decimal",
-            "boolean": "boolean",
-        }
-        kinds |= {"date": "date", "json": "json"}
-        return (ColumnSpec("", "text" if "currency" in flags else kinds[type]),)
+        return (ColumnSpec("", "text" if "currency" in flags else _KINDS[type]),)
     specs = [ColumnSpec("", "timestamp")]
     if "local" in flags:
         specs += [ColumnSpec("_local", "wall"), ColumnSpec("_offset", "text")]
@@ -96,7 +100,7 @@ def column_specs(type: Scalar, flags: frozenset[FieldFlag] = frozenset()) -> tup
 def make_converter(
     type: Scalar, flags: frozenset[FieldFlag] = frozenset(), limits: TypeLimits | None = None
 ) -> Converter:
-    """Return what turns a field's value, as JSON has it, into those of its columns."""
+    """Return a function that converts a field's JSON value to the values of its columns."""
     if "currency" in flags:
         return _currency
     if type == "time":
@@ -112,7 +116,7 @@ def _text(value: Any) -> tuple[str] | None:
 
 
 def is_storable(text: str) -> bool:
-    """Tell whether every database can hold a text: none of NUL, and no half of an emoji."""
+    """Return whether every database can hold a text: one without NUL and without half a surrogate pair."""
     if "\0" in text:
         return False
     if text.isascii():
@@ -138,7 +142,7 @@ def _decimal(value: Any, limits: TypeLimits) -> tuple[Decimal] | None:
         return (Decimal(0),)
     places = -exponent
     if places > limits.fraction_digits:
-        # Zeros at the end are no more than a way of writing.
+        # Trailing zeros do not count.
         zeros = next((number for number, digit in enumerate(reversed(digits)) if digit), places)
         if places - zeros > limits.fraction_digits:
             return None
@@ -153,17 +157,13 @@ def _boolean(value: Any) -> tuple[bool] | None:
 
 def _date(value: Any) -> tuple[str] | None:
     found = _DATE.fullmatch(value) if type(value) is str else None
-    if found is None or not _is_day(found[1]):
+    if found is None:
+        return None
+    try:
+        date.fromisoformat(found[1])
+    except ValueError:
         return None
     return (found[1],)
-
-
-def _is_day(text: str) -> bool:
-    try:
-        date.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _time(value: Any, flags: frozenset[FieldFlag]) -> tuple[Any, ...] | None:
@@ -176,7 +176,7 @@ def _time(value: Any, flags: frozenset[FieldFlag]) -> tuple[Any, ...] | None:
         moment = datetime.fromisoformat(wall)
     except ValueError:
         return None
-    # Seven digits are all that Alvys sends, and more than most databases keep.
+    # Alvys sends seven digits at most.
     digits = f".{(fraction or '')[:7]:0<7}"
     utc: str | None = f"{wall}{digits}"
     if zone is None:
@@ -185,16 +185,16 @@ def _time(value: Any, flags: frozenset[FieldFlag]) -> tuple[Any, ...] | None:
         try:
             utc = f"{moment - _offset(zone)}{digits}"
         except OverflowError:
-            utc = _LAST if day == _OPEN and "open" in flags else None
+            utc = _LAST_TIME if day == _OPEN_DATE and "open" in flags else None
     if utc is None and not ("local" in flags and zone is None):
         return None
     values: list[Any] = [utc]
     if "local" in flags:
         values += [wall + digits, "+00:00" if zone in ("Z", "z") else zone]
     if "open" in flags:
-        values.append(day == _OPEN)
+        values.append(day == _OPEN_DATE)
     if "unknown" in flags:
-        values.append(day == _UNKNOWN)
+        values.append(day == _UNKNOWN_DATE)
     return tuple(values)
 
 
@@ -205,10 +205,7 @@ def _offset(zone: str) -> timedelta:
 
 def _currency(value: Any) -> tuple[str] | None:
     letters = CURRENCIES.get(value) if type(value) is int else value
-    return (letters,) if type(letters) is str and letters in _LETTERS else None
-
-
-_LETTERS = frozenset(CURRENCIES.values())
+    return (letters,) if type(letters) is str and letters in _CURRENCY_CODES else None
 
 
 def _json(value: Any) -> tuple[str]:
@@ -227,27 +224,26 @@ _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
 def dump_json(value: Any) -> str:
-    """Return the JSON text of a decoded value, with every number's digits as they were sent."""
+    """Return a decoded value as JSON text, with the digits of every number unchanged."""
     try:
-        text = _encoder.encode(value).decode()
+        return _encoder.encode(value).decode()
     except UnicodeEncodeError:
-        # Half an emoji, which is JSON only in its escaped form.
-        text = "".join(_pieces(value))
-    return text
+        # Half a surrogate pair is valid JSON only in its escaped form.
+        return "".join(_encode(value))
 
 
-def _pieces(value: Any) -> Iterable[str]:
+def _encode(value: Any) -> Iterable[str]:
     if isinstance(value, dict):
         yield "{"
         for number, (name, item) in enumerate(value.items()):
             yield f"{',' if number else ''}{json.dumps(name)}:"
-            yield from _pieces(item)
+            yield from _encode(item)
         yield "}"
     elif isinstance(value, list):
         yield "["
         for number, item in enumerate(value):
             yield "," if number else ""
-            yield from _pieces(item)
+            yield from _encode(item)
         yield "]"
     else:
         yield str(value) if isinstance(value, Decimal) else json.dumps(value)

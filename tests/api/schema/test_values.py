@@ -1,4 +1,4 @@
-"""JSON's values as typed ones: what a type holds is held to the last digit, and what it does not is refused."""
+"""Values keep every digit that their type can hold; others are refused."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LOCAL = frozenset({"local", "open"})
         ("2024-02-29T23:59:59z", "2024-02-29 23:59:59.0000000"),
         ("0001-01-01T00:00:00+00:00", "0001-01-01 00:00:00.0000000"),
         ("9999-12-31T23:59:59.9999999Z", "9999-12-31 23:59:59.9999999"),
-        # Without a zone nobody knows the moment; there is no such day, hour or offset.
+        # No zone; an invalid day, hour or offset.
         ("2026-03-01T08:30:00", None),
         ("2026-02-29T00:00:00Z", None),
         ("2026-03-01T24:00:00Z", None),
@@ -37,11 +37,11 @@ LOCAL = frozenset({"local", "open"})
         (1772353800, None),
     ],
 )
-def test_a_time_is_a_moment_in_utc_of_seven_digits(text: Any, moment: str | None) -> None:
+def test_a_time_is_converted_to_utc_with_seven_digits(text: Any, moment: str | None) -> None:
     assert make_converter("time")(text) == (None if moment is None else (moment,))
 
 
-def test_a_time_at_a_place_keeps_its_wall_time_and_offset() -> None:
+def test_a_local_time_keeps_its_wall_time_and_offset() -> None:
     convert = make_converter("time", frozenset({"local"}))
     assert [spec.suffix for spec in column_specs("time", frozenset({"local"}))] == ["", "_local", "_offset"]
     wall = "2026-03-01 08:30:00.0000000"
@@ -54,7 +54,7 @@ def test_the_year_9999_is_open_and_1970_unknown() -> None:
     assert [spec.suffix for spec in column_specs("time", LOCAL)] == ["", "_local", "_offset", "_is_open"]
     assert make_converter("time", LOCAL)("9999-12-31T00:00:00+00:00")[3] is True  # type: ignore[index]
     assert make_converter("time", LOCAL)("9998-12-31T00:00:00+00:00")[3] is False  # type: ignore[index]
-    # What would lie beyond the end of all times is at it.
+    # A time past the end of the calendar becomes its last moment.
     assert make_converter("time", LOCAL)("9999-12-31T23:00:00-05:00")[0] == "9999-12-31 23:59:59.9999999"  # type: ignore[index]
     assert make_converter("time", frozenset({"unknown"}))("1970-01-01T00:00:00Z") == (
         "1970-01-01 00:00:00.0000000",
@@ -77,7 +77,7 @@ def test_the_year_9999_is_open_and_1970_unknown() -> None:
         ("0E-40", True),
     ],
 )
-def test_a_decimal_fits_into_fixed_places_or_not_and_keeps_its_digits(value: str, fits: bool) -> None:
+def test_a_decimal_keeps_its_digits_or_is_refused(value: str, fits: bool) -> None:
     convert = make_converter("decimal", limits=TypeLimits(whole_digits=28, fraction_digits=10))
     assert convert(Decimal(value)) == ((Decimal(value),) if fits else None)
     kept = make_converter("decimal")(Decimal(value))
@@ -110,11 +110,11 @@ def test_a_decimal_fits_into_fixed_places_or_not_and_keeps_its_digits(value: str
         ("json", [1, Decimal("1.10")], ("[1,1.10]",)),
     ],
 )
-def test_a_value_is_of_its_type_or_refused(kind: Any, value: Any, expected: Any) -> None:
+def test_a_value_of_another_type_is_refused(kind: Any, value: Any, expected: Any) -> None:
     assert make_converter(kind)(value) == expected
 
 
-def test_a_currency_is_its_letters_whichever_way_it_comes() -> None:
+def test_a_currency_number_or_code_becomes_its_code() -> None:
     convert = make_converter("integer", frozenset({"currency"}))
     assert [convert(value) for value in (840, "USD", 124, 978)] == [("USD",), ("USD",), ("CAD",), ("EUR",)]
     assert [convert(value) for value in (1, "usd", True, None, Decimal(840))] == [None] * 5
@@ -122,7 +122,7 @@ def test_a_currency_is_its_letters_whichever_way_it_comes() -> None:
     assert all(len(letters) == 3 and 0 < number < 1000 for number, letters in CURRENCIES.items())
 
 
-def test_json_text_keeps_digits_and_halves_of_emoji() -> None:
+def test_json_text_keeps_digits_and_halves_of_surrogate_pairs() -> None:
     for text in (
         '{"a":[1.50,1E+400,-0.0,123456789012345678901234567890],"b":null}',
         '{"\\ud83d":["\\ud83d",1.10,true,{}]}',
