@@ -181,8 +181,8 @@ def test_the_number_of_requests_is_the_least(
     again = 0 if any(window.max_length for window in stream.windows) else len(search.results) - 1
     assert (
         requests
-        == search.requests
-        == sum(least(read.total, stream.page_size) for read in search.results) + again
+        == search.state.requests
+        == sum(least(result.total, stream.page_size) for _, result in search.results) + again
     )
 
 

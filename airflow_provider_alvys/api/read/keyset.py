@@ -10,8 +10,6 @@ import msgspec
 
 from airflow_provider_alvys.api.read.page_decoder import Key
 
-_EMPTY = 0
-
 
 def _hash(key: Key) -> int:
     # Stable across processes and machines, unlike hash().
@@ -20,7 +18,7 @@ def _hash(key: Key) -> int:
 
 class KeySet:
     """
-    A set of keys, stored as 64-bit hashes in an open-addressing table.
+    A set of keys, stored as 64-bit hashes in an open-addressing table; 0 is an empty slot.
 
     Two keys with the same hash count as one: a row is dropped, and the count of a complete set is short by
     one. Among a million keys the odds are one in 30 million.
@@ -47,36 +45,27 @@ class KeySet:
 
     def dump(self) -> bytes:
         """Return the hashes of the keys, 8 bytes each, in little-endian order."""
-        return _little_endian(array("Q", [value for value in self._table if value != _EMPTY])).tobytes()
+        return _little_endian(array("Q", filter(None, self._table))).tobytes()
 
     def _add(self, value: int) -> bool:
-        is_new = self._insert(value)
-        if is_new:
-            self._count += 1
-            if self._count * 3 > len(self._table) * 2:
-                self._grow()
-        return is_new
-
-    def _insert(self, value: int) -> bool:
         slot = self._slot(value)
-        is_new = self._table[slot] == _EMPTY
+        if self._table[slot] == value:
+            return False
         self._table[slot] = value
-        return is_new
+        self._count += 1
+        if self._count * 3 > len(self._table) * 2:
+            old, self._table = self._table, array("Q", bytes(8 * 2 * len(self._table)))
+            for value in filter(None, old):
+                self._table[self._slot(value)] = value
+        return True
 
     def _slot(self, value: int) -> int:
         """Return the index of a value, or of the empty slot for it."""
         table, mask = self._table, len(self._table) - 1
         slot = value & mask
-        while table[slot] not in (_EMPTY, value):
+        while table[slot] not in (0, value):
             slot = (slot + 1) & mask
         return slot
-
-    def _grow(self) -> None:
-        old = self._table
-        self._table = array("Q", bytes(8 * 2 * len(old)))
-        for value in old:
-            if value != _EMPTY:
-                self._insert(value)
 
 
 def _little_endian(values: array[int]) -> array[int]:

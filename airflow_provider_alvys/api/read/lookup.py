@@ -36,8 +36,7 @@ def look_up(client: AlvysClient, stream: Stream, selector: Mapping[str, Any]) ->
     """
     Return one record, decoded by :func:`airflow_provider_alvys.api.read.page_decoder.decode_row`.
 
-    :param selector: identifies the record, such as ``{"loadNumber": "1001"}``; ``load_number`` means the
-        same.
+    :param selector: such as ``{"loadNumber": "1001"}``; ``load_number`` means the same.
     :raises AlvysValueError: the stream has no lookup, or none by this selector; nothing was sent.
     :raises AlvysNotFoundError: the record does not exist.
     """
@@ -77,7 +76,11 @@ def _parse_selector(stream: Stream, selector: Mapping[str, Any]) -> tuple[str, d
     for name, value in given.items():
         _check(stream, name, value, is_option=name in lookup.options)
     path = _PLACEHOLDER.sub(lambda match: quote(str(given[match[1]]), safe=""), lookup.path)
-    return path, {name: _format(value) for name, value in given.items() if name not in in_path}
+    return path, {
+        name: str(value).lower() if name in lookup.options else str(value)
+        for name, value in given.items()
+        if name not in in_path
+    }
 
 
 def _check(stream: Stream, name: str, value: Any, *, is_option: bool) -> None:
@@ -100,10 +103,6 @@ def _describe_selectors(lookup: Lookup) -> str:
 
 def _normalize(name: str) -> str:
     return name.replace("_", "").lower()
-
-
-def _format(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _decode(response: requests.Response) -> dict[str, Any]:

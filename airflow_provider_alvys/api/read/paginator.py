@@ -7,16 +7,16 @@ would miss a row that moves onto a page it has already read. This paginator read
 then from the last page to the first: a row that moves forward moves onto a page that is still to be read.
 Only a row that joins moves others onto pages already read, and it raises the total.
 
-A closed set, which is a window on a change timestamp that has ended, can only shrink. It still must be proved
+A closed set (a window on a change timestamp that has ended) can only shrink. It still must be proved
 complete:
 
 - Its total did not change: the number of different rows equals the total.
-- Its total fell: the rows that left are looked up by what changed since, in two requests, and account for the
-  difference.
+- Its total fell: a search for rows that changed since finds the rows that left, and they explain the fall.
 - The rows that left cannot be listed (too many, or they keep leaving): two more passes find no new row.
 
 Any other set is complete when a pass saw nothing move and as many rows as the total. Otherwise it ends as
-``open``, and a later run reads it again.
+``open``, and a later run reads it again. One case goes unnoticed: between two requests, one row leaves and
+another joins, so that the total stays the same.
 """
 
 from __future__ import annotations
@@ -70,8 +70,7 @@ class PaginatorState(msgspec.Struct, kw_only=True):
     :param quiet_passes: consecutive passes before this one that saw no new row.
     :param repeats: rows that came again on another page of the same pass and were dropped.
     :param restarts: changes of the page size.
-    :param keys: those that the pass has seen, as :class:`KeySet` dumps them; None where they equal all that
-        were delivered.
+    :param keys: keys that the pass has seen, from :meth:`KeySet.dump`; None if they equal those delivered.
     """
 
     page_size: int
@@ -92,18 +91,17 @@ class PaginatorState(msgspec.Struct, kw_only=True):
 
 class Paginator:
     """
-    Iterate over the new rows of a set, page by page; afterwards :attr:`proof` says whether the set is
-    complete.
+    Iterate over the new rows of a set, page by page.
 
-    After each page, :meth:`save` returns a checkpoint from which another paginator resumes.
+    After each page, :meth:`save` returns a checkpoint from which another paginator resumes. After the last
+    one, :attr:`proof` says whether the set is complete.
 
-    :param fetch: fetches one page and has refused impossible responses; :class:`AlvysNotFoundError` means
-        that the page does not exist.
+    :param fetch: returns a checked page; :class:`AlvysNotFoundError` means that it does not exist.
     :param state: where to begin.
     :param name: of the set, for errors and logs.
     :param seen: keys that were already delivered; their rows are dropped.
     :param list_changed: for a closed set: returns the keys of all rows that changed since the read began,
-        among which is every row that left; None when they cannot be listed.
+        which include every row that left; None if they cannot be listed.
     :param first_page: page 0, where it has already been fetched.
     """
 
@@ -244,8 +242,7 @@ class Paginator:
                 return False
             if state.total == total_before:
                 departed = sum(key in self._keys for key in changed)
-                # More rows are as wrong as fewer: one that left without being listed may hide one that was
-                # missed.
+                # More rows are as wrong as fewer: a row that left unlisted may hide one that was missed.
                 return len(self._keys) - departed == state.total
         return False
 
@@ -261,7 +258,7 @@ class Paginator:
                     return page
             except AlvysNotFoundError:
                 pass
-            # Only a total read after that response tells a set that shrank from a failure.
+            # Only a total read after that response distinguishes a set that shrank from a failure.
             self._accept(self._fetch_first_page(), 0)
             if number > self._last_page():
                 return None
@@ -297,8 +294,8 @@ class Paginator:
                 f"{self.name}: Alvys returned the rows of page {last} as page {number}. Run it again"
             )
         if len(page.rows) < min(state.page_size, page.total - number * state.page_size):
-            # The server caps the page size, announced or not. A short page after the first may also be due to
-            # rows that left just then: the proof decides.
+            # The server caps the page size, announced or not. A later short page may also mean that rows
+            # left.
             if page.size is not None and page.size < state.page_size:
                 raise _PageSizeChanged(page.size)
             if number == 0:

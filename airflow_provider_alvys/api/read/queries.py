@@ -43,18 +43,6 @@ class Query:
 
     def request(self, page: int, page_size: int) -> dict[str, Any]:
         """Return the request for one page, as :meth:`AlvysClient.call` takes it."""
-        body: dict[str, Any] = {}
-        for name, value in self._flat_fields().items():
-            *outer, last = name.split(".")
-            target = body
-            for key in outer:
-                target = target.setdefault(key, {})
-            target[last] = value
-        if self.stream.response_type == "page":
-            body |= {"Page": page, "PageSize": page_size}
-        return {"json": body} if self.stream.method == "POST" else {"params": body or None}
-
-    def _flat_fields(self) -> dict[str, Any]:
         fields = dict(self.fields)
         if self.window is not None and self.by is not None:
             period = self.window.period()
@@ -64,7 +52,16 @@ class Query:
                 fields |= dict(zip(self.by.param, period.values(), strict=False))
         if self.stream.parent and self.stream.parent.param:
             fields[self.stream.parent.param] = list(self.parents)
-        return fields
+        body: dict[str, Any] = {}
+        for name, value in fields.items():
+            *outer, last = name.split(".")
+            target = body
+            for key in outer:
+                target = target.setdefault(key, {})
+            target[last] = value
+        if self.stream.response_type == "page":
+            body |= {"Page": page, "PageSize": page_size}
+        return {"json": body} if self.stream.method == "POST" else {"params": body or None}
 
 
 class RequestedWindow(msgspec.Struct, frozen=True):
@@ -88,19 +85,14 @@ class RequestedWindow(msgspec.Struct, frozen=True):
         since, until = self.since, self.until
         if self.overlap is not None:
             since -= max(self.overlap, by.look_back if self.look_back is None else self.look_back)
-        if until is not None:
-            until = self._look_ahead(by, until)
+        if until is not None and self.look_ahead is not None:
+            until += self.look_ahead
+        elif until is not None and self.overlap is not None:
+            until = None if by.look_ahead is None else until + by.look_ahead
         if until is None and by.needs_end and by.max_length is None:
             until = ALL_TIME.until
         window = Window(since, until)
         return window.whole_days() if by.whole_days else window
-
-    def _look_ahead(self, by: TimeWindow, until: datetime) -> datetime | None:
-        if self.look_ahead is not None:
-            return until + self.look_ahead
-        if self.overlap is None:
-            return until
-        return None if by.look_ahead is None else until + by.look_ahead
 
 
 def make_queries(
@@ -226,9 +218,7 @@ def parse_window(since: datetime | str | None, until: datetime | str | None) -> 
 def explain_missing_window(stream: Stream, window_by: str | None) -> str:
     """Return what to do about a time that was given for a stream that is read without a window."""
     if window_by is not None:
-        return (
-            f"window_by={window_by!r} reads all of {stream.name}: leave since and until out, or name a window"
-        )
+        return f"window_by={window_by!r} reads all rows: leave since and until out, or name a window"
     names = ", ".join(repr(window.name) for window in stream.windows)
     advice = f"say which window since applies to, window_by={names}" if names else "leave since and until out"
     return f"{stream.name} are read whole, as Alvys has no window on their changes: {advice}"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -30,19 +30,8 @@ log = logging.getLogger(__name__)
 _MAX_CHANGED_ROWS = 1000
 # How often a query is read again because rows may have moved between queries.
 _MAX_REREADS = 2
-# How much earlier than it becomes visible a change may be dated. One dated earlier is noticed and costs
-# another pass.
+# How much earlier than it becomes visible a change may be dated. Others cost another pass.
 _CHANGE_MARGIN = timedelta(minutes=1)
-
-
-@dataclass(frozen=True)
-class QueryResult:
-    """The result of one query: its new rows, its total as Alvys returned it, and the proof."""
-
-    query: Query
-    rows: int
-    total: int
-    proof: Proof
 
 
 class Search:
@@ -97,28 +86,15 @@ class Search:
         return sum(result.total for result in self.state.results) + total
 
     @property
-    def passes(self) -> int:
-        """The highest number of passes over one set."""
-        return self.state.passes
-
-    @property
-    def requests(self) -> int:
-        """The number of pages requested."""
-        return self.state.requests
-
-    @property
     def proof(self) -> Proof:
         """``whole`` if all queries read so far were proved complete, else ``open``."""
         is_open = self.state.kept_moving or any(result.proof == "open" for result in self.state.results)
         return "open" if is_open else "whole"
 
     @property
-    def results(self) -> list[QueryResult]:
-        """The result of each query, in the order of their rows."""
-        return [
-            QueryResult(self.queries[result.query], result.rows, result.total, result.proof)
-            for result in self.state.results
-        ]
+    def results(self) -> list[tuple[Query, ResultState]]:
+        """The queries that were read with their results, in the order of their rows."""
+        return [(self.queries[result.query], result) for result in self.state.results]
 
     @property
     def missing_parents(self) -> list[str]:
@@ -156,7 +132,9 @@ class Search:
         state = self.state
         if not state.read_order:
             read = [result.query for result in state.results if self._may_exchange_rows(result.query)]
-            if all(_branch(self.queries[index]) == _branch(self.queries[read[0]]) for index in read):
+            branches = [(self.queries[index].by, self.queries[index].fields) for index in read]
+            # Rows move between branches, but not between the pieces of a split window.
+            if all(branch == branches[0] for branch in branches):
                 return
             state.read_order = read
         while True:
@@ -186,7 +164,7 @@ class Search:
         try:
             return self._fetch(query, query.window, 0, 1).total
         except AlvysNotFoundError:
-            # A spurious one: the query is read again.
+            # A spurious 404: the query is read again.
             return None
 
     def first_page(self, index: int = 0) -> Page:
@@ -235,7 +213,7 @@ class Search:
         page = self._fetch_first_page(query, query.window)
         rows = [row for key, row in zip(page.keys, page.rows, strict=True) if self._seen.add(key)]
         self.state.passes = max(self.state.passes, 1)
-        # Before the rows are yielded: a checkpoint taken with them has the query as read.
+        # Before the rows are yielded, so that a checkpoint taken then has the query as read.
         self._finish_query(index, len(page.rows), "whole")
         yield rows
 
@@ -313,8 +291,7 @@ class Search:
 
     def _list_changed(self, query: Query, window: Window | None, began: float) -> list[Key] | None:
         """
-        Return the keys of all rows, regardless of filters, that changed since a time; None if they are too
-        many.
+        Return the keys of all rows, regardless of filters, that changed since a time; None for too many.
 
         :param window: rows that changed inside it are left out.
         :param began: the time, in seconds since 1970.
@@ -329,7 +306,7 @@ class Search:
         try:
             return search._list_keys(_MAX_CHANGED_ROWS)
         except AlvysNotFoundError:
-            # A spurious one, as the first page always exists: another pass follows.
+            # The first page always exists, so the 404 is spurious: another pass follows.
             return None
         finally:
             self.state.requests += search.state.requests
@@ -337,16 +314,16 @@ class Search:
     def _list_keys(self, max_rows: int) -> list[Key] | None:
         """Return the keys of all rows; None if there are more than ``max_rows`` or they moved."""
         (query,) = self.queries
-        first_page = self.first_page()
-        if first_page.total > max_rows:
-            return None
-        keys: list[Key] = list(first_page.keys)
+        keys: list[Key] = []
 
         def fetch(number: int, size: int) -> Page:
             page = self._fetch(query, query.window, number, size)
             keys.extend(page.keys)
             return page
 
+        first_page = fetch(0, self.state.page_size)
+        if first_page.total > max_rows:
+            return None
         state = PaginatorState(page_size=self.state.page_size, closed=False)
         paginator = Paginator(fetch, state, name=self.stream.name, seen=self._seen, first_page=first_page)
         for _ in paginator:
@@ -388,8 +365,3 @@ class Search:
 
 class _ParentMissingError(Exception):
     """A 404 for the children of one parent."""
-
-
-def _branch(query: Query) -> Any:
-    """Return what the pieces of a split window have in common: no row moves between them."""
-    return query.by, query.fields

@@ -13,6 +13,8 @@ class ResultState(msgspec.Struct, kw_only=True):
     The result of one query.
 
     :param query: index of the query in the search.
+    :param rows: rows that no earlier query had.
+    :param total: rows that Alvys counts.
     """
 
     query: int

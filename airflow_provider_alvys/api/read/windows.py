@@ -13,8 +13,7 @@ from airflow_provider_alvys.api.errors import AlvysValueError
 # Windows with more rows are split.
 MAX_WINDOW_ROWS = 50_000
 _MIN_LENGTH = timedelta(minutes=1)
-# Alvys does not document whether a period includes its ends, so pieces overlap; duplicates are removed by
-# key.
+# Alvys does not document whether a period includes its ends: pieces overlap, and keys remove duplicates.
 SPLIT_OVERLAP = timedelta(seconds=1)
 _TICK = timedelta(microseconds=1)
 _LAST_OF_DAY = timedelta(days=1) - _TICK

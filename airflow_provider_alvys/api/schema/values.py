@@ -1,17 +1,17 @@
 """
-Conversion of JSON values to typed column values without loss; a value that its type cannot hold is refused here.
+Conversion of JSON values to typed column values, without loss.
 
-A value is a text, int, bool or :class:`~decimal.Decimal`. A time is a text of fixed length that sorts correctly:
-``2026-03-01 08:30:00.1234567``.
+A value that its type cannot hold is refused. Values are text, int, bool or :class:`~decimal.Decimal`; a time
+is a text of fixed length that sorts correctly: ``2026-03-01 08:30:00.1234567``.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timezone
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -37,16 +37,6 @@ _UNKNOWN_DATE = "1970-01-01"
 _LAST_TIME = "9999-12-31 23:59:59.9999999"
 _INT64 = 1 << 63
 _CURRENCY_CODES = frozenset(CURRENCIES.values())
-
-
-_KINDS: dict[Scalar, Kind] = {
-    "string": "text",
-    "integer": "integer",
-    "decimal": "decimal",
-    "boolean": "boolean",
-    "date": "date",
-    "json": "json",
-}
 
 
 @dataclass(frozen=True)
@@ -86,7 +76,7 @@ def snake_case(name: str) -> str:
 def column_specs(type: Scalar, flags: frozenset[FieldFlag] = frozenset()) -> tuple[ColumnSpec, ...]:
     """Return the columns of a scalar field; the first has the field's own name."""
     if type != "time":
-        return (ColumnSpec("", "text" if "currency" in flags else _KINDS[type]),)
+        return (ColumnSpec("", "text" if type == "string" or "currency" in flags else type),)
     specs = [ColumnSpec("", "timestamp")]
     if "local" in flags:
         specs += [ColumnSpec("_local", "wall"), ColumnSpec("_offset", "text")]
@@ -117,19 +107,12 @@ def _text(value: Any) -> tuple[str] | None:
 
 def is_storable(text: str) -> bool:
     """Return whether every database can hold a text: one without NUL and without half a surrogate pair."""
-    if "\0" in text:
-        return False
-    if text.isascii():
-        return True
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _integer(value: Any) -> tuple[int] | None:
-    return (value,) if type(value) is int and -_INT64 <= value < _INT64 else None
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return False
+    return "\0" not in text
 
 
 def _decimal(value: Any, limits: TypeLimits) -> tuple[Decimal] | None:
@@ -151,10 +134,6 @@ def _decimal(value: Any, limits: TypeLimits) -> tuple[Decimal] | None:
     return (value,)
 
 
-def _boolean(value: Any) -> tuple[bool] | None:
-    return (value,) if type(value) is bool else None
-
-
 def _date(value: Any) -> tuple[str] | None:
     found = _DATE.fullmatch(value) if type(value) is str else None
     if found is None:
@@ -173,7 +152,7 @@ def _time(value: Any, flags: frozenset[FieldFlag]) -> tuple[Any, ...] | None:
     day, clock, fraction, zone = found.groups()
     wall = f"{day} {clock}"
     try:
-        moment = datetime.fromisoformat(wall)
+        datetime.fromisoformat(wall)
     except ValueError:
         return None
     # Alvys sends seven digits at most.
@@ -183,7 +162,8 @@ def _time(value: Any, flags: frozenset[FieldFlag]) -> tuple[Any, ...] | None:
         utc = None
     elif zone not in ("Z", "z", "+00:00", "-00:00"):
         try:
-            utc = f"{moment - _offset(zone)}{digits}"
+            moment = datetime.fromisoformat(wall + zone).astimezone(timezone.utc)
+            utc = f"{moment.replace(tzinfo=None)}{digits}"
         except OverflowError:
             utc = _LAST_TIME if day == _OPEN_DATE and "open" in flags else None
     if utc is None and not ("local" in flags and zone is None):
@@ -198,26 +178,17 @@ def _time(value: Any, flags: frozenset[FieldFlag]) -> tuple[Any, ...] | None:
     return tuple(values)
 
 
-def _offset(zone: str) -> timedelta:
-    length = timedelta(hours=int(zone[1:3]), minutes=int(zone[4:6]))
-    return -length if zone[0] == "-" else length
-
-
 def _currency(value: Any) -> tuple[str] | None:
     letters = CURRENCIES.get(value) if type(value) is int else value
     return (letters,) if type(letters) is str and letters in _CURRENCY_CODES else None
 
 
-def _json(value: Any) -> tuple[str]:
-    return (dump_json(value),)
-
-
 _CONVERTERS: dict[Scalar, Converter] = {
     "string": _text,
-    "integer": _integer,
-    "boolean": _boolean,
+    "integer": lambda value: (value,) if type(value) is int and -_INT64 <= value < _INT64 else None,
+    "boolean": lambda value: (value,) if type(value) is bool else None,
     "date": _date,
-    "json": _json,
+    "json": lambda value: (dump_json(value),),
 }
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
@@ -229,21 +200,12 @@ def dump_json(value: Any) -> str:
         return _encoder.encode(value).decode()
     except UnicodeEncodeError:
         # Half a surrogate pair is valid JSON only in its escaped form.
-        return "".join(_encode(value))
+        return _encode(value)
 
 
-def _encode(value: Any) -> Iterable[str]:
+def _encode(value: Any) -> str:
     if isinstance(value, dict):
-        yield "{"
-        for number, (name, item) in enumerate(value.items()):
-            yield f"{',' if number else ''}{json.dumps(name)}:"
-            yield from _encode(item)
-        yield "}"
-    elif isinstance(value, list):
-        yield "["
-        for number, item in enumerate(value):
-            yield "," if number else ""
-            yield from _encode(item)
-        yield "]"
-    else:
-        yield str(value) if isinstance(value, Decimal) else json.dumps(value)
+        return f"{{{','.join(f'{json.dumps(name)}:{_encode(item)}' for name, item in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{','.join(map(_encode, value))}]"
+    return str(value) if isinstance(value, Decimal) else json.dumps(value)

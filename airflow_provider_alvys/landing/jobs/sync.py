@@ -99,9 +99,9 @@ def land(
         rows=sum(part.rows for part in parts),
         total=search.total,
         proof=search.proof,
-        passes=search.passes,
+        passes=search.state.passes,
         repeats=search.state.repeats,
-        requests=search.requests,
+        requests=search.state.requests,
         attempt=run.attempt,
         read_from=run.read_from,
         read_until=_now(client),
@@ -328,25 +328,25 @@ def _manifest_window(by: TimeWindow | None, window: Window | None) -> ManifestWi
 def _manifest_parents(search: Search) -> list[ManifestParents]:
     return [
         ManifestParents(
-            ids=list(read.query.parents),
-            rows=read.rows,
-            window=_manifest_window(read.query.by, read.query.window),
+            ids=list(query.parents),
+            rows=result.rows,
+            window=_manifest_window(query.by, query.window),
         )
-        for read in search.results
-        if read.query.parents
+        for query, result in search.results
+        if query.parents
     ]
 
 
 def _manifest_searches(search: Search) -> list[ManifestSearch]:
     return [
         ManifestSearch(
-            window=_manifest_window(read.query.by, read.query.window),
-            asked=dict(read.query.fields),
-            rows=read.rows,
-            total=read.total,
-            proof=read.proof,
+            window=_manifest_window(query.by, query.window),
+            asked=dict(query.fields),
+            rows=result.rows,
+            total=result.total,
+            proof=result.proof,
         )
-        for read in search.results
+        for query, result in search.results
     ]
 
 

@@ -51,7 +51,8 @@ def test_half_a_surrogate_pair_anywhere_on_the_page_is_accepted() -> None:
 
 
 def test_a_row_of_several_lines_becomes_one_line_and_is_otherwise_unchanged() -> None:
-    row = '{\n  "Id": "a",\r\n  "Amount": 1.10,\n  "Note": "two  spaces, \\n and \\" {\\\\",\n  "List": [\n 1e5,\t2 ]\n}'
+    row = '{\n  "Id": "a",\r\n  "Amount": 1.10,\n  "Note": "two  spaces, \\n and \\" {\\\\",\n'
+    row += '  "List": [\n 1e5,\t2 ]\n}'
     page = DECODER.decode(body(row, '{"Id": "b"}'))
     assert (
         bytes(page.rows[0])

@@ -198,7 +198,7 @@ def test_rows_that_leave_all_the_time_cost_two_more_passes() -> None:
 def test_an_unlisted_departed_row_cannot_hide_one_that_joined() -> None:
     def change(source: PagedSet) -> None:
         if len(source.requests) == 3:
-            # Two rows that were read leave unlisted, and one joins on a page that was read: one less in total.
+            # Two rows that were read leave unlisted, and one joins on a page that was read.
             del source.rows[5:7]
             source.join(at=len(source.rows))
 

@@ -36,13 +36,13 @@ def test_every_row_is_found_once(alvys: Simulator, client: AlvysClient) -> None:
     search = make_search(client)
     assert sorted(keys(search)) == sorted(alvys.truth_keys())
     # This is not a closed window: page 0 is read again at the end.
-    assert (search.total, search.proof, search.passes, search.requests) == (450, "whole", 1, 4)
+    assert (search.total, search.proof, search.state.passes, search.state.requests) == (450, "whole", 1, 4)
 
 
 def test_a_closed_window_costs_one_request_per_page(alvys: Simulator, client: AlvysClient) -> None:
     search = make_search(client, **until_now(alvys))
     assert len(keys(search)) == 450
-    assert search.requests == 3
+    assert search.state.requests == 3
 
 
 @pytest.mark.parametrize("window_by", ["updated", "created"])
@@ -69,7 +69,7 @@ def test_a_large_window_is_halved_until_it_is_small(alvys: Simulator, client: Al
     found = keys(search)
     assert sorted(found) == sorted(alvys.truth_keys())
     assert (search.total, search.proof) == (450, "whole")
-    assert search.requests > 9
+    assert search.state.requests > 9
 
 
 def test_a_count_costs_one_request_of_one_row(alvys: Simulator, client: AlvysClient) -> None:
@@ -84,7 +84,7 @@ def test_departed_rows_are_listed(alvys: Simulator, client: AlvysClient) -> None
     found = set(keys(search))
     assert set(alvys.truth_keys(**window)) <= found
     # Nine pages, page 0 again, one search for changed rows, and page 0 once more with the same total.
-    assert (search.proof, search.passes, search.requests) == ("whole", 1, 12)
+    assert (search.proof, search.state.passes, search.state.requests) == ("whole", 1, 12)
 
 
 @pytest.mark.parametrize("at", range(9, 14))
@@ -122,7 +122,7 @@ def test_many_departed_rows_cost_another_pass(alvys: Simulator, client: AlvysCli
     search = make_search(client, **window)
     found = set(keys(search))
     assert set(alvys.truth_keys(**window)) <= found
-    assert (search.proof, search.passes) == ("whole", 2)
+    assert (search.proof, search.state.passes) == ("whole", 2)
 
 
 @pytest.mark.parametrize("by", ["Status", "TrailerNumber"])
@@ -149,8 +149,8 @@ def test_a_row_that_moves_to_a_query_already_read_is_found(alvys: Simulator, cli
             alvys.change(stream="drivers", keys=inactive[:1], columns={"IsActive": True})
     assert sorted(found) == sorted(alvys.truth_keys(stream="drivers"))
     # Two queries, the total of the first, which has changed; the first again, and the total of the other.
-    assert (search.proof, search.requests) == ("whole", 5)
-    active, other = search.results
+    assert (search.proof, search.state.requests) == ("whole", 5)
+    (_, active), (_, other) = search.results
     assert (active.rows, active.total) == (61 - len(inactive), 61 - len(inactive))
     assert other.rows == len(inactive) - 1
 
@@ -166,7 +166,7 @@ def test_a_search_whose_rows_keep_moving_between_queries_is_open(
     for _ in search:
         alvys.change(stream="drivers", keys=[inactive.pop()], columns={"IsActive": True})
     assert search.proof == "open"
-    assert alvys.stats()["requests"]["POST drivers/search"] == search.requests < 12
+    assert alvys.stats()["requests"]["POST drivers/search"] == search.state.requests < 12
 
 
 def test_an_invoice_that_is_paid_during_the_read_is_found(alvys: Simulator, client: AlvysClient) -> None:
