@@ -63,8 +63,8 @@ class Store:
             self._fs = root.fs
         except ValueError as error:
             raise AlvysValueError(
-                f"{error}. Install the extra for this storage: airflow-provider-alvys[s3] for s3://, [gcs] for "
-                "gs://, [azure] for abfs://"
+                f"{error}. Install the storage's extra: airflow-provider-alvys[s3] for s3://, [gcs] for gs://, "
+                "[azure] for abfs://"
             ) from error
         self._root = root.path.rstrip("/")
         self._is_local = isinstance(self._fs, LocalFileSystem)
@@ -208,8 +208,8 @@ class Store:
             return msgspec.json.decode(content, type=type)
         except msgspec.DecodeError as error:
             raise AlvysStorageError(
-                f"{self.url(name)} is damaged: {error}. Restore it, or delete it: without its cursor a stream starts "
-                "at initial_since, without its run file a task starts over"
+                f"{self.url(name)} is damaged: {error}. Restore it, or delete it: without its cursor a stream "
+                "starts at initial_since, without its run file a task starts over"
             ) from error
 
 

@@ -43,7 +43,7 @@ def test_a_cursor_never_moves_over_a_hole(tmp_path: Path) -> None:
     later = advance_cursor(
         store, "c.json", cursor(NOON + 3 * HOUR), since={None: NOON + HOUR}, initial_since=None
     )
-    assert "only until 2026-03-01T12:00:00Z" in later[None]
+    assert "have landed until 2026-03-01T12:00:00Z" in later[None]
     assert read_cursor(store, "c.json") == new
 
 
@@ -58,7 +58,7 @@ def test_each_parent_has_a_place_of_its_own_in_the_cursor(tmp_path: Path) -> Non
         store, "c.json", later, since={"b": NOON - HOUR, "c": NOON}, initial_since=NOON - HOUR
     )
     assert why_not.keys() == {"c"}
-    assert "only until 2026-03-01T11:00:00Z" in why_not["c"]
+    assert "have landed until 2026-03-01T11:00:00Z" in why_not["c"]
     again = advance_cursor(store, "c.json", cursor(NOON), since={"b": NOON - HOUR}, initial_since=None)
     assert again.keys() == {"b"}
     assert "already at 2026-03-01T13:00:00Z" in again["b"]

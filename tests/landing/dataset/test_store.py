@@ -66,13 +66,13 @@ def test_a_local_file_that_cannot_be_written_leaves_the_old_one_and_no_litter(
 
 
 def test_a_storage_that_is_not_installed_is_an_error_that_says_what_to_install() -> None:
-    with pytest.raises(AlvysValueError, match=r"scheme gs. Install what reads it: .*\[gcs\] for gs://"):
+    with pytest.raises(AlvysValueError, match=r"scheme gs\b.*\[gcs\] for gs://"):
         Store("gs://bucket/alvys")
 
 
 @pytest.mark.parametrize("path", ["lake", "./lake", "~/lake", "", "  ", "foo:bar", "C:\\lake"])
 def test_a_relative_path_is_refused(path: str) -> None:
-    with pytest.raises(AlvysValueError, match="is relative: give an absolute one"):
+    with pytest.raises(AlvysValueError, match="is relative"):
         check_path(path)
 
 
