@@ -224,9 +224,8 @@ def is_hopeless(error: BaseException) -> bool:
     """Return whether a retry can only fail again, or might write twice."""
     if isinstance(error, AlvysNotFoundError) and error.is_stray:
         return False
-    return isinstance(error, _NOT_RETRYABLE) or (
-        isinstance(error, AlvysUnknownOutcomeError) and not error.may_repeat
-    )
+    may_write_twice = isinstance(error, AlvysUnknownOutcomeError) and not error.may_repeat
+    return may_write_twice or isinstance(error, _NOT_RETRYABLE)
 
 
 _BY_STATUS: dict[int, tuple[type[AlvysError], str]] = {
@@ -271,37 +270,27 @@ def read_problem(response: requests.Response) -> Problem:
 
     Other bodies, such as an HTML page of the edge, give an empty problem.
     """
-    if "json" not in response.headers.get("content-type", "").lower():
-        return Problem()
     try:
-        body = response.json()
+        body = response.json() if "json" in response.headers.get("content-type", "").lower() else None
     except ValueError:
-        return Problem()
+        body = None
     if not isinstance(body, dict):
         return Problem()
     lower = {str(key).lower(): value for key, value in body.items()}
     errors = lower.get("errors")
-    if isinstance(errors, dict):
-        fields = _field_messages(errors)
-    elif "title" in lower or "status" in lower:
-        fields = {}
-    else:
-        fields = _field_messages(
-            {name: value for name, value in body.items() if isinstance(value, (list, str))}
-        )
+    if not isinstance(errors, dict):
+        is_problem = "title" in lower or "status" in lower
+        errors = {} if is_problem else {k: v for k, v in body.items() if isinstance(v, (list, str))}
+    fields = {
+        str(name): [str(message) for message in (messages if isinstance(messages, list) else [messages])]
+        for name, messages in errors.items()
+    }
     title = ": ".join(filter(None, map(_text, (lower.get("title"), lower.get("detail")))))
     return Problem(title, fields, _text(lower.get("traceid")), _text(lower.get("type")))
 
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
-
-
-def _field_messages(errors: dict[str, Any]) -> dict[str, list[str]]:
-    return {
-        str(name): [str(message) for message in (messages if isinstance(messages, list) else [messages])]
-        for name, messages in errors.items()
-    }
 
 
 def error_from_response(
@@ -324,11 +313,12 @@ def error_from_response(
     error_type, default_advice = _BY_STATUS.get(status, default)
     problem = read_problem(response) if quote_body else Problem()
     detail = f": {problem.text.rstrip('.')}" if problem.text else ""
+    ids = (response.headers[name] for name in _REQUEST_ID_HEADERS if name in response.headers)
     attributes: dict[str, Any] = {
         "status_code": status,
         "retry_after": parse_retry_after(response, now),
         "endpoint": endpoint,
-        "request_id": problem.trace_id or _request_id(response),
+        "request_id": problem.trace_id or next(ids, None),
         # The type may be a URL that ends in the name.
         "problem_type": (problem.type or "").rstrip("/").rpartition("/")[2] or None,
     }
@@ -339,10 +329,6 @@ def error_from_response(
     return error_type(
         f"{endpoint} answered {status}{detail}. {advice or default_advice}.{wait}{trace}", **attributes
     )
-
-
-def _request_id(response: requests.Response) -> str | None:
-    return next((response.headers[name] for name in _REQUEST_ID_HEADERS if name in response.headers), None)
 
 
 def parse_retry_after(response: requests.Response, now: float) -> float | None:

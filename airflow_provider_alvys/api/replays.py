@@ -69,7 +69,10 @@ class ReplayGuard:
             yield state
             done = True
         finally:
-            self._release(key, done)
+            with self._lock:
+                self._running.discard(key)
+                if done:
+                    self._done[key] = self._clock() + self._keep
 
     def _claim(self, key: str) -> State:
         with self._lock:
@@ -82,9 +85,3 @@ class ReplayGuard:
                 return "later"
             self._running.add(key)
             return "new"
-
-    def _release(self, key: str, done: bool) -> None:
-        with self._lock:
-            self._running.discard(key)
-            if done:
-                self._done[key] = self._clock() + self._keep

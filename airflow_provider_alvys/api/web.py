@@ -72,11 +72,9 @@ def check_url_template(template: str) -> str:
     try:
         parts = list(Formatter().parse(template))
         address = urlsplit(template)
-        is_address = (
-            address.scheme in ("https", "http")
-            and _HOST.fullmatch(_host(address.netloc))
-            and (address.port or 1) > 0
-        )
+        # User info is refused: it does not belong in a link.
+        has_host = _HOST.fullmatch(re.sub(r":\d*\Z", "", address.netloc))
+        is_address = address.scheme in ("https", "http") and has_host and (address.port or 1) > 0
     except ValueError:
         parts, is_address = [], False
     # Placeholders take no format and no conversion.
@@ -100,13 +98,7 @@ def record_url(template: str | None, record: WebRecord | None) -> str:
     """
     if not template or record is None:
         return ""
-    values = {name: getattr(record, name) for name in _PLACEHOLDERS}
-    needed = [name for _, name, _, _ in Formatter().parse(template) if name]
-    if not all(values[name] for name in needed):
+    values = {name: getattr(record, name) for _, name, _, _ in Formatter().parse(template) if name}
+    if not all(values.values()):
         return ""
-    return template.format(**{name: quote(str(values[name]), safe="") for name in needed})
-
-
-def _host(netloc: str) -> str:
-    """Return the host without its port; user info stays, so that it is refused."""
-    return re.sub(r":\d*\Z", "", netloc)
+    return template.format(**{name: quote(str(value), safe="") for name, value in values.items()})

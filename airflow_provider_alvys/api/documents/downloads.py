@@ -97,9 +97,7 @@ class Downloader:
             is_length = _LENGTH.fullmatch(header) and "content-encoding" not in response.headers
             length = int(header) if is_length else None
             if length is not None and size is not None and length != size:
-                raise _bad_response(
-                    response, f"{what}: {origin(url)} has {length} bytes, Alvys lists {size}."
-                )
+                raise _bad_response(response, f"{what}: {origin(url)} has {length} bytes, not {size}.")
             received = 0
             for chunk in self._chunks(response, url, what):
                 received += len(chunk)
@@ -133,11 +131,8 @@ class Downloader:
         if status >= 500 or status in (408, 429):
             now, advice = self._clock.time(), f"Try {what} again later"
             raise error_from_response(response, endpoint=ENDPOINT, now=now, advice=advice, quote_body=False)
-        raise UrlRefusedError(
-            f"{what}: {origin(url)} answered {status}: the URL has expired, or the file was deleted.",
-            status_code=status,
-            endpoint=ENDPOINT,
-        )
+        message = f"{what}: {origin(url)} answered {status}: the URL has expired, or the file was deleted."
+        raise UrlRefusedError(message, status_code=status, endpoint=ENDPOINT)
 
     def _check(self, url: str, what: str) -> None:
         try:
@@ -203,26 +198,20 @@ def _safe_reason(error: BaseException, url: str) -> str:
     return type(error).__name__ if "?" in reason or (query and query in reason) else reason
 
 
-class _RedactQueries(logging.Filter):
-    """Remove the queries of URLs from log records of one thread."""
+@contextmanager
+def _redacted_queries() -> Iterator[None]:
+    """Remove the queries of URLs from what this thread logs."""
+    thread = threading.get_ident()
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._thread = threading.get_ident()
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if threading.get_ident() == self._thread and isinstance(record.args, tuple):
+    def redact(record: logging.LogRecord) -> bool:
+        if threading.get_ident() == thread and isinstance(record.args, tuple):
             record.args = tuple(arg.partition("?")[0] if isinstance(arg, str) else arg for arg in record.args)
         return True
 
-
-@contextmanager
-def _redacted_queries() -> Iterator[None]:
-    hide = _RedactQueries()
     for name in _URL_LOGGERS:
-        logging.getLogger(name).addFilter(hide)
+        logging.getLogger(name).addFilter(redact)
     try:
         yield
     finally:
         for name in _URL_LOGGERS:
-            logging.getLogger(name).removeFilter(hide)
+            logging.getLogger(name).removeFilter(redact)

@@ -108,14 +108,10 @@ def parse_document_types(types: str | Sequence[str] | None) -> frozenset[str] | 
         return None
     listed = [types] if isinstance(types, str) else types
     if isinstance(listed, bytes) or not isinstance(listed, Sequence) or not listed:
-        raise AlvysValueError(
-            f"document_types={types!r} is not a list of names: give one like ['Proof of Delivery'], or None"
-        )
+        raise AlvysValueError(f"document_types={types!r} must be a list like ['Proof of Delivery'], or None")
     for text in listed:
         if not isinstance(text, str) or not type_aliases(text):
-            raise AlvysValueError(
-                f"document_types contains {text!r}, not a document type: give one such as 'Proof of Delivery'"
-            )
+            raise AlvysValueError(f"document_types contains {text!r}: give names like 'Proof of Delivery'")
     return frozenset().union(*map(type_aliases, listed))
 
 

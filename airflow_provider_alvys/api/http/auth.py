@@ -69,10 +69,8 @@ def make_credentials(
     """
     Return the credentials of one of Alvys's two flows.
 
-    :param tenant_id: company code, for the tenant flow at ``{host}/api/authentication/{tenant_id}/token``.
-        None means the current flow.
-    :param auth_url: another address for either flow. ``…/authentication/<tenant>/token`` means the tenant
-        flow.
+    :param tenant_id: company code for ``{host}/api/authentication/{tenant_id}/token``; None: current flow.
+    :param auth_url: another address; ``…/authentication/<tenant>/token`` means the tenant flow.
     :raises AlvysValueError: a value is missing or not valid, or the secret would be sent in clear text.
     """
     if not client_id or not client_secret:
@@ -82,13 +80,11 @@ def make_credentials(
         )
     if tenant_id and not re.fullmatch(r"[\w.-]+", tenant_id):
         raise AlvysValueError(
-            f"tenant_id={tenant_id!r} is not a company code: use only letters, digits, dots and dashes"
+            f"tenant_id={tenant_id!r} is not a company code: use letters, digits, dots, dashes"
         )
     if auth_url:
         if "{tenant_id}" in auth_url and not tenant_id:
-            raise AlvysValueError(
-                "auth_url contains {tenant_id}, but the connection has no tenant_id: set it"
-            )
+            raise AlvysValueError("auth_url contains {tenant_id}, but no tenant_id is set: set it")
         url = auth_url.replace("{tenant_id}", tenant_id or "")
     elif tenant_id:
         url = f"{host}/api/authentication/{tenant_id}/token"

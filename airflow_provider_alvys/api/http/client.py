@@ -16,13 +16,7 @@ from airflow_provider_alvys.api.errors import (
     AlvysValueError,
     error_from_response,
 )
-from airflow_provider_alvys.api.http.auth import (
-    DEFAULT_HOST,
-    Credentials,
-    Token,
-    TokenSource,
-    shared_token_source,
-)
+from airflow_provider_alvys.api.http.auth import DEFAULT_HOST, Credentials, TokenSource, shared_token_source
 from airflow_provider_alvys.api.http.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_alvys.api.http.pacing import Pacer, shared_pacer
 from airflow_provider_alvys.api.http.retries import RetryRules, retrying
@@ -36,6 +30,8 @@ from airflow_provider_alvys.api.http.transport import (
 
 if TYPE_CHECKING:
     import requests
+
+    from airflow_provider_alvys.api.http.auth import Token
 
 T = TypeVar("T")
 
@@ -58,8 +54,7 @@ class AlvysClient:
 
     :param credentials: see :func:`airflow_provider_alvys.api.http.auth.make_credentials`.
     :param host: base URL of the API.
-    :param api_version: version in every path, such as ``1.0``. None means the documented version of each
-        path.
+    :param api_version: version in every path, such as ``1.0``; None means the documented ones.
     :param requests_per_minute: pace per endpoint; 0 for no pacing, None for the documented limits.
     :param timeout: seconds to connect, and seconds to wait for bytes.
     :param allow_http: allow plain http to other machines.
@@ -211,7 +206,7 @@ class AlvysClient:
         if "://" in path.split("?", 1)[0]:
             if origin(path) != origin(self.host):
                 raise AlvysValueError(
-                    f"{origin(path) or path} is not the connection's host {self.host}, the only one to get its "
+                    f"{origin(path) or path} is not the connection's host {self.host}, which alone gets its "
                     "token: give the path alone, or use another connection"
                 )
             path = "/" + path.split("://", 1)[1].partition("/")[2]

@@ -237,12 +237,7 @@ _pacers_lock = threading.Lock()
 
 
 def shared_pacer(budget: str, requests_per_minute: float | None) -> Pacer:
-    """
-    Return this process's only pacer for a budget.
-
-    :param budget: the API client whose requests count together, from
-        :func:`airflow_provider_alvys.api.http.client.budget_of`.
-    """
+    """Return this process's only pacer for a budget, as named by AlvysClient.budget."""
     with _pacers_lock:
         key = (budget, requests_per_minute)
         return _pacers.setdefault(key, Pacer(requests_per_minute))

@@ -8,14 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tenacity import (
-    AsyncRetrying,
-    RetryCallState,
-    Retrying,
-    retry_if_exception,
-    stop_after_attempt,
-    wait_exponential_jitter,
-)
+import tenacity
 
 from airflow_provider_alvys.api.errors import (
     AlvysConnectionError,
@@ -28,7 +21,7 @@ from airflow_provider_alvys.api.http.clock import Clock
 
 log = logging.getLogger(__name__)
 
-_backoff = wait_exponential_jitter(initial=1, max=60, jitter=1)
+_backoff = tenacity.wait_exponential_jitter(initial=1, max=60, jitter=1)
 
 
 @dataclass(frozen=True)
@@ -47,10 +40,6 @@ class RetryRules:
 ONE_ATTEMPT = RetryRules(attempts=1)
 
 
-def _default_block() -> float:
-    return 60.0
-
-
 def retrying(
     rules: RetryRules,
     *,
@@ -58,8 +47,8 @@ def retrying(
     clock: Clock,
     repeatable: bool,
     consecutive_429s: int = 0,
-    block_seconds: Callable[[], float] = _default_block,
-) -> Retrying:
+    block_seconds: Callable[[], float] = lambda: 60.0,
+) -> tenacity.Retrying:
     """
     Return the tenacity ``Retrying`` of one call.
 
@@ -82,7 +71,7 @@ def retrying(
             state.error.retry_after = seconds
             raise state.error from too_late
 
-    return Retrying(sleep=sleep, **state.options())
+    return tenacity.Retrying(sleep=sleep, **state.options())
 
 
 def async_retrying(
@@ -90,27 +79,20 @@ def async_retrying(
     *,
     sleep: Callable[[float], Awaitable[None]],
     consecutive_429s: int = 0,
-    block_seconds: Callable[[], float] = _default_block,
-) -> AsyncRetrying:
+    block_seconds: Callable[[], float] = lambda: 60.0,
+) -> tenacity.AsyncRetrying:
     """
     Return the tenacity ``AsyncRetrying`` of reads by a client that makes one attempt of each call.
 
-    It follows the rules of :func:`retrying`, but retries errors of every call, also those of the token.
-
-    :param sleep: a coroutine that waits.
+    It follows the rules of :func:`retrying`, but also retries errors of other calls, such as the token's.
     """
     state = _RetryState(rules, None, True, consecutive_429s, block_seconds)
-    return AsyncRetrying(sleep=sleep, **state.options())
+    return tenacity.AsyncRetrying(sleep=sleep, **state.options())
 
 
 @dataclass
 class _RetryState:
-    """
-    The attempts of one call.
-
-    :param endpoint: None retries errors of every call.
-    :param error: the failure of the last attempt.
-    """
+    """The attempts of one call, or with endpoint None of all calls; ``error`` is the last failure."""
 
     rules: RetryRules
     endpoint: str | None
@@ -122,9 +104,9 @@ class _RetryState:
     def options(self) -> dict[str, Any]:
         """Return tenacity's options except ``sleep``."""
         return {
-            "retry": retry_if_exception(self._is_retryable),
+            "retry": tenacity.retry_if_exception(self._is_retryable),
             "wait": self._wait_seconds,
-            "stop": stop_after_attempt(self.rules.attempts),
+            "stop": tenacity.stop_after_attempt(self.rules.attempts),
             "before_sleep": self._log_retry,
             "reraise": True,
         }
@@ -132,9 +114,10 @@ class _RetryState:
     def _is_retryable(self, error: BaseException) -> bool:
         if not isinstance(error, AlvysError) or error.endpoint is None:
             return False
-        if error.endpoint != (self.endpoint or error.endpoint):
-            return False
-        if (error.retry_after or 0) > self.rules.max_wait:
+        if (
+            error.endpoint != (self.endpoint or error.endpoint)
+            or (error.retry_after or 0) > self.rules.max_wait
+        ):
             return False
         if isinstance(error, AlvysRateLimitError):
             return True
@@ -144,7 +127,7 @@ class _RetryState:
         unreadable = isinstance(error, AlvysResponseError) and (error.status_code or 200) < 300
         return self.repeatable and (isinstance(error, AlvysServerError) or unreadable)
 
-    def _wait_seconds(self, state: RetryCallState) -> float:
+    def _wait_seconds(self, state: tenacity.RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
         retry_after = getattr(error, "retry_after", None) or 0.0
         if not isinstance(error, AlvysRateLimitError):
@@ -155,7 +138,7 @@ class _RetryState:
                 retry_after = max(retry_after, min(self.block_seconds(), self.rules.max_wait))
         return retry_after + random.uniform(0, min(1.0, retry_after / 10)) if retry_after else _backoff(state)
 
-    def _log_retry(self, state: RetryCallState) -> None:
+    def _log_retry(self, state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         self.error = error if isinstance(error, AlvysError) else None
         log.warning(

@@ -25,6 +25,8 @@ from airflow_provider_alvys.api.http.clock import SYSTEM_CLOCK, Clock
 # Auth0's edge refuses Python's default user agent.
 USER_AGENT = f"airflow-provider-alvys/{__version__}"
 DEFAULT_TIMEOUT = (10.0, 60.0)
+# Other TLS errors may occur after the request was sent, such as for a corrupt record in the response.
+_NEVER_SENT = (NewConnectionError, ConnectTimeoutError, SSLCertVerificationError)
 _HOST = re.compile(r"[\w.-]+|[0-9a-f:.]+", re.ASCII)
 
 
@@ -75,7 +77,7 @@ class Transport:
             request = self._session.prepare_request(requests.Request(method, url, auth=auth, **body))
         except (ValueError, TypeError, requests.exceptions.RequestException) as error:
             raise AlvysValueError(
-                f"{endpoint}: the request cannot be encoded: {error}. Nothing was sent", endpoint=endpoint
+                f"{endpoint}: cannot encode the request: {error}", endpoint=endpoint
             ) from error
         settings = self._session.merge_environment_settings(request.url, {}, None, None, None)
         if is_loopback(urlsplit(url)):
@@ -86,7 +88,7 @@ class Transport:
         except requests.exceptions.RequestException as error:
             raise AlvysConnectionError(
                 f"{endpoint}: no answer from {origin(url)}: {root_cause(error)}. Check host and network.",
-                arrived=not _was_never_sent(error),
+                arrived=not any(isinstance(cause, _NEVER_SENT) for cause in _causes(error)),
                 endpoint=endpoint,
             ) from error
         if 300 <= response.status_code < 400:
@@ -176,14 +178,6 @@ def _causes(error: BaseException) -> list[BaseException]:
         wrapped = next((arg for arg in cause.args if isinstance(arg, BaseException)), cause.__cause__)
         cause = getattr(cause, "reason", None) or wrapped
     return chain
-
-
-def _was_never_sent(error: BaseException) -> bool:
-    # Other TLS errors may occur after the request was sent, such as for a corrupt record in the response.
-    return any(
-        isinstance(cause, (NewConnectionError, ConnectTimeoutError, SSLCertVerificationError))
-        for cause in _causes(error)
-    )
 
 
 def root_cause(error: BaseException) -> str:
