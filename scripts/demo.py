@@ -254,8 +254,8 @@ def tell_answers() -> None:
     """Ask the tables three questions; print and draw the answers."""
     answers = answer(DATABASE)
     for title, name, lines in (
-        ("Revenue by customer and month, in dollars", "revenue", revenue_table(answers.revenue, most=8)),
-        ("On-time delivery by lane", "on_time", lanes_table(answers.lanes, most=8)),
+        ("Revenue by customer and month, in dollars", "revenue", revenue_table(answers.revenue, max_rows=8)),
+        ("On-time delivery by lane", "on_time", lanes_table(answers.lanes, max_rows=8)),
         ("Unpaid invoices by age, in dollars", "unpaid", ages_table(answers.ages)),
     ):
         say(f"{title} (scripts/questions/{name}.sql):")

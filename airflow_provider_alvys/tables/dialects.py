@@ -90,10 +90,8 @@ class Dialect:
 
     def existing_type(self, type_name: str) -> ExistingType | None:
         """Return what an existing column's type stores, or None for an unknown type."""
-        for pattern, existing in self.existing_types:
-            if re.fullmatch(pattern, type_name, re.IGNORECASE):
-                return existing
-        return None
+        types = self.existing_types
+        return next((found for pattern, found in types if re.fullmatch(pattern, type_name, re.I)), None)
 
     def renderer(self, kind: Kind) -> Renderer | None:
         """Return the function that converts values of a kind for the driver, or None if none is needed."""
@@ -134,7 +132,7 @@ class Dialect:
 
     def update(self, table: str, source: str, columns: Sequence[str], pairs: Pairs, where: str = "") -> str:
         """Return the statement that copies columns from source rows ``s`` to the matching rows ``t``."""
-        values = ", ".join(f"{self.quote(name)} = s.{self.quote(name)}" for name in columns)
+        values = ", ".join(f"{name} = s.{name}" for name in map(self.quote, columns))
         condition = self.join_on("t", "s", pairs) + (f" AND ({where})" if where else "")
         return f"UPDATE {table} AS t SET {values} FROM {source} AS s WHERE {condition}"
 
@@ -188,13 +186,12 @@ class _MySQL(Dialect):
         return [f"ALTER TABLE {table} MODIFY COLUMN {self.quote(column)} {self.types[kind]}"]
 
     def create_stage(self, stage: str, table: str, columns: Sequence[str], key: Sequence[str]) -> list[str]:
-        names = ", ".join(map(self.quote, columns))
-        keys = ", ".join(map(self.quote, key))
+        names, keys = (", ".join(map(self.quote, some)) for some in (columns, key))
         select = f"SELECT {names} FROM {table} WHERE 1 = 0"
         return [f"CREATE TEMPORARY TABLE {self.quote(stage)} (KEY ({keys})) AS {select}"]
 
     def update(self, table: str, source: str, columns: Sequence[str], pairs: Pairs, where: str = "") -> str:
-        values = ", ".join(f"t.{self.quote(name)} = s.{self.quote(name)}" for name in columns)
+        values = ", ".join(f"t.{name} = s.{name}" for name in map(self.quote, columns))
         join = f"{table} AS t JOIN {source} AS s ON {self.join_on('t', 's', pairs)}"
         return f"UPDATE {join} SET {values}{f' WHERE {where}' if where else ''}"
 

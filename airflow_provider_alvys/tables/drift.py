@@ -53,7 +53,7 @@ class DriftDetector:
         )
         missing = []
         for column, count in zip(columns, filled, strict=True):
-            share = count / known if known else 0.0
+            share = count / max(known, 1)
             if share >= _MIN_SHARE and (1 - share) ** self._rows < _MAX_PROBABILITY:
                 missing.append(column.field)
         if missing:

@@ -33,7 +33,7 @@ _sorted_encoder = msgspec.json.Encoder(decimal_format="number", order="sorted")
 
 @dataclass
 class _ListPlan:
-    """How the items of a list become rows of the table with the number ``table``."""
+    """A list that becomes rows of the table with the number ``table``."""
 
     table: int
     width: int
@@ -139,19 +139,15 @@ class RowFlattener:
 
     def _flatten_lists(self, lists: _Lists, key: list[Any], rows: list[list[list[Any]]]) -> None:
         for plan, items in lists:
-            last = len(items)
             for position, item in enumerate(items, 1):
-                cells: _Cells = [None] * plan.width
                 here = [*key, position]
-                at = len(here)
-                cells[:at] = here
-                cells[at] = position == 1
-                cells[at + 1] = position == last
+                cells = [*here, position == 1, position == len(items)]
+                cells += [None] * (plan.width - len(cells))
                 below: _Lists = []
-                is_null_value = item is None and not plan.has_objects
-                left = None if is_null_value else plan.store(item, cells, below)
-                if plan.extra is not None and (left is not None or (plan.has_objects and item is None)):
-                    cells[plan.extra] = dump_json(left)
+                if item is not None or plan.has_objects:
+                    left = plan.store(item, cells, below)
+                    if plan.extra is not None and (left is not None or item is None):
+                        cells[plan.extra] = dump_json(left)
                 rows[plan.table].append(cells)
                 self._flatten_lists(below, here, rows)
 

@@ -1,4 +1,4 @@
-"""Three questions that a company asks, answered by SQL over the tables that a sync fills."""
+"""Answers three business questions with SQL on the loaded tables."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ FOLDER = Path(__file__).resolve().parent
 @dataclass(frozen=True)
 class Revenue:
     """
-    What customers pay for what was delivered.
+    Revenue of delivered loads.
 
-    :param months: as ``2026-11``.
-    :param amounts: by customer, those with the greatest sum first, and by month.
+    :param months: such as ``2026-11``.
+    :param amounts: by customer, highest total first, then by month.
     """
 
     months: Sequence[str]
@@ -27,7 +27,7 @@ class Revenue:
 
 @dataclass(frozen=True)
 class Lane:
-    """Deliveries from a place to another one, and how many of them were on time."""
+    """A pair of origin and destination, with its deliveries and how many of them were on time."""
 
     origin: str
     destination: str
@@ -36,13 +36,13 @@ class Lane:
 
     @property
     def share(self) -> float:
-        """From 0 to 1."""
+        """The share of deliveries on time, from 0 to 1."""
         return self.on_time / self.deliveries
 
 
 @dataclass(frozen=True)
-class Age:
-    """Unpaid invoices of an age."""
+class AgeGroup:
+    """The unpaid invoices in a range of ages."""
 
     name: str
     invoices: int
@@ -52,24 +52,24 @@ class Age:
 @dataclass(frozen=True)
 class Answers:
     """
-    The answers.
+    The answers to all questions.
 
-    :param lanes: those with the most deliveries first.
-    :param ages: the youngest first.
+    :param lanes: most deliveries first.
+    :param ages: youngest first.
     """
 
     revenue: Revenue
     lanes: Sequence[Lane]
-    ages: Sequence[Age]
+    ages: Sequence[AgeGroup]
 
 
 def read_sql(name: str) -> str:
-    """Return the statement that answers a question: ``revenue``, ``on_time`` or ``unpaid``."""
+    """Return the SQL of a question: ``revenue``, ``on_time`` or ``unpaid``."""
     return (FOLDER / f"{name}.sql").read_text()
 
 
 def answer(database: Path) -> Answers:
-    """Ask an SQLite file."""
+    """Return the answers from a SQLite file."""
     with closing(sqlite3.connect(database)) as connection:
         revenue = connection.execute(read_sql("revenue")).fetchall()
         lanes = connection.execute(read_sql("on_time")).fetchall()
@@ -79,17 +79,19 @@ def answer(database: Path) -> Answers:
         amounts[customer][month] = amount
     ranked = sorted(amounts.items(), key=lambda entry: -sum(entry[1].values()))
     months = sorted({month for _, month, *_ in revenue})
-    return Answers(Revenue(months, dict(ranked)), [Lane(*row) for row in lanes], [Age(*row) for row in ages])
+    return Answers(
+        Revenue(months, dict(ranked)), [Lane(*row) for row in lanes], [AgeGroup(*row) for row in ages]
+    )
 
 
-def revenue_table(revenue: Revenue, most: int) -> list[str]:
-    """Return the lines of a table, with the other customers and all of them at its end."""
+def revenue_table(revenue: Revenue, max_rows: int) -> list[str]:
+    """Return the lines of a table that ends with the other customers and the total."""
     names = list(revenue.amounts)
-    rows = [(name, [name]) for name in names[:most]]
-    if len(names) > most:
-        rows.append((f"{len(names) - most} others", names[most:]))
-    rows.append(("together", names))
-    lines = [f"{'customer':<28}" + "".join(f"{month:>11}" for month in revenue.months) + f"{'together':>12}"]
+    rows = [(name, [name]) for name in names[:max_rows]]
+    if len(names) > max_rows:
+        rows.append((f"{len(names) - max_rows} others", names[max_rows:]))
+    rows.append(("total", names))
+    lines = [f"{'customer':<28}" + "".join(f"{month:>11}" for month in revenue.months) + f"{'total':>12}"]
     for title, members in rows:
         sums = [sum(revenue.amounts[name].get(month, 0) for name in members) for month in revenue.months]
         lines.append(
@@ -98,8 +100,8 @@ def revenue_table(revenue: Revenue, most: int) -> list[str]:
     return lines
 
 
-def lanes_table(lanes: Sequence[Lane], most: int) -> list[str]:
-    """Return the lines of a table, with all lanes at its end."""
+def lanes_table(lanes: Sequence[Lane], max_rows: int) -> list[str]:
+    """Return the lines of a table that ends with all lanes."""
     total = Lane(
         f"all {len(lanes)} lanes",
         "",
@@ -107,15 +109,15 @@ def lanes_table(lanes: Sequence[Lane], most: int) -> list[str]:
         sum(lane.on_time for lane in lanes),
     )
     lines = [f"{'from':<18}{'to':<18}{'deliveries':>11}{'on time':>9}{'share':>8}"]
-    for lane in [*lanes[:most], total]:
+    for lane in [*lanes[:max_rows], total]:
         lines.append(
             f"{lane.origin:<18}{lane.destination:<18}{lane.deliveries:>11,}{lane.on_time:>9,}{lane.share:>8.0%}"
         )
     return lines
 
 
-def ages_table(ages: Sequence[Age]) -> list[str]:
-    """Return the lines of a table, with all ages at its end."""
-    total = Age("together", sum(age.invoices for age in ages), sum(age.amount for age in ages))
+def ages_table(ages: Sequence[AgeGroup]) -> list[str]:
+    """Return the lines of a table that ends with the total."""
+    total = AgeGroup("total", sum(age.invoices for age in ages), sum(age.amount for age in ages))
     lines = [f"{'age':<18}{'invoices':>9}{'to be paid':>14}"]
     return lines + [f"{age.name:<18}{age.invoices:>9,}{age.amount:>14,.0f}" for age in [*ages, total]]

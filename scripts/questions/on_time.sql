@@ -1,4 +1,4 @@
--- On-time delivery by lane: loads whose last stop was reached by its appointment, or before its window closed.
+-- On-time delivery by lane: deliveries that reached the last stop by its appointment or before its window closed.
 SELECT
     origin.address_city || ', ' || origin.address_state AS origin,
     destination.address_city || ', ' || destination.address_state AS destination,

@@ -1,4 +1,4 @@
-"""The answers as a picture."""
+"""Draws the answers as a chart."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from scripts.questions import Age, Answers, Lane, Revenue
+from scripts.questions import AgeGroup, Answers, Lane, Revenue
 
 _INK, _FAINT, _GRID = "#1f2933", "#616e7c", "#e4e7eb"
 _BLUES = mpl.colormaps["YlGnBu"]
 _GOOD, _FAIR, _BAD = "#2b8a8a", "#e0a030", "#c8553d"
-# The older a debt is, the more it is worth a call.
+# From the youngest to the oldest debt.
 _AGES = ("#f2d6a2", "#eeb868", "#e08a3c", "#c8553d")
 _STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
@@ -32,8 +32,8 @@ _STYLE: dict[Any, Any] = {
     "axes.titlelocation": "left",
 }
 CUSTOMERS, LANES = 10, 10
-# Percent: what counts as few and as most deliveries on time.
-_FEW, _MOST = 75, 90
+# Percent of deliveries on time: from these on, a lane is fair or good.
+_MIN_FAIR, _MIN_GOOD = 75, 90
 
 
 def draw(answers: Answers, file: Path, subtitle: str) -> None:
@@ -93,20 +93,20 @@ def _draw_lanes(axes: Axes, lanes: Sequence[Lane]) -> None:
     places = range(len(lanes))
     shares = [100 * lane.share for lane in lanes]
     axes.barh(places, [100] * len(lanes), color="#f1f3f5", height=0.66)
-    colors = [_GOOD if share >= _MOST else _FAIR if share >= _FEW else _BAD for share in shares]
+    colors = [_GOOD if share >= _MIN_GOOD else _FAIR if share >= _MIN_FAIR else _BAD for share in shares]
     axes.barh(places, shares, color=colors, height=0.66)
     for place, lane in zip(places, lanes, strict=True):
         _write(axes, 101.5, place, f"{lane.share:.0%}  of {lane.deliveries}")
     axes.set_yticks(places, [f"{lane.origin} → {lane.destination}" for lane in lanes])
     axes.set_xlim(0, 126)
     axes.set_xticks(range(0, 101, 25))
-    axes.set_xlabel(f"Percent on time (green from {_MOST}, red below {_FEW})")
+    axes.set_xlabel(f"Percent on time (green from {_MIN_GOOD}, red below {_MIN_FAIR})")
     axes.set_ylabel("Lane")
     axes.set_title(f"On-time delivery on the {len(lanes)} busiest lanes")
     _tidy(axes)
 
 
-def _draw_ages(axes: Axes, ages: Sequence[Age]) -> None:
+def _draw_ages(axes: Axes, ages: Sequence[AgeGroup]) -> None:
     places = range(len(ages))
     amounts = [age.amount / 1000 for age in ages]
     axes.barh(places, amounts, color=_AGES[: len(ages)], height=0.66)
@@ -130,7 +130,7 @@ def _write(axes: Axes, x: float, y: float, text: str) -> None:
 
 
 def _month(text: str) -> str:
-    """Return ``2026-11`` as it is said."""
+    """Return a month such as ``2026-11`` as text for people."""
     return f"{date.fromisoformat(f'{text}-01'):%b %Y}"
 
 

@@ -1,4 +1,4 @@
--- Revenue by customer and month: what customers pay for the loads that were delivered in it.
+-- Revenue by customer and month: the rates of the loads delivered in the month.
 SELECT
     customer_name AS customer,
     substr(delivered_at, 1, 7) AS month,

@@ -1,4 +1,4 @@
--- Unpaid invoices by age: days since they were invoiced.
+-- Unpaid invoices by age: days since the invoice date.
 WITH unpaid AS (
     SELECT julianday('now') - julianday(invoiced_date) AS age, remaining_balance_amount AS amount
     FROM invoices

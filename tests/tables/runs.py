@@ -1,4 +1,4 @@
-"""Landed runs, written by hand, and the operator that loads them."""
+"""Writes landed runs without a sync, and loads them with the operator."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def hour(number: float) -> datetime:
     return FIRST + timedelta(hours=number)
 
 
-def as_line(row: Any) -> bytes:
+def to_line(row: Any) -> bytes:
     return row if isinstance(row, bytes) else json.dumps(row, ensure_ascii=False).encode()
 
 
@@ -49,17 +49,17 @@ def write_run(
     """
     Write the folder of a run, and return the path of its manifest.
 
-    :param at: hours after :data:`FIRST` when its reading began.
-    :param parents: the rows of each parent, in place of ``rows``.
-    :param windows: of some of them; the others have that of all.
+    :param at: start of the read, in hours after :data:`FIRST`.
+    :param parents: the rows of each parent, instead of ``rows``.
+    :param windows: the windows of some parents; the others have ``window``.
     """
-    whole = ManifestWindow(by=window[0], since=window[1], until=window[2]) if window else None
+    run_window = ManifestWindow(by=window[0], since=window[1], until=window[2]) if window else None
     if parents is not None:
-        rows = [row for theirs in parents.values() for row in theirs]
+        rows = [row for children in parents.values() for row in children]
     read = hour(at)
     folder = lake / stream / f"{read:%Y-%m-%d}" / (name or f"all-{int(at * 3600):016x}-1")
     folder.mkdir(parents=True)
-    content = b"".join(as_line(row) + b"\n" for row in rows)
+    content = b"".join(to_line(row) + b"\n" for row in rows)
     parts = []
     if rows:
         (folder / "part-00000.jsonl").write_bytes(content)
@@ -68,7 +68,7 @@ def write_run(
     manifest = Manifest(
         stream=stream,
         tenant=tenant,
-        window=whole,
+        window=run_window,
         filters={},
         file_format="jsonl",
         compression=None,
@@ -83,8 +83,8 @@ def write_run(
         read_until=read + timedelta(minutes=1),
         searches=list(searches),
         parents=[
-            ManifestParents(ids=[id], rows=len(theirs), window=(windows or {}).get(id, whole))
-            for id, theirs in (parents or {}).items()
+            ManifestParents(ids=[id], rows=len(children), window=(windows or {}).get(id, run_window))
+            for id, children in (parents or {}).items()
         ],
         missing_parents=list(missing_parents),
         parts=parts,

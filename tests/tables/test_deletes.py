@@ -1,4 +1,4 @@
-"""Rows that have gone from Alvys: marked when two whole readings in a row miss them, and only then."""
+"""Missing rows are marked if two complete, consecutive reads do not contain them, and only then."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def sweep(lake: Path, at: float, *without: int, **changes: Any) -> dict[str, Any
     return load(lake, "drivers")
 
 
-def test_a_row_is_missing_since_the_first_of_two_sweeps_in_a_row_that_miss_it(db: Db, lake: Path) -> None:
+def test_a_row_is_missing_since_the_first_of_two_consecutive_sweeps_without_it(db: Db, lake: Path) -> None:
     sweep(lake, 0)
     assert sweep(lake, 1, 7)["missing"] == 0
     assert missing(db) == {}
@@ -43,7 +43,7 @@ def test_a_row_is_missing_since_the_first_of_two_sweeps_in_a_row_that_miss_it(db
     assert missing(db) == {"D7": "2026-03-01 01:00:00.0000000"}
 
 
-def test_a_row_that_returns_is_no_longer_missing(db: Db, lake: Path) -> None:
+def test_a_row_that_returns_is_not_missing(db: Db, lake: Path) -> None:
     for at, without in enumerate([(), (7,), (7,), (), (7,)]):
         sweep(lake, at, *without)
     assert missing(db) == {}
@@ -51,16 +51,18 @@ def test_a_row_that_returns_is_no_longer_missing(db: Db, lake: Path) -> None:
     assert missing(db) == {"D7": "2026-03-01 04:00:00.0000000"}
 
 
-def test_a_row_that_was_seen_in_between_was_not_missed_twice_in_a_row(db: Db, lake: Path) -> None:
+def test_a_row_read_between_two_sweeps_without_it_is_not_missing(db: Db, lake: Path) -> None:
     sweep(lake, 0)
     sweep(lake, 1, 7)
-    # By whatever reading: one of some drivers only, say.
+    # Any read counts, such as a filtered one.
     write_run(lake, [{"Id": "D7"}], stream="drivers", at=2, filters={"Name": "x"})
     sweep(lake, 3, 7)
     assert missing(db) == {}
 
 
-def test_more_than_the_share_is_not_believed(db: Db, lake: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_row_is_marked_if_more_than_the_share_are_absent(
+    db: Db, lake: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     sweep(lake, 0)
     for at in (1, 2, 3):
         assert sweep(lake, at, 1, 2, 3) | {"path": ""} == {
@@ -82,15 +84,15 @@ def test_more_than_the_share_is_not_believed(db: Db, lake: Path, caplog: pytest.
     load(lake, "drivers", max_missing_share=0.03)
     write_run(lake, drivers(1, 2, 3), stream="drivers", at=5)
     load(lake, "drivers", max_missing_share=0.03)
-    # Since the first that was believed.
+    # Since the first read within the share.
     assert set(missing(db).values()) == {"2026-03-01 04:00:00.0000000"}
-    # Those that are missing already count no more.
+    # Rows that are marked already do not count.
     assert sweep(lake, 6, 1, 2, 3, 4, 5)["disbelieved"] == 2
     assert sweep(lake, 7, 1, 2, 3, 4)["disbelieved"] == 0
     assert sweep(lake, 8, 1, 2, 3, 4)["missing"] == 1
 
 
-def test_a_sweep_that_finds_nothing_at_all_marks_nothing(db: Db, lake: Path) -> None:
+def test_an_empty_sweep_marks_no_row(db: Db, lake: Path) -> None:
     sweep(lake, 0)
     for at in (1, 2):
         write_run(lake, [], stream="drivers", at=at)
@@ -106,7 +108,7 @@ def test_a_sweep_that_finds_nothing_at_all_marks_nothing(db: Db, lake: Path) -> 
         pytest.param({"tenant": "other"}, id="other-tenant"),
     ],
 )
-def test_what_is_not_whole_or_is_filtered_or_is_of_another_tenant_proves_nothing(
+def test_an_open_or_filtered_read_or_one_of_another_tenant_marks_no_row(
     sqlite: Db, lake: Path, changes: dict[str, Any]
 ) -> None:
     sweep(lake, 0)
@@ -115,7 +117,7 @@ def test_what_is_not_whole_or_is_filtered_or_is_of_another_tenant_proves_nothing
     assert missing(sqlite) == {}
 
 
-def test_an_older_manifest_than_the_newest_loaded_marks_nothing(sqlite: Db, lake: Path) -> None:
+def test_an_older_manifest_than_the_newest_loaded_marks_no_row(sqlite: Db, lake: Path) -> None:
     sweep(lake, 0)
     sweep(lake, 9)
     for at in (3, 4, 5):
@@ -123,7 +125,7 @@ def test_an_older_manifest_than_the_newest_loaded_marks_nothing(sqlite: Db, lake
     assert missing(sqlite) == {}
 
 
-def test_manifests_that_wait_are_loaded_in_the_order_of_their_reading_whatever_they_are_called(
+def test_pending_manifests_are_loaded_in_the_order_of_their_reads_whatever_their_names(
     sqlite: Db, lake: Path
 ) -> None:
     for at, without in enumerate([(), (7,), (7,)]):
@@ -132,12 +134,12 @@ def test_manifests_that_wait_are_loaded_in_the_order_of_their_reading_whatever_t
     assert missing(sqlite) == {"D7": "2026-03-01 01:00:00.0000000"}
 
 
-def test_a_reading_marks_no_row_that_was_read_later(sqlite: Db, lake: Path) -> None:
+def test_a_read_marks_no_row_that_was_read_later(sqlite: Db, lake: Path) -> None:
     for at in range(4):
         sweep(lake, at)
     newest = write_run(lake, [{"Id": "D200"}], stream="drivers", at=4, filters={"Name": "x"})
     load(lake, "drivers")
-    # Loaded again without the newest one, which was purged.
+    # Load all again without the newest manifest, which was purged.
     shutil.rmtree(Path(newest).parent)
     sqlite.query("DELETE FROM _alvys_loads")
     assert load(lake, "drivers")["disbelieved"] == 0
@@ -145,7 +147,7 @@ def test_a_reading_marks_no_row_that_was_read_later(sqlite: Db, lake: Path) -> N
 
 
 @pytest.mark.parametrize("kind", ["postgres", "sqlite"])
-def test_what_is_missed_is_found_by_the_tables_key(
+def test_missing_rows_are_found_by_the_primary_key(
     kind: str, make_db: Callable[[str], Db], lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     db = make_db(kind)
@@ -169,13 +171,13 @@ def test_what_is_missed_is_found_by_the_tables_key(
     assert len(plans) >= 3
     for sql, plan in plans.items():
         if kind == "postgres":
-            # Without what it learns of the temporary tables, it compares each row with each.
+            # Without statistics on the temporary tables, it would compare each row with each.
             assert "Nested Loop" not in plan or "Index" in plan, plan
         elif sql.startswith('UPDATE "drivers"'):
             assert "SCAN t" not in plan, plan
 
 
-def test_the_same_manifest_again_is_no_second_time(sqlite: Db, lake: Path) -> None:
+def test_reloading_a_manifest_does_not_count_as_a_second_miss(sqlite: Db, lake: Path) -> None:
     sweep(lake, 0)
     manifest = write_run(lake, drivers(7), stream="drivers", at=1)
     for _ in range(3):
@@ -183,7 +185,7 @@ def test_the_same_manifest_again_is_no_second_time(sqlite: Db, lake: Path) -> No
     assert missing(sqlite) == {}
 
 
-def test_a_search_by_guessed_values_proves_nothing(sqlite: Db, lake: Path) -> None:
+def test_a_search_by_guessed_values_marks_no_row(sqlite: Db, lake: Path) -> None:
     for at in range(4):
         write_run(lake, [{"Id": f"T{n}"} for n in ALL if not at or n != 7], stream="trailers", at=at)
     load(lake, "trailers")
@@ -191,13 +193,13 @@ def test_a_search_by_guessed_values_proves_nothing(sqlite: Db, lake: Path) -> No
 
 
 def deductions(*without: int) -> list[dict[str, Any]]:
-    # Ten a day, at midnight.
+    # Ten deductions a day, at midnight.
     return [
         {"Id": f"D{n}", "Date": f"2026-03-{1 + n // 10:02}T00:00:00+00:00"} for n in ALL if n not in without
     ]
 
 
-def test_a_window_of_business_dates_that_is_read_again_marks_what_is_inside_of_it(db: Db, lake: Path) -> None:
+def test_rereading_a_window_of_business_dates_marks_rows_inside_it(db: Db, lake: Path) -> None:
     window = (
         "date",
         datetime.fromisoformat("2026-03-03T00:00:00+00:00"),
@@ -213,7 +215,7 @@ def test_a_window_of_business_dates_that_is_read_again_marks_what_is_inside_of_i
     )
     write_run(lake, deductions(), stream="deductions", at=0)
     load(lake, "deductions")
-    # 35 is inside, 20 and 70 on its borders, 5 and 95 outside.
+    # 35 is inside the window, 20 and 70 are on its bounds, 5 and 95 outside.
     inside = [
         row for row in deductions(35, 20, 70, 5, 95) if "2026-03-03" <= row["Date"][:10] <= "2026-03-08"
     ]
@@ -223,9 +225,7 @@ def test_a_window_of_business_dates_that_is_read_again_marks_what_is_inside_of_i
     assert set(missing(db, "deductions")) == {"D35"}
 
 
-def test_parents_that_were_read_by_windows_of_their_own_prove_what_all_of_them_cover(
-    sqlite: Db, lake: Path
-) -> None:
+def test_parents_read_with_different_windows_mark_rows_in_the_common_window(sqlite: Db, lake: Path) -> None:
     def within(since: float, until: float) -> ManifestWindow:
         return ManifestWindow(by="date", since=hour(since), until=hour(until))
 
@@ -237,11 +237,11 @@ def test_parents_that_were_read_by_windows_of_their_own_prove_what_all_of_them_c
     ]
     write_run(lake, rows, stream="driver_events", at=0)
     for at in (1, 2):
-        # The known one is asked for of late only, and a new one from the beginning. Each has lost its late event.
+        # The known driver is read from a late date, the new one from the start. Each has lost its late event.
         parents = {"new": [rows[0]], "known": []}
         windows = {"new": within(0, 240), "known": within(150, 240)}
-        span = ("date", hour(0), hour(240))
-        write_run(lake, stream="driver_events", parents=parents, windows=windows, window=span, at=at)
+        window = ("date", hour(0), hour(240))
+        write_run(lake, stream="driver_events", parents=parents, windows=windows, window=window, at=at)
     load(lake, "driver_events", max_missing_share=1)
     assert set(missing(sqlite, "driver_events")) == {"new late", "known late"}
 
@@ -249,14 +249,14 @@ def test_parents_that_were_read_by_windows_of_their_own_prove_what_all_of_them_c
 @pytest.mark.parametrize(
     ("steps", "expected"),
     [
-        # Seen again, though in a state older than the table's.
+        # Read again, in an older state than the table's.
         pytest.param(["miss", "miss", "old"], {}, id="it-returns"),
         pytest.param(["miss", "old", "miss"], {}, id="not-twice-in-a-row"),
-        # A reading from before it was missed says nothing.
+        # A read from before the miss does not count.
         pytest.param(["miss", "miss", "before"], {"L7": "2026-03-01 01:00:00.0000000"}, id="late-manifest"),
     ],
 )
-def test_what_was_seen_after_it_was_missed_is_there_whatever_its_state(
+def test_a_row_read_after_it_was_missed_is_not_missing_whatever_its_state(
     sqlite: Db, lake: Path, steps: list[str], expected: dict[str, str]
 ) -> None:
     rows = [{"Id": f"L{n}", "UpdatedAt": "2026-02-01T00:00:00Z"} for n in ALL]
@@ -272,14 +272,14 @@ def test_what_was_seen_after_it_was_missed_is_there_whatever_its_state(
     assert missing(sqlite, "loads") == expected
 
 
-def test_one_row_of_a_small_table_may_go_but_not_its_last(db: Db, lake: Path) -> None:
+def test_one_row_of_a_small_table_can_be_missing_but_not_its_last(db: Db, lake: Path) -> None:
     for at, rows in enumerate([["A", "B"], ["A"], ["A"], [], []]):
         write_run(lake, [{"Id": id} for id in rows], stream="users", at=at)
         load(lake, "users")
     assert set(missing(db, "users")) == {"B"}
 
 
-def test_the_share_may_be_raised_for_one_run(sqlite: Db, lake: Path) -> None:
+def test_the_share_can_be_raised_for_one_run(sqlite: Db, lake: Path) -> None:
     sweep(lake, 0)
     write_run(lake, drivers(1, 2, 3), stream="drivers", at=1)
     assert load(lake, "drivers", max_missing_share=0.05)["disbelieved"] == 0
@@ -287,7 +287,7 @@ def test_the_share_may_be_raised_for_one_run(sqlite: Db, lake: Path) -> None:
     assert set(missing(sqlite).values()) == {"2026-03-01 01:00:00.0000000"}
 
 
-def test_a_window_of_changes_marks_nothing(sqlite: Db, lake: Path) -> None:
+def test_a_window_of_changes_marks_no_row(sqlite: Db, lake: Path) -> None:
     rows = [{"Id": f"L{n}", "UpdatedAt": "2026-03-01T00:00:00Z"} for n in ALL]
     write_run(lake, rows, at=0)
     window = ManifestWindow(by="updated", since=hour(-5), until=hour(5))
@@ -299,7 +299,7 @@ def test_a_window_of_changes_marks_nothing(sqlite: Db, lake: Path) -> None:
     assert missing(sqlite, "loads") == {}
 
 
-def test_united_windows_prove_what_each_of_them_covers_and_a_branch_by_status_nothing(
+def test_each_of_several_windows_marks_rows_inside_it_and_a_branch_by_status_marks_none(
     sqlite: Db, lake: Path
 ) -> None:
     stream = get_stream("invoices")
@@ -324,7 +324,7 @@ def test_united_windows_prove_what_each_of_them_covers_and_a_branch_by_status_no
         {"Id": "paid", **old, "PaidDate": "2026-03-09T00:00:00Z"},
         {"Id": "open", **old, "Status": "AwaitingPayment"},
     ]
-    # In a window that was searched for some of its rows only.
+    # This window was searched with a filter.
     sent = ManifestWindow(by="sent", since=since, until=until)
     searches.append(ManifestSearch(window=sent, asked={"Status": ["Paid"]}, rows=0, total=0, proof="whole"))
     rows.append({"Id": "sent", **old, "LastSendDate": "2026-03-09T00:00:00Z"})
@@ -337,18 +337,18 @@ def test_united_windows_prove_what_each_of_them_covers_and_a_branch_by_status_no
     assert set(missing(sqlite, "invoices")) == {"I0", "paid"}
 
 
-def test_a_list_of_a_parents_children_marks_those_that_it_lacks(db: Db, lake: Path) -> None:
+def test_a_list_of_a_parents_children_marks_the_absent_ones(db: Db, lake: Path) -> None:
     parents = {str(n): [{"id": "A"}, {"id": "B"}] for n in range(60)}
     write_run(lake, stream="load_documents", parents=parents, at=0)
     fewer = {**parents, "7": [{"id": "A"}], "8": []}
     for at in (1, 2):
         write_run(lake, stream="load_documents", parents=fewer, missing_parents=["8"], at=at)
     load(lake, "load_documents")
-    # 8 is not known to Alvys any more, which may mean that it is hidden.
+    # Alvys does not find parent 8, which may be hidden.
     assert set(missing(db, "load_documents")) == {"7"}
 
 
-def test_events_are_marked_among_the_parents_that_were_asked_for(sqlite: Db, lake: Path) -> None:
+def test_only_events_of_the_requested_parents_are_marked(sqlite: Db, lake: Path) -> None:
     since, until = hour(-24), hour(240)
     event = {"StartDate": "2026-03-02T00:00:00Z"}
     rows = [{"Id": f"E{n}", "DriverId": f"D{n % 2}", **event} for n in ALL]

@@ -1,4 +1,4 @@
-"""Every stream: landed, loaded, read back by SQL, and held against the truth."""
+"""Lands and loads every stream, rebuilds its records from the tables, and compares them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow_provider_alvys.tables.schema import build_schema
 from tests.conftest import Land
 from tests.lake import read_lines, read_manifest
 from tests.tables.databases import Db
-from tests.tables.rebuild import as_compared, rebuild
+from tests.tables.rebuild import normalized, rebuild
 from tests.tables.runs import load
 from tests.test_every_stream import EVERY, parents_of, regular
 
@@ -28,7 +28,7 @@ def alvys(alvys: Simulator) -> Simulator:
 
 
 @EVERY
-def test_what_is_landed_and_loaded_is_what_is_true(
+def test_the_tables_of_a_landed_stream_equal_the_simulators_data(
     alvys: Simulator, land: Land, lake: Path, db: Db, stream: Stream
 ) -> None:
     parents = parents_of(alvys, stream)
@@ -46,8 +46,8 @@ def test_what_is_landed_and_loaded_is_what_is_true(
     for number, line in enumerate(lines):
         record = decode_row(line)
         key = _key(stream, record, owners[number] if stream.is_child else None, line, found)
-        wanted = as_compared(
-            stream.fields, {name: item for name, item in record.items() if name != "Secret"}, db.digits
+        wanted = normalized(
+            stream.fields, {name: item for name, item in record.items() if name != "Secret"}, db.second_digits
         )
         assert found[key] == wanted
     (line,) = db.rows("_alvys_loads")
@@ -64,7 +64,7 @@ def _key(stream: Stream, record: dict, parent: str | None, line: bytes, found: d
     return (own,) if parent is None else (parent, own)
 
 
-def test_no_two_tables_of_the_catalogue_share_a_name_and_no_two_columns_of_a_table() -> None:
+def test_names_of_tables_and_of_the_columns_of_a_table_are_unique() -> None:
     tables = [table for stream in STREAMS.values() for table in build_schema(stream).tables]
     names = [table.name for table in tables]
     assert len(set(names)) == len(names)

@@ -1,4 +1,4 @@
-"""Manifests into tables: once, again, in any order, after a failure, two at a time."""
+"""Loads manifests: once, again, in any order, after a failure, concurrently."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ from airflow_provider_alvys.tables.dialects import get_dialect
 from airflow_provider_alvys.tables.load import Loader
 from airflow_provider_alvys.tables.schema import build_schema
 from tests.tables.databases import Db
-from tests.tables.kill import load_and_die
+from tests.tables.kill import load_and_kill
 from tests.tables.runs import hour, load, write_run
 
-# What differs between two ways to the same rows.
-BY_THE_WAY = ("_loaded_at", "_changed_at", "_missed_at", "_missing_since")
+# Columns that differ between two loads of the same rows.
+LOAD_SPECIFIC = ("_loaded_at", "_changed_at", "_missed_at", "_missing_since")
 
 
-def a_load(number: int, updated: str | None = None, **fields: Any) -> dict[str, Any]:
+def make_load(number: int, updated: str | None = None, **fields: Any) -> dict[str, Any]:
     row = {"Id": f"L{number}", "LoadNumber": str(1000 + number), **fields}
     return row if updated is None else {**row, "UpdatedAt": updated}
 
 
 def contents(db: Db) -> dict[str, Any]:
-    found = db.dump(BY_THE_WAY)
+    found = db.dump(LOAD_SPECIFIC)
     del found["_alvys_loads"]
     return found
 
 
-def test_a_row_has_its_columns_its_lists_and_its_bookkeeping(db: Db, lake: Path) -> None:
-    row = a_load(
+def test_a_row_fills_its_columns_child_tables_and_metadata(db: Db, lake: Path) -> None:
+    row = make_load(
         1,
         "2026-03-01T08:30:00.1234567+00:00",
         Linehaul={"Amount": 1234.50, "Currency": 840},
@@ -77,7 +77,7 @@ def test_a_row_has_its_columns_its_lists_and_its_bookkeeping(db: Db, lake: Path)
     if db.kind in ("postgres", "sqlite"):
         assert str(main["linehaul_amount"]) == "1234.50"
     assert (main["linehaul_currency"], main["fleet_name"]) == ("USD", "West")
-    assert main["updated_at"] == f"2026-03-01 08:30:00.{'1234567' if db.digits == 7 else '1234560'}"
+    assert main["updated_at"] == f"2026-03-01 08:30:00.{'1234567' if db.second_digits == 7 else '1234560'}"
     assert main["scheduled_pickup_at"] == "2026-03-02 11:00:00.0000000"
     assert (main["scheduled_pickup_at_local"], main["scheduled_pickup_at_offset"]) == (
         "2026-03-02 06:00:00.0000000",
@@ -109,8 +109,8 @@ def test_a_row_has_its_columns_its_lists_and_its_bookkeeping(db: Db, lake: Path)
     assert sorted(row["value"] for row in db.rows("load_required_equipment")) == ["Reefer", "Van"]
 
 
-def test_a_load_is_loaded_once_and_again_only_on_demand(db: Db, lake: Path) -> None:
-    manifest = write_run(lake, [a_load(1, "2026-03-01T00:00:00Z", Stops=[{"Id": "S1"}])])
+def test_a_manifest_is_loaded_once_unless_it_is_named(db: Db, lake: Path) -> None:
+    manifest = write_run(lake, [make_load(1, "2026-03-01T00:00:00Z", Stops=[{"Id": "S1"}])])
     assert load(lake)["rows"] == 1
     before = db.dump()
     assert load(lake) == {**load(lake), "manifests": 0, "rows": 0}
@@ -118,22 +118,22 @@ def test_a_load_is_loaded_once_and_again_only_on_demand(db: Db, lake: Path) -> N
     assert load(lake, manifest=manifest)["rows"] == 1
     assert load(lake, manifest={"manifest": manifest, "rows": 1})["rows"] == 1
     assert contents(db) == {
-        name: rows for name, rows in db.dump(BY_THE_WAY).items() if name != "_alvys_loads"
+        name: rows for name, rows in db.dump(LOAD_SPECIFIC).items() if name != "_alvys_loads"
     }
     assert len(db.rows("_alvys_loads")) == 1
     assert db.rows("loads")[0]["_changed_at"] == before["loads"][0]["_changed_at"]
 
 
-def test_what_changed_replaces_the_row_and_its_lists_and_what_did_not_keeps_its_time(
+def test_a_changed_row_replaces_the_old_one_and_an_unchanged_row_keeps_its_change_time(
     db: Db, lake: Path
 ) -> None:
     stops = [{"Id": "S1"}, {"Id": "S2"}]
-    write_run(lake, [a_load(n, "2026-03-01T00:00:00Z", Stops=stops, Status="Open") for n in (1, 2)], at=0)
+    write_run(lake, [make_load(n, "2026-03-01T00:00:00Z", Stops=stops, Status="Open") for n in (1, 2)], at=0)
     load(lake)
     before = {row["id"]: row for row in db.rows("loads")}
-    changed = a_load(2, "2026-03-01T01:00:00Z", Stops=stops[1:], Status="Covered")
-    # The order of the fields is no change.
-    same = dict(reversed(a_load(1, "2026-03-01T00:00:00Z", Stops=stops, Status="Open").items()))
+    changed = make_load(2, "2026-03-01T01:00:00Z", Stops=stops[1:], Status="Covered")
+    # Another order of the fields is not a change.
+    same = dict(reversed(make_load(1, "2026-03-01T00:00:00Z", Stops=stops, Status="Open").items()))
     write_run(lake, [same, changed], at=2)
     assert load(lake)["merged"] == 2
     after = {row["id"]: row for row in db.rows("loads")}
@@ -149,17 +149,17 @@ def test_what_changed_replaces_the_row_and_its_lists_and_what_did_not_keeps_its_
 
 
 def test_an_older_state_never_replaces_a_newer_one(db: Db, lake: Path) -> None:
-    write_run(lake, [a_load(1, "2026-03-01T05:00:00Z", Status="Delivered", Stops=[{"Id": "new"}])], at=5)
+    write_run(lake, [make_load(1, "2026-03-01T05:00:00Z", Status="Delivered", Stops=[{"Id": "new"}])], at=5)
     load(lake)
-    # Read later, but of an earlier change: from a page that was kept long.
-    write_run(lake, [a_load(1, "2026-03-01T04:00:00Z", Status="Open", Stops=[{"Id": "old"}])], at=6)
-    write_run(lake, [a_load(1, Status="Quoted")], at=7)
+    # Read later, but in an older state, as from a cached page.
+    write_run(lake, [make_load(1, "2026-03-01T04:00:00Z", Status="Open", Stops=[{"Id": "old"}])], at=6)
+    write_run(lake, [make_load(1, Status="Quoted")], at=7)
     assert load(lake)["merged"] == 0
     assert [row["status"] for row in db.rows("loads")] == ["Delivered"]
     assert [row["id"] for row in db.rows("load_stops")] == ["new"]
 
 
-def test_without_a_change_time_the_later_reading_wins(db: Db, lake: Path) -> None:
+def test_without_a_change_time_the_later_read_wins(db: Db, lake: Path) -> None:
     write_run(lake, [{"Id": "D1", "Name": "late"}], stream="drivers", at=5)
     load(lake, "drivers")
     write_run(lake, [{"Id": "D1", "Name": "early"}], stream="drivers", at=4)
@@ -168,17 +168,17 @@ def test_without_a_change_time_the_later_reading_wins(db: Db, lake: Path) -> Non
 
 
 @pytest.mark.parametrize("updated", [None, "2026-03-01T00:00:00Z"])
-def test_two_states_of_one_change_are_told_apart_by_the_reading_and_two_of_one_reading_by_the_manifest(
+def test_of_two_states_with_one_change_time_the_later_read_wins_and_then_the_later_manifest(
     sqlite: Db, lake: Path, updated: str | None
 ) -> None:
     for at, name in ((5, "b"), (5, "a"), (4, "c")):
-        write_run(lake, [a_load(1, updated, Status=name)], at=at, name=name)
+        write_run(lake, [make_load(1, updated, Status=name)], at=at, name=name)
         load(lake)
     assert [row["status"] for row in sqlite.rows("loads")] == ["b"]
 
 
-def test_a_manifest_whose_parts_hold_other_numbers_of_rows_is_refused(db: Db, lake: Path) -> None:
-    manifest = Path(write_run(lake, [a_load(1), a_load(2)]))
+def test_a_manifest_with_another_row_count_than_its_parts_is_rejected(db: Db, lake: Path) -> None:
+    manifest = Path(write_run(lake, [make_load(1), make_load(2)]))
     manifest.write_bytes(manifest.read_bytes().replace(b'"rows":2,"total"', b'"rows":3,"total"'))
     with pytest.raises(AlvysTableError, match=r"_manifest.json .* 3 rows.* 2\b"):
         load(lake)
@@ -204,7 +204,7 @@ def test_any_order_of_loading_gives_the_same_tables(
                 for n in range(rng.randrange(4))
             ]
             rows.append(
-                a_load(number, updated, Status=f"as of {at}", Stops=stops, Linehaul={"Amount": at + 0.25})
+                make_load(number, updated, Status=f"as of {at}", Stops=stops, Linehaul={"Amount": at + 0.25})
             )
         runs.append((rows, at))
     expected = None
@@ -213,7 +213,7 @@ def test_any_order_of_loading_gives_the_same_tables(
         order = list(runs)
         random.Random(seed).shuffle(order)
         manifests = [write_run(lake, rows, at=at) for rows, at in order]
-        # Some by one operator each, then all that are left.
+        # Some with one operator each, then the rest.
         for manifest in manifests[: seed % 9]:
             load(lake, manifest=manifest)
         load(lake)
@@ -228,27 +228,27 @@ def test_any_order_of_loading_gives_the_same_tables(
     assert len(expected["load_stops_references"]) > 20
 
 
-def test_what_was_landed_while_the_database_was_away_is_loaded_by_the_next_run(
+def test_manifests_landed_during_a_database_outage_are_loaded_by_the_next_run(
     lake: Path, sqlite: Db, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    with monkeypatch.context() as away:
-        gone = tmp_path / "not" / "there" / "x.sqlite"
-        away.setenv("AIRFLOW_CONN_SQL", json.dumps({"conn_type": "sqlite", "host": str(gone)}))
+    with monkeypatch.context() as outage:
+        missing_file = tmp_path / "not" / "there" / "x.sqlite"
+        outage.setenv("AIRFLOW_CONN_SQL", json.dumps({"conn_type": "sqlite", "host": str(missing_file)}))
         for at in range(5):
-            write_run(lake, [a_load(at, f"2026-03-01T0{at}:00:00Z")], at=at)
+            write_run(lake, [make_load(at, f"2026-03-01T0{at}:00:00Z")], at=at)
             with pytest.raises(Exception, match="unable to open database"):
                 load(lake)
-    write_run(lake, [a_load(5, "2026-03-01T05:00:00Z")], at=5)
+    write_run(lake, [make_load(5, "2026-03-01T05:00:00Z")], at=5)
     assert load(lake)["manifests"] == 6
     assert len(sqlite.rows("loads")) == 6
 
 
-def test_a_broken_manifest_stops_the_load_and_keeps_what_was_loaded_before(db: Db, lake: Path) -> None:
-    write_run(lake, [a_load(1)], at=1)
-    broken = Path(write_run(lake, [a_load(2), a_load(3)], at=2)).parent / "part-00000.jsonl"
+def test_a_damaged_part_stops_the_load_and_keeps_earlier_manifests(db: Db, lake: Path) -> None:
+    write_run(lake, [make_load(1)], at=1)
+    broken = Path(write_run(lake, [make_load(2), make_load(3)], at=2)).parent / "part-00000.jsonl"
     content = broken.read_bytes()
     broken.write_bytes(content[:-10])
-    write_run(lake, [a_load(4)], at=3)
+    write_run(lake, [make_load(4)], at=3)
     with pytest.raises(AlvysStorageError, match="part-00000.jsonl"):
         load(lake)
     assert [row["id"] for row in db.rows("loads")] == ["L1"]
@@ -257,8 +257,8 @@ def test_a_broken_manifest_stops_the_load_and_keeps_what_was_loaded_before(db: D
     assert len(db.rows("loads")) == 4
 
 
-def test_a_row_without_a_key_is_named_and_nothing_of_its_manifest_is_loaded(db: Db, lake: Path) -> None:
-    write_run(lake, [a_load(1), {"LoadNumber": "2"}])
+def test_a_row_without_a_key_is_reported_and_its_manifest_is_not_loaded(db: Db, lake: Path) -> None:
+    write_run(lake, [make_load(1), {"LoadNumber": "2"}])
     with pytest.raises(AlvysTableError, match=r"Row 2 of .*part-00000.jsonl .*\bid\b"):
         load(lake)
     assert db.rows("loads") == []
@@ -268,16 +268,18 @@ def test_a_row_without_a_key_is_named_and_nothing_of_its_manifest_is_loaded(db: 
 @pytest.mark.parametrize(
     "kind", ["sqlite", "postgres", "duckdb", pytest.param("mysql", marks=pytest.mark.mariadb)]
 )
-def test_a_kill_in_mid_load_leaves_the_tables_as_they_were(kind: str, make_db: Any, lake: Path) -> None:
+def test_a_kill_during_a_load_leaves_the_tables_unchanged(kind: str, make_db: Any, lake: Path) -> None:
     db = make_db(kind)
-    write_run(lake, [a_load(n, "2026-03-01T00:00:00Z", Stops=[{"Id": "S"}]) for n in range(50)], at=0)
+    write_run(lake, [make_load(n, "2026-03-01T00:00:00Z", Stops=[{"Id": "S"}]) for n in range(50)], at=0)
     load(lake)
     before = db.dump()
     write_run(
-        lake, [a_load(n, "2026-03-01T01:00:00Z", Status="new", Stops=[{"Id": "T"}]) for n in range(100)], at=1
+        lake,
+        [make_load(n, "2026-03-01T01:00:00Z", Status="new", Stops=[{"Id": "T"}]) for n in range(100)],
+        at=1,
     )
     statement = 0
-    while load_and_die(str(lake), statement, json.dumps(db.connection)):
+    while load_and_kill(str(lake), statement, json.dumps(db.connection)):
         assert db.dump() == before, f"killed at statement {statement}"
         statement += 7
     assert statement > 60, "too few statements were tried"
@@ -285,16 +287,17 @@ def test_a_kill_in_mid_load_leaves_the_tables_as_they_were(kind: str, make_db: A
     assert {row["id"] for row in db.rows("load_stops")} == {"T"}
 
 
-def test_two_loads_at_once_are_one_after_the_other_or_one_fails_clearly(
+def test_concurrent_loads_run_one_after_the_other_or_one_fails(
     db: Db, lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if db.kind == "postgres":
-        # Also where a transaction would see nothing of what has ended since it began.
+        # Also with an isolation level that hides later commits from a transaction.
         options = f"{db.connection['extra']['options']} -c default_transaction_isolation=repeatable\\ read"
         monkeypatch.setenv("AIRFLOW_CONN_SQL", json.dumps({**db.connection, "extra": {"options": options}}))
     for at in range(6):
         rows = [
-            a_load(n, f"2026-03-01T0{at}:00:00Z", Status=str(at), Stops=[{"Id": f"S{at}"}]) for n in range(40)
+            make_load(n, f"2026-03-01T0{at}:00:00Z", Status=str(at), Stops=[{"Id": f"S{at}"}])
+            for n in range(40)
         ]
         write_run(lake, rows, at=at)
     results: list[Any] = []
@@ -317,7 +320,7 @@ def test_two_loads_at_once_are_one_after_the_other_or_one_fails_clearly(
     if failures:
         results.append(load(lake))
     assert sum(result["manifests"] for result in results if isinstance(result, dict)) == 6, (
-        "one was loaded twice"
+        "a manifest was loaded twice"
     )
     assert len(db.rows("loads")) == 40
     assert {row["status"] for row in db.rows("loads")} == {"5"}
@@ -325,7 +328,7 @@ def test_two_loads_at_once_are_one_after_the_other_or_one_fails_clearly(
     assert len(db.rows("_alvys_loads")) == 6
 
 
-def test_two_tenants_with_the_same_keys_stay_apart(db: Db, lake: Path) -> None:
+def test_two_tenants_can_have_the_same_keys(db: Db, lake: Path) -> None:
     stream = "carrier_settlement_statements"
     trips = [{"TripId": "T", "Items": [{"Description": "x"}]}]
     for at, tenant in enumerate(("north", "south")):
@@ -342,20 +345,20 @@ def test_two_tenants_with_the_same_keys_stay_apart(db: Db, lake: Path) -> None:
     assert [row["_tenant"] for row in db.rows("carrier_settlement_statement_trips_items")] == ["north"]
 
 
-def test_an_error_in_the_middle_of_the_merge_leaves_the_tables_as_they_were(sqlite: Db, lake: Path) -> None:
-    write_run(lake, [a_load(1, Status="Open", Stops=[{"Id": "S1"}])], at=0)
+def test_an_error_during_the_merge_leaves_the_tables_unchanged(sqlite: Db, lake: Path) -> None:
+    write_run(lake, [make_load(1, Status="Open", Stops=[{"Id": "S1"}])], at=0)
     load(lake)
     before = sqlite.dump()
     sqlite.query(
         "CREATE TRIGGER no BEFORE INSERT ON load_stops BEGIN SELECT RAISE(ABORT, 'the disk is full'); END"
     )
-    write_run(lake, [a_load(1, Status="Covered", Stops=[{"Id": "S2"}])], at=1)
+    write_run(lake, [make_load(1, Status="Covered", Stops=[{"Id": "S2"}])], at=1)
     with pytest.raises(Exception, match="the disk is full"):
         load(lake)
     assert sqlite.dump() == before
 
 
-def test_a_key_that_comes_as_a_number_is_its_text(db: Db, lake: Path) -> None:
+def test_a_numeric_key_is_stored_as_text(db: Db, lake: Path) -> None:
     write_run(lake, [{"Id": 5}, {"Id": "6"}], stream="drivers")
     load(lake, "drivers")
     assert sorted(row["id"] for row in db.rows("drivers")) == ["5", "6"]
@@ -367,13 +370,13 @@ def test_keys_that_differ_in_case_or_in_a_space_are_different_keys(db: Db, lake:
     assert len(db.rows("drivers")) == 5
 
 
-def test_children_of_parents_are_told_apart_by_their_parent(db: Db, lake: Path) -> None:
+def test_children_with_the_same_key_are_distinguished_by_their_parent(db: Db, lake: Path) -> None:
     document = {"id": "D1", "AttachmentType": "Proof of Delivery", "DownloadUrl": "https://x/1"}
     write_run(lake, stream="load_documents", parents={"1001": [document], "1002": [document], "1003": []})
     load(lake, "load_documents")
     before = db.rows("load_documents")
     assert sorted((row["_parent"], row["id"]) for row in before) == [("1001", "D1"), ("1002", "D1")]
-    # Another address for the same file is no change.
+    # Another URL of the same file is not a change.
     write_run(
         lake, stream="load_documents", parents={"1001": [{**document, "DownloadUrl": "https://x/2"}]}, at=1
     )
@@ -383,9 +386,9 @@ def test_children_of_parents_are_told_apart_by_their_parent(db: Db, lake: Path) 
     assert after["1001"]["_changed_at"] == before[0]["_changed_at"]
 
 
-def test_tombstones_are_rows_that_say_so(db: Db, lake: Path) -> None:
-    write_run(lake, [a_load(1, "2026-03-01T00:00:00Z", IsDeleted=False)], at=0)
-    write_run(lake, [a_load(1, "2026-03-01T01:00:00Z", IsDeleted=True)], at=1)
+def test_a_tombstone_is_a_row_with_is_deleted(db: Db, lake: Path) -> None:
+    write_run(lake, [make_load(1, "2026-03-01T00:00:00Z", IsDeleted=False)], at=0)
+    write_run(lake, [make_load(1, "2026-03-01T01:00:00Z", IsDeleted=True)], at=1)
     load(lake)
     assert [bool(row["is_deleted"]) for row in db.rows("loads")] == [True]
 
@@ -402,8 +405,8 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_a_hostile_text_is_loaded_as_it_is(db: Db, lake: Path, text: str) -> None:
-    row = a_load(
+def test_a_hostile_text_is_loaded_unchanged(db: Db, lake: Path, text: str) -> None:
+    row = make_load(
         1,
         CustomerName=text,
         Notes=[{"id": "N", "Description": text}],
@@ -419,7 +422,7 @@ def test_a_hostile_text_is_loaded_as_it_is(db: Db, lake: Path, text: str) -> Non
     assert [row["value"] for row in db.rows("load_customer_type")] == [text]
 
 
-def test_what_a_column_cannot_hold_is_kept_in_extra_and_told(
+def test_a_value_of_another_type_is_kept_in_extra_and_logged(
     db: Db, lake: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     line = (
@@ -460,7 +463,7 @@ def test_what_a_column_cannot_hold_is_kept_in_extra_and_told(
     assert ("loads", "kept in _extra", unknown) in arguments
 
 
-def test_deep_json_is_loaded_as_it_is(db: Db, lake: Path) -> None:
+def test_deep_json_is_loaded_unchanged(db: Db, lake: Path) -> None:
     deep = b'{"Id":"L1","New":' + b'{"a":[' * 150 + b"1.10" + b"]}" * 150 + b"}"
     write_run(lake, [deep])
     load(lake)
@@ -469,7 +472,7 @@ def test_deep_json_is_loaded_as_it_is(db: Db, lake: Path) -> None:
     )
 
 
-def test_a_key_that_no_table_can_hold_is_refused_by_row_and_field(db: Db, lake: Path) -> None:
+def test_an_invalid_key_is_rejected_with_its_row_and_field(db: Db, lake: Path) -> None:
     write_run(lake, [{"Id": "D1"}, {"Id": "D\0"}], stream="drivers")
     with pytest.raises(AlvysTableError, match=r"Row 2 of .*\bid\b"):
         load(lake, "drivers")
@@ -483,27 +486,27 @@ NAMES = ["select", 'a "quoted" name', "it's", "Größe_表", "UPPER lower", "a-b
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_hostile_name_of_a_table_is_quoted(db: Db, lake: Path, name: str) -> None:
-    write_run(lake, [a_load(1, Stops=[{"Id": "S", "References": [{"Name": "r"}]}])])
+def test_a_hostile_table_name_is_quoted(db: Db, lake: Path, name: str) -> None:
+    write_run(lake, [make_load(1, Stops=[{"Id": "S", "References": [{"Name": "r"}]}])])
     assert load(lake, table=name)["table"] == name
     assert [row["id"] for row in db.rows(name)] == ["L1"]
     assert load(lake, table=name)["manifests"] == 0
     assert all(len(table.encode()) <= 64 for table in db.tables() if db.kind in ("postgres", "mysql"))
-    assert len(db.tables()) == 10, "two long names became one"
+    assert len(db.tables()) == 10, "two long names were shortened to one"
 
 
 @pytest.mark.parametrize("name", ["x" * 63, "company"])
-def test_a_tables_name_takes_no_part_in_those_of_its_lists_columns(db: Db, lake: Path, name: str) -> None:
-    write_run(lake, [a_load(1, Stops=[{"Id": "S", "CompanyId": "C"}])], at=0)
+def test_a_table_name_does_not_affect_the_columns_of_its_child_tables(db: Db, lake: Path, name: str) -> None:
+    write_run(lake, [make_load(1, Stops=[{"Id": "S", "CompanyId": "C"}])], at=0)
     load(lake, table=name)
-    write_run(lake, [a_load(1, "2026-03-02T00:00:00Z", Stops=[{"Id": "S2", "CompanyId": "C"}])], at=1)
+    write_run(lake, [make_load(1, "2026-03-02T00:00:00Z", Stops=[{"Id": "S2", "CompanyId": "C"}])], at=1)
     load(lake, table=name)
     (stops,) = [table for table in db.tables() if {"load_id", "company_id"} <= set(db.columns(table))]
     assert [(row["load_id"], row["id"], row["company_id"]) for row in db.rows(stops)] == [("L1", "S2", "C")]
 
 
 @pytest.mark.parametrize("table", ["trips", "load_stops"])
-def test_a_table_that_is_another_streams_is_refused(sqlite: Db, lake: Path, table: str) -> None:
+def test_the_table_name_of_another_stream_is_rejected(sqlite: Db, lake: Path, table: str) -> None:
     with pytest.raises(AlvysValueError, match=f"table='{table}'"):
         load(lake, "drivers", table=table)
 
@@ -511,28 +514,28 @@ def test_a_table_that_is_another_streams_is_refused(sqlite: Db, lake: Path, tabl
 @pytest.mark.parametrize(
     "name", ["", " x", "a%b", "a?b", "a\0b", "a\nb", 5, "x" * 300, "_alvys_loads", "Alvys_new_loads"]
 )
-def test_a_name_that_cannot_be_is_refused(db: Db, lake: Path, name: Any) -> None:
-    write_run(lake, [a_load(1)])
+def test_an_invalid_table_name_is_rejected(db: Db, lake: Path, name: Any) -> None:
+    write_run(lake, [make_load(1)])
     with pytest.raises(AlvysValueError, match="table="):
         load(lake, table=name)
     assert db.tables() == []
 
 
-def test_a_known_list_that_is_nested_too_deeply_is_named(sqlite: Db, lake: Path) -> None:
-    write_run(lake, [a_load(1), b'{"Id":"L2","CustomerType":' + b"[" * 900 + b"]" * 900 + b"}"])
+def test_a_row_with_a_list_nested_too_deeply_is_reported(sqlite: Db, lake: Path) -> None:
+    write_run(lake, [make_load(1), b'{"Id":"L2","CustomerType":' + b"[" * 900 + b"]" * 900 + b"}"])
     with pytest.raises(AlvysTableError, match=r"Row 2 of .*part-00000.jsonl"):
         load(lake)
     assert sqlite.rows("loads") == []
 
 
-def test_two_rows_of_one_key_in_a_manifest_are_named_and_nothing_is_loaded(db: Db, lake: Path) -> None:
+def test_two_rows_with_one_key_in_a_manifest_are_reported_and_nothing_is_loaded(db: Db, lake: Path) -> None:
     write_run(lake, [{"Id": 7, "Name": "a"}, {"Id": "7", "Name": "b"}], stream="users")
     with pytest.raises(AlvysTableError, match=r"\bid: '7'"):
         load(lake, "users")
     assert db.rows("users") == []
 
 
-def test_long_lists_are_loaded_in_pieces_of_bounded_size(
+def test_long_lists_are_loaded_in_batches_of_bounded_size(
     sqlite: Db, lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
@@ -545,24 +548,26 @@ def test_long_lists_are_loaded_in_pieces_of_bounded_size(
 
     monkeypatch.setattr(Database, "fill", counted)
     stop = {"Id": "S", "Status": "x" * 400}
-    write_run(lake, [a_load(n, Stops=[stop] * 500) for n in range(100)])
+    write_run(lake, [make_load(n, Stops=[stop] * 500) for n in range(100)])
     load(lake)
     assert sqlite.one("SELECT COUNT(*) FROM load_stops") == 50_000
     assert max(sizes) < 15_000
 
 
-def test_a_time_zone_of_a_day_or_more_is_no_time(sqlite: Db, lake: Path) -> None:
-    write_run(lake, [a_load(1, CreatedAt="2026-03-01T08:30:00+99:99", PaidAt="2026-03-01T08:30:00+23:59")])
+def test_a_time_zone_offset_of_a_day_or_more_is_not_valid(sqlite: Db, lake: Path) -> None:
+    write_run(lake, [make_load(1, CreatedAt="2026-03-01T08:30:00+99:99", PaidAt="2026-03-01T08:30:00+23:59")])
     load(lake)
     (row,) = sqlite.rows("loads")
     assert (row["created_at"], row["paid_at"]) == (None, "2026-02-28 08:31:00.0000000")
 
 
 @pytest.mark.parametrize("kind", ["postgres", pytest.param("mysql", marks=pytest.mark.mariadb)])
-def test_a_schema_by_name_and_the_connections_own_are_one_place(kind: str, make_db: Any, lake: Path) -> None:
+def test_the_connections_schema_and_the_same_schema_by_name_share_a_lock(
+    kind: str, make_db: Any, lake: Path
+) -> None:
     db = make_db(kind)
     here = db.one("SELECT current_schema()" if kind == "postgres" else "SELECT DATABASE()")
-    write_run(lake, [a_load(1)], at=0)
+    write_run(lake, [make_load(1)], at=0)
     databases = [
         open_database(db.open(), get_dialect(db.connection["conn_type"]), schema) for schema in (None, here)
     ]
@@ -584,7 +589,7 @@ def _take(database: Database, order: list[str]) -> None:
         order.append("second")
 
 
-def test_a_table_of_the_same_name_further_along_the_search_path_is_left_alone(
+def test_a_table_of_the_same_name_later_in_the_search_path_is_not_used(
     make_db: Any, lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other, db = make_db("postgres"), make_db("postgres")
@@ -592,18 +597,18 @@ def test_a_table_of_the_same_name_further_along_the_search_path_is_left_alone(
     other.query(f'CREATE TABLE {schemas[1]}."loads" (mine integer)')
     both = {**db.connection, "extra": {"options": f"-c search_path={','.join(schemas)}"}}
     monkeypatch.setenv("AIRFLOW_CONN_SQL", json.dumps(both))
-    write_run(lake, [a_load(1)])
+    write_run(lake, [make_load(1)])
     load(lake)
     assert db.one(f"SELECT COUNT(*) FROM {schemas[0]}.loads") == 1
     assert db.one(f"SELECT COUNT(*) FROM {schemas[1]}.loads") == 0
 
 
-def test_tables_go_into_a_schema(lake: Path, make_db: Any) -> None:
+def test_tables_are_created_in_the_given_schema(lake: Path, make_db: Any) -> None:
     for kind in ("postgres", "duckdb"):
         db = make_db(kind)
         db.query('CREATE SCHEMA "raw data"')
         folder = lake / kind
-        write_run(folder, [a_load(1, Stops=[{"Id": "S"}])])
+        write_run(folder, [make_load(1, Stops=[{"Id": "S"}])])
         load(folder, schema="raw data")
         assert load(folder, schema="raw data")["manifests"] == 0
         assert db.query('SELECT "id" FROM "raw data"."load_stops"') == [("S",)]
@@ -611,22 +616,24 @@ def test_tables_go_into_a_schema(lake: Path, make_db: Any) -> None:
         assert db.tables() == []
 
 
-def test_a_new_field_is_kept_and_becomes_a_column_when_the_catalogue_learns_it(
+def test_a_new_field_is_kept_and_becomes_a_column_once_the_catalogue_has_it(
     db: Db, lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_run(lake, [a_load(1, "2026-03-01T00:00:00Z", Hazmat=True), a_load(2, "2026-03-01T00:00:00Z")], at=0)
+    write_run(
+        lake, [make_load(1, "2026-03-01T00:00:00Z", Hazmat=True), make_load(2, "2026-03-01T00:00:00Z")], at=0
+    )
     load(lake)
     assert {row["id"]: row["_extra"] for row in db.rows("loads")} == {"L1": '{"Hazmat":true}', "L2": None}
     stream = get_stream("loads")
     fields = {**stream.fields.fields, "Hazmat": "boolean"}
     learned = type(stream)(**{**stream.__dict__, "fields": Record(fields, stream.fields.flags)})
     monkeypatch.setitem(STREAMS, "loads", learned)  # type: ignore[arg-type]
-    write_run(lake, [a_load(3, "2026-03-01T01:00:00Z", Hazmat=True)], at=1)
+    write_run(lake, [make_load(3, "2026-03-01T01:00:00Z", Hazmat=True)], at=1)
     load(lake)
     rows = {row["id"]: row for row in db.rows("loads")}
     assert {id: row["hazmat"] for id, row in rows.items()} == {"L1": None, "L2": None, "L3": 1}
     assert rows["L1"]["_extra"] == '{"Hazmat":true}'
-    # The ledger forgotten, the lake fills the column of the old rows as well.
+    # Without the ledger, all manifests are loaded again and fill the column of old rows.
     db.query(f"DELETE FROM {db.quote('_alvys_loads')}")
     load(lake)
     rows = {row["id"]: row for row in db.rows("loads")}
@@ -642,7 +649,7 @@ NARROW = {
 }
 
 
-def test_a_narrow_column_is_widened_and_keeps_what_it_holds(db: Db, lake: Path) -> None:
+def test_a_narrow_column_is_widened_and_keeps_its_values(db: Db, lake: Path) -> None:
     write_run(
         lake,
         [{"Id": "T1", "Make": "MB", "Year": 2020, "GrossWeight": {"Value": 100.5}}],
@@ -669,7 +676,7 @@ def test_a_narrow_column_is_widened_and_keeps_what_it_holds(db: Db, lake: Path) 
     ]
 
 
-def test_a_type_that_the_catalogue_makes_wider_is_widened(
+def test_a_column_is_widened_when_the_catalogue_has_a_wider_type(
     db: Db, lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_run(lake, [{"Id": "T1", "Year": 2020}], stream="trucks", at=0)
@@ -687,7 +694,7 @@ def test_a_type_that_the_catalogue_makes_wider_is_widened(
     assert sorted(Decimal(row["year"]) for row in db.rows("trucks")) == [Decimal(2020), Decimal("2020.50")]
 
 
-def test_a_column_that_something_else_hangs_on_is_told_of(make_db: Callable[[str], Db], lake: Path) -> None:
+def test_a_column_used_by_a_view_is_reported(make_db: Callable[[str], Db], lake: Path) -> None:
     db = make_db("postgres")
     write_run(lake, [{"Id": "T1", "Year": 2020}], stream="trucks", at=0)
     load(lake, "trucks")
@@ -701,9 +708,7 @@ def test_a_column_that_something_else_hangs_on_is_told_of(make_db: Callable[[str
     assert load(lake, "trucks")["merged"] == 1
 
 
-def test_a_column_that_differs_in_case_is_another_one_for_postgresql(
-    make_db: Callable[[str], Db], lake: Path
-) -> None:
+def test_postgresql_distinguishes_columns_by_case(make_db: Callable[[str], Db], lake: Path) -> None:
     db = make_db("postgres")
     write_run(lake, [{"Id": "U1", "Name": "Ann"}], stream="users", at=0)
     load(lake, "users")
@@ -713,34 +718,36 @@ def test_a_column_that_differs_in_case_is_another_one_for_postgresql(
     assert [(row["NAME"], row["name"]) for row in db.rows("users")] == [("Ann", "Bea")]
 
 
-def test_a_wider_column_stays_as_it_is(db: Db, lake: Path) -> None:
+def test_a_wider_column_is_kept(db: Db, lake: Path) -> None:
     types = {"mysql": "longtext"}.get(db.kind, "text")
     key = {"mysql": "varchar(255)"}.get(db.kind, "text")
     db.query(
-        f"CREATE TABLE users (_tenant {key} NOT NULL, id {key} NOT NULL, created_at {types}, PRIMARY KEY (_tenant, id))"
+        f"CREATE TABLE users (_tenant {key} NOT NULL, id {key} NOT NULL, created_at {types}, PRIMARY KEY "
+        "(_tenant, id))"
     )
     write_run(lake, [{"Id": "U1", "CreatedAt": "2026-03-01T00:00:00Z"}], stream="users")
     load(lake, "users")
     assert db.rows("users")[0]["created_at"].startswith("2026-03-01 00:00:00.000000")
 
 
-def test_a_change_that_would_lose_something_is_an_error_that_says_what_to_do(db: Db, lake: Path) -> None:
+def test_a_lossy_change_of_type_is_an_error_with_advice(db: Db, lake: Path) -> None:
     if db.kind == "sqlite":
-        pytest.skip("a column of SQLite holds anything")
+        pytest.skip("a column of SQLite stores any value")
     key = {"mysql": "varchar(255)"}.get(db.kind, "text")
     db.query(
-        f"CREATE TABLE users (_tenant {key} NOT NULL, id {key} NOT NULL, name date, PRIMARY KEY (_tenant, id))"
+        f"CREATE TABLE users (_tenant {key} NOT NULL, id {key} NOT NULL, name date, PRIMARY KEY (_tenant, "
+        "id))"
     )
     db.query("ALTER TABLE users ADD COLUMN created_at boolean")
     write_run(lake, [{"Id": "U1", "Name": "Ann", "CreatedAt": "2026-03-01T00:00:00Z"}], stream="users")
     with pytest.raises(AlvysTableError, match=r"created_at of .*.users. .*exclude=\['CreatedAt'\]"):
         load(lake, "users")
-    # What is of another type but may become a text without a loss, does.
+    # The date column name is widened to text.
     load(lake, "users", exclude=["CreatedAt"])
     assert [row["name"] for row in db.rows("users")] == ["Ann"]
 
 
-def test_a_table_of_another_make_is_left_alone(db: Db, lake: Path) -> None:
+def test_a_table_of_another_program_is_not_changed(db: Db, lake: Path) -> None:
     db.query("CREATE TABLE users (id integer, mine integer)")
     write_run(lake, [{"Id": "U1"}], stream="users")
     with pytest.raises(AlvysTableError, match=r"users.* _tenant"):
@@ -761,7 +768,7 @@ def test_columns_that_users_add_are_kept(db: Db, lake: Path) -> None:
     ]
 
 
-def test_a_field_that_is_excluded_is_nowhere(db: Db, lake: Path) -> None:
+def test_an_excluded_field_is_stored_nowhere(db: Db, lake: Path) -> None:
     secret = "secret@acme.example"
     row = {
         "Id": "C1",
@@ -778,7 +785,7 @@ def test_a_field_that_is_excluded_is_nowhere(db: Db, lake: Path) -> None:
     assert secret not in json.dumps(db.dump())
     assert db.rows("customers")[0]["billing_address_city"] == "Erie"
     assert "customer_notes" not in db.tables()
-    # What is kept out is no change either, nor is a null in the place of nothing.
+    # A change of an excluded field is not a change, nor is a null instead of no field.
     before = db.rows("customers")[0]["_changed_at"]
     changed = {
         **row,
@@ -793,12 +800,12 @@ def test_a_field_that_is_excluded_is_nowhere(db: Db, lake: Path) -> None:
     assert db.rows("customers")[0]["_changed_at"] == before
 
 
-def test_a_field_that_is_excluded_is_not_in_json_either(db: Db, lake: Path) -> None:
+def test_an_excluded_field_is_not_in_json_columns(db: Db, lake: Path) -> None:
     secret = "secret@acme.example"
     contact = {"Name": "Ann", "Email": secret}
     rows = [
         {"Id": "C1", "Contacts": [contact], "InvoicingInformation": {"EmailAddresses": [secret]}},
-        # Of other types than they should be.
+        # Fields of the wrong type.
         {"Id": "C2", "Contacts": contact, "BillingAddress": [{"Street": secret, "City": "Erie"}]},
     ]
     write_run(lake, rows, stream="customers")
@@ -811,7 +818,7 @@ def test_a_field_that_is_excluded_is_not_in_json_either(db: Db, lake: Path) -> N
     assert found.count("Erie") == 2
 
 
-def test_a_field_that_is_excluded_is_not_kept_under_another_spelling(sqlite: Db, lake: Path) -> None:
+def test_an_excluded_field_is_not_stored_in_another_spelling(sqlite: Db, lake: Path) -> None:
     secret = "secret@acme.example"
     row = {
         "Id": "C1",
@@ -820,7 +827,7 @@ def test_a_field_that_is_excluded_is_not_kept_under_another_spelling(sqlite: Db,
         "BillingAddress": {"CITY": secret},
         "EMAIL": [secret],
         "fax": None,
-        "Stranger": {"Email": "kept"},
+        "Unknown": {"Email": "kept"},
     }
     write_run(lake, [row], stream="customers")
     load(lake, "customers", exclude=["BillingAddress.City", "Contacts.Email", "Email"])
@@ -829,12 +836,12 @@ def test_a_field_that_is_excluded_is_not_kept_under_another_spelling(sqlite: Db,
         "billingAddress": {"state": "PA"},
         "CONTACTS": [{"Name": "Ann"}],
         "fax": None,
-        "Stranger": {"Email": "kept"},
+        "Unknown": {"Email": "kept"},
     }
 
 
-def test_without_children_lists_are_json_and_so_are_those_below_the_depth(db: Db, lake: Path) -> None:
-    write_run(lake, [a_load(1, Stops=[{"Id": "S", "References": [{"Name": "n"}]}])])
+def test_lists_are_json_without_children_or_below_the_depth(db: Db, lake: Path) -> None:
+    write_run(lake, [make_load(1, Stops=[{"Id": "S", "References": [{"Name": "n"}]}])])
     load(lake, children=False, table="flat")
     assert json.loads(_json(db, "flat", "stops")) == [{"Id": "S", "References": [{"Name": "n"}]}]
     assert [table for table in db.tables() if table.startswith("flat")] == ["flat"]
@@ -843,14 +850,14 @@ def test_without_children_lists_are_json_and_so_are_those_below_the_depth(db: Db
     assert "shallow_loads_stops_references" not in db.tables()
 
 
-def test_what_is_no_longer_of_the_shape_goes_with_the_rows_that_are_replaced(db: Db, lake: Path) -> None:
+def test_obsolete_columns_and_child_rows_are_emptied_for_replaced_rows(db: Db, lake: Path) -> None:
     def a_change(at: int, stop: str) -> None:
         changed = {"Stops": [{"Id": stop}], "Notes": [{"id": "n", "Description": stop}], "CustomerName": stop}
-        write_run(lake, [a_load(1, f"2026-03-01T0{at}:00:00Z", **changed)], at=at)
+        write_run(lake, [make_load(1, f"2026-03-01T0{at}:00:00Z", **changed)], at=at)
 
     a_change(0, "first")
     write_run(
-        lake, [a_load(2, "2026-03-01T00:00:00Z", Stops=[{"Id": "other"}], CustomerName="other")], at=0.5
+        lake, [make_load(2, "2026-03-01T00:00:00Z", Stops=[{"Id": "other"}], CustomerName="other")], at=0.5
     )
     load(lake)
     a_change(1, "second")
@@ -873,21 +880,24 @@ def _json(db: Db, table: str, column: str) -> str:
     return row[column]
 
 
-def test_a_field_that_vanishes_from_all_rows_is_warned_of(
+def test_a_field_missing_from_all_rows_is_logged_as_a_warning(
     db: Db, lake: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     write_run(
         lake,
-        [a_load(n, Status="Open", CustomerName="A", CancelledBy="x" if n < 3 else None) for n in range(30)],
+        [
+            make_load(n, Status="Open", CustomerName="A", CancelledBy="x" if n < 3 else None)
+            for n in range(30)
+        ],
         at=0,
     )
     load(lake)
     assert not [
         record for record in caplog.records if record.levelno >= logging.WARNING and "tables" in record.name
     ]
-    write_run(lake, [a_load(n, Status="Open") for n in range(10)], at=1)
+    write_run(lake, [make_load(n, Status="Open") for n in range(10)], at=1)
     load(lake)
-    # One that half of the rows have says nothing by its absence.
+    # A field that half of the rows have causes no warning.
     write_run(
         lake,
         [{"Id": f"D{n}", **({"Email": "x"} if n % 2 else {})} for n in range(30)],
@@ -900,7 +910,7 @@ def test_a_field_that_vanishes_from_all_rows_is_warned_of(
     assert arguments == [(10, "loads", "CustomerName")]
 
 
-def test_money_is_read_back_digit_by_digit(db: Db, lake: Path) -> None:
+def test_money_keeps_every_digit(db: Db, lake: Path) -> None:
     rng = random.Random(3)
     texts = [f"{rng.randrange(-(10**9), 10**9)}.{rng.randrange(100):02}" for _ in range(100_000)]
     texts += [
@@ -928,8 +938,8 @@ def test_money_is_read_back_digit_by_digit(db: Db, lake: Path) -> None:
             assert Decimal(total) == sum(map(Decimal, texts))
 
 
-def test_manifests_of_another_place_or_stream_are_refused(lake: Path, sqlite: Db) -> None:
-    write_run(lake, [a_load(1)])
+def test_a_manifest_of_another_data_set_or_stream_is_rejected(lake: Path, sqlite: Db) -> None:
+    write_run(lake, [make_load(1)])
     for wrong in (
         str(lake / "trips" / "x" / "_manifest.json"),
         "/elsewhere/loads/_manifest.json",
@@ -943,7 +953,7 @@ def test_manifests_of_another_place_or_stream_are_refused(lake: Path, sqlite: Db
     assert sqlite.rows("loads") == []
 
 
-def test_an_empty_manifest_is_noted_and_changes_nothing(db: Db, lake: Path) -> None:
+def test_an_empty_manifest_is_recorded_and_changes_nothing(db: Db, lake: Path) -> None:
     write_run(lake, [], window=("updated", hour(0), hour(1)))
     assert load(lake)["manifests"] == 1
     (line,) = db.rows("_alvys_loads")
@@ -969,8 +979,8 @@ def test_names_are_in_snake_case() -> None:
     assert {name: snake_case(name) for name in names} == names
 
 
-def test_a_manifest_that_another_load_has_taken_in_meanwhile_is_left_out(sqlite: Db, lake: Path) -> None:
-    write_run(lake, [a_load(1)])
+def test_a_manifest_that_another_load_has_loaded_meanwhile_is_skipped(sqlite: Db, lake: Path) -> None:
+    write_run(lake, [make_load(1)])
     databases = [open_database(sqlite.open(), get_dialect("sqlite")) for _ in range(2)]
     schema = build_schema(get_stream("loads"))
     loaders = [Loader(database, Store(str(lake)), schema, max_missing_share=0.02) for database in databases]

@@ -1,4 +1,4 @@
-"""The statements for warehouses are parsed by sqlglot in each dialect. None of these warehouses can be run here."""
+"""Parses the scripts for warehouses with sqlglot, in each dialect: none of the warehouses can run here."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RUN = {
     "rows": 4001,
     "files": ["part-00000.parquet", "part-00001.parquet"],
 }
-UNKEPT = {HASH, CHANGED_AT, MISSED_AT, MISSING_SINCE}
+OMITTED = {HASH, CHANGED_AT, MISSED_AT, MISSING_SINCE}
 
 
 class TaskInstance:
@@ -48,7 +48,7 @@ def parse(warehouse: str, sql: str) -> list[exp.Expression]:
     found = []
     for statement in sqlparse.split(sql):
         if warehouse == "sqlserver":
-            # These sqlglot does not know.
+            # sqlglot does not parse these.
             if re.match(r"(-- .*\n)*(BULK INSERT|IF \(SELECT)", statement):
                 continue
             statement = statement.replace("PRIMARY KEY NONCLUSTERED", "PRIMARY KEY")
@@ -64,14 +64,14 @@ def script(warehouse: str, stream: str) -> list[exp.Expression]:
 
 
 @pytest.mark.parametrize("warehouse", WAREHOUSES)
-def test_the_statements_of_every_stream_parse_and_none_is_taken_for_a_mere_command(warehouse: str) -> None:
+def test_the_statements_of_every_stream_are_parsed_completely(warehouse: str) -> None:
     for stream in LOADABLE:
         assert not [found.sql() for found in script(warehouse, stream.name) if isinstance(found, exp.Command)]
     assert parse(warehouse, render(write_sql(warehouse, build_schema(STREAMS["loads"]), schema="db.alvys")))
 
 
 @pytest.mark.parametrize("warehouse", WAREHOUSES)
-def test_the_tables_have_the_columns_and_types_of_the_shape(warehouse: str) -> None:
+def test_the_tables_have_the_columns_and_types_of_the_schema(warehouse: str) -> None:
     quote = WAREHOUSES[warehouse].quote
     for stream in LOADABLE:
         schema = build_schema(stream)
@@ -84,13 +84,13 @@ def test_the_tables_have_the_columns_and_types_of_the_shape(warehouse: str) -> N
                 f"{quote(column.name)} {WAREHOUSES[warehouse].types[column.kind]}"
                 + (" NOT NULL" if column.name in ("_tenant", *table.key) else "")
                 for column in table.all_columns
-                if column.name not in UNKEPT
+                if column.name not in OMITTED
             ]
             assert lines[-1].startswith("PRIMARY KEY")
 
 
 @pytest.mark.parametrize("warehouse", WAREHOUSES)
-def test_every_insert_has_as_many_values_as_columns_and_in_their_order(warehouse: str) -> None:
+def test_every_insert_has_its_values_in_the_order_of_its_columns(warehouse: str) -> None:
     for stream in LOADABLE:
         for statement in script(warehouse, stream.name):
             if isinstance(statement, exp.Insert) and isinstance(statement.this, exp.Schema):
@@ -105,7 +105,7 @@ def test_every_insert_has_as_many_values_as_columns_and_in_their_order(warehouse
 
 
 @pytest.mark.parametrize("warehouse", WAREHOUSES)
-def test_airflow_splits_the_statements_where_they_end(warehouse: str) -> None:
+def test_airflow_splits_the_script_at_the_end_of_each_statement(warehouse: str) -> None:
     for stream in LOADABLE:
         sql = render(write_sql(warehouse, build_schema(stream)))
         statements = [part for part in sqlparse.split(sql) if part.strip()]
@@ -115,7 +115,7 @@ def test_airflow_splits_the_statements_where_they_end(warehouse: str) -> None:
 
 
 @pytest.mark.parametrize("warehouse", WAREHOUSES)
-def test_what_changes_the_tables_is_one_transaction_after_the_check(warehouse: str) -> None:
+def test_all_changes_are_in_one_transaction_after_the_check(warehouse: str) -> None:
     sql = render(write_sql(warehouse, build_schema(STREAMS["loads"])))
     begin, commit = sql.index("\nBEGIN TRANSACTION;"), sql.index(f"\n{WAREHOUSES[warehouse].commit};")
     check = sql.index("4001")
@@ -129,7 +129,7 @@ def test_what_changes_the_tables_is_one_transaction_after_the_check(warehouse: s
 
 
 @pytest.mark.parametrize("warehouse", WAREHOUSES)
-def test_a_run_without_rows_makes_the_tables_and_no_more(warehouse: str) -> None:
+def test_a_run_without_rows_only_creates_the_tables(warehouse: str) -> None:
     statements = parse(
         warehouse, render(write_sql(warehouse, build_schema(STREAMS["loads"])), rows=0, files=[])
     )
@@ -139,7 +139,7 @@ def test_a_run_without_rows_makes_the_tables_and_no_more(warehouse: str) -> None
 
 
 @pytest.mark.parametrize("warehouse", WAREHOUSES)
-def test_names_in_a_run_are_taken_as_texts(warehouse: str) -> None:
+def test_values_of_a_run_are_escaped_as_texts(warehouse: str) -> None:
     names = {
         found.this
         for statement in script(warehouse, "users")
@@ -150,7 +150,7 @@ def test_names_in_a_run_are_taken_as_texts(warehouse: str) -> None:
 
 
 @pytest.mark.parametrize("warehouse", WAREHOUSES)
-def test_every_part_is_read_from_the_url(warehouse: str) -> None:
+def test_every_part_is_read_below_the_url(warehouse: str) -> None:
     url = "abc://bucket/alvys/"
     sql = render(write_sql(warehouse, build_schema(STREAMS["loads"]), url=url))
     for name in RUN["files"]:
@@ -163,19 +163,19 @@ def test_every_part_is_read_from_the_url(warehouse: str) -> None:
 
 
 @pytest.mark.parametrize("warehouse", WAREHOUSES)
-def test_the_secret_of_a_webhook_goes_into_no_table(warehouse: str) -> None:
+def test_the_secret_of_a_webhook_is_stored_in_no_table(warehouse: str) -> None:
     sql = render(write_sql(warehouse, build_schema(STREAMS["webhooks"])))
     if warehouse == "sqlserver":
         assert sql.count("Secret") == 1
         assert "JSON_MODIFY(s.[line], '$.\"Secret\"', NULL) AS [_extra]" in sql
     elif warehouse == "redshift":
-        # Columns of the stage are taken by their order.
+        # COPY matches the columns of the stage by order.
         assert len(re.findall("secret", sql, re.IGNORECASE)) == 1
     else:
         assert "secret" not in sql.lower()
 
 
-def test_what_is_kept_out_in_the_items_of_a_list_is_refused_where_rows_are_kept_whole() -> None:
+def test_excluding_a_field_inside_a_list_is_rejected_where_extra_keeps_the_row() -> None:
     schema = build_schema(STREAMS["loads"], exclude=["Stops.CompanyName"])
     with pytest.raises(AlvysValueError, match=r"exclude .*Stops\.CompanyName"):
         write_sql("sqlserver", schema)
@@ -185,7 +185,7 @@ def test_what_is_kept_out_in_the_items_of_a_list_is_refused_where_rows_are_kept_
     )
 
 
-def test_redshift_stages_a_column_for_each_of_the_parquet_file() -> None:
+def test_redshift_stages_every_column_of_the_parquet_files() -> None:
     sql = write_sql("redshift", build_schema(STREAMS["loads"], exclude=["Notes", "Linehaul"]))
     inner = sql.split('CREATE TEMP TABLE "alvys_stage" (')[1].split("\n);")[0]
     names = re.findall(r'^    "(\w+)"', inner, re.MULTILINE)
@@ -204,12 +204,12 @@ def test_redshift_stages_a_column_for_each_of_the_parquet_file() -> None:
         pytest.param({"task_id": 'a")'}, "task_id=", id="task"),
     ],
 )
-def test_what_cannot_stand_in_a_statement_is_refused(options: dict[str, str], message: str) -> None:
+def test_an_argument_with_invalid_characters_is_rejected(options: dict[str, str], message: str) -> None:
     with pytest.raises(AlvysValueError, match=message):
         write_sql("snowflake", build_schema(STREAMS["loads"]), **options)
 
 
-def test_what_no_statement_can_load_is_refused() -> None:
+def test_a_schema_that_no_script_can_load_is_rejected() -> None:
     with pytest.raises(AlvysValueError, match="'oracle'"):
         write_sql("oracle", build_schema(STREAMS["loads"]))
     with pytest.raises(AlvysValueError, match="load_documents"):

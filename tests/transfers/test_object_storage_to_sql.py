@@ -1,4 +1,4 @@
-"""The operator that loads into databases, as a DAG has it."""
+"""The operator that loads landed data into SQL databases."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ def make(**arguments: Any) -> AlvysObjectStorageToSqlOperator:
         ({"max_missing_share": True}, "max_missing_share=True"),
     ],
 )
-def test_what_is_wrong_is_refused_while_the_dag_is_parsed(arguments: dict[str, Any], problem: str) -> None:
+def test_a_wrong_argument_is_rejected_while_the_dag_is_parsed(
+    arguments: dict[str, Any], problem: str
+) -> None:
     with pytest.raises(AlvysValueError, match=problem):
         make(**arguments)
 
@@ -50,9 +52,7 @@ def test_the_arguments_that_name_places_are_templates() -> None:
         AlvysObjectStorageToSqlOperator("sql", task_id="x", path="/x", stream="loads")  # type: ignore[misc]
 
 
-def test_a_database_that_is_not_spoken_to_is_refused_by_name(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_an_unsupported_connection_type_is_rejected(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_SQL", json.dumps({"conn_type": "http", "host": "localhost"}))
     with pytest.raises(
         AlvysValueError, match=r"'http' .*postgres, sqlite, duckdb, mysql.*docs/warehouses.md"
@@ -61,7 +61,7 @@ def test_a_database_that_is_not_spoken_to_is_refused_by_name(
 
 
 class Events(dict[Any, Any]):
-    """As Airflow's: an accessor for each outlet."""
+    """Outlet events as Airflow passes them: an accessor for each outlet."""
 
     class _Event:
         def __init__(self) -> None:
@@ -76,7 +76,7 @@ class Events(dict[Any, Any]):
         return self[outlet]
 
 
-def test_the_event_of_an_outlet_carries_the_result(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_event_of_an_outlet_contains_the_result(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(
         "AIRFLOW_CONN_SQL", json.dumps({"conn_type": "sqlite", "host": str(tmp_path / "x.sqlite")})
     )
@@ -89,7 +89,7 @@ def test_the_event_of_an_outlet_carries_the_result(monkeypatch: pytest.MonkeyPat
     assert (result["rows"], result["table"]) == (1, "loads")
 
 
-def test_the_asset_of_a_table_is_named_after_its_place() -> None:
+def test_the_asset_of_a_table_is_named_after_its_connection_schema_and_table() -> None:
     assert alvys_table_asset("loads", "warehouse").name == "alvys-table://warehouse/loads"
     assert (
         alvys_table_asset("trip_stops", "warehouse", schema="raw").name
@@ -98,7 +98,7 @@ def test_the_asset_of_a_table_is_named_after_its_place() -> None:
     assert alvys_table_asset("loads", "warehouse", table="x").name == "alvys-table://warehouse/x"
 
 
-def test_alvys_sync_loads_each_stream_once_all_that_is_landed_of_it_has_come() -> None:
+def test_alvys_sync_loads_each_stream_after_its_landing_tasks() -> None:
     with DAG("x", schedule=None):
         group = alvys_sync(
             path="/data/alvys",
@@ -128,13 +128,13 @@ def test_alvys_sync_loads_each_stream_once_all_that_is_landed_of_it_has_come() -
         ({"sql_conn_id": "x", "exclude": {"loads": ["Nots"]}}, "exclude .*'Nots'"),
     ],
 )
-def test_alvys_sync_refuses_what_is_wrong_with_the_tables(arguments: dict[str, Any], problem: str) -> None:
+def test_alvys_sync_rejects_wrong_table_arguments(arguments: dict[str, Any], problem: str) -> None:
     with DAG("x", schedule=None), pytest.raises(AlvysValueError, match=problem):
         alvys_sync(path="/data/alvys", streams=["loads"], **arguments)
 
 
 @pytest.mark.parametrize("file_format", ["jsonl", "parquet"])
-def test_either_format_is_loaded_from_disk_and_from_s3(
+def test_both_formats_are_loaded_from_disk_and_from_s3(
     alvys: Simulator,
     land: Land,
     place: Place,

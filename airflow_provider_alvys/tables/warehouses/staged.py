@@ -67,7 +67,7 @@ class StagedTable:
 
     @property
     def contains_objects(self) -> bool:
-        """Whether the rows come from objects, not from plain values."""
+        """True if the rows come from objects, not from plain values."""
         return all(source is None or source.steps for _, source in self.columns)
 
 
