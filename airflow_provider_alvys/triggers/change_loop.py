@@ -18,8 +18,8 @@ from airflow_provider_alvys.api.poll.batching import Poller
 from airflow_provider_alvys.api.poll.change_feed import (
     Asked,
     Change,
-    ChangesLine,
-    Found,
+    ChangeResult,
+    ChangesQuery,
     Watch,
     WatchState,
     matches,
@@ -71,7 +71,7 @@ class Watching:
         async with open_poller(self.alvys_conn_id, clock=self.clock, sleep=self.sleep) as poller:
             while True:
                 since = watch.mark
-                found = await self._look(poller, watch, ChangesLine(stream, window, watch.day))
+                found = await self._look(poller, watch, ChangesQuery(stream, window, watch.day))
                 # What was yielded a look ago is in Airflow's database by now.
                 settled = [state for moment, state in told if self.clock.time() - moment >= _SETTLES]
                 if settled:
@@ -85,10 +85,10 @@ class Watching:
                 now = self.clock.time()
                 await self.sleep(next_look(now, self.alvys_conn_id, self.poll_interval) - now)
 
-    async def _look(self, poller: Poller, watch: Watch, line: ChangesLine) -> Found | None:
+    async def _look(self, poller: Poller, watch: Watch, query: ChangesQuery) -> ChangeResult | None:
         """Return what has changed; None when it cannot be told now, and has to be asked for again later."""
         try:
-            return await poller.ask(line, Asked(watch.mark, frozenset(self.where), watch.is_new))
+            return await poller.ask(query, Asked(watch.mark, frozenset(self.where), watch.is_new))
         except Exception:
             # A watcher has nobody to fail: Airflow would start it again a second later, and again. The next look asks for the
             # same span once more.

@@ -18,7 +18,7 @@ from airflow.sdk import BaseHook, Connection
 
 from airflow_provider_alvys._compat import amask_secret, has_async_connections, run_in_airflow_thread
 from airflow_provider_alvys.api.http.clock import SYSTEM_CLOCK, Clock
-from airflow_provider_alvys.api.poll.batching import Poller, prompt_options
+from airflow_provider_alvys.api.poll.batching import Poller, non_blocking_options
 from airflow_provider_alvys.hooks.settings import make_client, read_settings
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ async def _connect(alvys_conn_id: str, clock: Clock) -> AlvysClient:
             log.warning("Airflow took more than %g s to take note of a secret to be masked", _LONGEST_MASKING)
 
     def make(connection: Connection) -> AlvysClient:
-        return make_client(read_settings(connection), on_token=mask, **prompt_options(clock))
+        return make_client(read_settings(connection), on_token=mask, **non_blocking_options(clock))
 
     if has_async_connections:
         connection = await BaseHook.aget_connection(alvys_conn_id)

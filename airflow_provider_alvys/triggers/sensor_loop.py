@@ -68,12 +68,12 @@ class Wait:
 
     async def _poll(self, poller: Poller, condition: Condition) -> dict[str, Any]:
         """Look until there is something to tell."""
-        line: Any = condition.line
+        query: Any = condition.query
         item = condition.item
         while True:
             is_last = self.clock.time() >= self.deadline
             try:
-                if event := self._judge(condition, await poller.ask(line, item)):
+                if event := self._judge(condition, await poller.ask(query, item)):
                     return event
             except asyncio.TimeoutError:
                 raise

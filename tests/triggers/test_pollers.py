@@ -86,7 +86,7 @@ def test_waits_hardly_call_the_garbage_collector(alvys: Simulator, collections: 
 def test_a_request_that_hangs_outlasts_the_deadline_by_its_last_look_only(
     alvys: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def ask(self: Poller, line: Any, item: Any) -> Any:
+    async def ask(self: Poller, query: Any, item: Any) -> Any:
         await asyncio.Event().wait()
 
     monkeypatch.setattr(Poller, "ask", ask)

@@ -27,7 +27,7 @@ _MOST_NUMBERS = 50
 _as_utc = make_converter("time")
 
 
-class Reading(msgspec.Struct, frozen=True):
+class RecordStatus(msgspec.Struct, frozen=True):
     """What is looked at in a load or a trip."""
 
     id: str
@@ -35,7 +35,7 @@ class Reading(msgspec.Struct, frozen=True):
     updated_at: str | None
 
 
-class Found(msgspec.Struct, frozen=True):
+class SearchResult(msgspec.Struct, frozen=True):
     """
     What a search found.
 
@@ -49,7 +49,7 @@ class Found(msgspec.Struct, frozen=True):
     is_all: bool
 
 
-class SearchFor(msgspec.Struct, frozen=True, kw_only=True):
+class SearchCriteria(msgspec.Struct, frozen=True, kw_only=True):
     """A search that has at least so many rows, or not."""
 
     stream: str
@@ -81,7 +81,7 @@ class SearchFor(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True)
-class ByNumber:
+class StatusQuery:
     """Loads or trips, by their numbers: as many as a request takes."""
 
     stream: Stream
@@ -92,35 +92,35 @@ class ByNumber:
         return self.stream.endpoint
 
     @property
-    def most(self) -> int:
+    def max_items(self) -> int:
         """As many as Alvys takes."""
         return self.stream.number_filter.max_items or _MOST_NUMBERS
 
-    def begin(self, items: Sequence[str]) -> _NumbersJob:
+    def make_job(self, items: Sequence[str]) -> _StatusJob:
         """Return what asks for them."""
-        return _NumbersJob(self.stream, list(items))
+        return _StatusJob(self.stream, list(items))
 
 
 @dataclass
-class _NumbersJob:
+class _StatusJob:
     stream: Stream
     numbers: list[str]
 
-    def go_on(self, client: AlvysClient) -> list[Reading | None]:
+    def step(self, client: AlvysClient) -> list[RecordStatus | None]:
         column = self.stream.number_field
         queries = make_queries(
             self.stream, {self.stream.number_filter.name: self.numbers, "IncludeDeleted": False}
         )
         page = _search(client, self.stream, queries).first_page()
         if page.total > len(page.rows) and len(self.numbers) > 1:
-            from airflow_provider_alvys.api.poll.batching import TooManyRows
+            from airflow_provider_alvys.api.poll.batching import TooManyRowsError
 
-            raise TooManyRows(
+            raise TooManyRowsError(
                 f"{page.total} {self.stream.name} have {len(self.numbers)} numbers, more than a page holds."
             )
-        readings: dict[str, Reading] = {}
+        readings: dict[str, RecordStatus] = {}
         for row in map(decode_row, page.rows):
-            reading = Reading(row["Id"], row.get("Status"), row.get("UpdatedAt"))
+            reading = RecordStatus(row["Id"], row.get("Status"), row.get("UpdatedAt"))
             number = row.get(column)
             before = readings.get(number)
             if before is None or when(before.updated_at) <= when(reading.updated_at):
@@ -129,18 +129,18 @@ class _NumbersJob:
 
 
 @dataclass(frozen=True)
-class DocumentsOf:
+class DocumentsQuery:
     """The documents of one parent: Alvys tells those of one at a time."""
 
     stream: Stream
-    most: int = 1
+    max_items: int = 1
 
     @property
     def endpoint(self) -> Endpoint:
         """The call for those of one."""
         return self.stream.endpoint
 
-    def begin(self, items: Sequence[str]) -> _DocumentsJob:
+    def make_job(self, items: Sequence[str]) -> _DocumentsJob:
         """Return what asks for them."""
         return _DocumentsJob(self.stream, items[0])
 
@@ -150,7 +150,7 @@ class _DocumentsJob:
     stream: Stream
     parent: str
 
-    def go_on(self, client: AlvysClient) -> list[list[dict[str, Any]] | None]:
+    def step(self, client: AlvysClient) -> list[list[dict[str, Any]] | None]:
         try:
             page = _search(
                 client, self.stream, make_queries(self.stream, {}, parents=[self.parent])
@@ -164,18 +164,18 @@ class _DocumentsJob:
 
 
 @dataclass(frozen=True)
-class RowsOf:
+class RowsQuery:
     """Searches in a stream."""
 
     stream: Stream
-    most: int = 1
+    max_items: int = 1
 
     @property
     def endpoint(self) -> Endpoint:
         """The search."""
         return self.stream.endpoint
 
-    def begin(self, items: Sequence[bytes]) -> _RowsJob:
+    def make_job(self, items: Sequence[bytes]) -> _RowsJob:
         """Return what asks for one."""
         return _RowsJob(self.stream, items[0])
 
@@ -184,14 +184,14 @@ class _RowsJob:
     """Ask for the first page of each set; where these cannot tell how many rows there are, read all."""
 
     def __init__(self, stream: Stream, item: bytes) -> None:
-        self._condition = msgspec.json.decode(item, type=SearchFor)
+        self._condition = msgspec.json.decode(item, type=SearchCriteria)
         self._stream = stream
         self._queries: list[Query] | None = None
         self._first: list[Page] = []
         self._state: bytes | None = None
         self._keys: list[Any] = []
 
-    def go_on(self, client: AlvysClient) -> list[Found] | None:
+    def step(self, client: AlvysClient) -> list[SearchResult] | None:
         if self._queries is None:
             self._queries = self._condition.queries(self._stream)
         search = _search(client, self._stream, self._queries)
@@ -210,7 +210,7 @@ class _RowsJob:
                 raise
             return Page(0, None, None, [], [])
 
-    def _add_up(self, search: Search) -> Found | None:
+    def _add_up(self, search: Search) -> SearchResult | None:
         """Return what the first pages tell, or None where they do not tell enough."""
         keys = [key for page in self._first for key in page.keys]
         # The same document may hang on two parents.
@@ -218,9 +218,9 @@ class _RowsJob:
         is_all = all(page.total <= len(page.rows) for page in self._first)
         total = len(keys) if is_all or not search.is_countable else sum(page.total for page in self._first)
         is_enough = is_all or search.is_countable or total >= self._condition.at_least
-        return Found(total, [_plain(key) for key in keys], is_all) if is_enough else None
+        return SearchResult(total, [_plain(key) for key in keys], is_all) if is_enough else None
 
-    def _walk(self, client: AlvysClient, queries: list[Query]) -> list[Found] | None:
+    def _walk(self, client: AlvysClient, queries: list[Query]) -> list[SearchResult] | None:
         """Read one more page of all rows."""
         from airflow_provider_alvys.api.read.state import SearchState
 
@@ -231,7 +231,7 @@ class _RowsJob:
             self._keys += [_plain(decode_key(row)) for row in rows]
             self._state = msgspec.json.encode(search.save())
             return None
-        return [Found(len(self._keys), self._keys, True)]
+        return [SearchResult(len(self._keys), self._keys, True)]
 
 
 def _search(

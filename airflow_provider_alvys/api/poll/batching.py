@@ -35,13 +35,13 @@ Answer = TypeVar("Answer")
 Item_contra = TypeVar("Item_contra", contravariant=True)
 Answer_co = TypeVar("Answer_co", covariant=True)
 
-# Seconds in which questions gather. Sensors that are started together come within a few of them.
-GATHER = 0.5
+# Seconds in which questions batch_delay. Sensors that are started together come within a few of them.
+BATCH_DELAY = 0.5
 # Each line uses one at a time, and there are hardly more lines than this with much to ask.
 _THREADS = 4
 
 
-def prompt_options(clock: Clock = SYSTEM_CLOCK) -> dict[str, Any]:
+def non_blocking_options(clock: Clock = SYSTEM_CLOCK) -> dict[str, Any]:
     """Return the options of a client for a poller: it makes one attempt, and goes away instead of waiting for its turn."""
     return {"retry_rules": ONE_ATTEMPT, "clock": BoundedClock(clock, defer_after=0.0)}
 
@@ -49,7 +49,7 @@ def prompt_options(clock: Clock = SYSTEM_CLOCK) -> dict[str, Any]:
 class Job(Protocol[Answer_co]):
     """One question about some items, which may take several requests."""
 
-    def go_on(self, client: AlvysClient) -> Sequence[Answer_co] | None:
+    def step(self, client: AlvysClient) -> Sequence[Answer_co] | None:
         """
         Make the next request; called in a thread, again and again.
 
@@ -57,16 +57,16 @@ class Job(Protocol[Answer_co]):
         the client's clock says instead of waiting, so that it may come from any request.
 
         :return: at the end the answers, in the order of the items; None when there is more to do.
-        :raises TooManyRows: fewer items must be asked for at once.
+        :raises TooManyRowsError: fewer items must be asked for at once.
         """
         ...
 
 
-class Line(Protocol[Item_contra, Answer_co]):
+class BatchQuery(Protocol[Item_contra, Answer_co]):
     """
     One kind of question. Lines that are equal are one: the questions that are asked on it go together.
 
-    ``endpoint`` is the call that answers it, ``most`` how many items one request takes.
+    ``endpoint`` is the call that answers it, ``max_items`` how many items one request takes.
     """
 
     @property
@@ -75,7 +75,7 @@ class Line(Protocol[Item_contra, Answer_co]):
         ...
 
     @property
-    def most(self) -> int:
+    def max_items(self) -> int:
         """How many items one request takes."""
         ...
 
@@ -83,12 +83,12 @@ class Line(Protocol[Item_contra, Answer_co]):
         """Return the same for equal lines."""
         ...
 
-    def begin(self, items: Sequence[Item_contra]) -> Job[Answer_co]:
+    def make_job(self, items: Sequence[Item_contra]) -> Job[Answer_co]:
         """Return what asks for these items. Called on the event loop: it should do no more than take note of them."""
         ...
 
 
-class TooManyRows(AlvysError):
+class TooManyRowsError(AlvysError):
     """An answer had no room for what was asked for."""
 
 
@@ -103,7 +103,7 @@ class _Queue:
     waiting: _Askers = field(default_factory=dict)
     task: asyncio.Task[None] | None = None
 
-    def fill(self, batch: _Askers, most: int) -> bool:
+    def fill(self, batch: _Askers, max_items: int) -> bool:
         """Put more into a batch, and drop what nobody waits for any more. Return whether that changed anything."""
         left = [item for item, answers in batch.items() if _has_left(answers)]
         for item in left:
@@ -112,7 +112,7 @@ class _Queue:
         for item, answers in list(self.waiting.items()):
             if _has_left(answers):
                 del self.waiting[item]
-            elif len(batch) < most:
+            elif len(batch) < max_items:
                 # Somebody else may have asked for the same before.
                 batch.setdefault(item, []).extend(self.waiting.pop(item))
                 has_changed = True
@@ -125,10 +125,10 @@ class Poller:
 
     Belongs to the event loop in which it is used. Nothing runs while nobody waits.
 
-    :param connect: returns a client made with :func:`prompt_options`. Called at the first question, and again before the next
+    :param connect: returns a client made with :func:`non_blocking_options`. Called at the first question, and again before the next
         attempt when the credentials were refused or there was no answer, since the connection may have been changed.
     :param rules: how often and how long a failed request is tried again.
-    :param gather: seconds in which questions gather before the first request.
+    :param batch_delay: seconds in which questions batch_delay before the first request.
     :param sleep: waits in the coroutine.
     """
 
@@ -137,13 +137,13 @@ class Poller:
         connect: Callable[[], Awaitable[AlvysClient]],
         *,
         rules: RetryRules | None = None,
-        gather: float = GATHER,
+        batch_delay: float = BATCH_DELAY,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._connect = connect
         self._rules = rules or RetryRules()
-        self._gather = gather
+        self._batch_delay = batch_delay
         self._sleep = sleep
         self._clock = clock
         self._client: AlvysClient | None = None
@@ -154,19 +154,19 @@ class Poller:
         self._not_before: dict[Endpoint, float] = {}
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="alvys-poller")
 
-    async def ask(self, line: Line[Item, Answer], item: Item) -> Answer:
+    async def ask(self, query: BatchQuery[Item, Answer], item: Item) -> Answer:
         """
         Return the answer for one item. Who stops waiting for it stops nobody else.
 
         :raises AlvysError: a subclass says what went wrong, when the rules allow no further try.
         """
-        queue = self._queues.setdefault(line, _Queue())
+        queue = self._queues.setdefault(query, _Queue())
         # Hundreds wait at the same time: what each of them allocates here brings Python's garbage collection nearer.
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         queue.waiting.setdefault(item, []).append(answer)
         if queue.task is None:
             # In a context of its own: whose question was first has nothing to do with the others', nor with what is logged.
-            queue.task = contextvars.Context().run(asyncio.create_task, self._serve(line, queue))
+            queue.task = contextvars.Context().run(asyncio.create_task, self._serve(query, queue))
         return await answer
 
     async def close(self) -> None:
@@ -182,26 +182,28 @@ class Poller:
         if self._client is not None:
             self._client.close()
 
-    async def _serve(self, line: Line[Any, Any], queue: _Queue) -> None:
-        """Answer what is asked for on a line, until nobody asks any more."""
+    async def _serve(self, query: BatchQuery[Any, Any], queue: _Queue) -> None:
+        """Answer what is asked for on a query, until nobody asks any more."""
         batch: _Askers = {}
         try:
-            await self._sleep(self._gather)
-            while queue.fill(batch, line.most):
-                await self._answer(line, queue, batch)
+            await self._sleep(self._batch_delay)
+            while queue.fill(batch, query.max_items):
+                await self._answer(query, queue, batch)
                 batch = {}
         finally:
             # Nothing is left here but where this task was cancelled.
             _cancel(batch)
             _cancel(queue.waiting)
-            del self._queues[line]
+            del self._queues[query]
 
     async def _answer(
-        self, line: Line[Any, Any], queue: _Queue, batch: _Askers, *, is_part: bool = False
+        self, query: BatchQuery[Any, Any], queue: _Queue, batch: _Askers, *, is_part: bool = False
     ) -> None:
         """Answer a batch; one that is refused, or too big, in halves, until who is to blame stands alone."""
         try:
-            answers = await self._ask(line, queue, batch, most=len(batch) if is_part else line.most)
+            answers = await self._ask(
+                query, queue, batch, max_items=len(batch) if is_part else query.max_items
+            )
             for askers, answer in zip(batch.values(), answers, strict=True):
                 for asker in askers:
                     if not asker.done():
@@ -211,14 +213,14 @@ class Poller:
             raise
         except BaseException as error:
             half = len(batch) // 2
-            if half and isinstance(error, (AlvysValidationError, TooManyRows)):
+            if half and isinstance(error, (AlvysValidationError, TooManyRowsError)):
                 log.info("%s Asking for %d and %d items instead.", error, half, len(batch) - half)
                 items = list(batch.items())
                 for part in (items[:half], items[half:]):
-                    await self._answer(line, queue, dict(part), is_part=True)
+                    await self._answer(query, queue, dict(part), is_part=True)
                 return
             if isinstance(error, AlvysError) and error.retry_after:
-                self._not_before[line.endpoint] = self._clock.time() + error.retry_after
+                self._not_before[query.endpoint] = self._clock.time() + error.retry_after
             for askers in batch.values():
                 for asker in askers:
                     if not asker.done():
@@ -227,25 +229,27 @@ class Poller:
             if not isinstance(error, Exception):
                 raise
 
-    async def _ask(self, line: Line[Any, Any], queue: _Queue, batch: _Askers, *, most: int) -> Sequence[Any]:
+    async def _ask(
+        self, query: BatchQuery[Any, Any], queue: _Queue, batch: _Askers, *, max_items: int
+    ) -> Sequence[Any]:
         """Return the answers for a batch, which grows while it waits, and shrinks where nobody waits for an item any more."""
-        job = line.begin(list(batch))
+        job = query.make_job(list(batch))
         connected: AlvysClient | None = None
 
         async def wait(seconds: float) -> None:
             nonlocal job
             await self._sleep(seconds)
-            if queue.fill(batch, most):
-                job = line.begin(list(batch))
+            if queue.fill(batch, max_items):
+                job = query.make_job(list(batch))
 
         async def attempt() -> Sequence[Any] | None:
             nonlocal connected
             while batch:
                 client = self._client
                 if client is None:
-                    client = connected = await self._connected(line.endpoint)
+                    client = connected = await self._connected(query.endpoint)
                 try:
-                    return await asyncio.get_running_loop().run_in_executor(self._pool, job.go_on, client)
+                    return await asyncio.get_running_loop().run_in_executor(self._pool, job.step, client)
                 except DeferRequested as turn:
                     await wait(turn.seconds)
                 except AlvysConnectionError:
@@ -258,15 +262,15 @@ class Poller:
                     log.info("Alvys refused the credentials: looking up the connection again")
             return ()
 
-        if (seconds := self._not_before.get(line.endpoint, 0.0) - self._clock.time()) > 0:
+        if (seconds := self._not_before.get(query.endpoint, 0.0) - self._clock.time()) > 0:
             await wait(seconds)
         while True:
             answers: Sequence[Any] | None = await async_retrying(
                 self._rules,
                 sleep=wait,
-                consecutive_429s=self._client.pacer.consecutive_429s(line.endpoint) if self._client else 0,
+                consecutive_429s=self._client.pacer.consecutive_429s(query.endpoint) if self._client else 0,
                 block_seconds=lambda: (
-                    self._client.pacer.block_seconds(line.endpoint) if self._client else 60.0
+                    self._client.pacer.block_seconds(query.endpoint) if self._client else 60.0
                 ),
             )(attempt)
             if answers is not None:

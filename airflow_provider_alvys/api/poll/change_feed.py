@@ -222,7 +222,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Found:
+class ChangeResult:
     """
     All rows that are new or have changed since the earliest time that was asked for, less :data:`OVERLAP`.
 
@@ -240,7 +240,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class ChangesLine:
+class ChangesQuery:
     """
     The question for the changes of a stream: however many watchers ask, one reading answers them all.
 
@@ -258,11 +258,11 @@ class ChangesLine:
         return self.stream.endpoint
 
     @property
-    def most(self) -> int:
+    def max_items(self) -> int:
         """How many watchers one reading serves."""
         return 10_000
 
-    def begin(self, items: Sequence[Asked]) -> ChangesJob:
+    def make_job(self, items: Sequence[Asked]) -> ChangesJob:
         """Return what reads for these watchers."""
         return ChangesJob(self, items)
 
@@ -270,9 +270,9 @@ class ChangesLine:
 class ChangesJob:
     """Read what all of some watchers want to know, a request at a time."""
 
-    def __init__(self, line: ChangesLine, items: Sequence[Asked]) -> None:
+    def __init__(self, query: ChangesQuery, items: Sequence[Asked]) -> None:
         columns = frozenset().union(*(item.columns for item in items))
-        self._reader = ChangeReader(line.stream, line.window, columns)
+        self._reader = ChangeReader(query.stream, query.window, columns)
         self._items = items
         self._since = ALL_TIME.since
         self._until: datetime | None = None
@@ -280,7 +280,7 @@ class ChangesJob:
         self._state: bytes | None = None
         self._changes: dict[str, Change] = {}
 
-    def go_on(self, client: AlvysClient) -> Sequence[Found] | None:
+    def step(self, client: AlvysClient) -> Sequence[ChangeResult] | None:
         """Read one more page."""
         if self._until is None:
             self._until = datetime.fromtimestamp(client.now(), timezone.utc)
@@ -302,7 +302,9 @@ class ChangesJob:
             return None
         # By what the answers said of the time: our own clock may have been set since it was last held against the server's.
         until = min(self._until, datetime.fromtimestamp(client.now(), timezone.utc))
-        found = Found(tuple(self._changes.values()), self._since, until, search.proof == "whole", self._ahead)
+        found = ChangeResult(
+            tuple(self._changes.values()), self._since, until, search.proof == "whole", self._ahead
+        )
         return [found] * len(self._items)
 
 
@@ -344,7 +346,7 @@ class Watch:
         is_dates = self._window.whole_days or bool(self._window.branches)
         return f"{self.mark:%Y-%m-%d}" if is_dates and not self.is_new else ""
 
-    def take(self, found: Found) -> list[Change]:
+    def take(self, found: ChangeResult) -> list[Change]:
         """Return the changes that have not been told yet, the oldest first."""
         hashes = {
             _hash(change.key): change
@@ -363,7 +365,7 @@ class Watch:
         self.is_new = False
         return new
 
-    def _is_asked_for(self, change: Change, found: Found) -> bool:
+    def _is_asked_for(self, change: Change, found: ChangeResult) -> bool:
         """Tell whether a change lies in what this watcher asks for, not only in what another does that knows less."""
         if self.is_new or self.day or found.since >= self.mark:
             return True

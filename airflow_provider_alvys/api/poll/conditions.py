@@ -14,12 +14,12 @@ from airflow_provider_alvys.api.documents.listing import (
 )
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.poll.batch_queries import (
-    ByNumber,
-    DocumentsOf,
-    Found,
-    Reading,
-    RowsOf,
-    SearchFor,
+    DocumentsQuery,
+    RecordStatus,
+    RowsQuery,
+    SearchCriteria,
+    SearchResult,
+    StatusQuery,
     when,
 )
 from airflow_provider_alvys.api.read.parent_ids import parse_parents
@@ -75,16 +75,16 @@ class StatusReached(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
             raise AlvysValueError(f"The number of the {_singular(self.stream)} is empty")
 
     @property
-    def line(self) -> ByNumber:
+    def query(self) -> StatusQuery:
         """Where it is asked for."""
-        return ByNumber(get_stream(self.stream))
+        return StatusQuery(get_stream(self.stream))
 
     @property
     def item(self) -> str:
         """What is asked for there."""
         return self.number
 
-    def judge(self, found: Reading | None) -> Verdict:
+    def judge(self, found: RecordStatus | None) -> Verdict:
         """Return what an answer means."""
         what = f"{_singular(self.stream)} {self.number}"
         if found is None:
@@ -138,9 +138,9 @@ class DocumentThere(msgspec.Struct, frozen=True, kw_only=True, tag="document"):
         parse_document_types(self.types)
 
     @property
-    def line(self) -> DocumentsOf:
+    def query(self) -> DocumentsQuery:
         """Where it is asked for."""
-        return DocumentsOf(document_stream_of(self.parent))
+        return DocumentsQuery(document_stream_of(self.parent))
 
     @property
     def item(self) -> str:
@@ -164,7 +164,7 @@ class DocumentThere(msgspec.Struct, frozen=True, kw_only=True, tag="document"):
         )
 
 
-class RowsFound(SearchFor, frozen=True, kw_only=True, tag="rows"):
+class RowsFound(SearchCriteria, frozen=True, kw_only=True, tag="rows"):
     """A search has at least so many rows. For what it takes, see :meth:`airflow_provider_alvys.hooks.alvys.AlvysHook.search`."""
 
     def check(self) -> None:
@@ -178,16 +178,16 @@ class RowsFound(SearchFor, frozen=True, kw_only=True, tag="rows"):
         self.queries(get_stream(self.stream))
 
     @property
-    def line(self) -> RowsOf:
+    def query(self) -> RowsQuery:
         """Where it is asked for."""
-        return RowsOf(get_stream(self.stream))
+        return RowsQuery(get_stream(self.stream))
 
     @property
     def item(self) -> bytes:
         """What is asked for there: all of it, in one order."""
         return msgspec.json.encode(self, order="deterministic")
 
-    def judge(self, found: Found) -> Verdict:
+    def judge(self, found: SearchResult) -> Verdict:
         """Return what an answer means."""
         message = f"{found.total} rows of {self.stream} found, at least {self.at_least} wanted"
         if found.total < self.at_least:
@@ -206,8 +206,8 @@ Condition: TypeAlias = Union[StatusReached, DocumentThere, RowsFound]  # noqa: U
 
 def look(client: AlvysClient, condition: Condition) -> Verdict:
     """Ask once, in this thread, and judge the answer. One request, but for searches that are several."""
-    job = condition.line.begin([condition.item])  # type: ignore[list-item]
-    while (answers := job.go_on(client)) is None:
+    job = condition.query.make_job([condition.item])  # type: ignore[list-item]
+    while (answers := job.step(client)) is None:
         pass
     return condition.judge(answers[0])  # type: ignore[arg-type]
 

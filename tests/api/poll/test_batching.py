@@ -20,7 +20,7 @@ from airflow_provider_alvys.api.errors import (
 from airflow_provider_alvys.api.http.client import AlvysClient
 from airflow_provider_alvys.api.http.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_alvys.api.http.retries import RetryRules
-from airflow_provider_alvys.api.poll.batching import Poller, TooManyRows, prompt_options
+from airflow_provider_alvys.api.poll.batching import Poller, TooManyRowsError, non_blocking_options
 from airflow_provider_alvys.simulator.process import Simulator
 from tests.conftest import SkippingClock, make_client
 
@@ -31,14 +31,14 @@ LOADS = Endpoint("POST", "loads/search")
 class Statuses:
     """The statuses of loads."""
 
-    most: int = 150
+    max_items: int = 150
     page_size: int = 200
 
     @property
     def endpoint(self) -> Endpoint:
         return LOADS
 
-    def begin(self, items: Sequence[str]) -> OneRequest:
+    def make_job(self, items: Sequence[str]) -> OneRequest:
         return OneRequest(list(items), self.page_size)
 
 
@@ -47,12 +47,12 @@ class OneRequest:
     items: list[str]
     page_size: int
 
-    def go_on(self, client: AlvysClient) -> list[str | None]:
+    def step(self, client: AlvysClient) -> list[str | None]:
         assert threading.current_thread() is not threading.main_thread()
         body = {"Page": 0, "PageSize": self.page_size, "LoadNumbers": self.items, "IncludeDeleted": False}
         page = client.request("POST", "loads/search", json=body).json()
         if page["Total"] > len(page["Items"]) and len(self.items) > 1:
-            raise TooManyRows("The page is full.")
+            raise TooManyRowsError("The page is full.")
         found = {row["LoadNumber"]: row["Status"] for row in page["Items"]}
         return [found.get(item) for item in self.items]
 
@@ -82,21 +82,23 @@ class Desk:
     options: dict[str, Any] = field(default_factory=dict)
     rules: RetryRules | None = None
     sleep: Callable[[float], Awaitable[None]] | None = None
-    gather: float = 0.5
+    batch_delay: float = 0.5
     clients: list[AlvysClient] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.waits = Waits(self.clock)
 
     async def connect(self) -> AlvysClient:
-        options = {**prompt_options(self.clock), **self.options}
+        options = {**non_blocking_options(self.clock), **self.options}
         self.clients.append(make_client(self.alvys, **options))
         return self.clients[-1]
 
     def run(self, work: Callable[[Poller], Awaitable[Any]]) -> Any:
         async def run() -> Any:
             sleep = self.sleep or self.waits
-            poller = Poller(self.connect, sleep=sleep, clock=self.clock, rules=self.rules, gather=self.gather)
+            poller = Poller(
+                self.connect, sleep=sleep, clock=self.clock, rules=self.rules, batch_delay=self.batch_delay
+            )
             try:
                 return await asyncio.wait_for(work(poller), 60)
             finally:
@@ -104,13 +106,13 @@ class Desk:
 
         return asyncio.run(run())
 
-    def ask(self, items: Sequence[str], line: Any = None) -> list[Any]:
+    def ask(self, items: Sequence[str], query: Any = None) -> list[Any]:
         """Ask for all of these at once, and return answers and errors."""
-        line = line or Statuses()
+        query = query or Statuses()
         return list(
             self.run(
                 lambda poller: asyncio.gather(
-                    *(poller.ask(line, item) for item in items), return_exceptions=True
+                    *(poller.ask(query, item) for item in items), return_exceptions=True
                 )
             )
         )
@@ -150,15 +152,17 @@ def test_the_same_question_of_many_is_one(alvys: Simulator, desk: Desk, truth: d
 def test_the_documented_pace_is_kept_and_no_429_is_met(alvys: Simulator) -> None:
     # A minute of a quarter of a second.
     alvys.reset(loads=1, limits=True, minute=0.25)
-    desk = Desk(alvys, SYSTEM_CLOCK, options={"requests_per_minute": 2400}, sleep=asyncio.sleep, gather=0.0)
-    assert desk.ask([f"none-{i}" for i in range(25)], Statuses(most=1)) == [None] * 25
+    desk = Desk(
+        alvys, SYSTEM_CLOCK, options={"requests_per_minute": 2400}, sleep=asyncio.sleep, batch_delay=0.0
+    )
+    assert desk.ask([f"none-{i}" for i in range(25)], Statuses(max_items=1)) == [None] * 25
     stats = alvys.stats()
     assert (stats["requests"]["POST loads/search"], stats["rate_limited"]) == (25, 0)
 
 
 def test_it_waits_for_its_turn_in_the_coroutine(desk: Desk, alvys: Simulator) -> None:
     desk.options["requests_per_minute"] = None
-    assert desk.ask([f"none-{i}" for i in range(12)], Statuses(most=1)) == [None] * 12
+    assert desk.ask([f"none-{i}" for i in range(12)], Statuses(max_items=1)) == [None] * 12
     (turn,) = [wait for wait in desk.waits.asked if wait > 1]
     assert 55 < turn < 62
 
@@ -212,15 +216,15 @@ def test_what_nobody_waits_for_any_more_is_not_asked_for(desk: Desk, alvys: Simu
 
 def test_nor_is_it_asked_for_again_after_a_failure(desk: Desk, alvys: Simulator) -> None:
     alvys.order_faults({"kind": "status", "status": 500})
-    line = Statuses(most=1)
+    query = Statuses(max_items=1)
 
     async def work(poller: Poller) -> None:
-        asked = asyncio.ensure_future(poller.ask(line, "none"))
+        asked = asyncio.ensure_future(poller.ask(query, "none"))
         await asyncio.sleep(0)
         # While it waits for its second try.
         desk.waits.meanwhile = lambda: len(desk.waits.asked) > 1 and asked.cancel()
         await asyncio.wait([asked])
-        await poller.ask(line, "none-either")
+        await poller.ask(query, "none-either")
 
     desk.run(work)
     assert searches(alvys) == 2
@@ -240,14 +244,14 @@ def test_a_refused_item_alone_gets_the_error(desk: Desk, alvys: Simulator, truth
 class Picky(Statuses):
     """Refused for an empty number, whatever else is asked for."""
 
-    def begin(self, items: Sequence[str]) -> OneRequest:
+    def make_job(self, items: Sequence[str]) -> OneRequest:
         return (
             Refused(list(items), self.page_size) if "" in items else OneRequest(list(items), self.page_size)
         )
 
 
 class Refused(OneRequest):
-    def go_on(self, client: AlvysClient) -> list[str | None]:
+    def step(self, client: AlvysClient) -> list[str | None]:
         client.request("POST", "loads/search", json={"Page": 0, "PageSize": 1})
         raise AssertionError("Without one of its filters Alvys refuses it")
 
@@ -379,10 +383,10 @@ def test_lines_do_not_wait_for_each_other(desk: Desk, alvys: Simulator, truth: d
 class Trips:
     """How many trips have a number."""
 
-    most: int = 1
+    max_items: int = 1
     endpoint: Endpoint = Endpoint("POST", "trips/search")  # noqa: RUF009
 
-    def begin(self, items: Sequence[str]) -> CountTrips:
+    def make_job(self, items: Sequence[str]) -> CountTrips:
         return CountTrips(items)
 
 
@@ -390,7 +394,7 @@ class Trips:
 class CountTrips:
     items: Sequence[str]
 
-    def go_on(self, client: AlvysClient) -> list[int]:
+    def step(self, client: AlvysClient) -> list[int]:
         body = {"Page": 0, "PageSize": 1, "TripNumbers": list(self.items), "IncludeDeleted": False}
         return [client.request("POST", "trips/search", json=body).json()["Total"]]
 
@@ -407,10 +411,10 @@ def test_a_job_of_several_requests_goes_on_from_where_it_was(desk: Desk, alvys: 
 class Walk:
     """So many pages, the numbers of which are the answer."""
 
-    most: int = 1
+    max_items: int = 1
     endpoint: Endpoint = LOADS
 
-    def begin(self, items: Sequence[str]) -> Pages:
+    def make_job(self, items: Sequence[str]) -> Pages:
         return Pages(int(items[0]))
 
 
@@ -419,7 +423,7 @@ class Pages:
     pages: int
     read: list[int] = field(default_factory=list)
 
-    def go_on(self, client: AlvysClient) -> list[list[int]] | None:
+    def step(self, client: AlvysClient) -> list[list[int]] | None:
         body = {"Page": len(self.read), "PageSize": 1, "Status": ["Open"], "IncludeDeleted": True}
         client.request("POST", "loads/search", json=body)
         self.read.append(len(self.read))
@@ -453,10 +457,10 @@ def test_refused_credentials_are_an_error_after_one_more_look_at_the_connection(
 class Documents:
     """The documents of a load."""
 
-    most: int = 1
+    max_items: int = 1
     endpoint: Endpoint = Endpoint("GET", "loads/{id}/documents")  # noqa: RUF009
 
-    def begin(self, items: Sequence[str]) -> GetDocuments:
+    def make_job(self, items: Sequence[str]) -> GetDocuments:
         return GetDocuments(items[0])
 
 
@@ -464,7 +468,7 @@ class Documents:
 class GetDocuments:
     item: str
 
-    def go_on(self, client: AlvysClient) -> list[Any]:
+    def step(self, client: AlvysClient) -> list[Any]:
         return [client.request("GET", f"loads/{self.item}/documents").json()]
 
 
@@ -500,7 +504,7 @@ def test_one_that_cannot_be_looked_up_any_more_is_looked_up_again(desk: Desk, al
 
 def test_a_bug_reaches_those_who_asked(desk: Desk) -> None:
     class Broken(Trips):
-        def begin(self, items: Sequence[str]) -> Any:
+        def make_job(self, items: Sequence[str]) -> Any:
             raise ZeroDivisionError
 
     assert [type(error) for error in desk.ask(["a", "b"], Broken())] == [ZeroDivisionError] * 2
@@ -508,14 +512,14 @@ def test_a_bug_reaches_those_who_asked(desk: Desk) -> None:
 
 def test_an_answer_short_of_items_is_an_error(desk: Desk) -> None:
     class Short(OneRequest):
-        def go_on(self, client: AlvysClient) -> list[str | None]:
+        def step(self, client: AlvysClient) -> list[str | None]:
             return []
 
-    class Line(Statuses):
-        def begin(self, items: Sequence[str]) -> OneRequest:
+    class ShortQuery(Statuses):
+        def make_job(self, items: Sequence[str]) -> OneRequest:
             return Short(list(items), 1)
 
-    assert [type(error) for error in desk.ask(["a", "b"], Line())] == [ValueError] * 2
+    assert [type(error) for error in desk.ask(["a", "b"], ShortQuery())] == [ValueError] * 2
 
 
 def test_who_still_waits_when_it_is_closed_is_cancelled(desk: Desk) -> None:

@@ -18,8 +18,8 @@ from airflow_provider_alvys.api.poll.change_feed import (
     Asked,
     Change,
     ChangeReader,
-    ChangesLine,
-    Found,
+    ChangeResult,
+    ChangesQuery,
     Watch,
     WatchState,
     check_where,
@@ -36,9 +36,9 @@ def moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, timezone.utc)
 
 
-def make_line(stream: str, window_by: str, day: str = "") -> ChangesLine:
+def make_line(stream: str, window_by: str, day: str = "") -> ChangesQuery:
     row = get_stream(stream)
-    return ChangesLine(row, watched_window(row, window_by), day)
+    return ChangesQuery(row, watched_window(row, window_by), day)
 
 
 class World:
@@ -75,14 +75,14 @@ class World:
 
     def read(
         self, *watches: Watch, of: tuple[str, str] = ("loads", "updated")
-    ) -> Iterator[tuple[Watch, Found]]:
-        lines: dict[ChangesLine, list[Watch]] = {}
+    ) -> Iterator[tuple[Watch, ChangeResult]]:
+        lines: dict[ChangesQuery, list[Watch]] = {}
         for watch in watches:
             lines.setdefault(make_line(*of, watch.day), []).append(watch)
         answers = {}
-        for line, asking in lines.items():
-            job = line.begin([Asked(watch.mark, is_new=watch.is_new) for watch in asking])
-            while (found := job.go_on(self.client)) is None:
+        for query, asking in lines.items():
+            job = query.make_job([Asked(watch.mark, is_new=watch.is_new) for watch in asking])
+            while (found := job.step(self.client)) is None:
                 pass
             answers |= dict(zip(asking, found, strict=True))
         return iter([(watch, answers[watch]) for watch in watches])
@@ -239,7 +239,7 @@ def test_a_time_that_cannot_be_read_stops_nothing(stamp: str | None) -> None:
         Change(id="1", key="1@x", updated_at=stamp),
         Change(id="2", key="2@y", updated_at="2023-11-14T22:13:20.1234567Z"),
     )
-    found = Found((plain, odd), moment(0), moment(2000), is_whole=True)
+    found = ChangeResult((plain, odd), moment(0), moment(2000), is_whole=True)
     assert [change.id for change in watch.take(found)] == ["1", "2"]
     assert watch.take(replace(found, until=moment(3000))) == []
 
@@ -248,7 +248,7 @@ def test_what_alvys_finds_by_a_business_date_is_told_whatever_the_row_says() -> 
     """Which field a window is by is not documented everywhere."""
     watch = Watch(watched_window(get_stream("invoices"), "sent"), WatchState(mark=moment(HOUR)))
     row = Change(id="1", key="1", updated_at="1960-01-01T00:00:00Z")
-    assert watch.take(Found((row,), moment(0), moment(2 * HOUR), is_whole=True)) == [row]
+    assert watch.take(ChangeResult((row,), moment(0), moment(2 * HOUR), is_whole=True)) == [row]
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ def test_the_oldest_is_told_first(form: str) -> None:
         Change(id=str(number), key=str(number), updated_at=form.format(number)) for number in (2, 3, 1)
     ]
     assert [
-        change.id for change in watch.take(Found(tuple(changes), moment(0), moment(1), is_whole=True))
+        change.id for change in watch.take(ChangeResult(tuple(changes), moment(0), moment(1), is_whole=True))
     ] == ["1", "2", "3"]
 
 
@@ -268,13 +268,13 @@ def test_what_is_forgotten_is_what_was_seen_longest_ago() -> None:
     window = watched_window(get_stream("fuel"), "transaction")
     rows = [Change(id=str(number), key=str(number)) for number in range(5001)]
     watch = Watch(window, WatchState(mark=moment(0)))
-    watch.take(Found(tuple(rows[:1]), moment(0), moment(1), is_whole=False))
+    watch.take(ChangeResult(tuple(rows[:1]), moment(0), moment(1), is_whole=False))
     # The first is there again.
-    watch.take(Found((*rows[1:], rows[0]), moment(1), moment(2), is_whole=False))
+    watch.take(ChangeResult((*rows[1:], rows[0]), moment(1), moment(2), is_whole=False))
     again = Watch(window, watch.save())
-    assert [change.id for change in again.take(Found(tuple(rows), moment(2), moment(3), is_whole=True))] == [
-        "1"
-    ]
+    assert [
+        change.id for change in again.take(ChangeResult(tuple(rows), moment(2), moment(3), is_whole=True))
+    ] == ["1"]
     # What a state store takes is 64 KiB.
     assert len(watch.save().seen) < 60_000
 
@@ -283,20 +283,20 @@ def test_what_a_moving_set_did_not_show_is_not_told_again() -> None:
     window = watched_window(get_stream("fuel"), "transaction")
     first, second = (Change(id=name, key=name) for name in "ab")
     watch = Watch(window, WatchState(mark=moment(0)))
-    assert watch.take(Found((first, second), moment(0), moment(1), is_whole=True)) == [first, second]
-    assert watch.take(Found((first,), moment(1), moment(2), is_whole=False)) == []
-    assert watch.take(Found((first, second), moment(2), moment(3), is_whole=True)) == []
+    assert watch.take(ChangeResult((first, second), moment(0), moment(1), is_whole=True)) == [first, second]
+    assert watch.take(ChangeResult((first,), moment(1), moment(2), is_whole=False)) == []
+    assert watch.take(ChangeResult((first, second), moment(2), moment(3), is_whole=True)) == []
 
 
 def test_a_reading_ends_before_what_it_may_not_have_seen(world: World) -> None:
     """The time up to which all is known is that before the first request, not that after the last."""
-    job = make_line("loads", "updated").begin([Asked(moment(world.clock.now - 60))])
+    job = make_line("loads", "updated").make_job([Asked(moment(world.clock.now - 60))])
     began = world.clock.now
     world.alvys.order_faults({"kind": "status", "status": 503, "times": 1, "endpoint": "POST loads/search"})
     with pytest.raises(AlvysServerError):
-        job.go_on(world.client)
+        job.step(world.client)
     world.pass_time(30)
-    while (answers := job.go_on(world.client)) is None:
+    while (answers := job.step(world.client)) is None:
         pass
     assert answers[0].until <= moment(began)
 
@@ -308,8 +308,8 @@ def test_a_deleted_load_is_told_and_can_be_told_apart(world: World) -> None:
     key = world.alvys.truth_keys(filters={"IncludeDeleted": False})[0]
     world.alvys.change(keys=[key], columns={"IsDeleted": True})
     world.pass_time(60)
-    job = make_line("loads", "updated").begin([Asked(watch.mark, frozenset({"IsDeleted"}))])
-    while (answers := job.go_on(world.client)) is None:
+    job = make_line("loads", "updated").make_job([Asked(watch.mark, frozenset({"IsDeleted"}))])
+    while (answers := job.step(world.client)) is None:
         pass
     (change,) = watch.take(answers[0])
     assert (change.id, change.fields) == (key, {"IsDeleted": True})

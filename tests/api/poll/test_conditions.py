@@ -11,8 +11,8 @@ from airflow_provider_alvys.api.documents.listing import DOCUMENT_STREAMS
 from airflow_provider_alvys.api.errors import AlvysServerError, AlvysValueError
 from airflow_provider_alvys.api.http.client import AlvysClient
 from airflow_provider_alvys.api.http.clock import DeferRequested
-from airflow_provider_alvys.api.poll.batch_queries import ByNumber, Reading
-from airflow_provider_alvys.api.poll.batching import TooManyRows, prompt_options
+from airflow_provider_alvys.api.poll.batch_queries import RecordStatus, StatusQuery
+from airflow_provider_alvys.api.poll.batching import TooManyRowsError, non_blocking_options
 from airflow_provider_alvys.api.poll.conditions import (
     Condition,
     DocumentThere,
@@ -87,7 +87,7 @@ def test_every_status_but_those_beside_the_way_has_its_place_in_it() -> None:
     ],
 )
 def test_what_a_status_means(found: str | None, more: dict[str, Any], outcome: str) -> None:
-    verdict = status(**more).judge(Reading("L1", found, "2026-01-01T00:00:00Z"))
+    verdict = status(**more).judge(RecordStatus("L1", found, "2026-01-01T00:00:00Z"))
     assert verdict.outcome == outcome
     assert verdict.message == f"Load 1 is {found}"
     assert verdict.value == {
@@ -160,7 +160,10 @@ def test_a_trip_is_read_by_its_number(alvys: Simulator, client: AlvysClient) -> 
 
 
 def test_one_request_takes_what_alvys_takes() -> None:
-    assert (ByNumber(get_stream("loads")).most, ByNumber(get_stream("trips")).most) == (150, 50)
+    assert (StatusQuery(get_stream("loads")).max_items, StatusQuery(get_stream("trips")).max_items) == (
+        150,
+        50,
+    )
 
 
 def test_a_page_that_holds_fewer_than_were_found_is_no_answer(
@@ -168,9 +171,9 @@ def test_a_page_that_holds_fewer_than_were_found_is_no_answer(
 ) -> None:
     alvys.order_faults({"kind": "cap", "cap": 2, "endpoint": "POST loads/search"})
     numbers = [load["LoadNumber"] for load in loads[:5]]
-    ByNumber(get_stream("loads")).begin(numbers[:1]).go_on(client)
-    with pytest.raises(TooManyRows):
-        ByNumber(get_stream("loads")).begin(numbers).go_on(client)
+    StatusQuery(get_stream("loads")).make_job(numbers[:1]).step(client)
+    with pytest.raises(TooManyRowsError):
+        StatusQuery(get_stream("loads")).make_job(numbers).step(client)
 
 
 @pytest.mark.parametrize("newest", [0, 1])
@@ -182,7 +185,7 @@ def test_of_two_loads_with_one_number_the_newest_counts(
     one, other = (row["Id"] for row in map(json.loads, alvys.truth_rows()) if row["LoadNumber"] == number)
     for place in (1 - newest, newest):
         alvys.change(keys=[(one, other)[place]], columns={"Status": ("Open", "Covered")[place]})
-    (reading,) = ByNumber(get_stream("loads")).begin([number]).go_on(client)
+    (reading,) = StatusQuery(get_stream("loads")).make_job([number]).step(client)
     assert reading is not None
     assert (reading.id, reading.status) == ((one, other)[newest], ("Open", "Covered")[newest])
 
@@ -272,14 +275,14 @@ def test_rows_of_several_searches_count_once(alvys: Simulator, client: AlvysClie
 
 
 def test_reading_goes_on_where_it_was(alvys: Simulator, clock: SkippingClock) -> None:
-    client = make_client(alvys, requests_per_minute=None, **prompt_options(clock))
+    client = make_client(alvys, requests_per_minute=None, **non_blocking_options(clock))
     condition = RowsFound(stream="invoices", since="2020-01-01T00:00:00Z", at_least=10_000)
-    job = condition.line.begin([condition.item])
+    job = condition.query.make_job([condition.item])
     alvys.order_faults({"kind": "status", "status": 500, "skip": 6, "endpoint": "POST invoices/search"})
     failures, answers = [], None
     while answers is None:
         try:
-            answers = job.go_on(client)
+            answers = job.step(client)
         except (AlvysServerError, DeferRequested) as failure:
             failures.append(type(failure))
             if isinstance(failure, DeferRequested):
