@@ -88,7 +88,7 @@ class Watching:
     async def _look(self, poller: Poller, watch: Watch, query: ChangesQuery) -> ChangeResult | None:
         """Return what has changed; None when it cannot be told now, and has to be asked for again later."""
         try:
-            return await poller.ask(query, Asked(watch.mark, frozenset(self.where), watch.is_new))
+            return await poller.poll(query, Asked(watch.mark, frozenset(self.where), watch.is_new))
         except Exception:
             # A watcher has nobody to fail: Airflow would start it again a second later, and again. The next look asks for the
             # same span once more.

@@ -73,7 +73,7 @@ class Wait:
         while True:
             is_last = self.clock.time() >= self.deadline
             try:
-                if event := self._judge(condition, await poller.ask(query, item)):
+                if event := self._judge(condition, await poller.poll(query, item)):
                     return event
             except asyncio.TimeoutError:
                 raise

@@ -86,10 +86,10 @@ def test_waits_hardly_call_the_garbage_collector(alvys: Simulator, collections: 
 def test_a_request_that_hangs_outlasts_the_deadline_by_its_last_look_only(
     alvys: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def ask(self: Poller, query: Any, item: Any) -> Any:
+    async def poll(self: Poller, query: Any, item: Any) -> Any:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(Poller, "ask", ask)
+    monkeypatch.setattr(Poller, "poll", poll)
     monkeypatch.setattr(sensor_loop, "_LAST_LOOK", (0.1, 0.2))
     began = time.monotonic()
     event = asyncio.run(make_wait("1", time.time() + 0.3).event())

@@ -2,7 +2,7 @@
 Many questions, few requests: what is asked for at about the same time goes into one request.
 
 Requests are made one attempt at a time in a thread, and all waiting is done in the coroutine: for others to ask the same, for the
-documented pace, for what Alvys asks to wait after a failure. So an event loop with hundreds of askers never stands still.
+documented pace, for what Alvys asks to wait after a failure. So an event loop with hundreds of waiters never stands still.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 Item_contra = TypeVar("Item_contra", contravariant=True)
-Answer_co = TypeVar("Answer_co", covariant=True)
+Result_co = TypeVar("Result_co", covariant=True)
 
 # Seconds in which questions batch_delay. Sensors that are started together come within a few of them.
 BATCH_DELAY = 0.5
@@ -46,10 +46,10 @@ def non_blocking_options(clock: Clock = SYSTEM_CLOCK) -> dict[str, Any]:
     return {"retry_rules": ONE_ATTEMPT, "clock": BoundedClock(clock, defer_after=0.0)}
 
 
-class Job(Protocol[Answer_co]):
+class Job(Protocol[Result_co]):
     """One question about some items, which may take several requests."""
 
-    def step(self, client: AlvysClient) -> Sequence[Answer_co] | None:
+    def step(self, client: AlvysClient) -> Sequence[Result_co] | None:
         """
         Make the next request; called in a thread, again and again.
 
@@ -62,7 +62,7 @@ class Job(Protocol[Answer_co]):
         ...
 
 
-class BatchQuery(Protocol[Item_contra, Answer_co]):
+class BatchQuery(Protocol[Item_contra, Result_co]):
     """
     One kind of question. Lines that are equal are one: the questions that are asked on it go together.
 
@@ -83,7 +83,7 @@ class BatchQuery(Protocol[Item_contra, Answer_co]):
         """Return the same for equal lines."""
         ...
 
-    def make_job(self, items: Sequence[Item_contra]) -> Job[Answer_co]:
+    def make_job(self, items: Sequence[Item_contra]) -> Job[Result_co]:
         """Return what asks for these items. Called on the event loop: it should do no more than take note of them."""
         ...
 
@@ -93,24 +93,24 @@ class TooManyRowsError(AlvysError):
 
 
 # The futures of all who wait for an item, by item. Who has left has cancelled theirs.
-_Askers: TypeAlias = dict[Any, list[asyncio.Future[Any]]]
+_Waiters: TypeAlias = dict[Any, list[asyncio.Future[Any]]]
 
 
 @dataclass
 class _Queue:
     """What is asked for on one line and not under way."""
 
-    waiting: _Askers = field(default_factory=dict)
+    waiting: _Waiters = field(default_factory=dict)
     task: asyncio.Task[None] | None = None
 
-    def fill(self, batch: _Askers, max_items: int) -> bool:
+    def fill(self, batch: _Waiters, max_items: int) -> bool:
         """Put more into a batch, and drop what nobody waits for any more. Return whether that changed anything."""
-        left = [item for item, answers in batch.items() if _has_left(answers)]
+        left = [item for item, answers in batch.items() if _is_abandoned(answers)]
         for item in left:
             del batch[item]
         has_changed = bool(left)
         for item, answers in list(self.waiting.items()):
-            if _has_left(answers):
+            if _is_abandoned(answers):
                 del self.waiting[item]
             elif len(batch) < max_items:
                 # Somebody else may have asked for the same before.
@@ -121,7 +121,7 @@ class _Queue:
 
 class Poller:
     """
-    Answer questions about one connection, together where they can be.
+    Result questions about one connection, together where they can be.
 
     Belongs to the event loop in which it is used. Nothing runs while nobody waits.
 
@@ -154,7 +154,7 @@ class Poller:
         self._not_before: dict[Endpoint, float] = {}
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="alvys-poller")
 
-    async def ask(self, query: BatchQuery[Item, Answer], item: Item) -> Answer:
+    async def poll(self, query: BatchQuery[Item, Result], item: Item) -> Result:
         """
         Return the answer for one item. Who stops waiting for it stops nobody else.
 
@@ -162,11 +162,11 @@ class Poller:
         """
         queue = self._queues.setdefault(query, _Queue())
         # Hundreds wait at the same time: what each of them allocates here brings Python's garbage collection nearer.
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         queue.waiting.setdefault(item, []).append(answer)
         if queue.task is None:
             # In a context of its own: whose question was first has nothing to do with the others', nor with what is logged.
-            queue.task = contextvars.Context().run(asyncio.create_task, self._serve(query, queue))
+            queue.task = contextvars.Context().run(asyncio.create_task, self._run_queue(query, queue))
         return await answer
 
     async def close(self) -> None:
@@ -182,13 +182,13 @@ class Poller:
         if self._client is not None:
             self._client.close()
 
-    async def _serve(self, query: BatchQuery[Any, Any], queue: _Queue) -> None:
-        """Answer what is asked for on a query, until nobody asks any more."""
-        batch: _Askers = {}
+    async def _run_queue(self, query: BatchQuery[Any, Any], queue: _Queue) -> None:
+        """Result what is asked for on a query, until nobody asks any more."""
+        batch: _Waiters = {}
         try:
             await self._sleep(self._batch_delay)
             while queue.fill(batch, query.max_items):
-                await self._answer(query, queue, batch)
+                await self._resolve(query, queue, batch)
                 batch = {}
         finally:
             # Nothing is left here but where this task was cancelled.
@@ -196,18 +196,18 @@ class Poller:
             _cancel(queue.waiting)
             del self._queues[query]
 
-    async def _answer(
-        self, query: BatchQuery[Any, Any], queue: _Queue, batch: _Askers, *, is_part: bool = False
+    async def _resolve(
+        self, query: BatchQuery[Any, Any], queue: _Queue, batch: _Waiters, *, is_part: bool = False
     ) -> None:
-        """Answer a batch; one that is refused, or too big, in halves, until who is to blame stands alone."""
+        """Result a batch; one that is refused, or too big, in halves, until who is to blame stands alone."""
         try:
-            answers = await self._ask(
+            answers = await self._fetch(
                 query, queue, batch, max_items=len(batch) if is_part else query.max_items
             )
-            for askers, answer in zip(batch.values(), answers, strict=True):
-                for asker in askers:
-                    if not asker.done():
-                        asker.set_result(answer)
+            for waiters, answer in zip(batch.values(), answers, strict=True):
+                for waiter in waiters:
+                    if not waiter.done():
+                        waiter.set_result(answer)
         except asyncio.CancelledError:
             _cancel(batch)
             raise
@@ -217,20 +217,20 @@ class Poller:
                 log.info("%s Asking for %d and %d items instead.", error, half, len(batch) - half)
                 items = list(batch.items())
                 for part in (items[:half], items[half:]):
-                    await self._answer(query, queue, dict(part), is_part=True)
+                    await self._resolve(query, queue, dict(part), is_part=True)
                 return
             if isinstance(error, AlvysError) and error.retry_after:
                 self._not_before[query.endpoint] = self._clock.time() + error.retry_after
-            for askers in batch.values():
-                for asker in askers:
-                    if not asker.done():
+            for waiters in batch.values():
+                for waiter in waiters:
+                    if not waiter.done():
                         # It is raised where it was asked.
-                        asker.set_exception(error)
+                        waiter.set_exception(error)
             if not isinstance(error, Exception):
                 raise
 
-    async def _ask(
-        self, query: BatchQuery[Any, Any], queue: _Queue, batch: _Askers, *, max_items: int
+    async def _fetch(
+        self, query: BatchQuery[Any, Any], queue: _Queue, batch: _Waiters, *, max_items: int
     ) -> Sequence[Any]:
         """Return the answers for a batch, which grows while it waits, and shrinks where nobody waits for an item any more."""
         job = query.make_job(list(batch))
@@ -247,16 +247,16 @@ class Poller:
             while batch:
                 client = self._client
                 if client is None:
-                    client = connected = await self._connected(query.endpoint)
+                    client = connected = await self._get_client(query.endpoint)
                 try:
                     return await asyncio.get_running_loop().run_in_executor(self._pool, job.step, client)
                 except DeferRequested as turn:
                     await wait(turn.seconds)
                 except AlvysConnectionError:
-                    self._forget(client)
+                    self._discard_client(client)
                     raise
                 except AlvysAuthError:
-                    self._forget(client)
+                    self._discard_client(client)
                     if client is connected:
                         raise
                     log.info("Alvys refused the credentials: looking up the connection again")
@@ -276,7 +276,7 @@ class Poller:
             if answers is not None:
                 return answers
 
-    async def _connected(self, endpoint: Endpoint) -> AlvysClient:
+    async def _get_client(self, endpoint: Endpoint) -> AlvysClient:
         async with self._connecting:
             if self._client is None:
                 try:
@@ -290,18 +290,18 @@ class Poller:
                 self._has_connected = True
             return self._client
 
-    def _forget(self, client: AlvysClient) -> None:
+    def _discard_client(self, client: AlvysClient) -> None:
         """Have the connection looked up before the next attempt."""
         if self._client is client:
             self._client = None
             client.close()
 
 
-def _has_left(answers: list[asyncio.Future[Any]]) -> bool:
+def _is_abandoned(answers: list[asyncio.Future[Any]]) -> bool:
     return all(answer.done() for answer in answers)
 
 
-def _cancel(askers: _Askers) -> None:
-    for answers in askers.values():
+def _cancel(waiters: _Waiters) -> None:
+    for answers in waiters.values():
         for answer in answers:
             answer.cancel()

@@ -112,7 +112,7 @@ class Desk:
         return list(
             self.run(
                 lambda poller: asyncio.gather(
-                    *(poller.ask(query, item) for item in items), return_exceptions=True
+                    *(poller.poll(query, item) for item in items), return_exceptions=True
                 )
             )
         )
@@ -171,15 +171,15 @@ def test_what_is_asked_while_it_waits_for_its_turn_comes_along(desk: Desk, alvys
     desk.options["requests_per_minute"] = 1
 
     async def work(poller: Poller) -> None:
-        await poller.ask(Statuses(), "none")
+        await poller.poll(Statuses(), "none")
         late: list[asyncio.Task[Any]] = []
 
         def ask_late() -> None:
-            late.append(asyncio.ensure_future(poller.ask(Statuses(), "none-too")))
+            late.append(asyncio.ensure_future(poller.poll(Statuses(), "none-too")))
 
         # The turn of the second is a minute later; a third comes meanwhile.
         desk.waits.meanwhile = ask_late
-        await poller.ask(Statuses(), "none-either")
+        await poller.poll(Statuses(), "none-either")
         await asyncio.gather(*late)
 
     desk.run(work)
@@ -191,7 +191,7 @@ def test_who_is_cancelled_stops_nobody_else(desk: Desk, alvys: Simulator, truth:
 
     async def work(poller: Poller) -> Any:
         first, second, third = (
-            asyncio.ensure_future(poller.ask(Statuses(), item)) for item in (number, number, other)
+            asyncio.ensure_future(poller.poll(Statuses(), item)) for item in (number, number, other)
         )
         await asyncio.sleep(0)
         first.cancel()
@@ -204,7 +204,7 @@ def test_who_is_cancelled_stops_nobody_else(desk: Desk, alvys: Simulator, truth:
 
 def test_what_nobody_waits_for_any_more_is_not_asked_for(desk: Desk, alvys: Simulator) -> None:
     async def work(poller: Poller) -> None:
-        asked = asyncio.ensure_future(poller.ask(Statuses(), "none"))
+        asked = asyncio.ensure_future(poller.poll(Statuses(), "none"))
         await asyncio.sleep(0)
         asked.cancel()
         for _ in range(20):
@@ -219,12 +219,12 @@ def test_nor_is_it_asked_for_again_after_a_failure(desk: Desk, alvys: Simulator)
     query = Statuses(max_items=1)
 
     async def work(poller: Poller) -> None:
-        asked = asyncio.ensure_future(poller.ask(query, "none"))
+        asked = asyncio.ensure_future(poller.poll(query, "none"))
         await asyncio.sleep(0)
         # While it waits for its second try.
         desk.waits.meanwhile = lambda: len(desk.waits.asked) > 1 and asked.cancel()
         await asyncio.wait([asked])
-        await poller.ask(query, "none-either")
+        await poller.poll(query, "none-either")
 
     desk.run(work)
     assert searches(alvys) == 2
@@ -268,11 +268,11 @@ def test_nobody_joins_those_among_whom_one_is_to_blame(
         def join() -> None:
             # It waits for its turn to ask for the halves.
             if len(desk.waits.asked) == 2:
-                late.append(asyncio.ensure_future(poller.ask(Picky(), other)))
+                late.append(asyncio.ensure_future(poller.poll(Picky(), other)))
 
         desk.waits.meanwhile = join
         first = await asyncio.gather(
-            *(poller.ask(Picky(), item) for item in ("", number)), return_exceptions=True
+            *(poller.poll(Picky(), item) for item in ("", number)), return_exceptions=True
         )
         return first, await asyncio.gather(*late)
 
@@ -330,9 +330,9 @@ def test_nor_is_the_block_forgotten_between_two_questions(desk: Desk, alvys: Sim
     async def work(poller: Poller) -> None:
         for _ in range(2):
             with pytest.raises(AlvysRateLimitError):
-                await poller.ask(Statuses(), "none")
+                await poller.poll(Statuses(), "none")
         poller._rules = RetryRules(attempts=2)
-        assert await poller.ask(Statuses(), "none") is None
+        assert await poller.poll(Statuses(), "none") is None
 
     desk.run(work)
     assert 180 <= max(desk.waits.asked) < 181
@@ -345,9 +345,9 @@ def test_a_longer_wait_than_the_rules_allow_is_an_error_and_is_waited_for_all_th
 
     async def work(poller: Poller) -> None:
         with pytest.raises(AlvysRateLimitError):
-            await poller.ask(Statuses(), "none")
+            await poller.poll(Statuses(), "none")
         assert len(desk.waits.asked) == 1
-        assert await poller.ask(Statuses(), "none") is None
+        assert await poller.poll(Statuses(), "none") is None
 
     desk.run(work)
     assert max(desk.waits.asked) == pytest.approx(1000, abs=1)
@@ -368,10 +368,10 @@ def test_lines_do_not_wait_for_each_other(desk: Desk, alvys: Simulator, truth: d
     )
 
     async def work(poller: Poller) -> None:
-        trips = asyncio.ensure_future(poller.ask(Trips(), "none"))
+        trips = asyncio.ensure_future(poller.poll(Trips(), "none"))
         while not alvys.stats()["requests"].get("POST trips/search"):
             await asyncio.sleep(0.01)
-        assert await poller.ask(Statuses(), number) == truth[number]
+        assert await poller.poll(Statuses(), number) == truth[number]
         assert not trips.done()
         is_free.set()
         assert await trips == 0
@@ -432,9 +432,9 @@ class Pages:
 
 def test_new_credentials_are_picked_up(desk: Desk, alvys: Simulator) -> None:
     async def work(poller: Poller) -> None:
-        assert await poller.ask(Statuses(), "none") is None
+        assert await poller.poll(Statuses(), "none") is None
         alvys.reset(loads=1, client_secret="rotated")
-        assert await poller.ask(Statuses(), "none") is None
+        assert await poller.poll(Statuses(), "none") is None
 
     desk.run(work)
     assert len(desk.clients) == 2
@@ -524,7 +524,7 @@ def test_an_answer_short_of_items_is_an_error(desk: Desk) -> None:
 
 def test_who_still_waits_when_it_is_closed_is_cancelled(desk: Desk) -> None:
     async def work(poller: Poller) -> None:
-        asked = asyncio.ensure_future(poller.ask(Statuses(), "none"))
+        asked = asyncio.ensure_future(poller.poll(Statuses(), "none"))
         await asyncio.sleep(0)
         await poller.close()
         with pytest.raises(asyncio.CancelledError):
