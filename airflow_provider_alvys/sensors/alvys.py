@@ -10,7 +10,7 @@ from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.api.documents.listing import document_stream_of
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.poll.conditions import (
-    DocumentThere,
+    DocumentExists,
     RowsFound,
     StatusReached,
     check_at_least,
@@ -66,7 +66,7 @@ class _StatusSensor(AlvysSensor):
             or_later=self.or_later,
             wait_if_missing=self.wait_if_missing,
         )
-        condition.check()
+        condition.validate()
         return condition
 
     def record_of_link(self) -> WebRecord:
@@ -197,15 +197,15 @@ class AlvysDocumentSensor(AlvysSensor):
         document_stream_of(parent_type)
         self.check_if_plain()
 
-    def condition(self) -> DocumentThere:
+    def condition(self) -> DocumentExists:
         """Return what is waited for."""
-        condition = DocumentThere(
+        condition = DocumentExists(
             parent=self.parent_type,
             id=_text(self.parent_id),
             types=_list(self.document_types),
             wait_if_missing=self.wait_if_missing,
         )
-        condition.check()
+        condition.validate()
         return condition
 
     def record_of_link(self) -> WebRecord | None:
@@ -281,7 +281,7 @@ class AlvysSearchSensor(AlvysSensor):
             parents=parse_parents(get_stream(self.stream), self.parents),
             at_least=self.at_least,
         )
-        condition.check()
+        condition.validate()
         return condition
 
     def read_value(self) -> list[Any]:

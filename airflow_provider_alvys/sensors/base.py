@@ -13,7 +13,7 @@ from airflow.sdk import BaseSensorOperator, PokeReturnValue
 
 from airflow_provider_alvys._compat import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 from airflow_provider_alvys.api.errors import AlvysError
-from airflow_provider_alvys.api.poll.conditions import Condition, look
+from airflow_provider_alvys.api.poll.conditions import Condition, poll_once
 from airflow_provider_alvys.base_operator import DEFERRABLE, AlvysTask
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.parse_checks import has_template
@@ -98,13 +98,13 @@ class AlvysSensor(AlvysTask, BaseSensorOperator):
     @fail_if_not_retryable
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once."""
-        verdict = look(self.hook.get_conn(), self.condition())
-        self.log.info("%s", verdict.message)
-        if verdict.outcome == "failed":
-            raise AirflowFailException(verdict.message)
-        if verdict.outcome == "waiting":
+        result = poll_once(self.hook.get_conn(), self.condition())
+        self.log.info("%s", result.message)
+        if result.outcome == "failed":
+            raise AirflowFailException(result.message)
+        if result.outcome == "waiting":
             return PokeReturnValue(is_done=False)
-        self._value = self.read_value() if verdict.is_partial else verdict.value
+        self._value = self.read_value() if result.is_partial else result.value
         return PokeReturnValue(is_done=True, xcom_value=self._value)
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:

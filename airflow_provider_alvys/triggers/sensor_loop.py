@@ -73,7 +73,7 @@ class Wait:
         while True:
             is_last = self.clock.time() >= self.deadline
             try:
-                if event := self._judge(condition, await poller.poll(query, item)):
+                if event := self._evaluate(condition, await poller.poll(query, item)):
                     return event
             except asyncio.TimeoutError:
                 raise
@@ -90,16 +90,16 @@ class Wait:
                 return self._timeout()
             await self.sleep(max(0.0, min(self._next_look(), self.deadline) - self.clock.time()))
 
-    def _judge(self, condition: Condition, answer: Any) -> dict[str, Any] | None:
+    def _evaluate(self, condition: Condition, answer: Any) -> dict[str, Any] | None:
         """Return the event that an answer leads to; None when the wait goes on."""
-        verdict = condition.judge(answer)
-        if verdict.outcome != "waiting":
-            status = "success" if verdict.outcome == "done" else "failed"
-            return _event(status, verdict.message, value=verdict.value, is_partial=verdict.is_partial)
-        if verdict.message != self._last:
+        result = condition.evaluate(answer)
+        if result.outcome != "waiting":
+            status = "success" if result.outcome == "done" else "failed"
+            return _event(status, result.message, value=result.value, is_partial=result.is_partial)
+        if result.message != self._last:
             # Not at each look: hundreds of waits may share this loop.
-            log.info("%s", verdict.message)
-            self._last = verdict.message
+            log.info("%s", result.message)
+            self._last = result.message
         return None
 
     def _timeout(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import msgspec
 import pytest
 from airflow.sdk import BaseHook
 
-from airflow_provider_alvys.api.poll.conditions import Condition, DocumentThere, RowsFound, StatusReached
+from airflow_provider_alvys.api.poll.conditions import Condition, DocumentExists, RowsFound, StatusReached
 from airflow_provider_alvys.simulator.process import Simulator
 from airflow_provider_alvys.triggers import pollers
 from airflow_provider_alvys.triggers.alvys import AlvysSensorTrigger
@@ -342,7 +342,7 @@ def test_a_bug_is_an_error_event_and_a_traceback(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(StatusReached, "judge", lambda self, found: 1 / 0)
+    monkeypatch.setattr(StatusReached, "evaluate", lambda self, found: 1 / 0)
     with caplog.at_level("ERROR"):
         (event,) = triggerer.run(triggerer.make(delivered(numbers[0])))
     assert (event["status"], event["error"], event["is_hopeless"]) == ("error", "ZeroDivisionError", False)
@@ -352,7 +352,7 @@ def test_a_bug_is_an_error_event_and_a_traceback(
 def test_with_silent_fail_even_a_bug_is_waited_out(
     alvys: Simulator, triggerer: Triggerer, numbers: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(StatusReached, "judge", lambda self, found: 1 / 0)
+    monkeypatch.setattr(StatusReached, "evaluate", lambda self, found: 1 / 0)
     (event,) = triggerer.run(triggerer.make(delivered(numbers[0]), silent_fail=True))
     assert event["status"] == "timeout"
     assert "ZeroDivisionError" in event["message"]
@@ -405,7 +405,7 @@ def test_a_document_is_waited_for(alvys: Simulator, triggerer: Triggerer, number
     alvys.add(
         stream="load_documents", parent=numbers[0], columns={"AttachmentType": "Proof of Delivery (POD)"}
     )
-    condition = DocumentThere(parent="load", id=numbers[0], types=["proof of delivery"])
+    condition = DocumentExists(parent="load", id=numbers[0], types=["proof of delivery"])
     (event,) = triggerer.run(triggerer.make(condition))
     assert event["status"] == "success"
     assert "DownloadUrl" not in event["value"]

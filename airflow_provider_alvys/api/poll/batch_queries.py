@@ -123,7 +123,7 @@ class _StatusJob:
             reading = RecordStatus(row["Id"], row.get("Status"), row.get("UpdatedAt"))
             number = row.get(column)
             before = readings.get(number)
-            if before is None or when(before.updated_at) <= when(reading.updated_at):
+            if before is None or time_sort_key(before.updated_at) <= time_sort_key(reading.updated_at):
                 readings[number] = reading
         return [readings.get(number) for number in self.numbers]
 
@@ -243,7 +243,7 @@ def _search(
     return Search(client, stream, queries, state=state)
 
 
-def when(time: Any) -> str:
+def time_sort_key(time: Any) -> str:
     """Return what times are put in order by; those that are none come first."""
     utc = _as_utc(time)
     return utc[0] if utc else ""

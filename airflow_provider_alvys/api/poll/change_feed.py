@@ -16,7 +16,7 @@ import msgspec
 from airflow_provider_alvys.api.catalogue.endpoints import Endpoint
 from airflow_provider_alvys.api.catalogue.stream_spec import Stream, TimeWindow
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.api.poll.batch_queries import when
+from airflow_provider_alvys.api.poll.batch_queries import time_sort_key
 from airflow_provider_alvys.api.read.page_decoder import Row, decode_row
 from airflow_provider_alvys.api.read.queries import Query, RequestedWindow, make_queries
 from airflow_provider_alvys.api.read.search import Search
@@ -384,11 +384,11 @@ def _moment(change: Change) -> str:
     """Return a text by which changes are put in order; empty where nothing tells."""
     stamp = change.updated_at or ""
     # Some windows are by a bare date.
-    return when(stamp) or when(f"{stamp}T00:00:00Z")
+    return time_sort_key(stamp) or time_sort_key(f"{stamp}T00:00:00Z")
 
 
 def _text(time: datetime) -> str:
-    return when(format_time(time))
+    return time_sort_key(format_time(time))
 
 
 def _hash(key: str) -> int:

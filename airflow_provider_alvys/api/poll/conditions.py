@@ -20,7 +20,7 @@ from airflow_provider_alvys.api.poll.batch_queries import (
     SearchCriteria,
     SearchResult,
     StatusQuery,
-    when,
+    time_sort_key,
 )
 from airflow_provider_alvys.api.read.parent_ids import parse_parents
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from airflow_provider_alvys.api.http.client import AlvysClient
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+class PokeResult(msgspec.Struct, frozen=True, kw_only=True):
     """
     What an answer means.
 
@@ -62,7 +62,7 @@ class StatusReached(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
     or_later: bool = True
     wait_if_missing: bool = True
 
-    def check(self) -> None:
+    def validate(self) -> None:
         """
         Refuse what cannot be asked for.
 
@@ -84,11 +84,11 @@ class StatusReached(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
         """What is asked for there."""
         return self.number
 
-    def judge(self, found: RecordStatus | None) -> Verdict:
+    def evaluate(self, found: RecordStatus | None) -> PokeResult:
         """Return what an answer means."""
         what = f"{_singular(self.stream)} {self.number}"
         if found is None:
-            return Verdict(
+            return PokeResult(
                 outcome="waiting" if self.wait_if_missing else "failed", message=f"There is no {what}"
             )
         value = {
@@ -102,7 +102,7 @@ class StatusReached(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
             outcome = "done"
         elif found.status in self.failed:
             outcome = "failed"
-        return Verdict(outcome=outcome, message=f"{what.capitalize()} is {found.status}", value=value)
+        return PokeResult(outcome=outcome, message=f"{what.capitalize()} is {found.status}", value=value)
 
     def _is_reached(self, status: str | None) -> bool:
         if status in self.statuses:
@@ -113,7 +113,7 @@ class StatusReached(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
         return self.or_later and reached is not None and bool(steps) and reached > min(steps)
 
 
-class DocumentThere(msgspec.Struct, frozen=True, kw_only=True, tag="document"):
+class DocumentExists(msgspec.Struct, frozen=True, kw_only=True, tag="document"):
     """
     There is a document.
 
@@ -128,7 +128,7 @@ class DocumentThere(msgspec.Struct, frozen=True, kw_only=True, tag="document"):
     types: list[str]
     wait_if_missing: bool = True
 
-    def check(self) -> None:
+    def validate(self) -> None:
         """
         Refuse what cannot be asked for.
 
@@ -147,19 +147,21 @@ class DocumentThere(msgspec.Struct, frozen=True, kw_only=True, tag="document"):
         """What is asked for there."""
         return self.id
 
-    def judge(self, documents: list[dict[str, Any]] | None) -> Verdict:
+    def evaluate(self, documents: list[dict[str, Any]] | None) -> PokeResult:
         """Return what an answer means: the newest of those that are waited for."""
         what = f"{self.parent} {self.id}"
         if documents is None:
-            return Verdict(
+            return PokeResult(
                 outcome="waiting" if self.wait_if_missing else "failed", message=f"Alvys knows no {what}"
             )
         wanted = parse_document_types(self.types) or frozenset()
         matching = [one for one in documents if wanted & type_aliases(str(one.get("AttachmentType") or ""))]
         if not matching:
-            return Verdict(outcome="waiting", message=f"{what.capitalize()} has no {' or '.join(self.types)}")
-        newest = max(matching, key=lambda one: when(one.get("UploadedAt")))
-        return Verdict(
+            return PokeResult(
+                outcome="waiting", message=f"{what.capitalize()} has no {' or '.join(self.types)}"
+            )
+        newest = max(matching, key=lambda one: time_sort_key(one.get("UploadedAt")))
+        return PokeResult(
             outcome="done", message=f"{what.capitalize()} has a {newest['AttachmentType']}", value=newest
         )
 
@@ -167,7 +169,7 @@ class DocumentThere(msgspec.Struct, frozen=True, kw_only=True, tag="document"):
 class RowsFound(SearchCriteria, frozen=True, kw_only=True, tag="rows"):
     """A search has at least so many rows. For what it takes, see :meth:`airflow_provider_alvys.hooks.alvys.AlvysHook.search`."""
 
-    def check(self) -> None:
+    def validate(self) -> None:
         """
         Refuse what cannot be asked for.
 
@@ -187,12 +189,12 @@ class RowsFound(SearchCriteria, frozen=True, kw_only=True, tag="rows"):
         """What is asked for there: all of it, in one order."""
         return msgspec.json.encode(self, order="deterministic")
 
-    def judge(self, found: SearchResult) -> Verdict:
+    def evaluate(self, found: SearchResult) -> PokeResult:
         """Return what an answer means."""
         message = f"{found.total} rows of {self.stream} found, at least {self.at_least} wanted"
         if found.total < self.at_least:
-            return Verdict(outcome="waiting", message=message)
-        return Verdict(
+            return PokeResult(outcome="waiting", message=message)
+        return PokeResult(
             outcome="done",
             message=message,
             value=found.keys if found.is_all else None,
@@ -201,15 +203,15 @@ class RowsFound(SearchCriteria, frozen=True, kw_only=True, tag="rows"):
 
 
 # As it stands in a trigger's arguments.
-Condition: TypeAlias = Union[StatusReached, DocumentThere, RowsFound]  # noqa: UP007
+Condition: TypeAlias = Union[StatusReached, DocumentExists, RowsFound]  # noqa: UP007
 
 
-def look(client: AlvysClient, condition: Condition) -> Verdict:
+def poll_once(client: AlvysClient, condition: Condition) -> PokeResult:
     """Ask once, in this thread, and judge the answer. One request, but for searches that are several."""
     job = condition.query.make_job([condition.item])  # type: ignore[list-item]
     while (answers := job.step(client)) is None:
         pass
-    return condition.judge(answers[0])  # type: ignore[arg-type]
+    return condition.evaluate(answers[0])  # type: ignore[arg-type]
 
 
 def check_statuses(stream: str, statuses: Any) -> None:

@@ -15,10 +15,10 @@ from airflow_provider_alvys.api.poll.batch_queries import RecordStatus, StatusQu
 from airflow_provider_alvys.api.poll.batching import TooManyRowsError, non_blocking_options
 from airflow_provider_alvys.api.poll.conditions import (
     Condition,
-    DocumentThere,
+    DocumentExists,
     RowsFound,
     StatusReached,
-    look,
+    poll_once,
 )
 from airflow_provider_alvys.simulator.process import Simulator
 from tests.conftest import SkippingClock, make_client
@@ -40,7 +40,7 @@ def status(**more: Any) -> StatusReached:
     "condition",
     [
         status(or_later=False),
-        DocumentThere(parent="trip", id="T1", types=["Receipt"]),
+        DocumentExists(parent="trip", id="T1", types=["Receipt"]),
         RowsFound(
             stream="loads",
             filters={"Status": ["Open"]},
@@ -54,7 +54,7 @@ def status(**more: Any) -> StatusReached:
 def test_a_condition_is_plain_values(condition: Condition) -> None:
     values = json.loads(json.dumps(msgspec.to_builtins(condition)))
     assert msgspec.convert(values, Condition) == condition  # type: ignore[arg-type]
-    condition.check()
+    condition.validate()
 
 
 def test_every_status_but_those_beside_the_way_has_its_place_in_it() -> None:
@@ -87,10 +87,10 @@ def test_every_status_but_those_beside_the_way_has_its_place_in_it() -> None:
     ],
 )
 def test_what_a_status_means(found: str | None, more: dict[str, Any], outcome: str) -> None:
-    verdict = status(**more).judge(RecordStatus("L1", found, "2026-01-01T00:00:00Z"))
-    assert verdict.outcome == outcome
-    assert verdict.message == f"Load 1 is {found}"
-    assert verdict.value == {
+    result = status(**more).evaluate(RecordStatus("L1", found, "2026-01-01T00:00:00Z"))
+    assert result.outcome == outcome
+    assert result.message == f"Load 1 is {found}"
+    assert result.value == {
         "load_number": "1",
         "id": "L1",
         "status": found,
@@ -99,8 +99,8 @@ def test_what_a_status_means(found: str | None, more: dict[str, Any], outcome: s
 
 
 def test_one_that_is_missing_is_waited_for_or_not() -> None:
-    assert status().judge(None).outcome == "waiting"
-    assert status(wait_if_missing=False).judge(None).outcome == "failed"
+    assert status().evaluate(None).outcome == "waiting"
+    assert status(wait_if_missing=False).evaluate(None).outcome == "failed"
 
 
 @pytest.mark.parametrize(
@@ -111,9 +111,9 @@ def test_one_that_is_missing_is_waited_for_or_not() -> None:
         (status(failed=["Gone"]), "does not know 'Gone'"),
         (status(stream="trips", statuses=["En-Route"]), "Status of trips does not know"),
         (status(number=" "), "number of the load is empty"),
-        (DocumentThere(parent="customer", id="1", types=["x"]), "'customer' has no documents"),
-        (DocumentThere(parent="load", id="", types=["x"]), "no LoadNumber of loads"),
-        (DocumentThere(parent="load", id="1", types=[]), "document_types"),
+        (DocumentExists(parent="customer", id="1", types=["x"]), "'customer' has no documents"),
+        (DocumentExists(parent="load", id="", types=["x"]), "no LoadNumber of loads"),
+        (DocumentExists(parent="load", id="1", types=[]), "document_types"),
         (RowsFound(stream="webhook_event_types"), "Nothing identifies"),
         (RowsFound(stream="loads", at_least=0), "at_least=0"),
         (RowsFound(stream="loads", filters={"Statuses": ["Open"]}), "no filter 'Statuses'"),
@@ -122,7 +122,7 @@ def test_one_that_is_missing_is_waited_for_or_not() -> None:
 )
 def test_what_cannot_be_asked_for_is_refused(condition: Condition, problem: str) -> None:
     with pytest.raises(AlvysValueError, match=problem):
-        condition.check()
+        condition.validate()
 
 
 @pytest.fixture
@@ -135,8 +135,8 @@ def test_a_load_is_read_by_one_request(
     alvys: Simulator, client: AlvysClient, loads: list[dict[str, Any]]
 ) -> None:
     load = loads[0]
-    verdict = look(client, status(number=load["LoadNumber"], statuses=["Covered"]))
-    assert verdict.value == {
+    result = poll_once(client, status(number=load["LoadNumber"], statuses=["Covered"]))
+    assert result.value == {
         "load_number": load["LoadNumber"],
         "id": load["Id"],
         "status": "Covered",
@@ -149,10 +149,10 @@ def test_a_trip_is_read_by_its_number(alvys: Simulator, client: AlvysClient) -> 
     trip = next(
         row for row in map(json.loads, alvys.truth_rows(stream="trips", filters={"IncludeDeleted": False}))
     )
-    verdict = look(
+    result = poll_once(
         client, status(stream="trips", number=trip["TripNumber"], statuses=[trip["Status"]], failed=[])
     )
-    assert (verdict.outcome, verdict.value["trip_number"], verdict.value["id"]) == (
+    assert (result.outcome, result.value["trip_number"], result.value["id"]) == (
         "done",
         trip["TripNumber"],
         trip["Id"],
@@ -199,9 +199,9 @@ def test_a_type_of_document_has_several_names(
 ) -> None:
     number = loads[0]["LoadNumber"]
     alvys.remove(stream="load_documents", keys=alvys.truth_keys(stream="load_documents", parents=[number]))
-    condition = DocumentThere(parent="load", id=number, types=["Receipt", wanted])
+    condition = DocumentExists(parent="load", id=number, types=["Receipt", wanted])
     alvys.add(stream="load_documents", parent=number, columns={"AttachmentType": "Proof"})
-    assert look(client, condition).outcome == "waiting"
+    assert poll_once(client, condition).outcome == "waiting"
     for size, day in enumerate((3, 5, 4)):
         moment = f"2026-07-0{day}T00:00:00Z"
         alvys.add(
@@ -209,11 +209,11 @@ def test_a_type_of_document_has_several_names(
             parent=number,
             columns={"AttachmentType": POD, "UploadedAt": moment, "AttachmentSize": size},
         )
-    verdict = look(client, condition)
-    assert (verdict.outcome, verdict.value["AttachmentSize"]) == ("done", 1)
+    result = poll_once(client, condition)
+    assert (result.outcome, result.value["AttachmentSize"]) == ("done", 1)
     # The address opens the file to everybody.
-    assert set(verdict.value) & {"DownloadUrl", "ExpiresAt"} == set()
-    assert {"id", "AttachmentType", "AttachmentSize"} < set(verdict.value)
+    assert set(result.value) & {"DownloadUrl", "ExpiresAt"} == set()
+    assert {"id", "AttachmentType", "AttachmentSize"} < set(result.value)
 
 
 def test_documents_of_every_kind_of_parent_can_be_waited_for(alvys: Simulator, client: AlvysClient) -> None:
@@ -225,7 +225,9 @@ def test_documents_of_every_kind_of_parent_can_be_waited_for(alvys: Simulator, c
             row for row in map(json.loads, alvys.truth_rows(stream=of.stream)) if not row.get("IsDeleted")
         )
         assert (
-            look(client, DocumentThere(parent=parent, id=str(row[of.column]), types=["none such"])).outcome
+            poll_once(
+                client, DocumentExists(parent=parent, id=str(row[of.column]), types=["none such"])
+            ).outcome
             == "waiting"
         )
 
@@ -233,18 +235,18 @@ def test_documents_of_every_kind_of_parent_can_be_waited_for(alvys: Simulator, c
 def test_a_parent_that_alvys_does_not_know_is_waited_for_or_not(
     alvys: Simulator, client: AlvysClient
 ) -> None:
-    condition = DocumentThere(parent="load", id="none", types=["x"])
-    assert look(client, condition).outcome == "waiting"
-    assert look(client, msgspec.structs.replace(condition, wait_if_missing=False)).outcome == "failed"
+    condition = DocumentExists(parent="load", id="none", types=["x"])
+    assert poll_once(client, condition).outcome == "waiting"
+    assert poll_once(client, msgspec.structs.replace(condition, wait_if_missing=False)).outcome == "failed"
 
 
 def test_rows_come_with_their_keys(alvys: Simulator, client: AlvysClient) -> None:
     keys = alvys.truth_keys(filters={"Status": ["Covered"], "IncludeDeleted": True})
-    verdict = look(client, RowsFound(stream="loads", filters={"Status": ["Covered"]}, at_least=len(keys)))
-    assert (verdict.outcome, sorted(verdict.value), verdict.is_partial) == ("done", sorted(keys), False)
+    result = poll_once(client, RowsFound(stream="loads", filters={"Status": ["Covered"]}, at_least=len(keys)))
+    assert (result.outcome, sorted(result.value), result.is_partial) == ("done", sorted(keys), False)
     assert alvys.stats()["requests"]["POST loads/search"] == 1
     assert (
-        look(
+        poll_once(
             client, RowsFound(stream="loads", filters={"Status": ["Covered"]}, at_least=len(keys) + 1)
         ).outcome
         == "waiting"
@@ -255,8 +257,8 @@ def test_of_more_rows_than_a_page_the_keys_are_read_when_they_are_wanted(
     alvys: Simulator, client: AlvysClient
 ) -> None:
     condition = RowsFound(stream="loads", at_least=300)
-    verdict = look(client, condition)
-    assert (verdict.outcome, verdict.value, verdict.is_partial) == ("done", None, True)
+    result = poll_once(client, condition)
+    assert (result.outcome, result.value, result.is_partial) == ("done", None, True)
     assert alvys.stats()["requests"]["POST loads/search"] == 1
     assert sorted(condition.read_keys(client)) == sorted(alvys.truth_keys())
 
@@ -266,11 +268,11 @@ def test_rows_of_several_searches_count_once(alvys: Simulator, client: AlvysClie
     since = {"stream": "invoices", "since": "2020-01-01T00:00:00Z"}
     keys = alvys.truth_keys(stream="invoices")
     assert len(keys) == 450
-    enough = look(client, RowsFound(**since, at_least=10))
+    enough = poll_once(client, RowsFound(**since, at_least=10))
     assert (enough.outcome, enough.is_partial) == ("done", True)
     cost = alvys.stats()["requests"]["POST invoices/search"]
     # Then only reading tells.
-    assert look(client, RowsFound(**since, at_least=10_000)).outcome == "waiting"
+    assert poll_once(client, RowsFound(**since, at_least=10_000)).outcome == "waiting"
     assert alvys.stats()["requests"]["POST invoices/search"] > 2 * cost
 
 
@@ -299,11 +301,11 @@ def test_children_of_a_parent_that_there_is_not_are_none(
     number = loads[0]["LoadNumber"]
     alvys.add(stream="load_documents", parent=number)
     documents = alvys.truth_keys(stream="load_documents", parents=[number])
-    verdict = look(client, RowsFound(stream="load_documents", parents=["none", number]))
-    assert (verdict.outcome, sorted(verdict.value)) == ("done", sorted(documents))
+    result = poll_once(client, RowsFound(stream="load_documents", parents=["none", number]))
+    assert (result.outcome, sorted(result.value)) == ("done", sorted(documents))
 
 
 def test_a_row_that_several_fields_identify_is_a_list(alvys: Simulator, client: AlvysClient) -> None:
-    verdict = look(client, RowsFound(stream="dispatch_preferences"))
-    assert verdict.outcome == "done"
-    assert all(isinstance(key, list) and len(key) == 5 for key in verdict.value)
+    result = poll_once(client, RowsFound(stream="dispatch_preferences"))
+    assert result.outcome == "done"
+    assert all(isinstance(key, list) and len(key) == 5 for key in result.value)
