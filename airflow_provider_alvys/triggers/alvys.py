@@ -199,13 +199,13 @@ class AlvysChangeTrigger(BaseEventTrigger):
         """Check what a DAG gives. The triggerer, which makes its triggers on its event loop, gives what was checked then."""
         from airflow_provider_alvys.api.catalogue.streams import get_stream
         from airflow_provider_alvys.api.errors import AlvysValueError
-        from airflow_provider_alvys.api.poll.change_feed import check_interval, check_where, watched_window
+        from airflow_provider_alvys.api.poll.change_feed import check_interval, check_where, get_watch_window
         from airflow_provider_alvys.parse_checks import has_template
 
         if has_template([self.alvys_conn_id, self.stream, where]):
             raise AlvysValueError("Airflow renders no templates in a watcher: give plain values")
         stream = get_stream(self.stream)
-        window = watched_window(stream, window_by)
+        window = get_watch_window(stream, window_by)
         self.where = {name: list(values) for name, values in check_where(stream, where).items()}
         self.window_by = window.name
         self.poll_interval = check_interval(window, poll_interval)

@@ -16,14 +16,14 @@ from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.api.http.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_alvys.api.poll.batching import Poller
 from airflow_provider_alvys.api.poll.change_feed import (
-    Asked,
-    Change,
+    ChangeRequest,
     ChangeResult,
     ChangesQuery,
-    Watch,
-    WatchState,
+    ChangeTracker,
+    RowChange,
+    TrackerState,
+    get_watch_window,
     matches,
-    watched_window,
 )
 from airflow_provider_alvys.api.read.windows import format_time
 from airflow_provider_alvys.triggers.pollers import next_look, open_poller
@@ -61,41 +61,45 @@ class Watching:
         """Yield what the events tell."""
         # Before the state store is asked, which may take a while.
         began = self._now()
-        state = await self._load() or WatchState(mark=began, is_new=True)
+        state = await self._load() or TrackerState(watermark=began, is_new=True)
         # A triggerer that dies before the first look should not forget when this began.
         await self._save(state)
         stream = get_stream(self.stream)
-        window = watched_window(stream, self.window_by)
-        watch = Watch(window, state)
-        told: list[tuple[float, WatchState]] = []
+        window = get_watch_window(stream, self.window_by)
+        tracker = ChangeTracker(window, state)
+        told: list[tuple[float, TrackerState]] = []
         async with open_poller(self.alvys_conn_id, clock=self.clock, sleep=self.sleep) as poller:
             while True:
-                since = watch.mark
-                found = await self._look(poller, watch, ChangesQuery(stream, window, watch.day))
+                since = tracker.watermark
+                found = await self._look(poller, tracker, ChangesQuery(stream, window, tracker.day))
                 # What was yielded a look ago is in Airflow's database by now.
                 settled = [state for moment, state in told if self.clock.time() - moment >= _SETTLES]
                 if settled:
                     await self._save(settled[-1])
                     told = told[len(settled) :]
                 if found is not None:
-                    changes = [change for change in watch.take(found) if matches(change, self.where)]
+                    changes = [change for change in tracker.advance(found) if matches(change, self.where)]
                     for at in range(0, len(changes), _MOST_CHANGES):
                         yield self._payload(changes[at : at + _MOST_CHANGES], since, found.until)
-                    told.append((self.clock.time(), watch.save()))
+                    told.append((self.clock.time(), tracker.save()))
                 now = self.clock.time()
                 await self.sleep(next_look(now, self.alvys_conn_id, self.poll_interval) - now)
 
-    async def _look(self, poller: Poller, watch: Watch, query: ChangesQuery) -> ChangeResult | None:
+    async def _look(self, poller: Poller, tracker: ChangeTracker, query: ChangesQuery) -> ChangeResult | None:
         """Return what has changed; None when it cannot be told now, and has to be asked for again later."""
         try:
-            return await poller.poll(query, Asked(watch.mark, frozenset(self.where), watch.is_new))
+            return await poller.poll(
+                query, ChangeRequest(tracker.watermark, frozenset(self.where), tracker.is_new)
+            )
         except Exception:
             # A watcher has nobody to fail: Airflow would start it again a second later, and again. The next look asks for the
             # same span once more.
-            log.exception("Cannot tell what has changed in %s since %s", self.stream, format_time(watch.mark))
+            log.exception(
+                "Cannot tell what has changed in %s since %s", self.stream, format_time(tracker.watermark)
+            )
             return None
 
-    def _payload(self, changes: Sequence[Change], since: datetime, until: datetime) -> dict[str, Any]:
+    def _payload(self, changes: Sequence[RowChange], since: datetime, until: datetime) -> dict[str, Any]:
         keys = "\n".join(sorted(change.key for change in changes))
         return {
             "stream": self.stream,
@@ -112,16 +116,16 @@ class Watching:
         known = [self.alvys_conn_id, self.stream, self.window_by, sorted(self.where.items())]
         return f"alvys-changes-{hashlib.blake2b(msgspec.json.encode(known), digest_size=8).hexdigest()}"
 
-    async def _load(self) -> WatchState | None:
+    async def _load(self) -> TrackerState | None:
         """
         Return how far it has come: by the asset that has come least far, where several have the same watcher.
 
         None for one that has just begun.
         """
         kept = [await store.aget(self._state_key) for store in self.stores]
-        states = [msgspec.convert(value, WatchState) for value in kept if value is not None]
+        states = [msgspec.convert(value, TrackerState) for value in kept if value is not None]
         if states:
-            return min(states, key=lambda state: state.mark)
+            return min(states, key=lambda state: state.watermark)
         if not self.stores:
             log.warning(
                 "Airflow keeps no state for watchers before 3.3: %s are watched from now on, and what changes while no triggerer "
@@ -130,7 +134,7 @@ class Watching:
             )
         return None
 
-    async def _save(self, state: WatchState) -> None:
+    async def _save(self, state: TrackerState) -> None:
         for store in self.stores:
             await store.aset(self._state_key, msgspec.to_builtins(state))
 

@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 OVERLAP = timedelta(minutes=5)
 # What a state store takes is 64 KiB: so many hashes of 8 bytes stand in less, in base 64. With more of them the oldest are
 # forgotten, and told again after a restart.
-_MOST_KEPT = 5000
-_TICK = timedelta(microseconds=1)
+_MAX_SEEN = 5000
+_MICROSECOND = timedelta(microseconds=1)
 # What a field is compared with, and how errors call it. Numbers with a fraction are not compared.
-_TAKES: Mapping[Scalar, tuple[tuple[type, ...], str]] = {
+_COMPARABLE: Mapping[Scalar, tuple[tuple[type, ...], str]] = {
     "string": ((str,), "a text"),
     "time": ((str,), "a text"),
     "date": ((str,), "a text"),
@@ -43,7 +43,7 @@ _TAKES: Mapping[Scalar, tuple[tuple[type, ...], str]] = {
 }
 
 
-def watched_window(stream: Stream, name: str | None) -> TimeWindow:
+def get_watch_window(stream: Stream, name: str | None) -> TimeWindow:
     """
     Return the time window by which a stream's changes are watched.
 
@@ -90,7 +90,7 @@ def check_where(stream: Stream, where: Mapping[str, Any] | None) -> dict[str, tu
         raise AlvysValueError(
             f"where={where!r} is no dict: give fields and their values, such as {{'Status': ['Delivered']}}"
         )
-    known = dict(_paths(stream.fields))
+    known = dict(_field_paths(stream.fields))
     checked = {}
     for name, value in (where or {}).items():
         if name not in known:
@@ -98,7 +98,7 @@ def check_where(stream: Stream, where: Mapping[str, Any] | None) -> dict[str, tu
             hint = f" Did you mean {close[0]}?" if close else ""
             raise AlvysValueError(f"A row of {stream.name} has no field {name!r}.{hint}")
         values = tuple(value) if isinstance(value, (list, tuple, set, frozenset)) else (value,)
-        wanted, what = _TAKES.get(known[name], (None, ""))
+        wanted, what = _COMPARABLE.get(known[name], (None, ""))
         if wanted is None:
             raise AlvysValueError(
                 f"{name} of {stream.name} cannot be watched: watch a text, a whole number, or true or false"
@@ -116,16 +116,16 @@ def check_where(stream: Stream, where: Mapping[str, Any] | None) -> dict[str, tu
     return checked
 
 
-def _paths(record: Record, above: str = "") -> Iterator[tuple[str, Scalar]]:
+def _field_paths(record: Record, above: str = "") -> Iterator[tuple[str, Scalar]]:
     for name, kind in record.fields.items():
         inner = kind.of if isinstance(kind, Array) else kind
         if isinstance(inner, Record):
-            yield from _paths(inner, f"{above}{name}.")
+            yield from _field_paths(inner, f"{above}{name}.")
         elif not isinstance(inner, Array):
             yield f"{above}{name}", inner
 
 
-class Change(msgspec.Struct, frozen=True, omit_defaults=True):
+class RowChange(msgspec.Struct, frozen=True, omit_defaults=True):
     """
     A row that is new or has changed.
 
@@ -162,7 +162,7 @@ class ChangeReader:
             self.stream, {}, window=RequestedWindow(since, until, overlap=OVERLAP), by=self.window
         )
 
-    def read(self, row: Row) -> Change:
+    def read(self, row: Row) -> RowChange:
         """Return a row's change."""
         record = decode_row(row)
         id = "/".join(
@@ -173,7 +173,7 @@ class ChangeReader:
         version = (
             stamp if stamp and self.window.tracks_changes else blake2b(bytes(row), digest_size=8).hexdigest()
         )
-        return Change(
+        return RowChange(
             id=id,
             key=f"{id}@{version}",
             number=record.get(self.stream.number_field),
@@ -182,22 +182,22 @@ class ChangeReader:
             fields={
                 name: value
                 for name in sorted(self.columns)
-                if (value := _dig(record, name.split("."))) is not None
+                if (value := _values_at(record, name.split("."))) is not None
             },
         )
 
 
-def _dig(value: Any, names: list[str]) -> Any:
+def _values_at(value: Any, names: list[str]) -> Any:
     """Return what stands at a path in a record, one list of it where lists are on the way, as plain JSON values."""
     for number, name in enumerate(names):
         if isinstance(value, list):
-            found = [_dig(item, names[number:]) for item in value]
+            found = [_values_at(item, names[number:]) for item in value]
             return [one for each in found for one in (each if isinstance(each, list) else [each])]
         value = value.get(name) if isinstance(value, dict) else None
     return value if isinstance(value, (str, int, bool, list)) or value is None else str(value)
 
 
-def matches(change: Change, where: Mapping[str, Sequence[Any]]) -> bool:
+def matches(change: RowChange, where: Mapping[str, Sequence[Any]]) -> bool:
     """Return whether the watched fields have one of their values each; in a list, any of its items."""
     for name, wanted in where.items():
         value = change.fields.get(name)
@@ -207,7 +207,7 @@ def matches(change: Change, where: Mapping[str, Sequence[Any]]) -> bool:
 
 
 @dataclass(frozen=True)
-class Asked:
+class ChangeRequest:
     """
     What one watcher wants to know.
 
@@ -228,15 +228,15 @@ class ChangeResult:
 
     :param since: that time.
     :param until: up to when.
-    :param is_whole: whether they are surely all; where rows moved while they were read, those not shown come next time.
-    :param ahead: by how much our own clock was ahead when ``until`` was.
+    :param is_complete: whether they are surely all; where rows moved while they were read, those not shown come next time.
+    :param clock_skew: by how much our own clock was ahead when ``until`` was.
     """
 
-    changes: tuple[Change, ...]
+    changes: tuple[RowChange, ...]
     since: datetime
     until: datetime
-    is_whole: bool
-    ahead: timedelta = timedelta(0)
+    is_complete: bool
+    clock_skew: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True)
@@ -244,8 +244,8 @@ class ChangesQuery:
     """
     The question for the changes of a stream: however many watchers ask, one reading answers them all.
 
-    :param window: one of the stream's, as :func:`watched_window` gives it.
-    :param day: from which it is asked for, where that makes another set: see :attr:`Watch.day`.
+    :param window: one of the stream's, as :func:`get_watch_window` gives it.
+    :param day: from which it is asked for, where that makes another set: see :attr:`ChangeTracker.day`.
     """
 
     stream: Stream
@@ -262,7 +262,7 @@ class ChangesQuery:
         """How many watchers one reading serves."""
         return 10_000
 
-    def make_job(self, items: Sequence[Asked]) -> ChangesJob:
+    def make_job(self, items: Sequence[ChangeRequest]) -> ChangesJob:
         """Return what reads for these watchers."""
         return ChangesJob(self, items)
 
@@ -270,25 +270,25 @@ class ChangesQuery:
 class ChangesJob:
     """Read what all of some watchers want to know, a request at a time."""
 
-    def __init__(self, query: ChangesQuery, items: Sequence[Asked]) -> None:
+    def __init__(self, query: ChangesQuery, items: Sequence[ChangeRequest]) -> None:
         columns = frozenset().union(*(item.columns for item in items))
         self._reader = ChangeReader(query.stream, query.window, columns)
         self._items = items
         self._since = ALL_TIME.since
         self._until: datetime | None = None
-        self._ahead = timedelta(0)
+        self._clock_skew = timedelta(0)
         self._state: bytes | None = None
-        self._changes: dict[str, Change] = {}
+        self._changes: dict[str, RowChange] = {}
 
     def step(self, client: AlvysClient) -> Sequence[ChangeResult] | None:
         """Read one more page."""
         if self._until is None:
             self._until = datetime.fromtimestamp(client.now(), timezone.utc)
-            self._ahead = max(
+            self._clock_skew = max(
                 timedelta(0), datetime.fromtimestamp(client.clock.time(), timezone.utc) - self._until
             )
-            starts = [item.since - self._ahead if item.is_new else item.since for item in self._items]
-            self._since = min(*starts, self._until - _TICK)
+            starts = [item.since - self._clock_skew if item.is_new else item.since for item in self._items]
+            self._since = min(*starts, self._until - _MICROSECOND)
         stream = self._reader.stream
         queries = self._reader.queries(self._since, self._until)
         # As it was after the last whole page: what has failed since may have left it in disorder.
@@ -303,35 +303,35 @@ class ChangesJob:
         # By what the answers said of the time: our own clock may have been set since it was last held against the server's.
         until = min(self._until, datetime.fromtimestamp(client.now(), timezone.utc))
         found = ChangeResult(
-            tuple(self._changes.values()), self._since, until, search.proof == "whole", self._ahead
+            tuple(self._changes.values()), self._since, until, search.proof == "whole", self._clock_skew
         )
         return [found] * len(self._items)
 
 
-class WatchState(msgspec.Struct, kw_only=True):
+class TrackerState(msgspec.Struct, kw_only=True):
     """
     How far a watcher has come: what a state store keeps.
 
-    :param mark: up to when all changes have been told.
+    :param watermark: up to when all changes have been told.
     :param seen: hashes of the changes that lie in what is read again, 8 bytes each, in base 64.
     :param is_new: whether nothing has been looked at yet. What is there at the first look is not told, but for what a tracked
         time shows to have come after ``mark``.
     """
 
-    mark: datetime
+    watermark: datetime = msgspec.field(name="mark")
     seen: str = ""
     is_new: bool = False
 
 
-class Watch:
+class ChangeTracker:
     """
     Tell apart what was told from what is new.
 
     :param state: where to go on.
     """
 
-    def __init__(self, window: TimeWindow, state: WatchState) -> None:
-        self.mark = state.mark
+    def __init__(self, window: TimeWindow, state: TrackerState) -> None:
+        self.watermark = state.watermark
         self.is_new = state.is_new
         self._window = window
         self._seen = dict.fromkeys(array("Q", base64.b64decode(state.seen)))
@@ -344,52 +344,54 @@ class Watch:
         Those who ask from another day are not told together: no time in a row tells which of them it is for.
         """
         is_dates = self._window.whole_days or bool(self._window.branches)
-        return f"{self.mark:%Y-%m-%d}" if is_dates and not self.is_new else ""
+        return f"{self.watermark:%Y-%m-%d}" if is_dates and not self.is_new else ""
 
-    def take(self, found: ChangeResult) -> list[Change]:
+    def advance(self, found: ChangeResult) -> list[RowChange]:
         """Return the changes that have not been told yet, the oldest first."""
         hashes = {
-            _hash(change.key): change
-            for change in sorted(found.changes, key=_moment)
-            if self._is_asked_for(change, found)
+            _hash_key(change.key): change
+            for change in sorted(found.changes, key=_sort_key)
+            if self._is_in_window(change, found)
         }
         new = [change for hash, change in hashes.items() if hash not in self._seen]
         if self.is_new:
-            began = _text(self.mark - found.ahead)
-            new = [change for change in new if self._window.tracks_changes and _moment(change) >= began]
+            began = _time_key(self.watermark - found.clock_skew)
+            new = [change for change in new if self._window.tracks_changes and _sort_key(change) >= began]
         # What a moving set did not show this time may come again, and so may all where a clock was set back.
-        is_replaced = found.is_whole and (self.is_new or found.until >= self.mark)
+        is_replaced = found.is_complete and (self.is_new or found.until >= self.watermark)
         kept = {} if is_replaced else {hash: None for hash in self._seen if hash not in hashes}
         self._seen = {**kept, **dict.fromkeys(hashes)}
-        self.mark = found.until if self.is_new else max(self.mark, found.until)
+        self.watermark = found.until if self.is_new else max(self.watermark, found.until)
         self.is_new = False
         return new
 
-    def _is_asked_for(self, change: Change, found: ChangeResult) -> bool:
+    def _is_in_window(self, change: RowChange, found: ChangeResult) -> bool:
         """Tell whether a change lies in what this watcher asks for, not only in what another does that knows less."""
-        if self.is_new or self.day or found.since >= self.mark:
+        if self.is_new or self.day or found.since >= self.watermark:
             return True
-        moment = _moment(change)
-        return not moment or moment >= _text(self.mark - max(OVERLAP, self._window.look_back))
+        moment = _sort_key(change)
+        return not moment or moment >= _time_key(self.watermark - max(OVERLAP, self._window.look_back))
 
-    def save(self) -> WatchState:
+    def save(self) -> TrackerState:
         """Return how far it has come."""
-        kept = list(self._seen)[-_MOST_KEPT:]
-        return WatchState(
-            mark=self.mark, seen=base64.b64encode(array("Q", kept).tobytes()).decode(), is_new=self.is_new
+        kept = list(self._seen)[-_MAX_SEEN:]
+        return TrackerState(
+            watermark=self.watermark,
+            seen=base64.b64encode(array("Q", kept).tobytes()).decode(),
+            is_new=self.is_new,
         )
 
 
-def _moment(change: Change) -> str:
+def _sort_key(change: RowChange) -> str:
     """Return a text by which changes are put in order; empty where nothing tells."""
     stamp = change.updated_at or ""
     # Some windows are by a bare date.
     return time_sort_key(stamp) or time_sort_key(f"{stamp}T00:00:00Z")
 
 
-def _text(time: datetime) -> str:
+def _time_key(time: datetime) -> str:
     return time_sort_key(format_time(time))
 
 
-def _hash(key: str) -> int:
+def _hash_key(key: str) -> int:
     return int.from_bytes(blake2b(key.encode(), digest_size=8).digest(), "little")

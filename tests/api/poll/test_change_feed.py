@@ -15,16 +15,16 @@ from airflow_provider_alvys.api.errors import AlvysServerError, AlvysValueError
 from airflow_provider_alvys.api.http.client import AlvysClient
 from airflow_provider_alvys.api.http.retries import ONE_ATTEMPT
 from airflow_provider_alvys.api.poll.change_feed import (
-    Asked,
-    Change,
     ChangeReader,
+    ChangeRequest,
     ChangeResult,
     ChangesQuery,
-    Watch,
-    WatchState,
+    ChangeTracker,
+    RowChange,
+    TrackerState,
     check_where,
+    get_watch_window,
     matches,
-    watched_window,
 )
 from airflow_provider_alvys.simulator.process import Simulator
 from tests.conftest import StoppedClock, make_client
@@ -38,7 +38,7 @@ def moment(seconds: float) -> datetime:
 
 def make_line(stream: str, window_by: str, day: str = "") -> ChangesQuery:
     row = get_stream(stream)
-    return ChangesQuery(row, watched_window(row, window_by), day)
+    return ChangesQuery(row, get_watch_window(row, window_by), day)
 
 
 class World:
@@ -59,33 +59,38 @@ class World:
 
     def watch(
         self, *, stream: str = "loads", window_by: str = "updated", since: float | None = None
-    ) -> Watch:
+    ) -> ChangeTracker:
         """Begin to watch now, or go on from what was known at a time."""
         mark = self.clock.now if since is None else since
-        return Watch(
-            watched_window(get_stream(stream), window_by), WatchState(mark=moment(mark), is_new=since is None)
+        return ChangeTracker(
+            get_watch_window(get_stream(stream), window_by),
+            TrackerState(watermark=moment(mark), is_new=since is None),
         )
 
-    def look(self, *watches: Watch, stream: str = "loads", window_by: str = "updated") -> list[list[str]]:
-        """Let watches look together, and return the ids that each is told."""
+    def look(
+        self, *trackers: ChangeTracker, stream: str = "loads", window_by: str = "updated"
+    ) -> list[list[str]]:
+        """Let trackers look together, and return the ids that each is told."""
         return [
-            [change.id for change in watch.take(found)]
-            for watch, found in self.read(*watches, of=(stream, window_by))
+            [change.id for change in tracker.advance(found)]
+            for tracker, found in self.read(*trackers, of=(stream, window_by))
         ]
 
     def read(
-        self, *watches: Watch, of: tuple[str, str] = ("loads", "updated")
-    ) -> Iterator[tuple[Watch, ChangeResult]]:
-        lines: dict[ChangesQuery, list[Watch]] = {}
-        for watch in watches:
-            lines.setdefault(make_line(*of, watch.day), []).append(watch)
+        self, *trackers: ChangeTracker, of: tuple[str, str] = ("loads", "updated")
+    ) -> Iterator[tuple[ChangeTracker, ChangeResult]]:
+        lines: dict[ChangesQuery, list[ChangeTracker]] = {}
+        for tracker in trackers:
+            lines.setdefault(make_line(*of, tracker.day), []).append(tracker)
         answers = {}
         for query, asking in lines.items():
-            job = query.make_job([Asked(watch.mark, is_new=watch.is_new) for watch in asking])
+            job = query.make_job(
+                [ChangeRequest(tracker.watermark, is_new=tracker.is_new) for tracker in asking]
+            )
             while (found := job.step(self.client)) is None:
                 pass
             answers |= dict(zip(asking, found, strict=True))
-        return iter([(watch, answers[watch]) for watch in watches])
+        return iter([(tracker, answers[tracker]) for tracker in trackers])
 
 
 @pytest.fixture
@@ -97,7 +102,7 @@ def _windows() -> Iterator[tuple[str, str]]:
     for stream in STREAMS.values():
         for window in stream.windows:
             try:
-                watched_window(stream, window.name)
+                get_watch_window(stream, window.name)
             except AlvysValueError:
                 continue
             yield stream.name, window.name
@@ -106,14 +111,14 @@ def _windows() -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize(("stream", "window"), list(_windows()))
 def test_every_window_tells_what_comes_into_it(world: World, stream: str, window: str) -> None:
     of = {"stream": stream, "window_by": window}
-    watch = world.watch(**of)
-    assert world.look(watch, **of) == [[]]
+    tracker = world.watch(**of)
+    assert world.look(tracker, **of) == [[]]
     world.pass_time(60)
     added: set[str] = set()
     for _ in range(5):
         added.update(world.alvys.add(stream=stream, rows=1))
     world.pass_time(60)
-    (told,) = world.look(watch, **of)
+    (told,) = world.look(tracker, **of)
     year = 365 * 24 * HOUR
     span = {
         "since": moment(world.server - year).isoformat(),
@@ -123,7 +128,7 @@ def test_every_window_tells_what_comes_into_it(world: World, stream: str, window
     there = added & set(world.alvys.truth_keys(**of, **span)) if window != "activity" else added
     assert set(told) == {"/".join(json.loads(key)) if key.startswith("[") else key for key in there}
     world.pass_time(60)
-    assert world.look(watch, **of) == [[]]
+    assert world.look(tracker, **of) == [[]]
 
 
 def test_who_knows_less_has_nobody_else_told_again(world: World) -> None:
@@ -162,12 +167,12 @@ OLD = "2023-03-01T00:00:00+00:00"
 def test_nor_by_business_dates(world: World, stream: str, window: str, columns: dict[str, Any]) -> None:
     of = {"stream": stream, "window_by": window}
     old = world.alvys.add(stream=stream, columns=columns)
-    watch, back = world.watch(**of), world.watch(**of, since=world.clock.now - 300 * 24 * HOUR)
-    world.look(watch, **of)
+    tracker, back = world.watch(**of), world.watch(**of, since=world.clock.now - 300 * 24 * HOUR)
+    world.look(tracker, **of)
     world.pass_time(60)
     new = world.alvys.add(stream=stream)
     world.pass_time(60)
-    told, told_back = world.look(watch, back, **of)
+    told, told_back = world.look(tracker, back, **of)
     assert told == new
     assert {*old, *new} <= set(told_back)
 
@@ -175,17 +180,17 @@ def test_nor_by_business_dates(world: World, stream: str, window: str, columns: 
 def test_what_was_there_is_not_told_however_long_the_first_look_takes(world: World) -> None:
     world.alvys.change(rows=2)
     world.pass_time(60)
-    watch = world.watch()
-    ((_, found),) = world.read(watch)
+    tracker = world.watch()
+    ((_, found),) = world.read(tracker)
     # It waited for its turn before it was answered.
     world.pass_time(180)
-    assert watch.take(found) == []
+    assert tracker.advance(found) == []
 
 
 @pytest.mark.parametrize("skew", [-2 * HOUR, -30.0, 30.0, 2 * HOUR])
 def test_nothing_is_missed_whatever_our_clock_says(world: World, skew: float) -> None:
     world.clock.now += skew
-    watch = world.watch()
+    tracker = world.watch()
     # The first looks fail for longer than what is read again.
     world.pass_time(900)
     first = world.alvys.change(rows=1)
@@ -193,7 +198,7 @@ def test_nothing_is_missed_whatever_our_clock_says(world: World, skew: float) ->
     told: list[str] = []
     second: list[str] = []
     for _ in range(3):
-        (new,) = world.look(watch)
+        (new,) = world.look(tracker)
         told += new
         world.pass_time(120)
         second = second or world.alvys.change(rows=1)
@@ -203,8 +208,8 @@ def test_nothing_is_missed_whatever_our_clock_says(world: World, skew: float) ->
 
 @pytest.mark.parametrize("step", [-2 * HOUR, -200.0, 200.0, 2 * HOUR])
 def test_nor_when_it_is_set_and_set_right_again(world: World, step: float) -> None:
-    watch = world.watch()
-    world.look(watch)
+    tracker = world.watch()
+    world.look(tracker)
     changed: list[str] = []
     told: list[str] = []
     for number in range(12):
@@ -212,85 +217,96 @@ def test_nor_when_it_is_set_and_set_right_again(world: World, step: float) -> No
             world.clock.now += step if number == 4 else -step
         changed += world.alvys.change(rows=1)
         world.pass_time(60)
-        (new,) = world.look(watch)
+        (new,) = world.look(tracker)
         told += new
     # Each once, and in order.
     assert told == changed
 
 
 def test_one_that_dies_while_our_clock_is_ahead_goes_on_where_it_was(world: World) -> None:
-    watch = world.watch()
-    world.look(watch)
+    tracker = world.watch()
+    world.look(tracker)
     world.pass_time(60)
     world.clock.now += 2 * HOUR
-    world.look(watch)
+    world.look(tracker)
     world.clock.now -= 2 * HOUR
     changed = world.alvys.change(rows=1)
     world.pass_time(1800)
-    again = Watch(watched_window(get_stream("loads"), "updated"), watch.save())
+    again = ChangeTracker(get_watch_window(get_stream("loads"), "updated"), tracker.save())
     # The first look may be at a time that is hours ago.
     assert [world.look(again) for _ in range(2)] == [[[]], [changed]]
 
 
 @pytest.mark.parametrize("stamp", ["2023-11-14T22:13:20", "yesterday", "2023-11-14", "", None])
 def test_a_time_that_cannot_be_read_stops_nothing(stamp: str | None) -> None:
-    watch = Watch(watched_window(get_stream("loads"), "updated"), WatchState(mark=moment(1000)))
-    odd, plain = (
-        Change(id="1", key="1@x", updated_at=stamp),
-        Change(id="2", key="2@y", updated_at="2023-11-14T22:13:20.1234567Z"),
+    tracker = ChangeTracker(
+        get_watch_window(get_stream("loads"), "updated"), TrackerState(watermark=moment(1000))
     )
-    found = ChangeResult((plain, odd), moment(0), moment(2000), is_whole=True)
-    assert [change.id for change in watch.take(found)] == ["1", "2"]
-    assert watch.take(replace(found, until=moment(3000))) == []
+    odd, plain = (
+        RowChange(id="1", key="1@x", updated_at=stamp),
+        RowChange(id="2", key="2@y", updated_at="2023-11-14T22:13:20.1234567Z"),
+    )
+    found = ChangeResult((plain, odd), moment(0), moment(2000), is_complete=True)
+    assert [change.id for change in tracker.advance(found)] == ["1", "2"]
+    assert tracker.advance(replace(found, until=moment(3000))) == []
 
 
 def test_what_alvys_finds_by_a_business_date_is_told_whatever_the_row_says() -> None:
     """Which field a window is by is not documented everywhere."""
-    watch = Watch(watched_window(get_stream("invoices"), "sent"), WatchState(mark=moment(HOUR)))
-    row = Change(id="1", key="1", updated_at="1960-01-01T00:00:00Z")
-    assert watch.take(ChangeResult((row,), moment(0), moment(2 * HOUR), is_whole=True)) == [row]
+    tracker = ChangeTracker(
+        get_watch_window(get_stream("invoices"), "sent"), TrackerState(watermark=moment(HOUR))
+    )
+    row = RowChange(id="1", key="1", updated_at="1960-01-01T00:00:00Z")
+    assert tracker.advance(ChangeResult((row,), moment(0), moment(2 * HOUR), is_complete=True)) == [row]
 
 
 @pytest.mark.parametrize(
     "form", ["2026-01-0{}", "2026-01-0{}T00:00:00-05:00", "2026-01-01T00:00:00.123456{}Z"]
 )
 def test_the_oldest_is_told_first(form: str) -> None:
-    watch = Watch(watched_window(get_stream("loads"), "updated"), WatchState(mark=moment(0)))
+    tracker = ChangeTracker(
+        get_watch_window(get_stream("loads"), "updated"), TrackerState(watermark=moment(0))
+    )
     changes = [
-        Change(id=str(number), key=str(number), updated_at=form.format(number)) for number in (2, 3, 1)
+        RowChange(id=str(number), key=str(number), updated_at=form.format(number)) for number in (2, 3, 1)
     ]
     assert [
-        change.id for change in watch.take(ChangeResult(tuple(changes), moment(0), moment(1), is_whole=True))
+        change.id
+        for change in tracker.advance(ChangeResult(tuple(changes), moment(0), moment(1), is_complete=True))
     ] == ["1", "2", "3"]
 
 
 def test_what_is_forgotten_is_what_was_seen_longest_ago() -> None:
-    window = watched_window(get_stream("fuel"), "transaction")
-    rows = [Change(id=str(number), key=str(number)) for number in range(5001)]
-    watch = Watch(window, WatchState(mark=moment(0)))
-    watch.take(ChangeResult(tuple(rows[:1]), moment(0), moment(1), is_whole=False))
+    window = get_watch_window(get_stream("fuel"), "transaction")
+    rows = [RowChange(id=str(number), key=str(number)) for number in range(5001)]
+    tracker = ChangeTracker(window, TrackerState(watermark=moment(0)))
+    tracker.advance(ChangeResult(tuple(rows[:1]), moment(0), moment(1), is_complete=False))
     # The first is there again.
-    watch.take(ChangeResult((*rows[1:], rows[0]), moment(1), moment(2), is_whole=False))
-    again = Watch(window, watch.save())
+    tracker.advance(ChangeResult((*rows[1:], rows[0]), moment(1), moment(2), is_complete=False))
+    again = ChangeTracker(window, tracker.save())
     assert [
-        change.id for change in again.take(ChangeResult(tuple(rows), moment(2), moment(3), is_whole=True))
+        change.id
+        for change in again.advance(ChangeResult(tuple(rows), moment(2), moment(3), is_complete=True))
     ] == ["1"]
     # What a state store takes is 64 KiB.
-    assert len(watch.save().seen) < 60_000
+    assert len(tracker.save().seen) < 60_000
 
 
 def test_what_a_moving_set_did_not_show_is_not_told_again() -> None:
-    window = watched_window(get_stream("fuel"), "transaction")
-    first, second = (Change(id=name, key=name) for name in "ab")
-    watch = Watch(window, WatchState(mark=moment(0)))
-    assert watch.take(ChangeResult((first, second), moment(0), moment(1), is_whole=True)) == [first, second]
-    assert watch.take(ChangeResult((first,), moment(1), moment(2), is_whole=False)) == []
-    assert watch.take(ChangeResult((first, second), moment(2), moment(3), is_whole=True)) == []
+    window = get_watch_window(get_stream("fuel"), "transaction")
+    first, second = (RowChange(id=name, key=name) for name in "ab")
+    tracker = ChangeTracker(window, TrackerState(watermark=moment(0)))
+    assert tracker.advance(ChangeResult((first, second), moment(0), moment(1), is_complete=True)) == [
+        first,
+        second,
+    ]
+    assert tracker.advance(ChangeResult((first,), moment(1), moment(2), is_complete=False)) == []
+    assert tracker.advance(ChangeResult((first, second), moment(2), moment(3), is_complete=True)) == []
 
 
 def test_a_reading_ends_before_what_it_may_not_have_seen(world: World) -> None:
     """The time up to which all is known is that before the first request, not that after the last."""
-    job = make_line("loads", "updated").make_job([Asked(moment(world.clock.now - 60))])
+    job = make_line("loads", "updated").make_job([ChangeRequest(moment(world.clock.now - 60))])
     began = world.clock.now
     world.alvys.order_faults({"kind": "status", "status": 503, "times": 1, "endpoint": "POST loads/search"})
     with pytest.raises(AlvysServerError):
@@ -302,16 +318,16 @@ def test_a_reading_ends_before_what_it_may_not_have_seen(world: World) -> None:
 
 
 def test_a_deleted_load_is_told_and_can_be_told_apart(world: World) -> None:
-    watch = world.watch()
-    world.look(watch)
+    tracker = world.watch()
+    world.look(tracker)
     world.pass_time(60)
     key = world.alvys.truth_keys(filters={"IncludeDeleted": False})[0]
     world.alvys.change(keys=[key], columns={"IsDeleted": True})
     world.pass_time(60)
-    job = make_line("loads", "updated").make_job([Asked(watch.mark, frozenset({"IsDeleted"}))])
+    job = make_line("loads", "updated").make_job([ChangeRequest(tracker.watermark, frozenset({"IsDeleted"}))])
     while (answers := job.step(world.client)) is None:
         pass
-    (change,) = watch.take(answers[0])
+    (change,) = tracker.advance(answers[0])
     assert (change.id, change.fields) == (key, {"IsDeleted": True})
 
 
@@ -321,7 +337,7 @@ def test_a_field_in_lists_of_lists_has_all_of_their_values() -> None:
     stops = [{"References": [{"Value": "PO-1"}, {"Value": "PO-2"}]}, {"References": []}, {}]
     stream = get_stream("loads")
     row = json.dumps({"Id": "1", "UpdatedAt": "2026-03-02T08:00:00Z", "Stops": stops}).encode()
-    change = ChangeReader(stream, watched_window(stream, None), frozenset(where)).read(row)
+    change = ChangeReader(stream, get_watch_window(stream, None), frozenset(where)).read(row)
     assert change.fields == {name: ["PO-1", "PO-2", None]}
     assert matches(change, where)
     assert not matches(change, {name: ["PO-3"]})
