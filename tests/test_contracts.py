@@ -190,7 +190,7 @@ def test_a_retry_finds_the_write_that_an_earlier_version_noted(fixed: FixedAlvys
 
 
 def test_a_watcher_continues_from_the_state_of_an_earlier_version(fixed: FixedAlvys) -> None:
-    from airflow_provider_alvys.triggers.change_loop import Watching
+    from airflow_provider_alvys.triggers.change_loop import ChangeLoop
     from airflow_provider_alvys.triggers.pollers import open_poller
 
     class Ended(Exception):
@@ -200,9 +200,9 @@ def test_a_watcher_continues_from_the_state_of_an_earlier_version(fixed: FixedAl
         raise Ended
 
     async def watch() -> None:
-        watching = Watching(**STORED["watcher"]["arguments"], stores=[store], sleep=sleep)
+        loop = ChangeLoop(**STORED["watcher"]["arguments"], stores=[store], sleep=sleep)
         async with open_poller("alvys_default", sleep=lambda seconds: asyncio.sleep(0.01)):
-            async for _ in watching.payloads():
+            async for _ in loop.payloads():
                 pass
 
     store: Any = StateStore(STORED["watcher"]["store"])

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 # How much later than the trigger's own deadline Airflow ends the wait: it does where no triggerer is left to do so.
-_FALLBACK = timedelta(minutes=2)
+_TIMEOUT_MARGIN = timedelta(minutes=2)
 # Seconds after which a task may be rescheduled: Airflow fails one that it queues again before it has heard that its last process
 # has ended.
-_SOONEST = 10.0
+_MIN_RESCHEDULE_SECONDS = 10.0
 
 
 class AlvysSensor(AlvysTask, BaseSensorOperator):
@@ -93,7 +93,9 @@ class AlvysSensor(AlvysTask, BaseSensorOperator):
     ) -> float:
         """Return in how many seconds to look again in a slot: at the deadline, where that comes first."""
         interval = super()._get_next_poke_interval(started_at, run_duration, poke_count)
-        return min(interval, max(_SOONEST if self.reschedule else 0.0, self.timeout - run_duration()))
+        return min(
+            interval, max(_MIN_RESCHEDULE_SECONDS if self.reschedule else 0.0, self.timeout - run_duration())
+        )
 
     @fail_if_not_retryable
     def poke(self, context: Context) -> PokeReturnValue:
@@ -141,7 +143,7 @@ class AlvysSensor(AlvysTask, BaseSensorOperator):
 
     def _defer(self, condition: Condition) -> None:
         from airflow_provider_alvys.triggers.alvys import AlvysSensorTrigger
-        from airflow_provider_alvys.triggers.sensor_loop import last_look_seconds
+        from airflow_provider_alvys.triggers.sensor_loop import final_poll_seconds
 
         now = time.time()
         trigger = AlvysSensorTrigger(
@@ -154,9 +156,9 @@ class AlvysSensor(AlvysTask, BaseSensorOperator):
             max_wait=self.max_wait.total_seconds() if self.max_wait else None,
             silent_fail=self.silent_fail,
         )
-        last_look = timedelta(seconds=last_look_seconds(self.poke_interval))
+        final_poll = timedelta(seconds=final_poll_seconds(self.poke_interval))
         self.defer(
             trigger=trigger,
             method_name="execute_complete",
-            timeout=timedelta(seconds=self.timeout) + last_look + _FALLBACK,
+            timeout=timedelta(seconds=self.timeout) + final_poll + _TIMEOUT_MARGIN,
         )

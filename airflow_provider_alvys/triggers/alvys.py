@@ -15,8 +15,8 @@ from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
 
 if TYPE_CHECKING:
     from airflow_provider_alvys.api.http.clock import Clock
-    from airflow_provider_alvys.triggers.change_loop import Watching
-    from airflow_provider_alvys.triggers.sensor_loop import Wait
+    from airflow_provider_alvys.triggers.change_loop import ChangeLoop
+    from airflow_provider_alvys.triggers.sensor_loop import SensorLoop
 
 log = logging.getLogger(__name__)
 
@@ -113,8 +113,8 @@ class AlvysSensorTrigger(BaseTrigger):
 
     async def _wait(self) -> dict[str, Any]:
         try:
-            wait = await asyncio.to_thread(self._make_wait)
-            return await wait.event()
+            loop = await asyncio.to_thread(self._make_loop)
+            return await loop.run()
         except Exception as error:
             # Whatever it was: without an event the task would never be told.
             log.exception("The wait ends with an error")
@@ -128,20 +128,20 @@ class AlvysSensorTrigger(BaseTrigger):
                 "is_hopeless": is_hopeless(error),
             }
 
-    def _make_wait(self) -> Wait:
+    def _make_loop(self) -> SensorLoop:
         """Return the wait; called in a thread, since the first import takes some tenths of a second."""
         from airflow_provider_alvys.api.http.clock import SYSTEM_CLOCK
-        from airflow_provider_alvys.triggers.sensor_loop import Wait
+        from airflow_provider_alvys.triggers.sensor_loop import SensorLoop
 
-        return Wait(
+        return SensorLoop(
             self.alvys_conn_id,
             self.condition,
             deadline=self.deadline,
             poke_interval=self.poke_interval,
             started=self.started,
-            backs_off=self.exponential_backoff,
-            longest_interval=self.max_wait,
-            silent=self.silent_fail,
+            exponential_backoff=self.exponential_backoff,
+            max_wait=self.max_wait,
+            silent_fail=self.silent_fail,
             clock=self.clock or SYSTEM_CLOCK,
             sleep=self.sleep,
         )
@@ -222,17 +222,17 @@ class AlvysChangeTrigger(BaseEventTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield an event for each look that finds something, for ever."""
-        watching = await asyncio.to_thread(self._make_watching)
-        async for payload in watching.payloads():
+        loop = await asyncio.to_thread(self._make_loop)
+        async for payload in loop.payloads():
             yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
 
-    def _make_watching(self) -> Watching:
+    def _make_loop(self) -> ChangeLoop:
         """Return what watches; called in a thread, since the first import takes some tenths of a second."""
         from airflow_provider_alvys._compat import asset_stores
         from airflow_provider_alvys.api.http.clock import SYSTEM_CLOCK
-        from airflow_provider_alvys.triggers.change_loop import Watching
+        from airflow_provider_alvys.triggers.change_loop import ChangeLoop
 
-        return Watching(
+        return ChangeLoop(
             self.alvys_conn_id,
             self.stream,
             self.window_by,

@@ -26,7 +26,7 @@ from airflow_provider_alvys.api.poll.change_feed import (
     matches,
 )
 from airflow_provider_alvys.api.read.windows import format_time
-from airflow_provider_alvys.triggers.pollers import next_look, open_poller
+from airflow_provider_alvys.triggers.pollers import next_poll_time, open_poller
 
 if TYPE_CHECKING:
     from airflow.sdk.execution_time.context import AssetStateStoreAccessor
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # An event stands in a row of Airflow's database.
-_MOST_CHANGES = 100
+_MAX_CHANGES = 100
 # Seconds after which an event that was yielded has surely come into Airflow's database.
-_SETTLES = 5.0
+_COMMIT_SECONDS = 5.0
 
 
 @dataclass
-class Watching:
+class ChangeLoop:
     """
     Look for changes for ever.
 
@@ -71,21 +71,21 @@ class Watching:
         async with open_poller(self.alvys_conn_id, clock=self.clock, sleep=self.sleep) as poller:
             while True:
                 since = tracker.watermark
-                found = await self._look(poller, tracker, ChangesQuery(stream, window, tracker.day))
+                found = await self._poll(poller, tracker, ChangesQuery(stream, window, tracker.day))
                 # What was yielded a look ago is in Airflow's database by now.
-                settled = [state for moment, state in told if self.clock.time() - moment >= _SETTLES]
+                settled = [state for moment, state in told if self.clock.time() - moment >= _COMMIT_SECONDS]
                 if settled:
                     await self._save(settled[-1])
                     told = told[len(settled) :]
                 if found is not None:
                     changes = [change for change in tracker.advance(found) if matches(change, self.where)]
-                    for at in range(0, len(changes), _MOST_CHANGES):
-                        yield self._payload(changes[at : at + _MOST_CHANGES], since, found.until)
+                    for at in range(0, len(changes), _MAX_CHANGES):
+                        yield self._payload(changes[at : at + _MAX_CHANGES], since, found.until)
                     told.append((self.clock.time(), tracker.save()))
                 now = self.clock.time()
-                await self.sleep(next_look(now, self.alvys_conn_id, self.poll_interval) - now)
+                await self.sleep(next_poll_time(now, self.alvys_conn_id, self.poll_interval) - now)
 
-    async def _look(self, poller: Poller, tracker: ChangeTracker, query: ChangesQuery) -> ChangeResult | None:
+    async def _poll(self, poller: Poller, tracker: ChangeTracker, query: ChangesQuery) -> ChangeResult | None:
         """Return what has changed; None when it cannot be told now, and has to be asked for again later."""
         try:
             return await poller.poll(

@@ -29,16 +29,16 @@ log = logging.getLogger(__name__)
 # What reads connections asks Airflow to mask their secrets, and so must not run on the loop.
 _pool = ThreadPoolExecutor(1, thread_name_prefix="alvys-connection")
 # Seconds that a request waits for its token to be masked: the loop may be about to end.
-_LONGEST_MASKING = 10.0
+_MASK_TIMEOUT = 10.0
 
 
 @dataclass
-class _Shared:
+class _SharedPoller:
     poller: Poller
     users: int = 0
 
 
-_pollers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Shared]] = WeakKeyDictionary()
+_pollers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _SharedPoller]] = WeakKeyDictionary()
 
 
 @asynccontextmanager
@@ -56,7 +56,7 @@ async def open_poller(
     """
     pollers = _pollers.setdefault(asyncio.get_running_loop(), {})
     if alvys_conn_id not in pollers:
-        pollers[alvys_conn_id] = _Shared(
+        pollers[alvys_conn_id] = _SharedPoller(
             Poller(lambda: _connect(alvys_conn_id, clock), clock=clock, sleep=sleep)
         )
     shared = pollers[alvys_conn_id]
@@ -77,9 +77,9 @@ async def _connect(alvys_conn_id: str, clock: Clock) -> AlvysClient:
     def mask(token: str) -> None:
         masking = asyncio.run_coroutine_threadsafe(amask_secret(token), loop)
         try:
-            masking.result(_LONGEST_MASKING)
+            masking.result(_MASK_TIMEOUT)
         except FutureTimeoutError:
-            log.warning("Airflow took more than %g s to take note of a secret to be masked", _LONGEST_MASKING)
+            log.warning("Airflow took more than %g s to take note of a secret to be masked", _MASK_TIMEOUT)
 
     def make(connection: Connection) -> AlvysClient:
         return make_client(read_settings(connection), on_token=mask, **non_blocking_options(clock))
@@ -90,7 +90,9 @@ async def _connect(alvys_conn_id: str, clock: Clock) -> AlvysClient:
     return await run_in_airflow_thread(lambda: make(BaseHook.get_connection(alvys_conn_id)))
 
 
-def next_look(now: float, alvys_conn_id: str, interval: float, *, earliest: float | None = None) -> float:
+def next_poll_time(
+    now: float, alvys_conn_id: str, interval: float, *, earliest: float | None = None
+) -> float:
     """
     Return the next moment at which to look, in seconds since 1970: all who wait on a connection look at the same ones.
 

@@ -14,31 +14,31 @@ from airflow_provider_alvys.api.errors import AlvysError, AlvysValueError, is_ho
 from airflow_provider_alvys.api.http.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_alvys.api.poll.batching import Poller
 from airflow_provider_alvys.api.poll.conditions import Condition
-from airflow_provider_alvys.triggers.pollers import next_look, open_poller
+from airflow_provider_alvys.triggers.pollers import next_poll_time, open_poller
 
 log = logging.getLogger(__name__)
 
 # Seconds that the look at the deadline may take: a poll interval, but no more and no less than these.
-_LAST_LOOK = (5.0, 30.0)
+_FINAL_POLL_SECONDS = (5.0, 30.0)
 
 
-def last_look_seconds(poke_interval: float) -> float:
+def final_poll_seconds(poke_interval: float) -> float:
     """Return for how long after its deadline a wait may go on, to look once more."""
-    least, most = _LAST_LOOK
+    least, most = _FINAL_POLL_SECONDS
     return min(max(poke_interval, least), most)
 
 
 @dataclass
-class Wait:
+class SensorLoop:
     """
     A wait for a condition until a deadline, with looks at moments that all waits on a connection share.
 
     :param condition: plain values of a :data:`airflow_provider_alvys.api.poll.conditions.Condition`.
     :param deadline: seconds since 1970.
     :param started: seconds since 1970; from then on the looks become rarer.
-    :param backs_off: whether they do.
-    :param longest_interval: seconds, or None: how rare at most.
-    :param silent: whether an error that is not Alvys's, or the condition's own, is logged only.
+    :param exponential_backoff: whether they do.
+    :param max_wait: seconds, or None: how rare at most.
+    :param silent_fail: whether an error that is not Alvys's, or the condition's own, is logged only.
     """
 
     alvys_conn_id: str
@@ -46,19 +46,19 @@ class Wait:
     deadline: float
     poke_interval: float
     started: float
-    backs_off: bool
-    longest_interval: float | None
-    silent: bool
+    exponential_backoff: bool
+    max_wait: float | None
+    silent_fail: bool
     clock: Clock = SYSTEM_CLOCK
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     # What came of the last look.
     _last: str = field(default="Alvys was not asked once", init=False)
 
-    async def event(self) -> dict[str, Any]:
+    async def run(self) -> dict[str, Any]:
         """Wait, and return what the sensor is told at the end."""
         condition: Condition = msgspec.convert(self.condition, Condition)
         # Where no triggerer ran when the deadline came, the only look is later.
-        left = max(0.0, self.deadline - self.clock.time()) + last_look_seconds(self.poke_interval)
+        left = max(0.0, self.deadline - self.clock.time()) + final_poll_seconds(self.poke_interval)
         async with open_poller(self.alvys_conn_id, clock=self.clock, sleep=self.sleep) as poller:
             try:
                 # Around all looks, not around each: hundreds of waits would make as many tasks at the same moment.
@@ -78,7 +78,7 @@ class Wait:
             except asyncio.TimeoutError:
                 raise
             except Exception as error:
-                if not self._may_pass(error):
+                if not self._is_transient(error):
                     raise
                 self._last = f"{type(error).__name__}: {error}"
                 log.warning(
@@ -88,7 +88,7 @@ class Wait:
                 )
             if is_last:
                 return self._timeout()
-            await self.sleep(max(0.0, min(self._next_look(), self.deadline) - self.clock.time()))
+            await self.sleep(max(0.0, min(self._next_poll_time(), self.deadline) - self.clock.time()))
 
     def _evaluate(self, condition: Condition, answer: Any) -> dict[str, Any] | None:
         """Return the event that an answer leads to; None when the wait goes on."""
@@ -105,19 +105,19 @@ class Wait:
     def _timeout(self) -> dict[str, Any]:
         return _event("timeout", f"The wait has timed out. {self._last}")
 
-    def _may_pass(self, error: Exception) -> bool:
+    def _is_transient(self, error: Exception) -> bool:
         if is_hopeless(error):
             return False
-        return self.silent or (isinstance(error, AlvysError) and not isinstance(error, AlvysValueError))
+        return self.silent_fail or (isinstance(error, AlvysError) and not isinstance(error, AlvysValueError))
 
-    def _next_look(self) -> float:
+    def _next_poll_time(self) -> float:
         """Return the moment of the next look, an interval away at least where the looks become rarer."""
         now, earliest = self.clock.time(), None
-        if self.backs_off:
+        if self.exponential_backoff:
             # Each interval is as long as all before it, and needs no memory that ends with the triggerer.
             interval = max(self.poke_interval, now - self.started)
-            earliest = now + max(0.0, min(interval, self.longest_interval or interval) - self.poke_interval)
-        return next_look(now, self.alvys_conn_id, self.poke_interval, earliest=earliest)
+            earliest = now + max(0.0, min(interval, self.max_wait or interval) - self.poke_interval)
+        return next_poll_time(now, self.alvys_conn_id, self.poke_interval, earliest=earliest)
 
 
 def _event(status: str, message: str, **more: Any) -> dict[str, Any]:

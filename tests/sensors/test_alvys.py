@@ -347,7 +347,7 @@ def test_the_keys_beyond_a_page_are_read_in_the_worker(alvys: Simulator) -> None
         (AlvysSearchSensor, {"stream": "loads", "at_least": 0}, "at_least=0"),
         (AlvysSearchSensor, {"stream": "webhook_event_types"}, "Nothing identifies"),
         (AlvysSearchSensor, {"stream": "load_documents"}, "give parents"),
-        (AlvysSearchSensor, {"stream": "load_documents", "parents": "1"}, "no list"),
+        (AlvysSearchSensor, {"stream": "load_documents", "parents": "1"}, "parents"),
         (AlvysSearchSensor, {"stream": "loads", "until": "2026-01-01T00:00:00Z"}, "give since"),
     ],
 )

@@ -21,7 +21,7 @@ from airflow_provider_alvys.api.poll.conditions import Condition, DocumentExists
 from airflow_provider_alvys.simulator.process import Simulator
 from airflow_provider_alvys.triggers import pollers
 from airflow_provider_alvys.triggers.alvys import AlvysSensorTrigger
-from airflow_provider_alvys.triggers.sensor_loop import Wait
+from airflow_provider_alvys.triggers.sensor_loop import SensorLoop
 from tests.conftest import StoppedClock
 
 pytestmark = pytest.mark.every_airflow
@@ -165,32 +165,40 @@ def test_five_hundred_waits_cost_four_requests_a_look(
 def test_looks_are_at_moments_that_all_share(
     alvys: Simulator, triggerer: Triggerer, clock: StoppedClock
 ) -> None:
-    def next_look(conn: str, **more: Any) -> float:
-        made: dict[str, Any] = {"backs_off": False, "longest_interval": None, "started": clock.time(), **more}
-        wait = Wait(
+    def next_poll_time(conn: str, **more: Any) -> float:
+        made: dict[str, Any] = {
+            "exponential_backoff": False,
+            "max_wait": None,
+            "started": clock.time(),
+            **more,
+        }
+        wait = SensorLoop(
             conn,
             {},
             deadline=9e9,
             poke_interval=60.0,
-            silent=False,
+            silent_fail=False,
             clock=clock,
             sleep=triggerer.sleep,
             **made,
         )
-        return wait._next_look()
+        return wait._next_poll_time()
 
-    first = next_look("a")
+    first = next_poll_time("a")
     assert 0 < first - clock.time() <= 60
     clock.sleep(first - clock.time() - 1)
-    assert next_look("a") == first
+    assert next_poll_time("a") == first
     clock.sleep(2)
-    assert next_look("a") == first + 60
-    assert next_look("b") % 60 != first % 60
+    assert next_poll_time("a") == first + 60
+    assert next_poll_time("b") % 60 != first % 60
     # With a back-off, each interval is as long as the wait has been.
-    assert 540 <= next_look("a", backs_off=True, started=clock.time() - 600) - clock.time() <= 660
+    assert (
+        540 <= next_poll_time("a", exponential_backoff=True, started=clock.time() - 600) - clock.time() <= 660
+    )
     assert (
         60
-        < next_look("a", backs_off=True, started=clock.time() - 600, longest_interval=120.0) - clock.time()
+        < next_poll_time("a", exponential_backoff=True, started=clock.time() - 600, max_wait=120.0)
+        - clock.time()
         <= 120
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_alvys.simulator.process import Simulator
-from airflow_provider_alvys.triggers.change_loop import Watching
+from airflow_provider_alvys.triggers.change_loop import ChangeLoop
 from airflow_provider_alvys.triggers.pollers import open_poller
 from tests.conftest import StoppedClock
 
@@ -78,10 +78,8 @@ class World:
                 "poll_interval": 60.0,
                 **options,
             }
-            watching = Watching(
-                "alvys_default", **arguments, stores=self.stores, clock=self.clock, sleep=sleep
-            )
-            async for payload in watching.payloads():
+            loop = ChangeLoop("alvys_default", **arguments, stores=self.stores, clock=self.clock, sleep=sleep)
+            async for payload in loop.payloads():
                 told[place].append(payload)
 
         async def run_all() -> None:

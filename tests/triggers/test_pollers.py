@@ -11,7 +11,7 @@ import pytest
 from airflow_provider_alvys.api.poll.batching import Poller
 from airflow_provider_alvys.simulator.process import Simulator
 from airflow_provider_alvys.triggers import sensor_loop
-from airflow_provider_alvys.triggers.sensor_loop import Wait
+from airflow_provider_alvys.triggers.sensor_loop import SensorLoop
 from tests.conftest import StoppedClock
 
 pytestmark = pytest.mark.every_airflow
@@ -38,16 +38,16 @@ def collections() -> Iterator[list[int]]:
     gc.set_threshold(*thresholds)
 
 
-def make_wait(number: str, deadline: float, **more: Any) -> Wait:
+def make_loop(number: str, deadline: float, **more: Any) -> SensorLoop:
     condition = {"type": "status", "stream": "loads", "number": number, "statuses": ["Delivered"]}
     made: dict[str, Any] = {
         "started": 0.0,
-        "backs_off": False,
-        "longest_interval": None,
-        "silent": False,
+        "exponential_backoff": False,
+        "max_wait": None,
+        "silent_fail": False,
         **more,
     }
-    return Wait("alvys_default", condition, deadline=deadline, poke_interval=60.0, **made)
+    return SensorLoop("alvys_default", condition, deadline=deadline, poke_interval=60.0, **made)
 
 
 def test_waits_hardly_call_the_garbage_collector(alvys: Simulator, collections: list[int]) -> None:
@@ -62,8 +62,8 @@ def test_waits_hardly_call_the_garbage_collector(alvys: Simulator, collections: 
         await woken
 
     async def run() -> int:
-        waits = [make_wait(f"none-{i}", clock.time() + 1e6, clock=clock, sleep=sleep) for i in range(_WAITS)]
-        tasks = [asyncio.create_task(wait.event()) for wait in waits]
+        waits = [make_loop(f"none-{i}", clock.time() + 1e6, clock=clock, sleep=sleep) for i in range(_WAITS)]
+        tasks = [asyncio.create_task(wait.run()) for wait in waits]
         for look in range(_LOOKS + 2):
             while len(asleep) < _WAITS:
                 await asyncio.sleep(0.01)
@@ -90,8 +90,8 @@ def test_a_request_that_hangs_outlasts_the_deadline_by_its_last_look_only(
         await asyncio.Event().wait()
 
     monkeypatch.setattr(Poller, "poll", poll)
-    monkeypatch.setattr(sensor_loop, "_LAST_LOOK", (0.1, 0.2))
+    monkeypatch.setattr(sensor_loop, "_FINAL_POLL_SECONDS", (0.1, 0.2))
     began = time.monotonic()
-    event = asyncio.run(make_wait("1", time.time() + 0.3).event())
+    event = asyncio.run(make_loop("1", time.time() + 0.3).run())
     assert event["status"] == "timeout"
     assert 0.4 < time.monotonic() - began < 5

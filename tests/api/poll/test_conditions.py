@@ -112,7 +112,7 @@ def test_one_that_is_missing_is_waited_for_or_not() -> None:
         (status(stream="trips", statuses=["En-Route"]), "Status of trips does not know"),
         (status(number=" "), "number of the load is empty"),
         (DocumentExists(parent="customer", id="1", types=["x"]), "'customer' has no documents"),
-        (DocumentExists(parent="load", id="", types=["x"]), "no LoadNumber of loads"),
+        (DocumentExists(parent="load", id="", types=["x"]), "LoadNumber"),
         (DocumentExists(parent="load", id="1", types=[]), "document_types"),
         (RowsFound(stream="webhook_event_types"), "Nothing identifies"),
         (RowsFound(stream="loads", at_least=0), "at_least=0"),

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from airflow_provider_alvys.simulator.process import Simulator
-from airflow_provider_alvys.triggers.pollers import next_look
+from airflow_provider_alvys.triggers.pollers import next_poll_time
 from tests.chaos.airflow.daemons import Daemons
 from tests.chaos.airflow.metadata import MetadataDatabase, becomes_true, wait_until
 from tests.chaos.checks.sensors import check_delays, check_fired
@@ -212,7 +212,7 @@ def _requests_per_interval(alvys: Simulator, interval: float) -> float:
     """Return the searches per poll interval while nothing changes."""
     intervals = 2
     # Begin in the middle between two polls.
-    time.sleep(next_look(time.time(), CONNECTION, interval) + interval / 2 - time.time())
+    time.sleep(next_poll_time(time.time(), CONNECTION, interval) + interval / 2 - time.time())
     before = count_searches(alvys, "loads")
     time.sleep(intervals * interval)
     return (count_searches(alvys, "loads") - before) / intervals
