@@ -105,8 +105,8 @@ def test_rows_can_be_added_and_removed(alvys: Simulator, caller: Caller, stream:
     ):
         if name in row and stream.fields.fields[name] == "time":
             assert row[name].startswith("2026-12-24T00:00:0"), name
-    gone = alvys.remove(stream=stream.name, keys=[before[0], added[0]])
-    assert gone == [before[0], added[0]]
+    removed = alvys.remove(stream=stream.name, keys=[before[0], added[0]])
+    assert removed == [before[0], added[0]]
     assert set(alvys.truth_keys(**query)) == {*before[1:], added[1]}
     assert len(alvys.remove(stream=stream.name, rows=3)) == 3
     assert len(alvys.truth_keys(**query)) == len(before) - 3
@@ -139,7 +139,7 @@ def test_children_are_added_to_a_parent(alvys: Simulator, caller: Caller) -> Non
     (event,) = alvys.add(stream="driver_events", parent=driver)
     dates = period(STREAMS["driver_events"].windows[0], SINCE, UNTIL)
     assert event in [row["Id"] for row in caller.rows(STREAMS["driver_events"], dates, [driver])]
-    with pytest.raises(RuntimeError, match="no parent 'nobody'"):
+    with pytest.raises(RuntimeError, match="'nobody'"):
         alvys.add(stream="load_documents", parent="nobody")
 
 

@@ -113,8 +113,8 @@ def test_a_forged_url_and_one_of_a_removed_file_are_refused(alvys: Simulator, ca
         assert fetch(forged).status_code == 403
     assert requests.put(url, data=b"x", timeout=10).status_code == 405
     alvys.remove(stream="load_documents", keys=["D1"])
-    gone = fetch(url)
-    assert (gone.status_code, "NoSuchKey" in gone.text) == (404, True)
+    removed = fetch(url)
+    assert (removed.status_code, "NoSuchKey" in removed.text) == (404, True)
 
 
 def test_a_range_of_a_file_can_be_downloaded(alvys: Simulator, caller: Caller) -> None:

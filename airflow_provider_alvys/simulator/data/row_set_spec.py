@@ -179,7 +179,7 @@ class RowSetSpec:
         return next((head for head in _prefixes(path) if isinstance(self.type_of(head), Array)), None)
 
     def type_of(self, path: str) -> FieldType | None:
-        """Return a field's type, or None where there is no such field."""
+        """Return a field's type, or None for an unknown field."""
         kind: FieldType | None = self.fields
         for name in path.split("."):
             kind = kind.of if isinstance(kind, Array) else kind
