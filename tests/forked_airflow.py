@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import json
 import os
@@ -100,7 +101,7 @@ def _import_all() -> None:
     import httpx
     from airflow.cli import cli_parser
     from airflow.sdk import ObjectStoragePath
-    from airflow.sdk.execution_time.supervisor import in_process_api_server
+    from airflow.sdk.execution_time import supervisor
     from sqlalchemy.orm import configure_mappers
 
     cli_parser.get_parser()
@@ -110,10 +111,13 @@ def _import_all() -> None:
     for example in EXAMPLES.glob("*.py"):
         runpy.run_path(str(example))
 
+    # As later versions do: Airflow 3.1 builds another one for each task.
+    supervisor.in_process_api_server = functools.cache(supervisor.in_process_api_server)
+
     async def ask() -> None:
         # With its first request the API builds what it needs for each of its versions.
         async with httpx.AsyncClient(
-            transport=in_process_api_server().atransport, base_url="http://airflow"
+            transport=supervisor.in_process_api_server().atransport, base_url="http://airflow"
         ) as client:
             await client.get("/no-such-path")
 
