@@ -300,7 +300,7 @@ def test_a_backfill_is_mapped_over_windows_by_creation() -> None:
             "use AlvysToObjectStorageOperator\\(stream='driver_events', parents=…, since=…, until=…\\), after those",
             id="events",
         ),
-        pytest.param(("loads", "2026-01-01", "2026-02-01T00:00:00Z", "month"), "since=", id="no zone"),
+        pytest.param(("loads", "2026-01-01", "2026-02-01T00:00:00Z", "month"), "start=", id="no zone"),
         pytest.param(
             ("loads", "2026-02-01T00:00:00Z", "2026-01-01T00:00:00Z", "month"),
             "end at .*: give a start before the end$",
