@@ -377,7 +377,7 @@ def alvys_first_load(
             **landing,
         ).expand_kwargs(begin.output)
         AlvysHandOverOperator(
-            task_id="hand_over",
+            task_id="reconcile_and_set_cursor",
             begun=output[BEGUN],
             total=output[TOTAL],
             landed=windows.output,

@@ -94,7 +94,7 @@ class AlvysDocumentsToObjectStorageOperator(AlvysLandingTask):
         """Fetch what is not there, and write the index."""
         from airflow_provider_alvys.api.documents.downloads import Downloader
         from airflow_provider_alvys.landing.jobs.document_checkpoint import DocumentSpec
-        from airflow_provider_alvys.landing.jobs.documents import fetch_documents
+        from airflow_provider_alvys.landing.jobs.documents import download_documents
 
         events = outlet_events(context, self)
         stream = document_stream_of(self.parent_type)
@@ -109,7 +109,7 @@ class AlvysDocumentsToObjectStorageOperator(AlvysLandingTask):
         settings = self.hook.settings
         downloader = Downloader(clock=client.clock, timeout=settings.timeout, allow_http=settings.allow_http)
         try:
-            result = fetch_documents(
+            result = download_documents(
                 client,
                 downloader,
                 Store(self.path),

@@ -18,7 +18,7 @@ from airflow_provider_alvys.landing.jobs.initial_load import (
     begin_first_load,
     check_first_load,
     cut_windows,
-    hand_over,
+    reconcile_and_set_cursor,
 )
 from airflow_provider_alvys.landing.jobs.spec import SyncSpec
 from airflow_provider_alvys.parse_checks import check_data_set, check_search, has_template
@@ -186,7 +186,7 @@ class AlvysHandOverOperator(AlvysLandingTask):
         )
         store = Store(self.path)
         landings = SyncBatch(client, store, run_identity_of(context, self), is_resumed=is_resumed)
-        result = hand_over(
+        result = reconcile_and_set_cursor(
             client,
             store,
             order,

@@ -165,7 +165,15 @@ def test_default_args_choose_the_connection_and_what_a_missing_scope_means(place
         make_all()
     assert len(dag.tasks) == 7
     names = {task.task_id.rpartition(".")[2] for task in dag.tasks}
-    assert names == {"loads", "drivers", "trucks", "backfill_loads", "begin", "windows", "hand_over"}
+    assert names == {
+        "loads",
+        "drivers",
+        "trucks",
+        "backfill_loads",
+        "begin",
+        "windows",
+        "reconcile_and_set_cursor",
+    }
     for task in map(unmap, dag.tasks):
         assert task.alvys_conn_id == "acme"
         assert getattr(task, "on_missing_scope", "skip") == "skip"
@@ -425,7 +433,7 @@ def test_the_format_reaches_every_task_by_argument_or_default() -> None:
 
 def test_a_backfill_of_no_window_is_refused() -> None:
     for stream, says in (
-        ("loads", "window_by='whole' is no window to cut: leave it out, or name one of 'updated'"),
+        ("loads", "window_by='whole' cannot be split. Leave it out, or name one of 'updated'"),
         ("drivers", "each"),
     ):
         with DAG("dag", schedule=None), pytest.raises(AlvysValueError, match=says):
@@ -460,8 +468,12 @@ def test_windows_end_where_the_calendar_ends(every: Any) -> None:
 def test_a_first_load_begins_reads_months_and_hands_over() -> None:
     with DAG("dag", schedule=None) as dag:
         alvys_first_load("trips", "2024-01-01T00:00:00Z", path="/lake")
-    begin, windows, hand_over = dag.tasks
-    assert [task.task_id.partition(".")[2] for task in dag.tasks] == ["begin", "windows", "hand_over"]
+    begin, windows, reconcile_and_set_cursor = dag.tasks
+    assert [task.task_id.partition(".")[2] for task in dag.tasks] == [
+        "begin",
+        "windows",
+        "reconcile_and_set_cursor",
+    ]
     assert begin.window_by == windows.partial_kwargs["window_by"] == "pickup"
     assert windows.upstream_task_ids == {begin.task_id}
-    assert hand_over.upstream_task_ids == {begin.task_id, windows.task_id}
+    assert reconcile_and_set_cursor.upstream_task_ids == {begin.task_id, windows.task_id}

@@ -232,7 +232,7 @@ def test_a_storage_that_refuses_a_new_url_too_is_an_error(
     number = load_numbers(alvys)[0]
     alvys.add(stream="load_documents", parent=number, rows=4)
     count = len(rows_of(alvys, [number]))
-    says = rf"^{count} documents could not be fetched\. document .* answered 403: the URL has expired"
+    says = rf"^{count} documents could not be downloaded: document .* answered 403: the URL has expired"
     # Each is tried, at each try: that one is refused says nothing of the next.
     for _ in range(2):
         with pytest.raises(AlvysDownloadError, match=says):
@@ -267,7 +267,7 @@ def test_one_that_cannot_be_fetched_keeps_no_other_from_it_and_a_retry_fetches_t
     numbers = load_numbers(alvys)[:8]
     rows = rows_of(alvys, numbers)
     alvys.order_faults({"kind": "status", "status": 500, "endpoint": FILES, "times": 6, "skip": 2})
-    with pytest.raises(AlvysDownloadError, match=r"1 documents could not be fetched") as caught:
+    with pytest.raises(AlvysDownloadError, match=r"1 documents could not be downloaded") as caught:
         fetch(CONTEXT, parents=numbers)
     files = fetched_files(place)
     assert len(files) == len(rows) - 1
@@ -294,7 +294,7 @@ def test_failures_that_are_not_in_a_row_do_not_end_it(alvys: Simulator, place: P
             for at in range(4)
         ),
     )
-    with pytest.raises(AlvysDownloadError, match=r"^4 documents could not be fetched\."):
+    with pytest.raises(AlvysDownloadError, match=r"^4 documents could not be downloaded"):
         fetch(CONTEXT, parents=numbers)
     assert len(fetched_files(place)) == len(rows) - 4
 
@@ -330,7 +330,7 @@ def test_a_storage_that_is_down_is_not_asked_for_each_document(
     alvys: Simulator, place: Place, fetch: Fetch
 ) -> None:
     alvys.order_faults({"kind": "status", "status": 500, "endpoint": FILES, "times": 9999})
-    with pytest.raises(AlvysDownloadError, match="3 documents could not be fetched, one after the other"):
+    with pytest.raises(AlvysDownloadError, match="3 documents could not be downloaded in a row"):
         fetch(parents=load_numbers(alvys)[:40])
     assert alvys.stats()["requests"][FILES] == 3 * 6
 
@@ -595,7 +595,7 @@ def test_documents_of_another_tenant_are_refused(
     documents = land(
         path=place.path, stream="load_documents", parents=load_numbers(alvys)[:2], tenant="other"
     )
-    with pytest.raises(AlvysValueError, match="holds load_documents of other"):
+    with pytest.raises(AlvysValueError, match="contains load_documents of other"):
         fetch(parents=documents)
 
 
@@ -726,7 +726,7 @@ def test_events_and_skips(alvys: Simulator, hook: QuickHook, tmp_path: Path) -> 
         ({"parents": [""]}, "LoadNumber"),
         (
             {"parents": [{"stream": "trips", "manifest": "/x/_manifest.json"}]},
-            "which no sync of loads returned",
+            "not the output of a sync of loads",
         ),
         ({"document_types": b"POD"}, "document_types"),
         ({"document_types": []}, "document_types"),

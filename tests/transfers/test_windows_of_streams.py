@@ -25,7 +25,7 @@ def test_what_was_landed_already_is_skipped(alvys: Simulator, land: Land, lake: 
     land(until=ago(minutes=5))
     known = cursors(lake)
     requests = alvys.stats()["requests"]["POST loads/search"]
-    with pytest.raises(AirflowSkipException, match="Nothing is due: loads have been landed until"):
+    with pytest.raises(AirflowSkipException, match="Nothing is due: loads have landed until"):
         land(until=ago(minutes=6))
     assert cursors(lake) == known
     assert alvys.stats()["requests"]["POST loads/search"] == requests
@@ -69,7 +69,7 @@ def test_the_cursor_of_business_dates_is_when_they_were_read(
 def test_a_window_for_a_stream_that_is_read_whole_is_refused(
     land: Land, arguments: dict[str, object]
 ) -> None:
-    with pytest.raises(AlvysValueError, match="read whole"):
+    with pytest.raises(AlvysValueError, match="read as a whole"):
         land(stream="drivers", **arguments)
 
 
@@ -85,7 +85,7 @@ def test_another_refusal_is_no_missing_scope(
     alvys: Simulator, hook: QuickHook, land: Land, lake: Path
 ) -> None:
     alvys.order_faults({"kind": "status", "status": 403, "body": "html", "times": 9})
-    with pytest.raises(AlvysPermissionError, match="The token holds load:read") as caught:
+    with pytest.raises(AlvysPermissionError, match="The token has load:read") as caught:
         land(on_missing_scope="skip")
     assert caught.value.missing_scope is None
     with pytest.raises(AlvysPermissionError, match="The token holds driver:read"):

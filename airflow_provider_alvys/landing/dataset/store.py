@@ -38,7 +38,8 @@ def check_path(path: Any) -> str:
     scheme, separator, rest = path.partition("://")
     if not (separator or path.startswith("/")):
         raise AlvysValueError(
-            f"path={path!r} is relative. Give an absolute one such as /data/alvys or s3://aws_default@bucket/alvys"
+            f"path={path!r} is relative. Give an absolute one such as /data/alvys or "
+            "s3://aws_default@bucket/alvys"
         )
     if separator and scheme != "file" and not rest.rpartition("@")[2].strip("/"):
         raise AlvysValueError(f"path={path!r} has no bucket. Give one such as s3://aws_default@bucket/alvys")
@@ -63,7 +64,8 @@ class Store:
             self._fs = root.fs
         except ValueError as error:
             raise AlvysValueError(
-                f"{error}. Install the storage's extra: airflow-provider-alvys[s3] for s3://, [gcs] for gs://, "
+                f"{error}. Install the storage's extra: airflow-provider-alvys[s3] for s3://, [gcs] for "
+                "gs://, "
                 "[azure] for abfs://"
             ) from error
         self._root = root.path.rstrip("/")
@@ -208,7 +210,8 @@ class Store:
             return msgspec.json.decode(content, type=type)
         except msgspec.DecodeError as error:
             raise AlvysStorageError(
-                f"{self.url(name)} is damaged: {error}. Restore it, or delete it: without its cursor a stream "
+                f"{self.url(name)} is damaged: {error}. Restore it, or delete it: without its cursor a "
+                "stream "
                 "starts at initial_since, without its run file a task starts over"
             ) from error
 

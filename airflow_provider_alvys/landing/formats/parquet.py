@@ -278,7 +278,8 @@ def rebuild_rows(content: bytes, stream: Stream) -> Iterator[bytes]:
                 yield extra.encode() if extra and not record else dump_json(_merge(record, extra)).encode()
     except (AlvysStorageError, pa.ArrowException, KeyError) as error:
         raise AlvysStorageError(
-            f"A part of {stream.name} cannot be read by this version's catalogue: {error}. Land it again, or read the file with "
+            f"A part of {stream.name} cannot be read by this version's catalogue: {error}. Land it again, or "
+            "read the file with "
             "pyarrow"
         ) from error
 

@@ -83,7 +83,8 @@ def _check_pyarrow() -> None:
     # Found, and not imported: that is for those who write or read Parquet.
     if importlib.util.find_spec("pyarrow") is None:
         raise AlvysValueError(
-            "file_format='parquet' needs pyarrow, which is not installed: pip install 'airflow-provider-alvys[parquet]'"
+            "file_format='parquet' needs pyarrow, which is not installed: pip install "
+            "'airflow-provider-alvys[parquet]'"
         )
 
 

@@ -157,7 +157,8 @@ class RunFile:
         known = self._store.get_json(self._name, _FencingToken)
         if known is None or known.value != self.run.fencing_token:
             raise AlvysStorageError(
-                f"{self._store.url(self._name)} belongs to another process: another attempt of the task has taken "
+                f"{self._store.url(self._name)} belongs to another process: another attempt of the task has "
+                "taken "
                 "over, or the file was deleted. This process writes nothing more"
             )
 

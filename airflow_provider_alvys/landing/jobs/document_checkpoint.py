@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class DocumentSpec:
     """
-    What is to be fetched.
+    What one download is asked to do.
 
     :param parent_type: such as ``load``.
     :param stream: of the documents.
@@ -45,22 +45,22 @@ class DocumentSpec:
     types: frozenset[str] | None = None
 
     def wants(self, document: Document) -> bool:
-        """Return whether a document is of a type that is asked for."""
+        """Return whether a document has a requested type."""
         return self.types is None or not self.types.isdisjoint(type_aliases(document.type))
 
     def fingerprint(self, path: str) -> str:
-        """Return a hash that another try must share to fetch the same."""
+        """Return a hash that a retry must share to resume."""
         types = None if self.types is None else sorted(self.types)
         return fingerprint(path, self.stream.name, self.tenant, plain_parents(self.parents), types)
 
 
 class DocumentFile(msgspec.Struct, kw_only=True):
     """
-    A document, and the file that it is in: a line of the index.
+    A document and its file: a line of the index.
 
-    :param name: of the file, below the path.
-    :param file_name: as it was uploaded.
-    :param size: in bytes; None while neither Alvys nor the file has told.
+    :param name: of the file, relative to the data set.
+    :param file_name: the uploaded name.
+    :param size: in bytes; None until Alvys or the file gives it.
     """
 
     id: str
@@ -108,54 +108,54 @@ class DocumentRun(msgspec.Struct, kw_only=True):
 def open_document_run(
     client: AlvysClient,
     store: Store,
-    order: DocumentSpec,
+    spec: DocumentSpec,
     identity: RunIdentity,
     name: str,
     *,
     is_resumed: bool,
 ) -> tuple[DocumentRun, list[Document]]:
-    """Return the run of this try, and the documents, with their URLs, that a manifest has told of."""
+    """Return the run of this attempt, and the documents with URLs that a sync has listed."""
     writer = store.get_json(name, Writer)
     known = store.get_json(name, DocumentRun) if writer is not None and writer.is_resumable else None
-    config_hash = order.fingerprint(store.path)
+    config_hash = spec.fingerprint(store.path)
     if known is not None and (known.config_hash, known.state) == (config_hash, "fetching"):
         client.pacer.restore(known.pace)
         if not is_resumed:
-            _look_again(store, order, known)
+            _drop_changed_files(store, spec, known)
         log.info("Resuming after %d documents", len(known.done))
         known.package = __version__
         return known, []
     now = datetime.fromtimestamp(client.clock.time(), timezone.utc)
-    parents, rows_of = find_document_parents(store, order.stream, order.parents, tenant=order.tenant, now=now)
+    parents, rows_of = find_document_parents(store, spec.stream, spec.parents, tenant=spec.tenant, now=now)
     documents = [parse_document(row, parent) for parent, rows in rows_of.items() for row in rows]
     run = DocumentRun(
         identity=identity,
         config_hash=config_hash,
         parents=parents,
         listed=len(parents) + len(rows_of),
-        pending=[file_of(order, document) for document in documents if order.wants(document)],
+        pending=[file_of(spec, document) for document in documents if spec.wants(document)],
     )
     return run, documents
 
 
-def _look_again(store: Store, order: DocumentSpec, run: DocumentRun) -> None:
-    """Take files that are not what they were when the last try left them for not fetched."""
+def _drop_changed_files(store: Store, spec: DocumentSpec, run: DocumentRun) -> None:
+    """Mark files whose size has changed since the last attempt as pending."""
     kept: list[DocumentFile] = []
     lost: list[DocumentFile] = []
     for parent, files in by_parent(run.done):
-        sizes = store.sizes(parent_folder(order.parent_type, parent))
+        sizes = store.sizes(parent_folder(spec.parent_type, parent))
         for file in files:
             (kept if sizes.get(file.name) == file.size else lost).append(file)
     run.done, run.pending = kept, lost + run.pending
 
 
-def file_of(order: DocumentSpec, document: Document) -> DocumentFile:
-    """Return a document as a file that is still to be fetched."""
+def file_of(spec: DocumentSpec, document: Document) -> DocumentFile:
+    """Return the file of a document."""
     return DocumentFile(
         id=document.id,
         type=document.type,
         parent=document.parent,
-        name=document_file(order.parent_type, document.parent, document.id, document.file_name),
+        name=document_file(spec.parent_type, document.parent, document.id, document.file_name),
         file_name=document.file_name,
         size=document.size,
         uploaded_at=document.uploaded_at,

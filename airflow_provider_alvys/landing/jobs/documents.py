@@ -1,4 +1,4 @@
-"""Documents into files: each once, whole, under a name that stays; and the list of them."""
+"""Download documents into a data set: each once, under a stable name, with an index."""
 
 from __future__ import annotations
 
@@ -40,56 +40,55 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Seconds before its end from which a URL is not begun with.
+# A URL that expires within these seconds is renewed first.
 _EXPIRES_SOON = 30.0
-# After so many such failures in a row it is the storage, and no document, that is in a bad way.
-_MOST_FAILURES_IN_A_ROW = 3
+# After as many such failures in a row the storage is taken to be down.
+_MAX_FAILURES_IN_A_ROW = 3
 _STORAGE_IS_DOWN = (AlvysConnectionError, AlvysServerError, AlvysRateLimitError)
-# Lists read between two notes of how far it has come: what a crash costs at most.
-_LISTS_TO_A_NOTE = 20
-_MOST_NAMED = 10
+# Lists between two checkpoints: the most that a crash costs.
+_LISTS_PER_CHECKPOINT = 20
+_MAX_ERRORS_IN_MESSAGE = 10
 
 
-def fetch_documents(
+def download_documents(
     client: AlvysClient,
     downloader: Downloader,
     store: Store,
-    order: DocumentSpec,
+    spec: DocumentSpec,
     identity: RunIdentity,
     *,
     is_resumed: bool = False,
 ) -> dict[str, Any]:
     """
-    List the documents of parents, fetch those that are not there yet, and write the index.
+    List the documents of parents, download those that do not exist yet, and write the index. A retry
+    downloads the rest.
 
-    Another try goes on with what is lacking.
-
-    :param is_resumed: whether this is the same try after a :class:`DeferRequested`.
+    :param is_resumed: whether this is the same attempt after a deferral.
     :return: see AlvysDocumentsToObjectStorageOperator.
-    :raises DeferRequested: the client's clock does not sit through a wait. What has been fetched is kept.
-    :raises AlvysDownloadError: some could not be fetched. All others have been.
-    :raises AlvysError: it could not go on.
+    :raises DeferRequested: the client's clock refuses a long wait. The progress is saved.
+    :raises AlvysDownloadError: some could not be downloaded. All others have been.
+    :raises AlvysError: Alvys or the storage of the data set failed.
     """
     load_pace(store, client)
-    name = documents_run_file(order.parent_type, identity.run_hash)
-    run, documents = open_document_run(client, store, order, identity, name, is_resumed=is_resumed)
-    fetching = _Fetching(client, downloader, store, order, run, documents, name)
+    name = documents_run_file(spec.parent_type, identity.run_hash)
+    run, documents = open_document_run(client, store, spec, identity, name, is_resumed=is_resumed)
+    download = _Download(client, downloader, store, spec, run, documents, name)
     try:
-        fetching.run_to_its_end()
+        download.run()
     except (DeferRequested, AlvysError):
-        fetching.save()
+        download.save()
         raise
     finally:
         save_pace(store, client)
     files = sorted(run.done, key=lambda file: (file.parent, file.uploaded_at or "", file.id))
-    index = documents_index(order.parent_type, identity.run_hash)
+    index = documents_index(spec.parent_type, identity.run_hash)
     store.put(index, b"".join(msgspec.json.encode(file) + b"\n" for file in files))
     run.state = "fetched"
     run.search, run.done, run.pending = None, [], []
     store.put_json(name, run)
-    missing = fetching.missing
+    missing = download.missing
     log.info(
-        "%d documents of %d parents: %d fetched with %d bytes, %d were there: %s",
+        "Downloaded documents: documents=%d parents=%d downloaded=%d bytes=%d existing=%d index=%s",
         len(files),
         run.listed,
         run.fetched,
@@ -100,9 +99,9 @@ def fetch_documents(
     return {
         "path": store.path,
         "index": store.url(index),
-        "stream": order.stream.name,
-        "tenant": order.tenant,
-        "parent_type": order.parent_type,
+        "stream": spec.stream.name,
+        "tenant": spec.tenant,
+        "parent_type": spec.parent_type,
         "parents": run.listed,
         "missing_parents": missing,
         "documents": len(files),
@@ -114,11 +113,11 @@ def fetch_documents(
     }
 
 
-class _Fetching:
+class _Download:
     """
-    The fetching of a run's documents.
+    The download of a run's documents.
 
-    :param documents: that are known with their URLs.
+    :param documents: documents with URLs that a sync has listed.
     :param name: of the run file.
     """
 
@@ -127,7 +126,7 @@ class _Fetching:
         client: AlvysClient,
         downloader: Downloader,
         store: Store,
-        order: DocumentSpec,
+        spec: DocumentSpec,
         run: DocumentRun,
         documents: Sequence[Document],
         name: str,
@@ -135,12 +134,11 @@ class _Fetching:
         self._client = client
         self._downloader = downloader
         self._store = store
-        self._order = order
+        self._spec = spec
         self._run = run
         self._name = name
-        self._search = Search(client, order.stream, self._queries(run.parents), state=run.search)
-        # What the last list of a parent said, by its id; and whose was read here, rather than by a sync
-        # before.
+        self._search = Search(client, spec.stream, self._queries(run.parents), state=run.search)
+        # Documents by parent and id, and the parents that were listed here rather than by a sync.
         self._listed: set[str] = set()
         self._known: dict[str, dict[str, Document]] = {}
         for document in documents:
@@ -149,7 +147,7 @@ class _Fetching:
         self._failed_in_a_row = 0
 
     def _queries(self, parents: list[str]) -> list[Any]:
-        return make_queries(self._order.stream, {}, parents=parents)
+        return make_queries(self._spec.stream, {}, parents=parents)
 
     @property
     def missing(self) -> list[str]:
@@ -157,70 +155,65 @@ class _Fetching:
         return [*self._run.missing, *self._search.missing_parents]
 
     def save(self) -> None:
-        """Keep how far it has come."""
+        """Save the progress."""
         self._run.search = self._search.save()
         self._run.pace = self._client.pacer.save()
         self._store.put_json(self._name, self._run)
         save_pace(self._store, self._client)
 
-    def run_to_its_end(self) -> None:
-        """
-        Fetch everything.
-
-        :raises AlvysDownloadError: some could not be fetched.
-        """
+    def run(self) -> None:
+        """Download everything. Raise AlvysDownloadError if some documents could not be downloaded."""
         for parent, files in by_parent(self._run.pending):
-            self._fetch_all(parent, files)
+            self._download_all(parent, files)
         for lists, rows in enumerate(self._search, start=1):
             self._client.clock.mark_progress()
             parent = self._search.queries[self._search.state.results[-1].query].parents[0]
             documents = [parse_document(decode_row(row), parent) for row in rows]
-            self._take_note(parent, documents)
-            files = [file_of(self._order, document) for document in documents if self._order.wants(document)]
+            self._remember(parent, documents)
+            files = [file_of(self._spec, document) for document in documents if self._spec.wants(document)]
             self._run.pending += files
-            self._fetch_all(parent, files)
-            if lists % _LISTS_TO_A_NOTE == 0:
+            self._download_all(parent, files)
+            if lists % _LISTS_PER_CHECKPOINT == 0:
                 self.save()
         if self._failed:
             raise self._failure("")
 
-    def _fetch_all(self, parent: str, files: Sequence[DocumentFile]) -> None:
-        """Fetch what is not there yet of one parent's documents."""
-        sizes = self._store.sizes(parent_folder(self._order.parent_type, parent)) if files else {}
+    def _download_all(self, parent: str, files: Sequence[DocumentFile]) -> None:
+        """Download the documents of a parent that do not exist yet."""
+        sizes = self._store.sizes(parent_folder(self._spec.parent_type, parent)) if files else {}
         for file in files:
-            there = sizes.get(file.name)
-            if there is not None and file.size in (None, there):
-                self._end(file, there)
+            size = sizes.get(file.name)
+            if size is not None and file.size in (None, size):
+                self._end(file, size)
                 continue
             try:
-                self._fetch(file)
+                self._download_one(file)
             except AlvysError as error:
                 if error.endpoint != ENDPOINT:
                     raise
                 log.error("%s", error)
                 self._failed[file.name] = error
-                # What the storage refuses, or has in another size, says nothing of the next one.
+                # A refusal or a wrong size says nothing about the next document.
                 self._failed_in_a_row += isinstance(error, _STORAGE_IS_DOWN)
-                if self._failed_in_a_row == _MOST_FAILURES_IN_A_ROW:
-                    raise self._failure(", one after the other: the rest is not tried") from error
-        # Its URLs are of no more use, and there may be many parents.
+                if self._failed_in_a_row == _MAX_FAILURES_IN_A_ROW:
+                    raise self._failure(" in a row, so the rest was not tried") from error
         self._known.pop(parent, None)
         self._listed.discard(parent)
 
-    def _fetch(self, file: DocumentFile) -> None:
-        """Fetch one file, with a new URL where the last one has expired."""
+    def _download_one(self, file: DocumentFile) -> None:
+        """Download one file, with a new URL if the last one has expired."""
         is_new, refusals = False, 0
         while True:
             document = self._known.get(file.parent, {}).get(file.id)
             if document is None and file.parent in self._listed:
-                log.warning("%s is gone: Alvys lists it no more", _what(file))
+                log.warning("Skipping %s: Alvys no longer lists it", _what(file))
                 self._run.pending.remove(file)
                 self._run.gone += 1
                 return
             if document is None or document.url is None or (not is_new and self._expires_soon(document)):
                 if is_new:
                     raise AlvysDownloadError(
-                        f"{_what(file)}: Alvys lists it without a URL.", endpoint=ENDPOINT
+                        f"{_what(file)}: Alvys lists it without a URL", endpoint=ENDPOINT
                     )
                 self._renew(file.parent)
                 is_new = True
@@ -235,7 +228,7 @@ class _Fetching:
                 refusals += 1
                 if refusals > 1:
                     raise
-                log.info("%s: its URL has expired", _what(file))
+                log.info("URL expired: %s", _what(file))
                 self._renew(file.parent)
                 is_new = True
                 continue
@@ -251,14 +244,14 @@ class _Fetching:
         return document.expires_at is not None and document.expires_at < now + _EXPIRES_SOON
 
     def _renew(self, parent: str) -> None:
-        """Ask for a parent's list again, for the URLs in it."""
-        documents = list_documents(self._client, self._order.stream, parent)
+        """List the documents of a parent again, for new URLs."""
+        documents = list_documents(self._client, self._spec.stream, parent)
         self._run.renewals += 1
         if documents is None and parent not in self._run.missing:
             self._run.missing.append(parent)
-        self._take_note(parent, documents or ())
+        self._remember(parent, documents or ())
 
-    def _take_note(self, parent: str, documents: Iterable[Document]) -> None:
+    def _remember(self, parent: str, documents: Iterable[Document]) -> None:
         self._known[parent] = {document.id: document for document in documents}
         self._listed.add(parent)
 
@@ -268,14 +261,19 @@ class _Fetching:
         self._run.done.append(file)
 
     def _failure(self, more: str) -> AlvysDownloadError:
-        """Return the error that names what could not be fetched."""
+        """Return the error that names the documents that failed."""
         errors = list(self._failed.values())
-        reasons = "; ".join(str(error).rstrip(".") for error in errors[:_MOST_NAMED])
-        others = f"; and {len(errors) - _MOST_NAMED} more" if len(errors) > _MOST_NAMED else ""
+        reasons = "; ".join(str(error).rstrip(".") for error in errors[:_MAX_ERRORS_IN_MESSAGE])
+        others = (
+            f"; and {len(errors) - _MAX_ERRORS_IN_MESSAGE} more"
+            if len(errors) > _MAX_ERRORS_IN_MESSAGE
+            else ""
+        )
         waits = [error.retry_after for error in errors if error.retry_after]
         return AlvysDownloadError(
-            f"{len(errors)} documents could not be fetched{more}. {reasons}{others}. {len(self._run.done)} are there: "
-            "another try goes on with what is lacking",
+            f"{len(errors)} documents could not be downloaded{more}: {reasons}{others}. A retry downloads "
+            "the rest: "
+            f"{len(self._run.done)} are complete",
             retry_after=max(waits, default=None),
             endpoint=ENDPOINT,
         )

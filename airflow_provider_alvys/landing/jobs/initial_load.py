@@ -1,4 +1,4 @@
-"""The first load: all that there is, by months, and then on to the cursor."""
+"""The first load of a stream: read it window by window, compare with Alvys's totals, set the cursor."""
 
 from __future__ import annotations
 
@@ -25,20 +25,21 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Lengths of the calendar, in UTC.
+# Calendar units, in UTC.
 _UNITS = ("day", "week", "month", "year")
 
 
 def backfill_window(stream: Stream, window_by: str | None) -> TimeWindow:
     """
-    Return the window to read the past by: the one named, or the first that an update does not move.
+    Return the window kind for a backfill: the one named, or the first that an update does not move.
 
-    :raises AlvysValueError: the stream has none, or has parents, or none is named; says what reads it.
+    :raises AlvysValueError: the stream has none, or is read per parent.
     """
     if stream.parent is not None:
         times = ", since=…, until=…" if stream.windows else ""
         raise AlvysValueError(
-            f"{stream.name} are read per row of {stream.parent.stream}: use AlvysToObjectStorageOperator(stream={stream.name!r}, "
+            f"{stream.name} are read per row of {stream.parent.stream}: use "
+            f"AlvysToObjectStorageOperator(stream={stream.name!r}, "
             f"parents=…{times}), after those"
         )
     if window_by is not None:
@@ -50,30 +51,31 @@ def backfill_window(stream: Stream, window_by: str | None) -> TimeWindow:
     if window is None and stream.windows and window_by is not None:
         names = ", ".join(repr(window.name) for window in stream.windows)
         raise AlvysValueError(
-            f"window_by={window_by!r} is no window to cut: leave it out, or name one of {names}. To read {stream.name} whole, in "
-            f"one go, use AlvysToObjectStorageOperator(window_by={window_by!r})"
+            f"window_by={window_by!r} cannot be split. Leave it out, or name one of {names}. To read "
+            f"{stream.name} as a "
+            f"whole, use AlvysToObjectStorageOperator(window_by={window_by!r})"
         )
     if window is None:
         raise AlvysValueError(
-            f"{stream.name} cannot be read by windows of time: each sync reads it whole. AlvysToObjectStorageOperator does so"
+            f"{stream.name} have no windows: each sync reads them as a whole. Use "
+            "AlvysToObjectStorageOperator"
         )
     return window
 
 
 def check_first_load(stream: Stream) -> None:
     """
-    Refuse a stream that needs no first load, or whose first load could not be compared with all that there
-    is.
+    Check that a stream needs a first load, and that Alvys has a total to compare it with.
 
-    :raises AlvysValueError: says which of them.
+    :raises AlvysValueError: it does not, or Alvys has none.
     """
     if stream.parent is not None:
-        raise AlvysValueError(f"{stream.name} have parents: read those first")
+        raise AlvysValueError(f"{stream.name} are read per parent: load the parents first")
     if stream.default_window is None:
-        raise AlvysValueError(f"{stream.name} need no first load: each sync reads them whole")
+        raise AlvysValueError(f"{stream.name} need no first load: each sync reads them as a whole")
     if not stream.full_read:
         raise AlvysValueError(
-            f"{stream.name} cannot be read whole, so that nothing tells whether a first load has all of them: use alvys_backfill"
+            f"{stream.name} cannot be read as a whole, so a first load cannot be checked: use alvys_backfill"
         )
 
 
@@ -81,17 +83,16 @@ def cut_windows(
     start: datetime, end: datetime, every: timedelta | str, *, whole_days: bool = False
 ) -> list[dict[str, str]]:
     """
-    Return windows that cover a time, as ``{"since", "until"}`` in ISO 8601, oldest first.
+    Split a period into windows, ``{"since", "until"}`` in ISO 8601, oldest first.
 
-    :param every: how long each is: a timedelta, or ``day``, ``week``, ``month`` or ``year`` of the calendar.
-    :param whole_days: whether they are of business dates. Others overlap by a second, since nothing tells
-        whether a period's ends belong to it.
+    :param every: length of a window: a timedelta, or ``day``, ``week``, ``month`` or ``year`` of the
+        calendar.
+    :param whole_days: whether the windows are on business dates. Others overlap by a second, since Alvys does
+        not document whether the ends are included.
     :raises AlvysValueError: an argument is wrong.
     """
     if end <= start:
-        raise AlvysValueError(
-            f"The windows would begin at {format_time(start)} and end at {format_time(end)}: give a start before the end"
-        )
+        raise AlvysValueError(f"start {format_time(start)} is not before end {format_time(end)}")
     if isinstance(every, str) and every not in _UNITS:
         raise AlvysValueError(f"every={every!r} must be a timedelta or one of {', '.join(_UNITS)}")
     shortest = timedelta(days=1) if whole_days else timedelta(minutes=1)
@@ -105,7 +106,7 @@ def cut_windows(
         try:
             until = min(_next(start, every), end)
         except (ValueError, OverflowError):
-            # Beyond the calendar's end.
+            # After the year 9999.
             until = end
         windows.append(
             {"since": format_time(start), "until": format_time(until if until == end else until + seam)}
@@ -138,10 +139,9 @@ def begin_first_load(
     filters: Mapping[str, Any],
 ) -> tuple[datetime, int, list[dict[str, str]]]:
     """
-    Return when a first load begins, by the API's clock, how many rows there are then, and the windows that it
-    reads.
+    Return the start of a first load by the API's clock, the number of rows at that time, and its windows.
 
-    The last one reaches as far ahead as the stream's dates do.
+    The last window extends as far into the future as the stream's dates do.
     """
     total = _count(client, store, stream, filters)
     begun = datetime.fromtimestamp(client.now(), timezone.utc) - SETTLING
@@ -151,47 +151,45 @@ def begin_first_load(
     return begun, total, windows
 
 
-def hand_over(
+def reconcile_and_set_cursor(
     client: AlvysClient,
     store: Store,
-    order: SyncSpec,
-    landings: SyncBatch,
+    spec: SyncSpec,
+    batch: SyncBatch,
     *,
     begun: datetime,
     total_then: int,
     landed: Iterable[Mapping[str, Any]],
 ) -> dict[str, Any]:
     """
-    Compare what a first load has landed with what there is, and set the cursor to when it began.
+    Compare the landed rows of a first load with Alvys's totals, read what is missing, and set the cursor to
+    its start.
 
-    Rows that no window found (they lack its time, or were dated while it was read) are read by the stream's
-    regular window since then, and if some are still missing, by reading the stream whole.
+    Rows are missing while fewer have landed than existed at the start, or exist now. Rows without the time of
+    the window kind, or dated during the load, are read by the stream's regular window since the start. If
+    rows are still missing, the stream is read as a whole. Counts cannot show that as many rows were removed
+    after landing as are missing.
 
-    Some are missing while fewer were landed than there were when it began, or than there are now. What
-    numbers cannot tell: if as many rows as no window found were landed and then removed, and as many others
-    joined meanwhile and were landed.
-
-    :param order: the stream's regular sync.
-    :param landings: of this task instance.
-    :param total_then: rows that there were when it began.
-    :param landed: what the landing of each window returned.
+    :param spec: the stream's regular sync.
+    :param batch: of this task instance.
+    :param total_then: number of rows at the start.
+    :param landed: the results of all windows.
     :return: ``{"stream", "tenant", "path", "total", "rows", "manifests", "cursor"}``.
-    :raises AlvysIncompleteError: fewer rows were landed than there are, and reading it whole did not help. No
-        cursor was set.
+    :raises AlvysIncompleteError: rows are missing even after a read as a whole. No cursor was set.
     """
     from airflow_provider_alvys.api.read.keyset import KeySet
 
-    stream = order.stream
-    total = landings.total(lambda: _count(client, store, stream, order.filters))
-    further = [replace(order, since=begun), replace(order, window_by=WHOLE)] if stream.default_window else []
-    # What an earlier stretch or try has begun is landed before all is compared.
-    known = [more for more in further if landings.has_begun(more)]
-    results = [*(dict(result) for result in landed), *map(landings.land, known)]
+    stream = spec.stream
+    total = batch.total(lambda: _count(client, store, stream, spec.filters))
+    further = [replace(spec, since=begun), replace(spec, window_by=WHOLE)] if stream.default_window else []
+    # What an earlier attempt has begun lands before the comparison.
+    known = [more for more in further if batch.has_begun(more)]
+    results = [*(dict(result) for result in landed), *map(batch.land, known)]
     keys = KeySet()
     for result in results:
         _add_keys(keys, stream, str(result["manifest"]))
     log.info(
-        "%d different %s have been landed; Alvys has %d, and had %d",
+        "Compared first load: landed=%d stream=%s total=%d total_at_start=%d",
         len(keys),
         stream.name,
         total,
@@ -201,31 +199,32 @@ def hand_over(
         missing = max(total, total_then) - len(keys)
         if missing <= 0:
             break
-        how = f"by {more.by.name} since {format_time(begun)}" if more.by else "whole"
-        log.info("%d %s are missing: reading them %s", missing, stream.name, how)
-        result = landings.land(more)
+        how = f"by {more.by.name} since {format_time(begun)}" if more.by else "as a whole"
+        log.info("Missing %d %s: reading %s", missing, stream.name, how)
+        result = batch.land(more)
         _add_keys(keys, stream, str(result["manifest"]))
         results.append(result)
-    # Read whole, they are all that there are: those that there were have gone.
+    # After a read as a whole, rows that existed at the start but not now were deleted.
     if len(keys) < total:
-        landings.void()
+        batch.void()
         raise AlvysIncompleteError(
-            f"{stream.name}: Alvys has {total} rows, and only {len(keys)} different ones were landed. No cursor was set. Clear "
-            "this task to compare and read again"
+            f"{stream.name}: Alvys has {total} rows, and only {len(keys)} different ones have landed. No "
+            "cursor was set. "
+            "Clear this task to compare and read again"
         )
     return {
         "stream": stream.name,
-        "tenant": order.tenant,
+        "tenant": spec.tenant,
         "path": store.path,
         "total": total,
         "rows": len(keys),
         "manifests": [result["manifest"] for result in results],
-        "cursor": _set_cursor(store, order, begun, str(results[-1]["manifest"])),
+        "cursor": _set_cursor(store, spec, begun, str(results[-1]["manifest"])),
     }
 
 
 def _count(client: AlvysClient, store: Store, stream: Stream, filters: Mapping[str, Any]) -> int:
-    """Return how many rows there are without a window, at the pace that the data set's other tasks keep."""
+    """Return the number of rows without a window, at the pace of the data set."""
     from airflow_provider_alvys.api.read.search import Search
     from airflow_provider_alvys.landing.dataset.pace_file import load_pace, save_pace
 
@@ -245,16 +244,15 @@ def _add_keys(keys: KeySet, stream: Stream, manifest_path: str) -> None:
         keys.add(decode_key(line))
 
 
-def _set_cursor(store: Store, order: SyncSpec, begun: datetime, manifest: str) -> str | None:
-    """Set the cursor to when the first load began, unless it is beyond that already, and return where it is."""
-    if order.by is None:
+def _set_cursor(store: Store, spec: SyncSpec, begun: datetime, manifest: str) -> str | None:
+    """Move the cursor to the start of the first load, unless it is later already, and return its position."""
+    if spec.by is None:
         return None
-    cursor = order.cursor_at(begun, manifest.removeprefix(f"{store.path.rstrip('/')}/"))
-    # All before it was read.
+    cursor = spec.cursor_at(begun, manifest.removeprefix(f"{store.path.rstrip('/')}/"))
     why_not = advance_cursor(
-        store, order.cursor_name, cursor, since={None: ALL_TIME.since}, initial_since=begun
+        store, spec.cursor_name, cursor, since={None: ALL_TIME.since}, initial_since=begun
     )
     if why_not:
         log.info("Cursor not advanced: %s", why_not[None])
-    known = read_cursor(store, order.cursor_name)
+    known = read_cursor(store, spec.cursor_name)
     return format_time(known.until) if known else None

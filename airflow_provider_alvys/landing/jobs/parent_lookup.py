@@ -1,4 +1,4 @@
-"""The ids of the parents whose children are to be read: given ones, and those that were landed."""
+"""Look up the ids of parents: given ones, and those that have landed."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from airflow_provider_alvys.landing.jobs.parents import (
 
 log = logging.getLogger(__name__)
 
-# Rows are landed on the day of their last change or on the next one, when a run was late.
-_LATE = timedelta(days=2)
+# How long after its last change a row lands at most.
+_MAX_LANDING_DELAY = timedelta(days=2)
 
 
 def find_parents(store: Store, stream: Stream, parents: Any, *, tenant: str, now: datetime) -> list[str]:
     """
-    Return the ids (in the parent's column that the API asks for) of checked parents.
+    Return the ids of validated parents, from the column that the API needs.
 
     :param store: the data set of the children.
-    :raises AlvysParentsError: recent ones are wanted, and none at all was ever landed.
+    :raises AlvysParentsError: recent parents are requested, and no parent has ever landed.
     :raises AlvysValueError: a manifest is of another stream or tenant.
-    :raises AlvysStorageError: a manifest or a part of it is missing or damaged.
+    :raises AlvysStorageError: a manifest or one of its parts is missing or damaged.
     """
     assert stream.parent is not None  # noqa: S101
     if isinstance(parents, RecentParents):
@@ -63,10 +63,10 @@ def find_document_parents(
     store: Store, stream: Stream, parents: Any, *, tenant: str, now: datetime
 ) -> tuple[list[str], dict[str, list[Mapping[str, Any]]]]:
     """
-    Return the ids of checked parents whose documents are to be listed, and the documents of those that a sync
-    has listed already.
+    Return the ids of validated parents whose documents must be listed, and the documents that a sync has
+    listed already.
 
-    :param store: where the documents are put.
+    :param store: the data set of the documents.
     :param stream: of the documents.
     :raises AlvysError: as :func:`find_parents`.
     """
@@ -91,15 +91,16 @@ def find_document_parents(
 def _check_tenant(landed: Manifest, manifest: str, stream: Stream, tenant: str) -> None:
     if (landed.stream, landed.tenant) != (stream.name, tenant):
         raise AlvysValueError(
-            f"{manifest} holds {landed.stream} of {landed.tenant}; the parents are {stream.name} of {tenant}. "
-            "Give the manifest of those, and the same tenant to both"
+            f"{manifest} contains {landed.stream} of {landed.tenant}; the parents are {stream.name} of "
+            f"{tenant}. "
+            "Give the manifest of the parents, and the same tenant to both tasks"
         )
 
 
 def _find_recent(
     store: Store, parent: Parent, recent: RecentParents, *, tenant: str, now: datetime
 ) -> list[str]:
-    """Return the parents whose newest landed row meets the conditions."""
+    """Return the parents whose newest version matches the conditions."""
     days = parent.recent_days if recent.days is None else recent.days
     since = now - timedelta(days=days)
     where = parent.recent_where if recent.where is None else recent.where
@@ -108,8 +109,7 @@ def _find_recent(
     stream = get_stream(parent.stream)
     stamp = next((window.column for window in stream.windows if window.tracks_changes), None)
     names = parents.find(stream.name, MANIFEST)
-    # What happened after `since` was landed after it, too.
-    first = (since - _LATE).date()
+    first = (since - _MAX_LANDING_DELAY).date()
     for name in names:
         manifest = parents.get_json(name, Manifest) if landing_date(name) >= first else None
         if manifest is None or manifest.tenant != tenant:
@@ -126,7 +126,7 @@ def _find_recent(
         _check_landed(parents, stream, names, tenant)
     found = [id for _, id in newest.values() if id is not None]
     log.info(
-        "%d of the %d %s that were landed since %s are asked for",
+        "Found %d recent parents among %d %s that landed since %s",
         len(found),
         len(newest),
         stream.name,
@@ -137,9 +137,9 @@ def _find_recent(
 
 def _check_landed(store: Store, stream: Stream, names: Sequence[str], tenant: str) -> None:
     """
-    Refuse a data set in which nobody has ever looked for the parents.
+    Raise AlvysParentsError if no parent of the tenant has ever landed.
 
-    :param names: of all manifests of the parents' stream.
+    :param names: all manifests of the parents' stream.
     """
     others = set()
     for name in reversed(names):
@@ -149,8 +149,9 @@ def _check_landed(store: Store, stream: Stream, names: Sequence[str], tenant: st
         others |= {manifest.tenant} if manifest else set()
     instead = f", only of {', '.join(sorted(others))}" if others else ""
     raise AlvysParentsError(
-        f"No {stream.name} of tenant {tenant} have been landed below {store.path}{instead}: sync them first, or give "
-        "RecentParents(path=…), and the same tenant to both",
+        f"No {stream.name} of tenant {tenant} have landed below {store.path}{instead}. Sync them first, or "
+        "give "
+        "RecentParents(path=...), and the same tenant to both tasks",
         stream,
     )
 

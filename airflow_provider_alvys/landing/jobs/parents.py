@@ -1,4 +1,4 @@
-"""Whose children are to be read: from a list, from what a parent's sync has landed, or from all that was landed of late."""
+"""The argument ``parents``: a list, the output of a sync, a manifest, or recent parents."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from airflow_provider_alvys.api.read.parent_ids import parse_parents
 from airflow_provider_alvys.landing.dataset.layout import MANIFEST
 from airflow_provider_alvys.landing.dataset.store import check_path
 
-_MOST_DAYS = 100_000
-_OTHER_WAYS = ", what their sync returned (its XCom), the path of its manifest, or RecentParents(days=…)"
+_MAX_DAYS = 100_000
+_ALTERNATIVES = ", the output of their sync, the path of its manifest, or RecentParents(days=...)"
 
 
 class AlvysParentsError(AlvysValueError):
     """
-    Nothing of the parents has ever been landed, so that nothing tells whose children are to be read.
+    No parent has ever landed.
 
     :param stream: of the parents.
     """
@@ -33,15 +33,15 @@ class AlvysParentsError(AlvysValueError):
 @dataclass
 class RecentParents:
     """
-    The parents that a data set holds and that something happened to of late, asked for again at every run.
+    The parents in a data set with recent activity. Their children are read again at every run.
 
-    Nothing documents that a new document or check call moves its parent's ``UpdatedAt``: the children of
-    changed rows alone may miss some.
+    Alvys does not document that a new document or check call changes its parent's ``UpdatedAt``, so reading
+    the children of changed parents may miss some.
 
-    :param days: for how many days after the parent's time; None means the catalogue's (14 days after a load's
-        delivery, say).
-    :param where: values that the parent's fields must have, such as ``{"CustomerId": ["CU1"]}``; None means
-        the catalogue's. (By ``Status`` a parent is asked for no more once it moves on.)
+    :param days: days after the parent's time; None means the catalogue's, such as 14 days after the delivery
+        of a load.
+    :param where: values of the parent's fields, such as ``{"CustomerId": ["CU1"]}``; None means the
+        catalogue's. (Avoid ``Status``: a parent is left out as soon as it has another one.)
     :param path: root of the parent's data set; None means that of the children. (templated)
     """
 
@@ -54,9 +54,9 @@ class RecentParents:
 
 def check_parents(stream: Stream, parents: Any) -> None:
     """
-    Refuse parents that cannot be what is meant.
+    Validate the argument ``parents``.
 
-    :raises AlvysValueError: says what to give.
+    :raises AlvysValueError: it has the wrong type or content.
     """
     parent = stream.parent
     if parent is not None and isinstance(parents, RecentParents):
@@ -66,19 +66,19 @@ def check_parents(stream: Stream, parents: Any) -> None:
     items = parse_parents(
         stream,
         [parents] if is_one else parents,
-        alternatives=_OTHER_WAYS,
+        alternatives=_ALTERNATIVES,
         is_alternative=lambda item: isinstance(item, Mapping),
     )
     results = [item for item in items or () if isinstance(item, Mapping)]
-    # A sweep returns those of several streams.
+    # The output of a sweep contains other streams, too.
     if (
         parent
         and results
         and not (all("manifest" in item for item in results) and any(is_of(item, parent) for item in results))
     ):
         raise AlvysValueError(
-            f"parents holds {dict(results[0])!r}, which no sync of {parent.stream} returned. "
-            f"Give a list of the {parent.column} of {parent.stream}{_OTHER_WAYS}"
+            f"parents contains {dict(results[0])!r}, which is not the output of a sync of {parent.stream}. "
+            f"Give a list of the {parent.column} of {parent.stream}{_ALTERNATIVES}"
         )
 
 
@@ -87,7 +87,7 @@ def _check_recent(parent: Parent, recent: RecentParents) -> None:
     if days is not None and (
         not isinstance(days, (int, float))
         or isinstance(days, bool)
-        or not (math.isfinite(days) and 0 < days <= _MOST_DAYS)
+        or not (math.isfinite(days) and 0 < days <= _MAX_DAYS)
     ):
         raise AlvysValueError(f"RecentParents(days={days!r}) must be a number of days above 0")
     if isinstance(recent.path, str) and "{" not in recent.path:
@@ -102,28 +102,32 @@ def _check_recent(parent: Parent, recent: RecentParents) -> None:
     for name, values in where.items():
         if name not in stream.fields.fields:
             raise AlvysValueError(
-                f"RecentParents(where=…): {stream.name} have no field {name!r}. Fields: {', '.join(stream.fields.fields)}"
+                f"RecentParents(where=...): {stream.name} have no field {name!r}. Fields: "
+                f"{', '.join(stream.fields.fields)}"
             )
         known = next(
             (filter.values for filter in stream.filters if filter.column == name and filter.values), None
         )
         if not isinstance(values, Sequence) or isinstance(values, bytes) or not values:
-            raise AlvysValueError(f"RecentParents(where=…): give {name} a list of values, not {values!r}")
-        strangers = [value for value in listed_values(values) if known and value not in known]
-        if strangers:
             raise AlvysValueError(
-                f"RecentParents(where=…): {name} of {stream.name} is never {', '.join(map(repr, strangers))}. "
+                f"RecentParents(where=...): {name} must be a list of values, not {values!r}"
+            )
+        unknown = [value for value in listed_values(values) if known and value not in known]
+        if unknown:
+            raise AlvysValueError(
+                f"RecentParents(where=...): {name} of {stream.name} is never "
+                f"{', '.join(map(repr, unknown))}. "
                 f"Values: {', '.join(map(str, known or ()))}"
             )
 
 
 def listed_values(values: Any) -> list[Any]:
-    """Return what a list holds, or any other sequence that is no text, or one value."""
+    """Return a sequence as a list, and any other value as a list of one."""
     return list(values) if isinstance(values, Sequence) and not isinstance(values, str) else [values]
 
 
 def is_of(result: Mapping[str, Any], parent: Parent) -> bool:
-    """Return whether a sync's result is of a stream's parents."""
+    """Return whether the output of a sync is of a parent's stream."""
     return result.get("stream") == parent.stream
 
 
@@ -133,7 +137,7 @@ def is_manifest(value: Any) -> bool:
 
 
 def plain_parents(parents: Any) -> Any:
-    """Return parents as JSON that says where they come from: it tells one order from another."""
+    """Return parents as JSON for the config hash."""
     if isinstance(parents, RecentParents):
         return {"days": parents.days, "where": parents.where and dict(parents.where), "path": parents.path}
     if isinstance(parents, Mapping):
@@ -147,11 +151,11 @@ def plain_parents(parents: Any) -> Any:
 
 def check_document_parents(stream: Stream, parents: Any) -> None:
     """
-    Refuse parents of documents that cannot be what is meant. What a sync of the documents themselves returned
-    will do as well.
+    Validate the argument ``parents`` of a document download. The output of a sync of the documents is
+    allowed, too.
 
     :param stream: of the documents.
-    :raises AlvysValueError: says what to give.
+    :raises AlvysValueError: it has the wrong type or content.
     """
     others = [item for item in listed_values(parents) if not _is_result_of(item, stream.name)]
     if others or not listed_values(parents):

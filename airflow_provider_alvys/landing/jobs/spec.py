@@ -95,12 +95,14 @@ class SyncSpec:
         if self.by is None or self.by.tracks_changes:
             kind = f"has the window {self.by.name}, on changes" if self.by else "is read as a whole"
             raise AlvysValueError(
-                f"look_back and look_ahead are for business dates, and {self.stream.name} {kind}. Raise overlap, "
+                f"look_back and look_ahead are for business dates, and {self.stream.name} {kind}. Raise "
+                "overlap, "
                 "or choose another window with window_by"
             )
         if self.since is not None:
             raise AlvysValueError(
-                "look_back and look_ahead widen a window that starts at the cursor. With since, give the window itself"
+                "look_back and look_ahead widen a window that starts at the cursor. With since, give the "
+                "window itself"
             )
 
     def fingerprint(self, path: str, **templates: str) -> str:

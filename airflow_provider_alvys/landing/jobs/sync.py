@@ -160,7 +160,8 @@ def _resolve_groups(client: AlvysClient, store: Store, spec: SyncSpec) -> list[G
     before = [landed for landed, _ in due if landed and until <= landed]
     if spec.until is not None and spec.by.tracks_changes and len(before) == len(due):
         raise NothingDueError(
-            f"Nothing is due: {spec.stream.name} have landed until {format_time(min(before))}, and the window ends "
+            f"Nothing is due: {spec.stream.name} have landed until {format_time(min(before))}, and the "
+            "window ends "
             f"at {format_time(until)}"
         )
     return [
@@ -192,7 +193,8 @@ def _outer_window(spec: SyncSpec, groups: list[Group]) -> Window | None:
 
 
 def _too_early(since: datetime, until: datetime) -> str:
-    return f"Nothing is due: the window starts at {format_time(since)}; now minus settling is {format_time(until)}"
+    start, end = format_time(since), format_time(until)
+    return f"Nothing is due: the window starts at {start}, and now minus settling is {end}"
 
 
 def _initial_since(store: Store, spec: SyncSpec, parents: list[str] | None) -> datetime:

@@ -45,7 +45,7 @@ def begin(
     return Begun(**ti.pushed), windows
 
 
-def hand_over(
+def reconcile_and_set_cursor(
     hook: QuickHook,
     lake: Path,
     stream: str,
@@ -55,7 +55,7 @@ def hand_over(
     **arguments: Any,
 ) -> dict[str, Any]:
     operator = AlvysHandOverOperator(
-        task_id="hand_over",
+        task_id="reconcile_and_set_cursor",
         stream=stream,
         path=str(lake),
         landed=landed,
@@ -71,7 +71,7 @@ def first_load(hook: QuickHook, land: Land, lake: Path, stream: str, **arguments
     begun, windows = begin(hook, lake, stream)
     by = {"loads": "created", "trips": "pickup", "invoices": "invoiced"}[stream]
     landed = [land(stream=stream, window_by=by, **window, **arguments) for window in windows]
-    return hand_over(hook, lake, stream, begun, landed, **arguments)
+    return reconcile_and_set_cursor(hook, lake, stream, begun, landed, **arguments)
 
 
 def landed_keys(lake: Path) -> set[str]:
@@ -122,8 +122,8 @@ def test_what_came_since_it_began_is_not_looked_for_in_all_there_is(
     alvys.add(stream="loads", rows=5, columns={"CreatedAt": at, "UpdatedAt": at})
     before = alvys.stats()["requests"]["POST loads/search"]
     with caplog.at_level("INFO"):
-        result = hand_over(hook, lake, "loads", begun, landed)
-    assert f"5 loads are missing: reading them by updated since {begun.begun}" in caplog.text
+        result = reconcile_and_set_cursor(hook, lake, "loads", begun, landed)
+    assert f"Missing 5 loads: reading by updated since {begun.begun}" in caplog.text
     assert result["rows"] == result["total"] == 455
     # The count, and a page of what changed. All there is has three pages.
     assert alvys.stats()["requests"]["POST loads/search"] - before == 2
@@ -138,7 +138,7 @@ def test_rows_that_have_gone_do_not_hide_those_that_no_window_found(
     landed = [land(stream="tenders", window_by="created", **window) for window in windows]
     # As many as are in no window. Alvys has as many rows now as were landed.
     alvys.remove(stream="tenders", keys=keys[10:13])
-    result = hand_over(hook, lake, "tenders", begun, landed)
+    result = reconcile_and_set_cursor(hook, lake, "tenders", begun, landed)
     assert landed_keys(lake) == set(keys)
     assert (result["total"], result["rows"]) == (len(keys) - 3, len(keys))
 
@@ -151,7 +151,7 @@ def test_what_begin_and_hand_over_ask_for_counts_for_the_pace_of_the_tasks_betwe
     assert len(read_stamps(lake)) == 1
     landed = [land(window_by="created", since="2026-01-01T00:00:00Z", until="2031-01-01T00:00:00Z")]
     before = len(read_stamps(lake))
-    hand_over(hook, lake, "loads", begun, landed)
+    reconcile_and_set_cursor(hook, lake, "loads", begun, landed)
     assert len(read_stamps(lake)) == before + 1
 
 
@@ -179,10 +179,10 @@ def test_what_is_still_missing_fails_and_sets_no_cursor(
     monkeypatch.setattr(AlvysClient, "call", call)
     context = {"run_id": "run", "ti": TaskInstance()}
     with pytest.raises(AlvysIncompleteError, match="450 rows, and only 445 different"):
-        hand_over(hook, lake, "loads", begun, landed, context)
+        reconcile_and_set_cursor(hook, lake, "loads", begun, landed, context)
     assert cursors(lake) == {}
     # The next try counts and reads anew.
-    assert hand_over(hook, lake, "loads", begun, landed, context)["total"] == 445
+    assert reconcile_and_set_cursor(hook, lake, "loads", begun, landed, context)["total"] == 445
     assert len(cursors(lake)) == 1
 
 
@@ -202,10 +202,10 @@ def test_a_hand_over_that_is_tried_again_neither_reads_twice_nor_fails_for_what_
 
     monkeypatch.setattr(first_load_module, "advance_cursor", fail)
     with pytest.raises(AlvysStorageError):
-        hand_over(hook, lake, "trips", begun, landed, context)
+        reconcile_and_set_cursor(hook, lake, "trips", begun, landed, context)
     alvys.add(stream="trips", rows=3, columns={"PickupDate": None})
     before = alvys.stats()["requests"]
-    result = hand_over(hook, lake, "trips", begun, landed, context)
+    result = reconcile_and_set_cursor(hook, lake, "trips", begun, landed, context)
     assert alvys.stats()["requests"] == before
     assert result["rows"] == result["total"] == 450
     assert len(cursors(lake)) == 1
@@ -216,5 +216,5 @@ def test_a_cursor_that_is_further_on_stays(alvys: Simulator, hook: QuickHook, la
     landed = [land(window_by="created", **window) for window in windows]
     land(settling=0)
     known = cursors(lake)
-    hand_over(hook, lake, "loads", begun, landed)
+    reconcile_and_set_cursor(hook, lake, "loads", begun, landed)
     assert cursors(lake) == known
