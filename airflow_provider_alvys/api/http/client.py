@@ -60,7 +60,7 @@ class AlvysClient:
     :param allow_http: allow plain http to other machines.
     :param retry_rules: how often and how long to retry a failed call.
     :param on_token: called with each token before its first use, so that the caller can mask it.
-    :param clock: to tell the time and to wait; a test gives another.
+    :param clock: gives the time and waits; tests replace it.
     :param pacer: None means the shared pacer of the budget.
     :param token_source: None means the shared token source of the credentials.
     :raises AlvysValueError: credentials must not be sent to the host.
@@ -96,7 +96,7 @@ class AlvysClient:
 
     @property
     def clock(self) -> Clock:
-        """The clock that tells the time and waits."""
+        """The clock that gives the time and waits."""
         return self._transport.clock
 
     def with_clock(self, clock: Clock) -> AlvysClient:
@@ -277,8 +277,8 @@ def _advise_on_scope(scope: str | None, held: frozenset[str] | None) -> str:
     if scope and held and scope in held:
         return f"The token has {scope}, so something else denies access, such as an allowlist. Ask Alvys"
     wanted = f"the scope {scope}" if scope else "a scope"
-    holds = f"; it has {', '.join(sorted(held)) or 'none'}" if held is not None else ""
-    return f"The token lacks {wanted}{holds}. Grant it to this API client in Alvys"
+    has = f"; it has {', '.join(sorted(held)) or 'none'}" if held is not None else ""
+    return f"The token lacks {wanted}{has}. Grant it to this API client in Alvys"
 
 
 def budget_of(credentials: Credentials, host: str) -> str:

@@ -213,7 +213,7 @@ def _scale(limit: Limit, rate: float | None) -> float:
 
 def _make_bucket(endpoint: Endpoint, rate: float | None) -> _Bucket:
     limit = limit_of(endpoint)
-    # A rate below the documented limit holds within each minute, not only on average.
+    # A rate below the documented limit is kept within each minute, not only on average.
     count = limit.requests if not rate else max(1, min(limit.requests, int(rate)))
     period = _MINUTE * (count / rate if rate else 1.0)
     return _Bucket(count, period, limit.spacing * _scale(limit, rate))
