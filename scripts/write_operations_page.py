@@ -116,7 +116,7 @@ def _rule(rule: OneOf | AnyOf | RequiredIf) -> str:
     names = ", ".join(f"`{name}`" for name in rule.names)
     if isinstance(rule, AnyOf):
         return f"One or more of {names}."
-    return f"At most one of {names}." if rule.or_none else f"Exactly one of {names}."
+    return f"Exactly one of {names}."
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""The rows of the catalogue of what can be read, by subject."""
+"""The catalogue of streams, operations, endpoints and limits, as data."""

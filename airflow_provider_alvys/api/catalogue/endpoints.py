@@ -1,28 +1,28 @@
-"""What an endpoint is: a method and a path without its ids. Limits, versions and counters go by it."""
+"""Endpoints: a method and a path without ids, the key for limits, API versions and counters."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-# The words of the API's paths. Any other segment is an id and takes no part in an endpoint's name.
+# The fixed segments of the API's paths. Any other segment is an id.
 _WORDS = frozenset(
     """
     accept accept-cancel accept-updates appointment arrival assign cancel carrier-invoice carrier-payments
     carrier-settlement-statements carriers check-calls customer-payments customers deductions delivery-logs
-    departure disable dispatch dispatchpreferences document documents driver-settlement-statements drivers enable
-    errors event-types events export financing fuel health history inbound invoices list loads locations
-    maintenance notes once outbound reject reveal-secret rotate-secret search status stops tenders test tolls
-    trailers trips trucks update users verify visibility webhooks
+    departure disable dispatch dispatchpreferences document documents driver-settlement-statements drivers
+    enable errors event-types events export financing fuel health history inbound invoices list loads
+    locations maintenance notes once outbound reject reveal-secret rotate-secret search status stops tenders
+    test tolls trailers trips trucks update users verify visibility webhooks
     """.split()
 )
 _API_PATH = re.compile(r"/api/p/v[\d.]+/(.*)", re.IGNORECASE)
 
-# OpenAPI gives 2.0 for these and 1.0 for everything else.
+# The OpenAPI file has version 2.0 for these and 1.0 for all others.
 _VERSION_2_ROOTS = ("loads",)
 _VERSION_2_PATHS = ("trips/{id}/check-calls",)
 
-# The ends of paths that are read by POST.
+# The ends of paths that are read with POST.
 _SEARCHES = ("/search", "visibility/outbound/errors")
 
 
@@ -44,12 +44,12 @@ class Endpoint:
 
     @property
     def is_read(self) -> bool:
-        """Whether the call changes nothing, so that it may be repeated: GET and every search."""
+        """Whether the call only reads and may be repeated: a GET or a search."""
         return self.method in ("GET", "HEAD") or self.template.endswith(_SEARCHES)
 
     @property
     def version(self) -> str:
-        """The API version that Alvys's OpenAPI file gives for this path."""
+        """The API version of this path in Alvys's OpenAPI file."""
         root = self.template.split("/", 1)[0]
         return "2.0" if root in _VERSION_2_ROOTS or self.template in _VERSION_2_PATHS else "1.0"
 

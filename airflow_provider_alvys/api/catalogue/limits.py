@@ -14,8 +14,8 @@ class Limit:
     A documented rate limit of one endpoint.
 
     :param requests: allowed per minute.
-    :param block: seconds for which the endpoint refuses every request after the limit was exceeded.
-    :param spacing: seconds between two requests.
+    :param block: seconds for which the endpoint refuses all requests after the limit was exceeded.
+    :param spacing: minimum seconds between two requests.
     """
 
     requests: int
@@ -23,7 +23,7 @@ class Limit:
     spacing: float = 0.0
 
 
-# Alvys's rate limit page. Its default rule allows one request in the first second, hence the spacing.
+# From Alvys's page on rate limits. Its default rule allows one request in the first second: the spacing.
 DEFAULT_LIMIT = Limit(10, 180, spacing=1.0)
 LIMITS: Mapping[str, Limit] = {
     "GET drivers/{id}": Limit(10, 180),
@@ -53,7 +53,7 @@ LIMITS: Mapping[str, Limit] = {
     "GET users/list": Limit(5, 180),
     "POST users/search": Limit(10, 180),
 }
-# Per token, over all endpoints.
+# Of one token, for all endpoints together.
 REQUESTS_PER_SECOND = 10
 
 

@@ -1,4 +1,4 @@
-"""What a row of the catalogue of writes says."""
+"""The row types of the catalogue of operations (writes)."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Literal
 from airflow_provider_alvys.api.catalogue.endpoints import Endpoint, endpoint_of
 
 FieldKind = Literal["string", "integer", "number", "boolean", "time", "day", "object", "list"]
-# What another attempt does after an answer was lost.
-# - safe: the same as the first one, so that it may be made: a PUT, a DELETE, a status that is set.
-# - by_key: nothing, for one of the body's fields names the effect: the reference number of a payment.
-# - guarded: it is refused, for ``If-Match``, which is required, names the version that the first one has replaced.
-# - unsafe: perhaps a second effect, so that it is never made.
+# What a retry does after a lost response.
+# - safe: the same as the first attempt: a PUT, a DELETE, a status that is set.
+# - by_key: nothing, because a field identifies the effect: the reference number of a payment.
+# - guarded: it is refused, because the required If-Match names the version that the first attempt replaced.
+# - unsafe: it may have a second effect. Such writes are not retried.
 RetrySafety = Literal["safe", "by_key", "guarded", "unsafe"]
 IfMatch = Literal["none", "optional", "required"]
 
-# In place of an ETag: read the record's right before, where Alvys requires one.
+# Instead of an ETag: read the record's ETag before the write if Alvys requires one.
 AUTO = "auto"
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
@@ -28,19 +28,19 @@ class Field:
     """
     One field of a write's body.
 
-    :param name: as Alvys spells it.
-    :param kind: ``number`` is one with a fraction, ``time`` an ISO 8601 text with a zone, ``day`` one of midnight in UTC, which
-        ``yyyy-MM-dd`` stands for, ``list`` one of ``items``.
-    :param required: whether Alvys refuses a body without it, and a text of nothing but blanks.
-    :param values: the only ones that Alvys takes; empty for any.
-    :param max_length: characters, or items of a list; None where nothing says.
-    :param min_items: items of a list.
-    :param less_than: what a number must be less than, or None.
-    :param prefixes: what a text must begin with: one of these; empty for anything.
-    :param hint: what to tell who gave a wrong value.
-    :param record_field: the record's field that shows it; empty for the same name, None where nothing does.
-    :param fields: of an object.
-    :param items: of a list: what each is.
+    :param name: in Alvys's spelling.
+    :param kind: ``number`` may have a fraction; ``time`` is an ISO 8601 string with a zone; ``day`` is
+        midnight UTC, also written ``yyyy-MM-dd``; ``list`` is a list of ``items``.
+    :param required: whether Alvys refuses a body without it, or with a blank string.
+    :param values: the only values that Alvys accepts; empty for any.
+    :param max_length: maximum number of characters, or of items of a list; None if no document says.
+    :param min_items: minimum number of items of a list.
+    :param less_than: exclusive upper bound of a number, or None.
+    :param prefixes: what a string must begin with: one of these; empty for anything.
+    :param hint: advice in the error for a wrong value.
+    :param record_field: the record's field with this value; empty for the same name, None if no field has it.
+    :param fields: the fields of an object.
+    :param items: the items of a list.
     """
 
     name: str
@@ -59,10 +59,9 @@ class Field:
 
 @dataclass(frozen=True)
 class OneOf:
-    """Exactly one of these fields must be given, or with ``or_none`` none."""
+    """Exactly one of these fields must be given."""
 
     names: tuple[str, ...]
-    or_none: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,11 +74,11 @@ class AnyOf:
 @dataclass(frozen=True)
 class RequiredIf:
     """
-    A field is needed beside another one.
+    A field is required if another one is given.
 
-    :param name: which one is needed.
-    :param other: where this one is given.
-    :param value: and has this value; None for any.
+    :param name: the required field.
+    :param other: the other field.
+    :param value: the value of the other field that requires it; None for any.
     """
 
     name: str
@@ -90,12 +89,13 @@ class RequiredIf:
 @dataclass(frozen=True)
 class ETagSource:
     """
-    Where the ETag of a record stands that a write may name in ``If-Match``.
+    Where to read the ETag for ``If-Match``.
 
-    :param stream: whose look-up reads the record.
-    :param selectors: the look-up's parameter, and the write's path parameter that it takes.
-    :param etag_field: the record's field with the ETag, where it is in no header.
-    :param updated_field: the record's field that tells when it was changed; empty where nothing does.
+    :param stream: the stream with the look-up that reads the record.
+    :param selectors: parameters of the look-up, with the write's path parameter for each.
+    :param etag_field: the record's field with the ETag, if no header has it.
+    :param updated_field: the record's field with the time of its last change; empty if there is no such
+        field.
     """
 
     stream: str
@@ -109,9 +109,9 @@ class Upload:
     """
     The file of a multipart write.
 
-    :param document_types: of documents that it may be, for the field ``DocumentType``; empty where it has no such field.
-    :param max_bytes: bytes.
-    :param media_types: what the file may be.
+    :param document_types: allowed values of ``DocumentType``; empty if the operation has no such field.
+    :param max_bytes: maximum size.
+    :param media_types: allowed media types.
     """
 
     document_types: tuple[str, ...] = ()
@@ -122,29 +122,30 @@ class Upload:
 @dataclass(frozen=True)
 class Operation:
     """
-    Something that Alvys lets one write.
+    A write that Alvys offers.
 
     :param name: ``<stream>.<verb>``.
     :param description: what it does, as an imperative.
-    :param path: below the API base, with ``{names}`` of its parameters.
-    :param scope: what the token needs; None where nothing tells.
+    :param path: below the API base, with parameters as ``{names}``.
+    :param scope: the token's scope; None if no document names it.
+    :param check: how a person finds out whether it took place after its response was lost: a phrase with
+        ``{names}`` of path parameters and body fields.
+    :param retry_reason: why ``retry_safety`` is what it is.
+    :param scope_is_documented: False if the scope is inferred from similar calls.
     :param body: its fields; empty for a call without a body.
-    :param rules: between the fields.
-    :param is_merge_patch: whether a field that is not required may be given as None, which removes its value. Elsewhere None is not sent.
-    :param if_match: whether the write names the version that it changes.
-    :param etag_source: where that stands; None where ``if_match`` is ``none``.
+    :param rules: conditions on several fields.
+    :param is_merge_patch: whether None clears a field that is not required. Elsewhere None is not sent.
+    :param if_match: whether the write takes or requires ``If-Match``.
+    :param etag_source: where to read the ETag; None if ``if_match`` is ``none``.
     :param retry_safety: see ``RetrySafety``.
-    :param retry_reason: why.
-    :param idempotency_field: the field of the body that names the effect, where ``retry_safety`` is ``by_key``.
-    :param check: how a person finds out whether it took place, when its answer was lost: a sentence with ``{names}`` of path
-        parameters and of the body's fields.
+    :param idempotency_field: the body's field that identifies the effect, if ``retry_safety`` is ``by_key``.
     :param has_response: whether a success may have a body.
-    :param response_is_documented: False where nothing tells its shape: then whatever it is, is taken.
-    :param resulting_fields: what the record of ``etag_source`` holds afterwards, beside the body's fields.
-    :param secrets: fields of the answer that must not be kept.
-    :param idempotency_header: that Alvys may know a repeat by; it is sent, and not trusted.
-    :param upload: for a multipart write: its file.
-    :param notes: what a user should know, and where the documents contradict each other.
+    :param response_is_documented: False if the body may have any shape.
+    :param resulting_fields: what the record has afterwards, in addition to the body's fields.
+    :param secrets: fields of the response that must not be stored.
+    :param idempotency_header: a header by which Alvys may recognize a retry. It is sent but not relied on.
+    :param upload: the file of a multipart write, or None.
+    :param notes: facts for users, and contradictions between documents.
     """
 
     name: str
@@ -172,15 +173,15 @@ class Operation:
 
     @property
     def endpoint(self) -> Endpoint:
-        """The call that makes it."""
+        """The call that performs it."""
         return endpoint_of(self.method, self.path)
 
     @property
     def path_params(self) -> tuple[str, ...]:
-        """The names in its path."""
+        """The placeholders in its path."""
         return tuple(_PLACEHOLDER.findall(self.path))
 
     @property
     def deletes_record(self) -> bool:
-        """Whether what its path names is there no more afterwards: not so of a customer, who stays, nor of a stop's arrival."""
+        """Whether it deletes the record in its path. A deleted customer, for example, stays as Inactive."""
         return self.method == "DELETE" and self.path.endswith("}") and not self.resulting_fields

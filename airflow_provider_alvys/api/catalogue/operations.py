@@ -1,4 +1,4 @@
-"""The catalogue of what can be written: one row an operation, from Alvys's API documents."""
+"""The catalogue of operations (writes), from Alvys's API documents."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ OPERATIONS: Mapping[str, Operation] = {
 
 def get_operation(name: str) -> Operation:
     """
-    Return the catalogue's row for an operation.
+    Return an operation's catalogue row.
 
     :param name: such as ``trips.assign``.
-    :raises AlvysValueError: there is none of that name.
+    :raises AlvysValueError: the operation does not exist.
     """
     if not isinstance(name, str) or name not in OPERATIONS:
         close = difflib.get_close_matches(str(name), OPERATIONS, n=1, cutoff=0.5)

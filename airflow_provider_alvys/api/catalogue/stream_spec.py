@@ -1,4 +1,4 @@
-"""What a row of the catalogue says."""
+"""The row types of the catalogue of streams."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from airflow_provider_alvys.api.schema.fields import Record
 
 FilterType = Literal["string", "strings", "boolean", "integer"]
 _NOTHING = timedelta(0)
-# As the name of a window: none, everything there is.
+# The name of a window that stands for no window: a read of all rows.
 WHOLE = "whole"
 
 
 @dataclass(frozen=True)
 class Filter:
     """
-    One field of a search's body, or of its query where it is a GET.
+    One field of a search's body, or of its query string for a GET.
 
-    :param name: as Alvys spells it; ``Filter.Status`` stands inside an object ``Filter``.
-    :param column: the row's field that it is compared with, or None where it is compared with none. ``Loads.LoadNumber``
-        is one inside an object, or inside any of a list of them.
-    :param values: the only values that Alvys takes, or None for any.
-    :param guessed: values that were seen, where no document lists them.
-    :param max_items: how many values one request may hold.
+    :param name: in Alvys's spelling; ``Filter.Status`` is inside an object ``Filter``.
+    :param column: the row's field that it is compared with; None if no field has the value.
+        ``Loads.LoadNumber`` is a field inside an object, or inside any item of a list.
+    :param values: the only values that Alvys accepts; None for any.
+    :param guessed: values seen in real data if no document lists them.
+    :param max_items: how many values one request may have.
     :param default: sent unless the user gives another value; None for nothing.
     :param required: whether Alvys refuses a search without it.
-    :param unhides: a boolean filter without which rows are hidden for which this field is true.
+    :param unhides: for a boolean filter: the field for which rows with true are hidden without this filter.
     """
 
     name: str
@@ -46,42 +46,40 @@ class Filter:
     unhides: str | None = None
 
     def problem(self, value: Any) -> str | None:
-        """Return what is wrong with a value for this filter, or None."""
+        """Return what is wrong with a value for this filter; None if nothing is."""
         if self.type == "boolean":
             return None if isinstance(value, bool) else "takes true or false"
         if self.type == "integer":
             if not isinstance(value, int) or isinstance(value, bool):
-                return "takes a whole number"
+                return "takes an integer"
             return self._unknown([value])
         if self.type == "string":
-            return (
-                self._unknown([value])
-                if isinstance(value, str) and value
-                else "takes a text that is not empty"
-            )
+            return self._unknown([value]) if isinstance(value, str) and value else "takes a non-empty string"
         if isinstance(value, str) or not isinstance(value, (list, tuple)):
-            return "takes a list of texts"
+            return "takes a list of strings"
         if not value or not all(isinstance(item, str) and item for item in value):
-            return "takes a list of one or more texts, none of them empty"
+            return "takes a list of one or more non-empty strings"
         if self.max_items and len(value) > self.max_items:
-            return f"takes at most {self.max_items} values a request, not {len(value)}: ask in batches"
+            return f"takes at most {self.max_items} values, not {len(value)}: use several requests"
         return self._unknown(value)
 
     def _unknown(self, values: list[Any] | tuple[Any, ...]) -> str | None:
-        strangers = sorted(set(values) - set(self.values)) if self.values else []
-        if not strangers:
+        unknown = sorted(set(values) - set(self.values)) if self.values else []
+        if not unknown:
             return None
-        return f"does not know {', '.join(map(repr, strangers))}. Allowed: {', '.join(map(str, self.values or ()))}"
+        allowed = ", ".join(map(str, self.values or ()))
+        return f"does not know {', '.join(map(repr, unknown))}. Allowed: {allowed}"
 
 
 @dataclass(frozen=True)
 class Branch:
     """
-    One of several searches whose rows, united by key, are what is asked for.
+    One of several searches. Their rows together, without duplicate keys, are the result.
 
-    :param filters: beside the user's; a branch that contradicts those is left out.
-    :param window: by which of the stream's windows, or None for without one.
-    :param unbounded: that window from the beginning of time to its end, whatever is asked for.
+    :param filters: in addition to the user's; a branch that contradicts those is skipped.
+    :param window: name of the stream's window to use; None for no window.
+    :param unbounded: whether to read that window from the earliest time to its end, instead of the requested
+        range.
     """
 
     filters: Mapping[str, Any] = field(default_factory=dict)
@@ -92,20 +90,21 @@ class Branch:
 @dataclass(frozen=True, eq=False)
 class TimeWindow:
     """
-    A time range by which a stream can be asked for.
+    A time range by which a stream can be searched.
 
-    :param name: how users call it: ``window_by="updated"``.
-    :param param: the request's field, a ``{Start, End}`` period; or two fields, for the start and for the end.
-    :param column: the row's field that it filters.
-    :param tracks_changes: whether every change of a row moves that field. Rows can then only leave a window that has
-        ended, which is what makes it provable.
-    :param whole_days: whether the times are business dates, at midnight UTC, so that a window is whole days.
-    :param look_back: how far before the cursor it begins: rows arrive late, and change without moving the field.
-    :param look_ahead: how far after now it ends: rows are dated ahead. None for a window without an end.
-    :param needs_end: whether Alvys refuses one without an end.
+    :param name: the value of ``window_by``.
+    :param param: the request's field, a ``{Start, End}`` period; or two fields, for start and end.
+    :param column: the row's time field that is filtered.
+    :param tracks_changes: whether every change of a row updates that field. Rows can then only leave a past
+        window, so a read of it can be proved complete.
+    :param whole_days: whether the times are dates (midnight UTC), so that windows are whole days.
+    :param look_back: how far the window begins before the cursor, for rows that arrive late or change without
+        an update of the field.
+    :param look_ahead: how far the window ends after now, for rows with future dates; None for no end.
+    :param needs_end: whether Alvys refuses a window without an end.
     :param required: whether Alvys refuses a search without this window.
-    :param max_length: the longest that one request may ask for, or None.
-    :param branches: for a window that is several searches: these, in the place of ``param`` and ``column``.
+    :param max_length: maximum length of one request's window, or None.
+    :param branches: for a window of several searches, instead of ``param`` and ``column``.
     """
 
     name: str
@@ -122,22 +121,22 @@ class TimeWindow:
 
     @property
     def params(self) -> tuple[str, ...]:
-        """The request's fields that hold it; none for one that unites others."""
+        """The request's fields for the window; none for a window with branches."""
         return self.param if isinstance(self.param, tuple) else tuple(filter(None, [self.param]))
 
 
 @dataclass(frozen=True)
 class Parent:
     """
-    Of which rows a stream's rows are the children.
+    The parent of a child stream.
 
-    :param stream: theirs.
-    :param column: their field that the request names them by.
-    :param param: the request's field that takes a list of them; empty where the path takes one.
-    :param batch_size: how many of them one request names.
-    :param recent_by: their time field by which those are chosen that are asked for again.
+    :param stream: name of the parent stream.
+    :param column: the parent's field that a request refers to.
+    :param param: the request's field for a list of parents; empty if one parent is in the path.
+    :param batch_size: maximum number of parents in one request.
+    :param recent_by: the parent's time field that selects recent parents, which are read again by default.
     :param recent_days: for how many days after that time.
-    :param recent_where: and with these values, a list of them for each field.
+    :param recent_where: field values that the recent parents must have as well: a tuple for each field.
     """
 
     stream: str
@@ -154,9 +153,9 @@ class Lookup:
     """
     The call that reads one record.
 
-    :param path: below the API base, with ``{names}`` for its parts that are selectors.
-    :param one_of: query parameters of which exactly one is given, and the row's field that each is compared with.
-    :param options: further query parameters, booleans.
+    :param path: below the API base, with selectors as ``{names}``.
+    :param one_of: query parameters of which exactly one is given, with the row's field for each.
+    :param options: further boolean query parameters.
     """
 
     path: str
@@ -167,15 +166,16 @@ class Lookup:
 @dataclass(frozen=True)
 class Tier:
     """
-    How often a company of some hundred trucks wants a stream, and by which window.
+    How often a company with some hundred trucks syncs a stream, and with which window.
 
-    :param name: ``hourly``, ``2-hourly``, ``4-hourly``, ``6-hourly``, ``8-hourly``, ``daily``, ``weekly`` or ``monthly``.
-    :param window: None for the stream's regular one, ``whole`` for none.
-    :param overlap: None for the general one.
+    :param name: ``hourly``, ``2-hourly``, ``4-hourly``, ``6-hourly``, ``8-hourly``, ``daily``, ``weekly`` or
+        ``monthly``.
+    :param window: None for the stream's default window, ``whole`` for no window.
+    :param overlap: None for the general default.
     :param look_back: None for the window's.
     :param look_ahead: None for the window's.
-    :param sweep: whether it reads again what is known, to find what has changed unseen or has gone: the window begins
-        ``look_back`` before now, whatever the cursor says of earlier runs.
+    :param sweep: whether to read known rows again to find unnoticed changes and deletes. The window then
+        begins ``look_back`` before now, independent of the cursor.
     """
 
     name: str
@@ -189,33 +189,34 @@ class Tier:
 @dataclass(frozen=True, eq=False)
 class Stream:
     """
-    Something that Alvys lets one read. A row of the catalogue equals itself only, and can be the key of a dict.
+    A kind of record that can be read. It equals only itself and can be a dict key.
 
-    :param description: what a row is.
-    :param path: below the API base; a ``{name}`` in it is the parent's column.
-    :param scope: what the token needs; None where nothing tells.
-    :param key: the fields that identify a row (among its parent's, where there is one); empty where nothing does.
-    :param fields: of a row.
-    :param scope_is_documented: False where the scope is inferred from those of its neighbours.
-    :param response_type: what the call answers: a ``page`` of several, a ``list`` of all, or one ``object``.
-    :param page_size: rows asked for at once.
-    :param max_page_size: the most that Alvys takes, where it says.
-    :param filters: what a search can be narrowed by.
-    :param any_of: at least one of these (filters or windows) must be sent; where the user gives none, the first is sent with all
-        its values, or those that are guessed.
-    :param mutually_exclusive: filters that exclude each other.
-    :param windows: the time ranges.
-    :param default_window: the window of a sync with a cursor; None for reading it whole each time.
-    :param full_read: the searches that, without a window, together find every row; empty where there are none.
-    :param parent: whose children the rows are, or None.
-    :param lookup: how one record is read, or None.
-    :param references: fields that name a record of another stream, such as ``{"CustomerId": "customers.Id"}``.
-    :param tiers: how often a company wants it; empty for what is off by default.
-    :param final_when: when a row changes no more.
-    :param notes: what a user should know, and why a row of this table says what it says.
-    :param status_order: the values of ``Status`` in the order in which a row passes them, those that stand side by side together;
-        those that end it early, or stand beside all others, are left out.
-    :param table: of its rows in a database, where its name is that of a list in another stream's rows; empty for its name.
+    :param description: what one row is.
+    :param path: below the API base; a ``{name}`` is the parent's column.
+    :param scope: the token's scope; None if no document names it.
+    :param key: the fields that identify a row (within its parent, if it has one); empty if none do.
+    :param fields: the fields of a row.
+    :param scope_is_documented: False if the scope is inferred from similar calls.
+    :param response_type: a ``page`` of several, a ``list`` of all rows, or one ``object``.
+    :param page_size: rows requested per page.
+    :param max_page_size: the documented maximum, or None.
+    :param filters: the filters that a search accepts.
+    :param any_of: filters or windows of which at least one is required. If the user gives none, the first
+        filter with known values is sent with all of them.
+    :param mutually_exclusive: filters of which at most one may be given.
+    :param windows: the time windows that a search accepts.
+    :param default_window: the window of a sync with a cursor; None to read all rows each time.
+    :param full_read: the searches that, without a window, find all rows together; empty if that is
+        impossible.
+    :param parent: the parent of a child stream, or None.
+    :param lookup: the call that reads one record, or None.
+    :param references: fields with the key of another stream, such as ``{"CustomerId": "customers.Id"}``.
+    :param tiers: how often it is synced; empty for a stream that is off by default.
+    :param final_when: when a row no longer changes.
+    :param notes: facts for users, and the reasons for values of this catalogue row.
+    :param status_order: values of ``Status`` in the order of a row's life. Those of equal rank are in one
+        tuple. Those that end it early, or can occur at any time, are missing.
+    :param table: name of its database table if a list of another stream has the default name; else empty.
     """
 
     name: str
@@ -245,84 +246,83 @@ class Stream:
     table: str = ""
 
     def status_rank(self, status: str | None) -> int | None:
-        """Return how far a row with a status has come, as a place in ``status_order``; None for one that is not in it."""
-        return next((place for place, step in enumerate(self.status_order) if status in step), None)
+        """Return the position of a status in ``status_order``; None if it has none."""
+        return next((rank for rank, values in enumerate(self.status_order) if status in values), None)
 
     @property
     def number_field(self) -> str:
-        """The field by which people know a row, such as ``LoadNumber``; empty where there is none beside the key."""
+        """The field by which people identify a row, such as ``LoadNumber``; empty if only the key does."""
         names = self.lookup.one_of.values() if self.lookup else ()
         return next((name for name in names if name not in self.key), "")
 
     @property
     def number_filter(self) -> Filter:
         """
-        The filter that takes several of these numbers.
+        The filter that takes several values of ``number_field``.
 
-        :raises AlvysValueError: Alvys has none.
+        :raises AlvysValueError: the stream has none.
         """
         for filter in self.filters:
             if self.number_field and filter.column == self.number_field and filter.type == "strings":
                 return filter
-        raise AlvysValueError(f"Alvys does not find several {self.name} by their numbers at once")
+        raise AlvysValueError(f"Alvys cannot search several {self.name} by number")
 
     @property
     def endpoint(self) -> Endpoint:
-        """The call that reads it."""
+        """The call that reads the stream."""
         return endpoint_of(self.method, self.path)
 
     @property
     def limit(self) -> Limit:
-        """The documented rate limit of that call."""
+        """The documented rate limit of the call."""
         return limit_of(self.endpoint)
 
     @property
     def is_child(self) -> bool:
-        """Whether it is read by one call for each parent."""
+        """Whether each parent needs a call of its own."""
         return self.parent is not None and not self.parent.param
 
     def window(self, name: str | None) -> TimeWindow | None:
         """
-        Return the time window of that name; for None the regular one. None where the stream is read whole.
+        Return a time window, or None for a read of all rows.
 
-        :param name: ``full_read`` for no window, whatever is regular.
-
+        :param name: ``whole`` for no window; None for the default window.
         :raises AlvysValueError: the stream has no such window.
         """
         wanted = self.default_window if name is None else name
         if wanted == WHOLE and not self.full_read:
-            raise AlvysValueError(f"{self.name} cannot be read whole: Alvys gives them by a window only")
+            raise AlvysValueError(f"{self.name} has no window {WHOLE!r}: Alvys requires a time range")
         if wanted in (None, WHOLE):
             return None
         for window in self.windows:
             if window.name == wanted:
                 return window
-        names = ", ".join(
-            repr(name)
-            for name in (*(window.name for window in self.windows), *([WHOLE] if self.full_read else []))
-        )
-        raise AlvysValueError(f"{self.name} has no window {wanted!r}. Windows of {self.name}: {names}")
+        names = [*(window.name for window in self.windows), *([WHOLE] if self.full_read else [])]
+        known = ", ".join(map(repr, names))
+        raise AlvysValueError(f"{self.name} has no window {wanted!r}. Windows of {self.name}: {known}")
 
     def validate_filters(
         self, filters: Any, *, is_templated: Callable[[Any], bool] = lambda value: False
     ) -> dict[str, Any]:
         """
-        Return checked filters by their full names: ``{"Filter": {"Status": […]}}`` becomes ``{"Filter.Status": […]}``.
+        Return validated filters by their full names.
 
-        :param is_templated: tells of a value that cannot be checked yet: a template.
-        :raises AlvysValueError: names the filter and what is allowed. Alvys ignores names that it does not know, and
-            answers with every row there is.
+        ``{"Filter": {"Status": […]}}`` becomes ``{"Filter.Status": […]}``. Alvys ignores unknown filters and
+        then returns all rows, so they are refused here.
+
+        :param is_templated: whether a value is a template, which cannot be checked yet.
+        :raises AlvysValueError: names the wrong filter and what is allowed.
         """
         known = {filter.name: filter for filter in self.filters}
         if not isinstance(filters, Mapping):
             raise AlvysValueError(
-                f"filters={filters!r} is no dict. A template gives a text: put templates into the dict's values, or set "
-                "render_template_as_native_obj=True on the DAG"
+                f"filters={filters!r} is not a dict. A template renders to a string: put templates into the "
+                "dict's values, or set render_template_as_native_obj=True on the DAG"
             )
         flat: dict[str, Any] = {}
         for name, value in filters.items():
             if not isinstance(name, str):
-                raise AlvysValueError(f"filters has {name!r} as a name: give texts")
+                raise AlvysValueError(f"The filter name {name!r} must be a string")
             flat |= (
                 {f"{name}.{inner}": item for inner, item in value.items()}
                 if isinstance(value, Mapping)
@@ -345,11 +345,11 @@ class Stream:
 
     def _unknown_filter(self, name: str, known: list[str]) -> str:
         if any(f"{name}.".startswith(f"{param}.") for window in self.windows for param in window.params):
-            return f"{name} is the window of {self.name}: give since, until and window_by instead"
+            return f"{name} is a window of {self.name}: use since, until and window_by instead"
         if self.parent and name == self.parent.param:
-            return f"{name} names the parents of {self.name}: give parents instead"
+            return f"{name} selects the parents of {self.name}: use parents instead"
         if name in ("Page", "PageSize"):
-            return f"{name} is set by the page walk and is no filter"
+            return f"{name} is set by the paginator and is not a filter"
         close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
         close = close or [other for other in known if other.endswith(f".{name}")]
         hint = f" Did you mean {close[0]}?" if close else ""
@@ -357,7 +357,7 @@ class Stream:
         return f"{self.name} has no filter {name!r}.{hint}{filters}"
 
     def normalize_filters(self, filters: Mapping[str, Any]) -> dict[str, Any]:
-        """Return filters that mean the same in one form: full names, lists in order, and nothing that is sent anyway."""
+        """Return filters in a normal form: full names, sorted lists, and no default values."""
         defaults = {filter.name: filter.default for filter in self.filters}
         return {
             name: sorted(value) if isinstance(value, (list, tuple)) else value
@@ -366,10 +366,10 @@ class Stream:
         }
 
     def search_fields(self, filters: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the fields of a search for checked filters, with all that Alvys requires, but no window and no page."""
+        """Return a search's fields for validated filters, with required ones but without window and page."""
         fields = {filter.name: filter.default for filter in self.filters if filter.default is not None}
         fields |= filters
-        # A list of texts only: a single text holds no more than one of its values.
+        # Only a list can have all values.
         choices = (
             filter for filter in self.filters if filter.name in self.any_of and filter.type == "strings"
         )

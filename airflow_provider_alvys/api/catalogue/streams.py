@@ -1,4 +1,4 @@
-"""The catalogue of what can be read: one row a stream, from Alvys's API documents."""
+"""The catalogue of streams, from Alvys's API documents."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ STREAMS: Mapping[str, Stream] = {
 
 def get_stream(name: str) -> Stream:
     """
-    Return the catalogue's row for a stream.
+    Return a stream's catalogue row.
 
-    :raises AlvysValueError: there is none of that name.
+    :raises AlvysValueError: the stream does not exist.
     """
     if not isinstance(name, str) or name not in STREAMS:
         raise AlvysValueError(f"There is no stream {name!r}. Streams: {', '.join(STREAMS)}")
@@ -50,14 +50,14 @@ def get_stream(name: str) -> Stream:
 
 def get_streams(names: Collection[str]) -> list[Stream]:
     """
-    Return the catalogue's rows for several streams.
+    Return the catalogue rows of several streams.
 
-    :raises AlvysValueError: they are no list, none at all, one of them twice, or one that there is not.
+    :raises AlvysValueError: not a list, empty, an unknown stream, or one given twice.
     """
     if isinstance(names, (str, bytes, Mapping)) or not isinstance(names, Collection):
         raise AlvysValueError(f"streams={names!r} must be a list of names, such as ['loads', 'trips']")
     if not names:
-        raise AlvysValueError("streams is empty: name one or more of docs/streams.md")
+        raise AlvysValueError("streams is empty: give one or more of docs/streams.md")
     rows = [get_stream(name) for name in names]
     twice = sorted({row.name for row in rows if rows.count(row) > 1})
     if twice:
@@ -66,7 +66,7 @@ def get_streams(names: Collection[str]) -> list[Stream]:
 
 
 def scope_of(endpoint: Endpoint) -> str | None:
-    """Return the scope that guards an endpoint, of a read or a write, or None where the catalogues do not know."""
+    """Return the scope that an endpoint requires; None if it is unknown."""
     from airflow_provider_alvys.api.catalogue.operations import OPERATIONS, Operation
 
     rows: tuple[Stream | Operation, ...] = (*STREAMS.values(), *OPERATIONS.values())

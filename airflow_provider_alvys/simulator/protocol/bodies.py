@@ -157,7 +157,7 @@ def _check_rule(rule: OneOf | AnyOf | RequiredIf, body: Mapping[str, Any], error
             errors[rule.name] = [f"The {rule.name} field is required with {rule.other}."]
         return
     given = [name for name in rule.names if name in body]
-    minimum, maximum = (1, len(rule.names)) if isinstance(rule, AnyOf) else (0 if rule.or_none else 1, 1)
+    minimum, maximum = (1, len(rule.names)) if isinstance(rule, AnyOf) else (1, 1)
     if not minimum <= len(given) <= maximum:
         rule_text = "At least one of these" if isinstance(rule, AnyOf) else "Exactly one of these"
         errors.update(

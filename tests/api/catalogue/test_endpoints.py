@@ -18,18 +18,18 @@ from airflow_provider_alvys.api.catalogue.limits import DEFAULT_LIMIT, LIMITS, l
         ("GET", "drivers/", "GET drivers"),
     ],
 )
-def test_ids_take_no_part_in_an_endpoints_name(method: str, path: str, name: str) -> None:
+def test_the_name_of_an_endpoint_has_no_ids(method: str, path: str, name: str) -> None:
     assert str(endpoint_of(method, path)) == name
 
 
-def test_reads_are_gets_and_searches() -> None:
+def test_gets_and_searches_are_reads() -> None:
     assert endpoint_of("GET", "loads").is_read
     assert endpoint_of("POST", "trucks/events/search").is_read
     assert not endpoint_of("POST", "deductions/once").is_read
     assert not endpoint_of("PUT", "trips/1/stops/2/arrival").is_read
 
 
-def test_every_limit_is_of_an_endpoint_that_can_be_named() -> None:
+def test_every_limit_belongs_to_an_endpoint() -> None:
     for name in LIMITS:
         method, _, template = name.partition(" ")
         assert str(endpoint_of(method, template.replace("{id}", "some-id"))) == name

@@ -1,4 +1,4 @@
-"""Every request that the client can send, held against Alvys's own OpenAPI file, where that file is there."""
+"""Every request of the client is valid by Alvys's OpenAPI file, if that file is available."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from airflow_provider_alvys.api.read.queries import Query, make_search_queries
 from tests.conftest import ROOT
 
 FILE = ROOT.parent / "shared" / "alvys" / "openapi.json"
-pytestmark = pytest.mark.skipif(not FILE.exists(), reason="Alvys's OpenAPI file is not here")
+pytestmark = pytest.mark.skipif(not FILE.exists(), reason="Alvys's OpenAPI file is not available")
 
-# Where the file is behind what Alvys does, and how that is known.
+# Fields that are missing from the file, and where they are documented.
 EXCEPTIONS = {
     ("trips", "DriverId"): "in the changelog of 2026-06-19 only",
     ("trips", "TruckId"): "in the changelog of 2026-06-19 only",
@@ -56,7 +56,7 @@ def check_body(stream: Stream, call: dict[str, Any], body: dict[str, Any]) -> No
     known = {name: value for name, value in body.items() if (stream.name, name) not in EXCEPTIONS}
     validator = jsonschema.Draft7Validator({**schema, "components": spec()["components"]})
     assert not [error.message for error in validator.iter_errors(known)]
-    # Objects inside whose schema does not close them.
+    # The schema allows additional properties.
     assert known.keys() <= resolve(schema)["properties"].keys()
 
 
@@ -67,7 +67,7 @@ def check_params(call: dict[str, Any], params: dict[str, Any]) -> None:
     for name, value in params.items():
         wanted = resolve(known[name]["schema"]).get("type")
         given = {"integer": int, "array": list, "string": str, "boolean": str, None: object}[wanted]
-        assert isinstance(value, given), f"{name}={value!r} is no {wanted}"
+        assert isinstance(value, given), f"{name}={value!r} is not of type {wanted}"
     assert {name for name, parameter in known.items() if parameter.get("required")} <= params.keys()
 
 
@@ -79,8 +79,8 @@ def example(filter: Filter) -> Any:
     ]
 
 
-def questions(stream: Stream) -> list[Query]:
-    """Return what a regular read, a whole one and one by each window ask for: without filters, and with all that go together."""
+def queries_of(stream: Stream) -> list[Query]:
+    """Return all queries of a full read and of each window, without and with filters."""
     parents = ["1", "2"] if stream.parent else None
     every = {filter.name: example(filter) for filter in stream.filters}
     together = [{**every} for _ in stream.mutually_exclusive] or [every]
@@ -106,9 +106,9 @@ def questions(stream: Stream) -> list[Query]:
 @pytest.mark.parametrize("stream", STREAMS.values(), ids=lambda stream: stream.name)
 def test_every_request_of_a_stream_is_valid(stream: Stream) -> None:
     call = operation(stream.method, stream.path)
-    asked = questions(stream)
-    assert asked
-    for query in asked:
+    queries = queries_of(stream)
+    assert queries
+    for query in queries:
         request = query.request(0, stream.page_size)
         if stream.method == "POST":
             check_body(stream, call, request["json"])
@@ -146,7 +146,7 @@ def test_every_look_up_is_valid(stream: Stream) -> None:
         check_params(call, params)
 
 
-def test_every_exception_is_still_one() -> None:
+def test_every_exception_is_still_needed() -> None:
     for name, field in EXCEPTIONS:
         call = operation(STREAMS[name].method, STREAMS[name].path)
         assert (

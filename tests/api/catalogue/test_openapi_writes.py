@@ -1,4 +1,4 @@
-"""Every write, as it is really sent, held against Alvys's own OpenAPI file, where that file is there."""
+"""Every write is valid by Alvys's OpenAPI file as it is sent, if that file is available."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from tests.conftest import SkippingClock
 from tests.recorder import RecordedRequest, Recorder
 from tests.writes import PDF, request_of, write
 
-pytestmark = pytest.mark.skipif(not FILE.exists(), reason="Alvys's OpenAPI file is not here")
+pytestmark = pytest.mark.skipif(not FILE.exists(), reason="Alvys's OpenAPI file is not available")
 
-# What is sent and not in the file, and how it is known.
+# Fields that are sent but missing from the file, and where they are documented.
 FIELDS = {
-    ("webhooks.create", "IncludePreviousAttributes"): "documented by its page only",
-    ("webhooks.update", "IncludePreviousAttributes"): "documented by its page only",
+    ("webhooks.create", "IncludePreviousAttributes"): "on the page only",
+    ("webhooks.update", "IncludePreviousAttributes"): "on the page only",
     ("tenders.create", "References[].Type"): "in the changelog only",
     ("tenders.update", "References[].Type"): "in the changelog only",
     ("tenders.cancel", "References[].Type"): "in the changelog only",
 }
 HEADERS = {
-    ("customers.update", "If-Match"): "required by its page",
-    ("customers.delete", "If-Match"): "required by its page",
-    ("carriers.set_status", "If-Match"): "taken by its page",
-    ("tenders.accept", "If-Match"): "taken by a guide, where Alvys has enabled it",
-    ("tenders.accept_updates", "If-Match"): "taken by a guide, where Alvys has enabled it",
-    ("tenders.accept_cancel", "If-Match"): "taken by a guide, where Alvys has enabled it",
-    ("tenders.reject", "If-Match"): "taken by a guide, where Alvys has enabled it",
+    ("customers.update", "If-Match"): "required by the page",
+    ("customers.delete", "If-Match"): "required by the page",
+    ("carriers.set_status", "If-Match"): "optional by the page",
+    ("tenders.accept", "If-Match"): "in a guide, if Alvys has enabled it",
+    ("tenders.accept_updates", "If-Match"): "in a guide, if Alvys has enabled it",
+    ("tenders.accept_cancel", "If-Match"): "in a guide, if Alvys has enabled it",
+    ("tenders.reject", "If-Match"): "in a guide, if Alvys has enabled it",
     ("tenders.create", "Idempotency-Key"): "recommended by a guide",
 }
 every_operation = pytest.mark.parametrize("name", OPERATIONS)
@@ -48,7 +48,7 @@ def send(name: str, recorder: Recorder, clock: SkippingClock) -> RecordedRequest
 
 
 def with_null(schema: Any) -> Any:
-    """Return a schema whose ``nullable`` is said as JSON Schema says it."""
+    """Return a schema with ``nullable`` expressed in JSON Schema."""
     if isinstance(schema, list):
         return [with_null(item) for item in schema]
     if not isinstance(schema, dict):
@@ -63,7 +63,7 @@ def problems(body: Any, schema: dict[str, Any]) -> list[str]:
 
 
 def without(name: str, body: dict[str, Any]) -> dict[str, Any]:
-    """Return a body without the fields that are excepted."""
+    """Return a body without the fields that the file does not have."""
     excepted = {field for operation, field in FIELDS if operation == name}
     body = {field: value for field, value in body.items() if field not in excepted}
     if "References[].Type" in excepted:
@@ -83,9 +83,7 @@ def form(seen: RecordedRequest) -> dict[str, bytes]:
 
 
 @every_operation
-def test_a_write_as_it_is_sent_is_valid_against_the_file(
-    name: str, recorder: Recorder, clock: SkippingClock
-) -> None:
+def test_a_write_is_valid_by_the_file(name: str, recorder: Recorder, clock: SkippingClock) -> None:
     row = OPERATIONS[name]
     call = operation(row.method, row.path)
     seen = send(name, recorder, clock)
@@ -121,7 +119,9 @@ def test_the_headers_of_a_write_are_in_the_file(name: str, recorder: Recorder, c
 
 
 @pytest.mark.parametrize(("name", "field"), FIELDS)
-def test_each_exception_still_is_one(name: str, field: str, recorder: Recorder, clock: SkippingClock) -> None:
+def test_each_exception_is_still_needed(
+    name: str, field: str, recorder: Recorder, clock: SkippingClock
+) -> None:
     row = OPERATIONS[name]
     schema = operation(row.method, row.path)["requestBody"]["content"]["application/json"]["schema"]
     body = json.loads(send(name, recorder, clock).body)
@@ -130,7 +130,7 @@ def test_each_exception_still_is_one(name: str, field: str, recorder: Recorder, 
 
 
 @every_operation
-def test_what_the_file_requires_is_required(name: str) -> None:
+def test_fields_that_the_file_requires_are_required(name: str) -> None:
     row = OPERATIONS[name]
     content = operation(row.method, row.path).get("requestBody", {}).get("content", {})
     if not content:
@@ -139,7 +139,7 @@ def test_what_the_file_requires_is_required(name: str) -> None:
     schema = resolve(next(iter(content.values()))["schema"])
     required = {field.name for field in row.body if field.required}
     assert set(schema.get("required", ())) - {"File"} <= required
-    # Beyond the file: a page does, or there is no other field to change.
+    # The page requires these, or there is no other field.
     assert required - set(schema.get("required", ())) <= {"Name", "OrderNumber"}
     assert {field.name for field in row.body} - schema["properties"].keys() == {
         field for operation_name, field in FIELDS if operation_name == name and "." not in field

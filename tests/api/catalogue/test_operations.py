@@ -1,4 +1,4 @@
-"""The catalogue of writes: that its rows are whole, and agree with the rest."""
+"""The rows of the catalogue of operations are complete and consistent."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from airflow_provider_alvys.api.errors import AlvysValueError
 every_operation = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
 
 
-def test_there_are_41_writes_and_no_two_make_the_same_call() -> None:
+def test_there_are_41_operations_with_different_endpoints() -> None:
     assert len(OPERATIONS) == 41
-    assert len(
-        {row.endpoint for row in OPERATIONS.values()} | {row.endpoint for row in STREAMS.values()}
-    ) == 41 + len({row.endpoint for row in STREAMS.values()})
+    endpoints = {row.endpoint for row in OPERATIONS.values()}
+    assert len(endpoints) == 41
+    assert endpoints.isdisjoint(row.endpoint for row in STREAMS.values())
     assert not any(row.endpoint.is_read for row in OPERATIONS.values())
 
 
 @every_operation
-def test_a_row_is_named_after_a_stream(operation: Operation) -> None:
+def test_an_operation_is_named_after_a_stream(operation: Operation) -> None:
     assert operation.name.partition(".")[0] in STREAMS
 
 
 @every_operation
-def test_an_endpoint_keeps_its_words_and_hides_its_ids(operation: Operation) -> None:
+def test_only_the_ids_of_a_path_become_placeholders(operation: Operation) -> None:
     path = operation.path
     for name in operation.path_params:
         path = path.replace(f"{{{name}}}", "X-1")
@@ -38,7 +38,7 @@ def test_an_endpoint_keeps_its_words_and_hides_its_ids(operation: Operation) -> 
 
 
 @every_operation
-def test_a_row_says_why_it_may_be_repeated_or_not_and_how_its_outcome_is_found(operation: Operation) -> None:
+def test_an_operation_has_a_retry_reason_and_a_check(operation: Operation) -> None:
     assert operation.retry_reason[0].isupper()
     assert operation.check[0].islower()
     assert not (operation.retry_reason + operation.check).endswith(".")
@@ -47,7 +47,7 @@ def test_a_row_says_why_it_may_be_repeated_or_not_and_how_its_outcome_is_found(o
 
 
 @every_operation
-def test_what_may_be_repeated_follows_from_how_it_is_sent(operation: Operation) -> None:
+def test_the_retry_safety_is_consistent_with_the_method(operation: Operation) -> None:
     if operation.method in ("PUT", "DELETE"):
         assert operation.retry_safety in ("safe", "guarded")
     if operation.retry_safety == "guarded":
@@ -61,7 +61,7 @@ def test_what_may_be_repeated_follows_from_how_it_is_sent(operation: Operation) 
 
 
 @every_operation
-def test_a_version_stands_in_a_record_that_can_be_looked_up(operation: Operation) -> None:
+def test_the_etag_is_in_a_record_that_can_be_looked_up(operation: Operation) -> None:
     assert (operation.etag_source is None) == (operation.if_match == "none")
     if operation.etag_source is None:
         return
@@ -77,10 +77,10 @@ def test_a_version_stands_in_a_record_that_can_be_looked_up(operation: Operation
 
 
 @every_operation
-def test_rules_name_fields_that_there_are(operation: Operation) -> None:
+def test_rules_name_existing_fields(operation: Operation) -> None:
     names = {field.name for field in operation.body}
     for rule in operation.rules:
-        assert {getattr(rule, "name", None), getattr(rule, "beside", None), *getattr(rule, "names", ())} - {
+        assert {getattr(rule, "name", None), getattr(rule, "other", None), *getattr(rule, "names", ())} - {
             None
         } <= names
 
@@ -90,10 +90,8 @@ def test_a_403_names_the_scope_of_a_write(operation: Operation) -> None:
     assert scope_of(operation.endpoint) == operation.scope
 
 
-def test_an_unknown_operation_is_told_with_what_it_may_have_meant() -> None:
-    with pytest.raises(
-        AlvysValueError, match=r"no operation 'trips.asign'. Did you mean trips.assign\? Operations: "
-    ):
+def test_an_unknown_operation_is_refused_with_a_suggestion() -> None:
+    with pytest.raises(AlvysValueError, match="'trips.asign'.* trips.assign"):
         get_operation("trips.asign")
-    with pytest.raises(AlvysValueError, match="There is no operation None"):
+    with pytest.raises(AlvysValueError, match="None"):
         get_operation(None)  # type: ignore[arg-type]

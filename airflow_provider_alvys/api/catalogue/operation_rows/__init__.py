@@ -1,1 +1,1 @@
-"""The operations, as data, by area."""
+"""The rows of the catalogue of operations, by subject."""

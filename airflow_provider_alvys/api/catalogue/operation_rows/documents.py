@@ -1,4 +1,4 @@
-"""The uploads of documents."""
+"""Operations that upload documents."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _FLEET_TYPES = (
     "Insurance Certificate",
     "Other Documents",
 )
-_SIZE = "The page takes 25 MB, the OpenAPI file 10 MB: 25 MB are sent, and Alvys may answer 413"
-_GIF = "The page takes GIF, the OpenAPI file does not: it is sent, and Alvys may answer 415"
+_SIZE = "The maximum is 25 MB by the page and 10 MB by the OpenAPI file: above 10 MB, Alvys may answer 413"
+_GIF = "GIF is allowed by the page but not by the OpenAPI file: Alvys may answer 415"
 
 
 def _upload(
@@ -22,7 +22,7 @@ def _upload(
 ) -> Operation:
     return Operation(
         name=f"{parent}_documents.upload",
-        description=f"Keep a file with a {parent}",
+        description=f"Upload a document of a {parent}",
         method="POST",
         path=f"{parent}s/{{{key}}}/document",
         scope=scope,
@@ -31,8 +31,8 @@ def _upload(
         upload=upload,
         secrets=("DownloadUrl",),
         retry_safety="unsafe",
-        retry_reason="Each one is a further file",
-        check=f"look among the documents of the {parent} {{{key}}} for a {{DocumentType}} of this moment",
+        retry_reason="Each upload creates another document",
+        check=f"look for a new {{DocumentType}} among the documents of the {parent} {{{key}}}",
         notes=notes,
     )
 
@@ -75,14 +75,14 @@ OPERATIONS = (
                 "Notice of Assignment",
                 "NOA",
                 "Shipping Labels",
-                # As the page spells them.
+                # The page's spelling.
                 "Proof of Delivery (POD)",
                 "Bill of Lading (BOL)",
                 "Notice of Assignment (NOA)",
             ),
             media_types=_WITH_GIF,
         ),
-        "Some types have two spellings, and both are taken; Carrier Invoice and Trip Manifest are refused by Alvys",
+        "Some types have two spellings, both allowed; Alvys refuses Carrier Invoice and Trip Manifest",
         "tripId is the trip's Id, not its number",
         _GIF,
     ),
@@ -118,13 +118,13 @@ OPERATIONS = (
                 "Operating Authority",
                 "Completed W9 Tax Form (W9 Form)",
                 "Other Documents",
-                # As the page spells them.
+                # The page's spelling.
                 "DriverLicense",
                 "DriverSheet",
             ),
             media_types=_WITH_GIF,
         ),
-        "Some types have two spellings, and both are taken",
+        "Some types have two spellings, both allowed",
         _SIZE,
         _GIF,
     ),

@@ -1,4 +1,4 @@
-"""What can be written of loads, trips and stops."""
+"""Operations on loads, trips and stops."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ _TEMPERATURE = (
     Field("Value", "number", required=True),
     Field("Unit", required=True, values=("Fahrenheit", "Celsius", "Kelvin")),
 )
-_SAME_STOP = "It sets the stop to the same values again"
+_SAME_STOP = "A retry sets the same values again"
 
 _LOADS = (
     Operation(
         name="loads.update",
-        description="Change the order number of a load",
+        description="Change a load's order number",
         method="PATCH",
         path="loads/{loadNumber}",
         scope="load:update",
@@ -23,9 +23,9 @@ _LOADS = (
         if_match="required",
         etag_source=ETagSource("loads", {"loadNumber": "loadNumber"}),
         retry_safety="guarded",
-        retry_reason="Its If-Match names the version that the first one has replaced, so that it is refused",
+        retry_reason="A retry sends the ETag that the first attempt replaced, so Alvys refuses it",
         check="read the load {loadNumber}: its OrderNumber is {OrderNumber}",
-        notes=("A load that came by EDI is refused", "The OpenAPI file knows 204 as an answer, too"),
+        notes=("A load from EDI is refused", "By the OpenAPI file, the response may also be a 204"),
     ),
     Operation(
         name="load_notes.create",
@@ -40,27 +40,27 @@ _LOADS = (
             Field("NoteType", required=True, values=("System", "General", "Assignment", "Safety")),
         ),
         retry_safety="unsafe",
-        retry_reason="Whether Alvys takes the same Id for the same note is not documented",
-        check="look among the notes of the load {loadNumber} for the id {Id}",
-        notes=("Id is the caller's own: one that is made from what the note tells can be found again",),
+        retry_reason="Not documented: whether Alvys recognizes the same Id as the same note",
+        check="look for the Id {Id} among the notes of the load {loadNumber}",
+        notes=("The caller chooses Id: derive it from the note's content to find the note again",),
     ),
     Operation(
         name="load_notes.delete",
-        description="Remove a note from a load",
+        description="Delete a note of a load",
         method="DELETE",
         path="loads/{loadNumber}/notes/{noteId}",
         scope="load:update",
         scope_is_documented=False,
         retry_safety="safe",
-        retry_reason="What is gone stays gone",
-        check="look among the notes of the load {loadNumber}: {noteId} is gone",
+        retry_reason="A deleted record stays deleted",
+        check="look at the notes of the load {loadNumber}: {noteId} no longer exists",
         has_response=False,
     ),
 )
 _TRIPS = (
     Operation(
         name="trips.assign",
-        description="Give a trip its carrier, dispatcher, drivers, truck and trailer",
+        description="Assign a carrier, dispatcher, drivers, truck and trailer to a trip",
         method="POST",
         path="trips/{tripId}/assign",
         scope="trip:update",
@@ -75,7 +75,7 @@ _TRIPS = (
         ),
         rules=(RequiredIf("Driver1Id", other="Driver2Id"),),
         retry_safety="unsafe",
-        retry_reason="Whether a second assignment tells the drivers again, or undoes what others did since, is not documented",
+        retry_reason="Not documented: whether a repetition notifies drivers again or reverts later changes",
         check="read the trip {tripId}: its carrier is {CarrierId} and its dispatcher {DispatcherId}",
         notes=("tripId is the trip's Id, not its number",),
     ),
@@ -87,13 +87,13 @@ _TRIPS = (
         scope="trip:update",
         scope_is_documented=False,
         retry_safety="unsafe",
-        retry_reason="It moves the trip on from Covered, and a second one finds it elsewhere",
-        check="read the trip {tripId}: its Status is Dispatched, or a later one",
+        retry_reason="The first attempt changes the status from Covered, so Alvys refuses a second one",
+        check="read the trip {tripId}: its Status is Dispatched or a later one",
         notes=("The trip must be Covered",),
     ),
     Operation(
         name="trip_check_calls.create",
-        description="Log a check call of a trip",
+        description="Add a check call to a trip",
         method="POST",
         path="trips/{tripId}/check-calls",
         scope="trip:update",
@@ -115,8 +115,8 @@ _TRIPS = (
                         "Coordinates",
                         "object",
                         fields=(
-                            Field("Latitude", required=True, hint="It is a text, such as '41.88'"),
-                            Field("Longitude", required=True, hint="It is a text, such as '-87.63'"),
+                            Field("Latitude", required=True, hint="It is a string, such as '41.88'"),
+                            Field("Longitude", required=True, hint="It is a string, such as '-87.63'"),
                         ),
                     ),
                     Field("TimeZoneId"),
@@ -126,10 +126,10 @@ _TRIPS = (
             Field("ReturnTemperature", "object", fields=_TEMPERATURE),
         ),
         retry_safety="unsafe",
-        retry_reason="Each one is a further entry",
-        check="look among the check calls of the trip {tripId} for this Description",
+        retry_reason="Each call creates another check call",
+        check="look for this Description among the check calls of the trip {tripId}",
         notes=(
-            "The trip must be Covered, Dispatched or In Transit, else 422",
+            "The trip must be Covered, Dispatched or In Transit; otherwise Alvys answers 422",
             "DriverId must be one of the trip's drivers",
             "tripId is the trip's Id, not its number",
         ),
@@ -138,7 +138,7 @@ _TRIPS = (
 _STOPS = (
     Operation(
         name="trip_stops.set_appointment",
-        description="Set the appointment or the window of a stop",
+        description="Set a stop's appointment or time window",
         method="PUT",
         path="trips/{tripId}/stops/{stopId}/appointment",
         scope="stop:update",
@@ -173,12 +173,12 @@ _STOPS = (
     ),
     Operation(
         name="trip_stops.clear_arrival",
-        description="Take back the arrival at a stop",
+        description="Clear the arrival at a stop",
         method="DELETE",
         path="trips/{tripId}/stops/{stopId}/arrival",
         scope="stop:update",
         retry_safety="safe",
-        retry_reason="What is gone stays gone",
+        retry_reason="A cleared arrival stays cleared",
         check="read the stop {stopId} of the trip {tripId}: it has no ArrivedAt",
     ),
     Operation(
@@ -191,7 +191,7 @@ _STOPS = (
         retry_safety="safe",
         retry_reason=_SAME_STOP,
         check="read the stop {stopId} of the trip {tripId}: its DepartedAt is {DepartedAt}",
-        notes=("A stop without an arrival is refused with 422",),
+        notes=("If the stop has no arrival, Alvys answers 422",),
     ),
 )
 

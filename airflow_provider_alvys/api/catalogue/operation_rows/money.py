@@ -1,4 +1,4 @@
-"""What can be written of deductions, payments and invoices."""
+"""Operations on deductions, payments and invoices."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ _MONEY = (
         "Currency",
         "integer",
         values=tuple(CURRENCIES),
-        hint="It is the number of ISO 4217: 840 is USD, 124 CAD, 484 MXN",
+        hint="Give the ISO 4217 number: 840 for USD, 124 for CAD, 484 for MXN",
     ),
 )
-_BY_REFERENCE = "Alvys knows a payment again by its ReferenceNumber, and answers with what stands"
+_BY_REFERENCE = "Alvys recognizes the ReferenceNumber and responds with the existing payment"
+_SEND_AGAIN = "send it again with the ReferenceNumber {{ReferenceNumber}}: the response has the {}"
 _PAYMENT = (
     Field("Amount", "object", required=True, fields=_MONEY),
     Field("PaymentDate", "day", required=True),
@@ -23,12 +24,12 @@ _PAYMENT = (
     Field("CheckNumber"),
     Field("Note"),
 )
-_SHAPE = "The changelog shows other names for these fields: those of the OpenAPI file are taken"
+_NAMES = "The changelog has other names for these fields; the names here are from the OpenAPI file"
 
 OPERATIONS = (
     Operation(
         name="deductions.create",
-        description="Deduct an amount once from a driver's or a truck's pay",
+        description="Create a one-time deduction for a driver or a truck",
         method="POST",
         path="deductions/once",
         scope="deduction:create",
@@ -43,20 +44,20 @@ OPERATIONS = (
         ),
         rules=(OneOf(("DriverId", "TruckId")),),
         retry_safety="unsafe",
-        retry_reason="Each one is a further deduction",
-        check="look among the deductions of that Date for the amount {Amount} and this Description",
-        notes=("Amount is negative: below -1.00, and a plain number without a currency",),
+        retry_reason="Each call creates another deduction",
+        check="look for the amount {Amount} and this Description among the deductions of that Date",
+        notes=("Amount is a plain number without a currency, and negative: less than -1.00",),
     ),
     Operation(
         name="deductions.delete",
-        description="Remove a deduction",
+        description="Delete a deduction",
         method="DELETE",
         path="deductions/{id}",
         scope="deduction:delete",
         retry_safety="safe",
-        retry_reason="What is gone stays gone",
-        check="read the deduction {id}: it is gone",
-        notes=("422 where Alvys does not allow it",),
+        retry_reason="A deleted record stays deleted",
+        check="read the deduction {id}: it no longer exists",
+        notes=("Alvys answers 422 if it does not allow the deletion",),
     ),
     Operation(
         name="invoices.create_carrier_invoice",
@@ -69,12 +70,12 @@ OPERATIONS = (
         upload=Upload(),
         secrets=("DownloadUrl",),
         retry_safety="unsafe",
-        retry_reason="Each one is a further file",
-        check="look among the documents of the trip {TripId} for this file",
+        retry_reason="Each upload creates another document",
+        check="look for this file among the documents of the trip {TripId}",
         notes=(
-            "A PaymentType that Alvys does not know becomes terms of 30 days",
-            "No page states the scope: invoice:update is inferred, and may be invoice:create",
-            "The files that it takes are not documented: those of the other uploads are assumed",
+            "An unknown PaymentType becomes payment terms of 30 days",
+            "No document names the scope: invoice:update is inferred and may be invoice:create",
+            "Not documented: the allowed file types. Those of the other uploads are assumed",
         ),
     ),
     Operation(
@@ -87,11 +88,11 @@ OPERATIONS = (
         retry_safety="by_key",
         idempotency_field="ReferenceNumber",
         retry_reason=_BY_REFERENCE,
-        check="send it again with the ReferenceNumber {ReferenceNumber}: Alvys tells the payments of the trip {TripId}",
+        check=_SEND_AGAIN.format("payments of the trip {TripId}"),
         notes=(
-            "Payments in full move the trip to Completed",
-            "The page still has MarkAsPaid, which Alvys removed in July 2026 and ignores: it is refused here",
-            _SHAPE,
+            "Full payment sets the trip to Completed",
+            "The page has MarkAsPaid, which Alvys removed in July 2026 and ignores; it is refused here",
+            _NAMES,
         ),
     ),
     Operation(
@@ -104,12 +105,12 @@ OPERATIONS = (
         retry_safety="by_key",
         idempotency_field="ReferenceNumber",
         retry_reason=_BY_REFERENCE,
-        check="send it again with the ReferenceNumber {ReferenceNumber}: Alvys tells what is paid of the load {LoadNumber}",
-        notes=("The load must be Invoiced, Completed or Financed", _SHAPE),
+        check=_SEND_AGAIN.format("payments of the load {LoadNumber}"),
+        notes=("The load must be Invoiced, Completed or Financed", _NAMES),
     ),
     Operation(
         name="invoices.record_financing",
-        description="Record what a factor has advanced on a load",
+        description="Record a factor's advance on a load",
         method="POST",
         path="invoices/financing",
         scope="invoice:update",
@@ -124,11 +125,11 @@ OPERATIONS = (
         retry_safety="by_key",
         idempotency_field="ReferenceNumber",
         retry_reason=_BY_REFERENCE,
-        check="send it again with the ReferenceNumber {ReferenceNumber}: Alvys tells what is funded of the load {LoadNumber}",
+        check=_SEND_AGAIN.format("funding of the load {LoadNumber}"),
         notes=(
-            "Amounts are plain numbers, without a currency",
-            "Fee is required by the OpenAPI file and not by the page: give 0 for none",
-            _SHAPE,
+            "Amounts are plain numbers without a currency",
+            "Fee is required by the OpenAPI file but not by the page: give 0 for no fee",
+            _NAMES,
         ),
     ),
 )

@@ -1,4 +1,4 @@
-"""What can be written of customers and carriers."""
+"""Operations on customers and carriers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ADDRESS = Field(
         Field("City", required=True),
         Field("State", required=True),
         Field("Zip", required=True, record_field="ZipCode"),
-        # The OpenAPI file requires it, the page takes US where it is missing.
+        # Required by the OpenAPI file. By the page the default is US.
         Field("Country", record_field=None),
     ),
 )
@@ -30,29 +30,29 @@ _FIELDS = (
     Field("Fax"),
     Field("ExternalId", max_length=100),
 )
-# A merge patch names the parts that change, those of the address included.
+# A merge patch has only the fields that change, also inside the address.
 _PARTS = tuple(replace(part, required=False) for part in _ADDRESS.fields)
 _PATCHED = tuple(replace(field, fields=_PARTS) if field is _ADDRESS else field for field in _FIELDS)
-# Only the answer to a write tells when a customer was changed.
+# Only the response to a write has the time of the last change.
 _CUSTOMER = ETagSource("customers", {"id": "id"}, updated_field="DateModified")
-_STALE = "Its If-Match names the version that the first one has replaced, so that it is refused"
+_STALE = "A retry sends the ETag that the first attempt replaced, so Alvys refuses it"
 
 OPERATIONS = (
     Operation(
         name="customers.create",
-        description="Make a customer",
+        description="Create a customer",
         method="POST",
         path="customers",
         scope="customer:create",
         body=(replace(_FIELDS[0], required=True), *_FIELDS[1:]),
         retry_safety="unsafe",
-        retry_reason="Only one of the same CompanyNumber, ExternalId, or Name and Zip is refused: without them a second one is made",
-        check="look among the customers for the name {Name}, number {CompanyNumber} or external id {ExternalId}",
+        retry_reason="Alvys refuses a duplicate only by CompanyNumber, by ExternalId, or by Name and Zip",
+        check="look for {Name}, number {CompanyNumber} or ExternalId {ExternalId} among the customers",
         notes=(
-            "Type is required by the changelog, and by neither the page nor the OpenAPI file: it may be left out",
-            "BillingAddress.Country is required by the OpenAPI file; by the page it is US where it is left out",
-            "409 where such a customer exists already; 503 where Alvys has switched the call off",
-            "Alvys documents the statuses Active and Inactive; Disabled was seen in searches",
+            "Type is required by the changelog, but not by the page or the OpenAPI file: it is optional here",
+            "BillingAddress.Country is required by the OpenAPI file; by the page its default is US",
+            "Alvys answers 409 for a duplicate, and 503 if it has disabled the endpoint",
+            "The documented statuses are Active and Inactive; searches also find Disabled",
         ),
     ),
     Operation(
@@ -70,14 +70,14 @@ OPERATIONS = (
         retry_reason=_STALE,
         check="read the customer {id} and compare its fields",
         notes=(
-            "A JSON merge patch: a field that is None is emptied, one that is missing stays as it is",
-            "The OpenAPI file does not declare If-Match; the page requires it",
-            "The OpenAPI file requires all parts of BillingAddress; of a merge patch, those that change are enough",
+            "A JSON merge patch: None clears a field, and a missing field does not change",
+            "If-Match is required by the page but missing from the OpenAPI file",
+            "The OpenAPI file requires all fields of BillingAddress; here, those that change are enough",
         ),
     ),
     Operation(
         name="customers.delete",
-        description="Make a customer inactive",
+        description="Set a customer to Inactive",
         method="DELETE",
         path="customers/{id}",
         scope="customer:delete",
@@ -89,8 +89,8 @@ OPERATIONS = (
         has_response=False,
         resulting_fields={"Status": "Inactive"},
         notes=(
-            "The customer stays as Inactive and keeps its number; customers.update with the Status Active restores it",
-            "The OpenAPI file does not declare If-Match; the page requires it",
+            "The customer keeps its number; customers.update with the Status Active restores it",
+            "If-Match is required by the page but missing from the OpenAPI file",
         ),
     ),
     Operation(
@@ -103,12 +103,12 @@ OPERATIONS = (
         if_match="optional",
         etag_source=ETagSource("carriers", {"id": "carrierId"}),
         retry_safety="safe",
-        retry_reason="It sets the same status again",
+        retry_reason="A retry sets the same status again",
         check="read the carrier {carrierId}: its Status is {Status}",
         has_response=False,
         notes=(
-            "The OpenAPI file does not declare If-Match; the page takes it, and answers with the new ETag",
-            "The changelog once spells Do Not Load without blanks: both are taken",
+            "If-Match is optional by the page, which returns the new ETag, but missing from the OpenAPI file",
+            "The changelog also spells Do Not Load without spaces: both are allowed",
         ),
     ),
 )

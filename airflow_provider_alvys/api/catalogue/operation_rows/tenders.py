@@ -1,4 +1,4 @@
-"""What can be written of tenders."""
+"""Operations on tenders."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ _ENTITY = _texts(
     "Type Name IdCodeQualifier IdCode N1Qualifier Street City PostalCode CountryCode Phone Email State"
 )
 _ORDER = _texts(
-    "Quantity WeightUnitCode Weight ReferenceId PoNumber VolumeUnitQualifier Volume UnitBasisForMeasurement Description"
+    "Quantity WeightUnitCode Weight ReferenceId PoNumber VolumeUnitQualifier Volume "
+    "UnitBasisForMeasurement Description"
 )
 _STOP = (
     Field("Type", required=True),
@@ -34,7 +35,8 @@ _STOP = (
 )
 _TENDER = (
     *_texts(
-        "SenderIsaId SenderIsaIdQualifier SenderGsId ReceiverIsaId ReceiverIsaIdQualifier ReceiverGsId SCAC ShipmentId",
+        "SenderIsaId SenderIsaIdQualifier SenderGsId ReceiverIsaId ReceiverIsaIdQualifier ReceiverGsId SCAC "
+        "ShipmentId",
         required=True,
     ),
     Field("Stops", "list", required=True, min_items=1, items=Field("", "object", fields=_STOP)),
@@ -49,27 +51,25 @@ _TENDER = (
     _REFERENCES,
     *_texts("RoutingSequenceCode TransportationMethodTypeCode"),
 )
-_RECEIVED = (
-    "Success means that it was received: what came of it is told by a webhook, or by reading the tender later"
-)
-_REFERENCE_TYPE = "Type of a reference is in the changelog and not in the OpenAPI file"
-_TWICE = "Whether Alvys knows it again is not documented"
-# The tender's id is Alvys's own, and not in the answer.
-_FIND = "look among the tenders for the shipment {ShipmentId}"
+_RECEIVED = "Success means that Alvys has received it. For the result, use a webhook or read the tender later"
+_REFERENCE_TYPE = "The Type of a reference is in the changelog but not in the OpenAPI file"
+_TWICE = "Not documented: whether Alvys recognizes a duplicate"
+# Alvys assigns the tender's Id, which is not in the response.
+_FIND = "look for the shipment {ShipmentId} among the tenders"
 _VERSION = ETagSource("tenders", {"tenderId": "tenderId"}, etag_field="Etag", updated_field="")
-_IF_ENABLED = "A guide lets the tender's Etag be sent as If-Match, where Alvys has enabled that: elsewhere it guards nothing"
-_ANSWERED = "An answer to the sender goes out with it, perhaps once more"
+_IF_ENABLED = "By a guide, the tender's Etag is checked as If-Match only if Alvys has enabled that"
+_ANSWERED = "A retry may send a second reply to the tender's sender"
 
 OPERATIONS = (
     Operation(
         name="tenders.create",
-        description="Send a tender in",
+        description="Submit a tender",
         method="POST",
         path="tenders",
         scope="tender:create",
         body=_TENDER,
         retry_safety="unsafe",
-        retry_reason="A guide recommends an Idempotency-Key, and the OpenAPI file does not know it: it is sent, and not trusted",
+        retry_reason="Idempotency-Key is recommended by a guide, but is not in the OpenAPI file",
         check=_FIND,
         has_response=False,
         idempotency_header="Idempotency-Key",
@@ -77,7 +77,7 @@ OPERATIONS = (
     ),
     Operation(
         name="tenders.update",
-        description="Send a change of a tender in",
+        description="Submit a change of a tender",
         method="POST",
         path="tenders/update",
         scope="tender:update",
@@ -85,13 +85,13 @@ OPERATIONS = (
         body=_TENDER,
         retry_safety="unsafe",
         retry_reason=_TWICE,
-        check=f"{_FIND}, and for this change of it",
+        check=f"{_FIND}, with this change",
         has_response=False,
         notes=(_RECEIVED, _REFERENCE_TYPE),
     ),
     Operation(
         name="tenders.cancel",
-        description="Send the cancellation of a tender in",
+        description="Submit the cancellation of a tender",
         method="POST",
         path="tenders/cancel",
         scope="tender:update",
@@ -99,7 +99,7 @@ OPERATIONS = (
         body=_TENDER,
         retry_safety="unsafe",
         retry_reason=_TWICE,
-        check=f"{_FIND}, and for its cancellation",
+        check=f"{_FIND}, with its cancellation",
         has_response=False,
         notes=(_RECEIVED, _REFERENCE_TYPE),
     ),
@@ -123,7 +123,7 @@ OPERATIONS = (
         etag_source=_VERSION,
         retry_safety="unsafe",
         retry_reason=_ANSWERED,
-        check="read the tender {tenderId}: its Status, and its LoadNumber",
+        check="read the tender {tenderId}: its Status and its LoadNumber",
         notes=(_IF_ENABLED,),
     ),
     Operation(

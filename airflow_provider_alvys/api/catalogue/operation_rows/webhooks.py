@@ -1,4 +1,4 @@
-"""What can be written of webhooks."""
+"""Operations on webhooks."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ EVENTS = (
     "trip.changed",
     *(f"{parent}.document.{verb}" for parent in _PARENTS for verb in ("uploaded", "deleted")),
 )
-"""What a webhook can be told of."""
+"""The events that a webhook can subscribe to."""
 
-_PERMISSION = "No page names a scope; the permission Edit Webhooks is needed"
-_PREVIOUS = "IncludePreviousAttributes is documented and missing from the OpenAPI file"
-_NO_SHAPE = "The OpenAPI file gives its answer no shape"
+_PERMISSION = "No document names the scope; the permission Edit Webhooks is required"
+_PREVIOUS = "IncludePreviousAttributes is on the page but missing from the OpenAPI file"
+_NO_SHAPE = "Not documented: the shape of the response"
 _VERSION = ETagSource("webhooks", {"id": "id"})
-# Alvys reaches no loopback address: those are for the simulator.
-_BEGINS = ("https://", "http://127.0.0.1", "http://localhost")
+# The loopback addresses are for the simulator.
+_URL_PREFIXES = ("https://", "http://127.0.0.1", "http://localhost")
 _EVENTS_HINT = "For an event that is newer than this package, use hook.request"
 _FIELDS = (
     Field("Name"),
-    Field("Url", max_length=2048, prefixes=_BEGINS),
+    Field("Url", max_length=2048, prefixes=_URL_PREFIXES),
     Field("Events", "list", min_items=1, items=Field("", values=EVENTS, hint=_EVENTS_HINT)),
     Field("IncludePreviousAttributes", "boolean", record_field=None),
 )
@@ -73,14 +73,14 @@ def _action(
 OPERATIONS = (
     Operation(
         name="webhooks.create",
-        description="Subscribe to events",
+        description="Create a subscription to events",
         method="POST",
         path="webhooks",
         scope=None,
         body=(
             Field("Name", required=True),
             Field("SubsidiaryId", required=True),
-            Field("Url", required=True, max_length=2048, prefixes=_BEGINS),
+            Field("Url", required=True, max_length=2048, prefixes=_URL_PREFIXES),
             Field(
                 "Events",
                 "list",
@@ -91,13 +91,13 @@ OPERATIONS = (
             Field("IncludePreviousAttributes", "boolean", record_field=None),
         ),
         retry_safety="unsafe",
-        retry_reason="Each one is a further subscription, and each event would come twice",
-        check="look among the webhooks for the name {Name} and the address {Url}",
+        retry_reason="Each call creates another subscription, which delivers every event again",
+        check="look for the Name {Name} and the Url {Url} among the webhooks",
         secrets=("Secret",),
         notes=(
             _PERMISSION,
             _PREVIOUS,
-            "A new webhook is Pending until it is enabled and has answered the challenge",
+            "A new webhook is Pending until it is enabled and its URL has answered the challenge",
         ),
     ),
     Operation(
@@ -111,60 +111,60 @@ OPERATIONS = (
         if_match="optional",
         etag_source=_VERSION,
         retry_safety="safe",
-        retry_reason="It sets the same values again",
+        retry_reason="A retry sets the same values again",
         check="read the webhook {id} and compare its fields",
         response_is_documented=False,
         secrets=("Secret",),
-        notes=(_PERMISSION, _NO_SHAPE, _PREVIOUS, "Another Url makes Alvys send its challenge anew"),
+        notes=(_PERMISSION, _NO_SHAPE, _PREVIOUS, "After a change of Url, Alvys sends its challenge again"),
     ),
     Operation(
         name="webhooks.delete",
-        description="End a subscription",
+        description="Delete a subscription",
         method="DELETE",
         path="webhooks/{id}",
         scope=None,
         if_match="optional",
         etag_source=_VERSION,
         retry_safety="safe",
-        retry_reason="What is gone stays gone",
-        check="read the webhook {id}: it is gone",
+        retry_reason="A deleted record stays deleted",
+        check="read the webhook {id}: it no longer exists",
         has_response=False,
         notes=(_PERMISSION,),
     ),
     _action(
         "enable",
-        "Let a webhook be told of events",
+        "Enable a webhook",
         "safe",
-        "It sets the same state again; Alvys sends its challenge once more, which changes nothing",
+        "A retry sets the same state again and repeats the challenge, which changes nothing",
         "read the webhook {id}: its Status",
     ),
     _action(
         "disable",
-        "Let a webhook be told of nothing",
+        "Disable a webhook",
         "safe",
-        "It sets the same state again",
+        "A retry sets the same state again",
         "read the webhook {id}: its Status is Disabled",
     ),
     _action(
         "verify",
-        "Let a webhook's address prove that it is ours",
+        "Send the challenge to a webhook's URL",
         "safe",
-        "Alvys sends its challenge once more, which changes nothing",
+        "A retry repeats the challenge, which changes nothing",
         "read the webhook {id}: its Status",
     ),
     _action(
         "test",
-        "Send a webhook an event for trying",
+        "Send a test event to a webhook",
         "unsafe",
-        "Each one is a further delivery",
-        "look into the delivery logs of the webhook {id}",
+        "Each call sends another event",
+        "look at the delivery logs of the webhook {id}",
     ),
     _action(
         "rotate_secret",
-        "Give a webhook a new secret",
+        "Create a new secret for a webhook",
         "unsafe",
-        "The secret before the last one ceases to be valid: a second one would end the receiver's",
-        "reveal the secret of the webhook {id} in Alvys and compare it with the receiver's",
-        "The secret before it goes on signing beside it, as v0",
+        "Only the last two secrets are valid: a second rotation invalidates the one that the receiver has",
+        "compare the secret of the webhook {id} in Alvys with the receiver's",
+        "Deliveries are also signed with the previous secret, as v0",
     ),
 )

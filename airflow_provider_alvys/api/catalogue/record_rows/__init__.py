@@ -1,1 +1,1 @@
-"""The fields of records, as data, by area."""
+"""The fields of records, by subject."""

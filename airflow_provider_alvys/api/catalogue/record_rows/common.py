@@ -1,10 +1,10 @@
-"""Shapes that records of several subjects share."""
+"""Record types that several subjects share."""
 
 from __future__ import annotations
 
 from airflow_provider_alvys.api.schema.fields import record
 
-# Currency is the number of ISO 4217: 840 is the US dollar.
+# Currency is the ISO 4217 number: 840 is the US dollar.
 MONEY = record("Amount:decimal Currency:integer@currency")
 # A distance, weight, volume or length.
 MEASURE = record("Value:decimal UnitOfMeasure")
@@ -16,21 +16,22 @@ FLEET = record("Id Name InvoiceNumberPrefix")
 NAMED = record("Id Name")
 CONTACT = record("Id Name Email Phone Mobile Extension Title")
 REFERENCE = record("Id ReferenceId Name Value Type Access Origin")
-# A note inside another record. Alvys spells its id in lower case here, and nowhere else of a note.
+# A note inside another record. Only here the id of a note is in lower case.
 NOTE = record("id Description NoteType Time:time User UserId")
-# The fields of a stop's kinds together; $type tells them apart: appointment, delivery_window and waypoint.
+# The fields of all kinds of stops. $type is appointment, delivery_window or waypoint.
 STOP = record(
     """
     $type Id StopType Status Address:address Coordinates:coordinates CompanyId CompanyNumber CompanyName
-    ScheduleType LoadingType AppointmentRequested:boolean AppointmentConfirmed:boolean AppointmentDate:time@local
-    StopWindow:period ArrivedAt:time@local DepartedAt:time@local References:[reference]
+    ScheduleType LoadingType AppointmentRequested:boolean AppointmentConfirmed:boolean
+    AppointmentDate:time@local StopWindow:period ArrivedAt:time@local DepartedAt:time@local
+    References:[reference]
     """,
     address=ADDRESS,
     coordinates=COORDINATES,
     period=record("Begin:time@local End:time@local@open"),
     reference=REFERENCE,
 )
-# Alvys spells the id in lower case.
+# The id is in lower case.
 DOCUMENT = record(
     """
     id AttachmentPath AttachmentType AttachmentSize:integer UploadedAt:time UploadedBy ParentId ParentType

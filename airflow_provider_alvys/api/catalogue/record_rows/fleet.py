@@ -1,4 +1,4 @@
-"""The fields of drivers, trucks and trailers, and of what they do and cost."""
+"""The fields of drivers, trucks and trailers, their events and costs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from airflow_provider_alvys.api.schema.fields import record
 
 DRIVER = record(
     """
-    Id EmployeeId UserId Name Type Status IsActive:boolean SubsidiaryId Fleet:fleet Email PhoneNumber Address:address
-    LicenseNum LicenseState LicenseCountry LicenseExpiresAt:time MedicalExpiresAt:time HiredAt:time TerminatedAt:time
-    CreatedAt:time Notes:[note] References:[reference]
+    Id EmployeeId UserId Name Type Status IsActive:boolean SubsidiaryId Fleet:fleet Email PhoneNumber
+    Address:address LicenseNum LicenseState LicenseCountry LicenseExpiresAt:time MedicalExpiresAt:time
+    HiredAt:time TerminatedAt:time CreatedAt:time Notes:[note] References:[reference]
     """,
     address=ADDRESS,
     fleet=FLEET,
@@ -29,7 +29,8 @@ TRUCK = record(
     Id TruckNum VinNumber Year:integer Make Model Color Status SubsidiaryId Fleet:fleet NumberOfAxles:integer
     GrossWeight:measure EmptyWeight:measure FuelType FuelCards:[card] LicenseNum LicenseState LicenseCountry
     LicenseExpirationDate:date PlateExpirationDate:date InsuranceCompany InsurancePolicyNumber
-    InsuranceExpirationDate:date InspectionExpirationDate:date CreatedAt:time Notes:[note] References:[reference]
+    InsuranceExpirationDate:date InspectionExpirationDate:date CreatedAt:time Notes:[note]
+    References:[reference]
     """,
     # The card's id is in lower case.
     card=record(
@@ -47,9 +48,9 @@ TRUCK = record(
 TRAILER = record(
     """
     Id TrailerNum VinNum Year:integer Make Status SubsidiaryId Fleet:fleet EquipmentType EquipmentSize
-    Capacity:capacity LicenseNum LicenseState LicenseCountry LicenseExpiresAt:date PlateExpiresAt:date InsuranceCompany
-    InsurancePolicyNumber InsuranceExpiresAt:date InspectionExpiresAt:date CreatedAt:time Notes:[note]
-    References:[reference]
+    Capacity:capacity LicenseNum LicenseState LicenseCountry LicenseExpiresAt:date PlateExpiresAt:date
+    InsuranceCompany InsurancePolicyNumber InsuranceExpiresAt:date InspectionExpiresAt:date CreatedAt:time
+    Notes:[note] References:[reference]
     """,
     capacity=record("Pallets:integer Weight:decimal"),
     fleet=FLEET,
@@ -71,14 +72,14 @@ MAINTENANCE = record(
     asset=record("AssetId AssetNumber AssetType"),
     money=MONEY,
     named=NAMED,
-    # In lower case.
+    # The id is in lower case.
     reminder=record("id DueDate:time"),
 )
 FUEL = record(
     """
     Id TransactionId TransactionDate:time SubsidiaryId SubsidiaryName TruckId TruckNumber DriverId DriverName
-    OwnerOperatorId OwnerOperatorName Source Type Category Description Location:pump Quantity:measure FuelTotal:money
-    Fees:money Discounts:money Advances:money Total:money
+    OwnerOperatorId OwnerOperatorName Source Type Category Description Location:pump Quantity:measure
+    FuelTotal:money Fees:money Discounts:money Advances:money Total:money
     """,
     measure=MEASURE,
     money=MONEY,
@@ -86,9 +87,10 @@ FUEL = record(
 )
 TOLL = record(
     """
-    Id TransactionId TransactionDate:time PostedAt:time SubsidiaryId TransponderId Source Agency UnitId UnitNumber
-    LicenseState LicensePlate PrePaid:boolean Service CostCenter EntryLane EntryPlazaId EntryPlazaName EntryTime:time
-    ExitLane ExitPlazaId ExitPlazaName ExitTime:time FormattedLocation Amount:money Fee:money RunningBalance:money
+    Id TransactionId TransactionDate:time PostedAt:time SubsidiaryId TransponderId Source Agency UnitId
+    UnitNumber LicenseState LicensePlate PrePaid:boolean Service CostCenter EntryLane EntryPlazaId
+    EntryPlazaName EntryTime:time ExitLane ExitPlazaId ExitPlazaName ExitTime:time FormattedLocation
+    Amount:money Fee:money RunningBalance:money
     """,
     money=MONEY,
 )

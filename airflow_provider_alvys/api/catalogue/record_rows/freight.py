@@ -1,4 +1,4 @@
-"""The fields of loads, trips and tenders, and of what belongs to them."""
+"""The fields of loads, trips, tenders and their details."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ from airflow_provider_alvys.api.catalogue.record_rows.common import (
 from airflow_provider_alvys.api.schema.fields import record
 
 _ACCESSORIAL = """
-    Id Type Total:money Rate:money RateType Uom Quantity:decimal IsPaid:boolean CreatedAt:time CreatedBy UpdatedAt:time
-    UpdatedBy
+    Id Type Total:money Rate:money RateType Uom Quantity:decimal IsPaid:boolean CreatedAt:time CreatedBy
+    UpdatedAt:time UpdatedBy
 """
 
 LOAD = record(
     """
-    Id LoadNumber OrderNumber PONumber CustomerId CustomerName CustomerNumber CustomerType:[string] Status LoadType
-    ContractId TenderId Fleet:fleet InvoiceAs OfficeId Stops:[stop] RequiredEquipment:[string] References:[reference]
-    Notes:[note] Linehaul:money FuelSurcharge:money CustomerAccessorials:money
+    Id LoadNumber OrderNumber PONumber CustomerId CustomerName CustomerNumber CustomerType:[string] Status
+    LoadType ContractId TenderId Fleet:fleet InvoiceAs OfficeId Stops:[stop] RequiredEquipment:[string]
+    References:[reference] Notes:[note] Linehaul:money FuelSurcharge:money CustomerAccessorials:money
     CustomerAccessorialsDetails:[accessorial] CustomerRate:money CustomerMileage:mileage InvoicedAmount:money
-    TotalPaid:money Payments:[payment] Weight:measure Volume:measure ScheduledPickupAt:time@local ScheduledDeliveryAt:time@local
-    PickedUpAt:time DeliveredAt:time InvoicedAt:time LastInvoiceSentAt:time PaidAt:time CreatedAt:time CreatedBy
-    UpdatedAt:time UpdatedBy CancelledAt:time CancelledBy CustomerServiceRepId CustomerSalesAgentId
-    CustomerSalesManagerId CustomerLoadPlannerId CustomerAccountManagerId IsDeleted:boolean
+    TotalPaid:money Payments:[payment] Weight:measure Volume:measure ScheduledPickupAt:time@local
+    ScheduledDeliveryAt:time@local PickedUpAt:time DeliveredAt:time InvoicedAt:time LastInvoiceSentAt:time
+    PaidAt:time CreatedAt:time CreatedBy UpdatedAt:time UpdatedBy CancelledAt:time CancelledBy
+    CustomerServiceRepId CustomerSalesAgentId CustomerSalesManagerId CustomerLoadPlannerId
+    CustomerAccountManagerId IsDeleted:boolean
     """,
     accessorial=record(_ACCESSORIAL, money=MONEY),
     fleet=FLEET,
@@ -45,10 +46,11 @@ LOAD = record(
 
 _ECHECK = record("Id CheckNumber Amount:money Fee:money Type IsPaid:boolean CreatedAt:time", money=MONEY)
 _PAID = record(f"{_ACCESSORIAL} ECheckNumber StopId", money=MONEY)
-# Rates and RatesV2 are pay policies: unions of some twenty shapes, hundreds of fields, and today's rather than those
-# that were paid by.
+# Rates and RatesV2 are the current pay policies: unions of about twenty shapes with hundreds of fields.
 _DRIVER = record(
-    "Id ContractorType Fleet:fleet Rates:json RatesV2:json AccessorialsDetails:[accessorial] EChecks:[echeck]",
+    """
+    Id ContractorType Fleet:fleet Rates:json RatesV2:json AccessorialsDetails:[accessorial] EChecks:[echeck]
+    """,
     fleet=FLEET,
     accessorial=_PAID,
     echeck=_ECHECK,
@@ -56,12 +58,13 @@ _DRIVER = record(
 
 TRIP = record(
     """
-    Id TripNumber Status LoadNumber OrderNumber Stops:[stop] TenderAs TenderAsSubsidiaryType RequiredEquipment:[string]
-    Temperature:reefer TotalMileage:mileage EmptyMileage:mileage LoadedMileage:mileage PickupDate:time@local
-    DeliveryDate:time@local PickedUpAt:time DeliveredAt:time CarrierAssignedAt:time ReleasedAt:time ReleasedBy
-    CarrierPaidAt:time DueDate:time TripValue:money Truck:truck Trailer:trailer Driver1:driver Driver2:driver
-    OwnerOperator:owner Carrier:carrier DispatchedBy DispatcherId CarrierSalesAgentId CarrierPayOnHold:boolean
-    UpdatedAt:time UpdatedBy IsDeleted:boolean References:[reference]
+    Id TripNumber Status LoadNumber OrderNumber Stops:[stop] TenderAs TenderAsSubsidiaryType
+    RequiredEquipment:[string] Temperature:reefer TotalMileage:mileage EmptyMileage:mileage
+    LoadedMileage:mileage PickupDate:time@local DeliveryDate:time@local PickedUpAt:time DeliveredAt:time
+    CarrierAssignedAt:time ReleasedAt:time ReleasedBy CarrierPaidAt:time DueDate:time TripValue:money
+    Truck:truck Trailer:trailer Driver1:driver Driver2:driver OwnerOperator:owner Carrier:carrier DispatchedBy
+    DispatcherId CarrierSalesAgentId CarrierPayOnHold:boolean UpdatedAt:time UpdatedBy IsDeleted:boolean
+    References:[reference]
     """,
     carrier=record(
         """
@@ -89,32 +92,34 @@ TRIP = record(
 
 _ENTITY = record(
     """
-    Type Name CompanyName IdCodeQualifier IdCode N1Qualifier Street City State PostalCode CountryCode Phone Email
+    Type Name CompanyName IdCodeQualifier IdCode N1Qualifier Street City State PostalCode CountryCode Phone
+    Email
     """
 )
 _EDI_REFERENCE = record("Id Qualifier Description")
 _ZONED = record("DateTime:time@local TimeZoneCode")
 _ORDER = record(
     """
-    Quantity WeightUnitCode Weight ReferenceId PoNumber VolumeUnitQualifier Volume UnitBasisForMeasurement Description
-    ReferenceId2 SequenceNumber
+    Quantity WeightUnitCode Weight ReferenceId PoNumber VolumeUnitQualifier Volume UnitBasisForMeasurement
+    Description ReferenceId2 SequenceNumber
     """
 )
 
-# Weights, volumes, quantities and rates are texts, as EDI sends them.
+# Weights, volumes, quantities and rates are strings, as in EDI.
 TENDER = record(
     """
-    Id CompanyCode Status DateImported:time ShipmentId LoadNumber Equipment:equipment Entities:[entity] PaymentMethod
-    QtyPallets SCAC Weight WeightUnitCode Volume VolumeUnitCode Rate ExpirationDate:zoned Notes:[string] Stops:[stop]
-    References:[reference] RoutingSequenceCode TransportationMethodTypeCode Etag
+    Id CompanyCode Status DateImported:time ShipmentId LoadNumber Equipment:equipment Entities:[entity]
+    PaymentMethod QtyPallets SCAC Weight WeightUnitCode Volume VolumeUnitCode Rate ExpirationDate:zoned
+    Notes:[string] Stops:[stop] References:[reference] RoutingSequenceCode TransportationMethodTypeCode Etag
     """,
     entity=_ENTITY,
     equipment=record("Number Length Type"),
     reference=_EDI_REFERENCE,
     stop=record(
         """
-        StopId Type Entity:entity SequenceNumber Orders:[order] References:[reference] WeightQualifier ArrivedAt:zoned
-        DepartedAt:zoned ScheduledArrivalStart:zoned ScheduledArrivalEnd:zoned StopReasonCode Notes:[string]
+        StopId Type Entity:entity SequenceNumber Orders:[order] References:[reference] WeightQualifier
+        ArrivedAt:zoned DepartedAt:zoned ScheduledArrivalStart:zoned ScheduledArrivalEnd:zoned StopReasonCode
+        Notes:[string]
         """,
         entity=_ENTITY,
         order=_ORDER,

@@ -12,7 +12,9 @@ INVOICE = record(
     SupplementalInvoiceType Vendor:vendor Customer:customer LineItems:[line] Loads:[load] Payments:[payment]
     """,
     customer=record(
-        "Id Name EmailAddresses:[string] PhoneNumbers:[string] BillingAddress:address ShippingAddress:address",
+        """
+        Id Name EmailAddresses:[string] PhoneNumbers:[string] BillingAddress:address ShippingAddress:address
+        """,
         address=ADDRESS,
     ),
     line=record(
@@ -27,15 +29,15 @@ INVOICE = record(
 )
 DEDUCTION = record(
     """
-    Id Type GroupId Description Category Amount:money DriverId TruckId OwnerOperatorId Date:time IsPaid:boolean
-    CreatedAt:time CreatedBy
+    Id Type GroupId Description Category Amount:money DriverId TruckId OwnerOperatorId Date:time
+    IsPaid:boolean CreatedAt:time CreatedBy
     """,
     money=MONEY,
 )
 CARRIER_STATEMENT = record(
     """
-    Number:integer Status StatementDate:time RemittanceDate:time SubsidiaryId Payee:payee RemitTo PaymentProvider
-    NetAmount:money PaidAmount:money RemainingAmount:money Trips:[trip] Payments:[payment]
+    Number:integer Status StatementDate:time RemittanceDate:time SubsidiaryId Payee:payee RemitTo
+    PaymentProvider NetAmount:money PaidAmount:money RemainingAmount:money Trips:[trip] Payments:[payment]
     """,
     money=MONEY,
     payee=record("Type Id Name McNumber DotNumber"),
@@ -51,21 +53,22 @@ CARRIER_STATEMENT = record(
 )
 DRIVER_STATEMENT = record(
     """
-    Number:integer Status StatementDate:date PayPeriodId PayPeriodTitle Driver:driver Totals:totals LineItems:[line]
+    Number:integer Status StatementDate:date PayPeriodId PayPeriodTitle Driver:driver Totals:totals
+    LineItems:[line]
     """,
     driver=record("Id Name Type CompanyName SubsidiaryId FleetName"),
     line=record(
         "Category Title PolicyName TripNumber LoadNumber Amount:money SubLines:[subline]",
         money=MONEY,
-        # Quantity and rate are texts.
+        # Quantity and Rate are strings.
         subline=record("Description Quantity Rate Amount:money", money=MONEY),
     ),
     totals=record(
         """
         GrossIncome:money NetIncome:money LineHaul:money Accessorials:money Echecks:money ServiceFee:money
-        DriverPayment:money Deductions:money Reimbursements:money Credits:money Escrow:money Fuel:money Tolls:money
-        Bonus:money Shortfall:money DailyPay:money DailyPerDiem:money StatementPerDiem:money TripValue:money
-        NumberOfTrips:integer LoadedMiles:decimal EmptyMiles:decimal HoursWorked:decimal
+        DriverPayment:money Deductions:money Reimbursements:money Credits:money Escrow:money Fuel:money
+        Tolls:money Bonus:money Shortfall:money DailyPay:money DailyPerDiem:money StatementPerDiem:money
+        TripValue:money NumberOfTrips:integer LoadedMiles:decimal EmptyMiles:decimal HoursWorked:decimal
         """,
         money=MONEY,
     ),

@@ -1,4 +1,4 @@
-"""The fields of those that a company deals with, and of its users."""
+"""The fields of customers, carriers, locations and users."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from airflow_provider_alvys.api.schema.fields import record
 
 CUSTOMER = record(
     """
-    Id Name CompanyNumber Type Status BillingAddress:address Email:[string] Phone:[string] Fax DateCreated:time
-    InvoicingInformation:invoicing ExternalId Contacts:[contact] SalesAgentId Notes:[note]
+    Id Name CompanyNumber Type Status BillingAddress:address Email:[string] Phone:[string] Fax
+    DateCreated:time InvoicingInformation:invoicing ExternalId Contacts:[contact] SalesAgentId Notes:[note]
     """,
     address=ADDRESS,
     contact=CONTACT,
@@ -23,12 +23,13 @@ CUSTOMER = record(
 )
 CARRIER = record(
     """
-    Id Name ExternalName ExternalAccountReference Address:address McNum UsDotNum Type Status ExternalComplianceStatus
-    InsuranceInfo:[insurance] CreatedAt:time CreatedBy Source UpdatedAt:time Notes:[note] SalesAgentId
-    ExternalIds:[external] PaymentMethod FactoringCompany:named PaymentProvider:named Contacts:[contact]
+    Id Name ExternalName ExternalAccountReference Address:address McNum UsDotNum Type Status
+    ExternalComplianceStatus InsuranceInfo:[insurance] CreatedAt:time CreatedBy Source UpdatedAt:time
+    Notes:[note] SalesAgentId ExternalIds:[external] PaymentMethod FactoringCompany:named
+    PaymentProvider:named Contacts:[contact]
     """,
     address=ADDRESS,
-    # In the reference pages and the changelog, but not in the OpenAPI file.
+    # On the pages and in the changelog, but not in the OpenAPI file.
     contact=record("Name Email Phone Mobile Title"),
     external=record("SubsidiaryId SubsidiaryName IntegrationId IntegrationType ExternalAccountingId"),
     insurance=record(
@@ -40,12 +41,15 @@ CARRIER = record(
 )
 LOCATION = record(
     """
-    Id Name CompanyNumber Type Status PhysicalAddress:address Email:[string] Phone:[string] Fax DateCreated:time
-    ExternalId Notes:[note]
+    Id Name CompanyNumber Type Status PhysicalAddress:address Email:[string] Phone:[string] Fax
+    DateCreated:time ExternalId Notes:[note]
     """,
     address=ADDRESS,
     note=NOTE,
 )
 USER = record(
-    "Id UserName Name Email UserType Role Phone CompanyCode Status Permissions:[string] CreatedAt:time ModifiedAt:time"
+    """
+    Id UserName Name Email UserType Role Phone CompanyCode Status Permissions:[string] CreatedAt:time
+    ModifiedAt:time
+    """
 )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from airflow_provider_alvys.api.schema.fields import Record, record
 
-# The OpenAPI file gives no shape for the list; this is the answer to making one, Secret included.
+# The shape of the list is not documented. These are the fields of the response to webhooks.create.
 WEBHOOK = record(
     """
     Id CompanyCode SubsidiaryId Name Url Secret@secret Events:[string] Status DisabledAt:time DisabledReason
     ConsecutiveFailures:integer CreatedAt:time CreatedBy UpdatedAt:time UpdatedBy LastTriggeredAt:time
     """
 )
-# Nothing tells what an event type looks like.
+# The fields of an event type are not documented.
 EVENT_TYPE = Record({})
 DELIVERY_LOG = record(
     """
@@ -21,13 +21,14 @@ DELIVERY_LOG = record(
 )
 HEALTH = record(
     """
-    WebhookId WebhookName Period:period Metrics:metrics LastDelivery:delivery ConsecutiveFailures:integer Status
+    WebhookId WebhookName Period:period Metrics:metrics LastDelivery:delivery ConsecutiveFailures:integer
+    Status
     """,
     delivery=record("Timestamp:time Status EventType"),
     metrics=record(
         """
-        TotalAttempts:integer SuccessCount:integer FailureCount:integer TimeoutCount:integer SkippedCount:integer
-        SuccessRate:decimal AvgDurationMs:decimal MaxDurationMs:integer
+        TotalAttempts:integer SuccessCount:integer FailureCount:integer TimeoutCount:integer
+        SkippedCount:integer SuccessRate:decimal AvgDurationMs:decimal MaxDurationMs:integer
         """
     ),
     period=record("Days:integer StartDate:time EndDate:time"),

@@ -1,1 +1,1 @@
-"""The streams, as data, by area."""
+"""The rows of the catalogue of streams, by subject."""

@@ -1,4 +1,4 @@
-"""Drivers, trucks and trailers, and what they do and cost."""
+"""Streams of drivers, trucks and trailers, their events and costs."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from airflow_provider_alvys.api.catalogue.stream_spec import (
     TimeWindow,
 )
 
-# No page lists them; these are those that real trucks had.
+# No document lists them. These are the statuses of real trucks.
 _TRAILER_STATUSES = ("Active", "Inactive", "In Shop", "Crashed", "Repair")
-# Without IsActive only the active ones were found.
-_ACTIVE_AND_NOT = (Branch({"IsActive": True}), Branch({"IsActive": False}))
-_NO_CHANGE_TIME = "Nothing tells when a row changed: it is read whole"
-_NO_LATE_CHANGE_TIME = "Nothing tells when a row changed: the last days are read again"
-_CROSS_CHECK = "The same rows as of {}, in one list: a cross-check of what the search finds"
-_URL_EXPIRES = "DownloadUrl works for about ten minutes: download at once, and do not keep it"
-# Which of an event's dates the range tests is not documented, nor whether an event that began before it is found.
+# Without IsActive, a search finds only active rows.
+_ACTIVE_AND_INACTIVE = (Branch({"IsActive": True}), Branch({"IsActive": False}))
+_NO_CHANGE_TIME = "Rows have no time of their last change, so each sync reads all rows"
+_NO_LATE_CHANGE_TIME = "Rows have no time of their last change, so each sync reads the last days again"
+_CROSS_CHECK = "The rows of {} in one list, to verify the result of its search"
+_URL_EXPIRES = "DownloadUrl expires after about ten minutes: download at once and do not store it"
+# Not documented: which date of an event the range filters, and whether it finds an event that began earlier.
 _EVENT_DATES = TimeWindow(
     "date",
     ("StartDate", "EndDate"),
@@ -51,15 +51,18 @@ STREAMS = (
             Filter("Name", "string", "Name"),
             Filter("EmployeeId", "string", "EmployeeId"),
             Filter("FleetName", "string", "Fleet.Name"),
-            # In live errors, not on the page.
+            # Named in live error messages, but not on the page.
             Filter("IsActive", "boolean", "IsActive"),
         ),
         any_of=("Status", "Name", "EmployeeId", "FleetName", "IsActive"),
-        full_read=_ACTIVE_AND_NOT,
+        full_read=_ACTIVE_AND_INACTIVE,
         lookup=Lookup("drivers/{id}"),
         references={"UserId": "users.Id"},
         tiers=(Tier("6-hourly"),),
-        notes=(_NO_CHANGE_TIME, "Status is of duty: SLEEPING, DRIVING, ON DUTY, OFF DUTY, ONLINE or OFFLINE"),
+        notes=(
+            _NO_CHANGE_TIME,
+            "Status is the duty status: SLEEPING, DRIVING, ON DUTY, OFF DUTY, ONLINE or OFFLINE",
+        ),
     ),
     Stream(
         name="drivers_list",
@@ -87,11 +90,11 @@ STREAMS = (
         parent=Parent("drivers", "Id", param="DriverIds", batch_size=100),
         references={"DriverId": "drivers.Id"},
         tiers=(Tier("daily"),),
-        notes=("The OpenAPI file says that rows are drivers; the page shows events",),
+        notes=("By the OpenAPI file the rows are drivers; by the page they are events",),
     ),
     Stream(
         name="driver_documents",
-        description="A file kept with a driver",
+        description="A document of a driver",
         path="drivers/{Id}/documents",
         method="GET",
         scope="driver:read",
@@ -114,16 +117,16 @@ STREAMS = (
             Filter("TruckNumber", "string", "TruckNum"),
             Filter("FleetName", "string", "Fleet.Name"),
             Filter("VinNumber", "string", "VinNumber"),
-            # A truck has no field of this name, and no field for the registered name.
+            # A truck has no field for either of these two.
             Filter("IsActive", "boolean"),
             Filter("RegisteredName", "string"),
         ),
-        # Status is not enough.
+        # Status alone is not enough.
         any_of=("TruckNumber", "FleetName", "VinNumber", "IsActive", "RegisteredName"),
-        full_read=_ACTIVE_AND_NOT,
+        full_read=_ACTIVE_AND_INACTIVE,
         lookup=Lookup("trucks/{id}"),
         tiers=(Tier("6-hourly"),),
-        notes=(_NO_CHANGE_TIME, "Status was seen as Active, Inactive, In Shop, Crashed and Repair"),
+        notes=(_NO_CHANGE_TIME, "Statuses seen: Active, Inactive, In Shop, Crashed and Repair"),
     ),
     Stream(
         name="trucks_list",
@@ -138,7 +141,7 @@ STREAMS = (
     ),
     Stream(
         name="truck_events",
-        description="A truck's repair, or another time out of use",
+        description="A truck's repair or other downtime",
         path="trucks/events/search",
         scope="truck:read",
         key=("Id",),
@@ -153,7 +156,7 @@ STREAMS = (
     ),
     Stream(
         name="truck_documents",
-        description="A file kept with a truck",
+        description="A document of a truck",
         path="trucks/{Id}/documents",
         method="GET",
         scope="truck:read",
@@ -177,14 +180,14 @@ STREAMS = (
             Filter("FleetName", "string", "Fleet.Name"),
             Filter("VinNumber", "string", "VinNum"),
         ),
-        # Status alone works, though the page does not count it.
+        # Status alone works, although the page does not list it.
         any_of=("Status", "TrailerNumber", "FleetName", "VinNumber"),
         lookup=Lookup("trailers/{id}"),
         tiers=(Tier("6-hourly"),),
         notes=(
             _NO_CHANGE_TIME,
-            "No page lists the statuses. All is read by those seen on trucks, so a trailer of another one is missed: "
-            "compare with trailers_list, which takes no filter",
+            "No document lists the statuses. A full read uses those of trucks and misses a trailer with any "
+            "other status: compare with trailers_list, which has no filter",
         ),
     ),
     Stream(
@@ -200,7 +203,7 @@ STREAMS = (
     ),
     Stream(
         name="trailer_events",
-        description="A trailer's repair, or another time out of use",
+        description="A trailer's repair or other downtime",
         path="trailers/events/search",
         scope="trailer:read",
         key=("Id",),
@@ -215,7 +218,7 @@ STREAMS = (
     ),
     Stream(
         name="trailer_documents",
-        description="A file kept with a trailer",
+        description="A document of a trailer",
         path="trailers/{Id}/documents",
         method="GET",
         scope="trailer:read",
@@ -228,17 +231,17 @@ STREAMS = (
     ),
     Stream(
         name="dispatch_preferences",
-        description="Which dispatcher, drivers, truck and trailer go together",
+        description="A preferred combination of dispatcher, drivers, truck and trailer",
         path="dispatchpreferences/search",
         scope="dispatch:read",
         scope_is_documented=False,
-        # A row has no id, and any of these may be missing.
+        # A row has no id, and any of these fields may be missing.
         key=("DispatcherId", "Driver1Id", "Driver2Id", "TruckId", "TrailerId"),
         fields=records.DISPATCH_PREFERENCE,
         response_type="list",
         filters=(
             Filter("DispatcherIds", "strings", "DispatcherId"),
-            # Either of two fields.
+            # Matches Driver1Id or Driver2Id.
             Filter("DriverIds", "strings"),
             Filter("TruckIds", "strings", "TruckId"),
             Filter("TrailerIds", "strings", "TrailerId"),
@@ -246,7 +249,7 @@ STREAMS = (
         windows=(
             TimeWindow("updated", ("UpdatedAtStart", "UpdatedAtEnd"), "UpdatedAt", tracks_changes=True),
         ),
-        # All of it is one answer, and only that shows which rows have gone.
+        # All rows fit into one response, and only a full read shows deleted rows.
         default_window=None,
         references={
             "DispatcherId": "users.Id",
@@ -267,14 +270,14 @@ STREAMS = (
         filters=(
             Filter("TruckIds", "strings", "RelatedAsset.AssetId"),
             Filter("TrailerIds", "strings", "RelatedAsset.AssetId"),
-            # Whether by Id or by Name is not documented.
+            # Not documented: whether these are Ids or Names.
             Filter("Categories", "strings"),
-            # One text here. The row has no such field.
+            # A single value. The row has no such field.
             Filter("Status", "string", values=("Urgent", "Open", "Closed")),
         ),
         any_of=("TruckIds", "TrailerIds", "Categories", "Status", "DateRange"),
         windows=(
-            # Which field the range tests is not documented.
+            # Not documented: which field the range filters.
             TimeWindow(
                 "created",
                 "DateRange",
@@ -289,8 +292,8 @@ STREAMS = (
         lookup=Lookup("maintenance/{id}"),
         tiers=(Tier("daily"), Tier("weekly", window=WHOLE)),
         notes=(
-            "A row may change later, and ModifiedAt cannot be asked for: it is read whole once a week",
-            "RelatedAsset.AssetId names a truck or a trailer, by AssetType",
+            "Rows may change later, and ModifiedAt is not a filter, so the weekly sync reads all rows",
+            "RelatedAsset.AssetId is the Id of a truck or a trailer, depending on AssetType",
             "A CreatedAt of 1970-01-01 means unknown",
         ),
     ),
@@ -302,13 +305,13 @@ STREAMS = (
         key=("Id",),
         fields=records.FUEL,
         filters=(
-            # The row holds no card number.
+            # The row has no card number.
             Filter("FuelCardNumber", "string"),
             Filter("TruckNumber", "string", "TruckNumber"),
         ),
         any_of=("FuelCardNumber", "TruckNumber", "TransactionRange"),
         windows=(
-            # The times are no midnights, but late rows are looked for in whole days.
+            # The times are not midnights, but late rows are read again by whole days.
             TimeWindow(
                 "transaction",
                 "TransactionRange",
@@ -338,7 +341,7 @@ STREAMS = (
         ),
         any_of=("TransponderId", "UnitIds", "DateRange"),
         windows=(
-            # The field is our reading.
+            # Not documented: which field the range filters.
             TimeWindow(
                 "transaction",
                 "DateRange",
@@ -354,8 +357,8 @@ STREAMS = (
         tiers=(Tier("daily"), Tier("monthly", look_back=timedelta(days=120), sweep=True)),
         notes=(
             _NO_LATE_CHANGE_TIME,
-            "PostedAt lags: agencies report weeks later",
-            "UnitId names a truck or a trailer",
+            "Agencies report tolls weeks later: see PostedAt",
+            "UnitId is the Id of a truck or a trailer",
         ),
     ),
 )

@@ -1,4 +1,4 @@
-"""Loads, trips and tenders, and what belongs to them."""
+"""Streams of loads, trips, tenders and their details."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from airflow_provider_alvys.api.catalogue.record_rows import freight as records
 from airflow_provider_alvys.api.catalogue.record_rows.common import DOCUMENT, STOP
 from airflow_provider_alvys.api.catalogue.stream_spec import Filter, Lookup, Parent, Stream, Tier, TimeWindow
 
-# Confirmed by a live validation error; the response page lists only 16 of them.
+# From a live validation error. The page lists only 16 of them.
 _LOAD_STATUSES = (
     "Admin",
     "In Review",
@@ -32,7 +32,7 @@ _LOAD_STATUSES = (
     "Cancelled",
     "En-Route",
 )
-# Paid is no longer given since July 2026, but old trips keep it.
+# Trips no longer become Paid since July 2026, but old ones keep it.
 _TRIP_STATUSES = (
     "Open",
     "Reserved",
@@ -51,8 +51,8 @@ _TRIP_STATUSES = (
     "Paid",
     "In Review",
 )
-# No document gives the order. Admin stands beside it; Cancelled and TONU (truck ordered, not used) end it.
-_LOAD_PROGRESS = (
+# Not documented. Admin has no rank; Cancelled and TONU (truck ordered, not used) end a load early.
+_LOAD_STATUS_ORDER = (
     ("Quoted", "In Review", "Open", "Reserved"),
     ("Covered",),
     ("Dispatched",),
@@ -63,7 +63,7 @@ _LOAD_PROGRESS = (
     ("Invoiced", "Financed", "Carrier Paid", "Released-Carrier Paid"),
     ("Completed", "Paid"),
 )
-_TRIP_PROGRESS = (
+_TRIP_STATUS_ORDER = (
     ("Quoted", "In Review", "Open", "Reserved"),
     ("Covered",),
     ("Dispatched",),
@@ -73,15 +73,15 @@ _TRIP_PROGRESS = (
     ("Invoiced", "Financed"),
     ("Completed", "Paid"),
 )
-# Without it a deleted row would vanish from a mirror unseen. OpenAPI requires it, the page does not.
+# Without it a deleted row would disappear unnoticed. OpenAPI requires it, the page does not.
 _INCLUDE_DELETED = Filter("IncludeDeleted", "boolean", default=True, unhides="IsDeleted")
-_URL_EXPIRES = "DownloadUrl works for about ten minutes: download at once, and do not keep it"
-_BY_ID = "Alvys finds a trip here by its Id: a TripNumber gives 404"
+_URL_EXPIRES = "DownloadUrl expires after about ten minutes: download at once and do not store it"
+_BY_ID = "The parent is the trip's Id; a TripNumber gives a 404"
 
 STREAMS = (
     Stream(
         name="loads",
-        description="An order of a customer to move freight",
+        description="A customer's order to move freight",
         path="loads/search",
         scope="load:read",
         key=("Id",),
@@ -96,7 +96,7 @@ STREAMS = (
             Filter("CustomerSalesAgentId", "string", "CustomerSalesAgentId"),
             _INCLUDE_DELETED,
         ),
-        # A date range alone is refused. CustomerSalesAgentId is in OpenAPI and in live errors, not on the page.
+        # A date range alone is refused. CustomerSalesAgentId is in OpenAPI and live errors, not on the page.
         any_of=(
             "Status",
             "OrderNumbers",
@@ -123,35 +123,35 @@ STREAMS = (
             Tier("weekly", window="created", look_back=timedelta(days=120), sweep=True),
             Tier("monthly", window="created", look_back=timedelta(days=395), sweep=True),
         ),
-        final_when="when Completed, Paid or Cancelled; rates may be corrected later",
+        final_when="if Completed, Paid or Cancelled; rates may be corrected later",
         notes=(
-            "Older loads lack UpdatedAt, so only the created window finds them",
-            "Loads without a trip are hidden, and their documents and notes answer 404",
-            "IsDeleted comes only with IncludeDeleted",
-            "LoadType is marked as deprecated",
+            "Older loads have no UpdatedAt; only the created window finds them",
+            "Loads without a trip are hidden, and their documents and notes give a 404",
+            "IsDeleted is present only with IncludeDeleted",
+            "LoadType is deprecated",
         ),
-        status_order=_LOAD_PROGRESS,
+        status_order=_LOAD_STATUS_ORDER,
     ),
     Stream(
         name="trips",
-        description="The carriage of a load, or of a leg of it, by a driver or a carrier",
+        description="The transport of a load, or of one leg of it, by a driver or a carrier",
         path="trips/search",
         scope="trip:read",
         key=("Id",),
         fields=records.TRIP,
         filters=(
             Filter("Status", "strings", "Status", values=_TRIP_STATUSES),
-            # The documents give no maximum; more than 50 were refused to clients.
+            # Not documented; clients were refused more than 50.
             Filter("LoadNumbers", "strings", "LoadNumber", max_items=50),
             Filter("TripNumbers", "strings", "TripNumber"),
             Filter("UpdatedBy", "string", "UpdatedBy"),
             _INCLUDE_DELETED,
-            # These three stand in the changelog only. The driver may be the first, the second or the owner operator.
+            # These three are in the changelog only. DriverId matches both drivers and the owner operator.
             Filter("DriverId", "string"),
             Filter("TruckId", "string", "Truck.Id"),
             Filter("TrailerId", "string", "Trailer.Id"),
         ),
-        # UpdatedAtRange is enough since April 2026 by the changelog, though the page does not say so.
+        # By the changelog, UpdatedAtRange is enough since April 2026. The page does not say so.
         any_of=(
             "Status",
             "LoadNumbers",
@@ -164,7 +164,7 @@ STREAMS = (
         ),
         windows=(
             TimeWindow("updated", "UpdatedAtRange", "UpdatedAt", tracks_changes=True),
-            # Scheduled times, by their names. Both lie ahead for what is planned.
+            # Scheduled times, judging by their names, so both may be in the future.
             TimeWindow("pickup", "PickupDateRange", "PickupDate", look_ahead=None),
             TimeWindow("delivery", "DeliveryDateRange", "DeliveryDate", look_ahead=None),
         ),
@@ -187,15 +187,15 @@ STREAMS = (
             Tier("weekly", window="pickup", look_back=timedelta(days=120), sweep=True),
             Tier("monthly", window="pickup", look_back=timedelta(days=395), sweep=True),
         ),
-        final_when="when Completed or Cancelled; rates may be corrected later",
+        final_when="if Completed or Cancelled; rates may be corrected later",
         notes=(
-            "Trips have no CreatedAt, and older ones lack UpdatedAt: months of them are read by pickup",
-            "With IncludeDeleted, legs that were split or replaced come back with IsDeleted; without it they vanish",
-            "RatesV2 is today's pay policy, not the one that was paid by",
+            "Trips have no CreatedAt, and older ones no UpdatedAt: read older months with the pickup window",
+            "Legs that were split or replaced are found only with IncludeDeleted, and have IsDeleted true",
+            "RatesV2 is the current pay policy, not the one at the time of the payment",
             "Carrier.Accessorials is a total; the list is Carrier.AccessorialsDetails",
             "The look-up of one trip adds Telemetry to Truck and Trailer",
         ),
-        status_order=_TRIP_PROGRESS,
+        status_order=_TRIP_STATUS_ORDER,
     ),
     Stream(
         name="tenders",
@@ -204,7 +204,7 @@ STREAMS = (
         scope="tender:read",
         key=("Id",),
         fields=records.TENDER,
-        # Nothing documents the values that these take.
+        # The values are not documented.
         filters=(
             Filter("Filter.Status", "strings", "Status"),
             Filter("Filter.Type", "string"),
@@ -217,7 +217,7 @@ STREAMS = (
             Filter("Sort.Direction", "string"),
         ),
         windows=(
-            # Assumed: the range says created, and a tender has no other such field.
+            # Assumed, because a tender has no other time of creation.
             TimeWindow(
                 "created",
                 "Filter.CreatedAtRange",
@@ -232,13 +232,13 @@ STREAMS = (
         references={"LoadNumber": "loads.LoadNumber"},
         tiers=(Tier("2-hourly"), Tier("weekly", look_back=timedelta(days=45), sweep=True)),
         notes=(
-            "Nothing tells when a tender changed: those of the last days are read again",
-            "Times come as an object of DateTime and TimeZoneCode, but DateImported as a text",
+            "Tenders have no time of their last change, so each sync reads the last days again",
+            "Times are objects with DateTime and TimeZoneCode, except DateImported, which is a string",
         ),
     ),
     Stream(
         name="trip_stops",
-        description="A place where a trip picks up, delivers or passes",
+        description="A stop of a trip: pickup, delivery or waypoint",
         path="trips/{Id}/stops",
         method="GET",
         scope="trip:read",
@@ -249,15 +249,15 @@ STREAMS = (
         parent=Parent("trips", "Id", recent_by="DeliveredAt"),
         lookup=Lookup("trips/{tripId}/stops/{stopId}"),
         notes=(
-            "Trips and loads hold their stops already",
+            "Trips and loads contain their stops as well",
             _BY_ID,
-            "A window that ends in the year 9999 has no end",
+            "A StopWindow that ends in the year 9999 has no end",
         ),
         table="trip_stops_stream",
     ),
     Stream(
         name="trip_check_calls",
-        description="A report from the road: where a trip is, and how warm",
+        description="A status report from the road: location and temperatures of a trip",
         path="trips/{Id}/check-calls",
         method="GET",
         scope="trip:read",
@@ -265,7 +265,7 @@ STREAMS = (
         key=("Id",),
         fields=records.CHECK_CALL,
         response_type="list",
-        # Alvys takes check calls for trips of these statuses only.
+        # Alvys accepts check calls only for trips with these statuses.
         parent=Parent(
             "trips",
             "Id",
@@ -274,12 +274,16 @@ STREAMS = (
         ),
         references={"TripId": "trips.Id", "TripNumber": "trips.TripNumber", "LoadNumber": "loads.LoadNumber"},
         tiers=(Tier("4-hourly"),),
-        final_when="when the trip is delivered: none is added after that",
-        notes=("One call a trip, and where clients met the rate limit first", _BY_ID, "Newest first"),
+        final_when="if the trip is delivered",
+        notes=(
+            "One request per trip: the first stream to reach the rate limit",
+            _BY_ID,
+            "Sorted from newest to oldest",
+        ),
     ),
     Stream(
         name="trip_documents",
-        description="A file kept with a trip",
+        description="A document of a trip",
         path="trips/{Id}/documents",
         method="GET",
         scope="trip:read",
@@ -290,14 +294,14 @@ STREAMS = (
         parent=Parent("trips", "Id", recent_by="DeliveredAt"),
         notes=(
             _URL_EXPIRES,
-            "The load's documents show them, too",
+            "load_documents contains them as well",
             _BY_ID,
-            "ParentId is the trip's Id by the page, the load's number by the changelog",
+            "ParentId is the trip's Id by the page, and the load's number by the changelog",
         ),
     ),
     Stream(
         name="load_documents",
-        description="A file kept with a load, such as a proof of delivery",
+        description="A document of a load, such as a proof of delivery",
         path="loads/{LoadNumber}/documents",
         method="GET",
         scope="load:read",
@@ -307,7 +311,7 @@ STREAMS = (
         response_type="list",
         parent=Parent("loads", "LoadNumber", recent_by="DeliveredAt"),
         tiers=(Tier("8-hourly"),),
-        notes=(_URL_EXPIRES, "A load without a trip answers 404"),
+        notes=(_URL_EXPIRES, "A load without a trip gives a 404"),
     ),
     Stream(
         name="load_notes",
@@ -320,18 +324,18 @@ STREAMS = (
         fields=records.LOAD_NOTE,
         response_type="list",
         parent=Parent("loads", "LoadNumber", recent_by="UpdatedAt"),
-        notes=("Loads hold their notes already", "A load without a trip answers 404"),
+        notes=("Loads contain their notes as well", "A load without a trip gives a 404"),
         table="load_notes_stream",
     ),
     Stream(
         name="visibility_outbound_errors",
-        description="A message to a customer's visibility provider that failed",
+        description="A failed message to a customer's visibility provider",
         path="visibility/outbound/errors",
         scope="visibility:read",
         key=("Id",),
         fields=records.VISIBILITY,
         windows=(
-            # The field is our reading.
+            # Not documented: which field the range filters.
             TimeWindow(
                 "shared",
                 "TimeRange",
@@ -343,13 +347,14 @@ STREAMS = (
             ),
         ),
         default_window="shared",
-        # Seven days at most: all of them would be a request for every week there ever was.
+        # At most seven days per request: a full read would need one request for every week since the
+        # beginning.
         full_read=(),
         references={"LoadNumber": "loads.LoadNumber", "TripNumber": "trips.TripNumber"},
     ),
     Stream(
         name="visibility_inbound_history",
-        description="A visibility message that came in for a load",
+        description="A visibility message received for a load",
         path="visibility/inbound/{LoadNumber}/history",
         method="GET",
         scope="visibility:read",
@@ -361,7 +366,7 @@ STREAMS = (
     ),
     Stream(
         name="visibility_outbound_history",
-        description="A visibility message that was sent for a load",
+        description="A visibility message sent for a load",
         path="visibility/outbound/{LoadNumber}/history",
         method="GET",
         scope="visibility:read",

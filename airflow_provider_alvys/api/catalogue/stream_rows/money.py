@@ -1,4 +1,4 @@
-"""Invoices, deductions and settlement statements."""
+"""Streams of invoices, deductions and settlement statements."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from airflow_provider_alvys.api.catalogue.record_rows import money as records
 from airflow_provider_alvys.api.catalogue.stream_spec import Branch, Filter, Lookup, Stream, Tier, TimeWindow
 
 _DAY = timedelta(days=1)
-# The server counts whole UTC days, both ends included, and takes 100 rows a page. A statement may be dated weeks ahead
-# or months back.
+# Whole UTC days, with both ends included. A statement's date may be weeks in the future or months in the
+# past.
 _STATEMENT_DATES = TimeWindow(
     "statement",
     "StatementDateRange",
@@ -33,17 +33,17 @@ STREAMS = (
         fields=records.INVOICE,
         filters=(
             Filter("Status", "strings", "Status", values=("Draft", "AwaitingPayment", "Paid")),
-            # The documents give no maximum; more than 50 were refused to clients.
+            # Not documented; clients were refused more than 50.
             Filter("LoadNumbers", "strings", "Loads.LoadNumber", max_items=50),
             Filter("PONumbers", "strings", "Loads.PONumber"),
             Filter("OrderNumbers", "strings", "Loads.OrderNumber"),
             Filter("CustomerId", "string", "Customer.Id"),
         ),
-        # From live errors. The page counts the ranges as well; Alvys does not.
+        # From live errors. The page lists the ranges too, but Alvys does not accept them alone.
         any_of=("Status", "LoadNumbers", "PONumbers", "OrderNumbers", "CustomerId"),
         windows=(
-            # No field moves with every change. What is unpaid is read whole, and the rest by what may have happened. The unpaid
-            # first: one that is paid meanwhile has been read, or is found by its payment.
+            # No time field is updated by every change: read all unpaid invoices, and the others by their
+            # dates. The unpaid ones first: an invoice that is paid in between is then found by PaidDate.
             TimeWindow(
                 "activity",
                 branches=(
@@ -53,7 +53,7 @@ STREAMS = (
                     Branch(window="paid"),
                 ),
             ),
-            # Midnight, and mostly before the invoice was made.
+            # Midnight, mostly before the invoice was created.
             TimeWindow(
                 "invoiced",
                 "InvoicedDateRange",
@@ -62,7 +62,7 @@ STREAMS = (
                 look_back=45 * _DAY,
                 look_ahead=_DAY,
             ),
-            # The field is our reading.
+            # Not documented: which field the range filters.
             TimeWindow(
                 "sent",
                 "InvoiceSentRange",
@@ -86,16 +86,16 @@ STREAMS = (
             "LineItems.LoadNumber": "loads.LoadNumber",
         },
         tiers=(Tier("4-hourly"), Tier("monthly", window="invoiced", look_back=455 * _DAY, sweep=True)),
-        final_when="when Paid",
+        final_when="if Paid",
         notes=(
-            "PaidDate means paid in full",
-            "A summary invoice has several loads: joined to them, its totals would count several times",
-            "Type has other values by one page than by the other",
+            "PaidDate is the date of the full payment",
+            "A summary invoice has several loads: do not sum its totals after a join with them",
+            "Two pages list different values of Type",
         ),
     ),
     Stream(
         name="deductions",
-        description="Money kept back from a driver's or an owner operator's pay",
+        description="An amount deducted from a driver's or an owner operator's pay",
         path="deductions/search",
         scope="deduction:read",
         key=("Id",),
@@ -109,7 +109,7 @@ STREAMS = (
         any_of=("DateRange", "DriverId", "TruckId", "OwnerOperatorId"),
         mutually_exclusive=("DriverId", "TruckId"),
         windows=(
-            # IsPaid changes and no time moves. What is unpaid is read whole, however old, and first.
+            # No time field is updated when IsPaid changes: read all unpaid deductions, and first.
             TimeWindow(
                 "activity",
                 branches=(
@@ -117,7 +117,7 @@ STREAMS = (
                     Branch(window="date"),
                 ),
             ),
-            # The day from which it counts, at midnight. It may lie ahead.
+            # Midnight of the effective day, which may be in the future.
             TimeWindow("date", "DateRange", "Date", whole_days=True, look_back=120 * _DAY, look_ahead=None),
         ),
         default_window="activity",
@@ -125,15 +125,15 @@ STREAMS = (
         lookup=Lookup("deductions/{id}"),
         references={"DriverId": "drivers.Id", "TruckId": "trucks.Id", "OwnerOperatorId": "drivers.Id"},
         tiers=(Tier("6-hourly"), Tier("monthly", window="date", look_back=400 * _DAY, sweep=True)),
-        final_when="when paid, unless the statement that paid it is reverted",
+        final_when="if paid, unless the statement that paid it is reverted",
         notes=(
-            "DriverId and TruckId exclude each other as filters",
-            "Splitting a deduction deletes it and makes new ones with the same GroupId",
+            "The filters DriverId and TruckId exclude each other",
+            "Splitting a deduction deletes it and creates new ones with the same GroupId",
         ),
     ),
     Stream(
         name="carrier_settlement_statements",
-        description="What a carrier is paid for its trips",
+        description="A statement of a carrier's pay for its trips",
         path="carrier-settlement-statements/search",
         scope="carrier:read",
         key=("Number",),
@@ -155,13 +155,13 @@ STREAMS = (
         },
         tiers=_STATEMENT_TIERS,
         notes=(
-            "Statements that failed or were deleted are left out by Alvys",
-            "One that is reverted vanishes",
+            "Failed and deleted statements are not returned",
+            "A reverted statement is no longer returned",
         ),
     ),
     Stream(
         name="driver_settlement_statements",
-        description="What a driver is paid for a pay period",
+        description="A statement of a driver's pay for a pay period",
         path="driver-settlement-statements/search",
         scope="driver:read",
         key=("Number",),
@@ -169,7 +169,7 @@ STREAMS = (
         page_size=100,
         max_page_size=100,
         filters=(
-            # Alvys takes them in any case.
+            # Not case-sensitive.
             Filter("DriverType", "string", "Driver.Type", values=("COMPANY", "OWNER_OPERATOR", "CONTRACTOR")),
             Filter("DriverId", "string", "Driver.Id"),
         ),
@@ -184,8 +184,8 @@ STREAMS = (
         },
         tiers=_STATEMENT_TIERS,
         notes=(
-            "A statement's date may lie months from the deductions that it settles",
-            "One that is reverted vanishes",
+            "A statement's date may be months after its deductions",
+            "A reverted statement is no longer returned",
         ),
     ),
 )

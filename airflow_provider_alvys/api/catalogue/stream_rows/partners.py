@@ -1,4 +1,4 @@
-"""Customers, carriers and locations, and the company's own users."""
+"""Streams of customers, carriers, locations and users."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from airflow_provider_alvys.api.catalogue.record_rows import partners as records
 from airflow_provider_alvys.api.catalogue.record_rows.common import DOCUMENT
 from airflow_provider_alvys.api.catalogue.stream_spec import Filter, Lookup, Parent, Stream, Tier, TimeWindow
 
-# Alvys documents the first two and takes the third.
+# Alvys documents the first two and accepts the third.
 CUSTOMER_STATUSES = ("Active", "Inactive", "Disabled")
 _LOCATION_STATUSES = ("Active", "Disabled", "Inactive")
 # The changelog once spells DoNotLoad without spaces.
@@ -21,12 +21,12 @@ CARRIER_STATUSES = (
     "Invited",
 )
 _CREATED = TimeWindow("created", "CreatedDateRange", "DateCreated")
-_NO_CHANGE_TIME = "Nothing tells when a row changed: it is read whole"
+_NO_CHANGE_TIME = "Rows have no time of their last change, so each sync reads all rows"
 
 STREAMS = (
     Stream(
         name="customers",
-        description="A company that gives loads",
+        description="A company that orders loads",
         path="customers/search",
         scope="customer:read",
         key=("Id",),
@@ -42,16 +42,16 @@ STREAMS = (
             ),
         ),
         windows=(_CREATED,),
-        # A row changes without moving DateCreated.
+        # A change does not update DateCreated.
         default_window=None,
         lookup=Lookup("customers", one_of={"id": "Id", "companyNumber": "CompanyNumber"}),
         references={"SalesAgentId": "users.Id"},
         tiers=(Tier("daily"),),
-        notes=(_NO_CHANGE_TIME, "Deleting a customer makes it Inactive", "CompanyNumber is often missing"),
+        notes=(_NO_CHANGE_TIME, "A deleted customer becomes Inactive", "CompanyNumber is often missing"),
     ),
     Stream(
         name="carriers",
-        description="A company that carries loads",
+        description="A company that transports loads",
         path="carriers/search",
         scope="carrier:read",
         key=("Id",),
@@ -63,16 +63,19 @@ STREAMS = (
             Filter("McNumbers", "strings", "McNum"),
             Filter("DotNumbers", "strings", "UsDotNum"),
         ),
-        # Where none is given, every status is sent: that finds all.
+        # By default every status is sent, which finds all rows.
         any_of=("Status", "Ids", "McNumbers", "DotNumbers"),
         lookup=Lookup("carriers/{id}"),
         references={"SalesAgentId": "users.Id"},
         tiers=(Tier("daily"),),
-        notes=("UpdatedAt cannot be asked for: it is read whole", "Status and Ids find subsidiaries, too"),
+        notes=(
+            "UpdatedAt is not a filter, so each sync reads all rows",
+            "Status and Ids find subsidiaries as well",
+        ),
     ),
     Stream(
         name="carrier_documents",
-        description="A file kept with a carrier",
+        description="A document of a carrier",
         path="carriers/{Id}/documents",
         method="GET",
         scope="carrier:read",
@@ -80,7 +83,7 @@ STREAMS = (
         fields=DOCUMENT,
         response_type="list",
         parent=Parent("carriers", "Id"),
-        notes=("DownloadUrl works for about ten minutes: download at once, and do not keep it",),
+        notes=("DownloadUrl expires after about ten minutes: download at once and do not store it",),
     ),
     Stream(
         name="locations",
@@ -89,7 +92,7 @@ STREAMS = (
         scope=None,
         key=("Id",),
         fields=records.LOCATION,
-        # OpenAPI requires both, the page neither.
+        # OpenAPI requires both filters, the page neither.
         filters=(
             Filter(
                 "Status",
@@ -102,27 +105,27 @@ STREAMS = (
             Filter("LocationIds", "strings", "Id", default=[], required=True),
         ),
         windows=(_CREATED,),
-        # A row changes without moving DateCreated.
+        # A change does not update DateCreated.
         default_window=None,
         lookup=Lookup("locations", one_of={"id": "Id", "companyNumber": "CompanyNumber"}),
         tiers=(Tier("weekly"),),
-        notes=(_NO_CHANGE_TIME, "No page names the scope that it needs"),
+        notes=(_NO_CHANGE_TIME, "No document names the scope"),
     ),
     Stream(
         name="users",
-        description="Someone who signs in to Alvys",
+        description="A person with an Alvys login",
         path="users/search",
         scope="user:read",
         key=("Id",),
         fields=records.USER,
-        # In which fields it is looked for is not documented.
+        # Not documented: which fields it searches.
         filters=(Filter("Keyword", "string"),),
         tiers=(Tier("6-hourly"),),
-        notes=("Personal data", "ModifiedAt cannot be asked for: it is read whole"),
+        notes=("Personal data", "ModifiedAt is not a filter, so each sync reads all rows"),
     ),
     Stream(
         name="users_list",
-        description="Someone who signs in to Alvys",
+        description="A person with an Alvys login",
         path="users/list",
         method="GET",
         scope="user:read",
@@ -131,7 +134,7 @@ STREAMS = (
         response_type="list",
         notes=(
             "Personal data",
-            "The same rows as of users, in one list: a cross-check of what the search finds",
+            "The rows of users in one list, to verify the result of its search",
         ),
     ),
 )

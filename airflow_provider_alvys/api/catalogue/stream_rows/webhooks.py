@@ -1,42 +1,42 @@
-"""Webhooks, what they may tell, and how their deliveries went."""
+"""Streams of webhooks, their event types and deliveries."""
 
 from __future__ import annotations
 
 from airflow_provider_alvys.api.catalogue.record_rows import webhooks as records
 from airflow_provider_alvys.api.catalogue.stream_spec import Filter, Lookup, Parent, Stream, TimeWindow
 
-_PERMISSION = "No page names a scope; the permission Edit Webhooks is needed"
+_PERMISSION = "No document names the scope; the permission Edit Webhooks is required"
 
 STREAMS = (
     Stream(
         name="webhooks",
-        description="A subscription to events, of one subsidiary",
+        description="A subscription of one subsidiary to events",
         path="webhooks",
         method="GET",
         scope=None,
         key=("Id",),
         fields=records.WEBHOOK,
-        # The default; no maximum is given.
+        # The default. No maximum is documented.
         page_size=50,
         filters=(Filter("SubsidiaryId", "string", "SubsidiaryId"),),
         lookup=Lookup("webhooks/{id}"),
         notes=(
             _PERMISSION,
-            "Secret may be among the fields: whether the list hides it is not documented",
-            "The OpenAPI file gives no shape: the page is assumed, the fields are those of a webhook just made",
+            "Not documented: whether the list contains Secret",
+            "Not documented: the shape. Pages with the fields of webhooks.create are assumed",
         ),
     ),
     Stream(
         name="webhook_event_types",
-        description="A kind of event that a webhook can be told of",
+        description="A type of event that a webhook can subscribe to",
         path="webhooks/event-types",
         method="GET",
         scope=None,
-        # The OpenAPI file gives no shape.
+        # The shape is not documented.
         key=(),
         fields=records.EVENT_TYPE,
         response_type="list",
-        notes=("No page names a scope", "What an answer looks like is not documented: a list is assumed"),
+        notes=("No document names the scope", "Not documented: the shape of the response. A list is assumed"),
     ),
     Stream(
         name="webhook_delivery_logs",
@@ -49,16 +49,16 @@ STREAMS = (
         page_size=100,
         max_page_size=100,
         filters=(Filter("Status", "strings", "Status"), Filter("EventType", "strings", "EventType")),
-        # The field is our reading.
+        # Not documented: which field the range filters.
         windows=(TimeWindow("sent", ("StartDate", "EndDate"), "Timestamp"),),
         default_window=None,
         parent=Parent("webhooks", "Id"),
         lookup=Lookup("webhooks/{webhookId}/delivery-logs/{logId}"),
-        notes=(_PERMISSION, "The look-up of one adds ResponseBody, EntityType, EntityId and HttpMethod"),
+        notes=(_PERMISSION, "The look-up of one row adds ResponseBody, EntityType, EntityId and HttpMethod"),
     ),
     Stream(
         name="webhook_health",
-        description="How a webhook's deliveries went over some days",
+        description="Statistics of a webhook's deliveries in the last days",
         path="webhooks/{Id}/health",
         method="GET",
         scope=None,
