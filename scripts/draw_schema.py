@@ -1,5 +1,5 @@
 """
-Draw ``docs/schema.svg``: the tables by subject, what their rows hold, and what they reference. ``make docs`` calls this.
+Draw ``docs/schema.svg``: the tables by subject, with child tables and references. ``make docs`` calls this.
 
     python -m scripts.draw_schema docs/schema.svg
 """
@@ -34,7 +34,7 @@ _BOX = (_WIDTH - 2 * _MARGIN - (_COLUMNS - 1) * _GAP) / _COLUMNS
 _HEAD = 28
 _LINE = 17
 _PAD = 8
-# The width of a letter of the small text.
+# Width of a character of the small text.
 _LETTER = 7.25
 _STYLE = """
     text { font-family: "DejaVu Sans Mono", Menlo, Consolas, monospace; font-size: 12px; fill: #24292f; }
@@ -49,9 +49,9 @@ _STYLE = """
 @dataclass
 class Reference:
     """
-    A column that names a row of another table.
+    A column with the key of another table.
 
-    :param table: that has the column.
+    :param table: the table with the column.
     """
 
     table: str
@@ -62,7 +62,7 @@ class Reference:
 
 @dataclass
 class Box:
-    """The tables of one stream: lines of the names in the lists' table, and of what is referenced."""
+    """The box of one stream: its table, its child tables by depth, and its references."""
 
     name: str
     colour: str
@@ -71,19 +71,19 @@ class Box:
 
     @property
     def height(self) -> float:
-        """How high it is drawn."""
+        """The height of the box."""
         lines = len(self.lists) + len(self.references)
         rule = _PAD if self.lists and self.references else 0
         return _HEAD + (_PAD + lines * _LINE + rule + _PAD / 2 if lines else 0)
 
 
 def is_cross_check(stream: Stream) -> bool:
-    """Tell whether a stream reads the rows of another one in another way."""
+    """Return whether a stream lists the rows of another one, to verify them."""
     return stream.name.endswith("_list")
 
 
 def references_of(stream: Stream) -> list[Reference]:
-    """Return which columns of a stream's tables name rows of others."""
+    """Return the references of a stream's tables to other tables."""
     schema = build_schema(stream)
     found = []
     if stream.is_child and stream.parent:
@@ -106,7 +106,7 @@ def references_of(stream: Stream) -> list[Reference]:
 
 
 def own_name(table: Table) -> str:
-    """Return the name of a list's table without that of the rows that hold the list: ``_stops`` for ``load_stops``."""
+    """Return a child table's name without its parent's: ``_stops`` for ``load_stops``."""
     parent = table.parent or ""
     return table.name.removeprefix(
         parent if table.name.startswith(f"{parent}_") else parent.removesuffix("s")
@@ -114,7 +114,7 @@ def own_name(table: Table) -> str:
 
 
 def make_box(stream: Stream, colour: str) -> Box:
-    """Return a stream's box."""
+    """Return the box of a stream."""
     schema = build_schema(stream)
     box = Box(schema.main.name, colour)
     box.lists = [
@@ -132,7 +132,7 @@ def make_box(stream: Stream, colour: str) -> Box:
 
 
 def draw() -> str:
-    """Return the picture."""
+    """Return the picture as SVG."""
     boxes = {
         subject: [make_box(stream, _COLOURS[subject]) for stream in streams if not is_cross_check(stream)]
         for subject, streams in SUBJECTS.items()
@@ -141,8 +141,8 @@ def draw() -> str:
     parts: list[str] = []
     top: float = _MARGIN + 8
     hint = (
-        "A box is a stream. Below its table are those of the lists in its rows, named by what is behind: _stops is load_stops. "
-        "Arrows lead to the table whose row a column names."
+        "A box is a stream. Below the name of its table are its child tables: _stops is load_stops. "
+        "Arrows lead from a column to the table that it references."
     )
     parts.append(f'<text class="hint" x="{_MARGIN}" y="{top + 6:g}">{escape(hint)}</text>')
     top += 34
@@ -152,7 +152,7 @@ def draw() -> str:
         )
         top += 16
         bottoms = [top] * _COLUMNS
-        # The highest first, each where there is most room.
+        # The highest boxes first, each in the shortest column.
         for box in sorted(found, key=lambda box: -box.height):
             column = bottoms.index(min(bottoms))
             parts += _draw_box(box, _MARGIN + column * (_BOX + _GAP), bottoms[column], colours)
@@ -162,7 +162,7 @@ def draw() -> str:
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" width="{_WIDTH}" height="{height:g}" '
         f'viewBox="0 0 {_WIDTH} {height:g}">\n'
-        "<title>The tables of Alvys's streams, and what they reference</title>\n"
+        "<title>The tables of Alvys's streams and their references</title>\n"
         f"<style>{_STYLE}</style>\n"
         f'<rect width="{_WIDTH}" height="{height:g}" fill="#ffffff"/>\n'
     )

@@ -6,6 +6,7 @@ Write ``docs/operations.md`` from the catalogue. ``make docs`` calls this; a tes
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -18,28 +19,59 @@ from airflow_provider_alvys.api.catalogue.operations import (
     RequiredIf,
 )
 
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+
 _HEAD = """\
-# Operations: what can be written
+# Operations
 
 <!-- Written by `make docs` from the catalogue in airflow_provider_alvys/api/catalogue. Do not edit. -->
 
-An operation is something that Alvys lets one write: `AlvysWriteOperator(operation="trips.assign", …)`,
-`hook.write("trips.assign", …)`. [How to write](writing.md) tells the rest.
+An operation is a write that you can send to Alvys, from a DAG or in Python:
 
-- **Again** is what a second attempt would do where the answer to the first one was lost. *safe*: the same. *by its key*: nothing, for a
-  field names the effect. *guarded*: it is refused, for If-Match names the version that the first one has replaced. *unsafe*: perhaps it
-  has a second effect. The first three are tried again; an unsafe one never is once it may have arrived: it fails with
-  `AlvysUnknownOutcomeError`, which says how to check.
-- **If-Match** names the version of the record that is changed. `if_match="auto"` reads it right before.
-- Scopes in *italics* are inferred from those of neighbouring calls: no document names them.
-- Fields with `*` are required. Times are ISO 8601 with a zone; an amount of money is `{"Amount": 1250.5, "Currency": 840}`, with the number
-  of its currency in ISO 4217.
+```py
+AlvysWriteOperator(
+    task_id="arrived",
+    operation="trip_stops.set_arrival",
+    path_params={"tripId": "{{ params.trip }}", "stopId": "{{ params.stop }}"},
+    body={"ArrivedAt": "2026-03-02T08:05:00-06:00"},
+)
+hook.write("trips.dispatch", path_params={"tripId": "…"})
+```
+
+[writing.md](writing.md) explains writes step by step.
+
+## Fill in the body
+
+- Fields with `*` are required. Names are in Alvys's spelling.
+- A time is a datetime with a zone, or an ISO 8601 string with one: `2026-03-02T08:05:00-06:00`. A day is `2026-03-02`.
+- Money is `{"Amount": 1250.5, "Currency": 840}`, with the ISO 4217 number of the currency. Give an amount as a string (`"1250.50"`) to
+  keep its digits in templates and XComs.
+- `if_match="auto"` is the default: if Alvys requires `If-Match`, the record's ETag is read just before the write.
+
+## Is a retry safe?
+
+If the response to a write is lost, the write may or may not have taken place. The column *retry* says what a second attempt does:
+
+- *safe*: the same as the first one. The write is retried.
+- *by key*: nothing, because a field identifies the effect. The write is retried.
+- *guarded*: Alvys refuses it, because the first attempt has changed the record's ETag. The write is retried, and the record shows whether
+  the first attempt succeeded.
+- *unsafe*: it may have a second effect. The write is not retried: it fails with `AlvysUnknownOutcomeError`, which says how to find out
+  whether it took place.
+
+## All operations
+
+Scopes in *italics* are inferred from similar calls, because no document names them.
+
 """
 
 
 def page() -> str:
     """Return the page's text."""
-    lines = [_HEAD, "| operation | does | call | scope | If-Match | again |", "|---|---|---|---|---|---|"]
+    lines = [
+        f"{_HEAD}| operation | what it does | call | scope | If-Match | retry |",
+        "|---|---|---|---|---|---|",
+    ]
     for operation in OPERATIONS.values():
         cells = (
             f"[`{operation.name}`](#{_anchor(operation)})",
@@ -47,7 +79,7 @@ def page() -> str:
             f"`{operation.method} {operation.path}`",
             _scope(operation),
             "-" if operation.if_match == "none" else operation.if_match,
-            {"by_key": f"by its key `{operation.idempotency_field}`"}.get(
+            {"by_key": f"by key `{operation.idempotency_field}`"}.get(
                 operation.retry_safety, operation.retry_safety
             ),
         )
@@ -73,18 +105,24 @@ def _details(operation: Operation) -> list[str]:
         lines += ["", f"`path_params`: {', '.join(f'`{name}`' for name in operation.path_params)}"]
     if operation.upload:
         megabytes = operation.upload.max_bytes // 2**20
-        lines += ["", f"The file: at most {megabytes} MB; {', '.join(operation.upload.media_types)}."]
+        lines += ["", f"File: at most {megabytes} MB, one of {', '.join(operation.upload.media_types)}."]
         if operation.upload.document_types:
             lines += ["", f"`DocumentType`: {', '.join(operation.upload.document_types)}."]
     if operation.body:
-        lines += ["", "| field | type | |", "|---|---|---|", *_fields(operation.body)]
+        lines += ["", "| field | type | allowed values |", "|---|---|---|", *_fields(operation.body)]
     lines += [f"\n{_rule(rule)}" for rule in operation.rules]
     if operation.is_merge_patch:
-        lines += ["", "At least one field is given; those left out stay as they are."]
-    lines += ["", f"Again: {operation.retry_safety.replace('_', ' ')}. {operation.retry_reason}."]
+        lines += ["", "At least one field is required. Fields that you leave out do not change."]
+    lines += ["", f"Retry: {operation.retry_safety.replace('_', ' ')}. {operation.retry_reason}."]
+    if operation.retry_safety == "unsafe":
+        lines[-1] += f" If the outcome is unknown, {_quote(operation.check)}."
     if operation.notes:
         lines += ["", ". ".join(operation.notes) + "."]
     return lines
+
+
+def _quote(text: str) -> str:
+    return _PLACEHOLDER.sub(r"`\1`", text)
 
 
 def _fields(fields: tuple[Field, ...], above: str = "") -> list[str]:
@@ -99,24 +137,24 @@ def _fields(fields: tuple[Field, ...], above: str = "") -> list[str]:
 
 
 def _limits(field: Field, inner: Field) -> str:
-    told = []
+    limits = []
     if inner.values:
-        told.append(", ".join(map(str, inner.values)))
+        limits.append(", ".join(map(str, inner.values)))
     if field.max_length:
-        told.append(f"at most {field.max_length} {'items' if field.kind == 'list' else 'characters'}")
+        limits.append(f"at most {field.max_length} {'items' if field.kind == 'list' else 'characters'}")
     if field.less_than is not None:
-        told.append(f"less than {field.less_than:g}")
-    return "; ".join(told)
+        limits.append(f"less than {field.less_than:g}")
+    return "; ".join(limits)
 
 
 def _rule(rule: OneOf | AnyOf | RequiredIf) -> str:
     if isinstance(rule, RequiredIf):
-        where = f"is {rule.value}" if rule.value else "is given"
-        return f"`{rule.name}` is needed where `{rule.other}` {where}."
+        condition = f"is {rule.value}" if rule.value else "is given"
+        return f"`{rule.name}` is required if `{rule.other}` {condition}."
     names = ", ".join(f"`{name}`" for name in rule.names)
     if isinstance(rule, AnyOf):
-        return f"One or more of {names}."
-    return f"Exactly one of {names}."
+        return f"At least one of {names} is required."
+    return f"Exactly one of {names} is required."
 
 
 if __name__ == "__main__":

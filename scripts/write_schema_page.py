@@ -1,5 +1,5 @@
 """
-Write ``docs/schema.md`` from the schemas of the streams. ``make docs`` calls this; a test fails while the page is not current.
+Write ``docs/schema.md`` from the schemas of the streams. ``make docs`` calls this; a test checks that the page is current.
 
     python -m scripts.write_schema_page docs/schema.md
 """
@@ -15,12 +15,12 @@ from airflow_provider_alvys.tables.dialects import DUCKDB, MYSQL, POSTGRESQL, SQ
 from airflow_provider_alvys.tables.schema import StreamSchema, Table, build_schema
 from scripts.draw_schema import SUBJECTS, Reference, is_cross_check, references_of
 
-# Words that SQL, or a database, uses itself: not each refuses them without quotes.
+# Keywords of SQL or of a database. Not every database refuses them without quotes.
 _RESERVED = frozenset(
     "access begin date end group index key number order role rows source state time timestamp type user value year".split()
 )
 
-# What a type does not say itself.
+# What the name of a type does not say.
 _REMARKS: dict[tuple[str, Kind], str] = {
     ("SQLite", "boolean"): ": 0 or 1",
     ("MariaDB", "boolean"): ": 0 or 1",
@@ -28,77 +28,40 @@ _REMARKS: dict[tuple[str, Kind], str] = {
     ("MariaDB", "timestamp"): ", in UTC",
 }
 _MEANING: dict[Kind, str] = {
-    "key": "a text that identifies a row",
+    "key": "a string that identifies a row",
     "text": "",
     "integer": "64 bits",
-    "decimal": "an amount, a weight, a rate: with the digits that Alvys sent",
+    "decimal": "an amount, a weight or a rate, with all digits from Alvys",
     "boolean": "",
-    "timestamp": "a moment",
-    "wall": "what the clock at the place said",
+    "timestamp": "a point in time",
+    "wall": "local time, without a zone",
     "date": "",
-    "json": "the text of a JSON value",
+    "json": "a JSON value as a string",
 }
 
 _HEAD = """\
-# Tables: what the rows become
+# Tables
 
 <!-- Written by `make docs` from the catalogue in airflow_provider_alvys/api/catalogue. Do not edit. -->
 
-A stream has a table of its own, with a row for each of Alvys's. Objects in a row become columns; lists become tables. A load is a row
-of `loads`, and each of its stops one of `load_stops`. There are {tables} tables for {streams} streams.
+This page says which tables and columns you can query after a load into a database. Each stream has a table. Objects in a row become
+columns, and lists become child tables: a load is a row of `loads`, and each of its stops is a row of `load_stops`. There are {tables}
+tables for {streams} streams.
 
-![The tables by subject, with their lists and what they reference](schema.svg)
+![The tables by subject, with their child tables and references](schema.svg)
 
-- [Names](#names)
-- [Our own columns](#our-own-columns)
-- [Joins](#joins)
-- [Types, and what a database cannot hold](#types-and-what-a-database-cannot-hold)
-- [Words to quote](#words-to-quote)
+- [Query the tables](#query-the-tables)
+- [How columns and tables are named](#how-columns-and-tables-are-named)
+- [Metadata columns](#metadata-columns)
+- [Types and their limits](#types-and-their-limits)
+- [Column names to quote](#column-names-to-quote)
 {index}
 
-The same tables are made in a warehouse by other means: [warehouses.md](warehouses.md).
+[tables.md](tables.md) explains how to load the tables. In a warehouse the tables are the same: see [warehouses.md](warehouses.md).
 
-## Names
+## Query the tables
 
-- Columns are named as Alvys's fields, in snake_case: `PONumber` is `po_number`, `$type` is `type`. A field of an object has the
-  object's name before its own: `Fleet.Name` is `fleet_name`. What the object's name ends with is not said twice:
-  `InvoicedAmount.Amount` is `invoiced_amount`.
-- A time at a place has three columns: `arrived_at` is the moment; `arrived_at_local` what the clock there said, by which a stop is on time;
-  `arrived_at_offset` how far it was from UTC (`-05:00`). If Alvys sends no offset, only the second is there.
-- `…_is_open`: Alvys says by the year 9999 that there is no end. `…_is_unknown`: it says 1970 where nobody knows.
-- Money is two columns: `linehaul_amount`, and `linehaul_currency` with the letters of ISO 4217. Alvys sends their number: 840 is `USD`.
-- The table of a list is named by the singular of its stream's table and the list: `load_stops`; of a list in a list, by both:
-  `load_stops_references`. Deeper lists, and what has no fixed shape, are JSON.
-- Two streams read what is a list in another one's rows too. Their tables have a name of their own: {renamed}.
-
-## Our own columns
-
-All begin with `_`, so that no field of Alvys's can be named so.
-
-| column | in | what it says |
-|---|---|---|
-| `_tenant` | all | whose row it is: the connection's id, or the name that was given. First in every key |
-| `_parent` | children of a stream | the id that they were asked for by: a load's number, a trip's id |
-| `_key` | streams with several keys, or none | the key's values as a JSON list; without a key, the `_hash` |
-| `_position` | lists | place in the list, from 1; `_stops_position` is that of the stop that holds it |
-| `_is_first`, `_is_last` | lists | the first stop is where the load begins, the last where it ends |
-| `_extra` | all | JSON of what has no column: fields that the catalogue does not know, and values that do not fit their column's type. Empty as a rule |
-| `_hash` | streams | SHA-256 of the row's content, without what differs at each reading (`DownloadUrl`) |
-| `_read_at` | streams | when the reading of the newest manifest that held the row began |
-| `_loaded_at` | streams | when the row was written to this table |
-| `_changed_at` | streams | when its content changed last; loading it again unchanged does not move it |
-| `_missed_at` | streams | the sweep that did not find it, for the first time |
-| `_missing_since` | streams | the same time, once two sweeps in a row did not find it: it is gone. Empty again when it comes back |
-| `_manifest` | streams | the newest manifest that held it |
-
-A row is the newest that was read, by `updated_at` (or what tells changes of that stream) and then by `_read_at`, in whatever order
-the runs are loaded. The rows of its lists are put in place of the old ones with it. Rows that are gone stay: leave them out by
-`_missing_since IS NULL`. What has been loaded is in `_alvys_loads`, a row for each manifest: `table_name`, `tenant`, `stream`,
-`manifest`, `window_by`, `window_since`, `window_until`, `rows`, `total`, `proof`, `read_at`, `loaded_at`.
-
-## Joins
-
-Always by `_tenant` too, where there are several.
+Always join by `_tenant` as well if there are several tenants, and leave out missing rows with `_missing_since IS NULL`.
 
 The last stop of each load:
 
@@ -109,7 +72,7 @@ FROM loads AS l
 WHERE s._is_last AND l._missing_since IS NULL
 ```
 
-The references of each stop: a list in a list has the positions of all above it.
+The references of each stop. A list inside a list has the positions of both:
 
 ```sql
 SELECT s.load_id, s._position, s.company_name, r.name, r."value"
@@ -118,7 +81,7 @@ FROM load_stops AS s
         ON r._tenant = s._tenant AND r.load_id = s.load_id AND r._stops_position = s._position
 ```
 
-From one stream to another, by what the tables below say:
+From one stream to another, by the references in the tables below:
 
 ```sql
 SELECT l.load_number, c.name AS customer, t.trip_number, t.carrier_rate_amount
@@ -127,37 +90,76 @@ FROM loads AS l
     LEFT JOIN trips AS t ON t._tenant = l._tenant AND t.load_number = l.load_number
 ```
 
-Count and sum before a join with a list, not behind it: a load with three stops is three rows there. A load may have several trips.
+Count and sum before you join a child table: a load with three stops becomes three rows. A load may also have several trips.
 
-## Types, and what a database cannot hold
+## How columns and tables are named
 
-| kind | | PostgreSQL | SQLite | DuckDB | MariaDB |
+- A column has the name of its Alvys field in snake_case: `PONumber` is `po_number`, and `$type` is `type`. A field of an object begins
+  with the object's name: `Fleet.Name` is `fleet_name`. Repeated words are dropped: `InvoicedAmount.Amount` is `invoiced_amount`.
+- A local time has three columns: `arrived_at` is the point in time, `arrived_at_local` the local time, and `arrived_at_offset` its offset
+  from UTC (`-05:00`). If Alvys sends no offset, only the second one has a value.
+- `…_is_open` is true if Alvys sends the year 9999 for "no end". `…_is_unknown` is true if it sends 1970 for "unknown".
+- Money has two columns: `linehaul_amount`, and `linehaul_currency` with the ISO 4217 code. Alvys sends the number of the currency: 840
+  becomes `USD`.
+- A child table has the stream's table in the singular and the list in its name: `load_stops`. A list inside a list has both:
+  `load_stops_references`. Deeper lists, and values without a fixed shape, are JSON.
+- Two streams also exist as a list of another stream. Their tables have other names: {renamed}.
+
+## Metadata columns
+
+All of them begin with `_`, which no Alvys field does.
+
+| column | in | value |
+|---|---|---|
+| `_tenant` | all tables | the tenant: the connection id, or the name that you gave. The first column of every key |
+| `_parent` | child streams | the key of the parent: a load's number, or a trip's Id |
+| `_key` | streams with several keys or none | the values of the key as a JSON list; without a key, the `_hash` |
+| `_position` | child tables | position in the list, from 1; `_stops_position` is the position of the stop that contains the list |
+| `_is_first`, `_is_last` | child tables | whether it is the first or last item: the first stop is where the load begins |
+| `_extra` | all tables | JSON of the unmapped fields, and of values that do not fit their column. Usually empty |
+| `_hash` | streams | SHA-256 of the row's content, without fields that differ at each read (`DownloadUrl`) |
+| `_read_at` | streams | start of the read of the newest manifest with the row |
+| `_loaded_at` | streams | when the row was written to this table |
+| `_changed_at` | streams | when the content changed last. Loading an unchanged row again does not update it |
+| `_missed_at` | streams | time of the first sweep that did not find the row |
+| `_missing_since` | streams | the same time, once two sweeps in a row did not find the row: it is missing. Empty again if the row returns |
+| `_manifest` | streams | the newest manifest with the row |
+
+A row is the newest version by `updated_at` (or the column named at the table), and then by `_read_at`. Duplicates and late files are
+safe. The rows of child tables are replaced together with it. Missing rows stay in the table.
+
+The ledger `_alvys_loads` has one row for each loaded manifest: `table_name`, `tenant`, `stream`, `manifest`, `window_by`,
+`window_since`, `window_until`, `rows`, `total`, `proof`, `read_at`, `loaded_at`.
+
+## Types and their limits
+
+| kind | meaning | PostgreSQL | SQLite | DuckDB | MariaDB |
 |---|---|---|---|---|---|
 {kinds}
 
-Nothing is rounded or bent in silence: a value that its column cannot hold is kept as it was sent, in `_extra`, and counted.
+No value is changed silently: a value that does not fit its column is stored unchanged in `_extra`, and counted.
 
-| | PostgreSQL | SQLite | DuckDB | MariaDB |
+| limit | PostgreSQL | SQLite | DuckDB | MariaDB |
 |---|---|---|---|---|
-| digits of a second: Alvys sends 7 | 6; the seventh is cut, not rounded | all 7, as text, always of one length, so that they sort | 6, cut | 6, cut |
-| decimals | all digits | the exact text. `SUM` is a float, and to compare or sort it takes `CAST(… AS REAL)` | 28 before the point and 10 behind it; what has more is in `_extra` | as DuckDB |
-| zones | UTC inside, the session's zone outside | UTC, with `+00:00` behind it | UTC inside, the session's zone outside | UTC, without saying so: `DATETIME` knows none |
-| NUL, and half an emoji (where a program cut a note) | in `_extra`, as a JSON escape | as PostgreSQL | as PostgreSQL | as PostgreSQL |
-| the length of a key | 600 characters; a longer one is an error | any | any | 255 characters, as PostgreSQL |
+| fractions of a second: Alvys sends 7 digits | 6, truncated | all 7, as a string of fixed length, which sorts correctly | 6, truncated | 6, truncated |
+| decimals | all digits | the exact string. `SUM` returns a float; to compare or sort, use `CAST(… AS REAL)` | 28 digits before and 10 after the point; other values are in `_extra` | as DuckDB |
+| time zones | stored in UTC, shown in the session's zone | UTC, with `+00:00` | stored in UTC, shown in the session's zone | UTC; `DATETIME` has no zone |
+| NUL, and half an emoji (a truncated string) | in `_extra`, as a JSON escape | as PostgreSQL | as PostgreSQL | as PostgreSQL |
+| length of a key | 600 characters; a longer one is an error | unlimited | unlimited | 255 characters; a longer one is an error |
 
-Of every database:
+In every database:
 
-- An empty list and a missing one look alike: neither has rows. An empty object, a missing one and one of nothing but nulls do, too.
-- A currency looks alike whether Alvys sent its number or its letters. So does a text key that came as a number.
-- A state of a row is told from another one by the digits of `updated_at` that the database keeps; by Parquet, 6.
-- Of a time with an offset that the year 9999 makes fall into the year 10000, the moment is the last one there is; the local time is as sent.
+- An empty list and a missing list are the same: neither has rows. So are an empty object, a missing one, and one with only nulls.
+- A currency is the same whether Alvys sends its number or its code. So is a string key that Alvys sends as a number.
+- Versions of a row are compared by the digits of `updated_at` that the database stores, and by 6 digits from Parquet.
+- A time whose offset moves it from the year 9999 into the year 10000 becomes the latest possible time. The local time is unchanged.
 
-The files that were landed as JSON lines hold the bytes that Alvys sent.
+Data sets in JSON lines contain the exact bytes from Alvys.
 
-## Words to quote
+## Column names to quote
 
-Some columns have names that SQL, or one database or another, uses itself: {reserved}. Put them in quotes (`"user"`; in MariaDB and
-BigQuery `` `user` ``, in SQL Server `[user]`). Mind that an unquoted `user` is no error in PostgreSQL: it is the name of whoever asks.
+Some column names are keywords of SQL or of one database: {reserved}. Quote them (`"user"`; in MariaDB and BigQuery `` `user` ``, in
+SQL Server `[user]`). In PostgreSQL an unquoted `user` is not an error: it returns the name of the database user.
 """
 
 
@@ -207,14 +209,14 @@ def _stream(stream: Stream, schema: StreamSchema) -> list[str]:
         f"{stream.description[:1].upper()}{stream.description[1:]}{_source(stream, schema)}.",
     ]
     if schema.excluded:
-        lines[-1] += f" Never in a table: {', '.join(f'`{path}`' for path in sorted(schema.excluded))}."
+        lines[-1] += f" Not in a table: {', '.join(f'`{path}`' for path in sorted(schema.excluded))}."
     twin = STREAMS.get(stream.name.removesuffix("_list")) if is_cross_check(stream) else None
     if twin is not None and twin.fields == stream.fields:
         names = ", ".join(f"`{table.name}`" for table in schema.tables[1:])
         lines[-1] += (
-            f" The columns are those of [`{twin.name}`](#{twin.name}), and so are those of its lists: {names}."
+            f" The columns, also those of its child tables, are those of [`{twin.name}`](#{twin.name}): {names}."
         )
-        lines[-1] += f" Their rows name it by `{schema.tables[1].key[0]}`."
+        lines[-1] += f" Their column for the parent is `{schema.tables[1].key[0]}`."
         return [*lines, ""]
     references = {(found.table, found.column): found for found in references_of(stream)}
     for table in schema.tables:
@@ -224,8 +226,8 @@ def _stream(stream: Stream, schema: StreamSchema) -> list[str]:
 
 def _source(stream: Stream, schema: StreamSchema) -> str:
     own = f" (stream `{stream.name}`)" if stream.name != schema.main.name else ""
-    child = f", read for each of `{stream.parent.stream}`" if stream.is_child and stream.parent else ""
-    version = f". The newest is told by `{schema.version}`" if schema.version else ""
+    child = f", read for each row of `{stream.parent.stream}`" if stream.is_child and stream.parent else ""
+    version = f". The newest version has the greatest `{schema.version}`" if schema.version else ""
     return own + child + version
 
 
@@ -235,28 +237,28 @@ def _table(schema: StreamSchema, table: Table, references: dict[tuple[str, str],
         lines += [
             f"#### `{table.name}`",
             "",
-            f"`{table.path}` of each row of `{table.parent}`, by {_join(schema, table)}.",
+            f"The items of `{table.path}` in `{table.parent}`. Join by {_join(schema, table)}.",
             "",
         ]
-    lines += ["| column | kind | Alvys's field | |", "|---|---|---|---|"]
+    lines += ["| column | kind | Alvys field | notes |", "|---|---|---|---|"]
     key = ("_tenant", *table.key)
-    ours = []
+    metadata = []
     for column in table.all_columns:
         if not column.field and column.name not in key:
-            ours.append(f"`{column.name}`")
+            metadata.append(f"`{column.name}`")
             continue
         notes = ["key"] if column.name in key else []
         found = references.get((table.name, column.name))
         if found:
-            notes.append(f"names a row of [`{found.target}`](#{found.target}) by its `{found.target_column}`")
+            notes.append(f"references [`{found.target}`](#{found.target}) by `{found.target_column}`")
         field = f"`{column.field}`" if column.field else ""
         lines.append(f"| `{column.name}` | {column.kind} | {field} | {', '.join(notes)} |")
-    lines.append(f"| {', '.join(ours)} | | | [ours](#our-own-columns) |")
+    lines.append(f"| {', '.join(metadata)} | | | [metadata](#metadata-columns) |")
     return lines
 
 
 def _join(schema: StreamSchema, table: Table) -> str:
-    """Tell by which columns the rows of a list are joined to those that hold it."""
+    """Return the columns that join a child table to the table above it."""
     above = next(other for other in schema.tables if other.name == table.parent)
     pairs = zip(table.key[: len(above.key)], above.key, strict=True)
     return ", ".join(

@@ -1,5 +1,5 @@
 """
-Write ``docs/warehouses.md`` from what :mod:`airflow_provider_alvys.tables.warehouses.statements` says. ``make docs`` calls this.
+Write ``docs/warehouses.md`` with the statements of :mod:`airflow_provider_alvys.tables.warehouses`. ``make docs`` calls this.
 
     python -m scripts.write_warehouses_page docs/warehouses.md
 """
@@ -16,36 +16,35 @@ from airflow_provider_alvys.tables.schema import build_schema
 from airflow_provider_alvys.tables.warehouses.statements import WAREHOUSES, write_sql
 
 _HEAD = """\
-# Into a warehouse
+# Load into a warehouse
 
-<!-- Written by `make docs` from airflow_provider_alvys/tables/warehouses.py. Do not edit. -->
+<!-- Written by `make docs` from airflow_provider_alvys/tables/warehouses. Do not edit. -->
 
-**PostgreSQL, SQLite, DuckDB and MariaDB** are loaded by the operator `AlvysObjectStorageToSqlOperator`, which keeps a ledger, adds
-columns and marks what has gone; MySQL takes the same statements as MariaDB, and is not tested. Nothing of this page is needed for them.
-
-**Snowflake, BigQuery, Redshift and SQL Server** read files themselves, and much faster than rows could be sent to them. For these a
-command writes the statements, as a template that Airflow fills in for each run:
+Load landed files into Snowflake, BigQuery, Redshift or SQL Server. One command writes the SQL for a stream, as a template that Airflow
+renders for each run:
 
 ```bash
 python -m airflow_provider_alvys sql --warehouse snowflake --stream loads --url s3://my-bucket/alvys
 ```
 
-The statements are generated from the catalogue, so that the tables are those of [schema.md](schema.md). They are parsed by
-[sqlglot](https://github.com/tobymao/sqlglot) in the tests of this package, in the dialect of each warehouse; for SQL Server without
-`BULK INSERT` and `THROW`, which it does not know. **They have not been run: there is none of these warehouses to run them in.** Try them
-on a schema of your own first, and tell what does not work.
+For **PostgreSQL, SQLite, DuckDB and MariaDB** you do not need this page: use `AlvysObjectStorageToSqlOperator`, see [tables.md](tables.md).
+MySQL takes the statements for MariaDB, but is not tested.
 
-What they do, for one run that was landed:
+> **The statements have not been run in these warehouses.** The tests parse them with [sqlglot](https://github.com/tobymao/sqlglot)
+> in each dialect (for SQL Server without `BULK INSERT` and `THROW`, which sqlglot does not support). Try them in a schema of your own
+> first, and report what fails.
 
-1. They make the tables that are missing.
-2. They copy the files that the manifest lists, and no others, into a table of the session, a row each.
-3. They count them. If they are not as many as the manifest says, nothing goes on.
-4. In one transaction they merge the rows by (`_tenant`, key), the newest by (version, `_read_at`), and put the rows of the
-   lists in place of those that were there. A run that is loaded again, or after a newer one, changes nothing that it should not.
+For one run, the statements
 
-## The DAG
+1. create missing tables, the same as in [schema.md](schema.md);
+2. copy the files of the manifest, and no others, into a temporary table with one row per line or record;
+3. count the rows, and stop if the number differs from the manifest;
+4. merge the rows by (`_tenant`, key) in one transaction. The newest row by (version, `_read_at`) stays, and the rows of child tables are
+   replaced. Duplicates and late runs are safe.
 
-Put what the command prints into `loads.sql`, and keep it: it changes with the package's version only.
+## Run the statements in a DAG
+
+Save the output of the command as `loads.sql`. It changes only with the version of this package.
 
 ```python
 import json
@@ -94,8 +93,8 @@ with DAG(
     )
 ```
 
-The statements look for the task `run`; `--task-id` names another one. `autocommit=True` leaves transactions to the statements. Two loads
-of one table must not meet: `max_active_runs=1`, or a pool with one slot.
+The statements use the result of the task `run`; change that with `--task-id`. `autocommit=True` is required because the statements have
+their own transactions. Do not load one table twice at the same time: set `max_active_runs=1`, or use a pool with one slot.
 
 ## Types
 
@@ -103,31 +102,31 @@ of one table must not meet: `max_active_runs=1`, or a pool with one slot.
 |---|{rules}|
 {types}
 
-## What they do not do
+## Limits
 
-- They do not mark what has gone, nor tell when a row's content changed: the columns `_hash`, `_changed_at`, `_missed_at` and
-  `_missing_since` are not made. With `IncludeDeleted`, which loads and trips are read with by default, `is_deleted` tells.
-- There is no ledger: a run whose load failed is loaded by clearing its task. In which order runs are loaded makes no difference.
-- A column that a later version of this package adds is not added to a table that is there. The statements fail until it is:
+- Deletes and changes are not tracked: the columns `_hash`, `_changed_at`, `_missed_at` and `_missing_since` do not exist. `is_deleted` is
+  available for loads and trips, which are read with `IncludeDeleted` by default.
+- There is no ledger. If a load fails, clear its task. Runs may be loaded in any order.
+- New columns in a later version of this package are not added to existing tables. The statements fail until you run
   `ALTER TABLE … ADD`.
-- **Children of parents** ({children}) cannot be loaded so: their rows do not name their parent. The manifest does, by the order of the rows,
-  which no warehouse keeps. Load them into a database with the operator.
-- Parquet keeps six of the seven digits of a second; the seventh is lost. JSON lines keep it, and so does SQL Server.
-- A list of plain values with one that is of another type is in the row's `_extra` as a whole. (In SQL Server such a value is NULL.)
-- The row identifier of `webhook_event_types`, which have no key, is a hash of another text than the operator's.
+- **Child streams** ({children}) cannot be loaded, because their rows do not contain the parent's key: the manifest has it, by the order of
+  the rows, which no warehouse keeps. Load them into a database with the operator.
+- Parquet stores six of the seven digits of a second. JSON lines, and therefore SQL Server, have all seven.
+- If a list of plain values has an item of another type, the whole list is in the row's `_extra`. (In SQL Server that item is NULL.)
+- `webhook_event_types` has no key. Its `_key` is a hash that differs from the operator's.
 """
 
 _HOW = {
     "snowflake": """\
-An external stage `ALVYS` is made once. `COPY INTO` takes each row as a VARIANT; lists are taken apart by `FLATTEN`. A run of more than
-1,000 parts needs `part_rows` to be greater: `COPY` takes no more names. All statements must run in one session: `SQLExecuteQueryOperator` with
-`split_statements=True`, as above; `SnowflakeSqlApiOperator` does not keep one. Names are upper case, as unquoted ones are read.
+Create an external stage `ALVYS` once. `COPY INTO` reads each row as a VARIANT, and `FLATTEN` splits lists. `COPY` accepts at most 1,000
+file names: for a run with more parts, increase `part_rows`. All statements must run in one session: use `SQLExecuteQueryOperator` with
+`split_statements=True`, as above, and not `SnowflakeSqlApiOperator`. Names are in upper case, like all unquoted names.
 
-`CopyFromExternalStageToSnowflakeOperator` does a `COPY INTO` alone, in a session of its own, and knows neither the check nor the
-merge (`S3ToSnowflakeOperator` is no more). With it, the stage is to be a table that stays.
+`CopyFromExternalStageToSnowflakeOperator` runs only `COPY INTO`, in a session of its own, without the row count and the merge. With it,
+use a permanent table as the stage. (`S3ToSnowflakeOperator` no longer exists.)
 """,
     "bigquery": """\
-`LOAD DATA` takes the files with their structs and arrays; lists are taken apart by `UNNEST`. All of it is one script, which one job runs:
+`LOAD DATA` reads the files with their structs and arrays, and `UNNEST` splits lists. Run all statements as one script in one job:
 
 ```py
 BigQueryInsertJobOperator(
@@ -143,28 +142,28 @@ BigQueryInsertJobOperator(
 )
 ```
 
-`GCSToBigQueryOperator(source_format="PARQUET", …)` loads files alone, and has no merge. With it, set `enableListInference`, and
-`BIGNUMERIC` for decimals, and let the rows go to a table that stays. `BIGNUMERIC` keeps all digits of the files.
+`GCSToBigQueryOperator(source_format="PARQUET", …)` only loads files and does not merge. With it, set `enableListInference`, use
+`BIGNUMERIC` for decimals, and load into a permanent table. `BIGNUMERIC` stores all digits of the files.
 """,
     "redshift": """\
-`COPY … FORMAT AS PARQUET SERIALIZETOJSON` takes objects and lists as SUPER, and columns by their order; lists are taken apart by
-navigating into them. `MERGE` knows no conditions in Redshift, so rows that are older than those of the table are left out, and the
-others deleted and inserted, in one transaction. A key of more than 256 bytes, or a text of more than 65,535, fails the load.
+`COPY … FORMAT AS PARQUET SERIALIZETOJSON` reads objects and lists as SUPER, and columns by position. PartiQL navigation splits lists.
+`MERGE` has no conditions in Redshift, so the statements skip rows that are older than the table's, and delete and insert the others in
+one transaction. A key of more than 256 bytes, or a string of more than 65,535, fails the load.
 
-`SQLExecuteQueryOperator(conn_id="redshift_default", …)` as above. `S3ToRedshiftOperator(copy_options=["FORMAT AS PARQUET", "SERIALIZETOJSON"], …)`
-does a `COPY` alone, into a table that stays; its `UPSERT` replaces newer rows by older ones.
+Use `SQLExecuteQueryOperator(conn_id="redshift_default", …)` as above. `S3ToRedshiftOperator(copy_options=["FORMAT AS PARQUET",
+"SERIALIZETOJSON"], …)` runs only `COPY`, into a permanent table; its `UPSERT` replaces newer rows by older ones.
 """,
     "sqlserver": """\
-SQL Server 2017 or later, and Azure SQL. It reads no nested Parquet into tables everywhere, but JSON well: land with `file_format="jsonl"` and without
-compression. `BULK INSERT` takes each line as a text, `OPENJSON` takes it apart; currencies get their letters from a table of the session.
-`--url` is the folder as the server sees it (`\\\\files\\alvys`, `/mnt/alvys`), or the address of a container
-(`https://…`), for an external data source `alvys`.
+For SQL Server 2017 or later, and Azure SQL. Land with `file_format="jsonl"` and without compression, because not every version reads
+nested Parquet. `BULK INSERT` reads each line as text, `OPENJSON` parses it, and a temporary table maps the currency numbers to codes.
+`--url` is the folder as the server sees it (`\\\\files\\alvys`, `/mnt/alvys`), or the address of a container (`https://…`) for an
+external data source `alvys`.
 
-T-SQL cannot tell what is left over, so `_extra` of `loads` holds the whole row as Alvys sent it, and that of the lists nothing. A value
-that does not fit its column is NULL there. A decimal has ten digits behind the point: more are rounded in the column, and one that is written
-with an exponent is NULL. So is a time that its offset takes behind the year 9999; `…_is_open` tells of it.
+T-SQL cannot find the unmapped fields, so `_extra` of `loads` contains the complete row, and `_extra` of child tables is empty. A value
+that does not fit its column is NULL. A decimal is rounded to ten digits after the point, and is NULL if it is written with an exponent.
+A time that its offset moves beyond the year 9999 is NULL as well; `…_is_open` is true then.
 
-`SQLExecuteQueryOperator(conn_id="mssql_default", …)` as above.
+Use `SQLExecuteQueryOperator(conn_id="mssql_default", …)` as above.
 """,
 }
 
@@ -194,7 +193,7 @@ def page() -> str:
         lines += [f"## {found.title}", "", _HOW[name]]
         lines += [
             "<details>",
-            "<summary>The statements for <code>loads</code> and its list <code>load_stops</code></summary>",
+            "<summary>The statements for <code>loads</code> and its child table <code>load_stops</code></summary>",
             "",
         ]
         lines += ["```sql", write_sql(name, shown).rstrip(), "```", "", "</details>", ""]
