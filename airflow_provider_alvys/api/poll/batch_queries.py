@@ -1,4 +1,4 @@
-"""The kinds of questions that sensors ask: what goes into one request, and what is taken from its answer."""
+"""The queries that sensors poll with, and how each response becomes one result per item."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ if TYPE_CHECKING:
     from airflow_provider_alvys.api.read.search import Search
     from airflow_provider_alvys.api.read.state import SearchState
 
-# Where the catalogue knows no maximum. More than so many load numbers were refused to clients where none is documented, too.
-_MOST_NUMBERS = 50
+# Used if the catalogue has no limit. Users report that Alvys refuses more load numbers even where it
+# documents none.
+_DEFAULT_MAX_NUMBERS = 50
 
 _as_utc = make_converter("time")
 
 
 class RecordStatus(msgspec.Struct, frozen=True):
-    """What is looked at in a load or a trip."""
+    """The status of a load or a trip."""
 
     id: str
     status: str | None
@@ -37,20 +38,20 @@ class RecordStatus(msgspec.Struct, frozen=True):
 
 class SearchResult(msgspec.Struct, frozen=True):
     """
-    What a search found.
+    The number of rows of a search, and their keys.
 
-    :param total: how many rows there are, at least.
-    :param keys: of those that came with the answer; one value for each where one field identifies a row, else a list.
-    :param is_all: whether these are all.
+    :param total: number of rows, or a lower bound of at least the wanted number.
+    :param keys: of the rows read so far: one value per row, or a list if several fields identify a row.
+    :param has_all_keys: whether ``keys`` are those of all rows.
     """
 
     total: int
     keys: list[Any]
-    is_all: bool
+    has_all_keys: bool
 
 
 class SearchCriteria(msgspec.Struct, frozen=True, kw_only=True):
-    """A search that has at least so many rows, or not."""
+    """The arguments of a search, and the number of rows to wait for."""
 
     stream: str
     filters: dict[str, Any] = {}
@@ -61,7 +62,7 @@ class SearchCriteria(msgspec.Struct, frozen=True, kw_only=True):
     at_least: int = 1
 
     def queries(self, stream: Stream) -> list[Query]:
-        """Return the sets that are asked for."""
+        """Return the queries of the search."""
         return make_search_queries(
             stream,
             self.filters,
@@ -72,32 +73,34 @@ class SearchCriteria(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def read_keys(self, client: AlvysClient) -> list[Any]:
-        """Read all rows, and return their keys: one value for each where one field identifies a row, else a list."""
+        """Read all rows and return their keys: one value per row, or a list if several fields identify it."""
         stream = get_stream(self.stream)
-        decode_key = PageDecoder(stream.key, stream.response_type).decode_key
-        return [
-            _plain(decode_key(row)) for rows in _search(client, stream, self.queries(stream)) for row in rows
-        ]
+        return [key for rows in _search(client, stream, self.queries(stream)) for key in _keys(stream, rows)]
 
 
 @dataclass(frozen=True)
-class StatusQuery:
-    """Loads or trips, by their numbers: as many as a request takes."""
+class StreamQuery:
+    """A query of a stream's endpoint."""
 
     stream: Stream
 
     @property
     def endpoint(self) -> Endpoint:
-        """The search."""
+        """The endpoint that it calls."""
         return self.stream.endpoint
+
+
+@dataclass(frozen=True)
+class StatusQuery(StreamQuery):
+    """Loads or trips by their numbers, many per request."""
 
     @property
     def max_items(self) -> int:
-        """As many as Alvys takes."""
-        return self.stream.number_filter.max_items or _MOST_NUMBERS
+        """How many numbers Alvys accepts per request."""
+        return self.stream.number_filter.max_items or _DEFAULT_MAX_NUMBERS
 
     def make_job(self, items: Sequence[str]) -> _StatusJob:
-        """Return what asks for them."""
+        """Return a job for these numbers."""
         return _StatusJob(self.stream, list(items))
 
 
@@ -107,41 +110,32 @@ class _StatusJob:
     numbers: list[str]
 
     def step(self, client: AlvysClient) -> list[RecordStatus | None]:
-        column = self.stream.number_field
-        queries = make_queries(
-            self.stream, {self.stream.number_filter.name: self.numbers, "IncludeDeleted": False}
-        )
-        page = _search(client, self.stream, queries).first_page()
+        filters = {self.stream.number_filter.name: self.numbers, "IncludeDeleted": False}
+        page = _search(client, self.stream, make_queries(self.stream, filters)).first_page()
         if page.total > len(page.rows) and len(self.numbers) > 1:
             from airflow_provider_alvys.api.poll.batching import TooManyRowsError
 
             raise TooManyRowsError(
-                f"{page.total} {self.stream.name} have {len(self.numbers)} numbers, more than a page holds."
+                f"{page.total} {self.stream.name} have {len(self.numbers)} numbers, more than fit on a page."
             )
-        readings: dict[str, RecordStatus] = {}
+        newest: dict[str, RecordStatus] = {}
         for row in map(decode_row, page.rows):
-            reading = RecordStatus(row["Id"], row.get("Status"), row.get("UpdatedAt"))
-            number = row.get(column)
-            before = readings.get(number)
-            if before is None or time_sort_key(before.updated_at) <= time_sort_key(reading.updated_at):
-                readings[number] = reading
-        return [readings.get(number) for number in self.numbers]
+            record = RecordStatus(row["Id"], row.get("Status"), row.get("UpdatedAt"))
+            number = row.get(self.stream.number_field)
+            known = newest.get(number)
+            if known is None or time_sort_key(known.updated_at) <= time_sort_key(record.updated_at):
+                newest[number] = record
+        return [newest.get(number) for number in self.numbers]
 
 
 @dataclass(frozen=True)
-class DocumentsQuery:
-    """The documents of one parent: Alvys tells those of one at a time."""
+class DocumentsQuery(StreamQuery):
+    """The documents of a parent. Alvys lists those of one parent per request."""
 
-    stream: Stream
     max_items: int = 1
 
-    @property
-    def endpoint(self) -> Endpoint:
-        """The call for those of one."""
-        return self.stream.endpoint
-
     def make_job(self, items: Sequence[str]) -> _DocumentsJob:
-        """Return what asks for them."""
+        """Return a job for this parent."""
         return _DocumentsJob(self.stream, items[0])
 
 
@@ -151,84 +145,78 @@ class _DocumentsJob:
     parent: str
 
     def step(self, client: AlvysClient) -> list[list[dict[str, Any]] | None]:
+        queries = make_queries(self.stream, {}, parents=[self.parent])
         try:
-            page = _search(
-                client, self.stream, make_queries(self.stream, {}, parents=[self.parent])
-            ).first_page()
+            page = _search(client, self.stream, queries).first_page()
         except AlvysNotFoundError:
             return [None]
-        # A link that opens the file is as good as a password.
+        # Anyone with the download URL can open the file: it must not reach an XCom.
         secret = {name for name, flags in self.stream.fields.flags.items() if "volatile" in flags}
         documents = [msgspec.to_builtins(decode_row(row)) for row in page.rows]
         return [[{name: value for name, value in one.items() if name not in secret} for one in documents]]
 
 
 @dataclass(frozen=True)
-class RowsQuery:
-    """Searches in a stream."""
+class RowsQuery(StreamQuery):
+    """Searches in a stream, one per job."""
 
-    stream: Stream
     max_items: int = 1
 
-    @property
-    def endpoint(self) -> Endpoint:
-        """The search."""
-        return self.stream.endpoint
-
     def make_job(self, items: Sequence[bytes]) -> _RowsJob:
-        """Return what asks for one."""
+        """Return a job for this search, given as JSON of :class:`SearchCriteria`."""
         return _RowsJob(self.stream, items[0])
 
 
 class _RowsJob:
-    """Ask for the first page of each set; where these cannot tell how many rows there are, read all."""
+    """Read the first page of each query; if that does not give the number of rows, read all pages."""
 
     def __init__(self, stream: Stream, item: bytes) -> None:
-        self._condition = msgspec.json.decode(item, type=SearchCriteria)
+        self._criteria = msgspec.json.decode(item, type=SearchCriteria)
         self._stream = stream
         self._queries: list[Query] | None = None
-        self._first: list[Page] = []
+        self._first_pages: list[Page] = []
         self._state: bytes | None = None
         self._keys: list[Any] = []
 
     def step(self, client: AlvysClient) -> list[SearchResult] | None:
         if self._queries is None:
-            self._queries = self._condition.queries(self._stream)
+            self._queries = self._criteria.queries(self._stream)
         search = _search(client, self._stream, self._queries)
-        if len(self._first) < len(self._queries):
-            self._first.append(self._ask(search, len(self._first)))
-            if len(self._first) < len(self._queries):
+        if len(self._first_pages) < len(self._queries):
+            self._first_pages.append(self._read_first_page(search, len(self._first_pages)))
+            if len(self._first_pages) < len(self._queries):
                 return None
-        found = self._add_up(search)
-        return [found] if found else self._walk(client, self._queries)
+        result = self._combine_first_pages(search)
+        return [result] if result else self._read_next_page(client, self._queries)
 
-    def _ask(self, search: Search, place: int) -> Page:
+    def _read_first_page(self, search: Search, index: int) -> Page:
         try:
-            return search.first_page(place)
+            return search.first_page(index)
         except AlvysNotFoundError:
             if not self._stream.is_child:
                 raise
             return Page(0, None, None, [], [])
 
-    def _add_up(self, search: Search) -> SearchResult | None:
-        """Return what the first pages tell, or None where they do not tell enough."""
-        keys = [key for page in self._first for key in page.keys]
-        # The same document may hang on two parents.
+    def _combine_first_pages(self, search: Search) -> SearchResult | None:
+        """Return the result if the first pages suffice for it."""
+        keys = [key for page in self._first_pages for key in page.keys]
+        # Two parents may have the same document: each counts. Elsewhere a row counts once.
         keys = keys if self._stream.is_child else list(dict.fromkeys(keys))
-        is_all = all(page.total <= len(page.rows) for page in self._first)
-        total = len(keys) if is_all or not search.is_countable else sum(page.total for page in self._first)
-        is_enough = is_all or search.is_countable or total >= self._condition.at_least
-        return SearchResult(total, [_plain(key) for key in keys], is_all) if is_enough else None
+        is_all = all(page.total <= len(page.rows) for page in self._first_pages)
+        total = len(keys)
+        if not is_all and search.is_countable:
+            total = sum(page.total for page in self._first_pages)
+        if is_all or search.is_countable or total >= self._criteria.at_least:
+            return SearchResult(total, [_plain_key(key) for key in keys], is_all)
+        return None
 
-    def _walk(self, client: AlvysClient, queries: list[Query]) -> list[SearchResult] | None:
-        """Read one more page of all rows."""
+    def _read_next_page(self, client: AlvysClient, queries: list[Query]) -> list[SearchResult] | None:
         from airflow_provider_alvys.api.read.state import SearchState
 
         state = None if self._state is None else msgspec.json.decode(self._state, type=SearchState)
         search = _search(client, self._stream, queries, state=state)
         for rows in search:
-            decode_key = PageDecoder(self._stream.key, self._stream.response_type).decode_key
-            self._keys += [_plain(decode_key(row)) for row in rows]
+            self._keys += _keys(self._stream, rows)
             self._state = msgspec.json.encode(search.save())
             return None
         return [SearchResult(len(self._keys), self._keys, True)]
@@ -237,17 +225,22 @@ class _RowsJob:
 def _search(
     client: AlvysClient, stream: Stream, queries: list[Query], *, state: SearchState | None = None
 ) -> Search:
-    # Sensors import this module while a DAG is parsed, when nothing is searched.
+    # Sensors import this module while a DAG is parsed, which needs no Search.
     from airflow_provider_alvys.api.read.search import Search
 
     return Search(client, stream, queries, state=state)
 
 
 def time_sort_key(time: Any) -> str:
-    """Return what times are put in order by; those that are none come first."""
+    """Return a string to sort times by. What is not a time comes first."""
     utc = _as_utc(time)
     return utc[0] if utc else ""
 
 
-def _plain(key: tuple[Any, ...]) -> Any:
+def _keys(stream: Stream, rows: Sequence[Any]) -> list[Any]:
+    decode_key = PageDecoder(stream.key, stream.response_type).decode_key
+    return [_plain_key(decode_key(row)) for row in rows]
+
+
+def _plain_key(key: tuple[Any, ...]) -> Any:
     return key[0] if len(key) == 1 else list(key)

@@ -1,8 +1,8 @@
 """
-Many questions, few requests: what is asked for at about the same time goes into one request.
+Batched polling: items that are polled for at about the same time share one request.
 
-Requests are made one attempt at a time in a thread, and all waiting is done in the coroutine: for others to ask the same, for the
-documented pace, for what Alvys asks to wait after a failure. So an event loop with hundreds of waiters never stands still.
+Each attempt of a request runs in a thread. All waiting (for more items, the pace, and retries) happens in
+coroutines, so the event loop is never blocked.
 """
 
 from __future__ import annotations
@@ -35,85 +35,78 @@ Result = TypeVar("Result")
 Item_contra = TypeVar("Item_contra", contravariant=True)
 Result_co = TypeVar("Result_co", covariant=True)
 
-# Seconds in which questions batch_delay. Sensors that are started together come within a few of them.
+# Seconds from the first item to the first request, in which a batch collects more items.
 BATCH_DELAY = 0.5
-# Each line uses one at a time, and there are hardly more lines than this with much to ask.
+# A query uses one thread at a time, and few queries are busy at once.
 _THREADS = 4
 
 
 def non_blocking_options(clock: Clock = SYSTEM_CLOCK) -> dict[str, Any]:
-    """Return the options of a client for a poller: it makes one attempt, and goes away instead of waiting for its turn."""
+    """Return the options of a client for a poller: one attempt, and DeferRequested in place of any wait."""
     return {"retry_rules": ONE_ATTEMPT, "clock": BoundedClock(clock, defer_after=0.0)}
 
 
 class Job(Protocol[Result_co]):
-    """One question about some items, which may take several requests."""
+    """The requests for one batch of items."""
 
     def step(self, client: AlvysClient) -> Sequence[Result_co] | None:
         """
-        Make the next request; called in a thread, again and again.
+        Make the next request. Called repeatedly, in a thread.
 
-        After an error it is called again where another try may help, and goes on from where it was: a :class:`DeferRequested` is what
-        the client's clock says instead of waiting, so that it may come from any request.
+        After :class:`DeferRequested` or a retryable error, the next call repeats the failed request.
 
-        :return: at the end the answers, in the order of the items; None when there is more to do.
-        :raises TooManyRowsError: fewer items must be asked for at once.
+        :return: the results in the order of the items, or None if more requests are needed.
+        :raises TooManyRowsError: the batch has to be split.
         """
-        ...
 
 
 class BatchQuery(Protocol[Item_contra, Result_co]):
     """
-    One kind of question. Lines that are equal are one: the questions that are asked on it go together.
+    A kind of request that takes many items. Items of equal queries share batches.
 
-    ``endpoint`` is the call that answers it, ``max_items`` how many items one request takes.
+    ``endpoint`` is the endpoint that it calls, ``max_items`` the number of items per request.
     """
 
     @property
     def endpoint(self) -> Endpoint:
-        """The call that answers it."""
-        ...
+        """The endpoint that it calls."""
 
     @property
     def max_items(self) -> int:
         """How many items one request takes."""
-        ...
 
     def __hash__(self) -> int:
-        """Return the same for equal lines."""
-        ...
+        """Return the same hash for equal queries."""
 
     def make_job(self, items: Sequence[Item_contra]) -> Job[Result_co]:
-        """Return what asks for these items. Called on the event loop: it should do no more than take note of them."""
-        ...
+        """Return a job for these items. Called on the event loop: it must not block."""
 
 
 class TooManyRowsError(AlvysError):
-    """An answer had no room for what was asked for."""
+    """The rows of a batch do not fit into one response."""
 
 
-# The futures of all who wait for an item, by item. Who has left has cancelled theirs.
+# The waiting coroutines' futures, by item. A coroutine that is cancelled cancels its future.
 _Waiters: TypeAlias = dict[Any, list[asyncio.Future[Any]]]
 
 
 @dataclass
 class _Queue:
-    """What is asked for on one line and not under way."""
+    """The items of one query that are not in a batch yet."""
 
     waiting: _Waiters = field(default_factory=dict)
     task: asyncio.Task[None] | None = None
 
     def fill(self, batch: _Waiters, max_items: int) -> bool:
-        """Put more into a batch, and drop what nobody waits for any more. Return whether that changed anything."""
-        left = [item for item, answers in batch.items() if _is_abandoned(answers)]
-        for item in left:
+        """Move items into a batch, drop abandoned ones from it, and return whether the batch has changed."""
+        abandoned = [item for item, futures in batch.items() if _is_abandoned(futures)]
+        for item in abandoned:
             del batch[item]
-        has_changed = bool(left)
-        for item, answers in list(self.waiting.items()):
-            if _is_abandoned(answers):
+        has_changed = bool(abandoned)
+        for item, futures in list(self.waiting.items()):
+            if _is_abandoned(futures):
                 del self.waiting[item]
             elif len(batch) < max_items:
-                # Somebody else may have asked for the same before.
                 batch.setdefault(item, []).extend(self.waiting.pop(item))
                 has_changed = True
         return has_changed
@@ -121,15 +114,16 @@ class _Queue:
 
 class Poller:
     """
-    Result questions about one connection, together where they can be.
+    Poll one connection, with as few requests as possible.
 
-    Belongs to the event loop in which it is used. Nothing runs while nobody waits.
+    A poller belongs to the event loop in which it is used. It runs tasks only while a result is waited for.
 
-    :param connect: returns a client made with :func:`non_blocking_options`. Called at the first question, and again before the next
-        attempt when the credentials were refused or there was no answer, since the connection may have been changed.
-    :param rules: how often and how long a failed request is tried again.
-    :param batch_delay: seconds in which questions batch_delay before the first request.
-    :param sleep: waits in the coroutine.
+    :param connect: returns a client made with :func:`non_blocking_options`. Called before the first request,
+        and again after refused credentials or a failed connection, since the Airflow connection may have been
+        changed.
+    :param rules: limits of the retries.
+    :param batch_delay: seconds in which a batch collects items before its first request.
+    :param sleep: coroutine function used for all waiting.
     """
 
     def __init__(
@@ -150,32 +144,32 @@ class Poller:
         self._connecting = asyncio.Lock()
         self._has_connected = False
         self._queues: dict[Any, _Queue] = {}
-        # When Alvys wants to be asked again, by endpoint, in seconds since 1970, where the rules would not wait so long.
+        # Alvys's Retry-After by endpoint, as seconds since 1970, if it exceeds what the rules allow.
         self._not_before: dict[Endpoint, float] = {}
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="alvys-poller")
 
     async def poll(self, query: BatchQuery[Item, Result], item: Item) -> Result:
         """
-        Return the answer for one item. Who stops waiting for it stops nobody else.
+        Return the result for one item. A cancelled caller does not affect others that poll for the same item.
 
-        :raises AlvysError: a subclass says what went wrong, when the rules allow no further try.
+        :raises AlvysError: a subclass says what failed, after the retries that the rules allow.
         """
         queue = self._queues.setdefault(query, _Queue())
-        # Hundreds wait at the same time: what each of them allocates here brings Python's garbage collection nearer.
-        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        queue.waiting.setdefault(item, []).append(answer)
+        # Hundreds of sensors wait here at once: more objects per caller would mean more garbage collections.
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        queue.waiting.setdefault(item, []).append(future)
         if queue.task is None:
-            # In a context of its own: whose question was first has nothing to do with the others', nor with what is logged.
+            # In an empty context: the task serves all callers, so it must not log as the first one's task.
             queue.task = contextvars.Context().run(asyncio.create_task, self._run_queue(query, queue))
-        return await answer
+        return await future
 
     async def close(self) -> None:
-        """End what runs. Who still waits is cancelled."""
+        """Stop all requests and cancel all waiting coroutines."""
         tasks = [queue.task for queue in self._queues.values() if queue.task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        # A task that was cancelled before it began has cancelled nothing itself.
+        # A task that is cancelled before it starts does not run its finally block.
         for queue in self._queues.values():
             _cancel(queue.waiting)
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -183,7 +177,7 @@ class Poller:
             self._client.close()
 
     async def _run_queue(self, query: BatchQuery[Any, Any], queue: _Queue) -> None:
-        """Result what is asked for on a query, until nobody asks any more."""
+        """Resolve the batches of one query until its queue is empty."""
         batch: _Waiters = {}
         try:
             await self._sleep(self._batch_delay)
@@ -191,7 +185,7 @@ class Poller:
                 await self._resolve(query, queue, batch)
                 batch = {}
         finally:
-            # Nothing is left here but where this task was cancelled.
+            # Both are empty unless this task was cancelled.
             _cancel(batch)
             _cancel(queue.waiting)
             del self._queues[query]
@@ -199,22 +193,21 @@ class Poller:
     async def _resolve(
         self, query: BatchQuery[Any, Any], queue: _Queue, batch: _Waiters, *, is_part: bool = False
     ) -> None:
-        """Result a batch; one that is refused, or too big, in halves, until who is to blame stands alone."""
+        """Resolve a batch. If it is refused or too big, split it in half until the faulty item is alone."""
         try:
-            answers = await self._fetch(
-                query, queue, batch, max_items=len(batch) if is_part else query.max_items
-            )
-            for waiters, answer in zip(batch.values(), answers, strict=True):
+            max_items = len(batch) if is_part else query.max_items
+            results = await self._fetch(query, queue, batch, max_items=max_items)
+            for waiters, result in zip(batch.values(), results, strict=True):
                 for waiter in waiters:
                     if not waiter.done():
-                        waiter.set_result(answer)
+                        waiter.set_result(result)
         except asyncio.CancelledError:
             _cancel(batch)
             raise
         except BaseException as error:
             half = len(batch) // 2
             if half and isinstance(error, (AlvysValidationError, TooManyRowsError)):
-                log.info("%s Asking for %d and %d items instead.", error, half, len(batch) - half)
+                log.info("Splitting a batch into %d and %d items: %s", half, len(batch) - half, error)
                 items = list(batch.items())
                 for part in (items[:half], items[half:]):
                     await self._resolve(query, queue, dict(part), is_part=True)
@@ -224,7 +217,6 @@ class Poller:
             for waiters in batch.values():
                 for waiter in waiters:
                     if not waiter.done():
-                        # It is raised where it was asked.
                         waiter.set_exception(error)
             if not isinstance(error, Exception):
                 raise
@@ -232,7 +224,7 @@ class Poller:
     async def _fetch(
         self, query: BatchQuery[Any, Any], queue: _Queue, batch: _Waiters, *, max_items: int
     ) -> Sequence[Any]:
-        """Return the answers for a batch, which grows while it waits, and shrinks where nobody waits for an item any more."""
+        """Return the results of a batch. While it waits, it takes new items and drops abandoned ones."""
         job = query.make_job(list(batch))
         connected: AlvysClient | None = None
 
@@ -250,8 +242,8 @@ class Poller:
                     client = connected = await self._get_client(query.endpoint)
                 try:
                     return await asyncio.get_running_loop().run_in_executor(self._pool, job.step, client)
-                except DeferRequested as turn:
-                    await wait(turn.seconds)
+                except DeferRequested as request:
+                    await wait(request.seconds)
                 except AlvysConnectionError:
                     self._discard_client(client)
                     raise
@@ -259,13 +251,13 @@ class Poller:
                     self._discard_client(client)
                     if client is connected:
                         raise
-                    log.info("Alvys refused the credentials: looking up the connection again")
+                    log.info("Alvys refused the credentials; reading the connection again")
             return ()
 
         if (seconds := self._not_before.get(query.endpoint, 0.0) - self._clock.time()) > 0:
             await wait(seconds)
         while True:
-            answers: Sequence[Any] | None = await async_retrying(
+            results: Sequence[Any] | None = await async_retrying(
                 self._rules,
                 sleep=wait,
                 consecutive_429s=self._client.pacer.consecutive_429s(query.endpoint) if self._client else 0,
@@ -273,8 +265,8 @@ class Poller:
                     self._client.pacer.block_seconds(query.endpoint) if self._client else 60.0
                 ),
             )(attempt)
-            if answers is not None:
-                return answers
+            if results is not None:
+                return results
 
     async def _get_client(self, endpoint: Endpoint) -> AlvysClient:
         async with self._connecting:
@@ -284,24 +276,24 @@ class Poller:
                 except Exception as error:
                     if not self._has_connected or isinstance(error, AlvysError):
                         raise
-                    # It was there before. What keeps it may be away for a moment, and says no more than that it has found none.
-                    what = f"The connection could not be looked up: {error}"
+                    # It could be read before: the secrets backend may be down, which looks the same.
+                    what = f"The Airflow connection could not be read: {error}"
                     raise AlvysConnectionError(what, arrived=False, endpoint=str(endpoint)) from error
                 self._has_connected = True
             return self._client
 
     def _discard_client(self, client: AlvysClient) -> None:
-        """Have the connection looked up before the next attempt."""
+        """Close the client; the next attempt reads the connection again."""
         if self._client is client:
             self._client = None
             client.close()
 
 
-def _is_abandoned(answers: list[asyncio.Future[Any]]) -> bool:
-    return all(answer.done() for answer in answers)
+def _is_abandoned(futures: list[asyncio.Future[Any]]) -> bool:
+    return all(future.done() for future in futures)
 
 
 def _cancel(waiters: _Waiters) -> None:
-    for answers in waiters.values():
-        for answer in answers:
-            answer.cancel()
+    for futures in waiters.values():
+        for future in futures:
+            future.cancel()

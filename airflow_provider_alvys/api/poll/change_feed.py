@@ -1,4 +1,4 @@
-"""Which rows of a stream are new or have changed since they were last looked at."""
+"""The new and changed rows of a stream, for watchers."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from airflow_provider_alvys.api.catalogue.endpoints import Endpoint
 from airflow_provider_alvys.api.catalogue.stream_spec import Stream, TimeWindow
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.api.poll.batch_queries import time_sort_key
+from airflow_provider_alvys.api.poll.batch_queries import StreamQuery, time_sort_key
 from airflow_provider_alvys.api.read.page_decoder import Row, decode_row
 from airflow_provider_alvys.api.read.queries import Query, RequestedWindow, make_queries
 from airflow_provider_alvys.api.read.search import Search
@@ -27,19 +26,19 @@ from airflow_provider_alvys.api.schema.fields import Array, Record, Scalar
 if TYPE_CHECKING:
     from airflow_provider_alvys.api.http.client import AlvysClient
 
-# A row may show a change some time after the moment that it names. So much of what was read is read again.
+# A search may show a change some time after its date. Each poll reads this much again.
 OVERLAP = timedelta(minutes=5)
-# What a state store takes is 64 KiB: so many hashes of 8 bytes stand in less, in base 64. With more of them the oldest are
-# forgotten, and told again after a restart.
+# A state store takes 64 KiB: this many hashes of 8 bytes fit, in base 64. With more, the oldest are dropped,
+# and their changes may be reported again.
 _MAX_SEEN = 5000
 _MICROSECOND = timedelta(microseconds=1)
-# What a field is compared with, and how errors call it. Numbers with a fraction are not compared.
-_COMPARABLE: Mapping[Scalar, tuple[tuple[type, ...], str]] = {
-    "string": ((str,), "a text"),
-    "time": ((str,), "a text"),
-    "date": ((str,), "a text"),
-    "integer": ((int,), "a whole number"),
-    "boolean": ((bool,), "true or false"),
+# The Python types that a field is compared with, and their name in errors. Decimal numbers are not compared.
+_COMPARABLE: Mapping[Scalar, tuple[type, str]] = {
+    "string": (str, "a string"),
+    "time": (str, "a string"),
+    "date": (str, "a string"),
+    "integer": (int, "an integer"),
+    "boolean": (bool, "true or false"),
 }
 
 
@@ -47,48 +46,44 @@ def get_watch_window(stream: Stream, name: str | None) -> TimeWindow:
     """
     Return the time window by which a stream's changes are watched.
 
-    :param name: None for the regular one.
-    :raises AlvysValueError: there is no such window, or none that is one search.
+    :param name: name of the window; None for the stream's default.
+    :raises AlvysValueError: the stream has no window of that name, or no window.
     """
     window = stream.window(name)
     if window is None or stream.parent is not None:
         names = ", ".join(repr(window.name) for window in stream.windows)
-        advice = (
-            f"Give window_by={names}"
-            if names and stream.parent is None
-            else "Land it and compare, or search for it"
-        )
-        raise AlvysValueError(
-            f"{stream.name} cannot be watched: Alvys gives it without a window on its changes. {advice}"
-        )
+        advice = "Sync it and compare the rows, or search for them"
+        if names and stream.parent is None:
+            advice = f"Give window_by={names}"
+        raise AlvysValueError(f"{stream.name} cannot be watched: it has no window on its changes. {advice}")
     return window
 
 
 def check_interval(window: TimeWindow, seconds: float | None) -> float:
     """
-    Return the seconds between two looks.
+    Return the seconds between two polls.
 
-    :param seconds: None for a minute, or a quarter of an hour where each look reads again all that the window looks back to.
-    :raises AlvysValueError: it is no length of time.
+    :param seconds: None for 60, or for 900 if each poll reads the whole lookback of the window.
+    :raises AlvysValueError: it is not a positive number.
     """
     if seconds is None:
         return 60.0 if window.tracks_changes else 900.0
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < float("inf"):
-        raise AlvysValueError(f"poll_interval={seconds!r} must be seconds, more than 0")
+        raise AlvysValueError(f"poll_interval={seconds!r} is not a number of seconds: give more than 0")
     return float(seconds)
 
 
 def check_where(stream: Stream, where: Mapping[str, Any] | None) -> dict[str, tuple[Any, ...]]:
     """
-    Return the values that each field may have.
+    Return the allowed values of each field.
 
-    :param where: fields of the row, ``Customer.Id`` for one inside an object (or inside any of a list of them), with a value or a
-        list of values.
-    :raises AlvysValueError: the rows have no such field, or Alvys gives it no such value.
+    :param where: a value or a list of values by field. ``Customer.Id`` is a field in an object, or in any
+        object of a list.
+    :raises AlvysValueError: the rows have no such field, or the field never has such a value.
     """
     if where is not None and not isinstance(where, Mapping):
         raise AlvysValueError(
-            f"where={where!r} is no dict: give fields and their values, such as {{'Status': ['Delivered']}}"
+            f"where={where!r} is not a dict: give fields and values, such as {{'Status': ['Delivered']}}"
         )
     known = dict(_field_paths(stream.fields))
     checked = {}
@@ -96,44 +91,44 @@ def check_where(stream: Stream, where: Mapping[str, Any] | None) -> dict[str, tu
         if name not in known:
             close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
             hint = f" Did you mean {close[0]}?" if close else ""
-            raise AlvysValueError(f"A row of {stream.name} has no field {name!r}.{hint}")
+            raise AlvysValueError(f"{stream.name} has no field {name!r} (in where).{hint}")
         values = tuple(value) if isinstance(value, (list, tuple, set, frozenset)) else (value,)
-        wanted, what = _COMPARABLE.get(known[name], (None, ""))
-        if wanted is None:
+        type_, type_name = _COMPARABLE.get(known[name], (None, ""))
+        if type_ is None:
             raise AlvysValueError(
-                f"{name} of {stream.name} cannot be watched: watch a text, a whole number, or true or false"
+                f"{name} of {stream.name} cannot be used in where: use a string, an integer or a boolean"
             )
-        if not values or not all(type(item) in wanted for item in values):
-            raise AlvysValueError(f"where[{name!r}]={value!r} must be {what}, or a list of such")
-        allowed = next((filter.values for filter in stream.filters if filter.column == name), None)
-        strangers = [item for item in values if allowed and item not in allowed]
-        if strangers:
+        if not values or not all(type(item) is type_ for item in values):
+            raise AlvysValueError(f"where[{name!r}]={value!r} is not {type_name}, or a list of them")
+        allowed = next((filter.values for filter in stream.filters if filter.column == name), None) or values
+        if unknown := [item for item in values if item not in allowed]:
             raise AlvysValueError(
-                f"{name} of {stream.name} is never {strangers[0]!r}. Allowed: {', '.join(map(str, allowed or ()))}"
+                f"{name} of {stream.name} is never {unknown[0]!r}. Allowed: {', '.join(map(str, allowed))}"
             )
-        # In one order, whatever order a set has in this process: it is part of the watcher's name.
+        # Sorted, since a set has another order in each process, and the name of the stored state depends on
+        # it.
         checked[name] = tuple(sorted(set(values), key=str))
     return checked
 
 
-def _field_paths(record: Record, above: str = "") -> Iterator[tuple[str, Scalar]]:
+def _field_paths(record: Record, prefix: str = "") -> Iterator[tuple[str, Scalar]]:
     for name, kind in record.fields.items():
         inner = kind.of if isinstance(kind, Array) else kind
         if isinstance(inner, Record):
-            yield from _field_paths(inner, f"{above}{name}.")
+            yield from _field_paths(inner, f"{prefix}{name}.")
         elif not isinstance(inner, Array):
-            yield f"{above}{name}", inner
+            yield f"{prefix}{name}", inner
 
 
 class RowChange(msgspec.Struct, frozen=True, omit_defaults=True):
     """
-    A row that is new or has changed.
+    A new or changed row.
 
-    :param id: what identifies it; several parts with ``/`` between.
-    :param key: of this change: the same whenever it is told again.
-    :param number: by which people know it, such as the load number.
-    :param updated_at: Alvys's text of the time that the window filters by.
-    :param fields: the values of the watched fields.
+    :param id: key of the row; several parts are joined with ``/``.
+    :param key: key of the change. A change that is reported again has the same one.
+    :param number: number in Alvys, such as the load number.
+    :param updated_at: time that the window filters by, in Alvys's spelling.
+    :param fields: values of the watched fields.
     """
 
     id: str
@@ -147,9 +142,9 @@ class RowChange(msgspec.Struct, frozen=True, omit_defaults=True):
 @dataclass(frozen=True)
 class ChangeReader:
     """
-    Make changes from rows.
+    Turn rows into changes.
 
-    :param columns: the fields that each change tells beside id, number, status and time.
+    :param columns: the watched fields.
     """
 
     stream: Stream
@@ -157,38 +152,32 @@ class ChangeReader:
     columns: frozenset[str]
 
     def queries(self, since: datetime, until: datetime) -> list[Query]:
-        """Return what to ask for, so that no change after ``since`` is missed."""
-        return make_queries(
-            self.stream, {}, window=RequestedWindow(since, until, overlap=OVERLAP), by=self.window
-        )
+        """Return the queries that find each change of this window."""
+        window = RequestedWindow(since, until, overlap=OVERLAP)
+        return make_queries(self.stream, {}, window=window, by=self.window)
 
     def read(self, row: Row) -> RowChange:
-        """Return a row's change."""
+        """Return the change of a row."""
         record = decode_row(row)
-        id = "/".join(
-            "" if part is None else str(part) for part in (record.get(name) for name in self.stream.key)
-        )
-        stamp = self.window.column and record.get(self.window.column)
-        # A change moves the time, where the window tracks changes. Elsewhere only the content tells.
-        version = (
-            stamp if stamp and self.window.tracks_changes else blake2b(bytes(row), digest_size=8).hexdigest()
-        )
+        parts = (record.get(name) for name in self.stream.key)
+        id = "/".join("" if part is None else str(part) for part in parts)
+        time = self.window.column and record.get(self.window.column)
+        # Only a window that tracks changes has a time that moves with each change. Elsewhere the content is
+        # compared.
+        version = time if time and self.window.tracks_changes else blake2b(row, digest_size=8).hexdigest()
+        fields = {name: _values_at(record, name.split(".")) for name in sorted(self.columns)}
         return RowChange(
             id=id,
             key=f"{id}@{version}",
             number=record.get(self.stream.number_field),
             status=record.get("Status"),
-            updated_at=stamp or None,
-            fields={
-                name: value
-                for name in sorted(self.columns)
-                if (value := _values_at(record, name.split("."))) is not None
-            },
+            updated_at=time or None,
+            fields={name: value for name, value in fields.items() if value is not None},
         )
 
 
 def _values_at(value: Any, names: list[str]) -> Any:
-    """Return what stands at a path in a record, one list of it where lists are on the way, as plain JSON values."""
+    """Return the value at a path as plain JSON values; a flat list if there are lists on the path."""
     for number, name in enumerate(names):
         if isinstance(value, list):
             found = [_values_at(item, names[number:]) for item in value]
@@ -198,7 +187,7 @@ def _values_at(value: Any, names: list[str]) -> Any:
 
 
 def matches(change: RowChange, where: Mapping[str, Sequence[Any]]) -> bool:
-    """Return whether the watched fields have one of their values each; in a list, any of its items."""
+    """Return whether each watched field has an allowed value. Of a list, one item suffices."""
     for name, wanted in where.items():
         value = change.fields.get(name)
         if not any(item in wanted for item in (value if isinstance(value, list) else [value])):
@@ -209,11 +198,11 @@ def matches(change: RowChange, where: Mapping[str, Sequence[Any]]) -> bool:
 @dataclass(frozen=True)
 class ChangeRequest:
     """
-    What one watcher wants to know.
+    The request of one watcher for changes.
 
-    :param since: up to when it knows all changes.
-    :param columns: the fields that each change should tell beside id, number, status and time.
-    :param is_new: whether it knows ``since`` by its own clock only.
+    :param since: the watcher's watermark.
+    :param columns: the watched fields.
+    :param is_new: whether ``since`` is by our own clock, since the watcher has not polled yet.
     """
 
     since: datetime
@@ -224,12 +213,13 @@ class ChangeRequest:
 @dataclass(frozen=True)
 class ChangeResult:
     """
-    All rows that are new or have changed since the earliest time that was asked for, less :data:`OVERLAP`.
+    All changes since the earliest watermark of a batch, less :data:`OVERLAP`.
 
-    :param since: that time.
-    :param until: up to when.
-    :param is_complete: whether they are surely all; where rows moved while they were read, those not shown come next time.
-    :param clock_skew: by how much our own clock was ahead when ``until`` was.
+    :param since: that watermark.
+    :param until: end of the window that was read.
+    :param is_complete: whether no row can be missing. If rows moved while they were read, missing ones follow
+        at a later poll.
+    :param clock_skew: how far our clock was ahead of Alvys's.
     """
 
     changes: tuple[RowChange, ...]
@@ -240,35 +230,25 @@ class ChangeResult:
 
 
 @dataclass(frozen=True)
-class ChangesQuery:
+class ChangesQuery(StreamQuery):
     """
-    The question for the changes of a stream: however many watchers ask, one reading answers them all.
+    The changes of a stream. One read serves any number of watchers.
 
-    :param window: one of the stream's, as :func:`get_watch_window` gives it.
-    :param day: from which it is asked for, where that makes another set: see :attr:`ChangeTracker.day`.
+    :param window: the window from :func:`get_watch_window`.
+    :param day: see :attr:`ChangeTracker.day`.
     """
 
-    stream: Stream
     window: TimeWindow
     day: str = ""
-
-    @property
-    def endpoint(self) -> Endpoint:
-        """The call that answers it."""
-        return self.stream.endpoint
-
-    @property
-    def max_items(self) -> int:
-        """How many watchers one reading serves."""
-        return 10_000
+    max_items: int = 10_000
 
     def make_job(self, items: Sequence[ChangeRequest]) -> ChangesJob:
-        """Return what reads for these watchers."""
+        """Return a job for these watchers."""
         return ChangesJob(self, items)
 
 
 class ChangesJob:
-    """Read what all of some watchers want to know, a request at a time."""
+    """One read of changes, page by page."""
 
     def __init__(self, query: ChangesQuery, items: Sequence[ChangeRequest]) -> None:
         columns = frozenset().union(*(item.columns for item in items))
@@ -284,38 +264,33 @@ class ChangesJob:
         """Read one more page."""
         if self._until is None:
             self._until = datetime.fromtimestamp(client.now(), timezone.utc)
-            self._clock_skew = max(
-                timedelta(0), datetime.fromtimestamp(client.clock.time(), timezone.utc) - self._until
-            )
+            ours = datetime.fromtimestamp(client.clock.time(), timezone.utc)
+            self._clock_skew = max(timedelta(0), ours - self._until)
             starts = [item.since - self._clock_skew if item.is_new else item.since for item in self._items]
             self._since = min(*starts, self._until - _MICROSECOND)
-        stream = self._reader.stream
         queries = self._reader.queries(self._since, self._until)
-        # As it was after the last whole page: what has failed since may have left it in disorder.
+        # Resume from the last complete page: a failed request may have left the search inconsistent.
         state = None if self._state is None else msgspec.json.decode(self._state, type=SearchState)
-        search = Search(client, stream, queries, state=state)
+        search = Search(client, self._reader.stream, queries, state=state)
         for page in search:
-            for row in page:
-                change = self._reader.read(row)
+            for change in map(self._reader.read, page):
                 self._changes[change.key] = change
             self._state = msgspec.json.encode(search.save())
             return None
-        # By what the answers said of the time: our own clock may have been set since it was last held against the server's.
+        # The responses may have corrected Alvys's time: our clock may have been set since the first request.
         until = min(self._until, datetime.fromtimestamp(client.now(), timezone.utc))
-        found = ChangeResult(
-            tuple(self._changes.values()), self._since, until, search.proof == "whole", self._clock_skew
-        )
-        return [found] * len(self._items)
+        changes, is_complete = tuple(self._changes.values()), search.proof == "whole"
+        return [ChangeResult(changes, self._since, until, is_complete, self._clock_skew)] * len(self._items)
 
 
 class TrackerState(msgspec.Struct, kw_only=True):
     """
-    How far a watcher has come: what a state store keeps.
+    The progress of a watcher, as its state store keeps it.
 
-    :param watermark: up to when all changes have been told.
-    :param seen: hashes of the changes that lie in what is read again, 8 bytes each, in base 64.
-    :param is_new: whether nothing has been looked at yet. What is there at the first look is not told, but for what a tracked
-        time shows to have come after ``mark``.
+    :param watermark: all changes before it have been reported.
+    :param seen: hashes of the changes that the next poll reads again, 8 bytes each, in base 64.
+    :param is_new: whether the watcher has not polled yet. Its first poll reports only changes that are dated
+        after the watermark.
     """
 
     watermark: datetime = msgspec.field(name="mark")
@@ -325,9 +300,9 @@ class TrackerState(msgspec.Struct, kw_only=True):
 
 class ChangeTracker:
     """
-    Tell apart what was told from what is new.
+    Select the changes that have not been reported yet.
 
-    :param state: where to go on.
+    :param state: where to resume.
     """
 
     def __init__(self, window: TimeWindow, state: TrackerState) -> None:
@@ -339,54 +314,50 @@ class ChangeTracker:
     @property
     def day(self) -> str:
         """
-        The day of the mark, for a window on business dates.
+        The day of the watermark for a window on business dates, else "".
 
-        Those who ask from another day are not told together: no time in a row tells which of them it is for.
+        Watchers with different days share no read: the rows have no time that says which of them a change is
+        for.
         """
         is_dates = self._window.whole_days or bool(self._window.branches)
         return f"{self.watermark:%Y-%m-%d}" if is_dates and not self.is_new else ""
 
-    def advance(self, found: ChangeResult) -> list[RowChange]:
-        """Return the changes that have not been told yet, the oldest first."""
+    def advance(self, result: ChangeResult) -> list[RowChange]:
+        """Advance the watermark, and return the changes that have not been reported yet, oldest first."""
         hashes = {
             _hash_key(change.key): change
-            for change in sorted(found.changes, key=_sort_key)
-            if self._is_in_window(change, found)
+            for change in sorted(result.changes, key=_sort_key)
+            if self._is_in_window(change, result)
         }
         new = [change for hash, change in hashes.items() if hash not in self._seen]
         if self.is_new:
-            began = _time_key(self.watermark - found.clock_skew)
+            began = _time_key(self.watermark - result.clock_skew)
             new = [change for change in new if self._window.tracks_changes and _sort_key(change) >= began]
-        # What a moving set did not show this time may come again, and so may all where a clock was set back.
-        is_replaced = found.is_complete and (self.is_new or found.until >= self.watermark)
+        # Rows that an incomplete read missed may come again, as may all rows if a clock was set back.
+        is_replaced = result.is_complete and (self.is_new or result.until >= self.watermark)
         kept = {} if is_replaced else {hash: None for hash in self._seen if hash not in hashes}
         self._seen = {**kept, **dict.fromkeys(hashes)}
-        self.watermark = found.until if self.is_new else max(self.watermark, found.until)
+        self.watermark = result.until if self.is_new else max(self.watermark, result.until)
         self.is_new = False
         return new
 
-    def _is_in_window(self, change: RowChange, found: ChangeResult) -> bool:
-        """Tell whether a change lies in what this watcher asks for, not only in what another does that knows less."""
-        if self.is_new or self.day or found.since >= self.watermark:
+    def _is_in_window(self, change: RowChange, result: ChangeResult) -> bool:
+        """Return whether a change is in this watcher's window. Another watcher's may begin earlier."""
+        if self.is_new or self.day or result.since >= self.watermark:
             return True
-        moment = _sort_key(change)
-        return not moment or moment >= _time_key(self.watermark - max(OVERLAP, self._window.look_back))
+        time = _sort_key(change)
+        return not time or time >= _time_key(self.watermark - max(OVERLAP, self._window.look_back))
 
     def save(self) -> TrackerState:
-        """Return how far it has come."""
-        kept = list(self._seen)[-_MAX_SEEN:]
-        return TrackerState(
-            watermark=self.watermark,
-            seen=base64.b64encode(array("Q", kept).tobytes()).decode(),
-            is_new=self.is_new,
-        )
+        """Return the progress."""
+        seen = base64.b64encode(array("Q", list(self._seen)[-_MAX_SEEN:]).tobytes()).decode()
+        return TrackerState(watermark=self.watermark, seen=seen, is_new=self.is_new)
 
 
 def _sort_key(change: RowChange) -> str:
-    """Return a text by which changes are put in order; empty where nothing tells."""
-    stamp = change.updated_at or ""
-    # Some windows are by a bare date.
-    return time_sort_key(stamp) or time_sort_key(f"{stamp}T00:00:00Z")
+    time = change.updated_at or ""
+    # Some windows filter by a date without a time.
+    return time_sort_key(time) or time_sort_key(f"{time}T00:00:00Z")
 
 
 def _time_key(time: datetime) -> str:

@@ -1,4 +1,4 @@
-"""What a sensor waits for, as plain values: what to ask for it, and what to make of the answer."""
+"""The conditions that sensors wait for, as plain values, and their evaluation."""
 
 from __future__ import annotations
 
@@ -28,16 +28,19 @@ if TYPE_CHECKING:
     from airflow_provider_alvys.api.http.client import AlvysClient
 
 
+Outcome: TypeAlias = Literal["waiting", "done", "failed"]
+
+
 class PokeResult(msgspec.Struct, frozen=True, kw_only=True):
     """
-    What an answer means.
+    The outcome of one poll.
 
     :param message: a sentence without its full stop.
-    :param value: of a wait that is ``done``; plain JSON values.
-    :param is_partial: whether the value must be read yet, since it did not come with the answer.
+    :param value: the sensor's return value if the outcome is ``done``; plain JSON values.
+    :param is_partial: whether the value still has to be read by another search.
     """
 
-    outcome: Literal["waiting", "done", "failed"]
+    outcome: Outcome
     message: str
     value: Any = None
     is_partial: bool = False
@@ -45,14 +48,13 @@ class PokeResult(msgspec.Struct, frozen=True, kw_only=True):
 
 class StatusReached(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
     """
-    A load or a trip has a status.
+    A load or a trip has one of the given statuses.
 
     :param stream: ``loads`` or ``trips``.
-    :param number: of the load or the trip.
-    :param statuses: any of these.
-    :param failed: these end the wait in failure, but for those that are waited for.
-    :param or_later: whether a status that comes after one of these will do.
-    :param wait_if_missing: whether one that does not exist is waited for.
+    :param number: number of the load or the trip.
+    :param failed: statuses that fail the sensor, unless they are in ``statuses``.
+    :param or_later: whether later statuses count, too.
+    :param wait_if_missing: whether to wait for a record that does not exist, rather than fail.
     """
 
     stream: str
@@ -63,64 +65,57 @@ class StatusReached(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
     wait_if_missing: bool = True
 
     def validate(self) -> None:
-        """
-        Refuse what cannot be asked for.
-
-        :raises AlvysValueError: says what.
-        """
+        """Raise AlvysValueError if a field is not valid."""
         check_statuses(self.stream, self.statuses)
         if self.failed:
             check_statuses(self.stream, self.failed)
         if not self.number.strip():
-            raise AlvysValueError(f"The number of the {_singular(self.stream)} is empty")
+            raise AlvysValueError(f"{_singular(self.stream)}_number is empty: give the number in Alvys")
 
     @property
     def query(self) -> StatusQuery:
-        """Where it is asked for."""
+        """The query that this condition is polled with."""
         return StatusQuery(get_stream(self.stream))
 
     @property
     def item(self) -> str:
-        """What is asked for there."""
+        """The item of the query."""
         return self.number
 
     def evaluate(self, found: RecordStatus | None) -> PokeResult:
-        """Return what an answer means."""
-        what = f"{_singular(self.stream)} {self.number}"
+        """Return the outcome. None means that there is no such record."""
+        kind = _singular(self.stream)
         if found is None:
-            return PokeResult(
-                outcome="waiting" if self.wait_if_missing else "failed", message=f"There is no {what}"
-            )
+            return _missing(f"There is no {kind} {self.number}", self.wait_if_missing)
         value = {
-            f"{_singular(self.stream)}_number": self.number,
+            f"{kind}_number": self.number,
             "id": found.id,
             "status": found.status,
             "updated_at": found.updated_at,
         }
-        outcome: Literal["waiting", "done", "failed"] = "waiting"
+        outcome: Outcome = "failed" if found.status in self.failed else "waiting"
         if self._is_reached(found.status):
             outcome = "done"
-        elif found.status in self.failed:
-            outcome = "failed"
-        return PokeResult(outcome=outcome, message=f"{what.capitalize()} is {found.status}", value=value)
+        message = f"{kind.capitalize()} {self.number} is {found.status}"
+        return PokeResult(outcome=outcome, message=message, value=value)
 
     def _is_reached(self, status: str | None) -> bool:
         if status in self.statuses:
             return True
-        stream = get_stream(self.stream)
-        reached = stream.status_rank(status)
-        steps = [step for step in map(stream.status_rank, self.statuses) if step is not None]
-        return self.or_later and reached is not None and bool(steps) and reached > min(steps)
+        rank_of = get_stream(self.stream).status_rank
+        rank = rank_of(status)
+        wanted = [one for one in map(rank_of, self.statuses) if one is not None]
+        return self.or_later and rank is not None and bool(wanted) and rank > min(wanted)
 
 
 class DocumentExists(msgspec.Struct, frozen=True, kw_only=True, tag="document"):
     """
-    There is a document.
+    A record has a document of one of the given types.
 
-    :param parent: of what: ``load``, ``trip``, ``carrier``, ``driver``, ``truck`` or ``trailer``.
-    :param id: whose: the number of a load, the id of another.
-    :param types: any of these, in any case, with or without what stands in brackets behind them.
-    :param wait_if_missing: whether a parent that Alvys does not know is waited for.
+    :param parent: ``load``, ``trip``, ``carrier``, ``driver``, ``truck`` or ``trailer``.
+    :param id: number of the load, or Id of any other parent.
+    :param types: in upper or lower case, with or without the part in brackets.
+    :param wait_if_missing: whether to wait for a parent that Alvys does not know, rather than fail.
     """
 
     parent: str
@@ -129,118 +124,92 @@ class DocumentExists(msgspec.Struct, frozen=True, kw_only=True, tag="document"):
     wait_if_missing: bool = True
 
     def validate(self) -> None:
-        """
-        Refuse what cannot be asked for.
-
-        :raises AlvysValueError: says what.
-        """
+        """Raise AlvysValueError if a field is not valid."""
         parse_parents(document_stream_of(self.parent), [self.id])
         parse_document_types(self.types)
 
     @property
     def query(self) -> DocumentsQuery:
-        """Where it is asked for."""
+        """The query that this condition is polled with."""
         return DocumentsQuery(document_stream_of(self.parent))
 
     @property
     def item(self) -> str:
-        """What is asked for there."""
+        """The item of the query."""
         return self.id
 
     def evaluate(self, documents: list[dict[str, Any]] | None) -> PokeResult:
-        """Return what an answer means: the newest of those that are waited for."""
-        what = f"{self.parent} {self.id}"
+        """Return the outcome, with the newest matching document. None means that there is no such parent."""
         if documents is None:
-            return PokeResult(
-                outcome="waiting" if self.wait_if_missing else "failed", message=f"Alvys knows no {what}"
-            )
+            return _missing(f"There is no {self.parent} {self.id}", self.wait_if_missing)
+        parent = f"{self.parent.capitalize()} {self.id}"
         wanted = parse_document_types(self.types) or frozenset()
         matching = [one for one in documents if wanted & type_aliases(str(one.get("AttachmentType") or ""))]
         if not matching:
-            return PokeResult(
-                outcome="waiting", message=f"{what.capitalize()} has no {' or '.join(self.types)}"
-            )
+            return PokeResult(outcome="waiting", message=f"{parent} has no {' or '.join(self.types)}")
         newest = max(matching, key=lambda one: time_sort_key(one.get("UploadedAt")))
-        return PokeResult(
-            outcome="done", message=f"{what.capitalize()} has a {newest['AttachmentType']}", value=newest
-        )
+        return PokeResult(outcome="done", message=f"{parent} has a {newest['AttachmentType']}", value=newest)
 
 
 class RowsFound(SearchCriteria, frozen=True, kw_only=True, tag="rows"):
-    """A search has at least so many rows. For what it takes, see :meth:`airflow_provider_alvys.hooks.alvys.AlvysHook.search`."""
+    """A search has a number of rows. Its arguments are those of :meth:`AlvysHook.search`."""
 
     def validate(self) -> None:
-        """
-        Refuse what cannot be asked for.
-
-        :raises AlvysValueError: says what.
-        """
+        """Raise AlvysValueError if a field is not valid."""
         check_has_key(self.stream)
         check_at_least(self.at_least)
         self.queries(get_stream(self.stream))
 
     @property
     def query(self) -> RowsQuery:
-        """Where it is asked for."""
+        """The query that this condition is polled with."""
         return RowsQuery(get_stream(self.stream))
 
     @property
     def item(self) -> bytes:
-        """What is asked for there: all of it, in one order."""
+        """The item of the query: all fields as JSON, in a fixed order."""
         return msgspec.json.encode(self, order="deterministic")
 
     def evaluate(self, found: SearchResult) -> PokeResult:
-        """Return what an answer means."""
-        message = f"{found.total} rows of {self.stream} found, at least {self.at_least} wanted"
+        """Return the outcome."""
+        message = f"{found.total} rows of {self.stream} found, waiting for {self.at_least}"
         if found.total < self.at_least:
             return PokeResult(outcome="waiting", message=message)
-        return PokeResult(
-            outcome="done",
-            message=message,
-            value=found.keys if found.is_all else None,
-            is_partial=not found.is_all,
-        )
+        value = found.keys if found.has_all_keys else None
+        return PokeResult(outcome="done", message=message, value=value, is_partial=value is None)
 
 
-# As it stands in a trigger's arguments.
+# AlvysSensorTrigger takes one of these as plain values.
 Condition: TypeAlias = Union[StatusReached, DocumentExists, RowsFound]  # noqa: UP007
 
 
 def poll_once(client: AlvysClient, condition: Condition) -> PokeResult:
-    """Ask once, in this thread, and judge the answer. One request, but for searches that are several."""
+    """Poll once, in this thread. That is one request, except for searches that need several."""
     job = condition.query.make_job([condition.item])  # type: ignore[list-item]
-    while (answers := job.step(client)) is None:
+    while (results := job.step(client)) is None:
         pass
-    return condition.evaluate(answers[0])  # type: ignore[arg-type]
+    return condition.evaluate(results[0])  # type: ignore[arg-type]
 
 
 def check_statuses(stream: str, statuses: Any) -> None:
-    """
-    Refuse statuses that Alvys does not know.
-
-    :raises AlvysValueError: names those that it knows.
-    """
+    """Raise AlvysValueError if the stream has no such status."""
     get_stream(stream).validate_filters({"Status": statuses})
 
 
 def check_has_key(stream: str) -> None:
-    """
-    Refuse a stream whose rows nothing identifies.
-
-    :raises AlvysValueError: it is one.
-    """
+    """Raise AlvysValueError if the rows of a stream have no key."""
     if not get_stream(stream).key:
-        raise AlvysValueError(f"Nothing identifies a row of {stream}: there are no keys to return")
+        raise AlvysValueError(f"Rows of {stream} have no key that could be returned: choose another stream")
 
 
 def check_at_least(number: Any) -> None:
-    """
-    Refuse what is no number of rows to wait for.
-
-    :raises AlvysValueError: it is none.
-    """
+    """Raise AlvysValueError if this is not a number of rows."""
     if not isinstance(number, int) or isinstance(number, bool) or number < 1:
-        raise AlvysValueError(f"at_least={number!r} is no number of rows to wait for: give 1 or more")
+        raise AlvysValueError(f"at_least={number!r} is not a number of rows: give 1 or more")
+
+
+def _missing(message: str, wait_if_missing: bool) -> PokeResult:
+    return PokeResult(outcome="waiting" if wait_if_missing else "failed", message=message)
 
 
 def _singular(stream: str) -> str:

@@ -57,16 +57,16 @@ class OneRequest:
         return [found.get(item) for item in self.items]
 
 
-class Waits:
-    """What a coroutine waits for, which nobody does: the clock goes on, and so does everybody who is ready."""
+class Sleeps:
+    """A sleep that advances the clock at once and lets other coroutines run."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
-        self.asked: list[float] = []
+        self.seconds: list[float] = []
         self.meanwhile: Callable[[], Any] = lambda: None
 
     async def __call__(self, seconds: float) -> None:
-        self.asked.append(seconds)
+        self.seconds.append(seconds)
         self.clock.sleep(seconds)
         self.meanwhile()
         for _ in range(5):
@@ -74,8 +74,8 @@ class Waits:
 
 
 @dataclass
-class Desk:
-    """A poller, its clients and its waits."""
+class Harness:
+    """A poller, its clients and its sleeps."""
 
     alvys: Simulator
     clock: Clock
@@ -86,7 +86,7 @@ class Desk:
     clients: list[AlvysClient] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.waits = Waits(self.clock)
+        self.sleeps = Sleeps(self.clock)
 
     async def connect(self) -> AlvysClient:
         options = {**non_blocking_options(self.clock), **self.options}
@@ -95,7 +95,7 @@ class Desk:
 
     def run(self, work: Callable[[Poller], Awaitable[Any]]) -> Any:
         async def run() -> Any:
-            sleep = self.sleep or self.waits
+            sleep = self.sleep or self.sleeps
             poller = Poller(
                 self.connect, sleep=sleep, clock=self.clock, rules=self.rules, batch_delay=self.batch_delay
             )
@@ -106,8 +106,8 @@ class Desk:
 
         return asyncio.run(run())
 
-    def ask(self, items: Sequence[str], query: Any = None) -> list[Any]:
-        """Ask for all of these at once, and return answers and errors."""
+    def poll(self, items: Sequence[str], query: Any = None) -> list[Any]:
+        """Poll for all of these items at once, and return results and errors."""
         query = query or Statuses()
         return list(
             self.run(
@@ -119,8 +119,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(alvys: Simulator, clock: SkippingClock) -> Desk:
-    return Desk(alvys, clock)
+def harness(alvys: Simulator, clock: SkippingClock) -> Harness:
+    return Harness(alvys, clock)
 
 
 @pytest.fixture
@@ -133,60 +133,64 @@ def searches(alvys: Simulator) -> int:
     return int(alvys.stats()["requests"].get("POST loads/search", 0))
 
 
-def test_five_hundred_questions_cost_four_requests(
-    alvys: Simulator, desk: Desk, truth: dict[str, str]
+def test_five_hundred_items_cost_four_requests(
+    alvys: Simulator, harness: Harness, truth: dict[str, str]
 ) -> None:
     numbers = [*truth, *(f"none-{i}" for i in range(500 - len(truth)))]
-    assert desk.ask(numbers) == [truth.get(number) for number in numbers]
+    assert harness.poll(numbers) == [truth.get(number) for number in numbers]
     assert alvys.stats()["requests"] == {"POST token": 1, "POST loads/search": 4}
-    # They gathered once; nothing else was waited for.
-    assert desk.waits.asked == [0.5]
+    # One batch delay, and no other wait.
+    assert harness.sleeps.seconds == [0.5]
 
 
-def test_the_same_question_of_many_is_one(alvys: Simulator, desk: Desk, truth: dict[str, str]) -> None:
+def test_the_same_item_is_requested_once_for_all(
+    alvys: Simulator, harness: Harness, truth: dict[str, str]
+) -> None:
     number = next(iter(truth))
-    assert desk.ask([number] * 400) == [truth[number]] * 400
+    assert harness.poll([number] * 400) == [truth[number]] * 400
     assert searches(alvys) == 1
 
 
-def test_the_documented_pace_is_kept_and_no_429_is_met(alvys: Simulator) -> None:
-    # A minute of a quarter of a second.
+def test_the_documented_pace_avoids_every_429(alvys: Simulator) -> None:
+    # The simulator's minute lasts a quarter of a second.
     alvys.reset(loads=1, limits=True, minute=0.25)
-    desk = Desk(
+    harness = Harness(
         alvys, SYSTEM_CLOCK, options={"requests_per_minute": 2400}, sleep=asyncio.sleep, batch_delay=0.0
     )
-    assert desk.ask([f"none-{i}" for i in range(25)], Statuses(max_items=1)) == [None] * 25
+    assert harness.poll([f"none-{i}" for i in range(25)], Statuses(max_items=1)) == [None] * 25
     stats = alvys.stats()
     assert (stats["requests"]["POST loads/search"], stats["rate_limited"]) == (25, 0)
 
 
-def test_it_waits_for_its_turn_in_the_coroutine(desk: Desk, alvys: Simulator) -> None:
-    desk.options["requests_per_minute"] = None
-    assert desk.ask([f"none-{i}" for i in range(12)], Statuses(max_items=1)) == [None] * 12
-    (turn,) = [wait for wait in desk.waits.asked if wait > 1]
+def test_the_pace_is_waited_for_in_the_coroutine(harness: Harness, alvys: Simulator) -> None:
+    harness.options["requests_per_minute"] = None
+    assert harness.poll([f"none-{i}" for i in range(12)], Statuses(max_items=1)) == [None] * 12
+    (turn,) = [wait for wait in harness.sleeps.seconds if wait > 1]
     assert 55 < turn < 62
 
 
-def test_what_is_asked_while_it_waits_for_its_turn_comes_along(desk: Desk, alvys: Simulator) -> None:
-    desk.options["requests_per_minute"] = 1
+def test_an_item_added_while_a_batch_waits_joins_it(harness: Harness, alvys: Simulator) -> None:
+    harness.options["requests_per_minute"] = 1
 
     async def work(poller: Poller) -> None:
         await poller.poll(Statuses(), "none")
         late: list[asyncio.Task[Any]] = []
 
-        def ask_late() -> None:
+        def poll_late() -> None:
             late.append(asyncio.ensure_future(poller.poll(Statuses(), "none-too")))
 
-        # The turn of the second is a minute later; a third comes meanwhile.
-        desk.waits.meanwhile = ask_late
+        # The second batch waits for a minute, and takes another item.
+        harness.sleeps.meanwhile = poll_late
         await poller.poll(Statuses(), "none-either")
         await asyncio.gather(*late)
 
-    desk.run(work)
+    harness.run(work)
     assert searches(alvys) == 2
 
 
-def test_who_is_cancelled_stops_nobody_else(desk: Desk, alvys: Simulator, truth: dict[str, str]) -> None:
+def test_a_cancelled_caller_does_not_affect_others(
+    harness: Harness, alvys: Simulator, truth: dict[str, str]
+) -> None:
     number, other = list(truth)[:2]
 
     async def work(poller: Poller) -> Any:
@@ -197,52 +201,54 @@ def test_who_is_cancelled_stops_nobody_else(desk: Desk, alvys: Simulator, truth:
         first.cancel()
         return await asyncio.gather(first, second, third, return_exceptions=True)
 
-    cancelled, *answers = desk.run(work)
+    cancelled, *answers = harness.run(work)
     assert isinstance(cancelled, asyncio.CancelledError)
     assert answers == [truth[number], truth[other]]
 
 
-def test_what_nobody_waits_for_any_more_is_not_asked_for(desk: Desk, alvys: Simulator) -> None:
+def test_an_abandoned_item_is_not_requested(harness: Harness, alvys: Simulator) -> None:
     async def work(poller: Poller) -> None:
-        asked = asyncio.ensure_future(poller.poll(Statuses(), "none"))
+        task = asyncio.ensure_future(poller.poll(Statuses(), "none"))
         await asyncio.sleep(0)
-        asked.cancel()
+        task.cancel()
         for _ in range(20):
             await asyncio.sleep(0)
 
-    desk.run(work)
+    harness.run(work)
     assert alvys.stats()["requests"] == {}
 
 
-def test_nor_is_it_asked_for_again_after_a_failure(desk: Desk, alvys: Simulator) -> None:
+def test_an_abandoned_item_is_not_retried(harness: Harness, alvys: Simulator) -> None:
     alvys.order_faults({"kind": "status", "status": 500})
     query = Statuses(max_items=1)
 
     async def work(poller: Poller) -> None:
-        asked = asyncio.ensure_future(poller.poll(query, "none"))
+        task = asyncio.ensure_future(poller.poll(query, "none"))
         await asyncio.sleep(0)
-        # While it waits for its second try.
-        desk.waits.meanwhile = lambda: len(desk.waits.asked) > 1 and asked.cancel()
-        await asyncio.wait([asked])
+        # While it waits for its second attempt.
+        harness.sleeps.meanwhile = lambda: len(harness.sleeps.seconds) > 1 and task.cancel()
+        await asyncio.wait([task])
         await poller.poll(query, "none-either")
 
-    desk.run(work)
+    harness.run(work)
     assert searches(alvys) == 2
 
 
-def test_a_refused_item_alone_gets_the_error(desk: Desk, alvys: Simulator, truth: dict[str, str]) -> None:
+def test_a_refused_item_alone_gets_the_error(
+    harness: Harness, alvys: Simulator, truth: dict[str, str]
+) -> None:
     numbers = list(truth)[:100]
     numbers[37] = ""  # Alvys takes no empty number.
-    answers = desk.ask(numbers, Picky())
+    answers = harness.poll(numbers, Picky())
     assert isinstance(answers.pop(37), AlvysValidationError)
     assert answers == [truth[number] for number in numbers if number]
-    # Down a tree of halves: each step asks for both.
+    # A binary search: each step requests both halves.
     assert searches(alvys) <= 15
 
 
 @dataclass(frozen=True)
 class Picky(Statuses):
-    """Refused for an empty number, whatever else is asked for."""
+    """Refused if one of the numbers is empty."""
 
     def make_job(self, items: Sequence[str]) -> OneRequest:
         return (
@@ -253,79 +259,81 @@ class Picky(Statuses):
 class Refused(OneRequest):
     def step(self, client: AlvysClient) -> list[str | None]:
         client.request("POST", "loads/search", json={"Page": 0, "PageSize": 1})
-        raise AssertionError("Without one of its filters Alvys refuses it")
+        raise AssertionError("Alvys accepted a search without a filter")
 
 
-def test_nobody_joins_those_among_whom_one_is_to_blame(
-    desk: Desk, alvys: Simulator, truth: dict[str, str]
+def test_no_item_joins_a_batch_that_is_being_split(
+    harness: Harness, alvys: Simulator, truth: dict[str, str]
 ) -> None:
-    desk.options["requests_per_minute"] = 1
+    harness.options["requests_per_minute"] = 1
     number, other = list(truth)[:2]
 
     async def work(poller: Poller) -> Any:
         late: list[asyncio.Task[Any]] = []
 
         def join() -> None:
-            # It waits for its turn to ask for the halves.
-            if len(desk.waits.asked) == 2:
+            # The first half waits for the pace.
+            if len(harness.sleeps.seconds) == 2:
                 late.append(asyncio.ensure_future(poller.poll(Picky(), other)))
 
-        desk.waits.meanwhile = join
+        harness.sleeps.meanwhile = join
         first = await asyncio.gather(
             *(poller.poll(Picky(), item) for item in ("", number)), return_exceptions=True
         )
         return first, await asyncio.gather(*late)
 
-    (error, answer), late = desk.run(work)
+    (error, answer), late = harness.run(work)
     assert isinstance(error, AlvysValidationError)
     assert (answer, late) == (truth[number], [truth[other]])
-    # Both, each alone, and who came late.
+    # Both, each alone, and the late item.
     assert searches(alvys) == 4
 
 
 def test_a_batch_of_more_rows_than_a_page_is_halved(
-    desk: Desk, alvys: Simulator, truth: dict[str, str]
+    harness: Harness, alvys: Simulator, truth: dict[str, str]
 ) -> None:
     numbers = list(truth)[:40]
-    assert desk.ask(numbers, Statuses(page_size=10)) == [truth[number] for number in numbers]
+    assert harness.poll(numbers, Statuses(page_size=10)) == [truth[number] for number in numbers]
     assert searches(alvys) == 7
 
 
-def test_a_failure_that_may_pass_is_tried_again(desk: Desk, alvys: Simulator, truth: dict[str, str]) -> None:
+def test_a_failure_that_may_pass_is_retried(
+    harness: Harness, alvys: Simulator, truth: dict[str, str]
+) -> None:
     number = next(iter(truth))
     alvys.order_faults(
         {"kind": "status", "status": 500},
         {"kind": "truncate"},
         {"kind": "status", "status": 500, "endpoint": "POST token"},
     )
-    assert desk.ask([number]) == [truth[number]]
+    assert harness.poll([number]) == [truth[number]]
     assert alvys.stats()["requests"] == {"POST token": 2, "POST loads/search": 3}
-    assert len(desk.waits.asked) == 4
+    assert len(harness.sleeps.seconds) == 4
 
 
-def test_all_who_asked_get_the_error_when_the_rules_give_up(desk: Desk, alvys: Simulator) -> None:
+def test_every_caller_gets_the_error_after_the_last_attempt(harness: Harness, alvys: Simulator) -> None:
     alvys.order_faults({"kind": "status", "status": 500, "times": 99})
-    desk.rules = RetryRules(attempts=3)
-    errors = desk.ask(["none", "none-either"])
+    harness.rules = RetryRules(attempts=3)
+    errors = harness.poll(["none", "none-either"])
     assert [type(error) for error in errors] == [AlvysServerError] * 2
     assert searches(alvys) == 3
 
 
-def test_retry_after_is_waited_for_and_a_second_429_waits_the_documented_block(
-    desk: Desk, alvys: Simulator
+def test_retry_after_is_respected_and_a_second_429_waits_for_the_documented_block(
+    harness: Harness, alvys: Simulator
 ) -> None:
     alvys.order_faults({"kind": "status", "status": 429, "body": "html", "retry_after": "7", "times": 2})
-    desk.options["requests_per_minute"] = None
-    assert desk.ask(["none"]) == [None]
-    _, first, second = (wait for wait in desk.waits.asked if wait >= 0.5)
+    harness.options["requests_per_minute"] = None
+    assert harness.poll(["none"]) == [None]
+    _, first, second = (wait for wait in harness.sleeps.seconds if wait >= 0.5)
     assert 7 <= first < 8
     assert 180 <= second < 181
 
 
-def test_nor_is_the_block_forgotten_between_two_questions(desk: Desk, alvys: Simulator) -> None:
+def test_the_block_is_remembered_between_two_polls(harness: Harness, alvys: Simulator) -> None:
     alvys.order_faults({"kind": "status", "status": 429, "retry_after": "1", "times": 3})
-    desk.options["requests_per_minute"] = None
-    desk.rules = RetryRules(attempts=1)
+    harness.options["requests_per_minute"] = None
+    harness.rules = RetryRules(attempts=1)
 
     async def work(poller: Poller) -> None:
         for _ in range(2):
@@ -334,35 +342,37 @@ def test_nor_is_the_block_forgotten_between_two_questions(desk: Desk, alvys: Sim
         poller._rules = RetryRules(attempts=2)
         assert await poller.poll(Statuses(), "none") is None
 
-    desk.run(work)
-    assert 180 <= max(desk.waits.asked) < 181
+    harness.run(work)
+    assert 180 <= max(harness.sleeps.seconds) < 181
 
 
-def test_a_longer_wait_than_the_rules_allow_is_an_error_and_is_waited_for_all_the_same(
-    desk: Desk, alvys: Simulator
+def test_a_retry_after_beyond_the_rules_is_an_error_and_delays_the_next_poll(
+    harness: Harness, alvys: Simulator
 ) -> None:
     alvys.order_faults({"kind": "status", "status": 429, "retry_after": "1000"})
 
     async def work(poller: Poller) -> None:
         with pytest.raises(AlvysRateLimitError):
             await poller.poll(Statuses(), "none")
-        assert len(desk.waits.asked) == 1
+        assert len(harness.sleeps.seconds) == 1
         assert await poller.poll(Statuses(), "none") is None
 
-    desk.run(work)
-    assert max(desk.waits.asked) == pytest.approx(1000, abs=1)
+    harness.run(work)
+    assert max(harness.sleeps.seconds) == pytest.approx(1000, abs=1)
 
 
-def test_lines_do_not_wait_for_each_other(desk: Desk, alvys: Simulator, truth: dict[str, str]) -> None:
+def test_queries_do_not_wait_for_each_other(
+    harness: Harness, alvys: Simulator, truth: dict[str, str]
+) -> None:
     number = next(iter(truth))
     is_free = asyncio.Event()
 
     async def sleep(seconds: float) -> None:
-        # The failure of trips is waited for until loads have been answered.
+        # The retry of trips waits until loads have been read.
         if seconds > 0.6:
             await is_free.wait()
 
-    desk.sleep = sleep
+    harness.sleep = sleep
     alvys.order_faults(
         {"kind": "status", "status": 429, "retry_after": "30", "endpoint": "POST trips/search"}
     )
@@ -376,12 +386,12 @@ def test_lines_do_not_wait_for_each_other(desk: Desk, alvys: Simulator, truth: d
         is_free.set()
         assert await trips == 0
 
-    desk.run(work)
+    harness.run(work)
 
 
 @dataclass(frozen=True)
 class Trips:
-    """How many trips have a number."""
+    """The number of trips with a number."""
 
     max_items: int = 1
     endpoint: Endpoint = Endpoint("POST", "trips/search")  # noqa: RUF009
@@ -399,17 +409,17 @@ class CountTrips:
         return [client.request("POST", "trips/search", json=body).json()["Total"]]
 
 
-def test_a_job_of_several_requests_goes_on_from_where_it_was(desk: Desk, alvys: Simulator) -> None:
-    desk.options["requests_per_minute"] = None
+def test_a_job_of_several_requests_resumes_after_a_failure(harness: Harness, alvys: Simulator) -> None:
+    harness.options["requests_per_minute"] = None
     alvys.order_faults({"kind": "status", "status": 500, "skip": 3})
-    assert desk.ask(["14"], Walk()) == [list(range(14))]
+    assert harness.poll(["14"], PageNumbers()) == [list(range(14))]
     assert searches(alvys) == 15
-    assert any(wait > 50 for wait in desk.waits.asked)
+    assert any(wait > 50 for wait in harness.sleeps.seconds)
 
 
 @dataclass(frozen=True)
-class Walk:
-    """So many pages, the numbers of which are the answer."""
+class PageNumbers:
+    """Read some pages, and return their numbers."""
 
     max_items: int = 1
     endpoint: Endpoint = LOADS
@@ -430,27 +440,27 @@ class Pages:
         return [self.read] if len(self.read) == self.pages else None
 
 
-def test_new_credentials_are_picked_up(desk: Desk, alvys: Simulator) -> None:
+def test_new_credentials_are_picked_up(harness: Harness, alvys: Simulator) -> None:
     async def work(poller: Poller) -> None:
         assert await poller.poll(Statuses(), "none") is None
         alvys.reset(loads=1, client_secret="rotated")
         assert await poller.poll(Statuses(), "none") is None
 
-    desk.run(work)
-    assert len(desk.clients) == 2
+    harness.run(work)
+    assert len(harness.clients) == 2
 
 
 @pytest.mark.parametrize("rate", [0, None])
-def test_refused_credentials_are_an_error_after_one_more_look_at_the_connection(
-    desk: Desk, alvys: Simulator, rate: float | None
+def test_refused_credentials_are_an_error_after_reading_the_connection_again(
+    harness: Harness, alvys: Simulator, rate: float | None
 ) -> None:
-    # Answered under a rule that wants a second between two requests.
-    desk.options["requests_per_minute"] = rate
+    # With and without a pace.
+    harness.options["requests_per_minute"] = rate
     alvys.order_faults({"kind": "status", "status": 401, "endpoint": "GET loads/{id}/documents", "times": 99})
-    (error,) = desk.ask(["1"], Documents())
+    (error,) = harness.poll(["1"], Documents())
     assert isinstance(error, AlvysAuthError)
     assert alvys.stats()["requests"]["GET loads/{id}/documents"] == 2
-    assert len(desk.clients) == 1
+    assert len(harness.clients) == 1
 
 
 @dataclass(frozen=True)
@@ -472,45 +482,49 @@ class GetDocuments:
         return [client.request("GET", f"loads/{self.item}/documents").json()]
 
 
-def test_after_a_failed_connection_the_connection_is_looked_up_again(desk: Desk, alvys: Simulator) -> None:
+def test_after_a_connection_error_the_airflow_connection_is_read_again(
+    harness: Harness, alvys: Simulator
+) -> None:
     alvys.order_faults({"kind": "reset"})
-    assert desk.ask(["none"]) == [None]
-    assert len(desk.clients) == 2
+    assert harness.poll(["none"]) == [None]
+    assert len(harness.clients) == 2
 
 
-def test_a_connection_that_cannot_be_had_is_everybodys_error(desk: Desk) -> None:
+def test_every_caller_gets_the_error_if_the_airflow_connection_cannot_be_read(harness: Harness) -> None:
     async def connect() -> AlvysClient:
         raise LookupError("no such connection")
 
-    desk.connect = connect  # type: ignore[method-assign]
-    assert [type(error) for error in desk.ask(["none", "none-either"])] == [LookupError] * 2
+    harness.connect = connect  # type: ignore[method-assign]
+    assert [type(error) for error in harness.poll(["none", "none-either"])] == [LookupError] * 2
 
 
-def test_one_that_cannot_be_looked_up_any_more_is_looked_up_again(desk: Desk, alvys: Simulator) -> None:
-    connect, looks = desk.connect, 0
+def test_reading_the_airflow_connection_is_retried_if_it_worked_before(
+    harness: Harness, alvys: Simulator
+) -> None:
+    connect, reads = harness.connect, 0
 
     async def sometimes() -> AlvysClient:
-        nonlocal looks
-        looks += 1
-        if looks == 2:
-            raise LookupError("what keeps it is away")
+        nonlocal reads
+        reads += 1
+        if reads == 2:
+            raise LookupError("the secrets backend is down")
         return await connect()
 
-    desk.connect = sometimes  # type: ignore[method-assign]
+    harness.connect = sometimes  # type: ignore[method-assign]
     alvys.order_faults({"kind": "reset"})
-    assert desk.ask(["none"]) == [None]
-    assert looks == 3
+    assert harness.poll(["none"]) == [None]
+    assert reads == 3
 
 
-def test_a_bug_reaches_those_who_asked(desk: Desk) -> None:
+def test_every_caller_gets_the_error_of_a_bug(harness: Harness) -> None:
     class Broken(Trips):
         def make_job(self, items: Sequence[str]) -> Any:
             raise ZeroDivisionError
 
-    assert [type(error) for error in desk.ask(["a", "b"], Broken())] == [ZeroDivisionError] * 2
+    assert [type(error) for error in harness.poll(["a", "b"], Broken())] == [ZeroDivisionError] * 2
 
 
-def test_an_answer_short_of_items_is_an_error(desk: Desk) -> None:
+def test_fewer_results_than_items_are_an_error(harness: Harness) -> None:
     class Short(OneRequest):
         def step(self, client: AlvysClient) -> list[str | None]:
             return []
@@ -519,22 +533,22 @@ def test_an_answer_short_of_items_is_an_error(desk: Desk) -> None:
         def make_job(self, items: Sequence[str]) -> OneRequest:
             return Short(list(items), 1)
 
-    assert [type(error) for error in desk.ask(["a", "b"], ShortQuery())] == [ValueError] * 2
+    assert [type(error) for error in harness.poll(["a", "b"], ShortQuery())] == [ValueError] * 2
 
 
-def test_who_still_waits_when_it_is_closed_is_cancelled(desk: Desk) -> None:
+def test_closing_the_poller_cancels_waiting_callers(harness: Harness) -> None:
     async def work(poller: Poller) -> None:
-        asked = asyncio.ensure_future(poller.poll(Statuses(), "none"))
+        task = asyncio.ensure_future(poller.poll(Statuses(), "none"))
         await asyncio.sleep(0)
         await poller.close()
         with pytest.raises(asyncio.CancelledError):
-            await asyncio.wait_for(asked, 5)
+            await asyncio.wait_for(task, 5)
 
-    desk.run(work)
+    harness.run(work)
 
 
-def test_no_answer_at_all_is_the_typed_error(desk: Desk, alvys: Simulator) -> None:
-    desk.rules = RetryRules(attempts=2)
+def test_a_connection_error_keeps_its_type(harness: Harness, alvys: Simulator) -> None:
+    harness.rules = RetryRules(attempts=2)
     alvys.order_faults({"kind": "reset", "times": 9})
-    (error,) = desk.ask(["none"])
+    (error,) = harness.poll(["none"])
     assert isinstance(error, AlvysConnectionError)

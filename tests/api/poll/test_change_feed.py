@@ -1,8 +1,9 @@
-"""What a watcher takes for new, whatever the clocks say and whoever else asks: by turns, with nobody waiting."""
+"""Which changes a watcher reports, with clocks that differ and other watchers on the same stream."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -36,13 +37,13 @@ def moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, timezone.utc)
 
 
-def make_line(stream: str, window_by: str, day: str = "") -> ChangesQuery:
+def make_query(stream: str, window_by: str, day: str = "") -> ChangesQuery:
     row = get_stream(stream)
     return ChangesQuery(row, get_watch_window(row, window_by), day)
 
 
 class World:
-    """Our clock, Alvys's clock, and watchers that look at the same time."""
+    """Our clock, Alvys's clock, and watchers that poll at the same time."""
 
     def __init__(self, alvys: Simulator, **options: Any) -> None:
         self.alvys = alvys
@@ -60,17 +61,17 @@ class World:
     def watch(
         self, *, stream: str = "loads", window_by: str = "updated", since: float | None = None
     ) -> ChangeTracker:
-        """Begin to watch now, or go on from what was known at a time."""
-        mark = self.clock.now if since is None else since
+        """Begin to watch now, or resume from a watermark."""
+        watermark = self.clock.now if since is None else since
         return ChangeTracker(
             get_watch_window(get_stream(stream), window_by),
-            TrackerState(watermark=moment(mark), is_new=since is None),
+            TrackerState(watermark=moment(watermark), is_new=since is None),
         )
 
-    def look(
+    def poll(
         self, *trackers: ChangeTracker, stream: str = "loads", window_by: str = "updated"
     ) -> list[list[str]]:
-        """Let trackers look together, and return the ids that each is told."""
+        """Poll for these trackers together, and return the ids that each reports."""
         return [
             [change.id for change in tracker.advance(found)]
             for tracker, found in self.read(*trackers, of=(stream, window_by))
@@ -79,18 +80,18 @@ class World:
     def read(
         self, *trackers: ChangeTracker, of: tuple[str, str] = ("loads", "updated")
     ) -> Iterator[tuple[ChangeTracker, ChangeResult]]:
-        lines: dict[ChangesQuery, list[ChangeTracker]] = {}
+        queries: dict[ChangesQuery, list[ChangeTracker]] = {}
         for tracker in trackers:
-            lines.setdefault(make_line(*of, tracker.day), []).append(tracker)
-        answers = {}
-        for query, asking in lines.items():
+            queries.setdefault(make_query(*of, tracker.day), []).append(tracker)
+        found = {}
+        for query, batch in queries.items():
             job = query.make_job(
-                [ChangeRequest(tracker.watermark, is_new=tracker.is_new) for tracker in asking]
+                [ChangeRequest(tracker.watermark, is_new=tracker.is_new) for tracker in batch]
             )
-            while (found := job.step(self.client)) is None:
+            while (results := job.step(self.client)) is None:
                 pass
-            answers |= dict(zip(asking, found, strict=True))
-        return iter([(tracker, answers[tracker]) for tracker in trackers])
+            found |= dict(zip(batch, results, strict=True))
+        return iter([(tracker, found[tracker]) for tracker in trackers])
 
 
 @pytest.fixture
@@ -109,45 +110,45 @@ def _windows() -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("stream", "window"), list(_windows()))
-def test_every_window_tells_what_comes_into_it(world: World, stream: str, window: str) -> None:
+def test_every_window_reports_new_rows(world: World, stream: str, window: str) -> None:
     of = {"stream": stream, "window_by": window}
     tracker = world.watch(**of)
-    assert world.look(tracker, **of) == [[]]
+    assert world.poll(tracker, **of) == [[]]
     world.pass_time(60)
     added: set[str] = set()
     for _ in range(5):
         added.update(world.alvys.add(stream=stream, rows=1))
     world.pass_time(60)
-    (told,) = world.look(tracker, **of)
+    (reported,) = world.poll(tracker, **of)
     year = 365 * 24 * HOUR
-    span = {
+    window_of_rows = {
         "since": moment(world.server - year).isoformat(),
         "until": moment(world.server + year).isoformat(),
     }
-    # Not each new row has the time that this window is by, such as that of its payment.
-    there = added & set(world.alvys.truth_keys(**of, **span)) if window != "activity" else added
-    assert set(told) == {"/".join(json.loads(key)) if key.startswith("[") else key for key in there}
+    # A new row may lack the time that the window filters by, such as that of its payment.
+    expected = added & set(world.alvys.truth_keys(**of, **window_of_rows)) if window != "activity" else added
+    assert set(reported) == {"/".join(json.loads(key)) if key.startswith("[") else key for key in expected}
     world.pass_time(60)
-    assert world.look(tracker, **of) == [[]]
+    assert world.poll(tracker, **of) == [[]]
 
 
-def test_who_knows_less_has_nobody_else_told_again(world: World) -> None:
+def test_a_watcher_with_an_older_watermark_causes_no_repeats_for_others(world: World) -> None:
     early = world.watch()
-    world.look(early)
+    world.poll(early)
     world.pass_time(60)
     first = world.alvys.change(rows=2)
     world.pass_time(60)
-    assert [sorted(ids) for ids in world.look(early)] == [sorted(first)]
+    assert [sorted(ids) for ids in world.poll(early)] == [sorted(first)]
     world.pass_time(HOUR)
     late = world.watch()
-    world.look(early, late)
+    world.poll(early, late)
     world.pass_time(60)
     second = world.alvys.change(rows=2)
     world.pass_time(60)
-    # One comes back that died before all of this.
+    # A third one resumes from before all of this.
     back = world.watch(since=world.clock.now - 3 * HOUR)
-    told = [sorted(ids) for ids in world.look(early, late, back)]
-    assert told == [sorted(second), sorted(second), sorted([*first, *second])]
+    reported = [sorted(ids) for ids in world.poll(early, late, back)]
+    assert reported == [sorted(second), sorted(second), sorted([*first, *second])]
 
 
 OLD = "2023-03-01T00:00:00+00:00"
@@ -164,81 +165,83 @@ OLD = "2023-03-01T00:00:00+00:00"
         ),
     ],
 )
-def test_nor_by_business_dates(world: World, stream: str, window: str, columns: dict[str, Any]) -> None:
+def test_nor_does_it_with_windows_on_business_dates(
+    world: World, stream: str, window: str, columns: dict[str, Any]
+) -> None:
     of = {"stream": stream, "window_by": window}
     old = world.alvys.add(stream=stream, columns=columns)
     tracker, back = world.watch(**of), world.watch(**of, since=world.clock.now - 300 * 24 * HOUR)
-    world.look(tracker, **of)
+    world.poll(tracker, **of)
     world.pass_time(60)
     new = world.alvys.add(stream=stream)
     world.pass_time(60)
-    told, told_back = world.look(tracker, back, **of)
-    assert told == new
-    assert {*old, *new} <= set(told_back)
+    reported, reported_late = world.poll(tracker, back, **of)
+    assert reported == new
+    assert {*old, *new} <= set(reported_late)
 
 
-def test_what_was_there_is_not_told_however_long_the_first_look_takes(world: World) -> None:
+def test_existing_rows_are_not_reported_even_after_a_slow_first_poll(world: World) -> None:
     world.alvys.change(rows=2)
     world.pass_time(60)
     tracker = world.watch()
     ((_, found),) = world.read(tracker)
-    # It waited for its turn before it was answered.
+    # The request waited for the pace.
     world.pass_time(180)
     assert tracker.advance(found) == []
 
 
 @pytest.mark.parametrize("skew", [-2 * HOUR, -30.0, 30.0, 2 * HOUR])
-def test_nothing_is_missed_whatever_our_clock_says(world: World, skew: float) -> None:
+def test_no_change_is_missed_if_our_clock_is_wrong(world: World, skew: float) -> None:
     world.clock.now += skew
     tracker = world.watch()
-    # The first looks fail for longer than what is read again.
+    # The first polls fail for longer than the overlap.
     world.pass_time(900)
     first = world.alvys.change(rows=1)
     world.pass_time(900)
-    told: list[str] = []
+    reported: list[str] = []
     second: list[str] = []
     for _ in range(3):
-        (new,) = world.look(tracker)
-        told += new
+        (new,) = world.poll(tracker)
+        reported += new
         world.pass_time(120)
         second = second or world.alvys.change(rows=1)
         world.pass_time(3 * HOUR if skew < -60 else 120)
-    assert told == [*first, *second]
+    assert reported == [*first, *second]
 
 
 @pytest.mark.parametrize("step", [-2 * HOUR, -200.0, 200.0, 2 * HOUR])
-def test_nor_when_it_is_set_and_set_right_again(world: World, step: float) -> None:
+def test_nor_if_our_clock_is_set_wrong_and_corrected(world: World, step: float) -> None:
     tracker = world.watch()
-    world.look(tracker)
+    world.poll(tracker)
     changed: list[str] = []
-    told: list[str] = []
+    reported: list[str] = []
     for number in range(12):
         if number in (4, 8):
             world.clock.now += step if number == 4 else -step
         changed += world.alvys.change(rows=1)
         world.pass_time(60)
-        (new,) = world.look(tracker)
-        told += new
-    # Each once, and in order.
-    assert told == changed
+        (new,) = world.poll(tracker)
+        reported += new
+    # Each change once, and in order.
+    assert reported == changed
 
 
-def test_one_that_dies_while_our_clock_is_ahead_goes_on_where_it_was(world: World) -> None:
+def test_a_watcher_that_restarts_while_our_clock_is_ahead_resumes(world: World) -> None:
     tracker = world.watch()
-    world.look(tracker)
+    world.poll(tracker)
     world.pass_time(60)
     world.clock.now += 2 * HOUR
-    world.look(tracker)
+    world.poll(tracker)
     world.clock.now -= 2 * HOUR
     changed = world.alvys.change(rows=1)
     world.pass_time(1800)
     again = ChangeTracker(get_watch_window(get_stream("loads"), "updated"), tracker.save())
-    # The first look may be at a time that is hours ago.
-    assert [world.look(again) for _ in range(2)] == [[[]], [changed]]
+    # The first poll may read a window that ended hours ago.
+    assert [world.poll(again) for _ in range(2)] == [[[]], [changed]]
 
 
 @pytest.mark.parametrize("stamp", ["2023-11-14T22:13:20", "yesterday", "2023-11-14", "", None])
-def test_a_time_that_cannot_be_read_stops_nothing(stamp: str | None) -> None:
+def test_a_row_with_an_invalid_time_is_reported(stamp: str | None) -> None:
     tracker = ChangeTracker(
         get_watch_window(get_stream("loads"), "updated"), TrackerState(watermark=moment(1000))
     )
@@ -251,8 +254,8 @@ def test_a_time_that_cannot_be_read_stops_nothing(stamp: str | None) -> None:
     assert tracker.advance(replace(found, until=moment(3000))) == []
 
 
-def test_what_alvys_finds_by_a_business_date_is_told_whatever_the_row_says() -> None:
-    """Which field a window is by is not documented everywhere."""
+def test_a_row_found_by_a_business_date_is_reported_whatever_its_fields() -> None:
+    """Not every window documents the field that it filters by."""
     tracker = ChangeTracker(
         get_watch_window(get_stream("invoices"), "sent"), TrackerState(watermark=moment(HOUR))
     )
@@ -263,7 +266,7 @@ def test_what_alvys_finds_by_a_business_date_is_told_whatever_the_row_says() -> 
 @pytest.mark.parametrize(
     "form", ["2026-01-0{}", "2026-01-0{}T00:00:00-05:00", "2026-01-01T00:00:00.123456{}Z"]
 )
-def test_the_oldest_is_told_first(form: str) -> None:
+def test_the_oldest_change_is_reported_first(form: str) -> None:
     tracker = ChangeTracker(
         get_watch_window(get_stream("loads"), "updated"), TrackerState(watermark=moment(0))
     )
@@ -276,23 +279,23 @@ def test_the_oldest_is_told_first(form: str) -> None:
     ] == ["1", "2", "3"]
 
 
-def test_what_is_forgotten_is_what_was_seen_longest_ago() -> None:
+def test_the_changes_seen_longest_ago_are_dropped_first() -> None:
     window = get_watch_window(get_stream("fuel"), "transaction")
     rows = [RowChange(id=str(number), key=str(number)) for number in range(5001)]
     tracker = ChangeTracker(window, TrackerState(watermark=moment(0)))
     tracker.advance(ChangeResult(tuple(rows[:1]), moment(0), moment(1), is_complete=False))
-    # The first is there again.
+    # The first row comes again.
     tracker.advance(ChangeResult((*rows[1:], rows[0]), moment(1), moment(2), is_complete=False))
     again = ChangeTracker(window, tracker.save())
     assert [
         change.id
         for change in again.advance(ChangeResult(tuple(rows), moment(2), moment(3), is_complete=True))
     ] == ["1"]
-    # What a state store takes is 64 KiB.
+    # A state store takes 64 KiB.
     assert len(tracker.save().seen) < 60_000
 
 
-def test_what_a_moving_set_did_not_show_is_not_told_again() -> None:
+def test_a_row_missed_by_an_incomplete_read_is_not_reported_again() -> None:
     window = get_watch_window(get_stream("fuel"), "transaction")
     first, second = (RowChange(id=name, key=name) for name in "ab")
     tracker = ChangeTracker(window, TrackerState(watermark=moment(0)))
@@ -304,30 +307,32 @@ def test_what_a_moving_set_did_not_show_is_not_told_again() -> None:
     assert tracker.advance(ChangeResult((first, second), moment(2), moment(3), is_complete=True)) == []
 
 
-def test_a_reading_ends_before_what_it_may_not_have_seen(world: World) -> None:
-    """The time up to which all is known is that before the first request, not that after the last."""
-    job = make_line("loads", "updated").make_job([ChangeRequest(moment(world.clock.now - 60))])
+def test_a_window_ends_before_the_first_request(world: World) -> None:
+    """Changes during the read may be missed: the next window has to include them."""
+    job = make_query("loads", "updated").make_job([ChangeRequest(moment(world.clock.now - 60))])
     began = world.clock.now
     world.alvys.order_faults({"kind": "status", "status": 503, "times": 1, "endpoint": "POST loads/search"})
     with pytest.raises(AlvysServerError):
         job.step(world.client)
     world.pass_time(30)
-    while (answers := job.step(world.client)) is None:
+    while (results := job.step(world.client)) is None:
         pass
-    assert answers[0].until <= moment(began)
+    assert results[0].until <= moment(began)
 
 
-def test_a_deleted_load_is_told_and_can_be_told_apart(world: World) -> None:
+def test_a_deleted_load_is_reported_as_deleted(world: World) -> None:
     tracker = world.watch()
-    world.look(tracker)
+    world.poll(tracker)
     world.pass_time(60)
     key = world.alvys.truth_keys(filters={"IncludeDeleted": False})[0]
     world.alvys.change(keys=[key], columns={"IsDeleted": True})
     world.pass_time(60)
-    job = make_line("loads", "updated").make_job([ChangeRequest(tracker.watermark, frozenset({"IsDeleted"}))])
-    while (answers := job.step(world.client)) is None:
+    job = make_query("loads", "updated").make_job(
+        [ChangeRequest(tracker.watermark, frozenset({"IsDeleted"}))]
+    )
+    while (results := job.step(world.client)) is None:
         pass
-    (change,) = tracker.advance(answers[0])
+    (change,) = tracker.advance(results[0])
     assert (change.id, change.fields) == (key, {"IsDeleted": True})
 
 
@@ -343,7 +348,7 @@ def test_a_field_in_lists_of_lists_has_all_of_their_values() -> None:
     assert not matches(change, {name: ["PO-3"]})
 
 
-def test_the_values_of_a_field_are_in_one_order() -> None:
+def test_the_values_of_a_field_are_sorted() -> None:
     for values in ({"Delivered", "Open", "TONU"}, ["TONU", "Delivered", "Open", "Open"]):
         assert check_where(get_stream("loads"), {"Status": values}) == {
             "Status": ("Delivered", "Open", "TONU")
@@ -351,22 +356,21 @@ def test_the_values_of_a_field_are_in_one_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "problem"),
+    ("field", "value"),
     [
-        pytest.param("LoadNumber", 8000131, "must be a text", id="number for a text"),
-        pytest.param("IsDeleted", "true", "must be true or false", id="text for a boolean"),
-        pytest.param("IsDeleted", 1, "must be true or false", id="number for a boolean"),
-        pytest.param("Status", None, "must be a text", id="none"),
-        pytest.param("CustomerRate.Amount", 100, "cannot be watched", id="fraction"),
+        pytest.param("LoadNumber", 8000131, id="number for a string"),
+        pytest.param("IsDeleted", "true", id="string for a boolean"),
+        pytest.param("IsDeleted", 1, id="number for a boolean"),
+        pytest.param("Status", None, id="none"),
+        pytest.param("CustomerRate.Amount", 100, id="fraction"),
     ],
 )
-def test_a_value_that_a_field_never_has_is_refused(field: str, value: Any, problem: str) -> None:
-    with pytest.raises(AlvysValueError, match=problem):
+def test_a_value_of_another_type_is_refused(field: str, value: Any) -> None:
+    with pytest.raises(AlvysValueError, match=re.escape(field)):
         check_where(get_stream("loads"), {field: value})
 
 
-def test_times_are_found_by_the_time_of_now(world: World) -> None:
-    """A client that is used for weeks follows a clock that is set."""
+def test_the_clients_time_follows_a_clock_that_is_set(world: World) -> None:
     world.client.request("GET", "webhooks/event-types")
     assert world.client.now() == pytest.approx(world.server, abs=1.1)
     world.pass_time(HOUR)

@@ -57,13 +57,13 @@ def test_a_condition_is_plain_values(condition: Condition) -> None:
     condition.validate()
 
 
-def test_every_status_but_those_beside_the_way_has_its_place_in_it() -> None:
-    for name, beside in (("loads", {"Admin", "Cancelled", "TONU"}), ("trips", {"Cancelled", "TONU"})):
+def test_every_status_has_a_rank_except_those_outside_the_order() -> None:
+    for name, unranked in (("loads", {"Admin", "Cancelled", "TONU"}), ("trips", {"Cancelled", "TONU"})):
         stream = get_stream(name)
         (values,) = (set(one.values or ()) for one in stream.filters if one.name == "Status")
         in_order = [value for step in stream.status_order for value in step]
         assert len(in_order) == len(set(in_order))
-        assert set(in_order) == values - beside
+        assert set(in_order) == values - unranked
     assert [name for name, stream in STREAMS.items() if stream.status_order] == ["loads", "trips"]
 
 
@@ -79,14 +79,14 @@ def test_every_status_but_those_beside_the_way_has_its_place_in_it() -> None:
         ("TONU", {"statuses": ["TONU"]}, "done"),
         ("Admin", {}, "waiting"),
         ("Delivered", {"statuses": ["Admin"]}, "waiting"),
-        # Side by side is not later.
+        # Of equal rank, so not later.
         ("Financed", {"statuses": ["Invoiced"]}, "waiting"),
         ("Dispatched", {"statuses": ["Delivered", "Covered"]}, "done"),
-        ("of a later day", {}, "waiting"),
+        ("unknown", {}, "waiting"),
         (None, {}, "waiting"),
     ],
 )
-def test_what_a_status_means(found: str | None, more: dict[str, Any], outcome: str) -> None:
+def test_a_status_gives_an_outcome(found: str | None, more: dict[str, Any], outcome: str) -> None:
     result = status(**more).evaluate(RecordStatus("L1", found, "2026-01-01T00:00:00Z"))
     assert result.outcome == outcome
     assert result.message == f"Load 1 is {found}"
@@ -98,7 +98,7 @@ def test_what_a_status_means(found: str | None, more: dict[str, Any], outcome: s
     }
 
 
-def test_one_that_is_missing_is_waited_for_or_not() -> None:
+def test_a_missing_load_is_waited_for_or_fails() -> None:
     assert status().evaluate(None).outcome == "waiting"
     assert status(wait_if_missing=False).evaluate(None).outcome == "failed"
 
@@ -106,21 +106,21 @@ def test_one_that_is_missing_is_waited_for_or_not() -> None:
 @pytest.mark.parametrize(
     ("condition", "problem"),
     [
-        (status(statuses=["Deliverd"]), "does not know 'Deliverd'"),
-        (status(statuses=[]), "one or more"),
-        (status(failed=["Gone"]), "does not know 'Gone'"),
-        (status(stream="trips", statuses=["En-Route"]), "Status of trips does not know"),
-        (status(number=" "), "number of the load is empty"),
-        (DocumentExists(parent="customer", id="1", types=["x"]), "'customer' has no documents"),
+        (status(statuses=["Deliverd"]), "'Deliverd'"),
+        (status(statuses=[]), "Status of loads"),
+        (status(failed=["Gone"]), "'Gone'"),
+        (status(stream="trips", statuses=["En-Route"]), "Status of trips"),
+        (status(number=" "), "load_number"),
+        (DocumentExists(parent="customer", id="1", types=["x"]), "'customer'"),
         (DocumentExists(parent="load", id="", types=["x"]), "LoadNumber"),
         (DocumentExists(parent="load", id="1", types=[]), "document_types"),
-        (RowsFound(stream="webhook_event_types"), "Nothing identifies"),
+        (RowsFound(stream="webhook_event_types"), "webhook_event_types have no key"),
         (RowsFound(stream="loads", at_least=0), "at_least=0"),
-        (RowsFound(stream="loads", filters={"Statuses": ["Open"]}), "no filter 'Statuses'"),
-        (RowsFound(stream="load_documents"), "give parents"),
+        (RowsFound(stream="loads", filters={"Statuses": ["Open"]}), "'Statuses'"),
+        (RowsFound(stream="load_documents"), "parents"),
     ],
 )
-def test_what_cannot_be_asked_for_is_refused(condition: Condition, problem: str) -> None:
+def test_an_invalid_condition_is_refused(condition: Condition, problem: str) -> None:
     with pytest.raises(AlvysValueError, match=problem):
         condition.validate()
 
@@ -159,14 +159,14 @@ def test_a_trip_is_read_by_its_number(alvys: Simulator, client: AlvysClient) -> 
     )
 
 
-def test_one_request_takes_what_alvys_takes() -> None:
+def test_a_request_takes_as_many_numbers_as_alvys_accepts() -> None:
     assert (StatusQuery(get_stream("loads")).max_items, StatusQuery(get_stream("trips")).max_items) == (
         150,
         50,
     )
 
 
-def test_a_page_that_holds_fewer_than_were_found_is_no_answer(
+def test_a_page_with_fewer_rows_than_the_total_is_an_error(
     alvys: Simulator, client: AlvysClient, loads: list[dict[str, Any]]
 ) -> None:
     alvys.order_faults({"kind": "cap", "cap": 2, "endpoint": "POST loads/search"})
@@ -177,7 +177,7 @@ def test_a_page_that_holds_fewer_than_were_found_is_no_answer(
 
 
 @pytest.mark.parametrize("newest", [0, 1])
-def test_of_two_loads_with_one_number_the_newest_counts(
+def test_the_newest_of_two_loads_with_the_same_number_counts(
     alvys: Simulator, client: AlvysClient, loads: list[dict[str, Any]], newest: int
 ) -> None:
     number = loads[0]["LoadNumber"]
@@ -185,16 +185,16 @@ def test_of_two_loads_with_one_number_the_newest_counts(
     one, other = (row["Id"] for row in map(json.loads, alvys.truth_rows()) if row["LoadNumber"] == number)
     for place in (1 - newest, newest):
         alvys.change(keys=[(one, other)[place]], columns={"Status": ("Open", "Covered")[place]})
-    (reading,) = StatusQuery(get_stream("loads")).make_job([number]).step(client)
-    assert reading is not None
-    assert (reading.id, reading.status) == ((one, other)[newest], ("Open", "Covered")[newest])
+    (record,) = StatusQuery(get_stream("loads")).make_job([number]).step(client)
+    assert record is not None
+    assert (record.id, record.status) == ((one, other)[newest], ("Open", "Covered")[newest])
 
 
 POD = "Proof of Delivery (POD)"
 
 
 @pytest.mark.parametrize("wanted", [POD, "proof of delivery", " POD ", "PROOF OF DELIVERY (pod)"])
-def test_a_type_of_document_has_several_names(
+def test_a_document_type_matches_in_several_spellings(
     alvys: Simulator, client: AlvysClient, loads: list[dict[str, Any]], wanted: str
 ) -> None:
     number = loads[0]["LoadNumber"]
@@ -211,7 +211,7 @@ def test_a_type_of_document_has_several_names(
         )
     result = poll_once(client, condition)
     assert (result.outcome, result.value["AttachmentSize"]) == ("done", 1)
-    # The address opens the file to everybody.
+    # Anyone with the download URL can open the file.
     assert set(result.value) & {"DownloadUrl", "ExpiresAt"} == set()
     assert {"id", "AttachmentType", "AttachmentSize"} < set(result.value)
 
@@ -226,21 +226,19 @@ def test_documents_of_every_kind_of_parent_can_be_waited_for(alvys: Simulator, c
         )
         assert (
             poll_once(
-                client, DocumentExists(parent=parent, id=str(row[of.column]), types=["none such"])
+                client, DocumentExists(parent=parent, id=str(row[of.column]), types=["unknown"])
             ).outcome
             == "waiting"
         )
 
 
-def test_a_parent_that_alvys_does_not_know_is_waited_for_or_not(
-    alvys: Simulator, client: AlvysClient
-) -> None:
+def test_an_unknown_parent_is_waited_for_or_fails(alvys: Simulator, client: AlvysClient) -> None:
     condition = DocumentExists(parent="load", id="none", types=["x"])
     assert poll_once(client, condition).outcome == "waiting"
     assert poll_once(client, msgspec.structs.replace(condition, wait_if_missing=False)).outcome == "failed"
 
 
-def test_rows_come_with_their_keys(alvys: Simulator, client: AlvysClient) -> None:
+def test_rows_are_found_with_their_keys(alvys: Simulator, client: AlvysClient) -> None:
     keys = alvys.truth_keys(filters={"Status": ["Covered"], "IncludeDeleted": True})
     result = poll_once(client, RowsFound(stream="loads", filters={"Status": ["Covered"]}, at_least=len(keys)))
     assert (result.outcome, sorted(result.value), result.is_partial) == ("done", sorted(keys), False)
@@ -253,9 +251,7 @@ def test_rows_come_with_their_keys(alvys: Simulator, client: AlvysClient) -> Non
     )
 
 
-def test_of_more_rows_than_a_page_the_keys_are_read_when_they_are_wanted(
-    alvys: Simulator, client: AlvysClient
-) -> None:
+def test_the_keys_of_more_rows_than_a_page_are_read_separately(alvys: Simulator, client: AlvysClient) -> None:
     condition = RowsFound(stream="loads", at_least=300)
     result = poll_once(client, condition)
     assert (result.outcome, result.value, result.is_partial) == ("done", None, True)
@@ -264,38 +260,38 @@ def test_of_more_rows_than_a_page_the_keys_are_read_when_they_are_wanted(
 
 
 def test_rows_of_several_searches_count_once(alvys: Simulator, client: AlvysClient) -> None:
-    # Four searches that find some invoices twice, of which one alone finds more than a page.
+    # Four searches find some invoices twice, and one finds more than a page.
     since = {"stream": "invoices", "since": "2020-01-01T00:00:00Z"}
     keys = alvys.truth_keys(stream="invoices")
     assert len(keys) == 450
     enough = poll_once(client, RowsFound(**since, at_least=10))
     assert (enough.outcome, enough.is_partial) == ("done", True)
     cost = alvys.stats()["requests"]["POST invoices/search"]
-    # Then only reading tells.
+    # The first pages do not suffice: all rows are read.
     assert poll_once(client, RowsFound(**since, at_least=10_000)).outcome == "waiting"
     assert alvys.stats()["requests"]["POST invoices/search"] > 2 * cost
 
 
-def test_reading_goes_on_where_it_was(alvys: Simulator, clock: SkippingClock) -> None:
+def test_reading_resumes_after_failures_and_waits(alvys: Simulator, clock: SkippingClock) -> None:
     client = make_client(alvys, requests_per_minute=None, **non_blocking_options(clock))
     condition = RowsFound(stream="invoices", since="2020-01-01T00:00:00Z", at_least=10_000)
     job = condition.query.make_job([condition.item])
     alvys.order_faults({"kind": "status", "status": 500, "skip": 6, "endpoint": "POST invoices/search"})
-    failures, answers = [], None
-    while answers is None:
+    failures, results = [], None
+    while results is None:
         try:
-            answers = job.step(client)
+            results = job.step(client)
         except (AlvysServerError, DeferRequested) as failure:
             failures.append(type(failure))
             if isinstance(failure, DeferRequested):
                 clock.sleep(failure.seconds)
     assert set(failures) == {AlvysServerError, DeferRequested}
-    (found,) = answers
-    assert found.is_all
+    (found,) = results
+    assert found.has_all_keys
     assert len(found.keys) == len(set(found.keys)) == found.total
 
 
-def test_children_of_a_parent_that_there_is_not_are_none(
+def test_a_parent_that_does_not_exist_has_no_children(
     alvys: Simulator, client: AlvysClient, loads: list[dict[str, Any]]
 ) -> None:
     number = loads[0]["LoadNumber"]
@@ -305,7 +301,7 @@ def test_children_of_a_parent_that_there_is_not_are_none(
     assert (result.outcome, sorted(result.value)) == ("done", sorted(documents))
 
 
-def test_a_row_that_several_fields_identify_is_a_list(alvys: Simulator, client: AlvysClient) -> None:
+def test_a_key_of_several_fields_is_a_list(alvys: Simulator, client: AlvysClient) -> None:
     result = poll_once(client, RowsFound(stream="dispatch_preferences"))
     assert result.outcome == "done"
     assert all(isinstance(key, list) and len(key) == 5 for key in result.value)
