@@ -121,7 +121,7 @@ def sweep(hook: QuickHook, lake: Path, **arguments: object) -> list[dict[str, ob
         pytest.param([], "streams is empty", id="empty"),
         pytest.param(["drivers", "drivers"], "drivers more than once", id="twice"),
         pytest.param(
-            ["drivers", "visibility_outbound_errors"], "cannot be read whole", id="by a window only"
+            ["drivers", "visibility_outbound_errors"], "visibility_outbound_errors", id="by a window only"
         ),
         pytest.param(
             ["loads", "load_documents"],

@@ -15,7 +15,7 @@ from airflow_provider_alvys.api.schema.fields import Record
 
 FilterType = Literal["string", "strings", "boolean", "integer"]
 _NOTHING = timedelta(0)
-# The name of a window that stands for no window: a read of all rows.
+# The window name for a read of all rows.
 WHOLE = "whole"
 
 

@@ -173,7 +173,7 @@ def test_all_rows_can_be_requested_by_name() -> None:
     assert ask("loads", window_by="whole") == ask("loads")
     with pytest.raises(AlvysValueError, match="window_by='whole'"):
         ask("loads", window_by="whole", since=NOON)
-    with pytest.raises(AlvysValueError, match="cannot be read whole"):
+    with pytest.raises(AlvysValueError, match="visibility_outbound_errors"):
         ask("visibility_outbound_errors", window_by="whole")
 
 
@@ -184,7 +184,7 @@ def test_filters_that_exclude_each_other_are_refused() -> None:
 
 
 def test_a_filter_name_that_is_not_a_text_is_refused() -> None:
-    with pytest.raises(AlvysValueError, match="1 as a name"):
+    with pytest.raises(AlvysValueError, match="filter name 1"):
         ask("loads", {1: "x"})  # type: ignore[dict-item]
 
 
