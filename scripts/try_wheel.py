@@ -1,4 +1,4 @@
-"""Try an installed wheel, outside of the source tree: what it holds, and that it works. ``make wheel`` calls this."""
+"""Check the contents of an installed wheel, and run a sync with it. ``make wheel`` calls this."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from airflow_provider_alvys.simulator.process import Simulator  # noqa: E402
 
 
 def main() -> None:
-    """Fail loudly if anything is missing."""
+    """Fail if a file is missing or the sync is wrong."""
     wheel = distribution("airflow-provider-alvys")
     names = {str(file) for file in wheel.files or ()}
     assert wheel.version == __version__
-    assert "site-packages" in __file__, f"not the wheel, but {__file__}"
+    assert "site-packages" in __file__, f"imported from {__file__}, not from the wheel"
     assert "airflow_provider_alvys/py.typed" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
-    strangers = {
+    others = {
         name for name in names if not name.startswith(("airflow_provider_alvys/", "airflow_provider_alvys-"))
     }
-    assert not strangers, f"the wheel holds {strangers}"
+    assert not others, f"unexpected files in the wheel: {others}"
 
     airflow = Path(sys.executable).with_name("airflow")
     described = subprocess.run(
@@ -42,8 +42,8 @@ def main() -> None:
 
     with Simulator(loads=500) as alvys:
         os.environ["AIRFLOW_CONN_ALVYS_DEFAULT"] = alvys.connection_json(requests_per_minute=0)
-        worked, sentence = AlvysHook().test_connection()
-        assert worked, sentence
+        succeeded, message = AlvysHook().test_connection()
+        assert succeeded, message
         operator = AlvysToObjectStorageOperator(
             task_id="land",
             stream="loads",
@@ -52,9 +52,9 @@ def main() -> None:
             settling=0,
         )
         result = operator.execute({})
-        truth = alvys.truth_keys(since=result["since"], until=result["until"])
-        assert (result["rows"], result["proof"]) == (len(truth), "whole"), result
-    print(f"The wheel of {__version__} works: {sentence} {result['rows']} landed.")
+        expected = alvys.truth_keys(since=result["since"], until=result["until"])
+        assert (result["rows"], result["proof"]) == (len(expected), "whole"), result
+    print(f"The wheel of version {__version__} works: {message} {result['rows']} rows landed.")
 
 
 if __name__ == "__main__":
