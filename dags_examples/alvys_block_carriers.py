@@ -1,8 +1,8 @@
 """
-Weekly: carriers whose insurance has expired are blocked, once a person has agreed.
+Every week, block the carriers with expired insurance after a person has approved the list.
 
-A person sees the list in Airflow, under the task's required actions, and approves or rejects it. Setting a status twice has no
-second effect, so that the task that writes may be tried again.
+The list appears in Airflow under the task's required actions. Retries are safe: setting the same status twice
+has no further effect.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ with DAG(
 
     @task
     def describe(carriers: list[dict[str, Any]]) -> str:
-        """Return what a person needs to decide."""
+        """Return the list as Markdown."""
         return "\n".join(f"- {carrier.get('Name', '?')} ({carrier['Id']})" for carrier in carriers) or "None."
 
     approve = ApprovalOperator(
@@ -42,11 +42,13 @@ with DAG(
 
     @task
     def block(carriers: list[dict[str, Any]]) -> int:
-        """Write all in one task, which keeps the pace: tasks side by side do not know of each other's requests."""
+        """Block the carriers one after the other in one task, which keeps within the rate limit."""
         hook = AlvysHook()
-        # Some may have renewed it while a person was thinking.
-        expired = {carrier["Id"] for carrier in hook.search("carriers", {"Status": ["Expired Insurance"]})}
-        agreed = [carrier["Id"] for carrier in carriers if carrier["Id"] in expired]
+        # Skip carriers that have renewed their insurance in the meantime.
+        still_expired = {
+            carrier["Id"] for carrier in hook.search("carriers", {"Status": ["Expired Insurance"]})
+        }
+        agreed = [carrier["Id"] for carrier in carriers if carrier["Id"] in still_expired]
         for id in agreed:
             hook.write("carriers.set_status", path_params={"carrierId": id}, body={"Status": "Do Not Load"})
         return len(agreed)

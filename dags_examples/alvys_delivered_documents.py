@@ -1,8 +1,9 @@
 """
-Hourly: the loads that changed, and the documents of those that were delivered in the last 14 days.
+Every hour, land the changed loads, their notes, and the documents of the loads delivered in the last 14 days.
 
-Nothing says that a document that is uploaded later moves its load's ``UpdatedAt``, so that the documents of delivered loads are
-asked for again at each run, until two weeks after delivery. The notes are asked for of those loads only that this run has landed.
+Alvys does not document that a new document moves its load's ``UpdatedAt``. Therefore each run lists the
+documents of delivered loads again, until two weeks after delivery. Notes are read only for the loads that
+this run has landed.
 """
 
 from __future__ import annotations
@@ -34,12 +35,12 @@ with DAG(
         settling=float(os.environ.get("ALVYS_SETTLING_SECONDS", "60")),
         outlets=[alvys_asset("loads", LAKE)],
     )
-    # The notes of what changed: the parents are what the task before has landed.
+    # The notes of the changed loads: the parents are the rows that the first task has landed.
     notes = AlvysToObjectStorageOperator(task_id="load_notes", stream="load_notes", parents=loads.output)
     documents = AlvysToObjectStorageOperator(
         task_id="load_documents",
         stream="load_documents",
-        # Delivered in the last 14 days, by DeliveredAt, whatever their status has become: Queued, Invoiced, Paid.
+        # By DeliveredAt, with any status after delivery: Delivered, Queued, Invoiced, Paid.
         parents=RecentParents(days=14),
         outlets=[alvys_asset("load_documents", LAKE)],
     )

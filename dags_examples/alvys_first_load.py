@@ -1,9 +1,10 @@
 """
-Once: all loads and trips that there are, by months, then over to the hourly sync of ``alvys_to_lake.py``.
+Once, load all loads and trips month by month, and set the cursor for the hourly sync of ``alvys_to_lake.py``.
 
-Loads are read by creation and trips by pickup, since older ones have no ``UpdatedAt``. At the end the number of rows is compared
-with Alvys's own total, what is missing is read, and the cursor is set to when this began: the next hourly run goes on from there.
-``python -m airflow_provider_alvys plan`` tells beforehand how long it takes.
+Loads are read by creation date and trips by pickup date, because old rows have no ``UpdatedAt``. At the end,
+the number of rows is compared with Alvys's total, missing rows are read, and the cursor is set to the time at
+which this run began. The next hourly run starts there. ``python -m airflow_provider_alvys plan`` estimates
+the duration.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """
-Hourly: every load that changed since the last whole run, as JSON lines.
+Every hour, land the changed loads as JSON lines.
 
-The first run reads from ``ALVYS_INITIAL_SINCE``. Each later one begins where the last whole run ended, whatever Airflow's
-schedule did meanwhile: a run that failed, or a day of pause, leaves no hole. Downstream DAGs can be scheduled on ``LOADS``;
-the asset's event says where the manifest is.
+The first run reads from ``ALVYS_INITIAL_SINCE``. Each later run starts at the cursor of the last complete
+run, so a failed run or a day of pause leaves no gap. Schedule downstream DAGs on ``LOADS``; the asset event
+contains the path of the manifest.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from airflow.sdk import DAG, Asset
 
 from airflow_provider_alvys.transfers.alvys_to_object_storage import AlvysToObjectStorageOperator
 
-# Any absolute path or URL that ObjectStoragePath reads, such as s3://aws_default@my-bucket/alvys. The same for every run.
+# A path or an ObjectStoragePath URL, for example s3://aws_default@my-bucket/alvys. Do not change it later.
 LAKE = os.environ.get("ALVYS_LAKE", "/tmp/alvys_lake")
 INITIAL_SINCE = os.environ.get("ALVYS_INITIAL_SINCE", "2026-01-01T00:00:00Z")
-# Five minutes and one minute are what production wants; a demo has less patience.
+# Five minutes and one minute suit production; a demo uses less.
 OVERLAP = timedelta(seconds=float(os.environ.get("ALVYS_OVERLAP_SECONDS", "300")))
 SETTLING = timedelta(seconds=float(os.environ.get("ALVYS_SETTLING_SECONDS", "60")))
 

@@ -1,11 +1,10 @@
 """
-Started by Alvys: loads that have been delivered.
+React to loads that have been delivered: changes in Alvys start this DAG.
 
-A watcher asks once a minute which loads have changed, and tells the asset of those that are delivered now. The triggerer asks,
-and no worker's slot is taken while nothing happens. Several watchers of loads, whatever they look for, cost one request a minute
-together.
+A watcher polls Alvys once a minute and emits an asset event for the loads that are Delivered now. It runs in
+the triggerer and needs no worker slot. All watchers of loads share one request a minute.
 
-What is told twice (after a triggerer has died, say) has the same key.
+A change may be emitted twice, for example after a triggerer died; its key stays the same.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from airflow.sdk import DAG, Asset, AssetWatcher, task
 
 from airflow_provider_alvys import AlvysChangeTrigger
 
-# Not the asset of the sync of loads: that one would start this DAG, too.
+# An asset of its own: syncs of loads must not start this DAG.
 delivered = Asset(
     "alvys_loads_delivered",
     watchers=[
@@ -36,7 +35,7 @@ with DAG("alvys_on_changed_loads", schedule=[delivered], max_active_runs=1, tags
 
     @task
     def list_changes(triggering_asset_events: Any = None) -> list[dict[str, Any]]:
-        """Return each change once: a run may be started by several events."""
+        """Return each change once: several events may start one run."""
         changes: dict[str, dict[str, Any]] = {}
         for events in (triggering_asset_events or {}).values():
             for event in events:
@@ -45,7 +44,7 @@ with DAG("alvys_on_changed_loads", schedule=[delivered], max_active_runs=1, tags
 
     @task
     def react(change: dict[str, Any]) -> str:
-        """Do what is to be done for a load that was delivered."""
+        """Process a delivered load."""
         return f"Load {change['number']} is {change['status']} since {change['updated_at']}"
 
     react.expand(change=list_changes())

@@ -1,9 +1,10 @@
 """
-For one load: wait until it is delivered, wait for its proof of delivery, fetch that, and record what its carriers are paid.
+Wait until a load is delivered and has a proof of delivery, download it, and record the payments of its
+carriers.
 
-Start it with the load's number: ``{"load_number": "1001"}``. Nothing holds a worker's slot while it waits. Alvys knows a payment
-again by its ``ReferenceNumber``, which is made of the trip's number: a retry, a cleared task and even another run of this DAG
-for the same load record no second payment.
+Trigger this DAG with the load's number: ``{"load_number": "1001"}``. Waiting needs no worker slot. Alvys
+identifies a payment by its ``ReferenceNumber``, here made from the trip's number. Therefore a retry, a
+cleared task or another run for the same load records no second payment.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from airflow_provider_alvys import (
 )
 from airflow_provider_alvys.sensors.alvys import AlvysDocumentSensor, AlvysLoadStatusSensor
 
-# Any absolute path or URL that ObjectStoragePath reads, such as s3://aws_default@my-bucket/alvys. The same for every run.
+# A path or an ObjectStoragePath URL, for example s3://aws_default@my-bucket/alvys. Do not change it later.
 LAKE = os.environ.get("ALVYS_LAKE", "/tmp/alvys_lake")
 PROOF = "Proof of Delivery"
 LOAD = "{{ params.load_number }}"
@@ -30,7 +31,7 @@ LOAD = "{{ params.load_number }}"
 
 @task
 def carrier_payments(load_number: str) -> list[dict[str, Any]]:
-    """Return what is to be paid for each trip of the load that a carrier has driven."""
+    """Return a payment for each trip of the load that a carrier has driven."""
     paid_on = get_current_context()["dag_run"].run_after.date().isoformat()
     trips = AlvysHook().search("trips", {"LoadNumbers": [load_number], "IncludeDeleted": False})
     payable = [
@@ -41,7 +42,7 @@ def carrier_payments(load_number: str) -> list[dict[str, Any]]:
     return [
         {
             "TripId": trip["Id"],
-            # As a text it keeps its digits on its way through the XCom.
+            # As text, so that the XCom keeps every digit.
             "Amount": {"Amount": str(total["Amount"]), "Currency": total.get("Currency")},
             "PaymentDate": paid_on,
             "ReferenceNumber": f"POD-{trip['TripNumber']}",
@@ -60,7 +61,7 @@ with DAG(
     tags=["alvys"],
     doc_md=__doc__,
 ):
-    # Delivered, or already further on its way: or_later is the default. A load that is cancelled ends the wait at once.
+    # Succeeds at Delivered or any later status (or_later), and fails at once if the load is cancelled.
     delivered = AlvysLoadStatusSensor(
         task_id="delivered",
         load_number=LOAD,
@@ -83,7 +84,7 @@ with DAG(
         parents=[LOAD],
         document_types=[PROOF],
         path=LAKE,
-        # Deleted again in the meantime: then nothing is paid.
+        # The document may have been deleted: then no payment is recorded.
         skip_when_empty=True,
         deferrable=True,
         outlets=[alvys_documents_asset("load", LAKE)],

@@ -1,13 +1,13 @@
 """
-The 17 streams that a trucking company or a freight broker needs, in three DAGs: hourly, daily, and a weekly sweep.
+Sync the 17 streams that a trucking company or freight broker needs: hourly, daily, and a weekly sweep.
 
-Loads, trips, invoices and tenders come every hour, money and master data every day. The sweep reads again what the others have
-read by their windows, to find what has changed unseen or has gone. Each stream is an asset: schedule what uses loads on
-``alvys_asset("loads", LAKE)``.
+Loads, trips, invoices and tenders are synced every hour, money and master data every day. The sweep reads
+longer windows again and finds late changes and missing rows. Each stream has an asset: schedule DAGs that use
+loads on ``alvys_asset("loads", LAKE)``.
 
-With ``ALVYS_SQL_CONN_ID``, the Airflow connection of a database, each stream is loaded into a table of it as well.
+Set ``ALVYS_SQL_CONN_ID`` to a connection id to load each stream into tables, too.
 
-Load for the first time with ``alvys_first_load.py``, or let the first runs read from ``ALVYS_INITIAL_SINCE``.
+For the first load use ``alvys_first_load.py``, or let the first runs read from ``ALVYS_INITIAL_SINCE``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from airflow.sdk import DAG
 
 from airflow_provider_alvys import alvys_sync
 
-# Any absolute path or URL that ObjectStoragePath reads, such as s3://aws_default@my-bucket/alvys. The same for every run.
+# A path or an ObjectStoragePath URL, for example s3://aws_default@my-bucket/alvys. Do not change it later.
 LAKE = os.environ.get("ALVYS_LAKE", "/tmp/alvys_lake")
 INITIAL_SINCE = os.environ.get("ALVYS_INITIAL_SINCE", "2026-01-01T00:00:00Z")
 
@@ -39,17 +39,17 @@ DAILY = [
     "customers",
     "carriers",
 ]
-# With locations, which have the tier weekly, that makes 17.
+# Locations have the tier weekly: 17 streams in total.
 
 SYNC: dict[str, Any] = {
     "path": LAKE,
     "alvys_conn_id": "alvys_default",
     "initial_since": INITIAL_SINCE,
-    # A minute is what production wants; a demo has less patience.
+    # One minute suits production; a demo uses less.
     "settling": float(os.environ.get("ALVYS_SETTLING_SECONDS", "60")),
     "compression": "gzip",
     "sql_conn_id": os.environ.get("ALVYS_SQL_CONN_ID"),
-    # Not every company has every scope: what the token may not read is skipped, and says so.
+    # A stream without a scope in the token is skipped, with a log line.
     "on_missing_scope": "skip",
 }
 DAG_ARGUMENTS: dict[str, Any] = {

@@ -1,8 +1,9 @@
 """
-Hourly: Alvys to Parquet on S3, typed, for whatever reads it: Athena, Spark, DuckDB, or a warehouse that copies it.
+Every hour, land loads, trips and invoices as Parquet on S3, for Athena, Spark, DuckDB or a warehouse.
 
-All files of a stream have one schema, with decimals, times in UTC, structs and lists: ``docs/landing.md``. It needs the extras
-``airflow-provider-alvys[s3,parquet]``. The comment at the end has the operators by which warehouses copy what a run has landed.
+All files of a stream have one schema with decimals, times in UTC, structs and lists: see ``docs/landing.md``.
+Install ``airflow-provider-alvys[s3,parquet]``. The comment at the end shows how Snowflake, Redshift and
+BigQuery copy a run.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from airflow.sdk import DAG
 
 from airflow_provider_alvys import alvys_sync
 
-# The bucket, and before the @ the Airflow connection to it. The same for every run.
+# aws_default is the Airflow connection of the bucket. Do not change the path later.
 PARQUET_LAKE = os.environ.get("ALVYS_PARQUET_LAKE", "s3://aws_default@my-bucket/alvys")
 
 with DAG(
@@ -36,20 +37,21 @@ with DAG(
         compression="zstd",
     )
 
-# How a run of loads gets into a warehouse, by the warehouse's own operators. They add its rows to a table of all that was ever
-# landed; docs/warehouses.md has the statements that merge them. What is needed is the list of the run's files, in the DAG above:
+# To copy a run of loads into a warehouse, use the warehouse's own operators. They append the rows to a table
+# of all landed rows; docs/warehouses.md has the statements that merge them. The operators need the list of
+# the run's files, in the DAG above:
 #
 #     @task
 #     def files_of(landed: dict) -> list[str]:
 #         manifest = json.loads(ObjectStoragePath(landed["manifest"]).read_text())
 #         if not manifest["parts"]:
-#             raise AirflowSkipException("No load has changed. (Without names, Snowflake would copy the whole stage.)")
+#             raise AirflowSkipException("No load has changed. Without names, Snowflake copies all files.")
 #         folder = landed["manifest"].removeprefix(f"{landed['path']}/").rpartition("/")[0]
 #         return [f"{folder}/{part['name']}" for part in manifest["parts"]]
 #
 #     files = files_of(dag.get_task("alvys_sync.loads").output)
 #
-# Snowflake, by apache-airflow-providers-snowflake, from the external stage ALVYS on s3://my-bucket/alvys/:
+# Snowflake with apache-airflow-providers-snowflake, from the external stage ALVYS on s3://my-bucket/alvys/:
 #
 #     CopyFromExternalStageToSnowflakeOperator(
 #         task_id="copy_loads",
@@ -61,7 +63,8 @@ with DAG(
 #         copy_options="MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE",
 #     )
 #
-# Redshift, by apache-airflow-providers-amazon. The table has the files' columns in their order, the nested ones as SUPER:
+# Redshift with apache-airflow-providers-amazon. The table has the files' columns in order, nested columns as
+# SUPER:
 #
 #     S3ToRedshiftOperator.partial(
 #         task_id="copy_loads",
@@ -71,7 +74,7 @@ with DAG(
 #         copy_options=["FORMAT AS PARQUET", "SERIALIZETOJSON"],
 #     ).expand(s3_key=files.map(lambda name: f"alvys/{name}"))
 #
-# BigQuery, by apache-airflow-providers-google, for a path such as gs://google_cloud_default@my-bucket/alvys:
+# BigQuery with apache-airflow-providers-google, for a path like gs://google_cloud_default@my-bucket/alvys:
 #
 #     GCSToBigQueryOperator(
 #         task_id="copy_loads",
@@ -80,5 +83,7 @@ with DAG(
 #         destination_project_dataset_table="raw.alvys_loads",
 #         source_format="PARQUET",
 #         write_disposition="WRITE_APPEND",
-#         extra_config={"decimalTargetTypes": ["BIGNUMERIC"], "parquetOptions": {"enableListInference": True}},
+#         extra_config={
+#             "decimalTargetTypes": ["BIGNUMERIC"], "parquetOptions": {"enableListInference": True}
+#         },
 #     )

@@ -1,7 +1,7 @@
 """
-Daily: two companies with an Alvys of their own each, side by side.
+Every day, sync two companies, each with its own Alvys.
 
-A tenant is a connection: each has its own token, its own rate limit, its own data set and its own cursors.
+Each tenant has its own connection, and with it its own token, rate limit, data set and cursors.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from airflow_provider_alvys import alvys_sync
 
 LAKE = os.environ.get("ALVYS_LAKE", "/tmp/alvys_lake")
 INITIAL_SINCE = os.environ.get("ALVYS_INITIAL_SINCE", "2026-01-01T00:00:00Z")
-# The name of each tenant, and its Airflow connection.
+# The Airflow connection of each tenant.
 TENANTS = {"acme": "alvys_default", "bluebird": "alvys_bluebird"}
 
 with DAG(

@@ -1,9 +1,9 @@
 """
-Started by Alvys: when the status of a load changes, look up those loads that were delivered.
+React to webhooks: when the status of a load changes, look up the delivered loads.
 
-The receiver is the package airflow-provider-inbound-webhooks, with a plugin of a few lines before it: docs/webhooks.md says how
-to set it up. A run gets all deliveries since the last one; of each it takes the number, and reads the rest from Alvys: what was
-delivered may be older than what stands there now, and the receiver keeps amounts as floats.
+The package airflow-provider-inbound-webhooks receives the webhooks; docs/webhooks.md describes the setup. A
+run gets all events since the last run. It takes the load numbers from them and reads the loads from Alvys,
+because an event may be outdated and the receiver stores amounts as floats.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from airflow.sdk import DAG, Asset, task
 from airflow_provider_alvys import AlvysHook
 from airflow_provider_alvys.api.webhooks import make_event
 
-# <name of the webhook>/<type of the event>
+# <name of the webhook>/<event type>
 status_changed = Asset("alvys/load.status.changed")
 
 with DAG(
@@ -32,21 +32,21 @@ with DAG(
 
     @task
     def delivered(*, triggering_asset_events: Any = None) -> list[str]:
-        """Return the numbers of the loads that were delivered, each once."""
+        """Return the numbers of the delivered loads, without duplicates."""
         extras = [stored.extra for stored in triggering_asset_events[status_changed]]
         events = [make_event(extra["payload"], key=extra["delivery_id"]) for extra in extras]
-        # The receiver takes each delivery once, and a body that was written anew as another one.
+        # A delivery with a changed body counts as a new one for the receiver: deduplicate by the event's key.
         loads = {event.key: event for event in events if (event.record or {}).get("status") == "Delivered"}
         return sorted({event.entity_number for event in loads.values() if event.entity_number})
 
     @task
     def look_up(load_numbers: list[str]) -> list[dict[str, Any]]:
-        """Return what a next task may want to know of the loads. One task, which keeps the pace: many at once would not."""
+        """Return the loads, read one after the other in one task, which keeps within the rate limit."""
         hook = AlvysHook()
         loads = [hook.get("loads", loadNumber=number) for number in load_numbers]
         return [
             {name: load.get(name) for name in ("Id", "LoadNumber", "Status", "DeliveredAt")} for load in loads
         ]
 
-    # While the DAG is parsed, delivered() is a reference to a result.
+    # delivered() returns an XComArg while the DAG is parsed.
     look_up(delivered())  # type: ignore[arg-type]
