@@ -105,6 +105,7 @@ def check_data_set(path: Any, *, uses_cursor: bool) -> None:
     path = str(path)
     if uses_cursor and (variables := per_run_variables(path)):
         raise AlvysValueError(
-            f"path={path!r} differs from run to run ({', '.join(variables)}), so no run finds the cursor of the "
+            f"path={path!r} differs from run to run ({', '.join(variables)}), so no run finds the cursor of "
+            "the "
             "last one. Give a fixed path (parts are put into a folder by date), or give since and until"
         )

@@ -1,5 +1,6 @@
 """
-Draw the folders of the package and the imports between them into ``docs/architecture.md``, as a Mermaid graph.
+Draw the folders of the package and the imports between them into ``docs/architecture.md``, as a Mermaid
+graph.
 
 ``make docs`` calls this; a test fails while the page is not current.
 

@@ -1,8 +1,9 @@
 """
 What later versions must keep: public names, stored names, and data that an earlier version wrote.
 
-``contracts/`` holds what version 0.1.0 wrote: a data set with interrupted runs (``lake``), dumps of the tables it was loaded
-into, and the signatures of all public names. Nothing in there is written anew: a later format gets fixtures of its own.
+``contracts/`` holds what version 0.1.0 wrote: a data set with interrupted runs (``lake``), dumps of the
+tables it was loaded into, and the signatures of all public names. Nothing in there is written anew: a later
+format gets fixtures of its own.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ LOADED = ("loads", "fuel", "load_documents", "drivers", "trucks")
 
 
 def describe(value: Any) -> Any:
-    """Return what callers depend on: parameters with kinds and defaults, public members of classes, fields of errors."""
+    """Return what callers depend on: parameters with kinds and defaults, public members, bases of errors."""
     if inspect.isclass(value):
         members = {}
         for name, member in inspect.getmembers(value):
@@ -76,7 +77,7 @@ def _parameters(value: Any) -> dict[str, list[str]]:
 
 
 def assert_kept(known: Any, now: Any, where: str) -> None:
-    """Compare a description with today's: members and optional parameters may have come, nothing may have gone or changed."""
+    """Compare with a recorded description. Only members and optional parameters may be added."""
     if isinstance(known, str):
         assert now == known, where
         return

@@ -1,4 +1,4 @@
-"""A server that answers with fixed rows, so that what was written with them can be resumed by any later version."""
+"""A server with fixed rows, so that any later version can resume what was written with them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tasks that wrote the data set in this folder, in their order: later versions execute the same ones again."""
+"""The tasks that wrote the data set in this folder, in order. Later versions execute the same tasks."""
 
 from __future__ import annotations
 
