@@ -48,7 +48,7 @@ class WriteJournal:
         """
         if self._is_unsafe and self._store is None:
             log.info(
-                "%s is unsafe to retry, and only Airflow 3.3 and later have a task state store: if the worker "
+                "%s is unsafe to retry, and Airflow has a task state store only since 3.3: if the worker "
                 "dies before the response arrives, a retry sends it again. Set retries=0 to prevent that",
                 self._write.operation.name,
             )
