@@ -129,7 +129,7 @@ def build_schema(
     :param depth: levels of lists that become child tables: 1 for the lists of a row, 0 for none. Deeper lists
         are JSON columns.
     :param exclude: fields to leave out, such as ``["BillingAddress", "Notes", "Stops.CompanyName"]``;
-        ``_extra`` specs out all fields that the catalogue does not know.
+        ``_extra`` leaves out all fields that the catalogue does not know.
     :raises AlvysValueError: the depth is not a whole number, the table name belongs to another stream, or a
         field is unknown or part of the key.
     """
