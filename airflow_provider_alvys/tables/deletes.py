@@ -32,8 +32,7 @@ class DeleteScope:
     """
     The rows of a table that a manifest must contain if they still exist.
 
-    :param windows: time columns and their windows, both ends excluded: a row in any of them; empty for all
-        rows.
+    :param windows: time columns with windows, ends excluded: the rows in any of them; empty for all rows.
     :param parents: the column with the parent's key, and the keys of the parents; None for all.
     """
 

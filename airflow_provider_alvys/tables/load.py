@@ -60,8 +60,7 @@ class Loader:
     Load the landed manifests of one stream.
 
     :param store: the data set.
-    :param max_missing_share: if a complete read lacks more than this share of the rows, none is marked as
-        missing.
+    :param max_missing_share: if a complete read lacks more than this share of rows, none is marked missing.
     """
 
     def __init__(
@@ -126,11 +125,11 @@ class Loader:
             merge.analyze()
             missing, suspect_deletes = self._mark_missing(manifest, merge)
             drift.warn(self._database, manifest)
-            merged = merge.run()
+            merged, changed = merge.run()
             merge.drop_stages()
             self._ledger.add(path, manifest, loaded_at)
         self._warn_of_unmapped(flattener.unmapped)
-        log.info("Loaded %s: stream=%s rows=%d merged=%d", path, self._schema.stream.name, rows, merged)
+        log.info("Loaded %s: %d rows, %d of them new or changed", path, rows, changed)
         return LoadResult(path, rows, merged, missing, suspect_deletes)
 
     def _read_manifest(self, name: str) -> Manifest:

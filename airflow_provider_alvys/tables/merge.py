@@ -10,6 +10,7 @@ from airflow_provider_alvys.tables.migrate import ObsoleteSchema
 from airflow_provider_alvys.tables.schema import (
     CHANGED_AT,
     HASH,
+    LOADED_AT,
     MANIFEST,
     MISSED_AT,
     MISSING_SINCE,
@@ -62,8 +63,8 @@ class Merge:
         for table in self._schema.tables:
             self._database.analyze(self.stage_name(table), table.primary_key)
 
-    def run(self) -> int:
-        """Merge, and return the number of rows that were new or newer."""
+    def run(self) -> tuple[int, int]:
+        """Merge; return the number of rows that are new or newer, and how many of them changed."""
         self._check_duplicate_keys()
         quote, main = self._dialect.quote, self._schema.main
         missing = [MISSED_AT, MISSING_SINCE]
@@ -83,8 +84,9 @@ class Merge:
         for table in self._schema.tables[1:]:
             join = self._dialect.join_on("s", "m", self._parent_key(table))
             self._insert(table, f"EXISTS (SELECT 1 FROM {self._main_stage} AS m WHERE {join})")
-        ((count,),) = self._database.execute(f"SELECT COUNT(*) AS rows_merged FROM {self._main_stage}")
-        return int(count)
+        changed = f"COUNT(CASE WHEN {quote(CHANGED_AT)} = {quote(LOADED_AT)} THEN 1 END) AS rows_changed"
+        (counts,) = self._database.execute(f"SELECT COUNT(*) AS n, {changed} FROM {self._main_stage}")
+        return int(counts[0]), int(counts[1])
 
     def _check_duplicate_keys(self) -> None:
         keys = ", ".join(map(self._dialect.quote, self._schema.keys))

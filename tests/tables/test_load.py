@@ -125,7 +125,7 @@ def test_a_manifest_is_loaded_once_unless_it_is_named(db: Db, lake: Path) -> Non
 
 
 def test_a_changed_row_replaces_the_old_one_and_an_unchanged_row_keeps_its_change_time(
-    db: Db, lake: Path
+    db: Db, lake: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     stops = [{"Id": "S1"}, {"Id": "S2"}]
     write_run(lake, [make_load(n, "2026-03-01T00:00:00Z", Stops=stops, Status="Open") for n in (1, 2)], at=0)
@@ -135,7 +135,10 @@ def test_a_changed_row_replaces_the_old_one_and_an_unchanged_row_keeps_its_chang
     # Another order of the fields is not a change.
     same = dict(reversed(make_load(1, "2026-03-01T00:00:00Z", Stops=stops, Status="Open").items()))
     write_run(lake, [same, changed], at=2)
+    caplog.set_level(logging.INFO)
     assert load(lake)["merged"] == 2
+    counts = [record.args[1:] for record in caplog.records if record.msg.startswith("Loaded")]
+    assert counts == [(2, 2), (2, 1)]
     after = {row["id"]: row for row in db.rows("loads")}
     assert after["L1"]["_changed_at"] == before["L1"]["_changed_at"]
     assert after["L1"]["_read_at"] > before["L1"]["_read_at"]
