@@ -1,7 +1,7 @@
-"""What waits in the triggerer, without a worker's slot."""
+"""Triggers of deferred sensors and of watchers."""
 
-# Airflow imports this module on the triggerer's event loop, which stands still meanwhile: what is slow to import is
-# imported in a thread.
+# Airflow imports this module on the triggerer's event loop and blocks it meanwhile: slow imports run in
+# threads.
 from __future__ import annotations
 
 import asyncio
@@ -23,12 +23,12 @@ log = logging.getLogger(__name__)
 
 class AlvysWaitTrigger(BaseTrigger):
     """
-    Wait until a request may be sent again, and give the task back what it needs to go on.
+    Wait until the next request may be sent, then return the task's saved state.
 
-    ``airflow dags test`` gives a task nothing but the event: hence the state comes with it.
+    ``airflow dags test`` passes nothing but the event to a task, so the event carries the state.
 
-    :param moment: when that is; an aware datetime.
-    :param state: plain JSON values; the event's payload.
+    :param moment: end of the wait, as an aware datetime.
+    :param state: plain JSON values; the payload of the event.
     """
 
     def __init__(self, moment: datetime, state: dict[str, Any]) -> None:
@@ -37,15 +37,15 @@ class AlvysWaitTrigger(BaseTrigger):
         self.state = state
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return the class's path and its arguments."""
+        """Return the path of the class and its arguments."""
         return f"{type(self).__module__}.{type(self).__qualname__}", {
             "moment": self.moment,
             "state": self.state,
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield the state when it is time."""
-        # Whoever parses a DAG with a watcher in it does without this provider's modules.
+        """Yield the state at ``moment``."""
+        # Imported here, since DAGs with watchers need no modules of the standard provider.
         from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 
         async for _ in DateTimeTrigger(moment=self.moment).run():
@@ -54,19 +54,19 @@ class AlvysWaitTrigger(BaseTrigger):
 
 class AlvysSensorTrigger(BaseTrigger):
     """
-    Wait for what a sensor waits for. All that wait on one connection are asked for together.
+    Poll a sensor's condition, in one batch with all others on the connection.
 
-    Ends with one event in every case: ``{"status": "success" | "failed" | "error" | "timeout", "message", "value", …}``. A
-    failure that may pass is logged, and the wait goes on until the deadline.
+    Yields one event: ``{"status": "success" | "failed" | "error" | "timeout", "message", "value", …}``.
+    Failures that may pass are logged, and polled again until the deadline.
 
     :param alvys_conn_id: the Alvys connection.
-    :param condition: of :mod:`airflow_provider_alvys.api.poll.conditions`, as plain values.
-    :param deadline: seconds since 1970.
-    :param poke_interval: seconds between two looks.
-    :param started: when the wait began, in seconds since 1970; None means now.
-    :param exponential_backoff: whether the looks become rarer: each interval is as long as the wait has been.
-    :param max_wait: the longest interval in seconds; None means any.
-    :param silent_fail: whether errors that are not Alvys's are logged only, too.
+    :param condition: a condition of :mod:`airflow_provider_alvys.api.poll.conditions`, as plain values.
+    :param deadline: end of the wait, in seconds since 1970.
+    :param poke_interval: seconds between two polls.
+    :param started: start of the wait, in seconds since 1970; None means now.
+    :param exponential_backoff: whether each interval is as long as the wait so far.
+    :param max_wait: longest interval in seconds; None means no limit.
+    :param silent_fail: whether errors other than Alvys's are only logged, too.
     """
 
     def __init__(
@@ -90,12 +90,12 @@ class AlvysSensorTrigger(BaseTrigger):
         self.exponential_backoff = exponential_backoff
         self.max_wait = max_wait
         self.silent_fail = silent_fail
-        # A test gives others.
+        # Replaced in tests.
         self.clock: Clock | None = None
         self.sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return the class's path and its arguments."""
+        """Return the path of the class and its arguments."""
         return f"{type(self).__module__}.{type(self).__qualname__}", {
             "alvys_conn_id": self.alvys_conn_id,
             "condition": self.condition,
@@ -108,7 +108,7 @@ class AlvysSensorTrigger(BaseTrigger):
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield the event at the end."""
+        """Yield the event."""
         yield TriggerEvent(await self._wait())  # type: ignore[no-untyped-call]
 
     async def _wait(self) -> dict[str, Any]:
@@ -116,8 +116,8 @@ class AlvysSensorTrigger(BaseTrigger):
             loop = await asyncio.to_thread(self._make_loop)
             return await loop.run()
         except Exception as error:
-            # Whatever it was: without an event the task would never be told.
-            log.exception("The wait ends with an error")
+            # Without an event, the task would stay deferred until its timeout.
+            log.exception("The trigger failed")
             from airflow_provider_alvys.api.errors import is_hopeless
 
             return {
@@ -129,7 +129,7 @@ class AlvysSensorTrigger(BaseTrigger):
             }
 
     def _make_loop(self) -> SensorLoop:
-        """Return the wait; called in a thread, since the first import takes some tenths of a second."""
+        # Called in a thread: the first import takes some tenths of a second.
         from airflow_provider_alvys.api.http.clock import SYSTEM_CLOCK
         from airflow_provider_alvys.triggers.sensor_loop import SensorLoop
 
@@ -149,27 +149,29 @@ class AlvysSensorTrigger(BaseTrigger):
 
 class AlvysChangeTrigger(BaseEventTrigger):
     """
-    Tell an asset which rows of a stream are new or have changed: for an ``AssetWatcher``.
+    Emit asset events for new and changed rows of a stream. Use it in an ``AssetWatcher``.
 
-    All that watches and waits on a connection in a triggerer shares one poller: watchers of one stream cost one request an
-    interval together, whatever they look for. What was there when the watcher began is not told.
+    Existing rows are not reported. All watchers and sensors on a connection share one poller: watchers of one
+    stream cost one request per poll together, with any number of filters.
 
-    An event's payload is ``{"stream", "alvys_conn_id", "changes", "since", "until", "key"}``, and a change in it ``{"id", "key",
-    "number", "status", "updated_at", "fields"}``: what it lacks is left out, and ``fields`` are those of ``where``. On Airflow
-    3.3 the asset's state store keeps how far the watcher has come, one look late: after a triggerer has died nothing is missed,
-    and what is told again has the same ``key``. On 3.1 and 3.2 each triggerer begins anew.
+    The payload of an event is ``{"stream", "alvys_conn_id", "changes", "since", "until", "key"}``. A change
+    is ``{"id", "key", "number", "status", "updated_at", "fields"}`` without its missing values; ``fields``
+    are those of ``where``. On Airflow 3.3 progress is kept in the asset's state store, one poll late: after a
+    triggerer has died no change is missed, and repeated ones have the same ``key``. On 3.1 and 3.2 each
+    triggerer starts anew.
 
-    Give the asset a name of its own: a sync that updates the same asset would wake what this one is to wake.
+    Watch an asset of its own: if a sync also updates the asset, the sync triggers the same DAGs.
 
     :param alvys_conn_id: the Alvys connection.
-    :param stream: name in the catalogue, of a stream with a time window: ``loads`` and ``trips`` by their changes. Where the
-        window is a business date, as for ``fuel``, all that it looks back to is read at each look, and what is new or differs is
-        told.
-    :param where: only rows with these values, a value or a list for each field: ``{"Status": ["Delivered"], "CustomerId":
-        "CU1"}``; ``Fleet.Name`` for a field inside an object. None means all.
-    :param window_by: which of the stream's windows; None means its regular one.
-    :param poll_interval: seconds between two looks. None means 60 for a window on changes, and 900 for others.
-    :raises AlvysValueError: while the DAG is parsed: an unknown stream, window, field or value.
+    :param stream: name of a stream with a time window, such as ``loads``. If the window is a business date,
+        as for ``fuel``, each poll reads the whole lookback and reports new rows and rows that differ.
+    :param where: a value or a list of values by field, such as ``{"Status": ["Delivered"], "Fleet.Name":
+        "East"}``: report only matching rows. None means all.
+    :param window_by: name of one of the stream's windows; None for its default window.
+    :param poll_interval: seconds between two polls. None means 60 for a window on changes, and 900 for
+        others.
+    :raises AlvysValueError: the stream, window, a field or a value is unknown; raised while the DAG is
+        parsed.
     """
 
     def __init__(
@@ -187,23 +189,25 @@ class AlvysChangeTrigger(BaseEventTrigger):
         self.where = where or {}
         self.window_by = window_by or ""
         self.poll_interval = poll_interval or 0.0
-        if not (window_by and poll_interval and _is_on_a_loop()):
+        # The triggerer creates triggers on its event loop, from arguments that were checked in the DAG.
+        if not (window_by and poll_interval and _has_running_loop()):
             self._check(where, window_by, poll_interval)
-        # A test gives others.
+        # Replaced in tests.
         self.clock: Clock | None = None
         self.sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     def _check(
         self, where: Mapping[str, Any] | None, window_by: str | None, poll_interval: float | None
     ) -> None:
-        """Check what a DAG gives. The triggerer, which makes its triggers on its event loop, gives what was checked then."""
         from airflow_provider_alvys.api.catalogue.streams import get_stream
         from airflow_provider_alvys.api.errors import AlvysValueError
         from airflow_provider_alvys.api.poll.change_feed import check_interval, check_where, get_watch_window
         from airflow_provider_alvys.parse_checks import has_template
 
         if has_template([self.alvys_conn_id, self.stream, where]):
-            raise AlvysValueError("Airflow renders no templates in a watcher: give plain values")
+            raise AlvysValueError(
+                "A watcher has a template, which Airflow does not render there: give plain values"
+            )
         stream = get_stream(self.stream)
         window = get_watch_window(stream, window_by)
         self.where = {name: list(values) for name, values in check_where(stream, where).items()}
@@ -211,7 +215,7 @@ class AlvysChangeTrigger(BaseEventTrigger):
         self.poll_interval = check_interval(window, poll_interval)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return the class's path and its arguments."""
+        """Return the path of the class and its arguments."""
         return f"{type(self).__module__}.{type(self).__qualname__}", {
             "alvys_conn_id": self.alvys_conn_id,
             "stream": self.stream,
@@ -221,13 +225,13 @@ class AlvysChangeTrigger(BaseEventTrigger):
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield an event for each look that finds something, for ever."""
+        """Yield events for the changes of each poll, forever."""
         loop = await asyncio.to_thread(self._make_loop)
         async for payload in loop.payloads():
             yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
 
     def _make_loop(self) -> ChangeLoop:
-        """Return what watches; called in a thread, since the first import takes some tenths of a second."""
+        # Called in a thread: the first import takes some tenths of a second.
         from airflow_provider_alvys._compat import asset_stores
         from airflow_provider_alvys.api.http.clock import SYSTEM_CLOCK
         from airflow_provider_alvys.triggers.change_loop import ChangeLoop
@@ -244,7 +248,7 @@ class AlvysChangeTrigger(BaseEventTrigger):
         )
 
 
-def _is_on_a_loop() -> bool:
+def _has_running_loop() -> bool:
     try:
         asyncio.get_running_loop()
     except RuntimeError:

@@ -1,4 +1,4 @@
-"""The watch of a stream in the triggerer. Apart from the triggers, since to import it takes a while."""
+"""The polling loop of a watcher. Not in the triggers' module, since importing it is slow."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# An event stands in a row of Airflow's database.
+# Each event is stored in a row of Airflow's database.
 _MAX_CHANGES = 100
-# Seconds after which an event that was yielded has surely come into Airflow's database.
+# Seconds after which Airflow has certainly stored an event.
 _COMMIT_SECONDS = 5.0
 
 
 @dataclass
 class ChangeLoop:
     """
-    Look for changes for ever.
+    Poll a stream for changes, forever.
 
-    :param where: the values that each field may have.
-    :param stores: of the assets that are told; none before Airflow 3.3.
+    :param where: the allowed values of each field.
+    :param stores: state stores of the watched assets; empty before Airflow 3.3.
     """
 
     alvys_conn_id: str
@@ -58,45 +58,42 @@ class ChangeLoop:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     async def payloads(self) -> AsyncIterator[dict[str, Any]]:
-        """Yield what the events tell."""
-        # Before the state store is asked, which may take a while.
-        began = self._now()
+        """Yield the payload of each event."""
+        # The time before reading the state store, which may take a while.
+        began = datetime.fromtimestamp(self.clock.time(), timezone.utc)
         state = await self._load() or TrackerState(watermark=began, is_new=True)
-        # A triggerer that dies before the first look should not forget when this began.
+        # Saved now, so that a triggerer that dies before the first poll resumes from here.
         await self._save(state)
         stream = get_stream(self.stream)
         window = get_watch_window(stream, self.window_by)
         tracker = ChangeTracker(window, state)
-        told: list[tuple[float, TrackerState]] = []
+        pending: list[tuple[float, TrackerState]] = []
         async with open_poller(self.alvys_conn_id, clock=self.clock, sleep=self.sleep) as poller:
             while True:
                 since = tracker.watermark
-                found = await self._poll(poller, tracker, ChangesQuery(stream, window, tracker.day))
-                # What was yielded a look ago is in Airflow's database by now.
-                settled = [state for moment, state in told if self.clock.time() - moment >= _COMMIT_SECONDS]
-                if settled:
-                    await self._save(settled[-1])
-                    told = told[len(settled) :]
-                if found is not None:
-                    changes = [change for change in tracker.advance(found) if matches(change, self.where)]
+                result = await self._poll(poller, tracker, ChangesQuery(stream, window, tracker.day))
+                # Save progress only after Airflow has stored the events of an earlier poll.
+                stored = [state for time, state in pending if self.clock.time() - time >= _COMMIT_SECONDS]
+                if stored:
+                    await self._save(stored[-1])
+                    pending = pending[len(stored) :]
+                if result is not None:
+                    changes = [change for change in tracker.advance(result) if matches(change, self.where)]
                     for at in range(0, len(changes), _MAX_CHANGES):
-                        yield self._payload(changes[at : at + _MAX_CHANGES], since, found.until)
-                    told.append((self.clock.time(), tracker.save()))
+                        yield self._payload(changes[at : at + _MAX_CHANGES], since, result.until)
+                    pending.append((self.clock.time(), tracker.save()))
                 now = self.clock.time()
                 await self.sleep(next_poll_time(now, self.alvys_conn_id, self.poll_interval) - now)
 
     async def _poll(self, poller: Poller, tracker: ChangeTracker, query: ChangesQuery) -> ChangeResult | None:
-        """Return what has changed; None when it cannot be told now, and has to be asked for again later."""
+        """Return the changes; None if the poll failed."""
+        request = ChangeRequest(tracker.watermark, frozenset(self.where), tracker.is_new)
         try:
-            return await poller.poll(
-                query, ChangeRequest(tracker.watermark, frozenset(self.where), tracker.is_new)
-            )
+            return await poller.poll(query, request)
         except Exception:
-            # A watcher has nobody to fail: Airflow would start it again a second later, and again. The next look asks for the
-            # same span once more.
-            log.exception(
-                "Cannot tell what has changed in %s since %s", self.stream, format_time(tracker.watermark)
-            )
+            # A watcher has no task that could fail: Airflow would restart the trigger every second.
+            since = format_time(tracker.watermark)
+            log.exception("Poll failed; the next one reads changes of %s since %s again", self.stream, since)
             return None
 
     def _payload(self, changes: Sequence[RowChange], since: datetime, until: datetime) -> dict[str, Any]:
@@ -112,24 +109,20 @@ class ChangeLoop:
 
     @property
     def _state_key(self) -> str:
-        """The name of its state: another connection, stream, window or filter begins anew."""
-        known = [self.alvys_conn_id, self.stream, self.window_by, sorted(self.where.items())]
-        return f"alvys-changes-{hashlib.blake2b(msgspec.json.encode(known), digest_size=8).hexdigest()}"
+        """The key in the state store. Another connection, stream, window or filter starts a new state."""
+        identity = [self.alvys_conn_id, self.stream, self.window_by, sorted(self.where.items())]
+        return f"alvys-changes-{hashlib.blake2b(msgspec.json.encode(identity), digest_size=8).hexdigest()}"
 
     async def _load(self) -> TrackerState | None:
-        """
-        Return how far it has come: by the asset that has come least far, where several have the same watcher.
-
-        None for one that has just begun.
-        """
-        kept = [await store.aget(self._state_key) for store in self.stores]
-        states = [msgspec.convert(value, TrackerState) for value in kept if value is not None]
+        """Return the stored state, of several assets the earliest; None for a new watcher."""
+        stored = [await store.aget(self._state_key) for store in self.stores]
+        states = [msgspec.convert(value, TrackerState) for value in stored if value is not None]
         if states:
             return min(states, key=lambda state: state.watermark)
         if not self.stores:
             log.warning(
-                "Airflow keeps no state for watchers before 3.3: %s are watched from now on, and what changes while no triggerer "
-                "runs is not told",
+                "Watching %s from now on. Airflow before 3.3 stores no state for watchers: changes are "
+                "missed while no triggerer runs",
                 self.stream,
             )
         return None
@@ -137,6 +130,3 @@ class ChangeLoop:
     async def _save(self, state: TrackerState) -> None:
         for store in self.stores:
             await store.aset(self._state_key, msgspec.to_builtins(state))
-
-    def _now(self) -> datetime:
-        return datetime.fromtimestamp(self.clock.time(), timezone.utc)

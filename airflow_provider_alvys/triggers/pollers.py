@@ -1,4 +1,4 @@
-"""The pollers of a triggerer: one for each connection, for as long as anybody waits."""
+"""The pollers of a triggerer: one per connection, shared by its triggers."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# What reads connections asks Airflow to mask their secrets, and so must not run on the loop.
+# Reading a connection masks its secrets by a blocking call, which must not run on the event loop.
 _pool = ThreadPoolExecutor(1, thread_name_prefix="alvys-connection")
-# Seconds that a request waits for its token to be masked: the loop may be about to end.
+# Seconds that a request waits until its token is masked: the event loop may be closing.
 _MASK_TIMEOUT = 10.0
 
 
@@ -49,16 +49,15 @@ async def open_poller(
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> AsyncIterator[Poller]:
     """
-    Give the running event loop's only poller for a connection. It ends when the last one who has it leaves.
+    Return this event loop's poller for a connection. It is closed after its last user.
 
-    :param clock: of the poller, for who is first.
-    :param sleep: of the poller, for who is first.
+    :param clock: used if the poller is created here.
+    :param sleep: used if the poller is created here.
     """
     pollers = _pollers.setdefault(asyncio.get_running_loop(), {})
     if alvys_conn_id not in pollers:
-        pollers[alvys_conn_id] = _SharedPoller(
-            Poller(lambda: _connect(alvys_conn_id, clock), clock=clock, sleep=sleep)
-        )
+        poller = Poller(lambda: _connect(alvys_conn_id, clock), clock=clock, sleep=sleep)
+        pollers[alvys_conn_id] = _SharedPoller(poller)
     shared = pollers[alvys_conn_id]
     shared.users += 1
     try:
@@ -71,7 +70,7 @@ async def open_poller(
 
 
 async def _connect(alvys_conn_id: str, clock: Clock) -> AlvysClient:
-    """Look up the connection and return a client for it, without a blocking call on the loop."""
+    """Read the connection and return a client for it, without blocking the event loop."""
     loop = asyncio.get_running_loop()
 
     def mask(token: str) -> None:
@@ -79,7 +78,7 @@ async def _connect(alvys_conn_id: str, clock: Clock) -> AlvysClient:
         try:
             masking.result(_MASK_TIMEOUT)
         except FutureTimeoutError:
-            log.warning("Airflow took more than %g s to take note of a secret to be masked", _MASK_TIMEOUT)
+            log.warning("Airflow did not mask a token within %g s", _MASK_TIMEOUT)
 
     def make(connection: Connection) -> AlvysClient:
         return make_client(read_settings(connection), on_token=mask, **non_blocking_options(clock))
@@ -94,10 +93,10 @@ def next_poll_time(
     now: float, alvys_conn_id: str, interval: float, *, earliest: float | None = None
 ) -> float:
     """
-    Return the next moment at which to look, in seconds since 1970: all who wait on a connection look at the same ones.
+    Return the time of the next poll, in seconds since 1970. It is the same for all loops on a connection.
 
-    :param interval: seconds between two of these moments.
-    :param earliest: after which it should be; None means now.
+    :param interval: seconds between two polls.
+    :param earliest: lower bound of the time; None means now.
     """
     step = max(interval, 1.0)
     offset = zlib.crc32(alvys_conn_id.encode()) % step

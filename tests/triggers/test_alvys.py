@@ -1,4 +1,4 @@
-"""Waits in the triggerer: their coroutines, run until they end, with nobody waiting for a moment."""
+"""Sensor triggers, run until their events on a loop that skips every sleep."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from tests.conftest import StoppedClock
 
 pytestmark = pytest.mark.every_airflow
 
-# Seconds that a request may take here.
-_REQUEST = 0.02
+# Seconds that a request may take.
+_REQUEST_SECONDS = 0.02
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def numbers(alvys: Simulator) -> list[str]:
 
 
 class Triggerer:
-    """Run triggers on one event loop, with a clock that skips what they wait for."""
+    """Run triggers on one event loop, with a clock that skips every sleep."""
 
     def __init__(self, clock: StoppedClock) -> None:
         self.clock = clock
@@ -66,12 +66,12 @@ class Triggerer:
             passing.cancel()
 
     async def _pass_time(self) -> None:
-        """Go on to the next moment that is waited for, whenever everybody waits: a request takes a while by other clocks."""
+        """Advance the clock to the next wake-up time when all triggers sleep and no request is running."""
         while True:
             begun = -1
             while begun != len(self.sleeps):
                 begun = len(self.sleeps)
-                await asyncio.sleep(_REQUEST)
+                await asyncio.sleep(_REQUEST_SECONDS)
             if self._sleepers:
                 moment = self._sleepers[0][0]
                 self.clock.sleep(max(0.0, moment - self.clock.time()))
@@ -87,7 +87,7 @@ class Triggerer:
             deadline=self.clock.time() + timeout,
             **{"started": self.clock.time(), **arguments},
         )
-        # As another process makes it, from what the database keeps.
+        # As the triggerer creates it from the database.
         path, kwargs = trigger.serialize()
         assert path == "airflow_provider_alvys.triggers.alvys.AlvysSensorTrigger"
         again = AlvysSensorTrigger(**json.loads(json.dumps(kwargs)))
@@ -96,7 +96,7 @@ class Triggerer:
         return again
 
     def run(self, *triggers: AlvysSensorTrigger) -> list[dict[str, Any]]:
-        """Return the one event of each."""
+        """Return the event of each trigger."""
 
         async def events(trigger: AlvysSensorTrigger) -> dict[str, Any]:
             (event,) = [event.payload async for event in trigger.run()]
@@ -122,7 +122,7 @@ def delivered(number: str, **more: Any) -> StatusReached:
     )
 
 
-def test_what_is_there_already_ends_the_wait_at_the_first_look(
+def test_a_condition_that_is_already_met_ends_the_wait_at_the_first_poll(
     alvys: Simulator, triggerer: Triggerer, numbers: list[str]
 ) -> None:
     alvys.change(keys=numbers[:1], columns={"Status": "Delivered"})
@@ -131,17 +131,19 @@ def test_what_is_there_already_ends_the_wait_at_the_first_look(
     assert set(event["value"]) == {"load_number", "id", "status", "updated_at"}
     assert event["value"]["status"] == "Delivered"
     assert alvys.stats()["requests"] == {"POST token": 1, "POST loads/search": 1}
-    # Only for others to ask at the same time.
+    # Only the batch delay.
     assert triggerer.sleeps == [0.5]
 
 
-def test_it_looks_again_until_then(alvys: Simulator, triggerer: Triggerer, numbers: list[str]) -> None:
-    looks = 0
+def test_it_polls_until_the_condition_is_met(
+    alvys: Simulator, triggerer: Triggerer, numbers: list[str]
+) -> None:
+    sleeps = 0
 
     def meanwhile() -> None:
-        nonlocal looks
-        looks += 1
-        if looks == 6:
+        nonlocal sleeps
+        sleeps += 1
+        if sleeps == 6:
             alvys.change(keys=numbers[:1], columns={"Status": "Invoiced"})
 
     triggerer.meanwhile = meanwhile
@@ -150,19 +152,19 @@ def test_it_looks_again_until_then(alvys: Simulator, triggerer: Triggerer, numbe
     assert all(wait <= 60 for wait in triggerer.sleeps)
 
 
-def test_five_hundred_waits_cost_four_requests_a_look(
+def test_five_hundred_sensors_cost_four_requests_a_poll(
     alvys: Simulator, triggerer: Triggerer, numbers: list[str]
 ) -> None:
     names = [*numbers[:20], *(f"none-{i}" for i in range(480))]
     for event in triggerer.run(*(triggerer.make(delivered(name), timeout=30.0) for name in names)):
         assert event["status"] == "timeout"
-    # Each looked at once, once more at the end, and perhaps once where the grid was between; some may come too late for a batch.
+    # Two or three polls: at the start, at the deadline, perhaps at a shared time between. Some miss a batch.
     searches = alvys.stats()["requests"]["POST loads/search"]
     assert 8 <= searches <= 14
     assert alvys.stats()["requests"]["POST token"] == 1
 
 
-def test_looks_are_at_moments_that_all_share(
+def test_all_sensors_on_a_connection_poll_at_the_same_times(
     alvys: Simulator, triggerer: Triggerer, clock: StoppedClock
 ) -> None:
     def next_poll_time(conn: str, **more: Any) -> float:
@@ -172,7 +174,7 @@ def test_looks_are_at_moments_that_all_share(
             "started": clock.time(),
             **more,
         }
-        wait = SensorLoop(
+        loop = SensorLoop(
             conn,
             {},
             deadline=9e9,
@@ -182,16 +184,16 @@ def test_looks_are_at_moments_that_all_share(
             sleep=triggerer.sleep,
             **made,
         )
-        return wait._next_poll_time()
+        return clock.time() + loop._seconds_to_next_poll()
 
     first = next_poll_time("a")
     assert 0 < first - clock.time() <= 60
     clock.sleep(first - clock.time() - 1)
-    assert next_poll_time("a") == first
+    assert next_poll_time("a") == pytest.approx(first)
     clock.sleep(2)
-    assert next_poll_time("a") == first + 60
+    assert next_poll_time("a") == pytest.approx(first + 60)
     assert next_poll_time("b") % 60 != first % 60
-    # With a back-off, each interval is as long as the wait has been.
+    # With exponential_backoff, each interval is as long as the wait so far.
     assert (
         540 <= next_poll_time("a", exponential_backoff=True, started=clock.time() - 600) - clock.time() <= 660
     )
@@ -210,9 +212,7 @@ def test_looks_are_at_moments_that_all_share(
         pytest.param(
             {"IsDeleted": True}, {"wait_if_missing": False}, "failed", "There is no load", id="missing"
         ),
-        pytest.param(
-            {"IsDeleted": True}, {}, "timeout", "timed out. There is no load", id="missing and waited for"
-        ),
+        pytest.param({"IsDeleted": True}, {}, "timeout", "There is no load", id="missing and waited for"),
         pytest.param(
             {"Status": "Cancelled"},
             {"statuses": ["Cancelled"]},
@@ -221,10 +221,10 @@ def test_looks_are_at_moments_that_all_share(
             id="failure waited for",
         ),
         pytest.param({"Status": "Invoiced"}, {"or_later": False}, "timeout", "is Invoiced", id="passed"),
-        pytest.param({}, {}, "timeout", "timed out. Load", id="not yet"),
+        pytest.param({}, {}, "timeout", "Load", id="not yet"),
     ],
 )
-def test_each_end_is_told(
+def test_every_end_of_a_wait_is_an_event(
     alvys: Simulator,
     triggerer: Triggerer,
     numbers: list[str],
@@ -240,7 +240,7 @@ def test_each_end_is_told(
     assert message in event["message"]
 
 
-def test_the_deadline_holds_and_is_looked_at_once_more(
+def test_the_final_poll_is_at_the_deadline(
     alvys: Simulator, triggerer: Triggerer, clock: StoppedClock, numbers: list[str]
 ) -> None:
     start = clock.time()
@@ -250,14 +250,14 @@ def test_the_deadline_holds_and_is_looked_at_once_more(
     assert 100 <= clock.time() - start < 110
 
 
-def test_even_without_any_time_it_looks_once(
+def test_it_polls_once_even_with_a_timeout_of_zero(
     alvys: Simulator, triggerer: Triggerer, numbers: list[str]
 ) -> None:
     (event,) = triggerer.run(triggerer.make(delivered(numbers[0]), timeout=0.0))
     assert (event["status"], "is Covered" in event["message"]) == ("timeout", True)
 
 
-def test_nor_does_it_end_without_a_look_where_no_triggerer_ran_at_its_deadline(
+def test_it_polls_once_if_no_triggerer_ran_at_the_deadline(
     alvys: Simulator, triggerer: Triggerer, numbers: list[str]
 ) -> None:
     alvys.change(keys=numbers[:1], columns={"Status": "Delivered"})
@@ -269,7 +269,7 @@ def test_nor_does_it_end_without_a_look_where_no_triggerer_ran_at_its_deadline(
 
 
 @pytest.mark.parametrize("status", [400, 403])
-def test_what_another_look_cannot_mend_ends_the_wait(
+def test_an_error_that_no_retry_can_fix_ends_the_wait(
     alvys: Simulator, triggerer: Triggerer, status: int
 ) -> None:
     alvys.order_faults({"kind": "status", "status": status, "endpoint": "POST loads/search", "times": 99})
@@ -286,7 +286,7 @@ def test_refused_credentials_end_the_wait_without_the_secret(alvys: Simulator, t
     assert "simulator-secret" not in json.dumps(event)
 
 
-def test_a_search_that_is_not_found_is_a_stray_answer(
+def test_a_404_from_a_search_is_polled_again(
     alvys: Simulator, triggerer: Triggerer, numbers: list[str]
 ) -> None:
     alvys.change(keys=numbers[:1], columns={"Status": "Delivered"})
@@ -295,14 +295,16 @@ def test_a_search_that_is_not_found_is_a_stray_answer(
     assert event["status"] == "success"
 
 
-def test_a_longest_interval_below_the_regular_one_makes_no_more_looks(
+def test_a_max_wait_below_the_interval_causes_no_more_polls(
     alvys: Simulator, triggerer: Triggerer, numbers: list[str]
 ) -> None:
     triggerer.run(triggerer.make(delivered(numbers[0]), exponential_backoff=True, max_wait=10.0))
     assert alvys.stats()["requests"]["POST loads/search"] <= 12
 
 
-def test_what_may_pass_is_waited_out(alvys: Simulator, triggerer: Triggerer, numbers: list[str]) -> None:
+def test_failures_that_may_pass_do_not_end_the_wait(
+    alvys: Simulator, triggerer: Triggerer, numbers: list[str]
+) -> None:
     alvys.change(keys=numbers[:1], columns={"Status": "Delivered"})
     alvys.order_faults({"kind": "status", "status": 503, "endpoint": "POST loads/search", "times": 10})
     (event,) = triggerer.run(triggerer.make(delivered(numbers[0]), timeout=3600.0))
@@ -310,16 +312,14 @@ def test_what_may_pass_is_waited_out(alvys: Simulator, triggerer: Triggerer, num
     assert alvys.stats()["requests"]["POST loads/search"] == 11
 
 
-def test_the_last_error_is_named_when_time_is_up(
-    alvys: Simulator, triggerer: Triggerer, numbers: list[str]
-) -> None:
+def test_the_timeout_names_the_last_error(alvys: Simulator, triggerer: Triggerer, numbers: list[str]) -> None:
     alvys.order_faults({"kind": "status", "status": 503, "endpoint": "POST loads/search", "times": 999})
     (event,) = triggerer.run(triggerer.make(delivered(numbers[0]), timeout=300.0))
     assert event["status"] == "timeout"
     assert "AlvysServerError: POST loads/search" in event["message"]
 
 
-def test_a_connection_that_there_is_not_is_an_error_at_once(alvys: Simulator, triggerer: Triggerer) -> None:
+def test_a_missing_connection_is_an_error_at_once(alvys: Simulator, triggerer: Triggerer) -> None:
     trigger = triggerer.make(delivered("1"))
     trigger.alvys_conn_id = "none"
     (event,) = triggerer.run(trigger)
@@ -330,17 +330,17 @@ def test_a_connection_that_there_is_not_is_an_error_at_once(alvys: Simulator, tr
     )
 
 
-def test_the_connection_is_looked_up_once_for_all(
+def test_the_connection_is_read_once_for_all(
     alvys: Simulator, triggerer: Triggerer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looked_up = []
+    read = []
     for name in ("aget_connection", "get_connection"):
         original = getattr(BaseHook, name)
         monkeypatch.setattr(
-            BaseHook, name, lambda conn_id, get=original: (looked_up.append(conn_id), get(conn_id))[1]
+            BaseHook, name, lambda conn_id, get=original: (read.append(conn_id), get(conn_id))[1]
         )
     triggerer.run(*(triggerer.make(delivered(f"none-{i}"), timeout=0.0) for i in range(20)))
-    assert looked_up == ["alvys_default"]
+    assert read == ["alvys_default"]
 
 
 def test_a_bug_is_an_error_event_and_a_traceback(
@@ -357,7 +357,7 @@ def test_a_bug_is_an_error_event_and_a_traceback(
     assert any(record.exc_info for record in caplog.records)
 
 
-def test_with_silent_fail_even_a_bug_is_waited_out(
+def test_with_silent_fail_even_a_bug_does_not_end_the_wait(
     alvys: Simulator, triggerer: Triggerer, numbers: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(StatusReached, "evaluate", lambda self, found: 1 / 0)
@@ -366,14 +366,14 @@ def test_with_silent_fail_even_a_bug_is_waited_out(
     assert "ZeroDivisionError" in event["message"]
 
 
-def test_arguments_that_make_no_sense_are_an_error_event(alvys: Simulator, triggerer: Triggerer) -> None:
+def test_invalid_arguments_are_an_error_event(alvys: Simulator, triggerer: Triggerer) -> None:
     trigger = triggerer.make(delivered("1"))
     trigger.condition = {"type": "of another version"}
     (event,) = triggerer.run(trigger)
     assert (event["status"], event["error"]) == ("error", "ValidationError")
 
 
-def test_who_is_cancelled_leaves_the_others(
+def test_a_cancelled_trigger_does_not_affect_others(
     alvys: Simulator, triggerer: Triggerer, numbers: list[str]
 ) -> None:
     alvys.change(keys=numbers[1:2], columns={"Status": "Delivered"})
@@ -430,8 +430,8 @@ def test_rows_are_waited_for(alvys: Simulator, triggerer: Triggerer) -> None:
     assert missed["status"] == "timeout"
 
 
-def test_the_event_loop_never_stands_still(alvys: Simulator, connect: Any) -> None:
-    """With real threads, and a page of 450 loads among the answers."""
+def test_the_event_loop_is_never_blocked(alvys: Simulator, connect: Any) -> None:
+    """With real threads, and a response of 450 loads."""
     gaps = []
 
     async def run() -> None:
@@ -454,7 +454,7 @@ def test_the_event_loop_never_stands_still(alvys: Simulator, connect: Any) -> No
         assert (event["status"], event["is_partial"]) == ("success", True)
         watcher.cancel()
 
-    # Python itself stops for longer, to clear up after all that Airflow has loaded.
+    # A garbage collection over all that Airflow has loaded takes longer.
     gc.disable()
     try:
         asyncio.run(run())

@@ -1,4 +1,4 @@
-"""The watcher as a DAG declares it; what it does is told in test_watching."""
+"""The trigger as a DAG declares it. Its polling is tested in test_change_loop."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.every_airflow
 PATH = "airflow_provider_alvys.triggers.alvys.AlvysChangeTrigger"
 
 
-def test_it_is_made_again_from_plain_values() -> None:
+def test_it_is_created_again_from_plain_values() -> None:
     trigger = AlvysChangeTrigger(where={"Status": "Delivered", "CustomerId": ("CU1", "CU2")})
     path, arguments = trigger.serialize()
     assert path == PATH
@@ -39,12 +39,12 @@ def test_it_is_made_again_from_plain_values() -> None:
         assert again.serialize() == (path, arguments)
 
 
-def test_an_asset_takes_it() -> None:
+def test_an_asset_watcher_accepts_it() -> None:
     asset = Asset("changes", watchers=[AssetWatcher(name="loads", trigger=AlvysChangeTrigger())])
     assert asset.watchers[0].trigger.serialize()[0] == PATH
 
 
-def test_windows_on_business_dates_are_looked_at_less_often() -> None:
+def test_windows_on_business_dates_are_polled_less_often() -> None:
     assert AlvysChangeTrigger(stream="fuel").poll_interval == 900
     assert AlvysChangeTrigger(stream="fuel", poll_interval=300).poll_interval == 300
 
@@ -52,33 +52,29 @@ def test_windows_on_business_dates_are_looked_at_less_often() -> None:
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        pytest.param({"stream": "lods"}, "no stream 'lods'", id="stream"),
-        pytest.param({"stream": "drivers"}, "drivers cannot be watched", id="no window"),
-        pytest.param({"stream": "load_documents"}, "cannot be watched", id="child"),
-        pytest.param({"window_by": "update"}, "no window 'update'", id="window"),
-        pytest.param({"where": {"Statsu": "Open"}}, "no field 'Statsu'. Did you mean Status", id="field"),
-        pytest.param({"where": {"Status": ["Deliverd"]}}, "never 'Deliverd'", id="status"),
+        pytest.param({"stream": "lods"}, "'lods'", id="stream"),
+        pytest.param({"stream": "drivers"}, "drivers", id="no window"),
+        pytest.param({"stream": "load_documents"}, "load_documents", id="child"),
+        pytest.param({"window_by": "update"}, "'update'", id="window"),
+        pytest.param({"where": {"Statsu": "Open"}}, "'Statsu'.*Status", id="field"),
+        pytest.param({"where": {"Status": ["Deliverd"]}}, "'Deliverd'", id="status"),
         pytest.param({"where": {"Status": []}}, "where\\['Status'\\]", id="no value"),
-        pytest.param({"where": ["Status"]}, "is no dict", id="list"),
-        pytest.param({"where": {"Fleet": "East"}}, "no field 'Fleet'", id="object"),
-        pytest.param({"poll_interval": 0}, "more than 0", id="no time"),
-        pytest.param(
-            {"where": {"CustomerId": ["{{ var.value.customer }}"]}}, "renders no templates", id="template"
-        ),
-        pytest.param(
-            {"alvys_conn_id": "{{ var.value.conn }}"}, "renders no templates", id="template of the connection"
-        ),
-        pytest.param({"poll_interval": "60"}, "more than 0", id="text"),
+        pytest.param({"where": ["Status"]}, "where=", id="list"),
+        pytest.param({"where": {"Fleet": "East"}}, "'Fleet'", id="object"),
+        pytest.param({"poll_interval": 0}, "poll_interval", id="no time"),
+        pytest.param({"where": {"CustomerId": ["{{ var.value.customer }}"]}}, "template", id="template"),
+        pytest.param({"alvys_conn_id": "{{ var.value.conn }}"}, "template", id="template of the connection"),
+        pytest.param({"poll_interval": "60"}, "poll_interval", id="text"),
     ],
 )
-def test_what_cannot_be_is_refused_while_the_dag_is_parsed(
+def test_invalid_arguments_are_refused_while_the_dag_is_parsed(
     arguments: Mapping[str, Any], problem: str
 ) -> None:
     with pytest.raises(AlvysValueError, match=problem):
         AlvysChangeTrigger(**arguments)
 
 
-def test_it_tells_what_changes(alvys: Simulator) -> None:
+def test_it_reports_changes(alvys: Simulator) -> None:
     clock = StoppedClock()
     alvys.set_clock(clock.now)
     changed: list[str] = []
@@ -95,7 +91,7 @@ def test_it_tells_what_changes(alvys: Simulator) -> None:
         trigger.clock, trigger.sleep = clock, sleep
         async for event in trigger.run():
             return dict(event.payload)
-        raise AssertionError("It ended")
+        raise AssertionError("The trigger ended")
 
     payload = asyncio.run(first_event())
     assert {change["id"] for change in payload["changes"]} == set(changed)

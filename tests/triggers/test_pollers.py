@@ -16,13 +16,13 @@ from tests.conftest import StoppedClock
 
 pytestmark = pytest.mark.every_airflow
 
-_WAITS = 500
-_LOOKS = 12
+_SENSORS = 500
+_POLLS = 12
 
 
 @pytest.fixture
 def collections() -> Iterator[list[int]]:
-    """The generation of each garbage collection, under the thresholds of Python 3.11 whatever this Python's are."""
+    """The generation of each garbage collection, with the thresholds of Python 3.11."""
     generations: list[int] = []
 
     def note(phase: str, info: dict[str, int]) -> None:
@@ -50,7 +50,7 @@ def make_loop(number: str, deadline: float, **more: Any) -> SensorLoop:
     return SensorLoop("alvys_default", condition, deadline=deadline, poke_interval=60.0, **made)
 
 
-def test_waits_hardly_call_the_garbage_collector(alvys: Simulator, collections: list[int]) -> None:
+def test_waiting_sensors_cause_few_garbage_collections(alvys: Simulator, collections: list[int]) -> None:
     clock = StoppedClock(1_700_000_000.0)
     asleep: list[asyncio.Future[None]] = []
 
@@ -62,13 +62,15 @@ def test_waits_hardly_call_the_garbage_collector(alvys: Simulator, collections: 
         await woken
 
     async def run() -> int:
-        waits = [make_loop(f"none-{i}", clock.time() + 1e6, clock=clock, sleep=sleep) for i in range(_WAITS)]
-        tasks = [asyncio.create_task(wait.run()) for wait in waits]
-        for look in range(_LOOKS + 2):
-            while len(asleep) < _WAITS:
+        loops = [
+            make_loop(f"none-{i}", clock.time() + 1e6, clock=clock, sleep=sleep) for i in range(_SENSORS)
+        ]
+        tasks = [asyncio.create_task(loop.run()) for loop in loops]
+        for poll in range(_POLLS + 2):
+            while len(asleep) < _SENSORS:
                 await asyncio.sleep(0.01)
-            if look == 1:
-                # The first one sets everything up.
+            if poll == 1:
+                # The first poll allocates what the later ones reuse.
                 collections.clear()
             clock.sleep(60)
             woken, asleep[:] = asleep[:], []
@@ -79,11 +81,11 @@ def test_waits_hardly_call_the_garbage_collector(alvys: Simulator, collections: 
         await asyncio.gather(*tasks, return_exceptions=True)
         return len(collections)
 
-    # Some four objects for each wait and look, those of the requests included.
-    assert asyncio.run(run()) < 6 * _LOOKS
+    # About four objects per sensor and poll, including those of the requests.
+    assert asyncio.run(run()) < 6 * _POLLS
 
 
-def test_a_request_that_hangs_outlasts_the_deadline_by_its_last_look_only(
+def test_a_hanging_request_ends_with_the_final_poll(
     alvys: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def poll(self: Poller, query: Any, item: Any) -> Any:
