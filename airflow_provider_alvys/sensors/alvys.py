@@ -1,4 +1,4 @@
-"""Wait for something to happen in Alvys."""
+"""Sensors that wait for a status, a document or rows in Alvys."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from airflow_provider_alvys.sensors.base import AlvysSensor
 
 __all__ = ["AlvysDocumentSensor", "AlvysLoadStatusSensor", "AlvysSearchSensor", "AlvysTripStatusSensor"]
 
-# What a load or a trip never comes back from. TONU: a truck was ordered and not used.
+# A load or a trip never leaves these statuses. TONU means "truck ordered, not used".
 _FAILED = ("Cancelled", "TONU")
 
 
@@ -37,7 +37,7 @@ class _StatusSensor(AlvysSensor):
     _stream: ClassVar[str]
     _number: ClassVar[str]
 
-    def _wait_for(
+    def _set_statuses(
         self,
         statuses: str | Sequence[str],
         failed_statuses: str | Sequence[str] | None,
@@ -45,7 +45,7 @@ class _StatusSensor(AlvysSensor):
         or_later: bool,
         wait_if_missing: bool,
     ) -> None:
-        """Keep and check what both constructors take. Airflow and mypy read the names from each, so both list them."""
+        """Set and check the arguments that both sensors share. Airflow reads their names from each constructor."""
         self.statuses = statuses
         self.failed_statuses = failed_statuses
         self.or_later = or_later
@@ -57,7 +57,7 @@ class _StatusSensor(AlvysSensor):
         self.check_if_plain()
 
     def condition(self) -> StatusReached:
-        """Return what is waited for."""
+        """Return the condition to wait for."""
         condition = StatusReached(
             stream=self._stream,
             number=_text(getattr(self, self._number)),
@@ -70,31 +70,29 @@ class _StatusSensor(AlvysSensor):
         return condition
 
     def record_of_link(self) -> WebRecord:
-        """Return what is waited for."""
-        return WebRecord(
-            self._stream,
-            id=self._value["id"] if self._value else None,
-            number=str(getattr(self, self._number)),
-        )
+        """Return the record that the link opens."""
+        id = self._value["id"] if self._value else None
+        return WebRecord(self._stream, id=id, number=str(getattr(self, self._number)))
 
 
 class AlvysLoadStatusSensor(_StatusSensor):
     """
     Wait until a load has one of the given statuses, or a later one.
 
-    In the triggerer one request a poke serves 150 loads. In a slot each poke costs a request, and in ``reschedule`` mode a token,
-    too: give it a ``poke_interval`` of some minutes.
+    In the triggerer one request per poll serves 150 loads. In a slot each poll costs a request, and in
+    ``reschedule`` mode also a token: set a ``poke_interval`` of some minutes.
 
     :param alvys_conn_id: the Alvys connection. (templated)
     :param load_number: number of the load. (templated)
-    :param statuses: one status or several, as Alvys writes them, such as ``["Delivered", "Invoiced"]``. (templated)
-    :param failed_statuses: these end the wait in failure, without a retry, but for those
-        that are waited for; None for none. (templated)
-    :param or_later: whether a status that comes after one of ``statuses`` will do: a load can pass one between two pokes.
-    :param wait_if_missing: whether a load that does not exist (yet) or is deleted is waited for; else that is a failure.
-    :param deferrable: wait in the triggerer. None means what Airflow's ``[operators] default_deferrable`` says.
+    :param statuses: one status or several, in Alvys's spelling, such as ``["Delivered", "Invoiced"]``.
+        (templated)
+    :param failed_statuses: statuses that fail the sensor without a retry, unless they are in ``statuses``;
+        None for none. (templated)
+    :param or_later: whether later statuses count, too: a load can pass one between two polls.
+    :param wait_if_missing: whether to wait for a load that does not exist or is deleted, rather than fail.
+    :param deferrable: wait in the triggerer. None means Airflow's ``[operators] default_deferrable``.
     :return: ``{"load_number", "id", "status", "updated_at"}`` of the load.
-    :raises AlvysValueError: Alvys knows no such status.
+    :raises AlvysValueError: a status is unknown.
     """
 
     template_fields: Sequence[str] = ("alvys_conn_id", "load_number", "statuses", "failed_statuses")
@@ -115,23 +113,25 @@ class AlvysLoadStatusSensor(_StatusSensor):
     ) -> None:
         super().__init__(alvys_conn_id=alvys_conn_id, deferrable=deferrable, **kwargs)
         self.load_number = load_number
-        self._wait_for(statuses, failed_statuses, or_later=or_later, wait_if_missing=wait_if_missing)
+        self._set_statuses(statuses, failed_statuses, or_later=or_later, wait_if_missing=wait_if_missing)
 
 
 class AlvysTripStatusSensor(_StatusSensor):
     """
-    Wait until a trip has one of the given statuses, or a later one. In the triggerer one request a poke serves 50 trips.
+    Wait until a trip has one of the given statuses, or a later one.
+
+    In the triggerer one request per poll serves 50 trips.
 
     :param alvys_conn_id: the Alvys connection. (templated)
     :param trip_number: number of the trip. (templated)
-    :param statuses: one status or several, as Alvys writes them, such as ``"Delivered"``. (templated)
-    :param failed_statuses: these end the wait in failure, without a retry, but for those
-        that are waited for; None for none. (templated)
-    :param or_later: whether a status that comes after one of ``statuses`` will do: a trip can pass one between two pokes.
-    :param wait_if_missing: whether a trip that does not exist (yet) or is deleted is waited for; else that is a failure.
-    :param deferrable: wait in the triggerer. None means what Airflow's ``[operators] default_deferrable`` says.
+    :param statuses: one status or several, in Alvys's spelling, such as ``"Delivered"``. (templated)
+    :param failed_statuses: statuses that fail the sensor without a retry, unless they are in ``statuses``;
+        None for none. (templated)
+    :param or_later: whether later statuses count, too: a trip can pass one between two polls.
+    :param wait_if_missing: whether to wait for a trip that does not exist or is deleted, rather than fail.
+    :param deferrable: wait in the triggerer. None means Airflow's ``[operators] default_deferrable``.
     :return: ``{"trip_number", "id", "status", "updated_at"}`` of the trip.
-    :raises AlvysValueError: Alvys knows no such status.
+    :raises AlvysValueError: a status is unknown.
     """
 
     template_fields: Sequence[str] = ("alvys_conn_id", "trip_number", "statuses", "failed_statuses")
@@ -152,27 +152,27 @@ class AlvysTripStatusSensor(_StatusSensor):
     ) -> None:
         super().__init__(alvys_conn_id=alvys_conn_id, deferrable=deferrable, **kwargs)
         self.trip_number = trip_number
-        self._wait_for(statuses, failed_statuses, or_later=or_later, wait_if_missing=wait_if_missing)
+        self._set_statuses(statuses, failed_statuses, or_later=or_later, wait_if_missing=wait_if_missing)
 
 
 class AlvysDocumentSensor(AlvysSensor):
     """
-    Wait until there is a document of one of the given types.
+    Wait until a record has a document of one of the given types.
 
-    Alvys tells the documents of one parent at a time, ten parents a minute: a hundred of these sensors on one connection look
-    every ten minutes each.
+    Alvys lists the documents of one parent per request, ten requests a minute: a hundred of these sensors on
+    one connection poll every ten minutes each.
 
     :param alvys_conn_id: the Alvys connection. (templated)
-    :param parent_type: of what: ``load``, ``trip``, ``carrier``, ``driver``, ``truck`` or ``trailer``.
-    :param parent_id: whose: the number of a load, the id of anything else; a trip's number will not do. (templated)
-    :param document_types: one type or several, as Alvys shows them, such as ``"Proof of Delivery (POD)"``: in any case, and with
-        the words or with what stands in brackets alone. (templated)
-    :param wait_if_missing: whether a parent that Alvys does not know (yet), such as a load without a trip, is waited for; else
-        that is a failure.
-    :param deferrable: wait in the triggerer. None means what Airflow's ``[operators] default_deferrable`` says.
-    :return: what Alvys says of the newest such document, under Alvys's names; without ``DownloadUrl`` and ``ExpiresAt``, since
-        who has that address needs nothing else to open the file. Ask for it again where the file is fetched.
-    :raises AlvysValueError: there are no documents of such a thing.
+    :param parent_type: ``load``, ``trip``, ``carrier``, ``driver``, ``truck`` or ``trailer``.
+    :param parent_id: the load's number, or the Id of any other parent (not a trip's number). (templated)
+    :param document_types: one type or several, such as ``"Proof of Delivery (POD)"``, in upper or lower case;
+        the part in brackets or the words before it suffice. (templated)
+    :param wait_if_missing: whether to wait for a parent that Alvys does not know, such as a load without a
+        trip, rather than fail.
+    :param deferrable: wait in the triggerer. None means Airflow's ``[operators] default_deferrable``.
+    :return: the newest matching document as Alvys lists it, without ``DownloadUrl`` and ``ExpiresAt``: anyone
+        with that URL can open the file. To fetch the file, list the documents again.
+    :raises AlvysValueError: such a parent has no documents.
     """
 
     template_fields: Sequence[str] = ("alvys_conn_id", "parent_id", "document_types")
@@ -198,7 +198,7 @@ class AlvysDocumentSensor(AlvysSensor):
         self.check_if_plain()
 
     def condition(self) -> DocumentExists:
-        """Return what is waited for."""
+        """Return the condition to wait for."""
         condition = DocumentExists(
             parent=self.parent_type,
             id=_text(self.parent_id),
@@ -209,26 +209,26 @@ class AlvysDocumentSensor(AlvysSensor):
         return condition
 
     def record_of_link(self) -> WebRecord | None:
-        """Return whose document is waited for."""
+        """Return the record that the link opens."""
         return parent_record(document_stream_of(self.parent_type), str(self.parent_id))
 
 
 class AlvysSearchSensor(AlvysSensor):
     """
-    Wait until a search has so many rows.
+    Wait until a search has a number of rows.
 
     :param alvys_conn_id: the Alvys connection. (templated)
     :param stream: name in the catalogue, such as ``loads``. (templated)
-    :param filters: Alvys's own search fields, such as ``{"Status": ["Delivered"]}``. (templated)
-    :param window_by: which of the stream's windows; None means its default. (templated)
-    :param since: start of the window, with a zone; None means no window. (templated)
-    :param until: end of the window; None means no end. (templated)
-    :param parents: for streams that are read per parent, whose children: a list of ids, such as load numbers for
-        ``load_documents``. Each costs a request a poke. (templated)
-    :param at_least: how many rows are waited for.
-    :param deferrable: wait in the triggerer. None means what Airflow's ``[operators] default_deferrable`` says.
-    :return: the keys of all rows found, such as a load's ``Id``; a list for each row that several fields identify.
-    :raises AlvysValueError: an argument is wrong; while the DAG is parsed where nothing is templated.
+    :param filters: Alvys's search fields, such as ``{"Status": ["Delivered"]}``. (templated)
+    :param window_by: name of one of the stream's windows; None for its default window. (templated)
+    :param since: start of the window, with a time zone; None for no window. (templated)
+    :param until: end of the window; None for no end. (templated)
+    :param parents: ids of the parents for a child stream: load numbers for ``load_documents``. Each costs a
+        request per poll. (templated)
+    :param at_least: number of rows to wait for.
+    :param deferrable: wait in the triggerer. None means Airflow's ``[operators] default_deferrable``.
+    :return: the keys of all rows, such as a load's ``Id``; a list per row if several fields identify it.
+    :raises AlvysValueError: an argument is wrong; raised while the DAG is parsed if nothing is templated.
     """
 
     template_fields: Sequence[str] = (
@@ -271,7 +271,7 @@ class AlvysSearchSensor(AlvysSensor):
         self.check_if_plain()
 
     def condition(self) -> RowsFound:
-        """Return what is waited for."""
+        """Return the condition to wait for."""
         condition = RowsFound(
             stream=self.stream,
             filters=dict(self.filters or {}),
@@ -291,12 +291,10 @@ class AlvysSearchSensor(AlvysSensor):
 
 def _text(value: Any) -> str:
     if value is None:
-        raise AlvysValueError(
-            "There is None where a number or an id should be: an upstream task that was skipped gives None"
-        )
+        raise AlvysValueError("None is not a number or an id: the upstream task may have been skipped")
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         raise AlvysValueError(
-            f"{value!r} is no number or id but a {type(value).__name__}. To wait for several, map the sensor"
+            f"{value!r} is a {type(value).__name__}, not a number or an id. To wait for several, map the sensor"
         )
     return str(value).strip()
 

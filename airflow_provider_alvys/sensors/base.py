@@ -1,4 +1,4 @@
-"""What all sensors on Alvys share: three modes, one deadline."""
+"""The base of all Alvys sensors: three modes with the same deadline."""
 
 from __future__ import annotations
 
@@ -22,10 +22,9 @@ from airflow_provider_alvys.retry_policy import fail_if_not_retryable
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-# How much later than the trigger's own deadline Airflow ends the wait: it does where no triggerer is left to do so.
+# How much later than the trigger Airflow ends the wait. That happens only if no triggerer runs.
 _TIMEOUT_MARGIN = timedelta(minutes=2)
-# Seconds after which a task may be rescheduled: Airflow fails one that it queues again before it has heard that its last process
-# has ended.
+# Airflow fails a task that is queued again before it has seen that the task's last process has ended.
 _MIN_RESCHEDULE_SECONDS = 10.0
 
 
@@ -33,13 +32,15 @@ class AlvysSensor(AlvysTask, BaseSensorOperator):
     """
     Wait for a condition.
 
-    Deferrable, it goes to the triggerer at once, without a look of its own. There all that wait on one connection are asked for
-    together; a failure that may pass is logged and waited out. In a worker's slot each look is a request, and such a failure ends
-    the try, as Airflow has it (but for ``silent_fail``), after the hook has tried again. Each try has one deadline in every
-    mode, ``timeout`` after its start; one more look is made then.
+    With ``deferrable``, the sensor defers at once, without a poll. In the triggerer all sensors on a
+    connection share a poller, and failures that may pass are logged and polled again. In a worker slot each
+    poll is a request, and such a failure ends the attempt after the hook's retries, as Airflow's sensors do
+    (unless ``silent_fail``). In every mode each attempt ends ``timeout`` seconds after its start, with a
+    final poll.
 
     :param alvys_conn_id: the Alvys connection.
-    :param deferrable: wait in the triggerer. None means what Airflow's ``[operators] default_deferrable`` says.
+    :param deferrable: wait in the triggerer. None means what Airflow's ``[operators] default_deferrable``
+        says.
     """
 
     ui_color = "#e3f3e1"
@@ -53,37 +54,33 @@ class AlvysSensor(AlvysTask, BaseSensorOperator):
     ) -> None:
         super().__init__(alvys_conn_id=alvys_conn_id, **kwargs)
         self.deferrable = DEFERRABLE if deferrable is None else deferrable
-        # What was waited for, once it is there.
+        # The return value, for the link.
         self._value: Any = None
 
     @abstractmethod
     def condition(self) -> Condition:
         """
-        Return what is waited for. Called when templates have been rendered.
+        Return the condition to wait for, with rendered templates.
 
-        :raises AlvysValueError: it cannot be asked for.
+        :raises AlvysValueError: an argument is wrong.
         """
 
     def check_if_plain(self) -> None:
-        """
-        Refuse what cannot be asked for while the DAG is parsed, where nothing is templated.
-
-        :raises AlvysValueError: says what.
-        """
+        """Raise AlvysValueError while the DAG is parsed if an argument is wrong and none is templated."""
         if not has_template(
             [getattr(self, name) for name in self.template_fields if name != "alvys_conn_id"]
         ):
             self.condition()
 
     def execute(self, context: Context) -> Any:
-        """Wait, here or in the triggerer."""
+        """Wait in this slot or in the triggerer, and return the sensor's value."""
         condition = self.condition()
         if self.deferrable:
             self._defer(condition)
         try:
             return super().execute(context)
         except AirflowSensorTimeout as error:
-            # So it is after a deferral: Airflow's own loop leaves this one out.
+            # As after a deferral. Airflow's own loop does not handle this case.
             if self.never_fail:
                 raise AirflowSkipException("Skipping due to never_fail is set to True.") from error
             raise
@@ -91,15 +88,14 @@ class AlvysSensor(AlvysTask, BaseSensorOperator):
     def _get_next_poke_interval(
         self, started_at: datetime | float, run_duration: Callable[[], float], poke_count: int
     ) -> float:
-        """Return in how many seconds to look again in a slot: at the deadline, where that comes first."""
+        """Return the seconds until the next poll in a slot, which is at the deadline at the latest."""
         interval = super()._get_next_poke_interval(started_at, run_duration, poke_count)
-        return min(
-            interval, max(_MIN_RESCHEDULE_SECONDS if self.reschedule else 0.0, self.timeout - run_duration())
-        )
+        shortest = _MIN_RESCHEDULE_SECONDS if self.reschedule else 0.0
+        return min(interval, max(shortest, self.timeout - run_duration()))
 
     @fail_if_not_retryable
     def poke(self, context: Context) -> PokeReturnValue:
-        """Look once."""
+        """Poll once."""
         result = poll_once(self.hook.get_conn(), self.condition())
         self.log.info("%s", result.message)
         if result.outcome == "failed":
@@ -111,11 +107,11 @@ class AlvysSensor(AlvysTask, BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
         """
-        Return what the trigger has found, or fail as it says.
+        Return the value that the trigger found, or raise its error.
 
-        :raises AirflowFailException: it can never come, or another look cannot help.
-        :raises AirflowSensorTimeout: it did not come in time.
-        :raises AlvysError: the trigger failed, or its event is none of ours.
+        :raises AirflowFailException: the condition cannot be met any more, or no retry can help.
+        :raises AirflowSensorTimeout: the condition was not met in time.
+        :raises AlvysError: the trigger failed, or the event is not one of AlvysSensorTrigger.
         """
         status = event.get("status") if isinstance(event, dict) else None
         if status == "success":
@@ -128,17 +124,15 @@ class AlvysSensor(AlvysTask, BaseSensorOperator):
             raise AirflowSensorTimeout(event["message"])
         if status == "error" and event["is_hopeless"]:
             raise AirflowFailException(f"Not retryable: {event['error']}: {event['message']}")
-        message = (
-            f"The trigger failed: {event['error']}: {event['message']}"
-            if status == "error"
-            else f"No such event: {event!r}"
-        )
+        message = f"Not an event of AlvysSensorTrigger: {event!r}"
+        if status == "error":
+            message = f"The trigger failed: {event['error']}: {event['message']}"
         if self.never_fail:
             raise AirflowSkipException(f"Skipping due to never_fail is set to True. {message}")
         raise AlvysError(message)
 
     def read_value(self) -> Any:
-        """Return what the sensor returns, where it did not come with the answer."""
+        """Read the sensor's value if the poll did not return it."""
         raise NotImplementedError
 
     def _defer(self, condition: Condition) -> None:

@@ -56,11 +56,11 @@ def test_it_waits_until_the_load_has_the_status(alvys: Simulator, number: str) -
     assert result.xcom_value["load_number"] == number
     assert result.xcom_value["status"] == "Delivered"
     assert set(result.xcom_value) == {"load_number", "id", "status", "updated_at"}
-    # One search a poke, one token for all.
+    # One search per poll, one token for all.
     assert alvys.stats()["requests"] == {"POST token": 1, "POST loads/search": 2}
 
 
-def test_it_pokes_until_then(alvys: Simulator, number: str) -> None:
+def test_it_polls_in_a_slot_and_returns_the_load(alvys: Simulator, number: str) -> None:
     alvys.change(keys=[number], columns={"Status": "Delivered"})
     assert (
         make_sensor(load_number=number, statuses="Delivered", mode="poke").execute({})["status"]
@@ -68,25 +68,25 @@ def test_it_pokes_until_then(alvys: Simulator, number: str) -> None:
     )
 
 
-def test_a_load_that_does_not_exist_yet_is_waited_for(alvys: Simulator) -> None:
+def test_a_missing_load_is_waited_for(alvys: Simulator) -> None:
     assert not make_sensor(load_number="none").poke({})
 
 
-def test_a_deleted_load_counts_as_none(alvys: Simulator, number: str) -> None:
+def test_a_deleted_load_counts_as_missing(alvys: Simulator, number: str) -> None:
     alvys.change(keys=[number], columns={"Status": "Delivered", "IsDeleted": True})
     assert not make_sensor(load_number=number).poke({})
 
 
 @pytest.mark.parametrize("statuses", ["Deliverd", ["Delivered", "delivered"], [], None])
-def test_a_status_that_alvys_does_not_know_is_refused_at_parse(statuses: Any) -> None:
+def test_an_unknown_status_is_refused_at_parse(statuses: Any) -> None:
     with pytest.raises(AlvysValueError, match="Status of loads"):
         make_sensor(load_number="1", statuses=statuses)
 
 
-def test_templates_are_left_for_the_run(alvys: Simulator) -> None:
+def test_templated_arguments_are_checked_in_the_run(alvys: Simulator) -> None:
     sensor = make_sensor(load_number="{{ params.load }}", statuses="{{ params.status }}")
     sensor.statuses = ["Deliverd"]
-    with pytest.raises(AlvysValueError, match="does not know 'Deliverd'"):
+    with pytest.raises(AlvysValueError, match="'Deliverd'"):
         sensor.poke({})
     assert make_sensor(load_number="1", mode="reschedule").mode == "reschedule"
 
@@ -95,7 +95,7 @@ def test_templates_are_left_for_the_run(alvys: Simulator) -> None:
 @pytest.mark.parametrize(
     ("option", "error"), [("soft_fail", AirflowSkipException), ("silent_fail", AirflowFailException)]
 )
-def test_what_cannot_be_mended_ends_the_wait_whatever_airflow(
+def test_an_error_that_no_retry_can_fix_ends_the_wait(
     alvys: Simulator, option: str, error: type[Exception]
 ) -> None:
     alvys.order_faults({"kind": "status", "status": 403, "endpoint": "POST loads/search", "times": 9})
@@ -114,7 +114,7 @@ def defer(sensor: AlvysSensor) -> tuple[AlvysSensorTrigger, TaskDeferred]:
 
 
 def resume(sensor: AlvysSensor, **event: Any) -> Any:
-    """Give a sensor what its trigger has found, as a worker does."""
+    """Resume a sensor with the event of its trigger, as a worker does."""
     return sensor.resume_execution("execute_complete", {"event": event or None}, {})
 
 
@@ -122,7 +122,7 @@ SUCCESS = {"status": "success", "message": "It is", "is_partial": False}
 
 
 @pytest.mark.every_airflow
-def test_deferrable_it_goes_to_the_triggerer_without_a_look(alvys: Simulator) -> None:
+def test_a_deferrable_sensor_defers_without_a_poll(alvys: Simulator) -> None:
     sensor = make_sensor(
         load_number=7,
         deferrable=True,
@@ -149,12 +149,12 @@ def test_deferrable_it_goes_to_the_triggerer_without_a_look(alvys: Simulator) ->
         "max_wait": 600.0,
         "silent_fail": True,
     }
-    # Airflow's own end of the wait comes only where the trigger's did not.
+    # Airflow's timeout comes after the trigger's.
     assert timedelta(seconds=3600) < deferred.timeout < timedelta(seconds=3900)
 
 
 @pytest.mark.every_airflow
-def test_what_the_trigger_found_is_returned_without_a_request(alvys: Simulator) -> None:
+def test_the_triggers_value_is_returned_without_a_request(alvys: Simulator) -> None:
     value = {"load_number": "1", "id": "L1", "status": "Delivered", "updated_at": None}
     assert resume(make_sensor(load_number="1"), **SUCCESS, value=value) == value
     assert alvys.stats()["requests"] == {}
@@ -181,7 +181,7 @@ SKIPPED = AirflowSkipException
         (HOPELESS, None, AirflowFailException),
         (HOPELESS, "soft_fail", SKIPPED),
         (HOPELESS, "never_fail", SKIPPED),
-        # A bug is worth a retry, and no reason to skip, but where nothing is to fail.
+        # A bug is retried, and not skipped, except with never_fail.
         (BUG, None, AlvysError),
         (BUG, "soft_fail", AlvysError),
         (BUG, "never_fail", SKIPPED),
@@ -189,7 +189,7 @@ SKIPPED = AirflowSkipException
         ({"status": "whatever"}, None, AlvysError),
     ],
 )
-def test_each_end_is_what_it_is_in_a_slot(
+def test_each_event_of_the_trigger_ends_the_task(
     event: dict[str, Any], option: str | None, error: type[Exception]
 ) -> None:
     sensor = make_sensor(load_number="1", deferrable=True, **({option: True} if option else {}))
@@ -210,7 +210,7 @@ def test_each_end_is_what_it_is_in_a_slot(
         ("Covered", "never_fail", SKIPPED),
     ],
 )
-def test_and_so_it_ends_in_a_slot(
+def test_a_wait_in_a_slot_ends_in_the_same_way(
     alvys: Simulator, number: str, change: str, option: str | None, error: type[Exception]
 ) -> None:
     alvys.change(keys=[number], columns={"Status": change})
@@ -222,9 +222,7 @@ def test_and_so_it_ends_in_a_slot(
     assert type(raised.value) is error
 
 
-def test_in_a_slot_the_last_look_is_at_the_deadline_and_not_an_interval_later(
-    alvys: Simulator, number: str
-) -> None:
+def test_the_final_poll_in_a_slot_is_at_the_deadline(alvys: Simulator, number: str) -> None:
     sensor = make_sensor(load_number=number, mode="poke", poke_interval=30, timeout=0.2)
     with pytest.raises(AirflowSensorTimeout):
         sensor.execute({})
@@ -237,10 +235,10 @@ def test_in_a_slot_the_last_look_is_at_the_deadline_and_not_an_interval_later(
     [
         pytest.param(600, 60, id="an interval"),
         pytest.param(30, 30, id="until the deadline"),
-        pytest.param(2, 10, id="as soon as Airflow bears it"),
+        pytest.param(2, 10, id="as soon as Airflow allows"),
     ],
 )
-def test_a_task_is_rescheduled_for_its_deadline_where_that_comes_first(
+def test_a_task_is_rescheduled_for_its_deadline_if_that_comes_first(
     alvys: Simulator, number: str, left: float, seconds: float
 ) -> None:
     class Instance:
@@ -254,7 +252,7 @@ def test_a_task_is_rescheduled_for_its_deadline_where_that_comes_first(
     assert ahead.total_seconds() == pytest.approx(seconds, abs=1.5)
 
 
-def test_a_failure_that_may_pass_ends_a_try_in_a_slot(
+def test_a_failure_that_may_pass_ends_the_attempt_in_a_slot(
     alvys: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("airflow_provider_alvys.api.http.client.RetryRules", lambda: ONE_ATTEMPT)
@@ -263,26 +261,26 @@ def test_a_failure_that_may_pass_ends_a_try_in_a_slot(
         make_sensor(load_number="1").execute({})
 
 
-def test_so_does_a_search_that_is_not_found(alvys: Simulator) -> None:
+def test_a_404_from_a_search_ends_the_attempt_in_a_slot(alvys: Simulator) -> None:
     alvys.order_faults({"kind": "status", "status": 404, "endpoint": "POST loads/search"})
     with pytest.raises(AlvysNotFoundError):
         make_sensor(load_number="1").execute({})
 
 
-def test_blanks_around_a_number_are_none_of_it(alvys: Simulator, number: str) -> None:
+def test_spaces_around_a_number_are_removed(alvys: Simulator, number: str) -> None:
     alvys.change(keys=[number], columns={"Status": "Delivered"})
     result = make_sensor(load_number=f" {number}\n").poke({})
     assert result.is_done
     assert result.xcom_value["load_number"] == number
 
 
-def test_a_later_status_will_do_unless_it_will_not(alvys: Simulator, number: str) -> None:
+def test_a_later_status_counts_unless_or_later_is_false(alvys: Simulator, number: str) -> None:
     alvys.change(keys=[number], columns={"Status": "Completed"})
     assert make_sensor(load_number=number, statuses="Delivered").poke({})
     assert not make_sensor(load_number=number, statuses="Delivered", or_later=False).poke({})
 
 
-def test_a_load_that_must_be_there_fails_the_sensor(alvys: Simulator) -> None:
+def test_a_missing_load_fails_the_sensor_without_wait_if_missing(alvys: Simulator) -> None:
     with pytest.raises(AirflowFailException, match="There is no load none"):
         make_sensor(load_number="none", wait_if_missing=False).poke({})
 
@@ -302,7 +300,7 @@ def test_a_document_is_waited_for(alvys: Simulator, number: str) -> None:
     assert sensor.execute({})["AttachmentType"] == "Odd Receipt"
 
 
-def test_rows_are_waited_for_and_all_of_their_keys_returned(alvys: Simulator) -> None:
+def test_rows_are_waited_for_and_all_their_keys_are_returned(alvys: Simulator) -> None:
     sensor = AlvysSearchSensor(task_id="wait", stream="loads", at_least=450)
     assert sorted(sensor.execute({})) == sorted(alvys.truth_keys())
     few = AlvysSearchSensor(task_id="wait", stream="loads", filters={"Status": ["Covered"]})
@@ -324,44 +322,44 @@ def test_the_keys_beyond_a_page_are_read_in_the_worker(alvys: Simulator) -> None
         (
             AlvysTripStatusSensor,
             {"trip_number": "1", "statuses": "En-Route"},
-            "Status of trips does not know",
+            "Status of trips",
         ),
         (
             AlvysTripStatusSensor,
             {"trip_number": "1", "statuses": "Open", "failed_statuses": "Gone"},
-            "does not know 'Gone'",
+            "'Gone'",
         ),
         (
             AlvysDocumentSensor,
             {"parent_type": "customer", "parent_id": "1", "document_types": "x"},
-            "has no documents",
+            "'customer'",
         ),
         (AlvysDocumentSensor, {"parent_id": "1", "document_types": []}, "document_types"),
-        (AlvysDocumentSensor, {"parent_id": None, "document_types": "x"}, "None where a number or an id"),
-        (AlvysSearchSensor, {"stream": "load"}, "no stream 'load'"),
+        (AlvysDocumentSensor, {"parent_id": None, "document_types": "x"}, "None"),
+        (AlvysSearchSensor, {"stream": "load"}, "'load'"),
         (
             AlvysSearchSensor,
             {"stream": "loads", "filters": {"Statuses": ["{{ ds }}"]}},
-            "no filter 'Statuses'",
+            "'Statuses'",
         ),
         (AlvysSearchSensor, {"stream": "loads", "at_least": 0}, "at_least=0"),
-        (AlvysSearchSensor, {"stream": "webhook_event_types"}, "Nothing identifies"),
-        (AlvysSearchSensor, {"stream": "load_documents"}, "give parents"),
+        (AlvysSearchSensor, {"stream": "webhook_event_types"}, "webhook_event_types have no key"),
+        (AlvysSearchSensor, {"stream": "load_documents"}, "parents"),
         (AlvysSearchSensor, {"stream": "load_documents", "parents": "1"}, "parents"),
-        (AlvysSearchSensor, {"stream": "loads", "until": "2026-01-01T00:00:00Z"}, "give since"),
+        (AlvysSearchSensor, {"stream": "loads", "until": "2026-01-01T00:00:00Z"}, "since"),
     ],
 )
-def test_what_is_wrong_is_refused_at_parse(make: Any, arguments: dict[str, Any], problem: str) -> None:
+def test_wrong_arguments_are_refused_at_parse(make: Any, arguments: dict[str, Any], problem: str) -> None:
     with pytest.raises(AlvysValueError, match=problem):
         make(task_id="wait", **arguments)
 
 
-def test_what_is_templated_is_refused_before_the_wait(alvys: Simulator) -> None:
+def test_wrong_templated_arguments_are_refused_before_the_wait(alvys: Simulator) -> None:
     sensor = AlvysDocumentSensor(
         task_id="wait", parent_id="{{ x }}", document_types="x", deferrable=True, never_fail=True
     )
     sensor.parent_id = None  # type: ignore[assignment]
-    with pytest.raises(AlvysValueError, match="skipped"):
+    with pytest.raises(AlvysValueError, match="None"):
         sensor.execute({})
     with DAG("templated"):
         before = XComArg(AlvysSearchOperator(task_id="before", stream="loads"))
@@ -371,17 +369,17 @@ def test_what_is_templated_is_refused_before_the_wait(alvys: Simulator) -> None:
 
 
 @pytest.mark.parametrize("number", [["8000001"], {"LoadNumber": "8000001"}, True, 8000001.0])
-def test_what_is_no_number_is_not_waited_for(alvys: Simulator, number: Any) -> None:
-    """Such as the output of a task that gives a list of them."""
-    with pytest.raises(AlvysValueError, match="is no number or id but a .*map the sensor"):
+def test_a_value_that_is_not_a_number_or_an_id_is_refused(alvys: Simulator, number: Any) -> None:
+    """Such as the output of a task that returns a list."""
+    with pytest.raises(AlvysValueError, match="map the sensor"):
         make_sensor(load_number=number)
     sensor = make_sensor(load_number="{{ x }}")
     sensor.load_number = number
-    with pytest.raises(AlvysValueError, match="is no number or id"):
+    with pytest.raises(AlvysValueError, match="map the sensor"):
         sensor.execute({})
 
 
-def test_numbers_in_lists_are_texts_in_the_trigger(alvys: Simulator) -> None:
+def test_numbers_in_lists_are_strings_in_the_trigger(alvys: Simulator) -> None:
     parents: Any = (8000001, "8000002")
     sensor = AlvysSearchSensor(task_id="wait", stream="load_documents", parents=parents, deferrable=True)
     trigger, _ = defer(sensor)
