@@ -31,13 +31,13 @@ def run(code: str) -> str:
         "airflow_provider_alvys.simulator.app.server",
     ],
 )
-def test_importing_it_imports_nothing_of_airflow(module: str) -> None:
+def test_importing_a_module_imports_nothing_of_airflow(module: str) -> None:
     code = f"import sys, {module}; print([name for name in sys.modules if name.split('.')[0] == 'airflow'])"
     assert run(code).strip() == "[]"
 
 
 @pytest.mark.every_airflow
-def test_the_public_lines_work_as_they_stand() -> None:
+def test_the_documented_imports_work() -> None:
     run(
         "from airflow_provider_alvys.hooks.alvys import AlvysHook\n"
         "from airflow_provider_alvys.operators.alvys import AlvysRequestOperator, AlvysSearchOperator, AlvysWriteOperator\n"
@@ -49,7 +49,7 @@ def test_the_public_lines_work_as_they_stand() -> None:
 
 
 @pytest.mark.every_airflow
-def test_operators_import_no_transfers_until_they_are_asked_for() -> None:
+def test_operators_import_transfers_only_on_first_use() -> None:
     code = (
         "import sys, airflow_provider_alvys.operators.alvys as operators\n"
         "print([name for name in sys.modules if name.startswith('airflow_provider_alvys.transfers')])\n"
@@ -61,8 +61,8 @@ def test_operators_import_no_transfers_until_they_are_asked_for() -> None:
 
 
 @pytest.mark.every_airflow
-def test_to_import_all_that_is_public_is_cheap() -> None:
-    """Every DAG that uses the package pays for it at each parse. The time is printed only: machines differ."""
+def test_importing_all_public_names_is_cheap() -> None:
+    """Each parse of a DAG pays for it. The time is only printed, since machines differ."""
     code = (
         "import sys, time, airflow.sdk, airflow_provider_alvys as alvys\n"
         "before, began = set(sys.modules), time.perf_counter()\n"
@@ -76,7 +76,7 @@ def test_to_import_all_that_is_public_is_cheap() -> None:
 
 
 @pytest.mark.every_airflow
-def test_every_export_is_there() -> None:
+def test_every_export_exists() -> None:
     for name in airflow_provider_alvys.__all__:
         assert getattr(airflow_provider_alvys, name)
     assert set(airflow_provider_alvys.__all__) <= set(dir(airflow_provider_alvys))
@@ -84,19 +84,19 @@ def test_every_export_is_there() -> None:
         airflow_provider_alvys.Nothing  # noqa: B018
 
 
-def test_the_version_is_the_distributions_and_the_newest_in_the_changelog() -> None:
+def test_the_version_is_that_of_the_distribution_and_the_newest_in_the_changelog() -> None:
     assert airflow_provider_alvys.__version__ == version("airflow-provider-alvys")
     newest = re.search(r"^## \[(\d+\.\d+\.\d+)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert newest
     assert newest[1] == airflow_provider_alvys.__version__
 
 
-def test_it_is_typed_and_no_module_is_long() -> None:
+def test_the_package_is_typed_and_no_module_is_long() -> None:
     assert (PACKAGE / "py.typed").exists()
     for file in PACKAGE.rglob("*.py"):
         assert len(file.read_text().splitlines()) <= 400, file
 
 
-def test_no_folder_holds_more_than_15_modules() -> None:
+def test_no_folder_has_more_than_15_modules() -> None:
     folders = Counter(file.parent for file in PACKAGE.rglob("*.py"))
     assert {folder: count for folder, count in folders.items() if count > 15} == {}

@@ -1,4 +1,4 @@
-"""AlvysHook: an Airflow connection made into an Alvys client."""
+"""AlvysHook: calls Alvys with the credentials of an Airflow connection."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
-        # Public here as well, and imported when they are asked for.
+        # Also public here, and imported on first use.
         if name in __all__:
             from airflow_provider_alvys.hooks import settings
 
@@ -52,10 +52,11 @@ class AlvysHook(BaseHook):
     """
     Call the Alvys API with the credentials of an Airflow connection.
 
-    Nothing is looked up or sent before the first call. Within a task all hooks of one connection share a token and a pace.
+    The connection is read at the first call. Within a task, all hooks of a connection share a token and a
+    pace.
 
-    :param alvys_conn_id: the connection, of type ``alvys``: host (API base URL), login (client id), password (client secret)
-        and the extra fields of the form.
+    :param alvys_conn_id: a connection of type ``alvys``: host (API base URL), login (client id), password
+        (client secret) and the extra fields of the form.
     """
 
     conn_name_attr = "alvys_conn_id"
@@ -81,9 +82,9 @@ class AlvysHook(BaseHook):
 
     def get_conn(self) -> AlvysClient:
         """
-        Return the client for the connection; the same one at every call.
+        Return the client for the connection, the same one at every call.
 
-        :raises AlvysValueError: the connection lacks something, or would send credentials in clear text.
+        :raises AlvysValueError: a field is missing, or the connection would send credentials in clear text.
         """
         if self._client is None:
             self._client = self._make_client()
@@ -99,17 +100,18 @@ class AlvysHook(BaseHook):
         headers: Mapping[str, str] | None = None,
     ) -> requests.Response:
         """
-        Call any endpoint and return its answer, whose status is below 300.
+        Call any endpoint and return its successful response.
 
-        Reads are tried again after a failure that may pass; writes only where they surely did not arrive.
+        Reads are retried after a failure that may pass; writes only if they cannot have reached Alvys.
 
         :param method: HTTP method.
-        :param path: below the API base (``loads/search``), or on the host when it begins with ``/`` (``/v1/me``).
-        :param json: body, sent as JSON.
+        :param path: below the API base (``loads/search``), or on the host if it begins with ``/``
+            (``/v1/me``).
+        :param json: body to send as JSON.
         :param params: query parameters.
         :param headers: further headers, such as ``If-Match``.
-        :raises AlvysValueError: the path leads to another host; nothing was sent.
-        :raises AlvysError: a subclass says what went wrong and what to do.
+        :raises AlvysValueError: the path is on another host; nothing was sent.
+        :raises AlvysError: a subclass says what failed and what to do.
         """
         return self.get_conn().request(method, path, json=json, params=params, headers=headers)
 
@@ -124,19 +126,22 @@ class AlvysHook(BaseHook):
         parents: Sequence[str] | None = None,
     ) -> Iterator[dict[str, Any]]:
         """
-        Iterate over the rows of a stream, once each, in no order.
+        Iterate over the rows of a stream, each once, in no particular order.
 
         :param stream: name in the catalogue, such as ``loads``.
-        :param filters: Alvys's own search fields, such as ``{"Status": ["Delivered"]}``.
-        :param since: start of the window; aware datetime or ISO 8601 text with a zone. None means everything.
-        :param until: end of the window; None means no end. Business dates are asked for in whole UTC days.
-        :param window_by: which of the stream's windows; None means its regular one, ``updated`` for loads; ``whole`` none.
-        :param parents: for streams that are read per parent, whose children: load numbers for ``load_documents``, ids of trips
-            for ``trip_stops``, and so on as ``docs/streams.md`` says.
-        :return: decoded rows: numbers with a fraction are Decimal, times are Alvys's texts.
-        :raises AlvysValueError: at the call, before anything is sent.
-        :raises AlvysIncompleteError: a window in the past could not be proved whole. A set that may grow (no window, or no
-            ``until``) and kept moving ends with a warning in the log instead.
+        :param filters: Alvys's search fields, such as ``{"Status": ["Delivered"]}``.
+        :param since: start of the window: an aware datetime, or an ISO 8601 string with a time zone. None
+            means everything.
+        :param until: end of the window; None means no end. For business dates the window covers whole UTC
+            days.
+        :param window_by: name of one of the stream's windows; None for its default window (``updated`` for
+            loads), ``whole`` for none.
+        :param parents: ids of the parents for a child stream: load numbers for ``load_documents``, Ids of
+            trips for ``trip_stops``. See ``docs/streams.md``.
+        :return: decoded rows. Fractions are Decimal, times are strings in Alvys's spelling.
+        :raises AlvysValueError: an argument is wrong; raised by the call, before anything is sent.
+        :raises AlvysIncompleteError: rows of a window in the past may be missing. A search that may still
+            grow (no window, or no ``until``) logs a warning instead.
         """
         search = self.open_search(
             stream, filters, since=since, until=until, window_by=window_by, parents=parents
@@ -148,7 +153,7 @@ class AlvysHook(BaseHook):
             for row in page:
                 yield decode_row(row)
         if search.proof == "open":
-            log.warning("%s kept moving while it was read: rows may be missing", search.stream.name)
+            log.warning("Rows of %s may be missing: they moved while they were read", search.stream.name)
 
     def count(
         self,
@@ -161,9 +166,10 @@ class AlvysHook(BaseHook):
         parents: Sequence[str] | None = None,
     ) -> int:
         """
-        Return how many rows :meth:`search` would find, by one request of one row (two where a stream takes two searches).
+        Return the number of rows that :meth:`search` would find. Costs one request, or two if it is two
+        searches.
 
-        :raises AlvysValueError: as :meth:`search`; and for a window that unites several searches with rows in common.
+        :raises AlvysValueError: as :meth:`search`, and for a window of several searches that share rows.
         """
         search = self.open_search(
             stream, filters, since=since, until=until, window_by=window_by, parents=parents
@@ -181,7 +187,8 @@ class AlvysHook(BaseHook):
         parents: Sequence[str] | None = None,
     ) -> Search:
         """
-        Return the search behind :meth:`search`: it yields pages of raw rows, and knows its totals and proof at the end.
+        Return the search behind :meth:`search`. It yields pages of raw rows, and has totals and proof at the
+        end.
 
         :raises AlvysValueError: an argument is wrong; nothing was sent.
         """
@@ -195,14 +202,15 @@ class AlvysHook(BaseHook):
 
     def get(self, stream: str, **selector: Any) -> dict[str, Any]:
         """
-        Look up one record.
+        Read one record.
 
         :param stream: name in the catalogue, such as ``loads``.
-        :param selector: what names the record, in Alvys's spelling or Python's: ``hook.get("loads", loadNumber="1001")``,
-            ``hook.get("trips", trip_number="2001", include_deleted=True)``, ``hook.get("drivers", id="DR…")``.
-        :return: the decoded record: numbers with a fraction are Decimal, times are Alvys's texts.
-        :raises AlvysValueError: the stream has no look-up, or none by this selector; nothing was sent.
-        :raises AlvysNotFoundError: there is no such record.
+        :param selector: the record, in Alvys's spelling or Python's: ``hook.get("loads",
+            loadNumber="1001")``, ``hook.get("trips", trip_number="2001", include_deleted=True)``,
+            ``hook.get("drivers", id="DR…")``.
+        :return: the decoded record. Fractions are Decimal, times are strings in Alvys's spelling.
+        :raises AlvysValueError: the stream has no lookup by this selector; nothing was sent.
+        :raises AlvysNotFoundError: the record does not exist.
         """
         from airflow_provider_alvys.api.read.lookup import look_up
 
@@ -218,22 +226,23 @@ class AlvysHook(BaseHook):
         file: FileSource | str | os.PathLike[str] | None = None,
     ) -> Any:
         """
-        Send a write of the catalogue, such as ``hook.write("trips.dispatch", path_params={"tripId": "…"})``.
+        Send a write, such as ``hook.write("trips.dispatch", path_params={"tripId": "…"})``.
 
-        It is made again after an answer was lost only where that cannot make a second effect.
+        It is retried after a lost response only if that cannot have a second effect.
 
-        :param operation: name in the catalogue, as ``docs/operations.md`` lists them.
-        :param path_params: what its path names; ``trip_id`` means the same as ``tripId``.
-        :param body: its fields, in Alvys's spelling. Numbers may be Decimal, and are sent digit by digit; times are aware
-            datetimes or ISO 8601 texts with a zone.
-        :param if_match: ``auto`` reads the record's ETag right before, where Alvys requires one, and sends none elsewhere. An
-            ETag is sent as it is. None sends none.
-        :param file: of an upload: a file of this machine, or a :class:`~airflow_provider_alvys.api.write.upload.FileSource`.
-        :return: the decoded answer, with numbers as in :meth:`search`; None where there is none.
-        :raises AlvysValueError: something given is wrong; nothing was sent.
-        :raises AlvysPreconditionError: the record has changed since the version that was sent.
-        :raises AlvysUnknownOutcomeError: an answer was lost, and whether the write took place is not known. Airflow makes no
-            retry after it, where that might write twice.
+        :param operation: name in the catalogue; see ``docs/operations.md``.
+        :param path_params: values for the operation's path; ``trip_id`` is the same as ``tripId``.
+        :param body: fields in Alvys's spelling. Decimals are sent digit by digit; times are aware datetimes,
+            or ISO 8601 strings with a time zone.
+        :param if_match: ``auto`` reads the record's ETag just before the write if Alvys requires one. An ETag
+            is sent as it is. None sends none.
+        :param file: for an upload: a local file, or a
+            :class:`~airflow_provider_alvys.api.write.upload.FileSource`.
+        :return: the decoded response, with numbers as in :meth:`search`; None if it is empty.
+        :raises AlvysValueError: an argument is wrong; nothing was sent.
+        :raises AlvysPreconditionError: the record has changed since the version of the ETag.
+        :raises AlvysUnknownOutcomeError: the response was lost, and whether the write took place is unknown.
+            Airflow does not retry it if that might write twice.
         """
         from airflow_provider_alvys.api.write.prepare import prepare
         from airflow_provider_alvys.api.write.upload import file_source
@@ -243,7 +252,7 @@ class AlvysHook(BaseHook):
         return self.send(write.with_file(source))
 
     def send(self, write: Write) -> Any:
-        """Send what :func:`airflow_provider_alvys.api.write.prepare.prepare` returned, and return what :meth:`write` does."""
+        """Send a prepared write, and return the same as :meth:`write`."""
         from airflow_provider_alvys.api.write.send import send
 
         try:
@@ -259,13 +268,13 @@ class AlvysHook(BaseHook):
         until: datetime | str | None = None,
     ) -> list[StreamPlan]:
         """
-        Tell what a first load would cost, by one request of one row per stream.
+        Estimate the cost of an initial load. Costs one request per stream.
 
-        :param streams: names in the catalogue; None means those that a company needs (with a tier in ``docs/streams.md``).
-        :param since: start of what is to be loaded, for streams whose sync has a window; None means everything.
-        :param until: its end; None means no end.
-        :return: for each stream rows, requests, hours at the documented and at the connection's pace, and the scope that the
-            token lacks. What cannot be told is None, and the note says why.
+        :param streams: names in the catalogue; None means all with a tier in ``docs/streams.md``.
+        :param since: start of the window, for streams whose sync has one; None means everything.
+        :param until: end of the window; None means no end.
+        :return: for each stream the rows, the requests, the hours at the documented pace and at the
+            connection's, and the scope that the token lacks. Unknown figures are None, and the note says why.
         :raises AlvysValueError: an argument is wrong; nothing was sent.
         """
         from airflow_provider_alvys.api.read.cost import plan_streams
@@ -283,15 +292,15 @@ class AlvysHook(BaseHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """
-        Get a token, and read one row where the token allows it. Airflow's Test button calls this.
+        Get a token and read one row. Airflow's Test button calls this.
 
-        :return: whether it worked, and a sentence that says what did, or what to change.
+        :return: whether it worked, and a sentence that says what worked or what to change.
         """
         from airflow_provider_alvys.api.read.search import Search
-        from airflow_provider_alvys.hooks.settings import test_options
+        from airflow_provider_alvys.hooks.settings import connection_test_options
 
         try:
-            client = self._make_client(**test_options(self.settings))
+            client = self._make_client(**connection_test_options(self.settings))
             scopes = client.scopes
             testable = [
                 row
@@ -302,20 +311,20 @@ class AlvysHook(BaseHook):
             if not readable:
                 wanted = ", ".join(sorted({row.scope for row in testable if row.scope}))
                 return False, (
-                    f"Alvys gave a token, but it holds none of the scopes that this provider reads with ({wanted}); it holds "
-                    f"{', '.join(sorted(scopes or ())) or 'none'}. Grant what you need to this API client in Alvys."
+                    f"Alvys issued a token, but with none of the scopes that this provider reads with ({wanted}). It has "
+                    f"{', '.join(sorted(scopes or ())) or 'none'}. Grant the scopes to this API client in Alvys."
                 )
             stream = readable[0]
             total = Search(client, stream, make_queries(stream, {})[:1]).count()
         except (AlvysPermissionError, AlvysRateLimitError) as error:
-            return False, f"Alvys gave a token, but: {error}"
-        except Exception as error:  # The button shows whatever it was; it must not raise.
+            return False, f"Alvys issued a token, but: {error}"
+        except Exception as error:  # It must not raise: the button shows any error.
             return False, str(error) or type(error).__name__
-        return True, f"Alvys gave a token and answered at {client.host}: {total} {stream.name}."
+        return True, f"Alvys issued a token and answered at {client.host}: {total} {stream.name}."
 
     @property
     def settings(self) -> ConnectionSettings:
-        """What the connection says."""
+        """The settings of the connection."""
         if self._settings is None:
             from airflow_provider_alvys.hooks.settings import read_settings
 

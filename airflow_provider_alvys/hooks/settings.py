@@ -1,4 +1,4 @@
-"""What an Alvys connection says, and a client for it. Imported when a hook is used, not when a DAG is parsed."""
+"""The settings of an Alvys connection, and a client for them. Not imported while a DAG is parsed."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from airflow_provider_alvys.api.web import check_url_template
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
-# Seconds to connect, and to wait for bytes, when a person has pressed the Test button.
+# Seconds to connect, and to wait for bytes, for the Test button.
 _TEST_TIMEOUT = (5.0, 10.0)
 
 
 @dataclass(frozen=True)
 class ConnectionSettings:
-    """What an Alvys connection says, checked."""
+    """The validated fields of an Alvys connection."""
 
     host: str
     credentials: Credentials
@@ -40,11 +40,12 @@ class ConnectionSettings:
 
 def make_client(settings: ConnectionSettings, **options: Any) -> AlvysClient:
     """
-    Return a client for what a connection says.
+    Return a client for a connection.
 
-    :param options: of :class:`airflow_provider_alvys.api.http.client.AlvysClient`, beside those or in the place of those.
+    :param options: arguments of :class:`airflow_provider_alvys.api.http.client.AlvysClient`, which override
+        the settings.
     """
-    known = {
+    defaults = {
         "host": settings.host,
         "api_version": settings.api_version,
         "requests_per_minute": settings.requests_per_minute,
@@ -52,11 +53,11 @@ def make_client(settings: ConnectionSettings, **options: Any) -> AlvysClient:
         "allow_http": settings.allow_http,
         "on_token": mask_secret,
     }
-    return AlvysClient(settings.credentials, **{**known, **options})
+    return AlvysClient(settings.credentials, **{**defaults, **options})
 
 
-def test_options(settings: ConnectionSettings) -> dict[str, Any]:
-    """Return the options of a client for the Test button, in the API server: a token of its own, and no waiting."""
+def connection_test_options(settings: ConnectionSettings) -> dict[str, Any]:
+    """Return the options of a client for the Test button: a new token, and no waiting."""
     return {
         "token_source": TokenSource(settings.credentials),
         "pacer": Pacer(0),
@@ -67,24 +68,21 @@ def test_options(settings: ConnectionSettings) -> dict[str, Any]:
 
 def read_settings(connection: Connection) -> ConnectionSettings:
     """
-    Return what an Airflow connection says. An empty field means its default.
+    Return the settings of an Airflow connection. An empty field means its default.
 
-    :raises AlvysValueError: something is missing or makes no sense.
+    :raises AlvysValueError: a field is missing or wrong.
     """
     extra = connection.extra_dejson
-    if not isinstance(extra, dict) or (
-        (connection.extra or "{}").strip() not in ("{}", "null") and not extra
-    ):
-        raise AlvysValueError(
-            "The connection's extra fields are no JSON object: correct them, or leave them empty"
-        )
+    is_empty = (connection.extra or "{}").strip() in ("{}", "null")
+    if not isinstance(extra, dict) or not (extra or is_empty):
+        raise AlvysValueError("extra of the connection is not a JSON object: correct it, or leave it empty")
     # The form stores untouched fields as None or "".
     extra = {name: value for name, value in extra.items() if value not in (None, "")}
     allow_http = _boolean(extra, "allow_http")
     host = connection.host or DEFAULT_HOST
     host = check_address(host, what="host", allow_http=allow_http)
     if connection.port and urlsplit(host).port is None:
-        # 443 goes without saying in a URL; the Test button of Airflow 3.3 wants it said.
+        # Including 443: the Test button of Airflow 3.3 requires a port.
         parts = urlsplit(host)
         host = parts._replace(netloc=f"{parts.netloc}:{connection.port}").geturl()
     read_timeout = _number(extra, "timeout")

@@ -45,7 +45,7 @@ class _StatusSensor(AlvysSensor):
         or_later: bool,
         wait_if_missing: bool,
     ) -> None:
-        """Set and check the arguments that both sensors share. Airflow reads their names from each constructor."""
+        """Set and check shared arguments. Airflow reads their names from each constructor, so both list them."""
         self.statuses = statuses
         self.failed_statuses = failed_statuses
         self.or_later = or_later
@@ -294,7 +294,7 @@ def _text(value: Any) -> str:
         raise AlvysValueError("None is not a number or an id: the upstream task may have been skipped")
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         raise AlvysValueError(
-            f"{value!r} is a {type(value).__name__}, not a number or an id. To wait for several, map the sensor"
+            f"{value!r} is a {type(value).__name__}, not a number or an id. For several, map the sensor"
         )
     return str(value).strip()
 

@@ -26,7 +26,7 @@ def set_connection(monkeypatch: pytest.MonkeyPatch, **fields: Any) -> None:
 
 
 @pytest.mark.every_airflow
-def test_a_hook_gives_a_client_and_calls_any_endpoint(alvys: Simulator) -> None:
+def test_a_hook_returns_a_client_and_calls_any_endpoint(alvys: Simulator) -> None:
     hook = AlvysHook()
     assert isinstance(hook.get_conn(), AlvysClient)
     assert hook.get_conn() is hook.get_conn()
@@ -35,7 +35,7 @@ def test_a_hook_gives_a_client_and_calls_any_endpoint(alvys: Simulator) -> None:
     assert len(hook.request("POST", "loads/search", json=body).json()["Items"]) == 2
 
 
-def test_making_a_hook_looks_nothing_up() -> None:
+def test_creating_a_hook_does_not_read_the_connection() -> None:
     assert AlvysHook("there_is_no_such_connection").alvys_conn_id == "there_is_no_such_connection"
     assert AlvysHook().alvys_conn_id == "alvys_default"
 
@@ -51,7 +51,7 @@ def test_a_search_yields_decoded_rows_with_decimals(alvys: Simulator) -> None:
     assert str(rows[0]["Linehaul"]["Amount"]).encode() in truth[rows[0]["Id"]]
 
 
-def test_a_search_is_checked_at_the_call(alvys: Simulator) -> None:
+def test_the_arguments_of_a_search_are_checked_by_the_call(alvys: Simulator) -> None:
     hook = AlvysHook()
     for arguments in (
         {"filters": {"Statuses": ["Open"]}},
@@ -64,22 +64,22 @@ def test_a_search_is_checked_at_the_call(alvys: Simulator) -> None:
             hook.search("loads", **arguments)  # type: ignore[arg-type]
         with pytest.raises(AlvysValueError):
             hook.count("loads", **arguments)  # type: ignore[arg-type]
-    with pytest.raises(AlvysValueError, match="There is no stream"):
+    with pytest.raises(AlvysValueError, match="lodes"):
         hook.search("lodes")
     assert alvys.stats()["requests"] == {}
 
 
-def test_a_count_is_one_request_of_one_row(alvys: Simulator) -> None:
+def test_a_count_costs_one_request(alvys: Simulator) -> None:
     hook = AlvysHook()
     assert hook.count("loads") == 450
     assert hook.count("loads", {"Status": ["Open"]}) == len(alvys.truth_keys(filters='{"Status":["Open"]}'))
     assert alvys.stats()["requests"]["POST loads/search"] == 2
 
 
-def test_a_search_that_kept_moving_says_so(alvys: Simulator, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_search_of_moving_rows_logs_a_warning(alvys: Simulator, caplog: pytest.LogCaptureFixture) -> None:
     alvys.order_mutations({"kind": "join"})
     assert len(list(AlvysHook().search("loads"))) >= 450
-    assert "loads kept moving while it was read" in caplog.text
+    assert ("loads",) in [record.args for record in caplog.records if record.levelname == "WARNING"]
 
 
 @pytest.mark.every_airflow
@@ -95,8 +95,8 @@ def test_hooks_of_one_process_share_a_token(alvys: Simulator) -> None:
     assert alvys.stats()["tokens"] == 1
 
 
-def test_an_empty_connection_means_the_documented_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
-    # As the form saves it: untouched fields are null.
+def test_an_empty_connection_uses_the_documented_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The form stores untouched fields as null.
     set_connection(
         monkeypatch, host="", extra={"auth_url": None, "audience": "", "timeout": None, "allow_http": None}
     )
@@ -141,19 +141,19 @@ def test_every_field_of_the_connection_is_used(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"login": None}, "set them as login and password"),
-        ({"password": ""}, "set them as login and password"),
+        ({"login": None}, "login and password"),
+        ({"password": ""}, "login and password"),
         ({"host": "http://alvys.example.com"}, "clear text"),
-        ({"extra": [1, 2]}, "extra fields are no JSON object"),
-        ({"extra": "{not json"}, "extra fields are no JSON object"),
-        ({"extra": {"timeout": "soon"}}, "timeout of the connection is 'soon': give a number"),
-        ({"extra": {"timeout": 0}}, "must be more than 0"),
+        ({"extra": [1, 2]}, "extra of the connection"),
+        ({"extra": "{not json"}, "extra of the connection"),
+        ({"extra": {"timeout": "soon"}}, "timeout of the connection is 'soon'"),
+        ({"extra": {"timeout": 0}}, "timeout"),
         ({"extra": {"page_size": -1}}, "page_size of the connection is -1"),
-        ({"extra": {"allow_http": "maybe"}}, "give true or false"),
+        ({"extra": {"allow_http": "maybe"}}, "allow_http"),
         ({"extra": {"auth_url": "http://auth.example.com"}}, "auth_url.*clear text"),
     ],
 )
-def test_a_wrong_connection_is_an_error_that_says_what_to_change(
+def test_a_wrong_connection_is_an_error_that_names_the_field(
     monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], message: str
 ) -> None:
     set_connection(monkeypatch, **fields)
@@ -165,35 +165,35 @@ def test_a_wrong_connection_is_an_error_that_says_what_to_change(
 
 
 @pytest.mark.every_airflow
-def test_the_test_button_says_what_worked(alvys: Simulator) -> None:
+def test_the_test_button_reports_what_worked(alvys: Simulator) -> None:
     assert AlvysHook().test_connection() == (
         True,
-        f"Alvys gave a token and answered at {alvys.url}: 450 loads.",
+        f"Alvys issued a token and answered at {alvys.url}: 450 loads.",
     )
     assert alvys.stats()["requests"] == {"POST token": 1, "POST loads/search": 1}
 
 
-def test_the_test_button_reads_only_what_the_token_may(
+def test_the_test_button_reads_a_stream_that_the_token_may_read(
     alvys: Simulator, connect: Callable[..., None]
 ) -> None:
     alvys.reset(loads=1, fleet=3, scopes="customer:read")
     assert AlvysHook().test_connection() == (
         True,
-        f"Alvys gave a token and answered at {alvys.url}: 3 customers.",
+        f"Alvys issued a token and answered at {alvys.url}: 3 customers.",
     )
     alvys.reset(loads=1, scopes="load:create webhook:read")
     worked, sentence = AlvysHook().test_connection()
     assert not worked
-    assert "none of the scopes that this provider reads with (carrier:read, customer:read, " in sentence
-    assert "it holds load:create, webhook:read. Grant" in sentence
-    # A scope that was granted meanwhile is seen at the next press: the test has a token of its own.
+    assert "(carrier:read, customer:read, " in sentence
+    assert "load:create, webhook:read" in sentence
+    # A new token has the scopes that were granted since the last test.
     alvys.reset(loads=1)
     assert AlvysHook().test_connection()[0]
     connect(tenant_id="acme", auth_url=None)
     assert AlvysHook().test_connection()[0]
 
 
-def test_the_test_button_waits_for_nothing(alvys: Simulator, connect: Callable[..., None]) -> None:
+def test_the_test_button_never_waits(alvys: Simulator, connect: Callable[..., None]) -> None:
     connect(requests_per_minute=None)
     assert all(AlvysHook().test_connection()[0] for _ in range(12))
     alvys.order_faults(
@@ -201,8 +201,8 @@ def test_the_test_button_waits_for_nothing(alvys: Simulator, connect: Callable[.
     )
     worked, sentence = AlvysHook().test_connection()
     assert not worked
-    assert "gave a token, but: POST loads/search answered 429" in sentence
-    assert "Retry after 60 s" in sentence
+    assert "a token, but: POST loads/search" in sentence
+    assert "60 s" in sentence
 
 
 @pytest.mark.parametrize(
@@ -219,13 +219,13 @@ def test_the_test_button_waits_for_nothing(alvys: Simulator, connect: Callable[.
         pytest.param(
             {},
             {"kind": "status", "status": 403},
-            "gave a token, but: .* has load:read",
+            "a token, but: .*load:read",
             id="403",
         ),
         pytest.param({}, {"kind": "html"}, "text/html, not JSON", id="a page of HTML"),
     ],
 )
-def test_the_test_button_says_what_to_change(
+def test_the_test_button_reports_what_to_change(
     alvys: Simulator,
     connect: Callable[..., None],
     extra: dict[str, Any],
@@ -249,7 +249,7 @@ def test_the_test_button_never_raises() -> None:
 
 
 @pytest.mark.every_airflow
-def test_a_hook_writes_what_an_operator_does(alvys: Simulator, tmp_path: Path) -> None:
+def test_a_hook_writes_like_an_operator(alvys: Simulator, tmp_path: Path) -> None:
     hook = AlvysHook()
     number = json.loads(alvys.truth_rows()[0])["LoadNumber"]
     alvys.change(keys=[number], columns={"LoadType": "Standard"})
@@ -261,17 +261,17 @@ def test_a_hook_writes_what_an_operator_does(alvys: Simulator, tmp_path: Path) -
     for file in (tmp_path / "pod.pdf", str(tmp_path / "pod.pdf"), file_source(tmp_path / "pod.pdf")):
         assert hook.write("load_documents.upload", file=file, **upload)["AttachmentSize"] == 4
     assert alvys.effects() == {"loads.update": 1, "load_documents.upload": 3}
-    with pytest.raises(AlvysValueError, match="Did you mean loads.update"):
+    with pytest.raises(AlvysValueError, match="loads.update"):
         hook.write("load.update")
 
 
 @pytest.mark.every_airflow
-def test_no_retry_follows_an_unknown_outcome_in_a_task_of_any_kind(alvys: Simulator, hook: QuickHook) -> None:
+def test_an_unknown_outcome_is_not_retried_in_any_task(alvys: Simulator, hook: QuickHook) -> None:
     alvys.reset(loads=40, fleet=10)
     for name, is_final in {"trip_check_calls.create": True, "trip_stops.set_arrival": False}.items():
         request = request_to(alvys, name)
         alvys.order_faults({"kind": "lost", "endpoint": str(OPERATIONS[name].endpoint), "times": 6})
-        with pytest.raises(AlvysUnknownOutcomeError, match="To find out, ") as caught:
+        with pytest.raises(AlvysUnknownOutcomeError, match=name) as caught:
             hook.write(name, **request)
         assert isinstance(caught.value, AirflowFailException) == is_final
         assert caught.value.check in str(caught.value)
