@@ -1,4 +1,4 @@
-"""A throw-away Airflow home, made before Airflow is first imported; a simulated Alvys; a clock that nobody waits for."""
+"""Fixtures: a temporary Airflow home, created before Airflow is imported; a simulated Alvys; clocks that do not wait."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SECRET = "s3cret-of-the-simulator"
 
 
 class SkippingClock(Clock):
-    """Tell the real time plus all that was waited for, and never wait."""
+    """A clock that returns the real time plus all sleeps, and never sleeps."""
 
     def __init__(self) -> None:
         self.sleeps: list[float] = []
@@ -52,7 +52,7 @@ class SkippingClock(Clock):
 
 
 class StoppedClock(SkippingClock):
-    """Stand still, except for what is waited for."""
+    """A clock that moves only by its sleeps."""
 
     def __init__(self, now: float = 1_700_000_000.0) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class StoppedClock(SkippingClock):
 
 @pytest.fixture(autouse=True)
 def fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test begins like a new process: without a token, a pace, or secrets to mask; and no disk is waited for."""
+    """Start each test like a new process: no token, pace or masked secrets; and do not wait for the disk."""
     monkeypatch.setattr(auth, "_sources", {})
     monkeypatch.setattr(pacing, "_pacers", {})
     monkeypatch.setattr(os, "fsync", lambda _: None)
@@ -76,7 +76,7 @@ def fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def forget_secrets() -> None:
-    """Forget what Airflow masks in logs: of each secret more it compiles a pattern of all of them."""
+    """Reset Airflow's secrets masker, which compiles a pattern of all secrets for each new secret."""
     _secrets_masker().reset_masker()
 
 
@@ -88,7 +88,7 @@ def simulator() -> Iterator[Simulator]:
 
 @pytest.fixture
 def alvys(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Simulator:
-    """A simulated Alvys with 450 loads, and the connection alvys_default to it, unpaced."""
+    """A simulated Alvys with 450 loads, and the connection alvys_default to it, without a pace."""
     simulator.reset(loads=450)
     monkeypatch.setenv(CONNECTION, simulator.connection_json(requests_per_minute=0))
     return simulator
@@ -110,7 +110,7 @@ def clock() -> SkippingClock:
 
 
 class QuickHook(AlvysHook):
-    """The hook, with a clock that skips what is waited for."""
+    """A hook with a clock of the test's choice."""
 
     def __init__(self, clock: Clock, alvys_conn_id: str = AlvysHook.default_conn_name) -> None:
         super().__init__(alvys_conn_id)
@@ -153,7 +153,7 @@ def lake(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def bucket() -> Iterator[Any]:
-    """A bucket "lake" on loopback, and the connection aws_lake to it: one for all tests, since Airflow keeps file systems."""
+    """An S3 bucket "lake" on loopback and the connection aws_lake; shared, because Airflow caches file systems."""
     boto3 = pytest.importorskip("boto3")
     pytest.importorskip("s3fs")
     from moto.server import ThreadedMotoServer
@@ -183,7 +183,7 @@ Land = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def land(hook: QuickHook, lake: Path) -> Land:
-    """Execute an AlvysToObjectStorageOperator for all loads into the lake, as one run of its own."""
+    """Execute an AlvysToObjectStorageOperator, by default for all loads, as a run of its own."""
 
     def land(
         context: dict[str, Any] | None = None, *, rendered: Any = None, **arguments: Any
@@ -197,7 +197,7 @@ def land(hook: QuickHook, lake: Path) -> Land:
         operator = AlvysToObjectStorageOperator(task_id="land", **arguments)
         operator.hook = hook
         for name, value in arguments.items():
-            # As Airflow renders it before it executes.
+            # Airflow renders the template before it executes the task.
             if value == "{{ x }}":
                 setattr(operator, name, rendered)
         return operator.execute(context or {})
