@@ -1,4 +1,4 @@
-"""Fixtures: a temporary Airflow home, created before Airflow is imported; a simulated Alvys; clocks that do not wait."""
+"""Fixtures: a temporary Airflow home, made before Airflow is imported; a simulated Alvys; clocks."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def lake(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def bucket() -> Iterator[Any]:
-    """An S3 bucket "lake" on loopback and the connection aws_lake; shared, because Airflow caches file systems."""
+    """An S3 bucket "lake" and its connection aws_lake; shared, because Airflow caches file systems."""
     boto3 = pytest.importorskip("boto3")
     pytest.importorskip("s3fs")
     from moto.server import ThreadedMotoServer
@@ -205,8 +205,8 @@ def land(hook: QuickHook, lake: Path) -> Land:
     return land
 
 
-class Place:
-    """A data set, local or in a bucket, and the files in it."""
+class DataSet:
+    """A data set on local disk or in a bucket, with access to its files."""
 
     def __init__(self, path: str, mirror: Path, bucket: Any = None) -> None:
         self.path = path
@@ -214,7 +214,7 @@ class Place:
         self._bucket = bucket
 
     def files(self) -> Path:
-        """Return the data set's folder; that of a copy, for one in a bucket."""
+        """Return the data set's folder; for a bucket, a folder with a copy."""
         if self._bucket is None:
             return self._mirror
         shutil.rmtree(self._mirror, ignore_errors=True)
@@ -227,16 +227,16 @@ class Place:
                 target.write_bytes(self._bucket.get_object(Bucket="lake", Key=entry["Key"])["Body"].read())
         return self._mirror
 
-    def below(self, name: str) -> Place:
-        """Return another data set, inside of this one."""
-        return Place(f"{self.path}/{name}", self._mirror / name, self._bucket)
+    def below(self, name: str) -> DataSet:
+        """Return a data set in a folder of this one."""
+        return DataSet(f"{self.path}/{name}", self._mirror / name, self._bucket)
 
     def file(self, url: str) -> Path:
-        """Return where a file of the data set can be read."""
+        """Return the local path of a file, given its URL."""
         return self.files() / url.removeprefix(self.path + "/")
 
     def write(self, file: Path, content: bytes | None) -> None:
-        """Overwrite a file that :meth:`files` gave, or remove it."""
+        """Overwrite a file from :meth:`files`, or remove it."""
         if self._bucket is not None:
             key = f"{self.path.split('@lake/')[1]}/{file.relative_to(self._mirror)}"
             if content is None:
@@ -250,12 +250,12 @@ class Place:
 
 
 @pytest.fixture(params=["local", "s3"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+def data_set(request: pytest.FixtureRequest, tmp_path: Path) -> DataSet:
     """An empty data set on local disk, and one on S3."""
     if request.param == "local":
-        return Place(str(tmp_path / "lake"), tmp_path / "lake")
+        return DataSet(str(tmp_path / "lake"), tmp_path / "lake")
     bucket = request.getfixturevalue("bucket")
-    return Place(f"s3://aws_lake@lake/{tmp_path.name}", tmp_path / "mirror", bucket)
+    return DataSet(f"s3://aws_lake@lake/{tmp_path.name}", tmp_path / "mirror", bucket)
 
 
 Airflow = Callable[..., str]
@@ -269,7 +269,7 @@ def forked_airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkedA
 
 @pytest.fixture(scope="session")
 def migrated(forked_airflow: ForkedAirflow, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home of Airflow in which only the database is, for others to begin with."""
+    """An Airflow home with a migrated database, to be copied."""
     home = tmp_path_factory.mktemp("migrated")
     printed = home / "migrate.log"
     assert forked_airflow.run(("db", "migrate"), {**os.environ, **home_settings(home)}, printed) == 0, (
@@ -298,9 +298,9 @@ def airflow(
     forked_airflow: ForkedAirflow,
 ) -> Airflow:
     """
-    Run an Airflow command in a home of its own, with every log at DEBUG, and return all that it printed.
+    Run an Airflow command in the module's home, with logs at DEBUG, and return its output.
 
-    Its DAGs are the examples, and the texts in the module's ``DAGS``.
+    The DAGs are the examples and the texts in the module's ``DAGS``.
     """
     environment = {
         **os.environ,

@@ -16,7 +16,7 @@ import pytest
 
 from airflow_provider_alvys.api.catalogue.streams import STREAMS
 from airflow_provider_alvys.simulator.process import Simulator
-from tests.conftest import CONNECTION, ROOT, SECRET, Airflow, Place
+from tests.conftest import CONNECTION, ROOT, SECRET, Airflow, DataSet
 from tests.lake import ids, manifests, read_lines, read_manifest
 from tests.tables.databases import Db, postgres_server
 
@@ -194,16 +194,16 @@ def test_the_example_lands_parquet_in_a_bucket(
     airflow: Airflow, own_alvys: Simulator, bucket: Any, tmp_path: Path
 ) -> None:
     own_alvys.reset(loads=120, client_secret=SECRET, now=time.time() - 3600)
-    place = Place(f"s3://aws_lake@lake/{tmp_path.name}", tmp_path / "mirror", bucket)
+    data_set = DataSet(f"s3://aws_lake@lake/{tmp_path.name}", tmp_path / "mirror", bucket)
     settings = {
         **QUIET,
-        "ALVYS_PARQUET_LAKE": place.path,
+        "ALVYS_PARQUET_LAKE": data_set.path,
         # Airflow's environment here may be older than the bucket.
         BUCKET: os.environ[BUCKET],
         CONNECTION: own_alvys.connection_json(requests_per_minute=0),
     }
     airflow("dags", "test", "alvys_to_parquet", **settings)
-    found = manifests(place.files())
+    found = manifests(data_set.files())
     assert sorted(read_manifest(path)["stream"] for path in found) == ["invoices", "loads", "trips"]
     for path in found:
         assert {file.suffix for file in path.parent.iterdir()} == {".json", ".parquet"}
@@ -252,6 +252,6 @@ def test_every_example_is_run_by_a_test(file: Path) -> None:
         "tests/test_webhook_example.py",
         "tests/chaos/triggerer/examples.py",
     )
-    tests = "".join((ROOT / place).read_text() for place in places)
+    tests = "".join((ROOT / data_set).read_text() for data_set in places)
     for dag_id in dags:
         assert f'"{dag_id}"' in tests

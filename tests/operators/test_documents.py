@@ -12,7 +12,7 @@ from airflow_provider_alvys.api.documents.listing import DOCUMENT_STREAMS
 from airflow_provider_alvys.api.errors import AlvysUnknownOutcomeError, AlvysValueError
 from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.simulator.process import Simulator
-from tests.conftest import Place, QuickHook
+from tests.conftest import DataSet, QuickHook
 
 PDF = b"%PDF-1.7\n" + b"x" * 1000
 GIVEN: dict[str, Any] = {
@@ -113,13 +113,13 @@ PARENTS = {
 
 @pytest.mark.parametrize("parent_type", DOCUMENT_STREAMS)
 def test_an_uploaded_file_can_be_downloaded_unchanged(
-    alvys: Simulator, hook: QuickHook, place: Place, parent_type: str
+    alvys: Simulator, hook: QuickHook, data_set: DataSet, parent_type: str
 ) -> None:
     column, kind = PARENTS[parent_type]
     stream = DOCUMENT_STREAMS[parent_type]
     parent = json.loads(alvys.truth_rows(stream=stream.parent.stream)[0])[column]
     content = PDF + bytes(range(256)) * 4000
-    store = Store(place.path)
+    store = Store(data_set.path)
     store.put("scan.bin", content)
     result = upload(
         hook,
@@ -132,13 +132,13 @@ def test_an_uploaded_file_can_be_downloaded_unchanged(
     assert {"DownloadUrl", "ExpiresAt"}.isdisjoint(result)
     assert (result["AttachmentType"], result["AttachmentSize"]) == (kind, len(content))
     fetch = AlvysDocumentsToObjectStorageOperator(
-        task_id="fetch", parent_type=parent_type, parents=[parent], path=place.path, document_types=kind
+        task_id="fetch", parent_type=parent_type, parents=[parent], path=data_set.path, document_types=kind
     )
     fetch.hook = hook
-    index = place.file(fetch.execute({})["index"]).read_bytes().splitlines()
+    index = data_set.file(fetch.execute({})["index"]).read_bytes().splitlines()
     (row,) = [row for row in map(json.loads, index) if row["id"] == result["id"]]
     assert row["file_name"] == "signed.pdf"
-    assert (place.files() / row["name"]).read_bytes() == content
+    assert (data_set.files() / row["name"]).read_bytes() == content
 
 
 def test_an_upload_whose_response_is_lost_is_not_retried(

@@ -23,7 +23,7 @@ from airflow_provider_alvys.api.errors import (
     AlvysValueError,
 )
 from airflow_provider_alvys.simulator.process import Simulator
-from tests.conftest import Land, Place, QuickHook, SkippingClock
+from tests.conftest import DataSet, Land, QuickHook, SkippingClock
 from tests.transfers.test_deferral import Worker
 
 LISTS = "GET loads/{id}/documents"
@@ -34,9 +34,9 @@ Fetch = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def fetch(hook: QuickHook, place: Place) -> Fetch:
-    """Execute an AlvysDocumentsToObjectStorageOperator for loads into the place, as one run of its own."""
-    return make_fetch(hook, place.path)
+def fetch(hook: QuickHook, data_set: DataSet) -> Fetch:
+    """Execute an AlvysDocumentsToObjectStorageOperator for loads into a data set, as one run of its own."""
+    return make_fetch(hook, data_set.path)
 
 
 def make_fetch(hook: QuickHook, path: str) -> Fetch:
@@ -66,20 +66,22 @@ def served(row: dict[str, Any]) -> bytes:
     return response.content
 
 
-def index_of(place: Place, result: dict[str, Any]) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in place.file(result["index"]).read_bytes().splitlines()]
+def index_of(data_set: DataSet, result: dict[str, Any]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in data_set.file(result["index"]).read_bytes().splitlines()]
 
 
-def fetched_files(place: Place) -> dict[str, bytes]:
+def fetched_files(data_set: DataSet) -> dict[str, bytes]:
     """Return the content of each file but the index and the run file, by its name."""
-    folder = place.files()
+    folder = data_set.files()
     known = {str(file.relative_to(folder)): file for file in folder.rglob("*") if file.is_file()}
     return {name: file.read_bytes() for name, file in known.items() if "/_" not in f"/{name}"}
 
 
-def check_whole(alvys: Simulator, place: Place, result: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+def check_whole(
+    alvys: Simulator, data_set: DataSet, result: dict[str, Any], rows: list[dict[str, Any]]
+) -> None:
     """Hold index and files against what the simulator serves."""
-    files, index = fetched_files(place), {row["name"]: row for row in index_of(place, result)}
+    files, index = fetched_files(data_set), {row["name"]: row for row in index_of(data_set, result)}
     assert set(files) == set(index)
     assert len(index) == len(rows) == result["documents"] == result["fetched"] + result["already_there"]
     contents = {(row["id"], len(content)): content for row in rows for content in [served(row)]}
@@ -89,7 +91,7 @@ def check_whole(alvys: Simulator, place: Place, result: dict[str, Any], rows: li
 
 @pytest.mark.every_airflow
 def test_every_document_is_fetched_once_as_the_storage_has_it(
-    alvys: Simulator, place: Place, fetch: Fetch
+    alvys: Simulator, data_set: DataSet, fetch: Fetch
 ) -> None:
     numbers = load_numbers(alvys)[:12]
     result = fetch(parents=numbers)
@@ -102,9 +104,9 @@ def test_every_document_is_fetched_once_as_the_storage_has_it(
         len(rows),
         0,
     )
-    check_whole(alvys, place, result, rows)
+    check_whole(alvys, data_set, result, rows)
     known = {row["id"]: row for row in rows}
-    for row in index_of(place, result):
+    for row in index_of(data_set, result):
         true = known[row["id"]]
         assert (row["type"], row["size"], row["uploaded_at"]) == (
             true["AttachmentType"],
@@ -117,7 +119,7 @@ def test_every_document_is_fetched_once_as_the_storage_has_it(
         name: result[name]
         for name in ("path", "stream", "tenant", "parent_type", "parents", "missing_parents")
     } == {
-        "path": place.path,
+        "path": data_set.path,
         "stream": "load_documents",
         "tenant": "alvys_default",
         "parent_type": "load",
@@ -127,22 +129,22 @@ def test_every_document_is_fetched_once_as_the_storage_has_it(
 
 
 def test_what_is_there_is_not_fetched_again_and_what_is_cut_is(
-    alvys: Simulator, place: Place, fetch: Fetch
+    alvys: Simulator, data_set: DataSet, fetch: Fetch
 ) -> None:
     numbers = load_numbers(alvys)[:6]
     first = fetch(parents=numbers)
-    folder = place.files()
-    files = [folder / name for name in sorted(fetched_files(place))]
-    place.write(files[0], files[0].read_bytes()[:-1])
-    place.write(files[1], None)
+    folder = data_set.files()
+    files = [folder / name for name in sorted(fetched_files(data_set))]
+    data_set.write(files[0], files[0].read_bytes()[:-1])
+    data_set.write(files[1], None)
     (new,) = alvys.add(stream="load_documents", parent=numbers[2])
     before = alvys.stats()["requests"]
     second = fetch(parents=numbers)
     after = alvys.stats()["requests"]
     assert (after[LISTS] - before[LISTS], after[FILES] - before[FILES]) == (6, 3)
     assert (second["fetched"], second["already_there"]) == (3, first["documents"] - 2)
-    assert new in {row["id"] for row in index_of(place, second)}
-    check_whole(alvys, place, second, rows_of(alvys, numbers))
+    assert new in {row["id"] for row in index_of(data_set, second)}
+    check_whole(alvys, data_set, second, rows_of(alvys, numbers))
 
 
 @pytest.mark.parametrize(
@@ -155,7 +157,7 @@ def test_what_is_there_is_not_fetched_again_and_what_is_cut_is(
     ],
 )
 def test_types_are_compared_in_any_spelling(
-    alvys: Simulator, place: Place, fetch: Fetch, types: list[str]
+    alvys: Simulator, data_set: DataSet, fetch: Fetch, types: list[str]
 ) -> None:
     numbers = load_numbers(alvys)[:40]
     alvys.add(
@@ -165,7 +167,7 @@ def test_types_are_compared_in_any_spelling(
     )
     wanted = [row for row in rows_of(alvys, numbers) if row["AttachmentType"].startswith("Proof of Delivery")]
     result = fetch(parents=numbers, document_types=types)
-    assert {row["id"] for row in index_of(place, result)} == {row["id"] for row in wanted} > {"x"}
+    assert {row["id"] for row in index_of(data_set, result)} == {row["id"] for row in wanted} > {"x"}
     assert alvys.stats()["requests"][FILES] == result["documents"]
 
 
@@ -174,20 +176,20 @@ def test_each_kind_of_parent_has_its_own_folder(
     alvys: Simulator, hook: QuickHook, tmp_path: Path, parent_type: str
 ) -> None:
     stream = DOCUMENT_STREAMS[parent_type]
-    place = Place(str(tmp_path / "lake"), tmp_path / "lake")
+    data_set = DataSet(str(tmp_path / "lake"), tmp_path / "lake")
     parents = [
         json.loads(row)[stream.parent.column] for row in alvys.truth_rows(stream=stream.parent.stream)
     ][:8]
-    result = make_fetch(hook, place.path)(parent_type=parent_type, parents=parents)
+    result = make_fetch(hook, data_set.path)(parent_type=parent_type, parents=parents)
     rows = rows_of(alvys, parents, stream=stream.name)
     assert rows
-    check_whole(alvys, place, result, rows)
-    assert {name.split("/")[1] for name in fetched_files(place)} == {parent_type}
+    check_whole(alvys, data_set, result, rows)
+    assert {name.split("/")[1] for name in fetched_files(data_set)} == {parent_type}
 
 
 def test_an_expired_url_costs_one_more_list(
     alvys: Simulator,
-    place: Place,
+    data_set: DataSet,
     fetch: Fetch,
     hook: QuickHook,
     clock: SkippingClock,
@@ -210,11 +212,11 @@ def test_an_expired_url_costs_one_more_list(
     requests_made = alvys.stats()["requests"]
     assert (requests_made[LISTS], result["renewals"]) == (2, 1)
     assert requests_made[FILES] == len(rows) + 1
-    check_whole(alvys, place, result, rows_of(alvys, [number]))
+    check_whole(alvys, data_set, result, rows_of(alvys, [number]))
 
 
 def test_a_url_that_is_about_to_expire_is_not_tried(
-    alvys: Simulator, place: Place, fetch: Fetch, clock: SkippingClock
+    alvys: Simulator, data_set: DataSet, fetch: Fetch, clock: SkippingClock
 ) -> None:
     alvys.reset(loads=20, url_lifetime=20)
     number = load_numbers(alvys)[0]
@@ -226,7 +228,7 @@ def test_a_url_that_is_about_to_expire_is_not_tried(
 
 
 def test_a_storage_that_refuses_a_new_url_too_is_an_error(
-    alvys: Simulator, place: Place, fetch: Fetch
+    alvys: Simulator, data_set: DataSet, fetch: Fetch
 ) -> None:
     alvys.reset(loads=20, url_lifetime=0)
     number = load_numbers(alvys)[0]
@@ -238,7 +240,7 @@ def test_a_storage_that_refuses_a_new_url_too_is_an_error(
         with pytest.raises(AlvysDownloadError, match=says):
             fetch(CONTEXT, parents=[number])
     assert alvys.stats()["requests"][FILES] == 2 * 2 * count
-    assert fetched_files(place) == {}
+    assert fetched_files(data_set) == {}
 
 
 @pytest.mark.parametrize(
@@ -251,40 +253,42 @@ def test_a_storage_that_refuses_a_new_url_too_is_an_error(
     ],
 )
 def test_a_download_that_fails_is_made_again(
-    alvys: Simulator, place: Place, fetch: Fetch, fault: dict[str, Any]
+    alvys: Simulator, data_set: DataSet, fetch: Fetch, fault: dict[str, Any]
 ) -> None:
     numbers = load_numbers(alvys)[:3]
     alvys.order_faults({**fault, "endpoint": FILES, "times": 2, "skip": 1})
     result = fetch(parents=numbers)
     assert alvys.stats()["requests"][FILES] == result["documents"] + 2
     assert alvys.stats()["requests"][LISTS] == 3
-    check_whole(alvys, place, result, rows_of(alvys, numbers))
+    check_whole(alvys, data_set, result, rows_of(alvys, numbers))
 
 
 def test_one_that_cannot_be_fetched_keeps_no_other_from_it_and_a_retry_fetches_that_one(
-    alvys: Simulator, place: Place, fetch: Fetch
+    alvys: Simulator, data_set: DataSet, fetch: Fetch
 ) -> None:
     numbers = load_numbers(alvys)[:8]
     rows = rows_of(alvys, numbers)
     alvys.order_faults({"kind": "status", "status": 500, "endpoint": FILES, "times": 6, "skip": 2})
     with pytest.raises(AlvysDownloadError, match=r"1 documents could not be downloaded") as caught:
         fetch(CONTEXT, parents=numbers)
-    files = fetched_files(place)
+    files = fetched_files(data_set)
     assert len(files) == len(rows) - 1
     (lacking,) = {row["id"] for row in rows} - {
         name.split("/")[-1].rpartition("-")[0][: len(rows[0]["id"])] for name in files
     }
     assert lacking in str(caught.value)
-    assert not list(place.files().rglob("*.jsonl"))
+    assert not list(data_set.files().rglob("*.jsonl"))
     before = alvys.stats()["requests"]
     result = fetch(CONTEXT, parents=numbers)
     after = alvys.stats()["requests"]
     assert (after[LISTS] - before[LISTS], after[FILES] - before[FILES]) == (1, 1)
     assert (result["fetched"], result["parents"]) == (len(rows), 8)
-    check_whole(alvys, place, result, rows_of(alvys, numbers))
+    check_whole(alvys, data_set, result, rows_of(alvys, numbers))
 
 
-def test_failures_that_are_not_in_a_row_do_not_end_it(alvys: Simulator, place: Place, fetch: Fetch) -> None:
+def test_failures_that_are_not_in_a_row_do_not_end_it(
+    alvys: Simulator, data_set: DataSet, fetch: Fetch
+) -> None:
     numbers = load_numbers(alvys)[:20]
     rows = rows_of(alvys, numbers)
     # Six tries of the first, the third, the fifth and the seventh document.
@@ -296,38 +300,38 @@ def test_failures_that_are_not_in_a_row_do_not_end_it(alvys: Simulator, place: P
     )
     with pytest.raises(AlvysDownloadError, match=r"^4 documents could not be downloaded"):
         fetch(CONTEXT, parents=numbers)
-    assert len(fetched_files(place)) == len(rows) - 4
+    assert len(fetched_files(data_set)) == len(rows) - 4
 
 
 def test_a_retry_fetches_what_was_lost_since_the_last_try(
-    alvys: Simulator, place: Place, fetch: Fetch
+    alvys: Simulator, data_set: DataSet, fetch: Fetch
 ) -> None:
     numbers = load_numbers(alvys)[:8]
     rows = rows_of(alvys, numbers)
     alvys.order_faults({"kind": "status", "status": 500, "endpoint": FILES, "times": 6, "skip": 2})
     with pytest.raises(AlvysDownloadError):
         fetch(CONTEXT, parents=numbers)
-    folder = place.files()
-    cut, gone = [folder / name for name in sorted(fetched_files(place))][:2]
-    place.write(cut, cut.read_bytes()[:-1])
-    place.write(gone, None)
+    folder = data_set.files()
+    cut, gone = [folder / name for name in sorted(fetched_files(data_set))][:2]
+    data_set.write(cut, cut.read_bytes()[:-1])
+    data_set.write(gone, None)
     fetch(CONTEXT, parents=numbers)
-    assert {name: len(content) for name, content in fetched_files(place).items()} == {
-        row["name"]: row["size"] for row in index_of(place, fetch(parents=numbers))
+    assert {name: len(content) for name, content in fetched_files(data_set).items()} == {
+        row["name"]: row["size"] for row in index_of(data_set, fetch(parents=numbers))
     }
     assert alvys.stats()["requests"][FILES] == (len(rows) - 1) + 6 + 3
 
 
-def test_a_task_that_was_changed_starts_over(alvys: Simulator, place: Place, fetch: Fetch) -> None:
+def test_a_task_that_was_changed_starts_over(alvys: Simulator, data_set: DataSet, fetch: Fetch) -> None:
     numbers = load_numbers(alvys)[:10]
     alvys.order_faults({"kind": "status", "status": 500, "endpoint": FILES, "times": 6})
     with pytest.raises(AlvysDownloadError):
         fetch(CONTEXT, parents=numbers, document_types=[rows_of(alvys, numbers)[0]["AttachmentType"]])
-    check_whole(alvys, place, fetch(CONTEXT, parents=numbers), rows_of(alvys, numbers))
+    check_whole(alvys, data_set, fetch(CONTEXT, parents=numbers), rows_of(alvys, numbers))
 
 
 def test_a_storage_that_is_down_is_not_asked_for_each_document(
-    alvys: Simulator, place: Place, fetch: Fetch
+    alvys: Simulator, data_set: DataSet, fetch: Fetch
 ) -> None:
     alvys.order_faults({"kind": "status", "status": 500, "endpoint": FILES, "times": 9999})
     with pytest.raises(AlvysDownloadError, match="3 documents could not be downloaded in a row"):
@@ -360,7 +364,7 @@ def die_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
 @pytest.mark.parametrize("chunks_of_the_big_one", [0, 4])
 def test_a_kill_leaves_no_half_file_and_a_retry_goes_on(
-    alvys: Simulator, place: Place, fetch: Fetch, die_after: Any, chunks_of_the_big_one: int
+    alvys: Simulator, data_set: DataSet, fetch: Fetch, die_after: Any, chunks_of_the_big_one: int
 ) -> None:
     numbers = load_numbers(alvys)[:4]
     alvys.add(stream="load_documents", parent=numbers[1], columns={"id": "big", "AttachmentSize": 2_000_000})
@@ -371,16 +375,16 @@ def test_a_kill_leaves_no_half_file_and_a_retry_goes_on(
     die_after(before_it + chunks_of_the_big_one)
     with pytest.raises(Killed):
         fetch(CONTEXT, parents=numbers)
-    assert len(fetched_files(place)) == before_it
-    assert not any("big" in file.name or "draft" in file.name for file in place.files().rglob("*"))
+    assert len(fetched_files(data_set)) == before_it
+    assert not any("big" in file.name or "draft" in file.name for file in data_set.files().rglob("*"))
     result = fetch(CONTEXT, parents=numbers)
     assert alvys.stats()["requests"][FILES] == len(rows) + 1
     assert (result["already_there"], result["fetched"]) == (before_it, len(rows) - before_it)
-    check_whole(alvys, place, result, rows_of(alvys, numbers))
+    check_whole(alvys, data_set, result, rows_of(alvys, numbers))
 
 
 def test_a_kill_costs_the_lists_of_some_parents_and_not_of_all(
-    alvys: Simulator, place: Place, fetch: Fetch, die_after: Any
+    alvys: Simulator, data_set: DataSet, fetch: Fetch, die_after: Any
 ) -> None:
     numbers = load_numbers(alvys)[:60]
     die_after(len(rows_of(alvys, numbers[:45])))
@@ -390,7 +394,7 @@ def test_a_kill_costs_the_lists_of_some_parents_and_not_of_all(
     assert before > 45
     result = fetch(CONTEXT, parents=numbers)
     assert alvys.stats()["requests"][LISTS] - before <= 20
-    check_whole(alvys, place, result, rows_of(alvys, numbers))
+    check_whole(alvys, data_set, result, rows_of(alvys, numbers))
 
 
 HOSTILE = [
@@ -410,7 +414,7 @@ HOSTILE = [
 
 
 def test_no_name_leads_out_of_its_folder_and_none_is_another_ones(
-    alvys: Simulator, place: Place, fetch: Fetch
+    alvys: Simulator, data_set: DataSet, fetch: Fetch
 ) -> None:
     number = load_numbers(alvys)[0]
     for at, name in enumerate(HOSTILE):
@@ -420,18 +424,18 @@ def test_no_name_leads_out_of_its_folder_and_none_is_another_ones(
             columns={"id": f"H{at}", "AttachmentPath": f"files/{name}"},
         )
     first = fetch(parents=[number])
-    names = [row["name"] for row in index_of(place, first)]
+    names = [row["name"] for row in index_of(data_set, first)]
     assert len({name.lower() for name in names}) == len(names) >= len(HOSTILE)
     for name in names:
         folder, _, last = name.rpartition("/")
         assert folder == f"documents/load/{number}"
         assert len(last) < 200
         assert set(last) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
-    assert set(names) == set(fetched_files(place))
-    assert [row["name"] for row in index_of(place, fetch(parents=[number]))] == names
+    assert set(names) == set(fetched_files(data_set))
+    assert [row["name"] for row in index_of(data_set, fetch(parents=[number]))] == names
 
 
-def test_two_documents_of_one_name_are_two_files(alvys: Simulator, place: Place, fetch: Fetch) -> None:
+def test_two_documents_of_one_name_are_two_files(alvys: Simulator, data_set: DataSet, fetch: Fetch) -> None:
     number = load_numbers(alvys)[0]
     for id in ("A1", "A2"):
         alvys.add(
@@ -440,46 +444,49 @@ def test_two_documents_of_one_name_are_two_files(alvys: Simulator, place: Place,
             columns={"id": id, "AttachmentPath": "x/pod.pdf", "AttachmentSize": 5000},
         )
     result = fetch(parents=[number])
-    assert {"A1-pod.pdf", "A2-pod.pdf"} <= {row["name"].rpartition("/")[2] for row in index_of(place, result)}
-    check_whole(alvys, place, result, rows_of(alvys, [number]))
+    assert {"A1-pod.pdf", "A2-pod.pdf"} <= {
+        row["name"].rpartition("/")[2] for row in index_of(data_set, result)
+    }
+    check_whole(alvys, data_set, result, rows_of(alvys, [number]))
 
 
-def test_a_document_without_a_size_is_fetched_once(alvys: Simulator, place: Place, fetch: Fetch) -> None:
+def test_a_document_without_a_size_is_fetched_once(alvys: Simulator, data_set: DataSet, fetch: Fetch) -> None:
     number = load_numbers(alvys)[0]
     for at, size in enumerate((None, 0, -1)):
         alvys.add(stream="load_documents", parent=number, columns={"id": f"S{at}", "AttachmentSize": size})
     first = fetch(parents=[number])
-    sizes = {row["id"]: row["size"] for row in index_of(place, first)}
-    files = fetched_files(place)
-    assert {row["id"]: len(files[row["name"]]) for row in index_of(place, first)} == sizes
+    sizes = {row["id"]: row["size"] for row in index_of(data_set, first)}
+    files = fetched_files(data_set)
+    assert {row["id"]: len(files[row["name"]]) for row in index_of(data_set, first)} == sizes
     reload = fetch(parents=[number])
     assert (reload["fetched"], reload["documents"]) == (0, first["documents"])
-    assert {row["id"]: row["size"] for row in index_of(place, reload)} == sizes
+    assert {row["id"]: row["size"] for row in index_of(data_set, reload)} == sizes
 
 
 def test_two_tasks_that_fetch_the_same_at_once_leave_whole_files(
-    alvys: Simulator, place: Place, hook: QuickHook, clock: SkippingClock
+    alvys: Simulator, data_set: DataSet, hook: QuickHook, clock: SkippingClock
 ) -> None:
     numbers = load_numbers(alvys)[:10]
     contexts = [{**CONTEXT, "run_id": f"run-{at}"} for at in range(3)]
     with ThreadPoolExecutor(3) as pool:
         results = list(
             pool.map(
-                lambda context: make_fetch(QuickHook(clock), place.path)(context, parents=numbers), contexts
+                lambda context: make_fetch(QuickHook(clock), data_set.path)(context, parents=numbers),
+                contexts,
             )
         )
     assert len({result["index"] for result in results}) == 3
     rows = rows_of(alvys, numbers)
     for result in results:
-        check_whole(alvys, place, result, rows)
+        check_whole(alvys, data_set, result, rows)
 
 
 def test_a_bucket_that_fails_in_the_middle_stops_it_and_a_retry_goes_on(
     alvys: Simulator, hook: QuickHook, bucket: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     s3fs = pytest.importorskip("s3fs")
-    place = Place(f"s3://aws_lake@lake/{tmp_path.name}", tmp_path / "mirror", bucket)
-    fetch, numbers = make_fetch(hook, place.path), load_numbers(alvys)[:6]
+    data_set = DataSet(f"s3://aws_lake@lake/{tmp_path.name}", tmp_path / "mirror", bucket)
+    fetch, numbers = make_fetch(hook, data_set.path), load_numbers(alvys)[:6]
     call, puts = s3fs.S3FileSystem._call_s3, iter(range(100))
 
     async def fail_once(self: Any, method: str, *arguments: Any, **options: Any) -> Any:
@@ -495,46 +502,46 @@ def test_a_bucket_that_fails_in_the_middle_stops_it_and_a_retry_goes_on(
     monkeypatch.setattr(s3fs.S3FileSystem, "_call_s3", fail_once)
     with pytest.raises(AlvysStorageError, match="the bucket is in a bad way"):
         fetch(CONTEXT, parents=numbers)
-    assert len(fetched_files(place)) == 2
+    assert len(fetched_files(data_set)) == 2
     rows = rows_of(alvys, numbers)
     result = fetch(CONTEXT, parents=numbers)
     assert result["fetched"] == len(rows)
-    check_whole(alvys, place, result, rows)
+    check_whole(alvys, data_set, result, rows)
 
 
-def test_hostile_ids_stay_in_a_folder_of_their_own(alvys: Simulator, place: Place, fetch: Fetch) -> None:
+def test_hostile_ids_stay_in_a_folder_of_their_own(alvys: Simulator, data_set: DataSet, fetch: Fetch) -> None:
     numbers = load_numbers(alvys)[:3]
     for number, hostile in zip(numbers, ["../up", "a/b", "a_b"], strict=True):
         alvys.change(keys=[number], columns={"LoadNumber": hostile})
         alvys.add(stream="load_documents", parent=hostile, columns={"id": f"../{hostile}"})
     result = fetch(parents=["../up", "a/b", "a_b"])
     assert result["missing_parents"] == []
-    names = [row["name"] for row in index_of(place, result)]
+    names = [row["name"] for row in index_of(data_set, result)]
     assert all(len(name.split("/")) == 4 and ".." not in name for name in names)
     assert len({name.split("/")[2] for name in names}) == 3
-    assert set(names) == set(fetched_files(place))
+    assert set(names) == set(fetched_files(data_set))
 
 
 def test_a_parent_that_alvys_does_not_know_is_told_and_is_no_error(
-    alvys: Simulator, place: Place, fetch: Fetch
+    alvys: Simulator, data_set: DataSet, fetch: Fetch
 ) -> None:
     numbers = load_numbers(alvys)[:3]
     result = fetch(parents=[numbers[0], "7", *numbers[1:]])
     assert (result["missing_parents"], result["parents"]) == (["7"], 4)
     assert alvys.stats()["requests"][LISTS] == 3 + 2
-    check_whole(alvys, place, result, rows_of(alvys, numbers))
+    check_whole(alvys, data_set, result, rows_of(alvys, numbers))
 
 
-def test_a_missing_scope_fails_with_its_name(alvys: Simulator, place: Place, fetch: Fetch) -> None:
+def test_a_missing_scope_fails_with_its_name(alvys: Simulator, data_set: DataSet, fetch: Fetch) -> None:
     alvys.reset(loads=20, scopes="trip:read")
     with pytest.raises(AlvysPermissionError, match="lacks the scope load:read"):
         fetch(parents=load_numbers(alvys)[:2])
 
 
 def test_parents_may_be_what_their_sync_has_landed(
-    alvys: Simulator, place: Place, fetch: Fetch, land: Land
+    alvys: Simulator, data_set: DataSet, fetch: Fetch, land: Land
 ) -> None:
-    loads = land(path=place.path, filters={"LoadNumbers": load_numbers(alvys)[3:9]})
+    loads = land(path=data_set.path, filters={"LoadNumbers": load_numbers(alvys)[3:9]})
     for parents in (loads, [loads], loads["manifest"], RecentParents(days=99999, where={})):
         result = fetch(parents=parents)
         assert result["parents"] == loads["rows"] or isinstance(parents, RecentParents)
@@ -542,15 +549,15 @@ def test_parents_may_be_what_their_sync_has_landed(
 
 
 def test_documents_that_a_sync_has_listed_cost_no_list_while_their_urls_live(
-    alvys: Simulator, place: Place, fetch: Fetch, land: Land
+    alvys: Simulator, data_set: DataSet, fetch: Fetch, land: Land
 ) -> None:
     numbers = load_numbers(alvys)[:8]
-    documents = land(path=place.path, stream="load_documents", parents=numbers)
+    documents = land(path=data_set.path, stream="load_documents", parents=numbers)
     result = fetch(parents=documents)
     assert (result["parents"], result["renewals"], result["documents"]) == (8, 0, documents["rows"])
     assert alvys.stats()["requests"][LISTS] == 8
-    names = {row["name"] for row in index_of(place, result)}
-    assert names <= set(fetched_files(place))
+    names = {row["name"] for row in index_of(data_set, result)}
+    assert names <= set(fetched_files(data_set))
     # Later its URLs are of no use, and those of what is there are not needed.
     alvys.set_clock(4e9)
     reload = fetch(parents=documents)
@@ -562,45 +569,45 @@ def test_documents_that_a_sync_has_listed_cost_no_list_while_their_urls_live(
 
 
 def test_a_parent_that_is_named_twice_is_listed_once(
-    alvys: Simulator, place: Place, fetch: Fetch, land: Land
+    alvys: Simulator, data_set: DataSet, fetch: Fetch, land: Land
 ) -> None:
     numbers = load_numbers(alvys)[:4]
-    documents = land(path=place.path, stream="load_documents", parents=numbers[:3])
+    documents = land(path=data_set.path, stream="load_documents", parents=numbers[:3])
     result = fetch(parents=[documents, *numbers, numbers[3]])
     assert (result["parents"], alvys.stats()["requests"][LISTS]) == (4, 4)
-    assert sorted(row["id"] for row in index_of(place, result)) == sorted(
+    assert sorted(row["id"] for row in index_of(data_set, result)) == sorted(
         row["id"] for row in rows_of(alvys, numbers)
     )
 
 
 def test_documents_that_were_listed_long_ago_are_listed_again(
-    alvys: Simulator, place: Place, fetch: Fetch, land: Land, clock: SkippingClock
+    alvys: Simulator, data_set: DataSet, fetch: Fetch, land: Land, clock: SkippingClock
 ) -> None:
     numbers = load_numbers(alvys)[:8]
     gone = alvys.add(stream="load_documents", parent=numbers[0])
-    documents = land(path=place.path, stream="load_documents", parents=numbers)
+    documents = land(path=data_set.path, stream="load_documents", parents=numbers)
     alvys.remove(stream="load_documents", keys=gone)
     clock.sleeps.append(900)
     alvys.set_clock(clock.time())
     result = fetch(parents=documents)
-    manifest = json.loads(place.file(documents["manifest"]).read_bytes())
+    manifest = json.loads(data_set.file(documents["manifest"]).read_bytes())
     assert result["renewals"] == len([entry for entry in manifest["parents"] if entry["rows"]])
     assert (result["gone"], result["documents"]) == (1, documents["rows"] - 1)
     assert alvys.stats()["requests"][FILES] == result["fetched"]
 
 
 def test_documents_of_another_tenant_are_refused(
-    alvys: Simulator, place: Place, fetch: Fetch, land: Land
+    alvys: Simulator, data_set: DataSet, fetch: Fetch, land: Land
 ) -> None:
     documents = land(
-        path=place.path, stream="load_documents", parents=load_numbers(alvys)[:2], tenant="other"
+        path=data_set.path, stream="load_documents", parents=load_numbers(alvys)[:2], tenant="other"
     )
     with pytest.raises(AlvysValueError, match="contains load_documents of other"):
         fetch(parents=documents)
 
 
 def test_nothing_secret_is_logged_or_kept(
-    alvys: Simulator, place: Place, fetch: Fetch, caplog: pytest.LogCaptureFixture
+    alvys: Simulator, data_set: DataSet, fetch: Fetch, caplog: pytest.LogCaptureFixture
 ) -> None:
     alvys.reset(loads=20)
     number = load_numbers(alvys)[0]
@@ -618,7 +625,7 @@ def test_nothing_secret_is_logged_or_kept(
     while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None:
         chain.append(cause)
     kept = b"".join(
-        file.read_bytes() for file in place.files().rglob("*") if file.suffix in (".json", ".jsonl")
+        file.read_bytes() for file in data_set.files().rglob("*") if file.suffix in (".json", ".jsonl")
     )
     assert kept
     for text in (caplog.text, kept.decode(), *(repr(error) for error in chain)):
@@ -646,7 +653,7 @@ def test_memory_is_bounded_by_a_chunk_not_by_the_file(
 
 
 def test_it_defers_at_each_wait_and_lists_each_parent_once(
-    alvys: Simulator, place: Place, clock: SkippingClock, connect: Any, monkeypatch: pytest.MonkeyPatch
+    alvys: Simulator, data_set: DataSet, clock: SkippingClock, connect: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connect(requests_per_minute=None)
     numbers = load_numbers(alvys)[:25]
@@ -657,7 +664,7 @@ def test_it_defers_at_each_wait_and_lists_each_parent_once(
         AlvysDocumentsToObjectStorageOperator,
         parent_type="load",
         parents=numbers,
-        path=place.path,
+        path=data_set.path,
         deferrable=True,
         defer_after=5,
     )
@@ -665,11 +672,11 @@ def test_it_defers_at_each_wait_and_lists_each_parent_once(
     assert len(worker.waits) == 2
     made = alvys.stats()["requests"]
     assert (made[LISTS], made[FILES], result["parents"]) == (25, result["documents"], 25)
-    check_whole(alvys, place, result, rows_of(alvys, numbers))
+    check_whole(alvys, data_set, result, rows_of(alvys, numbers))
 
 
 def test_it_defers_while_it_renews_a_url_and_takes_no_document_twice(
-    alvys: Simulator, place: Place, clock: SkippingClock, connect: Any, monkeypatch: pytest.MonkeyPatch
+    alvys: Simulator, data_set: DataSet, clock: SkippingClock, connect: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Every document costs a list of its own.
     alvys.reset(loads=450, url_lifetime=20)
@@ -683,7 +690,7 @@ def test_it_defers_while_it_renews_a_url_and_takes_no_document_twice(
         AlvysDocumentsToObjectStorageOperator,
         parent_type="load",
         parents=[number, other],
-        path=place.path,
+        path=data_set.path,
         deferrable=True,
         defer_after=5,
     )
@@ -691,7 +698,7 @@ def test_it_defers_while_it_renews_a_url_and_takes_no_document_twice(
     rows = rows_of(alvys, [number, other])
     assert len(worker.waits) >= 2
     assert (result["renewals"], result["fetched"], result["already_there"]) == (len(rows), len(rows), 0)
-    assert sorted(row["id"] for row in index_of(place, result)) == sorted(row["id"] for row in rows)
+    assert sorted(row["id"] for row in index_of(data_set, result)) == sorted(row["id"] for row in rows)
 
 
 def test_a_file_that_cannot_be_written_stops_it(

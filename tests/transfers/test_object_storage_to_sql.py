@@ -14,7 +14,7 @@ from airflow.sdk import DAG, Asset, AssetAlias
 from airflow_provider_alvys import AlvysObjectStorageToSqlOperator, alvys_sync, alvys_table_asset
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.simulator.process import Simulator
-from tests.conftest import Land, Place
+from tests.conftest import DataSet, Land
 from tests.tables.runs import write_run
 
 
@@ -137,7 +137,7 @@ def test_alvys_sync_rejects_wrong_table_arguments(arguments: dict[str, Any], pro
 def test_both_formats_are_loaded_from_disk_and_from_s3(
     alvys: Simulator,
     land: Land,
-    place: Place,
+    data_set: DataSet,
     file_format: str,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -145,10 +145,10 @@ def test_both_formats_are_loaded_from_disk_and_from_s3(
     monkeypatch.setenv(
         "AIRFLOW_CONN_SQL", json.dumps({"conn_type": "sqlite", "host": str(tmp_path / "x.sqlite")})
     )
-    landed = land(path=place.path, file_format=file_format)
-    assert make(path=place.path).execute({})["merged"] == landed["rows"] == 450
-    assert make(path=place.path).execute({})["manifests"] == 0
-    assert make(path=place.path, manifest=landed).execute({})["rows"] == 450
+    landed = land(path=data_set.path, file_format=file_format)
+    assert make(path=data_set.path).execute({})["merged"] == landed["rows"] == 450
+    assert make(path=data_set.path).execute({})["manifests"] == 0
+    assert make(path=data_set.path, manifest=landed).execute({})["rows"] == 450
     with sqlite3.connect(tmp_path / "x.sqlite") as database:
         found = {
             id: Decimal(amount)

@@ -25,7 +25,7 @@ from airflow_provider_alvys.transfers.alvys_to_object_storage import (
     AlvysSweepToObjectStorageOperator,
     AlvysToObjectStorageOperator,
 )
-from tests.conftest import Land, Place, QuickHook, SkippingClock
+from tests.conftest import DataSet, Land, QuickHook, SkippingClock
 from tests.lake import cursors, ids, manifests, read_lines, read_manifest
 
 pytestmark = pytest.mark.every_airflow
@@ -83,7 +83,7 @@ def parts_of(manifest: str | Path) -> list[dict[str, Any]]:
 def test_a_kill_at_sixty_percent_costs_a_part_at_most(
     alvys: Simulator,
     land: Land,
-    place: Place,
+    data_set: DataSet,
     kill_at_request: Callable[[int], None],
     page_size: int,
     part_rows: int | None,
@@ -93,12 +93,12 @@ def test_a_kill_at_sixty_percent_costs_a_part_at_most(
     alvys.reset(loads=500)
     arguments = {
         **WINDOW,
-        "path": place.path,
+        "path": data_set.path,
         "page_size": page_size,
         "part_rows": part_rows,
         "file_format": file_format,
     }
-    undisturbed = place.file(land(run("other"), **arguments)["manifest"])
+    undisturbed = data_set.file(land(run("other"), **arguments)["manifest"])
     parts, model = parts_of(undisturbed), read_manifest(undisturbed)
     before = requests(alvys)
     pages = 500 // page_size
@@ -108,12 +108,12 @@ def test_a_kill_at_sixty_percent_costs_a_part_at_most(
     result = land(run(), **arguments)
     # A window by creation is read as a set that can grow: page 0 once more at the end.
     assert pages + 1 <= requests(alvys) - before <= pages + 1 + lost
-    manifest = read_manifest(place.file(result["manifest"]))
+    manifest = read_manifest(data_set.file(result["manifest"]))
     assert [bare(part) for part in manifest["parts"]] == [bare(part) for part in parts]
     differing = {name for name in model if manifest[name] != model[name]}
     assert differing <= {"read_from", "read_until", "requests", "parts"}
-    assert ids(read_lines(place.file(result["manifest"]))) == set(alvys.truth_keys())
-    assert len(manifests(place.files())) == 2
+    assert ids(read_lines(data_set.file(result["manifest"]))) == set(alvys.truth_keys())
+    assert len(manifests(data_set.files())) == 2
 
 
 class Storm:
@@ -162,15 +162,15 @@ def kills(storm: Storm, work: Callable[[], Any]) -> Iterator[Any]:
 
 
 def test_a_kill_between_any_two_writes_loses_nothing(
-    alvys: Simulator, land: Land, place: Place, monkeypatch: pytest.MonkeyPatch
+    alvys: Simulator, land: Land, data_set: DataSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     storm = Storm(monkeypatch)
     arguments = {"page_size": 50, "part_rows": 100, "settling": 0}
     names = iter(range(1000))
-    this = [place]
+    this = [data_set]
 
     def work() -> None:
-        this[0] = place.below(str(next(names)))
+        this[0] = data_set.below(str(next(names)))
         land(run(), path=this[0].path, **arguments)
 
     count = 0
@@ -240,7 +240,7 @@ def test_rows_that_moved_between_united_sets_are_found_by_the_next_try_too(
 
 
 def test_a_disk_that_is_full_at_any_write_is_a_clear_error_and_the_next_try_succeeds(
-    alvys: Simulator, land: Land, place: Place, monkeypatch: pytest.MonkeyPatch
+    alvys: Simulator, land: Land, data_set: DataSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = {"page_size": 50, "part_rows": 100, "settling": 0}
     number, count, full = 0, 0, 0
@@ -256,7 +256,7 @@ def test_a_disk_that_is_full_at_any_write_is_a_clear_error_and_the_next_try_succ
 
     monkeypatch.setattr(Store, "_write", fail)
     for number in range(1, 100):
-        this = place.below(str(number))
+        this = data_set.below(str(number))
         count, full = 0, number
         try:
             land(run(), path=this.path, **arguments)
@@ -361,26 +361,26 @@ def test_a_retry_goes_on_when_an_error_ended_the_last_try(
 def test_a_task_that_was_changed_starts_over(
     alvys: Simulator,
     land: Land,
-    place: Place,
+    data_set: DataSet,
     kill_at_request: Callable[[int], None],
     changed: dict[str, Any],
 ) -> None:
-    arguments = {**WINDOW, "path": place.path, "page_size": 50, "part_rows": 50}
+    arguments = {**WINDOW, "path": data_set.path, "page_size": 50, "part_rows": 50}
     kill_at_request(5)
     with pytest.raises(Killed):
         land(run(), **arguments)
     result = land(run(), **{**arguments, **changed})
-    manifest = read_manifest(place.file(result["manifest"]))
+    manifest = read_manifest(data_set.file(result["manifest"]))
     assert manifest["attempt"] == 2
     expected = alvys.truth_keys(filters=json.dumps({"IncludeDeleted": True, **changed.get("filters", {})}))
-    assert ids(read_lines(place.file(result["manifest"]))) == set(expected)
+    assert ids(read_lines(data_set.file(result["manifest"]))) == set(expected)
 
 
 def test_a_template_that_renders_otherwise_at_a_retry_reads_the_first_window(
-    alvys: Simulator, land: Land, place: Place, kill_at_request: Callable[[int], None]
+    alvys: Simulator, land: Land, data_set: DataSet, kill_at_request: Callable[[int], None]
 ) -> None:
     arguments = {
-        "path": place.path,
+        "path": data_set.path,
         "since": "2020-01-01T00:00:00Z",
         "until": "{{ x }}",
         "page_size": 50,
@@ -391,42 +391,44 @@ def test_a_template_that_renders_otherwise_at_a_retry_reads_the_first_window(
         land(run(), rendered="2030-01-01T00:00:00Z", **arguments)
     result = land(run(), rendered="2031-01-01T00:00:00Z", **arguments)
     assert result["until"] == "2030-01-01T00:00:00Z"
-    assert read_manifest(place.file(result["manifest"]))["attempt"] == 1
+    assert read_manifest(data_set.file(result["manifest"]))["attempt"] == 1
 
 
 @pytest.mark.parametrize("damage", ["cut", "other bytes", "gone"])
 def test_a_part_that_is_not_what_was_written_is_not_trusted(
-    alvys: Simulator, land: Land, place: Place, kill_at_request: Callable[[int], None], damage: str
+    alvys: Simulator, land: Land, data_set: DataSet, kill_at_request: Callable[[int], None], damage: str
 ) -> None:
-    arguments = {**WINDOW, "path": place.path, "page_size": 50, "part_rows": 50}
+    arguments = {**WINDOW, "path": data_set.path, "page_size": 50, "part_rows": 50}
     kill_at_request(5)
     with pytest.raises(Killed):
         land(run(), **arguments)
-    part = max(place.files().rglob("part-*"))
+    part = max(data_set.files().rglob("part-*"))
     content = part.read_bytes()
-    place.write(part, None if damage == "gone" else content[:-1] + (b"x" if damage == "other bytes" else b""))
+    data_set.write(
+        part, None if damage == "gone" else content[:-1] + (b"x" if damage == "other bytes" else b"")
+    )
     result = land(run(), **arguments)
-    assert read_manifest(place.file(result["manifest"]))["attempt"] == 2
-    assert ids(read_lines(place.file(result["manifest"]))) == set(alvys.truth_keys())
+    assert read_manifest(data_set.file(result["manifest"]))["attempt"] == 2
+    assert ids(read_lines(data_set.file(result["manifest"]))) == set(alvys.truth_keys())
 
 
 def test_what_was_written_after_the_last_part_that_counts_is_removed(
-    alvys: Simulator, land: Land, place: Place, kill_at_request: Callable[[int], None]
+    alvys: Simulator, land: Land, data_set: DataSet, kill_at_request: Callable[[int], None]
 ) -> None:
-    arguments = {**WINDOW, "path": place.path, "page_size": 50, "part_rows": 100}
+    arguments = {**WINDOW, "path": data_set.path, "page_size": 50, "part_rows": 100}
     kill_at_request(5)
     with pytest.raises(Killed):
         land(run(), **arguments)
-    (folder,) = {part.parent for part in place.files().rglob("part-*")}
-    place.write(folder / "part-00099.jsonl", b"{}\n")
+    (folder,) = {part.parent for part in data_set.files().rglob("part-*")}
+    data_set.write(folder / "part-00099.jsonl", b"{}\n")
     # read_lines holds the folder against the manifest.
-    assert len(read_lines(place.file(land(run(), **arguments)["manifest"]))) == 450
+    assert len(read_lines(data_set.file(land(run(), **arguments)["manifest"]))) == 450
 
 
 def test_a_part_that_vanishes_before_the_manifest_is_written_makes_no_manifest(
-    alvys: Simulator, land: Land, place: Place, monkeypatch: pytest.MonkeyPatch
+    alvys: Simulator, land: Land, data_set: DataSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arguments = {**WINDOW, "path": place.path, "page_size": 50, "part_rows": 100}
+    arguments = {**WINDOW, "path": data_set.path, "page_size": 50, "part_rows": 100}
     save = landing_run.RunFile.save
     count = [0]
 
@@ -434,13 +436,13 @@ def test_a_part_that_vanishes_before_the_manifest_is_written_makes_no_manifest(
         save(file, progress)
         count[0] += 1
         if count[0] == 5:
-            place.write(min(place.files().rglob("part-*")), None)
+            data_set.write(min(data_set.files().rglob("part-*")), None)
 
     monkeypatch.setattr(landing_run.RunFile, "save", vanishing)
     with pytest.raises(AlvysStorageError, match="no bytes of"):
         land(run(), **arguments)
-    assert manifests(place.files()) == []
-    assert ids(read_lines(place.file(land(run(), **arguments)["manifest"]))) == set(alvys.truth_keys())
+    assert manifests(data_set.files()) == []
+    assert ids(read_lines(data_set.file(land(run(), **arguments)["manifest"]))) == set(alvys.truth_keys())
 
 
 def test_parts_are_as_large_after_a_kill_though_pages_have_become_smaller(
@@ -470,10 +472,10 @@ def test_after_a_set_that_could_not_be_proved_the_next_try_reads_anew(alvys: Sim
 
 
 def test_a_process_that_was_given_up_cannot_write_any_more(
-    alvys: Simulator, land: Land, place: Place, monkeypatch: pytest.MonkeyPatch
+    alvys: Simulator, land: Land, data_set: DataSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker that hangs is taken for dead; when it wakes up, another one has gone on with its run."""
-    arguments = {**WINDOW, "path": place.path, "page_size": 50, "part_rows": 100}
+    arguments = {**WINDOW, "path": data_set.path, "page_size": 50, "part_rows": 100}
     call = AlvysClient.call
     count = [0]
 
@@ -487,8 +489,8 @@ def test_a_process_that_was_given_up_cannot_write_any_more(
     monkeypatch.setattr(AlvysClient, "call", hanging)
     with pytest.raises(AlvysStorageError, match="belongs to another process"):
         land(run(), **arguments)
-    assert ids(read_lines(place.file(results[0]["manifest"]))) == set(alvys.truth_keys())
-    assert len(manifests(place.files())) == 1
+    assert ids(read_lines(data_set.file(results[0]["manifest"]))) == set(alvys.truth_keys())
+    assert len(manifests(data_set.files())) == 1
 
 
 def test_a_process_that_was_given_up_does_not_take_its_run_back_when_it_fails(
@@ -517,10 +519,10 @@ def test_a_process_that_was_given_up_does_not_take_its_run_back_when_it_fails(
 
 
 def test_a_write_that_hangs_hits_nothing_of_the_next_try(
-    alvys: Simulator, land: Land, place: Place, monkeypatch: pytest.MonkeyPatch
+    alvys: Simulator, land: Land, data_set: DataSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The network stalls for so long that the task is taken for dead; then the bytes arrive after all."""
-    arguments = {**WINDOW, "path": place.path, "page_size": 50, "part_rows": 100}
+    arguments = {**WINDOW, "path": data_set.path, "page_size": 50, "part_rows": 100}
     put = Store.put
     late: list[Any] = []
 
@@ -538,7 +540,7 @@ def test_a_write_that_hangs_hits_nothing_of_the_next_try(
     with pytest.raises(Killed):
         land(run(), **arguments)
     monkeypatch.setattr(Store, "put", put)
-    manifest = place.file(results[0]["manifest"])
+    manifest = data_set.file(results[0]["manifest"])
     for part in parts_of(manifest):
         content = (manifest.parent / part["name"]).read_bytes()
         assert (len(content), hashlib.sha256(content).hexdigest()) == (part["bytes"], part["sha256"])
