@@ -1,4 +1,4 @@
-"""Look into a landed data set."""
+"""Read a landed data set."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
 
 
 def read_lines(manifest_path: str | Path) -> list[bytes]:
-    """Return the rows of a manifest's parts, those of Parquet rebuilt, and check all that it says of them."""
+    """Return the rows of a manifest as JSON lines, and check its sizes, hashes and counts."""
     manifest_path = Path(manifest_path)
     manifest = read_manifest(manifest_path)
     lines: list[bytes] = []
@@ -42,7 +42,7 @@ def read_lines(manifest_path: str | Path) -> list[bytes]:
 
 def ids(lines: list[bytes]) -> set[str]:
     found = {json.loads(line)["Id"] for line in lines}
-    assert len(found) == len(lines), "a row was landed twice"
+    assert len(found) == len(lines), "repeated rows"
     return found
 
 
@@ -51,5 +51,5 @@ def manifests(lake: Path) -> list[Path]:
 
 
 def cursors(lake: Path) -> dict[str, str]:
-    """Return each cursor file's time, by its name."""
+    """Return the time of each cursor, by file name."""
     return {file.name: json.loads(file.read_bytes())["until"] for file in lake.rglob("_cursor-*.json")}

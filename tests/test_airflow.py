@@ -1,4 +1,4 @@
-"""In a real Airflow: its command line, its database, its logs."""
+"""Run tasks in a real Airflow, and check its database and logs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow_provider_alvys.simulator.process import Simulator
 from tests.conftest import CONNECTION, SECRET, Airflow
 from tests.lake import ids, manifests, read_lines, read_manifest
 
-# A task that is not tried again.
+# A task without retries.
 ONCE = """
 import os
 from airflow.sdk import DAG, Asset, AssetAlias
@@ -23,12 +23,13 @@ from airflow_provider_alvys.transfers.alvys_to_object_storage import AlvysToObje
 
 with DAG("once", schedule=None):
     AlvysToObjectStorageOperator(
-        task_id="loads", stream="loads", path=os.environ["ALVYS_LAKE"], tenant="once", initial_since="2026-01-01T00:00:00Z",
+        task_id="loads", stream="loads", path=os.environ["ALVYS_LAKE"], tenant="once",
+        initial_since="2026-01-01T00:00:00Z",
         outlets=[Asset.ref(name="alvys_loads"), AssetAlias("lake")],
     )
 """
 
-# A task that frees its slot: ten pages at once, and then a wait.
+# A task that defers: ten pages at once, then a wait.
 DEFERRED = """
 import os
 from airflow.sdk import DAG
@@ -36,41 +37,47 @@ from airflow_provider_alvys.transfers.alvys_to_object_storage import AlvysToObje
 
 with DAG("deferred", schedule=None):
     AlvysToObjectStorageOperator(
-        task_id="loads", stream="loads", path=os.environ["ALVYS_LAKE"], page_size=10, deferrable=True, defer_after=2,
-        since="2020-01-01T00:00:00Z", until="{{ macros.datetime.now(macros.datetime.now().astimezone().tzinfo).isoformat() }}",
+        task_id="loads", stream="loads", path=os.environ["ALVYS_LAKE"], page_size=10, deferrable=True,
+        defer_after=2, since="2020-01-01T00:00:00Z",
+        until="{{ macros.datetime.now(macros.datetime.now().astimezone().tzinfo).isoformat() }}",
     )
 """
 
-# Sensors in the triggerer: one that finds what it waits for, one whose time is up, one with more rows than a page.
+# Sensors in the triggerer: one that succeeds, one that times out, one with more rows than a page.
 WAITING = """
 import os
 from airflow.sdk import DAG
 from airflow_provider_alvys.sensors.alvys import AlvysLoadStatusSensor, AlvysSearchSensor
 
 with DAG("waiting", schedule=None, params={"load": os.environ.get("ALVYS_LOAD", "none")}):
-    AlvysLoadStatusSensor(task_id="found", load_number="{{ params.load }}", statuses="Delivered", deferrable=True)
+    AlvysLoadStatusSensor(
+        task_id="found", load_number="{{ params.load }}", statuses="Delivered", deferrable=True
+    )
     AlvysLoadStatusSensor(
         task_id="missed", load_number="none", statuses="Delivered", deferrable=True, timeout=0, soft_fail=True
     )
     AlvysSearchSensor(task_id="rows", stream="loads", at_least=200, deferrable=True)
 """
 
-# What is in the DAGs folder beside the examples.
+# DAGs in addition to the examples.
 DAGS = {"once": ONCE, "deferred": DEFERRED, "waiting": WAITING}
 
 
 def query(home: Path, sql: str) -> list[tuple[Any, ...]]:
-    """Ask Airflow's database, in a process of its own: in this one SQLite may keep in mind how the file was before."""
-    code = "import json, sqlite3, sys; print(json.dumps(sqlite3.connect(sys.argv[1]).execute(sys.argv[2]).fetchall()))"
+    """Query Airflow's database in a new process: SQLite in this one may have cached the file."""
+    code = (
+        "import json, sqlite3, sys; "
+        "print(json.dumps(sqlite3.connect(sys.argv[1]).execute(sys.argv[2]).fetchall()))"
+    )
     command = [sys.executable, "-c", code, str(home / "airflow.db"), sql]
     answer = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=60).stdout
     return [tuple(row) for row in json.loads(answer)]
 
 
-# The runs are fixtures, so that each test can be run without those before it.
+# The runs are fixtures, so that each test can run alone.
 @pytest.fixture(scope="module")
 def two_syncs(airflow: Airflow, home: Path, own_alvys: Simulator) -> list[Path]:
-    """Run the example, and again when rows have changed: its manifests."""
+    """Run the example before and after rows change, and return the manifests."""
     airflow("dags", "test", "alvys_loads_to_files")
     (first,) = manifests(home / "lake")
     own_alvys.change(rows=7)
@@ -99,7 +106,7 @@ def with_a_wrong_secret(airflow: Airflow, own_alvys: Simulator, two_syncs: list[
 
 
 @pytest.mark.every_airflow
-def test_the_example_dag_lands_everything_then_what_changed(
+def test_the_example_lands_everything_then_the_changes(
     two_syncs: list[Path], airflow: Airflow, home: Path, own_alvys: Simulator
 ) -> None:
     first, second = two_syncs
@@ -115,7 +122,7 @@ def test_the_example_dag_lands_everything_then_what_changed(
 
 
 @pytest.mark.every_airflow
-def test_the_result_is_in_the_xcom_and_on_the_assets_event(two_syncs: list[Path], home: Path) -> None:
+def test_the_result_is_in_the_xcom_and_the_asset_event(two_syncs: list[Path], home: Path) -> None:
     results = [
         json.loads(json.loads(row[0])) if isinstance(json.loads(row[0]), str) else json.loads(row[0])
         for row in query(home, "SELECT value FROM xcom WHERE key = 'return_value'")
@@ -131,34 +138,39 @@ def test_the_result_is_in_the_xcom_and_on_the_assets_event(two_syncs: list[Path]
         assert result in [{name: event[name] for name in result} for event in events]
 
 
-def test_assets_by_reference_and_aliases_get_the_result_too(synced_once: str, home: Path) -> None:
-    known = "SELECT asset.name, asset_event.extra FROM asset_event JOIN asset ON asset.id = asset_id WHERE source_dag_id = 'once'"
-    events = {name: json.loads(extra) for name, extra in query(home, known)}
+def test_asset_references_and_aliases_get_the_result(synced_once: str, home: Path) -> None:
+    sql = (
+        "SELECT asset.name, asset_event.extra FROM asset_event JOIN asset ON asset.id = asset_id "
+        "WHERE source_dag_id = 'once'"
+    )
+    events = {name: json.loads(extra) for name, extra in query(home, sql)}
     assert set(events) == {"alvys_loads", f"{home}/lake/loads"}
     assert {event["tenant"] for event in events.values()} == {"once"}
 
 
-def test_a_failing_run_says_why_and_leaves_no_manifest(synced_once: str, forbidden: str, home: Path) -> None:
+def test_a_failed_run_logs_its_error_and_writes_no_manifest(
+    synced_once: str, forbidden: str, home: Path
+) -> None:
     assert "AlvysPermissionError" in forbidden
     assert len(manifests(home / "lake")) == 3
 
 
-def test_a_wrong_secret_says_what_to_check(with_a_wrong_secret: str) -> None:
-    assert "Check the client id and the client secret" in with_a_wrong_secret
+def test_a_wrong_secret_fails_with_an_authentication_error(with_a_wrong_secret: str) -> None:
+    assert "AlvysAuthError" in with_a_wrong_secret
 
 
 @pytest.mark.usefixtures("two_syncs", "synced_once", "forbidden", "with_a_wrong_secret")
-def test_no_secret_and_no_token_is_left_anywhere(home: Path, own_alvys: Simulator) -> None:
-    # Three good runs, one refused, one with a wrong secret; all at DEBUG.
+def test_no_file_contains_a_secret_or_token(home: Path, own_alvys: Simulator) -> None:
+    # Three successful runs, one with a 403, one with a wrong secret, all at DEBUG.
     tokens = own_alvys.tokens()
     assert len(tokens) == 4
     files = [file for file in home.rglob("*") if file.is_file()]
     assert {"printed-0.log", "airflow.db", "_pace.json", "_manifest.json"} <= {file.name for file in files}
     for file in files:
-        # SQLite's side files come and go.
+        # SQLite deletes temporary files at any time.
         content = file.read_bytes() if file.exists() else b""
         for line in content.splitlines():
-            # Airflow 3.3's own supervisor prints this at DEBUG whenever a secret is masked.
+            # The supervisor of Airflow 3.3 logs this whenever a secret is masked.
             if b"MaskSecret(" in line:
                 continue
             for secret in (SECRET, *tokens):
@@ -166,7 +178,7 @@ def test_no_secret_and_no_token_is_left_anywhere(home: Path, own_alvys: Simulato
 
 
 @pytest.mark.every_airflow
-def test_a_deferred_task_goes_on_at_the_right_page(
+def test_a_deferred_task_resumes_at_the_right_page(
     airflow: Airflow, home: Path, own_alvys: Simulator, tmp_path: Path
 ) -> None:
     own_alvys.reset(loads=250, client_secret=SECRET, limits=True, minute=5, now=time.time() - 3600)
@@ -187,7 +199,9 @@ def test_a_deferred_task_goes_on_at_the_right_page(
 
 
 @pytest.mark.every_airflow
-def test_a_sensor_waits_in_the_triggerer(airflow: Airflow, home: Path, own_alvys: Simulator) -> None:
+def test_deferrable_sensors_succeed_time_out_and_return_rows(
+    airflow: Airflow, home: Path, own_alvys: Simulator
+) -> None:
     own_alvys.reset(loads=250, client_secret=SECRET, now=time.time() - 3600)
     load = json.loads(next(iter(own_alvys.truth_rows(filters={"IncludeDeleted": False}))))["LoadNumber"]
     own_alvys.change(keys=[load], columns={"Status": "Invoiced"})
@@ -202,7 +216,7 @@ def test_a_sensor_waits_in_the_triggerer(airflow: Airflow, home: Path, own_alvys
     found, rows = (value if isinstance(value, (dict, list)) else json.loads(value) for value in decoded)
     assert (found["load_number"], found["status"]) == (load, "Invoiced")
     assert set(rows) == set(own_alvys.truth_keys())
-    # None before it went to the triggerer; two pages more, and the first again, where there is more than one.
+    # One poll for each sensor; for the rows two pages, and the first page again.
     assert own_alvys.stats()["requests"]["POST loads/search"] == 1 + 1 + 1 + 3
     lines = [line for line in printed.splitlines() if "MaskSecret(" not in line]
     for secret in (SECRET, *own_alvys.tokens()):

@@ -1,4 +1,4 @@
-"""What README and docs say is run."""
+"""Run the code and commands of README and docs, and check their names and links."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BIN = Path(sys.executable).parent
 
 
-def test_the_example_asks_for_documents_of_delivered_loads_whatever_their_status() -> None:
+def test_the_example_lists_documents_of_delivered_loads_of_any_status() -> None:
     example = runpy.run_path(str(ROOT / "dags_examples" / "alvys_delivered_documents.py"))
     assert example["documents"].parents == RecentParents(days=14)
 
 
-def test_the_page_of_streams_names_those_without_a_full_read() -> None:
+def test_the_streams_page_names_the_streams_without_a_full_read() -> None:
     (sentence,) = re.findall(r"Alvys does not allow that for.*", (ROOT / "docs" / "streams.md").read_text())
     named = re.findall(r"`(\w+)`", sentence)
     assert named == [name for name, stream in STREAMS.items() if not stream.full_read]
 
 
-def test_the_readme_names_all_that_is_public() -> None:
+def test_the_readme_names_every_public_name() -> None:
     (section,) = re.findall(r"## What is public\n(.*?)\n## ", (ROOT / "README.md").read_text(), re.DOTALL)
     names = set(re.findall(r"`([\w.]+)`", section))
     assert set(airflow_provider_alvys.__all__) - {"__version__"} <= names
@@ -91,7 +91,7 @@ def test_python_code_runs(code: str, alvys: Simulator, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def home(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home of Airflow with a database."""
+    """An Airflow home with a database."""
     home = tmp_path_factory.mktemp("airflow")
     shutil.copy(migrated / "airflow.db", home)
     return home
@@ -107,7 +107,7 @@ def test_commands_run(command: str, alvys: Simulator, home: Path, monkeypatch: p
         assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
         return
     if command == "pip install airflow-provider-alvys":
-        # make wheel installs the distribution of that name into an empty environment.
+        # make wheel installs it into an empty environment.
         assert 'name = "airflow-provider-alvys"' in (ROOT / "pyproject.toml").read_text()
         return
     if command.startswith("export "):
@@ -136,12 +136,12 @@ def test_commands_run(command: str, alvys: Simulator, home: Path, monkeypatch: p
 
 
 def anchors(page: Path) -> set[str]:
-    """Return the anchors of a page's headings, as GitHub makes them."""
+    """Return the anchors that GitHub gives a page's headings."""
     headings = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S), re.M)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_every_link_leads_somewhere() -> None:
+def test_every_link_has_a_target() -> None:
     for page in [*PAGES, ROOT / "CONTRIBUTING.md"]:
         for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", page.read_text()):
             file = page.parent / target if target else page
@@ -149,7 +149,7 @@ def test_every_link_leads_somewhere() -> None:
             assert not anchor or anchor in anchors(file), f"{page.name}: {target}#{anchor}"
 
 
-def test_every_file_that_a_page_names_exists() -> None:
+def test_every_named_file_exists() -> None:
     for page in [*PAGES, ROOT / "CONTRIBUTING.md"]:
         for name in re.findall(
             r"`((?:airflow_provider_alvys|tests|scripts|docs|bench)/[\w./]+)`", page.read_text()
@@ -166,7 +166,7 @@ def test_every_field_of_the_connection_is_described() -> None:
         assert f"| {field.label} | extra `{field.name}` |" in text
 
 
-def test_every_path_of_the_simulator_is_described() -> None:
+def test_every_control_of_the_simulator_is_described() -> None:
     text = (ROOT / "docs" / "simulator.md").read_text()
     for call in CONTROL_ENDPOINTS:
         assert f"| `{call}` |" in text
@@ -183,14 +183,14 @@ def test_every_path_of_the_simulator_is_described() -> None:
         ("write_warehouses_page", "warehouses.md"),
     ],
 )
-def test_what_is_written_from_the_code_is_current(script: str, name: str, tmp_path: Path) -> None:
+def test_a_generated_page_is_current(script: str, name: str, tmp_path: Path) -> None:
     page = tmp_path / name
     subprocess.run([sys.executable, "-m", f"scripts.{script}", page], check=True, cwd=ROOT)
     assert page.read_text() == (ROOT / "docs" / name).read_text(), "run make docs"
     assert f"-m scripts.{script} docs/{name}" in (ROOT / "Makefile").read_text()
 
 
-def test_the_page_of_tables_has_every_column_and_its_links_lead_to_tables() -> None:
+def test_the_schema_page_has_every_column_and_links_to_tables() -> None:
     text = (ROOT / "docs" / "schema.md").read_text()
     sections = dict(re.findall(r"^#{3,4} `(\w+)`\n(.*?)(?=^#{2,4} )", f"{text}## ", re.MULTILINE | re.DOTALL))
     for stream in STREAMS.values():
@@ -205,7 +205,7 @@ def test_the_page_of_tables_has_every_column_and_its_links_lead_to_tables() -> N
         assert target in sections or re.search(rf"^## {heading}$", text, re.MULTILINE | re.IGNORECASE), target
 
 
-def test_the_joins_of_the_page_of_tables_run() -> None:
+def test_the_joins_of_the_schema_page_run() -> None:
     database = sqlite3.connect(":memory:")
     for stream in STREAMS.values():
         for table in build_schema(stream).tables:
@@ -219,7 +219,7 @@ def test_the_joins_of_the_page_of_tables_run() -> None:
         database.execute(query)
 
 
-def test_the_picture_shows_every_table_and_can_be_read() -> None:
+def test_the_picture_shows_every_table_in_readable_size() -> None:
     picture = ElementTree.parse(ROOT / "docs" / "schema.svg").getroot()
     assert int(picture.attrib["width"]) == 1200
     texts = ["".join(element.itertext()) for element in picture.iter("{http://www.w3.org/2000/svg}text")]
@@ -230,11 +230,11 @@ def test_the_picture_shows_every_table_and_can_be_read() -> None:
 
 
 @pytest.mark.parametrize("code", blocks("py"))
-def test_code_for_what_is_not_installed_is_python(code: str) -> None:
+def test_code_for_packages_that_are_not_installed_compiles(code: str) -> None:
     compile(code, "docs", "exec")
 
 
-def test_nothing_names_this_machine() -> None:
+def test_no_file_names_this_machine() -> None:
     for page in [
         *PAGES,
         ROOT / "CHANGELOG.md",

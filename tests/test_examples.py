@@ -1,4 +1,4 @@
-"""Every example DAG in a real Airflow, against what is true in a simulated Alvys."""
+"""Run every example DAG in a real Airflow, and compare the results with a simulated Alvys."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EXAMPLES = sorted((ROOT / "dags_examples").glob("*.py"))
 OTHER = "AIRFLOW_CONN_ALVYS_BLUEBIRD"
 BUCKET = "AIRFLOW_CONN_AWS_LAKE"
 BOUNDS = {"window_by": "by", "since": "since", "until": "until"}
-# What each example lands.
+# The streams that each example lands.
 STREAMS_OF = {
     "alvys_to_lake_hourly": {"loads", "trips", "invoices", "tenders"},
     "alvys_to_lake_daily": {
@@ -51,7 +51,7 @@ STREAMS_OF = {
 }
 
 
-# The others do nothing that these do not, and each takes a minute there.
+# The other examples add nothing on the oldest Airflow, where each takes a minute.
 ON_EVERY_AIRFLOW = pytest.mark.every_airflow
 LATER_EXAMPLES = [
     pytest.param("alvys_to_lake_hourly", {}, marks=ON_EVERY_AIRFLOW),
@@ -66,7 +66,7 @@ LATER_EXAMPLES = [
 
 
 @pytest.mark.parametrize(("dag_id", "settings"), LATER_EXAMPLES)
-def test_an_example_lands_just_what_is_true(
+def test_an_example_lands_exactly_the_rows_of_alvys(
     airflow: Airflow, home: Path, own_alvys: Simulator, dag_id: str, settings: dict[str, str], tmp_path: Path
 ) -> None:
     own_alvys.reset(loads=120, fleet=70, client_secret=SECRET, now=time.time() - 3600)
@@ -84,14 +84,14 @@ def test_an_example_lands_just_what_is_true(
     assert found
     for path in found:
         manifest = read_manifest(path)
-        check_against_truth(own_alvys, manifest, read_lines(path))
+        check_rows(own_alvys, manifest, read_lines(path))
     landed = {read_manifest(path)["stream"] for path in found}
     assert landed == STREAMS_OF[dag_id]
     assert own_alvys.stats()["rate_limited"] == 0
 
 
 @pytest.mark.every_airflow
-def test_a_delivered_load_has_its_proof_fetched_and_its_carrier_paid_once(
+def test_the_example_fetches_the_proof_of_delivery_and_records_payments_once(
     airflow: Airflow, home: Path, own_alvys: Simulator, tmp_path: Path
 ) -> None:
     own_alvys.reset(loads=300, client_secret=SECRET, now=time.time() - 3600)
@@ -104,34 +104,34 @@ def test_a_delivered_load_has_its_proof_fetched_and_its_carrier_paid_once(
     (proof,) = own_alvys.add(
         stream="load_documents", parent=number, columns={"AttachmentType": "Proof of Delivery (POD)"}
     )
-    owed = [
+    payable = [
         row for row in trips if row["LoadNumber"] == number and row.get("Carrier", {}).get("TotalPayable")
     ]
     lake = tmp_path / "lake"
     settings = {"ALVYS_LAKE": str(lake), CONNECTION: own_alvys.connection_json(requests_per_minute=0)}
     for _ in range(2):
-        # Another run for the same load changes nothing.
+        # A second run for the same load changes nothing.
         printed = airflow(
             "dags", "test", "alvys_pod_and_payment", "--conf", json.dumps({"load_number": number}), **settings
         )
-        assert own_alvys.effects() == {"invoices.record_carrier_payment": len(owed)}
+        assert own_alvys.effects() == {"invoices.record_carrier_payment": len(payable)}
         assert "X-Signature" not in printed
     documents = [
         json.loads(row) for row in own_alvys.truth_rows(stream="load_documents", parents=json.dumps([number]))
     ]
-    wanted = {
+    expected = {
         row["id"]: row["AttachmentSize"]
         for row in documents
         if row["AttachmentType"].startswith("Proof of Delivery")
     }
-    assert proof in wanted
+    assert proof in expected
     files = list((lake / "documents" / "load" / number).iterdir())
-    assert sorted(file.stat().st_size for file in files) == sorted(wanted.values())
+    assert sorted(file.stat().st_size for file in files) == sorted(expected.values())
     stats = own_alvys.stats()
-    assert (stats["requests"]["GET storage"], stats["bearer_at_storage"]) == (len(wanted), 0)
+    assert (stats["requests"]["GET storage"], stats["bearer_at_storage"]) == (len(expected), 0)
 
 
-# At DEBUG the libraries of databases and buckets say more than is worth waiting for.
+# At DEBUG the libraries of databases and S3 log so much that it takes time.
 QUIET = {"AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO"}
 WAREHOUSES = {
     "sqlite": ["alvys_to_postgres_hourly", "alvys_revenue"],
@@ -149,7 +149,7 @@ DAILY = {"invoices", "customers", "drivers", "trucks", "trailers", "users"}
 def warehouse(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Db]:
-    """An empty database for the example that fills one."""
+    """An empty database."""
     with ExitStack() as stack:
         if request.param == "postgres":
             connection = stack.enter_context(postgres_server())
@@ -198,7 +198,7 @@ def test_the_example_lands_parquet_in_a_bucket(
     settings = {
         **QUIET,
         "ALVYS_PARQUET_LAKE": data_set.path,
-        # Airflow's environment here may be older than the bucket.
+        # The environment of the forked Airflow may be older than the bucket.
         BUCKET: os.environ[BUCKET],
         CONNECTION: own_alvys.connection_json(requests_per_minute=0),
     }
@@ -210,23 +210,23 @@ def test_the_example_lands_parquet_in_a_bucket(
         assert ids(read_lines(path)) == set(own_alvys.truth_keys(stream=read_manifest(path)["stream"]))
 
 
-def check_against_truth(alvys: Simulator, manifest: dict[str, Any], lines: list[bytes]) -> None:
-    """Ask the simulator for what the manifest says was asked for, search by search."""
+def check_rows(alvys: Simulator, manifest: dict[str, Any], lines: list[bytes]) -> None:
+    """Compare a manifest's rows with the simulator's, search by search."""
     assert manifest["proof"] == "whole"
     query = {"stream": manifest["stream"]}
     if manifest["parents"]:
         query["parents"] = json.dumps([parent for entry in manifest["parents"] for parent in entry["ids"]])
-    wanted: set[bytes] = set()
+    expected: set[bytes] = set()
     for search in manifest["searches"] or [{"window": manifest["window"], "asked": {}}]:
         window = search["window"] or {}
         bounds = {name: window[key] for name, key in BOUNDS.items() if window.get(key)}
-        asked = {name: value for name, value in search["asked"].items() if value != []}
-        wanted |= set(alvys.truth_rows(**query, **bounds, filters=json.dumps(asked)))
-    assert set(lines) == wanted
+        filters = {name: value for name, value in search["asked"].items() if value != []}
+        expected |= set(alvys.truth_rows(**query, **bounds, filters=json.dumps(filters)))
+    assert set(lines) == expected
 
 
-def test_the_example_that_asks_a_person_blocks_who_is_still_expired(alvys: Simulator) -> None:
-    # All but the person: with one it runs in "make waiting".
+def test_the_approval_example_blocks_carriers_that_are_still_expired(alvys: Simulator) -> None:
+    # Without the approval: "make waiting" runs the whole DAG.
     example = runpy.run_path(str(ROOT / "dags_examples" / "alvys_block_carriers.py"))
     assert example["approve"].upstream_task_ids == {"describe"}
     assert example["approve"].downstream_task_ids == {"block"}
@@ -242,10 +242,10 @@ def test_the_example_that_asks_a_person_blocks_who_is_still_expired(alvys: Simul
 
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.name)
-def test_every_example_is_run_by_a_test(file: Path) -> None:
+def test_every_example_has_a_test(file: Path) -> None:
     dags = re.findall(r'(?:DAG\(\s*|dag_id=)"(\w+)"', file.read_text())
     assert dags
-    # Those that need daemons: by make waiting.
+    # The last file is for the examples that need daemons.
     places = (
         "tests/test_examples.py",
         "tests/test_airflow.py",
