@@ -187,8 +187,7 @@ class AlvysHook(BaseHook):
         parents: Sequence[str] | None = None,
     ) -> Search:
         """
-        Return the search behind :meth:`search`. It yields pages of raw rows, and has totals and proof at the
-        end.
+        Return the search behind :meth:`search`: pages of raw rows, and at the end totals and proof.
 
         :raises AlvysValueError: an argument is wrong; nothing was sent.
         """
@@ -311,8 +310,8 @@ class AlvysHook(BaseHook):
             if not readable:
                 wanted = ", ".join(sorted({row.scope for row in testable if row.scope}))
                 return False, (
-                    f"Alvys issued a token, but with none of the scopes that this provider reads with ({wanted}). It has "
-                    f"{', '.join(sorted(scopes or ())) or 'none'}. Grant the scopes to this API client in Alvys."
+                    f"Alvys issued a token, but with no scope that this provider reads with ({wanted}). It "
+                    f"has {', '.join(sorted(scopes or ())) or 'none'}. Grant scopes to the API client in Alvys."
                 )
             stream = readable[0]
             total = Search(client, stream, make_queries(stream, {})[:1]).count()

@@ -39,12 +39,7 @@ class ConnectionSettings:
 
 
 def make_client(settings: ConnectionSettings, **options: Any) -> AlvysClient:
-    """
-    Return a client for a connection.
-
-    :param options: arguments of :class:`airflow_provider_alvys.api.http.client.AlvysClient`, which override
-        the settings.
-    """
+    """Return a client for a connection. ``options`` are arguments of AlvysClient and override settings."""
     defaults = {
         "host": settings.host,
         "api_version": settings.api_version,

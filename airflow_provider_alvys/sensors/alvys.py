@@ -38,14 +38,9 @@ class _StatusSensor(AlvysSensor):
     _number: ClassVar[str]
 
     def _set_statuses(
-        self,
-        statuses: str | Sequence[str],
-        failed_statuses: str | Sequence[str] | None,
-        *,
-        or_later: bool,
-        wait_if_missing: bool,
+        self, statuses: Any, failed_statuses: Any, or_later: bool, wait_if_missing: bool
     ) -> None:
-        """Set and check shared arguments. Airflow reads their names from each constructor, so both list them."""
+        """Set and check shared arguments. Airflow reads their names from each constructor: both list them."""
         self.statuses = statuses
         self.failed_statuses = failed_statuses
         self.or_later = or_later
@@ -113,7 +108,7 @@ class AlvysLoadStatusSensor(_StatusSensor):
     ) -> None:
         super().__init__(alvys_conn_id=alvys_conn_id, deferrable=deferrable, **kwargs)
         self.load_number = load_number
-        self._set_statuses(statuses, failed_statuses, or_later=or_later, wait_if_missing=wait_if_missing)
+        self._set_statuses(statuses, failed_statuses, or_later, wait_if_missing)
 
 
 class AlvysTripStatusSensor(_StatusSensor):
@@ -152,7 +147,7 @@ class AlvysTripStatusSensor(_StatusSensor):
     ) -> None:
         super().__init__(alvys_conn_id=alvys_conn_id, deferrable=deferrable, **kwargs)
         self.trip_number = trip_number
-        self._set_statuses(statuses, failed_statuses, or_later=or_later, wait_if_missing=wait_if_missing)
+        self._set_statuses(statuses, failed_statuses, or_later, wait_if_missing)
 
 
 class AlvysDocumentSensor(AlvysSensor):

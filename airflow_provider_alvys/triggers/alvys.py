@@ -38,10 +38,7 @@ class AlvysWaitTrigger(BaseTrigger):
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the path of the class and its arguments."""
-        return f"{type(self).__module__}.{type(self).__qualname__}", {
-            "moment": self.moment,
-            "state": self.state,
-        }
+        return _serialize(self, "moment", "state")
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield the state at ``moment``."""
@@ -96,16 +93,10 @@ class AlvysSensorTrigger(BaseTrigger):
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the path of the class and its arguments."""
-        return f"{type(self).__module__}.{type(self).__qualname__}", {
-            "alvys_conn_id": self.alvys_conn_id,
-            "condition": self.condition,
-            "deadline": self.deadline,
-            "poke_interval": self.poke_interval,
-            "started": self.started,
-            "exponential_backoff": self.exponential_backoff,
-            "max_wait": self.max_wait,
-            "silent_fail": self.silent_fail,
-        }
+        names = (
+            "alvys_conn_id condition deadline poke_interval started exponential_backoff max_wait silent_fail"
+        )
+        return _serialize(self, *names.split())
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield the event."""
@@ -133,18 +124,8 @@ class AlvysSensorTrigger(BaseTrigger):
         from airflow_provider_alvys.api.http.clock import SYSTEM_CLOCK
         from airflow_provider_alvys.triggers.sensor_loop import SensorLoop
 
-        return SensorLoop(
-            self.alvys_conn_id,
-            self.condition,
-            deadline=self.deadline,
-            poke_interval=self.poke_interval,
-            started=self.started,
-            exponential_backoff=self.exponential_backoff,
-            max_wait=self.max_wait,
-            silent_fail=self.silent_fail,
-            clock=self.clock or SYSTEM_CLOCK,
-            sleep=self.sleep,
-        )
+        arguments = self.serialize()[1]
+        return SensorLoop(**arguments, clock=self.clock or SYSTEM_CLOCK, sleep=self.sleep)
 
 
 class AlvysChangeTrigger(BaseEventTrigger):
@@ -216,13 +197,7 @@ class AlvysChangeTrigger(BaseEventTrigger):
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the path of the class and its arguments."""
-        return f"{type(self).__module__}.{type(self).__qualname__}", {
-            "alvys_conn_id": self.alvys_conn_id,
-            "stream": self.stream,
-            "where": self.where,
-            "window_by": self.window_by,
-            "poll_interval": self.poll_interval,
-        }
+        return _serialize(self, "alvys_conn_id", "stream", "where", "window_by", "poll_interval")
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield events for the changes of each poll, forever."""
@@ -237,11 +212,7 @@ class AlvysChangeTrigger(BaseEventTrigger):
         from airflow_provider_alvys.triggers.change_loop import ChangeLoop
 
         return ChangeLoop(
-            self.alvys_conn_id,
-            self.stream,
-            self.window_by,
-            self.where,
-            self.poll_interval,
+            **self.serialize()[1],
             stores=asset_stores(self),
             clock=self.clock or SYSTEM_CLOCK,
             sleep=self.sleep,
@@ -254,3 +225,8 @@ def _has_running_loop() -> bool:
     except RuntimeError:
         return False
     return True
+
+
+def _serialize(trigger: BaseTrigger, *names: str) -> tuple[str, dict[str, Any]]:
+    path = f"{type(trigger).__module__}.{type(trigger).__qualname__}"
+    return path, {name: getattr(trigger, name) for name in names}

@@ -41,12 +41,7 @@ _COMMIT_SECONDS = 5.0
 
 @dataclass
 class ChangeLoop:
-    """
-    Poll a stream for changes, forever.
-
-    :param where: the allowed values of each field.
-    :param stores: state stores of the watched assets; empty before Airflow 3.3.
-    """
+    """Poll a stream for changes, forever. ``stores`` keep the progress; there are none before Airflow 3.3."""
 
     alvys_conn_id: str
     stream: str

@@ -48,12 +48,7 @@ async def open_poller(
     clock: Clock = SYSTEM_CLOCK,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> AsyncIterator[Poller]:
-    """
-    Return this event loop's poller for a connection. It is closed after its last user.
-
-    :param clock: used if the poller is created here.
-    :param sleep: used if the poller is created here.
-    """
+    """Return this event loop's poller for a connection. Its first user creates it, its last one closes it."""
     pollers = _pollers.setdefault(asyncio.get_running_loop(), {})
     if alvys_conn_id not in pollers:
         poller = Poller(lambda: _connect(alvys_conn_id, clock), clock=clock, sleep=sleep)
@@ -92,12 +87,7 @@ async def _connect(alvys_conn_id: str, clock: Clock) -> AlvysClient:
 def next_poll_time(
     now: float, alvys_conn_id: str, interval: float, *, earliest: float | None = None
 ) -> float:
-    """
-    Return the time of the next poll, in seconds since 1970. It is the same for all loops on a connection.
-
-    :param interval: seconds between two polls.
-    :param earliest: lower bound of the time; None means now.
-    """
+    """Return the time of the next poll, in seconds since 1970: the same for all loops on a connection."""
     step = max(interval, 1.0)
     offset = zlib.crc32(alvys_conn_id.encode()) % step
     after = now if earliest is None else earliest

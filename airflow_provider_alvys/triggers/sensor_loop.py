@@ -30,11 +30,7 @@ def final_poll_seconds(poke_interval: float) -> float:
 
 @dataclass
 class SensorLoop:
-    """
-    Poll a condition until a deadline, at times that all loops on a connection share.
-
-    The fields are the arguments of :class:`airflow_provider_alvys.triggers.alvys.AlvysSensorTrigger`.
-    """
+    """Poll a condition until a deadline. The fields are the arguments of AlvysSensorTrigger."""
 
     alvys_conn_id: str
     condition: dict[str, Any]
@@ -61,8 +57,8 @@ class SensorLoop:
                 return self._timeout()
 
     async def _poll(self, poller: Poller, condition: Condition) -> dict[str, Any]:
-        query: Any = condition.query
-        item = condition.item
+        query: Any
+        query, item = condition.request()
         while True:
             is_final = self.clock.time() >= self.deadline
             try:

@@ -1,9 +1,4 @@
-"""
-Batched polling: items that are polled for at about the same time share one request.
-
-Each attempt of a request runs in a thread. All waiting (for more items, the pace, and retries) happens in
-coroutines, so the event loop is never blocked.
-"""
+"""Batched polling: one request for many items. Requests run in threads, all waiting in coroutines."""
 
 from __future__ import annotations
 
@@ -61,11 +56,7 @@ class Job(Protocol[Result_co]):
 
 
 class BatchQuery(Protocol[Item_contra, Result_co]):
-    """
-    A kind of request that takes many items. Items of equal queries share batches.
-
-    ``endpoint`` is the endpoint that it calls, ``max_items`` the number of items per request.
-    """
+    """A kind of request that takes many items. Items of equal queries share batches."""
 
     @property
     def endpoint(self) -> Endpoint:
@@ -74,9 +65,6 @@ class BatchQuery(Protocol[Item_contra, Result_co]):
     @property
     def max_items(self) -> int:
         """How many items one request takes."""
-
-    def __hash__(self) -> int:
-        """Return the same hash for equal queries."""
 
     def make_job(self, items: Sequence[Item_contra]) -> Job[Result_co]:
         """Return a job for these items. Called on the event loop: it must not block."""
@@ -118,9 +106,8 @@ class Poller:
 
     A poller belongs to the event loop in which it is used. It runs tasks only while a result is waited for.
 
-    :param connect: returns a client made with :func:`non_blocking_options`. Called before the first request,
-        and again after refused credentials or a failed connection, since the Airflow connection may have been
-        changed.
+    :param connect: returns a client made with :func:`non_blocking_options`. Called for the first request, and
+        again after refused credentials or a failed connection, in case the Airflow connection was changed.
     :param rules: limits of the retries.
     :param batch_delay: seconds in which a batch collects items before its first request.
     :param sleep: coroutine function used for all waiting.
@@ -149,11 +136,7 @@ class Poller:
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="alvys-poller")
 
     async def poll(self, query: BatchQuery[Item, Result], item: Item) -> Result:
-        """
-        Return the result for one item. A cancelled caller does not affect others that poll for the same item.
-
-        :raises AlvysError: a subclass says what failed, after the retries that the rules allow.
-        """
+        """Return the result for one item, or raise its error. A cancelled caller does not affect others."""
         queue = self._queues.setdefault(query, _Queue())
         # Hundreds of sensors wait here at once: more objects per caller would mean more garbage collections.
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()

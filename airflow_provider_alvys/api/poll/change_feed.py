@@ -31,7 +31,6 @@ OVERLAP = timedelta(minutes=5)
 # A state store takes 64 KiB: this many hashes of 8 bytes fit, in base 64. With more, the oldest are dropped,
 # and their changes may be reported again.
 _MAX_SEEN = 5000
-_MICROSECOND = timedelta(microseconds=1)
 # The Python types that a field is compared with, and their name in errors. Decimal numbers are not compared.
 _COMPARABLE: Mapping[Scalar, tuple[type, str]] = {
     "string": (str, "a string"),
@@ -43,12 +42,7 @@ _COMPARABLE: Mapping[Scalar, tuple[type, str]] = {
 
 
 def get_watch_window(stream: Stream, name: str | None) -> TimeWindow:
-    """
-    Return the time window by which a stream's changes are watched.
-
-    :param name: name of the window; None for the stream's default.
-    :raises AlvysValueError: the stream has no window of that name, or no window.
-    """
+    """Return the window to watch, by default the stream's default; AlvysValueError if it has none."""
     window = stream.window(name)
     if window is None or stream.parent is not None:
         names = ", ".join(repr(window.name) for window in stream.windows)
@@ -60,12 +54,7 @@ def get_watch_window(stream: Stream, name: str | None) -> TimeWindow:
 
 
 def check_interval(window: TimeWindow, seconds: float | None) -> float:
-    """
-    Return the seconds between two polls.
-
-    :param seconds: None for 60, or for 900 if each poll reads the whole lookback of the window.
-    :raises AlvysValueError: it is not a positive number.
-    """
+    """Return the seconds between two polls. The default is longer if each poll reads the whole lookback."""
     if seconds is None:
         return 60.0 if window.tracks_changes else 900.0
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < float("inf"):
@@ -77,8 +66,7 @@ def check_where(stream: Stream, where: Mapping[str, Any] | None) -> dict[str, tu
     """
     Return the allowed values of each field.
 
-    :param where: a value or a list of values by field. ``Customer.Id`` is a field in an object, or in any
-        object of a list.
+    :param where: a value or a list of values by field. ``Customer.Id`` is in an object, or in a list of them.
     :raises AlvysValueError: the rows have no such field, or the field never has such a value.
     """
     if where is not None and not isinstance(where, Mapping):
@@ -141,11 +129,7 @@ class RowChange(msgspec.Struct, frozen=True, omit_defaults=True):
 
 @dataclass(frozen=True)
 class ChangeReader:
-    """
-    Turn rows into changes.
-
-    :param columns: the watched fields.
-    """
+    """Turn rows into changes. ``columns`` are the watched fields."""
 
     stream: Stream
     window: TimeWindow
@@ -197,13 +181,7 @@ def matches(change: RowChange, where: Mapping[str, Sequence[Any]]) -> bool:
 
 @dataclass(frozen=True)
 class ChangeRequest:
-    """
-    The request of one watcher for changes.
-
-    :param since: the watcher's watermark.
-    :param columns: the watched fields.
-    :param is_new: whether ``since`` is by our own clock, since the watcher has not polled yet.
-    """
+    """The request of one watcher, from its watermark. If it is new, the watermark is by our own clock."""
 
     since: datetime
     columns: frozenset[str] = frozenset()
@@ -217,8 +195,7 @@ class ChangeResult:
 
     :param since: that watermark.
     :param until: end of the window that was read.
-    :param is_complete: whether no row can be missing. If rows moved while they were read, missing ones follow
-        at a later poll.
+    :param is_complete: whether no row can be missing. Rows that moved during the read follow at a later poll.
     :param clock_skew: how far our clock was ahead of Alvys's.
     """
 
@@ -231,12 +208,7 @@ class ChangeResult:
 
 @dataclass(frozen=True)
 class ChangesQuery(StreamQuery):
-    """
-    The changes of a stream. One read serves any number of watchers.
-
-    :param window: the window from :func:`get_watch_window`.
-    :param day: see :attr:`ChangeTracker.day`.
-    """
+    """The changes of a stream. One read serves all watchers with the same :attr:`ChangeTracker.day`."""
 
     window: TimeWindow
     day: str = ""
@@ -267,7 +239,7 @@ class ChangesJob:
             ours = datetime.fromtimestamp(client.clock.time(), timezone.utc)
             self._clock_skew = max(timedelta(0), ours - self._until)
             starts = [item.since - self._clock_skew if item.is_new else item.since for item in self._items]
-            self._since = min(*starts, self._until - _MICROSECOND)
+            self._since = min(*starts, self._until - timedelta(microseconds=1))
         queries = self._reader.queries(self._since, self._until)
         # Resume from the last complete page: a failed request may have left the search inconsistent.
         state = None if self._state is None else msgspec.json.decode(self._state, type=SearchState)
@@ -289,8 +261,7 @@ class TrackerState(msgspec.Struct, kw_only=True):
 
     :param watermark: all changes before it have been reported.
     :param seen: hashes of the changes that the next poll reads again, 8 bytes each, in base 64.
-    :param is_new: whether the watcher has not polled yet. Its first poll reports only changes that are dated
-        after the watermark.
+    :param is_new: whether the watcher has never polled. It reports only what is dated after the watermark.
     """
 
     watermark: datetime = msgspec.field(name="mark")
@@ -299,11 +270,7 @@ class TrackerState(msgspec.Struct, kw_only=True):
 
 
 class ChangeTracker:
-    """
-    Select the changes that have not been reported yet.
-
-    :param state: where to resume.
-    """
+    """Select the changes that have not been reported yet, from where a stored state ended."""
 
     def __init__(self, window: TimeWindow, state: TrackerState) -> None:
         self.watermark = state.watermark
@@ -313,12 +280,8 @@ class ChangeTracker:
 
     @property
     def day(self) -> str:
-        """
-        The day of the watermark for a window on business dates, else "".
-
-        Watchers with different days share no read: the rows have no time that says which of them a change is
-        for.
-        """
+        """The day of the watermark if the window is on business dates, else ""."""
+        # Watchers with different days share no read: rows do not say which watcher a change is for.
         is_dates = self._window.whole_days or bool(self._window.branches)
         return f"{self.watermark:%Y-%m-%d}" if is_dates and not self.is_new else ""
 

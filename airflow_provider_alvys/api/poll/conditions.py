@@ -72,15 +72,9 @@ class StatusReached(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
         if not self.number.strip():
             raise AlvysValueError(f"{_singular(self.stream)}_number is empty: give the number in Alvys")
 
-    @property
-    def query(self) -> StatusQuery:
-        """The query that this condition is polled with."""
-        return StatusQuery(get_stream(self.stream))
-
-    @property
-    def item(self) -> str:
-        """The item of the query."""
-        return self.number
+    def request(self) -> tuple[StatusQuery, str]:
+        """Return the query and the item to poll."""
+        return StatusQuery(get_stream(self.stream)), self.number
 
     def evaluate(self, found: RecordStatus | None) -> PokeResult:
         """Return the outcome. None means that there is no such record."""
@@ -128,15 +122,9 @@ class DocumentExists(msgspec.Struct, frozen=True, kw_only=True, tag="document"):
         parse_parents(document_stream_of(self.parent), [self.id])
         parse_document_types(self.types)
 
-    @property
-    def query(self) -> DocumentsQuery:
-        """The query that this condition is polled with."""
-        return DocumentsQuery(document_stream_of(self.parent))
-
-    @property
-    def item(self) -> str:
-        """The item of the query."""
-        return self.id
+    def request(self) -> tuple[DocumentsQuery, str]:
+        """Return the query and the item to poll."""
+        return DocumentsQuery(document_stream_of(self.parent)), self.id
 
     def evaluate(self, documents: list[dict[str, Any]] | None) -> PokeResult:
         """Return the outcome, with the newest matching document. None means that there is no such parent."""
@@ -160,15 +148,9 @@ class RowsFound(SearchCriteria, frozen=True, kw_only=True, tag="rows"):
         check_at_least(self.at_least)
         self.queries(get_stream(self.stream))
 
-    @property
-    def query(self) -> RowsQuery:
-        """The query that this condition is polled with."""
-        return RowsQuery(get_stream(self.stream))
-
-    @property
-    def item(self) -> bytes:
-        """The item of the query: all fields as JSON, in a fixed order."""
-        return msgspec.json.encode(self, order="deterministic")
+    def request(self) -> tuple[RowsQuery, bytes]:
+        """Return the query and the item to poll."""
+        return RowsQuery(get_stream(self.stream)), msgspec.json.encode(self, order="deterministic")
 
     def evaluate(self, found: SearchResult) -> PokeResult:
         """Return the outcome."""
@@ -185,10 +167,12 @@ Condition: TypeAlias = Union[StatusReached, DocumentExists, RowsFound]  # noqa: 
 
 def poll_once(client: AlvysClient, condition: Condition) -> PokeResult:
     """Poll once, in this thread. That is one request, except for searches that need several."""
-    job = condition.query.make_job([condition.item])  # type: ignore[list-item]
+    query: Any
+    query, item = condition.request()
+    job = query.make_job([item])
     while (results := job.step(client)) is None:
         pass
-    return condition.evaluate(results[0])  # type: ignore[arg-type]
+    return condition.evaluate(results[0])
 
 
 def check_statuses(stream: str, statuses: Any) -> None:

@@ -275,7 +275,8 @@ def test_rows_of_several_searches_count_once(alvys: Simulator, client: AlvysClie
 def test_reading_resumes_after_failures_and_waits(alvys: Simulator, clock: SkippingClock) -> None:
     client = make_client(alvys, requests_per_minute=None, **non_blocking_options(clock))
     condition = RowsFound(stream="invoices", since="2020-01-01T00:00:00Z", at_least=10_000)
-    job = condition.query.make_job([condition.item])
+    query, item = condition.request()
+    job = query.make_job([item])
     alvys.order_faults({"kind": "status", "status": 500, "skip": 6, "endpoint": "POST invoices/search"})
     failures, results = [], None
     while results is None:
