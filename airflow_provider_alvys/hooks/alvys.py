@@ -311,7 +311,7 @@ class AlvysHook(BaseHook):
                 wanted = ", ".join(sorted({row.scope for row in testable if row.scope}))
                 return False, (
                     f"Alvys issued a token, but with no scope that this provider reads with ({wanted}). It "
-                    f"has {', '.join(sorted(scopes or ())) or 'none'}. Grant scopes to the API client in Alvys."
+                    f"has {', '.join(sorted(scopes or ())) or 'none'}. Grant scopes to this API client."
                 )
             stream = readable[0]
             total = Search(client, stream, make_queries(stream, {})[:1]).count()
