@@ -9,6 +9,7 @@ import json
 import os
 import runpy
 import select
+import signal
 import subprocess
 import sys
 import threading
@@ -36,6 +37,7 @@ class ForkedAirflow:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
 
     def __enter__(self) -> ForkedAirflow:
@@ -44,7 +46,8 @@ class ForkedAirflow:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._process.kill()
+        # With a command that has not ended.
+        os.killpg(self._process.pid, signal.SIGKILL)
         self._process.communicate()
 
     def run(self, arguments: tuple[str, ...], environment: dict[str, str], output: Path) -> int:
