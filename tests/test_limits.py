@@ -1,4 +1,4 @@
-"""With the documented limits on, whose minute lasts a second here: no 429, no request too many, and a plan that holds."""
+"""Check requests and estimates under the documented rate limits, with a short minute."""
 
 from __future__ import annotations
 
@@ -20,84 +20,80 @@ from airflow_provider_alvys.landing.jobs.sync import land
 from airflow_provider_alvys.simulator.process import Simulator
 from tests.conftest import CONNECTION, QuickHook, SkippingClock, make_client
 from tests.lake import read_manifest
-from tests.test_every_stream import least
+from tests.test_every_stream import min_requests
 
-LONG_AGO = datetime(2020, 1, 1, tzinfo=timezone.utc)
-LATELY = datetime(2026, 11, 1, tzinfo=timezone.utc)
+EARLY = datetime(2020, 1, 1, tzinfo=timezone.utc)
+RECENT = datetime(2026, 11, 1, tzinfo=timezone.utc)
 
 PAGED = [stream for stream in STREAMS.values() if stream.response_type == "page" and not stream.parent]
 
 
-def test_two_syncs_of_every_paged_stream_right_after_each_other_meet_no_429(
-    alvys: Simulator, lake: Path
-) -> None:
-    # More pages than the limit lets through at once.
+def test_two_consecutive_syncs_of_every_paged_stream_get_no_429(alvys: Simulator, lake: Path) -> None:
+    # More pages than the limit allows at once.
     alvys.reset(loads=1250, fleet=130, limits=True, minute=1)
-    # A pace is kept for each endpoint: as tasks do, several wait at once.
+    # Each endpoint has its own pace, so the streams can wait at the same time.
     assert len({stream.endpoint for stream in PAGED}) == len(PAGED)
-    made: Counter[str] = Counter()
+    expected: Counter[str] = Counter()
     for run in ("first", "second"):
         with ThreadPoolExecutor(max_workers=4) as pool:
-            made.update(dict(pool.map(partial(sync, alvys, lake, run), PAGED)))
-        assert alvys.stats()["requests"] == {**made, "POST token": 1}
+            expected.update(dict(pool.map(partial(sync, alvys, lake, run), PAGED)))
+        assert alvys.stats()["requests"] == {**expected, "POST token": 1}
     assert alvys.stats()["tokens"] == 1
     assert alvys.stats()["rate_limited"] == 0
 
 
 def sync(alvys: Simulator, lake: Path, run: str, stream: Stream) -> tuple[str, int]:
-    """Sync a stream, and return its endpoint and the number of requests that this takes."""
-    # As another process would: without the pace of the one before, except for what stands with the data.
+    """Sync a stream, and return its endpoint and the minimum number of requests."""
+    # A new client, as in a new process: it knows the earlier requests only from the pace file.
     client = make_client(alvys, clock=SYSTEM_CLOCK, requests_per_minute=300)
-    is_cut = any(window.max_length for window in stream.windows)
-    order = SyncSpec(
+    is_split = any(window.max_length for window in stream.windows)
+    spec = SyncSpec(
         stream,
         "tenant",
-        since=LATELY if is_cut else None,
-        initial_since=LONG_AGO,
+        since=RECENT if is_split else None,
+        initial_since=EARLY,
         page_size=100,
     )
     identity = RunIdentity(dag_id="dag", task_id=stream.name, map_index=-1, run_id=run)
-    result = land(client, Store(str(lake)), order, identity)
+    result = land(client, Store(str(lake)), spec, identity)
     manifest = read_manifest(result["manifest"])
     assert manifest["proof"] == "whole"
     is_closed = bool(stream.default_window and stream.window(None).tracks_changes)  # type: ignore[union-attr]
     expected = sum(
-        max(1, -(-search["total"] // 100)) if is_closed else least(search["total"], 100)
+        max(1, -(-search["total"] // 100)) if is_closed else min_requests(search["total"], 100)
         for search in manifest["searches"]
     )
-    # Of several searches, each but the last tells its total once more.
-    expected += 0 if is_cut else len(manifest["searches"]) - 1
+    # Of several searches, each except the last requests its total again.
+    expected += 0 if is_split else len(manifest["searches"]) - 1
     assert manifest["requests"] == expected, stream.name
     return str(stream.endpoint), expected
 
 
-def test_two_tasks_one_after_the_other_on_one_endpoint_meet_no_429(alvys: Simulator, lake: Path) -> None:
-    """8 pages each, 3 seconds apart, in a minute of 6 seconds: the second one goes on counting where the first one was."""
+def test_two_consecutive_tasks_of_one_endpoint_get_no_429(alvys: Simulator, lake: Path) -> None:
+    """Eight pages each within one minute: the second task counts the requests of the first."""
     minute = 6.0
     alvys.reset(loads=160, limits=True, minute=minute)
     for run in ("first", "second"):
         client = make_client(alvys, clock=SYSTEM_CLOCK, requests_per_minute=10 * 60 / minute)
-        order = SyncSpec(
-            get_stream("loads"), "tenant", page_size=20, since=LONG_AGO, until=LATELY, window_by="created"
+        spec = SyncSpec(
+            get_stream("loads"), "tenant", page_size=20, since=EARLY, until=RECENT, window_by="created"
         )
         began = time.monotonic()
-        land(
-            client, Store(str(lake)), order, RunIdentity(dag_id="dag", task_id=run, map_index=-1, run_id=run)
-        )
+        land(client, Store(str(lake)), spec, RunIdentity(dag_id="dag", task_id=run, map_index=-1, run_id=run))
         took = time.monotonic() - began
         time.sleep(3 * minute / 60)
-    # It had to wait for the first one's requests to be a minute old.
+    # The second task waits until the requests of the first are a minute old.
     assert took > minute / 2
     assert alvys.stats()["rate_limited"] == 0
     assert alvys.stats()["requests"]["POST loads/search"] >= 14
 
 
-def test_a_plan_of_250_000_loads_agrees_with_a_walk(
+def test_the_plan_for_250_000_loads_agrees_with_a_read(
     alvys: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alvys.reset(loads=250_000, days=900)
     monkeypatch.setenv(CONNECTION, alvys.connection_json())
-    # At the documented pace, by a clock that is put forward instead of waited for.
+    # At the documented pace, with a clock that skips the waits.
     clock = SkippingClock()
     hook = QuickHook(clock)
     (whole,) = hook.plan(["loads"])

@@ -1,4 +1,4 @@
-"""Thirty simulated days of an hourly, a daily and a weekly DAG, against a company that does not stand still."""
+"""Run an hourly, a daily and a weekly DAG for thirty simulated days in which the rows change."""
 
 from __future__ import annotations
 
@@ -39,31 +39,31 @@ DAILY = [
 EVERY = [*HOURLY, *DAILY, "locations"]
 BEGIN = datetime(2026, 6, 1, tzinfo=timezone.utc)
 HISTORY = "2025-01-01T00:00:00Z"
-# Hours in which the hourly DAG does not run.
-DOWN = {*range(100, 106), *range(400, 409)}
+# Hours without a run of the hourly DAG.
+OUTAGES = {*range(100, 106), *range(400, 409)}
 
 
 class Company:
-    """What happens in Alvys, hour by hour. A time is given as the field holds it: midnight for business dates."""
+    """Hourly changes in the simulator. Business dates are at midnight, as in Alvys."""
 
     def __init__(self, alvys: Simulator) -> None:
         self._alvys = alvys
         self._random = random.Random(7)
-        self.gone: dict[str, set[str]] = {name: set() for name in EVERY}
+        self.removed: dict[str, set[str]] = {name: set() for name in EVERY}
 
-    def live(self, now: datetime) -> None:
+    def change_rows(self, now: datetime) -> None:
         for stream in ("loads", "trips"):
             self._alvys.change(stream=stream, rows=3, columns={"Status": "Delivered"})
             self._alvys.add(stream=stream, rows=1)
         if now.hour % 6 == 0:
-            self._book(now)
+            self._add_money(now)
         if now.hour == 12:
-            self._reorganize()
+            self._change_master_data()
 
-    def _book(self, now: datetime) -> None:
-        """Money: late, back-dated, ahead of time, without a trace."""
+    def _add_money(self, now: datetime) -> None:
+        """Add rows with past and future dates, and pay some without a change of UpdatedAt."""
         midnight = self._midnight
-        # An invoice is dated midnight, and mostly before it is made; some come weeks late.
+        # Some invoices appear weeks after their date.
         self._alvys.add(
             stream="invoices", rows=2, columns={"InvoicedDate": midnight(now), "Status": "AwaitingPayment"}
         )
@@ -90,25 +90,25 @@ class Company:
         open_deductions = self._alvys.truth_keys(stream="deductions", filters='{"IncludePaid":false}')
         self._alvys.change(stream="deductions", keys=open_deductions[-1:], columns={"IsPaid": True})
 
-    def _reorganize(self) -> None:
-        """Splits, reverts, and master data that comes, changes and goes."""
-        split = self._leave("deductions", '{"IncludePaid":false}')
+    def _change_master_data(self) -> None:
+        """Split a deduction, remove a statement, and add, change and remove master data."""
+        split = self._remove("deductions", '{"IncludePaid":false}')
         self._alvys.add(stream="deductions", rows=2, columns={"GroupId": split, "IsPaid": False})
-        self._leave("driver_settlement_statements")
+        self._remove("driver_settlement_statements")
         for stream in ("drivers", "trucks", "trailers", "users", "customers", "carriers", "locations"):
             self._alvys.change(stream=stream, rows=2)
             self._alvys.add(stream=stream, rows=1)
         for stream in ("drivers", "customers"):
-            self._leave(stream)
+            self._remove(stream)
         self._alvys.change(
             stream="maintenance", rows=2, columns={"Comments": f"seen {self._random.random()}"}
         )
 
-    def _leave(self, stream: str, filters: str = "{}") -> str:
-        """Remove a row of the last ones, and return its key."""
+    def _remove(self, stream: str, filters: str = "{}") -> str:
+        """Remove one of the newest rows, and return its key."""
         keys = self._alvys.truth_keys(stream=stream, filters=filters)
         (key,) = self._alvys.remove(stream=stream, keys=[self._random.choice(keys[-20:])])
-        self.gone[stream].add(key)
+        self.removed[stream].add(key)
         return key
 
     def _midnight(self, now: datetime, days: int = 0) -> str:
@@ -119,7 +119,7 @@ template = functools.cache(jinja2.Template)
 
 
 def make_run(lake: Path, hook: QuickHook, dag_id: str, **sync: Any) -> Callable[[datetime], None]:
-    """Return what runs a DAG of alvys_sync that becomes due at a time: its tasks, rendered as Airflow renders them."""
+    """Return a function that executes the tasks of an alvys_sync for a given run time."""
     with DAG(dag_id, schedule=None) as dag:
         alvys_sync(path=str(lake), initial_since=HISTORY, **sync)
     tasks = [(task, dict(vars(task))) for task in dag.topological_sort()]
@@ -137,7 +137,7 @@ def make_run(lake: Path, hook: QuickHook, dag_id: str, **sync: Any) -> Callable[
     return run
 
 
-def test_the_union_of_what_was_landed_is_the_truth(alvys: Simulator, lake: Path) -> None:
+def test_the_newest_landed_rows_are_those_of_alvys(alvys: Simulator, lake: Path) -> None:
     alvys.reset(loads=150, fleet=40, days=60, now=BEGIN.timestamp())
     clock = StoppedClock(BEGIN.timestamp())
     hook = QuickHook(clock)
@@ -150,14 +150,14 @@ def test_the_union_of_what_was_landed_is_the_truth(alvys: Simulator, lake: Path)
         now = BEGIN + timedelta(hours=hour)
         clock.now = now.timestamp()
         alvys.set_clock(now.timestamp())
-        if hour not in DOWN:
+        if hour not in OUTAGES:
             hourly(now)
         if hour % 24 == 3 or hour == last:
             daily(now)
         if hour % 168 == 5 or hour == last:
             weekly(now)
         if hour < last - 1:
-            company.live(now)
+            company.change_rows(now)
     landed = sorted((read_manifest(path)["read_until"], str(path)) for path in manifests(lake))
     assert {read_manifest(path)["stream"] for _, path in landed} == {*EVERY}
     for name in EVERY:
@@ -165,36 +165,36 @@ def test_the_union_of_what_was_landed_is_the_truth(alvys: Simulator, lake: Path)
             alvys,
             name,
             [path for _, path in landed if read_manifest(path)["stream"] == name],
-            company.gone[name],
+            company.removed[name],
         )
 
 
-def check(alvys: Simulator, name: str, paths: list[str], gone: set[str]) -> None:
-    """Newest first by key, what was landed is the truth, and what it has too many is what has gone."""
+def check(alvys: Simulator, name: str, paths: list[str], removed: set[str]) -> None:
+    """Check that the newest landed row of each key is Alvys's, and that only removed rows remain."""
     newest: dict[str, bytes] = {}
     for path in paths:
         manifest = read_manifest(path)
-        # Nobody disturbs a reading here: every set is whole.
+        # No row changes during a read, so every read is complete.
         assert manifest["proof"] == "whole", path
         newest |= {key(name, line): line for line in read_lines(path)}
     parents = {"parents": json.dumps([json.loads(row)["Id"] for row in alvys.truth_rows(stream="drivers")])}
-    truth = {
+    expected = {
         key(name, row): row
         for row in alvys.truth_rows(stream=name, **(parents if STREAMS[name].parent else {}))
     }
-    assert truth.keys() <= newest.keys(), f"{name}: lost {sorted(truth.keys() - newest.keys())[:5]}"
-    stale = [one for one, row in truth.items() if newest[one] != row]
+    assert expected.keys() <= newest.keys(), f"{name}: lost {sorted(expected.keys() - newest.keys())[:5]}"
+    stale = [one for one, row in expected.items() if newest[one] != row]
     assert not stale, (
-        f"{name}: {len(stale)} of {len(truth)} are not what they are now: {newest[stale[0]]!r} {truth[stale[0]]!r}"
+        f"{name}: {len(stale)} of {len(expected)} are stale: {newest[stale[0]]!r} {expected[stale[0]]!r}"
     )
     if not STREAMS[name].parent:
-        # A row that came and went between two readings was never seen.
-        too_many = newest.keys() - truth.keys()
-        assert too_many <= gone
-        assert bool(too_many) == bool(gone)
-        # What has gone is what the last reading of everything no longer sees.
+        # A row that was added and removed between two runs was never landed.
+        remaining = newest.keys() - expected.keys()
+        assert remaining <= removed
+        assert bool(remaining) == bool(removed)
+        # The last complete read has no removed row.
         seen = {key(name, line) for line in read_lines(paths[-1])}
-        assert not gone & seen
+        assert not removed & seen
 
 
 def key(stream: str, line: bytes) -> str:

@@ -16,7 +16,7 @@ from tests.lake import read_lines, read_manifest
 from tests.tables.databases import Db
 from tests.tables.rebuild import normalized, rebuild
 from tests.tables.runs import load
-from tests.test_every_stream import EVERY, parents_of, regular
+from tests.test_every_stream import EVERY, default_window, parents_of
 
 ROWS = 60
 
@@ -32,7 +32,7 @@ def test_the_tables_of_a_landed_stream_equal_the_simulators_data(
     alvys: Simulator, land: Land, lake: Path, db: Db, stream: Stream
 ) -> None:
     parents = parents_of(alvys, stream)
-    result = land(stream=stream.name, parents=parents, **regular(stream))
+    result = land(stream=stream.name, parents=parents, **default_window(stream))
     assert load(lake, stream.name)["merged"] == result["rows"]
     lines = read_lines(result["manifest"])
     owners = [
