@@ -246,3 +246,10 @@ def test_no_file_names_this_machine() -> None:
     ]:
         assert str(ROOT) not in page.read_text(), page
         assert "://" not in page.read_text() or page.suffix in (".md", ".toml"), page
+
+
+def test_every_make_target_that_a_page_names_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    for page in [*PAGES, ROOT / "CONTRIBUTING.md"]:
+        named = set(re.findall(r"`make ([a-z -]+?)`|^make ([a-z-]+)", page.read_text(), re.M))
+        assert {name for pair in named for text in pair for name in text.split()} <= targets, page.name

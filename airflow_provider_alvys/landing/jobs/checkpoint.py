@@ -22,8 +22,8 @@ from airflow_provider_alvys.landing.dataset.store import Store
 
 log = logging.getLogger(__name__)
 
-# Versions that read in the same order: each resumes what another one has begun.
-RESUMABLE_VERSIONS = frozenset({"0.1.0", "0.2.0"})
+# Versions that read in the same order as this one: it resumes what they have begun.
+RESUMABLE_VERSIONS = frozenset({"0.1.0", __version__})
 
 
 class RunIdentity(msgspec.Struct, frozen=True, kw_only=True):

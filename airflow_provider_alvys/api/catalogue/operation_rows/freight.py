@@ -87,7 +87,7 @@ _TRIPS = (
         scope="trip:update",
         scope_is_documented=False,
         retry_safety="unsafe",
-        retry_reason="The first attempt changes the status from Covered, so Alvys refuses a second one",
+        retry_reason="Alvys refuses a second dispatch without saying whether the first attempt or a person dispatched the trip",
         check="read the trip {tripId}: its Status is Dispatched or a later one",
         notes=("The trip must be Covered",),
     ),
