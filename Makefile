@@ -14,7 +14,7 @@ SOURCES = airflow_provider_alvys tests dags_examples scripts bench
 unexport PYTHONDONTWRITEBYTECODE
 export PYTHONPYCACHEPREFIX = $(CURDIR)/.venv/bytecode
 
-.PHONY: help demo test test-mariadb test-oldest lint types wheel chaos chaos-short chaos-limits distributed waiting waiting-short bench docs ci prepare constraints clean
+.PHONY: help demo test test-quick test-mariadb test-oldest lint types wheel chaos chaos-short chaos-limits distributed waiting waiting-short bench docs ci prepare constraints clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -24,6 +24,10 @@ demo: .venv/.demo  ## Run the provider in a real Airflow against a simulated Alv
 
 test: .venv/.tools  ## Run all tests except those that need MariaDB
 	$(PY) -m pytest -m "not mariadb" $(TWO_AT_ONCE) $(COVERED)
+
+test-quick: .venv/.tools  ## Run the tests of the API client and what is as quick (under a minute)
+	$(PY) -m pytest tests/api tests/landing/dataset tests/test_parse_checks.py tests/test_retry_policy.py \
+		--ignore tests/api/read/test_paginator_seeds.py $(TWO_AT_ONCE)
 
 test-mariadb: .venv/.mariadb  ## Run the tests that load into MariaDB, which comes from Debian's packages
 	$(PY) -m pytest -m mariadb

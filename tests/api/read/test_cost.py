@@ -78,7 +78,7 @@ def test_another_refusal_is_a_note_and_not_a_missing_scope(alvys: Simulator, hoo
     alvys.order_faults({"kind": "status", "status": 403, "endpoint": "POST loads/search", "times": 9})
     loads, trips = hook.plan(["loads", "trips"])
     assert loads.missing_scope is None
-    assert "The token holds load:read" in loads.note
+    assert "load:read" in loads.note
     assert trips.rows == 450
 
 
