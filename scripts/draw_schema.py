@@ -148,7 +148,8 @@ def draw() -> str:
     top += 34
     for subject, found in boxes.items():
         parts.append(
-            f'<text class="title" x="{_MARGIN}" y="{top + 4:g}" style="fill: {_COLOURS[subject]}">{escape(subject)}</text>'
+            f'<text class="title" x="{_MARGIN}" y="{top + 4:g}" style="fill: {_COLOURS[subject]}">'
+            f"{escape(subject)}</text>"
         )
         top += 16
         bottoms = [top] * _COLUMNS
@@ -171,7 +172,8 @@ def draw() -> str:
 
 def _draw_box(box: Box, left: float, top: float, colours: dict[str, str]) -> list[str]:
     parts = [
-        f'<rect x="{left:g}" y="{top:g}" width="{_BOX:g}" height="{box.height:g}" rx="5" fill="#f6f8fa" stroke="{box.colour}"/>',
+        f'<rect x="{left:g}" y="{top:g}" width="{_BOX:g}" height="{box.height:g}" rx="5" fill="#f6f8fa" '
+        f'stroke="{box.colour}"/>',
         f'<rect x="{left:g}" y="{top:g}" width="{_BOX:g}" height="{_HEAD}" rx="5" fill="{box.colour}"/>',
         f'<text class="head" x="{left + 10:g}" y="{top + 19:g}">{box.name}</text>',
     ]

@@ -1,4 +1,4 @@
-"""Airflow's command line in forks of one process that has imported it: most of what a command takes is its start."""
+"""Airflow's command line in forks of one process that has imported it, since importing takes longest."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class ForkedAirflow:
     """
     Run Airflow commands, each in a process of its own, with an environment of its own.
 
-    :param environment: that of the process which imports Airflow. What differs in a command's own environment is heeded,
-        except for ``AIRFLOW_HOME``: see :func:`home_settings`.
+    :param environment: that of the process which imports Airflow. What differs in a command's own environment
+        is heeded, except for ``AIRFLOW_HOME``: see :func:`home_settings`.
     """
 
     def __init__(self, environment: dict[str, str]) -> None:
@@ -90,7 +90,7 @@ def main() -> None:
 
 
 def _import_all() -> None:
-    """Do all that each command would begin with, as long as it starts no thread: of those a fork knows nothing."""
+    """Import and prepare what each command needs, except what starts threads, which a fork would lose."""
     import airflow.__main__
     import airflow.cli.commands.dag_command
     import airflow.dag_processing.collection

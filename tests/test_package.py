@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from importlib.metadata import version
 from pathlib import Path
 
@@ -40,8 +41,10 @@ def test_importing_a_module_imports_nothing_of_airflow(module: str) -> None:
 def test_the_documented_imports_work() -> None:
     run(
         "from airflow_provider_alvys.hooks.alvys import AlvysHook\n"
-        "from airflow_provider_alvys.operators.alvys import AlvysRequestOperator, AlvysSearchOperator, AlvysWriteOperator\n"
-        "from airflow_provider_alvys.operators.alvys import AlvysDocumentsToObjectStorageOperator, AlvysUploadDocumentOperator\n"
+        "from airflow_provider_alvys.operators.alvys import AlvysRequestOperator, AlvysSearchOperator, "
+        "AlvysWriteOperator\n"
+        "from airflow_provider_alvys.operators.alvys import AlvysDocumentsToObjectStorageOperator, "
+        "AlvysUploadDocumentOperator\n"
         "from airflow_provider_alvys.transfers.alvys_to_object_storage import AlvysToObjectStorageOperator\n"
         "from airflow_provider_alvys.sensors.alvys import AlvysLoadStatusSensor\n"
         "from airflow_provider_alvys.triggers.alvys import AlvysChangeTrigger\n"
@@ -100,3 +103,12 @@ def test_the_package_is_typed_and_no_module_is_long() -> None:
 def test_no_folder_has_more_than_15_modules() -> None:
     folders = Counter(file.parent for file in PACKAGE.rglob("*.py"))
     assert {folder: count for folder, count in folders.items() if count > 15} == {}
+
+
+def test_no_two_classes_share_a_name() -> None:
+    found: dict[str, list[str]] = defaultdict(list)
+    for file in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ClassDef):
+                found[node.name].append(str(file.relative_to(PACKAGE)))
+    assert {name: files for name, files in found.items() if len(files) > 1} == {}

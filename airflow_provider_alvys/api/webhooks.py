@@ -142,7 +142,7 @@ class AlvysEvent:
 
     @property
     def changes(self) -> tuple[Change, ...]:
-        """The changes. Often there are none: a load is saved again whenever its trip is."""
+        """The changes. Often empty: a load is saved again whenever its trip is."""
         found = (_object(self.data, "diff") or {}).get("changes")
         listed = found if isinstance(found, list) else []
         return tuple(_parse_change(item) for item in listed if isinstance(item, dict))

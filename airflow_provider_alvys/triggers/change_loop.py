@@ -41,7 +41,7 @@ _COMMIT_SECONDS = 5.0
 
 @dataclass
 class ChangeLoop:
-    """Poll a stream for changes, forever. ``stores`` keep the progress; there are none before Airflow 3.3."""
+    """Poll a stream for changes, forever. ``stores`` keep the progress, from Airflow 3.3 on."""
 
     alvys_conn_id: str
     stream: str

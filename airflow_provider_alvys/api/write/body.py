@@ -165,7 +165,7 @@ class BodyValidator:
 def suggest(name: Any, known: Collection[str]) -> str:
     """Return the known name closest to a misspelled one, or else all known names, to end a message."""
     if not known:
-        return " (there are none)"
+        return " (it has no fields)"
     plain = {other.replace("_", "").lower(): other for other in known}
     close = difflib.get_close_matches(str(name).replace("_", "").lower(), plain, n=1, cutoff=0.6)
     return f" (did you mean {plain[close[0]]}?)" if close else f" (known: {', '.join(known)})"
