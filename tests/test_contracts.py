@@ -1,9 +1,8 @@
 """
-What later versions must keep: public names, stored names, and data that an earlier version wrote.
+Check that public names, stored names and data of earlier versions remain valid.
 
-``contracts/`` holds what version 0.1.0 wrote: a data set with interrupted runs (``lake``), dumps of the
-tables it was loaded into, and the signatures of all public names. Nothing in there is written anew: a later
-format gets fixtures of its own.
+``contracts/`` contains data of version 0.1.0: a data set with interrupted runs (``lake``), dumps of its
+tables, and the signatures of all public names. Never rewrite these files: add fixtures for a new format.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ LOADED = ("loads", "fuel", "load_documents", "drivers", "trucks")
 
 
 def describe(value: Any) -> Any:
-    """Return what callers depend on: parameters with kinds and defaults, public members, bases of errors."""
+    """Return the interface of a value: parameters with kinds and defaults, public members, bases of errors."""
     if inspect.isclass(value):
         members = {}
         for name, member in inspect.getmembers(value):
@@ -77,7 +76,7 @@ def _parameters(value: Any) -> dict[str, list[str]]:
 
 
 def assert_kept(known: Any, now: Any, where: str) -> None:
-    """Compare with a recorded description. Only members and optional parameters may be added."""
+    """Compare with a recorded interface. Members and optional parameters may be added."""
     if isinstance(known, str):
         assert now == known, where
         return
@@ -89,9 +88,9 @@ def assert_kept(known: Any, now: Any, where: str) -> None:
         required = [
             name for name, (how, default) in added.items() if default == "" and not how.startswith("VAR")
         ]
-        assert not required, f"{where} asks for more: {required}"
+        assert not required, f"{where}: new required parameters {required}"
     for name, member in known.get("members", {}).items():
-        assert name in now["members"], f"{where}.{name} is gone"
+        assert name in now["members"], f"{where}.{name} is missing"
         assert_kept(member, now["members"][name], f"{where}.{name}")
     assert set(known.get("errors", ())) <= set(now.get("errors", ())), where
 
@@ -106,14 +105,14 @@ def test_a_public_name_keeps_its_address_and_signature(address: str) -> None:
 
 
 @pytest.mark.every_airflow
-def test_the_package_exports_at_least_what_it_did() -> None:
+def test_the_package_keeps_its_exports() -> None:
     assert set(PUBLIC["exports"]) <= set(airflow_provider_alvys.__all__)
     for name in PUBLIC["exports"]:
         assert getattr(airflow_provider_alvys, name) is not None
 
 
 @pytest.mark.every_airflow
-def test_provider_info_names_what_it_did() -> None:
+def test_the_provider_info_keeps_its_entries() -> None:
     def assert_within(known: Any, now: Any, where: str) -> None:
         if isinstance(known, dict):
             for name, value in known.items():
@@ -139,7 +138,7 @@ def test_provider_info_names_what_it_did() -> None:
 
 @pytest.mark.every_airflow
 @pytest.mark.parametrize("path", STORED["triggers"])
-def test_a_trigger_that_was_stored_can_be_started(path: str) -> None:
+def test_a_stored_trigger_can_be_started(path: str) -> None:
     module, name = path.rsplit(".", 1)
     for arguments in STORED["triggers"][path]:
         trigger = getattr(importlib.import_module(module), name)(**arguments)
@@ -147,13 +146,13 @@ def test_a_trigger_that_was_stored_can_be_started(path: str) -> None:
 
 
 @pytest.mark.every_airflow
-def test_names_that_airflow_stores_are_kept() -> None:
+def test_names_stored_by_airflow_are_kept() -> None:
     from airflow_provider_alvys._compat import HAS_RETRY_POLICY
     from airflow_provider_alvys.operators.alvys import AlvysWriteOperator
 
     operator = scenario.loads_operator("2026-03-01T00:00:00Z")
     assert callable(operator.resume)
-    assert "in_vain" in inspect.getsource(type(operator).resume), "next_kwargs of a deferred task name it so"
+    assert "in_vain" in inspect.getsource(type(operator).resume), "stored in next_kwargs"
     assert callable(
         importlib.import_module("airflow_provider_alvys.sensors.base").AlvysSensor.execute_complete
     )
@@ -168,7 +167,7 @@ def test_names_that_airflow_stores_are_kept() -> None:
 
 
 class StateStore(dict[str, Any]):
-    """A state store as Airflow 3.3 gives one to tasks and watchers."""
+    """A stand-in for the state store of Airflow 3.3."""
 
     def set(self, key: str, value: Any) -> None:
         self[key] = value
@@ -180,14 +179,14 @@ class StateStore(dict[str, Any]):
         self[key] = value
 
 
-def test_a_retry_finds_the_write_that_an_earlier_version_noted(fixed: FixedAlvys) -> None:
+def test_a_retry_finds_the_write_journal_of_an_earlier_version(fixed: FixedAlvys) -> None:
     from airflow_provider_alvys.operators.alvys import AlvysWriteOperator
 
     journal = STORED["journal"]
     context = {**scenario.context("write", "first"), "task_state_store": StateStore(journal["store"])}
     context["ti"].max_tries = journal["max_tries"]
     assert AlvysWriteOperator(task_id="write", **journal["write"]).execute(context) == journal["answer"]
-    assert fixed.requests == [], "it was sent again"
+    assert fixed.requests == [], "sent again"
 
 
 def test_a_watcher_continues_from_the_state_of_an_earlier_version(fixed: FixedAlvys) -> None:
@@ -215,7 +214,7 @@ def test_a_watcher_continues_from_the_state_of_an_earlier_version(fixed: FixedAl
 
 @pytest.fixture
 def lake(bucket: Any) -> Any:
-    """The data set, at the address at which it was written."""
+    """The data set, in a bucket at its original URL."""
     for page in bucket.get_paginator("list_objects_v2").paginate(Bucket="lake", Prefix="contracts/"):
         for entry in page.get("Contents", ()):
             bucket.delete_object(Bucket="lake", Key=entry["Key"])
@@ -258,38 +257,38 @@ def test_an_interrupted_sync_resumes_after_its_last_part(
     (part,) = list((HERE / "lake/loads").rglob("20260301*/part-*"))
     result = scenario.sync_loads("third", "2026-03-03T00:00:00Z")
     manifest = read_json(lake, result["manifest"])
-    assert manifest["parts"][0]["name"] == part.name, "the part that was there is not used"
+    assert manifest["parts"][0]["name"] == part.name, "the existing part is not used"
     assert manifest["attempt"] == 1
     assert result["manifest"].split("/")[-2] == part.parent.name
     rows = [json.loads(line) for line in read_lines(folder_of(lake, result["manifest"], tmp_path / "run"))]
     assert sorted(rows, key=lambda row: row["Id"]) == sorted(ROWS["third"], key=lambda row: row["Id"])
-    asked = [body["Page"] for path, body in fixed.requests if path == "loads/search"]
-    assert asked == [2, 1], "page 0 is in the part"
+    pages = [body["Page"] for path, body in fixed.requests if path == "loads/search"]
+    assert pages == [2, 1], "page 0 is in the part"
     cursor = read_json(lake, f"@lake/contracts/{STORED['cursors']['loads']}")
     assert cursor["until"] == "2026-03-03T00:00:00Z"
 
 
-def test_the_next_sync_begins_at_the_cursor(lake: Any, fixed: FixedAlvys) -> None:
+def test_the_next_sync_starts_at_the_cursor(lake: Any, fixed: FixedAlvys) -> None:
     scenario.sync_loads("fourth", "2026-03-04T00:00:00Z")
     window = fixed.requests[0][1]["UpdatedAtRange"]
-    # The cursor of the second run, less five minutes.
+    # The cursor of the second run minus the overlap of five minutes.
     assert window["Start"].startswith("2026-03-01T23:55:00")
 
 
-def test_an_interrupted_sweep_does_not_read_again_what_has_landed(lake: Any, fixed: FixedAlvys) -> None:
+def test_an_interrupted_sweep_reads_only_the_remaining_streams(lake: Any, fixed: FixedAlvys) -> None:
     result = scenario.sweep("second", ["customers", "carriers"])
     assert result
     assert {path for path, _ in fixed.requests} == {"carriers/search"}
 
 
-def test_interrupted_fetching_of_documents_fetches_what_is_missing(lake: Any, fixed: FixedAlvys) -> None:
+def test_an_interrupted_download_fetches_only_the_missing_documents(lake: Any, fixed: FixedAlvys) -> None:
     scenario.fetch_documents("second", list(ROWS["documents"]))
     assert [path for path, _ in fixed.requests if path.startswith("/files/")] == ["/files/5"]
     key = "contracts/documents/load/8000003/DO0005-scan_5___K_ln.pdf"
     assert lake.get_object(Bucket="lake", Key=key)["Body"].read() == FILE
 
 
-def test_a_task_that_was_deferred_by_an_earlier_version_resumes(lake: Any, fixed: FixedAlvys) -> None:
+def test_a_task_deferred_by_an_earlier_version_resumes(lake: Any, fixed: FixedAlvys) -> None:
     operator = scenario.loads_operator("{{ until }}")
     state = {
         "rendered": {"until": "2026-03-03T00:00:00Z", "path": scenario.PATH},
@@ -308,7 +307,7 @@ def test_landed_files_can_be_read(manifest: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
-def test_a_database_of_an_earlier_version_is_loaded_further(
+def test_a_database_of_an_earlier_version_takes_new_loads(
     kind: str,
     lake: Any,
     fixed: FixedAlvys,
@@ -337,7 +336,7 @@ def test_a_database_of_an_earlier_version_is_loaded_further(
 
 
 def contents(db: Db) -> dict[str, list[dict[str, Any]]]:
-    """Return all rows, without the times at which they were loaded."""
+    """Return all rows without the times of loading."""
     loads = db.rows("_alvys_loads")
     found = db.dump(without=("_loaded_at", "_changed_at"))
     return {**found, "_alvys_loads": sorted(row["manifest"] for row in loads)}

@@ -1,4 +1,4 @@
-"""A server with fixed rows, so that any later version can resume what was written with them."""
+"""A server with fixed rows, for resuming the interrupted runs of ``lake``."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ FILE = b"%PDF-1.4 a document\n%%EOF\n"
 
 class FixedAlvys:
     """
-    Serve searches, lists and files from memory.
+    A server of searches, lists and files.
 
-    :param rows: rows by path below the API version, such as ``loads/search`` or ``loads/1001/documents``.
+    :param rows: rows by path, for example ``loads/search`` or ``loads/1001/documents``.
     """
 
     def __init__(self, rows: dict[str, list[Any]]) -> None:
@@ -41,13 +41,13 @@ class FixedAlvys:
                     return self.send(FILE, "application/pdf", 404 if self.path in fixed.broken else 200)
                 return self.answer(None)
 
-            def answer(self, asked: Any) -> None:
+            def answer(self, body: Any) -> None:
                 path = re.sub(r"^/api/p/v[\d.]+/", "", self.path)
-                fixed.requests.append((path, asked))
+                fixed.requests.append((path, body))
                 rows = json.loads(json.dumps(fixed.rows[path]).replace("{url}", fixed.url))
-                if asked is None:
+                if body is None:
                     return self.reply(rows)
-                page, size = asked["Page"], asked["PageSize"]
+                page, size = body["Page"], body["PageSize"]
                 items = rows[page * size : (page + 1) * size]
                 return self.reply({"Page": page, "PageSize": size, "Total": len(rows), "Items": items})
 
@@ -78,7 +78,7 @@ class FixedAlvys:
         self._server.server_close()
 
     def connection(self) -> str:
-        """Return an Airflow connection to it."""
+        """Return an Airflow connection to this server, as JSON."""
         return json.dumps(
             {
                 "conn_type": "alvys",

@@ -1,4 +1,4 @@
-"""The tasks that wrote the data set in this folder, in order. Later versions execute the same tasks."""
+"""The tasks that wrote the data set of this folder. The tests execute the same tasks."""
 
 from __future__ import annotations
 
