@@ -25,9 +25,8 @@ demo: .venv/.demo  ## Run the provider in a real Airflow against a simulated Alv
 test: .venv/.tools  ## Run all tests except those that need MariaDB
 	$(PY) -m pytest -m "not mariadb" $(TWO_AT_ONCE) $(COVERED)
 
-test-quick: .venv/.tools  ## Run the tests of the API client and what is as quick (under a minute)
-	$(PY) -m pytest tests/api tests/landing/dataset tests/test_parse_checks.py tests/test_retry_policy.py \
-		--ignore tests/api/read/test_paginator_seeds.py $(TWO_AT_ONCE)
+test-quick: .venv/.tools  ## Run the tests not marked slow (below a minute)
+	$(PY) -m pytest -m "not mariadb and not slow" $(TWO_AT_ONCE)
 
 test-mariadb: .venv/.mariadb  ## Run the tests that load into MariaDB, which comes from Debian's packages
 	$(PY) -m pytest -m mariadb

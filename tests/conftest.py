@@ -38,6 +38,18 @@ CONNECTION = "AIRFLOW_CONN_ALVYS_DEFAULT"
 SECRET = "s3cret-of-the-simulator"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs Airflow's command line, a bucket or another database than SQLite, as make test-quick leaves it out."""
+    for item in items:
+        parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        needed = {
+            *getattr(item, "fixturenames", ()),
+            *(value for value in parameters if isinstance(value, str)),
+        }
+        if needed & {"forked_airflow", "bucket", "s3", "duckdb", "postgres"}:
+            item.add_marker("slow")
+
+
 class SkippingClock(Clock):
     """A clock that returns the real time plus all sleeps, and never sleeps."""
 

@@ -22,6 +22,8 @@ from airflow_provider_alvys.simulator.process import Simulator
 from tests.conftest import CONNECTION, Land, QuickHook, SkippingClock
 from tests.lake import read_lines, read_manifest
 
+pytestmark = pytest.mark.slow
+
 EVERY = pytest.mark.parametrize("stream", STREAMS.values(), ids=lambda stream: stream.name)
 PAGED = pytest.mark.parametrize(
     "stream",

@@ -22,6 +22,8 @@ from tests.conftest import CONNECTION, QuickHook, SkippingClock, make_client
 from tests.lake import read_manifest
 from tests.test_every_stream import min_requests
 
+pytestmark = pytest.mark.slow
+
 EARLY = datetime(2020, 1, 1, tzinfo=timezone.utc)
 RECENT = datetime(2026, 11, 1, tzinfo=timezone.utc)
 

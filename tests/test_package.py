@@ -13,6 +13,8 @@ import pytest
 import airflow_provider_alvys
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 PACKAGE = Path(airflow_provider_alvys.__file__).parent
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from airflow_provider_alvys.get_provider_info import get_provider_info
 
-pytestmark = pytest.mark.every_airflow
+pytestmark = [pytest.mark.every_airflow, pytest.mark.slow]
 
 
 def airflow(*arguments: str) -> str:

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import jinja2
+import pytest
 from airflow.sdk import DAG
 
 from airflow_provider_alvys import alvys_sync
@@ -19,6 +20,8 @@ from airflow_provider_alvys.api.catalogue.streams import STREAMS, get_stream
 from airflow_provider_alvys.simulator.process import Simulator
 from tests.conftest import QuickHook, StoppedClock, forget_secrets
 from tests.lake import manifests, read_lines, read_manifest
+
+pytestmark = pytest.mark.slow
 
 HOURLY = ["loads", "trips", "invoices", "tenders"]
 DAILY = [

@@ -27,7 +27,7 @@ from tests.conftest import CONNECTION, ROOT
 from tests.forked_airflow import ForkedAirflow, home_settings
 
 pytest.importorskip("airflow_inbound_webhooks")
-pytestmark = pytest.mark.every_airflow
+pytestmark = [pytest.mark.every_airflow, pytest.mark.slow]
 
 SECRET = "whsec-of-the-test"
 DAG = "alvys_webhooks"

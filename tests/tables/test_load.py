@@ -188,6 +188,7 @@ def test_a_manifest_with_another_row_count_than_its_parts_is_rejected(db: Db, la
     assert db.rows("loads") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "orders"),
     [("sqlite", 50), ("postgres", 12), ("duckdb", 6), pytest.param("mysql", 12, marks=pytest.mark.mariadb)],
@@ -538,6 +539,7 @@ def test_two_rows_with_one_key_in_a_manifest_are_reported_and_nothing_is_loaded(
     assert db.rows("users") == []
 
 
+@pytest.mark.slow
 def test_long_lists_are_loaded_in_batches_of_bounded_size(
     sqlite: Db, lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -914,6 +916,7 @@ def test_a_field_missing_from_all_rows_is_logged_as_a_warning(
     assert arguments == [(10, "loads", "CustomerName")]
 
 
+@pytest.mark.slow
 def test_money_keeps_every_digit(db: Db, lake: Path) -> None:
     rng = random.Random(3)
     texts = [f"{rng.randrange(-(10**9), 10**9)}.{rng.randrange(100):02}" for _ in range(100_000)]

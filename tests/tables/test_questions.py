@@ -17,6 +17,8 @@ from tests.conftest import Land
 from tests.tables.databases import Db
 from tests.tables.runs import load
 
+pytestmark = pytest.mark.slow
+
 Rows = list[dict[str, Any]]
 
 

@@ -63,6 +63,7 @@ def script(warehouse: str, stream: str) -> list[exp.Expression]:
     return parse(warehouse, render(write_sql(warehouse, build_schema(STREAMS[stream]))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("warehouse", WAREHOUSES)
 def test_the_statements_of_every_stream_are_parsed_completely(warehouse: str) -> None:
     for stream in LOADABLE:
@@ -104,6 +105,7 @@ def test_every_insert_has_its_values_in_the_order_of_its_columns(warehouse: str)
                 assert columns == [value.name for value in insert.expression.expressions]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("warehouse", WAREHOUSES)
 def test_airflow_splits_the_script_at_the_end_of_each_statement(warehouse: str) -> None:
     for stream in LOADABLE:

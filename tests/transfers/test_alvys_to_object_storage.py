@@ -389,6 +389,7 @@ def test_a_set_that_shrinks_past_the_page_being_read_loses_nothing(alvys: Simula
     assert alvys.stats()["answers"]["404"] >= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("leaving", [1, 5, 500])
 def test_no_row_that_stays_is_missed_while_others_leave(alvys: Simulator, land: Land, leaving: int) -> None:
     alvys.reset(loads=20_000)

@@ -13,6 +13,8 @@ from airflow_provider_alvys.api.read.keyset import KeySet
 from airflow_provider_alvys.api.read.paginator import Paginator, PaginatorState
 from tests.paged_set import PagedSet
 
+pytestmark = pytest.mark.slow
+
 SEEDS = range(8)
 ROWS, PAGE = 400, 20
 

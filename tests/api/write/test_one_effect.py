@@ -24,6 +24,8 @@ from airflow_provider_alvys.simulator.process import Simulator
 from tests.conftest import SkippingClock, make_client
 from tests.writes import invalid_bodies, request_to, write
 
+pytestmark = pytest.mark.slow
+
 every_operation = pytest.mark.parametrize("name", OPERATIONS)
 
 

@@ -552,6 +552,7 @@ def test_what_alvys_adds_is_landed_as_json(alvys: Simulator, land: Land) -> None
         assert row[name] == truth[name]
 
 
+@pytest.mark.slow
 def test_the_same_rows_make_the_same_bytes_in_whatever_pieces_they_come(alvys: Simulator) -> None:
     rows = alvys.truth_rows()
     for compression in (None, "gzip", "zstd"):

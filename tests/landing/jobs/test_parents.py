@@ -402,6 +402,7 @@ class LazySequence(Sequence[Any]):
         return self.values[index]
 
 
+@pytest.mark.slow
 def test_parents_may_come_as_any_sequence_of_ids_or_results(
     alvys: Simulator, land: Land, hook: QuickHook
 ) -> None:

@@ -28,7 +28,7 @@ from airflow_provider_alvys.transfers.alvys_to_object_storage import (
 from tests.conftest import DataSet, Land, QuickHook, SkippingClock
 from tests.lake import cursors, ids, manifests, read_lines, read_manifest
 
-pytestmark = pytest.mark.every_airflow
+pytestmark = [pytest.mark.every_airflow, pytest.mark.slow]
 
 SEARCH = "POST loads/search"
 # Settled once: every try and every comparison reads this.
