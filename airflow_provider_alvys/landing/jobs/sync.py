@@ -330,9 +330,7 @@ def _manifest_window(by: TimeWindow | None, window: Window | None) -> ManifestWi
 def _manifest_parents(search: Search) -> list[ManifestParents]:
     return [
         ManifestParents(
-            ids=list(query.parents),
-            rows=result.rows,
-            window=_manifest_window(query.by, query.window),
+            ids=list(query.parents), rows=result.rows, window=_manifest_window(query.by, query.window)
         )
         for query, result in search.results
         if query.parents
