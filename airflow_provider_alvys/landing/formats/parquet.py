@@ -1,9 +1,11 @@
-"""Rows into Parquet and back: objects become structs, lists become lists, and what has no column is kept as JSON."""
+"""Convert rows to Parquet and back: objects become structs, and unmapped fields are kept as JSON."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import accumulate
 from types import NoneType
 from typing import Any, Protocol
 
@@ -16,14 +18,14 @@ from airflow_provider_alvys.api.errors import AlvysStorageError
 from airflow_provider_alvys.api.read.page_decoder import Row, decode_row
 from airflow_provider_alvys.api.schema.fields import Array, FieldFlag, FieldType, Record
 from airflow_provider_alvys.api.schema.values import EXTRA, dump_json, snake_case
-from airflow_provider_alvys.landing.formats.arrow import Column, Leaf, Left
+from airflow_provider_alvys.landing.formats.arrow import Column, Leaf, Unmapped
 
 _EXTRA = pa.field(EXTRA, pa.string())
-_NOTHING: Mapping[str, Any] = {}
-# Rows that are rebuilt at once.
+_EMPTY: Mapping[str, Any] = {}
+# Rows that are rebuilt at a time.
 _BATCH = 1000
-# Deeper rows are kept as they are: how deep one can be taken apart depends on who calls.
-_DEPTH = 200
+# Deeper rows are kept as JSON: Python's recursion limit depends on the caller.
+_MAX_DEPTH = 200
 _BRACKET = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{]|[\]}]')
 
 
@@ -32,66 +34,62 @@ class _Node(Protocol):
 
     fields: list[Any]
 
-    def take(self, values: list[Any]) -> tuple[list[Any], Left]:
-        """Return the columns of some values as JSON has them, and those, or what is in them, that have none. None is none."""
+    def encode_values(self, values: list[Any]) -> tuple[list[Any], Unmapped]:
+        """Return the columns of JSON values, and the values, or parts of them, without a column."""
 
-    def give(self, columns: Sequence[Column]) -> list[Any]:
-        """Return the values as JSON has them, of columns by ``fields``."""
+    def decode_values(self, columns: Sequence[Column]) -> list[Any]:
+        """Return the JSON values of columns, which are in the order of ``fields``."""
 
 
 class _Fields:
-    """The fields of a record side by side, without what has no column."""
+    """The fields of a record as columns."""
 
     def __init__(self, record: Record) -> None:
         nodes = {
             name: _make_node(name, kind, record.flags.get(name, frozenset()))
             for name, kind in record.fields.items()
         }
-        # An object of which nothing is known would be a struct without fields, which Parquet does not have.
+        # Parquet has no structs without fields.
         self._nodes = {name: node for name, node in nodes.items() if node is not None}
         self._names = frozenset(self._nodes)
         self.fields = [field for node in self._nodes.values() for field in node.fields]
         self._columns = {field.name for field in self.fields}
 
-    def take(self, records: Sequence[Mapping[str, Any]]) -> tuple[list[Any], Left]:
-        """Return the columns of some records, and the fields of each that have none."""
-        left: Left = {}
+    def encode_values(self, records: Sequence[Mapping[str, Any]]) -> tuple[list[Any], Unmapped]:
+        """Return the columns of records, and the unmapped fields of each."""
+        unmapped: Unmapped = {}
         for number, record in enumerate(records):
             if not self._names.issuperset(record):
-                left[number] = {name: value for name, value in record.items() if name not in self._names}
+                unmapped[number] = {name: value for name, value in record.items() if name not in self._names}
         arrays: list[Any] = []
         for name, node in self._nodes.items():
-            columns, strangers = node.take([record.get(name) for record in records])
+            columns, unknown = node.encode_values([record.get(name) for record in records])
             arrays += columns
-            for number, value in strangers.items():
-                left.setdefault(number, {})[name] = value
-        return arrays, left
+            for number, value in unknown.items():
+                unmapped.setdefault(number, {})[name] = value
+        return arrays, unmapped
 
-    def give(self, columns: Mapping[str, Column], rows: int) -> list[dict[str, Any]]:
-        """Return records of as many fields as columns are known for."""
-        strangers = columns.keys() - self._columns - {EXTRA}
-        if strangers:
+    def decode_values(self, columns: Mapping[str, Column], rows: int) -> list[dict[str, Any]]:
+        """Return records with the fields whose columns exist."""
+        unknown = columns.keys() - self._columns - {EXTRA}
+        if unknown:
             raise AlvysStorageError(
-                f"it has columns that the catalogue does not know: {', '.join(sorted(strangers))}"
+                f"it has columns that the catalogue does not know: {', '.join(sorted(unknown))}"
             )
         records: list[dict[str, Any]] = [{} for _ in range(rows)]
         for name, node in self._nodes.items():
             own = [columns.get(field.name) for field in node.fields]
-            # Of a file that was written before the catalogue knew the field, or of rows that lack it.
+            # The file is older than the field in the catalogue, or no row has it.
             if own[0] is None or all(column is None or column.null_count == rows for column in own):
                 continue
-            for record, value in zip(records, node.give(own), strict=True):
+            for record, value in zip(records, node.decode_values(own), strict=True):
                 if value is not None:
                     record[name] = value
         return records
 
 
 class _Struct:
-    """
-    An object.
-
-    :param has_extra: whether it keeps what has no column; else whatever it stands in does.
-    """
+    """An object. Without an ``_extra`` column, the record around it keeps its unmapped fields."""
 
     def __init__(self, name: str, inner: _Fields, *, has_extra: bool = False) -> None:
         self._inner = inner
@@ -99,77 +97,74 @@ class _Struct:
         self._fields = [*inner.fields, _EXTRA] if has_extra else inner.fields
         self.fields = [pa.field(name, pa.struct(self._fields))]
 
-    def take(self, values: list[Any]) -> tuple[list[Any], Left]:
+    def encode_values(self, values: list[Any]) -> tuple[list[Any], Unmapped]:
         types = set(map(type, values)) - {NoneType}
         if not types:
             return [pa.nulls(len(values), self.fields[0].type)], {}
-        arrays, left = self._inner.take([value if type(value) is dict else _NOTHING for value in values])
+        arrays, unmapped = self._inner.encode_values(
+            [value if type(value) is dict else _EMPTY for value in values]
+        )
         if types != {dict}:
-            left |= {
-                n: value for n, value in enumerate(values) if type(value) is not dict and value is not None
-            }
+            unmapped |= _not_of(dict, values)
         if self._has_extra:
-            arrays.append(_extra_column(left, len(values)))
-            left = {}
+            arrays.append(_extra_column(unmapped, len(values)))
+            unmapped = {}
             is_null = [value is None for value in values]
         else:
             is_null = [type(value) is not dict for value in values]
-        return [pa.StructArray.from_arrays(arrays, fields=self._fields, mask=pa.array(is_null))], left
+        return [pa.StructArray.from_arrays(arrays, fields=self._fields, mask=pa.array(is_null))], unmapped
 
-    def give(self, columns: Sequence[Column]) -> list[Any]:
+    def decode_values(self, columns: Sequence[Column]) -> list[Any]:
         (column,) = columns
         if not pa.types.is_struct(column.type):
             raise AlvysStorageError(
                 f"its column {self.fields[0].name} is {column.type}, where an object was expected"
             )
         inner = {column.type.field(number).name: child for number, child in enumerate(column.flatten())}
-        records: list[Any] = _give_records(self._inner, inner, len(column))
-        return [
-            record if is_valid else None
-            for record, is_valid in zip(records, column.is_valid().to_pylist(), strict=True)
-        ]
+        records: list[Any] = _decode_records(self._inner, inner, len(column))
+        valid = column.is_valid().to_pylist()
+        return [record if is_valid else None for record, is_valid in zip(records, valid, strict=True)]
 
 
 class _List:
-    """A list. One with an item that does not fit does not fit."""
+    """A list. If one item does not fit, the list is unmapped."""
 
     def __init__(self, name: str, item: _Node) -> None:
         self._item = item
         self.fields = [pa.field(name, pa.list_(item.fields[0]))]
 
-    def take(self, values: list[Any]) -> tuple[list[Any], Left]:
-        left = {n: value for n, value in enumerate(values) if type(value) is not list and value is not None}
-        (items,), strangers = self._item.take(
-            [item for value in values if type(value) is list for item in value]
-        )
-        if strangers:
-            owners = [n for n, value in enumerate(values) if type(value) is list for _ in value]
-            left |= {n: values[n] for n in {owners[stranger] for stranger in strangers}}
-            # Without those, each fits.
-            arrays, _ = self.take([None if n in left else value for n, value in enumerate(values)])
-            return arrays, left
-        offsets = [0]
-        for value in values:
-            offsets.append(offsets[-1] + (len(value) if type(value) is list else 0))
+    def encode_values(self, values: list[Any]) -> tuple[list[Any], Unmapped]:
+        unmapped = _not_of(list, values)
+        lists = [value if type(value) is list else [] for value in values]
+        (items,), unknown = self._item.encode_values([item for value in lists for item in value])
+        if unknown:
+            owners = [n for n, value in enumerate(lists) for _ in value]
+            unmapped |= {n: values[n] for n in {owners[number] for number in unknown}}
+            arrays, _ = self.encode_values(
+                [None if n in unmapped else value for n, value in enumerate(values)]
+            )
+            return arrays, unmapped
+        offsets = pa.array([0, *accumulate(map(len, lists))], pa.int32())
         is_null = pa.array([type(value) is not list for value in values])
-        type_ = self.fields[0].type
-        return [
-            pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), items, type=type_, mask=is_null)
-        ], left
+        return [pa.ListArray.from_arrays(offsets, items, type=self.fields[0].type, mask=is_null)], unmapped
 
-    def give(self, columns: Sequence[Column]) -> list[Any]:
+    def decode_values(self, columns: Sequence[Column]) -> list[Any]:
         (column,) = columns
         if not pa.types.is_list(column.type):
             raise AlvysStorageError(
                 f"its column {self.fields[0].name} is {column.type}, where a list was expected"
             )
-        items = iter(self._item.give([column.flatten()]))
+        items = iter(self._item.decode_values([column.flatten()]))
         lengths = pc.list_value_length(column).to_pylist()
         return [None if length is None else [next(items) for _ in range(length)] for length in lengths]
 
 
+def _not_of(kind: type, values: list[Any]) -> Unmapped:
+    return {n: value for n, value in enumerate(values) if type(value) is not kind and value is not None}
+
+
 def _make_node(name: str, kind: FieldType, flags: frozenset[FieldFlag] = frozenset()) -> _Node | None:
-    """Return a field's columns; None for an object of which nothing is known."""
+    """Return the node of a field; None for an object without known fields."""
     if isinstance(kind, Record):
         inner = _Fields(kind)
         return _Struct(snake_case(name), inner) if inner.fields else None
@@ -179,7 +174,7 @@ def _make_node(name: str, kind: FieldType, flags: frozenset[FieldFlag] = frozens
 
 
 def _make_item(kind: FieldType) -> _Node:
-    # The name that Parquet's own rules give the items of a list.
+    # The Parquet format calls the items of a list "element".
     if isinstance(kind, Record):
         return _Struct("element", _Fields(kind), has_extra=True)
     if isinstance(kind, Array):
@@ -187,17 +182,12 @@ def _make_item(kind: FieldType) -> _Node:
     return Leaf("element", kind)
 
 
-def _extra_column(left: Left, rows: int) -> Any:
-    return pa.array([dump_json(left[n]) if n in left else None for n in range(rows)], pa.string())
+def _extra_column(unmapped: Unmapped, rows: int) -> Any:
+    return pa.array([dump_json(unmapped[n]) if n in unmapped else None for n in range(rows)], pa.string())
 
 
 class ParquetEncoder:
-    """
-    The bytes of one Parquet file. A page's rows are kept as Arrow.
-
-    :param compression: None for snappy.
-    :param level: of the compression; None for its default.
-    """
+    """Encodes rows as one Parquet file. The rows of each page are kept as an Arrow table."""
 
     def __init__(self, stream: Stream, compression: str | None, *, level: int | None) -> None:
         self._fields = _Fields(stream.fields)
@@ -207,12 +197,12 @@ class ParquetEncoder:
         self._tables: list[Any] = []
 
     def add(self, rows: Sequence[Row]) -> None:
-        """Take a page's rows."""
+        """Add the rows of a page."""
         texts = list(map(bytes, rows))
         records = list(map(_decode, texts))
-        arrays, left = self._fields.take([record or _NOTHING for record in records])
+        arrays, unmapped = self._fields.encode_values([record or _EMPTY for record in records])
         extra = [
-            text.decode() if record is None else dump_json(left[n]) if n in left else None
+            text.decode() if record is None else dump_json(unmapped[n]) if n in unmapped else None
             for n, (record, text) in enumerate(zip(records, texts, strict=True))
         ]
         self._tables.append(
@@ -220,73 +210,60 @@ class ParquetEncoder:
         )
 
     def reopen(self, content: bytes) -> None:
-        """Take the rows of a file of the same stream."""
+        """Add the rows of a file of the same stream."""
         columns = pq.ParquetFile(pa.BufferReader(content)).read().columns
-        # Not with the file's own schema, to whose fields the reader has added numbers.
+        # The reader adds field ids to the file's own schema.
         self._tables.append(pa.Table.from_arrays(columns, schema=self._schema))
 
     def finish(self) -> bytes:
         """Return the file."""
-        # The same bytes, in whatever pieces the rows came.
+        # Combined, so that the pages' sizes do not change the bytes.
         table = pa.concat_tables(self._tables).combine_chunks()
         sink = pa.BufferOutputStream()
-        pq.write_table(
-            table,
-            sink,
-            compression=self._compression,
-            compression_level=self._level,
-            row_group_size=len(table),
-        )
+        packing: dict[str, Any] = {"compression": self._compression, "compression_level": self._level}
+        pq.write_table(table, sink, row_group_size=len(table), **packing)
         return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
 
 
 def _decode(row: bytes) -> dict[str, Any] | None:
-    """Return a row, or None for one that is no object, or cannot be taken apart: that is kept as it stands."""
-    if _is_deep(row):
-        return None
-    try:
-        record = decode_row(row)
-    except (ValueError, ArithmeticError):
-        # A number that Python does not hold.
-        return None
-    return record if type(record) is dict else None
+    """Return a row, or None to keep it as JSON: not an object, too deep, or with an unreadable number."""
+    if not _is_deep(row):
+        with suppress(ValueError, ArithmeticError):
+            record = decode_row(row)
+            return record if type(record) is dict else None
+    return None
 
 
 def _is_deep(row: bytes) -> bool:
-    if row.count(b"{") + row.count(b"[") <= _DEPTH:
+    if row.count(b"{") + row.count(b"[") <= _MAX_DEPTH:
         return False
     depth = deepest = 0
     for found in _BRACKET.finditer(row):
         depth += {b"{": 1, b"[": 1, b"}": -1, b"]": -1}.get(found[0], 0)
         deepest = max(deepest, depth)
-    return deepest > _DEPTH
+    return deepest > _MAX_DEPTH
 
 
 def rebuild_rows(content: bytes, stream: Stream) -> Iterator[bytes]:
-    """
-    Yield the rows of a Parquet file as JSON, by the catalogue's names.
-
-    :raises AlvysStorageError: it holds what the catalogue does not know.
-    """
+    """Yield the rows of a Parquet file as JSON. Raise AlvysStorageError if the catalogue lacks a column."""
     fields = _Fields(stream.fields)
     try:
         for batch in pq.ParquetFile(pa.BufferReader(content)).iter_batches(batch_size=_BATCH):
             columns = dict(zip(batch.schema.names, batch.columns, strict=True))
-            records = fields.give(columns, len(batch))
+            records = fields.decode_values(columns, len(batch))
             for record, extra in zip(records, columns[EXTRA].to_pylist(), strict=True):
-                # A row of which no field has a column stands there as it was.
+                # A row without any column is kept as it was.
                 yield extra.encode() if extra and not record else dump_json(_merge(record, extra)).encode()
     except (AlvysStorageError, pa.ArrowException, KeyError) as error:
         raise AlvysStorageError(
             f"A part of {stream.name} cannot be read by this version's catalogue: {error}. Land it again, or "
-            "read the file with "
-            "pyarrow"
+            "read the file with pyarrow"
         ) from error
 
 
-def _give_records(fields: _Fields, columns: Mapping[str, Column], rows: int) -> list[Any]:
-    """Return records with what they have beside their columns."""
-    records = fields.give(columns, rows)
+def _decode_records(fields: _Fields, columns: Mapping[str, Column], rows: int) -> list[Any]:
+    """Return records with their unmapped fields."""
+    records = fields.decode_values(columns, rows)
     if EXTRA not in columns:
         return records
     return [_merge(record, extra) for record, extra in zip(records, columns[EXTRA].to_pylist(), strict=True)]

@@ -13,7 +13,7 @@ from airflow_provider_alvys.landing.formats.registry import Encoder, make_encode
 
 class PartWriter:
     """
-    Write rows into numbered part files.
+    The part files of a run.
 
     :param put: writes a file into the run's folder.
     :param parts: parts that exist already.
@@ -35,15 +35,14 @@ class PartWriter:
         self.parts = list(parts)
         self._put = put
         self._format = (stream, file_format, compression)
-        self._suffix = (
-            f"-{resume_count}" if resume_count else ""
-        ) + f".{suffix_of(file_format, compression)}"
+        own = f"-{resume_count}" if resume_count else ""
+        self._suffix = f"{own}.{suffix_of(file_format, compression)}"
         self._part_rows = part_rows
         self._encoder: Encoder | None = None
         self._rows = 0
 
     def reopen(self, part: Part, content: bytes) -> None:
-        """Start the next part with the rows of one that was ended early."""
+        """Start the next part with the rows of a part that was ended early."""
         self._open().reopen(content)
         self._rows += part.rows
 
@@ -56,7 +55,7 @@ class PartWriter:
         return self._rows >= self._part_rows and self.finish()
 
     def finish(self) -> bool:
-        """Write the rows that are left, if any, and return whether there were any."""
+        """Write the remaining rows, and return whether there were any."""
         if self._encoder is None:
             return False
         content = self._encoder.finish()

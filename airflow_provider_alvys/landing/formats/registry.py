@@ -1,4 +1,4 @@
-"""The formats of part files: what they are called, and what puts rows into one."""
+"""The formats of part files, with the encoder and reader of each."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from airflow_provider_alvys.api.read.page_decoder import Row
 JSONL = "jsonl"
 PARQUET = "parquet"
 _GZIP = 16 + zlib.MAX_WBITS
-# JSON lines: half of the default level's time for a tenth more bytes; Parquet: a quarter for a thirtieth more.
+# JSON lines: half the time of the default level for 10 % more bytes. Parquet: a quarter for 3 % more.
 _GZIP_LEVEL = 1
-# What files of a format and a compression end with. Parquet's is inside the file; None is snappy there.
+# Suffixes of file names. Parquet compresses inside the file; None is snappy there.
 _SUFFIXES = {
     (JSONL, None): "jsonl",
     (JSONL, "gzip"): "jsonl.gz",
@@ -29,20 +29,20 @@ _SUFFIXES = {
 
 
 class Encoder(Protocol):
-    """Takes the rows of one file."""
+    """Encodes the rows of one file."""
 
     def add(self, rows: Sequence[Row]) -> None:
-        """Take a page's rows."""
+        """Add the rows of a page."""
 
     def reopen(self, content: bytes) -> None:
-        """Take the rows of a file of the same stream, format and compression."""
+        """Add the rows of a file of the same stream, format and compression."""
 
     def finish(self) -> bytes:
-        """Return the file with all rows in the order in which they were taken: the same rows make the same bytes."""
+        """Return the file, with the rows in the order of adding. The same rows make the same bytes."""
 
 
 class _JsonLines:
-    """A row a line, as Alvys sent it."""
+    """One row per line, as Alvys sent it."""
 
     def __init__(self, compression: str | None) -> None:
         self._content = io.BytesIO()
@@ -65,36 +65,31 @@ class _JsonLines:
 
 
 def check_format(file_format: str, compression: str | None) -> None:
-    """
-    Refuse a format that cannot be written.
-
-    :raises AlvysValueError: says which can, or what to install.
-    """
+    """Raise AlvysValueError if a format is unknown, or needs a package that is not installed."""
     if (file_format, compression) not in _SUFFIXES:
         known = " or ".join(f"file_format={name!r}, compression={packed!r}" for name, packed in _SUFFIXES)
         raise AlvysValueError(
-            f"file_format={file_format!r}, compression={compression!r} is not known: use {known}"
+            f"file_format={file_format!r}, compression={compression!r} is not known. Use {known}"
         )
     if file_format == PARQUET:
         _check_pyarrow()
 
 
 def _check_pyarrow() -> None:
-    # Found, and not imported: that is for those who write or read Parquet.
+    # Not imported: that would slow down the parsing of DAGs.
     if importlib.util.find_spec("pyarrow") is None:
         raise AlvysValueError(
-            "file_format='parquet' needs pyarrow, which is not installed: pip install "
-            "'airflow-provider-alvys[parquet]'"
+            "file_format='parquet' needs pyarrow: pip install 'airflow-provider-alvys[parquet]'"
         )
 
 
 def suffix_of(file_format: str, compression: str | None) -> str:
-    """Return what the names of a checked format's files end with, without a point."""
+    """Return the suffix of a format's files, without a dot."""
     return _SUFFIXES[file_format, compression]
 
 
 def make_encoder(stream: Stream, file_format: str, compression: str | None) -> Encoder:
-    """Return what puts the rows of a stream into a file of a checked format."""
+    """Return the encoder for a file of a stream's rows."""
     if file_format != PARQUET:
         return _JsonLines(compression)
     from airflow_provider_alvys.landing.formats.parquet import ParquetEncoder
@@ -103,12 +98,7 @@ def make_encoder(stream: Stream, file_format: str, compression: str | None) -> E
 
 
 def read_rows(content: bytes, stream: Stream, file_format: str, compression: str | None) -> Iterator[bytes]:
-    """
-    Yield the rows of a file as JSON: from JSON lines as Alvys sent them, from Parquet rebuilt.
-
-    :raises AlvysStorageError: they cannot be rebuilt: the file is of another catalogue.
-    :raises AlvysValueError: pyarrow is needed and is not installed.
-    """
+    """Yield the rows of a file as JSON. Raise AlvysError if Parquet cannot be read or rebuilt."""
     if file_format == PARQUET:
         _check_pyarrow()
         from airflow_provider_alvys.landing.formats.parquet import rebuild_rows

@@ -1,4 +1,4 @@
-"""Parquet: typed columns, from which the rows can be rebuilt."""
+"""Parquet parts: typed columns, and rows rebuilt from them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ LOADS = STREAMS["loads"]
 def write(
     rows: Sequence[bytes], stream: Stream = LOADS, *, page: int = 1000, compression: str | None = None
 ) -> bytes:
-    """Return a file of rows that come in pages."""
+    """Return a file of rows that were added in pages."""
     encoder = make_encoder(stream, "parquet", compression)
     for at in range(0, len(rows), page):
         encoder.add(rows[at : at + page])
@@ -53,7 +53,7 @@ def open_file(content: bytes) -> Any:
 
 
 def cells(content: bytes) -> list[dict[str, Any]]:
-    """Return the rows of a file as any reader of Parquet sees them."""
+    """Return the rows of a file as pyarrow reads them."""
     return open_file(content).read().to_pylist()
 
 
@@ -62,7 +62,7 @@ def rebuilt(content: bytes, stream: str = "loads") -> list[Any]:
 
 
 def back(*rows: Any) -> list[Any]:
-    """Return loads that were written, and read again."""
+    """Return loads after writing and reading them."""
     return rebuilt(write([row if isinstance(row, bytes) else json.dumps(row).encode() for row in rows]))
 
 
@@ -75,12 +75,12 @@ def moment(text: str) -> datetime:
 
 
 def plain(kind: FieldType, value: Any, flags: frozenset[str] = frozenset()) -> Any:
-    """Return a JSON value as it is after a way through Parquet: no nulls, times to the microsecond, days as such."""
+    """Return the JSON value that Parquet keeps: no nulls, times to the microsecond, days without time."""
     if value is None:
         return None
     if isinstance(kind, Record):
-        told = {n: plain(kind.fields[n], v, kind.flags.get(n, frozenset())) for n, v in value.items()}
-        return {name: inner for name, inner in told.items() if inner is not None}
+        inner = {n: plain(kind.fields[n], v, kind.flags.get(n, frozenset())) for n, v in value.items()}
+        return {name: item for name, item in inner.items() if item is not None}
     if isinstance(kind, Array):
         return [plain(kind.of, item) for item in value]
     if kind == "time":
@@ -90,7 +90,7 @@ def plain(kind: FieldType, value: Any, flags: frozenset[str] = frozenset()) -> A
 
 
 def columns(kind: FieldType, name: str, value: Any, flags: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """Return the columns of a field as pyarrow gives them."""
+    """Return the columns of a field as pyarrow returns them."""
     stem = snake_case(name)
     if isinstance(kind, Record):
         return {stem: None if value is None else struct(kind, value)}
@@ -140,7 +140,7 @@ def _text(value: Any) -> str:
 
 
 def window_of(stream: Stream) -> dict[str, str]:
-    """Return a window that Alvys takes whole, for streams that are not read without."""
+    """Return a window for streams that cannot be read as a whole."""
     return (
         {}
         if stream.default_window is None
@@ -149,7 +149,7 @@ def window_of(stream: Stream) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("stream", STREAMS.values(), ids=lambda stream: stream.name)
-def test_every_stream_lands_what_is_true_in_one_schema(alvys: Simulator, land: Land, stream: Stream) -> None:
+def test_every_stream_lands_the_true_rows_in_one_schema(alvys: Simulator, land: Land, stream: Stream) -> None:
     alvys.reset(loads=60, fleet=60)
     parents, query = None, {"stream": stream.name, **window_of(stream)}
     if stream.parent:
@@ -159,7 +159,7 @@ def test_every_stream_lands_what_is_true_in_one_schema(alvys: Simulator, land: L
     result = land(stream=stream.name, parents=parents, file_format="parquet", **window_of(stream))
     truth = list(map(decode_row, alvys.truth_rows(**query)))
     assert truth, "nothing was tried"
-    # As our own code reads it.
+    # With our own reader.
     found = list(map(decode_row, read_lines(result["manifest"])))
     known = stream.fields.fields
     if known:
@@ -168,7 +168,7 @@ def test_every_stream_lands_what_is_true_in_one_schema(alvys: Simulator, land: L
         )
     else:
         assert in_order(found) == in_order(truth)
-    # As others do.
+    # With pyarrow.
     (part,) = read_manifest(result["manifest"])["parts"]
     assert part["name"] == "part-00000.parquet"
     file = pq.ParquetFile(Path(result["manifest"]).parent / part["name"])
@@ -176,14 +176,14 @@ def test_every_stream_lands_what_is_true_in_one_schema(alvys: Simulator, land: L
     assert [row.pop("_extra") for row in seen if known] == [None] * len(truth if known else ())
     if known:
         assert in_order(seen) == in_order([struct(stream.fields, row) for row in truth])
-    # Whatever the rows hold.
+    # Whatever the rows contain.
     assert file.schema_arrow.equals(open_file(write([b"{}"], stream)).schema_arrow)
     names = file.schema_arrow.names
     assert len(set(names)) == len(names)
     assert file.metadata.row_group(0).column(0).compression == "SNAPPY"
 
 
-def test_rows_stand_in_the_order_of_json_lines(alvys: Simulator, land: Land) -> None:
+def test_rows_are_in_the_order_of_json_lines(alvys: Simulator, land: Land) -> None:
     numbers = [json.loads(row)["LoadNumber"] for row in alvys.truth_rows()][:40]
     lines, rows = (
         read_lines(
@@ -231,7 +231,7 @@ def test_no_two_columns_of_an_object_have_one_name(name: str) -> None:
     check(pa.struct(list(schema)))
 
 
-def test_two_thousand_amounts_are_what_the_text_says() -> None:
+def test_two_thousand_amounts_keep_their_exact_value() -> None:
     chance = random.Random(7)
     texts = [
         "0.1",
@@ -255,7 +255,7 @@ def test_two_thousand_amounts_are_what_the_text_says() -> None:
     assert [row["linehaul"]["amount"] for row in cells(content)] == amounts
     assert [row["Linehaul"]["Amount"] for row in rebuilt(content)] == amounts
     assert {row["_extra"] for row in cells(content)} == {None}
-    # Beside one that does not fit, too.
+    # Also next to a value that does not fit.
     beside = cells(write([*rows, b'{"Linehaul":{"Amount":"x"}}'], page=3000))
     assert [row["linehaul"]["amount"] for row in beside] == [*amounts, None]
     assert {row["linehaul"]["currency"] for row in cells(content)} == {"USD"}
@@ -325,7 +325,7 @@ HOSTILE: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("row", HOSTILE.values(), ids=HOSTILE)
-def test_what_does_not_fit_is_kept(row: dict[str, Any]) -> None:
+def test_values_that_do_not_fit_are_kept(row: dict[str, Any]) -> None:
     good = {
         "Id": "good",
         "Status": "Open",
@@ -333,14 +333,14 @@ def test_what_does_not_fit_is_kept(row: dict[str, Any]) -> None:
         "Fleet": {"Id": "F"},
         "CustomerType": ["Customer"],
     }
-    # Beside good ones and alone.
+    # Next to rows that fit, and alone.
     assert back(good, row, good) == [good, row, good]
     assert back(row) == [row]
     for found in cells(write([json.dumps(good).encode(), json.dumps(row).encode()]))[:1]:
         assert (found["status"], found["linehaul"]["amount"], found["_extra"]) == ("Open", 3, None)
 
 
-def test_what_has_no_column_stands_where_it_stood() -> None:
+def test_unmapped_fields_keep_their_place() -> None:
     row = {
         "Id": "1",
         "Brand": "new",
@@ -372,7 +372,7 @@ def test_half_an_emoji_is_kept_in_its_escaped_form() -> None:
         pytest.param(b'{"Id":"1","Brand":' + b"[" * 100_000 + b"]" * 100_000 + b"}", id="100,000 deep"),
     ],
 )
-def test_a_row_that_cannot_be_taken_apart_is_kept_as_it_is(row: bytes) -> None:
+def test_a_row_that_cannot_be_decoded_is_kept_as_json(row: bytes) -> None:
     good = b'{"Id":"good","Status":"Open"}'
     content = write([good, row, good])
     assert list(read_rows(content, LOADS, "parquet", None)) == [good, row, good]
@@ -389,13 +389,13 @@ def test_deep_json_is_kept_however_deep_it_is(depth: int, end: bytes) -> None:
     in_item = b'{"Id":"2","Stops":[{"Id":"S","Brand":' + b"[" * depth + end + b"]" * depth + b"}]}"
     content = write([deep, in_item, b'{"Id":"3"}'])
     assert list(read_rows(content, LOADS, "parquet", None)) == [deep, in_item, b'{"Id":"3"}']
-    # From a bound on, whoever calls.
+    # The bound does not depend on the caller.
     assert [found["id"] for found in cells(content)] == (
         ["1", "2", "3"] if depth < 200 else [None, None, "3"]
     )
 
 
-def test_a_row_of_many_objects_is_not_a_deep_one() -> None:
+def test_a_row_with_many_objects_is_not_deep() -> None:
     row = {"Id": "1", "Stops": [{"Id": str(number), "Status": "[" * 300} for number in range(300)]}
     (found,) = cells(write([json.dumps(row).encode()]))
     assert (len(found["stops"]), found["_extra"]) == (300, None)
@@ -510,7 +510,7 @@ SPELLINGS: dict[str, list[Any]] = {
 
 
 @pytest.mark.parametrize("name", SPELLINGS)
-def test_a_row_is_written_the_same_whatever_stands_beside_it(name: str) -> None:
+def test_a_row_is_written_the_same_whatever_the_other_rows_are(name: str) -> None:
     rows = [json.dumps({"Id": "1", name: value}).encode() for value in SPELLINGS[name]]
     together = write(rows)
     alone = [write([row]) for row in rows]
@@ -523,7 +523,7 @@ def test_a_row_is_written_the_same_whatever_stands_beside_it(name: str) -> None:
 @pytest.mark.parametrize(
     "text", ["0e400", "0E+28", "0.000000000000000", "1.50000000000000000000", "1E+27", "1." + "0" * 60]
 )
-def test_zeros_are_only_a_way_of_writing(text: str) -> None:
+def test_trailing_zeros_are_not_kept(text: str) -> None:
     row = b'{"Id":"1","Linehaul":{"Amount":%b}}' % text.encode()
     for rows in ([row], [row, b'{"Linehaul":{"Amount":"x"}}']):
         found = cells(write(rows))[0]
@@ -539,7 +539,7 @@ def test_a_number_with_more_digits_than_a_column_is_kept_with_all_of_them(text: 
     assert decode_row(cells(content)[0]["_extra"].encode())["Linehaul"]["Amount"] == Decimal(text)
 
 
-def test_what_alvys_adds_is_landed_as_json(alvys: Simulator, land: Land) -> None:
+def test_new_fields_of_alvys_land_as_json(alvys: Simulator, land: Land) -> None:
     (key,) = alvys.truth_keys()[:1]
     alvys.change(
         keys=[key],
@@ -553,7 +553,7 @@ def test_what_alvys_adds_is_landed_as_json(alvys: Simulator, land: Land) -> None
 
 
 @pytest.mark.slow
-def test_the_same_rows_make_the_same_bytes_in_whatever_pieces_they_come(alvys: Simulator) -> None:
+def test_the_same_rows_make_the_same_bytes_whatever_the_page_sizes(alvys: Simulator) -> None:
     rows = alvys.truth_rows()
     for compression in (None, "gzip", "zstd"):
         content = write(rows, compression=compression)
@@ -589,7 +589,7 @@ def stream_of(fields: Record) -> Stream:
     return Stream(name="loads", description="", path="x", scope=None, key=("Id",), fields=fields)
 
 
-def test_a_file_from_before_a_field_was_known_is_read_with_it() -> None:
+def test_a_file_older_than_a_field_of_the_catalogue_is_read() -> None:
     before = stream_of(record("Id Fleet:fleet Stops:[stop]", fleet=record("Id"), stop=record("Id")))
     row = {
         "Id": "1",
@@ -600,7 +600,7 @@ def test_a_file_from_before_a_field_was_known_is_read_with_it() -> None:
     assert rebuilt(write([json.dumps(row).encode()], before)) == [row]
 
 
-def test_a_file_from_before_a_field_had_another_type_is_read_as_it_was_written() -> None:
+def test_a_file_with_an_older_type_of_a_field_is_read_as_written() -> None:
     fields = record("Id Status:integer OrderNumber:decimal ContractId:boolean")
     row = {"Id": "1", "Status": 5, "OrderNumber": 1.25, "ContractId": True}
     (found,) = rebuilt(write([json.dumps(row).encode()], stream_of(fields)))
@@ -627,13 +627,13 @@ def test_a_file_from_before_a_field_had_another_type_is_read_as_it_was_written()
         pytest.param(record("Id Stops"), {"Stops": "x"}, "stops is string, where a list", id="no list"),
     ],
 )
-def test_a_file_of_which_something_would_be_lost_is_refused(fields: Record, row: Any, says: str) -> None:
+def test_a_file_with_an_unknown_column_is_refused(fields: Record, row: Any, says: str) -> None:
     content = write([json.dumps(row).encode()], stream_of(fields))
     with pytest.raises(AlvysStorageError, match=rf"part of loads cannot be read.*{says}"):
         rebuilt(content)
 
 
-def test_objects_of_which_nothing_is_known_are_kept_as_json() -> None:
+def test_objects_without_known_fields_are_kept_as_json() -> None:
     fields = record(
         "Id Empty:empty Inner:inner List:[empty]",
         empty=Record({}),
@@ -683,7 +683,7 @@ def test_without_pyarrow_a_reader_says_what_to_install(
         land(stream="load_documents", parents=loads)
 
 
-def test_pyarrow_is_imported_by_those_who_use_it_only() -> None:
+def test_pyarrow_is_imported_only_when_it_is_used() -> None:
     code = (
         "import sys\n"
         "import airflow_provider_alvys.landing.jobs.sync, airflow_provider_alvys.landing.jobs.initial_load\n"
@@ -703,11 +703,11 @@ def test_pyarrow_is_imported_by_those_who_use_it_only() -> None:
     ("file_format", "compression"),
     [("parquet", "none"), ("parquet", "snappy"), ("parquet", "zip"), ("jsonl", "zstd"), ("Parquet", None)],
 )
-def test_another_compression_is_refused_with_those_that_there_are(
+def test_an_unknown_compression_is_refused_with_the_known_ones(
     file_format: str, compression: str | None
 ) -> None:
     with pytest.raises(
-        AlvysValueError, match=r"use file_format='jsonl', compression=None or .*'parquet', compression='zstd'"
+        AlvysValueError, match=r"file_format='jsonl', compression=None or .*'parquet', compression='zstd'"
     ):
         AlvysToObjectStorageOperator(
             task_id="t", stream="loads", path="/x", file_format=file_format, compression=compression
