@@ -18,7 +18,7 @@ class Cursor(msgspec.Struct, kw_only=True):
 
     :param until: everything before it has landed; for streams that are read per parent see ``parents``.
     :param parents: the position of each parent.
-    :param manifest: of the run that moved it, relative to the data set.
+    :param manifest: manifest of the run that moved the cursor, relative to the data set.
     """
 
     version: Literal[1] = 1
@@ -49,26 +49,22 @@ def advance_cursor(
     initial_since: datetime | None,
 ) -> dict[str | None, str]:
     """
-    Move the cursor to the end of a window that has landed, and return the reason for each parent where it
-    does not move.
+    Move the cursor to the end of a landed window, and return the reason for each parent where it stays.
 
-    It never moves back, and never over a hole: the window must start at the position or before. Each parent
-    has a position of its own, and those that were not read keep theirs.
+    It never moves back or over a gap: the window must start at the position or before. Parents that were not
+    read keep their positions.
 
-    :param since: start of the window by parent; with the key None for a stream without parents.
+    :param since: start of the window by parent; the key is None for a stream without parents.
     :param initial_since: start of the data set, for a parent or stream without a position.
     """
     known = read_cursor(store, name)
     reasons = {
-        parent: _why_not(known, parent, begins, cursor.until, initial_since)
-        for parent, begins in since.items()
+        parent: _why_not(known, parent, start, cursor.until, initial_since) for parent, start in since.items()
     }
     moved = [parent for parent, why_not in reasons.items() if why_not is None]
     if moved:
-        parents = {
-            **(known.parents if known else {}),
-            **{parent: cursor.until for parent in moved if parent is not None},
-        }
+        parents = known.parents if known else {}
+        parents = parents | {parent: cursor.until for parent in moved if parent is not None}
         until = max(cursor.until, *parents.values()) if parents else cursor.until
         store.put_json(name, msgspec.structs.replace(cursor, until=until, parents=parents))
     return {parent: why_not for parent, why_not in reasons.items() if why_not is not None}
@@ -84,8 +80,6 @@ def _why_not(
     if begins is None:
         return "it has no position yet, and without initial_since this window may not be the first"
     if since > begins:
-        landed_until = format_time(begins)
-        return (
-            f"this window begins at {format_time(since)}, and earlier rows have landed until {landed_until}"
-        )
+        gap = f"begins at {format_time(since)}, and earlier rows have landed until {format_time(begins)}"
+        return f"this window {gap}"
     return None

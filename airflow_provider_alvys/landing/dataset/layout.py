@@ -15,8 +15,7 @@ from airflow_provider_alvys.api.read.windows import Window
 
 # Other characters are unsafe in some file system, object store or shell.
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
-_MAX_ID_LENGTH = 80
-_MAX_STEM_LENGTH = 80
+_MAX_LENGTH = 80
 
 PACE_FILE = "_pace.json"
 MANIFEST = "_manifest.json"
@@ -24,8 +23,7 @@ MANIFEST = "_manifest.json"
 
 def fingerprint(*parts: Any) -> str:
     """Return a short hash of JSON values that does not depend on the machine or the order of keys."""
-    text = msgspec.json.encode(parts, order="deterministic")
-    return hashlib.sha256(text).hexdigest()[:16]
+    return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()[:16]
 
 
 def cursor_file(stream: Stream, tenant: str, filters: Mapping[str, Any], window_by: str) -> str:
@@ -45,9 +43,8 @@ def batch_file(run_hash: str) -> str:
 
 def run_folder(stream: str, started: datetime, window: Window | None, run_hash: str, attempt: int) -> str:
     """Return the folder of one attempt, below the date on which the first attempt started."""
-    period = "all"
-    if window is not None:
-        period = f"{_compact(window.since)}-{_compact(window.until) if window.until else 'open'}"
+    end = _compact(window.until) if window and window.until else "open"
+    period = f"{_compact(window.since)}-{end}" if window else "all"
     return f"{stream}/{started:%Y-%m-%d}/{period}-{run_hash}-{attempt}"
 
 
@@ -57,18 +54,13 @@ def documents_folder(parent_type: str) -> str:
 
 
 def document_file(parent_type: str, parent: str, id: str, file_name: str) -> str:
-    """
-    Return the name of a document's file: its id, a hyphen, and a safe form of the uploaded name.
-
-    The name contains no hyphen, so that no two ids share a file.
-    """
+    """Return the name of a document's file: id, hyphen, and the uploaded name without hyphens."""
     stem, dot, extension = file_name.rpartition(".")
     if not (dot and stem and re.fullmatch(r"[A-Za-z0-9]{1,8}", extension)):
         stem, extension = file_name, ""
-    words = _UNSAFE.sub("_", stem).replace("-", "_").strip("._")[:_MAX_STEM_LENGTH].rstrip("._") or "file"
-    return (
-        f"{parent_folder(parent_type, parent)}/{safe_name(id)}-{words}{f'.{extension}' if extension else ''}"
-    )
+    words = _UNSAFE.sub("_", stem).replace("-", "_").strip("._")[:_MAX_LENGTH].rstrip("._") or "file"
+    suffix = f".{extension}" if extension else ""
+    return f"{parent_folder(parent_type, parent)}/{safe_name(id)}-{words}{suffix}"
 
 
 def parent_folder(parent_type: str, parent: str) -> str:
@@ -88,7 +80,7 @@ def documents_run_file(parent_type: str, run_hash: str) -> str:
 
 def safe_name(text: str) -> str:
     """Return an id as the name of a file or folder. If characters are replaced, a hash keeps it unique."""
-    safe = _UNSAFE.sub("_", text)[:_MAX_ID_LENGTH]
+    safe = _UNSAFE.sub("_", text)[:_MAX_LENGTH]
     if safe == text and text[:1] not in ("", ".", "_"):
         return safe
     return f"{safe.strip('._-')}-{fingerprint(text)}".lstrip("-")

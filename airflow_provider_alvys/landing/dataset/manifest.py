@@ -31,7 +31,6 @@ class ManifestSearch(msgspec.Struct, kw_only=True):
     """
     One of the searches of a stream.
 
-    :param window: None for a search without one.
     :param asked: the fields of the request, without window and page.
     :param rows: rows that no earlier search had found.
     :param total: Alvys's last total; for a window that was halved, the first.
@@ -45,12 +44,7 @@ class ManifestSearch(msgspec.Struct, kw_only=True):
 
 
 class ManifestParents(msgspec.Struct, kw_only=True):
-    """
-    Parents of one request, and the number of their rows, which follow those of the parents before in the
-    parts.
-
-    :param window: of that request; None for a request without one, and in manifests of version 0.1.0.
-    """
+    """Parents of one request, and the number of their rows. The parts have the rows in this order."""
 
     ids: list[str]
     rows: int
@@ -61,20 +55,17 @@ class Manifest(msgspec.Struct, kw_only=True):
     """
     The content of a manifest file.
 
-    :param window: the bounds of all windows that were read; None for a stream that was read as a whole.
+    :param window: the bounds of all windows; None for a stream that was read as a whole.
     :param as_of: the time at which the rows are the stream's state; None without a window.
     :param rows: number of different rows in the parts.
     :param total: sum of the totals of all searches. A row that several searches find counts in each.
     :param proof: ``whole`` if the run is proved complete, ``open`` if rows may be missing.
-    :param searches: the searches; empty for streams that are read per parent.
-    :param parents: the parents, in the order of their rows.
+    :param searches: empty for streams that are read per parent.
     :param missing_parents: parents that Alvys does not know (any more).
     :param passes: how often all pages were read.
-    :param repeats: rows that came twice in one pass, and were dropped.
-    :param requests: pages that were answered.
-    :param attempt: number of the attempt, from 1.
-    :param read_from: start of the reading.
-    :param read_until: its end.
+    :param repeats: duplicates in one pass, which were dropped.
+    :param requests: number of pages.
+    :param read_from: start of the reading; ``read_until`` is its end.
     """
 
     version: Literal[1] = 1

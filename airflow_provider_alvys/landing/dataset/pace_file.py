@@ -49,11 +49,8 @@ def load_pace(store: Store, client: AlvysClient) -> None:
 
 
 def save_pace(store: Store, client: AlvysClient) -> None:
-    """
-    Save the times of this task's last requests.
-
-    On object storage, one of two simultaneous writes is lost. That only costs a wait.
-    """
+    """Save the times of this task's last requests."""
+    # On object storage, one of two simultaneous writes is lost. That only costs a wait.
     stamps = client.pacer.timestamps()
     if not stamps:
         return
@@ -61,7 +58,7 @@ def save_pace(store: Store, client: AlvysClient) -> None:
         pace = _read(store)
         known = pace.stamps[fingerprint(client.budget)] = _known(pace, client)
         for endpoint, made in stamps.items():
-            # Includes tasks that run at the same time. No limit needs more than the last few.
+            # Includes tasks that run at the same time.
             known[endpoint] = sorted({*known.get(endpoint, ()), *made})[-_MAX_STAMPS:]
         try:
             store.put_json(PACE_FILE, pace)

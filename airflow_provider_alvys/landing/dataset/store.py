@@ -21,38 +21,28 @@ if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
 
 T = TypeVar("T")
+_GIVE_PATH = "Give an absolute path, such as /data/alvys or s3://aws_default@bucket/alvys"
 
 
 def check_path(path: Any) -> str:
-    """
-    Return the path of a data set without a trailing slash.
-
-    :param path: a text or a path object.
-    :raises AlvysValueError: it is not a path, or is relative.
-    """
+    """Return the path of a data set without a trailing slash. Raise AlvysValueError if it is not absolute."""
     if not (isinstance(path, str) or hasattr(path, "joinpath")):
-        raise AlvysValueError(
-            f"path={path!r} is not a path. Give one such as /data/alvys or s3://aws_default@bucket/alvys"
-        )
+        raise AlvysValueError(f"path={path!r} is not a path. {_GIVE_PATH}")
     path = str(path).strip()
     scheme, separator, rest = path.partition("://")
-    if not (separator or path.startswith("/")):
-        raise AlvysValueError(
-            f"path={path!r} is relative. Give an absolute one such as /data/alvys or "
-            "s3://aws_default@bucket/alvys"
-        )
+    if not separator and not path.startswith("/"):
+        raise AlvysValueError(f"path={path!r} is relative. {_GIVE_PATH}")
     if separator and scheme != "file" and not rest.rpartition("@")[2].strip("/"):
-        raise AlvysValueError(f"path={path!r} has no bucket. Give one such as s3://aws_default@bucket/alvys")
+        raise AlvysValueError(f"path={path!r} has no bucket. {_GIVE_PATH}")
     rest = (rest if separator else path).rstrip("/") or "/"
     return f"{scheme}{separator}{rest}" if separator else rest
 
 
 class Store:
     """
-    Write and read files below a folder, by names relative to it.
+    Files below a folder, by names relative to it.
 
-    :param path: absolute path or URL, with the storage's Airflow connection as in
-        ``s3://conn_id@bucket/...``.
+    :param path: absolute path or URL, with the storage's Airflow connection: ``s3://conn_id@bucket/...``.
     """
 
     def __init__(self, path: str | ObjectStoragePath) -> None:
@@ -65,8 +55,7 @@ class Store:
         except ValueError as error:
             raise AlvysValueError(
                 f"{error}. Install the storage's extra: airflow-provider-alvys[s3] for s3://, [gcs] for "
-                "gs://, "
-                "[azure] for abfs://"
+                "gs://, [azure] for abfs://"
             ) from error
         self._root = root.path.rstrip("/")
         self._is_local = isinstance(self._fs, LocalFileSystem)
@@ -77,12 +66,9 @@ class Store:
 
     def put(self, name: str, content: bytes) -> None:
         """
-        Write a file so that readers see all of it or nothing.
+        Write a file so that readers see all of it or nothing. Raise AlvysStorageError if that fails.
 
         Object stores get one put: an exception inside an open file of s3fs would commit a truncated object.
-        Local files are written under another name, synced to disk and renamed.
-
-        :raises AlvysStorageError: it cannot be written.
         """
         try:
             self._write(f"{self._root}/{name}", content)
@@ -98,11 +84,7 @@ class Store:
 
     @contextmanager
     def new_file(self, name: str) -> Iterator[IO[bytes]]:
-        """
-        Yield an empty local file to be filled. It becomes the file ``name`` unless the block raises.
-
-        :raises AlvysStorageError: it cannot be written.
-        """
+        """Yield an empty local file, which becomes the file ``name`` unless the block raises."""
         target = f"{self._root}/{name}"
         try:
             if self._is_local:
@@ -131,11 +113,7 @@ class Store:
         )
 
     def get(self, name: str) -> bytes | None:
-        """
-        Return a file's content, or None if it does not exist.
-
-        :raises AlvysStorageError: it cannot be read.
-        """
+        """Return a file's content; None if it does not exist. Raise AlvysStorageError if it is unreadable."""
         # fsspec caches listings; another worker may just have written this file.
         self._fs.invalidate_cache()
         try:
@@ -157,11 +135,7 @@ class Store:
             self._fs.rm_file(f"{self._root}/{name}")
 
     def sizes(self, folder: str) -> dict[str, int]:
-        """
-        Return the size in bytes of every file in a folder, by name.
-
-        :raises AlvysStorageError: it cannot be listed.
-        """
+        """Return the size in bytes of every file in a folder, by name."""
         self._fs.invalidate_cache()
         try:
             found = self._fs.find(f"{self._root}/{folder}", detail=True)
@@ -198,11 +172,7 @@ class Store:
         self.put(name, msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
 
     def get_json(self, name: str, type: type[T]) -> T | None:
-        """
-        Read a struct; None if the file does not exist.
-
-        :raises AlvysStorageError: the file contains something else.
-        """
+        """Read a struct; None if the file does not exist. Raise AlvysStorageError if it is damaged."""
         content = self.get(name)
         if content is None:
             return None
@@ -211,8 +181,7 @@ class Store:
         except msgspec.DecodeError as error:
             raise AlvysStorageError(
                 f"{self.url(name)} is damaged: {error}. Restore it, or delete it: without its cursor a "
-                "stream "
-                "starts at initial_since, without its run file a task starts over"
+                "stream starts at initial_since, without its run file a task starts over"
             ) from error
 
 

@@ -18,14 +18,7 @@ if TYPE_CHECKING:
 
 
 class _BatchState(msgspec.Struct, kw_only=True):
-    """
-    The content of a batch's file.
-
-    :param begun: hashes of the specs whose sync has begun.
-    :param landed: the result of each sync that has landed, by the hash of its spec.
-    :param total: see :meth:`SyncBatch.total`.
-    :param has_ended: whether all has landed. A cleared task starts over.
-    """
+    """The content of a batch's file. ``begun`` and ``landed`` are by config hash."""
 
     version: Literal[1] = 1
     identity: RunIdentity
@@ -36,11 +29,7 @@ class _BatchState(msgspec.Struct, kw_only=True):
 
 
 class SyncBatch:
-    """
-    The syncs of one task instance, resumed from its file.
-
-    :param is_resumed: whether this is the same attempt after a deferral.
-    """
+    """The syncs of one task instance, resumed from its file."""
 
     def __init__(
         self, client: AlvysClient, store: Store, identity: RunIdentity, *, is_resumed: bool = False
@@ -51,15 +40,11 @@ class SyncBatch:
         self._is_resumed = is_resumed
         self._name = batch_file(identity.run_hash)
         known = store.get_json(self._name, _BatchState)
+        # A cleared task starts over.
         self._state = known if known and not known.has_ended else _BatchState(identity=identity)
 
     def land(self, spec: SyncSpec) -> dict[str, Any]:
-        """
-        Run a sync, or return the result of an earlier attempt.
-
-        :raises DeferRequested: as :func:`land`.
-        :raises AlvysError: as :func:`land`.
-        """
+        """Run a sync, or return its result of an earlier attempt. Raises as :func:`land`."""
         config_hash = spec.fingerprint(self._store.path)
         if config_hash not in self._state.begun:
             self._state.begun.append(config_hash)

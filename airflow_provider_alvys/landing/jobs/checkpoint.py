@@ -27,7 +27,7 @@ RESUMABLE_VERSIONS = frozenset({"0.1.0", __version__})
 
 
 class RunIdentity(msgspec.Struct, frozen=True, kw_only=True):
-    """The identity of a task instance, the same for all its attempts."""
+    """The identity of a task instance, shared by its attempts."""
 
     dag_id: str
     task_id: str
@@ -60,12 +60,7 @@ class Progress(msgspec.Struct, kw_only=True):
 
 
 class Group(msgspec.Struct, kw_only=True):
-    """
-    Parents that are read for the same window, or a stream without parents.
-
-    :param window: None for everything.
-    :param parents: their ids; None for a stream without parents.
-    """
+    """Ids of parents that are read for the same window. ``parents`` is None for a stream without parents."""
 
     window: RequestedWindow | None = msgspec.field(name="span")
     parents: list[str] | None = None
@@ -78,14 +73,12 @@ class Run(msgspec.Struct, kw_only=True):
     :param package: version that wrote it; see :data:`RESUMABLE_VERSIONS`.
     :param config_hash: hash of the sync spec. If it differs, the task was changed, and the run starts over.
     :param started: start of the first attempt.
-    :param groups: what is read, one after the other. All windows end at the same time.
-    :param folder: of this attempt, relative to the data set.
+    :param groups: read one after the other. All windows end at the same time.
+    :param folder: folder of this attempt, relative to the data set.
     :param read_from: start of the reading into this folder.
-    :param state: ``reading``; ``landed`` after manifest and cursor; ``void`` if completeness could not be
-        proved.
-    :param fencing_token: of the process that reads. A process that takes over replaces it.
-    :param resume_count: how often this attempt was resumed. Part names contain it, so that no process
-        overwrites the parts of another.
+    :param state: ``landed`` after manifest and cursor; ``void`` if completeness could not be proved.
+    :param fencing_token: identifies the process that reads. A process that takes over replaces it.
+    :param resume_count: part names contain it, so that no process overwrites the parts of another.
     """
 
     version: Literal[1] = 1
@@ -158,8 +151,7 @@ class RunFile:
         if known is None or known.value != self.run.fencing_token:
             raise AlvysStorageError(
                 f"{self._store.url(self._name)} belongs to another process: another attempt of the task has "
-                "taken "
-                "over, or the file was deleted. This process writes nothing more"
+                "taken over, or the file was deleted. This process writes nothing more"
             )
 
 
@@ -181,32 +173,25 @@ def open_run(
     """
     Return the run of this attempt, and take over its file.
 
-    A retry resumes after the last complete part. A cleared task, and one whose set could not be proved
-    complete, read the window of the first attempt again, into a folder of their own.
+    A retry resumes after the last complete part. A cleared task, and one that could not prove completeness,
+    read the window of the first attempt again, into a new folder.
 
     :param resolve_groups: resolves what to read; called by the first attempt only.
     :param window_of: returns the window that the folder is named after.
-    :param is_resumed: whether this is the same attempt after a deferral, so that no crash can have damaged
-        its parts.
+    :param is_resumed: whether this follows a deferral, so that no crash can have damaged the parts.
     """
     name = run_file(stream, identity.run_hash)
     known = _read_run(store, name)
-    is_same = known is not None and known.config_hash == config_hash
-    if known is not None and is_same and _can_resume(store, known, with_hashes=not is_resumed):
-        run = msgspec.structs.replace(
-            known,
-            package=__version__,
-            fencing_token=secrets.token_hex(8),
-            resume_count=known.resume_count + 1,
-        )
+    same = known if known and known.config_hash == config_hash else None
+    token = secrets.token_hex(8)
+    if same and _can_resume(store, same, with_hashes=not is_resumed):
+        count = same.resume_count + 1
+        run = msgspec.structs.replace(same, package=__version__, fencing_token=token, resume_count=count)
         file = RunFile(store, name, run)
         file.take()
         _remove_unlisted_files(store, run)
         return file
-    if known is not None and is_same:
-        started, groups = known.started, known.groups
-    else:
-        started, groups = now, resolve_groups()
+    started, groups = (same.started, same.groups) if same else (now, resolve_groups())
     attempt = known.attempt + 1 if known else 1
     # Two runs never share a folder, even if the run file was deleted.
     while store.sizes(folder := run_folder(stream, started, window_of(groups), identity.run_hash, attempt)):
@@ -219,7 +204,7 @@ def open_run(
         folder=folder,
         attempt=attempt,
         read_from=now,
-        fencing_token=secrets.token_hex(8),
+        fencing_token=token,
     )
     file = RunFile(store, name, run)
     file.take()
@@ -233,9 +218,7 @@ def _read_run(store: Store, name: str) -> Run | None:
         writer = store.get_json(name, Writer)
         if writer is None or writer.is_resumable:
             raise
-        log.warning(
-            "Starting over: %s was written by version %s of this package", store.url(name), writer.package
-        )
+        log.warning("Starting over: %s is from version %s of this package", store.url(name), writer.package)
         return None
 
 
@@ -252,14 +235,13 @@ def _can_resume(store: Store, run: Run, *, with_hashes: bool) -> bool:
 
 
 def _verify_parts(store: Store, folder: str, parts: list[Part], *, with_hashes: bool) -> None:
-    """Raise AlvysStorageError if a part has not the size, or the hash, that it was written with."""
+    """Raise AlvysStorageError if the size or hash of a part has changed."""
     sizes = store.sizes(folder) if parts else {}
     for part in parts:
         name = f"{folder}/{part.name}"
         if sizes.get(name) != part.bytes or (with_hashes and store.sha256(name) != part.sha256):
-            raise AlvysStorageError(
-                f"{store.url(name)} has changed: {sizes.get(name, 'no')} bytes of {part.bytes}"
-            )
+            size = sizes.get(name, "no")
+            raise AlvysStorageError(f"{store.url(name)} has changed: {size} bytes of {part.bytes}")
 
 
 def _remove_unlisted_files(store: Store, run: Run) -> None:

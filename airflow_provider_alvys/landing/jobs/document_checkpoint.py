@@ -29,14 +29,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class DocumentSpec:
-    """
-    What one download is asked to do.
-
-    :param parent_type: such as ``load``.
-    :param stream: of the documents.
-    :param types: as :func:`airflow_provider_alvys.api.documents.listing.parse_document_types` gives them;
-        None for all.
-    """
+    """What one download is asked to do. ``types`` is parsed; None means all."""
 
     parent_type: str
     stream: Stream
@@ -55,13 +48,7 @@ class DocumentSpec:
 
 
 class DocumentFile(msgspec.Struct, kw_only=True):
-    """
-    A document and its file: a line of the index.
-
-    :param name: of the file, relative to the data set.
-    :param file_name: the uploaded name.
-    :param size: in bytes; None until Alvys or the file gives it.
-    """
+    """A line of the index: a document and its file. ``file_name`` is the uploaded name."""
 
     id: str
     type: str
@@ -74,17 +61,13 @@ class DocumentFile(msgspec.Struct, kw_only=True):
 
 class DocumentRun(msgspec.Struct, kw_only=True):
     """
-    What a task instance fetches, and how far it has come, kept over its tries. It holds no URL.
+    The checkpoint of a download. It contains no URLs.
 
-    :param parents: whose documents are listed.
-    :param listed: how many parents there are, those of ``parents`` and those whose documents a manifest
-        names.
-    :param search: for their lists.
-    :param done: files that are there.
-    :param pending: those still to be fetched.
-    :param renewals: lists that were read again for the URLs in them.
-    :param missing: parents that Alvys did not know any more then.
-    :param gone: documents that such a list no longer had.
+    :param parents: parents whose documents are listed.
+    :param listed: number of parents, including those whose documents a sync has listed.
+    :param renewals: lists that were read again for new URLs.
+    :param missing: parents that Alvys no longer knew at a renewal.
+    :param gone: documents that a renewed list no longer had.
     """
 
     version: Literal[1] = 1

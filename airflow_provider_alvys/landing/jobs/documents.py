@@ -60,10 +60,8 @@ def download_documents(
     is_resumed: bool = False,
 ) -> dict[str, Any]:
     """
-    List the documents of parents, download those that do not exist yet, and write the index. A retry
-    downloads the rest.
+    Download the documents of parents that do not exist yet, and write the index. A retry downloads the rest.
 
-    :param is_resumed: whether this is the same attempt after a deferral.
     :return: see AlvysDocumentsToObjectStorageOperator.
     :raises DeferRequested: the client's clock refuses a long wait. The progress is saved.
     :raises AlvysDownloadError: some could not be downloaded. All others have been.
@@ -86,7 +84,6 @@ def download_documents(
     run.state = "fetched"
     run.search, run.done, run.pending = None, [], []
     store.put_json(name, run)
-    missing = download.missing
     log.info(
         "Downloaded documents: documents=%d parents=%d downloaded=%d bytes=%d existing=%d index=%s",
         len(files),
@@ -103,7 +100,7 @@ def download_documents(
         "tenant": spec.tenant,
         "parent_type": spec.parent_type,
         "parents": run.listed,
-        "missing_parents": missing,
+        "missing_parents": download.missing,
         "documents": len(files),
         "fetched": run.fetched,
         "already_there": len(files) - run.fetched,
@@ -114,12 +111,7 @@ def download_documents(
 
 
 class _Download:
-    """
-    The download of a run's documents.
-
-    :param documents: documents with URLs that a sync has listed.
-    :param name: of the run file.
-    """
+    """The download of a run's documents. Those of a sync have URLs already."""
 
     def __init__(
         self,
@@ -137,7 +129,8 @@ class _Download:
         self._spec = spec
         self._run = run
         self._name = name
-        self._search = Search(client, spec.stream, self._queries(run.parents), state=run.search)
+        queries = make_queries(spec.stream, {}, parents=run.parents)
+        self._search = Search(client, spec.stream, queries, state=run.search)
         # Documents by parent and id, and the parents that were listed here rather than by a sync.
         self._listed: set[str] = set()
         self._known: dict[str, dict[str, Document]] = {}
@@ -145,9 +138,6 @@ class _Download:
             self._known.setdefault(document.parent, {})[document.id] = document
         self._failed: dict[str, AlvysError] = {}
         self._failed_in_a_row = 0
-
-    def _queries(self, parents: list[str]) -> list[Any]:
-        return make_queries(self._spec.stream, {}, parents=parents)
 
     @property
     def missing(self) -> list[str]:
@@ -212,18 +202,15 @@ class _Download:
                 return
             if document is None or document.url is None or (not is_new and self._expires_soon(document)):
                 if is_new:
-                    raise AlvysDownloadError(
-                        f"{_what(file)}: Alvys lists it without a URL", endpoint=ENDPOINT
-                    )
+                    raise AlvysDownloadError(f"{_what(file)} is listed without a URL", endpoint=ENDPOINT)
                 self._renew(file.parent)
                 is_new = True
                 continue
             file.size = document.size
             try:
                 with self._store.new_file(file.name) as target:
-                    size = self._downloader.download(
-                        document.url, target, what=_what(file), size=document.size
-                    )
+                    url, size = document.url, document.size
+                    size = self._downloader.download(url, target, what=_what(file), size=size)
             except UrlRefusedError:
                 refusals += 1
                 if refusals > 1:
@@ -264,16 +251,12 @@ class _Download:
         """Return the error that names the documents that failed."""
         errors = list(self._failed.values())
         reasons = "; ".join(str(error).rstrip(".") for error in errors[:_MAX_ERRORS_IN_MESSAGE])
-        others = (
-            f"; and {len(errors) - _MAX_ERRORS_IN_MESSAGE} more"
-            if len(errors) > _MAX_ERRORS_IN_MESSAGE
-            else ""
-        )
+        others = len(errors) - _MAX_ERRORS_IN_MESSAGE
+        reasons += f"; and {others} more" if others > 0 else ""
         waits = [error.retry_after for error in errors if error.retry_after]
         return AlvysDownloadError(
-            f"{len(errors)} documents could not be downloaded{more}: {reasons}{others}. A retry downloads "
-            "the rest: "
-            f"{len(self._run.done)} are complete",
+            f"{len(errors)} documents could not be downloaded{more}: {reasons}. {len(self._run.done)} are "
+            "complete; a retry downloads the rest",
             retry_after=max(waits, default=None),
             endpoint=ENDPOINT,
         )

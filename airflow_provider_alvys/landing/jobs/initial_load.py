@@ -30,45 +30,32 @@ _UNITS = ("day", "week", "month", "year")
 
 
 def backfill_window(stream: Stream, window_by: str | None) -> TimeWindow:
-    """
-    Return the window kind for a backfill: the one named, or the first that an update does not move.
-
-    :raises AlvysValueError: the stream has none, or is read per parent.
-    """
+    """Return the window kind for a backfill: the one named, or the first that an update does not move."""
     if stream.parent is not None:
         times = ", since=…, until=…" if stream.windows else ""
         raise AlvysValueError(
-            f"{stream.name} are read per row of {stream.parent.stream}: use "
-            f"AlvysToObjectStorageOperator(stream={stream.name!r}, "
-            f"parents=…{times}), after those"
+            f"{stream.name} are read per row of {stream.parent.stream}. Read those first, then use "
+            f"AlvysToObjectStorageOperator(stream={stream.name!r}, parents=…{times})"
         )
     if window_by is not None:
         window = stream.window(window_by)
     else:
-        window = next(
-            (window for window in stream.windows if not window.branches and not window.tracks_changes), None
-        )
-    if window is None and stream.windows and window_by is not None:
+        window = next((by for by in stream.windows if not by.branches and not by.tracks_changes), None)
+    if window is not None:
+        return window
+    if stream.windows and window_by is not None:
         names = ", ".join(repr(window.name) for window in stream.windows)
         raise AlvysValueError(
             f"window_by={window_by!r} cannot be split. Leave it out, or name one of {names}. To read "
-            f"{stream.name} as a "
-            f"whole, use AlvysToObjectStorageOperator(window_by={window_by!r})"
+            f"{stream.name} as a whole, use AlvysToObjectStorageOperator(window_by={window_by!r})"
         )
-    if window is None:
-        raise AlvysValueError(
-            f"{stream.name} have no windows: each sync reads them as a whole. Use "
-            "AlvysToObjectStorageOperator"
-        )
-    return window
+    raise AlvysValueError(
+        f"{stream.name} have no windows: each sync reads them as a whole. Use AlvysToObjectStorageOperator"
+    )
 
 
 def check_first_load(stream: Stream) -> None:
-    """
-    Check that a stream needs a first load, and that Alvys has a total to compare it with.
-
-    :raises AlvysValueError: it does not, or Alvys has none.
-    """
+    """Raise AlvysValueError if a stream needs no first load, or has no total to compare it with."""
     if stream.parent is not None:
         raise AlvysValueError(f"{stream.name} are read per parent: load the parents first")
     if stream.default_window is None:
@@ -85,21 +72,15 @@ def cut_windows(
     """
     Split a period into windows, ``{"since", "until"}`` in ISO 8601, oldest first.
 
-    :param every: length of a window: a timedelta, or ``day``, ``week``, ``month`` or ``year`` of the
-        calendar.
-    :param whole_days: whether the windows are on business dates. Others overlap by a second, since Alvys does
-        not document whether the ends are included.
-    :raises AlvysValueError: an argument is wrong.
+    Windows that are not on business dates (``whole_days``) overlap by a second, since Alvys does not document
+    whether the ends are included.
     """
     if end <= start:
         raise AlvysValueError(f"start {format_time(start)} is not before end {format_time(end)}")
-    if isinstance(every, str) and every not in _UNITS:
-        raise AlvysValueError(f"every={every!r} must be a timedelta or one of {', '.join(_UNITS)}")
     shortest = timedelta(days=1) if whole_days else timedelta(minutes=1)
-    if not isinstance(every, str) and not (isinstance(every, timedelta) and every >= shortest):
-        raise AlvysValueError(
-            f"every={every!r} must be a timedelta of {shortest} or more, or one of {', '.join(_UNITS)}"
-        )
+    if every not in _UNITS and not (isinstance(every, timedelta) and every >= shortest):
+        units = ", ".join(_UNITS)
+        raise AlvysValueError(f"every={every!r} must be a timedelta of {shortest} or more, or one of {units}")
     seam = timedelta(0) if whole_days else SPLIT_OVERLAP
     windows = []
     while start < end:
@@ -108,9 +89,8 @@ def cut_windows(
         except (ValueError, OverflowError):
             # After the year 9999.
             until = end
-        windows.append(
-            {"since": format_time(start), "until": format_time(until if until == end else until + seam)}
-        )
+        last = until if until == end else until + seam
+        windows.append({"since": format_time(start), "until": format_time(last)})
         start = until
     return windows
 
@@ -138,14 +118,11 @@ def begin_first_load(
     *,
     filters: Mapping[str, Any],
 ) -> tuple[datetime, int, list[dict[str, str]]]:
-    """
-    Return the start of a first load by the API's clock, the number of rows at that time, and its windows.
-
-    The last window extends as far into the future as the stream's dates do.
-    """
+    """Return the start of a first load by the API's clock, the number of rows then, and the windows."""
     total = _count(client, store, stream, filters)
     begun = datetime.fromtimestamp(client.now(), timezone.utc) - SETTLING
     windows = cut_windows(start, begun, every, whole_days=by.whole_days)
+    # The last window extends as far into the future as the stream's dates do.
     last = ALL_TIME.until if by.look_ahead is None else begun + by.look_ahead
     windows[-1]["until"] = format_time(last or begun)
     return begun, total, windows
@@ -162,16 +139,13 @@ def reconcile_and_set_cursor(
     landed: Iterable[Mapping[str, Any]],
 ) -> dict[str, Any]:
     """
-    Compare the landed rows of a first load with Alvys's totals, read what is missing, and set the cursor to
-    its start.
+    Compare a first load with Alvys's totals, read missing rows, and set the cursor to the load's start.
 
-    Rows are missing while fewer have landed than existed at the start, or exist now. Rows without the time of
-    the window kind, or dated during the load, are read by the stream's regular window since the start. If
-    rows are still missing, the stream is read as a whole. Counts cannot show that as many rows were removed
-    after landing as are missing.
+    Rows are missing if fewer have landed than existed at the start, or exist now. The regular window since
+    the start finds rows without the time of the window kind, or dated during the load. If rows are still
+    missing, the stream is read as a whole. Counts hide a missing row if a landed one was removed.
 
     :param spec: the stream's regular sync.
-    :param batch: of this task instance.
     :param total_then: number of rows at the start.
     :param landed: the results of all windows.
     :return: ``{"stream", "tenant", "path", "total", "rows", "manifests", "cursor"}``.
@@ -188,13 +162,8 @@ def reconcile_and_set_cursor(
     keys = KeySet()
     for result in results:
         _add_keys(keys, stream, str(result["manifest"]))
-    log.info(
-        "Compared first load: landed=%d stream=%s total=%d total_at_start=%d",
-        len(keys),
-        stream.name,
-        total,
-        total_then,
-    )
+    figures = (len(keys), stream.name, total, total_then)
+    log.info("Compared first load: landed=%d stream=%s total=%d total_at_start=%d", *figures)
     for more in further[len(known) :]:
         missing = max(total, total_then) - len(keys)
         if missing <= 0:
@@ -209,8 +178,7 @@ def reconcile_and_set_cursor(
         batch.void()
         raise AlvysIncompleteError(
             f"{stream.name}: Alvys has {total} rows, and only {len(keys)} different ones have landed. No "
-            "cursor was set. "
-            "Clear this task to compare and read again"
+            "cursor was set. Clear this task to compare and read again"
         )
     return {
         "stream": stream.name,
@@ -249,9 +217,8 @@ def _set_cursor(store: Store, spec: SyncSpec, begun: datetime, manifest: str) ->
     if spec.by is None:
         return None
     cursor = spec.cursor_at(begun, manifest.removeprefix(f"{store.path.rstrip('/')}/"))
-    why_not = advance_cursor(
-        store, spec.cursor_name, cursor, since={None: ALL_TIME.since}, initial_since=begun
-    )
+    since: dict[str | None, datetime] = {None: ALL_TIME.since}
+    why_not = advance_cursor(store, spec.cursor_name, cursor, since=since, initial_since=begun)
     if why_not:
         log.info("Cursor not advanced: %s", why_not[None])
     known = read_cursor(store, spec.cursor_name)

@@ -29,24 +29,18 @@ log = logging.getLogger(__name__)
 
 # How long after its last change a row lands at most.
 _MAX_LANDING_DELAY = timedelta(days=2)
+_NEVER = as_utc("0001-01-02T00:00:00Z", "never")
 
 
 def find_parents(store: Store, stream: Stream, parents: Any, *, tenant: str, now: datetime) -> list[str]:
-    """
-    Return the ids of validated parents, from the column that the API needs.
-
-    :param store: the data set of the children.
-    :raises AlvysParentsError: recent parents are requested, and no parent has ever landed.
-    :raises AlvysValueError: a manifest is of another stream or tenant.
-    :raises AlvysStorageError: a manifest or one of its parts is missing or damaged.
-    """
+    """Return the ids of validated parents. Raise AlvysError if a manifest is wrong or no parent landed."""
     assert stream.parent is not None  # noqa: S101
     if isinstance(parents, RecentParents):
         return _find_recent(store, stream.parent, parents, tenant=tenant, now=now)
     parent = get_stream(stream.parent.stream)
     found: list[str] = []
     for item in listed_values(parents):
-        if isinstance(item, Mapping) and not is_of(item, stream.parent):
+        if isinstance(item, Mapping) and not is_of(item, parent.name):
             continue
         manifest = item["manifest"] if isinstance(item, Mapping) else item
         if is_manifest(manifest):
@@ -62,14 +56,7 @@ def find_parents(store: Store, stream: Stream, parents: Any, *, tenant: str, now
 def find_document_parents(
     store: Store, stream: Stream, parents: Any, *, tenant: str, now: datetime
 ) -> tuple[list[str], dict[str, list[Mapping[str, Any]]]]:
-    """
-    Return the ids of validated parents whose documents must be listed, and the documents that a sync has
-    listed already.
-
-    :param store: the data set of the documents.
-    :param stream: of the documents.
-    :raises AlvysError: as :func:`find_parents`.
-    """
+    """Return the ids of parents whose documents must be listed, and the documents listed by a sync."""
     if isinstance(parents, RecentParents):
         return find_parents(store, stream, parents, tenant=tenant, now=now), {}
     others: list[Any] = []
@@ -92,8 +79,7 @@ def _check_tenant(landed: Manifest, manifest: str, stream: Stream, tenant: str) 
     if (landed.stream, landed.tenant) != (stream.name, tenant):
         raise AlvysValueError(
             f"{manifest} contains {landed.stream} of {landed.tenant}; the parents are {stream.name} of "
-            f"{tenant}. "
-            "Give the manifest of the parents, and the same tenant to both tasks"
+            f"{tenant}. Give the manifest of the parents, and the same tenant to both tasks"
         )
 
 
@@ -118,29 +104,19 @@ def _find_recent(
             key = tuple(row.get(column) for column in stream.key)
             age = (_time(row.get(stamp)) if stamp else manifest.read_until, manifest.read_until)
             if key not in newest or age >= newest[key][0]:
-                wanted = _meets(row, where) and (
-                    parent.recent_by is None or _time(row.get(parent.recent_by)) >= since
-                )
-                newest[key] = (age, str(row[parent.column]) if wanted and parent.column in row else None)
+                is_recent = parent.recent_by is None or _time(row.get(parent.recent_by)) >= since
+                is_wanted = is_recent and _matches(row, where) and parent.column in row
+                newest[key] = (age, str(row[parent.column]) if is_wanted else None)
     if not newest:
         _check_landed(parents, stream, names, tenant)
     found = [id for _, id in newest.values() if id is not None]
-    log.info(
-        "Found %d recent parents among %d %s that landed since %s",
-        len(found),
-        len(newest),
-        stream.name,
-        since.date(),
-    )
+    figures = (len(found), len(newest), stream.name, since.date())
+    log.info("Found %d recent parents among %d %s that landed since %s", *figures)
     return found
 
 
 def _check_landed(store: Store, stream: Stream, names: Sequence[str], tenant: str) -> None:
-    """
-    Raise AlvysParentsError if no parent of the tenant has ever landed.
-
-    :param names: all manifests of the parents' stream.
-    """
+    """Raise AlvysParentsError if none of the stream's manifests is of the tenant."""
     others = set()
     for name in reversed(names):
         manifest = store.get_json(name, Manifest)
@@ -148,20 +124,14 @@ def _check_landed(store: Store, stream: Stream, names: Sequence[str], tenant: st
             return
         others |= {manifest.tenant} if manifest else set()
     instead = f", only of {', '.join(sorted(others))}" if others else ""
-    raise AlvysParentsError(
-        f"No {stream.name} of tenant {tenant} have landed below {store.path}{instead}. Sync them first, or "
-        "give "
-        "RecentParents(path=...), and the same tenant to both tasks",
-        stream,
-    )
-
-
-_NEVER = as_utc("0001-01-02T00:00:00Z", "never")
+    what = f"No {stream.name} of tenant {tenant} have landed below {store.path}{instead}"
+    todo = "Sync them first, or give RecentParents(path=...), and the same tenant to both tasks"
+    raise AlvysParentsError(f"{what}. {todo}", stream)
 
 
 def _time(value: Any) -> datetime:
     return as_utc(value, "time") if isinstance(value, str) else _NEVER
 
 
-def _meets(row: Mapping[str, Any], where: Mapping[str, Sequence[str]]) -> bool:
+def _matches(row: Mapping[str, Any], where: Mapping[str, Sequence[str]]) -> bool:
     return all(row.get(name) in listed_values(values) for name, values in where.items())

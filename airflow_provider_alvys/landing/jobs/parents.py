@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -19,11 +18,7 @@ _ALTERNATIVES = ", the output of their sync, the path of its manifest, or Recent
 
 
 class AlvysParentsError(AlvysValueError):
-    """
-    No parent has ever landed.
-
-    :param stream: of the parents.
-    """
+    """No parent has ever landed. ``stream`` is the parents' stream."""
 
     def __init__(self, message: str, stream: Stream) -> None:
         super().__init__(message)
@@ -38,8 +33,7 @@ class RecentParents:
     Alvys does not document that a new document or check call changes its parent's ``UpdatedAt``, so reading
     the children of changed parents may miss some.
 
-    :param days: days after the parent's time; None means the catalogue's, such as 14 days after the delivery
-        of a load.
+    :param days: days since the parent's time; None means the catalogue's: 14 since the delivery of a load.
     :param where: values of the parent's fields, such as ``{"CustomerId": ["CU1"]}``; None means the
         catalogue's. (Avoid ``Status``: a parent is left out as soon as it has another one.)
     :param path: root of the parent's data set; None means that of the children. (templated)
@@ -53,11 +47,7 @@ class RecentParents:
 
 
 def check_parents(stream: Stream, parents: Any) -> None:
-    """
-    Validate the argument ``parents``.
-
-    :raises AlvysValueError: it has the wrong type or content.
-    """
+    """Raise AlvysValueError if the argument ``parents`` has the wrong type or content."""
     parent = stream.parent
     if parent is not None and isinstance(parents, RecentParents):
         _check_recent(parent, parents)
@@ -70,11 +60,11 @@ def check_parents(stream: Stream, parents: Any) -> None:
         is_alternative=lambda item: isinstance(item, Mapping),
     )
     results = [item for item in items or () if isinstance(item, Mapping)]
+    if parent is None or not results:
+        return
     # The output of a sweep contains other streams, too.
-    if (
-        parent
-        and results
-        and not (all("manifest" in item for item in results) and any(is_of(item, parent) for item in results))
+    if not (
+        all("manifest" in item for item in results) and any(is_of(item, parent.stream) for item in results)
     ):
         raise AlvysValueError(
             f"parents contains {dict(results[0])!r}, which is not the output of a sync of {parent.stream}. "
@@ -84,41 +74,28 @@ def check_parents(stream: Stream, parents: Any) -> None:
 
 def _check_recent(parent: Parent, recent: RecentParents) -> None:
     days, where = recent.days, recent.where
-    if days is not None and (
-        not isinstance(days, (int, float))
-        or isinstance(days, bool)
-        or not (math.isfinite(days) and 0 < days <= _MAX_DAYS)
-    ):
+    is_number = isinstance(days, (int, float)) and not isinstance(days, bool)
+    if days is not None and not (is_number and 0 < days <= _MAX_DAYS):
         raise AlvysValueError(f"RecentParents(days={days!r}) must be a number of days above 0")
     if isinstance(recent.path, str) and "{" not in recent.path:
         check_path(recent.path)
     if where is None:
         return
     if not isinstance(where, Mapping):
-        raise AlvysValueError(
-            f"RecentParents(where={where!r}) must be a dict, such as {{'CustomerId': ['CU1']}}"
-        )
+        raise AlvysValueError(f"RecentParents(where={where!r}) must be a dict: {{'CustomerId': ['CU1']}}")
     stream = get_stream(parent.stream)
+    prefix = "RecentParents(where=...)"
     for name, values in where.items():
         if name not in stream.fields.fields:
-            raise AlvysValueError(
-                f"RecentParents(where=...): {stream.name} have no field {name!r}. Fields: "
-                f"{', '.join(stream.fields.fields)}"
-            )
-        known = next(
-            (filter.values for filter in stream.filters if filter.column == name and filter.values), None
-        )
+            fields = ", ".join(stream.fields.fields)
+            raise AlvysValueError(f"{prefix}: {stream.name} have no field {name!r}. Fields: {fields}")
         if not isinstance(values, Sequence) or isinstance(values, bytes) or not values:
-            raise AlvysValueError(
-                f"RecentParents(where=...): {name} must be a list of values, not {values!r}"
-            )
-        unknown = [value for value in listed_values(values) if known and value not in known]
+            raise AlvysValueError(f"{prefix}: {name} must be a list of values, not {values!r}")
+        known = next((each.values for each in stream.filters if each.column == name and each.values), ())
+        unknown = ", ".join(repr(value) for value in listed_values(values) if known and value not in known)
         if unknown:
-            raise AlvysValueError(
-                f"RecentParents(where=...): {name} of {stream.name} is never "
-                f"{', '.join(map(repr, unknown))}. "
-                f"Values: {', '.join(map(str, known or ()))}"
-            )
+            allowed = ", ".join(map(str, known))
+            raise AlvysValueError(f"{prefix}: {name} of {stream.name} is never {unknown}. Values: {allowed}")
 
 
 def listed_values(values: Any) -> list[Any]:
@@ -126,9 +103,9 @@ def listed_values(values: Any) -> list[Any]:
     return list(values) if isinstance(values, Sequence) and not isinstance(values, str) else [values]
 
 
-def is_of(result: Mapping[str, Any], parent: Parent) -> bool:
-    """Return whether the output of a sync is of a parent's stream."""
-    return result.get("stream") == parent.stream
+def is_of(item: Any, stream: str) -> bool:
+    """Return whether an item is the output of a sync of a stream."""
+    return isinstance(item, Mapping) and item.get("stream") == stream
 
 
 def is_manifest(value: Any) -> bool:
@@ -142,25 +119,14 @@ def plain_parents(parents: Any) -> Any:
         return {"days": parents.days, "where": parents.where and dict(parents.where), "path": parents.path}
     if isinstance(parents, Mapping):
         return parents["manifest"]
-    return (
-        [plain_parents(item) for item in parents]
-        if isinstance(parents, Sequence) and not isinstance(parents, str)
-        else parents
-    )
+    if isinstance(parents, Sequence) and not isinstance(parents, str):
+        return [plain_parents(item) for item in parents]
+    return parents
 
 
 def check_document_parents(stream: Stream, parents: Any) -> None:
-    """
-    Validate the argument ``parents`` of a document download. The output of a sync of the documents is
-    allowed, too.
-
-    :param stream: of the documents.
-    :raises AlvysValueError: it has the wrong type or content.
-    """
-    others = [item for item in listed_values(parents) if not _is_result_of(item, stream.name)]
-    if others or not listed_values(parents):
-        check_parents(stream, others if len(others) < len(listed_values(parents)) else parents)
-
-
-def _is_result_of(item: Any, stream: str) -> bool:
-    return isinstance(item, Mapping) and item.get("stream") == stream and "manifest" in item
+    """Validate ``parents`` as :func:`check_parents`, or as the output of a sync of the documents."""
+    items = listed_values(parents)
+    others = [item for item in items if not (is_of(item, stream.name) and "manifest" in item)]
+    if others or not items:
+        check_parents(stream, others if len(others) < len(items) else parents)

@@ -24,11 +24,7 @@ TIMES = ("since", "until", "initial_since")
 
 @dataclass(frozen=True)
 class SyncSpec:
-    """
-    What one sync is asked to do. The fields are those of AlvysToObjectStorageOperator.
-
-    Without ``since`` the window starts at the cursor, without ``until`` it ends ``settling`` before now.
-    """
+    """What one sync is asked to do. The fields are those of AlvysToObjectStorageOperator."""
 
     stream: Stream
     tenant: str
@@ -81,11 +77,7 @@ class SyncSpec:
         )
 
     def check(self) -> None:
-        """
-        Validate the spec, before anything is sent or written.
-
-        :raises AlvysValueError: an argument is wrong.
-        """
+        """Raise AlvysValueError if an argument is wrong."""
         self.stream.validate_filters(self.filters)
         check_parents(self.stream, self.parents)
         if self.by is None and (self.since is not None or self.until is not None):
@@ -93,11 +85,10 @@ class SyncSpec:
         if self.look_back is None and self.look_ahead is None:
             return
         if self.by is None or self.by.tracks_changes:
-            kind = f"has the window {self.by.name}, on changes" if self.by else "is read as a whole"
+            kind = f"have the window {self.by.name}, on changes" if self.by else "are read as a whole"
             raise AlvysValueError(
                 f"look_back and look_ahead are for business dates, and {self.stream.name} {kind}. Raise "
-                "overlap, "
-                "or choose another window with window_by"
+                "overlap, or choose another window with window_by"
             )
         if self.since is not None:
             raise AlvysValueError(
@@ -106,27 +97,20 @@ class SyncSpec:
             )
 
     def fingerprint(self, path: str, **templates: str) -> str:
-        """
-        Return a hash that a retry must share to resume.
-
-        :param templates: templates of ``since``, ``until`` and ``initial_since``. They stand for the rendered
-            times, which may differ at a retry.
-        """
-        times = {name: getattr(self, name) for name in TIMES}
-        bounds = {
-            name: None if time is None else format_time(time) for name, time in times.items()
-        } | templates
+        """Return a hash that a retry must share to resume. ``templates`` replace times, which may differ."""
+        times = {name: time and format_time(time) for name in TIMES for time in [getattr(self, name)]}
         filters = self.stream.normalize_filters(self.filters)
         by = self.by.name if self.by else None
+        parents = plain_parents(self.parents)
         what = (
             path,
             self.stream.name,
             self.tenant,
             filters,
             by,
-            bounds,
+            times | templates,
             self.full_refresh,
-            plain_parents(self.parents),
+            parents,
         )
         looks = [str(length) for length in (self.overlap, self.look_back, self.look_ahead)]
         return fingerprint(*what, looks, self.file_format, self.compression, self.page_size)

@@ -15,7 +15,7 @@ from airflow_provider_alvys.api.errors import (
     AlvysValueError,
 )
 from airflow_provider_alvys.api.http.clock import DeferRequested
-from airflow_provider_alvys.api.read.queries import RequestedWindow, enclosing_window, make_queries
+from airflow_provider_alvys.api.read.queries import Query, RequestedWindow, enclosing_window, make_queries
 from airflow_provider_alvys.api.read.search import Search
 from airflow_provider_alvys.api.read.windows import Window, format_time
 from airflow_provider_alvys.landing.dataset.cursor import advance_cursor, read_cursor
@@ -60,8 +60,7 @@ def land(
     is_resumed: bool = False,
 ) -> dict[str, Any]:
     """
-    Read what is due, write parts and manifest, and move the cursor if there is one. A retry resumes after the
-    last part.
+    Read the window, write parts and manifest, and move the cursor. A retry resumes after the last part.
 
     :param config_hash: hash that a retry must share to resume; None means that of the spec.
     :param is_resumed: whether this is the same attempt after a deferral.
@@ -88,6 +87,7 @@ def land(
         save_pace(store, client)
     run = file.run
     window = _outer_window(spec, run.groups)
+    searches, parents = _manifest_results(search)
     manifest = Manifest(
         stream=spec.stream.name,
         tenant=spec.tenant,
@@ -105,23 +105,16 @@ def land(
         attempt=run.attempt,
         read_from=run.read_from,
         read_until=_now(client),
-        searches=[] if spec.stream.parent else _manifest_searches(search),
-        parents=_manifest_parents(search),
+        searches=searches,
+        parents=parents,
         missing_parents=search.missing_parents,
         parts=parts,
     )
     name = f"{run.folder}/{MANIFEST}"
     file.check_parts(parts)
     store.put_json(name, manifest)
-    log.info(
-        "Landed %d %s: parts=%d requests=%d proof=%s manifest=%s",
-        manifest.rows,
-        manifest.stream,
-        len(manifest.parts),
-        manifest.requests,
-        manifest.proof,
-        store.url(name),
-    )
+    figures = (manifest.rows, manifest.stream, len(parts), manifest.requests, manifest.proof, store.url(name))
+    log.info("Landed %d %s: parts=%d requests=%d proof=%s manifest=%s", *figures)
     if spec.uses_cursor:
         _move_cursor(store, spec, run, manifest, name, search.state.began_at)
     file.end("landed")
@@ -154,19 +147,15 @@ def _resolve_groups(client: AlvysClient, store: Store, spec: SyncSpec) -> list[G
     groups: dict[datetime | None, list[str]] = {}
     for parent in parents or ():
         groups.setdefault(cursor.landed_until(parent) if cursor else None, []).append(parent)
-    due: list[tuple[datetime | None, list[str] | None]] = [*groups.items()] or [
-        (cursor.until if cursor else None, parents)
-    ]
+    position = cursor.until if cursor else None
+    due: list[tuple[datetime | None, list[str] | None]] = [*groups.items()] or [(position, parents)]
     before = [landed for landed, _ in due if landed and until <= landed]
     if spec.until is not None and spec.by.tracks_changes and len(before) == len(due):
         raise NothingDueError(
             f"Nothing is due: {spec.stream.name} have landed until {format_time(min(before))}, and the "
-            "window ends "
-            f"at {format_time(until)}"
+            f"window ends at {format_time(until)}"
         )
-    return [
-        Group(window=_resolve_window(store, spec, landed, until, ids), parents=ids) for landed, ids in due
-    ]
+    return [Group(window=_resolve_window(store, spec, at, until, ids), parents=ids) for at, ids in due]
 
 
 def _resolve_window(
@@ -201,11 +190,8 @@ def _initial_since(store: Store, spec: SyncSpec, parents: list[str] | None) -> d
     if spec.initial_since is None:
         more = f" and {len(parents) - 1} more" if parents and parents[1:] else ""
         of = f" for {parents[0]}{more}" if parents else ""
-        why = (
-            "full_refresh starts over"
-            if spec.full_refresh
-            else f"no cursor exists{of}: {store.url(spec.cursor_name)}"
-        )
+        missing = f"no cursor exists{of}: {store.url(spec.cursor_name)}"
+        why = "full_refresh starts over" if spec.full_refresh else missing
         raise AlvysValueError(
             f"{why}. Give initial_since, the time from which you want {spec.stream.name}, or since and until"
         )
@@ -219,16 +205,14 @@ def _now(client: AlvysClient) -> datetime:
 def _read(client: AlvysClient, store: Store, spec: SyncSpec, file: RunFile) -> tuple[Search, list[Part]]:
     """Read what is left of a run, and return the ended search and all parts."""
     run, known = file.run, file.run.progress
+    queries: list[Query] = []
+    for group in run.groups:
+        window, ids = group.window, group.parents
+        queries += make_queries(spec.stream, spec.filters, window=window, by=spec.by, parents=ids)
     search = Search(
         client,
         spec.stream,
-        [
-            query
-            for group in run.groups
-            for query in make_queries(
-                spec.stream, spec.filters, window=group.window, by=spec.by, parents=group.parents
-            )
-        ],
+        queries,
         page_size=spec.page_size,
         max_window_rows=spec.max_window_rows,
         state=known.search if known else None,
@@ -308,12 +292,9 @@ def _move_cursor(
     if None in why_not:
         log.warning("Cursor not advanced: %s", why_not[None])
     elif why_not:
-        log.warning(
-            "Cursor advanced for %d of %d parents; not advanced for %s",
-            len(since) - len(why_not),
-            len(since),
-            "; ".join(f"{_names(why_not, reason)}: {reason}" for reason in dict.fromkeys(why_not.values())),
-        )
+        why = "; ".join(f"{_names(why_not, reason)}: {reason}" for reason in dict.fromkeys(why_not.values()))
+        moved = len(since) - len(why_not)
+        log.warning("Cursor advanced for %d of %d parents; not advanced for %s", moved, len(since), why)
 
 
 def _names(why_not: Mapping[str | None, str], reason: str) -> str:
@@ -327,39 +308,24 @@ def _manifest_window(by: TimeWindow | None, window: Window | None) -> ManifestWi
     return ManifestWindow(by=by.name, since=window.since, until=window.until) if by and window else None
 
 
-def _manifest_parents(search: Search) -> list[ManifestParents]:
-    return [
-        ManifestParents(
-            ids=list(query.parents), rows=result.rows, window=_manifest_window(query.by, query.window)
-        )
-        for query, result in search.results
-        if query.parents
-    ]
-
-
-def _manifest_searches(search: Search) -> list[ManifestSearch]:
-    return [
-        ManifestSearch(
-            window=_manifest_window(query.by, query.window),
-            asked=dict(query.fields),
-            rows=result.rows,
-            total=result.total,
-            proof=result.proof,
-        )
-        for query, result in search.results
-    ]
+def _manifest_results(search: Search) -> tuple[list[ManifestSearch], list[ManifestParents]]:
+    """Return the results of the searches without parents, and of those with parents."""
+    searches, parents = [], []
+    for query, result in search.results:
+        window, rows = _manifest_window(query.by, query.window), result.rows
+        if query.parents:
+            parents.append(ManifestParents(ids=list(query.parents), rows=rows, window=window))
+        else:
+            asked, total, proof = dict(query.fields), result.total, result.proof
+            searches.append(ManifestSearch(window=window, asked=asked, rows=rows, total=total, proof=proof))
+    return searches, parents
 
 
 def _log_start(spec: SyncSpec, run: Run, window: Window | None) -> None:
     again = f", attempt {run.attempt}" if run.attempt > 1 else ""
     parent = spec.stream.parent
     of = f" for {sum(len(group.parents or ()) for group in run.groups)} {parent.stream}" if parent else ""
-    if window is not None:
-        by = spec.by.name if spec.by else ""
-        log.info("Reading %s of %s%s by %s %s%s", spec.stream.name, spec.tenant, of, by, window, again)
-        return
-    if spec.initial_since is not None:
+    if window is None and spec.initial_since is not None:
         log.info("initial_since has no effect: %s are read as a whole each time", spec.stream.name)
-    log.info(
-        "Reading %s of %s%s%s", spec.stream.name, spec.tenant, of or " as a whole, without a window", again
-    )
+    how = f"{of} by {spec.by.name} {window}" if window and spec.by else of or " as a whole, without a window"
+    log.info("Reading %s of %s%s%s", spec.stream.name, spec.tenant, how, again)
