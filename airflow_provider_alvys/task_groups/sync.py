@@ -1,4 +1,4 @@
-"""Task groups that sync many streams, read the past, and load for the first time."""
+"""Task groups: sync many streams, backfill, first load."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from airflow_provider_alvys.transfers.first_load import (
 )
 from airflow_provider_alvys.transfers.object_storage_to_sql import AlvysObjectStorageToSqlOperator
 
-# The time from which on the run could have begun: the same for all its tasks, their retries, and after clearing.
+# The time at which the run could start: the same for all tasks and retries, and after clearing.
 _RUN_TIME = "dag_run.run_after"
 SWEEP_TASK = "sweep"
 
@@ -60,52 +60,49 @@ def alvys_sync(
     """
     Sync many streams into a data set: a task group for use inside a DAG.
 
-    Each stream has an asset as its outlet (:func:`airflow_provider_alvys.assets.alvys_asset`) and a task of its name: ``loads``;
-    by another window than its regular one ``loads_created``, ``maintenance_whole``. Where two or more streams are read whole,
-    without parents and without filters, they share the task ``sweep``, unless ``on_missing_scope="skip"``. Windows end at the
-    same moment for all of them: when the run became due, less ``settling``. Parents come before their children, and no two tasks
-    of the group call the same endpoint at once.
+    Each stream has a task and an asset (:func:`airflow_provider_alvys.assets.alvys_asset`). The task is named
+    after the stream, ``loads``, and the window if it is not the regular one, ``loads_created``. Streams that
+    are read as a whole, without parents and filters, share the task ``sweep`` if there are two or more,
+    unless ``on_missing_scope="skip"``. All windows end ``settling`` before the run's scheduled time. Parents
+    come before their children, and tasks on the same endpoint run one after the other.
 
-    :param path: root of the data set, absolute, the same for every run; may have a template. See
-        AlvysToObjectStorageOperator.
-    :param streams: names in the catalogue; None means all that have the tier.
-    :param tier: how often this runs, one or several of those in ``docs/streams.md``: ``hourly``, ``daily``, ``weekly`` and so on.
-        It chooses the window, how far back it reaches, and, without ``streams``, the streams; those that are named must have one
-        of them. None means each stream's first.
+    :param path: root of the data set, absolute, the same for every run; may be a template.
+    :param streams: streams of the catalogue; None means all of the tier.
+    :param tier: how often the DAG runs: one or several of ``docs/streams.md``, such as ``hourly``. Selects
+        the windows, their lookback and, without ``streams``, the streams; each of ``streams`` must have one
+        of the tiers. None means the first of each stream.
     :param alvys_conn_id: the Alvys connection; None means that of ``default_args``, else ``alvys_default``.
     :param tenant: name of the tenant in manifests; None means the connection id.
-    :param initial_since: start of the first window, while a stream has no cursor, or none that knows a parent yet.
-    :param filters: by stream: ``{"loads": {"CustomerId": "…"}}``.
-    :param parents: by stream that has parents, whose children; None means those of which the catalogue expects news, found in
-        this data set: documents of loads delivered in the last 14 days, say. See AlvysToObjectStorageOperator.
-    :param settling: how long before the run's time the windows end; timedelta or seconds. None means 1 minute.
-    :param overlap: how far windows reach back before the cursor; timedelta or seconds. None means the catalogue's.
-    :param file_format: ``jsonl`` or ``parquet``, see AlvysToObjectStorageOperator; None means that of ``default_args``, else
-        ``jsonl``.
-    :param compression: of the files: ``gzip`` or None; inside of Parquet ``gzip``, ``zstd`` or None, which is snappy.
-    :param on_missing_scope: ``fail`` or ``skip`` the task of a stream whose scope the token lacks; None means that of
+    :param initial_since: start of the first window of a stream, or of a parent, without a cursor.
+    :param filters: filters by stream: ``{"loads": {"CustomerId": "…"}}``.
+    :param parents: parents by stream of children; None means the catalogue's recent parents in this data set,
+        such as loads delivered in the last 14 days for documents. See AlvysToObjectStorageOperator.
+    :param settling: time between the end of the windows and the run's time; timedelta or seconds. None means
+        1 minute.
+    :param overlap: lookback before the cursor; timedelta or seconds. None means the catalogue's.
+    :param file_format: ``jsonl`` or ``parquet``; None means that of ``default_args``, else ``jsonl``.
+    :param compression: ``gzip`` or None; for Parquet ``gzip``, ``zstd`` or None (snappy).
+    :param on_missing_scope: ``fail`` or ``skip`` if the token lacks the scope of a stream; None means that of
         ``default_args``, else ``fail``.
-    :param sql_conn_id: of a database into whose tables each stream is loaded once it has landed, by a task ``load_<stream>`` with
-        the asset :func:`airflow_provider_alvys.assets.alvys_table_asset`; None for no database. See
-        AlvysObjectStorageToSqlOperator.
-    :param schema: of the tables; None means the connection's own.
-    :param exclude: by stream: fields to keep out of the database, such as ``{"customers": ["Email", "Contacts"]}``.
-    :param group_id: the group's name.
-    :param arguments: of the group, such as ``default_args`` (whose entries reach every task) or ``tooltip``.
+    :param sql_conn_id: connection of a database. Each stream is loaded into its tables by a task
+        ``load_<stream>`` with an asset (:func:`airflow_provider_alvys.assets.alvys_table_asset`); None means
+        no database. See AlvysObjectStorageToSqlOperator.
+    :param schema: database schema of the tables; None means the connection's own.
+    :param exclude: fields to keep out of the database, by stream: ``{"customers": ["Email", "Contacts"]}``.
+    :param group_id: name of the group.
+    :param arguments: arguments of the group, such as ``default_args`` or ``tooltip``.
     :return: the group.
     :raises AlvysValueError: an unknown stream or tier, or an argument for a stream that is not in the group.
     """
     syncs = choose_syncs(streams, tier)
     names = [sync.stream.name for sync in syncs]
     for given, name in ((filters, "filters"), (parents, "parents"), (exclude, "exclude")):
-        strangers = sorted(set(given or ()) - set(names))
-        if strangers:
-            raise AlvysValueError(
-                f"{name} names {', '.join(strangers)}, but the group syncs {', '.join(names)}"
-            )
+        others = ", ".join(sorted(set(given or ()) - set(names)))
+        if others:
+            raise AlvysValueError(f"{name} names {others}, but the group syncs {', '.join(names)}")
     if sql_conn_id is None and (schema is not None or exclude is not None):
         raise AlvysValueError("schema and exclude are for the tables of a database: give sql_conn_id, too")
-    settled = as_timedelta(SETTLING if settling is None else settling, "settling").total_seconds()
+    seconds = as_timedelta(SETTLING if settling is None else settling, "settling").total_seconds()
     common: dict[str, Any] = {
         "path": path,
         "max_active_tis_per_dag": 1,
@@ -114,12 +111,9 @@ def alvys_sync(
     }
     tasks: dict[Sync, BaseOperator] = {}
     with TaskGroup(group_id, **arguments) as group:
-        shared = [
-            sync
-            for sync in syncs
-            if sync.is_whole and not sync.stream.parent and sync.stream.name not in (filters or {})
-        ]
-        # Skipped on its own, so that no event tells of what was not landed.
+        simple = [sync for sync in syncs if sync.is_whole and not sync.stream.parent]
+        shared = [sync for sync in simple if sync.stream.name not in (filters or {})]
+        # With its own task, a skipped stream emits no asset event.
         if len(shared) > 1 and (on_missing_scope or _default(group, "on_missing_scope")) != "skip":
             sweep = AlvysSweepToObjectStorageOperator(
                 task_id=SWEEP_TASK,
@@ -131,23 +125,16 @@ def alvys_sync(
         endpoints = {sync.stream.endpoint for sync in tasks}
         for sync in syncs:
             if sync not in tasks:
-                # Children are asked for whether their parents' task had anything to do or not, and so is what only waits for its
-                # turn at the endpoint.
+                # Skipped parents, or another stream of the endpoint, do not skip a task.
                 is_behind = sync.stream.parent is not None or sync.stream.endpoint in endpoints
                 endpoints.add(sync.stream.endpoint)
+                given_filters = (filters or {}).get(sync.stream.name)
                 tasks[sync] = AlvysToObjectStorageOperator(
                     task_id=sync.task_id,
                     stream=sync.stream.name,
                     outlets=[alvys_asset(sync.stream.name, path)],
-                    **_given(
-                        filters=(filters or {}).get(sync.stream.name),
-                        parents=_parents_of(sync.stream, parents),
-                    ),
-                    **(
-                        {"window_by": WHOLE}
-                        if sync.is_whole
-                        else _window(sync, initial_since, settled, overlap)
-                    ),
+                    **_given(filters=given_filters, parents=_parents_of(sync.stream, parents)),
+                    **_window(sync, initial_since, seconds, overlap),
                     **_given(trigger_rule="none_failed" if is_behind else None),
                     **common,
                 )
@@ -164,28 +151,30 @@ def _parents_of(stream: Stream, given: Mapping[str, Any] | None) -> Any:
 
 
 def _given(**arguments: Any) -> dict[str, Any]:
-    """Return the arguments that are given: the others are left to ``default_args``."""
+    """Return the arguments that are not None. ``default_args`` may set the others."""
     return {name: value for name, value in arguments.items() if value is not None}
 
 
 def _default(group: TaskGroup, name: str) -> Any:
-    """Return an argument that ``default_args`` have for the tasks of a group: its own and its outer groups', else the DAG's."""
+    """Return an argument of the ``default_args`` of a group, its outer groups or the DAG."""
     return {**(group.dag.default_args if group.dag else {}), **group.default_args}.get(name)
 
 
 def _window(
-    sync: Sync, initial_since: datetime | str | None, settled: float, overlap: timedelta | float | None
+    sync: Sync, initial_since: datetime | str | None, seconds: float, overlap: timedelta | float | None
 ) -> dict[str, Any]:
+    if sync.is_whole:
+        return {"window_by": WHOLE}
     tier = sync.tier
     begins = initial_since
     if tier.sweep and tier.window not in (None, sync.stream.default_window) and tier.look_back is not None:
-        # It has a cursor of its own, and what lies before it is known from elsewhere.
+        # It has a cursor of its own. The regular window reads earlier rows.
         begins = _run_time(tier.look_back.total_seconds())
     return _given(
         window_by=tier.window,
-        until=_run_time(settled),
+        until=_run_time(seconds),
         initial_since=begins,
-        settling=settled,
+        settling=seconds,
         overlap=tier.overlap if overlap is None else overlap,
         look_back=tier.look_back,
         look_ahead=tier.look_ahead,
@@ -197,7 +186,7 @@ def _run_time(seconds_before: float) -> str:
 
 
 def _put_in_order(tasks: Mapping[Sync, BaseOperator]) -> None:
-    """Let parents come before their children, and tasks for one endpoint one after the other."""
+    """Put parents before their children, and tasks on the same endpoint one after the other."""
     last: dict[str, BaseOperator] = {}
     for sync, task in tasks.items():
         before = last.get(str(sync.stream.endpoint))
@@ -216,7 +205,7 @@ def _add_loads(
     schema: str | None,
     exclude: Mapping[str, Sequence[str]],
 ) -> None:
-    """Let each stream be loaded when all that is landed of it has come."""
+    """Add the loading of each stream after all its landing tasks."""
     loads: dict[str, BaseOperator] = {}
     for sync, task in tasks.items():
         name = sync.stream.name
@@ -228,7 +217,7 @@ def _add_loads(
                 stream=name,
                 outlets=[alvys_table_asset(name, sql_conn_id, schema=schema)],
                 max_active_tis_per_dag=1,
-                # What an earlier run has landed is loaded, though this one had nothing to land.
+                # A skipped sync still loads what earlier runs have landed.
                 trigger_rule="none_failed",
                 **_given(schema=schema, exclude=exclude.get(name)),
             )
@@ -252,40 +241,42 @@ def alvys_backfill(
     **arguments: Any,
 ) -> Any:
     """
-    Read a stretch of the past, in windows that are mapped task instances.
+    Read a period of the past, in windows that are mapped task instances.
 
-    No cursor is looked at or moved. One window at a time is read, since they share an endpoint and its limit. (Airflow 3.1 does
-    not count deferred tasks: put them into a pool of one slot with ``include_deferred`` there.)
+    The cursor is not used. Windows are read one at a time, since they share the endpoint's rate limit.
+    (Airflow 3.1 does not count deferred tasks: use a pool of one slot with ``include_deferred`` there.)
 
-    :param stream: name in the catalogue.
-    :param start: start of the first window; aware datetime or ISO 8601 text. No template: the windows are made while
-        the DAG is parsed.
-    :param end: end of the last one; no template either.
-    :param every: how long each is: a timedelta, or ``day``, ``week``, ``month`` or ``year`` of the calendar.
+    :param stream: a stream of the catalogue.
+    :param start: start of the first window; aware datetime or ISO 8601 text. Not a template: the windows are
+        computed while the DAG is parsed.
+    :param end: end of the last window; not a template either.
+    :param every: length of a window: a timedelta, or ``day``, ``week``, ``month`` or ``year`` of the
+        calendar.
     :param path: root of the data set, absolute.
-    :param window_by: which of the stream's windows; None means the first that an update does not move: ``created`` for loads,
-        ``pickup`` for trips. (A backfill of March is what was created then, not what was touched.)
-    :param filters: Alvys's own search fields.
+    :param window_by: window kind; None means the first that an update does not move: ``created`` for loads,
+        ``pickup`` for trips. (A backfill of March reads what was created in March, not what was updated.)
+    :param filters: Alvys's search fields.
     :param alvys_conn_id: the Alvys connection; None means that of ``default_args``, else ``alvys_default``.
     :param tenant: name of the tenant in manifests; None means the connection id.
     :param task_id: None means ``backfill_<stream>``.
-    :param max_active_tis_per_dag: how many windows are read at once; more only make sense where the limit was raised.
-    :param arguments: of AlvysToObjectStorageOperator and of every Airflow task, such as ``file_format``, ``compression`` or
-        ``retries``; ``outlets`` are added to the stream's own.
-    :return: the mapped task; its ``output`` is the list of what was landed.
-    :raises AlvysValueError: the stream is read whole or per parent, or a time or length is wrong.
+    :param max_active_tis_per_dag: windows that are read at once; more than 1 helps only with a raised limit.
+    :param outlets: added to the stream's asset.
+    :param arguments: arguments of AlvysToObjectStorageOperator, such as ``file_format`` or ``retries``.
+    :return: the mapped task; its ``output`` is the list of results.
+    :raises AlvysValueError: the stream is read as a whole or per parent, or a time or length is wrong.
     """
     for name, time in (("start", start), ("end", end)):
         if has_template(time):
             raise AlvysValueError(
-                f"{name}={time!r} cannot be a template: the windows of alvys_backfill are made while the DAG is parsed. Give a "
-                "fixed time, or one window to AlvysToObjectStorageOperator, whose since and until may be templates"
+                f"{name}={time!r} cannot be a template: alvys_backfill computes its windows while the DAG is "
+                "parsed. Give a fixed time, or use AlvysToObjectStorageOperator(since=..., until=...)"
             )
     row = get_stream(stream)
     by = backfill_window(row, window_by)
     check_search(row, filters, None)
     check_data_set(path, uses_cursor=False)
     windows = cut_windows(as_utc(start, "start"), as_utc(end, "end"), every, whole_days=by.whole_days)
+    more = [outlets] if isinstance(outlets, (Asset, AssetAlias)) else outlets or ()
     task = AlvysToObjectStorageOperator.partial(
         task_id=task_id or f"backfill_{stream}",
         stream=stream,
@@ -293,17 +284,12 @@ def alvys_backfill(
         window_by=by.name,
         max_active_tis_per_dag=max_active_tis_per_dag,
         **_given(alvys_conn_id=alvys_conn_id, filters=filters, tenant=tenant),
-        outlets=[
-            alvys_asset(stream, path),
-            *([outlets] if isinstance(outlets, (Asset, AssetAlias)) else outlets or ()),
-        ],
+        outlets=[alvys_asset(stream, path), *more],
         **arguments,
     ).expand_kwargs(windows)
-    # A mapped task is not made before it runs, and checks nothing of what it is given.
-    defaults = {
-        name: _default(task.task_group, name) if task.task_group else None
-        for name in ("file_format", "compression")
-    }
+    # Airflow creates the operator of a mapped task only when it runs.
+    names = ("file_format", "compression")
+    defaults = {name: _default(task.task_group, name) if task.task_group else None for name in names}
     given = {**defaults, **arguments}
     check_format(given["file_format"] or JSONL, given["compression"])
     return task
@@ -325,47 +311,38 @@ def alvys_first_load(
     **arguments: Any,
 ) -> TaskGroup:
     """
-    Load a stream for the first time, and hand over to the sync with a cursor: a task group for use inside a DAG.
+    Load a stream for the first time, and set the cursor for the regular sync: a task group for use in a DAG.
 
-    It reads by creation or pickup (older rows lack ``UpdatedAt``), month by month until now, compares what was landed with the
-    total that Alvys gives without a window, reads what is missing, and sets the cursor to when it began. The next run of the
-    regular sync goes on from there.
+    The stream is read by creation or pickup, since older rows may lack ``UpdatedAt``. Then the rows are
+    compared with Alvys's total, missing rows are read, and the cursor is set to the start of this load.
 
-    :param stream: name in the catalogue.
-    :param start: from when on; nothing is older; aware datetime or ISO 8601 text.
-    :param every: how long each window is: a timedelta, or ``day``, ``week``, ``month`` or ``year`` of the calendar.
-    :param path: root of the data set, absolute: that of the regular sync.
+    :param stream: a stream of the catalogue.
+    :param start: time of the oldest row; aware datetime or ISO 8601 text.
+    :param every: length of a window: a timedelta, or ``day``, ``week``, ``month`` or ``year`` of the
+        calendar.
+    :param path: root of the data set, absolute; that of the regular sync.
     :param window_by: see :func:`alvys_backfill`.
-    :param filters: Alvys's own search fields: those of the regular sync.
+    :param filters: Alvys's search fields; those of the regular sync.
     :param alvys_conn_id: the Alvys connection; None means that of ``default_args``, else ``alvys_default``.
     :param tenant: that of the regular sync.
-    :param file_format: ``jsonl`` or ``parquet``, see AlvysToObjectStorageOperator; None means that of ``default_args``, else
-        ``jsonl``.
-    :param compression: of the files: ``gzip`` or None; inside of Parquet ``gzip``, ``zstd`` or None, which is snappy.
+    :param file_format: ``jsonl`` or ``parquet``; None means that of ``default_args``, else ``jsonl``.
+    :param compression: ``gzip`` or None; for Parquet ``gzip``, ``zstd`` or None (snappy).
     :param group_id: None means ``first_load_<stream>``.
-    :param arguments: of the group, such as ``default_args``.
+    :param arguments: arguments of the group, such as ``default_args``.
     :return: the group.
-    :raises AlvysValueError: the stream is read whole at every sync, and needs no first load.
+    :raises AlvysValueError: each sync reads the stream as a whole, so that it needs no first load.
     """
     row = get_stream(stream)
     by = backfill_window(row, window_by)
     check_first_load(row)
     check_search(row, filters, None)
     check_data_set(path, uses_cursor=True)
-    common: dict[str, Any] = {"stream": stream, **_given(alvys_conn_id=alvys_conn_id)}
-    landing: dict[str, Any] = {
-        "path": path,
-        **_given(filters=filters, tenant=tenant, file_format=file_format, compression=compression),
-    }
+    common: dict[str, Any] = {"stream": stream, "path": path}
+    common |= _given(alvys_conn_id=alvys_conn_id, filters=filters)
+    landing = _given(tenant=tenant, file_format=file_format, compression=compression)
     with TaskGroup(group_id or f"first_load_{stream}", **arguments) as group:
         begin = AlvysBeginFirstLoadOperator(
-            task_id="begin",
-            path=path,
-            start=start,
-            every=every,
-            window_by=by.name,
-            **common,
-            **_given(filters=filters),
+            task_id="begin", start=start, every=every, window_by=by.name, **common
         )
         output = cast("Any", begin.output)
         windows = AlvysToObjectStorageOperator.partial(

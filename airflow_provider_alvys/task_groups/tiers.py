@@ -1,4 +1,4 @@
-"""How often a company wants which streams: the tiers of the catalogue, chosen for a group of tasks."""
+"""The tiers of the catalogue: which streams are read, how often, and by which window."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from airflow_provider_alvys.landing.jobs.spec import OVERLAP
 
 @dataclass(frozen=True, eq=False)
 class Sync:
-    """One stream of a group of tasks, and how it is read."""
+    """A stream of a task group, and its tier."""
 
     stream: Stream
     tier: Tier
 
     @property
     def is_whole(self) -> bool:
-        """Whether all of it is read, without a window."""
+        """Whether it is read as a whole, without a window."""
         return self.stream.window(self.tier.window) is None
 
     @property
     def task_id(self) -> str:
-        """The name of its task."""
+        """The id of its task."""
         is_regular = self.tier.window in (None, self.stream.default_window)
         return self.stream.name if is_regular else f"{self.stream.name}_{self.tier.window}"
 
 
 def choose_syncs(streams: Sequence[str] | None, tier: str | Sequence[str] | None) -> list[Sync]:
     """
-    Return the streams of a group of tasks, each with the tier by which it is read.
+    Return the streams of a task group, with their tiers.
 
-    :param streams: names in the catalogue; None means all that have one of the tiers.
-    :param tier: one or several; None means each stream's first.
-    :raises AlvysValueError: an unknown stream or tier, or neither.
+    :param streams: streams of the catalogue; None means all that have one of the tiers.
+    :param tier: one or several; None means the first of each stream.
+    :raises AlvysValueError: an unknown stream or tier, or neither is given.
     """
     tiers = _check_tiers(tier)
     if streams is None and not tiers:
@@ -47,14 +47,12 @@ def choose_syncs(streams: Sequence[str] | None, tier: str | Sequence[str] | None
         chosen = [known for name in tiers for known in stream.tiers if known.name == name]
         if streams is not None and tiers and not chosen:
             theirs = ", ".join(known.name for known in stream.tiers) or "none"
-            raise AlvysValueError(
-                f"{stream.name} has no tier {' or '.join(map(repr, tiers))}. Its tiers: {theirs}. Leave tier out for it, in a "
-                "group of its own"
-            )
+            wanted = " or ".join(map(repr, tiers))
+            raise AlvysValueError(f"{stream.name} has no tier {wanted}. Its tiers: {theirs}. Leave it out")
         if not tiers:
             chosen = [stream.tiers[0] if stream.tiers else Tier("")]
         for known_tier in chosen:
-            # Two tiers by the same window share a cursor: one task that reaches as far as either.
+            # Tiers with the same window share a cursor, so they need one task with the wider window.
             by = (stream.name, known_tier.window or stream.default_window)
             widest = _widest(stream, found[by].tier, known_tier) if by in found else known_tier
             found[by] = Sync(stream, widest)
@@ -68,17 +66,17 @@ def _check_tiers(tier: Any) -> list[str]:
     known = dict.fromkeys(known.name for stream in STREAMS.values() for known in stream.tiers)
     for name in tiers:
         if name not in known:
-            raise AlvysValueError(f"There is no tier {name!r}. Tiers: {', '.join(known)}")
+            raise AlvysValueError(f"tier={name!r} is not known. Tiers: {', '.join(known)}")
     return tiers
 
 
 def _widest(stream: Stream, one: Tier, other: Tier) -> Tier:
-    """Return a tier that reads what either of two by the same window reads."""
+    """Return a tier whose window contains those of two tiers of the same window kind."""
     window = stream.window(one.window)
 
     def longest(name: str, usual: timedelta | None) -> timedelta | None:
         given = [getattr(tier, name) for tier in (one, other)]
-        # What none of them gives is left to the window, and an end that there is not is later than any.
+        # None means the window's usual length; if that is None, too, the window has no end.
         if given == [None, None] or (usual is None and None in given):
             return None
         return max(usual if length is None else length for length in given)  # type: ignore[type-var]

@@ -1,4 +1,4 @@
-"""A task that lands rows: it goes on where the last try, or the stretch before a deferral, has come to."""
+"""The base of tasks that land rows, and resume after a retry or a deferral."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     from airflow_provider_alvys.api.http.client import AlvysClient
 
 DEFER_AFTER = 20
-# What a template renders to.
+# Types that templates render to.
 _RENDERED = (str, int, float, list, tuple, dict, datetime)
 
 
 class AlvysLandingTask(AlvysTask):
     """
-    A task that lands rows, and waits for Alvys within the bounds that Airflow sets.
+    A task that lands rows, and waits for the rate limit within the bounds of Airflow.
 
-    Deferrable, it frees its slot during a wait, and goes on with the same try. ``execution_timeout``, which Airflow counts anew
-    after each deferral, is kept over all of them: a wait that would outlast it fails at once, for the retry policy to come back
-    when the wait is over.
+    A deferrable task frees its slot during a wait, and the same attempt resumes after it. Airflow counts
+    ``execution_timeout`` anew after each deferral; here it applies to the attempt: a wait that would exceed
+    it fails at once, and the retry resumes.
 
-    :param defer_after: seconds of waiting from which a deferrable task frees its slot.
-    :param deferrable: free the slot during long waits.
+    :param defer_after: a deferrable task frees its slot for waits of more seconds than this.
+    :param deferrable: whether to free the slot during long waits.
     """
 
     def __init__(
@@ -50,68 +50,53 @@ class AlvysLandingTask(AlvysTask):
         """
         Land, and return the task's result.
 
-        :param is_resumed: whether this is the same try after a deferral.
-        :raises DeferRequested: the client's clock does not sit through a wait. What has been read is kept.
+        :param is_resumed: whether this is the same attempt after a deferral.
+        :raises DeferRequested: the client's clock refuses a long wait. The progress is saved.
         """
 
     def execute(self, context: Context) -> Any:
-        """Land."""
+        """Land the rows."""
         timeout = self.execution_timeout
         deadline = time.time() + timeout.total_seconds() if timeout else None
         return self._land_within(context, deadline=deadline, consecutive_deferrals=0, is_resumed=False)
 
     def resume(self, context: Context, event: Any = None, state: dict[str, Any] | None = None) -> Any:
         """
-        Go on after a deferral.
+        Resume after a deferral.
 
-        :param event: of the trigger: the state. (``airflow dags test`` gives nothing else.)
-        :param state: ``{"rendered", "deadline", "in_vain"}``: the template fields as they were (rendered anew, they may differ),
-            the end of the whole try in seconds since 1970, and the deferrals in a row without a page between them.
+        :param event: the trigger's event: the state. (``airflow dags test`` passes nothing else.)
+        :param state: ``{"rendered", "deadline", "in_vain"}``: the rendered template fields; the end of the
+            attempt in seconds since 1970; the number of deferrals without a page between them.
         """
         known = event if state is None else state
         for name, value in known["rendered"].items():
             setattr(self, name, value)
-        return self._land_within(
-            context, deadline=known["deadline"], consecutive_deferrals=known["in_vain"], is_resumed=True
-        )
+        deadline, deferrals = known["deadline"], known["in_vain"]
+        return self._land_within(context, deadline=deadline, consecutive_deferrals=deferrals, is_resumed=True)
 
     @fail_if_not_retryable
     def _land_within(
         self, context: Context, *, deadline: float | None, consecutive_deferrals: int, is_resumed: bool
     ) -> Any:
         client = self.hook.get_conn()
-        defer_after = self.defer_after if self.deferrable else None
-        client = client.with_clock(
-            BoundedClock(
-                client.clock,
-                defer_after=defer_after,
-                deadline=deadline,
-                consecutive_deferrals=consecutive_deferrals,
-            )
+        clock = BoundedClock(
+            client.clock,
+            defer_after=self.defer_after if self.deferrable else None,
+            deadline=deadline,
+            consecutive_deferrals=consecutive_deferrals,
         )
+        client = client.with_clock(clock)
         try:
             return self.land(context, client, is_resumed=is_resumed)
         except DeferRequested as wait:
             from airflow_provider_alvys.triggers.alvys import AlvysWaitTrigger
 
-            moment = datetime.fromtimestamp(
-                client.now(upper_bound=True, fetch_token=False) + wait.seconds, timezone.utc
-            )
-            self.log.info("%s: freeing the slot until %s", wait, moment.isoformat(timespec="seconds"))
-            state = {
-                "rendered": self._rendered(),
-                "deadline": deadline,
-                "in_vain": wait.consecutive_deferrals,
-            }
-            self.defer(
-                trigger=AlvysWaitTrigger(moment, state),
-                method_name=self.resume.__name__,
-                kwargs={"state": state},
-            )
-
-    def _rendered(self) -> dict[str, Any]:
-        """Return the template fields that are JSON, or can be; the others stand in the DAG as they are."""
-        fields = {name: getattr(self, name) for name in self.template_fields}
-        return {
-            name: msgspec.to_builtins(value) for name, value in fields.items() if isinstance(value, _RENDERED)
-        }
+            now = client.now(upper_bound=True, fetch_token=False)
+            until = datetime.fromtimestamp(now + wait.seconds, timezone.utc)
+            self.log.info("%s: freeing the slot until %s", wait, until.isoformat(timespec="seconds"))
+            fields = {name: getattr(self, name) for name in self.template_fields}
+            # Other values are in the DAG.
+            rendered = {k: msgspec.to_builtins(v) for k, v in fields.items() if isinstance(v, _RENDERED)}
+            state = {"rendered": rendered, "deadline": deadline, "in_vain": wait.consecutive_deferrals}
+            trigger = AlvysWaitTrigger(until, state)
+            self.defer(trigger=trigger, method_name=self.resume.__name__, kwargs={"state": state})

@@ -1,4 +1,4 @@
-"""Alvys's documents into files on local disk or object storage."""
+"""The operator that downloads documents to local disk or object storage."""
 
 from __future__ import annotations
 
@@ -26,35 +26,36 @@ if TYPE_CHECKING:
 
 class AlvysDocumentsToObjectStorageOperator(AlvysLandingTask):
     """
-    Fetch the documents of loads, trips, carriers, drivers, trucks or trailers: each once, whole, under a name that stays.
+    Download the documents of loads, trips, carriers, drivers, trucks or trailers, each once.
 
-    A document is the file ``<path>/documents/<parent_type>/<parent>/<id>-<its name>``; what is no letter, digit or dot in its
-    name becomes an underscore. One that is there with the size that Alvys tells is not fetched again. Each parent
-    costs one request for its list, at Alvys's pace (10 a minute), and one more when the URLs in it have expired.
+    A document becomes ``<path>/documents/<parent_type>/<parent>/<id>-<name>``; unsafe characters of its name
+    become underscores. A file that exists with the right size is not downloaded again. Each parent costs a
+    request for its list, at Alvys's pace (10 a minute), and one more if the URLs have expired.
 
-    One that cannot be fetched keeps no other from being fetched. The task then fails, and says which; a retry tries those. After
-    three in a row it takes the storage to be down, and fails at once.
+    If documents fail, the others are downloaded, and then the task fails; a retry downloads the rest. After
+    three failures of the storage in a row the task fails at once.
 
     :param alvys_conn_id: the Alvys connection. (templated)
     :param parent_type: ``load``, ``trip``, ``carrier``, ``driver``, ``truck`` or ``trailer``.
-    :param parents: whose documents: a list of ids (load numbers for loads); what a sync of the parents returned (its XCom), or
-        the path of its manifest; RecentParents; or what a sync of the documents (``load_documents``, …) returned: then a parent
-        costs no request while all that this has listed is there, or its URLs still live. (templated)
-    :param path: below which the files are put, absolute: ``/data/alvys`` or ``s3://aws_default@bucket/alvys``. The same at each
-        run, or all is fetched again. (templated)
-    :param document_types: one or several, such as ``["Proof of Delivery"]``, in any case, with or without ``(POD)`` behind it, or
-        by that alone; None for all. (templated)
+    :param parents: parents of the documents: a list of ids (load numbers for loads), the output of their sync
+        (its XCom), the path of its manifest, or RecentParents. Or the output of a sync of the documents, such
+        as ``load_documents``: no lists are requested while its URLs are valid. (templated)
+    :param path: folder of the files, absolute: ``/data/alvys`` or ``s3://aws_default@bucket/alvys``. With
+        another path all documents are downloaded again. (templated)
+    :param document_types: types such as ``["Proof of Delivery"]``, in any case, with or without ``(POD)``, or
+        ``POD`` alone; None means all. (templated)
     :param tenant: name of the tenant in manifests; None means the connection id. (templated)
-    :param skip_when_empty: skip when there are no documents, so that nothing downstream runs.
-    :param defer_after: seconds of waiting from which a deferrable task frees its slot.
-    :param deferrable: free the slot during long waits for the rate limit.
-    :return: ``{"path", "index", "stream", "tenant", "parent_type", "parents", "missing_parents", "documents", "fetched",
-        "already_there", "bytes", "gone", "renewals"}``: ``index`` is the path of a file of JSON lines, written last, with ``id``,
-        ``type``, ``parent``, ``name`` (below ``path``), ``file_name``, ``size`` and ``uploaded_at`` of each document.
-        ``missing_parents`` are those that Alvys does not know, which is no error; ``bytes`` were fetched, by all tries together;
-        ``gone`` were deleted in Alvys meanwhile; ``renewals`` are lists read again for their URLs. No URL is in any of them.
-    :raises AlvysValueError: an argument is wrong, while the DAG is parsed where it can be told then.
-    :raises AlvysDownloadError: documents could not be fetched.
+    :param skip_when_empty: whether to skip downstream tasks if there are no documents.
+    :param defer_after: a deferrable task frees its slot for waits of more seconds than this.
+    :param deferrable: whether to free the slot during long waits for the rate limit.
+    :return: ``{"path", "index", "stream", "tenant", "parent_type", "parents", "missing_parents", "documents",
+        "fetched", "already_there", "bytes", "gone", "renewals"}``. ``index`` is the path of a JSON lines
+        file, written last, with ``id``, ``type``, ``parent``, ``name`` (relative to ``path``), ``file_name``,
+        ``size`` and ``uploaded_at`` of each document. ``missing_parents`` are unknown to Alvys; ``bytes``
+        counts the downloads of all attempts; ``gone`` documents were deleted in Alvys meanwhile; ``renewals``
+        are lists that were read again for new URLs. Neither result nor index contains a URL.
+    :raises AlvysValueError: an argument is wrong, raised while the DAG is parsed if it is not templated.
+    :raises AlvysDownloadError: documents could not be downloaded.
     """
 
     template_fields: Sequence[str] = ("alvys_conn_id", "parents", "path", "document_types", "tenant")
@@ -91,7 +92,7 @@ class AlvysDocumentsToObjectStorageOperator(AlvysLandingTask):
         check_data_set(self.path, uses_cursor=False)
 
     def land(self, context: Context, client: AlvysClient, *, is_resumed: bool) -> dict[str, Any]:
-        """Fetch what is not there, and write the index."""
+        """Download missing documents, and write the index."""
         from airflow_provider_alvys.api.documents.downloads import Downloader
         from airflow_provider_alvys.landing.jobs.document_checkpoint import DocumentSpec
         from airflow_provider_alvys.landing.jobs.documents import download_documents
@@ -99,7 +100,7 @@ class AlvysDocumentsToObjectStorageOperator(AlvysLandingTask):
         events = outlet_events(context, self)
         stream = document_stream_of(self.parent_type)
         check_document_parents(stream, self.parents)
-        order = DocumentSpec(
+        spec = DocumentSpec(
             parent_type=self.parent_type,
             stream=stream,
             tenant=self.tenant or self.alvys_conn_id,
@@ -108,21 +109,14 @@ class AlvysDocumentsToObjectStorageOperator(AlvysLandingTask):
         )
         settings = self.hook.settings
         downloader = Downloader(clock=client.clock, timeout=settings.timeout, allow_http=settings.allow_http)
+        store, identity = Store(self.path), run_identity_of(context, self)
         try:
-            result = download_documents(
-                client,
-                downloader,
-                Store(self.path),
-                order,
-                run_identity_of(context, self),
-                is_resumed=is_resumed,
-            )
+            result = download_documents(client, downloader, store, spec, identity, is_resumed=is_resumed)
         finally:
             downloader.close()
+        asset = alvys_documents_asset(self.parent_type, result["path"])
         for outlet, event in events:
-            emit_asset_event(
-                outlet, event, result, asset=alvys_documents_asset(self.parent_type, result["path"])
-            )
+            emit_asset_event(outlet, event, result, asset=asset)
         if self.skip_when_empty and not result["documents"]:
-            raise AirflowSkipException("None of the parents has such a document")
+            raise AirflowSkipException("No parent has a document of these types")
         return result

@@ -1,4 +1,4 @@
-"""The two ends of a first load: where it begins, and where it hands over to the cursor."""
+"""The first and the last task of a first load."""
 
 from __future__ import annotations
 
@@ -30,28 +30,27 @@ if TYPE_CHECKING:
 
     from airflow_provider_alvys.api.http.client import AlvysClient
 
-# Under this key of its XCom the beginning says when it was.
+# Keys of its XComs: the start, and the number of rows then.
 BEGUN = "begun"
-# And under this one, how many rows there were.
 TOTAL = "total"
 
 
 class AlvysBeginFirstLoadOperator(AlvysTask):
     """
-    Note when a first load begins, and return the windows that it reads.
+    Record the start of a first load, and return its windows.
 
     :param alvys_conn_id: the Alvys connection. (templated)
-    :param stream: name in the catalogue.
-    :param path: root of the data set, which keeps the pace. (templated)
-    :param start: from when on; aware datetime or ISO 8601 text. (templated)
-    :param every: how long each window is: a timedelta, or ``day``, ``week``, ``month`` or ``year``.
-    :param window_by: which of the stream's windows; None means the first that an update does not move, ``created`` for loads
-        and ``pickup`` for trips.
-    :param filters: those of the first load. (templated)
-    :return: a list of ``{"since", "until"}``, for ``expand_kwargs``. The XCom ``begun`` holds the time, ``total`` the number of
-        rows that there were.
-    :raises AlvysValueError: the stream needs no first load, or an argument is wrong; while the DAG is parsed where it is not
-        templated.
+    :param stream: a stream of the catalogue.
+    :param path: root of the data set, where the pace is stored. (templated)
+    :param start: start of the first window; aware datetime or ISO 8601 text. (templated)
+    :param every: length of a window: a timedelta, or ``day``, ``week``, ``month`` or ``year``.
+    :param window_by: window kind; None means the first that an update does not move: ``created`` for loads,
+        ``pickup`` for trips.
+    :param filters: filters of the first load. (templated)
+    :return: a list of ``{"since", "until"}``, for ``expand_kwargs``. The XCom ``begun`` is the start of the
+        load, ``total`` the number of rows at that time.
+    :raises AlvysValueError: the stream needs no first load, or an argument is wrong; raised while the DAG is
+        parsed if it is not templated.
     """
 
     template_fields: Sequence[str] = ("alvys_conn_id", "path", "start", "filters")
@@ -82,23 +81,18 @@ class AlvysBeginFirstLoadOperator(AlvysTask):
         check_search(row, filters, window_by)
         check_data_set(path, uses_cursor=True)
         by = backfill_window(row, window_by)
-        # Refuses an `every` that is none, and a start without a zone.
+        # Validates start and every.
         first = ALL_TIME.since if has_template(start) else as_utc(start, "start")
         cut_windows(first, first + timedelta(days=2), every, whole_days=by.whole_days)
 
     @fail_if_not_retryable
     def execute(self, context: Context) -> list[dict[str, str]]:
-        """Look at the clock, and count."""
+        """Count the rows, and split the time until now into windows."""
         stream = get_stream(self.stream)
         by = backfill_window(stream, self.window_by)
+        start, filters = as_utc(self.start, "start"), self.filters or {}
         begun, total, windows = begin_first_load(
-            self.hook.get_conn(),
-            Store(self.path),
-            stream,
-            by,
-            as_utc(self.start, "start"),
-            self.every,
-            filters=self.filters or {},
+            self.hook.get_conn(), Store(self.path), stream, by, start, self.every, filters=filters
         )
         context["ti"].xcom_push(key=BEGUN, value=format_time(begun))
         context["ti"].xcom_push(key=TOTAL, value=total)
@@ -108,31 +102,23 @@ class AlvysBeginFirstLoadOperator(AlvysTask):
 
 class AlvysHandOverOperator(AlvysLandingTask):
     """
-    Compare what a first load has landed with Alvys's own total, read what is missing, and set the cursor to when it began.
+    Compare a first load with Alvys's total, read missing rows, and set the cursor to the load's start.
 
     :param alvys_conn_id: the Alvys connection. (templated)
-    :param stream: name in the catalogue.
+    :param stream: a stream of the catalogue.
     :param path: root of the data set. (templated)
-    :param begun: when the first load began. (templated)
-    :param total: how many rows there were then. (templated)
-    :param landed: what the landing of each window returned. (templated)
-    :param filters: those of the first load, and of the cursor. (templated)
+    :param begun: start of the first load. (templated)
+    :param total: number of rows at that time. (templated)
+    :param landed: the results of all windows. (templated)
+    :param filters: filters of the first load, and of the cursor. (templated)
     :param tenant: name of the tenant in manifests; None means the connection id. (templated)
     :param file_format: ``jsonl`` or ``parquet``; see AlvysToObjectStorageOperator.
-    :param compression: of the files; see AlvysToObjectStorageOperator.
+    :param compression: compression of the files; see AlvysToObjectStorageOperator.
     :return: ``{"stream", "tenant", "path", "total", "rows", "manifests", "cursor"}``.
-    :raises AlvysIncompleteError: rows are still missing; the cursor stays.
+    :raises AlvysIncompleteError: rows are still missing. No cursor was set.
     """
 
-    template_fields: Sequence[str] = (
-        "alvys_conn_id",
-        "path",
-        "begun",
-        "total",
-        "landed",
-        "filters",
-        "tenant",
-    )
+    template_fields: Sequence[str] = tuple("alvys_conn_id path begun total landed filters tenant".split())
     template_fields_renderers = {"filters": "json"}  # noqa: RUF012
     ui_color = "#d7ebf7"
 
@@ -168,15 +154,13 @@ class AlvysHandOverOperator(AlvysLandingTask):
         check_format(file_format, compression)
 
     def land(self, context: Context, client: AlvysClient, *, is_resumed: bool) -> dict[str, Any]:
-        """Compare, read on, set the cursor."""
+        """Compare, read missing rows, and set the cursor."""
         from airflow_provider_alvys.landing.jobs.batch import SyncBatch
 
         if self.begun is None or self.total is None or self.landed is None:
-            raise AlvysValueError(
-                "begun, total and landed are what the tasks before returned: clear those, too"
-            )
+            raise AlvysValueError("begun, total or landed is missing: clear the tasks before this one, too")
         events = outlet_events(context, self)
-        order = SyncSpec(
+        spec = SyncSpec(
             get_stream(self.stream),
             self.tenant or self.alvys_conn_id,
             filters=self.filters or {},
@@ -185,17 +169,12 @@ class AlvysHandOverOperator(AlvysLandingTask):
             page_size=self.hook.settings.page_size,
         )
         store = Store(self.path)
-        landings = SyncBatch(client, store, run_identity_of(context, self), is_resumed=is_resumed)
+        batch = SyncBatch(client, store, run_identity_of(context, self), is_resumed=is_resumed)
+        begun, total = as_utc(self.begun, BEGUN), int(self.total)
         result = reconcile_and_set_cursor(
-            client,
-            store,
-            order,
-            landings,
-            begun=as_utc(self.begun, BEGUN),
-            total_then=int(self.total),
-            landed=self.landed,
+            client, store, spec, batch, begun=begun, total_then=total, landed=self.landed
         )
-        landings.end()
+        batch.end()
         for outlet, event in events:
             emit_asset_event(outlet, event, result)
         return result
