@@ -1,12 +1,20 @@
 from __future__ import annotations
 
+import ast
+import inspect
+import re
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from airflow_provider_alvys.api.catalogue.streams import get_stream
-from airflow_provider_alvys.landing.dataset.cursor import Cursor, advance_cursor, read_cursor
+from airflow_provider_alvys.landing.dataset.cursor import Cursor, _why_not, advance_cursor, read_cursor
 from airflow_provider_alvys.landing.dataset.layout import cursor_file
 from airflow_provider_alvys.landing.dataset.store import Store
+from airflow_provider_alvys.landing.jobs.sync import _move_cursor, _resolve_groups, _too_early
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 HOUR = timedelta(hours=1)
@@ -30,7 +38,7 @@ def test_a_cursor_moves_forward_and_never_back(tmp_path: Path) -> None:
     assert advance(NOON + HOUR, since=NOON) == {}
 
 
-def test_a_cursor_never_moves_over_a_hole(tmp_path: Path) -> None:
+def test_a_cursor_never_moves_over_a_gap(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     new = cursor(NOON)
     late = advance_cursor(store, "c.json", new, since={None: NOON - HOUR}, initial_since=NOON - 2 * HOUR)
@@ -47,7 +55,7 @@ def test_a_cursor_never_moves_over_a_hole(tmp_path: Path) -> None:
     assert read_cursor(store, "c.json") == new
 
 
-def test_each_parent_has_a_place_of_its_own_in_the_cursor(tmp_path: Path) -> None:
+def test_each_parent_has_its_own_position_in_the_cursor(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     assert (
         advance_cursor(store, "c.json", cursor(NOON), since={"a": NOON - HOUR}, initial_since=NOON - HOUR)
@@ -67,7 +75,7 @@ def test_each_parent_has_a_place_of_its_own_in_the_cursor(tmp_path: Path) -> Non
     assert (known.until, known.parents) == (NOON + HOUR, {"a": NOON, "b": NOON + HOUR})
 
 
-def test_each_tenant_filter_and_window_has_a_cursor_of_its_own() -> None:
+def test_each_tenant_filter_and_window_has_its_own_cursor() -> None:
     loads = get_stream("loads")
     names = {
         cursor_file(loads, tenant, filters, window_by)
@@ -81,3 +89,20 @@ def test_each_tenant_filter_and_window_has_a_cursor_of_its_own() -> None:
         {"CustomerId": "1", "Status": ["Paid", "Open"], "IncludeDeleted": True},
     )
     assert len({cursor_file(loads, "acme", filters, "updated") for filters in same}) == 1
+
+
+@pytest.mark.parametrize("function", [_why_not, _move_cursor, _resolve_groups, _too_early])
+def test_every_reason_why_a_cursor_does_not_move_is_documented(function: Callable[..., Any]) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "landing.md").read_text()
+    section = page.partition("\n## Why the cursor does not move\n")[2].partition("\n## ")[0]
+    tree = ast.parse(inspect.getsource(function)).body[0]
+    assert isinstance(tree, ast.FunctionDef)
+    texts = [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and node.value != function.__doc__
+    ]
+    pieces = [piece.strip() for text in texts if isinstance(text, str) for piece in re.split("%[ds]", text)]
+    phrases = [piece for piece in pieces if " " in piece]
+    assert phrases
+    assert [phrase for phrase in phrases if phrase not in section] == []
