@@ -51,7 +51,7 @@ def test_five_thousand_loads_cost_25_searches_and_one_token_and_keep_every_byte(
     assert [part["rows"] for part in read_manifest(result["manifest"])["parts"]] == [4000, 1000]
 
 
-def test_the_manifest_and_the_result_say_what_was_landed(alvys: Simulator, land: Land, lake: Path) -> None:
+def test_the_manifest_and_the_result_describe_the_run(alvys: Simulator, land: Land, lake: Path) -> None:
     result = land(initial_since=datetime(2020, 1, 1, tzinfo=timezone.utc), filters={"IncludeDeleted": True})
     manifest = read_manifest(result["manifest"])
     assert result == {
@@ -82,7 +82,7 @@ def test_the_manifest_and_the_result_say_what_was_landed(alvys: Simulator, land:
 
 
 @pytest.mark.parametrize("compression", [None, "gzip"])
-def test_parts_are_cut_at_whole_pages(alvys: Simulator, land: Land, compression: str | None) -> None:
+def test_parts_end_at_page_boundaries(alvys: Simulator, land: Land, compression: str | None) -> None:
     result = land(compression=compression, page_size=50, part_rows=120)
     parts = read_manifest(result["manifest"])["parts"]
     assert [part["rows"] for part in parts[:-1]] == [150] * (len(parts) - 1)
@@ -90,7 +90,7 @@ def test_parts_are_cut_at_whole_pages(alvys: Simulator, land: Land, compression:
     assert ids(read_lines(result["manifest"])) == set(alvys.truth_keys(since=LONG_AGO, until=result["until"]))
 
 
-def test_pretty_printed_answers_are_landed_a_row_a_line(alvys: Simulator, land: Land) -> None:
+def test_pretty_printed_responses_land_one_row_per_line(alvys: Simulator, land: Land) -> None:
     alvys.reset(loads=50, pretty=True, cut_notes=1)
     result = land()
     assert sorted(read_lines(result["manifest"])) == sorted(
@@ -125,17 +125,17 @@ def test_no_rows_make_no_parts_but_a_manifest_and_move_the_cursor(
     assert result["rows"] == 0
     assert read_manifest(result["manifest"])["parts"] == []
     assert list(cursors(lake).values()) == [result["until"]]
-    with pytest.raises(AirflowSkipException, match="no loads in the window"):
+    with pytest.raises(AirflowSkipException, match="no loads"):
         land(skip_when_empty=True)
     assert len(manifests(lake)) == 2
 
 
 def test_without_a_cursor_initial_since_is_needed(alvys: Simulator, land: Land, lake: Path) -> None:
-    with pytest.raises(AlvysValueError, match=r"no cursor .*_cursor-.*json yet: give initial_since"):
+    with pytest.raises(AlvysValueError, match=r"no cursor .*_cursor-.*json.* initial_since"):
         land(initial_since=None)
     land()
     land(initial_since=None)
-    with pytest.raises(AlvysValueError, match="full_refresh starts over: give initial_since"):
+    with pytest.raises(AlvysValueError, match="full_refresh .*initial_since"):
         land(initial_since=None, full_refresh=True)
 
 
@@ -146,7 +146,7 @@ def test_a_full_refresh_starts_over(alvys: Simulator, land: Land) -> None:
     assert ids(read_lines(reload["manifest"])) >= ids(read_lines(first["manifest"]))
 
 
-def test_since_and_until_leave_the_cursor_alone(alvys: Simulator, land: Land, lake: Path) -> None:
+def test_since_and_until_do_not_use_the_cursor(alvys: Simulator, land: Land, lake: Path) -> None:
     window = {
         "since": "2020-01-01T00:00:00+00:00",
         "until": "2026-11-01 00:00:00+00:00",
@@ -165,9 +165,7 @@ def test_since_and_until_leave_the_cursor_alone(alvys: Simulator, land: Land, la
     assert cursors(lake) == {}
 
 
-def test_a_window_that_was_given_moves_no_cursor_that_is_there(
-    alvys: Simulator, land: Land, lake: Path
-) -> None:
+def test_a_given_window_does_not_move_an_existing_cursor(alvys: Simulator, land: Land, lake: Path) -> None:
     land()
     before = cursors(lake)
     result = land(since=LONG_AGO, until=datetime.now(timezone.utc))
@@ -188,11 +186,11 @@ def test_paths_tenants_filters_and_windows_have_cursors_of_their_own(
         assert {name: cursors(lake)[name] for name in mine} == mine
     assert len(cursors(lake)) == 4
     assert len(cursors(elsewhere)) == 1
-    # The default window by its name is the same cursor.
+    # The default window kind, given by name, has the same cursor.
     assert land(window_by="updated")["since"] > first["since"]
 
 
-def test_a_failed_run_moves_no_cursor_and_leaves_no_manifest(
+def test_a_failed_run_moves_no_cursor_and_writes_no_manifest(
     alvys: Simulator, land: Land, lake: Path
 ) -> None:
     land()
@@ -258,21 +256,21 @@ def test_no_folder_is_written_into_twice(alvys: Simulator, land: Land, lake: Pat
     assert read_manifest(second["manifest"])["attempt"] == 2
 
 
-def test_a_cursor_never_jumps_over_a_hole(
+def test_a_cursor_never_moves_over_a_period_that_has_not_landed(
     alvys: Simulator, land: Land, lake: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     land(in_run("run-1"))
     later = land(in_run("run-2"))
     (cursor_file,) = lake.rglob("_cursor-*.json")
     cursor_file.write_text(cursor_file.read_text().replace(later["until"], "2026-01-01T00:00:00Z"))
-    # A cleared task reads its own window, which is far ahead of where a person has set the cursor.
+    # A cleared task reads its own window, which is far ahead of the cursor that a person has set.
     land(in_run("run-2"))
     assert list(cursors(lake).values()) == ["2026-01-01T00:00:00Z"]
     assert "Cursor not advanced: this window begins at" in caplog.text
     reload = land(in_run("run-3"))
     assert reload["since"] == "2025-12-31T23:55:00Z"
     assert list(cursors(lake).values()) == [reload["until"]]
-    # Nor does one that was deleted come back where a later window ended.
+    # A deleted cursor does not reappear at the end of a later window.
     cursor_file.unlink()
     land(in_run("run-2"))
     assert cursors(lake) == {}
@@ -285,7 +283,7 @@ def test_filters_that_mean_the_same_share_a_cursor(alvys: Simulator, land: Land,
     assert len(cursors(lake)) == 1
 
 
-def test_a_task_that_was_changed_settles_its_window_anew(alvys: Simulator, land: Land) -> None:
+def test_a_changed_task_resolves_its_window_anew(alvys: Simulator, land: Land) -> None:
     first = land(in_run("run-1"))
     changed = land(in_run("run-1"), filters={"Status": ["Open"]})
     assert changed["until"] > first["until"]
@@ -310,7 +308,7 @@ def test_outlet_events_carry_the_result(alvys: Simulator, land: Land) -> None:
     assert event.dest_asset_key.name == f"{result['path']}/loads"
 
 
-def test_an_object_storage_path_will_do(alvys: Simulator, land: Land, lake: Path) -> None:
+def test_an_object_storage_path_is_accepted(alvys: Simulator, land: Land, lake: Path) -> None:
     result = land(path=ObjectStoragePath(f"file://{lake}"))
     assert result["path"] == f"file://{lake}"
     assert result["rows"] == len(read_lines(result["manifest"].removeprefix("file://")))
@@ -329,10 +327,10 @@ def test_an_object_storage_path_will_do(alvys: Simulator, land: Land, lake: Path
         pytest.param({"kind": "bad_utf8"}, 10, id="no UTF-8, once"),
         pytest.param({"kind": "revoke"}, 10, id="revoked token"),
         pytest.param({"kind": "status", "status": 404}, 11, id="stray 404"),
-        pytest.param({"kind": "cap", "cap": 25}, 20, id="page size cut in mid-walk"),
+        pytest.param({"kind": "cap", "cap": 25}, 20, id="page size lowered while pages are read"),
     ],
 )
-def test_a_fault_in_mid_walk_costs_no_row(
+def test_a_fault_while_pages_are_read_loses_no_row(
     alvys: Simulator, land: Land, fault: dict[str, Any], searches: int
 ) -> None:
     alvys.order_faults({**fault, "endpoint": "POST loads/search", "skip": 3})
@@ -346,7 +344,7 @@ def test_a_fault_in_mid_walk_costs_no_row(
     ("fault", "error", "message"),
     [
         pytest.param(
-            {"kind": "status", "status": 403, "times": 99}, AlvysPermissionError, "holds load:read", id="403"
+            {"kind": "status", "status": 403, "times": 99}, AlvysPermissionError, "load:read", id="403"
         ),
         pytest.param(
             {"kind": "status", "status": 404, "page": 0},
@@ -363,7 +361,7 @@ def test_a_fault_in_mid_walk_costs_no_row(
         pytest.param({"kind": "bad_utf8", "times": 99}, AlvysResponseError, "not UTF-8", id="no UTF-8"),
     ],
 )
-def test_a_fault_that_stays_is_one_clear_error_and_no_manifest(
+def test_a_permanent_fault_is_one_clear_error_and_no_manifest(
     alvys: Simulator, land: Land, lake: Path, fault: dict[str, Any], error: type[AlvysError], message: str
 ) -> None:
     alvys.order_faults({**fault, "endpoint": "POST loads/search"})
@@ -374,7 +372,7 @@ def test_a_fault_that_stays_is_one_clear_error_and_no_manifest(
 
 
 @pytest.mark.parametrize("silent", [False, True], ids=["announced", "silent"])
-def test_a_page_size_that_the_server_cuts_loses_nothing(alvys: Simulator, land: Land, silent: bool) -> None:
+def test_a_page_size_that_the_server_lowers_loses_nothing(alvys: Simulator, land: Land, silent: bool) -> None:
     alvys.reset(loads=450, page_size_cap=100, page_size_cap_is_silent=silent)
     result = land()
     assert ids(read_lines(result["manifest"])) == set(alvys.truth_keys(since=LONG_AGO, until=result["until"]))
@@ -402,7 +400,7 @@ def test_no_row_that_stays_is_missed_while_others_leave(alvys: Simulator, land: 
     assert result["proof"] == "whole"
 
 
-def test_a_row_that_joins_in_mid_walk_is_landed(alvys: Simulator, land: Land) -> None:
+def test_a_row_that_joins_while_pages_are_read_is_landed(alvys: Simulator, land: Land) -> None:
     for skip in range(6):
         alvys.reset(loads=450, seed=skip)
         alvys.order_mutations({"kind": "join", "skip": skip, "times": 1})
@@ -419,7 +417,7 @@ def test_an_unstable_order_ends_as_whole_or_as_an_error(alvys: Simulator, land: 
     assert manifests(lake) == []
 
 
-def test_a_token_that_lives_65_seconds_is_renewed_in_mid_walk(
+def test_a_token_that_lives_65_seconds_is_renewed_while_pages_are_read(
     alvys: Simulator, hook: QuickHook, land: Land, clock: SkippingClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alvys.reset(loads=450, token_lifetime=65)
@@ -445,7 +443,7 @@ def test_the_window_ends_by_the_earlier_clock(alvys: Simulator, land: Land) -> N
 def test_a_cursor_does_not_move_beyond_the_apis_own_clock(
     alvys: Simulator, lake: Path, simulator: Simulator, clock: SkippingClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # The token's server has the right time, the API is twenty minutes behind: what happens there now is dated in the past.
+    # The token server has the right time, the API's clock is 20 minutes behind.
     operator = make_operator(path=str(lake), initial_since=LONG_AGO)
     operator.hook = QuickHook(clock)
     operator.hook.get_conn().request("GET", "/v1/me")
@@ -460,9 +458,7 @@ def test_a_cursor_does_not_move_beyond_the_apis_own_clock(
     assert "The API's clock is behind" in caplog.text
 
 
-def test_the_pace_goes_on_in_the_next_task(
-    alvys: Simulator, connect: Callable[..., None], lake: Path
-) -> None:
+def test_the_next_task_continues_the_pace(alvys: Simulator, connect: Callable[..., None], lake: Path) -> None:
     connect(requests_per_minute=None)
     clock = SkippingClock()
 
@@ -487,7 +483,7 @@ def test_the_pace_goes_on_in_the_next_task(
     run()
 
 
-def test_waits_in_its_slot_even_if_told_to_defer(alvys: Simulator, land: Land) -> None:
+def test_it_waits_in_its_slot_even_if_deferrable(alvys: Simulator, land: Land) -> None:
     assert land(deferrable=True)["proof"] == "whole"
 
 
@@ -497,19 +493,17 @@ def test_waits_in_its_slot_even_if_told_to_defer(alvys: Simulator, land: Land) -
         pytest.param({"stream": "lodes"}, "no stream 'lodes'", id="stream"),
         pytest.param({"path": "lake"}, "is relative", id="relative path"),
         pytest.param({"path": None}, "path=None", id="no path"),
-        pytest.param({"path": "/lake/{{ ds }}"}, r"changes from run to run \(ds\)", id="a path by day"),
+        pytest.param({"path": "/lake/{{ ds }}"}, r"run to run \(ds\)", id="a path by day"),
+        pytest.param({"path": "/lake/{{ run_id }}"}, r"run to run \(run_id\)", id="a path by run"),
         pytest.param(
-            {"path": "/lake/{{ run_id }}"}, r"changes from run to run \(run_id\)", id="a path by run"
-        ),
-        pytest.param(
-            {"path": "/lake/{{ macros.datetime.utcnow() }}"}, "changes from run to run", id="a path by time"
+            {"path": "/lake/{{ macros.datetime.utcnow() }}"}, "from run to run", id="a path by time"
         ),
         pytest.param({"filters": {"Statuses": ["Open"]}}, "Did you mean Status", id="misspelt filter"),
         pytest.param({"window_by": "pickup"}, "Windows of loads", id="window"),
         pytest.param(
             {"stream": "visibility_outbound_errors", "window_by": "whole"}, "by a window only", id="no whole"
         ),
-        pytest.param({"file_format": "csv"}, "use file_format='jsonl'", id="format"),
+        pytest.param({"file_format": "csv"}, "file_format='jsonl'", id="format"),
         pytest.param({"compression": "zip"}, "compression='gzip'", id="compression"),
         pytest.param({"part_rows": 0}, "part_rows=0 must be a number of rows", id="part_rows"),
         pytest.param({"overlap": -5}, "overlap=-5", id="overlap"),
@@ -538,7 +532,7 @@ def test_waits_in_its_slot_even_if_told_to_defer(alvys: Simulator, land: Land) -
         pytest.param({"full_refresh": 1}, "full_refresh=1 must be", id="a refresh as a number"),
         pytest.param(
             {"full_refresh": True, "since": LONG_AGO},
-            "leave since out, or full_refresh",
+            "full_refresh .* since",
             id="a refresh since",
         ),
         pytest.param(
@@ -551,12 +545,10 @@ def test_waits_in_its_slot_even_if_told_to_defer(alvys: Simulator, land: Land) -
         ),
         pytest.param({"filters": ["Open"]}, "filters=", id="filters as a list"),
         pytest.param({"path": PurePosixPath("x/y")}, "is relative", id="relative pathlib path"),
-        pytest.param(
-            {"path": "/x/{{ logical_date | ds }}"}, "changes from run to run", id="a path by a filter"
-        ),
+        pytest.param({"path": "/x/{{ logical_date | ds }}"}, "from run to run", id="a path by a filter"),
     ],
 )
-def test_what_is_wrong_is_told_while_the_dag_is_parsed(arguments: dict[str, Any], message: str) -> None:
+def test_wrong_arguments_are_refused_while_the_dag_is_parsed(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(AlvysValueError, match=message):
         make_operator(**arguments)
 
@@ -574,7 +566,7 @@ def test_what_is_wrong_is_told_while_the_dag_is_parsed(arguments: dict[str, Any]
     ],
     ids=str,
 )
-def test_what_is_templated_is_left_for_the_run(arguments: dict[str, Any]) -> None:
+def test_templated_arguments_are_checked_at_run_time(arguments: dict[str, Any]) -> None:
     make_operator(**arguments)
 
 
@@ -591,8 +583,8 @@ def test_what_is_templated_is_left_for_the_run(arguments: dict[str, Any]) -> Non
         ),
         ({"since": "{{ x }}", "rendered": "2026-03-01 00:00:00"}, "has no time zone"),
         ({"since": "{{ x }}", "rendered": ""}, "since=''"),
-        ({"since": "{{ x }}", "rendered": None}, "The template of since gave None"),
-        ({"initial_since": "2099-03-01T00:00:00Z"}, "Nothing is due yet: the window would begin at 2099"),
+        ({"since": "{{ x }}", "rendered": None}, "template of since"),
+        ({"initial_since": "2099-03-01T00:00:00Z"}, "Nothing is due: .* 2099"),
         ({"filters": "{'Status': ['Open']}{{ '' }}"}, "filters=.*render_template_as_native_obj"),
     ],
 )
@@ -606,7 +598,7 @@ def test_a_bad_window_is_refused_before_a_search_is_sent(
     assert manifests(lake) == []
 
 
-def test_another_tasks_output_is_no_path_for_a_cursor() -> None:
+def test_another_tasks_output_is_not_a_path_for_a_cursor() -> None:
     @task
     def where() -> str:
         return "/lake"

@@ -1,4 +1,4 @@
-"""A deferrable task frees its slot while it waits for the rate limit, and goes on at the right page."""
+"""A deferrable task frees its slot while it waits for the rate limit, and resumes at the right page."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CONTEXT: Any = {"run_id": "run", "ti": SimpleNamespace(dag_id="dag", task_id="la
 
 
 class Worker:
-    """Execute a task, stretch by stretch, each in a process of its own as far as it can tell."""
+    """Execute a task, and resume it after each deferral, as in a new process."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Worker:
                     return operator.execute(CONTEXT)
                 return operator.resume(CONTEXT, **given)
             except TaskDeferred as deferred:
-                # What Airflow's database makes of it; by turns as the daemons give it back, and as airflow dags test does.
+                # As Airflow's database stores it; in turn as daemons and airflow dags test return it.
                 event, kwargs = json.loads(json.dumps([deferred.trigger.state, deferred.kwargs]))
                 given = {"event": event, **kwargs} if len(self.waits) % 2 else {"event": event}
                 self._wait(deferred.trigger)
@@ -105,11 +105,11 @@ def test_it_defers_at_each_wait_and_reads_each_page_once(
     assert alvys.stats()["requests"]["POST loads/search"] == 61
     assert len(worker.waits) == 6
     assert all(55 - took < wait < 62 for wait in worker.waits)
-    # Hardly anything is waited for in the slot: what the clocks may differ by, which is what a busy machine takes to answer.
+    # The slot is kept only for the difference of the clocks, up to the response time of a busy machine.
     assert sum(clock.sleeps) - sum(worker.waits) < 1 + took
     manifest = read_manifest(result["manifest"])
     assert (manifest["rows"], manifest["requests"], manifest["attempt"]) == (600, 61, 1)
-    # A wait ends a part early, and the next stretch goes on with it.
+    # A wait ends a part early, and the resumed task fills it up.
     assert [part["rows"] for part in manifest["parts"]] == [200, 200, 200]
     assert ids(read_lines(result["manifest"])) == set(alvys.truth_keys())
 
@@ -126,7 +126,7 @@ def test_without_deferrable_it_waits_in_its_slot(
     assert sum(clock.sleeps) > 55
 
 
-def test_a_shorter_wait_than_defer_after_is_sat_through(
+def test_a_wait_shorter_than_defer_after_keeps_the_slot(
     alvys: Simulator, clock: SkippingClock, lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alvys.reset(loads=150)
@@ -145,7 +145,7 @@ def test_a_shorter_wait_than_defer_after_is_sat_through(
     assert worker.waits == []
 
 
-def test_what_was_rendered_first_holds_after_a_deferral(
+def test_rendered_templates_are_kept_over_a_deferral(
     alvys: Simulator, clock: SkippingClock, lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alvys.reset(loads=300)
@@ -192,7 +192,7 @@ def test_a_task_that_is_changed_while_it_waits_starts_over(
     assert ids(read_lines(result["manifest"])) == set(alvys.truth_keys())
 
 
-def test_values_that_templates_are_in_hold_after_a_deferral_too(
+def test_values_that_contain_templates_are_kept_over_a_deferral(
     alvys: Simulator, clock: SkippingClock, lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alvys.reset(loads=300)
@@ -233,14 +233,14 @@ def test_a_retry_after_frees_the_slot_and_a_block_costs_one_more_429(
     )
     result = worker.run()
     first, second = worker.waits[:2]
-    # 60 s as it said, and then the block that Alvys documents.
+    # 60 s of Retry-After, and then the block that Alvys documents.
     assert 60 <= first < 62
     assert 180 <= second < 182
     assert len(read_lines(result["manifest"])) == 450
     assert alvys.stats()["requests"]["POST loads/search"] == 5 + 1 + 2
 
 
-def test_a_server_that_never_lets_it_on_ends_in_an_error(
+def test_a_server_that_always_answers_429_ends_in_an_error(
     alvys: Simulator, clock: SkippingClock, lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alvys.order_faults(
@@ -255,7 +255,7 @@ def test_a_server_that_never_lets_it_on_ends_in_an_error(
     assert alvys.stats()["requests"]["POST loads/search"] == 3 + 6
 
 
-def test_a_token_server_that_says_wait_frees_the_slot(
+def test_a_429_of_the_token_server_frees_the_slot(
     alvys: Simulator, clock: SkippingClock, lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alvys.order_faults(
@@ -293,7 +293,7 @@ def test_a_sweep_defers_and_reads_no_stream_twice(
     assert alvys.stats()["tokens"] == len(worker.waits) + 1
 
 
-def test_a_wait_beyond_the_execution_timeout_fails_at_once_and_the_next_try_goes_on(
+def test_a_wait_beyond_the_execution_timeout_fails_at_once_and_the_next_attempt_resumes(
     alvys: Simulator, clock: SkippingClock, lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alvys.reset(loads=300)
@@ -310,7 +310,7 @@ def test_a_wait_beyond_the_execution_timeout_fails_at_once_and_the_next_try_goes
     started = clock.time()
     with pytest.raises(AlvysRateLimitError, match=r"\d+ s left of its execution_timeout") as caught:
         worker.run()
-    # One wait of a minute fits into 90 s, the second does not, though each stretch is short.
+    # One wait of a minute fits into 90 s, the second does not, though each time between deferrals is short.
     assert len(worker.waits) == 1
     assert 55 < caught.value.retry_after < 62
     assert clock.time() - started < 90
@@ -329,7 +329,7 @@ def test_a_wait_beyond_the_execution_timeout_fails_at_once_and_the_next_try_goes
     assert len(read_lines(result["manifest"])) == 300
 
 
-def test_a_clock_that_is_an_hour_ahead_does_not_wait_an_hour_longer(
+def test_a_clock_an_hour_ahead_does_not_wait_an_hour_longer(
     alvys: Simulator, clock: SkippingClock, lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alvys.reset(loads=150)

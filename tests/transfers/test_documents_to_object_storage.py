@@ -35,7 +35,7 @@ Fetch = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def fetch(hook: QuickHook, data_set: DataSet) -> Fetch:
-    """Execute an AlvysDocumentsToObjectStorageOperator for loads into a data set, as one run of its own."""
+    """Execute an AlvysDocumentsToObjectStorageOperator for loads, as a new run."""
     return make_fetch(hook, data_set.path)
 
 
@@ -58,7 +58,7 @@ def rows_of(alvys: Simulator, parents: list[str], stream: str = "load_documents"
 
 
 def served(row: dict[str, Any]) -> bytes:
-    """Return what the simulator's storage has of a row of the truth."""
+    """Return the simulator's content of a document."""
     session = requests.Session()
     session.trust_env = False
     response = session.get(row["DownloadUrl"], timeout=10)
@@ -71,7 +71,7 @@ def index_of(data_set: DataSet, result: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def fetched_files(data_set: DataSet) -> dict[str, bytes]:
-    """Return the content of each file but the index and the run file, by its name."""
+    """Return the content of each file except the index and the run file, by name."""
     folder = data_set.files()
     known = {str(file.relative_to(folder)): file for file in folder.rglob("*") if file.is_file()}
     return {name: file.read_bytes() for name, file in known.items() if "/_" not in f"/{name}"}
@@ -80,7 +80,7 @@ def fetched_files(data_set: DataSet) -> dict[str, bytes]:
 def check_whole(
     alvys: Simulator, data_set: DataSet, result: dict[str, Any], rows: list[dict[str, Any]]
 ) -> None:
-    """Hold index and files against what the simulator serves."""
+    """Compare index and files with the simulator's documents."""
     files, index = fetched_files(data_set), {row["name"]: row for row in index_of(data_set, result)}
     assert set(files) == set(index)
     assert len(index) == len(rows) == result["documents"] == result["fetched"] + result["already_there"]
@@ -90,7 +90,7 @@ def check_whole(
 
 
 @pytest.mark.every_airflow
-def test_every_document_is_fetched_once_as_the_storage_has_it(
+def test_every_document_is_downloaded_once_byte_for_byte(
     alvys: Simulator, data_set: DataSet, fetch: Fetch
 ) -> None:
     numbers = load_numbers(alvys)[:12]
@@ -128,7 +128,7 @@ def test_every_document_is_fetched_once_as_the_storage_has_it(
     }
 
 
-def test_what_is_there_is_not_fetched_again_and_what_is_cut_is(
+def test_complete_files_are_not_downloaded_again_and_truncated_ones_are(
     alvys: Simulator, data_set: DataSet, fetch: Fetch
 ) -> None:
     numbers = load_numbers(alvys)[:6]
@@ -203,7 +203,7 @@ def test_an_expired_url_costs_one_more_list(
 
     def slow(self: Any, *arguments: Any, **options: Any) -> int:
         if next(calls) == 2:
-            # As if the two before had taken a quarter of an hour; ours does not tell.
+            # As if the first two had taken 15 minutes. The downloader's clock does not show it.
             alvys.set_clock(clock.time() + 900)
         return original(self, *arguments, **options)
 
@@ -222,7 +222,7 @@ def test_a_url_that_is_about_to_expire_is_not_tried(
     number = load_numbers(alvys)[0]
     result = fetch(parents=[number])
     made = alvys.stats()["requests"]
-    # A new one that lives no longer is not renewed for ever.
+    # A new URL that expires as soon is not renewed again.
     assert made[FILES] == result["documents"]
     assert made[LISTS] == 1 + result["renewals"] == 1 + result["documents"]
 
@@ -235,7 +235,7 @@ def test_a_storage_that_refuses_a_new_url_too_is_an_error(
     alvys.add(stream="load_documents", parent=number, rows=4)
     count = len(rows_of(alvys, [number]))
     says = rf"^{count} documents could not be downloaded: document .* answered 403: the URL has expired"
-    # Each is tried, at each try: that one is refused says nothing of the next.
+    # Each is tried in each attempt: one refusal says nothing about the next document.
     for _ in range(2):
         with pytest.raises(AlvysDownloadError, match=says):
             fetch(CONTEXT, parents=[number])
@@ -252,7 +252,7 @@ def test_a_storage_that_refuses_a_new_url_too_is_an_error(
         {"kind": "status", "status": 429},
     ],
 )
-def test_a_download_that_fails_is_made_again(
+def test_a_failed_download_is_retried(
     alvys: Simulator, data_set: DataSet, fetch: Fetch, fault: dict[str, Any]
 ) -> None:
     numbers = load_numbers(alvys)[:3]
@@ -263,7 +263,7 @@ def test_a_download_that_fails_is_made_again(
     check_whole(alvys, data_set, result, rows_of(alvys, numbers))
 
 
-def test_one_that_cannot_be_fetched_keeps_no_other_from_it_and_a_retry_fetches_that_one(
+def test_the_other_documents_are_downloaded_if_one_fails_and_a_retry_downloads_it(
     alvys: Simulator, data_set: DataSet, fetch: Fetch
 ) -> None:
     numbers = load_numbers(alvys)[:8]
@@ -286,12 +286,12 @@ def test_one_that_cannot_be_fetched_keeps_no_other_from_it_and_a_retry_fetches_t
     check_whole(alvys, data_set, result, rows_of(alvys, numbers))
 
 
-def test_failures_that_are_not_in_a_row_do_not_end_it(
+def test_failures_that_are_not_in_a_row_do_not_end_a_download(
     alvys: Simulator, data_set: DataSet, fetch: Fetch
 ) -> None:
     numbers = load_numbers(alvys)[:20]
     rows = rows_of(alvys, numbers)
-    # Six tries of the first, the third, the fifth and the seventh document.
+    # Six requests for the first, third, fifth and seventh document.
     alvys.order_faults(
         *(
             {"kind": "status", "status": 500, "endpoint": FILES, "times": 6, "skip": 7 * at}
@@ -303,7 +303,7 @@ def test_failures_that_are_not_in_a_row_do_not_end_it(
     assert len(fetched_files(data_set)) == len(rows) - 4
 
 
-def test_a_retry_fetches_what_was_lost_since_the_last_try(
+def test_a_retry_downloads_files_that_changed_since_the_last_attempt(
     alvys: Simulator, data_set: DataSet, fetch: Fetch
 ) -> None:
     numbers = load_numbers(alvys)[:8]
@@ -330,7 +330,7 @@ def test_a_task_that_was_changed_starts_over(alvys: Simulator, data_set: DataSet
     check_whole(alvys, data_set, fetch(CONTEXT, parents=numbers), rows_of(alvys, numbers))
 
 
-def test_a_storage_that_is_down_is_not_asked_for_each_document(
+def test_a_storage_that_is_down_is_not_tried_for_each_document(
     alvys: Simulator, data_set: DataSet, fetch: Fetch
 ) -> None:
     alvys.order_faults({"kind": "status", "status": 500, "endpoint": FILES, "times": 9999})
@@ -345,7 +345,7 @@ class Killed(BaseException):
 
 @pytest.fixture
 def die_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Let the process die once, when so many chunks have come."""
+    """Kill the process once, after a number of chunks."""
     original = downloads.Downloader._chunks
 
     def die_after(most: int) -> None:
@@ -363,7 +363,7 @@ def die_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
 
 @pytest.mark.parametrize("chunks_of_the_big_one", [0, 4])
-def test_a_kill_leaves_no_half_file_and_a_retry_goes_on(
+def test_a_kill_leaves_no_partial_file_and_a_retry_resumes(
     alvys: Simulator, data_set: DataSet, fetch: Fetch, die_after: Any, chunks_of_the_big_one: int
 ) -> None:
     numbers = load_numbers(alvys)[:4]
@@ -383,7 +383,7 @@ def test_a_kill_leaves_no_half_file_and_a_retry_goes_on(
     check_whole(alvys, data_set, result, rows_of(alvys, numbers))
 
 
-def test_a_kill_costs_the_lists_of_some_parents_and_not_of_all(
+def test_a_kill_costs_the_lists_since_the_last_checkpoint(
     alvys: Simulator, data_set: DataSet, fetch: Fetch, die_after: Any
 ) -> None:
     numbers = load_numbers(alvys)[:60]
@@ -450,7 +450,9 @@ def test_two_documents_of_one_name_are_two_files(alvys: Simulator, data_set: Dat
     check_whole(alvys, data_set, result, rows_of(alvys, [number]))
 
 
-def test_a_document_without_a_size_is_fetched_once(alvys: Simulator, data_set: DataSet, fetch: Fetch) -> None:
+def test_a_document_without_a_size_is_downloaded_once(
+    alvys: Simulator, data_set: DataSet, fetch: Fetch
+) -> None:
     number = load_numbers(alvys)[0]
     for at, size in enumerate((None, 0, -1)):
         alvys.add(stream="load_documents", parent=number, columns={"id": f"S{at}", "AttachmentSize": size})
@@ -463,7 +465,7 @@ def test_a_document_without_a_size_is_fetched_once(alvys: Simulator, data_set: D
     assert {row["id"]: row["size"] for row in index_of(data_set, reload)} == sizes
 
 
-def test_two_tasks_that_fetch_the_same_at_once_leave_whole_files(
+def test_two_tasks_that_download_the_same_document_leave_complete_files(
     alvys: Simulator, data_set: DataSet, hook: QuickHook, clock: SkippingClock
 ) -> None:
     numbers = load_numbers(alvys)[:10]
@@ -481,7 +483,7 @@ def test_two_tasks_that_fetch_the_same_at_once_leave_whole_files(
         check_whole(alvys, data_set, result, rows)
 
 
-def test_a_bucket_that_fails_in_the_middle_stops_it_and_a_retry_goes_on(
+def test_a_failing_bucket_stops_a_download_and_a_retry_resumes(
     alvys: Simulator, hook: QuickHook, bucket: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     s3fs = pytest.importorskip("s3fs")
@@ -522,7 +524,7 @@ def test_hostile_ids_stay_in_a_folder_of_their_own(alvys: Simulator, data_set: D
     assert set(names) == set(fetched_files(data_set))
 
 
-def test_a_parent_that_alvys_does_not_know_is_told_and_is_no_error(
+def test_a_parent_unknown_to_alvys_is_reported_and_is_not_an_error(
     alvys: Simulator, data_set: DataSet, fetch: Fetch
 ) -> None:
     numbers = load_numbers(alvys)[:3]
@@ -538,7 +540,7 @@ def test_a_missing_scope_fails_with_its_name(alvys: Simulator, data_set: DataSet
         fetch(parents=load_numbers(alvys)[:2])
 
 
-def test_parents_may_be_what_their_sync_has_landed(
+def test_parents_may_be_the_output_of_their_sync(
     alvys: Simulator, data_set: DataSet, fetch: Fetch, land: Land
 ) -> None:
     loads = land(path=data_set.path, filters={"LoadNumbers": load_numbers(alvys)[3:9]})
@@ -548,7 +550,7 @@ def test_parents_may_be_what_their_sync_has_landed(
     assert result["documents"] > 0
 
 
-def test_documents_that_a_sync_has_listed_cost_no_list_while_their_urls_live(
+def test_documents_listed_by_a_sync_need_no_list_while_their_urls_are_valid(
     alvys: Simulator, data_set: DataSet, fetch: Fetch, land: Land
 ) -> None:
     numbers = load_numbers(alvys)[:8]
@@ -558,7 +560,7 @@ def test_documents_that_a_sync_has_listed_cost_no_list_while_their_urls_live(
     assert alvys.stats()["requests"][LISTS] == 8
     names = {row["name"] for row in index_of(data_set, result)}
     assert names <= set(fetched_files(data_set))
-    # Later its URLs are of no use, and those of what is there are not needed.
+    # Later its URLs are invalid, but existing files need none.
     alvys.set_clock(4e9)
     reload = fetch(parents=documents)
     assert (reload["already_there"], reload["renewals"], alvys.stats()["requests"][LISTS]) == (
@@ -568,7 +570,7 @@ def test_documents_that_a_sync_has_listed_cost_no_list_while_their_urls_live(
     )
 
 
-def test_a_parent_that_is_named_twice_is_listed_once(
+def test_a_parent_given_twice_is_listed_once(
     alvys: Simulator, data_set: DataSet, fetch: Fetch, land: Land
 ) -> None:
     numbers = load_numbers(alvys)[:4]
@@ -606,7 +608,7 @@ def test_documents_of_another_tenant_are_refused(
         fetch(parents=documents)
 
 
-def test_nothing_secret_is_logged_or_kept(
+def test_nothing_secret_is_logged_or_stored(
     alvys: Simulator, data_set: DataSet, fetch: Fetch, caplog: pytest.LogCaptureFixture
 ) -> None:
     alvys.reset(loads=20)
@@ -678,7 +680,7 @@ def test_it_defers_at_each_wait_and_lists_each_parent_once(
 def test_it_defers_while_it_renews_a_url_and_takes_no_document_twice(
     alvys: Simulator, data_set: DataSet, clock: SkippingClock, connect: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Every document costs a list of its own.
+    # Each document costs a list.
     alvys.reset(loads=450, url_lifetime=20)
     connect(requests_per_minute=None)
     number, other = load_numbers(alvys)[:2]
@@ -701,7 +703,7 @@ def test_it_defers_while_it_renews_a_url_and_takes_no_document_twice(
     assert sorted(row["id"] for row in index_of(data_set, result)) == sorted(row["id"] for row in rows)
 
 
-def test_a_file_that_cannot_be_written_stops_it(
+def test_an_unwritable_file_stops_a_download(
     alvys: Simulator, hook: QuickHook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "documents").write_bytes(b"in the way")
@@ -741,7 +743,7 @@ def test_events_and_skips(alvys: Simulator, hook: QuickHook, tmp_path: Path) -> 
         ({"path": "lake"}, "is relative"),
     ],
 )
-def test_what_is_wrong_is_refused_at_parse_time(arguments: dict[str, Any], says: str) -> None:
+def test_wrong_arguments_are_refused_while_the_dag_is_parsed(arguments: dict[str, Any], says: str) -> None:
     given = {"parent_type": "load", "parents": ["1001"], "path": "/lake", **arguments}
     with pytest.raises(AlvysValueError, match=says):
         AlvysDocumentsToObjectStorageOperator(task_id="fetch", **given)
@@ -757,7 +759,7 @@ def test_what_is_wrong_is_refused_at_parse_time(arguments: dict[str, Any], says:
         [{"stream": "load_documents", "manifest": "/x/_manifest.json"}],
     ],
 )
-def test_what_may_be_right_is_not_refused(parents: Any) -> None:
+def test_valid_parents_are_accepted(parents: Any) -> None:
     AlvysDocumentsToObjectStorageOperator(
         task_id="fetch", parent_type="load", parents=parents, path="/lake/{{ ds }}"
     )

@@ -1,4 +1,4 @@
-"""Names of files that come from elsewhere."""
+"""Names of files and folders."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LETTERS = "aA1._-/\\ \n\x00é☃~$%:*?\"<>|'`;&"
         ("y" * 300 + ".jpeg", f"D1-{'y' * 80}.jpeg"),
     ],
 )
-def test_a_document_is_called_by_its_id_and_what_is_safe_of_its_name(file_name: str, last: str) -> None:
+def test_a_document_is_named_by_its_id_and_its_safe_name(file_name: str, last: str) -> None:
     assert document_file("load", "1001", "D1", file_name) == f"documents/load/1001/{last}"
 
 
@@ -45,7 +45,7 @@ def test_no_name_is_dangerous_whatever_it_is_made_of() -> None:
         assert path == document_file("load", parent, id, name)
 
 
-def test_two_documents_are_never_one_file_whatever_they_are_called() -> None:
+def test_two_documents_never_share_a_file() -> None:
     assert (
         len(
             {document_file("load", "1", id, name) for id, name in (("A", "B-c"), ("A-B", "c"), ("A-B-c", ""))}
@@ -61,7 +61,7 @@ def test_two_documents_are_never_one_file_whatever_they_are_called() -> None:
         assert of.setdefault(path, id) == id, path
 
 
-def test_two_ids_are_never_one_name() -> None:
+def test_two_ids_never_share_a_name() -> None:
     rng = random.Random(6)
     ids = {"".join(rng.choices(LETTERS, k=rng.randrange(1, 9))) for _ in range(3000)} | {
         "x" * 90,

@@ -65,7 +65,7 @@ def test_another_client_id_has_a_pace_of_its_own(tmp_path: Path) -> None:
     assert other.pacer.timestamps() == {}
 
 
-def test_stamps_of_a_clock_that_was_far_ahead_are_forgotten(tmp_path: Path) -> None:
+def test_timestamps_of_a_clock_far_ahead_are_dropped(tmp_path: Path) -> None:
     store, ahead, clock = Store(str(tmp_path)), StoppedClock(3600.0), StoppedClock(0.0)
     one, other = make_client(ahead), make_client(clock)
     send(one, ahead, 20)

@@ -28,7 +28,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
 
 
 @pytest.mark.every_airflow
-def test_what_is_put_is_got_back(store: Store) -> None:
+def test_a_store_returns_the_content_that_was_put(store: Store) -> None:
     assert store.get("loads/x.json") is None
     store.put("loads/x.json", b"one")
     store.put("loads/x.json", b"two")
@@ -38,7 +38,7 @@ def test_what_is_put_is_got_back(store: Store) -> None:
     assert store.get_json("none.json", Note) is None
 
 
-def test_a_damaged_file_is_an_error_that_says_what_to_do(store: Store) -> None:
+def test_a_damaged_file_raises_an_error_that_says_what_to_do(store: Store) -> None:
     store.put("note.json", b"{")
     with pytest.raises(AlvysStorageError, match="note.json is damaged: .* Restore it, or delete it"):
         store.get_json("note.json", Note)
@@ -50,7 +50,7 @@ def test_a_full_path_can_be_opened_by_another_task(tmp_path: Path) -> None:
     assert Path(store.url("loads/part.jsonl")).read_bytes() == b"x"
 
 
-def test_a_local_file_that_cannot_be_written_leaves_the_old_one_and_no_litter(
+def test_a_failed_local_write_keeps_the_old_file_and_leaves_no_draft(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Store(str(tmp_path))

@@ -19,7 +19,7 @@ from tests.lake import cursors, manifests, read_lines
 
 
 class TaskInstance:
-    """Stands where Airflow's stands, and keeps what is pushed."""
+    """A task instance that keeps pushed XComs."""
 
     dag_id, task_id, map_index = "dag", "begin", -1
 
@@ -81,7 +81,7 @@ def landed_keys(lake: Path) -> set[str]:
 @pytest.mark.parametrize(
     ("stream", "file_format"), [("loads", "jsonl"), ("trips", "jsonl"), ("loads", "parquet")]
 )
-def test_all_is_loaded_by_months_and_the_cursor_is_where_it_began(
+def test_a_first_load_lands_every_month_and_sets_the_cursor_to_its_start(
     alvys: Simulator, hook: QuickHook, land: Land, lake: Path, stream: str, file_format: str
 ) -> None:
     alvys.reset(loads=450, without_stamp=0.02)
@@ -92,7 +92,7 @@ def test_all_is_loaded_by_months_and_the_cursor_is_where_it_began(
     (cursor,) = cursors(lake).values()
     assert format_time(as_utc(cursor, "cursor")) == result["cursor"]
     assert timedelta(0) <= before - as_utc(cursor, "cursor") < timedelta(minutes=2)
-    # The regular sync goes on from there.
+    # The regular sync continues from there.
     alvys.change(stream=stream, rows=5, at=format_time(as_utc(cursor, "cursor") + timedelta(seconds=10)))
     again = land(stream=stream, initial_since=None, overlap=0, settling=0)
     assert again["since"] == result["cursor"]
@@ -102,7 +102,7 @@ def test_all_is_loaded_by_months_and_the_cursor_is_where_it_began(
 def test_rows_that_no_window_finds_are_read_before_the_cursor_is_set(
     alvys: Simulator, hook: QuickHook, land: Land, lake: Path
 ) -> None:
-    # Trips without a pickup date are in no month.
+    # Trips without a pickup date are outside all windows.
     keys = alvys.truth_keys(stream="trips")[:3]
     alvys.change(stream="trips", keys=keys, at="2026-10-01T00:00:00Z", columns={"PickupDate": None})
     result = first_load(hook, land, lake, "trips")
@@ -111,7 +111,7 @@ def test_rows_that_no_window_finds_are_read_before_the_cursor_is_set(
     assert len(cursors(lake)) == 1
 
 
-def test_what_came_since_it_began_is_not_looked_for_in_all_there_is(
+def test_rows_created_since_the_start_need_no_read_as_a_whole(
     alvys: Simulator, hook: QuickHook, land: Land, lake: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     begun, windows = begin(hook, lake, "loads")
@@ -125,25 +125,25 @@ def test_what_came_since_it_began_is_not_looked_for_in_all_there_is(
         result = reconcile_and_set_cursor(hook, lake, "loads", begun, landed)
     assert f"Missing 5 loads: reading by updated since {begun.begun}" in caplog.text
     assert result["rows"] == result["total"] == 455
-    # The count, and a page of what changed. All there is has three pages.
+    # The count, and a page of changes. A read as a whole has three pages.
     assert alvys.stats()["requests"]["POST loads/search"] - before == 2
 
 
-def test_rows_that_have_gone_do_not_hide_those_that_no_window_found(
+def test_deleted_rows_do_not_hide_rows_that_no_window_found(
     alvys: Simulator, hook: QuickHook, land: Land, lake: Path
 ) -> None:
     keys = alvys.truth_keys(stream="tenders")
     alvys.change(stream="tenders", keys=keys[:3], columns={"DateImported": None})
     begun, windows = begin(hook, lake, "tenders")
     landed = [land(stream="tenders", window_by="created", **window) for window in windows]
-    # As many as are in no window. Alvys has as many rows now as were landed.
+    # As many as are outside all windows, so that Alvys has as many rows as have landed.
     alvys.remove(stream="tenders", keys=keys[10:13])
     result = reconcile_and_set_cursor(hook, lake, "tenders", begun, landed)
     assert landed_keys(lake) == set(keys)
     assert (result["total"], result["rows"]) == (len(keys) - 3, len(keys))
 
 
-def test_what_begin_and_hand_over_ask_for_counts_for_the_pace_of_the_tasks_between(
+def test_all_tasks_of_a_first_load_share_the_pace(
     alvys: Simulator, connect: Callable[..., None], hook: QuickHook, land: Land, lake: Path
 ) -> None:
     connect(requests_per_minute=10)
@@ -160,12 +160,12 @@ def read_stamps(lake: Path) -> list[float]:
     return stamps["POST loads/search"]
 
 
-def test_what_is_still_missing_fails_and_sets_no_cursor(
+def test_rows_that_are_still_missing_fail_and_set_no_cursor(
     alvys: Simulator, hook: QuickHook, land: Land, lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, windows = begin(hook, lake, "loads")
     landed = [land(window_by="created", **window) for window in windows[:-2]]
-    # After it was counted, rows vanish that no window has landed.
+    # After the count, rows are deleted that no window has landed.
     gone = sorted(set(alvys.truth_keys()) - landed_keys(lake))[:5]
     count = AlvysClient.call
 
@@ -181,12 +181,12 @@ def test_what_is_still_missing_fails_and_sets_no_cursor(
     with pytest.raises(AlvysIncompleteError, match="450 rows, and only 445 different"):
         reconcile_and_set_cursor(hook, lake, "loads", begun, landed, context)
     assert cursors(lake) == {}
-    # The next try counts and reads anew.
+    # The next attempt counts and reads again.
     assert reconcile_and_set_cursor(hook, lake, "loads", begun, landed, context)["total"] == 445
     assert len(cursors(lake)) == 1
 
 
-def test_a_hand_over_that_is_tried_again_neither_reads_twice_nor_fails_for_what_came_meanwhile(
+def test_a_retried_reconciliation_reads_nothing_twice_and_ignores_new_rows(
     alvys: Simulator, hook: QuickHook, land: Land, lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = alvys.truth_keys(stream="trips")[:3]
@@ -211,7 +211,9 @@ def test_a_hand_over_that_is_tried_again_neither_reads_twice_nor_fails_for_what_
     assert len(cursors(lake)) == 1
 
 
-def test_a_cursor_that_is_further_on_stays(alvys: Simulator, hook: QuickHook, land: Land, lake: Path) -> None:
+def test_a_first_load_does_not_move_a_later_cursor_back(
+    alvys: Simulator, hook: QuickHook, land: Land, lake: Path
+) -> None:
     begun, windows = begin(hook, lake, "loads")
     landed = [land(window_by="created", **window) for window in windows]
     land(settling=0)

@@ -1,4 +1,4 @@
-"""A task that is tried again, or that freed its slot, goes on where it was."""
+"""A retried or deferred task resumes."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from tests.lake import cursors, ids, manifests, read_lines, read_manifest
 pytestmark = [pytest.mark.every_airflow, pytest.mark.slow]
 
 SEARCH = "POST loads/search"
-# Settled once: every try and every comparison reads this.
+# Fixed once: every attempt and every comparison reads this.
 WINDOW = {"since": "2020-01-01T00:00:00Z", "until": "2030-01-01T00:00:00Z", "window_by": "created"}
 
 
 class Killed(BaseException):
-    """SIGKILL, as far as the code can tell: nothing of it runs after this."""
+    """A simulated SIGKILL: no code runs after this."""
 
 
 def run(run_id: str = "run", map_index: int = -1) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def requests(alvys: Simulator) -> int:
 
 @pytest.fixture
 def kill_at_request(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Kill this process at a request to come: 1 is the next."""
+    """Kill this process at a later request; 1 is the next."""
     call = AlvysClient.call
     left = [0]
 
@@ -64,7 +64,7 @@ def kill_at_request(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
 
 def bare(part: dict[str, Any]) -> dict[str, Any]:
-    """Return a part without its name: those of another process end otherwise."""
+    """Return a part without its name, which depends on the process."""
     return {name: value for name, value in part.items() if name != "name"}
 
 
@@ -80,7 +80,7 @@ def parts_of(manifest: str | Path) -> list[dict[str, Any]]:
         pytest.param(20, 100, 5, "parquet", id="Parquet"),
     ],
 )
-def test_a_kill_at_sixty_percent_costs_a_part_at_most(
+def test_a_kill_at_sixty_percent_costs_at_most_one_part(
     alvys: Simulator,
     land: Land,
     data_set: DataSet,
@@ -106,7 +106,7 @@ def test_a_kill_at_sixty_percent_costs_a_part_at_most(
     with pytest.raises(Killed):
         land(run(), **arguments)
     result = land(run(), **arguments)
-    # A window by creation is read as a set that can grow: page 0 once more at the end.
+    # A window by creation can grow, so page 0 is read again at the end.
     assert pages + 1 <= requests(alvys) - before <= pages + 1 + lost
     manifest = read_manifest(data_set.file(result["manifest"]))
     assert [bare(part) for part in manifest["parts"]] == [bare(part) for part in parts]
@@ -117,7 +117,7 @@ def test_a_kill_at_sixty_percent_costs_a_part_at_most(
 
 
 class Storm:
-    """Kill this process at one write to come, before or after it is done; 1 is the next."""
+    """Kill this process before or after a later write; 1 is the next."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.writes = 0
@@ -145,7 +145,7 @@ class Storm:
 
 
 def kills(storm: Storm, work: Callable[[], Any]) -> Iterator[Any]:
-    """Yield after each kill: before the first write, after it, before the second one, and so on, until the work gets through."""
+    """Yield after each kill, before and after each write, until the work ends."""
     number = 0
     while True:
         number += 1
@@ -179,7 +179,7 @@ def test_a_kill_between_any_two_writes_loses_nothing(
         result = land(run(), path=this[0].path, **arguments)
         path = this[0].files()
         assert ids(read_lines(this[0].file(result["manifest"]))) == set(alvys.truth_keys())
-        # A manifest that stands is true, whichever try wrote it; the cursor is where the last one brought it.
+        # An existing manifest is correct, whichever attempt wrote it.
         for manifest in manifests(path):
             assert len(read_lines(manifest)) == 450
         assert list(cursors(path).values()) == [result["until"]]
@@ -187,11 +187,11 @@ def test_a_kill_between_any_two_writes_loses_nothing(
     assert count >= 24
 
 
-def test_when_all_has_been_read_the_next_try_asks_for_nothing(
+def test_after_the_last_page_the_next_attempt_sends_no_search(
     alvys: Simulator, land: Land, lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     storm = Storm(monkeypatch)
-    # Two sets, whose totals were held against each other at the end.
+    # Two searches, whose totals were compared at the end.
     arguments = {"stream": "drivers", "window_by": None, "initial_since": None}
     land(run("undisturbed"), **arguments)
     last = storm.writes
@@ -205,10 +205,10 @@ def test_when_all_has_been_read_the_next_try_asks_for_nothing(
     assert ids(read_lines(result["manifest"])) == set(alvys.truth_keys(stream="drivers"))
 
 
-def test_rows_that_moved_between_united_sets_are_found_by_the_next_try_too(
+def test_the_next_attempt_also_finds_rows_that_moved_between_searches(
     alvys: Simulator, land: Land, kill_at_request: Callable[[int], None], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A driver becomes active when the active ones have been read; the process is killed while they are read again."""
+    """A driver becomes active after the active ones were read; a kill comes while they are read again."""
     alvys.reset(loads=0, fleet=400)
     inactive = json.loads(alvys.truth_rows(stream="drivers", filters=json.dumps({"IsActive": False}))[-1])
     arguments = {
@@ -225,26 +225,26 @@ def test_rows_that_moved_between_united_sets_are_found_by_the_next_try_too(
     with pytest.raises(Killed):
         land(run(), **arguments)
     alvys.change(stream="drivers", keys=[inactive["Id"]], columns={"IsActive": True})
-    # Total again, and then into the middle of the set that is read again.
+    # The total again, and then within the set that is read again.
     kill_at_request(pages[1] + 1 + pages[0] // 2)
     with pytest.raises(Killed):
         land(run(), **arguments)
     moved = "rows moved between searches; reading 1 again"
     assert caplog.text.count(moved) == 1
     result = land(run(), **arguments)
-    # The set that it has left is read again, too.
+    # The set that the driver left is read again, too.
     assert caplog.text.count(moved) == 2
     assert ids(read_lines(result["manifest"])) == set(alvys.truth_keys(stream="drivers"))
     assert result["proof"] == "whole"
     assert read_manifest(result["manifest"])["attempt"] == 1
 
 
-def test_a_disk_that_is_full_at_any_write_is_a_clear_error_and_the_next_try_succeeds(
+def test_a_full_disk_at_any_write_is_a_clear_error_and_the_next_attempt_succeeds(
     alvys: Simulator, land: Land, data_set: DataSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = {"page_size": 50, "part_rows": 100, "settling": 0}
     number, count, full = 0, 0, 0
-    told: list[str] = []
+    errors: list[str] = []
     write = Store._write
 
     def fail(store: Store, target: str, content: bytes) -> None:
@@ -261,7 +261,7 @@ def test_a_disk_that_is_full_at_any_write_is_a_clear_error_and_the_next_try_succ
         try:
             land(run(), path=this.path, **arguments)
         except AlvysStorageError as error:
-            told.append(str(error))
+            errors.append(str(error))
             for manifest in manifests(this.files()):
                 assert len(read_lines(manifest)) == 450
         if count < number:
@@ -271,11 +271,11 @@ def test_a_disk_that_is_full_at_any_write_is_a_clear_error_and_the_next_try_succ
         assert ids(read_lines(this.file(result["manifest"]))) == set(alvys.truth_keys())
         assert max(cursors(this.files()).values()) == result["until"]
     assert number > 12
-    assert len(told) >= 11
-    assert all(re.search(r"cannot be written: .*No space left", text) for text in told)
+    assert len(errors) >= 11
+    assert all(re.search(r"cannot be written: .*No space left", text) for text in errors)
 
 
-def test_a_place_that_cannot_be_written_is_a_clear_error_and_the_next_try_succeeds(
+def test_an_unwritable_path_is_a_clear_error_and_the_next_attempt_succeeds(
     alvys: Simulator, land: Land, lake: Path
 ) -> None:
     lake.write_text("a file where the folder should be")
@@ -285,7 +285,7 @@ def test_a_place_that_cannot_be_written_is_a_clear_error_and_the_next_try_succee
     assert ids(read_lines(land(run())["manifest"])) == set(alvys.truth_keys())
 
 
-def test_a_bucket_that_has_gone_is_a_clear_error_and_the_next_try_succeeds(
+def test_a_deleted_bucket_is_a_clear_error_and_the_next_attempt_succeeds(
     alvys: Simulator, land: Land, bucket: Any, kill_at_request: Callable[[int], None]
 ) -> None:
     path = "s3://aws_lake@gone/alvys"
@@ -326,7 +326,7 @@ def test_a_worker_whose_clock_is_an_hour_off_lands_the_right_rows(
     ("file_format", "compression"),
     [("jsonl", None), ("jsonl", "gzip"), ("parquet", None), ("parquet", "zstd")],
 )
-def test_a_retry_goes_on_when_an_error_ended_the_last_try(
+def test_a_retry_resumes_after_an_error(
     alvys: Simulator, land: Land, lake: Path, file_format: str, compression: str | None
 ) -> None:
     alvys.reset(loads=500)
@@ -338,9 +338,9 @@ def test_a_retry_goes_on_when_an_error_ended_the_last_try(
         land(run(), **arguments)
     assert requests(alvys) - before == 4 + 6
     result = land(run(), **arguments)
-    # Nothing that was answered is asked for again, though its part was not full.
+    # No answered page is requested again, though its part was not full.
     assert requests(alvys) - before == 11 + 6
-    # The part that the error has ended early is one with what follows, byte for byte.
+    # The part that the error ended early is filled up, byte for byte.
     assert list(map(bare, parts_of(result["manifest"]))) == list(map(bare, undisturbed))
     assert [part["rows"] for part in undisturbed] == [500]
     assert ids(read_lines(result["manifest"])) == set(alvys.truth_keys())
@@ -376,7 +376,7 @@ def test_a_task_that_was_changed_starts_over(
     assert ids(read_lines(data_set.file(result["manifest"]))) == set(expected)
 
 
-def test_a_template_that_renders_otherwise_at_a_retry_reads_the_first_window(
+def test_a_template_that_renders_differently_at_a_retry_reads_the_first_window(
     alvys: Simulator, land: Land, data_set: DataSet, kill_at_request: Callable[[int], None]
 ) -> None:
     arguments = {
@@ -395,7 +395,7 @@ def test_a_template_that_renders_otherwise_at_a_retry_reads_the_first_window(
 
 
 @pytest.mark.parametrize("damage", ["cut", "other bytes", "gone"])
-def test_a_part_that_is_not_what_was_written_is_not_trusted(
+def test_a_changed_part_is_not_used(
     alvys: Simulator, land: Land, data_set: DataSet, kill_at_request: Callable[[int], None], damage: str
 ) -> None:
     arguments = {**WINDOW, "path": data_set.path, "page_size": 50, "part_rows": 50}
@@ -412,7 +412,7 @@ def test_a_part_that_is_not_what_was_written_is_not_trusted(
     assert ids(read_lines(data_set.file(result["manifest"]))) == set(alvys.truth_keys())
 
 
-def test_what_was_written_after_the_last_part_that_counts_is_removed(
+def test_files_written_after_the_last_checkpoint_are_removed(
     alvys: Simulator, land: Land, data_set: DataSet, kill_at_request: Callable[[int], None]
 ) -> None:
     arguments = {**WINDOW, "path": data_set.path, "page_size": 50, "part_rows": 100}
@@ -421,11 +421,11 @@ def test_what_was_written_after_the_last_part_that_counts_is_removed(
         land(run(), **arguments)
     (folder,) = {part.parent for part in data_set.files().rglob("part-*")}
     data_set.write(folder / "part-00099.jsonl", b"{}\n")
-    # read_lines holds the folder against the manifest.
+    # read_lines compares the folder with the manifest.
     assert len(read_lines(data_set.file(land(run(), **arguments)["manifest"]))) == 450
 
 
-def test_a_part_that_vanishes_before_the_manifest_is_written_makes_no_manifest(
+def test_no_manifest_is_written_if_a_part_is_missing(
     alvys: Simulator, land: Land, data_set: DataSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = {**WINDOW, "path": data_set.path, "page_size": 50, "part_rows": 100}
@@ -448,7 +448,7 @@ def test_a_part_that_vanishes_before_the_manifest_is_written_makes_no_manifest(
 def test_parts_are_as_large_after_a_kill_though_pages_have_become_smaller(
     alvys: Simulator, land: Land, kill_at_request: Callable[[int], None]
 ) -> None:
-    # Two sets: in the second one, all pages are small from the start.
+    # Two searches: in the second one, all pages are small from the start.
     alvys.reset(loads=0, fleet=3000, page_size_cap=5)
     arguments = {"stream": "drivers", "initial_since": None, "page_size": 10}
     first = read_manifest(land(run("undisturbed"), **arguments)["manifest"])["searches"][0]
@@ -460,7 +460,7 @@ def test_parts_are_as_large_after_a_kill_though_pages_have_become_smaller(
     assert all(200 <= count < 205 for count in rows[:-1])
 
 
-def test_after_a_set_that_could_not_be_proved_the_next_try_reads_anew(alvys: Simulator, land: Land) -> None:
+def test_after_a_failed_proof_the_next_attempt_starts_over(alvys: Simulator, land: Land) -> None:
     alvys.order_mutations({"kind": "join", "rows": 1, "skip": 1})
     with pytest.raises(AlvysIncompleteError) as caught:
         land(run(), since="2020-01-01T00:00:00Z", until="2026-11-01T00:00:00Z", page_size=20)
@@ -471,10 +471,10 @@ def test_after_a_set_that_could_not_be_proved_the_next_try_reads_anew(alvys: Sim
     assert (read_manifest(result["manifest"])["attempt"], result["proof"]) == (2, "whole")
 
 
-def test_a_process_that_was_given_up_cannot_write_any_more(
+def test_a_process_presumed_dead_cannot_write(
     alvys: Simulator, land: Land, data_set: DataSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker that hangs is taken for dead; when it wakes up, another one has gone on with its run."""
+    """A hanging worker is presumed dead; when it wakes up, another one has resumed its run."""
     arguments = {**WINDOW, "path": data_set.path, "page_size": 50, "part_rows": 100}
     call = AlvysClient.call
     count = [0]
@@ -493,10 +493,10 @@ def test_a_process_that_was_given_up_cannot_write_any_more(
     assert len(manifests(data_set.files())) == 1
 
 
-def test_a_process_that_was_given_up_does_not_take_its_run_back_when_it_fails(
+def test_a_process_presumed_dead_does_not_take_its_run_back_when_it_fails(
     alvys: Simulator, land: Land, lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It has nothing to write but how far it came: less far than the one that has taken over."""
+    """It only has progress to write, which is behind that of the new process."""
     arguments = {**WINDOW, "page_size": 50, "part_rows": 100}
     call = AlvysClient.call
     count = [0]
@@ -518,10 +518,10 @@ def test_a_process_that_was_given_up_does_not_take_its_run_back_when_it_fails(
     assert run_file.read_text() == taken[0]
 
 
-def test_a_write_that_hangs_hits_nothing_of_the_next_try(
+def test_a_write_that_hangs_does_not_change_files_of_the_next_attempt(
     alvys: Simulator, land: Land, data_set: DataSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The network stalls for so long that the task is taken for dead; then the bytes arrive after all."""
+    """The network stalls so long that the task is presumed dead; then the bytes arrive."""
     arguments = {**WINDOW, "path": data_set.path, "page_size": 50, "part_rows": 100}
     put = Store.put
     late: list[Any] = []
@@ -564,7 +564,7 @@ def test_a_run_of_a_version_with_the_same_reading_order_is_resumed(
 
 
 def written_by(lake: Path, package: str) -> Path:
-    """Let the run file say that another version wrote it."""
+    """Change the version in the run file."""
     (run_file,) = (lake / "loads" / "_runs").iterdir()
     run_file.write_text(json.dumps(json.loads(run_file.read_text()) | {"package": package}))
     return run_file
@@ -579,7 +579,7 @@ def test_a_run_that_another_version_has_ended_keeps_its_window(
     again = land(run(), **arguments)
     assert (again["since"], again["until"]) == (result["since"], result["until"])
     assert read_manifest(again["manifest"])["attempt"] == 2
-    # A file that this version cannot read, because another one wrote it.
+    # A file of another version that this one cannot read.
     run_file.write_text('{"version": 2, "package": "101.0"}')
     assert land(run(), **arguments)["proof"] == "whole"
     run_file.write_text("{")
@@ -587,7 +587,7 @@ def test_a_run_that_another_version_has_ended_keeps_its_window(
         land(run(), **arguments)
 
 
-def test_a_mapped_task_never_takes_another_ones_run(
+def test_a_mapped_task_never_resumes_the_run_of_another(
     alvys: Simulator, land: Land, kill_at_request: Callable[[int], None]
 ) -> None:
     arguments = {**WINDOW, "page_size": 50, "part_rows": 50}
@@ -600,7 +600,7 @@ def test_a_mapped_task_never_takes_another_ones_run(
     assert Path(other["manifest"]).parent != Path(land(run(map_index=0), **arguments)["manifest"]).parent
 
 
-def test_two_runs_of_one_window_at_once_have_a_folder_each(
+def test_two_simultaneous_runs_of_one_window_have_their_own_folders(
     alvys: Simulator, land: Land, lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     call = AlvysClient.call
@@ -624,7 +624,7 @@ def test_two_runs_of_one_window_at_once_have_a_folder_each(
     assert list(cursors(lake).values()) == [max(result["until"] for result in results)]
 
 
-def test_the_children_of_a_run_that_goes_on_are_those_of_the_parents_it_began_with(
+def test_a_resumed_run_reads_the_children_of_its_first_parents(
     alvys: Simulator, land: Land, kill_at_request: Callable[[int], None]
 ) -> None:
     loads = land(run("parents"), page_size=200)
@@ -652,7 +652,7 @@ def sweep(hook: QuickHook, lake: Path, **arguments: Any) -> list[dict[str, Any]]
     return operator.execute(run("sweep"))
 
 
-def test_a_sweep_that_is_tried_again_reads_only_what_it_lacks(
+def test_a_retried_sweep_reads_only_the_streams_that_have_not_landed(
     alvys: Simulator, hook: QuickHook, lake: Path
 ) -> None:
     alvys.order_faults({"kind": "status", "status": 500, "endpoint": "POST customers/search", "times": 6})
@@ -670,9 +670,7 @@ def test_a_sweep_that_is_tried_again_reads_only_what_it_lacks(
     assert len(manifests(lake)) == 6
 
 
-def test_a_sweep_in_which_one_failure_may_pass_is_tried_again(
-    alvys: Simulator, hook: QuickHook, lake: Path
-) -> None:
+def test_a_sweep_with_a_retryable_failure_is_retried(alvys: Simulator, hook: QuickHook, lake: Path) -> None:
     alvys.order_faults(
         {"kind": "status", "status": 403, "endpoint": "POST drivers/search", "times": 9},
         {"kind": "status", "status": 500, "endpoint": "POST customers/search", "times": 9},

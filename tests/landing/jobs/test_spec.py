@@ -1,4 +1,4 @@
-"""The hash of what a task reads: a run file with another one is not resumed, so that it must stay the same for the same task."""
+"""The config hash: a run file with another one is not resumed, so it must not change between versions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ IN_EUROPE = timezone(timedelta(hours=2))
 INTERVAL = {"since": "{{ data_interval_start }}", "until": "{{ data_interval_end }}"}
 UNTIL_NOW = {"until": "{{ run_after }}", "initial_since": LONG_AGO}
 
-# By version 0.1.
+# Computed by version 0.1.
 FINGERPRINTS = [
     pytest.param({"initial_since": None}, {}, "0398a185e9c6e297", id="no time"),
     pytest.param({**JANUARY, "window_by": "created"}, {}, "0171e2c435f50253", id="texts"),
@@ -98,7 +98,7 @@ FINGERPRINTS = [
 
 
 @pytest.mark.parametrize(("arguments", "rendered", "fingerprint"), FINGERPRINTS)
-def test_a_task_has_the_fingerprint_that_version_0_1_gave_it(
+def test_a_task_has_the_config_hash_of_version_0_1(
     arguments: dict[str, Any], rendered: dict[str, Any], fingerprint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = []
