@@ -38,7 +38,7 @@ LOADED = ("loads", "fuel", "load_documents", "drivers", "trucks")
 
 
 def describe(value: Any) -> Any:
-    """Return the interface of a value: parameters with kinds and defaults, public members, bases of errors."""
+    """Return a value's interface: parameters with kinds and defaults, public members, bases of errors."""
     if inspect.isclass(value):
         members = {}
         for name, member in inspect.getmembers(value):
