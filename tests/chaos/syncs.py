@@ -116,7 +116,7 @@ def print_round(number: int, result: RoundResult) -> None:
 def _describe(kill: Kill) -> str:
     if kill.task is None:
         return kill.kind if kill.processes else f"{kill.kind} (not running)"
-    return f"{kill.task[0]} in try {kill.try_number}{', retried' if kill.was_retried else ''}"
+    return f"{kill.task[0]} in try {kill.try_number}{' (retried)' if kill.was_retried else ''}"
 
 
 def _arguments() -> argparse.Namespace:
