@@ -87,7 +87,7 @@ _TRIPS = (
         scope="trip:update",
         scope_is_documented=False,
         retry_safety="unsafe",
-        retry_reason="Alvys refuses a second one, and does not say whether the first attempt made the dispatch",
+        retry_reason="Alvys refuses a second one, and does not say whether the first attempt was made",
         check="read the trip {tripId}: its Status is Dispatched or a later one",
         notes=("The trip must be Covered",),
     ),
