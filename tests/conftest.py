@@ -39,7 +39,7 @@ SECRET = "s3cret-of-the-simulator"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs Airflow's command line, a bucket or another database than SQLite, as make test-quick leaves it out."""
+    """Mark as slow what needs Airflow's command line, a bucket or a database server, for make test-quick."""
     for item in items:
         parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
         needed = {

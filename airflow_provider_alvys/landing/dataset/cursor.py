@@ -31,7 +31,7 @@ class Cursor(msgspec.Struct, kw_only=True):
     parents: dict[str, datetime] = {}
 
     def landed_until(self, parent: str | None) -> datetime | None:
-        """Return the position of a parent, or of a stream without parents; None if there is none yet."""
+        """Return the position of a parent, or of a stream without parents; None before the first run."""
         return self.until if parent is None else self.parents.get(parent)
 
 
