@@ -269,6 +269,7 @@ def test_a_row_without_a_key_is_reported_and_its_manifest_is_not_loaded(db: Db, 
     assert db.rows("_alvys_loads") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind", ["sqlite", "postgres", "duckdb", pytest.param("mysql", marks=pytest.mark.mariadb)]
 )

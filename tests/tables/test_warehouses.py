@@ -90,6 +90,7 @@ def test_the_tables_have_the_columns_and_types_of_the_schema(warehouse: str) -> 
             assert lines[-1].startswith("PRIMARY KEY")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("warehouse", WAREHOUSES)
 def test_every_insert_has_its_values_in_the_order_of_its_columns(warehouse: str) -> None:
     for stream in LOADABLE:
