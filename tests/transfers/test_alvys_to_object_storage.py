@@ -501,7 +501,7 @@ def test_it_waits_in_its_slot_even_if_deferrable(alvys: Simulator, land: Land) -
         pytest.param({"filters": {"Statuses": ["Open"]}}, "Did you mean Status", id="misspelt filter"),
         pytest.param({"window_by": "pickup"}, "Windows of loads", id="window"),
         pytest.param(
-            {"stream": "visibility_outbound_errors", "window_by": "whole"}, "by a window only", id="no whole"
+            {"stream": "visibility_outbound_errors", "window_by": "whole"}, "no window .whole.", id="no whole"
         ),
         pytest.param({"file_format": "csv"}, "file_format='jsonl'", id="format"),
         pytest.param({"compression": "zip"}, "compression='gzip'", id="compression"),
