@@ -19,7 +19,7 @@ from tests.chaos.airflow.daemons import Daemons
 from tests.chaos.airflow.home import run_in_home
 from tests.chaos.airflow.rest_api import END_STATES
 from tests.chaos.checks.dataset import LandedRun, count_in_logs, read_run
-from tests.chaos.triggerer.sensor_crowd import count_searches
+from tests.chaos.checks.requests import count_searches
 
 DAGS = Path(__file__).parent / "dags" / "limits"
 RUN = "read"

@@ -11,7 +11,8 @@ from airflow_provider_alvys.simulator.process import Simulator
 from tests.chaos.airflow.daemons import Daemons
 from tests.chaos.airflow.metadata import wait_until
 from tests.chaos.airflow.rest_api import END_STATES, AirflowApi
-from tests.chaos.triggerer.sensor_crowd import RUN, count_searches
+from tests.chaos.checks.requests import count_searches
+from tests.chaos.triggerer.sensor_crowd import RUN
 
 ON_CHANGES = "alvys_on_changed_loads"
 ON_APPROVAL = "alvys_block_carriers"

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from airflow_provider_alvys.simulator.process import Simulator
-from airflow_provider_alvys.triggers.pollers import next_poll_time
 from tests.chaos.airflow.daemons import Daemons
 from tests.chaos.airflow.metadata import MetadataDatabase, becomes_true, wait_until
+from tests.chaos.checks.requests import count_searches
 from tests.chaos.checks.sensors import check_delays, check_fired
 from tests.chaos.checks.trigger_log import read_fired
 from tests.chaos.triggerer.loop_blocks import LoopBlock, read_blocks
@@ -210,14 +210,12 @@ def run_crowd(
 
 def _requests_per_interval(alvys: Simulator, interval: float) -> float:
     """Return the searches per poll interval while nothing changes."""
+    # Not at the top: the import of Airflow sets up logging in this process.
+    from airflow_provider_alvys.triggers.pollers import next_poll_time
+
     intervals = 2
     # Begin in the middle between two polls.
     time.sleep(next_poll_time(time.time(), CONNECTION, interval) + interval / 2 - time.time())
     before = count_searches(alvys, "loads")
     time.sleep(intervals * interval)
     return (count_searches(alvys, "loads") - before) / intervals
-
-
-def count_searches(alvys: Simulator, stream: str) -> int:
-    """Return the number of searches of a stream so far."""
-    return int(alvys.stats()["requests"].get(f"POST {stream}/search", 0))

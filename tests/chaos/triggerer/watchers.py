@@ -17,8 +17,9 @@ from tests.chaos.checks.changes import (
     find_missed,
     read_emitted,
 )
+from tests.chaos.checks.requests import count_searches
 from tests.chaos.checks.sensors import MODES, check_fired, check_timeouts
-from tests.chaos.triggerer.sensor_crowd import POOL, RUN, count_searches, start_deferred
+from tests.chaos.triggerer.sensor_crowd import POOL, RUN, start_deferred
 
 _POLLS = 5
 _LOADS = "loads_watched"
