@@ -16,12 +16,15 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.sdk import DAG
 
 import airflow_provider_alvys
+from airflow_provider_alvys import alvys_backfill, alvys_first_load, alvys_sync
 from airflow_provider_alvys.get_provider_info import get_provider_info
 from tests.contracts import scenario
 from tests.contracts.fixed_alvys import FILE, FixedAlvys
@@ -357,3 +360,15 @@ def restore(db: Db) -> None:
     with closing(db.open()) as connection:
         connection.cursor().execute("\n".join(lines).replace("public.", f"{schema}."))
         connection.commit()
+
+
+@pytest.mark.every_airflow
+def test_task_groups_keep_their_task_ids() -> None:
+    since = "2026-01-01T00:00:00Z"
+    with DAG("contracts", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc)) as dag:
+        alvys_sync(
+            streams=["loads", "drivers", "trucks"], path="/lake", initial_since=since, sql_conn_id="sql"
+        )
+        alvys_backfill("trips", since, "2026-02-01T00:00:00Z", "week", path="/lake")
+        alvys_first_load("invoices", since, path="/lake")
+    assert sorted(task.task_id for task in dag.tasks) == STORED["task_ids"]

@@ -354,7 +354,7 @@ def alvys_first_load(
             **landing,
         ).expand_kwargs(begin.output)
         AlvysHandOverOperator(
-            task_id="reconcile_and_set_cursor",
+            task_id="hand_over",
             begun=output[BEGUN],
             total=output[TOTAL],
             landed=windows.output,

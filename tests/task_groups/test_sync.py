@@ -172,7 +172,7 @@ def test_default_args_choose_the_connection_and_what_a_missing_scope_means(place
         "backfill_loads",
         "begin",
         "windows",
-        "reconcile_and_set_cursor",
+        "hand_over",
     }
     for task in map(unmap, dag.tasks):
         assert task.alvys_conn_id == "acme"
@@ -470,12 +470,12 @@ def test_windows_end_where_the_calendar_ends(every: Any) -> None:
 def test_a_first_load_reads_months_and_sets_the_cursor() -> None:
     with DAG("dag", schedule=None) as dag:
         alvys_first_load("trips", "2024-01-01T00:00:00Z", path="/lake")
-    begin, windows, reconcile_and_set_cursor = dag.tasks
+    begin, windows, hand_over = dag.tasks
     assert [task.task_id.partition(".")[2] for task in dag.tasks] == [
         "begin",
         "windows",
-        "reconcile_and_set_cursor",
+        "hand_over",
     ]
     assert begin.window_by == windows.partial_kwargs["window_by"] == "pickup"
     assert windows.upstream_task_ids == {begin.task_id}
-    assert reconcile_and_set_cursor.upstream_task_ids == {begin.task_id, windows.task_id}
+    assert hand_over.upstream_task_ids == {begin.task_id, windows.task_id}
