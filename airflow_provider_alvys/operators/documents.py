@@ -82,10 +82,10 @@ class AlvysUploadDocumentOperator(AlvysWriteOperator):
         # The download URL gives access without a login while it is valid.
         flags = document_stream_of(self.parent_type).fields.flags
         # An empty response is a success as well.
-        result = super()._result(write, answer) or {}
-        return {
+        result = super()._result(write, answer)
+        return result and {
             name: value for name, value in result.items() if "volatile" not in flags.get(name, ())
-        } or None
+        }
 
 
 def _arguments(operation: str, parent_id: Any, document_type: Any, file_name: Any) -> dict[str, Any]:

@@ -290,7 +290,9 @@ class MySQL(Database):
     def _begin(self, lock: str) -> None:
         ((got,),) = self.execute("SELECT GET_LOCK(?, ?)", (_lock_name(self.schema, lock), _LOCK_SECONDS))
         if got != 1:
-            raise AlvysTableError(f"Another load of {lock} runs for over {_LOCK_SECONDS} s: try again later")
+            raise AlvysTableError(
+                f"Another load of {lock} has been running for over {_LOCK_SECONDS} s. Retry later"
+            )
         # End the snapshot of the reads before the lock.
         self._connection.commit()
 

@@ -30,7 +30,7 @@ class Dialect:
     :param path_type: type of a key column that contains the path of a manifest.
     :param limits: the largest values that the types can store.
     :param max_name_bytes: longest name of a table or column.
-    :param second_digits: digits that a time keeps after the seconds.
+    :param second_digits: digits that a time keeps after the seconds, at least 1.
     :param quote_char: the character around names.
     :param utc_suffix: the text after a time in UTC.
     :param temp_schema: the schema of temporary tables.

@@ -200,8 +200,9 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
                 raise AirflowSkipException(str(error)) from error
             raise
         except AlvysParentsError as error:
-            scope = error.stream.scope
-            if self.on_missing_scope == "skip" and client.scopes is not None and scope not in client.scopes:
+            scope = error.stream.scope if error.stream else None
+            is_missing = scope is not None and client.scopes is not None and scope not in client.scopes
+            if self.on_missing_scope == "skip" and is_missing:
                 raise AirflowSkipException(f"{error}. The token lacks the scope {scope}") from error
             raise
         for outlet, event in events:

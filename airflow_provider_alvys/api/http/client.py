@@ -243,9 +243,15 @@ class AlvysClient:
                 self._on_token(token.value)
                 self._reported_token = token.value
             auth = BearerAuth(token.value)
-            response = self._transport.send(
-                endpoint.method, call.url, endpoint=str(endpoint), auth=auth, **call.body
-            )
+            try:
+                response = self._transport.send(
+                    endpoint.method, call.url, endpoint=str(endpoint), auth=auth, **call.body
+                )
+            except AlvysError as error:
+                if error.status_code is not None:
+                    # A redirect that is refused was a response, and not a 429.
+                    self.pacer.reset_429s(endpoint)
+                raise
         offset = self._transport.server_offset(response)
         if offset is not None:
             known, now = self._server_offset, self.clock.time()
@@ -263,7 +269,7 @@ class AlvysClient:
             scope, held = scope_of(endpoint), self.scopes
             advice = _advise_on_scope(scope, held)
         elif response.status_code == 404 and is_search:
-            advice = "Alvys is not expected to answer a search so. Try again later"
+            advice = "A search has no such response in Alvys's documents, so it may pass. Retry later"
         error = error_from_response(response, endpoint=str(endpoint), now=self.clock.time(), advice=advice)
         if isinstance(error, AlvysPermissionError):
             if held is None or (scope is not None and scope not in held):

@@ -79,7 +79,7 @@ class BoundedClock(Clock):
         if left is not None and seconds > left:
             raise AlvysRateLimitError(
                 f"The next request may be sent in {seconds:.0f} s, but the task has {max(0.0, left):.0f} s "
-                "left of its execution_timeout, which includes the deferrals of a try. Raise it, or retry",
+                "left of its execution_timeout, which spans all deferrals. Raise it, or retry",
                 retry_after=seconds,
             )
         can_defer = self.defer_after is not None and seconds > self.defer_after

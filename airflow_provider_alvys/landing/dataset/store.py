@@ -109,7 +109,7 @@ class Store:
 
     def _unwritable(self, name: str, error: OSError) -> AlvysStorageError:
         return AlvysStorageError(
-            f"{self.url(name)} cannot be written: {error}. Check that it exists, has space and is writable"
+            f"{self.url(name)} cannot be written: {error}. Check that its folder has space and is writable"
         )
 
     def get(self, name: str) -> bytes | None:

@@ -20,7 +20,7 @@ _ALTERNATIVES = ", the output of their sync, the path of its manifest, or Recent
 class AlvysParentsError(AlvysValueError):
     """No parent has ever landed. ``stream`` is the parents' stream."""
 
-    def __init__(self, message: str, stream: Stream) -> None:
+    def __init__(self, message: str, stream: Stream | None = None) -> None:
         super().__init__(message)
         self.stream = stream
 
