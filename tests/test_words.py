@@ -16,8 +16,8 @@ FILES = sorted(
     and file != Path(__file__)
     and file.parent != ROOT / "tests" / "contracts"
 ) + [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile")]
-# What replaces a word is in docs/glossary.md.
-DIALECT = (
+# Words in whose place docs/glossary.md, or plain English, has a common one.
+PRIVATE_WORDS = (
     r"tells?",
     r"told",
     r"telling",
@@ -49,10 +49,10 @@ DIALECT = (
     r"is good for",
     r"mend(s|ed|ing)?",
 )
-PATTERN = re.compile(rf"\b({'|'.join(DIALECT)})\b", re.IGNORECASE)
+PATTERN = re.compile(rf"\b({'|'.join(PRIVATE_WORDS)})\b", re.IGNORECASE)
 
 
-def test_no_word_of_the_old_dialect_is_used() -> None:
+def test_no_private_word_is_used() -> None:
     found = [
         f"{file.relative_to(ROOT)}:{number}: {line.strip()[:100]}"
         for file in FILES
