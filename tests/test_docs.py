@@ -103,7 +103,7 @@ def test_commands_run(command: str, alvys: Simulator, home: Path, monkeypatch: p
         target = command.split()[1]
         script = (ROOT / ".ci" / "run").read_text()
         steps = " ".join(
-            re.findall(r"for step in (.*?);", script) + re.findall(r"^run (\S+)$", script, re.MULTILINE)
+            re.findall(r"for step in (.*?);", script) + re.findall(r"\brun ([\w-]+)$", script, re.MULTILINE)
         )
         assert target in steps.split()
         assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
