@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timezone
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -350,8 +351,10 @@ def parse_retry_after(response: requests.Response, now: float) -> float | None:
 
 
 def parse_http_date(text: str) -> float | None:
-    """Return an HTTP date as seconds since 1970; None if it is not valid."""
+    """Return an HTTP date, in any of its three forms, as seconds since 1970; None if it is not valid."""
     try:
-        return parsedate_to_datetime(text).timestamp()
+        date = parsedate_to_datetime(text)
+        # Two forms name no zone, or -0000, which Python takes for local time.
+        return (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp()
     except (ValueError, TypeError, OverflowError):
         return None

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pickle
+import time
+from collections.abc import Iterator
 
 import pytest
 import requests
@@ -14,6 +16,7 @@ from airflow_provider_alvys.api.errors import (
     AlvysServerError,
     AlvysValidationError,
     error_from_response,
+    parse_http_date,
 )
 
 
@@ -75,6 +78,41 @@ def test_each_status_has_a_type_and_advice(status: int, kind: type[AlvysError], 
     problem = error(answer(status, b"<html>", "text/html"))
     assert (type(problem), problem.status_code) == (kind, status)
     assert advice in str(problem)
+
+
+@pytest.fixture(params=["UTC", "Asia/Kolkata", "America/Chicago"])
+def machine_zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", request.param)
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("machine_zone")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Sun, 06 Nov 1994 08:49:37 GMT",
+        "Sunday, 06-Nov-94 08:49:37 GMT",
+        "Sun Nov  6 08:49:37 1994",
+        "Sun, 06 Nov 1994 08:49:37 -0000",
+        "Sun, 06 Nov 1994 08:49:37",
+        "Sun, 06 Nov 1994 14:19:37 +0530",
+    ],
+)
+def test_an_http_date_is_in_utc_whatever_the_zone_of_the_machine(text: str) -> None:
+    assert parse_http_date(text) == 784111777
+    limited = answer(429, **{"retry-after": text, "date": "Sun Nov  6 08:49:30 1994"})
+    assert error(limited).retry_after == 7
+    limited = answer(429, **{"retry-after": text})
+    assert error_from_response(limited, endpoint="GET loads", now=784111770).retry_after == 7
+
+
+@pytest.mark.parametrize("text", ["", "soon", "Sun, 99 Nov 1994 08:49:37 GMT", "06 Nov", "nan", "-inf"])
+def test_an_http_date_that_is_not_valid_is_none(text: str) -> None:
+    assert parse_http_date(text) is None
+    assert error(answer(429, **{"retry-after": text})).retry_after is None
 
 
 def test_a_long_detail_is_truncated_and_the_request_id_is_kept() -> None:
