@@ -79,6 +79,13 @@ FIELDS = (
         kind="boolean",
     ),
     FormField(
+        "allow_private_downloads",
+        "Allow private download addresses",
+        "Downloads documents from addresses in private networks, too. Only if the storage of your Alvys is "
+        "reached through your own network.",
+        kind="boolean",
+    ),
+    FormField(
         "web_url",
         "Page of a record",
         "Address of a record's page in Alvys, with the placeholders {stream}, {id} and {number}, such as "

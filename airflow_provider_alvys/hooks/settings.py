@@ -9,12 +9,13 @@ from urllib.parse import urlsplit
 
 from airflow.sdk.log import mask_secret
 
+from airflow_provider_alvys.api.documents.addresses import AddressRules
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.http.auth import DEFAULT_HOST, Credentials, TokenSource, make_credentials
 from airflow_provider_alvys.api.http.client import AlvysClient
 from airflow_provider_alvys.api.http.pacing import Pacer
 from airflow_provider_alvys.api.http.retries import ONE_ATTEMPT
-from airflow_provider_alvys.api.http.transport import DEFAULT_TIMEOUT, check_address
+from airflow_provider_alvys.api.http.transport import DEFAULT_TIMEOUT, check_address, is_loopback
 from airflow_provider_alvys.api.web import check_url_template
 
 if TYPE_CHECKING:
@@ -36,6 +37,15 @@ class ConnectionSettings:
     timeout: tuple[float, float]
     allow_http: bool
     web_url: str | None = None
+    allow_private_downloads: bool = False
+
+    @property
+    def address_rules(self) -> AddressRules:
+        """The addresses that documents may be downloaded from."""
+        return AddressRules(
+            allow_loopback=is_loopback(urlsplit(self.host)),
+            allow_private=self.allow_private_downloads or self.allow_http,
+        )
 
 
 def make_client(settings: ConnectionSettings, **options: Any) -> AlvysClient:
@@ -103,6 +113,7 @@ def read_settings(connection: Connection) -> ConnectionSettings:
         timeout=(DEFAULT_TIMEOUT[0], read_timeout or DEFAULT_TIMEOUT[1]),
         allow_http=allow_http,
         web_url=None if web_url is None else check_url_template(web_url),
+        allow_private_downloads=_boolean(extra, "allow_private_downloads"),
     )
 
 

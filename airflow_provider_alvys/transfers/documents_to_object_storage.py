@@ -10,6 +10,7 @@ from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_alvys._compat import AirflowSkipException
 from airflow_provider_alvys.api.documents.listing import document_stream_of, parse_document_types
+from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.assets import alvys_documents_asset
 from airflow_provider_alvys.base_operator import DEFERRABLE, emit_asset_event, outlet_events, run_identity_of
 from airflow_provider_alvys.hooks.alvys import AlvysHook
@@ -45,6 +46,7 @@ class AlvysDocumentsToObjectStorageOperator(AlvysLandingTask):
     :param document_types: types such as ``["Proof of Delivery"]``, in any case, with or without ``(POD)``, or
         ``POD`` alone; None means all. (templated)
     :param tenant: name of the tenant in manifests; None means the connection id. (templated)
+    :param max_bytes: a longer document is an error.
     :param skip_when_empty: whether to skip downstream tasks if there are no documents.
     :param defer_after: a deferrable task frees its slot for waits of more seconds than this.
     :param deferrable: whether to free the slot during long waits for the rate limit.
@@ -70,6 +72,7 @@ class AlvysDocumentsToObjectStorageOperator(AlvysLandingTask):
         path: str | ObjectStoragePath | PurePath,
         document_types: str | Sequence[str] | None = None,
         tenant: str | None = None,
+        max_bytes: int = 2 * 1024**3,
         skip_when_empty: bool = False,
         defer_after: float = DEFER_AFTER,
         deferrable: bool = DEFERRABLE,
@@ -83,6 +86,7 @@ class AlvysDocumentsToObjectStorageOperator(AlvysLandingTask):
         self.path = normalize_path(path)
         self.document_types = document_types
         self.tenant = tenant
+        self.max_bytes = max_bytes
         self.skip_when_empty = skip_when_empty
         stream = document_stream_of(parent_type)
         if not has_template(parents):
@@ -90,6 +94,8 @@ class AlvysDocumentsToObjectStorageOperator(AlvysLandingTask):
         if not has_template(document_types):
             parse_document_types(document_types)
         check_data_set(self.path, uses_cursor=False)
+        if not isinstance(max_bytes, int) or max_bytes < 1:
+            raise AlvysValueError(f"max_bytes={max_bytes!r} must be a whole number above 0")
 
     def land(self, context: Context, client: AlvysClient, *, is_resumed: bool) -> dict[str, Any]:
         """Download missing documents, and write the index."""
@@ -108,7 +114,13 @@ class AlvysDocumentsToObjectStorageOperator(AlvysLandingTask):
             types=parse_document_types(self.document_types),
         )
         settings = self.hook.settings
-        downloader = Downloader(clock=client.clock, timeout=settings.timeout, allow_http=settings.allow_http)
+        downloader = Downloader(
+            clock=client.clock,
+            timeout=settings.timeout,
+            allow_http=settings.allow_http,
+            rules=settings.address_rules,
+            max_bytes=self.max_bytes,
+        )
         store, identity = Store(self.path), run_identity_of(context, self)
         try:
             result = download_documents(client, downloader, store, spec, identity, is_resumed=is_resumed)

@@ -24,6 +24,7 @@ from airflow_provider_alvys.api.errors import (
 )
 from airflow_provider_alvys.simulator.process import Simulator
 from tests.conftest import DataSet, Land, QuickHook, SkippingClock
+from tests.contracts.fixed_alvys import FixedAlvys
 from tests.transfers.test_deferral import Worker
 
 LISTS = "GET loads/{id}/documents"
@@ -598,6 +599,36 @@ def test_documents_that_were_listed_long_ago_are_listed_again(
     assert alvys.stats()["requests"][FILES] == result["fetched"]
 
 
+@pytest.mark.parametrize("url", ["https://169.254.169.254/f", "https://10.0.0.1/f", "http://8.8.8.8/f"])
+def test_a_document_at_a_refused_address_is_an_error_and_the_others_are_downloaded(
+    url: str, clock: SkippingClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [
+        {"id": f"D{at}", "AttachmentPath": f"x/{at}.pdf", "DownloadUrl": where}
+        for at, where in enumerate((f"{url}?sig=x", "{url}/files/1"))
+    ]
+    with FixedAlvys({"loads/1001/documents": rows}) as fixed:
+        monkeypatch.setenv("AIRFLOW_CONN_ALVYS_DEFAULT", fixed.connection())
+        with pytest.raises(AlvysDownloadError, match=r"^1 documents .* document D0 .*"):
+            make_fetch(QuickHook(clock), str(tmp_path))(parents=["1001"])
+    assert [name.rpartition("/")[2] for name in fetched_files(DataSet("", tmp_path))] == ["D1-1.pdf"]
+
+
+def test_a_document_that_is_too_long_is_an_error_and_the_others_are_downloaded(
+    alvys: Simulator, data_set: DataSet, fetch: Fetch
+) -> None:
+    number = load_numbers(alvys)[0]
+    rows = rows_of(alvys, [number])
+    most = max(row["AttachmentSize"] for row in rows)
+    for at, size in enumerate((most + 1, None)):
+        alvys.add(stream="load_documents", parent=number, columns={"id": f"L{at}", "AttachmentSize": size})
+    with pytest.raises(AlvysDownloadError, match=r"^1 documents .* document L0 ") as caught:
+        fetch(CONTEXT, parents=[number], max_bytes=most)
+    assert "max_bytes" in str(caught.value)
+    assert len(fetched_files(data_set)) == len(rows) + 1
+    assert fetch(CONTEXT, parents=[number], max_bytes=most + 1)["documents"] == len(rows) + 2
+
+
 def test_documents_of_another_tenant_are_refused(
     alvys: Simulator, data_set: DataSet, fetch: Fetch, land: Land
 ) -> None:
@@ -741,6 +772,8 @@ def test_events_and_skips(alvys: Simulator, hook: QuickHook, tmp_path: Path) -> 
         ({"document_types": []}, "document_types"),
         ({"document_types": [" "]}, "document_types"),
         ({"path": "lake"}, "is relative"),
+        ({"max_bytes": 0}, "max_bytes"),
+        ({"max_bytes": "2 GiB"}, "max_bytes"),
     ],
 )
 def test_wrong_arguments_are_refused_while_the_dag_is_parsed(arguments: dict[str, Any], says: str) -> None:

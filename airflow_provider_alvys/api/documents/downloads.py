@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
+import shutil
 import threading
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import IO
+from typing import IO, Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
+import urllib3
 
+from airflow_provider_alvys.api.documents.addresses import AddressRefusedError, AddressRules, resolve
+from airflow_provider_alvys.api.documents.connections import StorageAdapter
 from airflow_provider_alvys.api.errors import (
     AlvysConnectionError,
     AlvysDownloadError,
     AlvysResponseError,
+    AlvysStorageError,
     AlvysValueError,
     error_from_response,
 )
@@ -32,8 +39,17 @@ from airflow_provider_alvys.api.http.transport import (
 
 # The call's name in errors; not a call of the API.
 ENDPOINT = "GET document"
-CHUNK = 256 * 1024
+# A chunk must arrive within the read timeout: with the default, about 1 KB/s.
+CHUNK = 64 * 1024
+DEFAULT_MAX_BYTES = 2 * 1024**3
+# A file, with all attempts, may take this many read timeouts: with the default, an hour.
+_MAX_TIMEOUTS = 60
+# A response may begin after this many timeouts.
+_TIMEOUTS_TO_BEGIN = 2
 _MAX_REDIRECTS = 3
+# The free space of a disk is looked up after this many bytes. So much of it is left free, or a 20th.
+_SPACE_CHECK_BYTES = 4 * 1024**2
+_MIN_FREE_BYTES = 256 * 1024**2
 # Limited digits: Python refuses to parse thousands of them.
 _LENGTH = re.compile(r"[0-9]{1,18}", re.ASCII)
 # urllib3 logs URLs at DEBUG.
@@ -44,14 +60,21 @@ class UrlRefusedError(AlvysDownloadError):
     """The storage refuses a URL: it has expired, or the file was deleted."""
 
 
+class SlowStorageError(AlvysDownloadError):
+    """A file was not complete in the time allowed for all attempts."""
+
+
 class Downloader:
     """
     Download files from pre-signed URLs, with retries until a file is complete.
 
     The query of a URL opens the file to anyone, so it appears in no error and no log.
 
-    :param timeout: seconds to connect, and seconds to wait for bytes.
+    :param timeout: seconds to connect, and seconds for the next 64 KB to arrive.
     :param allow_http: allow plain http to other machines.
+    :param rules: which addresses URLs may lead to; None means public ones.
+    :param max_bytes: longest file.
+    :param resolve: returns the addresses of a host; tests replace it.
     """
 
     def __init__(
@@ -60,13 +83,21 @@ class Downloader:
         clock: Clock,
         timeout: tuple[float, float] = DEFAULT_TIMEOUT,
         allow_http: bool = False,
+        rules: AddressRules | None = None,
+        max_bytes: int = DEFAULT_MAX_BYTES,
         retry_rules: RetryRules | None = None,
+        resolve: Callable[[str], list[str]] = resolve,
     ) -> None:
         self._clock = clock
         self._timeout = timeout
         self._allow_http = allow_http
-        self._rules = retry_rules or RetryRules()
+        self._address_rules = rules or AddressRules()
+        self._max_bytes = max_bytes
+        self._retry_rules = retry_rules or RetryRules()
+        self._adapter = StorageAdapter(self._address_rules, resolve)
         self._session = requests.Session()
+        for scheme in ("https://", "http://"):
+            self._session.mount(scheme, self._adapter)
         # Without compression: it would change the length.
         self._session.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
 
@@ -78,36 +109,61 @@ class Downloader:
         :param what: the file's name in errors.
         :param size: expected length; None if it is not known.
         :raises UrlRefusedError: the storage answers 4xx, except 408 and 429.
+        :raises AlvysDownloadError: the file is longer than ``max_bytes``, or takes too long.
+        :raises AlvysStorageError: the disk of ``file`` has too little space.
         :raises AlvysValueError: the URL is not valid, or must not be used.
         :raises AlvysError: no attempt gave a complete file.
         """
-        retry = retrying(self._rules, endpoint=ENDPOINT, clock=self._clock, repeatable=True)
-        return retry(self._attempt, url, file, what, size)
+        ends = self._clock.time() + _MAX_TIMEOUTS * self._timeout[1]
+        retry = retrying(self._retry_rules, endpoint=ENDPOINT, clock=self._clock, repeatable=True)
+        return retry(self._attempt, url, file, what, size, ends)
 
     def close(self) -> None:
         """Close the connections."""
         self._session.close()
 
-    def _attempt(self, url: str, file: IO[bytes], what: str, size: int | None) -> int:
+    def _attempt(self, url: str, file: IO[bytes], what: str, size: int | None, ends: float) -> int:
         file.seek(0)
         file.truncate()
+        self._check_length(size or 0, what)
+        _check_space(file, size or 0, what)
         with _redacted_queries(), self._open(url, what) as response:
             header = response.headers.get("content-length", "")
             # The length of compressed content is not the file's.
-            is_length = _LENGTH.fullmatch(header) and "content-encoding" not in response.headers
+            is_length = _LENGTH.fullmatch(header) and not _encoding(response)
             length = int(header) if is_length else None
             if length is not None and size is not None and length != size:
                 raise _bad_response(response, f"{what}: {origin(url)} has {length} bytes, not {size}.")
-            received = 0
+            self._check_length(length or 0, what)
+            _check_space(file, length or 0, what)
+            received, checked = 0, 0
             for chunk in self._chunks(response, url, what):
                 received += len(chunk)
+                self._check_length(received, what)
+                if received >= checked + _SPACE_CHECK_BYTES:
+                    _check_space(file, len(chunk), what)
+                    checked = received
                 file.write(chunk)
                 if size is not None and received > size:
                     break
+                if self._clock.time() > ends:
+                    seconds = _MAX_TIMEOUTS * self._timeout[1]
+                    raise SlowStorageError(
+                        f"{what}: {origin(url)} did not send it within {seconds:g} s, with all attempts. If "
+                        "it is so large, raise timeout on the connection",
+                        endpoint=ENDPOINT,
+                    )
             expected = size if length is None else length
             if expected is not None and received != expected:
                 raise _bad_response(response, f"{what}: {origin(url)} sent {received} bytes of {expected}.")
         return received
+
+    def _check_length(self, length: int, what: str) -> None:
+        if length > self._max_bytes:
+            raise AlvysDownloadError(
+                f"{what} has more than {self._max_bytes} bytes. Raise max_bytes if you want such files",
+                endpoint=ENDPOINT,
+            )
 
     def _open(self, url: str, what: str) -> requests.Response:
         """Return the response with the file, its body not read yet."""
@@ -117,7 +173,10 @@ class Downloader:
             if not response.is_redirect:
                 break
             response.close()
-            target = urljoin(url, response.headers["location"])
+            try:
+                target = urljoin(url, response.headers["location"])
+            except ValueError:
+                target = ""
             if urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https":
                 where = origin(target) or "an invalid address"
                 raise _bad_response(response, f"{what}: {origin(url)} redirects from https to {where}.")
@@ -142,7 +201,8 @@ class Downloader:
             is_usable = False
         if not is_usable:
             raise _invalid_url(what)
-        if parts.scheme == "http" and not self._allow_http and not is_loopback(parts):
+        is_local = self._address_rules.allow_loopback and is_loopback(parts)
+        if parts.scheme == "http" and not self._allow_http and not is_local:
             raise AlvysValueError(
                 f"{what}: {origin(url)} would send it in clear text: set allow_http on the connection for a "
                 "simulator on a private network",
@@ -150,38 +210,103 @@ class Downloader:
             )
 
     def _send(self, url: str, what: str) -> requests.Response:
+        self._adapter.deadline.extend(_TIMEOUTS_TO_BEGIN * sum(self._timeout))
+        refusal = ""
         try:
             # Without an auth object, requests would send credentials of ~/.netrc.
             request = self._session.prepare_request(requests.Request("GET", url, auth=NO_AUTH))
-            settings = self._session.merge_environment_settings(request.url, {}, True, None, None)
+            settings: dict[str, Any] = {}
+            settings |= self._session.merge_environment_settings(request.url, {}, True, None, None)
             if is_loopback(urlsplit(url)):
                 settings["proxies"] = {}
-            return self._session.send(request, timeout=self._timeout, allow_redirects=False, **settings)
-        except requests.exceptions.RequestException as error:
-            failure = _safe_reason(error, url)
-        except ValueError:
-            # A host name that urllib3 refuses, here or in a redirect: requests parses those too.
+            # Session.send would read the whole body of a redirect.
+            adapter = self._session.get_adapter(str(request.url))
+            return adapter.send(request, timeout=self._timeout, **settings)
+        except AddressRefusedError as error:
+            failure = refusal = str(error)
+        except (requests.exceptions.InvalidURL, UnicodeError, urllib3.exceptions.LocationValueError):
             failure = ""
+        except requests.exceptions.RequestException as error:
+            failure = self._reason(error, url)
+        # Raised outside of except: a traceback would show the cause, which contains the URL.
+        if refusal:
+            raise AlvysValueError(
+                f"{what}: its URL is not used, because {refusal}. If the storage is in your own network, set "
+                "allow_private_downloads on the connection",
+                endpoint=ENDPOINT,
+            )
         if not failure:
             raise _invalid_url(what)
-        # Raised outside of except: a traceback would show the cause, which contains the URL.
         raise AlvysConnectionError(f"{what}: no answer from {origin(url)}: {failure}.", endpoint=ENDPOINT)
 
     def _chunks(self, response: requests.Response, url: str, what: str) -> Iterator[bytes]:
-        chunks = response.iter_content(CHUNK)
+        """Yield the content of a file, in pieces of up to a chunk."""
+        encoding = _encoding(response)
+        if encoding not in ("", "gzip", "x-gzip", "deflate"):
+            raise _bad_response(response, f"{what}: {origin(url)} sent it in an encoding not asked for.")
+        pieces = iter(lambda: self._read(response), b"")
+        chunks = _inflate(pieces) if encoding else pieces
         while True:
             failure = ""
             try:
-                chunk = next(chunks, b"")
-            except requests.exceptions.RequestException as error:
-                failure = _safe_reason(error, url)
+                chunk = next(chunks, None)
+            except (urllib3.exceptions.HTTPError, OSError, zlib.error) as error:
+                failure = self._reason(error, url)
             if failure:
                 raise AlvysConnectionError(
                     f"{what}: {origin(url)} stopped during the download: {failure}.", endpoint=ENDPOINT
                 )
-            if not chunk:
+            if chunk is None:
                 return
             yield chunk
+
+    def _read(self, response: requests.Response) -> bytes:
+        """Return the next piece as it was sent: a chunk, or what is left."""
+        self._adapter.deadline.extend(self._timeout[1])
+        piece: bytes = response.raw.read(CHUNK, decode_content=False)
+        return piece
+
+    def _reason(self, error: BaseException, url: str) -> str:
+        """Return why a request failed, without the URL: the root cause of an error, or only its type."""
+        if self._adapter.deadline.seconds_left <= 0:
+            return f"less than {CHUNK} bytes in {self._timeout[1]:g} s"
+        reason, query = root_cause(error), urlsplit(url).query
+        return type(error).__name__ if "?" in reason or (query and query in reason) else reason
+
+
+def _check_space(file: IO[bytes], needed: int, what: str) -> None:
+    """Raise AlvysStorageError if ``needed`` more bytes would fill the disk of a file."""
+    try:
+        disk = shutil.disk_usage(file.fileno())
+    except OSError:
+        # A file in memory, or a file system that does not say.
+        return
+    # Some network file systems answer zeros.
+    if disk.total and disk.free - needed < min(_MIN_FREE_BYTES, disk.total // 20):
+        raise AlvysStorageError(
+            f"{what} does not fit: the disk of {os.path.dirname(str(file.name))} has {disk.free} bytes free. "
+            "Free some. For downloads to object storage, TMPDIR may name a folder on another disk"
+        )
+
+
+def _inflate(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Decompress pieces into chunks: a few bytes may become many."""
+    # It detects the header of gzip or zlib.
+    unzip = zlib.decompressobj(zlib.MAX_WBITS | 32)
+    for piece in pieces:
+        while piece:
+            if unzip.eof:
+                unzip = zlib.decompressobj(zlib.MAX_WBITS | 32)
+            yield unzip.decompress(piece, CHUNK)
+            piece = unzip.unconsumed_tail or unzip.unused_data
+    yield unzip.flush()
+    if not unzip.eof:
+        raise zlib.error("the compressed file is cut off")
+
+
+def _encoding(response: requests.Response) -> str:
+    encoding = response.headers.get("content-encoding", "").strip().lower()
+    return "" if encoding == "identity" else encoding
 
 
 def _invalid_url(what: str) -> AlvysValueError:
@@ -190,12 +315,6 @@ def _invalid_url(what: str) -> AlvysValueError:
 
 def _bad_response(response: requests.Response, message: str) -> AlvysResponseError:
     return AlvysResponseError(message, status_code=response.status_code, endpoint=ENDPOINT)
-
-
-def _safe_reason(error: BaseException, url: str) -> str:
-    """Return an error's root cause, or only its type if that contains the URL."""
-    reason, query = root_cause(error), urlsplit(url).query
-    return type(error).__name__ if "?" in reason or (query and query in reason) else reason
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from airflow_provider_alvys.api.documents.downloads import ENDPOINT, UrlRefusedError
+from airflow_provider_alvys.api.documents.downloads import ENDPOINT, SlowStorageError, UrlRefusedError
 from airflow_provider_alvys.api.documents.listing import Document, list_documents, parse_document
 from airflow_provider_alvys.api.errors import (
     AlvysConnectionError,
@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 _EXPIRES_SOON = 30.0
 # After as many such failures in a row the storage is taken to be down.
 _MAX_FAILURES_IN_A_ROW = 3
-_STORAGE_IS_DOWN = (AlvysConnectionError, AlvysServerError, AlvysRateLimitError)
+_STORAGE_IS_DOWN = (AlvysConnectionError, AlvysServerError, AlvysRateLimitError, SlowStorageError)
 # Lists between two checkpoints: the most that a crash costs.
 _LISTS_PER_CHECKPOINT = 20
 _MAX_ERRORS_IN_MESSAGE = 10

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import requests
 
+from airflow_provider_alvys.api.documents.addresses import AddressRules
 from airflow_provider_alvys.api.documents.downloads import CHUNK, ENDPOINT, Downloader, UrlRefusedError
 from airflow_provider_alvys.api.errors import (
     AlvysConnectionError,
@@ -22,6 +23,8 @@ from airflow_provider_alvys.api.errors import (
 from tests.conftest import SkippingClock
 
 SECRET = "X-Signature=abcdef"
+# As for a connection to a simulator on this machine.
+LOCAL = AddressRules(allow_loopback=True)
 Response = tuple[int, dict[str, str], bytes]
 
 
@@ -69,7 +72,7 @@ def storage() -> Iterator[Storage]:
 
 @pytest.fixture
 def download(clock: SkippingClock) -> Callable[..., bytes]:
-    downloader = Downloader(clock=clock)
+    downloader = Downloader(clock=clock, rules=LOCAL)
 
     def download(url: str, size: int | None = None, *, on: Downloader = downloader) -> bytes:
         file = io.BytesIO(b"earlier content, longer than the file")
@@ -131,7 +134,7 @@ def test_at_most_one_chunk_is_read_beyond_the_size(storage: Storage, clock: Skip
     storage.responses = [(200, {"content-length": "?"}, b"file" * 1_000_000)]
     file = Counting()
     with pytest.raises(AlvysResponseError, match=r"[0-9]+ bytes of 4"):
-        Downloader(clock=clock).download(f"{storage.url}/f", file, what="document D1", size=4)
+        Downloader(clock=clock, rules=LOCAL).download(f"{storage.url}/f", file, what="document D1", size=4)
     assert file.written <= len(storage.requests) * CHUNK
 
 
@@ -223,7 +226,7 @@ def test_a_redirect_from_https_to_http_is_not_followed(
     storage: Storage, clock: SkippingClock, download: Any
 ) -> None:
     storage.responses = [(200, {}, b"file")]
-    downloader = Downloader(clock=clock, allow_http=True)
+    downloader = Downloader(clock=clock, allow_http=True, rules=LOCAL)
     downloader._session.mount("https://", Https(f"{storage.url}/f?{SECRET}"))
     with pytest.raises(AlvysResponseError, match=r"https to http://127.0.0.1:\d+\.$"):
         download("https://storage.example/f", on=downloader)
