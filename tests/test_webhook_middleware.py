@@ -6,6 +6,7 @@ import hmac
 import json
 import time
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -15,6 +16,7 @@ from tests.api.test_webhooks import sign
 SECRET = "whsec"
 CONNECTION = "AIRFLOW_CONN_WEBHOOK_ALVYS"
 BODY = b'{"id": "in-the-body", "type": "load.changed"}'
+HANDSHAKE = {"X-Alvys-Event": "webhook.verification", "X-Alvys-Challenge": "a"}
 
 
 class Package:
@@ -109,12 +111,14 @@ def test_a_duplicate_signature_is_refused(package: Package) -> None:
     assert post(AlvysWebhookMiddleware(package), BODY, headers)[0] == 401
 
 
+@pytest.mark.parametrize("type", ["type", "event"])
 def test_the_handshake_needs_no_signature_and_no_connection(
-    package: Package, monkeypatch: pytest.MonkeyPatch
+    package: Package, monkeypatch: pytest.MonkeyPatch, type: str
 ) -> None:
     monkeypatch.delenv(CONNECTION)
-    headers = {"X-Alvys-Event": "webhook.verification", "X-Alvys-Challenge": "a"}
-    assert post(AlvysWebhookMiddleware(package), b'{"challenge": "a"}', headers) == (200, {"challenge": "a"})
+    # Alvys's documents differ about the name of the type in the body.
+    body = json.dumps({type: "webhook.verification", "challenge": "a"}).encode()
+    assert post(AlvysWebhookMiddleware(package), body, HANDSHAKE) == (200, {"challenge": "a"})
     assert package.requests == []
 
 
@@ -139,6 +143,162 @@ def test_other_requests_are_passed_on_unchanged(package: Package, path: str, sco
 def test_a_large_body_is_not_read_completely(package: Package) -> None:
     chunks = [b"a" * 60, b"a" * 60, b"never read"]
     assert post(AlvysWebhookMiddleware(package, largest=100), chunks, signed())[0] == 413
+
+
+STALE = sign(BODY, t=1_780_000_000, secret=SECRET)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        pytest.param({}, 401, id="no signature"),
+        pytest.param({**signed(), "X-Alvys-Signature": "v1=0"}, 401, id="malformed signature"),
+        pytest.param({**signed(), "X-Alvys-Timestamp": "1"}, 401, id="another time"),
+        pytest.param({**signed(), "X-Alvys-Event-Id": ""}, 401, id="no event id"),
+        pytest.param(STALE, 401, id="stale"),
+        pytest.param({**signed(), "Content-Length": "101"}, 413, id="too large"),
+        pytest.param({**signed(), "Content-Length": "9" * 5000}, 413, id="much too large"),
+        pytest.param(signed(), 503, id="no connection"),
+        pytest.param({**HANDSHAKE, "Content-Length": "101"}, 413, id="large handshake"),
+    ],
+)
+def test_headers_are_checked_before_the_body_is_read(
+    package: Package, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], status: int
+) -> None:
+    monkeypatch.delenv(CONNECTION)
+    sent, receive = [], AsyncMock()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "http", "method": "POST", "path": "/webhooks/alvys", "headers": raw}
+    asyncio.run(AlvysWebhookMiddleware(package, largest=100)(scope, receive, send))
+    assert sent[0]["status"] == status
+    receive.assert_not_awaited()
+
+
+class Senders:
+    """Many deliveries at once, each of a chunk, and of the rest when ``finish`` is called."""
+
+    def __init__(self, app: AlvysWebhookMiddleware, headers: dict[str, str]) -> None:
+        self._app = app
+        self._raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        self._rest = asyncio.Event()
+        self._pending: list[asyncio.Task[Any]] = []
+        self._waiting = 0
+        self.statuses: list[int] = []
+
+    async def start(self, chunk: bytes, count: int = 1) -> None:
+        self._pending += [asyncio.create_task(self._post(chunk)) for _ in range(count)]
+        while self._waiting + len(self.statuses) < len(self._pending):
+            await asyncio.sleep(0.001)
+
+    async def finish(self) -> None:
+        self._rest.set()
+        await self.responses()
+
+    async def responses(self) -> None:
+        await asyncio.gather(*self._pending)
+
+    async def _post(self, chunk: bytes) -> None:
+        messages = [{"type": "http.request", "body": chunk, "more_body": True}]
+
+        async def receive() -> Any:
+            if messages:
+                return messages.pop()
+            self._waiting += 1
+            await self._rest.wait()
+            return {"type": "http.disconnect"} if chunk == b"gone" else {"type": "http.request"}
+
+        async def send(message: Any) -> None:
+            if "status" in message:
+                self.statuses.append(message["status"])
+
+        scope = {"type": "http", "method": "POST", "path": "/webhooks/alvys", "headers": self._raw}
+        await self._app(scope, receive, send)
+
+
+@pytest.mark.parametrize("headers", [signed(secret="a guess"), HANDSHAKE], ids=["deliveries", "handshakes"])
+def test_the_memory_for_unsigned_bodies_is_limited(package: Package, headers: dict[str, str]) -> None:
+    app = AlvysWebhookMiddleware(package, largest=100)
+
+    async def scenario() -> None:
+        for _ in range(2):
+            # The middleware holds 16 bodies of the maximum size. The second time shows that it forgets them.
+            senders = Senders(app, headers)
+            await senders.start(b"a" * 100)
+            await senders.start(b"a" * 50, 40)
+            assert senders.statuses == [503] * 10
+            await senders.finish()
+            assert senders.statuses[10:] == [401 if "X-Alvys-Signature" in headers else 400] * 31
+
+    asyncio.run(scenario())
+
+
+def test_a_sender_that_disconnects_gets_no_response(package: Package) -> None:
+    app = AlvysWebhookMiddleware(package, largest=4)
+
+    async def scenario() -> None:
+        for _ in range(20):
+            senders = Senders(app, signed())
+            await senders.start(b"gone", 10)
+            await senders.finish()
+            assert senders.statuses == []
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("headers", [signed(), HANDSHAKE], ids=["delivery", "handshake"])
+def test_a_body_that_does_not_arrive_is_given_up(package: Package, headers: dict[str, str]) -> None:
+    async def scenario() -> list[int]:
+        senders = Senders(AlvysWebhookMiddleware(package, read_timeout=0.01), headers)
+        await senders.start(b"{")
+        await asyncio.wait(senders._pending, timeout=10)
+        return senders.statuses
+
+    assert asyncio.run(scenario()) == [408]
+
+
+def test_refusals_are_logged_once_a_minute_for_each_reason(
+    package: Package, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = [1000.0]
+    app = AlvysWebhookMiddleware(package, clock=lambda: now[0])
+    for _ in range(2):
+        for headers in (signed(secret="a guess"), {}, STALE):
+            for _ in range(20):
+                assert post(app, BODY, headers)[0] == 401
+        now[0] += 61
+    lines = [record.getMessage() for record in caplog.records if "webhook_middleware" in record.name]
+    assert [line.rpartition("=")[2] for line in lines] == ["0"] * 3 + ["19"] * 3
+    assert len(set(lines)) == 6
+
+
+def test_a_failed_lookup_does_not_discard_the_secret(
+    package: Package, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    app = AlvysWebhookMiddleware(package, clock=lambda: now[0])
+    assert post(app, BODY, signed())[0] == 202
+    monkeypatch.delenv(CONNECTION)
+    now[0] += 2
+    # Perhaps there is a new secret: Alvys is to try again.
+    assert post(app, BODY, signed(secret="another"))[0] == 503
+    assert post(app, BODY, signed())[0] == 202
+    now[0] += 30
+    assert post(app, BODY, signed())[0] == 503
+
+
+def test_a_secret_may_have_been_copied_with_a_line_break(
+    package: Package, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied = {"conn_type": "inbound_webhook", "password": f" {SECRET}\n"}
+    monkeypatch.setenv(CONNECTION, json.dumps(copied))
+    assert post(AlvysWebhookMiddleware(package), BODY, signed())[0] == 202
+    # The package checks with the password as it is.
+    expected = hmac.new(copied["password"].encode(), BODY, hashlib.sha256).hexdigest()
+    assert package.requests[0][0]["x-alvys-checked"] == expected
 
 
 def test_without_a_secret_alvys_retries(package: Package, monkeypatch: pytest.MonkeyPatch) -> None:

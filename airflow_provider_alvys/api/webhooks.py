@@ -7,42 +7,61 @@ Pass the body byte for byte as it arrived: a body that is decoded and encoded ag
 from __future__ import annotations
 
 import hashlib
-import hmac
 import re
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any, Literal
+from typing import Any
 
-from airflow_provider_alvys.api.errors import AlvysSignatureError, AlvysValueError, AlvysWebhookError
+from airflow_provider_alvys.api.errors import AlvysWebhookError
 from airflow_provider_alvys.api.read.page_decoder import decode_row
 from airflow_provider_alvys.api.schema.values import make_converter
+from airflow_provider_alvys.api.webhook_signatures import (
+    DOCUMENTED_BASE,
+    EVENT_ID,
+    SIGNATURE,
+    TIMESTAMP,
+    TOLERANCE,
+    Base,
+    Secrets,
+    check_headers,
+    normalize_headers,
+    verify_signature,
+)
 
-# The signed bytes: time, event id and body, as Alvys documents, or time and body, as one known client has it.
-Base = Literal["t.id.body", "t.body"]
-Secrets = str | bytes | Sequence[str | bytes]
-
-DOCUMENTED_BASE: Base = "t.id.body"
-# Seconds that the signature's time may differ from now, as Alvys recommends.
-TOLERANCE = 300.0
+__all__ = [
+    "ATTEMPT",
+    "CHALLENGE",
+    "DOCUMENTED_BASE",
+    "EVENT",
+    "EVENT_ID",
+    "SIGNATURE",
+    "TIMESTAMP",
+    "TOLERANCE",
+    "VERIFICATION",
+    "AlvysEvent",
+    "Base",
+    "Challenge",
+    "Change",
+    "Secrets",
+    "answer_challenge",
+    "check_headers",
+    "is_handshake",
+    "make_event",
+    "parse_event",
+    "receive",
+    "verify_signature",
+]
 
 EVENT = "x-alvys-event"
-EVENT_ID = "x-alvys-event-id"
-TIMESTAMP = "x-alvys-timestamp"
-SIGNATURE = "x-alvys-signature"
 ATTEMPT = "x-alvys-attempt"
 CHALLENGE = "x-alvys-challenge"
 VERIFICATION = "webhook.verification"
+# Anyone can send a handshake; to parse a large one would block an event loop.
+MAX_HANDSHAKE_BYTES = 32 * 1024
 
-_TIME = re.compile(r"[0-9]{1,12}", re.ASCII)
-_DIGEST = re.compile(r"[0-9A-Fa-f]{64}", re.ASCII)
-# Without braces: else a part of the body could move into the id, and the signed bytes would be the same.
-_EVENT_ID = re.compile(r"[!-z|~]{1,255}", re.ASCII)
 _ATTEMPT = re.compile(r"[0-9]{1,4}", re.ASCII)
 _MAX_CHALLENGE_CHARS = 4096
-# Anyone can send a handshake; to parse a large one would block an event loop.
-_MAX_HANDSHAKE_BYTES = 32 * 1024
 
 _read_time = make_converter("time")
 
@@ -185,6 +204,11 @@ def receive(
     return parse_event(headers, body, base=base)
 
 
+def is_handshake(headers: Mapping[str, str]) -> bool:
+    """Return whether a delivery is a handshake, by its headers: Alvys's documents differ about its body."""
+    return normalize_headers(headers).get(EVENT) == VERIFICATION
+
+
 def answer_challenge(headers: Mapping[str, str], body: bytes) -> dict[str, str] | None:
     """
     Return the JSON body that answers Alvys's handshake; None if the delivery is not a handshake.
@@ -193,10 +217,10 @@ def answer_challenge(headers: Mapping[str, str], body: bytes) -> dict[str, str] 
 
     :raises AlvysWebhookError: the handshake has no challenge, two different ones, or is too large.
     """
-    given = _normalize_headers(headers)
-    if given.get(EVENT) != VERIFICATION:
+    given = normalize_headers(headers)
+    if not is_handshake(given):
         return None
-    if len(body) > _MAX_HANDSHAKE_BYTES:
+    if len(body) > MAX_HANDSHAKE_BYTES:
         raise AlvysWebhookError(f"The handshake is too large: {len(body)} bytes")
     sent = _decode_object(body)
     # Alvys documents the challenge in both header and body; one of them is enough.
@@ -205,50 +229,6 @@ def answer_challenge(headers: Mapping[str, str], body: bytes) -> dict[str, str] 
     if not isinstance(challenge, str) or not 0 < len(challenge) <= _MAX_CHALLENGE_CHARS:
         raise AlvysWebhookError("The handshake has no challenge, or different ones in header and body")
     return {"challenge": challenge}
-
-
-def verify_signature(
-    headers: Mapping[str, str],
-    body: bytes,
-    secrets: Secrets,
-    *,
-    now: float | None = None,
-    tolerance: float = TOLERANCE,
-    base: Base = DOCUMENTED_BASE,
-) -> None:
-    """
-    Raise an error unless Alvys signed the delivery recently with the secret.
-
-    ``X-Alvys-Signature`` is ``t=<seconds>,v1=<hex>``; while the secret rotates, ``,v0=<hex>`` is added with
-    the previous one. Either digest may match any of the secrets. Each part may occur once; others are
-    ignored. The comparison takes constant time. The arguments are those of :func:`receive`.
-
-    :raises AlvysSignatureError: the signature is not valid or not recent.
-    :raises AlvysValueError: no secret is given.
-    """
-    keys = _parse_secrets(secrets)
-    given = _normalize_headers(headers)
-    stamp, digests = _parse_signature(given)
-    signed = [stamp.encode()]
-    if base == "t.id.body":
-        event_id = given.get(EVENT_ID, "")
-        if not _EVENT_ID.fullmatch(event_id):
-            raise AlvysSignatureError("X-Alvys-Event-Id is missing or not valid", reason="malformed")
-        signed.append(event_id.encode())
-    elif base != "t.body":
-        raise AlvysValueError(f"base={base!r} is not supported: give t.id.body or t.body")
-    message = b".".join([*signed, body])
-    expected = [hmac.new(key, message, hashlib.sha256).digest() for key in keys]
-    # Compare all of them: the time taken must not depend on the result.
-    matches = [hmac.compare_digest(one, other) for one in expected for other in digests]
-    if not any(matches):
-        raise AlvysSignatureError("No signature matches the webhook's secret", reason="signature")
-    age = (time.time() if now is None else now) - int(stamp)
-    # Negated, so that NaN is refused too.
-    if not age <= tolerance:
-        raise AlvysSignatureError(f"Signed {age:.0f} s ago: a replay, or this clock is fast", reason="stale")
-    if not -tolerance <= age:
-        raise AlvysSignatureError(f"Signed {-age:.0f} s in the future: check this clock", reason="future")
 
 
 def parse_event(headers: Mapping[str, str], body: bytes, *, base: Base = DOCUMENTED_BASE) -> AlvysEvent:
@@ -261,7 +241,7 @@ def parse_event(headers: Mapping[str, str], body: bytes, *, base: Base = DOCUMEN
     :param base: the signed bytes.
     :raises AlvysWebhookError: the body is not a JSON object with a type, or nothing identifies the event.
     """
-    given = _normalize_headers(headers)
+    given = normalize_headers(headers)
     envelope = _decode_object(body)
     id = _as_text(envelope.get("id"))
     key = (given.get(EVENT_ID) or id) if base == "t.id.body" else (id or hashlib.sha256(body).hexdigest())
@@ -296,46 +276,6 @@ def make_event(
         attempt=attempt,
         envelope=envelope,
     )
-
-
-def _parse_secrets(secrets: Secrets) -> list[bytes]:
-    given = [secrets] if isinstance(secrets, (str, bytes)) else list(secrets)
-    keys = [secret.encode() if isinstance(secret, str) else secret for secret in given]
-    if not keys or not all(keys):
-        # Anyone can sign with an empty secret.
-        raise AlvysValueError("The webhook's secret is missing or empty: set it to check signatures")
-    return keys
-
-
-def _parse_signature(headers: Mapping[str, str]) -> tuple[str, list[bytes]]:
-    """Return the time of a signature as text, and its digests."""
-    parts = [part.strip().partition("=") for part in headers.get(SIGNATURE, "").split(",")]
-    known = [(name, value) for name, _, value in parts if name in ("t", "v1", "v0")]
-    values = dict(known)
-    digests = [values[name] for name in ("v1", "v0") if name in values]
-    stamp = values.get("t", "")
-    if (
-        # A part that occurs twice comes from two headers.
-        len(known) != len(values)
-        or "v1" not in values
-        or not _TIME.fullmatch(stamp)
-        or not all(_DIGEST.fullmatch(digest) for digest in digests)
-    ):
-        raise AlvysSignatureError(
-            "X-Alvys-Signature is missing or not of the form t=<seconds>,v1=<hex>", reason="malformed"
-        )
-    timestamp = headers.get(TIMESTAMP, stamp)
-    if not _TIME.fullmatch(timestamp) or int(timestamp) != int(stamp):
-        raise AlvysSignatureError("X-Alvys-Timestamp is not the signature's time", reason="malformed")
-    return stamp, [bytes.fromhex(digest) for digest in digests]
-
-
-def _normalize_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return headers by lower-case name, without those that occur in two spellings."""
-    named: dict[str, list[str]] = {}
-    for name, value in headers.items():
-        named.setdefault(name.lower(), []).append(value.strip(" \t"))
-    return {name: values[0] for name, values in named.items() if len(values) == 1}
 
 
 def _decode_object(body: bytes) -> dict[str, Any]:
