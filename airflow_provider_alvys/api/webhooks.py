@@ -87,7 +87,8 @@ class Change:
     """
     A change to a record.
 
-    :param kind: kind of change, as Alvys names it.
+    :param kind: kind of change, as Alvys names it; it may add kinds to
+        :data:`~airflow_provider_alvys.api.catalogue.webhook_events.CHANGE_KINDS`.
     :param target_type: what was changed, such as ``Stop`` or ``Field``; None for the record itself.
     :param target_id: id of the target; None if Alvys gives none.
     """
@@ -165,6 +166,23 @@ class AlvysEvent:
         found = (_object(self.data, "diff") or {}).get("changes")
         listed = found if isinstance(found, list) else []
         return tuple(_parse_change(item) for item in listed if isinstance(item, dict))
+
+    @property
+    def change_types(self) -> tuple[str, ...]:
+        """What a change tender changes, as Alvys names it, such as ``LoadRate``; else empty."""
+        found = self.data.get("changeTypes")
+        return tuple(item for item in found if isinstance(item, str)) if isinstance(found, list) else ()
+
+    @property
+    def is_queued(self) -> bool:
+        """Whether a change tender awaits approval: then the event has the tender before the change."""
+        return self.data.get("queuedForReview") is True
+
+    @property
+    def reason(self) -> str | None:
+        """Reason of an event of a tender's stop, or None."""
+        # Alvys's documents have either name.
+        return _first_text((self.data, "reason"), (self.data, "statusReason"))
 
     @property
     def previous_attributes(self) -> Mapping[str, Any] | None:

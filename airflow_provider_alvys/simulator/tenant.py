@@ -50,6 +50,8 @@ class Tenant:
         self.applied_writes: list[AppliedWrite] = []
         # By operation and paid record.
         self.payments: defaultdict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+        # Changes that await approval, by row of the tender.
+        self.queued_tender_changes: dict[int, dict[str, Any]] = {}
         self.storage = Storage(options, self.rows, self.now)
         self.webhook_sender = WebhookSender(options, self.rows, self.now, self.storage.with_download_url)
         self._data_end = int((options.now or self.now()) * 1_000_000)

@@ -19,6 +19,7 @@ from airflow_provider_alvys.api.webhooks import (
     Challenge,
     Change,
     answer_challenge,
+    check_headers,
     make_event,
     parse_event,
     receive,
@@ -68,12 +69,19 @@ def refusal(
         verify_signature(headers, body, secrets, **{"now": NOW, **options})
     assert caught.value.status_code == 401
     assert SECRET not in str(caught.value)
+    if caught.value.reason != "signature":
+        # The headers alone show it.
+        with pytest.raises(AlvysSignatureError) as early:
+            check_headers(headers, **{"now": NOW, **options})
+        assert (early.value.reason, early.value.status_code) == (caught.value.reason, 401)
     return caught.value
 
 
 @given(body=st.binary(max_size=300), secret=secrets, id=event_ids, base=bases, off=st.integers(-300, 300))
 def test_a_valid_signature_is_accepted(body: bytes, secret: str, id: str, base: Base, off: int) -> None:
-    verify_signature(sign(body, id=id, secret=secret, base=base), body, secret, now=NOW + off, base=base)
+    headers = sign(body, id=id, secret=secret, base=base)
+    check_headers(headers, now=NOW + off, base=base)
+    verify_signature(headers, body, secret, now=NOW + off, base=base)
 
 
 @given(data=st.data(), body=st.binary(min_size=1, max_size=300), base=bases)
@@ -404,6 +412,22 @@ def test_an_event_has_its_record_and_changes() -> None:
     assert event.document is None
     assert event.envelope["new"] == [None]
     assert event.attempt == 1
+
+
+def test_a_change_tender_says_what_it_changes_and_whether_it_is_queued() -> None:
+    data = {"tenderId": "N1", "queuedForReview": True, "changeTypes": ["LoadRate", 7, "NewTomorrow"]}
+    event = make_event({"id": "a", "type": "tender.change.created", "data": data})
+    assert (event.is_queued, event.change_types) == (True, ("LoadRate", "NewTomorrow"))
+    for odd in ({}, {"queuedForReview": "yes", "changeTypes": "LoadRate"}):
+        event = make_event({"id": "a", "type": "tender.change.created", "data": odd})
+        assert (event.is_queued, event.change_types) == (False, ())
+
+
+@pytest.mark.parametrize("name", ["reason", "statusReason"])
+def test_the_reason_of_a_stop_event_has_either_name(name: str) -> None:
+    data = {"tenderId": "N1", "stopId": "S1", name: "Normal"}
+    assert make_event({"id": "a", "type": "tender.stop.arrived", "data": data}).reason == "Normal"
+    assert make_event({"id": "a", "type": "tender.stop.arrived", "data": {name: None}}).reason is None
 
 
 @pytest.mark.parametrize(

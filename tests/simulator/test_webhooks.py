@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import hmac
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -110,9 +111,7 @@ def test_an_event_of_a_load_contains_its_record_and_the_changes(
     assert changed["data"]["load"]["loadNumber"] == load["LoadNumber"]
     assert changed["data"]["load"]["poNumber"] == load["PONumber"]
     assert changed["data"]["load"]["stops"][0]["$type"] == load["Stops"][0]["$type"]
-    assert {"kind": "Updated", "target": {"type": "Field", "id": "status"}} in changed["data"]["diff"][
-        "changes"
-    ]
+    assert {"kind": "StatusChanged"} in changed["data"]["diff"]["changes"]
     assert "previousAttributes" not in changed["data"]["diff"]
     assert "diff" not in status["data"]
     assert status["data"]["load"]["status"] == "In Transit"
@@ -125,6 +124,7 @@ def test_an_event_of_a_load_contains_its_record_and_the_changes(
         stamp, event = headers["X-Alvys-Timestamp"], json.loads(body)
         assert (headers["X-Alvys-Event"], headers["X-Alvys-Event-Id"]) == (event["type"], event["id"])
         assert (headers["User-Agent"], headers["X-Alvys-Attempt"]) == ("Alvys-Webhook/1.0", "1")
+        assert re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-01", headers["traceparent"])
         assert abs(int(stamp) - NOW) < 10
         assert signature(headers) == {
             "t": stamp,
@@ -142,7 +142,9 @@ def test_previous_values_are_sent_on_request(alvys: Simulator, start: Start, rec
     empty, changed = (event["data"]["diff"] for event in receiver.events())
     assert empty == {"changes": [], "previousAttributes": {}}
     assert changed["previousAttributes"]["orderNumber"] == before["OrderNumber"]
-    assert {"kind": "Removed", "target": {"type": "Field", "id": "fleet"}} in changed["changes"]
+    assert changed["previousAttributes"]["fleet"]["id"] == before["Fleet"]["Id"]
+    # Alvys has no kind of change for the fleet.
+    assert changed["changes"] == [{"kind": "FieldChanged", "target": {"type": "Field", "id": "OrderNumber"}}]
 
 
 def test_an_event_goes_to_the_subscribers_of_its_type(
@@ -184,7 +186,7 @@ def test_a_write_to_a_stop_emits_events_of_its_trip_and_load(
     alvys.deliveries()
     changes = {event["type"]: event["data"]["diff"]["changes"] for event in receiver.events()}
     assert changes == {
-        "trip.changed": [{"kind": "Updated", "target": {"type": "Stop", "id": stop}}],
+        "trip.changed": [{"kind": "ArrivalRecorded", "target": {"type": "Stop", "id": stop}}],
         "load.changed": [],
     }
 
@@ -288,6 +290,7 @@ def test_a_webhook_of_the_api_is_verified_before_it_gets_events(
     }
     assert (headers["X-Alvys-Event"], headers["User-Agent"]) == ("webhook.verification", "Alvys-Webhook/1.0")
     assert "X-Alvys-Signature" not in headers
+    assert headers["traceparent"]
     alvys.change(rows=1)
     alvys.deliveries()
     headers, event = receiver.got[-1]

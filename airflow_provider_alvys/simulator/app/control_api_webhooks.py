@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from starlette.requests import Request
 
-from airflow_provider_alvys.api.catalogue.operation_rows.webhooks import EVENTS
+from airflow_provider_alvys.api.catalogue.webhook_events import EVENTS
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.simulator.data.times import SECOND, format_time
 from airflow_provider_alvys.simulator.tenant import Tenant

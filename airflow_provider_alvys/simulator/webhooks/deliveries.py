@@ -217,6 +217,7 @@ class WebhookSender:
             "X-Alvys-Timestamp": str(signed_at),
             "X-Alvys-Signature": ",".join([f"t={signed_at}", *digests]),
             "X-Alvys-Attempt": str(attempt),
+            **_trace(),
             **(headers or {}),
         }
         body = body if replacement_body is None else replacement_body
@@ -263,6 +264,7 @@ class WebhookSender:
             "User-Agent": _USER_AGENT,
             "X-Alvys-Event": "webhook.verification",
             "X-Alvys-Challenge": challenge,
+            **_trace(),
         }
         is_verified = False
         # The addresses of generated webhooks do not exist.
@@ -295,6 +297,11 @@ class WebhookSender:
 
     def _value(self, number: int, name: str) -> Any:
         return self._webhooks.column(name)[number]
+
+
+def _trace() -> dict[str, str]:
+    """Return the header that Alvys adds for tracing."""
+    return {"traceparent": f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"}
 
 
 def _is_challenge_response(text: str, challenge: str) -> bool:

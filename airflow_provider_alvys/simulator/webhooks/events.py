@@ -11,6 +11,8 @@ import msgspec
 
 from airflow_provider_alvys.simulator.data.row_set import RowSet
 from airflow_provider_alvys.simulator.data.times import format_time
+from airflow_provider_alvys.simulator.webhooks.change_kinds import changes_of
+from airflow_provider_alvys.simulator.webhooks.tender_changes import change_types
 
 # Streams with events that contain the complete record, and the name of the record.
 _RECORD_EVENTS = {"loads": "load", "trips": "trip"}
@@ -23,10 +25,18 @@ _TENDER_EVENTS = (
     (None, "Cancelled", "tender.cancelled"),
     (None, "Invoiced", "tender.invoiced"),
 )
+# By event: the stream of the linked record, its column with the load's number, and the name of its id.
+_TENDER_LINKS = {
+    "tender.accepted": ("loads", "LoadNumber", "loadId"),
+    "tender.invoiced": ("invoices", "Loads.LoadNumber", "invoiceId"),
+}
 # Not reported as changes.
 _ALWAYS_CHANGED = ("UpdatedAt", "UpdatedBy")
-# Lists with a change per item, and the type of the item.
-_ITEM_TYPES = {"Stops": "Stop"}
+# By field of a tender's stop: the event of its first value, and the name of the value there.
+_STOP_EVENTS = {
+    "ArrivedAt": ("tender.stop.arrived", "arrivedAt"),
+    "DepartedAt": ("tender.stop.departed", "departedAt"),
+}
 # The capitals to lower for camelCase: all leading ones except the start of a second word.
 _LEADING_CAPITALS = re.compile(r"^[A-Z]+(?![a-z])|^[A-Z]")
 
@@ -83,7 +93,7 @@ def events_of(
         return _record_events(rows, number, before, after, timestamp) if after is not None else []
     if stream.endswith(_DOCUMENTS):
         return _document_events(rows, number, before, after, timestamp, with_download_url)
-    return _tender_events(rows, number, before or {}, after or {}, timestamp)
+    return _tender_events(rows, number, before, after, timestamp)
 
 
 def _record_events(
@@ -98,7 +108,7 @@ def _record_events(
         for name in {**before, **after}
         if name not in _ALWAYS_CHANGED and before.get(name) != after.get(name)
     ]
-    changes = [change for name in names for change in _changes(name, before.get(name), after.get(name))]
+    changes = changes_of(what, before, after)
     previous = {camel_name(name): camel(before.get(name)) for name in names}
     events = [
         Event(f"{id}-0", f"{what}.changed", timestamp, {**snapshot, "diff": {"changes": changes}}, previous)
@@ -106,19 +116,6 @@ def _record_events(
     if "Status" in names:
         events.append(Event(f"{id}-1", f"{what}.status.changed", timestamp, snapshot))
     return events
-
-
-def _changes(name: str, before: Any, after: Any) -> list[dict[str, Any]]:
-    if name not in _ITEM_TYPES:
-        return [_change(before, after, "Field", camel_name(name))]
-    old, new = ({item.get("Id"): item for item in items or ()} for items in (before, after))
-    keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
-    return [_change(old.get(key), new.get(key), _ITEM_TYPES[name], str(key)) for key in keys]
-
-
-def _change(before: Any, after: Any, kind: str, id: str) -> dict[str, Any]:
-    verb = "Added" if before is None else "Removed" if after is None else "Updated"
-    return {"kind": verb, "target": {"type": kind, "id": id}}
 
 
 def _document_events(
@@ -147,15 +144,92 @@ def _document_events(
 
 
 def _tender_events(
-    rows: RowSet, number: int, before: Mapping[str, Any], after: Mapping[str, Any], timestamp: str
+    rows: RowSet,
+    number: int,
+    before: Mapping[str, Any] | None,
+    after: Mapping[str, Any] | None,
+    timestamp: str,
 ) -> list[Event]:
+    if after is None:
+        return []
+    id, data = f"{rows.key(number)}-{rows.etag(number)}", _tender_data(rows, number, after)
+    if before is None:
+        return [Event(id, "tender.created", timestamp, data)]
+    events = _tender_stop_events(id, before, after, timestamp, data["tenderId"])
     old, new = before.get("Status"), after.get("Status")
     type = next(
         (type for was, becomes, type in _TENDER_EVENTS if becomes == new and was in (None, old)), None
     )
-    if type is None or old == new:
-        return []
-    return [Event(f"{rows.key(number)}-{rows.etag(number)}", type, timestamp, {"tender": camel(after)})]
+    if old == new:
+        change = tender_change(rows, number, before, after, timestamp, is_queued=False)
+        return [*events, change] if change else events
+    return (
+        [*events, Event(id, type, timestamp, {**data, **_tender_links(rows, type, after)})]
+        if type
+        else events
+    )
+
+
+def tender_change(
+    rows: RowSet,
+    number: int,
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    timestamp: str,
+    *,
+    is_queued: bool,
+) -> Event | None:
+    """
+    Return the event of a change of a tender, or None if it changes nothing that Alvys names.
+
+    :param is_queued: whether the change awaits approval. The event has the tender as it is.
+    """
+    types = change_types(before, after)
+    if not types:
+        return None
+    data = {
+        "queuedForReview": is_queued,
+        "changeCount": len(types),
+        "changeTypes": list(dict.fromkeys(types)),
+        **_tender_data(rows, number, before if is_queued else after),
+    }
+    return Event(f"{rows.key(number)}-{rows.etag(number)}", "tender.change.created", timestamp, data)
+
+
+def _tender_data(rows: RowSet, number: int, record: Mapping[str, Any]) -> dict[str, Any]:
+    return {"tenderId": rows.key(number), "tender": camel(record)}
+
+
+def _tender_links(rows: RowSet, type: str, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the load of an accepted tender, or the invoice of an invoiced one."""
+    load = record.get("LoadNumber")
+    if load is None or type not in _TENDER_LINKS:
+        return {}
+    stream, column, name = _TENDER_LINKS[type]
+    linked = rows.row_set_of(stream)
+    numbers = linked.column(column)
+    found = next((one for one in linked.numbers() if load in _listed(numbers[one])), None)
+    number = {"loadNumber": load} if stream == "loads" else {}
+    return number if found is None else {name: linked.key(found), **number}
+
+
+def _listed(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,)
+
+
+def _tender_stop_events(
+    id: str, before: Mapping[str, Any], after: Mapping[str, Any], timestamp: str, tender: str
+) -> list[Event]:
+    known = {stop.get("StopId"): stop for stop in before.get("Stops") or ()}
+    events = []
+    for stop in after.get("Stops") or ():
+        key = stop.get("StopId")
+        for field_name, (type, name) in _STOP_EVENTS.items():
+            time = (stop.get(field_name) or {}).get("DateTime")
+            if key in known and time and time != (known[key].get(field_name) or {}).get("DateTime"):
+                data = {"tenderId": tender, "stopId": key, name: time, "reason": stop.get("StopReasonCode")}
+                events.append(Event(f"{id}-{key}-{name}", type, timestamp, data))
+    return events
 
 
 def camel(value: Any) -> Any:

@@ -11,25 +11,7 @@ from airflow_provider_alvys.api.catalogue.operation_spec import (
     Operation,
     RetrySafety,
 )
-
-_PARENTS = ("load", "trip", "driver", "carrier", "truck", "trailer")
-EVENTS = (
-    "tender.accepted",
-    "tender.cancelled",
-    "tender.change.accepted",
-    "tender.rejected",
-    "tender.invoiced",
-    "tender.stop.arrived",
-    "tender.stop.departed",
-    "tender.stop.eta_updated",
-    "tender.bid.submitted",
-    "load.status.changed",
-    "load.changed",
-    "trip.status.changed",
-    "trip.changed",
-    *(f"{parent}.document.{verb}" for parent in _PARENTS for verb in ("uploaded", "deleted")),
-)
-"""The events that a webhook can subscribe to."""
+from airflow_provider_alvys.api.catalogue.webhook_events import EVENTS
 
 _PERMISSION = "No document names the scope; the permission Edit Webhooks is required"
 _PREVIOUS = "IncludePreviousAttributes is on the page but missing from the OpenAPI file"
