@@ -23,6 +23,7 @@ os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 
 from airflow.sdk._shared.secrets_masker import _secrets_masker  # noqa: E402
 
+from airflow_provider_alvys.api import scrubbing  # noqa: E402
 from airflow_provider_alvys.api.http import auth, pacing  # noqa: E402
 from airflow_provider_alvys.api.http.auth import make_credentials  # noqa: E402
 from airflow_provider_alvys.api.http.client import AlvysClient  # noqa: E402
@@ -83,6 +84,7 @@ def fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Start each test like a new process: no token, pace or masked secrets; and do not wait for the disk."""
     monkeypatch.setattr(auth, "_sources", {})
     monkeypatch.setattr(pacing, "_pacers", {})
+    monkeypatch.setattr(scrubbing, "_secrets", {})
     monkeypatch.setattr(os, "fsync", lambda _: None)
     forget_secrets()
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from airflow_provider_alvys.api.errors import AlvysSignatureError, AlvysValueError
+from airflow_provider_alvys.api.scrubbing import remember_secret
 
 # The signed bytes: time, event id and body, as Alvys documents, or time and body, as one known client has it.
 Base = Literal["t.id.body", "t.body"]
@@ -93,6 +94,8 @@ def _parse_secrets(secrets: Secrets) -> list[bytes]:
     if not keys or not all(keys):
         # Anyone can sign with an empty secret.
         raise AlvysValueError("The webhook's secret is missing or empty: set it to check signatures")
+    for key in keys:
+        remember_secret(key.decode("latin-1"))
     return keys
 
 

@@ -12,6 +12,7 @@ from airflow.sdk.log import mask_secret
 from airflow_provider_alvys.api.catalogue.operation_spec import AUTO
 from airflow_provider_alvys.api.errors import AlvysError, AlvysValueError
 from airflow_provider_alvys.api.schema.values import dump_json
+from airflow_provider_alvys.api.scrubbing import remember_secret
 from airflow_provider_alvys.api.web import WebRecord, record_from_write
 from airflow_provider_alvys.base_operator import AlvysTask
 from airflow_provider_alvys.hooks.alvys import AlvysHook
@@ -134,6 +135,7 @@ class AlvysWriteOperator(AlvysTask):
         for name, item in value.items():
             if name.lower() in secrets and isinstance(item, str) and item:
                 mask_secret(item)
+                remember_secret(item)
                 self.log.info("%s is a secret and is left out. Use hook.write to get it", name)
         kept = {name: item for name, item in value.items() if name.lower() not in secrets}
         return {name: self._without(secrets, item) for name, item in kept.items()}

@@ -110,10 +110,11 @@ class AlvysSensorTrigger(BaseTrigger):
             # Without an event, the task would stay deferred until its timeout.
             log.exception("The trigger failed")
             from airflow_provider_alvys.api.errors import is_hopeless
+            from airflow_provider_alvys.api.scrubbing import MAX_MESSAGE_CHARS, scrub
 
             return {
                 "status": "error",
-                "message": str(error),
+                "message": scrub(str(error), MAX_MESSAGE_CHARS),
                 "value": None,
                 "error": type(error).__name__,
                 "is_hopeless": is_hopeless(error),

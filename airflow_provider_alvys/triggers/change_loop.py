@@ -26,6 +26,7 @@ from airflow_provider_alvys.api.poll.change_feed import (
     matches,
 )
 from airflow_provider_alvys.api.read.windows import format_time
+from airflow_provider_alvys.api.scrubbing import mask_secrets
 from airflow_provider_alvys.triggers.pollers import next_poll_time, open_poller
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class ChangeLoop:
         return {
             "stream": self.stream,
             "alvys_conn_id": self.alvys_conn_id,
-            "changes": msgspec.to_builtins(changes),
+            "changes": mask_secrets(msgspec.to_builtins(changes)),
             "since": format_time(since),
             "until": format_time(until),
             "key": hashlib.blake2b(keys.encode(), digest_size=12).hexdigest(),

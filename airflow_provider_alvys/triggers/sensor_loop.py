@@ -14,6 +14,7 @@ from airflow_provider_alvys.api.errors import AlvysError, AlvysValueError, is_ho
 from airflow_provider_alvys.api.http.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_alvys.api.poll.batching import Poller
 from airflow_provider_alvys.api.poll.conditions import Condition
+from airflow_provider_alvys.api.scrubbing import MAX_MESSAGE_CHARS, mask_secrets, scrub
 from airflow_provider_alvys.triggers.pollers import next_poll_time, open_poller
 
 log = logging.getLogger(__name__)
@@ -110,4 +111,6 @@ class SensorLoop:
 
 
 def _event(status: str, message: str, **more: Any) -> dict[str, Any]:
-    return {"status": status, "message": message, "value": None, **more}
+    """Return the payload of an event. Airflow stores it in its database, unmasked."""
+    message = scrub(message, MAX_MESSAGE_CHARS)
+    return {"status": status, "message": message, "value": None, **mask_secrets(more)}

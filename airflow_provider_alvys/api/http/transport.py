@@ -21,6 +21,7 @@ from airflow_provider_alvys.api.errors import (
     parse_http_date,
 )
 from airflow_provider_alvys.api.http.clock import SYSTEM_CLOCK, Clock
+from airflow_provider_alvys.api.scrubbing import scrub
 
 # Auth0's edge refuses Python's default user agent.
 USER_AGENT = f"airflow-provider-alvys/{__version__}"
@@ -92,7 +93,7 @@ class Transport:
                 endpoint=endpoint,
             ) from error
         if 300 <= response.status_code < 400:
-            target = origin(response.headers.get("location", "")) or "another path"
+            target = scrub(origin(response.headers.get("location", ""))) or "another path"
             raise AlvysResponseError(
                 f"{endpoint} was redirected to {target}; redirects are not followed with credentials. "
                 "Correct the host or auth_url of the connection.",
@@ -181,6 +182,7 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 
 def root_cause(error: BaseException) -> str:
-    """Return the innermost cause of an error of requests, as text."""
+    """Return the innermost cause of an error of requests, as text. It may quote the server's response."""
     innermost = _causes(error)[-1]
-    return f"{type(innermost).__name__}: {innermost}" if str(innermost) else type(innermost).__name__
+    text = scrub(str(innermost))
+    return f"{type(innermost).__name__}: {text}" if text else type(innermost).__name__

@@ -19,6 +19,7 @@ from airflow_provider_alvys.api.errors import (
 )
 from airflow_provider_alvys.api.http.clock import SYSTEM_CLOCK, BoundedClock, Clock, DeferRequested
 from airflow_provider_alvys.api.http.retries import ONE_ATTEMPT, RetryRules, async_retrying
+from airflow_provider_alvys.api.scrubbing import scrub
 
 if TYPE_CHECKING:
     from airflow_provider_alvys.api.http.client import AlvysClient
@@ -260,7 +261,7 @@ class Poller:
                     if not self._has_connected or isinstance(error, AlvysError):
                         raise
                     # It could be read before: the secrets backend may be down, which looks the same.
-                    what = f"The Airflow connection could not be read: {error}"
+                    what = f"The Airflow connection could not be read: {scrub(str(error))}"
                     raise AlvysConnectionError(what, arrived=False, endpoint=str(endpoint)) from error
                 self._has_connected = True
             return self._client

@@ -18,6 +18,7 @@ from airflow_provider_alvys.api.read.paginator import Paginator, PaginatorState,
 from airflow_provider_alvys.api.read.queries import Query
 from airflow_provider_alvys.api.read.state import QueryProgress, ResultState, SearchState
 from airflow_provider_alvys.api.read.windows import MAX_WINDOW_ROWS, Window
+from airflow_provider_alvys.api.scrubbing import scrub
 
 if TYPE_CHECKING:
     from requests import Response
@@ -349,7 +350,7 @@ class Search:
         try:
             content_type = response.headers.get("content-type", "json")
             if "json" not in content_type.lower():
-                raise AlvysResponseError(f"The response is {content_type}, not JSON")
+                raise AlvysResponseError(f"The response is {scrub(content_type, 100)}, not JSON")
             page = self._decoder.decode(response.content)
             problem = page.find_problem(number, size) if self.stream.response_type == "page" else None
             if problem:

@@ -22,6 +22,7 @@ from airflow_provider_alvys.api.errors import (
 )
 from airflow_provider_alvys.api.read.lookup import look_up_with_etag
 from airflow_provider_alvys.api.read.page_decoder import decode_row
+from airflow_provider_alvys.api.scrubbing import scrub
 from airflow_provider_alvys.api.write.body import record_shows
 from airflow_provider_alvys.api.write.prepare import Write
 from airflow_provider_alvys.api.write.upload import Multipart
@@ -79,7 +80,7 @@ class _RecordVersion:
     record: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return f"{self.etag} of {self.updated_at}" if self.updated_at else str(self.etag)
+        return scrub(f"{self.etag} of {self.updated_at}" if self.updated_at else str(self.etag))
 
 
 class _WriteRequest:

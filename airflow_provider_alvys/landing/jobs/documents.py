@@ -21,6 +21,7 @@ from airflow_provider_alvys.api.http.clock import DeferRequested
 from airflow_provider_alvys.api.read.page_decoder import decode_row
 from airflow_provider_alvys.api.read.queries import make_queries
 from airflow_provider_alvys.api.read.search import Search
+from airflow_provider_alvys.api.scrubbing import scrub
 from airflow_provider_alvys.landing.dataset.layout import documents_index, documents_run_file, parent_folder
 from airflow_provider_alvys.landing.dataset.pace_file import load_pace, save_pace
 from airflow_provider_alvys.landing.dataset.store import Store
@@ -263,4 +264,4 @@ class _Download:
 
 
 def _what(file: DocumentFile) -> str:
-    return f"document {file.id} ({file.file_name!r}) of {file.parent}"
+    return f"document {scrub(file.id)} ({scrub(file.file_name)!r}) of {file.parent}"
