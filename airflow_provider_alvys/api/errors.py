@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import timezone
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_provider_alvys.api.problems import Problem, parse_problem
+from airflow_provider_alvys.api.scrubbing import scrub
 
 if TYPE_CHECKING:
     import requests
@@ -144,6 +146,14 @@ class AlvysServerError(AlvysError):
     """5xx: Alvys failed."""
 
 
+class AlvysGatewayError(AlvysServerError):
+    """
+    A gateway in front of Alvys, such as a proxy or a firewall, responded in its place, with any status.
+
+    It says nothing about the record, the scopes or the credentials, and a write may have taken effect.
+    """
+
+
 class AlvysUnknownOutcomeError(AlvysError):
     """
     The response to a write was lost, so the write may or may not have happened.
@@ -234,6 +244,7 @@ _BY_STATUS: dict[int, tuple[type[AlvysError], str]] = {
     401: (AlvysAuthError, "The token is not valid: check the client id and secret of the connection"),
     403: (AlvysPermissionError, "Grant the missing scope to this API client in Alvys"),
     404: (AlvysNotFoundError, "Check the path and the id in it"),
+    407: (AlvysGatewayError, "Give the proxy's credentials in HTTPS_PROXY"),
     408: (AlvysServerError, "Try again later"),
     409: (AlvysConflictError, "Read the record again, then decide whether to retry"),
     412: (AlvysPreconditionError, "Read the record again and send its new ETag as If-Match"),
@@ -244,54 +255,13 @@ _DEFAULT_CLIENT_ERROR = (AlvysRefusedError, "Correct the request")
 _DEFAULT_SERVER_ERROR = (AlvysServerError, "Try again later")
 
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "cf-ray")
-_MAX_DETAIL_CHARS = 500
-
-
-@dataclass(frozen=True)
-class Problem:
-    """The content of an error body."""
-
-    title: str = ""
-    fields: dict[str, list[str]] = field(default_factory=dict)
-    trace_id: str | None = None
-    type: str | None = None
-
-    @property
-    def text(self) -> str:
-        """The messages in one line, truncated if long."""
-        parts = [self.title] if self.title else []
-        parts += [f"{name}: {' '.join(messages)}" for name, messages in self.fields.items()]
-        text = "; ".join(parts)
-        return text if len(text) <= _MAX_DETAIL_CHARS else text[:_MAX_DETAIL_CHARS] + "…"
+_MAX_HEADER_CHARS = 100
+_GATEWAY_HEADERS = ("content-type", "server", "via")
 
 
 def read_problem(response: requests.Response) -> Problem:
-    """
-    Parse an error body: ProblemDetails with keys in any case, or a map of field messages.
-
-    Other bodies, such as an HTML page of the edge, give an empty problem.
-    """
-    try:
-        body = response.json() if "json" in response.headers.get("content-type", "").lower() else None
-    except ValueError:
-        body = None
-    if not isinstance(body, dict):
-        return Problem()
-    lower = {str(key).lower(): value for key, value in body.items()}
-    errors = lower.get("errors")
-    if not isinstance(errors, dict):
-        is_problem = "title" in lower or "status" in lower
-        errors = {} if is_problem else {k: v for k, v in body.items() if isinstance(v, (list, str))}
-    fields = {
-        str(name): [str(message) for message in (messages if isinstance(messages, list) else [messages])]
-        for name, messages in errors.items()
-    }
-    title = ": ".join(filter(None, map(_text, (lower.get("title"), lower.get("detail")))))
-    return Problem(title, fields, _text(lower.get("traceid")), _text(lower.get("type")))
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
+    """Return the content of an error body of Alvys; an empty problem for any other body."""
+    return parse_problem(response.content, status=response.status_code) or Problem()
 
 
 def error_from_response(
@@ -303,33 +273,58 @@ def error_from_response(
     quote_body: bool = True,
 ) -> AlvysError:
     """
-    Return the typed error for a response with status 400 or above.
+    Return the typed error for a response with status 400 or above, without secrets.
 
     :param now: time of the response in seconds since 1970, for a ``Retry-After`` that is a date.
     :param advice: what to do about it; None means the advice for the status.
-    :param quote_body: False for an endpoint whose errors may contain secrets.
+    :param quote_body: False for an endpoint whose errors may contain secrets; its errors may have any form.
     """
     status = response.status_code
     default = _DEFAULT_SERVER_ERROR if status >= 500 else _DEFAULT_CLIENT_ERROR
     error_type, default_advice = _BY_STATUS.get(status, default)
-    problem = read_problem(response) if quote_body else Problem()
+    problem = parse_problem(response.content, status=status) if quote_body else Problem()
+    # The rate limit is the network's, which sends a page of its own.
+    if problem is None and error_type is not AlvysRateLimitError:
+        return gateway_error(response, endpoint=endpoint, now=now)
+    problem = problem or Problem()
     detail = f": {problem.text.rstrip('.')}" if problem.text else ""
+    attributes = _attributes(response, endpoint, now, problem)
+    if error_type is AlvysValidationError:
+        attributes["fields"] = problem.fields
+    return error_type(
+        f"{endpoint} answered {status}{detail}. {advice or default_advice}.{_suffix(attributes)}",
+        **attributes,
+    )
+
+
+def gateway_error(response: requests.Response, *, endpoint: str, now: float) -> AlvysGatewayError:
+    """Return the error for a response with status 400 or above that is not Alvys's own."""
+    named = {name: scrub(response.headers.get(name, ""), _MAX_HEADER_CHARS) for name in _GATEWAY_HEADERS}
+    hints = ", ".join(f"{name}: {value}" for name, value in named.items() if value)
+    attributes = _attributes(response, endpoint, now, Problem())
+    return AlvysGatewayError(
+        f"A gateway in front of Alvys refused {endpoint} with {response.status_code}"
+        f"{f' ({hints})' if hints else ''}: the response is not one of Alvys's. Check proxies and firewalls "
+        f"on the way, and the host and auth_url of the connection.{_suffix(attributes)}",
+        **attributes,
+    )
+
+
+def _attributes(response: requests.Response, endpoint: str, now: float, problem: Problem) -> dict[str, Any]:
     ids = (response.headers[name] for name in _REQUEST_ID_HEADERS if name in response.headers)
-    attributes: dict[str, Any] = {
-        "status_code": status,
+    return {
+        "status_code": response.status_code,
         "retry_after": parse_retry_after(response, now),
         "endpoint": endpoint,
-        "request_id": problem.trace_id or next(ids, None),
+        "request_id": problem.trace_id or scrub(next(ids, ""), _MAX_HEADER_CHARS) or None,
         # The type may be a URL that ends in the name.
         "problem_type": (problem.type or "").rstrip("/").rpartition("/")[2] or None,
     }
-    if error_type is AlvysValidationError:
-        attributes["fields"] = problem.fields
+
+
+def _suffix(attributes: Mapping[str, Any]) -> str:
     wait = f" Retry after {attributes['retry_after']:g} s." if attributes["retry_after"] else ""
-    trace = f" (request {attributes['request_id']})" if attributes["request_id"] else ""
-    return error_type(
-        f"{endpoint} answered {status}{detail}. {advice or default_advice}.{wait}{trace}", **attributes
-    )
+    return f"{wait} (request {attributes['request_id']})" if attributes["request_id"] else wait
 
 
 def parse_retry_after(response: requests.Response, now: float) -> float | None:

@@ -40,7 +40,7 @@ class Problem:
         return scrub("; ".join(parts))
 
 
-def read_problem(body: bytes, *, status: int) -> Problem | None:
+def parse_problem(body: bytes, *, status: int) -> Problem | None:
     """
     Parse an error body of Alvys: ProblemDetails with keys in any case, a map of field messages, or nothing.
 

@@ -14,11 +14,7 @@ from airflow_provider_alvys import connection_form
 from airflow_provider_alvys._compat import AirflowTaskTimeout
 from airflow_provider_alvys.api.catalogue.operation_spec import AUTO
 from airflow_provider_alvys.api.catalogue.streams import STREAMS, get_stream, get_streams
-from airflow_provider_alvys.api.errors import (
-    AlvysPermissionError,
-    AlvysRateLimitError,
-    AlvysUnknownOutcomeError,
-)
+from airflow_provider_alvys.api.errors import AlvysError, AlvysUnknownOutcomeError
 from airflow_provider_alvys.api.read.page_decoder import decode_row
 from airflow_provider_alvys.api.read.queries import make_queries, make_search_queries
 from airflow_provider_alvys.retry_policy import as_non_retryable
@@ -295,6 +291,7 @@ class AlvysHook(BaseHook):
 
         :return: whether it worked, and a sentence that says what worked or what to change.
         """
+        from airflow_provider_alvys.api.http.auth import TOKEN_ENDPOINT
         from airflow_provider_alvys.api.read.search import Search
         from airflow_provider_alvys.hooks.settings import connection_test_options
 
@@ -315,11 +312,14 @@ class AlvysHook(BaseHook):
                 )
             stream = readable[0]
             total = Search(client, stream, make_queries(stream, {})[:1]).count()
-        except (AlvysPermissionError, AlvysRateLimitError) as error:
-            return False, f"Alvys issued a token, but: {error}"
+        except AlvysError as error:
+            has_token = error.endpoint not in (None, TOKEN_ENDPOINT)
+            return False, f"{'Alvys issued a token, but: ' if has_token else ''}{error}"
         except Exception as error:  # It must not raise: the button shows any error.
             return False, str(error) or type(error).__name__
-        return True, f"Alvys issued a token and answered at {client.host}: {total} {stream.name}."
+        stripped = " and ".join(settings.stripped)
+        note = f" White space at an end of {stripped} was ignored: remove it." if stripped else ""
+        return True, f"Alvys issued a token and answered at {client.host}: {total} {stream.name}.{note}"
 
     @property
     def settings(self) -> ConnectionSettings:

@@ -11,11 +11,15 @@ from airflow_provider_alvys.api.errors import (
     AlvysConflictError,
     AlvysConnectionError,
     AlvysError,
+    AlvysGatewayError,
+    AlvysNotFoundError,
     AlvysPreconditionError,
+    AlvysRateLimitError,
     AlvysRefusedError,
     AlvysServerError,
     AlvysValidationError,
     error_from_response,
+    is_hopeless,
     parse_http_date,
 )
 
@@ -49,9 +53,9 @@ def error(response: requests.Response) -> AlvysError:
             {"Statuses": ["Required."], "Ids": ["Required."]},
             "400: Statuses: Required.; Ids: Required. ",
         ),
-        (b"[1]", {}, "400. "),
-        (b"{", {}, "400. "),
         (b"", {}, "400. "),
+        (b" {}", {}, "400. "),
+        (b'\xef\xbb\xbf{"Statuses":["Required."]}', {"Statuses": ["Required."]}, "Statuses: Required. "),
     ],
 )
 def test_both_shapes_of_a_validation_error_are_parsed(
@@ -67,17 +71,72 @@ def test_both_shapes_of_a_validation_error_are_parsed(
 @pytest.mark.parametrize(
     ("status", "kind", "advice"),
     [
+        (404, AlvysNotFoundError, "Check the path"),
+        (407, AlvysGatewayError, "HTTPS_PROXY"),
         (409, AlvysConflictError, "Read the record again"),
         (412, AlvysPreconditionError, "new ETag as If-Match"),
         (428, AlvysPreconditionError, "its ETag as If-Match"),
         (422, AlvysRefusedError, "Correct the request"),
         (502, AlvysServerError, "Try again later"),
+        (600, AlvysServerError, "Try again later"),
     ],
 )
 def test_each_status_has_a_type_and_advice(status: int, kind: type[AlvysError], advice: str) -> None:
-    problem = error(answer(status, b"<html>", "text/html"))
-    assert (type(problem), problem.status_code) == (kind, status)
-    assert advice in str(problem)
+    for body in (b"", b'{"title":"T","status":%d,"traceId":"00-1"}' % status, b'{"Status":1,"Type":"t"}'):
+        problem = error(answer(status, body))
+        assert (type(problem), problem.status_code) == (kind, status)
+        assert advice in str(problem)
+
+
+@pytest.mark.parametrize(
+    "status", [400, 401, 403, 404, 405, 409, 412, 413, 415, 422, 428, 500, 502, 503, 999]
+)
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>Access denied</html>",
+        b"RBAC: access denied",
+        b"{",
+        b"[1]",
+        b"null",
+        b"[" * 100_000,
+        b"\xff",
+        b'{"message":"Forbidden"}',
+        b'{"Message":null}',
+        b'{"error":"Access denied","error_description":"no"}',
+        b'{"errors":["Access denied"]}',
+        b'{"fault":{"faultstring":"Invalid ApiKey","detail":{"errorcode":"oauth.v2"}}}',
+        b'{"success":false,"errors":[{"code":1020,"message":"Access denied"}],"messages":[],"result":null}',
+        b'{"timestamp":"2026-11-30","status":403,"error":"Forbidden","path":"/api"}',
+        b'{"statusCode":404,"message":"Resource not found"}',
+        b'{"detail":"Not Found"}',
+        b'{"kind":"Status","status":"Failure","reason":"NotFound","code":404}',
+        b'{"title":["no text"],"status":403}',
+        b'{"type":"https://cloudflare.com/e/1010","title":"Error 1010","status":403,"ray_id":"8a1b"}',
+    ],
+    ids=lambda body: str(body[:30]),
+)
+def test_any_other_body_is_from_a_gateway(status: int, body: bytes) -> None:
+    problem = error(
+        answer(
+            status, body, "text/html", server="edge", via="1.1 p", **{"retry-after": "7", "cf-ray": "8a1b"}
+        )
+    )
+    assert type(problem) is AlvysGatewayError
+    assert (problem.status_code, problem.retry_after, problem.request_id) == (status, 7, "8a1b")
+    assert not is_hopeless(problem)
+    for hint in ("gateway in front of Alvys", "content-type: text/html, server: edge, via: 1.1 p", "8a1b"):
+        assert hint in str(problem)
+
+
+def test_a_map_of_messages_is_alvyss_only_as_a_validation_error() -> None:
+    assert type(error(answer(400, b'{"Ids":["Required."]}'))) is AlvysValidationError
+    assert type(error(answer(403, b'{"Ids":["Required."]}'))) is AlvysGatewayError
+    assert type(error(answer(400, b'{"Ids":"Required."}'))) is AlvysGatewayError
+
+
+def test_a_rate_limit_may_have_any_body() -> None:
+    assert type(error(answer(429, b"<html>", "text/html"))) is AlvysRateLimitError
 
 
 @pytest.fixture(params=["UTC", "Asia/Kolkata", "America/Chicago"])

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 import threading
+from codecs import BOM_UTF8
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from airflow_provider_alvys.api.errors import (
     AlvysAuthError,
+    AlvysError,
+    AlvysRateLimitError,
     AlvysResponseError,
+    AlvysServerError,
     AlvysValueError,
     error_from_response,
+    gateway_error,
 )
 from airflow_provider_alvys.api.http.retries import RetryRules, retrying
-from airflow_provider_alvys.api.http.transport import NO_AUTH, Transport, check_address
+from airflow_provider_alvys.api.http.transport import NO_AUTH, Transport, check_address, strip_edges
+from airflow_provider_alvys.api.problems import parse_problem, read_object
+from airflow_provider_alvys.api.scrubbing import remember_secret
+
+if TYPE_CHECKING:
+    import requests
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +45,8 @@ _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
 _RENEW_MARGIN = 60.0
 # For a response without expires_in, as in Alvys's own integration.
 _DEFAULT_LIFETIME = 900.0
+# Auth0's maximum.
+_MAX_LIFETIME = 30 * 86_400.0
 
 
 @dataclass(frozen=True)
@@ -73,6 +86,8 @@ def make_credentials(
     :param auth_url: another address; ``…/authentication/<tenant>/token`` means the tenant flow.
     :raises AlvysValueError: a value is missing or not valid, or the secret would be sent in clear text.
     """
+    # Copied values bring line breaks and byte order marks along.
+    client_id, client_secret = (strip_edges(text or "") for text in (client_id, client_secret))
     if not client_id or not client_secret:
         raise AlvysValueError(
             "The connection has no client id or no client secret: set them as login and password. "
@@ -100,9 +115,35 @@ def make_credentials(
 
 
 class _TokenResponse(msgspec.Struct):
+    """A response with a token. Its optional fields may have any form."""
+
     access_token: str
-    expires_in: float | None = None
-    scope: str | None = None
+    expires_in: msgspec.Raw = msgspec.Raw(b"null")
+    scope: msgspec.Raw = msgspec.Raw(b"null")
+
+    @property
+    def lifetime(self) -> float:
+        """Seconds until the token expires; the default unless the response has a positive number."""
+        value = _decode_optional(self.expires_in)
+        try:
+            seconds = math.nan if isinstance(value, bool) else float(value)
+        except (TypeError, ValueError):
+            seconds = math.nan
+        return min(seconds, _MAX_LIFETIME) if 0 < seconds < math.inf else _DEFAULT_LIFETIME
+
+    @property
+    def scopes(self) -> frozenset[str] | None:
+        """The scopes, from a text or a list of texts; None without any."""
+        value = _decode_optional(self.scope)
+        texts = value if isinstance(value, list) else [value]
+        return frozenset(scope for text in texts if isinstance(text, str) for scope in text.split()) or None
+
+
+def _decode_optional(raw: msgspec.Raw) -> Any:
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return None
 
 
 @dataclass(frozen=True)
@@ -157,26 +198,32 @@ class TokenSource:
             body: dict[str, Any] = {"data": fields}
         else:
             body = {"json": {**fields, "audience": credentials.audience}}
+        remember_secret(credentials.client_secret)
         requested_at = transport.clock.time()
         response = transport.send("POST", credentials.auth_url, endpoint=TOKEN_ENDPOINT, auth=NO_AUTH, **body)
-        if response.status_code == 429 or response.status_code >= 500:
-            now = transport.clock.time()
-            raise error_from_response(response, endpoint=TOKEN_ENDPOINT, now=now, quote_body=False)
         if response.status_code >= 400:
-            raise AlvysAuthError(
-                f"Token endpoint {credentials.auth_url} answered {response.status_code}. {self._advice()}",
-                status_code=response.status_code,
-                endpoint=TOKEN_ENDPOINT,
-            )
+            raise self._error(response, now=transport.clock.time())
         token = self._decode(response.content, response.status_code)
+        remember_secret(token.access_token)
         self.server_offset = transport.server_offset(response)
-        lifetime = token.expires_in if token.expires_in is not None else _DEFAULT_LIFETIME
+        lifetime = token.lifetime
         margin = _RENEW_MARGIN if lifetime > _RENEW_MARGIN else lifetime / 2
         log.info("Token received: lifetime=%d s", lifetime)
-        return Token(
-            value=token.access_token,
-            renew_at=requested_at + lifetime - margin,
-            scopes=frozenset(token.scope.split()) if token.scope else None,
+        return Token(value=token.access_token, renew_at=requested_at + lifetime - margin, scopes=token.scopes)
+
+    def _error(self, response: requests.Response, *, now: float) -> AlvysError:
+        """Return the error for a refusal. It does not quote the body, which may contain the secret."""
+        body, status = response.content, response.status_code
+        is_oauth = isinstance((read_object(body) or {}).get("error"), str)
+        if status != 429 and not is_oauth and parse_problem(body, status=status) is None:
+            return gateway_error(response, endpoint=TOKEN_ENDPOINT, now=now)
+        error = error_from_response(response, endpoint=TOKEN_ENDPOINT, now=now, quote_body=False)
+        if isinstance(error, (AlvysServerError, AlvysRateLimitError)):
+            return error
+        return AlvysAuthError(
+            f"Token endpoint {self.credentials.auth_url} answered {status}. {self._advice()}",
+            status_code=status,
+            endpoint=TOKEN_ENDPOINT,
         )
 
     def _advice(self) -> str:
@@ -186,11 +233,11 @@ class TokenSource:
 
     def _decode(self, body: bytes, status: int) -> _TokenResponse:
         try:
-            # Not strict: some token servers send expires_in as text.
-            token = msgspec.json.decode(body, type=_TokenResponse, strict=False)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+            token = msgspec.json.decode(body.removeprefix(BOM_UTF8), type=_TokenResponse)
+            token.access_token = token.access_token.strip()
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             token = None
-        if token is None or not _VISIBLE_ASCII.fullmatch(token.access_token) or (token.expires_in or 1) <= 0:
+        if token is None or not _VISIBLE_ASCII.fullmatch(token.access_token):
             # The decoder's message may quote the body: from None leaves it out.
             raise AlvysResponseError(
                 f"Token endpoint {self.credentials.auth_url} answered {status} without a usable token. "

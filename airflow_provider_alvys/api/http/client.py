@@ -24,9 +24,10 @@ from airflow_provider_alvys.api.http.transport import (
     DEFAULT_TIMEOUT,
     BearerAuth,
     Transport,
-    check_address,
+    check_host,
     origin,
 )
+from airflow_provider_alvys.api.problems import parse_problem
 
 if TYPE_CHECKING:
     import requests
@@ -81,7 +82,7 @@ class AlvysClient:
         pacer: Pacer | None = None,
         token_source: TokenSource | None = None,
     ) -> None:
-        self.host = check_address(host, what="host", allow_http=allow_http)
+        self.host = check_host(host, allow_http=allow_http)
         self.pacer = pacer or shared_pacer(budget_of(credentials, self.host), requests_per_minute)
         self._api_version = api_version.lower().removeprefix("v") if api_version else None
         self._rules = retry_rules or RetryRules()
@@ -220,7 +221,7 @@ class AlvysClient:
         """Make one attempt, with a new token if the current one is rejected."""
         token, response = self._send(call)
         name = str(call.endpoint)
-        if response.status_code == 401:
+        if response.status_code == 401 and parse_problem(response.content, status=401) is not None:
             self._tokens.invalidate(token)
             # A deferral between two sends ends the attempt: the token may be the new one already.
             if self._rejected_tokens.setdefault(name, token) is token:

@@ -29,6 +29,10 @@ DEFAULT_TIMEOUT = (10.0, 60.0)
 # Other TLS errors may occur after the request was sent, such as for a corrupt record in the response.
 _NEVER_SENT = (NewConnectionError, ConnectTimeoutError, SSLCertVerificationError)
 _HOST = re.compile(r"[\w.-]+|[0-9a-f:.]+", re.ASCII)
+# The beginning of the API's paths, which the client adds itself.
+_API_PATH = re.compile(r"/api(/p(/v[\d.]+)?)?/*\Z", re.IGNORECASE)
+# White space, and what is as invisible at the ends of a copied text.
+_EDGES = "".join(map(chr, (*range(33), 0x85, 0xA0, 0x200B, 0x2028, 0x2029, 0x2060, 0x3000, 0xFEFF)))
 
 
 class BearerAuth(AuthBase):
@@ -123,16 +127,27 @@ class Transport:
         self._session.close()
 
 
+def strip_edges(text: str) -> str:
+    """Return a text without white space, line breaks and byte order marks at its ends."""
+    return text.strip(_EDGES)
+
+
+def check_host(url: str, *, allow_http: bool) -> str:
+    """Return the base URL of the API as :func:`check_address` does, without the beginning of its paths."""
+    return _API_PATH.sub("", check_address(url, what="host", allow_http=allow_http))
+
+
 def check_address(url: str, *, what: str, allow_http: bool) -> str:
     """
-    Return ``url`` without a trailing slash, if credentials may be sent to it.
+    Return ``url`` with a scheme and without a trailing slash, if credentials may be sent to it.
 
     :param what: the setting's name in errors, such as ``host``.
     :param allow_http: allow plain http to other machines.
     :raises AlvysValueError: not an http address, or plain http to another machine.
     """
+    url = strip_edges(url)
     if "://" not in url:
-        url = f"https://{url}"
+        url = f"https://{_bracketed(url.lstrip('/'))}"
     try:
         parts = urlsplit(url)
         has_host = _HOST.fullmatch(parts.hostname or "") and (parts.port or 1) > 0
@@ -148,7 +163,15 @@ def check_address(url: str, *, what: str, allow_http: bool) -> str:
             f"{what}={url!r} would send credentials in clear text: use https, or set allow_http for a "
             "simulator on a private network"
         )
-    return url.rstrip("/")
+    return f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
+
+
+def _bracketed(host: str) -> str:
+    """Return an IPv6 address in brackets, and anything else unchanged. Airflow removes them from a URI."""
+    try:
+        return f"[{ipaddress.IPv6Address(host)}]"
+    except ValueError:
+        return host
 
 
 def origin(url: str) -> str:
@@ -158,7 +181,7 @@ def origin(url: str) -> str:
         port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
     except ValueError:
         return ""
-    return f"{parts.scheme}://{parts.hostname}:{port}" if parts.hostname and port else ""
+    return f"{parts.scheme}://{_bracketed(parts.hostname)}:{port}" if parts.hostname and port else ""
 
 
 def is_loopback(parts: SplitResult) -> bool:

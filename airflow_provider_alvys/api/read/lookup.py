@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from airflow_provider_alvys.api.catalogue.endpoints import endpoint_of
 from airflow_provider_alvys.api.catalogue.stream_spec import Lookup, Stream
 from airflow_provider_alvys.api.errors import AlvysResponseError, AlvysValueError
 from airflow_provider_alvys.api.read.page_decoder import decode_row
@@ -46,10 +47,13 @@ def look_up(client: AlvysClient, stream: Stream, selector: Mapping[str, Any]) ->
 def look_up_with_etag(client: AlvysClient, stream: Stream, selector: Mapping[str, Any]) -> VersionedRecord:
     """Return one record as :func:`look_up` does, and its ETag."""
     path, params = _parse_selector(stream, selector)
+    endpoint = str(endpoint_of("GET", path))
     return client.call(
         "GET",
         path,
-        read=lambda response: VersionedRecord(_decode(response), response.headers.get("etag") or None),
+        read=lambda response: VersionedRecord(
+            _decode(response, endpoint), response.headers.get("etag") or None
+        ),
         params=params or None,
     )
 
@@ -105,13 +109,17 @@ def _normalize(name: str) -> str:
     return name.replace("_", "").lower()
 
 
-def _decode(response: requests.Response) -> dict[str, Any]:
+def _decode(response: requests.Response, endpoint: str) -> dict[str, Any]:
+    problem = "it is not a JSON object"
     try:
         record = decode_row(response.content)
     except (ValueError, RecursionError) as error:
-        raise AlvysResponseError(
-            f"The response cannot be read: {error}", status_code=response.status_code
-        ) from error
+        record, problem = None, str(error)
     if not isinstance(record, dict):
-        raise AlvysResponseError("The response is not a JSON object", status_code=response.status_code)
+        status = response.status_code
+        raise AlvysResponseError(
+            f"{endpoint} answered {status}, but the response cannot be read: {problem}",
+            status_code=status,
+            endpoint=endpoint,
+        )
     return record

@@ -12,6 +12,7 @@ from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.api.errors import (
     AlvysConnectionError,
     AlvysError,
+    AlvysGatewayError,
     AlvysNotFoundError,
     AlvysPreconditionError,
     AlvysRateLimitError,
@@ -67,7 +68,7 @@ def interrupted_error(write: Write, event: str) -> AlvysUnknownOutcomeError:
     operation = write.operation
     return AlvysUnknownOutcomeError(
         f"{event} while sending {operation.name}: whether it took place is unknown. To find out, "
-        f"{write.check}. It was not sent again: {operation.retry_reason}. Clear the task to send it again.",
+        f"{write.check}. It was not sent again. {operation.retry_reason}. Clear the task to send it again.",
         check=write.check,
         endpoint=str(operation.endpoint),
     )
@@ -130,6 +131,9 @@ class _WriteRequest:
         return headers
 
     def _read(self, response: requests.Response) -> Any:
+        if response.content.lstrip()[:1] == b"<":
+            # A page of a gateway, such as a form to log in: the write may not have reached Alvys.
+            raise self._response_error(response, "is a page of a gateway in front of Alvys")
         if not self._operation.has_response or not response.content:
             return None
         try:
@@ -145,7 +149,7 @@ class _WriteRequest:
     def _response_error(self, response: requests.Response, problem: str) -> AlvysResponseError:
         endpoint = str(self._operation.endpoint)
         return AlvysResponseError(
-            f"{endpoint} answered {response.status_code}: the write took place, but the response {problem}",
+            f"{endpoint} answered {response.status_code}, but the response {problem}",
             status_code=response.status_code,
             endpoint=endpoint,
         )
@@ -163,6 +167,8 @@ class _WriteRequest:
         if isinstance(error, AlvysResponseError):
             # A redirect has no effect.
             return (error.status_code or 200) < 300
+        if isinstance(error, AlvysGatewayError):
+            return True
         if isinstance(error, AlvysServerError):
             return error.status_code != _NOT_IMPLEMENTED and (error.problem_type or "").lower() != _DISABLED
         return False
@@ -233,11 +239,11 @@ class _WriteRequest:
         # Alvys would refuse a further attempt in the same way.
         is_refusal = not isinstance(error, AlvysRateLimitError) and 400 <= (error.status_code or 0) < 500
         is_repeatable = self._operation.retry_safety != "unsafe"
-        reason = self._operation.retry_reason[:1].lower() + self._operation.retry_reason[1:]
+        reason = self._operation.retry_reason
         return AlvysUnknownOutcomeError(
             f"{str(error).rstrip('.')}.{'' if is_lost else ' An earlier attempt may have arrived.'} "
             f"Whether {self._operation.name} took place is unknown. To find out, {self._write.check}. "
-            f"It {'may be sent again' if is_repeatable else 'was not sent again'}: {reason}.",
+            f"It {'may be sent again' if is_repeatable else 'was not sent again'}. {reason}.",
             check=self._write.check,
             may_repeat=is_repeatable and (is_lost or not is_refusal),
             status_code=error.status_code,

@@ -129,6 +129,8 @@ class SimulatorApp(Starlette):
                 response = Response(status_code=fault.status)
             elif fault.body == "html":
                 response = edge_page(fault.status)
+            elif fault.body == "message":
+                response = json_response({"message": responses.get(fault.status, "Unknown")}, fault.status)
             elif fault.body == "bare":
                 response = json_response({"Statuses": ["The Statuses field is required."]}, fault.status)
             if fault.retry_after is not None:

@@ -22,7 +22,8 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     :param skip: the number of matching calls that pass first.
     :param times: the number of calls that fail.
     :param status: 200 to 999; lower ones are not final responses.
-    :param body: body of a ``status``: ``html`` page, ``json`` problem, or ``bare`` map of fields.
+    :param body: body of a ``status``: a ``json`` problem or a ``bare`` map of fields, as Alvys sends them; or
+        of a gateway in front of Alvys: an ``html`` page, or a ``message`` in JSON.
     :param retry_after: value of the header; ``date+5`` becomes the date in 5 seconds.
     :param acts: whether the call takes place before a ``status`` or ``html``.
     :param label: name in the statistics; None means the kind.
@@ -34,7 +35,7 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     skip: int = 0
     times: int = 1
     status: Annotated[int, msgspec.Meta(ge=200, le=999)] = 500
-    body: Literal["html", "json", "bare"] = "json"
+    body: Literal["html", "json", "bare", "message"] = "json"
     retry_after: str | None = None
     seconds: float = 1.0
     cap: int | None = None

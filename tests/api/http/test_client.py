@@ -118,10 +118,10 @@ def test_a_read_is_retried_after_a_temporary_failure(
         ({"status": 500}, AlvysServerError, "Try again later"),
         ({"status": 429}, AlvysRateLimitError, "requests_per_minute"),
         ({"status": 400, "body": "bare"}, AlvysValidationError, "Statuses: The Statuses field is required"),
-        ({"status": 403, "body": "html"}, AlvysPermissionError, "load:read"),
+        ({"status": 403}, AlvysPermissionError, "load:read"),
         ({"status": 404}, AlvysNotFoundError, ""),
         ({"status": 405}, AlvysRefusedError, ""),
-        ({"status": 415, "body": "html"}, AlvysRefusedError, "415. Correct the request"),
+        ({"status": 415}, AlvysRefusedError, "415: Unsupported Media Type: A fault"),
     ],
 )
 def test_a_permanent_failure_is_a_typed_error(

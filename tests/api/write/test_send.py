@@ -44,6 +44,19 @@ LOST = {
     "504": CannedResponse(504, b"<html>", {"Content-Type": "text/html"}),
     "408": CannedResponse(408, b"<html>", {"Content-Type": "text/html"}),
 }
+HTML = {"Content-Type": "text/html"}
+# Responses of a gateway in front of Alvys: of a firewall, of a proxy, of a network that wants a login.
+FROM_A_GATEWAY = {
+    **{
+        f"{status} page": CannedResponse(status, b"<html>", HTML)
+        for status in (400, 401, 403, 404, 409, 422, 501)
+    },
+    **{
+        f"{status} message": CannedResponse(status, {"message": "Forbidden"})
+        for status in (403, 404, 412, 501)
+    },
+    "200 page": CannedResponse(200, b"\n<!DOCTYPE html><html>", HTML),
+}
 DISABLED = CannedResponse(
     503,
     {"Type": "https://docs.alvys.com/problems/EndpointDisabled", "Title": "off", "Status": 503},
@@ -98,7 +111,7 @@ def test_equal_tenders_have_equal_idempotency_keys(recorder: Recorder, wire: Alv
     assert first == again != other
 
 
-@pytest.mark.parametrize("lost", LOST.values(), ids=LOST)
+@pytest.mark.parametrize("lost", (LOST | FROM_A_GATEWAY).values(), ids=LOST | FROM_A_GATEWAY)
 @pytest.mark.parametrize("name", UNSAFE)
 def test_an_unsafe_write_is_sent_once_and_its_outcome_is_unknown(
     name: str, lost: CannedResponse, recorder: Recorder, wire: AlvysClient
@@ -127,7 +140,7 @@ def test_the_outcome_is_unknown_if_a_success_cannot_be_decoded(
     assert len(recorder.requests) == 1
 
 
-@pytest.mark.parametrize("lost", LOST.values(), ids=LOST)
+@pytest.mark.parametrize("lost", (LOST | FROM_A_GATEWAY).values(), ids=LOST | FROM_A_GATEWAY)
 @pytest.mark.parametrize("name", REPEATABLE)
 def test_a_repeatable_write_is_retried(
     name: str, lost: CannedResponse, recorder: Recorder, wire: AlvysClient
@@ -205,6 +218,19 @@ def test_a_404_proves_nothing_if_the_operation_keeps_the_record(
     with pytest.raises(AlvysUnknownOutcomeError) as caught:
         send(wire, name)
     assert caught.value.status_code == 404
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, row in OPERATIONS.items() if row.method == "DELETE" and name not in KEEPING]
+)
+def test_a_404_of_a_gateway_is_no_success_of_a_delete(
+    name: str, recorder: Recorder, wire: AlvysClient
+) -> None:
+    recorder.responses = [CUT]
+    recorder.default = CannedResponse(404, b"<html>", HTML)
+    with pytest.raises(AlvysUnknownOutcomeError) as caught:
+        send(wire, name)
+    assert caught.value.may_repeat == (name in REPEATABLE)
 
 
 @pytest.mark.parametrize(
@@ -491,7 +517,7 @@ def test_an_undocumented_response_is_returned_as_it_is(
 
 
 def test_the_response_is_ignored_if_the_operation_has_none(recorder: Recorder, wire: AlvysClient) -> None:
-    recorder.default = CannedResponse(201, b"<html>")
+    recorder.default = CannedResponse(201, b"updated")
     assert send(wire, "tenders.update") is None
 
 
