@@ -296,7 +296,8 @@ class AlvysHook(BaseHook):
         from airflow_provider_alvys.hooks.settings import connection_test_options
 
         try:
-            client = self._make_client(**connection_test_options(self.settings))
+            settings = self.settings
+            client = self._make_client(**connection_test_options(settings))
             scopes = client.scopes
             testable = [
                 row

@@ -15,8 +15,9 @@ from airflow_provider_alvys.api.http.auth import DEFAULT_HOST, Credentials, Toke
 from airflow_provider_alvys.api.http.client import AlvysClient
 from airflow_provider_alvys.api.http.pacing import Pacer
 from airflow_provider_alvys.api.http.retries import ONE_ATTEMPT
-from airflow_provider_alvys.api.http.transport import DEFAULT_TIMEOUT, check_address, is_loopback
+from airflow_provider_alvys.api.http.transport import DEFAULT_TIMEOUT, check_host, is_loopback, strip_edges
 from airflow_provider_alvys.api.web import check_url_template
+from airflow_provider_alvys.connection_form import RELABELING
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -27,7 +28,11 @@ _TEST_TIMEOUT = (5.0, 10.0)
 
 @dataclass(frozen=True)
 class ConnectionSettings:
-    """The validated fields of an Alvys connection."""
+    """
+    The validated fields of an Alvys connection.
+
+    :param stripped: labels of the fields that had white space at an end, which is ignored.
+    """
 
     host: str
     credentials: Credentials
@@ -38,6 +43,7 @@ class ConnectionSettings:
     allow_http: bool
     web_url: str | None = None
     allow_private_downloads: bool = False
+    stripped: tuple[str, ...] = ()
 
     @property
     def address_rules(self) -> AddressRules:
@@ -77,15 +83,15 @@ def read_settings(connection: Connection) -> ConnectionSettings:
 
     :raises AlvysValueError: a field is missing or wrong.
     """
+    connection.extra = strip_edges(connection.extra or "")
     extra = connection.extra_dejson
-    is_empty = (connection.extra or "{}").strip() in ("{}", "null")
+    is_empty = connection.extra in ("", "{}", "null")
     if not isinstance(extra, dict) or not (extra or is_empty):
         raise AlvysValueError("extra of the connection is not a JSON object: correct it, or leave it empty")
     # The form stores untouched fields as None or "".
     extra = {name: value for name, value in extra.items() if value not in (None, "")}
     allow_http = _boolean(extra, "allow_http")
-    host = connection.host or DEFAULT_HOST
-    host = check_address(host, what="host", allow_http=allow_http)
+    host = check_host(strip_edges(connection.host or "") or DEFAULT_HOST, allow_http=allow_http)
     if connection.port and urlsplit(host).port is None:
         # Including 443: the Test button of Airflow 3.3 requires a port.
         parts = urlsplit(host)
@@ -96,16 +102,24 @@ def read_settings(connection: Connection) -> ConnectionSettings:
     web_url = _text(extra, "web_url")
     if read_timeout == 0 or page_size == 0:
         raise AlvysValueError("timeout and page_size of the connection must be more than 0")
+    credentials = make_credentials(
+        connection.login,
+        connection.password,
+        host=host,
+        tenant_id=_text(extra, "tenant_id"),
+        auth_url=_text(extra, "auth_url"),
+        audience=_text(extra, "audience"),
+        allow_http=allow_http,
+    )
+    if credentials.client_secret != connection.password:
+        # Airflow masks the password as it is stored.
+        mask_secret(credentials.client_secret)
+    texts = {"host": connection.host, "login": connection.login, "password": connection.password}
     return ConnectionSettings(
         host=host,
-        credentials=make_credentials(
-            connection.login,
-            connection.password,
-            host=host,
-            tenant_id=_text(extra, "tenant_id"),
-            auth_url=_text(extra, "auth_url"),
-            audience=_text(extra, "audience"),
-            allow_http=allow_http,
+        credentials=credentials,
+        stripped=tuple(
+            RELABELING[name] for name, text in texts.items() if text and text != strip_edges(text)
         ),
         api_version=_text(extra, "api_version"),
         requests_per_minute=rate,
@@ -118,7 +132,7 @@ def read_settings(connection: Connection) -> ConnectionSettings:
 
 
 def _text(extra: Mapping[str, Any], name: str) -> str | None:
-    return str(extra[name]).strip() or None if name in extra else None
+    return strip_edges(str(extra[name])) or None if name in extra else None
 
 
 def _number(extra: Mapping[str, Any], name: str) -> float | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.api.errors import AlvysResponseError, AlvysValueError
 from airflow_provider_alvys.api.read.queries import make_search_queries
+from airflow_provider_alvys.api.scrubbing import scrub
 from airflow_provider_alvys.base_operator import AlvysTask
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.operators.documents import AlvysUploadDocumentOperator
@@ -90,11 +91,13 @@ class AlvysRequestOperator(AlvysTask):
         if not response.content:
             return None
         content_type = response.headers.get("content-type", "")
-        problem = f"with {content_type or 'no content type'}, not with JSON: check the path"
+        kind = scrub(content_type, 100) or "no content type"
+        problem = f"with {kind}, not with JSON: check the path"
         if "json" in content_type:
             try:
-                return response.json()
-            except ValueError as error:
+                # As bytes: a byte order mark is skipped.
+                return jsonlib.loads(response.content)
+            except (ValueError, RecursionError) as error:
                 problem = f"with JSON that cannot be read: {error}"
         elif content_type.startswith("text/") and "html" not in content_type:
             return response.text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 from decimal import Decimal
 from json.decoder import WHITESPACE, scanstring  # type: ignore[attr-defined]
@@ -84,6 +85,7 @@ class PageDecoder:
         :raises AlvysResponseError: the body is not JSON in UTF-8, is cut off, has a row without its key, or
             is one page of a list that should be complete.
         """
+        body = body.removeprefix(BOM_UTF8)
         if self._answer == "page":
             return self._decode_envelope(body)
         # A list of an undocumented shape may come in an envelope.
