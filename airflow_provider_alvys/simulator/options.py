@@ -38,6 +38,7 @@ class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     :param minute: length of a minute of the rate limits, in seconds.
     :param retry_after: form of the Retry-After header of a 429: seconds, date, or none.
     :param rate_limit_body: body of a 429: html (as Alvys's network sends it) or json.
+    :param empty_list: response to a search for a list that finds nothing: 404 (as Alvys sends it) or list.
     :param page_size_cap: maximum number of rows in a page, whatever page size the request names.
     :param page_size_cap_is_silent: report the requested page size even where the cap applies.
     :param pretty: send indented JSON.
@@ -74,6 +75,7 @@ class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     minute: float = 60
     retry_after: Literal["seconds", "date", "none"] = "seconds"
     rate_limit_body: Literal["html", "json"] = "html"
+    empty_list: Literal["404", "list"] = "404"
     page_size_cap: int | None = None
     page_size_cap_is_silent: bool = False
     pretty: bool = False

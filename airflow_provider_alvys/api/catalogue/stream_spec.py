@@ -282,6 +282,11 @@ class Stream:
         """Whether each parent needs a call of its own."""
         return self.parent is not None and not self.parent.param
 
+    @property
+    def is_list_search(self) -> bool:
+        """Whether it is a search that returns a bare list: if nothing is found, Alvys answers 404."""
+        return self.response_type == "list" and self.endpoint.template.endswith("/search")
+
     def window(self, name: str | None) -> TimeWindow | None:
         """
         Return a time window, or None for a read of all rows.

@@ -175,13 +175,16 @@ class _RowsJob:
         self._stream = stream
         self._queries: list[Query] | None = None
         self._first_pages: list[Page] = []
+        # Which lists were requested once and are requested again.
+        self._first_state: SearchState | None = None
         self._state: bytes | None = None
         self._keys: list[Any] = []
 
     def step(self, client: AlvysClient) -> list[SearchResult] | None:
         if self._queries is None:
             self._queries = self._criteria.queries(self._stream)
-        search = _search(client, self._stream, self._queries)
+        search = _search(client, self._stream, self._queries, state=self._first_state)
+        self._first_state = search.state
         if len(self._first_pages) < len(self._queries):
             self._first_pages.append(self._read_first_page(search, len(self._first_pages)))
             if len(self._first_pages) < len(self._queries):

@@ -111,15 +111,18 @@ class Search:
         """
         state, count = self.state, len(self.queries)
         while state.next_query < count + len(state.maybe_missing):
-            # A 404 may be spurious: only a second one means that the parent is missing.
+            # A 404 may be spurious: only a second one means that the parent is missing, or a list empty.
             is_second = state.next_query >= count
             index = state.maybe_missing[state.next_query - count] if is_second else state.next_query
             try:
                 yield from self._read_query(index)
-            except _ParentMissingError:
+            except _MaybeMissingError:
                 state.next_query += 1
                 (state.missing if is_second else state.maybe_missing).append(index)
-                if is_second:
+                if self.stream.is_list_search:
+                    # A checkpoint taken here remembers that the list was requested once.
+                    yield []
+                elif is_second:
                     query = self.queries[index]
                     parent = query.stream.parent
                     name = f"{parent.stream} {parent.column}" if parent else ""
@@ -168,15 +171,24 @@ class Search:
             # A spurious 404: the query is read again.
             return None
 
-    def first_page(self, index: int = 0) -> Page:
+    def first_page(self, index: int = 0, *, page_size: int | None = None) -> Page:
         """
-        Return the first page of one query, by one request.
+        Return the first page of one query, by one request; by two if a search for a list finds nothing.
 
         :param index: of the query in the search.
+        :param page_size: rows per page; None means that of the search.
         :raises AlvysNotFoundError: Alvys does not know the parent.
         """
-        query = self.queries[index]
-        return self._fetch(query, query.window, 0, self.state.page_size)
+        query, maybe_missing = self.queries[index], self.state.maybe_missing
+        try:
+            return self._fetch(query, query.window, 0, page_size or self.state.page_size)
+        except AlvysNotFoundError:
+            if not self.stream.is_list_search:
+                raise
+        if index in maybe_missing:
+            return _empty_page()
+        maybe_missing.append(index)
+        return self.first_page(index, page_size=page_size)
 
     @property
     def is_countable(self) -> bool:
@@ -195,7 +207,7 @@ class Search:
                 f"{self.stream.name} takes several searches that find some rows twice, so they cannot be "
                 f"counted. {'Give a shorter window' if is_split else 'Name one window with window_by'}"
             )
-        return sum(self._fetch(query, query.window, 0, 1).total for query in self.queries)
+        return sum(self.first_page(index, page_size=1).total for index in range(len(self.queries)))
 
     def _read_query(self, index: int) -> Iterator[list[Row]]:
         query, state = self.queries[index], self.state
@@ -274,15 +286,19 @@ class Search:
             state.next_query += 1
 
     def _fetch_first_page(self, query: Query, window: Window | None) -> Page:
+        state, is_list_search = self.state, self.stream.is_list_search
         try:
-            page = self._fetch(query, window, 0, self.state.page_size)
+            page = self._fetch(query, window, 0, state.page_size)
         except AlvysNotFoundError as error:
-            if query.stream.is_child:
-                self.state.progress = None
-                raise _ParentMissingError from error
-            raise
-        if self.state.began_at is None:
-            self.state.began_at = self._client.now(upper_bound=True)
+            if not (is_list_search or query.stream.is_child):
+                raise
+            if not is_list_search or state.next_query < len(self.queries):
+                state.progress = None
+                raise _MaybeMissingError from error
+            log.info("%s: Alvys answered 404 twice, so the list is empty", self.stream.name)
+            page = _empty_page()
+        if state.began_at is None:
+            state.began_at = self._client.now(upper_bound=True)
         return page
 
     def _is_closed(self, query: Query, window: Window | None) -> bool:
@@ -364,5 +380,9 @@ class Search:
             ) from error
 
 
-class _ParentMissingError(Exception):
-    """A 404 for the children of one parent."""
+def _empty_page() -> Page:
+    return Page(0, None, None, [], [])
+
+
+class _MaybeMissingError(Exception):
+    """A 404 for the children of one parent, or the first one for a list."""

@@ -94,6 +94,8 @@ def _search_response(tenant: Tenant, rows: RowSet, stream: Stream, search: Searc
         if not found:
             raise HTTPException(404, "No such record.")
         return _json(tenant, texts(found[:1]))
+    if stream.is_list_search and not found and tenant.options.empty_list == "404":
+        raise HTTPException(404, "Nothing found.")
     if stream.response_type == "list":
         return _json(tenant, b"[%b]" % texts(found))
     size = min(search.page_size, tenant.page_size_cap or search.page_size)
