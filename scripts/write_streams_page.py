@@ -57,7 +57,8 @@ To read another window, see [Read a time range](#read-a-time-range).
 Set `window_by` to one of these windows, and `since` and `until` to its start and end. The default window is in **bold**.
 `window_by="whole"` reads all rows. Alvys does not allow that for {no_full_read}.
 
-Filters have Alvys's own names. An unknown filter is an error, because Alvys would ignore it and return all rows.
+Filters have Alvys's own names. An unknown filter is an error, because Alvys would ignore it and return all rows. So is a known one
+that Alvys ignores; it is ~~struck through~~.
 
 | stream | `window_by` and its field | filters | `hook.get` finds one record by |
 |---|---|---|---|
@@ -108,7 +109,8 @@ def _row(stream: Stream) -> str:
 
 def _windows_row(stream: Stream) -> str:
     windows = "<br>".join(_window(stream, window) for window in stream.windows) or "-"
-    filters = ", ".join(f"`{filter.name}`" for filter in stream.filters) or "-"
+    names = (f"~~`{filter.name}`~~" if filter.ignored else f"`{filter.name}`" for filter in stream.filters)
+    filters = ", ".join(names) or "-"
     return _cells(f"`{stream.name}`", windows, filters, _lookup(stream))
 
 
@@ -193,6 +195,13 @@ def _requests(stream: Stream) -> str:
     each = f"*n*/{stream.page_size}" + (
         "" if window and window.tracks_changes else ", + 1 if that is more than 1"
     )
+    if any(
+        filter.ignored and filter.name in branch.filters
+        for filter in stream.filters
+        for branch in stream.full_read
+    ):
+        # They return the same rows: each search except the first ends after a page.
+        return f"{each}, + {searches - 1}"
     # Each search except the last one checks its total once more.
     return each if searches == 1 else f"{searches} x ({each}) + {searches - 1}"
 

@@ -162,8 +162,8 @@ class AlvysHook(BaseHook):
         parents: Sequence[str] | None = None,
     ) -> int:
         """
-        Return the number of rows that :meth:`search` would find. Costs one request, or two if it is two
-        searches.
+        Return the number of rows that :meth:`search` would find. Costs one request for each of its searches,
+        or reads all rows where it is not certain that their filters have an effect.
 
         :raises AlvysValueError: as :meth:`search`, and for a window of several searches that share rows.
         """

@@ -14,6 +14,12 @@ from airflow_provider_alvys.api.catalogue.streams import STREAMS
 
 # The scopes of all writes, and of all streams.
 WRITE_SCOPES = " ".join(sorted({operation.scope for operation in OPERATIONS.values() if operation.scope}))
+IGNORED_FILTERS = " ".join(
+    f"{stream.name}.{filter.name}"
+    for stream in STREAMS.values()
+    for filter in stream.filters
+    if filter.ignored
+)
 READ_SCOPES = " ".join(sorted({stream.scope for stream in STREAMS.values() if stream.scope}))
 
 
@@ -39,6 +45,8 @@ class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     :param retry_after: form of the Retry-After header of a 429: seconds, date, or none.
     :param rate_limit_body: body of a 429: html (as Alvys's network sends it) or json.
     :param empty_list: response to a search for a list that finds nothing: 404 (as Alvys sends it) or list.
+    :param ignored_filters: filters that searches ignore, such as trucks.IsActive, separated by spaces; the
+        default is those that Alvys ignores.
     :param page_size_cap: maximum number of rows in a page, whatever page size the request names.
     :param page_size_cap_is_silent: report the requested page size even where the cap applies.
     :param pretty: send indented JSON.
@@ -76,6 +84,7 @@ class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     retry_after: Literal["seconds", "date", "none"] = "seconds"
     rate_limit_body: Literal["html", "json"] = "html"
     empty_list: Literal["404", "list"] = "404"
+    ignored_filters: str = IGNORED_FILTERS
     page_size_cap: int | None = None
     page_size_cap_is_silent: bool = False
     pretty: bool = False

@@ -12,7 +12,9 @@ import pytest
 
 from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.landing.dataset.manifest import ManifestSearch, ManifestWindow
+from airflow_provider_alvys.simulator.process import Simulator
 from airflow_provider_alvys.tables.database import Database
+from tests.conftest import Land
 from tests.tables.databases import Db
 from tests.tables.runs import hour, load, write_run
 
@@ -41,6 +43,20 @@ def test_a_row_is_missing_since_the_first_of_two_consecutive_sweeps_without_it(d
     assert missing(db) == {"D7": "2026-03-01 01:00:00.0000000"}
     assert sweep(lake, 3, 7)["missing"] == 0
     assert missing(db) == {"D7": "2026-03-01 01:00:00.0000000"}
+
+
+@pytest.mark.parametrize("ignored", ["trucks.IsActive", ""], ids=["ignored", "honoured"])
+def test_a_filter_that_alvys_may_ignore_makes_no_row_missing(
+    alvys: Simulator, land: Land, lake: Path, sqlite: Db, ignored: str
+) -> None:
+    alvys.reset(rows={"trucks": 60}, ignored_filters=ignored)
+    (removed, *_) = alvys.truth_keys(stream="trucks")
+    for expected in (set(), set(), {removed}):
+        land(stream="trucks")
+        load(lake, "trucks")
+        assert set(missing(sqlite, "trucks")) == expected
+        alvys.remove(stream="trucks", keys=[removed])
+    assert len(sqlite.rows("trucks")) == 60
 
 
 def test_a_row_that_returns_is_not_missing(db: Db, lake: Path) -> None:

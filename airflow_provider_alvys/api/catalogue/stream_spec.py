@@ -33,6 +33,8 @@ class Filter:
     :param default: sent unless the user gives another value; None for nothing.
     :param required: whether Alvys refuses a search without it.
     :param unhides: for a boolean filter: the field for which rows with true are hidden without this filter.
+    :param ignored: for a filter that Alvys accepts and ignores: what to use instead. Users may not give it,
+        and branches that differ in it overlap. Empty for other filters.
     """
 
     name: str
@@ -44,9 +46,12 @@ class Filter:
     default: Any = None
     required: bool = False
     unhides: str | None = None
+    ignored: str = ""
 
     def problem(self, value: Any) -> str | None:
         """Return what is wrong with a value for this filter; None if nothing is."""
+        if self.ignored:
+            return f"has no effect, since Alvys ignores it: {self.ignored}"
         if self.type == "boolean":
             return None if isinstance(value, bool) else "takes true or false"
         if self.type == "integer":
@@ -75,6 +80,8 @@ class Filter:
 class Branch:
     """
     One of several searches. Their rows together, without duplicate keys, are the result.
+
+    Branches may overlap: one that returns the rows of an earlier one again is not read further.
 
     :param filters: in addition to the user's; a branch that contradicts those is skipped.
     :param window: name of the stream's window to use; None for no window.

@@ -12,6 +12,7 @@ from airflow_provider_alvys.api.catalogue.endpoints import Endpoint
 from airflow_provider_alvys.api.catalogue.stream_spec import Stream
 from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.api.errors import AlvysNotFoundError
+from airflow_provider_alvys.api.read.branches import combined_total
 from airflow_provider_alvys.api.read.page_decoder import Page, PageDecoder, decode_row
 from airflow_provider_alvys.api.read.queries import Query, make_queries, make_search_queries
 from airflow_provider_alvys.api.schema.values import make_converter
@@ -206,12 +207,10 @@ class _RowsJob:
         # Two parents may have the same document: each counts. Elsewhere a row counts once.
         keys = keys if self._stream.is_child else list(dict.fromkeys(keys))
         is_all = all(page.total <= len(page.rows) for page in self._first_pages)
-        total = len(keys)
-        if not is_all and search.is_countable:
-            total = sum(page.total for page in self._first_pages)
-        if is_all or search.is_countable or total >= self._criteria.at_least:
-            return SearchResult(total, [_plain_key(key) for key in keys], is_all)
-        return None
+        total = combined_total(search.queries, self._first_pages)
+        if total is None and len(keys) < self._criteria.at_least:
+            return None
+        return SearchResult(len(keys) if total is None else total, [_plain_key(key) for key in keys], is_all)
 
     def _read_next_page(self, client: AlvysClient, queries: list[Query]) -> list[SearchResult] | None:
         from airflow_provider_alvys.api.read.state import SearchState

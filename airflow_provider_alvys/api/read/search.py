@@ -12,6 +12,7 @@ import msgspec
 
 from airflow_provider_alvys.api.catalogue.stream_spec import Stream
 from airflow_provider_alvys.api.errors import AlvysNotFoundError, AlvysResponseError, AlvysValueError
+from airflow_provider_alvys.api.read.branches import check_countable, combined_total, is_repeat
 from airflow_provider_alvys.api.read.keyset import KeySet
 from airflow_provider_alvys.api.read.page_decoder import Key, Page, PageDecoder, Row
 from airflow_provider_alvys.api.read.paginator import Paginator, PaginatorState, Proof
@@ -79,12 +80,12 @@ class Search:
 
     @property
     def total(self) -> int:
-        """The sum of the totals that Alvys returned so far; a row in several queries counts in each."""
+        """The sum of the totals that Alvys returned so far; a row in several sets counts in each."""
         progress = self.state.progress
         total = 0
         if progress is not None:
             total = progress.total or (progress.paginator.total if progress.paginator else 0)
-        return sum(result.total for result in self.state.results) + total
+        return sum(result.total for result in self.state.results if not result.is_repeat) + total
 
     @property
     def proof(self) -> Proof:
@@ -135,7 +136,11 @@ class Search:
         """Read queries again whose total changed: a row may have moved into one from a query read later."""
         state = self.state
         if not state.read_order:
-            read = [result.query for result in state.results if self._may_exchange_rows(result.query)]
+            read = [
+                result.query
+                for result in state.results
+                if not result.is_repeat and self._may_exchange_rows(result.query)
+            ]
             branches = [(self.queries[index].by, self.queries[index].fields) for index in read]
             # Rows move between branches, but not between the pieces of a split window.
             if all(branch == branches[0] for branch in branches):
@@ -190,24 +195,18 @@ class Search:
         maybe_missing.append(index)
         return self.first_page(index, page_size=page_size)
 
-    @property
-    def is_countable(self) -> bool:
-        """Whether the totals add up: queries of the same window find no row twice."""
-        return len({(query.by.name if query.by else None, query.window) for query in self.queries}) <= 1
-
     def count(self) -> int:
         """
-        Return the number of rows, by one request of one row per query.
+        Return the number of rows, by one request per query, unless that takes all rows.
 
-        :raises AlvysValueError: the queries overlap, so that their rows must be read.
+        :raises AlvysValueError: the queries have different windows, which find some rows twice.
         """
-        if not self.is_countable:
-            is_split = any(query.by and query.by.max_length for query in self.queries)
-            raise AlvysValueError(
-                f"{self.stream.name} takes several searches that find some rows twice, so they cannot be "
-                f"counted. {'Give a shorter window' if is_split else 'Name one window with window_by'}"
-            )
-        return sum(self.first_page(index, page_size=1).total for index in range(len(self.queries)))
+        check_countable(self.queries)
+        is_union = any(query.fields != self.queries[0].fields for query in self.queries)
+        page_size = None if is_union else 1
+        pages = [self.first_page(index, page_size=page_size) for index in range(len(self.queries))]
+        total = combined_total(self.queries, pages)
+        return sum(map(len, self)) if total is None else total
 
     def _read_query(self, index: int) -> Iterator[list[Row]]:
         query, state = self.queries[index], self.state
@@ -242,12 +241,13 @@ class Search:
             state.page_size = paginator.state.page_size
             progress.windows.pop()
             progress.is_open = progress.is_open or paginator.proof == "open"
-            total = paginator.state.total if progress.total is None else progress.total
+            progress.total = paginator.state.total if progress.total is None else progress.total
             progress.paginator = self._paginator = None
-        self._finish_query(index, total, "open" if progress.is_open else "whole")
+        proof: Proof = "open" if progress.is_open else "whole"
+        self._finish_query(index, progress.total or 0, proof, is_repeat=progress.is_repeat)
 
     def _open_window(self, query: Query, progress: QueryProgress) -> Paginator | None:
-        """Return a paginator for the current window, new or resumed; None if the window was split instead."""
+        """Return a paginator for the current window, new or resumed; None if the window needs none."""
         window = progress.windows[-1]
         first_page = None
         if progress.paginator is None:
@@ -258,6 +258,13 @@ class Search:
                 log.info("%s: splitting the window %s: rows=%d", self.stream.name, window, total)
                 progress.total = total if progress.total is None else progress.total
                 progress.windows[-1:] = reversed(halves)
+                return None
+            if progress.total is None and is_repeat(query, first_page, self.results, self._seen):
+                log.info(
+                    "%s: Alvys ignores %s, and returned these rows before", self.stream.name, query.fields
+                )
+                progress.total, progress.is_repeat = total, True
+                progress.windows.clear()
                 return None
             progress.window_began = self._client.now()
             is_closed = self._is_closed(query, window)
@@ -273,16 +280,18 @@ class Search:
         )
         return self._paginator
 
-    def _finish_query(self, index: int, total: int, proof: Proof) -> None:
+    def _finish_query(self, index: int, total: int, proof: Proof, *, is_repeat: bool = False) -> None:
         state = self.state
         rows = len(self._seen) - (state.progress.keys_before if state.progress else 0)
         state.progress = None
         if index in state.to_reread:
             result = next(result for result in state.results if result.query == index)
             result.rows, result.total, result.proof = result.rows + rows, total, proof
+            result.is_repeat = is_repeat
             state.to_reread = [other for other in state.to_reread if other != index]
         else:
-            state.results.append(ResultState(query=index, rows=rows, total=total, proof=proof))
+            result = ResultState(query=index, rows=rows, total=total, proof=proof, is_repeat=is_repeat)
+            state.results.append(result)
             state.next_query += 1
 
     def _fetch_first_page(self, query: Query, window: Window | None) -> Page:

@@ -15,12 +15,14 @@ class ResultState(msgspec.Struct, kw_only=True):
     :param query: index of the query in the search.
     :param rows: rows that no earlier query had.
     :param total: rows that Alvys counts.
+    :param is_repeat: whether an earlier query had returned the same rows, so that no more pages were read.
     """
 
     query: int
     rows: int
     total: int
     proof: Proof
+    is_repeat: bool = False
 
 
 class QueryProgress(msgspec.Struct, kw_only=True):
@@ -29,10 +31,11 @@ class QueryProgress(msgspec.Struct, kw_only=True):
 
     :param windows: still to be read, the current one last; large ones are split in half.
     :param keys_before: number of keys seen before this query.
-    :param total: rows of the whole query, if its window was split.
+    :param total: rows of the whole query, if its window was split or it has been read.
     :param is_open: whether an earlier window could not be proved complete.
     :param window_began: time of the first request for the current window, in seconds since 1970.
     :param paginator: None until the current window is requested.
+    :param is_repeat: whether an earlier query had returned the same rows.
     """
 
     windows: list[Window | None]
@@ -41,6 +44,7 @@ class QueryProgress(msgspec.Struct, kw_only=True):
     is_open: bool = False
     window_began: float = msgspec.field(default=0, name="began")
     paginator: PaginatorState | None = msgspec.field(default=None, name="walk")
+    is_repeat: bool = False
 
 
 class SearchState(msgspec.Struct, kw_only=True):

@@ -240,7 +240,8 @@ class RowSet:
 
     def _filtered(self, found: list[int], stream: Stream, filter: Filter, wanted: Any) -> list[int]:
         path = column_of(stream, filter)
-        if path is None or (wanted is None and not filter.unhides):
+        is_ignored = f"{stream.name}.{filter.name}" in self.options.ignored_filters.split()
+        if path is None or is_ignored or (wanted is None and not filter.unhides):
             return found
         column = self.column(path)
         if filter.unhides:

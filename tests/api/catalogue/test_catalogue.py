@@ -32,6 +32,7 @@ FILTER_TYPES = {"string": "string", "array<string>": "strings", "boolean": "bool
 
 # Where the catalogue differs from the facts, and why.
 MORE_VALUES = {("customers", "Statuses"): {"Disabled"}}  # accepted by Alvys, but not documented
+MORE_ONE_OF = {"trucks": ("Status",)}  # accepted alone, by clients of 2026
 NOT_REQUIRED = {
     # Required by OpenAPI but not by the page. It is always sent.
     ("loads", "IncludeDeleted"),
@@ -161,7 +162,8 @@ def test_required_filters_and_windows_are_marked(stream: Stream, facts: Mapping[
     optional = {name for row, name in NOT_REQUIRED if row == stream.name}
     filters = {filter.name for filter in stream.filters if filter.required}
     assert filters | windows | parents | optional == set(facts["required_body"]) - {"Page", "PageSize"}
-    assert list(stream.any_of) == facts["conditional_one_of"]
+    more = MORE_ONE_OF.get(stream.name, ())
+    assert list(stream.any_of) == [*more, *facts["conditional_one_of"]]
 
 
 @each_fact
@@ -286,7 +288,10 @@ def test_windows_that_a_row_refers_to_exist(stream: Stream) -> None:
 @each_stream
 def test_the_filters_of_a_branch_exist(stream: Stream) -> None:
     for branch in branches_of(stream):
-        assert stream.validate_filters(branch.filters) == branch.filters
+        # Users may not give a filter that Alvys ignores; a branch may, where Alvys requires one.
+        ignored = {filter.name for filter in stream.filters if filter.ignored} & set(stream.any_of)
+        given = {name: value for name, value in branch.filters.items() if name not in ignored}
+        assert stream.validate_filters(given) == given
         # The user's list limits a branch's list, so guessed values could hide rows.
         documented = {filter.name for filter in stream.filters if filter.values}
         assert {name for name, value in branch.filters.items() if isinstance(value, list)} <= documented
@@ -304,7 +309,7 @@ def test_every_search_has_all_that_alvys_requires(stream: Stream) -> None:
         params = window.params if window else ()
         assert not stream.any_of or any(name in (*sent, *params) for name in stream.any_of), branch
         for filter in stream.filters:
-            if filter.name in sent and sent[filter.name] != []:
+            if filter.name in sent and sent[filter.name] != [] and not filter.ignored:
                 assert filter.problem(sent[filter.name]) is None, branch
         for required in stream.windows:
             assert not required.required or window is required, branch

@@ -82,7 +82,7 @@ def example(filter: Filter) -> Any:
 def queries_of(stream: Stream) -> list[Query]:
     """Return all queries of a full read and of each window, without and with filters."""
     parents = ["1", "2"] if stream.parent else None
-    every = {filter.name: example(filter) for filter in stream.filters}
+    every = {filter.name: example(filter) for filter in stream.filters if not filter.ignored}
     together = [{**every} for _ in stream.mutually_exclusive] or [every]
     for filters, only in zip(together, stream.mutually_exclusive, strict=False):
         for name in set(stream.mutually_exclusive) - {only}:

@@ -19,7 +19,7 @@ from airflow_provider_alvys.api.catalogue.stream_spec import (
 
 # No document lists them. These are the statuses of real trucks.
 _TRAILER_STATUSES = ("Active", "Inactive", "In Shop", "Crashed", "Repair")
-# Without IsActive, a search finds only active rows.
+# Without IsActive, a search for drivers finds only active ones.
 _ACTIVE_AND_INACTIVE = (Branch({"IsActive": True}), Branch({"IsActive": False}))
 _NO_CHANGE_TIME = "Rows have no time of their last change, so each sync reads all rows"
 _NO_LATE_CHANGE_TIME = "Rows have no time of their last change, so each sync reads the last days again"
@@ -117,16 +117,21 @@ STREAMS = (
             Filter("TruckNumber", "string", "TruckNum"),
             Filter("FleetName", "string", "Fleet.Name"),
             Filter("VinNumber", "string", "VinNumber"),
-            # A truck has no field for either of these two.
-            Filter("IsActive", "boolean"),
+            # Reported by two clients in 2026. It satisfies any_of.
+            Filter("IsActive", "boolean", ignored="filter by Status"),
+            # A truck has no field for it.
             Filter("RegisteredName", "string"),
         ),
-        # Status alone is not enough.
-        any_of=("TruckNumber", "FleetName", "VinNumber", "IsActive", "RegisteredName"),
+        # Status alone works, although the page does not list it.
+        any_of=("Status", "TruckNumber", "FleetName", "VinNumber", "IsActive", "RegisteredName"),
         full_read=_ACTIVE_AND_INACTIVE,
         lookup=Lookup("trucks/{id}"),
         tiers=(Tier("6-hourly"),),
-        notes=(_NO_CHANGE_TIME, "Statuses seen: Active, Inactive, In Shop, Crashed and Repair"),
+        notes=(
+            _NO_CHANGE_TIME,
+            "Alvys ignores the filter IsActive and returns all trucks; Status filters",
+            "Statuses seen: Active, Inactive, In Shop, Crashed and Repair",
+        ),
     ),
     Stream(
         name="trucks_list",
