@@ -73,6 +73,12 @@ FIELDS = (
         kind="number",
     ),
     FormField(
+        "max_response_mb",
+        "Largest response",
+        "Megabytes of one response, uncompressed; a larger one is an error. Leave empty to use 256.",
+        kind="number",
+    ),
+    FormField(
         "allow_http",
         "Allow plain http",
         "Sends credentials unencrypted. Only for a simulator on a private network.",

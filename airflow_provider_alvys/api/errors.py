@@ -49,18 +49,26 @@ class AlvysValueError(AlvysError, ValueError):
 
 class AlvysConnectionError(AlvysError):
     """
-    No response: unknown host, connection refused or lost, or a timeout.
+    No complete response: unknown host, connection refused or lost, or a timeout.
 
     :param arrived: False if the request certainly did not reach the server.
+    :param is_permanent: whether a retry can only fail again, as for an untrusted certificate.
     """
 
-    def __init__(self, message: str, *, arrived: bool = True, endpoint: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, arrived: bool = True, is_permanent: bool = False, endpoint: str | None = None
+    ) -> None:
         super().__init__(message, endpoint=endpoint)
         self.arrived = arrived
+        self.is_permanent = is_permanent
 
 
 class AlvysResponseError(AlvysError):
     """A response that cannot be decoded, is a redirect, or contradicts itself."""
+
+
+class AlvysTooLargeError(AlvysResponseError):
+    """A response that is larger than the connection allows."""
 
 
 class AlvysAuthError(AlvysError):
@@ -228,6 +236,7 @@ _NOT_RETRYABLE = (
     AlvysNotFoundError,
     AlvysPreconditionError,
     AlvysRefusedError,
+    AlvysTooLargeError,
 )
 
 

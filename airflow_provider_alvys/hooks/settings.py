@@ -15,7 +15,13 @@ from airflow_provider_alvys.api.http.auth import DEFAULT_HOST, Credentials, Toke
 from airflow_provider_alvys.api.http.client import AlvysClient
 from airflow_provider_alvys.api.http.pacing import Pacer
 from airflow_provider_alvys.api.http.retries import ONE_ATTEMPT
-from airflow_provider_alvys.api.http.transport import DEFAULT_TIMEOUT, check_host, is_loopback, strip_edges
+from airflow_provider_alvys.api.http.transport import (
+    DEFAULT_MAX_RESPONSE_BYTES,
+    DEFAULT_TIMEOUT,
+    check_host,
+    is_loopback,
+    strip_edges,
+)
 from airflow_provider_alvys.api.web import check_url_template
 from airflow_provider_alvys.connection_form import RELABELING
 
@@ -42,6 +48,7 @@ class ConnectionSettings:
     timeout: tuple[float, float]
     allow_http: bool
     web_url: str | None = None
+    max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES
     allow_private_downloads: bool = False
     stripped: tuple[str, ...] = ()
 
@@ -61,6 +68,7 @@ def make_client(settings: ConnectionSettings, **options: Any) -> AlvysClient:
         "api_version": settings.api_version,
         "requests_per_minute": settings.requests_per_minute,
         "timeout": settings.timeout,
+        "max_response_bytes": settings.max_response_bytes,
         "allow_http": settings.allow_http,
         "on_token": mask_secret,
     }
@@ -98,10 +106,11 @@ def read_settings(connection: Connection) -> ConnectionSettings:
         host = parts._replace(netloc=f"{parts.netloc}:{connection.port}").geturl()
     read_timeout = _number(extra, "timeout")
     page_size = _number(extra, "page_size")
+    max_response_mb = _number(extra, "max_response_mb")
     rate = _number(extra, "requests_per_minute")
     web_url = _text(extra, "web_url")
-    if read_timeout == 0 or page_size == 0:
-        raise AlvysValueError("timeout and page_size of the connection must be more than 0")
+    if 0 in (read_timeout, page_size, max_response_mb):
+        raise AlvysValueError("timeout, page_size and max_response_mb of the connection must be more than 0")
     credentials = make_credentials(
         connection.login,
         connection.password,
@@ -128,6 +137,9 @@ def read_settings(connection: Connection) -> ConnectionSettings:
         allow_http=allow_http,
         web_url=None if web_url is None else check_url_template(web_url),
         allow_private_downloads=_boolean(extra, "allow_private_downloads"),
+        max_response_bytes=(
+            DEFAULT_MAX_RESPONSE_BYTES if max_response_mb is None else int(max_response_mb * 1024 * 1024) or 1
+        ),
     )
 
 

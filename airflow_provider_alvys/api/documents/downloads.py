@@ -28,10 +28,10 @@ from airflow_provider_alvys.api.errors import (
 )
 from airflow_provider_alvys.api.http.clock import Clock
 from airflow_provider_alvys.api.http.retries import RetryRules, retrying
+from airflow_provider_alvys.api.http.sessions import USER_AGENT
 from airflow_provider_alvys.api.http.transport import (
     DEFAULT_TIMEOUT,
     NO_AUTH,
-    USER_AGENT,
     is_loopback,
     origin,
     root_cause,

@@ -47,6 +47,7 @@ _RENEW_MARGIN = 60.0
 _DEFAULT_LIFETIME = 900.0
 # Auth0's maximum.
 _MAX_LIFETIME = 30 * 86_400.0
+_MAX_RESPONSE_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -200,7 +201,14 @@ class TokenSource:
             body = {"json": {**fields, "audience": credentials.audience}}
         remember_secret(credentials.client_secret)
         requested_at = transport.clock.time()
-        response = transport.send("POST", credentials.auth_url, endpoint=TOKEN_ENDPOINT, auth=NO_AUTH, **body)
+        response = transport.send(
+            "POST",
+            credentials.auth_url,
+            endpoint=TOKEN_ENDPOINT,
+            auth=NO_AUTH,
+            max_bytes=_MAX_RESPONSE_BYTES,
+            **body,
+        )
         if response.status_code >= 400:
             raise self._error(response, now=transport.clock.time())
         token = self._decode(response.content, response.status_code)

@@ -13,19 +13,22 @@ from airflow_provider_alvys.api.errors import (
     AlvysError,
     AlvysNotFoundError,
     AlvysPermissionError,
+    AlvysResponseError,
     AlvysValueError,
     error_from_response,
 )
 from airflow_provider_alvys.api.http.auth import DEFAULT_HOST, Credentials, TokenSource, shared_token_source
-from airflow_provider_alvys.api.http.clock import SYSTEM_CLOCK, Clock
+from airflow_provider_alvys.api.http.clock import SYSTEM_CLOCK, Clock, DeferRequested
 from airflow_provider_alvys.api.http.pacing import Pacer, shared_pacer
 from airflow_provider_alvys.api.http.retries import RetryRules, retrying
 from airflow_provider_alvys.api.http.transport import (
+    DEFAULT_MAX_RESPONSE_BYTES,
     DEFAULT_TIMEOUT,
     BearerAuth,
     Transport,
     check_host,
     origin,
+    root_cause,
 )
 from airflow_provider_alvys.api.problems import parse_problem
 
@@ -45,6 +48,7 @@ class _Call:
     endpoint: Endpoint
     url: str
     body: dict[str, Any]
+    repeatable: bool
 
 
 class AlvysClient:
@@ -58,6 +62,7 @@ class AlvysClient:
     :param api_version: version in every path, such as ``1.0``; None means the documented ones.
     :param requests_per_minute: pace per endpoint; 0 for no pacing, None for the documented limits.
     :param timeout: seconds to connect, and seconds to wait for bytes.
+    :param max_response_bytes: longest body of a response, decoded.
     :param allow_http: allow plain http to other machines.
     :param retry_rules: how often and how long to retry a failed call.
     :param on_token: called with each token before its first use, so that the caller can mask it.
@@ -75,6 +80,7 @@ class AlvysClient:
         api_version: str | None = None,
         requests_per_minute: float | None = None,
         timeout: tuple[float, float] = DEFAULT_TIMEOUT,
+        max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES,
         allow_http: bool = False,
         retry_rules: RetryRules | None = None,
         on_token: Callable[[str], None] = lambda token: None,
@@ -93,7 +99,7 @@ class AlvysClient:
         self._rejected_tokens: dict[str, Token] = {}
         self._server_offset: float | None = None
         self._server_offset_at = 0.0
-        self._transport = Transport(timeout=timeout, clock=clock)
+        self._transport = Transport(timeout=timeout, max_response_bytes=max_response_bytes, clock=clock)
 
     @property
     def clock(self) -> Clock:
@@ -178,19 +184,19 @@ class AlvysClient:
         :param repeatable: whether a retry is safe even if the call arrived; None means for reads only.
         :param on_failure: called with the error of each attempt.
         """
-        call = self._prepare(method, path, json=json, data=data, params=params, headers=headers)
+        call = self._prepare(method, path, repeatable, json=json, data=data, params=params, headers=headers)
         retry = retrying(
             self._rules,
             clock=self.clock,
             endpoint=str(call.endpoint),
-            repeatable=call.endpoint.is_read if repeatable is None else repeatable,
+            repeatable=call.repeatable,
             consecutive_429s=self.pacer.consecutive_429s(call.endpoint),
             block_seconds=lambda: self.pacer.block_seconds(call.endpoint),
         )
 
         def attempt() -> T:
             try:
-                return read(self._exchange(call))
+                return self._read(call, read)
             except AlvysError as error:
                 on_failure(error)
                 raise
@@ -201,7 +207,20 @@ class AlvysClient:
         """Close the connections to Alvys."""
         self._transport.close()
 
-    def _prepare(self, method: str, path: str, **body: Any) -> _Call:
+    def _read(self, call: _Call, read: Callable[[requests.Response], T]) -> T:
+        """Make one attempt and return its result; raise no other error than AlvysError after the request."""
+        try:
+            return read(self._exchange(call))
+        except (AlvysError, DeferRequested):
+            raise
+        except Exception as error:
+            # A response can cause errors of any type, such as a RecursionError by deep JSON.
+            raise AlvysResponseError(
+                f"{call.endpoint}: the response cannot be read: {root_cause(error)}",
+                endpoint=str(call.endpoint),
+            ) from error
+
+    def _prepare(self, method: str, path: str, repeatable: bool | None = None, **body: Any) -> _Call:
         if not path.strip():
             raise AlvysValueError("path is empty: give one such as loads/search or /v1/me")
         if "://" in path.split("?", 1)[0]:
@@ -215,7 +234,9 @@ class AlvysClient:
         if not path.startswith("/"):
             path = f"/api/p/v{self._api_version or endpoint.version}/{path}"
         given = {key: value for key, value in body.items() if value is not None}
-        return _Call(endpoint, self.host + path, given)
+        return _Call(
+            endpoint, self.host + path, given, endpoint.is_read if repeatable is None else repeatable
+        )
 
     def _exchange(self, call: _Call) -> requests.Response:
         """Make one attempt, with a new token if the current one is rejected."""
@@ -246,7 +267,12 @@ class AlvysClient:
             auth = BearerAuth(token.value)
             try:
                 response = self._transport.send(
-                    endpoint.method, call.url, endpoint=str(endpoint), auth=auth, **call.body
+                    endpoint.method,
+                    call.url,
+                    endpoint=str(endpoint),
+                    auth=auth,
+                    new_connection=not call.repeatable,
+                    **call.body,
                 )
             except AlvysError as error:
                 if error.status_code is not None:

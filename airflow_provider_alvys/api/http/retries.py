@@ -16,6 +16,7 @@ from airflow_provider_alvys.api.errors import (
     AlvysRateLimitError,
     AlvysResponseError,
     AlvysServerError,
+    AlvysTooLargeError,
 )
 from airflow_provider_alvys.api.http.clock import Clock
 
@@ -122,9 +123,11 @@ class _RetryState:
         if isinstance(error, AlvysRateLimitError):
             return True
         if isinstance(error, AlvysConnectionError):
-            return self.repeatable or not error.arrived
+            return (self.repeatable or not error.arrived) and not error.is_permanent
+        if isinstance(error, AlvysTooLargeError):
+            return False
         # A redirect is permanent; any other unreadable response may be truncated.
-        unreadable = isinstance(error, AlvysResponseError) and (error.status_code or 200) < 300
+        unreadable = isinstance(error, AlvysResponseError) and not 300 <= (error.status_code or 200) < 400
         return self.repeatable and (isinstance(error, AlvysServerError) or unreadable)
 
     def _wait_seconds(self, state: tenacity.RetryCallState) -> float:

@@ -5,29 +5,32 @@ from __future__ import annotations
 import copy
 import ipaddress
 import re
-from ssl import SSLCertVerificationError
+import ssl
+import zlib
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 import requests
 from requests.auth import AuthBase
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
-from airflow_provider_alvys import __version__
 from airflow_provider_alvys.api.errors import (
     AlvysConnectionError,
+    AlvysError,
     AlvysResponseError,
+    AlvysTooLargeError,
     AlvysValueError,
     parse_http_date,
 )
 from airflow_provider_alvys.api.http.clock import SYSTEM_CLOCK, Clock
+from airflow_provider_alvys.api.http.sessions import Session, may_have_arrived, read_body
 from airflow_provider_alvys.api.scrubbing import scrub
 
-# Auth0's edge refuses Python's default user agent.
-USER_AGENT = f"airflow-provider-alvys/{__version__}"
 DEFAULT_TIMEOUT = (10.0, 60.0)
-# Other TLS errors may occur after the request was sent, such as for a corrupt record in the response.
-_NEVER_SENT = (NewConnectionError, ConnectTimeoutError, SSLCertVerificationError)
+DEFAULT_MAX_RESPONSE_BYTES = 256 * 1024 * 1024
+# What is read of an error's body.
+_MAX_ERROR_BYTES = 64 * 1024
+# A connection that ends during the handshake may succeed at the next attempt; other TLS errors there do not.
+_PASSING_TLS_ERRORS = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 _HOST = re.compile(r"[\w.-]+|[0-9a-f:.]+", re.ASCII)
 # The beginning of the API's paths, which the client adds itself.
 _API_PATH = re.compile(r"/api(/p(/v[\d.]+)?)?/*\Z", re.IGNORECASE)
@@ -53,58 +56,115 @@ NO_AUTH = BearerAuth(None)
 
 class Transport:
     """
-    Send single requests over one session, without retries and redirects.
+    Send single requests, without retries and redirects.
 
     :param timeout: seconds to connect, and seconds to wait for bytes.
+    :param max_response_bytes: longest body of a response, decoded.
     """
 
     def __init__(
-        self, *, timeout: tuple[float, float] = DEFAULT_TIMEOUT, clock: Clock = SYSTEM_CLOCK
+        self,
+        *,
+        timeout: tuple[float, float] = DEFAULT_TIMEOUT,
+        max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.clock = clock
         self._timeout = timeout
-        self._session = requests.Session()
-        self._session.headers["User-Agent"] = USER_AGENT
+        self._max_response_bytes = max_response_bytes
+        self._session = Session()
 
     def send(
-        self, method: str, url: str, *, endpoint: str, auth: BearerAuth, **body: Any
+        self,
+        method: str,
+        url: str,
+        *,
+        endpoint: str,
+        auth: BearerAuth,
+        max_bytes: int | None = None,
+        new_connection: bool = False,
+        **body: Any,
     ) -> requests.Response:
         """
-        Send one request and return the complete response, of any status below 300 or above 399.
+        Send one request and return the complete response, with a status of 200 to 299, or of 400 and above.
+
+        The body of an error is cut to 64 KB.
 
         :param endpoint: the call's name in errors.
+        :param max_bytes: longest body of this response; None for the transport's own limit.
+        :param new_connection: open a connection, which cannot turn out to be closed as an idle one can.
         :param body: ``json``, ``data``, ``params`` and ``headers``, as in requests.
         :raises AlvysValueError: the request cannot be encoded; nothing was sent.
         :raises AlvysConnectionError: no complete response.
-        :raises AlvysResponseError: the response is a redirect.
+        :raises AlvysTooLargeError: the response is larger than allowed.
+        :raises AlvysResponseError: the response is a redirect, or has a status below 200.
         """
+        session = Session() if new_connection else self._session
         try:
-            request = self._session.prepare_request(requests.Request(method, url, auth=auth, **body))
-        except (ValueError, TypeError, requests.exceptions.RequestException) as error:
+            request = session.prepare_request(requests.Request(method, url, auth=auth, **body))
+            settings = session.merge_environment_settings(request.url, {}, None, None, None)
+        except Exception as error:
             raise AlvysValueError(
                 f"{endpoint}: cannot encode the request: {error}", endpoint=endpoint
             ) from error
-        settings = self._session.merge_environment_settings(request.url, {}, None, None, None)
         if is_loopback(urlsplit(url)):
             # A proxy would see the credentials in clear text.
             settings["proxies"] = {}
         try:
-            response = self._session.send(request, timeout=self._timeout, allow_redirects=False, **settings)
-        except requests.exceptions.RequestException as error:
+            with session.send(request, timeout=self._timeout, allow_redirects=False, **settings) as response:
+                self._read(response, endpoint, max_bytes or self._max_response_bytes)
+        except AlvysError:
+            raise
+        except Exception as error:
+            # A server can cause errors of any type: by its headers, an encoding, the end of the connection.
+            arrived = may_have_arrived()
             raise AlvysConnectionError(
-                f"{endpoint}: no answer from {origin(url)}: {root_cause(error)}. Check host and network.",
-                arrived=not any(isinstance(cause, _NEVER_SENT) for cause in _causes(error)),
+                f"{endpoint}: no {'complete ' if arrived else ''}answer from {origin(url)}: "
+                f"{root_cause(error)}. Check host and network.",
+                arrived=arrived,
+                is_permanent=not arrived and _is_permanent(error),
                 endpoint=endpoint,
             ) from error
-        if 300 <= response.status_code < 400:
+        finally:
+            if new_connection:
+                session.close()
+        return response
+
+    def _read(self, response: requests.Response, endpoint: str, max_bytes: int) -> None:
+        """Read the body of a response, if it is one that a caller gets."""
+        status = response.status_code
+        if 300 <= status < 400:
             target = scrub(origin(response.headers.get("location", ""))) or "another path"
             raise AlvysResponseError(
                 f"{endpoint} was redirected to {target}; redirects are not followed with credentials. "
                 "Correct the host or auth_url of the connection.",
-                status_code=response.status_code,
+                status_code=status,
                 endpoint=endpoint,
             )
-        return response
+        if status < 200:
+            raise AlvysResponseError(
+                f"{endpoint} answered {status}, which is no final response. Retry later.",
+                status_code=status,
+                endpoint=endpoint,
+            )
+        is_error = status >= 400
+        limit = min(max_bytes, _MAX_ERROR_BYTES) if is_error else max_bytes
+        try:
+            content = read_body(response, limit)
+        except (zlib.error, ValueError):
+            if not is_error:
+                raise
+            content = b""
+        response.raw.close()
+        if len(content) > limit and not is_error:
+            raise AlvysTooLargeError(
+                f"{endpoint} answered {status} with more than {limit} bytes. Lower page_size, or raise "
+                "max_response_mb on the connection. Correct host or auth_url if this is not Alvys.",
+                status_code=status,
+                endpoint=endpoint,
+            )
+        response._content = content[:limit]
+        response._content_consumed = True  # type: ignore[attr-defined]
 
     def server_offset(self, response: requests.Response) -> float | None:
         """
@@ -191,6 +251,13 @@ def is_loopback(parts: SplitResult) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _is_permanent(error: BaseException) -> bool:
+    """Return whether an error before the request is one of TLS that a retry cannot mend."""
+    causes = _causes(error)
+    is_tls = any(isinstance(cause, (ssl.SSLError, requests.exceptions.SSLError)) for cause in causes)
+    return is_tls and not any(isinstance(cause, _PASSING_TLS_ERRORS) for cause in causes)
 
 
 def _causes(error: BaseException) -> list[BaseException]:
