@@ -299,8 +299,7 @@ def make_event(
 def _decode_object(body: bytes) -> dict[str, Any]:
     try:
         read = decode_row(body)
-    # ArithmeticError: an exponent too large for Decimal.
-    except (ValueError, RecursionError, ArithmeticError):
+    except ValueError:
         read = None
     if not isinstance(read, dict):
         raise AlvysWebhookError("The delivery is not a JSON object")

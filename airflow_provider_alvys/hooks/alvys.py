@@ -15,7 +15,7 @@ from airflow_provider_alvys._compat import AirflowTaskTimeout
 from airflow_provider_alvys.api.catalogue.operation_spec import AUTO
 from airflow_provider_alvys.api.catalogue.streams import STREAMS, get_stream, get_streams
 from airflow_provider_alvys.api.errors import AlvysError, AlvysUnknownOutcomeError
-from airflow_provider_alvys.api.read.page_decoder import decode_row
+from airflow_provider_alvys.api.read.page_decoder import decode_record
 from airflow_provider_alvys.api.read.queries import make_queries, make_search_queries
 from airflow_provider_alvys.retry_policy import as_non_retryable
 
@@ -147,7 +147,7 @@ class AlvysHook(BaseHook):
     def _rows(self, search: Search) -> Iterator[dict[str, Any]]:
         for page in search:
             for row in page:
-                yield decode_row(row)
+                yield decode_record(row, search.stream)
         if search.proof == "open":
             log.warning("Rows of %s may be missing: they moved while they were read", search.stream.name)
 

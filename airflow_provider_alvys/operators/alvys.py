@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.api.errors import AlvysResponseError, AlvysValueError
+from airflow_provider_alvys.api.read.page_decoder import decode_plain, decode_record
 from airflow_provider_alvys.api.read.queries import make_search_queries
 from airflow_provider_alvys.api.scrubbing import scrub
 from airflow_provider_alvys.base_operator import AlvysTask
@@ -93,14 +94,15 @@ class AlvysRequestOperator(AlvysTask):
         content_type = response.headers.get("content-type", "")
         kind = scrub(content_type, 100) or "no content type"
         problem = f"with {kind}, not with JSON: check the path"
-        if "json" in content_type:
-            try:
+        try:
+            if "json" in content_type:
                 # As bytes: a byte order mark is skipped.
                 return jsonlib.loads(response.content)
-            except (ValueError, RecursionError) as error:
-                problem = f"with JSON that cannot be read: {error}"
-        elif content_type.startswith("text/") and "html" not in content_type:
-            return response.text
+            if content_type.startswith("text/") and "html" not in content_type:
+                return response.text
+        except (ValueError, RecursionError) as error:
+            # Also for text: the name of its encoding comes from the server.
+            problem = f"with {kind} that cannot be read: {scrub(str(error))}"
         raise AlvysResponseError(
             f"{self.method} {self.path} answered {response.status_code} {problem}",
             status_code=response.status_code,
@@ -183,7 +185,7 @@ class AlvysSearchOperator(AlvysTask):
                     f"The search finds {found}{'' if is_one else ' or more'} {self.stream}, more than "
                     f"limit={self.limit}: narrow it, raise limit, or use AlvysToObjectStorageOperator"
                 )
-            read = [jsonlib.loads(bytes(row)) for row in page]
+            read = [decode_record(row, search.stream, decode=decode_plain) for row in page]
             rows += [{name: value for name, value in row.items() if name not in secrets} for row in read]
         self.log.info("Found %d %s", len(rows), self.stream)
         return rows

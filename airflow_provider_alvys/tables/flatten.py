@@ -120,8 +120,8 @@ class RowFlattener:
     def _decode(self, row: bytes) -> dict[str, Any]:
         try:
             record = decode_row(row)
-        except (ValueError, ArithmeticError, RecursionError) as error:
-            raise AlvysTableError(f"{self._where} cannot be read: {error or type(error).__name__}") from error
+        except ValueError as error:
+            raise AlvysTableError(f"{self._where} cannot be read: {error}") from error
         if not isinstance(record, dict):
             raise AlvysTableError(f"{self._where} is not a JSON object: {row[:80]!r}")
         return record

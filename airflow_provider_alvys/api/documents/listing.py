@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_alvys.api.catalogue.record_rows.common import DOCUMENT
 from airflow_provider_alvys.api.catalogue.streams import STREAMS, Stream
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.api.read.page_decoder import decode_row
+from airflow_provider_alvys.api.read.page_decoder import decode_record
 from airflow_provider_alvys.api.read.queries import make_queries
 from airflow_provider_alvys.api.read.windows import as_utc
 
@@ -87,7 +87,7 @@ def list_documents(client: AlvysClient, stream: Stream, parent: str) -> list[Doc
     from airflow_provider_alvys.api.read.search import Search
 
     search = Search(client, stream, make_queries(stream, {}, parents=[parent]))
-    documents = [parse_document(decode_row(row), parent) for page in search for row in page]
+    documents = [parse_document(decode_record(row, stream), parent) for page in search for row in page]
     return None if search.missing_parents else documents
 
 

@@ -13,7 +13,7 @@ from airflow_provider_alvys.api.catalogue.stream_spec import Stream
 from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.api.errors import AlvysNotFoundError
 from airflow_provider_alvys.api.read.branches import combined_total
-from airflow_provider_alvys.api.read.page_decoder import Page, PageDecoder, decode_row
+from airflow_provider_alvys.api.read.page_decoder import Page, PageDecoder, decode_record
 from airflow_provider_alvys.api.read.queries import Query, make_queries, make_search_queries
 from airflow_provider_alvys.api.schema.values import make_converter
 
@@ -120,7 +120,7 @@ class _StatusJob:
                 f"{page.total} {self.stream.name} have {len(self.numbers)} numbers, more than fit on a page."
             )
         newest: dict[str, RecordStatus] = {}
-        for row in map(decode_row, page.rows):
+        for row in (decode_record(raw, self.stream) for raw in page.rows):
             record = RecordStatus(row["Id"], row.get("Status"), row.get("UpdatedAt"))
             number = row.get(self.stream.number_field)
             known = newest.get(number)
@@ -153,7 +153,7 @@ class _DocumentsJob:
             return [None]
         # Anyone with the download URL can open the file: it must not reach an XCom.
         secret = {name for name, flags in self.stream.fields.flags.items() if "volatile" in flags}
-        documents = [msgspec.to_builtins(decode_row(row)) for row in page.rows]
+        documents = [msgspec.to_builtins(decode_record(row, self.stream)) for row in page.rows]
         return [[{name: value for name, value in one.items() if name not in secret} for one in documents]]
 
 

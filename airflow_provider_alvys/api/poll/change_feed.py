@@ -16,7 +16,7 @@ import msgspec
 from airflow_provider_alvys.api.catalogue.stream_spec import Stream, TimeWindow
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.poll.batch_queries import StreamQuery, time_sort_key
-from airflow_provider_alvys.api.read.page_decoder import Row, decode_row
+from airflow_provider_alvys.api.read.page_decoder import Row, decode_record
 from airflow_provider_alvys.api.read.queries import Query, RequestedWindow, make_queries
 from airflow_provider_alvys.api.read.search import Search
 from airflow_provider_alvys.api.read.state import SearchState
@@ -142,7 +142,7 @@ class ChangeReader:
 
     def read(self, row: Row) -> RowChange:
         """Return the change of a row."""
-        record = decode_row(row)
+        record = decode_record(row, self.stream)
         parts = (record.get(name) for name in self.stream.key)
         id = "/".join("" if part is None else str(part) for part in parts)
         time = self.window.column and record.get(self.window.column)

@@ -113,7 +113,7 @@ def _decode(response: requests.Response, endpoint: str) -> dict[str, Any]:
     problem = "it is not a JSON object"
     try:
         record = decode_row(response.content)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         record, problem = None, str(error)
     if not isinstance(record, dict):
         status = response.status_code

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-import re
+import math
 from codecs import BOM_UTF8
-from collections.abc import Sequence
-from decimal import Decimal
+from collections.abc import Callable, Sequence
+from decimal import Context, InvalidOperation, Overflow, Rounded, Subnormal
 from json.decoder import WHITESPACE, scanstring  # type: ignore[attr-defined]
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from airflow_provider_alvys.api.errors import AlvysResponseError
+
+if TYPE_CHECKING:
+    from airflow_provider_alvys.api.catalogue.stream_spec import Stream
 
 Key = tuple[Any, ...]
 Row = bytes | msgspec.Raw
@@ -191,8 +194,7 @@ def _refuse_constant(text: str) -> None:
     raise ValueError(f"{text} is not JSON")
 
 
-# A string, or the white space between two tokens. A line break inside a string is always escaped.
-_STRING_OR_SPACE = re.compile(rb'"(?:[^"\\]|\\.)*"|[ \t\r\n]+')
+_SPACE = b" \t\r\n"
 
 
 def compact(row: Row) -> Row:
@@ -200,15 +202,75 @@ def compact(row: Row) -> Row:
     text = bytes(row)
     if b"\n" not in text and b"\r" not in text:
         return row
-    return _STRING_OR_SPACE.sub(lambda match: match[0] if match[0].startswith(b'"') else b"", text)
+    view, line, at = memoryview(text), bytearray(), 0
+    while (start := text.find(b'"', at)) >= 0:
+        line += text[at:start].translate(None, _SPACE)
+        at = _end_of_string(text, start)
+        line += view[start:at]
+    return bytes(line + text[at:].translate(None, _SPACE))
 
 
-_exact = msgspec.json.Decoder(float_hook=Decimal)
+def _end_of_string(text: bytes, start: int) -> int:
+    end = start
+    while True:
+        end = first = text.index(b'"', end + 1)
+        while text[first - 1] == ord("\\"):
+            first -= 1
+        if (end - first) % 2 == 0:
+            return end + 1
+
+
+# No row of Alvys has a longer number, and an int of many more digits would occupy all memory.
+_MAX_DIGITS = 5000
+_NUMBERS = Context(
+    prec=_MAX_DIGITS,
+    Emax=_MAX_DIGITS,
+    Emin=-_MAX_DIGITS,
+    traps=[InvalidOperation, Overflow, Subnormal, Rounded],
+)
+_exact = msgspec.json.Decoder(float_hook=_NUMBERS.create_decimal)
 
 
 def decode_row(row: Row) -> Any:
-    """Return a row's value: whole numbers as int, numbers with a fraction or an exponent as Decimal."""
+    """
+    Return a row's value: whole numbers as int, numbers with a fraction or an exponent as Decimal.
+
+    :raises ValueError: the row is not JSON, is nested too deeply, or has a number of too many digits.
+    """
     try:
-        return _exact.decode(row)
-    except msgspec.DecodeError:
-        return json.loads(bytes(row), parse_float=Decimal)
+        try:
+            return _exact.decode(row)
+        except msgspec.DecodeError:
+            return json.loads(bytes(row), parse_float=_NUMBERS.create_decimal)
+    except (ArithmeticError, RecursionError) as error:
+        problem = "it is nested too deeply" if isinstance(error, RecursionError) else "a number is too long"
+        raise ValueError(problem) from error
+
+
+def decode_record(row: Row, stream: Stream, *, decode: Callable[[Row], Any] = decode_row) -> Any:
+    """
+    Return the value of a stream's row, as ``decode`` does.
+
+    :raises AlvysResponseError: the row cannot be decoded; the error names it by its key.
+    """
+    try:
+        return decode(row)
+    except (ValueError, RecursionError) as error:
+        key = "/".join(map(str, PageDecoder(stream.key).decode_key(row))) if stream.key else "without a key"
+        raise AlvysResponseError(f"The row {key} of {stream.name} cannot be read: {error}") from error
+
+
+def decode_plain(row: Row) -> Any:
+    """
+    Return a row as plain JSON values, with numbers as int or float.
+
+    :raises ValueError: the row is not JSON, or has a number that is not in the range of a float.
+    """
+    return json.loads(bytes(row), parse_float=_finite, parse_constant=_refuse_constant)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("a number is too large")
+    return number

@@ -228,7 +228,7 @@ class ParquetEncoder:
 def _decode(row: bytes) -> dict[str, Any] | None:
     """Return a row, or None to keep it as JSON: not an object, too deep, or with an unreadable number."""
     if not _is_deep(row):
-        with suppress(ValueError, ArithmeticError):
+        with suppress(ValueError):
             record = decode_row(row)
             return record if type(record) is dict else None
     return None

@@ -18,7 +18,7 @@ from airflow_provider_alvys.api.errors import (
     AlvysServerError,
 )
 from airflow_provider_alvys.api.http.clock import DeferRequested
-from airflow_provider_alvys.api.read.page_decoder import decode_row
+from airflow_provider_alvys.api.read.page_decoder import decode_record
 from airflow_provider_alvys.api.read.queries import make_queries
 from airflow_provider_alvys.api.read.search import Search
 from airflow_provider_alvys.api.scrubbing import scrub
@@ -159,7 +159,7 @@ class _Download:
         for lists, rows in enumerate(self._search, start=1):
             self._client.clock.mark_progress()
             parent = self._search.queries[self._search.state.results[-1].query].parents[0]
-            documents = [parse_document(decode_row(row), parent) for row in rows]
+            documents = [parse_document(decode_record(row, self._search.stream), parent) for row in rows]
             self._remember(parent, documents)
             files = [file_of(self._spec, document) for document in documents if self._spec.wants(document)]
             self._run.pending += files

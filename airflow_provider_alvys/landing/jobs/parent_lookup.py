@@ -11,7 +11,7 @@ from typing import Any
 from airflow_provider_alvys.api.catalogue.stream_spec import Parent
 from airflow_provider_alvys.api.catalogue.streams import Stream, get_stream
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.api.read.page_decoder import decode_row
+from airflow_provider_alvys.api.read.page_decoder import decode_record
 from airflow_provider_alvys.api.read.windows import as_utc
 from airflow_provider_alvys.landing.dataset.layout import MANIFEST, landing_date
 from airflow_provider_alvys.landing.dataset.manifest import Manifest
@@ -46,7 +46,7 @@ def find_parents(store: Store, stream: Stream, parents: Any, *, tenant: str, now
         if is_manifest(manifest):
             run, landed = open_manifest(manifest)
             _check_tenant(landed, manifest, parent, tenant)
-            rows = map(decode_row, read_parts(run, "", landed, parent))
+            rows = (decode_record(row, parent) for row in read_parts(run, "", landed, parent))
             found += [str(row[stream.parent.column]) for row in rows if stream.parent.column in row]
         else:
             found.append(str(manifest))
@@ -68,7 +68,7 @@ def find_document_parents(
             others.append(item)
             continue
         _check_tenant(landed, manifest, stream, tenant)
-        rows = map(decode_row, read_parts(run, "", landed, stream))
+        rows = (decode_record(row, stream) for row in read_parts(run, "", landed, stream))
         for of in landed.parents:
             listed[of.ids[0]] = list(islice(rows, of.rows))
     found = find_parents(store, stream, others, tenant=tenant, now=now)
@@ -100,7 +100,8 @@ def _find_recent(
         manifest = parents.get_json(name, Manifest) if landing_date(name) >= first else None
         if manifest is None or manifest.tenant != tenant:
             continue
-        for row in map(decode_row, read_parts(parents, name.rpartition("/")[0], manifest, stream)):
+        for raw in read_parts(parents, name.rpartition("/")[0], manifest, stream):
+            row = decode_record(raw, stream)
             key = tuple(row.get(column) for column in stream.key)
             age = (_time(row.get(stamp)) if stamp else manifest.read_until, manifest.read_until)
             if key not in newest or age >= newest[key][0]:
