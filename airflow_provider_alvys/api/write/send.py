@@ -138,7 +138,7 @@ class _WriteRequest:
             return None
         try:
             answer = decode_row(response.content)
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             if not self._operation.response_is_documented:
                 return response.text
             raise self._response_error(response, f"cannot be read: {error}") from error
@@ -165,8 +165,8 @@ class _WriteRequest:
         if isinstance(error, AlvysConnectionError):
             return error.arrived
         if isinstance(error, AlvysResponseError):
-            # A redirect has no effect.
-            return (error.status_code or 200) < 300
+            # These redirects say that the request was not processed; others may follow a write.
+            return error.status_code not in (307, 308)
         if isinstance(error, AlvysGatewayError):
             return True
         if isinstance(error, AlvysServerError):
