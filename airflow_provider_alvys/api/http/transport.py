@@ -28,7 +28,7 @@ from airflow_provider_alvys.api.scrubbing import scrub
 DEFAULT_TIMEOUT = (10.0, 60.0)
 DEFAULT_MAX_RESPONSE_BYTES = 256 * 1024 * 1024
 # What is read of an error's body.
-_MAX_ERROR_BYTES = 64 * 1024
+_MAX_ERROR_BYTES = 256 * 1024
 # A connection that ends during the handshake may succeed at the next attempt; other TLS errors there do not.
 _PASSING_TLS_ERRORS = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 _HOST = re.compile(r"[\w.-]+|[0-9a-f:.]+", re.ASCII)
@@ -88,7 +88,7 @@ class Transport:
         """
         Send one request and return the complete response, with a status of 200 to 299, or of 400 and above.
 
-        The body of an error is cut to 64 KB.
+        The body of an error is cut to 256 KB.
 
         :param endpoint: the call's name in errors.
         :param max_bytes: longest body of this response; None for the transport's own limit.
@@ -154,7 +154,8 @@ class Transport:
         except (zlib.error, ValueError):
             if not is_error:
                 raise
-            content = b""
+            # Not empty, as errors of Alvys may be.
+            content = b"?"
         response.raw.close()
         if len(content) > limit and not is_error:
             raise AlvysTooLargeError(

@@ -16,8 +16,8 @@ from airflow_provider_alvys.api.catalogue.operations import OPERATIONS
 from airflow_provider_alvys.api.errors import (
     AlvysConnectionError,
     AlvysError,
+    AlvysGatewayError,
     AlvysResponseError,
-    AlvysServerError,
     AlvysTooLargeError,
     AlvysUnknownOutcomeError,
     is_hopeless,
@@ -149,7 +149,17 @@ def test_a_read_without_a_readable_response_is_a_typed_error(
     with pytest.raises(AlvysError) as caught:
         read(connect(server, retry_rules=ONE_ATTEMPT))
     assert caught.value.endpoint in ("POST loads/search", "GET loads")
-    assert isinstance(caught.value, AlvysServerError) == (b" 500 Oops" in response)
+    assert (caught.value.status_code == 500) == (b" 500 Oops" in response)
+
+
+@pytest.mark.parametrize(
+    "body", [b"\x1f\x8b\x08\x00x", gzip.compress(b"{}" * 99)[:-9]], ids=["broken", "cut"]
+)
+def test_an_error_whose_body_cannot_be_decoded_is_not_one_of_alvys(body: bytes, server: RawServer) -> None:
+    server.response = make_response(body, "404 No", content_encoding="gzip")
+    with pytest.raises(AlvysGatewayError) as caught:
+        connect(server, retry_rules=ONE_ATTEMPT).request("GET", "loads")
+    assert caught.value.status_code == 404
 
 
 @pytest.mark.parametrize("response", UNKNOWN.values(), ids=UNKNOWN)
@@ -316,6 +326,6 @@ def test_a_connection_with_an_unread_response_is_not_used_again(server: RawServe
     client = connect(server, retry_rules=ONE_ATTEMPT)
     for response in ("302, endless body", "103", "500, a bomb"):
         server.response = UNKNOWN[response].replace(b"connection: close", b"connection: keep-alive")
-        with pytest.raises((AlvysResponseError, AlvysServerError)):
+        with pytest.raises((AlvysResponseError, AlvysGatewayError)):
             client.request("GET", "loads")
     assert len(server.requests) == 3
