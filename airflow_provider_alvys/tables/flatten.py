@@ -123,7 +123,7 @@ class RowFlattener:
         except ValueError as error:
             raise AlvysTableError(f"{self._where} cannot be read: {error}") from error
         if not isinstance(record, dict):
-            raise AlvysTableError(f"{self._where} is not a JSON object: {row[:80]!r}")
+            raise AlvysTableError(f"{self._where} is not a JSON object")
         return record
 
     def _check_key(self, column: str, value: Any) -> None:

@@ -19,6 +19,8 @@ from airflow_provider_alvys.api.write.upload import FileSource
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _SURROGATES = re.compile("[\ud800-\udfff]")
+# A receiver may take them for a path, or for the end of a header.
+_UNSAFE_IN_NAMES = re.compile(r"[/\\\x00-\x1f\x7f]")
 _MAX_QUOTED = 80
 
 
@@ -121,6 +123,8 @@ def check_file(operation: Operation, file: FileSource | None) -> None:
         return
     if not file.name.strip():
         raise AlvysValueError(f"The file of {name} has no name")
+    if _UNSAFE_IN_NAMES.search(file.name):
+        raise AlvysValueError(f"{file.name!r} has a slash, a backslash or a control character in its name")
     if not 0 < file.size <= upload.max_bytes:
         size = f"has {file.size} bytes" if file.size else "is empty"
         raise AlvysValueError(f"{file.name} {size}: {name} takes 1 to {upload.max_bytes} bytes")

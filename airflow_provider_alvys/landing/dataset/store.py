@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
 
 T = TypeVar("T")
+# Readable by the group at most; the umask may take more away.
+_FILE_MODE = 0o640
+_FOLDER_MODE = 0o750
 _GIVE_PATH = "Give an absolute path, such as /data/alvys or s3://aws_default@bucket/alvys"
 
 
@@ -188,11 +191,14 @@ class Store:
 @contextmanager
 def _draft(target: Path) -> Iterator[IO[bytes]]:
     """Yield a temporary local file. It is synced to disk and renamed unless the block raises."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    # Path.mkdir would create the folders above with the default mode.
+    for folder in (*reversed(target.parent.parents), target.parent):
+        if not folder.exists():
+            folder.mkdir(mode=_FOLDER_MODE, exist_ok=True)
     draft = target.with_name(f".{secrets.token_hex(8)}.draft")
     try:
         # Readable, so that a download can be verified.
-        with draft.open("w+b") as file:
+        with open(draft, "w+b", opener=lambda path, flags: os.open(path, flags, _FILE_MODE)) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

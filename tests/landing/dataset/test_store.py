@@ -87,3 +87,27 @@ def test_an_absolute_path_loses_its_last_slash_only() -> None:
     assert check_path("s3://aws@bucket/x/") == "s3://aws@bucket/x"
     assert check_path("/") == "/"
     assert check_path("file:///") == "file:///"
+
+
+@pytest.mark.parametrize(("umask", "taken_away"), [(0o000, 0o000), (0o022, 0o022), (0o077, 0o077)])
+@pytest.mark.parametrize("how", ["put", "put_json", "new_file"])
+def test_local_files_are_readable_by_the_group_at_most(
+    tmp_path: Path, how: str, umask: int, taken_away: int
+) -> None:
+    store = Store(f"file://{tmp_path}/new/lake")
+    earlier = os.umask(umask)
+    try:
+        # Overwritten, too: an earlier version wrote files that all could read.
+        for _ in range(2):
+            if how == "put":
+                store.put("loads/_runs/x.json", b"x")
+            elif how == "put_json":
+                store.put_json("loads/_runs/x.json", Note("x"))
+            else:
+                with store.new_file("loads/_runs/x.json") as file:
+                    file.write(b"x")
+    finally:
+        os.umask(earlier)
+    for path in (tmp_path / "new").rglob("*"):
+        assert path.stat().st_mode & 0o777 == (0o750 if path.is_dir() else 0o640) & ~taken_away, path
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o750 & ~taken_away
