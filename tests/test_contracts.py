@@ -291,6 +291,21 @@ def test_an_interrupted_download_fetches_only_the_missing_documents(lake: Any, f
     assert lake.get_object(Bucket="lake", Key=key)["Body"].read() == FILE
 
 
+def test_documents_that_an_earlier_version_downloaded_are_found_by_a_new_run(
+    lake: Any, fixed: FixedAlvys
+) -> None:
+    result = scenario.fetch_documents("third", list(ROWS["documents"]))
+    assert [path for path, _ in fixed.requests if path.startswith("/files/")] == ["/files/5"]
+    key = result["index"].split("@lake/")[1]
+    lines = lake.get_object(Bucket="lake", Key=key)["Body"].read().splitlines()
+    names = [json.loads(line)["name"] for line in lines]
+    assert [name.split("/")[2] for name in names] == [
+        *("8000001", "8000001", "8000002", "8000002", "tenant=alvys_default", "8000003")
+    ]
+    for name in names:
+        assert lake.get_object(Bucket="lake", Key=f"contracts/{name}")["Body"].read() == FILE
+
+
 def test_a_task_deferred_by_an_earlier_version_resumes(lake: Any, fixed: FixedAlvys) -> None:
     operator = scenario.loads_operator("{{ until }}")
     state = {

@@ -298,7 +298,9 @@ class AlvysSweepToObjectStorageOperator(AlvysLandingTask):
         from airflow_provider_alvys.landing.jobs.batch import SyncBatch
 
         events = outlet_events(context, self)
-        batch = SyncBatch(client, Store(self.path), run_identity_of(context, self), is_resumed=is_resumed)
+        store, identity = Store(self.path), run_identity_of(context, self)
+        tenant = self.tenant or self.alvys_conn_id
+        batch = SyncBatch(client, store, identity, tenant=tenant, is_resumed=is_resumed)
         results: list[dict[str, Any]] = []
         failed: list[AlvysError] = []
         for spec in self._make_specs(page_size=self.hook.settings.page_size):

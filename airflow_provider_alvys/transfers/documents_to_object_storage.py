@@ -29,9 +29,10 @@ class AlvysDocumentsToObjectStorageOperator(AlvysLandingTask):
     """
     Download the documents of loads, trips, carriers, drivers, trucks or trailers, each once.
 
-    A document becomes ``<path>/documents/<parent_type>/<parent>/<id>-<name>``; unsafe characters of its name
-    become underscores. A file that exists with the right size is not downloaded again. Each parent costs a
-    request for its list, at Alvys's pace (10 a minute), and one more if the URLs have expired.
+    A document becomes ``<path>/documents/<parent_type>/tenant=<tenant>/<parent>/<id>-<name>``; unsafe
+    characters of its name become underscores. A file that exists with the right size is not downloaded
+    again. Each parent costs a request for its list, at Alvys's pace (10 a minute), and one more if the URLs
+    have expired.
 
     If documents fail, the others are downloaded, and then the task fails; a retry downloads the rest. After
     three failures of the storage in a row the task fails at once.

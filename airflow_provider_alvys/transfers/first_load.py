@@ -169,7 +169,8 @@ class AlvysHandOverOperator(AlvysLandingTask):
             page_size=self.hook.settings.page_size,
         )
         store = Store(self.path)
-        batch = SyncBatch(client, store, run_identity_of(context, self), is_resumed=is_resumed)
+        identity = run_identity_of(context, self)
+        batch = SyncBatch(client, store, identity, tenant=spec.tenant, is_resumed=is_resumed)
         begun, total = as_utc(self.begun, BEGUN), int(self.total)
         result = reconcile_and_set_cursor(
             client, store, spec, batch, begun=begun, total_then=total, landed=self.landed

@@ -17,10 +17,12 @@ class FixedAlvys:
     A server of searches, lists and files.
 
     :param rows: rows by path, for example ``loads/search`` or ``loads/1001/documents``.
+    :param file: content of all files.
     """
 
-    def __init__(self, rows: dict[str, list[Any]]) -> None:
+    def __init__(self, rows: dict[str, list[Any]], file: bytes = FILE) -> None:
         self.rows = rows
+        self.file = file
         self.requests: list[tuple[str, Any]] = []
         self.broken: set[str] = set()
         fixed = self
@@ -38,7 +40,7 @@ class FixedAlvys:
             def do_GET(self) -> None:
                 if self.path.startswith("/files/"):
                     fixed.requests.append((self.path, None))
-                    return self.send(FILE, "application/pdf", 404 if self.path in fixed.broken else 200)
+                    return self.send(fixed.file, "application/pdf", 404 if self.path in fixed.broken else 200)
                 return self.answer(None)
 
             def answer(self, body: Any) -> None:

@@ -29,6 +29,7 @@ from tests.transfers.test_deferral import Worker
 
 LISTS = "GET loads/{id}/documents"
 FILES = "GET storage"
+FOLDER = "documents/load/tenant=alvys_default"
 CONTEXT: Any = {"run_id": "run", "ti": SimpleNamespace(dag_id="dag", task_id="fetch", map_index=-1)}
 
 Fetch = Callable[..., dict[str, Any]]
@@ -114,7 +115,7 @@ def test_every_document_is_downloaded_once_byte_for_byte(
             true["AttachmentSize"],
             true["UploadedAt"],
         )
-        assert row["name"].startswith(f"documents/load/{row['parent']}/{row['id']}-")
+        assert row["name"].startswith(f"{FOLDER}/{row['parent']}/{row['id']}-")
         assert row["file_name"] == true["AttachmentPath"].rpartition("/")[2]
     assert {
         name: result[name]
@@ -429,7 +430,7 @@ def test_no_name_leads_out_of_its_folder_and_none_is_another_ones(
     assert len({name.lower() for name in names}) == len(names) >= len(HOSTILE)
     for name in names:
         folder, _, last = name.rpartition("/")
-        assert folder == f"documents/load/{number}"
+        assert folder == f"{FOLDER}/{number}"
         assert len(last) < 200
         assert set(last) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
     assert set(names) == set(fetched_files(data_set))
@@ -520,8 +521,8 @@ def test_hostile_ids_stay_in_a_folder_of_their_own(alvys: Simulator, data_set: D
     result = fetch(parents=["../up", "a/b", "a_b"])
     assert result["missing_parents"] == []
     names = [row["name"] for row in index_of(data_set, result)]
-    assert all(len(name.split("/")) == 4 and ".." not in name for name in names)
-    assert len({name.split("/")[2] for name in names}) == 3
+    assert all(len(name.split("/")) == 5 and ".." not in name for name in names)
+    assert len({name.split("/")[3] for name in names}) == 3
     assert set(names) == set(fetched_files(data_set))
 
 

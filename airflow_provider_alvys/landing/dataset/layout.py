@@ -15,6 +15,8 @@ from airflow_provider_alvys.api.read.windows import Window
 
 # Other characters are unsafe in some file system, object store or shell.
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+# Empty, hidden, an option of a command, reserved in a data set, or a device of Windows.
+_UNSAFE_AS_A_WHOLE = re.compile(r"|[._-].*|.*\.|(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 _MAX_LENGTH = 80
 
 PACE_FILE = "_pace.json"
@@ -48,40 +50,45 @@ def run_folder(stream: str, started: datetime, window: Window | None, run_hash: 
     return f"{stream}/{started:%Y-%m-%d}/{period}-{run_hash}-{attempt}"
 
 
-def documents_folder(parent_type: str) -> str:
-    """Return the folder of all documents of a parent type."""
-    return f"documents/{parent_type}"
+def documents_folder(parent_type: str, tenant: str | None = None) -> str:
+    """
+    Return the folder of a tenant's documents of a parent type.
+
+    :param tenant: None for the folder of all tenants, in which version 0.2.0 and earlier wrote documents.
+    """
+    folder = f"documents/{parent_type}"
+    # Nothing else has an equals sign in its name.
+    return folder if tenant is None else f"{folder}/tenant={safe_name(tenant)}"
 
 
-def document_file(parent_type: str, parent: str, id: str, file_name: str) -> str:
-    """Return the name of a document's file: id, hyphen, and the uploaded name without hyphens."""
+def document_file(folder: str, parent: str, id: str, file_name: str) -> str:
+    """
+    Return the name of a document's file: id, hyphen, and the uploaded name without hyphens.
+
+    :param folder: of the tenant's documents.
+    """
     stem, dot, extension = file_name.rpartition(".")
     if not (dot and stem and re.fullmatch(r"[A-Za-z0-9]{1,8}", extension)):
         stem, extension = file_name, ""
     words = _UNSAFE.sub("_", stem).replace("-", "_").strip("._")[:_MAX_LENGTH].rstrip("._") or "file"
     suffix = f".{extension}" if extension else ""
-    return f"{parent_folder(parent_type, parent)}/{safe_name(id)}-{words}{suffix}"
+    return f"{folder}/{safe_name(parent)}/{safe_name(id)}-{words}{suffix}"
 
 
-def parent_folder(parent_type: str, parent: str) -> str:
-    """Return the folder of a parent's documents."""
-    return f"{documents_folder(parent_type)}/{safe_name(parent)}"
-
-
-def documents_index(parent_type: str, run_hash: str) -> str:
+def documents_index(folder: str, run_hash: str) -> str:
     """Return the name of the list of documents that a task instance downloads."""
-    return f"{documents_folder(parent_type)}/_index/{run_hash}.jsonl"
+    return f"{folder}/_index/{run_hash}.jsonl"
 
 
-def documents_run_file(parent_type: str, run_hash: str) -> str:
+def documents_run_file(folder: str, run_hash: str) -> str:
     """Return the name of the checkpoint of a download."""
-    return f"{documents_folder(parent_type)}/_runs/{run_hash}.json"
+    return f"{folder}/_runs/{run_hash}.json"
 
 
 def safe_name(text: str) -> str:
-    """Return an id as the name of a file or folder. If characters are replaced, a hash keeps it unique."""
+    """Return an id as the name of a file or folder. A hash keeps it unique if it cannot stay as it is."""
     safe = _UNSAFE.sub("_", text)[:_MAX_LENGTH]
-    if safe == text and text[:1] not in ("", ".", "_"):
+    if safe == text and not _UNSAFE_AS_A_WHOLE.fullmatch(text):
         return safe
     return f"{safe.strip('._-')}-{fingerprint(text)}".lstrip("-")
 

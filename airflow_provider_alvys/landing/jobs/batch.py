@@ -29,19 +29,32 @@ class _BatchState(msgspec.Struct, kw_only=True):
 
 
 class SyncBatch:
-    """The syncs of one task instance, resumed from its file."""
+    """The syncs of one task instance and tenant, resumed from its file."""
 
     def __init__(
-        self, client: AlvysClient, store: Store, identity: RunIdentity, *, is_resumed: bool = False
+        self,
+        client: AlvysClient,
+        store: Store,
+        identity: RunIdentity,
+        *,
+        tenant: str,
+        is_resumed: bool = False,
     ) -> None:
         self._client = client
         self._store = store
-        self._identity = identity
+        self._identity = identity.of_tenant(tenant)
         self._is_resumed = is_resumed
-        self._name = batch_file(identity.run_hash)
-        known = store.get_json(self._name, _BatchState)
+        self._name = batch_file(self._identity.run_hash)
+        known = store.get_json(self._name, _BatchState) or self._earlier_state()
         # A cleared task starts over.
-        self._state = known if known and not known.has_ended else _BatchState(identity=identity)
+        self._state = known if known and not known.has_ended else _BatchState(identity=self._identity)
+
+    def _earlier_state(self) -> _BatchState | None:
+        """Return the state that version 0.2.0 or earlier wrote, if its results are of this tenant."""
+        name = batch_file(self._identity.of_tenant(None).run_hash)
+        known = self._store.get_json(name, _BatchState)
+        tenants = {result.get("tenant") for result in known.landed.values()} if known else set()
+        return known if tenants == {self._identity.tenant} else None
 
     def land(self, spec: SyncSpec) -> dict[str, Any]:
         """Run a sync, or return its result of an earlier attempt. Raises as :func:`land`."""

@@ -26,18 +26,28 @@ log = logging.getLogger(__name__)
 RESUMABLE_VERSIONS = frozenset({"0.1.0", __version__})
 
 
-class RunIdentity(msgspec.Struct, frozen=True, kw_only=True):
-    """The identity of a task instance, shared by its attempts."""
+class RunIdentity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """
+    The identity of a task instance, shared by its attempts.
+
+    :param tenant: two Airflows may run a task of one name for two tenants. None in files of version 0.2.0
+        and earlier, whose names do not contain it.
+    """
 
     dag_id: str
     task_id: str
     map_index: int
     run_id: str
+    tenant: str | None = None
 
     @property
     def run_hash(self) -> str:
         """The part of its file names that identifies it."""
         return fingerprint(msgspec.to_builtins(self))
+
+    def of_tenant(self, tenant: str | None) -> RunIdentity:
+        """Return the identity with another tenant."""
+        return msgspec.structs.replace(self, tenant=tenant)
 
 
 class Writer(msgspec.Struct):
@@ -180,8 +190,7 @@ def open_run(
     :param window_of: returns the window that the folder is named after.
     :param is_resumed: whether this follows a deferral, so that no crash can have damaged the parts.
     """
-    name = run_file(stream, identity.run_hash)
-    known = _read_run(store, name)
+    name, known = _find_run(store, stream, identity, config_hash)
     same = known if known and known.config_hash == config_hash else None
     token = secrets.token_hex(8)
     if same and _can_resume(store, same, with_hashes=not is_resumed):
@@ -209,6 +218,19 @@ def open_run(
     file = RunFile(store, name, run)
     file.take()
     return file
+
+
+def _find_run(store: Store, stream: str, identity: RunIdentity, config_hash: str) -> tuple[str, Run | None]:
+    """Return the name of the run file, and the run that it has."""
+    name = run_file(stream, identity.run_hash)
+    known = _read_run(store, name)
+    if known is None:
+        # The hash of the sync spec contains the tenant.
+        earlier_name = run_file(stream, identity.of_tenant(None).run_hash)
+        earlier = _read_run(store, earlier_name)
+        if earlier is not None and earlier.config_hash == config_hash:
+            return earlier_name, earlier
+    return name, known
 
 
 def _read_run(store: Store, name: str) -> Run | None:

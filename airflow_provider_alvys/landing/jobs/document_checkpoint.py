@@ -15,7 +15,12 @@ from airflow_provider_alvys.api.catalogue.streams import Stream
 from airflow_provider_alvys.api.documents.listing import Document, parse_document, type_aliases
 from airflow_provider_alvys.api.http.pacing import EndpointPace
 from airflow_provider_alvys.api.read.state import SearchState
-from airflow_provider_alvys.landing.dataset.layout import document_file, fingerprint, parent_folder
+from airflow_provider_alvys.landing.dataset.layout import (
+    document_file,
+    documents_folder,
+    documents_run_file,
+    fingerprint,
+)
 from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.landing.jobs.checkpoint import RunIdentity, Writer
 from airflow_provider_alvys.landing.jobs.parent_lookup import find_document_parents
@@ -36,6 +41,11 @@ class DocumentSpec:
     tenant: str
     parents: Any
     types: frozenset[str] | None = None
+
+    @property
+    def folder(self) -> str:
+        """The folder of the tenant's documents."""
+        return documents_folder(self.parent_type, self.tenant)
 
     def wants(self, document: Document) -> bool:
         """Return whether a document has a requested type."""
@@ -93,20 +103,18 @@ def open_document_run(
     store: Store,
     spec: DocumentSpec,
     identity: RunIdentity,
-    name: str,
     *,
     is_resumed: bool,
 ) -> tuple[DocumentRun, list[Document]]:
     """Return the run of this attempt, and the documents with URLs that a sync has listed."""
-    writer = store.get_json(name, Writer)
-    known = store.get_json(name, DocumentRun) if writer is not None and writer.is_resumable else None
     config_hash = spec.fingerprint(store.path)
-    if known is not None and (known.config_hash, known.state) == (config_hash, "fetching"):
+    known = _find_run(store, spec, identity, config_hash)
+    if known is not None:
         client.pacer.restore(known.pace)
         if not is_resumed:
-            _drop_changed_files(store, spec, known)
+            _drop_changed_files(store, known)
         log.info("Resuming after %d documents", len(known.done))
-        known.package = __version__
+        known.identity, known.package = identity, __version__
         return known, []
     now = datetime.fromtimestamp(client.clock.time(), timezone.utc)
     parents, rows_of = find_document_parents(store, spec.stream, spec.parents, tenant=spec.tenant, now=now)
@@ -121,12 +129,28 @@ def open_document_run(
     return run, documents
 
 
-def _drop_changed_files(store: Store, spec: DocumentSpec, run: DocumentRun) -> None:
+def _find_run(
+    store: Store, spec: DocumentSpec, identity: RunIdentity, config_hash: str
+) -> DocumentRun | None:
+    """Return the run that an attempt has begun, or one of version 0.2.0 or earlier, which named no tenant."""
+    for folder, of in (
+        (spec.folder, identity),
+        (documents_folder(spec.parent_type), identity.of_tenant(None)),
+    ):
+        name = documents_run_file(folder, of.run_hash)
+        writer = store.get_json(name, Writer)
+        known = store.get_json(name, DocumentRun) if writer is not None and writer.is_resumable else None
+        if known is not None and (known.config_hash, known.state) == (config_hash, "fetching"):
+            return known
+    return None
+
+
+def _drop_changed_files(store: Store, run: DocumentRun) -> None:
     """Mark files whose size has changed since the last attempt as pending."""
     kept: list[DocumentFile] = []
     lost: list[DocumentFile] = []
-    for parent, files in by_parent(run.done):
-        sizes = store.sizes(parent_folder(spec.parent_type, parent))
+    for _, files in by_parent(run.done):
+        sizes = sizes_of(store, files)
         for file in files:
             (kept if sizes.get(file.name) == file.size else lost).append(file)
     run.done, run.pending = kept, lost + run.pending
@@ -138,7 +162,7 @@ def file_of(spec: DocumentSpec, document: Document) -> DocumentFile:
         id=document.id,
         type=document.type,
         parent=document.parent,
-        name=document_file(spec.parent_type, document.parent, document.id, document.file_name),
+        name=document_file(spec.folder, document.parent, document.id, document.file_name),
         file_name=document.file_name,
         size=document.size,
         uploaded_at=document.uploaded_at,
@@ -151,3 +175,9 @@ def by_parent(files: Sequence[DocumentFile]) -> Iterator[tuple[str, list[Documen
     for file in files:
         groups.setdefault(file.parent, []).append(file)
     yield from groups.items()
+
+
+def sizes_of(store: Store, files: Sequence[DocumentFile]) -> dict[str, int]:
+    """Return the sizes of all files in the folders of some, by name."""
+    folders = dict.fromkeys(file.name.rpartition("/")[0] for file in files)
+    return {name: size for folder in folders for name, size in store.sizes(folder).items()}

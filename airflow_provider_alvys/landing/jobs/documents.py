@@ -22,7 +22,7 @@ from airflow_provider_alvys.api.read.page_decoder import decode_record
 from airflow_provider_alvys.api.read.queries import make_queries
 from airflow_provider_alvys.api.read.search import Search
 from airflow_provider_alvys.api.scrubbing import scrub
-from airflow_provider_alvys.landing.dataset.layout import documents_index, documents_run_file, parent_folder
+from airflow_provider_alvys.landing.dataset.layout import documents_index, documents_run_file
 from airflow_provider_alvys.landing.dataset.pace_file import load_pace, save_pace
 from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.landing.jobs.document_checkpoint import (
@@ -32,7 +32,9 @@ from airflow_provider_alvys.landing.jobs.document_checkpoint import (
     by_parent,
     file_of,
     open_document_run,
+    sizes_of,
 )
+from airflow_provider_alvys.landing.jobs.earlier_documents import EarlierDocuments
 
 if TYPE_CHECKING:
     from airflow_provider_alvys.api.documents.downloads import Downloader
@@ -69,8 +71,9 @@ def download_documents(
     :raises AlvysError: Alvys or the storage of the data set failed.
     """
     load_pace(store, client)
-    name = documents_run_file(spec.parent_type, identity.run_hash)
-    run, documents = open_document_run(client, store, spec, identity, name, is_resumed=is_resumed)
+    identity = identity.of_tenant(spec.tenant)
+    name = documents_run_file(spec.folder, identity.run_hash)
+    run, documents = open_document_run(client, store, spec, identity, is_resumed=is_resumed)
     download = _Download(client, downloader, store, spec, run, documents, name)
     try:
         download.run()
@@ -80,7 +83,7 @@ def download_documents(
     finally:
         save_pace(store, client)
     files = sorted(run.done, key=lambda file: (file.parent, file.uploaded_at or "", file.id))
-    index = documents_index(spec.parent_type, identity.run_hash)
+    index = documents_index(spec.folder, identity.run_hash)
     store.put(index, b"".join(msgspec.json.encode(file) + b"\n" for file in files))
     run.state = "fetched"
     run.search, run.done, run.pending = None, [], []
@@ -130,6 +133,7 @@ class _Download:
         self._spec = spec
         self._run = run
         self._name = name
+        self._earlier = EarlierDocuments(store, spec)
         queries = make_queries(spec.stream, {}, parents=run.parents)
         self._search = Search(client, spec.stream, queries, state=run.search)
         # Documents by parent and id, and the parents that were listed here rather than by a sync.
@@ -171,11 +175,16 @@ class _Download:
 
     def _download_all(self, parent: str, files: Sequence[DocumentFile]) -> None:
         """Download the documents of a parent that do not exist yet."""
-        sizes = self._store.sizes(parent_folder(self._spec.parent_type, parent)) if files else {}
+        sizes = sizes_of(self._store, files)
         for file in files:
             size = sizes.get(file.name)
             if size is not None and file.size in (None, size):
                 self._end(file, size)
+                continue
+            earlier = self._earlier.find(file)
+            if earlier is not None and earlier.size is not None:
+                file.name = earlier.name
+                self._end(file, earlier.size)
                 continue
             try:
                 self._download_one(file)

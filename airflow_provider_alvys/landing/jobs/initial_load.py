@@ -161,7 +161,7 @@ def reconcile_and_set_cursor(
     results = [*(dict(result) for result in landed), *map(batch.land, known)]
     keys = KeySet()
     for result in results:
-        _add_keys(keys, stream, str(result["manifest"]))
+        _add_keys(keys, stream, spec.tenant, str(result["manifest"]))
     figures = (len(keys), stream.name, total, total_then)
     log.info("Compared first load: landed=%d stream=%s total=%d total_at_start=%d", *figures)
     for more in further[len(known) :]:
@@ -171,7 +171,7 @@ def reconcile_and_set_cursor(
         how = f"by {more.by.name} since {format_time(begun)}" if more.by else "as a whole"
         log.info("Missing %d %s: reading %s", missing, stream.name, how)
         result = batch.land(more)
-        _add_keys(keys, stream, str(result["manifest"]))
+        _add_keys(keys, stream, spec.tenant, str(result["manifest"]))
         results.append(result)
     # After a read as a whole, rows that existed at the start but not now were deleted.
     if len(keys) < total:
@@ -203,11 +203,13 @@ def _count(client: AlvysClient, store: Store, stream: Stream, filters: Mapping[s
         save_pace(store, client)
 
 
-def _add_keys(keys: KeySet, stream: Stream, manifest_path: str) -> None:
+def _add_keys(keys: KeySet, stream: Stream, tenant: str, manifest_path: str) -> None:
     from airflow_provider_alvys.landing.formats.reader import open_manifest, read_parts
 
     decode_key = PageDecoder(stream.key).decode_key
     run, manifest = open_manifest(manifest_path)
+    if manifest.tenant != tenant:
+        raise AlvysValueError(f"{manifest_path} is of the tenant {manifest.tenant}, not {tenant}")
     for line in read_parts(run, "", manifest, stream):
         keys.add(decode_key(line))
 

@@ -70,6 +70,7 @@ def land(
     :raises AlvysError: no manifest was written, and no cursor moved.
     """
     spec.check()
+    identity = identity.of_tenant(spec.tenant)
     load_pace(store, client)
     try:
         file = open_run(

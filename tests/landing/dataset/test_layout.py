@@ -7,8 +7,11 @@ import re
 
 import pytest
 
-from airflow_provider_alvys.landing.dataset.layout import document_file, safe_name
+from airflow_provider_alvys.landing.dataset.layout import document_file, documents_folder, safe_name
 
+UNSAFE = ["", "-", "-rf", "--help", ".", "..", ".hidden", "a.", "a ", " a", "a\n", "a\x00b", "a/b", "a\\b"]
+UNSAFE += ["CON", "con", "nul.txt", "Aux", "COM1", "lpt9.x", "_runs", "_index", "tenant=b", "~", "é"]
+UNSAFE += ["x" * 300]
 LETTERS = "aA1._-/\\ \n\x00é☃~$%:*?\"<>|'`;&"
 
 
@@ -31,33 +34,34 @@ LETTERS = "aA1._-/\\ \n\x00é☃~$%:*?\"<>|'`;&"
     ],
 )
 def test_a_document_is_named_by_its_id_and_its_safe_name(file_name: str, last: str) -> None:
-    assert document_file("load", "1001", "D1", file_name) == f"documents/load/1001/{last}"
+    assert document_file("documents/load", "1001", "D1", file_name) == f"documents/load/1001/{last}"
 
 
 def test_no_name_is_dangerous_whatever_it_is_made_of() -> None:
     rng = random.Random(5)
     for _ in range(3000):
         parent, id, name = ("".join(rng.choices(LETTERS, k=rng.randrange(1, 12))) for _ in range(3))
-        path = document_file("load", parent, id, name)
+        path = document_file("documents/load", parent, id, name)
         assert re.fullmatch(
-            r"documents/load/[A-Za-z0-9-][A-Za-z0-9._-]{0,110}/[A-Za-z0-9-][A-Za-z0-9._-]{0,220}", path
+            r"documents/load/[A-Za-z0-9]([A-Za-z0-9._-]{0,110}[A-Za-z0-9_-])?/"
+            r"[A-Za-z0-9][A-Za-z0-9._-]{0,220}[A-Za-z0-9]",
+            path,
         ), path
-        assert path == document_file("load", parent, id, name)
+        assert path == document_file("documents/load", parent, id, name)
 
 
 def test_two_documents_never_share_a_file() -> None:
-    assert (
-        len(
-            {document_file("load", "1", id, name) for id, name in (("A", "B-c"), ("A-B", "c"), ("A-B-c", ""))}
-        )
-        == 3
-    )
+    names = [
+        document_file("documents/load", "1", id, name)
+        for id, name in (("A", "B-c"), ("A-B", "c"), ("A-B-c", ""))
+    ]
+    assert len(set(names)) == 3
     rng = random.Random(7)
     letters = "aB1-._ "
     of: dict[str, str] = {}
     for _ in range(20_000):
         id, name = ("".join(rng.choices(letters, k=rng.randrange(1, 6))) for _ in range(2))
-        path = document_file("load", "1", id, name)
+        path = document_file("documents/load", "1", id, name)
         assert of.setdefault(path, id) == id, path
 
 
@@ -66,8 +70,20 @@ def test_two_ids_never_share_a_name() -> None:
     ids = {"".join(rng.choices(LETTERS, k=rng.randrange(1, 9))) for _ in range(3000)} | {
         "x" * 90,
         "x" * 91,
-        "_index",
-        "_runs",
+        *UNSAFE,
     }
     assert len({safe_name(id) for id in ids}) == len(ids)
-    assert not {"_index", "_runs"} & {safe_name(id) for id in ids}
+    assert not {*UNSAFE} & {safe_name(id) for id in ids}
+
+
+@pytest.mark.parametrize("text", UNSAFE)
+def test_an_unsafe_id_becomes_a_safe_name_of_its_own(text: str) -> None:
+    tenant = documents_folder("load", text).partition("tenant=")[2]
+    parent, file = document_file("x", text, text, "y.pdf").split("/")[1:]
+    assert safe_name(text) == tenant == parent == file.removesuffix("-y.pdf") != text
+    assert re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", tenant)
+
+
+@pytest.mark.parametrize("name", UNSAFE)
+def test_an_unsafe_file_name_becomes_a_safe_one(name: str) -> None:
+    assert re.fullmatch(r"f/1/D1-[A-Za-z0-9._]*[A-Za-z0-9]", document_file("f", "1", "D1", name))
