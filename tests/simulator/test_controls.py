@@ -260,6 +260,8 @@ def test_an_invalid_control_request_is_rejected(alvys: Simulator) -> None:
         ("add", {"stream": "lodes"}),
         ("remove", {"row": 1}),
         ("clock", {}),
+        ("clock", {"now": 1e15}),
+        ("clock", {"now": -1}),
         ("change", {"rows": -1}),
     ):
         assert requests.post(f"{alvys.url}/_sim/{path}", json=body, timeout=10).status_code == 400, path

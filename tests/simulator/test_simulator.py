@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -176,7 +178,61 @@ def test_an_html_fault_has_its_content_type(
     assert post(alvys, ALL).headers["content-type"] == content_type
 
 
-@pytest.mark.parametrize("status", [-1, 0, 100, 101, 199, 1000])
+def raw_response(alvys: Simulator, call: str) -> bytes:
+    """Send a call without a body, and return all bytes of its response, until the connection ends."""
+    parts = urlsplit(alvys.url)
+    request = f"{call} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    with socket.create_connection((parts.hostname, parts.port or 0), timeout=10) as connection:
+        connection.sendall(request.encode())
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+EVERY_STATUS = [*range(100, 105), 150, 199, 200, 204, 205, 299, 304, 451, *range(520, 531), 599, 600, 999]
+
+
+@pytest.mark.parametrize(
+    ("call", "endpoint"),
+    [
+        ("POST /api/p/v1/loads/search", "POST loads/search"),
+        ("DELETE /api/p/v1/customers/1", "DELETE customers/{id}"),
+        ("POST /oauth/token", "POST token"),
+        ("GET /storage/a", "GET storage"),
+    ],
+)
+def test_a_fault_sends_any_status_on_any_endpoint(alvys: Simulator, call: str, endpoint: str) -> None:
+    for fault in ({}, {"body": "html"}, {"acts": True}, {"retry_after": "date-5"}):
+        ordered = [{"kind": "status", "endpoint": endpoint, "status": one, **fault} for one in EVERY_STATUS]
+        alvys.order_faults(*ordered)
+        for status in EVERY_STATUS:
+            head, _, body = raw_response(alvys, call).partition(b"\r\n\r\n")
+            assert head.startswith(f"HTTP/1.1 {status} ".encode()), (status, head)
+            assert (body == b"") == (status < 200 or status in (204, 304)), status
+            assert (b"retry-after" in head.lower()) == ("retry_after" in fault)
+    assert alvys.stats()["faults"] == {"status": 4 * len(EVERY_STATUS)}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"retry_after": "date+soon"},
+        {"retry_after": "date"},
+        {"retry_after": "date9" * 40},
+        {"retry_after": "1\r\nX-New: header"},
+        {"retry_after": "\u6771"},
+        {"kind": "timeout", "seconds": -1},
+        {"kind": "timeout", "seconds": 1e300},
+        {"kind": "cap", "cap": 0},
+        {"kind": "eat"},
+    ],
+    ids=str,
+)
+def test_a_fault_that_cannot_occur_is_rejected(alvys: Simulator, fault: dict[str, Any]) -> None:
+    ordered = [{"kind": "status", **fault}]
+    assert requests.post(f"{alvys.url}/_sim/faults", json=ordered, timeout=10).status_code == 400
+    assert post(alvys, ALL).status_code == 200
+
+
+@pytest.mark.parametrize("status", [-1, 0, 99, 1000])
 def test_a_fault_with_a_status_that_cannot_be_sent_is_rejected(alvys: Simulator, status: int) -> None:
     alvys.order_faults({"kind": "status", "status": 503})
     fault = {"kind": "status", "status": status}

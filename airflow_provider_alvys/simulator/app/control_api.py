@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from starlette.requests import Request
@@ -51,9 +51,9 @@ class RemoveBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class ClockBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """The body of ``POST /_sim/clock``: seconds since 1970."""
+    """The body of ``POST /_sim/clock``: seconds since 1970, up to the year 9000."""
 
-    now: float
+    now: Annotated[float, msgspec.Meta(ge=0, le=221_845_392_000)]
 
 
 async def _reset(tenant: Tenant, request: Request) -> Any:

@@ -39,10 +39,10 @@ _FORMS = ("application/json", "application/x-www-form-urlencoded")
 # The older token flow has a tenant in its path, with three documented prefixes.
 _TENANT_TOKEN = "authentication/{tenant}/token"  # noqa: S105
 _TOKEN_PATHS = ("/oauth/token", f"/{_TENANT_TOKEN}", f"/api/{_TENANT_TOKEN}", f"/api/p/{_TENANT_TOKEN}")
-# uvicorn has no status line for higher ones.
-_LAST_STATUS = 599
+# The statuses that uvicorn sends; it takes no others.
+_UVICORN_STATUSES = range(200, 600)
 # Responses with these statuses have no body.
-_BODILESS = (204, 304)
+_BODILESS = (*range(100, 200), 204, 304)
 
 
 class SimulatorApp(Starlette):
@@ -256,7 +256,7 @@ async def _send(response: Response, fault: str, scope: Scope, receive: Receive, 
         text = b'"Notes":[{"id":"' if b'"Notes":[{"id":"' in body else b'":"'
         response.body = body = body.replace(text, text + b"\xff", 1)
         response.headers["content-length"] = str(len(body))
-    if fault not in ("reset", "lost", "truncate") and status <= _LAST_STATUS:
+    if fault not in ("reset", "lost", "truncate") and status in _UVICORN_STATUSES:
         await response(scope, receive, send)
         return
     # uvicorn offers no other way to cut a response or to send any status.

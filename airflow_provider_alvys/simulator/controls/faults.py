@@ -7,6 +7,10 @@ from typing import Annotated, Literal
 
 import msgspec
 
+# A text that a header can have; after "date" a number of seconds up to some centuries.
+_RETRY_AFTER = r"^(?!date)[ -~]{0,2000}$|^date[+-]?[0-9]{1,10}(\.[0-9]{1,6})?$"
+_MAX_SECONDS = 86_400.0
+
 
 class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """
@@ -21,7 +25,7 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     :param page: only calls for this page number; None means any.
     :param skip: the number of matching calls that pass first.
     :param times: the number of calls that fail.
-    :param status: 200 to 999; lower ones are not final responses.
+    :param status: 100 to 999. After one below 200, which is no final response, the connection ends.
     :param body: body of a ``status``: a ``json`` problem or a ``bare`` map of fields, as Alvys sends them; or
         of a gateway in front of Alvys: an ``html`` page, or a ``message`` in JSON.
     :param retry_after: value of the header; ``date+5`` becomes the date in 5 seconds.
@@ -34,11 +38,11 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     page: int | None = None
     skip: int = 0
     times: int = 1
-    status: Annotated[int, msgspec.Meta(ge=200, le=999)] = 500
+    status: Annotated[int, msgspec.Meta(ge=100, le=999)] = 500
     body: Literal["html", "json", "bare", "message"] = "json"
-    retry_after: str | None = None
-    seconds: float = 1.0
-    cap: int | None = None
+    retry_after: Annotated[str, msgspec.Meta(pattern=_RETRY_AFTER)] | None = None
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=_MAX_SECONDS)] = 1.0
+    cap: Annotated[int, msgspec.Meta(ge=1)] | None = None
     acts: bool = False
     label: str | None = None
 
