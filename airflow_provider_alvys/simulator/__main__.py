@@ -11,6 +11,7 @@ import msgspec
 import uvicorn
 
 from airflow_provider_alvys.api.errors import AlvysValueError
+from airflow_provider_alvys.simulator.app.control_guard import is_loopback
 from airflow_provider_alvys.simulator.app.server import SimulatorApp
 from airflow_provider_alvys.simulator.options import Options, option_descriptions
 
@@ -23,7 +24,7 @@ def main() -> None:
     try:
         arguments["rows"] = msgspec.json.decode(arguments["rows"])
         options = msgspec.convert(arguments, Options, strict=False)
-        app = SimulatorApp(options)
+        app = SimulatorApp(options, host)
     except (msgspec.DecodeError, AlvysValueError) as error:
         parser.error(str(error))
     try:
@@ -42,6 +43,12 @@ def main() -> None:
         f"  export AIRFLOW_CONN_ALVYS_DEFAULT='{connection_json(address, options)}'\n"
     )
     sys.stdout.flush()
+    if not is_loopback(host):
+        sys.stderr.write(
+            f"Warning: the simulator listens on {host}. Any program in the network that reaches this address "
+            "can read and control it.\n"
+            f"Control requests (/_sim/) are accepted with the Host localhost or {host}.\n"
+        )
     server.run(sockets=[listener])
 
 

@@ -131,7 +131,8 @@ class Simulator:
         return self._call("GET", "truth", params={**_texts(query), "format": "rows"}).content.splitlines()
 
     def _post(self, name: str, value: Any) -> requests.Response:
-        return self._call("POST", name, data=msgspec.json.encode(value))
+        json = {"Content-Type": "application/json"}
+        return self._call("POST", name, data=msgspec.json.encode(value), headers=json)
 
     def _call(self, method: str, name: str, **kwargs: Any) -> requests.Response:
         response = self._session.request(method, f"{self.url}/_sim/{name}", timeout=60, **kwargs)

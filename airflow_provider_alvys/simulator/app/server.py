@@ -19,6 +19,7 @@ from airflow_provider_alvys.api.catalogue.endpoints import endpoint_of
 from airflow_provider_alvys.api.catalogue.operations import OPERATIONS, Operation
 from airflow_provider_alvys.api.catalogue.streams import STREAMS, Stream
 from airflow_provider_alvys.simulator.app.control_api import CONTROL_ROUTER
+from airflow_provider_alvys.simulator.app.control_guard import ControlGuard
 from airflow_provider_alvys.simulator.app.reads import serve_lookup, serve_search
 from airflow_provider_alvys.simulator.app.writes import serve_write
 from airflow_provider_alvys.simulator.controls.faults import Fault
@@ -46,15 +47,19 @@ _BODILESS = (*range(100, 200), 204, 304)
 
 
 class SimulatorApp(Starlette):
-    """The ASGI application. State is replaced by ``POST /_sim/reset``."""
+    """
+    The ASGI application. State is replaced by ``POST /_sim/reset``.
 
-    def __init__(self, options: Options) -> None:
+    :param host: the address that it listens on.
+    """
+
+    def __init__(self, options: Options, host: str = "127.0.0.1") -> None:
         self.tenant = Tenant(options)
         self._token_routes = [AnyCaseRoute(None, path, self._token) for path in _TOKEN_PATHS]
         self._api_router = Router(_api_routes(), redirect_slashes=False)
         super().__init__(
             routes=[
-                AnyPathMount(_CONTROL, CONTROL_ROUTER),
+                AnyPathMount(_CONTROL, ControlGuard(CONTROL_ROUTER, host)),
                 *self._token_routes,
                 AnyPathMount(STORAGE_PREFIX.rstrip("/"), self._storage),
                 AnyPathMount("", self._api),
