@@ -99,8 +99,8 @@ Count and sum before you join a child table: a load with three stops becomes thr
 - A local time has three columns: `arrived_at` is the point in time, `arrived_at_local` the local time, and `arrived_at_offset` its offset
   from UTC (`-05:00`). If Alvys sends no offset, only the second one has a value.
 - `…_is_open` is true if Alvys sends the year 9999 for "no end". `…_is_unknown` is true if it sends 1970 for "unknown".
-- Money has two columns: `linehaul_amount`, and `linehaul_currency` with the ISO 4217 code. Alvys sends the number of the currency: 840
-  becomes `USD`.
+- Money has two columns: `linehaul_amount`, and `linehaul_currency` with the ISO 4217 code. Alvys sends the number or the code of the
+  currency: 840 becomes `USD`.
 - A child table has the stream's table in the singular and the list in its name: `load_stops`. A list inside a list has both:
   `load_stops_references`. Deeper lists, and values without a fixed shape, are JSON.
 - Two streams also exist as a list of another stream. Their tables have other names: {renamed}.
@@ -150,7 +150,8 @@ No value is changed silently: a value that does not fit its column is stored unc
 In every database:
 
 - An empty list and a missing list are the same: neither has rows. So are an empty object, a missing one, and one with only nulls.
-- A currency is the same whether Alvys sends its number or its code. So is a string key that Alvys sends as a number.
+- A currency is the same whether Alvys sends its number (840), its code (USD, in upper or lower case) or either as a text. An unknown one
+  is in `_extra`. A string key that Alvys sends as a number is the same, too.
 - Versions of a row are compared by the digits of `updated_at` that the database stores, and by 6 digits from Parquet.
 - A time whose offset moves it from the year 9999 into the year 10000 becomes the latest possible time. The local time is unchanged.
 

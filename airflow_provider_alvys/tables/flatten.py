@@ -12,6 +12,7 @@ import msgspec
 
 from airflow_provider_alvys.api.errors import AlvysTableError
 from airflow_provider_alvys.api.read.page_decoder import decode_row
+from airflow_provider_alvys.api.schema.currencies import currency_number
 from airflow_provider_alvys.api.schema.fields import Array, FieldFlag, FieldType, Record
 from airflow_provider_alvys.api.schema.values import (
     EXTRA,
@@ -276,8 +277,8 @@ class _ExcludeFilter:
     """
     Return values without the excluded fields.
 
-    :param is_content: also leave out nulls and the fields that differ with each read: what is left is hashed
-        to detect a change.
+    :param is_content: also leave out nulls and the fields that differ with each read, and write each currency
+        as its number: the result is hashed to detect a change.
     """
 
     def __init__(self, kind: FieldType, path: str, schema: StreamSchema, *, is_content: bool = False) -> None:
@@ -297,10 +298,13 @@ class _ExcludeFilter:
         tree: _Tree = {}
         for name, inner in kind.fields.items():
             below = f"{path}.{name}" if path else name
-            is_volatile = self._is_content and "volatile" in kind.flags.get(name, ())
+            flags = kind.flags.get(name, frozenset()) if self._is_content else frozenset()
             if below in excluded:
                 tree[_fold_name(name)] = None
-            tree[name] = None if is_volatile or below in excluded else self._tree_of(inner, below, excluded)
+            if "volatile" in flags or below in excluded:
+                tree[name] = None
+            else:
+                tree[name] = _CURRENCY if "currency" in flags else self._tree_of(inner, below, excluded)
             tree.setdefault(_fold_name(name), tree[name])
         return tree
 
@@ -321,11 +325,15 @@ class _ExcludeFilter:
             inner = tree[known]
             if inner is None or (item is None and self._is_content):
                 continue
+            if inner is _CURRENCY:
+                item = currency_number(item)
             kept[name] = self._filtered(item, inner) if type(item) in (dict, list) else item
         return kept
 
 
 _Tree = dict[str, Any]
+# A currency has no fields of its own.
+_CURRENCY: _Tree = {}
 
 
 def _fold_name(name: str) -> str:

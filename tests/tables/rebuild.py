@@ -108,7 +108,13 @@ def normalized(kind: FieldType, value: Any, digits: int) -> Any:
     """Return a record's value without empty fields, which tables do not store, and with times in UTC."""
     if isinstance(kind, Record) and isinstance(value, dict):
         pairs = (
-            (name, normalized(kind.fields.get(name, "json"), item, digits)) for name, item in value.items()
+            (
+                name,
+                _NUMBERS.get(item, item)
+                if "currency" in kind.flags.get(name, ())
+                else normalized(kind.fields.get(name, "json"), item, digits),
+            )
+            for name, item in value.items()
         )
         return {name: item for name, item in pairs if item not in (None, [], {})}
     if isinstance(kind, Array) and isinstance(value, list):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import difflib
+import re
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ from airflow_provider_alvys.api.read.queries import Query, RequestedWindow, make
 from airflow_provider_alvys.api.read.search import Search
 from airflow_provider_alvys.api.read.state import SearchState
 from airflow_provider_alvys.api.read.windows import ALL_TIME, format_time
-from airflow_provider_alvys.api.schema.fields import Array, Record, Scalar
+from airflow_provider_alvys.api.schema.currencies import currency_number
+from airflow_provider_alvys.api.schema.fields import Array, FieldFlag, Record, Scalar
 
 if TYPE_CHECKING:
     from airflow_provider_alvys.api.http.client import AlvysClient
@@ -31,6 +33,8 @@ OVERLAP = timedelta(minutes=5)
 # A state store takes 64 KiB: this many hashes of 8 bytes fit, in base 64. With more, the oldest are dropped,
 # and their changes may be reported again.
 _MAX_SEEN = 5000
+# A change of a currency's form, from the number to the code, is no change of the row.
+_CURRENCY_CODE = re.compile(rb'("Currency":\s*)"([^"\\]+)"')
 # The Python types that a field is compared with, and their name in errors. Decimal numbers are not compared.
 _COMPARABLE: Mapping[Scalar, tuple[type, str]] = {
     "string": (str, "a string"),
@@ -73,7 +77,8 @@ def check_where(stream: Stream, where: Mapping[str, Any] | None) -> dict[str, tu
         raise AlvysValueError(
             f"where={where!r} is not a dict: give fields and values, such as {{'Status': ['Delivered']}}"
         )
-    known = dict(_field_paths(stream.fields))
+    known = {name: kind for name, kind, _ in _field_paths(stream.fields)}
+    currencies = _currency_paths(stream)
     checked = {}
     for name, value in (where or {}).items():
         if name not in known:
@@ -81,6 +86,8 @@ def check_where(stream: Stream, where: Mapping[str, Any] | None) -> dict[str, tu
             hint = f" Did you mean {close[0]}?" if close else ""
             raise AlvysValueError(f"{stream.name} has no field {name!r} (in where).{hint}")
         values = tuple(value) if isinstance(value, (list, tuple, set, frozenset)) else (value,)
+        if name in currencies:
+            values = tuple(map(currency_number, values))
         type_, type_name = _COMPARABLE.get(known[name], (None, ""))
         if type_ is None:
             raise AlvysValueError(
@@ -99,13 +106,17 @@ def check_where(stream: Stream, where: Mapping[str, Any] | None) -> dict[str, tu
     return checked
 
 
-def _field_paths(record: Record, prefix: str = "") -> Iterator[tuple[str, Scalar]]:
+def _currency_paths(stream: Stream) -> frozenset[str]:
+    return frozenset(name for name, _, flags in _field_paths(stream.fields) if "currency" in flags)
+
+
+def _field_paths(record: Record, prefix: str = "") -> Iterator[tuple[str, Scalar, frozenset[FieldFlag]]]:
     for name, kind in record.fields.items():
         inner = kind.of if isinstance(kind, Array) else kind
         if isinstance(inner, Record):
             yield from _field_paths(inner, f"{prefix}{name}.")
         elif not isinstance(inner, Array):
-            yield f"{prefix}{name}", inner
+            yield f"{prefix}{name}", inner, record.flags.get(name, frozenset())
 
 
 class RowChange(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -148,8 +159,13 @@ class ChangeReader:
         time = self.window.column and record.get(self.window.column)
         # Only a window that tracks changes has a time that moves with each change. Elsewhere the content is
         # compared.
-        version = time if time and self.window.tracks_changes else blake2b(row, digest_size=8).hexdigest()
+        version = time if time and self.window.tracks_changes else _hash_content(row)
         fields = {name: _values_at(record, name.split(".")) for name in sorted(self.columns)}
+        for name in _currency_paths(self.stream) & fields.keys():
+            value = fields[name]
+            fields[name] = (
+                list(map(currency_number, value)) if isinstance(value, list) else currency_number(value)
+            )
         return RowChange(
             id=id,
             key=f"{id}@{version}",
@@ -158,6 +174,15 @@ class ChangeReader:
             updated_at=time or None,
             fields={name: value for name, value in fields.items() if value is not None},
         )
+
+
+def _hash_content(row: Row) -> str:
+    text = _CURRENCY_CODE.sub(lambda found: b"%b%b" % (found[1], _as_number(found[2])), bytes(row))
+    return blake2b(text, digest_size=8).hexdigest()
+
+
+def _as_number(code: bytes) -> bytes:
+    return str(currency_number(code.decode())).encode()
 
 
 def _values_at(value: Any, names: list[str]) -> Any:

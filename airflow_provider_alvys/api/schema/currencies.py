@@ -1,8 +1,9 @@
-"""Currencies of ISO 4217: ``{840: "USD", …}``."""
+"""Currencies of ISO 4217: ``{840: "USD", …}``. Alvys sends the number, the code, or either as a text."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 _CODES = """
     008 ALL 012 DZD 032 ARS 036 AUD 044 BSD 048 BHD 050 BDT 051 AMD 052 BBD 060 BMD 064 BTN 068 BOB 072 BWP
@@ -25,3 +26,11 @@ _WORDS = _CODES.split()
 CURRENCIES: Mapping[int, str] = {
     int(number): code for number, code in zip(_WORDS[::2], _WORDS[1::2], strict=True)
 }
+_NUMBERS: Mapping[str, int] = {
+    text: number for number, code in CURRENCIES.items() for text in (code, str(number), f"{number:03}")
+}
+
+
+def currency_number(value: Any) -> Any:
+    """Return the number of a currency: 840 for 840, ``USD``, ``usd`` and ``840``. Others stay as they are."""
+    return _NUMBERS.get(value.strip(" ").upper(), value) if type(value) is str else value

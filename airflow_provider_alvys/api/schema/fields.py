@@ -12,7 +12,7 @@ _SCALARS: Mapping[str, Scalar] = {name: name for name in get_args(Scalar)}
 
 # - local: a local time, whose wall time and offset say more than the moment.
 # - open: a time for which the year 9999 means that it has no end. unknown: one for which 1970 means unknown.
-# - currency: the ISO 4217 number of a currency.
+# - currency: the ISO 4217 number or code of a currency.
 # - volatile: a value that differs at each read although the row has not changed.
 # - secret: a value that must not be written to a table.
 FieldFlag = Literal["local", "open", "unknown", "currency", "volatile", "secret"]

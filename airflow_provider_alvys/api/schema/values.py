@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from airflow_provider_alvys.api.schema.currencies import CURRENCIES
+from airflow_provider_alvys.api.schema.currencies import CURRENCIES, currency_number
 from airflow_provider_alvys.api.schema.fields import FieldFlag, Scalar
 
 # The column of unmapped fields, as JSON.
@@ -36,7 +36,6 @@ _OPEN_DATE = "9999-12-31"
 _UNKNOWN_DATE = "1970-01-01"
 _LAST_TIME = "9999-12-31 23:59:59.9999999"
 _INT64 = 1 << 63
-_CURRENCY_CODES = frozenset(CURRENCIES.values())
 
 
 @dataclass(frozen=True)
@@ -179,8 +178,8 @@ def _time(value: Any, flags: frozenset[FieldFlag]) -> tuple[Any, ...] | None:
 
 
 def _currency(value: Any) -> tuple[str] | None:
-    letters = CURRENCIES.get(value) if type(value) is int else value
-    return (letters,) if type(letters) is str and letters in _CURRENCY_CODES else None
+    number = currency_number(value)
+    return (CURRENCIES[number],) if type(number) is int and number in CURRENCIES else None
 
 
 _CONVERTERS: dict[Scalar, Converter] = {

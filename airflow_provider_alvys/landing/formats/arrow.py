@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from airflow_provider_alvys.api.errors import AlvysStorageError
 from airflow_provider_alvys.api.read.page_decoder import decode_row
-from airflow_provider_alvys.api.schema.currencies import CURRENCIES
+from airflow_provider_alvys.api.schema.currencies import currency_number
 from airflow_provider_alvys.api.schema.fields import FieldFlag, Scalar
 from airflow_provider_alvys.api.schema.values import (
     Kind,
@@ -65,7 +65,6 @@ _ZONE = r"(Z|[+-]\d\d:\d\d)$"
 _MICROSECONDS = 26
 # Microseconds until the year 10000: an offset may lead there, and Arrow would accept it.
 _END = 253_402_300_800_000_000
-_NUMBERS = {letters: number for number, letters in CURRENCIES.items()}
 
 
 class Leaf:
@@ -155,7 +154,7 @@ class Leaf:
 
     def _make_decoder(self, kind: Scalar) -> Callable[[Sequence[Column]], list[Any]]:
         if self._is_currency:
-            return lambda columns: [_NUMBERS.get(letters, letters) for letters in columns[0].to_pylist()]
+            return lambda columns: [currency_number(letters) for letters in columns[0].to_pylist()]
         if kind == "time":
             return self._decode_time
         if kind == "decimal":

@@ -168,7 +168,8 @@ _CHOICES: Mapping[str, tuple[Any, ...]] = {
     "$type": ("appointment", "delivery_window"),
     "Activity": ("Check call", "Arrived at pickup", "Left delivery"),
     "Category": ("Fuel", "Tires", "Insurance", "Advance"),
-    "Currency": (840,),
+    # Alvys sends the number or the code, depending on the endpoint.
+    "Currency": (840, "USD"),
     "CustomerType": ("Customer", "Broker/3PL"),
     "Days": (1, 7, 30),
     "EquipmentType": ("Van", "Reefer", "Flatbed"),

@@ -118,7 +118,8 @@ class SqlServer(Warehouse):
         if source.steps:
             text = f"j.{_field(source)}"
         if "currency" in source.flags:
-            match = f"{text} {_BINARY} IN (c.[number], c.[letters])"
+            shown = f"UPPER(LTRIM(RTRIM({text}))) {_BINARY}"
+            match = f"{shown} IN (c.[number], RIGHT(N'00' + c.[number], 3), c.[letters])"
             return f"(SELECT c.[letters] FROM {_CURRENCIES} AS c WHERE {match})"
         if source.kind == "time":
             return self._time(text, source.suffix)

@@ -118,7 +118,24 @@ def test_a_value_of_another_type_is_refused(kind: Any, value: Any, expected: Any
 def test_a_currency_number_or_code_becomes_its_code() -> None:
     convert = make_converter("integer", frozenset({"currency"}))
     assert [convert(value) for value in (840, "USD", 124, 978)] == [("USD",), ("USD",), ("CAD",), ("EUR",)]
-    assert [convert(value) for value in (1, "usd", True, None, Decimal(840))] == [None] * 5
+    assert {convert(value) for value in ("usd", "Usd", " USD ", "840")} == {("USD",)}
+    assert [convert(value) for value in (8, "8", "008", "ALL")] == [("ALL",)] * 4
+    unknown: list[Any] = [
+        1,
+        True,
+        None,
+        Decimal(840),
+        840.0,
+        "",
+        " ",
+        "dollar",
+        "US$",
+        "0840",
+        "840.0",
+        "-840",
+        "+840",
+    ]
+    assert [convert(value) for value in [*unknown, ["USD"], {"Code": "USD"}]] == [None] * (len(unknown) + 2)
     assert len(set(CURRENCIES.values())) == len(CURRENCIES)
     assert all(len(letters) == 3 and 0 < number < 1000 for number, letters in CURRENCIES.items())
 

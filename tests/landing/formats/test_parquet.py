@@ -83,6 +83,8 @@ def plain(kind: FieldType, value: Any, flags: frozenset[str] = frozenset()) -> A
         return {name: item for name, item in inner.items() if item is not None}
     if isinstance(kind, Array):
         return [plain(kind.of, item) for item in value]
+    if "currency" in flags:
+        return CURRENCIES.get(value, value)
     if kind == "time":
         time = moment(value)
         return time if "local" in flags else time.astimezone(timezone.utc)
@@ -105,7 +107,7 @@ def columns(kind: FieldType, name: str, value: Any, flags: frozenset[str] = froz
     if kind == "date":
         return {stem: value and date.fromisoformat(value[:10])}
     if "currency" in flags:
-        return {stem: value and CURRENCIES[value]}
+        return {stem: CURRENCIES.get(value, value)}
     if kind != "time":
         return {stem: value}
     time = value and moment(value)
@@ -470,6 +472,7 @@ def test_a_time_at_a_place_is_three_columns_and_one_text_again(sent: str) -> Non
     ]
 
 
+CURRENCY_SPELLINGS = (840, "USD", "usd", "840", " usd ", "dollar", 8, 0, True, 840.5, None)
 SPELLINGS: dict[str, list[Any]] = {
     "PickedUpAt": [
         *TIMES,
@@ -505,7 +508,7 @@ SPELLINGS: dict[str, list[Any]] = {
     "IsDeleted": [True, False, 0, 1, "true", []],
     "CustomerType": [[], ["a"], ["a", None], [1], "a", {}, [["a"]], ["\0"]],
     "Weight": [{"Value": value} for value in (0, -1, 2**63, 10**27, 10**28, True, "1", None)],
-    "Linehaul": [{"Currency": value} for value in (840, "USD", "usd", 8, 0, True, 840.5, None)],
+    "Linehaul": [{"Currency": value} for value in CURRENCY_SPELLINGS],
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airflow_provider_alvys.api.schema.fields import record
 
-# Currency is the ISO 4217 number: 840 is the US dollar.
+# Currency is the ISO 4217 number or code, depending on the endpoint: 840 or USD is the US dollar.
 MONEY = record("Amount:decimal Currency:integer@currency")
 # A distance, weight, volume or length.
 MEASURE = record("Value:decimal UnitOfMeasure")
