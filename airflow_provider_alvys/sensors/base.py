@@ -97,7 +97,7 @@ class AlvysSensor(AlvysTask, BaseSensorOperator):
     def poke(self, context: Context) -> PokeReturnValue:
         """Poll once."""
         result = poll_once(self.hook.get_conn(), self.condition())
-        self.log.info("%s", result.message)
+        self.log.log(result.level, "%s", result.message)
         if result.outcome == "failed":
             raise AirflowFailException(result.message)
         if result.outcome == "waiting":

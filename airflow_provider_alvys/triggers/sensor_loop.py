@@ -88,7 +88,7 @@ class SensorLoop:
             return _event(status, result.message, value=result.value, is_partial=result.is_partial)
         if result.message != self._last_message:
             # Only if it changed: hundreds of sensors may poll in this process.
-            log.info("%s", result.message)
+            log.log(result.level, "%s", result.message)
             self._last_message = result.message
         return None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from airflow_provider_alvys.api.catalogue.stream_spec import Stream
 from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.api.errors import AlvysNotFoundError
 from airflow_provider_alvys.api.read.branches import combined_total
+from airflow_provider_alvys.api.read.lookup import differs_in_case
 from airflow_provider_alvys.api.read.page_decoder import Page, PageDecoder, decode_record
 from airflow_provider_alvys.api.read.queries import Query, make_queries, make_search_queries
 from airflow_provider_alvys.api.schema.values import make_converter
@@ -30,11 +31,16 @@ _as_utc = make_converter("time")
 
 
 class RecordStatus(msgspec.Struct, frozen=True):
-    """The status of a load or a trip."""
+    """
+    The status of a load or a trip.
+
+    :param number: its number in Alvys, if that differs from the requested one in upper and lower case.
+    """
 
     id: str
     status: str | None
     updated_at: str | None
+    number: str | None = None
 
 
 class SearchResult(msgspec.Struct, frozen=True):
@@ -126,7 +132,12 @@ class _StatusJob:
             known = newest.get(number)
             if known is None or time_sort_key(known.updated_at) <= time_sort_key(record.updated_at):
                 newest[number] = record
-        return [newest.get(number) for number in self.numbers]
+        return [newest.get(number) or _in_other_case(number, newest) for number in self.numbers]
+
+
+def _in_other_case(number: str, records: Mapping[str, RecordStatus]) -> RecordStatus | None:
+    found = next((other for other in records if differs_in_case(number, other)), None)
+    return None if found is None else msgspec.structs.replace(records[found], number=found)
 
 
 @dataclass(frozen=True)

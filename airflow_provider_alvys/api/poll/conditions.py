@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union
 
 import msgspec
@@ -38,12 +39,14 @@ class PokeResult(msgspec.Struct, frozen=True, kw_only=True):
     :param message: a sentence without its full stop.
     :param value: the sensor's return value if the outcome is ``done``; plain JSON values.
     :param is_partial: whether the value still has to be read by another search.
+    :param level: level of the message in a log.
     """
 
     outcome: Outcome
     message: str
     value: Any = None
     is_partial: bool = False
+    level: int = logging.INFO
 
 
 class StatusReached(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
@@ -81,6 +84,9 @@ class StatusReached(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
         kind = _singular(self.stream)
         if found is None:
             return _missing(f"There is no {kind} {self.number}", self.wait_if_missing)
+        if found.number is not None:
+            message = f"There is no {kind} {self.number}, only {found.number}: give its number in that case"
+            return msgspec.structs.replace(_missing(message, self.wait_if_missing), level=logging.WARNING)
         value = {
             f"{kind}_number": self.number,
             "id": found.id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     import requests
 
     from airflow_provider_alvys.api.http.client import AlvysClient
+
+log = logging.getLogger(__name__)
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
@@ -46,9 +49,9 @@ def look_up(client: AlvysClient, stream: Stream, selector: Mapping[str, Any]) ->
 
 def look_up_with_etag(client: AlvysClient, stream: Stream, selector: Mapping[str, Any]) -> VersionedRecord:
     """Return one record as :func:`look_up` does, and its ETag."""
-    path, params = _parse_selector(stream, selector)
+    path, params, (column, requested) = _parse_selector(stream, selector)
     endpoint = str(endpoint_of("GET", path))
-    return client.call(
+    found = client.call(
         "GET",
         path,
         read=lambda response: VersionedRecord(
@@ -56,9 +59,27 @@ def look_up_with_etag(client: AlvysClient, stream: Stream, selector: Mapping[str
         ),
         params=params or None,
     )
+    if differs_in_case(requested, found.record.get(column)):
+        log.warning(
+            "Requested %s=%s of %s, and Alvys returned %s",
+            column,
+            requested,
+            stream.name,
+            found.record[column],
+        )
+    return found
 
 
-def _parse_selector(stream: Stream, selector: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+def differs_in_case(requested: Any, found: Any) -> bool:
+    """Return whether two values are texts that differ in upper and lower case only."""
+    are_texts = isinstance(requested, str) and isinstance(found, str)
+    return are_texts and requested != found and requested.casefold() == found.casefold()
+
+
+def _parse_selector(
+    stream: Stream, selector: Mapping[str, Any]
+) -> tuple[str, dict[str, Any], tuple[str, Any]]:
+    """Return the path and the query, and the record's field that identifies it with the requested value."""
     lookup = stream.lookup
     if lookup is None:
         raise AlvysValueError(f"Alvys cannot look up a single record of {stream.name}: use hook.search")
@@ -80,11 +101,14 @@ def _parse_selector(stream: Stream, selector: Mapping[str, Any]) -> tuple[str, d
     for name, value in given.items():
         _check(stream, name, value, is_option=name in lookup.options)
     path = _PLACEHOLDER.sub(lambda match: quote(str(given[match[1]]), safe=""), lookup.path)
-    return path, {
+    query = {
         name: str(value).lower() if name in lookup.options else str(value)
         for name, value in given.items()
         if name not in in_path
     }
+    # In a path, the last selector is the record's key, and those before it are its parents'.
+    by = (lookup.one_of[chosen[0]], given[chosen[0]]) if chosen else (stream.key[0], given[in_path[-1]])
+    return path, query, by
 
 
 def _check(stream: Stream, name: str, value: Any, *, is_option: bool) -> None:
