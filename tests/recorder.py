@@ -56,8 +56,7 @@ class Recorder:
             def handle_any(self) -> None:
                 body = self.rfile.read(int(self.headers.get("content-length") or 0))
                 if self.path == "/oauth/token":
-                    token = {"access_token": "t", "expires_in": 3600, "token_type": "Bearer"}
-                    return self.reply(CannedResponse(200, token))
+                    return self.reply(CannedResponse(200, recorder.token))
                 recorder.requests.append(
                     RecordedRequest(
                         self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body
@@ -102,6 +101,8 @@ class Recorder:
         self.requests: list[RecordedRequest] = []
         self.responses: list[CannedResponse] = []
         self.default = CannedResponse(200, {})
+        # A response to the token request: JSON, or bytes.
+        self.token: Any = {"access_token": "t", "expires_in": 3600, "token_type": "Bearer"}
 
     def client(self, clock: Clock, host: str | None = None) -> AlvysClient:
         credentials = make_credentials("id", "secret", auth_url=f"{self.url}/oauth/token")

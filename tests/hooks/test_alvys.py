@@ -164,6 +164,74 @@ def test_a_wrong_connection_is_an_error_that_names_the_field(
     assert "a-secret" not in sentence
 
 
+HOSTS = [
+    ("https://integrations.alvys.com", "https://integrations.alvys.com"),
+    (" integrations.alvys.com/\n", "https://integrations.alvys.com"),
+    ("\ufeffHTTPS://Integrations.Alvys.com//", "https://Integrations.Alvys.com"),
+    ("//integrations.alvys.com", "https://integrations.alvys.com"),
+    ("https://integrations.alvys.com/api", "https://integrations.alvys.com"),
+    ("https://integrations.alvys.com/API/p/", "https://integrations.alvys.com"),
+    ("integrations.alvys.com/api/p/v1.0/", "https://integrations.alvys.com"),
+    ("https://proxy.example/alvys/", "https://proxy.example/alvys"),
+    ("https://proxy.example/alvys/api/p/v1", "https://proxy.example/alvys"),
+    ("http://[::1]:8080", "http://[::1]:8080"),
+    ("HTTP://[::1]:8080/", "http://[::1]:8080"),
+    ("[2001:db8::1]:8080", "https://[2001:db8::1]:8080"),
+    ("2001:db8::1", "https://[2001:db8::1]"),
+    ("https://[2001:DB8::1]/alvys", "https://[2001:DB8::1]/alvys"),
+    ("", "https://integrations.alvys.com"),
+    (" ", "https://integrations.alvys.com"),
+]
+
+
+@pytest.mark.parametrize(("given", "host"), HOSTS)
+def test_a_host_may_be_written_in_many_ways(monkeypatch: pytest.MonkeyPatch, given: str, host: str) -> None:
+    set_connection(monkeypatch, host=given)
+    assert AlvysHook().settings.host == AlvysHook().get_conn().host == host
+
+
+@pytest.mark.parametrize(
+    ("host", "with_port"),
+    [
+        ("2001:db8::1", "https://[2001:db8::1]:8443"),
+        ("[2001:db8::1]", "https://[2001:db8::1]:8443"),
+        ("https://proxy.example/alvys/", "https://proxy.example:8443/alvys"),
+        ("https://proxy.example:9/alvys", "https://proxy.example:9/alvys"),
+    ],
+)
+def test_the_port_of_a_connection_is_added_to_its_host(
+    monkeypatch: pytest.MonkeyPatch, host: str, with_port: str
+) -> None:
+    set_connection(monkeypatch, host=host, port=8443)
+    assert AlvysHook().settings.host == with_port
+
+
+def test_a_path_of_the_host_is_part_of_every_address(
+    alvys: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_connection(monkeypatch, host="http://127.0.0.1:9/alvys/")
+    client = AlvysHook().get_conn()
+    for path in ("loads/search", "/api/p/v2.0/loads/search", f"{client.host}/api/p/v2.0/loads/search"):
+        assert client._prepare("POST", path).url == "http://127.0.0.1:9/alvys/api/p/v2.0/loads/search"
+
+
+@pytest.mark.parametrize("edge", ["\n", " \t", "\ufeff", "\r\n"])
+def test_white_space_around_a_field_is_ignored_and_the_test_button_says_so(
+    alvys: Simulator, monkeypatch: pytest.MonkeyPatch, edge: str
+) -> None:
+    fields = json.loads(alvys.connection_json(requests_per_minute=0))
+    fields["login"] += edge
+    fields["password"] = edge + fields["password"] + edge
+    fields["extra"] = f"{edge}{json.dumps(fields['extra'])}{edge}"
+    monkeypatch.setenv(CONNECTION, json.dumps(fields))
+    worked, sentence = AlvysHook().test_connection()
+    assert worked
+    assert "Client id and Client secret" in sentence
+    assert alvys.options.client_secret not in sentence
+    # Airflow knows only the password with its white space.
+    assert "***" in _secrets_masker().redact(f"the secret {alvys.options.client_secret}")
+
+
 @pytest.mark.every_airflow
 def test_the_test_button_reports_what_worked(alvys: Simulator) -> None:
     assert AlvysHook().test_connection() == (

@@ -5,8 +5,10 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+import requests
 
 from airflow_provider_alvys.api.errors import AlvysResponseError, AlvysValueError
+from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.operators.alvys import AlvysRequestOperator, AlvysSearchOperator
 from airflow_provider_alvys.simulator.process import Simulator
 
@@ -35,6 +37,15 @@ def test_a_request_to_another_host_is_refused_before_anything_is_sent(alvys: Sim
     with pytest.raises(AlvysValueError, match="evil.example"):
         call(path="https://evil.example/v1/me")
     assert alvys.stats()["requests"] == {}
+
+
+def test_a_byte_order_mark_is_skipped(alvys: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    response = requests.Response()
+    response.status_code = 200
+    response._content = b'\xef\xbb\xbf{"a":1}'
+    response.headers["content-type"] = "application/json; charset=utf-8"
+    monkeypatch.setattr(AlvysHook, "request", lambda *args, **kwargs: response)
+    assert call(path="/v1/me") == {"a": 1}
 
 
 def test_a_response_that_is_not_json_is_an_error(alvys: Simulator) -> None:

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 from airflow_provider_alvys.api.catalogue.endpoints import Endpoint, endpoint_of
 from airflow_provider_alvys.api.catalogue.streams import scope_of
@@ -229,7 +230,9 @@ class AlvysClient:
                     f"{origin(path) or path} is not the connection's host {self.host}, which alone gets its "
                     "token: give the path alone, or use another connection"
                 )
+            # Below the host's own path, if it has one.
             path = "/" + path.split("://", 1)[1].partition("/")[2]
+            path = path.removeprefix(urlsplit(self.host).path)
         endpoint = endpoint_of(method, path)
         if not path.startswith("/"):
             path = f"/api/p/v{self._api_version or endpoint.version}/{path}"

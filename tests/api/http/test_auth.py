@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from airflow_provider_alvys.api.errors import (
@@ -14,6 +16,7 @@ from airflow_provider_alvys.api.http.auth import DEFAULT_AUTH_URL, make_credenti
 from airflow_provider_alvys.api.http.client import AlvysClient
 from airflow_provider_alvys.simulator.process import Simulator
 from tests.conftest import SkippingClock, StoppedClock, make_client
+from tests.recorder import Recorder
 
 
 def tenant_client(
@@ -169,6 +172,121 @@ def test_an_unknown_token_host_is_an_error(clock: SkippingClock) -> None:
     client = AlvysClient(credentials, clock=clock)
     with pytest.raises(AlvysConnectionError, match="https://auth.alvys.invalid:443"):
         client.request("GET", "/v1/me")
+
+
+@pytest.mark.parametrize(
+    ("optional", "lifetime"),
+    [
+        ({}, 900),
+        *(
+            ({"expires_in": value}, 900)
+            for value in (
+                *(
+                    None,
+                    "",
+                    " ",
+                    "soon",
+                    "3600 s",
+                    "nan",
+                    "inf",
+                    "-inf",
+                    "-5",
+                    0,
+                    -1,
+                    True,
+                    False,
+                    [],
+                    {},
+                    [3600],
+                ),
+                *([[[]]], "0x10", "Infinity", "9" * 400),
+            )
+        ),
+        *(({"expires_in": value}, 3600) for value in (3600, 3600.0, "3600", " 3600\n", "3.6e3")),
+        *(({"expires_in": value}, 30 * 86400) for value in (1e300, 10**18, 10**40, "1e9")),
+        *(({"token_type": value}, 900) for value in ("bearer", "BEARER", "", None, 7, ["Bearer"])),
+        *(({"refresh_token": value, "scope": value}, 900) for value in (None, 1, {}, True)),
+    ],
+    ids=str,
+)
+def test_an_optional_field_of_any_form_leaves_the_token_valid(
+    optional: dict[str, Any], lifetime: float, recorder: Recorder
+) -> None:
+    recorder.token = {"access_token": "t", **optional}
+    clock = StoppedClock()
+    client = recorder.client(clock)
+    client.request("GET", "/v1/me")
+    recorder.token = {"access_token": "second"}
+    for seconds, token in ((lifetime - 60.5, "t"), (1, "second")):
+        clock.now += seconds
+        client.request("GET", "/v1/me")
+        assert recorder.requests[-1].headers["authorization"] == f"Bearer {token}"
+
+
+@pytest.mark.parametrize("number", [b"1e99999999999999999999", b"9" * 5000, b"1" + b"0" * 5000 + b".5"])
+def test_a_hostile_number_in_an_optional_field_leaves_the_token_valid(
+    number: bytes, recorder: Recorder, clock: SkippingClock
+) -> None:
+    recorder.token = b'{"expires_in":%b,"scope":%b,"other":%b,"access_token":"t"}' % (number, number, number)
+    client = recorder.client(clock)
+    client.request("GET", "/v1/me")
+    assert client.scopes is None
+
+
+@pytest.mark.parametrize(
+    ("scope", "scopes"),
+    [
+        ("load:read trip:read", {"load:read", "trip:read"}),
+        (" load:read\n\ttrip:read ", {"load:read", "trip:read"}),
+        (["load:read", "trip:read"], {"load:read", "trip:read"}),
+        (["load:read trip:read", None, 7, ""], {"load:read", "trip:read"}),
+        ("", None),
+        ([], None),
+        ([7], None),
+        ({"load:read": True}, None),
+    ],
+)
+def test_scopes_are_a_text_or_a_list(
+    scope: Any, scopes: set[str] | None, recorder: Recorder, clock: SkippingClock
+) -> None:
+    recorder.token = {"access_token": "t", "scope": scope}
+    assert recorder.client(clock).scopes == scopes
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'\xef\xbb\xbf{"access_token":"t"}', b'\n {"access_token":" t\\r\\n"} \n'],
+    ids=["a byte order mark", "white space"],
+)
+def test_a_token_is_found_behind_invisible_characters(
+    body: bytes, recorder: Recorder, clock: SkippingClock
+) -> None:
+    recorder.token = body
+    recorder.client(clock).request("GET", "/v1/me")
+    assert recorder.requests[0].headers["authorization"] == "Bearer t"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"null", b"[]", b"{}", b'{"access_token":null}', b'{"access_token":""}', b'{"access_token":["t"]}',
+     b'{"access_token":"a b"}', b'{"access_token":"\xff"}', b'{"access_token":"t","x":' + b"[" * 100_000],
+)  # fmt: skip
+def test_a_response_without_a_usable_token_is_an_error(
+    body: bytes, recorder: Recorder, clock: SkippingClock
+) -> None:
+    recorder.token = body
+    with pytest.raises(AlvysResponseError, match="auth_url"):
+        recorder.client(clock).request("GET", "/v1/me")
+
+
+@pytest.mark.parametrize("edge", ["\n", "\r\n", " ", "\t", "\ufeff", "\u200b", "\xa0"])
+def test_credentials_lose_what_a_copied_text_has_at_its_ends(edge: str) -> None:
+    credentials = make_credentials(
+        f"{edge}id{edge}", f"{edge}a secret{edge}", auth_url=f"{edge}https://h/t{edge}"
+    )
+    assert credentials == make_credentials("id", "a secret", auth_url="https://h/t")
+    with pytest.raises(AlvysValueError, match="no client secret"):
+        make_credentials("id", edge)
 
 
 @pytest.mark.parametrize(

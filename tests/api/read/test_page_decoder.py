@@ -17,6 +17,15 @@ def body(*items: str, total: int | None = None, page: str = '"Page":0,"PageSize"
     return f'{{{page}"Total":{count},"Items":[{",".join(items)}]}}'.encode()
 
 
+@pytest.mark.parametrize("shape", ["page", "list", "object"])
+def test_a_byte_order_mark_is_skipped(shape: Any) -> None:
+    row = b'{"Id":"a"}'
+    bodies = {"page": body(row.decode()), "list": b"[%b]" % row, "object": row}
+    page = PageDecoder(["Id"], shape).decode(b"\xef\xbb\xbf" + bodies[shape])
+    assert (list(map(bytes, page.rows)), page.keys) == ([row], [("a",)])
+    assert decode_row(b"\xef\xbb\xbf" + row) == {"Id": "a"}
+
+
 @pytest.mark.parametrize(
     "row",
     [

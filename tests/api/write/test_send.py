@@ -521,6 +521,11 @@ def test_the_response_is_ignored_if_the_operation_has_none(recorder: Recorder, w
     assert send(wire, "tenders.update") is None
 
 
+def test_a_byte_order_mark_is_skipped(recorder: Recorder, wire: AlvysClient) -> None:
+    recorder.default = CannedResponse(200, b'\xef\xbb\xbf{"Id":"1"}')
+    assert send(wire, "deductions.create") == {"Id": "1"}
+
+
 def test_a_403_names_the_scope(recorder: Recorder, wire: AlvysClient) -> None:
     recorder.default = CannedResponse(403, {})
     with pytest.raises(AlvysError, match="deduction:create"):
