@@ -51,11 +51,12 @@ def look_up_with_etag(client: AlvysClient, stream: Stream, selector: Mapping[str
     """Return one record as :func:`look_up` does, and its ETag."""
     path, params, (column, requested) = _parse_selector(stream, selector)
     endpoint = str(endpoint_of("GET", path))
+    name = ", ".join(f"{key}={value}" for key, value in selector.items())
     found = client.call(
         "GET",
         path,
         read=lambda response: VersionedRecord(
-            _decode(response, endpoint), response.headers.get("etag") or None
+            _decode(response, endpoint, name), response.headers.get("etag") or None
         ),
         params=params or None,
     )
@@ -133,7 +134,7 @@ def _normalize(name: str) -> str:
     return name.replace("_", "").lower()
 
 
-def _decode(response: requests.Response, endpoint: str) -> dict[str, Any]:
+def _decode(response: requests.Response, endpoint: str, name: str) -> dict[str, Any]:
     problem = "it is not a JSON object"
     try:
         record = decode_row(response.content)
@@ -142,7 +143,7 @@ def _decode(response: requests.Response, endpoint: str) -> dict[str, Any]:
     if not isinstance(record, dict):
         status = response.status_code
         raise AlvysResponseError(
-            f"{endpoint} answered {status}, but the response cannot be read: {problem}",
+            f"{endpoint} answered {status} for {name}, but the response cannot be read: {problem}",
             status_code=status,
             endpoint=endpoint,
         )

@@ -6,6 +6,7 @@ import json
 import math
 from codecs import BOM_UTF8
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from decimal import Context, InvalidOperation, Overflow, Rounded, Subnormal
 from json.decoder import WHITESPACE, scanstring  # type: ignore[attr-defined]
 from typing import TYPE_CHECKING, Any, Literal
@@ -256,8 +257,14 @@ def decode_record(row: Row, stream: Stream, *, decode: Callable[[Row], Any] = de
     try:
         return decode(row)
     except (ValueError, RecursionError) as error:
-        key = "/".join(map(str, PageDecoder(stream.key).decode_key(row))) if stream.key else "without a key"
-        raise AlvysResponseError(f"The row {key} of {stream.name} cannot be read: {error}") from error
+        name = "A row"
+        with suppress(ValueError, RecursionError, AlvysResponseError):
+            name = (
+                f"The row {'/'.join(map(str, PageDecoder(stream.key).decode_key(row)))}"
+                if stream.key
+                else name
+            )
+        raise AlvysResponseError(f"{name} of {stream.name} cannot be read: {error}") from error
 
 
 def decode_plain(row: Row) -> Any:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from decimal import Decimal
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from airflow_provider_alvys.api.errors import AlvysResponseError
 from airflow_provider_alvys.api.read.page_decoder import Page, PageDecoder, compact, decode_row
 
+MEGABYTE = 1024 * 1024
 DECODER = PageDecoder(["Id"])
 
 
@@ -70,6 +72,22 @@ def test_a_row_of_several_lines_becomes_one_line_and_is_otherwise_unchanged() ->
     assert bytes(page.rows[1]) == b'{"Id": "b"}'
     assert json.loads(page.rows[0]) == json.loads(row)
     assert bytes(compact(b'{"Id":\n"x \\ud83d  y"}')) == b'{"Id":"x \\ud83d  y"}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"x" * MEGABYTE, b'\\"' * (MEGABYTE // 2), b"\\\\" * (MEGABYTE // 2), b'x",\n"' * (MEGABYTE // 5)],
+    ids=["one string", "escaped quotes", "backslashes", "many strings"],
+)
+def test_a_row_of_several_lines_needs_little_more_memory_than_its_length(text: bytes) -> None:
+    row = b'{\n  "Id": ["%b"]\n}' % text
+    tracemalloc.start()
+    line = compact(row)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * len(row)
+    assert b"\n" not in bytes(line)
+    assert json.loads(line) == json.loads(row)
 
 
 @pytest.mark.parametrize(
