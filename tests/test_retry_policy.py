@@ -41,6 +41,8 @@ HOPELESS = [
     AlvysPermissionError("x", status_code=403),
     AlvysValidationError("x", status_code=400),
     AlvysNotFoundError("x", status_code=404),
+    # The record exists already, or is settled.
+    AlvysConflictError("x", status_code=409),
     AlvysPreconditionError("x", status_code=412),
     AlvysRefusedError("x", status_code=422),
 ]
@@ -49,7 +51,6 @@ PASSING = [
     AlvysServerError("x", status_code=503),
     AlvysConnectionError("x"),
     AlvysResponseError("x", status_code=200),
-    AlvysConflictError("x", status_code=409),
     AlvysIncompleteError("x"),
     ValueError("x"),
     OSError("x"),

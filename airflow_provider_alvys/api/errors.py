@@ -112,7 +112,7 @@ class AlvysValidationError(AlvysError):
 
 
 class AlvysConflictError(AlvysError):
-    """409: the record exists already, or its state does not allow the call."""
+    """409: the record exists already, or it is settled and cannot change. A retry fails in the same way."""
 
 
 class AlvysPreconditionError(AlvysError):
@@ -234,6 +234,7 @@ _NOT_RETRYABLE = (
     AlvysPermissionError,
     AlvysValidationError,
     AlvysNotFoundError,
+    AlvysConflictError,
     AlvysPreconditionError,
     AlvysRefusedError,
     AlvysTooLargeError,
@@ -255,7 +256,10 @@ _BY_STATUS: dict[int, tuple[type[AlvysError], str]] = {
     404: (AlvysNotFoundError, "Check the path and the id in it"),
     407: (AlvysGatewayError, "Give the proxy's credentials in HTTPS_PROXY"),
     408: (AlvysServerError, "Try again later"),
-    409: (AlvysConflictError, "Read the record again, then decide whether to retry"),
+    409: (
+        AlvysConflictError,
+        "The record exists already, or is settled and cannot change: do not retry, post a correction instead",
+    ),
     412: (AlvysPreconditionError, "Read the record again and send its new ETag as If-Match"),
     428: (AlvysPreconditionError, "Read the record and send its ETag as If-Match"),
     429: (AlvysRateLimitError, "Lower requests_per_minute on the connection, or run fewer tasks at once"),

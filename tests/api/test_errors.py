@@ -73,7 +73,7 @@ def test_both_shapes_of_a_validation_error_are_parsed(
     [
         (404, AlvysNotFoundError, "Check the path"),
         (407, AlvysGatewayError, "HTTPS_PROXY"),
-        (409, AlvysConflictError, "Read the record again"),
+        (409, AlvysConflictError, "post a correction"),
         (412, AlvysPreconditionError, "new ETag as If-Match"),
         (428, AlvysPreconditionError, "its ETag as If-Match"),
         (422, AlvysRefusedError, "Correct the request"),
