@@ -12,13 +12,20 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
-from airflow_provider_alvys.api.catalogue.stream_rows import fleet, freight, money, partners, webhooks
+from airflow_provider_alvys.api.catalogue.stream_rows import (
+    fleet,
+    freight,
+    freight_details,
+    money,
+    partners,
+    webhooks,
+)
 from airflow_provider_alvys.api.catalogue.streams import STREAMS, Stream
 from airflow_provider_alvys.api.schema.values import snake_case
 from airflow_provider_alvys.tables.schema import PARENT, Table, build_schema, default_table_name
 
 SUBJECTS: dict[str, Sequence[Stream]] = {
-    "Freight": freight.STREAMS,
+    "Freight": (*freight.STREAMS, *freight_details.STREAMS),
     "Fleet": fleet.STREAMS,
     "Partners, places and people": partners.STREAMS,
     "Money": money.STREAMS,

@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from airflow_provider_alvys.api.catalogue.endpoints import Endpoint
-from airflow_provider_alvys.api.catalogue.stream_rows import fleet, freight, money, partners, webhooks
+from airflow_provider_alvys.api.catalogue.stream_rows import (
+    fleet,
+    freight,
+    freight_details,
+    money,
+    partners,
+    webhooks,
+)
 from airflow_provider_alvys.api.catalogue.stream_spec import (
     Branch,
+    Control,
     Filter,
     Lookup,
     Parent,
@@ -33,7 +41,8 @@ __all__ = [
 
 STREAMS: Mapping[str, Stream] = {
     stream.name: stream
-    for stream in (*freight.STREAMS, *fleet.STREAMS, *partners.STREAMS, *money.STREAMS, *webhooks.STREAMS)
+    for rows in (freight, freight_details, fleet, partners, money, webhooks)
+    for stream in rows.STREAMS
 }
 
 
