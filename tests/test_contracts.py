@@ -31,7 +31,7 @@ from tests.contracts.fixed_alvys import FILE, FixedAlvys
 from tests.lake import read_lines
 from tests.tables.conftest import make_db, postgres  # noqa: F401
 from tests.tables.databases import Db, MakeDb
-from tests.tables.runs import load
+from tests.tables.runs import load, write_run
 
 HERE = Path(__file__).parent / "contracts"
 PUBLIC = json.loads((HERE / "public.json").read_bytes())
@@ -351,6 +351,34 @@ def test_a_database_of_an_earlier_version_takes_new_loads(
         assert after[table][: len(columns)] == columns
     assert known.rows("drivers") == drivers
     assert contents(known) == expected
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_a_database_of_an_earlier_version_gets_columns_for_new_fields(
+    kind: str,
+    lake: Any,
+    tmp_path: Path,
+    make_db: MakeDb,  # noqa: F811
+) -> None:
+    known = make_db(kind)
+    restore(known)
+    address = {"Street": "1 Main St", "City": "Reno", "State": "NV", "ZipCode": "89501"}
+    stop = {"Id": "S1", "StopType": "Pickup", "Eta": {"Live": "2026-03-02T08:00:00Z"}}
+    load_row = {
+        **ROWS["third"][0],
+        "UpdatedAt": "2027-01-01T00:00:00Z",
+        "Origin": address,
+        "Stops": [stop],
+        "CustomerAccessorialsDetails": [{"Id": "A1", "StopId": "S1"}],
+    }
+    write_run(tmp_path, [load_row], at=24 * 365, tenant="acme")
+    load(tmp_path)
+    (row,) = [row for row in known.rows("loads") if row["origin_city"]]
+    assert (row["id"], row["origin_zip_code"], row["destination_city"]) == (load_row["Id"], "89501", None)
+    (stop_row,) = [row for row in known.rows("load_stops") if row["eta_live"]]
+    assert stop_row["load_id"] == load_row["Id"]
+    (charge,) = [row for row in known.rows("load_customer_accessorials_details") if row["stop_id"]]
+    assert charge["stop_id"] == "S1"
 
 
 def contents(db: Db) -> dict[str, list[dict[str, Any]]]:

@@ -333,3 +333,69 @@ def test_a_stream_in_the_catalogue_needs_no_other_code(monkeypatch: pytest.Monke
     last = {**page, "Filter": {"Kind": "Drop"}, "From": "2031-01-01T00:00:00Z"}
     assert alvys.call("POST", f"{base}/search", last)[1]["Total"] == 0
     assert alvys.call("GET", "/_sim/truth")[1]["total"] == 40
+
+
+def test_addresses_and_etas_follow_from_the_stops(alvys: Simulator, caller: Caller) -> None:
+    loads, trips = (rows_of(alvys, stream=name) for name in ("loads", "trips"))
+    for load in loads:
+        stops = load["Stops"]
+        assert load["Origin"] == stops[0]["Address"]
+        assert load["Destination"] == stops[-1]["Address"]
+        ids = {stop["Id"] for stop in stops}
+        assert {charge["StopId"] for charge in load.get("CustomerAccessorialsDetails", ())} <= ids
+    assert any(load.get("CustomerAccessorialsDetails") for load in loads)
+    assert all(trip["Eta"] == trip["Stops"][-1]["Eta"] for trip in trips)
+    etas = [stop["Eta"] for row in (*loads, *trips) for stop in row["Stops"]]
+    assert {name for eta in etas for name in eta} == {"Planned", "Live", "Manual"}
+    assert any("Live" not in eta for eta in etas)
+    assert any("Manual" not in eta for eta in etas)
+
+
+def test_a_load_without_a_delivery_has_no_destination(alvys: Simulator, caller: Caller) -> None:
+    (key,) = alvys.change(rows=1, columns={"Stops": [{"StopType": "Pickup", "Address": {"City": "Reno"}}]})
+    (load,) = [load for load in rows_of(alvys) if load["Id"] == key]
+    assert load["Origin"] == {"City": "Reno"}
+    assert "Destination" not in load
+
+
+def test_only_escrow_has_a_transaction_type_and_a_deposit_is_negative(
+    alvys: Simulator, caller: Caller
+) -> None:
+    lines = [
+        line
+        for statement in rows_of(alvys, stream="driver_settlement_statements")
+        for line in statement["LineItems"]
+    ]
+    assert {("TransactionType" in line) == (line.get("Category") == "Escrow") for line in lines} == {True}
+    signs = {line["TransactionType"]: set() for line in lines if "TransactionType" in line}
+    for line in lines:
+        if line["Amount"]["Amount"] and "TransactionType" in line:
+            signs[line["TransactionType"]].add(line["Amount"]["Amount"] < 0)
+    assert signs == {"Deposit": {True}, "Withdrawal": {False}}
+
+
+@pytest.mark.parametrize(
+    ("stream", "types"),
+    [
+        ("driver_events", {"Vacation", "Restart", "Hometime", "SickOrEmergency", "Other"}),
+        ("truck_events", {"Repair", "Other"}),
+        ("trailer_events", {"Repair", "Other"}),
+    ],
+)
+def test_events_have_the_types_that_alvys_uses(
+    alvys: Simulator, caller: Caller, stream: str, types: set[str]
+) -> None:
+    parents = parents_of(alvys, STREAMS[stream])
+    assert {row["EventType"] for row in truth_of(alvys, STREAMS[stream], parents)} == types
+
+
+@pytest.mark.parametrize("stream", ["loads", "trips", "trucks", "trailers"])
+def test_references_have_the_types_and_origins_that_alvys_uses(
+    alvys: Simulator, caller: Caller, stream: str
+) -> None:
+    alvys.reset(loads=120, fleet=120)
+    references = [reference for row in rows_of(alvys, stream=stream) for reference in row["References"]]
+    found = {name: {reference.get(name) for reference in references} - {None} for name in ("Type", "Origin")}
+    assert found["Type"] == {"Text", "Date", "Bool", "List", ""}
+    assert found["Origin"] == {"Manual", "Integration", "EDI", "Unknown"}
+    assert all(isinstance(reference["Value"], str) for reference in references)

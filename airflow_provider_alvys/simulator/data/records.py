@@ -12,6 +12,7 @@ import msgspec
 from airflow_provider_alvys.api.schema.fields import Array, FieldType, Record
 from airflow_provider_alvys.simulator.data import sample_values
 from airflow_provider_alvys.simulator.data.columns import TIME_FORMATS, ColumnGenerator, RowSource, RowValue
+from airflow_provider_alvys.simulator.data.derived_fields import set_derived_fields
 from airflow_provider_alvys.simulator.data.row_set_spec import TOMBSTONE
 from airflow_provider_alvys.simulator.data.times import Lifecycle, TimeRule, format_date, format_time, rule_of
 
@@ -75,6 +76,7 @@ class RecordGenerator:
             result[name] = self._columns.format_value(number, name, value)
             if value is None:
                 del result[name]
+        set_derived_fields(self._spec.fields.fields.keys() - changes.keys(), result)
         return result
 
     def _field(self, name: str, kind: FieldType) -> tuple[str, RowValue | None, NestedValue | None]:
@@ -213,6 +215,8 @@ def _time_function(
         if name == "End" and bits % 3 == 0:
             # An open end.
             return "9999-12-31T00:00:00+00:00"
+        if name == "Manual" and bits % 3 == 0:
+            return None
         at = rule.time_of(bits, lifecycle)
         if at is None:
             return None

@@ -160,6 +160,12 @@ DOCUMENT_TYPES: Mapping[str, tuple[str, ...]] = {
         "Insurance Certificate",
     ),
 }
+# Event types by stream.
+EVENT_TYPES: Mapping[str, tuple[str, ...]] = {
+    "driver_events": ("Vacation", "Restart", "Hometime", "SickOrEmergency", "Other"),
+    "truck_events": ("Repair", "Other"),
+    "trailer_events": ("Repair", "Other"),
+}
 # Fields that every record has.
 ALWAYS_PRESENT = ("AttachmentType",)
 
@@ -178,9 +184,15 @@ _CHOICES: Mapping[str, tuple[Any, ...]] = {
     "FleetName": ("East", "West", "Süd"),
     "Fleet.Name": ("East", "West", "Süd"),
     "HttpStatusCode": (200, 202, 500),
+    "LineItems.Category": ("Fuel", "Tires", "Insurance", "Escrow"),
     "LoadType": ("Standard",),
     "LoadingType": ("Live", "Drop"),
     "NoteType": ("System", "General", "Assignment", "Safety"),
+    "References.Access": ("Internal", "Public"),
+    # White space varies in real data.
+    "References.Name": ("Permit", "Permit ", "Lease Id", "Lease  Id"),
+    "References.Origin": ("Manual", "Integration", "EDI", "Unknown"),
+    "References.Type": ("Text", "Date", "Bool", "List", ""),
     "RequiredEquipment": ("Van", "Reefer"),
     "Role": (
         "Admin",
@@ -195,6 +207,7 @@ _CHOICES: Mapping[str, tuple[Any, ...]] = {
     "ScheduleType": ("APPT", "FCFS"),
     "Status": ("Active", "Active", "Inactive"),
     "StopType": ("Pickup", "Delivery"),
+    "TransactionType": ("Deposit", "Withdrawal"),
     "Type": ("Standard", "Other"),
     "Unit": ("Fahrenheit", "Celsius"),
     "UnitOfMeasure": ("Miles",),

@@ -141,6 +141,9 @@ _RULES = (
     _rule("^Begin$", hours=(-4, -1), at_stop=True),
     _rule("^End$", hours=(1, 4), at_stop=True),
     _rule("^EndDate$", hours=_DELIVERY),
+    # Of an Eta.
+    _rule("^(Planned|Manual)$", hours=(-2, 2), at_stop=True),
+    _rule("^Live$", stage=2, hours=(-2, 2), at_stop=True),
     _rule("Due", hours=(30 * 24, 45 * 24)),
     _rule("^(Created|DateCreated|DateImported|Uploaded|Timestamp$|Shared)", share=(0, 0)),
     _rule("^Cancel", stage=CANCELLED, share=(0.1, 0.5)),

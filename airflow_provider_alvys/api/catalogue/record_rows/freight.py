@@ -5,6 +5,7 @@ from __future__ import annotations
 from airflow_provider_alvys.api.catalogue.record_rows.common import (
     ADDRESS,
     COORDINATES,
+    ETA,
     FLEET,
     MEASURE,
     MILEAGE,
@@ -18,15 +19,17 @@ from airflow_provider_alvys.api.schema.fields import record
 
 _ACCESSORIAL = """
     Id Type Total:money Rate:money RateType Uom Quantity:decimal IsPaid:boolean CreatedAt:time CreatedBy
-    UpdatedAt:time UpdatedBy
+    UpdatedAt:time UpdatedBy StopId
 """
 
+# Origin and Destination are the addresses of the first pickup and the last delivery.
 LOAD = record(
     """
     Id LoadNumber OrderNumber PONumber CustomerId CustomerName CustomerNumber CustomerType:[string] Status
-    LoadType ContractId TenderId Fleet:fleet InvoiceAs OfficeId Stops:[stop] RequiredEquipment:[string]
-    References:[reference] Notes:[note] Linehaul:money FuelSurcharge:money CustomerAccessorials:money
-    CustomerAccessorialsDetails:[accessorial] CustomerRate:money CustomerMileage:mileage InvoicedAmount:money
+    LoadType ContractId TenderId Fleet:fleet InvoiceAs OfficeId Origin:address Destination:address
+    Stops:[stop] RequiredEquipment:[string] References:[reference] Notes:[note] Linehaul:money
+    FuelSurcharge:money CustomerAccessorials:money CustomerAccessorialsDetails:[accessorial]
+    CustomerRate:money CustomerMileage:mileage InvoicedAmount:money
     TotalPaid:money Payments:[payment] Weight:measure Volume:measure ScheduledPickupAt:time@local
     ScheduledDeliveryAt:time@local PickedUpAt:time DeliveredAt:time InvoicedAt:time LastInvoiceSentAt:time
     PaidAt:time CreatedAt:time CreatedBy UpdatedAt:time UpdatedBy CancelledAt:time CancelledBy
@@ -34,6 +37,7 @@ LOAD = record(
     CustomerAccountManagerId IsDeleted:boolean
     """,
     accessorial=record(_ACCESSORIAL, money=MONEY),
+    address=ADDRESS,
     fleet=FLEET,
     measure=MEASURE,
     mileage=MILEAGE,
@@ -45,7 +49,7 @@ LOAD = record(
 )
 
 _ECHECK = record("Id CheckNumber Amount:money Fee:money Type IsPaid:boolean CreatedAt:time", money=MONEY)
-_PAID = record(f"{_ACCESSORIAL} ECheckNumber StopId", money=MONEY)
+_PAID = record(f"{_ACCESSORIAL} ECheckNumber", money=MONEY)
 # Rates and RatesV2 are the current pay policies: unions of about twenty shapes with hundreds of fields.
 _DRIVER = record(
     """
@@ -60,22 +64,23 @@ TRIP = record(
     """
     Id TripNumber Status LoadNumber OrderNumber Stops:[stop] TenderAs TenderAsSubsidiaryType
     RequiredEquipment:[string] Temperature:reefer TotalMileage:mileage EmptyMileage:mileage
-    LoadedMileage:mileage PickupDate:time@local DeliveryDate:time@local PickedUpAt:time DeliveredAt:time
-    CarrierAssignedAt:time ReleasedAt:time ReleasedBy CarrierPaidAt:time DueDate:time TripValue:money
-    Truck:truck Trailer:trailer Driver1:driver Driver2:driver OwnerOperator:owner Carrier:carrier DispatchedBy
-    DispatcherId CarrierSalesAgentId CarrierPayOnHold:boolean UpdatedAt:time UpdatedBy IsDeleted:boolean
-    References:[reference]
+    LoadedMileage:mileage PickupDate:time@local DeliveryDate:time@local Eta:eta PickedUpAt:time
+    DeliveredAt:time CarrierAssignedAt:time ReleasedAt:time ReleasedBy CarrierPaidAt:time DueDate:time
+    TripValue:money Truck:truck Trailer:trailer Driver1:driver Driver2:driver OwnerOperator:owner
+    Carrier:carrier DispatchedBy DispatcherId CarrierSalesAgentId CarrierPayOnHold:boolean UpdatedAt:time
+    UpdatedBy IsDeleted:boolean References:[reference]
     """,
     carrier=record(
         """
         Id CarrierInvoiceNumber Rate:money Linehaul:money Accessorials:money AccessorialsDetails:[accessorial]
         EChecks:[echeck] TotalPayable:money
         """,
-        accessorial=record(f"{_ACCESSORIAL} StopId", money=MONEY),
+        accessorial=record(_ACCESSORIAL, money=MONEY),
         echeck=_ECHECK,
         money=MONEY,
     ),
     driver=_DRIVER,
+    eta=ETA,
     mileage=MILEAGE,
     money=MONEY,
     owner=record(

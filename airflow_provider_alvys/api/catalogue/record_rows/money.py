@@ -58,7 +58,7 @@ DRIVER_STATEMENT = record(
     """,
     driver=record("Id Name Type CompanyName SubsidiaryId FleetName"),
     line=record(
-        "Category Title PolicyName TripNumber LoadNumber Amount:money SubLines:[subline]",
+        "Category TransactionType Title PolicyName TripNumber LoadNumber Amount:money SubLines:[subline]",
         money=MONEY,
         # Quantity and Rate are strings.
         subline=record("Description Quantity Rate Amount:money", money=MONEY),

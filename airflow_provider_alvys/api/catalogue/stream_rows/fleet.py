@@ -90,7 +90,10 @@ STREAMS = (
         parent=Parent("drivers", "Id", param="DriverIds", batch_size=100),
         references={"DriverId": "drivers.Id"},
         tiers=(Tier("daily"),),
-        notes=("By the OpenAPI file the rows are drivers; by the page they are events",),
+        notes=(
+            "By the OpenAPI file the rows are drivers; by the page they are events",
+            "EventType is Vacation, Restart, Hometime, SickOrEmergency or Other, which is mostly a meeting",
+        ),
     ),
     Stream(
         name="driver_documents",

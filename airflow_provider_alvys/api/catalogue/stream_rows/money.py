@@ -185,6 +185,9 @@ STREAMS = (
         tiers=_STATEMENT_TIERS,
         notes=(
             "A statement's date may be months after its deductions",
+            "Line items of the category Escrow are found nowhere else; their TransactionType is Deposit "
+            "(negative) or Withdrawal (positive)",
+            "Very long windows are accepted, such as ten years",
             "A reverted statement is no longer returned",
         ),
     ),

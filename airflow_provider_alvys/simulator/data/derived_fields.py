@@ -1,0 +1,44 @@
+"""Fields of a record that follow from its other fields."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import msgspec
+
+# By field of a load: the type of the stop whose address it is, and whether it is the first or the last one.
+_ENDS = {"Origin": ("Pickup", 0), "Destination": ("Delivery", -1)}
+
+
+def set_derived_fields(names: Collection[str], record: dict[str, Any]) -> None:
+    """Set the fields with these names that follow from others, or remove them if nothing does."""
+    stops = record.get("Stops") or []
+    if "Origin" in names or "Destination" in names:
+        for name, (kind, place) in _ENDS.items():
+            found = [stop["Address"] for stop in stops if stop.get("StopType") == kind and "Address" in stop]
+            if name in names:
+                _set(record, name, found[place] if found else None)
+    if "Eta" in names:
+        _set(record, "Eta", stops[-1].get("Eta") if stops else None)
+    if "CustomerAccessorialsDetails" in names:
+        for charge in record.get("CustomerAccessorialsDetails") or ():
+            _set(charge, "StopId", stops[-1].get("Id") if stops else None)
+    if "LineItems" in names:
+        for line in record.get("LineItems") or ():
+            _set_transaction_type(line)
+
+
+def _set_transaction_type(line: dict[str, Any]) -> None:
+    """Only escrow has a transaction type, and a deposit is negative."""
+    if line.get("Category") != "Escrow":
+        line.pop("TransactionType", None)
+    elif line.get("TransactionType") == "Deposit":
+        amount = line["Amount"]["Amount"]
+        line["Amount"]["Amount"] = msgspec.Raw(b"-" + bytes(amount))
+
+
+def _set(record: dict[str, Any], name: str, value: Any) -> None:
+    record.pop(name, None)
+    if value is not None:
+        record[name] = value
