@@ -72,7 +72,7 @@ IDS = {
     name: f"{name}-1"
     for name in """
     loadNumber noteId tripId stopId id carrierId driverId truckId trailerId tenderId CarrierId DispatcherId
-    DriverId Driver1Id TruckId TrailerId TripId LoadNumber StopId CompanyId SubsidiaryId
+    assetId DriverId Driver1Id TruckId TrailerId TripId LoadNumber StopId CompanyId SubsidiaryId
     """.split()
 }
 
@@ -105,6 +105,14 @@ def body_of(name: str, ids: Mapping[str, str] = IDS) -> dict[str, Any]:
             },
             "SetpointTemperature": TEMPERATURE,
             "ReturnTemperature": TEMPERATURE,
+        },
+        "trips.record_location": {
+            "Coordinates": {"Latitude": "39.74", "Longitude": "-104.99"},
+            "RecordedAt": "2026-03-02T07:55:00-06:00",
+            "Address": {"City": "Denver", "State": "CO"},
+            "TripId": ids["TripId"],
+            "Odometer": Decimal("120345.6"),
+            "OdometerReadingAt": "2026-03-02T07:50:00-06:00",
         },
         "trip_stops.set_appointment": {
             "ScheduleType": "APPT",
@@ -296,6 +304,7 @@ def make_ready(alvys: Simulator) -> dict[str, str]:
         **{f"{word}Id": names[f"{word}s"] for word in ("carrier", "driver", "truck", "trailer")},
         **{f"{word}Id": names[f"{word.lower()}s"] for word in ("Carrier", "Driver", "Truck", "Trailer")},
         "Driver1Id": names["drivers"],
+        "assetId": names["trucks"],
         # The operation's name says which stream the id is of.
         **{f"{stream}.id": names[stream] for stream in ("customers", "deductions", "webhooks")},
     }

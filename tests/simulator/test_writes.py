@@ -28,7 +28,7 @@ def caller(alvys: Simulator) -> Caller:
 
 def test_every_operation_of_the_catalogue_has_an_effect() -> None:
     assert set(EFFECTS) == set(OPERATIONS)
-    assert len(OPERATIONS) == 41
+    assert len(OPERATIONS) == 42
 
 
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=lambda operation: operation.name)

@@ -12,8 +12,8 @@ _WORDS = frozenset(
     carrier-settlement-statements carriers check-calls customer-payments customers deductions delivery-logs
     departure disable dispatch dispatchpreferences document documents driver-settlement-statements drivers
     enable errors event-types events export financing fuel health history inbound invoices list loads
-    locations maintenance notes once outbound reject reveal-secret rotate-secret search status stops tenders
-    test tolls trailers trips trucks update users verify visibility webhooks
+    location locations maintenance notes once outbound reject reveal-secret rotate-secret search status stops
+    telemetry tenders test tolls tracking trailers trips trucks type update users verify visibility webhooks
     """.split()
 )
 _API_PATH = re.compile(r"/api/p/v[\d.]+/(.*)", re.IGNORECASE)

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from airflow_provider_alvys.api.catalogue.operations import Operation
+from airflow_provider_alvys.api.catalogue.streams import STREAMS
 from airflow_provider_alvys.simulator.effects import EFFECTS
 from airflow_provider_alvys.simulator.effects.write_call import (
     TargetRecord,
@@ -23,6 +24,8 @@ from airflow_provider_alvys.simulator.protocol.http import json_response, proble
 from airflow_provider_alvys.simulator.protocol.routes import path_names
 from airflow_provider_alvys.simulator.tenant import AppliedWrite, Tenant
 
+# The streams of an ``assetId``.
+_ASSETS = ("trucks", "trailers")
 _DISABLED_SECONDS = "3600"
 _ETAG = re.compile(r'(?:W/)?"?(.*?)"?')
 
@@ -58,6 +61,9 @@ def _find_target(tenant: Tenant, operation: Operation, names: list[str]) -> Targ
     if not names:
         return TargetRecord(None, -1, "")
     stream = operation.path.partition("/")[0]
+    if stream not in STREAMS:
+        has_it = (name for name in _ASSETS if tenant.rows(name).number_of("Id", names[0]) is not None)
+        stream = next(has_it, _ASSETS[0])
     rows = tenant.rows(stream)
     column = "LoadNumber" if operation.path_params[0] == "loadNumber" else "Id"
     number = find_record(rows, column, names[0])

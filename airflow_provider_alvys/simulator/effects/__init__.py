@@ -15,6 +15,7 @@ EFFECTS: Mapping[str, EffectFunction] = {
     "trips.assign": freight.assign_trip,
     "trips.dispatch": freight.dispatch_trip,
     "trip_check_calls.create": freight.create_check_call,
+    "trips.record_location": freight.record_location,
     "trip_stops.set_appointment": freight.set_appointment,
     "trip_stops.set_arrival": freight.set_arrival,
     "trip_stops.clear_arrival": freight.clear_arrival,

@@ -8,7 +8,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from airflow_provider_alvys.simulator.data.row_set import RowSet
+from airflow_provider_alvys.simulator.data.times import format_time
 from airflow_provider_alvys.simulator.effects.write_call import API_USER, WriteCall, money, with_offset
+from airflow_provider_alvys.simulator.protocol.http import json_response
 
 _EDI = "EDI"
 _NOT_YET_COVERED = ("Open", "Reserved", "Quoted", "In Review", "Queued")
@@ -106,6 +108,20 @@ def create_check_call(write: WriteCall) -> Response:
     trip = {name: write.value(name) for name in ("TripNumber", "LoadNumber")}
     number = write.add("trip_check_calls", {**trip, "ResponseType": "API", **body}, write.target.name)
     return write.respond_with(write.tenant.rows("trip_check_calls"), number, 201)
+
+
+def record_location(write: WriteCall) -> Response:
+    """Accept the position of a truck or trailer for the trip in the body, or for the asset's active one."""
+    trips = write.tenant.rows("trips")
+    if "TripId" in write.body:
+        found = [write.find("trips", write.body["TripId"])]
+    else:
+        asset = write.rows.spec.name.removesuffix("s").title()
+        found = trips.matching({f"{asset}.Id": [write.target.name], "Status": list(_ON_THE_ROAD)})
+    answer = {"Source": "PublicApi", "ReceivedAt": format_time(write.tenant.now_micros(), 7)}
+    for trip in found[-1:]:
+        answer |= {"TripId": trips.key(trip), "TripNumber": trips.column("TripNumber")[trip]}
+    return json_response(answer)
 
 
 def set_appointment(write: WriteCall) -> Response:

@@ -35,7 +35,9 @@ HEADERS = {
     ("tenders.reject", "If-Match"): "in a guide, if Alvys has enabled it",
     ("tenders.create", "Idempotency-Key"): "recommended by a guide",
 }
-every_operation = pytest.mark.parametrize("name", OPERATIONS)
+# Operations that are missing from the file, and where they are documented.
+NEW = {"trips.record_location": "on a page of September 2026: section k.2 of the digest"}
+every_operation = pytest.mark.parametrize("name", [name for name in OPERATIONS if name not in NEW])
 
 
 def send(name: str, recorder: Recorder, clock: SkippingClock) -> RecordedRequest:
@@ -116,6 +118,12 @@ def test_the_headers_of_a_write_are_in_the_file(name: str, recorder: Recorder, c
     assert sent - known.keys() == {header for operation_name, header in HEADERS if operation_name == name}
     assert {header for header, p in known.items() if p.get("required")} <= sent
     assert ("If-Match" in sent) == (row.if_match != "none")
+
+
+@pytest.mark.parametrize("name", NEW)
+def test_each_new_operation_is_still_missing(name: str) -> None:
+    with pytest.raises(AssertionError, match="is not in the file"):
+        operation(OPERATIONS[name].method, OPERATIONS[name].path)
 
 
 @pytest.mark.parametrize(("name", "field"), FIELDS)

@@ -14,10 +14,10 @@ from airflow_provider_alvys.api.errors import AlvysValueError
 every_operation = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
 
 
-def test_there_are_41_operations_with_different_endpoints() -> None:
-    assert len(OPERATIONS) == 41
+def test_there_are_42_operations_with_different_endpoints() -> None:
+    assert len(OPERATIONS) == 42
     endpoints = {row.endpoint for row in OPERATIONS.values()}
-    assert len(endpoints) == 41
+    assert len(endpoints) == 42
     assert endpoints.isdisjoint(row.endpoint for row in STREAMS.values())
     assert not any(row.endpoint.is_read for row in OPERATIONS.values())
 

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from airflow_provider_alvys.api.catalogue.operation_spec import ETagSource, Field, Operation, RequiredIf
 
 _TEMPERATURE = (
     Field("Value", "number", required=True),
     Field("Unit", required=True, values=("Fahrenheit", "Celsius", "Kelvin")),
 )
+_COORDINATES = Field(
+    "Coordinates",
+    "object",
+    fields=(
+        Field("Latitude", required=True, hint="It is a string, such as '41.88'"),
+        Field("Longitude", required=True, hint="It is a string, such as '-87.63'"),
+    ),
+)
+_PLACE = (Field("Street"), Field("City"), Field("State"), Field("Zip"), Field("Country"))
 _SAME_STOP = "A retry sets the same values again"
 
 _LOADS = (
@@ -105,22 +116,7 @@ _TRIPS = (
             Field(
                 "Location",
                 "object",
-                fields=(
-                    Field("Street"),
-                    Field("City"),
-                    Field("State"),
-                    Field("Zip"),
-                    Field("Country"),
-                    Field(
-                        "Coordinates",
-                        "object",
-                        fields=(
-                            Field("Latitude", required=True, hint="It is a string, such as '41.88'"),
-                            Field("Longitude", required=True, hint="It is a string, such as '-87.63'"),
-                        ),
-                    ),
-                    Field("TimeZoneId"),
-                ),
+                fields=(*_PLACE, _COORDINATES, Field("TimeZoneId")),
             ),
             Field("SetpointTemperature", "object", fields=_TEMPERATURE),
             Field("ReturnTemperature", "object", fields=_TEMPERATURE),
@@ -132,6 +128,31 @@ _TRIPS = (
             "The trip must be Covered, Dispatched or In Transit; otherwise Alvys answers 422",
             "DriverId must be one of the trip's drivers",
             "tripId is the trip's Id, not its number",
+        ),
+    ),
+    # Not in the OpenAPI file, but on a page of September 2026.
+    Operation(
+        name="trips.record_location",
+        description="Record the position of a truck or a trailer",
+        method="POST",
+        path="tracking/{assetId}/location",
+        scope=None,
+        body=(
+            replace(_COORDINATES, required=True),
+            Field("RecordedAt", "time", required=True),
+            Field("Address", "object", fields=_PLACE),
+            Field("TripId"),
+            Field("Odometer", "number"),
+            Field("OdometerReadingAt", "time"),
+        ),
+        retry_safety="unsafe",
+        retry_reason="Not documented: whether Alvys recognizes the same RecordedAt as the same position",
+        check="look at the position of {assetId} in Alvys: no search returns the positions of an asset",
+        notes=(
+            "assetId is the Id of a truck or a trailer",
+            "Without TripId, Alvys takes the asset's active trip with the nearest stop",
+            "Not documented: the scope, and the form of Coordinates, Address and Odometer. The forms of a "
+            "check call, and a number, are assumed",
         ),
     ),
 )
