@@ -104,6 +104,7 @@ class AlvysObjectStorageToSqlOperator(BaseOperator):
         from airflow_provider_alvys.tables.database import open_database
         from airflow_provider_alvys.tables.dialects import get_dialect
         from airflow_provider_alvys.tables.load import Loader
+        from airflow_provider_alvys.tables.numbers import warn_of_shared_numbers
 
         events = outlet_events(context, self)
         store = Store(self.path)
@@ -121,7 +122,9 @@ class AlvysObjectStorageToSqlOperator(BaseOperator):
                 results = [loader.load(name) for name in loader.pending()]
             else:
                 results = [loader.load(self._manifest_name(store), reload=True)]
-        loaded = [result for result in results if result is not None]
+            loaded = [result for result in results if result is not None]
+            if loaded:
+                warn_of_shared_numbers(database, stream_schema)
         result = self._summary(stream_schema.main.name, store.path, loaded)
         asset = alvys_table_asset(self.stream, self.sql_conn_id, schema=self.schema, table=self.table)
         for outlet, event in events:

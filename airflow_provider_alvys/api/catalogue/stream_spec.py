@@ -164,6 +164,7 @@ class Stream:
     :param tiers: how often it is synced; empty for a stream that is off by default.
     :param final_when: when a row no longer changes.
     :param notes: facts for users, and the reasons for values of this catalogue row.
+    :param number_is_unique: False if two rows may have the same ``number_field``.
     :param status_order: values of ``Status`` in the order of a row's life. Those of equal rank are in one
         tuple. Those that end it early, or can occur at any time, are missing.
     :param table: name of its database table if a list of another stream has the default name; else empty.
@@ -192,6 +193,7 @@ class Stream:
     tiers: tuple[Tier, ...] = ()
     final_when: str = ""
     notes: tuple[str, ...] = ()
+    number_is_unique: bool = True
     status_order: tuple[tuple[str, ...], ...] = ()
     table: str = ""
 

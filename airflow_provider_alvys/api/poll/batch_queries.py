@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     from airflow_provider_alvys.api.read.search import Search
     from airflow_provider_alvys.api.read.state import SearchState
 
-# Used if the catalogue has no limit. Users report that Alvys refuses more load numbers even where it
-# documents none.
+log = logging.getLogger(__name__)
+
+# Used if the catalogue has no limit.
 _DEFAULT_MAX_NUMBERS = 50
 
 _as_utc = make_converter("time")
@@ -130,6 +132,15 @@ class _StatusJob:
             record = RecordStatus(row["Id"], row.get("Status"), row.get("UpdatedAt"))
             number = row.get(self.stream.number_field)
             known = newest.get(number)
+            if known is not None and known.id != record.id:
+                log.warning(
+                    "%s %s is the number of two records, %s and %s (numbers are unique within a subsidiary "
+                    "only): the status is that of the one that changed last",
+                    self.stream.number_field,
+                    number,
+                    known.id,
+                    record.id,
+                )
             if known is None or time_sort_key(known.updated_at) <= time_sort_key(record.updated_at):
                 newest[number] = record
         return [newest.get(number) or _in_other_case(number, newest) for number in self.numbers]

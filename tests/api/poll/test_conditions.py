@@ -160,10 +160,19 @@ def test_a_trip_is_read_by_its_number(alvys: Simulator, client: AlvysClient) -> 
 
 
 def test_a_request_takes_as_many_numbers_as_alvys_accepts() -> None:
-    assert (StatusQuery(get_stream("loads")).max_items, StatusQuery(get_stream("trips")).max_items) == (
-        150,
-        50,
-    )
+    assert [StatusQuery(get_stream(name)).max_items for name in ("loads", "trips")] == [50, 50]
+
+
+def test_two_records_with_one_number_are_named_and_the_one_that_changed_last_counts(
+    alvys: Simulator, client: AlvysClient, loads: list[dict[str, Any]], caplog: pytest.LogCaptureFixture
+) -> None:
+    number = loads[0]["LoadNumber"]
+    columns = {"LoadNumber": number, "Status": "Delivered", "UpdatedAt": "2029-01-01T00:00:00Z"}
+    (twin,) = alvys.add(columns=columns)
+    ((found, absent),) = [StatusQuery(get_stream("loads")).make_job([number, "none"]).step(client)]
+    assert (found.id, found.status, absent) == (twin, "Delivered", None)
+    (record,) = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert set(record.args) == {"LoadNumber", number, twin, loads[0]["Id"]}
 
 
 def test_a_page_with_fewer_rows_than_the_total_is_an_error(

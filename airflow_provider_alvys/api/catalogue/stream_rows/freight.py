@@ -137,6 +137,7 @@ STREAMS = (
             "IsDeleted is present only with IncludeDeleted",
             "LoadType is deprecated",
         ),
+        number_is_unique=False,
         status_order=_LOAD_STATUS_ORDER,
     ),
     Stream(
