@@ -22,7 +22,8 @@ def main() -> None:
     arguments = vars(parser.parse_args())
     host, port, stop_with_stdin = (arguments.pop(name) for name in ("host", "port", "stop_with_stdin"))
     try:
-        arguments["rows"] = msgspec.json.decode(arguments["rows"])
+        for name in ("rows", "window_columns"):
+            arguments[name] = msgspec.json.decode(arguments[name])
         options = msgspec.convert(arguments, Options, strict=False)
         app = SimulatorApp(options, host)
     except (msgspec.DecodeError, AlvysValueError) as error:

@@ -38,6 +38,8 @@ class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         surrogate).
     :param without_stamp: share of the rows (0 to 1, all among the older half) that lack UpdatedAt or its
         equivalent.
+    :param window_columns: the field that a window filters by, as a JSON object such as
+        {"invoices.invoiced": "CreatedDate"}; the default is the field in the catalogue.
     :param order: order of the rows in a search: created, newest (first), or unstable (shuffled at each
         request).
     :param limits: enforce the documented rate limits.
@@ -78,6 +80,7 @@ class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     now: float | None = None
     cut_notes: int = 0
     without_stamp: float = 0
+    window_columns: dict[str, str] = {}
     order: Literal["created", "newest", "unstable"] = "created"
     limits: bool = False
     minute: float = 60

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from airflow_provider_alvys.api.catalogue.streams import Stream
 from airflow_provider_alvys.api.schema.values import snake_case
-from airflow_provider_alvys.landing.dataset.manifest import Manifest, ManifestWindow
+from airflow_provider_alvys.landing.dataset.manifest import Manifest, ManifestSearch, ManifestWindow
 from airflow_provider_alvys.tables.database import Database
 from airflow_provider_alvys.tables.ledger import format_timestamp
 from airflow_provider_alvys.tables.schema import (
@@ -60,17 +61,27 @@ def find_delete_scope(schema: StreamSchema, manifest: Manifest) -> DeleteScope |
     if parents is not None:
         windows = _common_window(manifest)
     else:
-        plain = stream.search_fields({})
-        windows = [search.window for search in manifest.searches if search.window and search.asked == plain]
+        windows = [
+            search.window for search in manifest.searches if search.window and _is_plain(stream, search)
+        ]
     columns = {column.field: column for column in schema.main.columns if column.kind in ("timestamp", "date")}
-    kinds = {window.name: window for window in stream.windows}
-    bounds = [
-        (columns[kinds[window.by].column], window)
-        for window in windows
-        # In a window of changes, a row is absent when it changed again.
-        if window.by in kinds and not kinds[window.by].tracks_changes and kinds[window.by].column in columns
-    ]
+    # In a window of changes, a row is absent when it changed again.
+    kinds = {
+        window.name: window
+        for window in stream.windows
+        if window.column_is_certain and not window.tracks_changes and window.column in columns
+    }
+    bounds = [(columns[kinds[window.by].column], window) for window in windows if window.by in kinds]
     return DeleteScope(windows=bounds, parents=parents) if bounds else None
+
+
+def _is_plain(stream: Stream, search: ManifestSearch) -> bool:
+    """Return whether a search finds all rows of its window."""
+    # Earlier versions sent the list of all statuses with each window.
+    by = next(
+        (window for window in stream.windows if search.window and window.name == search.window.by), None
+    )
+    return search.asked in (stream.search_fields({}), stream.search_fields({}, by))
 
 
 def _common_window(manifest: Manifest) -> list[ManifestWindow]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from airflow_provider_alvys.api.catalogue.streams import get_stream
+from airflow_provider_alvys.api.catalogue.streams import STREAMS, Stream, TimeWindow, get_stream
 from airflow_provider_alvys.landing.dataset.manifest import ManifestSearch, ManifestWindow
 from airflow_provider_alvys.simulator.process import Simulator
 from airflow_provider_alvys.tables.database import Database
@@ -241,6 +242,15 @@ def test_rereading_a_window_of_business_dates_marks_rows_inside_it(db: Db, lake:
     assert set(missing(db, "deductions")) == {"D35"}
 
 
+@pytest.fixture
+def certain_dates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the window of the events one whose column is certain."""
+    stream = get_stream("driver_events")
+    windows = tuple(replace(window, column_is_certain=True) for window in stream.windows)
+    monkeypatch.setitem(STREAMS, stream.name, replace(stream, windows=windows))  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("certain_dates")
 def test_parents_read_with_different_windows_mark_rows_in_the_common_window(sqlite: Db, lake: Path) -> None:
     def within(since: float, until: float) -> ManifestWindow:
         return ManifestWindow(by="date", since=hour(since), until=hour(until))
@@ -350,7 +360,35 @@ def test_each_of_several_windows_marks_rows_inside_it_and_a_branch_by_status_mar
             lake, rows[1:-3], stream="invoices", at=at, window=("changes", since, until), searches=searches
         )
     load(lake, "invoices")
-    assert set(missing(sqlite, "invoices")) == {"I0", "paid"}
+    # The column of the window "invoiced" is not certain.
+    assert set(missing(sqlite, "invoices")) == {"paid"}
+
+
+UNCERTAIN = [
+    pytest.param(stream, window, id=f"{stream.name}-{window.name}")
+    for stream in STREAMS.values()
+    for window in stream.windows
+    if not window.column_is_certain and not window.tracks_changes
+]
+
+
+@pytest.mark.parametrize(("stream", "window"), UNCERTAIN)
+def test_a_window_that_may_filter_by_another_field_marks_no_row(
+    sqlite: Db, lake: Path, stream: Stream, window: TimeWindow
+) -> None:
+    asked = ManifestWindow(by=window.name, since=hour(-48), until=hour(480))
+    search = ManifestSearch(
+        window=asked, asked=stream.search_fields({}, window), rows=0, total=0, proof="whole"
+    )
+    read: dict[str, Any] = {"stream": stream.name, "window": (window.name, asked.since, asked.until)}
+    rows = [{"Id": f"R{n}", window.column: hour(24).isoformat()} for n in ALL]
+    for at, found in enumerate((rows, rows[1:], rows[1:])):
+        if stream.parent:
+            write_run(lake, parents={"P": found}, at=at, **read)
+        else:
+            write_run(lake, found, searches=[search], at=at, **read)
+    load(lake, stream.name)
+    assert {row["_missing_since"] for row in sqlite.rows(stream.table or stream.name)} == {None}
 
 
 def test_a_list_of_a_parents_children_marks_the_absent_ones(db: Db, lake: Path) -> None:
@@ -364,6 +402,7 @@ def test_a_list_of_a_parents_children_marks_the_absent_ones(db: Db, lake: Path) 
     assert set(missing(db, "load_documents")) == {"7"}
 
 
+@pytest.mark.usefixtures("certain_dates")
 def test_only_events_of_the_requested_parents_are_marked(sqlite: Db, lake: Path) -> None:
     since, until = hour(-24), hour(240)
     event = {"StartDate": "2026-03-02T00:00:00Z"}

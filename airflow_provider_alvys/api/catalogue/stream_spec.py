@@ -45,6 +45,8 @@ class TimeWindow:
     :param name: the value of ``window_by``.
     :param param: the request's field, a ``{Start, End}`` period; or two fields, for start and end.
     :param column: the row's time field that is filtered.
+    :param column_is_certain: False if that is our reading only, or documents contradict each other. The
+        absence of a row from such a window proves nothing.
     :param tracks_changes: whether every change of a row updates that field. Rows can then only leave a past
         window, so a read of it can be proved complete.
     :param whole_days: whether the times are dates (midnight UTC), so that windows are whole days.
@@ -60,6 +62,7 @@ class TimeWindow:
     name: str
     param: str | tuple[str, str] = ""
     column: str = ""
+    column_is_certain: bool = True
     tracks_changes: bool = False
     whole_days: bool = False
     look_back: timedelta = _NOTHING

@@ -228,9 +228,9 @@ class RowSet:
             found = self._filtered(found, stream, filter, request.filters.get(filter.name))
         for window in stream.windows:
             if window.name in request.periods:
-                start, end = from_midnight(window, request.periods[window.name])
-                column = self.column(window.column)
-                # Undocumented: both ends are inclusive here.
+                start, end = searched_period(window, request.periods[window.name])
+                name = self.options.window_columns.get(f"{stream.name}.{window.name}", window.column)
+                column = self.column(name)
                 found = [
                     number
                     for number in found

@@ -202,6 +202,11 @@ def test_windows_are_the_documented_ones(stream: Stream, facts: Mapping[str, Any
         assert window.column == fact["field"]
         assert len(window.params) == (1 if fact["style"] == "Period" else 2)
         assert window.needs_end == fact["end_required"]
+        assert window.includes_end == ("inclusive" in fact.get("granularity", ""))
+        is_documented = fact["basis"].startswith("docs")
+        assert window.column_is_certain == (
+            is_documented and (stream.name, fact["param"]) not in MORE_UNCERTAIN
+        )
         assert (window.max_length.days if window.max_length else None) == fact.get("max_days")
 
 

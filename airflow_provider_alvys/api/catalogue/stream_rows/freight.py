@@ -173,8 +173,10 @@ STREAMS = (
         windows=(
             TimeWindow("updated", "UpdatedAtRange", "UpdatedAt", tracks_changes=True),
             # Scheduled times, judging by their names, so both may be in the future.
-            TimeWindow("pickup", "PickupDateRange", "PickupDate", look_ahead=None),
-            TimeWindow("delivery", "DeliveryDateRange", "DeliveryDate", look_ahead=None),
+            TimeWindow("pickup", "PickupDateRange", "PickupDate", column_is_certain=False, look_ahead=None),
+            TimeWindow(
+                "delivery", "DeliveryDateRange", "DeliveryDate", column_is_certain=False, look_ahead=None
+            ),
         ),
         default_window="updated",
         lookup=Lookup("trips", one_of={"id": "Id", "tripNumber": "TripNumber"}, options=("includeDeleted",)),
@@ -233,6 +235,7 @@ STREAMS = (
                 "created",
                 "Filter.CreatedAtRange",
                 "DateImported",
+                column_is_certain=False,
                 whole_days=True,
                 look_back=timedelta(days=7),
                 look_ahead=timedelta(days=1),

@@ -50,7 +50,7 @@ STREAMS = (
         max_page_size=100,
         filters=(Filter("Status", "strings", "Status"), Filter("EventType", "strings", "EventType")),
         # Not documented: which field the range filters.
-        windows=(TimeWindow("sent", ("StartDate", "EndDate"), "Timestamp"),),
+        windows=(TimeWindow("sent", ("StartDate", "EndDate"), "Timestamp", column_is_certain=False),),
         default_window=None,
         parent=Parent("webhooks", "Id"),
         lookup=Lookup("webhooks/{webhookId}/delivery-logs/{logId}"),
