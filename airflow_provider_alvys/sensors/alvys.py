@@ -74,7 +74,7 @@ class AlvysLoadStatusSensor(_StatusSensor):
     """
     Wait until a load has one of the given statuses, or a later one.
 
-    In the triggerer one request per poll serves 150 loads. In a slot each poll costs a request, and in
+    In the triggerer one request per poll serves 50 loads. In a slot each poll costs a request, and in
     ``reschedule`` mode also a token: set a ``poke_interval`` of some minutes.
 
     :param alvys_conn_id: the Alvys connection. (templated)

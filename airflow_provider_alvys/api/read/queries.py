@@ -122,7 +122,7 @@ def make_queries(
         query
         for branch in branches
         if (fields := _merge_filters(stream, branch.filters, given)) is not None
-        for query in _split_by_window(stream, stream.search_fields(fields), branch, window)
+        for query in _branch_queries(stream, fields, branch, window)
     ]
     ids = parse_parents(stream, parents)
     if stream.parent is None or ids is None:
@@ -145,15 +145,29 @@ def enclosing_window(
     return Window(min(window.since for window in windows), max(ends) if len(ends) == len(windows) else None)
 
 
-def _split_by_window(
-    stream: Stream, fields: dict[str, Any], branch: Branch, requested: RequestedWindow | None
+def _branch_queries(
+    stream: Stream, filters: dict[str, Any], branch: Branch, requested: RequestedWindow | None
 ) -> list[Query]:
+    """Return the queries of a branch: several where a list or the window is too long for one request."""
     by = stream.window(branch.window or WHOLE)
+    requests = _split_lists(stream, stream.search_fields(filters, by))
     if by is None:
-        return [Query(stream, fields)]
+        return [Query(stream, fields) for fields in requests]
     window = ALL_TIME if branch.unbounded or requested is None else requested.resolve(by)
     pieces = [window] if by.max_length is None else window.split(by.max_length)
-    return [Query(stream, fields, piece, by) for piece in pieces]
+    return [Query(stream, fields, piece, by) for fields in requests for piece in pieces]
+
+
+def _split_lists(stream: Stream, fields: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the fields of as many requests as are needed for lists with more values than Alvys takes."""
+    found = [fields]
+    for filter in stream.filters:
+        size, given = filter.max_items, fields.get(filter.name) or ()
+        if size and len(given) > size:
+            values = list(dict.fromkeys(given))
+            parts = [values[at : at + size] for at in range(0, len(values), size)]
+            found = [{**each, filter.name: part} for each in found for part in parts]
+    return found
 
 
 def _merge_filters(

@@ -31,7 +31,7 @@ LOADS = Endpoint("POST", "loads/search")
 class Statuses:
     """The statuses of loads."""
 
-    max_items: int = 150
+    max_items: int = 50
     page_size: int = 200
 
     @property
@@ -133,12 +133,12 @@ def searches(alvys: Simulator) -> int:
     return int(alvys.stats()["requests"].get("POST loads/search", 0))
 
 
-def test_five_hundred_items_cost_four_requests(
+def test_five_hundred_items_cost_ten_requests(
     alvys: Simulator, harness: Harness, truth: dict[str, str]
 ) -> None:
     numbers = [*truth, *(f"none-{i}" for i in range(500 - len(truth)))]
     assert harness.poll(numbers) == [truth.get(number) for number in numbers]
-    assert alvys.stats()["requests"] == {"POST token": 1, "POST loads/search": 4}
+    assert alvys.stats()["requests"] == {"POST token": 1, "POST loads/search": 10}
     # One batch delay, and no other wait.
     assert harness.sleeps.seconds == [0.5]
 

@@ -42,7 +42,7 @@ _BLOCKED = re.compile(r"async thread was blocked for ([\d.]+) seconds")
 # The threshold of Airflow's watchdog, in seconds.
 THRESHOLD = 0.2
 # Loads in one batched request.
-_BATCH = 150
+_BATCH = 50
 
 
 @dataclass(frozen=True)

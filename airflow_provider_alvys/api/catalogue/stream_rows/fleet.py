@@ -19,6 +19,8 @@ from airflow_provider_alvys.api.catalogue.stream_spec import (
 
 # No document lists them. These are the statuses of real trucks.
 _TRAILER_STATUSES = ("Active", "Inactive", "In Shop", "Crashed", "Repair")
+# Known for the ids of carriers only.
+_MAX_IDS = 200
 # Without IsActive, a search for drivers finds only active ones.
 _ACTIVE_AND_INACTIVE = (Branch({"IsActive": True}), Branch({"IsActive": False}))
 _NO_CHANGE_TIME = "Rows have no time of their last change, so each sync reads all rows"
@@ -283,8 +285,8 @@ STREAMS = (
         key=("Id",),
         fields=records.MAINTENANCE,
         filters=(
-            Filter("TruckIds", "strings", "RelatedAsset.AssetId"),
-            Filter("TrailerIds", "strings", "RelatedAsset.AssetId"),
+            Filter("TruckIds", "strings", "RelatedAsset.AssetId", max_items=_MAX_IDS),
+            Filter("TrailerIds", "strings", "RelatedAsset.AssetId", max_items=_MAX_IDS),
             # Not documented: whether these are Ids or Names.
             Filter("Categories", "strings"),
             # A single value. The row has no such field.
@@ -353,7 +355,7 @@ STREAMS = (
         fields=records.TOLL,
         filters=(
             Filter("TransponderId", "string", "TransponderId"),
-            Filter("UnitIds", "strings", "UnitId"),
+            Filter("UnitIds", "strings", "UnitId", max_items=_MAX_IDS),
         ),
         any_of=("TransponderId", "UnitIds", "DateRange"),
         windows=(

@@ -95,8 +95,8 @@ STREAMS = (
         fields=records.LOAD,
         filters=(
             Filter("Status", "strings", "Status", values=_LOAD_STATUSES),
-            Filter("OrderNumbers", "strings", "OrderNumber"),
-            Filter("LoadNumbers", "strings", "LoadNumber", max_items=150),
+            Filter("OrderNumbers", "strings", "OrderNumber", max_items=_MAX_NUMBERS),
+            Filter("LoadNumbers", "strings", "LoadNumber", max_items=_MAX_NUMBERS),
             Filter("PONumbers", "strings", "PONumber"),
             Filter("CustomerId", "string", "CustomerId"),
             Filter("UpdatedBy", "string", "UpdatedBy"),
@@ -149,9 +149,8 @@ STREAMS = (
         fields=records.TRIP,
         filters=(
             Filter("Status", "strings", "Status", values=_TRIP_STATUSES),
-            # Not documented; clients were refused more than 50.
-            Filter("LoadNumbers", "strings", "LoadNumber", max_items=50),
-            Filter("TripNumbers", "strings", "TripNumber"),
+            Filter("LoadNumbers", "strings", "LoadNumber", max_items=_MAX_NUMBERS),
+            Filter("TripNumbers", "strings", "TripNumber", max_items=_MAX_NUMBERS),
             Filter("UpdatedBy", "string", "UpdatedBy"),
             _INCLUDE_DELETED,
             # These three are in the changelog only. DriverId matches both drivers and the owner operator.

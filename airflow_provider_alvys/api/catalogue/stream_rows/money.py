@@ -33,10 +33,10 @@ STREAMS = (
         fields=records.INVOICE,
         filters=(
             Filter("Status", "strings", "Status", values=("Draft", "AwaitingPayment", "Paid")),
-            # Not documented; clients were refused more than 50.
+            # Clients were refused more than 50 load numbers; for order numbers a document says so.
             Filter("LoadNumbers", "strings", "Loads.LoadNumber", max_items=50),
             Filter("PONumbers", "strings", "Loads.PONumber"),
-            Filter("OrderNumbers", "strings", "Loads.OrderNumber"),
+            Filter("OrderNumbers", "strings", "Loads.OrderNumber", max_items=50),
             Filter("CustomerId", "string", "Customer.Id"),
         ),
         # From live errors. The page lists the ranges too, but Alvys does not accept them alone.

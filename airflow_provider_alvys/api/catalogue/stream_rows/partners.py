@@ -59,7 +59,8 @@ STREAMS = (
         max_page_size=200,
         filters=(
             Filter("Status", "strings", "Status", values=CARRIER_STATUSES),
-            Filter("Ids", "strings", "Id"),
+            # Not documented; a client was refused more than 200.
+            Filter("Ids", "strings", "Id", max_items=200),
             Filter("McNumbers", "strings", "McNum"),
             Filter("DotNumbers", "strings", "UsDotNum"),
         ),
@@ -102,8 +103,9 @@ STREAMS = (
                 default=list(_LOCATION_STATUSES),
                 required=True,
             ),
-            Filter("LocationIds", "strings", "Id", default=[], required=True),
+            Filter("LocationIds", "strings", "Id", max_items=200, default=[], required=True),
         ),
+        control=Control(filters={"Status": []}),
         windows=(_CREATED,),
         # A change does not update DateCreated.
         default_window=None,
