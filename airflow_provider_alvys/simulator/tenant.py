@@ -134,7 +134,7 @@ class Tenant:
         for window in stream.windows:
             if window.name in request.periods:
                 start, end = request.periods[window.name]
-                columns[window.column] = rows.random_time(max(0, start), min(end, max(now, start)))
+                columns[window.column] = rows.random_time(max(0, start), min(end - 1, max(now, start)))
         latest = columns.get(rows.spec.updated_column or "", now)
         rows.add(
             rows.random_time(latest - int(self.options.days * DAY), latest),

@@ -40,7 +40,7 @@ def test_any_field_can_be_changed_and_removed(alvys: Simulator, caller: Caller) 
     assert row["DateCreated"].startswith("2026-01-02T03:04:05.678901")
     window = {
         "since": "2026-01-02T03:04:05.678901Z",
-        "until": "2026-01-02T03:04:05.678901Z",
+        "until": "2026-01-02T03:04:05.678902Z",
         "window_by": "created",
     }
     assert alvys.truth_keys(stream="customers", **window) == [key]

@@ -54,6 +54,7 @@ class TimeWindow:
         an update of the field.
     :param look_ahead: how far the window ends after now, for rows with future dates; None for no end.
     :param needs_end: whether Alvys refuses a window without an end.
+    :param includes_end: whether the day of the end is included. Elsewhere a window ends before its end.
     :param required: whether Alvys refuses a search without this window.
     :param max_length: maximum length of one request's window, or None.
     :param branches: for a window of several searches, instead of ``param`` and ``column``.
@@ -68,6 +69,7 @@ class TimeWindow:
     look_back: timedelta = _NOTHING
     look_ahead: timedelta | None = _NOTHING
     needs_end: bool = False
+    includes_end: bool = False
     required: bool = False
     max_length: timedelta | None = None
     branches: tuple[Branch, ...] = ()

@@ -92,7 +92,7 @@ class RequestedWindow(msgspec.Struct, frozen=True):
         if until is None and by.needs_end and by.max_length is None:
             until = ALL_TIME.until
         window = Window(since, until)
-        return window.whole_days() if by.whole_days else window
+        return window.whole_days(includes_end=by.includes_end) if by.whole_days else window
 
 
 def make_queries(

@@ -324,10 +324,9 @@ class Search:
         """
         if window is None or window.until is None:
             return None
-        # A row at the very end of the window has not left it.
         since = datetime.fromtimestamp(began, timezone.utc) - _CHANGE_MARGIN
-        after = Window(max(window.until + timedelta(microseconds=1), since), None)
-        everything = Query(query.stream, query.stream.search_fields({}), after, query.by)
+        after = Window(max(window.until, since), None)
+        everything = Query(query.stream, query.stream.search_fields({}, query.by), after, query.by)
         search = Search(self._client, self.stream, [everything], page_size=self.state.page_size)
         try:
             return search._list_keys(_MAX_CHANGED_ROWS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 
 import msgspec
 
@@ -13,8 +13,6 @@ from airflow_provider_alvys.api.errors import AlvysValueError
 # Windows with more rows are split.
 MAX_WINDOW_ROWS = 50_000
 _MIN_LENGTH = timedelta(minutes=1)
-# Alvys does not document whether a period includes its ends: pieces overlap, and keys remove duplicates.
-SPLIT_OVERLAP = timedelta(seconds=1)
 _TICK = timedelta(microseconds=1)
 _LAST_OF_DAY = timedelta(days=1) - _TICK
 
@@ -22,7 +20,7 @@ _LAST_OF_DAY = timedelta(days=1) - _TICK
 @dataclass(frozen=True)
 class Window:
     """
-    A time range in UTC.
+    A time range in UTC. As in Alvys's searches, its start is included and its end is not.
 
     :param until: None for no end.
     :raises AlvysValueError: a time has no zone, or the window is empty.
@@ -58,20 +56,28 @@ class Window:
                 period["End"] = period["End"].replace("Z", "9Z")
         return period
 
-    def whole_days(self) -> Window:
-        """Return the window widened to whole UTC days, up to the last microsecond of the last day."""
-        last = None if self.until is None else _midnight(self.until - _TICK) + _LAST_OF_DAY
-        return Window(_midnight(self.since), last)
+    def whole_days(self, *, includes_end: bool = False) -> Window:
+        """
+        Return the window widened to whole UTC days.
+
+        :param includes_end: end at the last microsecond of the last day, and not at the midnight after it.
+        """
+        if self.until is None:
+            return Window(_midnight(self.since), None)
+        last = _midnight(self.until - _TICK) + _LAST_OF_DAY
+        # After the last day of the calendar there is no midnight.
+        is_last = includes_end or last.date() == date.max
+        return Window(_midnight(self.since), last if is_last else last + _TICK)
 
     def split(self, longest: timedelta) -> list[Window]:
-        """Return windows of at most ``longest`` that cover this one and overlap by a second."""
+        """Return windows of at most ``longest`` that cover this one; each begins at the end of the last."""
         if self.until is None:
             raise AlvysValueError(f"The window {self} needs an end: Alvys takes at most {longest} at once")
         pieces = []
         since = self.since
         while since + longest < self.until:
             pieces.append(Window(since, since + longest))
-            since += longest - SPLIT_OVERLAP
+            since += longest
         return [*pieces, Window(since, self.until)]
 
     def has_ended(self, now: float) -> bool:
@@ -79,11 +85,11 @@ class Window:
         return self.until is not None and self.until.timestamp() <= now
 
     def halves(self) -> tuple[Window, Window] | None:
-        """Return both halves, which overlap by a second; None when the window is shorter than two minutes."""
+        """Return both halves, which share the middle; None when the window is shorter than two minutes."""
         if self.until is None or self.until - self.since < 2 * _MIN_LENGTH:
             return None
         middle = self.since + (self.until - self.since) / 2
-        return Window(self.since, middle + SPLIT_OVERLAP), Window(middle, self.until)
+        return Window(self.since, middle), Window(middle, self.until)
 
 
 def _midnight(time: datetime) -> datetime:

@@ -13,7 +13,7 @@ from airflow_provider_alvys.api.catalogue.streams import Stream, TimeWindow
 from airflow_provider_alvys.api.errors import AlvysIncompleteError, AlvysValueError
 from airflow_provider_alvys.api.read.page_decoder import PageDecoder
 from airflow_provider_alvys.api.read.queries import make_queries
-from airflow_provider_alvys.api.read.windows import ALL_TIME, SPLIT_OVERLAP, format_time
+from airflow_provider_alvys.api.read.windows import ALL_TIME, format_time
 from airflow_provider_alvys.landing.dataset.cursor import advance_cursor, read_cursor
 from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.landing.jobs.spec import SETTLING, SyncSpec
@@ -72,8 +72,7 @@ def cut_windows(
     """
     Split a period into windows, ``{"since", "until"}`` in ISO 8601, oldest first.
 
-    Windows that are not on business dates (``whole_days``) overlap by a second, since Alvys does not document
-    whether the ends are included.
+    :param whole_days: whether the windows are on business dates, so that none is shorter than a day.
     """
     if end <= start:
         raise AlvysValueError(f"start {format_time(start)} is not before end {format_time(end)}")
@@ -81,7 +80,6 @@ def cut_windows(
     if every not in _UNITS and not (isinstance(every, timedelta) and every >= shortest):
         units = ", ".join(_UNITS)
         raise AlvysValueError(f"every={every!r} must be a timedelta of {shortest} or more, or one of {units}")
-    seam = timedelta(0) if whole_days else SPLIT_OVERLAP
     windows = []
     while start < end:
         try:
@@ -89,8 +87,7 @@ def cut_windows(
         except (ValueError, OverflowError):
             # After the year 9999.
             until = end
-        last = until if until == end else until + seam
-        windows.append({"since": format_time(start), "until": format_time(last)})
+        windows.append({"since": format_time(start), "until": format_time(until)})
         start = until
     return windows
 

@@ -18,7 +18,7 @@ from airflow_provider_alvys.simulator.data.columns import ColumnGenerator
 from airflow_provider_alvys.simulator.data.records import RecordGenerator
 from airflow_provider_alvys.simulator.data.row_set_spec import TOMBSTONE, RowSetSpec, column_of
 from airflow_provider_alvys.simulator.data.sample_values import DEFAULT_STAGE, STAGES
-from airflow_provider_alvys.simulator.data.search_request import SearchRequest, from_midnight
+from airflow_provider_alvys.simulator.data.search_request import SearchRequest, searched_period
 from airflow_provider_alvys.simulator.data.times import DAY, Lifecycle, parse_micros
 from airflow_provider_alvys.simulator.options import Options
 
@@ -234,7 +234,7 @@ class RowSet:
                 found = [
                     number
                     for number in found
-                    if (value := column[number]) is not None and start <= value <= end
+                    if (value := column[number]) is not None and start <= value < end
                 ]
         return found
 

@@ -13,7 +13,7 @@ from airflow_provider_alvys.simulator.data.times import DAY, parse_micros
 
 # The errors of each field: the bare form of Alvys's 400.
 Errors = dict[str, list[str]]
-# Start and end in microseconds, both inclusive.
+# Start and end in microseconds. The start is included, the end is not.
 Period = tuple[int, int]
 
 FOREVER: Period = (-(2**62), 2**62)
@@ -162,7 +162,9 @@ def _parse_period(window: TimeWindow, given: Mapping[str, Any], errors: Errors) 
         # As in Alvys, misspelt bounds are ignored.
         bounds = {str(key).lower(): value for key, value in (period or {}).items()}
         start, end = bounds.get("start"), bounds.get("end")
-        end = end if start else None
+        if end and not start:
+            errors[name] = [f"The start of {name} is required."]
+            return None
     if window.required and not start:
         errors[name] = [f"The {name} field is required."]
         return None
@@ -170,7 +172,7 @@ def _parse_period(window: TimeWindow, given: Mapping[str, Any], errors: Errors) 
         return None
     try:
         begin = parse_micros(start) if start else FOREVER[0]
-        finish = parse_micros(end) if end else FOREVER[1]
+        finish = parse_micros(end, round_up=True) if end else FOREVER[1]
     except _TIME_ERRORS:
         errors[name] = [f"The value of {name} is not valid."]
         return None
@@ -183,9 +185,9 @@ def _parse_period(window: TimeWindow, given: Mapping[str, Any], errors: Errors) 
     return begin, finish
 
 
-def from_midnight(window: TimeWindow, period: Period) -> Period:
-    """Return a period from midnight on, for windows in which Alvys counts whole days."""
-    return (period[0] - period[0] % DAY, period[1]) if window.whole_days and window.needs_end else period
+def searched_period(window: TimeWindow, period: Period) -> Period:
+    """Return the period that a search of a window applies: of whole days if the window includes its end."""
+    return (period[0] - period[0] % DAY, period[1] + 1) if window.includes_end else period
 
 
 def _parse_page(stream: Stream, given: Mapping[str, Any], errors: Errors) -> tuple[int, int]:

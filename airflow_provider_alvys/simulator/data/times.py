@@ -26,7 +26,7 @@ _DELIVERY = (100, 170)
 # This stage and later ones follow the delivery.
 _BILLED = 4
 
-_TOO_FINE = re.compile(r"(\.\d{6})\d+")
+_TOO_FINE = re.compile(r"(\.\d{6})(\d+)")
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 _MASK = 0x3FFFFFFFFFFFFFFF
@@ -167,14 +167,16 @@ def rule_of(name: str) -> TimeRule:
     return next((rule for rule in _RULES if rule.names.search(name)), _OTHERWISE)
 
 
-def parse_micros(text: str) -> int:
-    """Return an ISO 8601 time or date as microseconds since 1970, truncated; without a zone it is UTC."""
+def parse_micros(text: str, *, round_up: bool = False) -> int:
+    """Return an ISO 8601 time or date as microseconds since 1970; without a zone it is UTC."""
     if len(text) == len("yyyy-mm-dd"):
         text = f"{text}T00:00:00Z"
     time = msgspec.convert(_TOO_FINE.sub(r"\1", text), datetime)
     if time.tzinfo is None:
         time = time.replace(tzinfo=timezone.utc)
-    return (time - _EPOCH) // timedelta(microseconds=1)
+    rest = _TOO_FINE.search(text)
+    is_above = round_up and rest is not None and bool(rest[2].strip("0"))
+    return (time - _EPOCH) // timedelta(microseconds=1) + is_above
 
 
 @lru_cache(maxsize=100_000)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from airflow_provider_alvys.api.errors import AlvysResponseError, AlvysValueErro
 from airflow_provider_alvys.api.http.client import AlvysClient
 from airflow_provider_alvys.api.read.queries import make_search_queries
 from airflow_provider_alvys.api.read.search import Search
+from airflow_provider_alvys.api.read.windows import as_utc, format_time
 from airflow_provider_alvys.simulator.process import Simulator
 
 LOADS = get_stream("loads")
@@ -29,7 +31,8 @@ def keys(search: Search) -> list[str]:
 
 def until_now(alvys: Simulator) -> dict[str, str]:
     rows = [json.loads(row) for row in alvys.truth_rows()]
-    return {"since": "2020-01-01T00:00:00Z", "until": max(row["UpdatedAt"] for row in rows)}
+    newest = as_utc(max(row["UpdatedAt"] for row in rows), "time")
+    return {"since": "2020-01-01T00:00:00Z", "until": format_time(newest + timedelta(microseconds=1))}
 
 
 def test_every_row_is_found_once(alvys: Simulator, client: AlvysClient) -> None:

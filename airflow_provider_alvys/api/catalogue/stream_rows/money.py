@@ -18,6 +18,7 @@ _STATEMENT_DATES = TimeWindow(
     look_back=60 * _DAY,
     look_ahead=60 * _DAY,
     needs_end=True,
+    includes_end=True,
     required=True,
 )
 _ALL_STATEMENTS = (Branch(window="statement", unbounded=True),)
