@@ -71,9 +71,9 @@ def _branch_request(
             combined[name] = value
         else:
             return None
-    fields = {
-        name: value for name, value in stream.search_fields(combined).items() if value not in (None, "", [])
-    }
+    window = stream.window(branch.window) if branch.window else None
+    sent = stream.search_fields(combined, window)
+    fields = {name: value for name, value in sent.items() if value not in (None, "", [])}
     names = {filter.name for filter in stream.filters}
     periods = {branch.window: FOREVER if branch.unbounded else period} if branch.window else {}
     return SearchRequest({name: value for name, value in fields.items() if name in names}, periods, parents)

@@ -104,6 +104,21 @@ class Parent:
 
 
 @dataclass(frozen=True)
+class Control:
+    """
+    A search that finds rows whatever their status, to notice a status that the catalogue does not know.
+
+    :param stream: name of the stream to search; empty for the same one.
+    :param filters: sent instead of the list of all statuses.
+    :param window: name of the window that both searches need, from the earliest time on; empty for none.
+    """
+
+    stream: str = ""
+    filters: Mapping[str, Any] = field(default_factory=dict)
+    window: str = ""
+
+
+@dataclass(frozen=True)
 class Lookup:
     """
     The call that reads one record.
@@ -156,8 +171,9 @@ class Stream:
     :param page_size: rows requested per page.
     :param max_page_size: the documented maximum, or None.
     :param filters: the filters that a search accepts.
-    :param any_of: filters or windows of which at least one is required. If the user gives none, the first
+    :param any_of: filters or windows of which at least one is required. If a search has none, the first
         filter with known values is sent with all of them.
+    :param control: the search that a read with all known values is compared with; None if there is none.
     :param mutually_exclusive: filters of which at most one may be given.
     :param windows: the time windows that a search accepts.
     :param default_window: the window of a sync with a cursor; None to read all rows each time.
@@ -188,6 +204,7 @@ class Stream:
     max_page_size: int | None = None
     filters: tuple[Filter, ...] = ()
     any_of: tuple[str, ...] = ()
+    control: Control | None = None
     mutually_exclusive: tuple[str, ...] = ()
     windows: tuple[TimeWindow, ...] = ()
     default_window: str | None = None
@@ -327,8 +344,12 @@ class Stream:
             if defaults.get(name) != value
         }
 
-    def search_fields(self, filters: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a search's fields for validated filters, with required ones but without window and page."""
+    def search_fields(self, filters: Mapping[str, Any], by: TimeWindow | None = None) -> dict[str, Any]:
+        """
+        Return a search's fields for validated filters, with required ones but without window and page.
+
+        :param by: the window of the search. It may satisfy ``any_of``.
+        """
         fields = {filter.name: filter.default for filter in self.filters if filter.default is not None}
         fields |= filters
         # Only a list can have all values.
@@ -336,6 +357,7 @@ class Stream:
             filter for filter in self.filters if filter.name in self.any_of and filter.type == "strings"
         )
         first = next((filter for filter in choices if filter.values or filter.guessed), None)
-        if first and not any(name in fields for name in self.any_of):
+        given = {*fields, *(by.params if by else ())}
+        if first and given.isdisjoint(self.any_of):
             fields[first.name] = list(first.values or first.guessed)
         return fields

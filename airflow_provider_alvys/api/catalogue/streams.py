@@ -28,6 +28,7 @@ from airflow_provider_alvys.api.errors import AlvysValueError
 __all__ = [
     "STREAMS",
     "Branch",
+    "Control",
     "Filter",
     "Lookup",
     "Parent",

@@ -17,6 +17,7 @@ from airflow_provider_alvys.api.errors import (
 from airflow_provider_alvys.api.http.clock import DeferRequested
 from airflow_provider_alvys.api.read.queries import Query, RequestedWindow, enclosing_window, make_queries
 from airflow_provider_alvys.api.read.search import Search
+from airflow_provider_alvys.api.read.statuses import StatusWatch, count_unlisted
 from airflow_provider_alvys.api.read.windows import Window, format_time
 from airflow_provider_alvys.landing.dataset.cursor import advance_cursor, read_cursor
 from airflow_provider_alvys.landing.dataset.layout import MANIFEST
@@ -84,6 +85,7 @@ def land(
             is_resumed=is_resumed,
         )
         search, parts = _read(client, store, spec, file)
+        is_all = spec.by is not None or bool(spec.filters) or not count_unlisted(client, spec.stream)
     finally:
         save_pace(store, client)
     run = file.run
@@ -99,7 +101,7 @@ def land(
         compression=spec.compression,
         rows=sum(part.rows for part in parts),
         total=search.total,
-        proof=search.proof,
+        proof=search.proof if is_all else "open",
         passes=search.state.passes,
         repeats=search.state.repeats,
         requests=search.state.requests,
@@ -243,9 +245,11 @@ def _read(client: AlvysClient, store: Store, spec: SyncSpec, file: RunFile) -> t
             file.drop_part(short.pop())
         save_pace(store, client)
 
+    watch = StatusWatch(spec.stream)
     try:
         for rows in search:
             client.clock.mark_progress()
+            watch.observe(rows)
             if writer.add(rows):
                 save()
     except AlvysIncompleteError:

@@ -9,6 +9,7 @@ from airflow_provider_alvys.api.catalogue.record_rows.common import DOCUMENT
 from airflow_provider_alvys.api.catalogue.stream_spec import (
     WHOLE,
     Branch,
+    Control,
     Filter,
     Lookup,
     Parent,
@@ -193,12 +194,13 @@ STREAMS = (
         ),
         # Status alone works, although the page does not list it.
         any_of=("Status", "TrailerNumber", "FleetName", "VinNumber"),
+        control=Control("trailers_list"),
         lookup=Lookup("trailers/{id}"),
         tiers=(Tier("6-hourly"),),
         notes=(
             _NO_CHANGE_TIME,
             "No document lists the statuses. A full read uses those of trucks and misses a trailer with any "
-            "other status: compare with trailers_list, which has no filter",
+            "other status. A sync compares with trailers_list, which has no filter, and logs a warning",
         ),
     ),
     Stream(

@@ -133,6 +133,9 @@ STREAMS = (
         final_when="if Completed, Paid or Cancelled; rates may be corrected later",
         notes=(
             "Older loads have no UpdatedAt; only the created window finds them",
+            "LoadNumber is unique within a subsidiary only: join by Id where you have several subsidiaries",
+            "Alvys refuses a window without a status, so a load whose status this version does not know is "
+            "not found",
             "Loads without a trip are hidden, and their documents and notes give a 404",
             "IsDeleted is present only with IncludeDeleted",
             "LoadType is deprecated",
@@ -158,17 +161,21 @@ STREAMS = (
             Filter("TruckId", "string", "Truck.Id"),
             Filter("TrailerId", "string", "Trailer.Id"),
         ),
-        # By the changelog, UpdatedAtRange is enough since April 2026. The page does not say so.
+        # Any range is enough: UpdatedAtRange by the changelog, the others by a later document and by clients.
+        # The page does not say so.
         any_of=(
             "Status",
             "LoadNumbers",
             "TripNumbers",
             "UpdatedBy",
             "UpdatedAtRange",
+            "PickupDateRange",
+            "DeliveryDateRange",
             "DriverId",
             "TruckId",
             "TrailerId",
         ),
+        control=Control(window="updated"),
         windows=(
             TimeWindow("updated", "UpdatedAtRange", "UpdatedAt", tracks_changes=True),
             # Scheduled times, judging by their names, so both may be in the future.

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from airflow_provider_alvys.api.catalogue.record_rows import partners as records
 from airflow_provider_alvys.api.catalogue.record_rows.common import DOCUMENT
-from airflow_provider_alvys.api.catalogue.stream_spec import Filter, Lookup, Parent, Stream, Tier, TimeWindow
+from airflow_provider_alvys.api.catalogue.stream_spec import (
+    Control,
+    Filter,
+    Lookup,
+    Parent,
+    Stream,
+    Tier,
+    TimeWindow,
+)
 
 # Alvys documents the first two and accepts the third.
 CUSTOMER_STATUSES = ("Active", "Inactive", "Disabled")

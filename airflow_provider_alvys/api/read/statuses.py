@@ -1,0 +1,87 @@
+"""Statuses that the catalogue does not know: in the rows that were read, and in rows that were not found."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from airflow_provider_alvys.api.catalogue.streams import Stream, get_stream
+from airflow_provider_alvys.api.errors import AlvysError
+from airflow_provider_alvys.api.read.page_decoder import Row, decode_row
+from airflow_provider_alvys.api.read.queries import Query
+from airflow_provider_alvys.api.read.search import Search
+from airflow_provider_alvys.api.read.windows import ALL_TIME
+
+if TYPE_CHECKING:
+    from airflow_provider_alvys.api.http.client import AlvysClient
+
+log = logging.getLogger(__name__)
+
+# Bounds of the log: different statuses, and characters of each.
+_MAX_WARNINGS = 20
+_MAX_CHARS = 80
+
+
+class StatusWatch:
+    """Log each status that the catalogue does not know once."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        known = (filter.values or filter.guessed for filter in stream.filters if filter.column == "Status")
+        self._known = frozenset(next(known, ()))
+        self._unknown: set[object] = set()
+
+    def observe(self, rows: Sequence[Row]) -> None:
+        """Take rows into account."""
+        if not self._known:
+            return
+        for status in {_status_of(row) for row in rows} - self._known - self._unknown - {None}:
+            if len(self._unknown) == _MAX_WARNINGS:
+                return
+            self._unknown.add(status)
+            log.warning(
+                "%s have the status %r, which this version does not know: searches by a list of all statuses "
+                "miss such rows. Upgrade the package, or report the status",
+                self._stream.name,
+                status,
+            )
+
+
+def _status_of(row: Row) -> object:
+    status = decode_row(row).get("Status")
+    return status[:_MAX_CHARS] if isinstance(status, str) else None
+
+
+def count_unlisted(client: AlvysClient, stream: Stream) -> int:
+    """
+    Return how many rows no read of all rows finds, because the catalogue does not know their status.
+
+    Makes two requests for streams with a ``control`` in the catalogue, and none for others. Logs a warning
+    with the figures; a failed request means 0.
+    """
+    control = stream.control
+    if control is None:
+        return 0
+    other = get_stream(control.stream) if control.stream else stream
+    by = stream.window(control.window) if control.window else None
+    window = ALL_TIME if by else None
+    everything = Query(other, other.search_fields(control.filters, by), window, by)
+    listed = Query(stream, stream.search_fields({}), window, by)
+    try:
+        # In this order, a row that joins between the requests makes no difference.
+        page = Search(client, other, [everything], page_size=1).first_page()
+        StatusWatch(stream).observe(page.rows)
+        unlisted = page.total - Search(client, stream, [listed], page_size=1).first_page().total
+    except AlvysError as error:
+        log.info("%s: not compared with a search for rows of any status: %s", stream.name, error)
+        return 0
+    if unlisted > 0:
+        log.warning(
+            "%s: %d of %d rows were not read, because this version does not know their status. Upgrade the "
+            "package, or report the status",
+            stream.name,
+            unlisted,
+            page.total,
+        )
+    return max(0, unlisted)
