@@ -57,6 +57,21 @@ def test_a_condition_is_plain_values(condition: Condition) -> None:
     condition.validate()
 
 
+@pytest.mark.parametrize(
+    "condition",
+    [
+        *(status(stream=stream, number="AbC-7x", wait_if_missing=False) for stream in ("loads", "trips")),
+        *(DocumentExists(parent=parent, id="AbC-7x", types=["POD"]) for parent in DOCUMENT_STREAMS),
+    ],
+    ids=str,
+)
+def test_a_message_has_the_id_as_it_is_written(condition: Condition) -> None:
+    seen = RecordStatus("DeF", "Open", None) if isinstance(condition, StatusReached) else []
+    for found in (None, seen):
+        message = condition.evaluate(found).message  # type: ignore[arg-type]
+        assert "AbC-7x" in message
+
+
 def test_every_status_has_a_rank_except_those_outside_the_order() -> None:
     for name, unranked in (("loads", {"Admin", "Cancelled", "TONU"}), ("trips", {"Cancelled", "TONU"})):
         stream = get_stream(name)

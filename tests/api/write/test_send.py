@@ -121,6 +121,7 @@ def test_an_unsafe_write_is_sent_once_and_its_outcome_is_unknown(
         send(wire, name)
     assert len(recorder.requests) == 1
     assert caught.value.check in str(caught.value)
+    assert OPERATIONS[name].retry_reason in str(caught.value)
     assert is_hopeless(caught.value)
     assert not caught.value.may_repeat
 
