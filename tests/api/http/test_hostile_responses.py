@@ -202,7 +202,7 @@ def test_a_response_of_the_largest_size_is_read(server: RawServer) -> None:
         assert connect(server).request("GET", "loads").content == body
 
 
-def test_a_larger_response_is_an_error_that_no_retry_mends(server: RawServer) -> None:
+def test_a_larger_response_is_an_error_that_no_retry_can_fix(server: RawServer) -> None:
     server.response = make_response(bytes(MEGABYTE + 1))
     with pytest.raises(AlvysTooLargeError, match="max_response_mb") as caught:
         connect(server).request("GET", "loads")

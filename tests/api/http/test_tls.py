@@ -6,16 +6,17 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from airflow_provider_alvys.api.errors import AlvysConnectionError, AlvysUnknownOutcomeError
+from airflow_provider_alvys.api.http.auth import TOKEN_ENDPOINT, make_credentials
 from airflow_provider_alvys.api.http.client import AlvysClient
+from airflow_provider_alvys.api.http.pacing import Pacer
+from airflow_provider_alvys.api.http.retries import RetryRules
+from tests.certificates import make_certificate
 from tests.conftest import SkippingClock
 from tests.recorder import Recorder
 from tests.writes import request_of, write
@@ -65,27 +66,7 @@ class TlsServer:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(timezone.utc)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("tls") / "localhost.pem"
-    secret = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    path.write_bytes(secret + made.public_bytes(serialization.Encoding.PEM))
-    return path
+    return make_certificate(tmp_path_factory.mktemp("tls") / "localhost.pem", "localhost")
 
 
 @pytest.fixture
@@ -116,3 +97,92 @@ def test_a_write_to_an_untrusted_server_never_arrives(server: TlsServer, wire: A
         write(wire, "deductions.create", **request_of("deductions.create"))
     assert not caught.value.arrived
     assert server.requests == 0
+
+
+# --- the handshake
+
+GREETING = {
+    "an alert": b"\x15\x03\x03\x00\x02\x02\x28",
+    "plain http": b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
+    "nothing": b"",
+}
+
+
+class Greeter:
+    """Respond to the beginning of a handshake with ``greeting``, or with a whole handshake, and close."""
+
+    def __init__(self, greeting: bytes = b"", certificate: Path | None = None) -> None:
+        self.connections = 0
+        self._greeting = greeting
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._certificate = certificate
+        if certificate:
+            self._context.load_cert_chain(certificate)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"https://localhost:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            connection, _ = self._listener.accept()
+            self.connections += 1
+            with connection:
+                try:
+                    if self._certificate:
+                        self._context.wrap_socket(connection, server_side=True).close()
+                    else:
+                        connection.recv(65536)
+                        connection.sendall(self._greeting)
+                except (ssl.SSLError, ConnectionError):
+                    # The client refuses the certificate.
+                    pass
+
+
+@pytest.fixture(params=["untrusted", "another name", "an alert", "plain http"])
+def refusal(
+    request: pytest.FixtureRequest, certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Greeter:
+    """A server with which a handshake can only fail."""
+    if request.param == "untrusted":
+        return Greeter(certificate=certificate)
+    if request.param == "another name":
+        other = make_certificate(tmp_path / "other.pem", "other.example")
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(other))
+        return Greeter(certificate=other)
+    return Greeter(GREETING[request.param])
+
+
+def call_api(client: AlvysClient) -> Any:
+    return client.request("GET", "loads")
+
+
+def call_write(client: AlvysClient) -> Any:
+    return write(client, "deductions.create", **request_of("deductions.create"))
+
+
+@pytest.mark.parametrize("call", [call_api, call_write])
+@pytest.mark.parametrize("is_token", [False, True], ids=["api", "token"])
+def test_a_handshake_that_cannot_succeed_is_not_retried(
+    call: Any, is_token: bool, refusal: Greeter, recorder: Recorder, clock: SkippingClock
+) -> None:
+    client = recorder.client(clock, host=refusal.url)
+    if is_token:
+        credentials = make_credentials("id", "secret", auth_url=refusal.url)
+        client = AlvysClient(credentials, host=recorder.url, clock=clock, pacer=Pacer(0))
+    with pytest.raises(AlvysConnectionError) as caught:
+        call(client)
+    assert (caught.value.arrived, caught.value.is_permanent) == (False, True)
+    assert (caught.value.endpoint == TOKEN_ENDPOINT) == is_token
+    assert refusal.connections == 1
+    assert clock.sleeps == []
+
+
+@pytest.mark.parametrize("call", [call_api, call_write])
+def test_a_connection_that_ends_during_the_handshake_is_retried(
+    call: Any, recorder: Recorder, clock: SkippingClock
+) -> None:
+    greeter = Greeter(GREETING["nothing"])
+    with pytest.raises(AlvysConnectionError) as caught:
+        call(recorder.client(clock, host=greeter.url))
+    assert (caught.value.arrived, caught.value.is_permanent) == (False, False)
+    assert greeter.connections == RetryRules().attempts
