@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import socket
-import time
 from collections.abc import Callable
 from http.client import HTTPResponse
 from typing import Any
@@ -18,29 +16,14 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from airflow_provider_alvys.api.documents.addresses import AddressRules, literal_address, resolve
+from airflow_provider_alvys.api.http.sessions import Deadline, read_until
 
 Connect = Callable[[], socket.socket]
 
 
-class Deadline:
-    """The time at which what is expected next must have been read."""
-
-    def __init__(self) -> None:
-        self.extend(float("inf"))
-
-    def extend(self, seconds: float) -> None:
-        """Move the deadline to ``seconds`` from now."""
-        self._ends = time.monotonic() + seconds
-
-    @property
-    def seconds_left(self) -> float:
-        """Seconds from now, negative after the deadline."""
-        return self._ends - time.monotonic()
-
-
 class StorageAdapter(HTTPAdapter):
     """
-    Connect to addresses that ``rules`` allow, and read until ``deadline``.
+    Connect to addresses that ``rules`` allow, and read until ``deadline``, which each read must extend.
 
     A host is resolved once for a connection, all its addresses are judged, and the connection goes to one of
     them, so that a name server cannot answer differently in between. TLS still verifies the host's name. A
@@ -50,7 +33,7 @@ class StorageAdapter(HTTPAdapter):
     """
 
     def __init__(self, rules: AddressRules, resolve: Callable[[str], list[str]] = resolve) -> None:
-        self.deadline = Deadline()
+        self.deadline = Deadline(0)
         self._rules = rules
         self._resolve = resolve
         super().__init__()
@@ -96,39 +79,6 @@ class StorageAdapter(HTTPAdapter):
         raise failure
 
 
-class _Reader(io.RawIOBase):
-    """Read from a socket until a deadline. The socket's own timeout starts again with each byte."""
-
-    def __init__(self, raw: Any, sock: socket.socket, deadline: Deadline) -> None:
-        self._raw = raw
-        self._socket = sock
-        self._deadline = deadline
-        self._timeout = sock.gettimeout()
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        left = self._deadline.seconds_left
-        if left <= 0:
-            raise TimeoutError("the deadline has passed")
-        self._socket.settimeout(left if self._timeout is None else min(left, self._timeout))
-        count: int | None = self._raw.readinto(buffer)
-        return count
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
-
-
-class _BoundedStream(io.BufferedReader):
-    def read(self, size: int | None = -1) -> bytes:
-        if size is None or size < 0:
-            # The length of a chunk, as the server sent it: everything would be read at once.
-            raise OSError("a part has a negative length")
-        return super().read(size)
-
-
 def _pool_classes(
     deadline: Deadline, connect: Callable[[HTTPConnection, Connect], socket.socket]
 ) -> dict[str, type[HTTPConnectionPool]]:
@@ -137,7 +87,7 @@ def _pool_classes(
     class StorageResponse(HTTPResponse):
         def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
             super().__init__(sock, *args, **kwargs)
-            self.fp: Any = _BoundedStream(_Reader(self.fp.detach(), sock, deadline))
+            self.fp: Any = read_until(deadline, self.fp, sock)
 
     class StorageHttp(HTTPConnection):
         response_class = StorageResponse

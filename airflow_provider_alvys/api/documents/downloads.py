@@ -7,9 +7,9 @@ import os
 import re
 import shutil
 import threading
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from ssl import SSLCertVerificationError
 from typing import IO, Any
 from urllib.parse import urljoin, urlsplit
 
@@ -28,10 +28,11 @@ from airflow_provider_alvys.api.errors import (
 )
 from airflow_provider_alvys.api.http.clock import Clock
 from airflow_provider_alvys.api.http.retries import RetryRules, retrying
-from airflow_provider_alvys.api.http.sessions import USER_AGENT
+from airflow_provider_alvys.api.http.sessions import DEFLATED, USER_AGENT, inflate
 from airflow_provider_alvys.api.http.transport import (
     DEFAULT_TIMEOUT,
     NO_AUTH,
+    causes,
     is_loopback,
     origin,
     root_cause,
@@ -211,7 +212,7 @@ class Downloader:
 
     def _send(self, url: str, what: str) -> requests.Response:
         self._adapter.deadline.extend(_TIMEOUTS_TO_BEGIN * sum(self._timeout))
-        refusal = ""
+        refusal, is_permanent = "", False
         try:
             # Without an auth object, requests would send credentials of ~/.netrc.
             request = self._session.prepare_request(requests.Request("GET", url, auth=NO_AUTH))
@@ -226,8 +227,10 @@ class Downloader:
             failure = refusal = str(error)
         except (requests.exceptions.InvalidURL, UnicodeError, urllib3.exceptions.LocationValueError):
             failure = ""
-        except requests.exceptions.RequestException as error:
+        except Exception as error:
+            # A server can cause errors of any type.
             failure = self._reason(error, url)
+            is_permanent = any(isinstance(cause, SSLCertVerificationError) for cause in causes(error))
         # Raised outside of except: a traceback would show the cause, which contains the URL.
         if refusal:
             raise AlvysValueError(
@@ -237,20 +240,22 @@ class Downloader:
             )
         if not failure:
             raise _invalid_url(what)
-        raise AlvysConnectionError(f"{what}: no answer from {origin(url)}: {failure}.", endpoint=ENDPOINT)
+        raise AlvysConnectionError(
+            f"{what}: no answer from {origin(url)}: {failure}.", is_permanent=is_permanent, endpoint=ENDPOINT
+        )
 
     def _chunks(self, response: requests.Response, url: str, what: str) -> Iterator[bytes]:
         """Yield the content of a file, in pieces of up to a chunk."""
         encoding = _encoding(response)
-        if encoding not in ("", "gzip", "x-gzip", "deflate"):
+        if encoding and encoding not in DEFLATED:
             raise _bad_response(response, f"{what}: {origin(url)} sent it in an encoding not asked for.")
         pieces = iter(lambda: self._read(response), b"")
-        chunks = _inflate(pieces) if encoding else pieces
+        chunks = inflate(pieces) if encoding else pieces
         while True:
             failure = ""
             try:
                 chunk = next(chunks, None)
-            except (urllib3.exceptions.HTTPError, OSError, zlib.error) as error:
+            except Exception as error:
                 failure = self._reason(error, url)
             if failure:
                 raise AlvysConnectionError(
@@ -268,8 +273,8 @@ class Downloader:
 
     def _reason(self, error: BaseException, url: str) -> str:
         """Return why a request failed, without the URL: the root cause of an error, or only its type."""
-        if self._adapter.deadline.seconds_left <= 0:
-            return f"less than {CHUNK} bytes in {self._timeout[1]:g} s"
+        if self._adapter.deadline.left <= 0:
+            return f"too little arrived in {self._adapter.deadline.seconds:g} s"
         reason, query = root_cause(error), urlsplit(url).query
         return type(error).__name__ if "?" in reason or (query and query in reason) else reason
 
@@ -287,21 +292,6 @@ def _check_space(file: IO[bytes], needed: int, what: str) -> None:
             f"{what} does not fit: the disk of {os.path.dirname(str(file.name))} has {disk.free} bytes free. "
             "Free some. For downloads to object storage, TMPDIR may name a folder on another disk"
         )
-
-
-def _inflate(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Decompress pieces into chunks: a few bytes may become many."""
-    # It detects the header of gzip or zlib.
-    unzip = zlib.decompressobj(zlib.MAX_WBITS | 32)
-    for piece in pieces:
-        while piece:
-            if unzip.eof:
-                unzip = zlib.decompressobj(zlib.MAX_WBITS | 32)
-            yield unzip.decompress(piece, CHUNK)
-            piece = unzip.unconsumed_tail or unzip.unused_data
-    yield unzip.flush()
-    if not unzip.eof:
-        raise zlib.error("the compressed file is cut off")
 
 
 def _encoding(response: requests.Response) -> str:

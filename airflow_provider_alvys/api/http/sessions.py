@@ -27,7 +27,7 @@ _DEFAULT_READ_TIMEOUT = 60.0
 _CHUNK_BYTES = 64 * 1024
 # zlib detects the header of gzip or zlib.
 _ANY_HEADER = zlib.MAX_WBITS | 32
-_DEFLATED = ("gzip", "x-gzip", "deflate")
+DEFLATED = ("gzip", "x-gzip", "deflate")
 
 
 class _LastRequest(threading.local):
@@ -77,11 +77,11 @@ def read_body(response: requests.Response, limit: int) -> bytes:
     :raises Exception: of any kind; the body is cut off, or cannot be decoded.
     """
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in (*_DEFLATED, "identity", ""):
+    if encoding not in (*DEFLATED, "identity", ""):
         raise ValueError(f"its encoding is {encoding[:40]!r}, which was not asked for")
     chunks = iter(lambda: response.raw.read(_CHUNK_BYTES, decode_content=False), b"")
     pieces, length = [], 0
-    for piece in _inflate(chunks) if encoding in _DEFLATED else chunks:
+    for piece in inflate(chunks) if encoding in DEFLATED else chunks:
         pieces.append(piece)
         length += len(piece)
         if length > limit:
@@ -89,8 +89,8 @@ def read_body(response: requests.Response, limit: int) -> bytes:
     return b"".join(pieces)
 
 
-def _inflate(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Decompress chunks into pieces of a bounded size."""
+def inflate(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Decompress chunks into pieces of a bounded size. Raise zlib.error if that is not possible."""
     stream = None
     for chunk in chunks:
         while chunk:
@@ -104,22 +104,44 @@ def _inflate(chunks: Iterator[bytes]) -> Iterator[bytes]:
             raise zlib.error("the compressed body is cut off")
 
 
+class Deadline:
+    """The time at which what is read next must be complete."""
+
+    def __init__(self, seconds: float) -> None:
+        self.extend(seconds)
+
+    def extend(self, seconds: float) -> None:
+        """Move the deadline to ``seconds`` from now."""
+        self.seconds = seconds
+        self._ends = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds from now, negative after the deadline."""
+        return self._ends - time.monotonic()
+
+
+def read_until(deadline: Deadline, fp: Any, sock: socket.socket) -> io.BufferedReader:
+    """Return the file of a response, with ``deadline`` for what is read from it."""
+    return _BoundedStream(_Reader(fp.detach(), sock, deadline))
+
+
 class _Reader(io.RawIOBase):
     """Read from a socket up to a deadline."""
 
-    def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket, deadline: Deadline) -> None:
         self._raw = raw
         self._socket = sock
         self._timeout = sock.gettimeout() or _DEFAULT_READ_TIMEOUT
-        self._deadline = time.monotonic() + RESPONSE_TIMEOUTS * self._timeout
+        self._deadline = deadline
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        left = self._deadline - time.monotonic()
+        left = self._deadline.left
         if left <= 0:
-            raise TimeoutError(f"the response is not complete after {RESPONSE_TIMEOUTS * self._timeout:g} s")
+            raise TimeoutError(f"the response is not complete after {self._deadline.seconds:g} s")
         self._socket.settimeout(min(left, self._timeout))
         return self._raw.readinto(buffer)
 
@@ -139,7 +161,8 @@ class _BoundedStream(io.BufferedReader):
 class _TimedResponse(HTTPResponse):
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
-        self.fp: Any = _BoundedStream(_Reader(self.fp.detach(), sock))
+        deadline = Deadline(RESPONSE_TIMEOUTS * (sock.gettimeout() or _DEFAULT_READ_TIMEOUT))
+        self.fp: Any = read_until(deadline, self.fp, sock)
 
 
 class _TimedConnection(HTTPConnection):

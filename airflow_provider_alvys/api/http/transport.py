@@ -256,12 +256,12 @@ def is_loopback(parts: SplitResult) -> bool:
 
 def _is_permanent(error: BaseException) -> bool:
     """Return whether an error before the request is one of TLS that a retry cannot mend."""
-    causes = _causes(error)
-    is_tls = any(isinstance(cause, (ssl.SSLError, requests.exceptions.SSLError)) for cause in causes)
-    return is_tls and not any(isinstance(cause, _PASSING_TLS_ERRORS) for cause in causes)
+    chain = causes(error)
+    is_tls = any(isinstance(cause, (ssl.SSLError, requests.exceptions.SSLError)) for cause in chain)
+    return is_tls and not any(isinstance(cause, _PASSING_TLS_ERRORS) for cause in chain)
 
 
-def _causes(error: BaseException) -> list[BaseException]:
+def causes(error: BaseException) -> list[BaseException]:
     """Return the error and its causes, outermost first; requests keeps them in args or ``.reason``."""
     chain: list[BaseException] = []
     cause: Any = error
@@ -274,6 +274,6 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 def root_cause(error: BaseException) -> str:
     """Return the innermost cause of an error of requests, as text. It may quote the server's response."""
-    innermost = _causes(error)[-1]
+    innermost = causes(error)[-1]
     text = scrub(str(innermost))
     return f"{type(innermost).__name__}: {text}" if text else type(innermost).__name__
