@@ -26,6 +26,7 @@ from airflow_provider_alvys.transfers.alvys_to_object_storage import AlvysToObje
 from tests.conftest import CONNECTION, ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+ALL_PAGES = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]
 BIN = Path(sys.executable).parent
 
 
@@ -144,7 +145,7 @@ def anchors(page: Path) -> set[str]:
 
 
 def test_every_link_has_a_target() -> None:
-    for page in [*PAGES, ROOT / "CONTRIBUTING.md"]:
+    for page in ALL_PAGES:
         for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", page.read_text()):
             file = page.parent / target if target else page
             assert file.exists(), f"{page.name}: {target}"
@@ -152,7 +153,7 @@ def test_every_link_has_a_target() -> None:
 
 
 def test_every_named_file_exists() -> None:
-    for page in [*PAGES, ROOT / "CONTRIBUTING.md"]:
+    for page in ALL_PAGES:
         for name in re.findall(
             r"`((?:airflow_provider_alvys|tests|scripts|docs|bench)/[\w./]+)`", page.read_text()
         ):
@@ -250,6 +251,17 @@ def test_no_file_names_this_machine() -> None:
 
 def test_every_make_target_that_a_page_names_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
-    for page in [*PAGES, ROOT / "CONTRIBUTING.md"]:
+    for page in ALL_PAGES:
         named = set(re.findall(r"`make ([a-z -]+?)`|^make ([a-z-]+)", page.read_text(), re.M))
         assert {name for pair in named for text in pair for name in text.split()} <= targets, page.name
+
+
+def test_security_md_names_a_test_that_exists_for_each_protection() -> None:
+    lines = (ROOT / "SECURITY.md").read_text().splitlines()
+    rows = [line for line in lines if line.startswith("| ") and not line.startswith("| threat ")]
+    assert rows
+    for row in rows:
+        tests = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", row)
+        assert tests, row
+        for file, name in tests:
+            assert re.search(rf"^def {name}\(", (ROOT / file).read_text(), re.MULTILINE), f"{file}::{name}"

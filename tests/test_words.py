@@ -15,7 +15,7 @@ FILES = sorted(
     if file.suffix in (".py", ".md")
     and file != Path(__file__)
     and file.parent != ROOT / "tests" / "contracts"
-) + [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile")]
+) + [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "Makefile")]
 # Words in whose place docs/glossary.md, or plain English, has a common one.
 PRIVATE_WORDS = (
     r"tells?",
