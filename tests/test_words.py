@@ -18,13 +18,14 @@ FILES = sorted(
 ) + [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "Makefile")]
 # Words in whose place docs/glossary.md, or plain English, has a common one.
 PRIVATE_WORDS = (
-    r"tells?",
+    r"(?<!file\.)tells?",
     r"told",
     r"telling",
     r"in vain",
     r"strangers?",
     r"stretch(es)?",
-    r"settle[sd]?",
+    # A settled invoice is an accounting term.
+    r"settles?|(?<!is )settled",
     r"go(es|ing)? on",
     r"went on",
     r"gone on",

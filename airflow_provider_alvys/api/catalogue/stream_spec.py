@@ -173,7 +173,7 @@ class Stream:
     :param filters: the filters that a search accepts.
     :param any_of: filters or windows of which at least one is required. If a search has none, the first
         filter with known values is sent with all of them.
-    :param control: the search that a read with all known values is compared with; None if there is none.
+    :param control: the search that a read with all known values is compared with; or None.
     :param mutually_exclusive: filters of which at most one may be given.
     :param windows: the time windows that a search accepts.
     :param default_window: the window of a sync with a cursor; None to read all rows each time.

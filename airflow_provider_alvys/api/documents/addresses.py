@@ -100,6 +100,6 @@ def literal_address(host: str) -> str | None:
 
 
 def resolve(host: str) -> list[str]:
-    """Return the addresses of a host by the system's resolver. Raise OSError if there are none."""
+    """Return the addresses of a host by the system's resolver. Raise OSError for an unknown host."""
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
