@@ -175,7 +175,7 @@ def _repeated_totals(run: LandedRun) -> int:
     """Return how many searches request their total twice: all but the last, or none of a split window."""
     window = run.manifest["window"]
     is_split = window and get_stream(run.stream).window(window["by"]).max_length  # type: ignore[union-attr]
-    return 0 if is_split else len(run.manifest["searches"]) - 1
+    return 0 if is_split else len(run.manifest["searches"]) - len(run.repeated_searches) - 1
 
 
 def _wait_for_end(airflow: Daemons, dag_id: str, run_id: str = RUN) -> list[dict[str, Any]]:

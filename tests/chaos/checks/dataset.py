@@ -73,7 +73,20 @@ class LandedRun:
 
     def min_requests(self, page_size: int) -> int:
         """Return the smallest number of requests that reads these rows."""
-        return sum(self._min_requests(search, page_size) for search in self.manifest["searches"])
+        repeats = self.repeated_searches
+        read = [search for search in self.manifest["searches"] if search not in repeats]
+        return sum(self._min_requests(search, page_size) for search in read) + len(repeats)
+
+    @property
+    def repeated_searches(self) -> list[dict[str, Any]]:
+        """The searches that end after a page, because Alvys ignores the filter in which they differ."""
+        first, *others = self.manifest["searches"] or [{}]
+        shared = ("window", "total")
+        return [
+            search
+            for search in others
+            if search["total"] > search["rows"] == 0 and all(search[name] == first[name] for name in shared)
+        ]
 
     def _min_requests(self, search: dict[str, Any], page_size: int) -> int:
         pages = max(1, -(-search["total"] // page_size))

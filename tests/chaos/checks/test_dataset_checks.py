@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_alvys.simulator.process import Simulator
+from tests.chaos.checks.dataset import read_run
 from tests.chaos.checks.monitor import DatasetMonitor
 from tests.chaos.rounds.plan import KINDS, PlanGenerator
 from tests.conftest import Land
@@ -55,6 +56,17 @@ def test_correct_data_passes(land: Land, monitor: DatasetMonitor, alvys: Simulat
     comparison = monitor.finish()["loads"]
     assert (monitor.problems, monitor.lost["loads"], comparison.wrong) == ([], 0, 0)
     assert sum(run.min_requests(20) for run in monitor.runs) == 3 + 1
+
+
+def test_a_search_that_repeats_another_costs_a_page(
+    alvys: Simulator, land: Land, lake: Path, connect: Callable[..., None]
+) -> None:
+    connect(page_size=20)
+    land(stream="trucks")
+    (run,) = (read_run(file) for file in lake.rglob("_manifest.json"))
+    # Three pages and the first one again, and a page of the other search.
+    assert alvys.stats()["requests"]["POST trucks/search"] == run.min_requests(20) == 5
+    assert len(run.repeated_searches) == 1
 
 
 ERRORS = [
