@@ -255,7 +255,9 @@ def is_loopback(parts: SplitResult) -> bool:
 
 
 def _is_permanent(error: BaseException) -> bool:
-    """Return whether an error before the request is a TLS error that a retry meets again."""
+    """Return whether an error before the request would come again, such as of a certificate or a setting."""
+    if not isinstance(error, (requests.exceptions.ConnectionError, requests.exceptions.Timeout)):
+        return True
     chain = causes(error)
     is_tls = any(isinstance(cause, (ssl.SSLError, requests.exceptions.SSLError)) for cause in chain)
     return is_tls and not any(isinstance(cause, _PASSING_TLS_ERRORS) for cause in chain)

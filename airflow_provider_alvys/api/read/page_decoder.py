@@ -221,8 +221,9 @@ def _end_of_string(text: bytes, start: int) -> int:
             return end + 1
 
 
-# No row of Alvys has a longer number, and an int of many more digits would occupy all memory.
-_MAX_DIGITS = 5000
+# No row of Alvys has a longer number. Python refuses an int of 4,300 digits as text, such as in an XCom; one
+# of many more would occupy all memory.
+_MAX_DIGITS = 4000
 _NUMBERS = Context(
     prec=_MAX_DIGITS,
     Emax=_MAX_DIGITS,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_alvys.api.catalogue.operation_spec import AUTO
@@ -38,6 +40,7 @@ log = logging.getLogger(__name__)
 # Server errors that mean that nothing was done: not implemented, and an endpoint that Alvys has disabled.
 _NOT_IMPLEMENTED = 501
 _DISABLED = "endpointdisabled"
+_MAX_DEPTH = 64
 
 
 def send(client: AlvysClient, write: Write, *, interruptions: tuple[type[BaseException], ...] = ()) -> Any:
@@ -72,6 +75,14 @@ def interrupted_error(write: Write, event: str) -> AlvysUnknownOutcomeError:
         check=write.check,
         endpoint=str(operation.endpoint),
     )
+
+
+def _can_be_returned(value: Any, levels: int = _MAX_DEPTH) -> bool:
+    """Return whether a task can return a response: if Airflow cannot store it, it retries the write."""
+    if isinstance(value, Decimal):
+        return math.isfinite(float(value))
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return not items or (levels > 0 and all(_can_be_returned(item, levels - 1) for item in items))
 
 
 @dataclass(frozen=True)
@@ -142,6 +153,8 @@ class _WriteRequest:
             if not self._operation.response_is_documented:
                 return response.text
             raise self._response_error(response, f"cannot be read: {error}") from error
+        if not _can_be_returned(answer):
+            raise self._response_error(response, "is nested too deeply, or has a number that is too large")
         if not isinstance(answer, dict) and self._operation.response_is_documented:
             raise self._response_error(response, "is not a record")
         return answer

@@ -6,6 +6,7 @@ import contextlib
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,12 +31,14 @@ class Proxy:
 
     :param lines: the first line of each request to the proxy, without what is in a tunnel.
     :param refusal: respond so to CONNECT.
+    :param gap: seconds between two bytes of it.
     """
 
     def __init__(self, certificate: Path) -> None:
         self.lines: list[str] = []
         self.tunnelled: list[str] = []
         self.refusal = b""
+        self.gap = 0.0
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(certificate)
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -57,8 +60,11 @@ class Proxy:
             self.lines.append(line)
             if not line.startswith("CONNECT"):
                 return self._respond(connection, line)
+            for place in range(len(self.refusal)):
+                connection.sendall(self.refusal[place : place + 1])
+                time.sleep(self.gap)
             if self.refusal:
-                return connection.sendall(self.refusal)
+                return None
             connection.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
             with self._context.wrap_socket(connection, server_side=True) as secure:
                 self.tunnelled.append(self._receive(secure))
@@ -104,6 +110,7 @@ def connect(scheme: str) -> AlvysClient:
         allow_http=True,
         clock=SkippingClock(),
         pacer=Pacer(0),
+        timeout=(0.2, 5.0),
         retry_rules=ONE_ATTEMPT,
     )
 
@@ -166,6 +173,7 @@ def test_a_wrong_setting_is_a_typed_error_and_nothing_was_sent(
     with pytest.raises(AlvysConnectionError) as caught:
         write(connect("https"), "deductions.create", **request_of("deductions.create"))
     assert not caught.value.arrived
+    assert caught.value.is_permanent == (settings != {"HTTPS_PROXY": "http://127.0.0.1:1"})
     assert proxy.tunnelled == []
 
 
@@ -179,3 +187,13 @@ def test_a_write_that_the_proxy_refuses_to_tunnel_never_arrives(status: str, pro
         write(client, "deductions.create", **request_of("deductions.create"))
     assert not isinstance(caught.value, AlvysUnknownOutcomeError)
     assert not caught.value.arrived
+
+
+@pytest.mark.parametrize("status", ["200 Connected", "403 Forbidden"])
+def test_a_proxy_that_drips_ends_at_a_deadline(status: str, proxy: Proxy) -> None:
+    proxy.refusal, proxy.gap = f"HTTP/1.1 {status}\r\n".encode() + b"X: y\r\n" * 99, 0.02
+    began = time.monotonic()
+    with pytest.raises(AlvysConnectionError) as caught:
+        write(connect("https"), "deductions.create", **request_of("deductions.create"))
+    assert not caught.value.arrived
+    assert time.monotonic() - began < 5

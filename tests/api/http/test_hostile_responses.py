@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from airflow.sdk.bases.xcom import BaseXCom
 
+from airflow_provider_alvys._compat import AirflowFailException
 from airflow_provider_alvys.api.catalogue.operations import OPERATIONS
 from airflow_provider_alvys.api.errors import (
     AlvysConnectionError,
@@ -70,6 +72,8 @@ UNKNOWN = {
 DONE = {
     "deep JSON": make_response(DEEP),
     "a huge exponent": make_response(b'{"Id":"1","Amount":1e99999999999999999999}'),
+    "less deep JSON": make_response(b'{"Id":' + b"[" * 900 + b"]" * 900 + b"}"),
+    "a number beyond floats": make_response(b'{"Id":"1","Amount":1' + b"0" * 400 + b".5}"),
     "a number of all memory": make_response(b'{"Id":"1","Amount":1e999999999}'),
     "a number of 5,000 digits": make_response(b'{"Id":"1","Amount":' + b"9" * 5000 + b"}"),
     "an unknown charset": make_response(b"\xff", content_type="text/plain; charset=nonsense"),
@@ -132,6 +136,27 @@ def test_a_write_with_an_unreadable_result_is_sent_once(
     else:
         assert result is None or row.has_response
     assert row.retry_safety != "unsafe" or len(server.requests) == 1
+
+
+@pytest.mark.parametrize("response", {**UNKNOWN, **DONE}.values(), ids={**UNKNOWN, **DONE})
+@pytest.mark.parametrize(
+    "name", ["trips.dispatch", "deductions.create", "webhooks.create", "load_notes.create"]
+)
+def test_airflow_does_not_retry_a_task_that_writes(
+    name: str, response: bytes, server: RawServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extra = {"auth_url": f"{server.url}/oauth/token", "max_response_mb": 1, "requests_per_minute": 0}
+    connection = {"conn_type": "alvys", "host": server.url, "login": "id", "password": "secret"}
+    monkeypatch.setenv(CONNECTION, json.dumps({**connection, "extra": extra}))
+    server.response = response
+    try:
+        result = AlvysHook().write(name, if_match=None, **request_of(name))
+    except AirflowFailException:
+        # Airflow does not retry a task that fails with it.
+        result = None
+    # A result that Airflow cannot send to its API server would fail the task, too.
+    json.dumps(BaseXCom.serialize_value(result), allow_nan=False)
+    assert len(server.requests) == 1
 
 
 READS = {

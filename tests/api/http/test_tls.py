@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -111,8 +112,9 @@ GREETING = {
 class Greeter:
     """Respond to the beginning of a handshake with ``greeting``, or with a whole handshake, and close."""
 
-    def __init__(self, greeting: bytes = b"", certificate: Path | None = None) -> None:
+    def __init__(self, greeting: bytes = b"", certificate: Path | None = None, gap: float = 0.0) -> None:
         self.connections = 0
+        self._gap = gap
         self._greeting = greeting
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._certificate = certificate
@@ -132,7 +134,9 @@ class Greeter:
                         self._context.wrap_socket(connection, server_side=True).close()
                     else:
                         connection.recv(65536)
-                        connection.sendall(self._greeting)
+                        for place in range(len(self._greeting)):
+                            connection.sendall(self._greeting[place : place + 1])
+                            time.sleep(self._gap)
                 except (ssl.SSLError, ConnectionError):
                     # The client refuses the certificate.
                     pass
@@ -186,3 +190,16 @@ def test_a_connection_that_ends_during_the_handshake_is_retried(
         call(recorder.client(clock, host=greeter.url))
     assert (caught.value.arrived, caught.value.is_permanent) == (False, False)
     assert greeter.connections == RetryRules().attempts
+
+
+def test_a_handshake_that_drips_ends_at_a_deadline(recorder: Recorder, clock: SkippingClock) -> None:
+    greeter = Greeter(b"\x16\x03\x03\x40\x00" + bytes(1000), gap=0.02)
+    credentials = make_credentials("id", "secret", auth_url=f"{recorder.url}/oauth/token")
+    client = AlvysClient(
+        credentials, host=greeter.url, clock=clock, timeout=(0.3, 5.0), retry_rules=RetryRules(attempts=1)
+    )
+    began = time.monotonic()
+    with pytest.raises(AlvysConnectionError) as caught:
+        call_api(client)
+    assert not caught.value.arrived
+    assert time.monotonic() - began < 5
