@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         AirflowSensorTimeout,
         AirflowSkipException,
         AirflowTaskTimeout,
+        DuplicateTaskIdFound,
     )
     from airflow.sdk.execution_time.context import AssetStateStoreAccessor
     from airflow.triggers.base import BaseEventTrigger
@@ -43,6 +44,11 @@ else:
         )
 
     try:
+        from airflow.sdk.exceptions import DuplicateTaskIdFound
+    except ImportError:  # Airflow 3.1
+        from airflow.exceptions import DuplicateTaskIdFound
+
+    try:
         from airflow.sdk import RetryDecision, RetryPolicy
 
         HAS_RETRY_POLICY = True
@@ -63,6 +69,7 @@ __all__ = [
     "AirflowSensorTimeout",
     "AirflowSkipException",
     "AirflowTaskTimeout",
+    "DuplicateTaskIdFound",
     "RetryDecision",
     "RetryPolicy",
     "amask_secret",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, AssetAlias, BaseOperator
 
 from airflow_provider_alvys._compat import HAS_RETRY_POLICY, conf
+from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.assets import alvys_asset
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.retry_policy import AlvysRetryPolicy
@@ -22,7 +24,31 @@ if TYPE_CHECKING:
 DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
 
 
-class AlvysTask(BaseOperator):
+class TemplatedTask(BaseOperator):
+    """A task whose template fields take templates, outputs of other tasks, and mapped values."""
+
+    def remember_given(self) -> None:
+        """Remember which template fields have a value. Each constructor calls it last."""
+        self._given = [name for name in self.template_fields if getattr(self, name, None) is not None]
+
+    def check_rendered(self) -> None:
+        """Raise AlvysValueError if a template rendered to None, which would mean that it was not given."""
+        for name in self._given:
+            if getattr(self, name) is None:
+                raise AlvysValueError(
+                    f"The template of {name} rendered to None: the upstream task may have been skipped. Give "
+                    f"a value, or leave {name} out"
+                )
+
+    def render_template(self, content: Any, *args: Any, **kwargs: Any) -> Any:
+        """Render a template field. The output of a mapped task becomes a list."""
+        value = super().render_template(content, *args, **kwargs)
+        # Airflow's sequence fetches an item at every access.
+        is_lazy = isinstance(value, Sequence) and not isinstance(value, (str, bytes, list, tuple))
+        return list(value) if is_lazy else value
+
+
+class AlvysTask(TemplatedTask):
     """
     A task that calls Alvys.
 

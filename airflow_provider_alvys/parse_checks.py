@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import ObjectStoragePath, XComArg
+from airflow.sdk import ObjectStoragePath
 from jinja2 import Environment, nodes
 
 from airflow_provider_alvys.api.catalogue.streams import Stream
@@ -26,6 +27,12 @@ _PER_RUN = frozenset(
     """.split()
 )
 
+CURSOR = (
+    "no run finds the cursor of the last one. Give a fixed path (parts are put into a folder by date), "
+    "or give since and until"
+)
+"""Why a data set with a cursor needs a fixed path, for :func:`check_data_set`."""
+
 
 def normalize_path(path: str | ObjectStoragePath | PurePath) -> str | ObjectStoragePath:
     """Return a path as an operator stores it."""
@@ -36,14 +43,19 @@ def normalize_path(path: str | ObjectStoragePath | PurePath) -> str | ObjectStor
 
 
 def has_template(value: Any) -> bool:
-    """Return whether a value, or a value inside it, is a Jinja template or an XComArg."""
+    """Return whether a value, or a value inside it, is known only at run time. See :func:`is_reference`."""
     if isinstance(value, str):
         return "{{" in value or "{%" in value
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return any(has_template(item) for item in value.values())
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple, set)):
         return any(has_template(item) for item in value)
-    return isinstance(value, XComArg)
+    return is_reference(value)
+
+
+def is_reference(value: Any) -> bool:
+    """Return whether Airflow replaces a whole value: an XComArg, a parameter of the DAG, or a function."""
+    return hasattr(value, "iter_references") or callable(value)
 
 
 def per_run_variables(template: str) -> list[str]:
@@ -60,11 +72,8 @@ def check_search(stream: Stream, filters: Any, window_by: str | None) -> None:
 
     :raises AlvysValueError: an unknown filter, value or window.
     """
-    if (
-        filters is not None
-        and not isinstance(filters, XComArg)
-        and not (isinstance(filters, str) and has_template(filters))
-    ):
+    is_template = is_reference(filters) or (isinstance(filters, str) and has_template(filters))
+    if filters is not None and not is_template:
         stream.validate_filters(filters, is_templated=has_template)
     if window_by is not None and not has_template(window_by):
         stream.window(window_by)
@@ -86,26 +95,16 @@ def check_write(operation: str, path_params: Any, body: Any, if_match: Any) -> O
     return write.operation
 
 
-def check_data_set(path: Any, *, uses_cursor: bool) -> None:
+def check_data_set(path: Any, *, fixed_for: str = "") -> None:
     """
     Validate the path of a data set.
 
-    :param uses_cursor: whether the task reads a cursor below it.
+    :param fixed_for: what goes wrong if the path differs from run to run, for the error; empty if it may.
     :raises AlvysValueError: the path is relative, or differs from run to run.
     """
-    if isinstance(path, XComArg):
-        if uses_cursor:
-            raise AlvysValueError(
-                "path is another task's output, which may differ from run to run, so the cursor would not be "
-                "found. Give a fixed path, or give since and until"
-            )
+    if is_reference(path):
         return
     if not str(path).startswith("{"):
         check_path(path)
-    path = str(path)
-    if uses_cursor and (variables := per_run_variables(path)):
-        raise AlvysValueError(
-            f"path={path!r} differs from run to run ({', '.join(variables)}), so no run finds the cursor of "
-            "the "
-            "last one. Give a fixed path (parts are put into a folder by date), or give since and until"
-        )
+    if fixed_for and (variables := per_run_variables(str(path))):
+        raise AlvysValueError(f"path={path!r} differs from run to run ({', '.join(variables)}): {fixed_for}")

@@ -191,7 +191,12 @@ class AlvysHook(BaseHook):
 
         row = get_stream(stream)
         queries = make_search_queries(
-            row, filters or {}, since=since, until=until, window_by=window_by, parents=parents
+            row,
+            {} if filters is None else filters,
+            since=since,
+            until=until,
+            window_by=window_by,
+            parents=parents,
         )
         return Search(self.get_conn(), row, queries, page_size=self.settings.page_size)
 

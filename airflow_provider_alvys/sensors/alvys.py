@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -267,13 +267,16 @@ class AlvysSearchSensor(AlvysSensor):
 
     def condition(self) -> RowsFound:
         """Return the condition to wait for."""
+        row = get_stream(self.stream)
+        filters = {} if self.filters is None else self.filters
+        row.validate_filters(filters)
         condition = RowsFound(
             stream=self.stream,
-            filters=dict(self.filters or {}),
+            filters=dict(filters),
             window_by=self.window_by,
             since=_time(self.since),
             until=_time(self.until),
-            parents=parse_parents(get_stream(self.stream), self.parents),
+            parents=parse_parents(row, self.parents),
             at_least=self.at_least,
         )
         condition.validate()
@@ -295,7 +298,11 @@ def _text(value: Any) -> str:
 
 
 def _list(value: Any) -> list[Any]:
-    return [value] if isinstance(value, str) else list(value or ())
+    if value is None or isinstance(value, str):
+        return [] if value is None else [value]
+    if isinstance(value, (bytes, Mapping)) or not isinstance(value, Collection):
+        raise AlvysValueError(f"{value!r} is a {type(value).__name__}, not a text or a list of texts")
+    return list(value)
 
 
 def _time(value: datetime | str | None) -> str | None:

@@ -67,6 +67,7 @@ class AlvysSensor(AlvysTask, BaseSensorOperator):
 
     def check_if_plain(self) -> None:
         """Raise AlvysValueError while the DAG is parsed if an argument is wrong and none is templated."""
+        self.remember_given()
         if not has_template(
             [getattr(self, name) for name in self.template_fields if name != "alvys_conn_id"]
         ):
@@ -74,7 +75,7 @@ class AlvysSensor(AlvysTask, BaseSensorOperator):
 
     def execute(self, context: Context) -> Any:
         """Wait in this slot or in the triggerer, and return the sensor's value."""
-        condition = self.condition()
+        condition = self._check()
         if self.deferrable:
             self._defer(condition)
         try:
@@ -84,6 +85,12 @@ class AlvysSensor(AlvysTask, BaseSensorOperator):
             if self.never_fail:
                 raise AirflowSkipException("Skipping due to never_fail is set to True.") from error
             raise
+
+    @fail_if_not_retryable
+    def _check(self) -> Condition:
+        """Return the condition, if the rendered arguments are valid."""
+        self.check_rendered()
+        return self.condition()
 
     def _get_next_poke_interval(
         self, started_at: datetime | float, run_duration: Callable[[], float], poke_count: int

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, cast
 
 from airflow.sdk import Asset, AssetAlias, BaseOperator, TaskGroup
 
+from airflow_provider_alvys._compat import DuplicateTaskIdFound
 from airflow_provider_alvys.api.catalogue.stream_spec import WHOLE
 from airflow_provider_alvys.api.catalogue.streams import Stream, get_stream
 from airflow_provider_alvys.api.errors import AlvysValueError
@@ -17,7 +19,7 @@ from airflow_provider_alvys.landing.formats.registry import JSONL, check_format
 from airflow_provider_alvys.landing.jobs.initial_load import backfill_window, check_first_load, cut_windows
 from airflow_provider_alvys.landing.jobs.parents import RecentParents
 from airflow_provider_alvys.landing.jobs.spec import SETTLING
-from airflow_provider_alvys.parse_checks import check_data_set, check_search, has_template
+from airflow_provider_alvys.parse_checks import CURSOR, check_data_set, check_search, has_template
 from airflow_provider_alvys.task_groups.tiers import Sync, choose_syncs
 from airflow_provider_alvys.transfers.alvys_to_object_storage import (
     AlvysSweepToObjectStorageOperator,
@@ -36,6 +38,19 @@ _RUN_TIME = "dag_run.run_after"
 SWEEP_TASK = "sweep"
 
 
+@contextmanager
+def _explain_duplicates(parameter: str) -> Iterator[None]:
+    """Say what to do if a DAG calls a function twice with the same id, which is the default one."""
+    try:
+        yield
+    except DuplicateTaskIdFound as error:
+        raise AlvysValueError(
+            f"{error}. To use it twice in one DAG, give each its own {parameter}. Two companies also need "
+            "their own alvys_conn_id, and their own path or tenant"
+        ) from error
+
+
+@_explain_duplicates("group_id")
 def alvys_sync(
     *,
     path: str,
@@ -89,10 +104,11 @@ def alvys_sync(
         no database. See AlvysObjectStorageToSqlOperator.
     :param schema: database schema of the tables; None means the connection's own.
     :param exclude: fields to keep out of the database, by stream: ``{"customers": ["Email", "Contacts"]}``.
-    :param group_id: name of the group.
+    :param group_id: name of the group. A DAG with several groups needs one for each.
     :param arguments: arguments of the group, such as ``default_args`` or ``tooltip``.
     :return: the group.
-    :raises AlvysValueError: an unknown stream or tier, or an argument for a stream that is not in the group.
+    :raises AlvysValueError: an unknown stream or tier, an argument for a stream that is not in the group, or
+        a group_id that the DAG already has.
     """
     syncs = choose_syncs(streams, tier)
     names = [sync.stream.name for sync in syncs]
@@ -224,6 +240,7 @@ def _add_loads(
         task >> loads[name]
 
 
+@_explain_duplicates("task_id")
 def alvys_backfill(
     stream: str,
     start: datetime | str,
@@ -274,7 +291,7 @@ def alvys_backfill(
     row = get_stream(stream)
     by = backfill_window(row, window_by)
     check_search(row, filters, None)
-    check_data_set(path, uses_cursor=False)
+    check_data_set(path)
     windows = cut_windows(as_utc(start, "start"), as_utc(end, "end"), every, whole_days=by.whole_days)
     more = [outlets] if isinstance(outlets, (Asset, AssetAlias)) else outlets or ()
     task = AlvysToObjectStorageOperator.partial(
@@ -295,6 +312,7 @@ def alvys_backfill(
     return task
 
 
+@_explain_duplicates("group_id")
 def alvys_first_load(
     stream: str,
     start: datetime | str,
@@ -336,7 +354,7 @@ def alvys_first_load(
     by = backfill_window(row, window_by)
     check_first_load(row)
     check_search(row, filters, None)
-    check_data_set(path, uses_cursor=True)
+    check_data_set(path, fixed_for=CURSOR)
     common: dict[str, Any] = {"stream": stream, "path": path}
     common |= _given(alvys_conn_id=alvys_conn_id, filters=filters)
     landing = _given(tenant=tenant, file_format=file_format, compression=compression)

@@ -21,7 +21,14 @@ from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.landing.formats.registry import JSONL, check_format
 from airflow_provider_alvys.landing.jobs.parents import AlvysParentsError, RecentParents, check_parents
 from airflow_provider_alvys.landing.jobs.spec import TIMES, SyncSpec
-from airflow_provider_alvys.parse_checks import check_data_set, check_search, has_template, normalize_path
+from airflow_provider_alvys.parse_checks import (
+    CURSOR,
+    check_data_set,
+    check_search,
+    has_template,
+    is_reference,
+    normalize_path,
+)
 from airflow_provider_alvys.transfers.base import DEFER_AFTER, AlvysLandingTask
 
 if TYPE_CHECKING:
@@ -134,7 +141,7 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
         self.max_window_rows = max_window_rows
         self.skip_when_empty = skip_when_empty
         self.on_missing_scope = on_missing_scope
-        self._window_is_given = since is not None
+        self.remember_given()
         times = self._given_times()
         self._templates = {
             name: time for name, time in times.items() if isinstance(time, str) and has_template(time)
@@ -172,7 +179,7 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
         if not any(map(has_template, (self.window_by, self.filters, self.parents))):
             spec.check()
         has_window = has_template(self.window_by) or row.window(self.window_by) is not None
-        check_data_set(self.path, uses_cursor=self.since is None and has_window)
+        check_data_set(self.path, fixed_for=CURSOR if self.since is None and has_window else "")
 
     def _given_times(self) -> dict[str, Any]:
         return {name: time for name in TIMES if (time := getattr(self, name)) is not None}
@@ -181,14 +188,11 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
         """Read the window, write parts and manifest, and move the cursor."""
         from airflow_provider_alvys.landing.jobs.sync import NothingDueError, land
 
-        if self._window_is_given and self.since is None:
-            raise AlvysValueError(
-                "The template of since rendered to None. Give a time, or leave out since to use the cursor"
-            )
         events = outlet_events(context, self)
         store = Store(self.path)
         times = {name: as_utc(time, name) for name, time in self._given_times().items()}
         spec = self._make_spec(times, page_size=self.page_size or self.hook.settings.page_size)
+        spec.check()
         config_hash = spec.fingerprint(store.path, **self._templates)
         identity = run_identity_of(context, self)
         try:
@@ -221,7 +225,7 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
         return SyncSpec(
             stream=get_stream(self.stream),
             tenant=self.tenant or self.alvys_conn_id,
-            filters=self.filters or {},
+            filters={} if self.filters is None else self.filters,
             page_size=page_size,
             max_window_rows=self.max_window_rows,
             **times,
@@ -281,8 +285,9 @@ class AlvysSweepToObjectStorageOperator(AlvysLandingTask):
         self.compression = compression
         self.on_missing_scope = on_missing_scope
         # By the assets' names, whose templates are not rendered.
-        self._stream_of = {alvys_asset(stream, str(self.path)).name: stream for stream in self.streams}
-        check_data_set(self.path, uses_cursor=False)
+        named = [] if is_reference(self.path) else self.streams
+        self._stream_of = {alvys_asset(stream, str(self.path)).name: stream for stream in named}
+        check_data_set(self.path)
         check_format(file_format, compression)
         check_on_missing_scope(on_missing_scope)
         for spec in self._make_specs(page_size=None):
@@ -292,6 +297,7 @@ class AlvysSweepToObjectStorageOperator(AlvysLandingTask):
                     "AlvysToObjectStorageOperator with parents"
                 )
             spec.check()
+        self.remember_given()
 
     def land(self, context: Context, client: AlvysClient, *, is_resumed: bool) -> list[dict[str, Any]]:
         """Land each stream."""

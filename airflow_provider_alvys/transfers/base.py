@@ -78,6 +78,10 @@ class AlvysLandingTask(AlvysTask):
     def _land_within(
         self, context: Context, *, deadline: float | None, consecutive_deferrals: int, is_resumed: bool
     ) -> Any:
+        self.check_rendered()
+        tenant = getattr(self, "tenant", None)
+        if tenant is not None and not (isinstance(tenant, str) and tenant.strip()):
+            raise AlvysValueError(f"tenant={tenant!r} must be a text that is not blank")
         client = self.hook.get_conn()
         clock = BoundedClock(
             client.clock,

@@ -94,9 +94,10 @@ class AlvysDocumentsToObjectStorageOperator(AlvysLandingTask):
             check_document_parents(stream, parents)
         if not has_template(document_types):
             parse_document_types(document_types)
-        check_data_set(self.path, uses_cursor=False)
+        check_data_set(self.path)
         if not isinstance(max_bytes, int) or max_bytes < 1:
             raise AlvysValueError(f"max_bytes={max_bytes!r} must be a whole number above 0")
+        self.remember_given()
 
     def land(self, context: Context, client: AlvysClient, *, is_resumed: bool) -> dict[str, Any]:
         """Download missing documents, and write the index."""

@@ -21,7 +21,7 @@ from airflow_provider_alvys.landing.jobs.initial_load import (
     reconcile_and_set_cursor,
 )
 from airflow_provider_alvys.landing.jobs.spec import SyncSpec
-from airflow_provider_alvys.parse_checks import check_data_set, check_search, has_template
+from airflow_provider_alvys.parse_checks import CURSOR, check_data_set, check_search, has_template
 from airflow_provider_alvys.retry_policy import fail_if_not_retryable
 from airflow_provider_alvys.transfers.base import AlvysLandingTask
 
@@ -79,18 +79,20 @@ class AlvysBeginFirstLoadOperator(AlvysTask):
         row = get_stream(stream)
         check_first_load(row)
         check_search(row, filters, window_by)
-        check_data_set(path, uses_cursor=True)
+        check_data_set(path)
         by = backfill_window(row, window_by)
         # Validates start and every.
         first = ALL_TIME.since if has_template(start) else as_utc(start, "start")
         cut_windows(first, first + timedelta(days=2), every, whole_days=by.whole_days)
+        self.remember_given()
 
     @fail_if_not_retryable
     def execute(self, context: Context) -> list[dict[str, str]]:
         """Count the rows, and split the time until now into windows."""
+        self.check_rendered()
         stream = get_stream(self.stream)
         by = backfill_window(stream, self.window_by)
-        start, filters = as_utc(self.start, "start"), self.filters or {}
+        start, filters = as_utc(self.start, "start"), {} if self.filters is None else self.filters
         begun, total, windows = begin_first_load(
             self.hook.get_conn(), Store(self.path), stream, by, start, self.every, filters=filters
         )
@@ -150,8 +152,9 @@ class AlvysHandOverOperator(AlvysLandingTask):
         row = get_stream(stream)
         check_first_load(row)
         check_search(row, filters, None)
-        check_data_set(path, uses_cursor=True)
+        check_data_set(path, fixed_for=CURSOR)
         check_format(file_format, compression)
+        self.remember_given()
 
     def land(self, context: Context, client: AlvysClient, *, is_resumed: bool) -> dict[str, Any]:
         """Compare, read missing rows, and set the cursor."""
@@ -159,11 +162,12 @@ class AlvysHandOverOperator(AlvysLandingTask):
 
         if self.begun is None or self.total is None or self.landed is None:
             raise AlvysValueError("begun, total or landed is missing: clear the tasks before this one, too")
+        begun, total, landed = as_utc(self.begun, BEGUN), _number_of_rows(self.total), _results(self.landed)
         events = outlet_events(context, self)
         spec = SyncSpec(
             get_stream(self.stream),
             self.tenant or self.alvys_conn_id,
-            filters=self.filters or {},
+            filters={} if self.filters is None else self.filters,
             file_format=self.file_format,
             compression=self.compression,
             page_size=self.hook.settings.page_size,
@@ -171,11 +175,27 @@ class AlvysHandOverOperator(AlvysLandingTask):
         store = Store(self.path)
         identity = run_identity_of(context, self)
         batch = SyncBatch(client, store, identity, tenant=spec.tenant, is_resumed=is_resumed)
-        begun, total = as_utc(self.begun, BEGUN), int(self.total)
         result = reconcile_and_set_cursor(
-            client, store, spec, batch, begun=begun, total_then=total, landed=self.landed
+            client, store, spec, batch, begun=begun, total_then=total, landed=landed
         )
         batch.end()
         for outlet, event in events:
             emit_asset_event(outlet, event, result)
         return result
+
+
+def _number_of_rows(total: Any) -> int:
+    # A template renders to a text.
+    number = int(total) if isinstance(total, str) and total.isascii() and total.isdigit() else total
+    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+        raise AlvysValueError(f"{TOTAL}={total!r} must be a number of rows")
+    return number
+
+
+def _results(landed: Any) -> list[Mapping[str, Any]]:
+    if isinstance(landed, (str, bytes)) or not isinstance(landed, Sequence):
+        raise AlvysValueError(f"landed={landed!r} must be a list of the results of all windows")
+    for result in landed:
+        if not isinstance(result, Mapping) or "manifest" not in result:
+            raise AlvysValueError(f"landed contains {result!r}, which is not the result of a sync")
+    return list(landed)

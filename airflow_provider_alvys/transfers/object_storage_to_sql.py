@@ -7,12 +7,12 @@ from contextlib import closing
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseHook, BaseOperator, ObjectStoragePath
+from airflow.sdk import BaseHook, ObjectStoragePath
 
 from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.assets import alvys_table_asset
-from airflow_provider_alvys.base_operator import emit_asset_event, outlet_events
+from airflow_provider_alvys.base_operator import TemplatedTask, emit_asset_event, outlet_events
 from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.parse_checks import check_data_set, normalize_path
 from airflow_provider_alvys.tables.schema import DEFAULT_DEPTH, StreamSchema, build_schema
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from airflow_provider_alvys.tables.load import LoadResult
 
 MAX_MISSING_SHARE = 0.02
+_PENDING = "no later run loads what this one leaves out. Give a fixed path, or the manifest to load"
 
 
-class AlvysObjectStorageToSqlOperator(BaseOperator):
+class AlvysObjectStorageToSqlOperator(TemplatedTask):
     """
     Load the landed data of a stream into typed SQL tables.
 
@@ -90,7 +91,7 @@ class AlvysObjectStorageToSqlOperator(BaseOperator):
         self.depth = depth
         self.exclude = exclude
         self.max_missing_share = max_missing_share
-        check_data_set(self.path, uses_cursor=True)
+        check_data_set(self.path, fixed_for=_PENDING if manifest is None else "")
         self._stream_schema()
         if (
             isinstance(max_missing_share, bool)
@@ -98,6 +99,7 @@ class AlvysObjectStorageToSqlOperator(BaseOperator):
             or not 0 <= max_missing_share <= 1
         ):
             raise AlvysValueError(f"max_missing_share={max_missing_share!r} must be a number from 0 to 1")
+        self.remember_given()
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Load the manifests and return the counts."""
@@ -106,8 +108,10 @@ class AlvysObjectStorageToSqlOperator(BaseOperator):
         from airflow_provider_alvys.tables.load import Loader
         from airflow_provider_alvys.tables.numbers import warn_of_shared_numbers
 
+        self.check_rendered()
         events = outlet_events(context, self)
         store = Store(self.path)
+        manifest = None if self.manifest is None else self._manifest_name(store)
         connection = BaseHook.get_connection(self.sql_conn_id)
         dialect = get_dialect(connection.conn_type)
         for parameter, name in (("schema", self.schema), ("table", self.table)):
@@ -118,10 +122,10 @@ class AlvysObjectStorageToSqlOperator(BaseOperator):
         with closing(open_database(hook.get_conn(), dialect, self.schema)) as database:
             loader = Loader(database, store, stream_schema, max_missing_share=self.max_missing_share)
             loader.prepare()
-            if self.manifest is None:
+            if manifest is None:
                 results = [loader.load(name) for name in loader.pending()]
             else:
-                results = [loader.load(self._manifest_name(store), reload=True)]
+                results = [loader.load(manifest, reload=True)]
             loaded = [result for result in results if result is not None]
             if loaded:
                 warn_of_shared_numbers(database, stream_schema)

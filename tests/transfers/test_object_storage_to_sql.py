@@ -28,7 +28,7 @@ def make(**arguments: Any) -> AlvysObjectStorageToSqlOperator:
     [
         ({"stream": "lodes"}, "'lodes'"),
         ({"path": "data"}, "data"),
-        ({"path": "/data/{{ ds }}"}, "ds"),
+        ({"path": "/data/{{ ds }}"}, r"\(ds\): no later run loads"),
         ({"depth": -1}, "depth=-1"),
         ({"depth": True}, "depth=True"),
         ({"exclude": "Notes"}, "exclude='Notes'"),
@@ -44,6 +44,10 @@ def test_a_wrong_argument_is_rejected_while_the_dag_is_parsed(
 ) -> None:
     with pytest.raises(AlvysValueError, match=problem):
         make(**arguments)
+
+
+def test_a_path_may_differ_from_run_to_run_if_the_manifest_is_given() -> None:
+    assert make(path="/data/{{ ds }}", manifest="{{ x }}").path == "/data/{{ ds }}"
 
 
 def test_the_arguments_that_name_places_are_templates() -> None:
