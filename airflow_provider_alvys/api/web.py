@@ -83,8 +83,9 @@ def check_url_template(template: str) -> str:
         for _, name, spec, conversion in parts
     )
     if not is_address or not plain or any(character.isspace() for character in template):
+        # Not quoted: it may contain a password.
         raise AlvysValueError(
-            f"web_url={template!r} is not valid: it must be an http address with no other placeholders than "
+            f"web_url=*** is not valid: it must be an http address with no other placeholders than "
             f"{{{'}, {'.join(_PLACEHOLDERS)}}}. Give one such as https://alvys.example.com/{{stream}}/{{id}}"
         )
     return template

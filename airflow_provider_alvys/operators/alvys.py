@@ -7,15 +7,17 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_alvys.api.catalogue.streams import get_stream
+from airflow_provider_alvys.api.catalogue.endpoints import endpoint_of
+from airflow_provider_alvys.api.catalogue.streams import SECRET_FIELDS, get_stream
 from airflow_provider_alvys.api.errors import AlvysResponseError, AlvysValueError
 from airflow_provider_alvys.api.read.page_decoder import decode_plain, decode_record
 from airflow_provider_alvys.api.read.queries import make_search_queries
+from airflow_provider_alvys.api.schema.fields import without_fields
 from airflow_provider_alvys.api.scrubbing import scrub
 from airflow_provider_alvys.base_operator import AlvysTask
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.operators.documents import AlvysUploadDocumentOperator
-from airflow_provider_alvys.operators.writes import AlvysWriteOperator
+from airflow_provider_alvys.operators.writes import AlvysWriteOperator, without_secrets
 from airflow_provider_alvys.parse_checks import check_search, has_template
 from airflow_provider_alvys.retry_policy import fail_if_not_retryable
 
@@ -57,7 +59,8 @@ class AlvysRequestOperator(AlvysTask):
     :param json: body to send as JSON. (templated)
     :param query_params: query parameters. (templated)
     :param headers: further headers, such as ``If-Match``. (templated)
-    :return: the decoded response; a string if Alvys responds with text; None if the response is empty.
+    :return: the decoded response, without secret fields such as a webhook's ``Secret``; a string if Alvys
+        responds with text; None if the response is empty, or is itself a secret.
     :raises AlvysResponseError: the response is a file or HTML, which does not belong into an XCom.
     """
 
@@ -82,10 +85,21 @@ class AlvysRequestOperator(AlvysTask):
         self.json = json
         self.query_params = query_params
         self.headers = headers
+        self.remember_given()
 
     @fail_if_not_retryable
     def execute(self, context: Context) -> Any:
         """Call the endpoint."""
+        self.check_rendered()
+        for name, value in (("method", self.method), ("path", self.path)):
+            if not isinstance(value, str) or not value.strip():
+                raise AlvysValueError(f"{name} must be a text that is not blank, not {type(value).__name__}")
+        for name, mapping in (("query_params", self.query_params), ("headers", self.headers)):
+            if mapping is not None and not isinstance(mapping, Mapping):
+                raise AlvysValueError(
+                    f"{name} is a {type(mapping).__name__}, not a dict. A template renders to a string: put "
+                    "templates into the dict's values, or set render_template_as_native_obj=True on the DAG"
+                )
         response = self.hook.request(
             self.method, self.path, json=self.json, params=self.query_params, headers=self.headers
         )
@@ -97,16 +111,20 @@ class AlvysRequestOperator(AlvysTask):
         try:
             if "json" in content_type:
                 # As bytes: a byte order mark is skipped.
-                return jsonlib.loads(response.content)
+                return self._result(jsonlib.loads(response.content))
             if content_type.startswith("text/") and "html" not in content_type:
-                return response.text
+                return self._result(response.text)
         except (ValueError, RecursionError) as error:
             # Also for text: the name of its encoding comes from the server.
             problem = f"with {kind} that cannot be read: {scrub(str(error))}"
         raise AlvysResponseError(
-            f"{self.method} {self.path} answered {response.status_code} {problem}",
+            f"{endpoint_of(self.method, self.path)} answered {response.status_code} {problem}",
             status_code=response.status_code,
         )
+
+    def _result(self, answer: Any) -> Any:
+        is_secret = endpoint_of(self.method, self.path).returns_secret
+        return without_secrets(answer, SECRET_FIELDS, is_secret=is_secret, instead="hook.request")
 
 
 class AlvysSearchOperator(AlvysTask):
@@ -168,13 +186,14 @@ class AlvysSearchOperator(AlvysTask):
                 )
         if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
             raise AlvysValueError(f"limit={limit!r} must be an integer of 1 or more")
+        self.remember_given()
 
     @fail_if_not_retryable
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Search and return the rows."""
+        self.check_rendered()
         window: dict[str, Any] = {"since": self.since, "until": self.until, "window_by": self.window_by}
         search = self.hook.open_search(self.stream, self.filters, parents=self.parents, **window)
-        secrets = {name for name, flags in search.stream.fields.flags.items() if "secret" in flags}
         # Several searches may find the same rows: only the total of a single one is exact.
         is_one = len(search.queries) == 1
         rows: list[dict[str, Any]] = []
@@ -186,6 +205,6 @@ class AlvysSearchOperator(AlvysTask):
                     f"limit={self.limit}: narrow it, raise limit, or use AlvysToObjectStorageOperator"
                 )
             read = [decode_record(row, search.stream, decode=decode_plain) for row in page]
-            rows += [{name: value for name, value in row.items() if name not in secrets} for row in read]
+            rows += without_fields(read, search.stream.secret_fields)
         self.log.info("Found %d %s", len(rows), self.stream)
         return rows

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_alvys.api.documents.listing import document_stream_of
+from airflow_provider_alvys.api.schema.fields import without_fields
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.operators.writes import AlvysWriteOperator, stored_file
 from airflow_provider_alvys.parse_checks import normalize_path
@@ -64,6 +65,7 @@ class AlvysUploadDocumentOperator(AlvysWriteOperator):
         self.path = normalize_path(path)
         self.document_type = document_type
         self.file_name = file_name
+        self.remember_given()
 
     def _prepare(self) -> Write:
         # The attributes are rendered by now.
@@ -81,11 +83,8 @@ class AlvysUploadDocumentOperator(AlvysWriteOperator):
     def _result(self, write: Write, answer: Any) -> Any:
         # The download URL gives access without a login while it is valid.
         flags = document_stream_of(self.parent_type).fields.flags
-        # An empty response is a success as well.
-        result = super()._result(write, answer)
-        return result and {
-            name: value for name, value in result.items() if "volatile" not in flags.get(name, ())
-        }
+        temporary = {name.casefold() for name in flags if "volatile" in flags[name]}
+        return without_fields(super()._result(write, answer), temporary)
 
 
 def _arguments(operation: str, parent_id: Any, document_type: Any, file_name: Any) -> dict[str, Any]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json as jsonlib
-from collections.abc import Collection, Mapping, Sequence
+import logging
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from airflow.sdk import ObjectStoragePath
 from airflow.sdk.log import mask_secret
 
 from airflow_provider_alvys.api.catalogue.operation_spec import AUTO
+from airflow_provider_alvys.api.catalogue.streams import SECRET_FIELDS
 from airflow_provider_alvys.api.errors import AlvysError, AlvysValueError
+from airflow_provider_alvys.api.schema.fields import without_fields
 from airflow_provider_alvys.api.schema.values import dump_json
 from airflow_provider_alvys.api.scrubbing import remember_secret
 from airflow_provider_alvys.api.web import WebRecord, record_from_write
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_alvys.api.write.prepare import Write
     from airflow_provider_alvys.api.write.upload import FileSource
+
+log = logging.getLogger(__name__)
 
 
 class AlvysWriteOperator(AlvysTask):
@@ -77,12 +82,14 @@ class AlvysWriteOperator(AlvysTask):
             raise AlvysValueError(f"{operation} {'needs' if takes_file else 'takes no'} file")
         if file is not None and not has_template(file):
             check_path(file)
+        self.remember_given()
 
     @fail_if_not_retryable
     def execute(self, context: Context) -> Any:
         """Send the write."""
         from airflow_provider_alvys.operators.write_journal import WriteJournal
 
+        self.check_rendered()
         write = self._prepare()
         journal = WriteJournal(context, write, self.file)
         # A missing connection must fail before the journal says that the write is being sent.
@@ -120,25 +127,39 @@ class AlvysWriteOperator(AlvysTask):
 
     def _result(self, write: Write, answer: Any) -> Any:
         """Return an answer as plain JSON values without its secrets."""
-        secrets = frozenset(name.lower() for name in write.operation.secrets)
-        if secrets and answer is not None and not isinstance(answer, dict):
-            self.log.warning("The response may be a secret and is left out. Use hook.write to get it")
-            return None
-        return jsonlib.loads(dump_json(self._without(secrets, answer)))
+        names = frozenset(name.casefold() for name in write.operation.secrets)
+        plain = jsonlib.loads(dump_json(answer))
+        return without_secrets(plain, SECRET_FIELDS | names, is_secret=bool(names), instead="hook.write")
 
-    def _without(self, secrets: Collection[str], value: Any) -> Any:
-        """Return a value without these fields, in any case and at any depth, and mask them in the log."""
-        if isinstance(value, list):
-            return [self._without(secrets, item) for item in value]
-        if not isinstance(value, dict):
-            return value
-        for name, item in value.items():
-            if name.lower() in secrets and isinstance(item, str) and item:
-                mask_secret(item)
-                remember_secret(item)
-                self.log.info("%s is a secret and is left out. Use hook.write to get it", name)
-        kept = {name: item for name, item in value.items() if name.lower() not in secrets}
-        return {name: self._without(secrets, item) for name, item in kept.items()}
+
+def without_secrets(value: Any, names: Collection[str], *, is_secret: bool, instead: str) -> Any:
+    """
+    Return a response without its secrets, and mask them in the log.
+
+    :param names: of secret fields, in lower case. They are removed in any case and at any depth.
+    :param is_secret: whether a response that is no object may itself be a secret.
+    :param instead: what returns the secret, for the log.
+    """
+    found = list(_find_fields(value, names))
+    if is_secret and value is not None and not isinstance(value, dict):
+        found, value = [("The response", value)], None
+    for name, secret in found:
+        if isinstance(secret, str) and secret:
+            mask_secret(secret)
+            remember_secret(secret)
+        log.info("%s is a secret and is left out. Use %s to get it", name, instead)
+    return without_fields(value, names)
+
+
+def _find_fields(value: Any, names: Collection[str]) -> Iterator[tuple[str, Any]]:
+    """Yield the fields of these names, at any depth."""
+    for name, item in value.items() if isinstance(value, dict) else ():
+        if name.casefold() in names:
+            yield name, item
+        else:
+            yield from _find_fields(item, names)
+    for item in value if isinstance(value, list) else ():
+        yield from _find_fields(item, names)
 
 
 def stored_file(path: str, *, name: str | None = None) -> FileSource:

@@ -13,7 +13,7 @@ import msgspec
 from airflow_provider_alvys.api.errors import AlvysTableError
 from airflow_provider_alvys.api.read.page_decoder import decode_row
 from airflow_provider_alvys.api.schema.currencies import currency_number
-from airflow_provider_alvys.api.schema.fields import Array, FieldFlag, FieldType, Record
+from airflow_provider_alvys.api.schema.fields import Array, FieldFlag, FieldType, Record, without_fields
 from airflow_provider_alvys.api.schema.values import (
     EXTRA,
     TypeLimits,
@@ -125,7 +125,9 @@ class RowFlattener:
             raise AlvysTableError(f"{self._where} cannot be read: {error}") from error
         if not isinstance(record, dict):
             raise AlvysTableError(f"{self._where} is not a JSON object")
-        return record
+        # Files of earlier versions contain secrets.
+        secrets = self.schema.stream.secret_fields
+        return without_fields(record, secrets) if secrets else record
 
     def _check_key(self, column: str, value: Any) -> None:
         if value is None:

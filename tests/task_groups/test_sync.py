@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +15,7 @@ from airflow_provider_alvys import RecentParents, alvys_asset, alvys_backfill, a
 from airflow_provider_alvys.api.catalogue.streams import STREAMS
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.landing.jobs.initial_load import cut_windows
+from airflow_provider_alvys.simulator.process import Simulator
 from airflow_provider_alvys.transfers.first_load import AlvysBeginFirstLoadOperator, AlvysHandOverOperator
 
 pytestmark = pytest.mark.every_airflow
@@ -479,3 +483,78 @@ def test_a_first_load_reads_months_and_sets_the_cursor() -> None:
     assert begin.window_by == windows.partial_kwargs["window_by"] == "pickup"
     assert windows.upstream_task_ids == {begin.task_id}
     assert hand_over.upstream_task_ids == {begin.task_id, windows.task_id}
+
+
+TWICE = {
+    "alvys_sync": lambda **given: alvys_sync(path="/lake", streams=["loads"], **given),
+    "alvys_first_load": lambda **given: alvys_first_load(
+        "loads", "2026-01-01T00:00:00Z", path="/lake", **given
+    ),
+    "alvys_backfill": lambda **given: alvys_backfill(
+        "loads", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "month", path="/lake", **given
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TWICE)
+def test_a_second_group_with_the_same_id_is_refused_with_what_to_give(name: str) -> None:
+    parameter = "task_id" if name == "alvys_backfill" else "group_id"
+    with DAG("dag", schedule=None):
+        TWICE[name]()
+        with pytest.raises(AlvysValueError, match=f"its own {parameter}"):
+            TWICE[name]()
+    with DAG("named", schedule=None) as dag:
+        TWICE[name]()
+        TWICE[name](**{parameter: "another"})
+    assert len({task.task_id for task in dag.tasks}) == len(dag.tasks) in (2, 6)
+
+
+def test_groups_whose_ids_are_not_prefixed_are_refused_with_what_to_give() -> None:
+    with DAG("dag", schedule=None):
+        alvys_sync(path="/lake", streams=["loads"], prefix_group_id=False)
+        with pytest.raises(AlvysValueError, match="its own group_id"):
+            alvys_sync(path="/lake", streams=["loads"], group_id="b", prefix_group_id=False)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        pytest.param(
+            {"alvys_conn_id": "alvys_default", "path": "{lake}/acme"},
+            {"alvys_conn_id": "alvys_bluebird", "path": "{lake}/bluebird"},
+            id="two companies, two paths",
+        ),
+        pytest.param(
+            {"alvys_conn_id": "alvys_default", "tenant": "acme"},
+            {"alvys_conn_id": "alvys_bluebird", "tenant": "bluebird"},
+            id="two companies, one path",
+        ),
+        pytest.param({"streams": ["loads", "drivers"]}, {"streams": ["trips", "trucks"]}, id="two sets"),
+    ],
+)
+def test_two_groups_of_a_dag_land_all_their_rows(
+    alvys: Simulator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    first: dict[str, Any],
+    second: dict[str, Any],
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_ALVYS_BLUEBIRD", alvys.connection_json(requests_per_minute=0))
+    alvys.reset(loads=30, fleet=10, now=time.time() - 3600)
+    with DAG("dag", schedule=None) as dag:
+        for group_id, given in (("a", first), ("b", second)):
+            path = given.get("path", "{lake}").format(lake=tmp_path)
+            arguments = {"streams": ["loads", "trips"], **given, "path": path}
+            alvys_sync(group_id=group_id, initial_since="2020-01-01T00:00:00Z", **arguments)
+    run = SimpleNamespace(run_after=datetime.now(timezone.utc))
+    for task in dag.tasks:
+        context: Any = {"dag_run": run, "macros": SimpleNamespace(timedelta=timedelta)}
+        task.render_template_fields(context)
+        result = task.execute(context)
+        stream = task.task_id.partition(".")[2]
+        assert result["rows"] == len(alvys.truth_keys(stream=stream)) > 0
+    cursors = [
+        file for file in tmp_path.rglob("*") if "cursor" in str(file.relative_to(tmp_path)) and file.is_file()
+    ]
+    windows = [task for task in dag.tasks if task.window_by != "whole"]
+    assert len(cursors) == len(windows)

@@ -26,6 +26,10 @@ _VERSION_2_PATHS = ("trips/{id}/check-calls",)
 _SEARCHES = ("/search", "visibility/outbound/errors")
 
 
+# The ends of paths whose response is a secret.
+_SECRETS = ("/reveal-secret", "/rotate-secret")
+
+
 @dataclass(frozen=True)
 class Endpoint:
     """
@@ -46,6 +50,11 @@ class Endpoint:
     def is_read(self) -> bool:
         """Whether the call only reads and may be repeated: a GET or a search."""
         return self.method in ("GET", "HEAD") or self.template.endswith(_SEARCHES)
+
+    @property
+    def returns_secret(self) -> bool:
+        """Whether the response is a secret, or contains one in an undocumented shape."""
+        return self.template.endswith(_SECRETS)
 
     @property
     def version(self) -> str:

@@ -6,13 +6,14 @@ import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 from typing import Any, Literal
 
 from airflow_provider_alvys.api.catalogue.endpoints import Endpoint, endpoint_of
 from airflow_provider_alvys.api.catalogue.filter_spec import Filter as Filter
 from airflow_provider_alvys.api.catalogue.limits import Limit, limit_of
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.api.schema.fields import Record
+from airflow_provider_alvys.api.schema.fields import Record, secret_fields
 
 _NOTHING = timedelta(0)
 # The window name for a read of all rows.
@@ -222,6 +223,11 @@ class Stream:
     def status_rank(self, status: str | None) -> int | None:
         """Return the position of a status in ``status_order``; None if it has none."""
         return next((rank for rank, values in enumerate(self.status_order) if status in values), None)
+
+    @cached_property
+    def secret_fields(self) -> frozenset[str]:
+        """The names of the fields that no file, table, XCom or log may contain, in lower case."""
+        return secret_fields(self.fields)
 
     @property
     def number_field(self) -> str:

@@ -26,6 +26,7 @@ from airflow_provider_alvys.api.catalogue.stream_spec import (
 from airflow_provider_alvys.api.errors import AlvysValueError
 
 __all__ = [
+    "SECRET_FIELDS",
     "STREAMS",
     "Branch",
     "Control",
@@ -45,6 +46,9 @@ STREAMS: Mapping[str, Stream] = {
     for rows in (freight, freight_details, fleet, partners, money, webhooks)
     for stream in rows.STREAMS
 }
+
+SECRET_FIELDS = frozenset().union(*(stream.secret_fields for stream in STREAMS.values()))
+"""The names of all secret fields, in lower case."""
 
 
 def get_stream(name: str) -> Stream:

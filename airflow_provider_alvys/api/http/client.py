@@ -227,8 +227,8 @@ class AlvysClient:
         if "://" in path.split("?", 1)[0]:
             if origin(path) != origin(self.host):
                 raise AlvysValueError(
-                    f"{origin(path) or path} is not the connection's host {self.host}, which alone gets its "
-                    "token: give the path alone, or use another connection"
+                    f"{origin(path) or 'The address in path'} is not the connection's host {self.host}, "
+                    "which alone gets its token: give the path alone, or use another connection"
                 )
             # Below the host's own path, if it has one.
             path = "/" + path.split("://", 1)[1].partition("/")[2]

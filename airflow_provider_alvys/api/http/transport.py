@@ -207,6 +207,12 @@ def check_address(url: str, *, what: str, allow_http: bool) -> str:
     :raises AlvysValueError: not an http address, or plain http to another machine.
     """
     url = strip_edges(url)
+    # The value is not quoted: it may contain a password.
+    if "@" in url:
+        raise AlvysValueError(
+            f"{what}=*** contains a user name or a password: give scheme, host, port and path only, such as "
+            "https://integrations.alvys.com"
+        )
     if "://" not in url:
         url = f"https://{_bracketed(url.lstrip('/'))}"
     try:
@@ -215,13 +221,14 @@ def check_address(url: str, *, what: str, allow_http: bool) -> str:
         usable = parts.scheme in ("https", "http") and has_host
     except ValueError:
         usable = False
-    if not usable or parts.query or parts.fragment or parts.username is not None:
+    if not usable or parts.query or parts.fragment:
         raise AlvysValueError(
-            f"{what}={url!r} is not a valid address: give one such as https://integrations.alvys.com"
+            f"{what}=*** is not a valid address, or has a query: give one such as "
+            "https://integrations.alvys.com"
         )
     if parts.scheme == "http" and not allow_http and not is_loopback(parts):
         raise AlvysValueError(
-            f"{what}={url!r} would send credentials in clear text: use https, or set allow_http for a "
+            f"{what}={origin(url)} would send credentials in clear text: use https, or set allow_http for a "
             "simulator on a private network"
         )
     return f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")

@@ -17,6 +17,7 @@ from airflow_provider_alvys.api.read.branches import combined_total
 from airflow_provider_alvys.api.read.lookup import differs_in_case
 from airflow_provider_alvys.api.read.page_decoder import Page, PageDecoder, decode_record
 from airflow_provider_alvys.api.read.queries import Query, make_queries, make_search_queries
+from airflow_provider_alvys.api.schema.fields import without_fields
 from airflow_provider_alvys.api.schema.values import make_converter
 
 if TYPE_CHECKING:
@@ -174,9 +175,10 @@ class _DocumentsJob:
         except AlvysNotFoundError:
             return [None]
         # Anyone with the download URL can open the file: it must not reach an XCom.
-        secret = {name for name, flags in self.stream.fields.flags.items() if "volatile" in flags}
+        flags = self.stream.fields.flags
+        temporary = {name.casefold() for name in flags if "volatile" in flags[name]}
         documents = [msgspec.to_builtins(decode_record(row, self.stream)) for row in page.rows]
-        return [[{name: value for name, value in one.items() if name not in secret} for one in documents]]
+        return [without_fields(documents, temporary)]
 
 
 @dataclass(frozen=True)

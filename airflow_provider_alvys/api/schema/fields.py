@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 # "time" is an ISO 8601 time, "date" a yyyy-MM-dd text, "json" a value without a fixed type.
 Scalar = Literal["string", "integer", "decimal", "boolean", "time", "date", "json"]
@@ -14,7 +14,7 @@ _SCALARS: Mapping[str, Scalar] = {name: name for name in get_args(Scalar)}
 # - open: a time for which the year 9999 means that it has no end. unknown: one for which 1970 means unknown.
 # - currency: the ISO 4217 number or code of a currency.
 # - volatile: a value that differs at each read although the row has not changed.
-# - secret: a value that must not be written to a table.
+# - secret: a credential, which no file, table, XCom or log may contain. See without_fields.
 FieldFlag = Literal["local", "open", "unknown", "currency", "volatile", "secret"]
 _FLAGS: Mapping[str, FieldFlag] = {name: name for name in get_args(FieldFlag)}
 
@@ -68,3 +68,22 @@ def record(text: str, **known: Record) -> Record:
 
 def _type(name: str, known: Mapping[str, Record]) -> FieldType:
     return known[name] if name in known else _SCALARS[name]
+
+
+def secret_fields(kind: FieldType) -> frozenset[str]:
+    """Return the names, in lower case, of a type's fields with the flag ``secret``, at any depth."""
+    if isinstance(kind, Array):
+        return secret_fields(kind.of)
+    if not isinstance(kind, Record):
+        return frozenset()
+    own = {name.casefold() for name, flags in kind.flags.items() if "secret" in flags}
+    return frozenset(own).union(*map(secret_fields, kind.fields.values()))
+
+
+def without_fields(value: Any, names: Collection[str]) -> Any:
+    """Return a JSON value without the fields of these names (in lower case), in any case, at any depth."""
+    if isinstance(value, list):
+        return [without_fields(item, names) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {name: without_fields(item, names) for name, item in value.items() if name.casefold() not in names}

@@ -81,7 +81,8 @@ class BodyValidator:
         if field.max_length and len(value) > field.max_length:
             raise AlvysValueError(f"{name} has {len(value)} characters, more than {field.max_length}")
         if field.prefixes and not value.startswith(field.prefixes):
-            raise AlvysValueError(f"{name}={value!r} must begin with {field.prefixes[0]}")
+            # Not quoted: an address may contain a password.
+            raise AlvysValueError(f"{name} must begin with {field.prefixes[0]}")
         _check_choice(field, value, name)
         return value
 

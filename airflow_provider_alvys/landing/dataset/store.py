@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Iterator
@@ -24,15 +25,21 @@ T = TypeVar("T")
 # Readable by the group at most; the umask may take more away.
 _FILE_MODE = 0o640
 _FOLDER_MODE = 0o750
+_TEMPLATE = re.compile(r"\{[{%].*?[}%]\}")
+# A user's password before the host, or parameters after the path.
+_PASSWORD = re.compile(r"^[^/]*:.*@|\?.*=")
 _GIVE_PATH = "Give an absolute path, such as /data/alvys or s3://aws_default@bucket/alvys"
 
 
 def check_path(path: Any) -> str:
-    """Return the path of a data set without a trailing slash. Raise AlvysValueError if it is not absolute."""
+    """Return a path without a trailing slash. Raise AlvysValueError if it is relative or has a password."""
     if not (isinstance(path, str) or hasattr(path, "joinpath")):
         raise AlvysValueError(f"path={path!r} is not a path. {_GIVE_PATH}")
     path = str(path).strip()
     scheme, separator, rest = path.partition("://")
+    if not path.startswith("/") and _PASSWORD.search(_TEMPLATE.sub("", rest if separator else path)):
+        # Not quoted: manifests, assets and logs contain the path, so a password in it would reach them.
+        raise AlvysValueError(f"path contains a password or a signature: use a connection. {_GIVE_PATH}")
     if not separator and not path.startswith("/"):
         raise AlvysValueError(f"path={path!r} is relative. {_GIVE_PATH}")
     if separator and scheme != "file" and not rest.rpartition("@")[2].strip("/"):

@@ -6,7 +6,10 @@ import hashlib
 from collections.abc import Callable, Iterable
 
 from airflow_provider_alvys.api.catalogue.streams import Stream
-from airflow_provider_alvys.api.read.page_decoder import Row
+from airflow_provider_alvys.api.errors import AlvysStorageError
+from airflow_provider_alvys.api.read.page_decoder import Row, decode_row
+from airflow_provider_alvys.api.schema.fields import without_fields
+from airflow_provider_alvys.api.schema.values import dump_json
 from airflow_provider_alvys.landing.dataset.manifest import Part
 from airflow_provider_alvys.landing.formats.registry import Encoder, make_encoder, suffix_of
 
@@ -35,6 +38,7 @@ class PartWriter:
         self.parts = list(parts)
         self._put = put
         self._format = (stream, file_format, compression)
+        self._secrets = stream.secret_fields
         own = f"-{resume_count}" if resume_count else ""
         self._suffix = f"{own}.{suffix_of(file_format, compression)}"
         self._part_rows = part_rows
@@ -47,10 +51,10 @@ class PartWriter:
         self._rows += part.rows
 
     def add(self, rows: list[Row]) -> bool:
-        """Add the rows of a page, and return whether that completed a part."""
+        """Add the rows of a page without their secrets, and return whether that completed a part."""
         if not rows:
             return False
-        self._open().add(rows)
+        self._open().add([self._without_secrets(row) for row in rows] if self._secrets else rows)
         self._rows += len(rows)
         return self._rows >= self._part_rows and self.finish()
 
@@ -66,6 +70,16 @@ class PartWriter:
         )
         self._encoder, self._rows = None, 0
         return True
+
+    def _without_secrets(self, row: Row) -> Row:
+        try:
+            # Encode it even if nothing was removed: the decoder drops all but the last of two equal names.
+            return dump_json(without_fields(decode_row(row), self._secrets)).encode()
+        except (ValueError, RecursionError) as error:
+            raise AlvysStorageError(
+                f"A row of {self._format[0].name} cannot be read, so that its secrets cannot be removed: "
+                f"{type(error).__name__}"
+            ) from None
 
     def _open(self) -> Encoder:
         if self._encoder is None:

@@ -70,7 +70,8 @@ def _validate(stream_schema: StreamSchema, schema: str | None, url: str | None, 
         if not _NAME.fullmatch(name):
             raise AlvysValueError(f"{parameter}={name!r} must be a name of at most 63 letters, digits and _")
     if url is not None and not _URL.fullmatch(url):
-        raise AlvysValueError(f"url={url!r} may contain only letters, digits and .:/\\@~+$-_")
+        # Not quoted: it may contain a signature.
+        raise AlvysValueError("url=*** may contain only letters, digits and .:/\\@~+$-_")
     if not _TASK.fullmatch(task_id):
         raise AlvysValueError(f"task_id={task_id!r} is not a task id")
     if stream.is_child and stream.parent:

@@ -20,7 +20,7 @@ from airflow_provider_alvys.api.catalogue.streams import STREAMS, Stream
 from airflow_provider_alvys.api.errors import AlvysStorageError, AlvysValueError
 from airflow_provider_alvys.api.read.page_decoder import decode_row
 from airflow_provider_alvys.api.schema.currencies import CURRENCIES
-from airflow_provider_alvys.api.schema.fields import Array, FieldType, Record, record
+from airflow_provider_alvys.api.schema.fields import Array, FieldType, Record, record, without_fields
 from airflow_provider_alvys.api.schema.values import dump_json, snake_case
 from airflow_provider_alvys.landing.formats.registry import make_encoder, read_rows
 from airflow_provider_alvys.simulator.process import Simulator
@@ -159,7 +159,7 @@ def test_every_stream_lands_the_true_rows_in_one_schema(alvys: Simulator, land: 
         parents = [row[stream.parent.column] for row in rows if stream.parent.column in row]
         query["parents"] = json.dumps(parents)
     result = land(stream=stream.name, parents=parents, file_format="parquet", **window_of(stream))
-    truth = list(map(decode_row, alvys.truth_rows(**query)))
+    truth = [without_fields(decode_row(row), stream.secret_fields) for row in alvys.truth_rows(**query)]
     assert truth, "nothing was tried"
     # With our own reader.
     found = list(map(decode_row, read_lines(result["manifest"])))

@@ -22,7 +22,7 @@ STREAMS = (
         lookup=Lookup("webhooks/{id}"),
         notes=(
             _PERMISSION,
-            "Not documented: whether the list contains Secret",
+            "Not documented: whether the list contains Secret. It is removed before a row is stored",
             "Not documented: the shape. Pages with the fields of webhooks.create are assumed",
         ),
     ),
