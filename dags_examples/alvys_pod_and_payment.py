@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from datetime import datetime, timedelta, timezone
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from airflow.sdk import DAG, Param, get_current_context, task
 
@@ -25,6 +26,8 @@ from airflow_provider_alvys.sensors.alvys import AlvysDocumentSensor, AlvysLoadS
 
 # A path or an ObjectStoragePath URL, for example s3://aws_default@my-bucket/alvys. Do not change it later.
 LAKE = os.environ.get("ALVYS_LAKE", "/tmp/alvys_lake")
+# The company's time zone: it decides on which day a payment is made.
+COMPANY_ZONE = ZoneInfo(os.environ.get("ALVYS_COMPANY_ZONE", "America/Chicago"))
 PROOF = "Proof of Delivery"
 LOAD = "{{ params.load_number }}"
 
@@ -32,7 +35,7 @@ LOAD = "{{ params.load_number }}"
 @task
 def carrier_payments(load_number: str) -> list[dict[str, Any]]:
     """Return a payment for each trip of the load that a carrier has driven."""
-    paid_on = get_current_context()["dag_run"].run_after.date().isoformat()
+    paid_on = get_current_context()["dag_run"].run_after.astimezone(COMPANY_ZONE).date().isoformat()
     trips = AlvysHook().search("trips", {"LoadNumbers": [load_number], "IncludeDeleted": False})
     payable = [
         (trip, (trip.get("Carrier") or {}).get("TotalPayable"))

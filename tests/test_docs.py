@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import runpy
@@ -9,10 +10,15 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from datetime import datetime, timezone
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from airflow.sdk import DAG
+from airflow.sdk.exceptions import ParamValidationError
 
 import airflow_provider_alvys
 from airflow_provider_alvys import RecentParents, connection_form
@@ -265,3 +271,89 @@ def test_security_md_names_a_test_that_exists_for_each_protection() -> None:
         assert tests, row
         for file, name in tests:
             assert re.search(rf"^def {name}\(", (ROOT / file).read_text(), re.MULTILINE), f"{file}::{name}"
+
+
+# 22:30 on the day before, in Chicago.
+EVENING = datetime(2026, 3, 2, 4, 30, tzinfo=timezone.utc)
+
+
+def dag_of(code: str) -> DAG:
+    """Return the DAG that an example defines."""
+    names: dict[str, Any] = {}
+    exec(re.sub(r"^(with DAG\((?:.|\n)*?\)):$", r"\1 as the_dag:", code, flags=re.MULTILINE), names)
+    dag: DAG = names["the_dag"]
+    return dag
+
+
+def payments() -> list[pytest.ParameterSet]:
+    return [block for block in blocks("python") if "PaymentDate" in block.values[0]]
+
+
+@pytest.mark.parametrize("code", payments())
+def test_the_day_of_a_payment_is_that_of_the_companys_time_zone(code: str) -> None:
+    if "DAG(" not in code:
+        # A fixed day.
+        assert re.search(r'"PaymentDate": "\d{4}-\d\d-\d\d', code)
+        return
+    pay = dag_of(code).get_task("pay")
+    context: Any = {"dag_run": SimpleNamespace(run_after=EVENING, conf={}), "params": {}, "run_id": "manual"}
+    (template,) = re.findall(r'"PaymentDate": "(.*?)"', code)
+    assert pay.render_template(template, context) == "2026-03-01"
+
+
+def test_the_example_pays_on_the_day_of_the_companys_time_zone(
+    alvys: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    example = runpy.run_path(str(ROOT / "dags_examples" / "alvys_pod_and_payment.py"))
+    trips = [json.loads(row) for row in alvys.truth_rows(stream="trips")]
+    payable = next(
+        row
+        for row in trips
+        if row["Status"] == "Delivered"
+        and row.get("Carrier", {}).get("TotalPayable", {}).get("Amount", 0) > 0
+    )
+    function = example["carrier_payments"].function
+    monkeypatch.setitem(
+        function.__globals__, "get_current_context", lambda: {"dag_run": SimpleNamespace(run_after=EVENING)}
+    )
+    assert {payment["PaymentDate"] for payment in function(payable["LoadNumber"])} == {"2026-03-01"}
+
+
+PARAMETER = re.compile(r"\{\{ *params\.(\w+) *\}\}")
+OUTSIDE = [
+    "/etc/passwd",
+    "../../etc/passwd",
+    "..",
+    ".ssh",
+    "a/b.pdf",
+    "a/../../b.pdf",
+    "s3://bucket/a.pdf",
+    "file:///etc/passwd",
+    "\\\\host\\share",
+    "a\\..\\b",
+    "",
+    " ",
+    "~/key",
+    "/data/outbox/../key",
+    "a.pdf\n/b",
+]
+
+
+@pytest.mark.parametrize("code", [block for block in blocks("python") if "path=" in block.values[0]])
+def test_no_parameter_chooses_a_file_outside_of_a_folder(code: str) -> None:
+    for path in re.findall(r'(?:path|file)=f?"(.*?)"', code):
+        for name in PARAMETER.findall(path):
+            assert re.fullmatch(r"/[\w/]+/\{\{ *params\.\w+ *\}\}", path), path
+            param = dag_of(code).params.get_param(name)
+            for outside in OUTSIDE:
+                with pytest.raises(ParamValidationError):
+                    param.resolve(outside)
+            for inside in ("pod.pdf", "POD 1001_2.jpeg", "a"):
+                assert param.resolve(inside) == inside
+
+
+def test_the_example_of_an_upload_is_among_those_with_a_path() -> None:
+    assert any(
+        "AlvysUploadDocumentOperator(" in block.values[0] and PARAMETER.search(block.values[0])
+        for block in blocks("python")
+    )
