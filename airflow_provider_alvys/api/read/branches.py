@@ -33,6 +33,8 @@ def combined_total(queries: Sequence[Query], pages: Sequence[Page]) -> int | Non
     if all(page.total <= len(page.rows) for page in pages):
         # Two parents may have the same document: each counts. Elsewhere a row counts once.
         return len({(is_child and number, key) for number, page in enumerate(pages) for key in page.keys})
+    if any(_differ_in_list(queries[0], query) for query in queries):
+        return None
     branches: dict[tuple[str, ...], list[Page]] = {}
     for query, page in zip(queries, pages, strict=True):
         if (query.by, query.window) != (queries[0].by, queries[0].window):
@@ -51,6 +53,13 @@ def _total_of_branches(pages: Sequence[Page]) -> int | None:
     return pages[0].total if have_common_rows else sum(page.total for page in pages)
 
 
+def _differ_in_list(one: Query, other: Query) -> bool:
+    """Return whether two queries have parts of a list. Both may find an invoice of two loads."""
+    return any(
+        isinstance(value, list) and other.fields.get(name) != value for name, value in one.fields.items()
+    )
+
+
 def is_repeat(
     query: Query, first_page: Page, results: Iterable[tuple[Query, ResultState]], seen: KeySet
 ) -> bool:
@@ -65,6 +74,7 @@ def is_repeat(
         for earlier, result in results
         if result.proof == "whole"
         and earlier.fields != query.fields
+        and not _differ_in_list(earlier, query)
         and replace(earlier, fields=query.fields) == query
     ]
     return first_page.total in totals and first_page.total > 0 and all(key in seen for key in first_page.keys)

@@ -172,7 +172,7 @@ def _parse_period(window: TimeWindow, given: Mapping[str, Any], errors: Errors) 
         return None
     try:
         begin = parse_micros(start) if start else FOREVER[0]
-        finish = parse_micros(end, round_up=True) if end else FOREVER[1]
+        finish = parse_micros(end, round_up=not window.includes_end) if end else FOREVER[1]
     except _TIME_ERRORS:
         errors[name] = [f"The value of {name} is not valid."]
         return None
