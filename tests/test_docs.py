@@ -29,7 +29,8 @@ from airflow_provider_alvys.simulator.app.control_api import CONTROL_ENDPOINTS
 from airflow_provider_alvys.simulator.process import Simulator
 from airflow_provider_alvys.tables.schema import build_schema
 from airflow_provider_alvys.transfers.alvys_to_object_storage import AlvysToObjectStorageOperator
-from tests.conftest import CONNECTION, ROOT
+from tests.conftest import CONNECTION, ROOT, SkippingClock
+from tests.recorder import Recorder
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 ALL_PAGES = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]
@@ -94,6 +95,25 @@ def test_python_code_runs(code: str, alvys: Simulator, tmp_path: Path) -> None:
     exec(compile(code.replace("/data/alvys", str(path)), "docs", "exec"), names)
     if "read_table" in code:
         assert len(names["loads"]) > 0
+
+
+def test_the_calls_that_are_not_operations_are_sent(
+    clock: SkippingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = Recorder()
+    text = (ROOT / "docs" / "writing.md").read_text().partition("## Calls that are not operations")[2]
+    code = text.partition("```py\n")[2].partition("```")[0]
+    monkeypatch.setattr(AlvysHook, "get_conn", lambda hook: recorder.client(clock))
+    exec(compile(code, "docs", "exec"), {"__name__": "docs"})
+    sent = [
+        (request.method, request.path.partition("/v")[2].partition("/")[2]) for request in recorder.requests
+    ]
+    assert sent == [
+        ("PUT", "loads/1001/documents/d-1/type"),
+        ("POST", "tracking/TR0000000000000000001/telemetry"),
+    ]
+    assert all(json.loads(request.body) for request in recorder.requests)
+    recorder.close()
 
 
 @pytest.fixture(scope="module")

@@ -381,7 +381,9 @@ def test_a_window_that_may_filter_by_another_field_marks_no_row(
         window=asked, asked=stream.search_fields({}, window), rows=0, total=0, proof="whole"
     )
     read: dict[str, Any] = {"stream": stream.name, "window": (window.name, asked.since, asked.until)}
-    rows = [{"Id": f"R{n}", window.column: hour(24).isoformat()} for n in ALL]
+    parent = stream.parent and f"{stream.parent.stream}.{stream.parent.column}"
+    reference = next((name for name, target in stream.references.items() if target == parent), "Id")
+    rows = [{reference: "P", "Id": f"R{n}", window.column: hour(24).isoformat()} for n in ALL]
     for at, found in enumerate((rows, rows[1:], rows[1:])):
         if stream.parent:
             write_run(lake, parents={"P": found}, at=at, **read)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from airflow_provider_alvys.api.catalogue.streams import STREAMS, get_stream
+from airflow_provider_alvys.api.http.client import AlvysClient
+from airflow_provider_alvys.api.read.queries import make_search_queries
+from airflow_provider_alvys.api.read.search import Search
 from airflow_provider_alvys.simulator.process import Simulator
 from tests.conftest import Land
 from tests.lake import read_lines, read_manifest
@@ -100,3 +104,22 @@ def test_a_server_cannot_flood_the_log_with_statuses(
     land(stream="trips", since=EARLY, until=LATE)
     assert len(warnings(caplog)) == 20
     assert all(len(status) <= 80 for _, status in warnings(caplog))
+
+
+def test_a_search_begun_with_a_list_of_statuses_resumes_without_it(
+    alvys: Simulator, client: AlvysClient
+) -> None:
+    trips = get_stream("trips")
+    new = alvys.change(stream="trips", rows=40, columns={"Status": NEW})
+    window = {"since": EARLY, "until": "2026-12-31T00:00:00Z"}
+    (query,) = make_search_queries(trips, {}, **window, window_by=None, parents=None)
+    # As earlier versions sent it.
+    earlier = Search(client, trips, [replace(query, fields=trips.search_fields({}))], page_size=50)
+    pages = iter(earlier)
+    rows = [*next(pages), *next(pages)]
+    resumed = Search(client, trips, [query], page_size=50, state=earlier.save())
+    rows += [row for page in resumed for row in page]
+    keys = [json.loads(bytes(row))["Id"] for row in rows]
+    assert sorted(keys) == sorted(alvys.truth_keys(stream="trips", since=EARLY))
+    assert set(new) <= set(keys)
+    assert resumed.proof == "whole"
