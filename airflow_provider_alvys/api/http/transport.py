@@ -124,7 +124,8 @@ class Transport:
                 arrived=arrived,
                 is_permanent=not arrived and _is_permanent(error),
                 endpoint=endpoint,
-            ) from error
+                # A traceback shows causes as they are, with what the server said.
+            ) from (None if arrived else error)
         finally:
             if new_connection:
                 session.close()

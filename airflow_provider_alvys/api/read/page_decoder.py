@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from airflow_provider_alvys.api.errors import AlvysResponseError
+from airflow_provider_alvys.api.scrubbing import scrub
 
 if TYPE_CHECKING:
     from airflow_provider_alvys.api.catalogue.stream_spec import Stream
@@ -260,11 +261,8 @@ def decode_record(row: Row, stream: Stream, *, decode: Callable[[Row], Any] = de
     except (ValueError, RecursionError) as error:
         name = "A row"
         with suppress(ValueError, RecursionError, AlvysResponseError):
-            name = (
-                f"The row {'/'.join(map(str, PageDecoder(stream.key).decode_key(row)))}"
-                if stream.key
-                else name
-            )
+            key = PageDecoder(stream.key).decode_key(row) if stream.key else ()
+            name = f"The row {scrub('/'.join(map(str, key)))}" if key else name
         raise AlvysResponseError(f"{name} of {stream.name} cannot be read: {error}") from error
 
 
