@@ -110,8 +110,8 @@ class Downloader:
         :param what: the file's name in errors.
         :param size: expected length; None if it is not known.
         :raises UrlRefusedError: the storage answers 4xx, except 408 and 429.
-        :raises AlvysDownloadError: the file is longer than ``max_bytes``, or takes too long.
-        :raises AlvysStorageError: the disk of ``file`` has too little space.
+        :raises AlvysDownloadError: the file is too long, for ``max_bytes`` or its disk, or takes too long.
+        :raises AlvysStorageError: the disk of ``file`` is full.
         :raises AlvysValueError: the URL is not valid, or must not be used.
         :raises AlvysError: no attempt gave a complete file.
         """
@@ -127,7 +127,8 @@ class Downloader:
         file.seek(0)
         file.truncate()
         self._check_length(size or 0, what)
-        _check_space(file, size or 0, what)
+        _check_space(file, what)
+        _check_space(file, what, size or 0)
         with _redacted_queries(), self._open(url, what) as response:
             header = response.headers.get("content-length", "")
             # The length of compressed content is not the file's.
@@ -136,13 +137,13 @@ class Downloader:
             if length is not None and size is not None and length != size:
                 raise _bad_response(response, f"{what}: {origin(url)} has {length} bytes, not {size}.")
             self._check_length(length or 0, what)
-            _check_space(file, length or 0, what)
+            _check_space(file, what, length or 0)
             received, checked = 0, 0
             for chunk in self._chunks(response, url, what):
                 received += len(chunk)
                 self._check_length(received, what)
                 if received >= checked + _SPACE_CHECK_BYTES:
-                    _check_space(file, len(chunk), what)
+                    _check_space(file, what, len(chunk))
                     checked = received
                 file.write(chunk)
                 if size is not None and received > size:
@@ -279,19 +280,29 @@ class Downloader:
         return type(error).__name__ if "?" in reason or (query and query in reason) else reason
 
 
-def _check_space(file: IO[bytes], needed: int, what: str) -> None:
-    """Raise AlvysStorageError if ``needed`` more bytes would fill the disk of a file."""
+def _check_space(file: IO[bytes], what: str, more: int | None = None) -> None:
+    """
+    Raise an error if a file would fill its disk, or before its first byte if the disk is full already.
+
+    :param more: bytes that the file will have in addition; None before the download.
+    :raises AlvysDownloadError: this file is too long for the disk.
+    :raises AlvysStorageError: no file can be downloaded.
+    """
     try:
         disk = shutil.disk_usage(file.fileno())
     except OSError:
         # A file in memory, or a file system that does not say.
         return
     # Some network file systems answer zeros.
-    if disk.total and disk.free - needed < min(_MIN_FREE_BYTES, disk.total // 20):
-        raise AlvysStorageError(
-            f"{what} does not fit: the disk of {os.path.dirname(str(file.name))} has {disk.free} bytes free. "
-            "Free some. For downloads to object storage, TMPDIR may name a folder on another disk"
-        )
+    if not disk.total or disk.free - (more or 0) >= min(_MIN_FREE_BYTES, disk.total // 20):
+        return
+    message = (
+        f"{what} does not fit: the disk of {os.path.dirname(str(file.name))} has {disk.free} bytes free. "
+        "Free some. For downloads to object storage, TMPDIR may name a folder on another disk"
+    )
+    if more is None:
+        raise AlvysStorageError(message)
+    raise AlvysDownloadError(message, endpoint=ENDPOINT)
 
 
 def _encoding(response: requests.Response) -> str:
