@@ -186,14 +186,17 @@ class Search:
         """
         query, maybe_missing = self.queries[index], self.state.maybe_missing
         try:
-            return self._fetch(query, query.window, 0, page_size or self.state.page_size)
+            page = self._fetch(query, query.window, 0, page_size or self.state.page_size)
         except AlvysNotFoundError:
             if not self.stream.is_list_search:
                 raise
+            if index not in maybe_missing:
+                maybe_missing.append(index)
+                return self.first_page(index, page_size=page_size)
+            page = _empty_page()
         if index in maybe_missing:
-            return _empty_page()
-        maybe_missing.append(index)
-        return self.first_page(index, page_size=page_size)
+            maybe_missing.remove(index)
+        return page
 
     def count(self) -> int:
         """

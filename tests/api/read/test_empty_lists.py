@@ -189,6 +189,14 @@ def test_a_search_resumes_between_the_two_requests(
     assert (search.total, search.proof, len(search.results)) == (0, "whole", len(queries))
 
 
+@each_list
+def test_a_search_can_be_read_after_its_first_page(empty: Simulator, hook: QuickHook, stream: Stream) -> None:
+    search = hook.open_search(stream.name, parents=parents_of(stream), **window_of(stream))
+    assert search.first_page().rows == []
+    assert [row for page in search for row in page] == []
+    assert len(search.results) == 1
+
+
 @pytest.mark.parametrize(
     "stream",
     [
