@@ -73,6 +73,7 @@ class RowFlattener:
         self.unmapped = UnmappedFields()
         self._limits = limits or TypeLimits()
         self._where = ""
+        self._secrets = schema.stream.secret_fields
         self._tables = {table.path: number for number, table in enumerate(schema.tables)}
         main = schema.main
         self._width = len(main.columns)
@@ -126,8 +127,7 @@ class RowFlattener:
         if not isinstance(record, dict):
             raise AlvysTableError(f"{self._where} is not a JSON object")
         # Files of earlier versions contain secrets.
-        secrets = self.schema.stream.secret_fields
-        return without_fields(record, secrets) if secrets else record
+        return without_fields(record, self._secrets) if self._secrets else record
 
     def _check_key(self, column: str, value: Any) -> None:
         if value is None:

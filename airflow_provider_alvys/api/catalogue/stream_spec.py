@@ -6,7 +6,6 @@ import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import cached_property
 from typing import Any, Literal
 
 from airflow_provider_alvys.api.catalogue.endpoints import Endpoint, endpoint_of
@@ -224,7 +223,7 @@ class Stream:
         """Return the position of a status in ``status_order``; None if it has none."""
         return next((rank for rank, values in enumerate(self.status_order) if status in values), None)
 
-    @cached_property
+    @property
     def secret_fields(self) -> frozenset[str]:
         """The names of the fields that no file, table, XCom or log may contain, in lower case."""
         return secret_fields(self.fields)
