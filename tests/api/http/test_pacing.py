@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+from datetime import timedelta
 
 import msgspec
 import pytest
@@ -212,7 +213,9 @@ def test_fifty_pages_are_read_without_a_429(alvys: Simulator) -> None:
     alvys.reset(loads=500, limits=True, minute=1)
     client = make_client(alvys, clock=SYSTEM_CLOCK, requests_per_minute=600)
     until = max(json.loads(row)["UpdatedAt"] for row in alvys.truth_rows())
-    window = Window(as_utc("2020-01-01T00:00:00Z", "since"), as_utc(until, "until"))
+    # A range excludes its end.
+    end = as_utc(until, "until") + timedelta(seconds=1)
+    window = Window(as_utc("2020-01-01T00:00:00Z", "since"), end)
     query = Query(LOAD_STREAM, LOAD_STREAM.search_fields({}), window, LOAD_STREAM.window("updated"))
     search = Search(client, LOAD_STREAM, [query], page_size=10)
     assert sum(len(rows) for rows in search) == 500
