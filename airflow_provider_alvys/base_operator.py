@@ -27,6 +27,8 @@ DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
 class TemplatedTask(BaseOperator):
     """A task whose template fields take templates, outputs of other tasks, and mapped values."""
 
+    _given: Sequence[str] = ()
+
     def remember_given(self) -> None:
         """Remember which template fields have a value. Each constructor calls it last."""
         self._given = [name for name in self.template_fields if getattr(self, name, None) is not None]

@@ -12,6 +12,7 @@ import pytest
 from airflow.sdk._shared.secrets_masker import _secrets_masker
 
 from airflow_provider_alvys import (
+    AlvysDocumentSensor,
     AlvysHook,
     AlvysObjectStorageToSqlOperator,
     AlvysRequestOperator,
@@ -188,6 +189,27 @@ def test_no_write_returns_a_secret(operation: Any, alvys: Simulator, hook: Quick
             write = type("Write", (), {"operation": operation})()
             result = operator._result(write, answer)
             assert result == {"Id": "1", "All": [{"Deep": {}}]}
+
+
+def test_a_sensor_returns_no_download_address_in_any_spelling(alvys: Simulator) -> None:
+    number = alvys.truth_keys()[0]
+    load = next(row for row in map(json.loads, alvys.truth_rows()) if row["Id"] == number)
+    address = f"https://storage.example.com/{SECRET}"
+    alvys.add(
+        stream="load_documents",
+        parent=load["LoadNumber"],
+        columns={
+            "AttachmentType": "Proof of Pickup",
+            "downloadurl": address,
+            "File": {"DOWNLOADURL": address, "Links": [{"DownloadUrl": address}]},
+        },
+    )
+    sensor = AlvysDocumentSensor(
+        task_id="t", parent_id=load["LoadNumber"], document_types="Proof of Pickup", deferrable=False
+    )
+    found = json.dumps(sensor.execute({}))
+    assert "Proof of Pickup" in found
+    assert SECRET not in found
 
 
 # Every setting that is an address, and what else is checked as one.
