@@ -125,7 +125,7 @@ def test_the_example_fetches_the_proof_of_delivery_and_records_payments_once(
         if row["AttachmentType"].startswith("Proof of Delivery")
     }
     assert proof in expected
-    files = list((lake / "documents" / "load" / number).iterdir())
+    files = list((lake / "documents" / "load" / "tenant=alvys_default" / number).iterdir())
     assert sorted(file.stat().st_size for file in files) == sorted(expected.values())
     stats = own_alvys.stats()
     assert (stats["requests"]["GET storage"], stats["bearer_at_storage"]) == (len(expected), 0)
