@@ -14,7 +14,6 @@ from airflow_provider_alvys.api.catalogue.stream_spec import Stream
 from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.api.errors import AlvysNotFoundError
 from airflow_provider_alvys.api.read.branches import combined_total
-from airflow_provider_alvys.api.read.lookup import differs_in_case
 from airflow_provider_alvys.api.read.page_decoder import Page, PageDecoder, decode_record
 from airflow_provider_alvys.api.read.queries import Query, make_queries, make_search_queries
 from airflow_provider_alvys.api.schema.fields import without_fields
@@ -148,6 +147,8 @@ class _StatusJob:
 
 
 def _in_other_case(number: str, records: Mapping[str, RecordStatus]) -> RecordStatus | None:
+    from airflow_provider_alvys.api.read.lookup import differs_in_case
+
     found = next((other for other in records if differs_in_case(number, other)), None)
     return None if found is None else msgspec.structs.replace(records[found], number=found)
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.api.read.keyset import KeySet
 from airflow_provider_alvys.api.read.page_decoder import Page
 from airflow_provider_alvys.api.read.queries import Query
-from airflow_provider_alvys.api.read.state import ResultState
+
+if TYPE_CHECKING:
+    from airflow_provider_alvys.api.read.keyset import KeySet
+    from airflow_provider_alvys.api.read.state import ResultState
 
 
 def check_countable(queries: Sequence[Query]) -> None:

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
 
 T = TypeVar("T")
-# Readable by the group at most; the umask may take more away.
-_FILE_MODE = 0o640
-_FOLDER_MODE = 0o750
+# For the owner and the group at most, whose workers may share a data set; the umask may take more away.
+_FILE_MODE = 0o660
+_FOLDER_MODE = 0o770
 _TEMPLATE = re.compile(r"\{[{%].*?[}%]\}")
 # A user's password before the host, or parameters after the path.
 _PASSWORD = re.compile(r"^[^/]*:.*@|\?.*=")

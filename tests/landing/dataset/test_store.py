@@ -89,11 +89,11 @@ def test_an_absolute_path_loses_its_last_slash_only() -> None:
     assert check_path("file:///") == "file:///"
 
 
-@pytest.mark.parametrize(("umask", "taken_away"), [(0o000, 0o000), (0o022, 0o022), (0o077, 0o077)])
+@pytest.mark.parametrize(
+    ("umask", "taken_away"), [(0o000, 0o000), (0o002, 0o002), (0o022, 0o022), (0o077, 0o077)]
+)
 @pytest.mark.parametrize("how", ["put", "put_json", "new_file"])
-def test_local_files_are_readable_by_the_group_at_most(
-    tmp_path: Path, how: str, umask: int, taken_away: int
-) -> None:
+def test_local_files_are_readable_by_the_group_at_most(tmp_path: Path, how: str, umask: int) -> None:
     store = Store(f"file://{tmp_path}/new/lake")
     earlier = os.umask(umask)
     try:
@@ -109,5 +109,5 @@ def test_local_files_are_readable_by_the_group_at_most(
     finally:
         os.umask(earlier)
     for path in (tmp_path / "new").rglob("*"):
-        assert path.stat().st_mode & 0o777 == (0o750 if path.is_dir() else 0o640) & ~taken_away, path
-    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o750 & ~taken_away
+        assert path.stat().st_mode & 0o777 == (0o770 if path.is_dir() else 0o660) & ~umask, path
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o770 & ~umask
