@@ -89,9 +89,7 @@ def test_an_absolute_path_loses_its_last_slash_only() -> None:
     assert check_path("file:///") == "file:///"
 
 
-@pytest.mark.parametrize(
-    ("umask", "taken_away"), [(0o000, 0o000), (0o002, 0o002), (0o022, 0o022), (0o077, 0o077)]
-)
+@pytest.mark.parametrize("umask", [0o000, 0o002, 0o022, 0o077])
 @pytest.mark.parametrize("how", ["put", "put_json", "new_file"])
 def test_local_files_are_readable_by_the_group_at_most(tmp_path: Path, how: str, umask: int) -> None:
     store = Store(f"file://{tmp_path}/new/lake")
