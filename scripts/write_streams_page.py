@@ -202,8 +202,10 @@ def _requests(stream: Stream) -> str:
     ):
         # They return the same rows: each search except the first ends after a page.
         return f"{each}, + {searches - 1}"
+    # A read of all rows is compared with a search that needs no list of statuses.
+    control = ", + 2 to compare" if window is None and stream.control else ""
     # Each search except the last one checks its total once more.
-    return each if searches == 1 else f"{searches} x ({each}) + {searches - 1}"
+    return f"{each}{control}" if searches == 1 else f"{searches} x ({each}) + {searches - 1}{control}"
 
 
 def _window(stream: Stream, window: TimeWindow) -> str:

@@ -154,6 +154,18 @@ def test_an_invalid_period_gets_a_400(
         assert answer.status_code == (400 if is_needed else 200)
 
 
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [("2026-11-17", "2026-11-24"), ("2026-11-17T00:00:00", "2026-11-24T00:00:00")],
+    ids=["dates", "no-zone"],
+)
+def test_the_bounds_of_a_period_may_be_dates_or_have_no_zone(caller: Caller, start: str, end: str) -> None:
+    for stream, window in PLAIN:
+        if window.params == ("PickupDateRange",):
+            found = [caller.rows(stream, period(window, *bounds)) for bounds in ((start, end), WEEK)]
+            assert found[0] == found[1] != []
+
+
 def test_statements_count_whole_days(caller: Caller) -> None:
     stream = STREAMS["driver_settlement_statements"]
     day = caller.rows(stream, period(stream.windows[0], SINCE, UNTIL))[40]["StatementDate"]
