@@ -247,11 +247,11 @@ def test_an_asset_without_an_absolute_path_is_refused(path: Any) -> None:
         alvys_asset("loads", path)
 
 
-def test_windows_of_calendar_months_overlap_by_a_second_and_those_of_dates_do_not() -> None:
+def test_windows_of_calendar_months_and_of_dates_share_their_boundaries() -> None:
     assert cut_windows(
         datetime(2026, 1, 15, 6, tzinfo=timezone.utc), datetime(2026, 3, 1, tzinfo=timezone.utc), "month"
     ) == [
-        {"since": "2026-01-15T06:00:00Z", "until": "2026-02-01T00:00:01Z"},
+        {"since": "2026-01-15T06:00:00Z", "until": "2026-02-01T00:00:00Z"},
         {"since": "2026-02-01T00:00:00Z", "until": "2026-03-01T00:00:00Z"},
     ]
     days = cut_windows(
