@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import time
@@ -30,6 +31,7 @@ from airflow_provider_alvys.api.http.client import AlvysClient
 from airflow_provider_alvys.api.http.pacing import Pacer
 from airflow_provider_alvys.api.http.retries import ONE_ATTEMPT
 from airflow_provider_alvys.hooks.alvys import AlvysHook
+from airflow_provider_alvys.operators.alvys import AlvysRequestOperator
 from tests.conftest import CONNECTION, SkippingClock
 from tests.raw_server import RawServer, make_response
 from tests.writes import request_of, write
@@ -187,7 +189,7 @@ def test_an_error_whose_body_cannot_be_decoded_is_not_one_of_alvys(body: bytes, 
     assert caught.value.status_code == 404
 
 
-@pytest.mark.parametrize("response", UNKNOWN.values(), ids=UNKNOWN)
+@pytest.mark.parametrize("response", {**UNKNOWN, **DONE}.values(), ids={**UNKNOWN, **DONE})
 def test_a_token_endpoint_without_a_readable_response_is_a_typed_error(
     response: bytes, server: RawServer
 ) -> None:
@@ -197,6 +199,19 @@ def test_a_token_endpoint_without_a_readable_response_is_a_typed_error(
     assert caught.value.endpoint == TOKEN_ENDPOINT
     assert not isinstance(caught.value, AlvysUnknownOutcomeError)
     assert server.requests == []
+
+
+@pytest.mark.parametrize("response", {**UNKNOWN, **DONE}.values(), ids={**UNKNOWN, **DONE})
+def test_a_request_of_a_task_ends_in_a_value_or_a_typed_error(
+    response: bytes, server: RawServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extra = {"auth_url": f"{server.url}/oauth/token", "max_response_mb": 1, "requests_per_minute": 0}
+    connection = {"conn_type": "alvys", "host": server.url, "login": "id", "password": "secret"}
+    monkeypatch.setenv(CONNECTION, json.dumps({**connection, "extra": extra}))
+    server.response = response
+    with contextlib.suppress(AlvysError):
+        AlvysRequestOperator(task_id="x", method="POST", path="anything").execute({})
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("status", ["200 OK", "500 Oops"])
