@@ -163,10 +163,15 @@ def test_no_operator_returns_the_secret_of_a_webhook(
     "answer", [{"Secret": SECRET}, SECRET, [SECRET], {"data": {"SECRET": SECRET, "a": 1}}]
 )
 @pytest.mark.parametrize("is_text", [False, True])
-@pytest.mark.parametrize("path", ["webhooks/W1/reveal-secret", "/api/p/v1.0/webhooks/W1/Rotate-Secret/"])
+@pytest.mark.parametrize(
+    "path", ["webhooks/W1/reveal-secret", "/api/p/v1.0/webhooks/W1/Rotate-Secret/", "webhooks"]
+)
 def test_a_revealed_secret_reaches_no_xcom(
     alvys: Simulator, monkeypatch: pytest.MonkeyPatch, path: str, is_text: bool, answer: Any
 ) -> None:
+    if path == "webhooks" and not isinstance(answer, dict):
+        pytest.skip("the response is no secret")
+
     class Response:
         status_code = 200
         headers = {"content-type": "text/plain" if is_text else "application/json"}  # noqa: RUF012

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as jsonlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -123,6 +124,11 @@ class AlvysRequestOperator(AlvysTask):
         )
 
     def _result(self, answer: Any) -> Any:
+        if isinstance(answer, str):
+            # JSON with another content type, or in a text.
+            with suppress(ValueError, RecursionError):
+                inner = jsonlib.loads(answer)
+                answer = answer if without_fields(inner, SECRET_FIELDS) == inner else inner
         is_secret = endpoint_of(self.method, self.path).returns_secret
         return without_secrets(answer, SECRET_FIELDS, is_secret=is_secret, instead="hook.request")
 
