@@ -129,7 +129,15 @@ A row is the newest version by `updated_at` (or the column named at the table), 
 safe. The rows of child tables are replaced together with it. Missing rows stay in the table.
 
 The ledger `_alvys_loads` has one row for each loaded manifest: `table_name`, `tenant`, `stream`, `manifest`, `window_by`,
-`window_since`, `window_until`, `rows`, `total`, `proof`, `read_at`, `loaded_at`.
+`window_since`, `window_until`, `rows`, `total`, `proof`, `read_at`, `loaded_at`. Four more columns say what the tables had after the load,
+so that a later run notices when they lack something:
+
+| column | meaning |
+|---|---|
+| `current_rows` | how many rows of the table have this manifest in `_manifest`. NULL: to be counted at the next run |
+| `schema_hash` | hash of the tables and columns that were filled. Empty: the manifest must be loaded again |
+| `excluded` | JSON: the fields that were left out |
+| `table_rows` | JSON, in the row of the tenant's last load: the number of rows of each table, and the key of a row that this load wrote |
 
 ## Types and their limits
 

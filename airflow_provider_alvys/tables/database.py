@@ -66,6 +66,11 @@ class Database(ABC):
         rows = self._cursor.fetchall()
         return [tuple(row.values()) if isinstance(row, Mapping) else tuple(row) for row in rows]
 
+    def change(self, sql: str) -> int:
+        """Run an INSERT or DELETE and return the number of rows."""
+        self.execute(sql)
+        return int(self._cursor.rowcount)
+
     def table(self, name: str) -> str:
         """Return a table's quoted name."""
         return self.dialect.table(self.dialect.shorten(name), self.schema)
@@ -232,6 +237,10 @@ class DuckDB(Database):
 
     def _begin(self, lock: str) -> None:
         self._connection.begin()
+
+    def change(self, sql: str) -> int:
+        ((count,),) = self.execute(sql)
+        return int(count)
 
     def columns(self, table: str) -> dict[str, str]:
         rows = self.execute(

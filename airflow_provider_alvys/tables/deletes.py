@@ -128,13 +128,13 @@ def mark_missing(
     missed_at, missing_since = quote(MISSED_AT), quote(MISSING_SINCE)
     read_at = database.render("timestamp", format_timestamp(manifest.read_from))
     condition, values = _scope_condition(database, scope, manifest.tenant)
+    in_scope = f"FROM {target} AS t WHERE {condition} AND t.{missing_since} IS NULL"
+    ((known,),) = database.execute(f"SELECT COUNT(*) AS known {in_scope}", values)
     # A row that was read later is not missed.
     values.append(read_at)
-    condition += f" AND t.{quote(READ_AT)} <= ? AND t.{missing_since} IS NULL"
-    in_scope = f"FROM {target} AS t WHERE {condition}"
+    in_scope += f" AND t.{quote(READ_AT)} <= ?"
     join = dialect.join_on("t", "s", [(name, name) for name in key])
     absent = f"NOT EXISTS (SELECT 1 FROM {stage} AS s WHERE {join})"
-    ((known,),) = database.execute(f"SELECT COUNT(*) AS known {in_scope}", values)
     ((missed, missed_before),) = database.execute(
         f"SELECT COUNT(*) AS missed, COUNT(t.{missed_at}) AS earlier {in_scope} AND {absent}", values
     )

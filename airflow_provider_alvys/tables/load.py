@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from itertools import repeat
 from typing import Any
@@ -20,10 +20,11 @@ from airflow_provider_alvys.tables.database import Database
 from airflow_provider_alvys.tables.deletes import find_delete_scope, mark_missing
 from airflow_provider_alvys.tables.drift import DriftDetector
 from airflow_provider_alvys.tables.flatten import RowFlattener, UnmappedFields
-from airflow_provider_alvys.tables.ledger import LEDGER, Ledger, format_timestamp
-from airflow_provider_alvys.tables.merge import Merge
+from airflow_provider_alvys.tables.gaps import GapFinder
+from airflow_provider_alvys.tables.ledger import LEDGER, Ledger, LedgerEntry, TableRows, format_timestamp
+from airflow_provider_alvys.tables.merge import Merge, MergeResult
 from airflow_provider_alvys.tables.migrate import ObsoleteSchema, ensure_tables, find_obsolete
-from airflow_provider_alvys.tables.schema import METADATA_COLUMNS, StreamSchema
+from airflow_provider_alvys.tables.schema import METADATA_COLUMNS, TENANT, StreamSchema
 
 log = logging.getLogger(__name__)
 
@@ -71,26 +72,72 @@ class Loader:
         self._schema = schema
         self._max_missing_share = max_missing_share
         self._ledger = Ledger(database, schema.main.name)
+        self._gaps = GapFinder(database, schema, self._ledger, store)
+        self._gap_reasons: list[str] = []
         self._obsolete = ObsoleteSchema()
 
     def prepare(self) -> None:
         """
-        Create or migrate the ledger and the tables.
+        Create or migrate the ledger and the tables, and compare them with each other.
 
         :raises AlvysTableError: an existing table cannot be migrated.
         """
         with self._database.transaction(LEDGER):
             self._ledger.create()
         with self._database.transaction(self._schema.main.name):
+            # MariaDB commits at each CREATE: the marks come first.
+            self._gap_reasons = self._gaps.mark()
             ensure_tables(self._database, self._schema)
             self._obsolete = find_obsolete(self._database, self._schema)
 
-    def pending(self) -> list[str]:
-        """Return the manifests that are not loaded yet, relative to the data set, oldest read first."""
-        loaded = self._ledger.manifests()
-        names = self._store.find(self._schema.stream.name, MANIFEST)
-        pending = [name for name in names if self._store.url(name) not in loaded]
+    def pending(self, named: str | None = None) -> list[str]:
+        """
+        Return the manifests to load, relative to the data set, oldest read first.
+
+        :param named: load only this manifest, and those that must be loaded again; None for all that are not
+            loaded.
+        """
+        entries = {entry.manifest: entry for entry in self._ledger.entries()}
+        pending = set() if named is None else {named}
+        again = 0
+        for name in self._store.find(self._schema.stream.name, MANIFEST):
+            entry = entries.get(self._store.url(name))
+            if entry is not None and self._gaps.is_gap(entry):
+                again += 1
+                pending.add(name)
+            elif entry is None and named is None:
+                pending.add(name)
+        if again:
+            log.warning(
+                "Loading %d manifests into %s again: %s",
+                again,
+                self._database.table(self._schema.main.name),
+                "; ".join(self._gap_reasons)
+                or "fields, exclude, depth or children have changed, or an earlier load has failed",
+            )
         return sorted(pending, key=lambda name: (self._read_manifest(name).read_from, name))
+
+    def check_gaps(self) -> None:
+        """
+        Check that no manifest must be loaded again.
+
+        :raises AlvysTableError: the data set no longer contains such a manifest.
+        """
+        entries = self._ledger.entries()
+        tenants = self._gaps.own_tenants(entries)
+        gaps = [entry for entry in entries if self._gaps.is_gap(entry)]
+        own = [entry for entry in gaps if entry.tenant in tenants]
+        main = self._database.table(self._schema.main.name)
+        if len(gaps) > len(own):
+            log.warning(
+                "%d manifests of other data sets must be loaded into %s again", len(gaps) - len(own), main
+            )
+        if own:
+            raise AlvysTableError(
+                f"{main} and its child tables lack data of {len(own)} loaded manifests, which the data set "
+                f"no longer has: {', '.join(entry.manifest for entry in own[:3])}. Restore the files, or "
+                f"accept the gap: {self._ledger.sql_to_forget(own)}"
+            )
 
     def load(self, name: str, *, reload: bool = False) -> LoadResult | None:
         """
@@ -107,9 +154,10 @@ class Loader:
         loaded_at = datetime.now(timezone.utc)
         flattener = RowFlattener(self._schema, self._database.dialect.limits)
         drift = DriftDetector(self._schema)
-        merge = Merge(self._database, self._schema, self._obsolete)
+        merge = Merge(self._database, self._schema, self._obsolete, name)
         with self._database.transaction(self._schema.main.name):
-            if not reload and self._ledger.has(path):
+            entry = self._ledger.find(path)
+            if entry and not reload and not self._gaps.is_gap(entry):
                 log.info("Skipped %s: already loaded", path)
                 return None
             merge.create_stages()
@@ -125,12 +173,44 @@ class Loader:
             merge.analyze()
             missing, suspect_deletes = self._mark_missing(manifest, merge)
             drift.warn(self._database, manifest)
-            merged, changed = merge.run()
+            result = merge.run()
             merge.drop_stages()
-            self._ledger.add(path, manifest, loaded_at)
+            self._record(manifest, name, loaded_at, result)
         self._warn_of_unmapped(flattener.unmapped)
-        log.info("Loaded %s: %d rows, %d of them new or changed", path, rows, changed)
-        return LoadResult(path, rows, merged, missing, suspect_deletes)
+        log.info("Loaded %s: %d rows, %d of them new or changed", path, rows, result.changed)
+        return LoadResult(path, rows, result.merged, missing, suspect_deletes)
+
+    def _record(self, manifest: Manifest, name: str, loaded_at: datetime, result: MergeResult) -> None:
+        """Record the load in the ledger."""
+        path = self._store.url(name)
+        last: TableRows | None = None
+        for entry in self._ledger.find_last(manifest.tenant):
+            last = entry.table_rows
+            self._ledger.update(replace(entry, table_rows=None))
+        known = last.rows if last else {}
+        rows = {
+            table.name: known[table.name] + result.added[table.name]
+            if table.name in known
+            else self._count(table.name, manifest.tenant)
+            for table in self._schema.tables
+        }
+        state = TableRows(rows=rows, manifest=path, key=result.key)
+        if not result.key:
+            state = (
+                TableRows(rows=rows, manifest=last.manifest, key=last.key) if last else TableRows(rows=rows)
+            )
+        for replaced, count in result.replaced.items():
+            self._ledger.release(replaced, count)
+        for entry in self._ledger.find_copies(manifest.tenant, path, name):
+            self._ledger.update(self._gaps.complete(replace(entry, current_rows=0)))
+        entry = LedgerEntry(path, manifest.tenant, manifest.rows, None, result.merged, None, table_rows=state)
+        self._ledger.add(self._gaps.complete(entry), manifest, loaded_at)
+
+    def _count(self, table: str, tenant: str) -> int:
+        where = f"{self._database.dialect.quote(TENANT)} = ?"
+        sql = f"SELECT COUNT(*) AS n FROM {self._database.table(table)} WHERE {where}"
+        ((count,),) = self._database.execute(sql, (tenant,))
+        return int(count)
 
     def _read_manifest(self, name: str) -> Manifest:
         manifest = self._store.get_json(name, Manifest)

@@ -50,6 +50,17 @@ def find_obsolete(database: Database, schema: StreamSchema) -> ObsoleteSchema:
     )
 
 
+def find_absent(database: Database, schema: StreamSchema) -> list[str]:
+    """Return the tables and columns of the schema that do not exist, such as ``loads.weight``."""
+    absent = []
+    for table in schema.tables:
+        existing = {database.dialect.fold_name(name) for name in database.columns(table.name)}
+        names = [column.name for column in table.all_columns]
+        lacking = [name for name in names if database.dialect.fold_name(name) not in existing]
+        absent += [f"{table.name}.{name}" for name in lacking] if existing else [table.name]
+    return absent
+
+
 def ensure_tables(database: Database, schema: StreamSchema) -> None:
     """
     Create missing tables, add missing columns and widen columns that are too narrow.

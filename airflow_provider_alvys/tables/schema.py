@@ -90,12 +90,14 @@ class StreamSchema:
     :param tables: the main table first; each table before its child tables.
     :param version: the column that orders the states of a row, or None.
     :param excluded: paths of the fields that are left out.
+    :param depth: levels of lists that become child tables.
     """
 
     stream: Stream
     tables: tuple[Table, ...]
     version: str | None
     excluded: frozenset[str] = frozenset()
+    depth: int = DEFAULT_DEPTH
 
     @property
     def main(self) -> Table:
@@ -145,7 +147,7 @@ def build_schema(
     builder.build(stream)
     changed = next((snake_case(window.column) for window in stream.windows if window.tracks_changes), None)
     version = changed if changed in {column.name for column in builder.tables[0].columns} else None
-    return StreamSchema(stream, tuple(builder.tables), version, excluded)
+    return StreamSchema(stream, tuple(builder.tables), version, excluded, depth)
 
 
 @functools.cache

@@ -32,7 +32,8 @@ class AlvysObjectStorageToSqlOperator(TemplatedTask):
 
     Loads every manifest below ``path`` that the ledger ``_alvys_loads`` does not list, oldest first, each in
     one transaction with its ledger entry. Rows are merged by tenant and key; the newest state of a row wins,
-    in any order of loading. Tables are created and columns added or widened; nothing is dropped.
+    in any order of loading. Tables are created and columns added or widened; nothing is dropped. Manifests
+    that the ledger lists are loaded again if the tables lack their rows, columns or child tables.
     ``docs/schema.md`` lists all tables.
 
     For PostgreSQL, SQLite, DuckDB, MariaDB and MySQL; for warehouses see ``docs/warehouses.md``.
@@ -41,7 +42,8 @@ class AlvysObjectStorageToSqlOperator(TemplatedTask):
     :param path: root of the data set, as for the landing operators. (templated)
     :param stream: a stream of the catalogue, such as ``loads``.
     :param manifest: path of one manifest, or the result of a sync: load it, even if it is loaded already.
-        None loads all manifests that are not loaded yet. (templated)
+        None loads all manifests that are not loaded yet. Manifests whose data the tables lack are loaded again
+        in any case. (templated)
     :param schema: database schema of the tables; None means the connection's own. (templated)
     :param table: name of the main table; None means the stream's default. Child tables are named after it.
         (templated)
@@ -57,8 +59,8 @@ class AlvysObjectStorageToSqlOperator(TemplatedTask):
         absent rows that were too many to mark.
     :raises AlvysValueError: an argument is not valid; raised while the DAG is parsed, except for templated
         arguments.
-    :raises AlvysTableError: a row cannot be stored, or a table cannot be migrated. Manifests loaded before
-        stay loaded.
+    :raises AlvysTableError: a row cannot be stored, a table cannot be migrated, or the tables lack data of a
+        manifest that the data set no longer has. Manifests loaded before stay loaded.
     :raises AlvysStorageError: a file of the data set is missing or damaged.
     """
 
@@ -122,13 +124,11 @@ class AlvysObjectStorageToSqlOperator(TemplatedTask):
         with closing(open_database(hook.get_conn(), dialect, self.schema)) as database:
             loader = Loader(database, store, stream_schema, max_missing_share=self.max_missing_share)
             loader.prepare()
-            if manifest is None:
-                results = [loader.load(name) for name in loader.pending()]
-            else:
-                results = [loader.load(manifest, reload=True)]
+            results = [loader.load(name, reload=name == manifest) for name in loader.pending(manifest)]
             loaded = [result for result in results if result is not None]
             if loaded:
                 warn_of_shared_numbers(database, stream_schema)
+            loader.check_gaps()
         result = self._summary(stream_schema.main.name, store.path, loaded)
         asset = alvys_table_asset(self.stream, self.sql_conn_id, schema=self.schema, table=self.table)
         for outlet, event in events:

@@ -34,6 +34,7 @@ def test_the_tables_of_a_landed_stream_equal_the_simulators_data(
     parents = parents_of(alvys, stream)
     result = land(stream=stream.name, parents=parents, **default_window(stream))
     assert load(lake, stream.name)["merged"] == result["rows"]
+    assert load(lake, stream.name)["manifests"] == 0
     lines = read_lines(result["manifest"])
     owners = [
         id
