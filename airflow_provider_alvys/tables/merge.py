@@ -32,7 +32,7 @@ class MergeResult:
     :param changed: how many of them have another content.
     :param replaced: number of replaced rows of the main table, by the manifest of their state.
     :param added: by how many rows each table has grown; negative if it has shrunk.
-    :param key: the key of one merged row; empty if there is none.
+    :param key: the key of one merged row; empty if no row is merged.
     """
 
     merged: int

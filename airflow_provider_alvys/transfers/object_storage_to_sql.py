@@ -42,8 +42,8 @@ class AlvysObjectStorageToSqlOperator(TemplatedTask):
     :param path: root of the data set, as for the landing operators. (templated)
     :param stream: a stream of the catalogue, such as ``loads``.
     :param manifest: path of one manifest, or the result of a sync: load it, even if it is loaded already.
-        None loads all manifests that are not loaded yet. Manifests whose data the tables lack are loaded again
-        in any case. (templated)
+        None loads all manifests that are not loaded yet. Those whose data the tables lack are loaded again in
+        any case. (templated)
     :param schema: database schema of the tables; None means the connection's own. (templated)
     :param table: name of the main table; None means the stream's default. Child tables are named after it.
         (templated)
