@@ -9,6 +9,7 @@ from dataclasses import replace
 import msgspec
 
 from airflow_provider_alvys.landing.dataset.layout import MANIFEST as MANIFEST_FILE
+from airflow_provider_alvys.landing.dataset.manifest import Manifest
 from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.tables.database import Database
 from airflow_provider_alvys.tables.ledger import LOAD_AGAIN, Ledger, LedgerEntry, TableRows
@@ -57,8 +58,13 @@ class GapFinder:
 
     def own_tenants(self, entries: Sequence[LedgerEntry]) -> set[str]:
         """Return the tenants of the data set."""
-        start = self._store.url(f"{self._schema.stream.name}/")
-        return {entry.tenant for entry in entries if entry.manifest.startswith(start)}
+        stream = self._schema.stream.name
+        start = self._store.url(f"{stream}/")
+        tenants = {entry.tenant for entry in entries if entry.manifest.startswith(start)}
+        if not tenants and (names := self._store.find(stream, MANIFEST_FILE)):
+            manifest = self._store.get_json(names[-1], Manifest)
+            tenants = {manifest.tenant} if manifest else set()
+        return tenants
 
     def mark(self) -> list[str]:
         """
@@ -76,8 +82,8 @@ class GapFinder:
         own = self.own_tenants(entries)
         for tenant in own:
             rows = {name: count.get(tenant, 0) for name, count in counts.items()}
-            group = [entry for entry in entries if entry.tenant == tenant]
-            reasons += self._mark_tenant(group, rows, absent)
+            if group := [entry for entry in entries if entry.tenant == tenant]:
+                reasons += self._mark_tenant(group, rows, absent)
         others = [entry for entry in entries if entry.tenant not in own]
         if absent and others:
             found = self._count(self._schema.main, MANIFEST, absent)

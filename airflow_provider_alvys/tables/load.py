@@ -133,10 +133,11 @@ class Loader:
                 "%d manifests of other data sets must be loaded into %s again", len(gaps) - len(own), main
             )
         if own:
+            first = ", ".join(entry.manifest for entry in own[:3])
             raise AlvysTableError(
-                f"{main} and its child tables lack data of {len(own)} loaded manifests, which the data set "
-                f"no longer has: {', '.join(entry.manifest for entry in own[:3])}. Restore the files, or "
-                f"accept the gap: {self._ledger.sql_to_forget(own)}"
+                f"{main} and its child tables lack data of {len(own)} loaded manifests, which are not in "
+                f"{self._store.path}: {first}. Restore the files, or load their data set, or accept the gap: "
+                f"{self._ledger.sql_to_forget(own)}"
             )
 
     def load(self, name: str, *, reload: bool = False) -> LoadResult | None:

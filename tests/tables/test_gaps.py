@@ -297,6 +297,20 @@ def test_a_named_manifest_is_not_loaded_into_a_table_with_gaps(db: Db, lake: Pat
     assert contents(db) == before
 
 
+def test_a_load_from_another_path_of_the_tenant_fails_until_the_first_path_is_loaded(
+    db: Db, lake: Path
+) -> None:
+    days = [lake / "monday", lake / "tuesday"]
+    monday, tuesday = (write_run(day, [make_load(at)], at=at) for at, day in enumerate(days))
+    load(days[0], manifest=monday)
+    db.query("DELETE FROM loads")
+    with pytest.raises(AlvysTableError, match=re.escape(monday)):
+        load(days[1], manifest=tuesday)
+    assert load(days[0])["manifests"] == 1
+    assert load(days[1])["manifests"] == 0
+    assert {row["id"] for row in db.rows("loads")} == {"L0", "L1"}
+
+
 def remove(manifest: str) -> None:
     shutil.move(Path(manifest).parent, Path(manifest).parent.with_name("kept"))
     shutil.move(Path(manifest).parent.with_name("kept"), Path(manifest).parents[3])
