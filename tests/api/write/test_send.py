@@ -466,8 +466,14 @@ def test_each_attempt_opens_the_file_anew_and_streams_it_with_a_content_length(
 
 
 def test_a_file_name_is_escaped(recorder: Recorder, wire: AlvysClient) -> None:
-    upload(wire, FileSource('a"\r\nX: y.pdf', len(PDF), lambda: BytesIO(PDF)))
-    assert b'filename="a%22%0D%0AX: y.pdf"\r\n' in recorder.requests[0].body
+    upload(wire, FileSource('a"; X="y.pdf', len(PDF), lambda: BytesIO(PDF)))
+    assert b'filename="a%22; X=%22y.pdf"\r\n' in recorder.requests[0].body
+
+
+def test_a_file_name_with_line_breaks_is_refused(recorder: Recorder, wire: AlvysClient) -> None:
+    with pytest.raises(AlvysValueError, match="control character"):
+        upload(wire, FileSource('a"\r\nX: y.pdf', len(PDF), lambda: BytesIO(PDF)))
+    assert recorder.requests == []
 
 
 def test_a_file_name_that_cannot_be_encoded_is_refused(recorder: Recorder, wire: AlvysClient) -> None:
