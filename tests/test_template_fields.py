@@ -282,6 +282,9 @@ class LazyOutput(Sequence[Any]):
     def __init__(self, *items: Any) -> None:
         self._items = items
 
+    def __repr__(self) -> str:
+        return "LazyOutput(" + ", ".join(map(repr, self._items)) + ")"
+
     def iter_references(self) -> tuple[()]:
         return ()
 
