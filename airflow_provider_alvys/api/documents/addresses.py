@@ -5,21 +5,35 @@ from __future__ import annotations
 import re
 import socket
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Literal
 
 Kind = Literal["public", "loopback", "private", "forbidden"]
 
-# Metadata services outside the link-local range: Azure, Oracle, Alibaba, AWS and Google over IPv6.
-_METADATA = frozenset(
+# Metadata services outside the link-local range: of Azure, Oracle and Alibaba, and over IPv6 of AWS (also
+# the credentials of a pod), Google, Linode and Scaleway.
+_METADATA = tuple(
     map(
-        ip_address,
-        ("168.63.129.16", "192.0.0.192", "100.100.100.200", "fd00:ec2::254", "fd20:ce::254"),
+        ip_network,
+        (
+            "168.63.129.16",
+            "192.0.0.192",
+            "100.100.100.200",
+            "fd00:ec2::/32",
+            "fd20:ce::254",
+            "fd00:a9fe:a9fe::1",
+            "fd00:42::42",
+        ),
     )
+)
+_METADATA_NAME = re.compile(
+    r"metadata|metadata\.goog|metadata\.google\.internal|instance-data(\.ec2\.internal)?"
 )
 _THIS_NETWORK = IPv4Network("0.0.0.0/8")
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
 _NAT64 = IPv6Network("64:ff9b::/96")
+# Embeds an IPv4 address at a place that only its network knows. Some versions of Python call it private.
+_LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")
 _IPV4_COMPATIBLE = IPv6Network("::/96")
 # Names that lead into the own network, or are a number in a spelling that is no address.
 _LOCAL_NAME = re.compile(
@@ -54,10 +68,12 @@ class AddressRules:
 
     def check_name(self, host: str) -> None:
         """Raise AddressRefusedError as far as a host's name shows where it leads: a proxy resolves it."""
-        address = literal_address(host)
+        address, name = literal_address(host), host.lower().rstrip(".")
         if address is not None:
             self.check_address(host, address)
-        elif not self.allow_private and _LOCAL_NAME.fullmatch(host.lower().rstrip(".")):
+        elif _METADATA_NAME.fullmatch(name):
+            raise AddressRefusedError(f"{host} is a metadata service")
+        elif not self.allow_private and _LOCAL_NAME.fullmatch(name):
             raise AddressRefusedError(f"{host} is a name of a private network")
 
 
@@ -66,10 +82,12 @@ def kind_of(address: str) -> Kind:
     ip = _without_embedding(ip_address(address.partition("%")[0]))
     if isinstance(ip, IPv6Address):
         is_unused = not (ip in _GLOBAL_UNICAST or ip.is_loopback or ip.is_private or ip.is_site_local)
-        is_forbidden = is_unused or ip.teredo is not None
+        is_forbidden = is_unused or ip.teredo is not None or ip in _LOCAL_NAT64
     else:
         is_forbidden = ip in _THIS_NETWORK or ip.is_reserved
-    if is_forbidden or ip.is_unspecified or ip.is_multicast or ip.is_link_local or ip in _METADATA:
+    if is_forbidden or ip.is_unspecified or ip.is_multicast or ip.is_link_local:
+        return "forbidden"
+    if any(ip in network for network in _METADATA):
         return "forbidden"
     if ip.is_loopback:
         return "loopback"

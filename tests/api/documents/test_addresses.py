@@ -17,7 +17,12 @@ from typing import Any
 import pytest
 from airflow.sdk import Connection
 
-from airflow_provider_alvys.api.documents.addresses import AddressRules, kind_of
+from airflow_provider_alvys.api.documents.addresses import (
+    AddressRefusedError,
+    AddressRules,
+    kind_of,
+    literal_address,
+)
 from airflow_provider_alvys.api.documents.downloads import ENDPOINT, Downloader
 from airflow_provider_alvys.api.errors import AlvysConnectionError, AlvysValueError
 from airflow_provider_alvys.api.http.retries import ONE_ATTEMPT, RetryRules
@@ -60,6 +65,10 @@ FORBIDDEN = [
     "[fe80::1]",
     "[fe80::1%25lo]",
     "[fd00:ec2::254]",
+    "[fd00:ec2::23]",
+    "[fd20:ce::254]",
+    "[fd00:a9fe:a9fe::1]",
+    "[fd00:42::42]",
     "100.100.100.200",
     "168.63.129.16",
     "192.0.0.192",
@@ -308,6 +317,24 @@ def make_certificate(folder: Path, name: str) -> Path:
         key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain) + certificate.public_bytes(pem)
     )
     return file
+
+
+@pytest.mark.parametrize(
+    ("address", "kind"),
+    [(address, "forbidden") for address in FORBIDDEN] + [(address, "private") for address in PRIVATE],
+)
+def test_private_networks_include_no_forbidden_address(address: str, kind: str) -> None:
+    assert kind_of(literal_address(address.replace("%25", "%")) or "") == kind
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["metadata", "Metadata.Google.Internal.", "metadata.goog", "instance-data", "instance-data.ec2.internal"],
+)
+def test_a_proxy_is_never_asked_for_a_metadata_service(name: str) -> None:
+    with pytest.raises(AddressRefusedError):
+        AddressRules(allow_private=True).check_name(name)
+    AddressRules(allow_private=True).check_name("nas.local")
 
 
 @pytest.mark.parametrize("address", PUBLIC)
