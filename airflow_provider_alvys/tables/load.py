@@ -11,6 +11,7 @@ from typing import Any
 
 from airflow_provider_alvys.api.errors import AlvysTableError
 from airflow_provider_alvys.api.schema.values import EXTRA
+from airflow_provider_alvys.api.scrubbing import MAX_MESSAGE_CHARS, scrub
 from airflow_provider_alvys.landing.dataset.layout import MANIFEST
 from airflow_provider_alvys.landing.dataset.manifest import Manifest
 from airflow_provider_alvys.landing.dataset.store import Store
@@ -254,7 +255,7 @@ class Loader:
         kept = "kept in _extra" if has_extra else "left out"
         if unmapped.unknown:
             fields = ", ".join(f"{path} ({count} times)" for path, count in unmapped.unknown.items())
-            log.warning("Unknown fields in %s, %s: %s", stream, kept, fields)
+            log.warning("Unknown fields in %s, %s: %s", stream, kept, scrub(fields, MAX_MESSAGE_CHARS))
         for path, (count, first) in unmapped.mismatches.items():
             log.warning("Type mismatch in %s: %s, %d values, %s; first: %s", stream, path, count, kept, first)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from airflow_provider_alvys.api.scrubbing import scrub
 from airflow_provider_alvys.tables.database import Database
 from airflow_provider_alvys.tables.schema import TENANT, StreamSchema
 
@@ -29,6 +30,6 @@ def warn_of_shared_numbers(database: Database, schema: StreamSchema) -> None:
             shared,
             main.name,
             column,
-            example,
+            scrub(str(example)),
             ", ".join(main.key),
         )

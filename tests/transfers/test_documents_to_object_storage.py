@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import requests
@@ -613,6 +614,20 @@ def test_a_document_at_a_refused_address_is_an_error_and_the_others_are_download
         with pytest.raises(AlvysDownloadError, match=r"^1 documents .* document D0 .*"):
             make_fetch(QuickHook(clock), str(tmp_path))(parents=["1001"])
     assert [name.rpartition("/")[2] for name in fetched_files(DataSet("", tmp_path))] == ["D1-1.pdf"]
+
+
+def test_a_document_forges_no_log_line(
+    clock: SkippingClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    forged = "x\n2026-11-30 ERROR \x1b[31mforged\r\u2028"
+    row = {"id": forged, "AttachmentPath": f"x/{forged}.pdf", "DownloadUrl": "https://10.0.0.1/f"}
+    with FixedAlvys({f"loads/{quote(forged)}/documents": [row]}) as fixed:
+        monkeypatch.setenv("AIRFLOW_CONN_ALVYS_DEFAULT", fixed.connection())
+        with pytest.raises(AlvysDownloadError) as caught:
+            make_fetch(QuickHook(clock), str(tmp_path))(parents=[forged])
+    for line in (str(caught.value), *(record.getMessage() for record in caplog.records)):
+        assert len(line.splitlines()) == 1
+        assert "\x1b" not in line
 
 
 def test_a_document_that_is_too_long_is_an_error_and_the_others_are_downloaded(

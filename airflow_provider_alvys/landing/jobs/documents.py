@@ -273,4 +273,4 @@ class _Download:
 
 
 def _what(file: DocumentFile) -> str:
-    return f"document {scrub(file.id)} ({scrub(file.file_name)!r}) of {file.parent}"
+    return f"document {scrub(file.id)} ({scrub(file.file_name)!r}) of {scrub(file.parent)}"

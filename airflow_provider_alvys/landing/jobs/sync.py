@@ -19,6 +19,7 @@ from airflow_provider_alvys.api.read.queries import Query, RequestedWindow, encl
 from airflow_provider_alvys.api.read.search import Search
 from airflow_provider_alvys.api.read.statuses import StatusWatch, count_unlisted
 from airflow_provider_alvys.api.read.windows import Window, format_time
+from airflow_provider_alvys.api.scrubbing import scrub
 from airflow_provider_alvys.landing.dataset.cursor import advance_cursor, read_cursor
 from airflow_provider_alvys.landing.dataset.layout import MANIFEST
 from airflow_provider_alvys.landing.dataset.manifest import (
@@ -304,7 +305,7 @@ def _move_cursor(
 
 def _names(why_not: Mapping[str | None, str], reason: str) -> str:
     """Return the parents with a reason, as a text."""
-    parents = [str(parent) for parent, theirs in why_not.items() if theirs == reason]
+    parents = [scrub(str(parent)) for parent, theirs in why_not.items() if theirs == reason]
     more = f" and {len(parents) - _MAX_PARENTS_IN_LOG} more" if len(parents) > _MAX_PARENTS_IN_LOG else ""
     return ", ".join(parents[:_MAX_PARENTS_IN_LOG]) + more
 
