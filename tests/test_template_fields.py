@@ -9,6 +9,7 @@ import pkgutil
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -274,6 +275,34 @@ def test_a_wrong_value_of_the_run_is_refused_before_anything_is_sent(
     with pytest.raises(wanted):
         made.execute(context)
     assert set(alvys.stats()["requests"]) <= {"POST token"}
+
+
+def with_text(value: Any, text: str) -> Any:
+    """Return a value of the same form, with a text in place of each of its texts."""
+    if isinstance(value, dict):
+        return {name: with_text(item, text) for name, item in value.items()}
+    if isinstance(value, list):
+        return [with_text(item, text) for item in value]
+    return text if isinstance(value, str) else value
+
+
+@pytest.mark.parametrize("is_mapped", [False, True])
+@EVERY_FIELD
+def test_an_output_of_a_task_is_never_rendered_as_a_template(
+    operator: type[BaseOperator], field: str, is_mapped: bool
+) -> None:
+    arguments = arguments_of(operator, field)
+    value = with_text(arguments.pop(field), "{{ 6 * 7 }}")
+    with DAG("dag", schedule=None) as dag:
+        if is_mapped:
+            made = operator.partial(task_id="made", **arguments).expand(**{field: upstream()})
+        else:
+            made = operator(task_id="made", **arguments, **{field: upstream()})
+    ti: Any = FakeTaskInstance([value] if is_mapped else value)
+    ti.task, ti.map_index = made, 0 if is_mapped else -1
+    context: Any = {"ti": ti, "run_id": "run", "task": made, "dag": dag, "dag_run": SimpleNamespace(conf={})}
+    made.render_template_fields(context)
+    assert getattr(context["task"] if is_mapped else made, field) == value
 
 
 class LazyOutput(Sequence[Any]):
