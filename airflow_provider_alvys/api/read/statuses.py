@@ -6,9 +6,11 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from airflow_provider_alvys.api.catalogue.streams import Stream, get_stream
 from airflow_provider_alvys.api.errors import AlvysError
-from airflow_provider_alvys.api.read.page_decoder import Row, decode_row
+from airflow_provider_alvys.api.read.page_decoder import Row
 from airflow_provider_alvys.api.read.queries import Query
 from airflow_provider_alvys.api.read.search import Search
 from airflow_provider_alvys.api.read.windows import ALL_TIME
@@ -21,6 +23,14 @@ log = logging.getLogger(__name__)
 # Bounds of the log: different statuses, and characters of each.
 _MAX_WARNINGS = 20
 _MAX_CHARS = 80
+
+
+class _StatusOfRow(msgspec.Struct):
+    status: object = msgspec.field(default=None, name="Status")
+
+
+# It skips other fields: a number in one that no type holds must not end a sync, which lands rows as they are.
+_decoder = msgspec.json.Decoder(_StatusOfRow)
 
 
 class StatusWatch:
@@ -49,7 +59,11 @@ class StatusWatch:
 
 
 def _status_of(row: Row) -> object:
-    status = decode_row(row).get("Status")
+    try:
+        status = _decoder.decode(row).status
+    except msgspec.DecodeError:
+        # Half a surrogate pair, which the page decoder takes.
+        return None
     return status[:_MAX_CHARS] if isinstance(status, str) else None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +20,9 @@ from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.operators.alvys import AlvysSearchOperator
 from airflow_provider_alvys.tables.flatten import RowFlattener
 from airflow_provider_alvys.tables.schema import build_schema
+from airflow_provider_alvys.transfers.alvys_to_object_storage import AlvysToObjectStorageOperator
 from tests.conftest import CONNECTION, SkippingClock
+from tests.lake import read_lines
 from tests.recorder import CannedResponse, Recorder
 
 NUMBERS = {
@@ -94,6 +97,13 @@ def load_into_a_table(source: Source) -> Any:
     return RowFlattener(build_schema(LOADS)).flatten(source.row, "row 77 of part-0")
 
 
+def connect(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    extra = {"auth_url": f"{recorder.url}/oauth/token", "requests_per_minute": 0}
+    connection = {"conn_type": "alvys", "host": recorder.url, "login": "id", "password": "s", "extra": extra}
+    monkeypatch.setenv(CONNECTION, json.dumps(connection))
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+
+
 READERS = (
     search,
     search_operator,
@@ -116,13 +126,22 @@ def test_a_hostile_number_is_an_error_that_names_its_row(
         NUMBERS["5,001 digits"],
     ):
         pytest.skip("XCom holds floats, which round it")
-    extra = {"auth_url": f"{recorder.url}/oauth/token", "requests_per_minute": 0}
-    connection = {"conn_type": "alvys", "host": recorder.url, "login": "id", "password": "s", "extra": extra}
-    monkeypatch.setenv(CONNECTION, json.dumps(connection))
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    connect(recorder, monkeypatch)
     with pytest.raises(AlvysError) as caught:
         read(Source(recorder, number))
     assert "77" in str(caught.value) or number == NUMBERS["deep"]
+
+
+@pytest.mark.parametrize("name", [name for name in NUMBERS if name != "deep"])
+def test_json_lines_land_a_hostile_number_as_it_is(
+    name: str, recorder: Recorder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    connect(recorder, monkeypatch)
+    source = Source(recorder, NUMBERS[name])
+    source.respond_with_page()
+    times = {"since": "2020-01-01T00:00:00Z", "until": "2026-01-01T00:00:00Z"}
+    task = AlvysToObjectStorageOperator(task_id="x", stream="loads", path=str(tmp_path), **times)
+    assert read_lines(task.execute({})["manifest"]) == [source.row]
 
 
 def test_a_number_within_the_bounds_keeps_its_digits() -> None:
