@@ -25,8 +25,13 @@ DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
 
 
 class TemplatedTask(BaseOperator):
-    """A task whose template fields take templates, outputs of other tasks, and mapped values."""
+    """
+    A task whose template fields take templates, outputs of other tasks, and mapped values.
 
+    :cvar none_fields: template fields whose template may render to None, which means that they are not given.
+    """
+
+    none_fields: Sequence[str] = ()
     _given: Sequence[str] = ()
 
     def remember_given(self) -> None:
@@ -34,9 +39,9 @@ class TemplatedTask(BaseOperator):
         self._given = [name for name in self.template_fields if getattr(self, name, None) is not None]
 
     def check_rendered(self) -> None:
-        """Raise AlvysValueError if a template rendered to None, which would mean that it was not given."""
+        """Raise AlvysValueError if a template of another field than ``none_fields`` rendered to None."""
         for name in self._given:
-            if getattr(self, name) is None:
+            if getattr(self, name) is None and name not in self.none_fields:
                 raise AlvysValueError(
                     f"The template of {name} rendered to None: the upstream task may have been skipped. Give "
                     f"a value, or leave {name} out"

@@ -226,6 +226,15 @@ WRONG: Mapping[str, Any] = {
 }
 
 
+# None there means the same as in a call, and reads or loads no less than was asked for.
+NONE_FIELDS: Mapping[str, tuple[str, ...]] = {
+    "AlvysSearchOperator": ("window_by", "since", "until"),
+    "AlvysToObjectStorageOperator": ("window_by", "until", "initial_since"),
+    "AlvysObjectStorageToSqlOperator": ("manifest",),
+    "AlvysSearchSensor": ("window_by", "since", "until"),
+}
+
+
 class FakeTaskInstance:
     """The task instance of an upstream task that returned a value."""
 
@@ -253,6 +262,8 @@ def test_a_wrong_value_of_the_run_is_refused_before_anything_is_sent(
 ) -> None:
     if kind != "nothing" and (field == "json" or (kind, field) == ("a dict", "query_params")):
         pytest.skip("any value is valid")
+    if kind == "nothing" and field in NONE_FIELDS.get(operator.__name__, ()):
+        pytest.skip("the field counts as not given")
     (tmp_path / "a.pdf").write_bytes(b"%PDF-1.4")
     arguments = {
         name: re.sub("^/(lake|a.pdf)", rf"{tmp_path}/\1", value) if isinstance(value, str) else value
@@ -303,6 +314,57 @@ def test_an_output_of_a_task_is_never_rendered_as_a_template(
     context: Any = {"ti": ti, "run_id": "run", "task": made, "dag": dag, "dag_run": SimpleNamespace(conf={})}
     made.render_template_fields(context)
     assert getattr(context["task"] if is_mapped else made, field) == value
+
+
+def test_only_these_fields_may_render_to_none() -> None:
+    found = {name: operator.none_fields for name, operator in OPERATORS.items() if operator.none_fields}  # type: ignore[attr-defined]
+    assert found == NONE_FIELDS
+
+
+@pytest.mark.parametrize(
+    ("operator", "field"),
+    [
+        pytest.param(OPERATORS[name], field, id=f"{name}-{field}")
+        for name, fields in NONE_FIELDS.items()
+        for field in fields
+    ],
+)
+@pytest.mark.parametrize("is_native", [True, False], ids=["native template", "output"])
+def test_a_field_that_renders_to_none_counts_as_not_given(
+    alvys: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    operator: type[BaseOperator],
+    field: str,
+    is_native: bool,
+) -> None:
+    if "sql_conn_id" in operator.template_fields:
+        pytest.importorskip("airflow.providers.sqlite")
+        database = {"conn_type": "sqlite", "host": str(tmp_path / "sql.sqlite")}
+        monkeypatch.setenv("AIRFLOW_CONN_SQL", json.dumps(database))
+        arguments = {"sql_conn_id": "sql", "stream": "loads"}
+    else:
+        arguments = {"stream": "loads", "filters": {"Status": ["Open"]}}
+        if field in ("until", "window_by"):
+            arguments["since"] = "2020-01-01T00:00:00Z"
+    results = []
+    for number, given in enumerate(({field: "{{ params.x }}" if is_native else upstream}, {})):
+        if "path" in operator.template_fields:
+            arguments["path"] = str(tmp_path / str(number))
+        if field == "initial_since":
+            # Needed only until there is a cursor.
+            operator(task_id="made", initial_since="2020-01-01T00:00:00Z", **arguments).execute({})
+        with DAG("dag", schedule=None, render_template_as_native_obj=True):
+            value = {name: item() if callable(item) else item for name, item in given.items()}
+            made = operator(task_id="made", **arguments, **value)
+        context: Any = {"ti": FakeTaskInstance(None), "params": {"x": None}}
+        made.render_template_fields(context)
+        results.append(made.execute({}))
+    if isinstance(results[0], dict):
+        for result in results:
+            for name in ("manifest", "path", "since", "until"):
+                result.pop(name, None)
+    assert results[0] == results[1]
 
 
 class LazyOutput(Sequence[Any]):

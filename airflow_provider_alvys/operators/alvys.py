@@ -160,6 +160,7 @@ class AlvysSearchOperator(AlvysTask):
         "parents",
     )
     template_fields_renderers = {"filters": "json"}  # noqa: RUF012
+    none_fields = ("window_by", "since", "until")
     ui_color = "#d7ebf7"
 
     def __init__(

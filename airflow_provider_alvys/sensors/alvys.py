@@ -236,6 +236,7 @@ class AlvysSearchSensor(AlvysSensor):
         "parents",
     )
     template_fields_renderers = {"filters": "json"}  # noqa: RUF012
+    none_fields = ("window_by", "since", "until")
 
     def __init__(
         self,

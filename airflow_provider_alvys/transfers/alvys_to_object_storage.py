@@ -86,6 +86,8 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
         "alvys_conn_id path filters window_by since until initial_since parents tenant".split()
     )
     template_fields_renderers = {"filters": "json"}  # noqa: RUF012
+    # Without since, a run would use the cursor.
+    none_fields = ("window_by", "until", "initial_since")
     ui_color = "#d7ebf7"
 
     def __init__(

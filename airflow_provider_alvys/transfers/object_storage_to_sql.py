@@ -65,6 +65,7 @@ class AlvysObjectStorageToSqlOperator(TemplatedTask):
     """
 
     template_fields: Sequence[str] = ("sql_conn_id", "path", "manifest", "schema", "table")
+    none_fields = ("manifest",)
     ui_color = "#d7ebf7"
 
     def __init__(
