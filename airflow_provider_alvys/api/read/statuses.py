@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -40,13 +41,14 @@ class StatusWatch:
         self._stream = stream
         known = (filter.values or filter.guessed for filter in stream.filters if filter.column == "Status")
         self._known = frozenset(next(known, ()))
-        self._unknown: set[object] = set()
+        self._unknown: set[str] = set()
 
     def observe(self, rows: Sequence[Row]) -> None:
         """Take rows into account."""
         if not self._known:
             return
-        for status in {_status_of(row) for row in rows} - self._known - self._unknown - {None}:
+        found = {status[:_MAX_CHARS] for status in map(status_of, rows) if status}
+        for status in found - self._known - self._unknown:
             if len(self._unknown) == _MAX_WARNINGS:
                 return
             self._unknown.add(status)
@@ -58,13 +60,26 @@ class StatusWatch:
             )
 
 
-def _status_of(row: Row) -> object:
+def listed_statuses(stream: Stream, filters: Mapping[str, Any]) -> frozenset[str]:
+    """Return, in lower case, the statuses that a search without a window lists by itself; empty for none."""
+    given = stream.validate_filters(filters)
+    fields = stream.search_fields(given)
+    return frozenset(
+        status.casefold()
+        for filter in stream.filters
+        if filter.column == "Status" and filter.name in fields.keys() - given.keys()
+        for status in fields[filter.name]
+    )
+
+
+def status_of(row: Row) -> str | None:
+    """Return the status of a row, or None, whatever its other fields hold."""
     try:
         status = _decoder.decode(row).status
     except msgspec.DecodeError:
-        # Half a surrogate pair, which the page decoder takes.
-        return None
-    return status[:_MAX_CHARS] if isinstance(status, str) else None
+        # Half a surrogate pair: only the standard library takes it.
+        status = json.loads(bytes(row), parse_int=str, parse_float=str).get("Status")
+    return status if isinstance(status, str) else None
 
 
 def count_unlisted(client: AlvysClient, stream: Stream) -> int:

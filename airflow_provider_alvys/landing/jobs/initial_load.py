@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
@@ -149,6 +149,7 @@ def reconcile_and_set_cursor(
     :raises AlvysIncompleteError: rows are missing even after a read as a whole. No cursor was set.
     """
     from airflow_provider_alvys.api.read.keyset import KeySet
+    from airflow_provider_alvys.api.read.statuses import listed_statuses
 
     stream = spec.stream
     total = batch.total(lambda: _count(client, store, stream, spec.filters))
@@ -157,8 +158,10 @@ def reconcile_and_set_cursor(
     known = [more for more in further if batch.has_begun(more)]
     results = [*(dict(result) for result in landed), *map(batch.land, known)]
     keys = KeySet()
+    # A window may find rows with other statuses. The total is without them.
+    counted = listed_statuses(stream, spec.filters)
     for result in results:
-        _add_keys(keys, stream, spec.tenant, str(result["manifest"]))
+        _add_keys(keys, spec, str(result["manifest"]), counted)
     figures = (len(keys), stream.name, total, total_then)
     log.info("Compared first load: landed=%d stream=%s total=%d total_at_start=%d", *figures)
     for more in further[len(known) :]:
@@ -168,7 +171,7 @@ def reconcile_and_set_cursor(
         how = f"by {more.by.name} since {format_time(begun)}" if more.by else "as a whole"
         log.info("Missing %d %s: reading %s", missing, stream.name, how)
         result = batch.land(more)
-        _add_keys(keys, stream, spec.tenant, str(result["manifest"]))
+        _add_keys(keys, spec, str(result["manifest"]), counted)
         results.append(result)
     # After a read as a whole, rows that existed at the start but not now were deleted.
     if len(keys) < total:
@@ -200,15 +203,18 @@ def _count(client: AlvysClient, store: Store, stream: Stream, filters: Mapping[s
         save_pace(store, client)
 
 
-def _add_keys(keys: KeySet, stream: Stream, tenant: str, manifest_path: str) -> None:
+def _add_keys(keys: KeySet, spec: SyncSpec, manifest_path: str, statuses: Collection[str]) -> None:
+    """Add the keys of a manifest's rows; with ``statuses``, of the rows with one of them."""
+    from airflow_provider_alvys.api.read.statuses import status_of
     from airflow_provider_alvys.landing.formats.reader import open_manifest, read_parts
 
-    decode_key = PageDecoder(stream.key).decode_key
+    decode_key = PageDecoder(spec.stream.key).decode_key
     run, manifest = open_manifest(manifest_path)
-    if manifest.tenant != tenant:
-        raise AlvysValueError(f"{manifest_path} is of the tenant {manifest.tenant}, not {tenant}")
-    for line in read_parts(run, "", manifest, stream):
-        keys.add(decode_key(line))
+    if manifest.tenant != spec.tenant:
+        raise AlvysValueError(f"{manifest_path} is of the tenant {manifest.tenant}, not {spec.tenant}")
+    for line in read_parts(run, "", manifest, spec.stream):
+        if not statuses or (status_of(line) or "").casefold() in statuses:
+            keys.add(decode_key(line))
 
 
 def _set_cursor(store: Store, spec: SyncSpec, begun: datetime, manifest: str) -> str | None:

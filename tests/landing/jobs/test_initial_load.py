@@ -111,6 +111,18 @@ def test_rows_that_no_window_finds_are_read_before_the_cursor_is_set(
     assert len(cursors(lake)) == 1
 
 
+def test_rows_of_unknown_statuses_do_not_hide_rows_that_no_window_found(
+    alvys: Simulator, hook: QuickHook, land: Land, lake: Path
+) -> None:
+    keys = alvys.truth_keys(stream="trips")
+    alvys.change(stream="trips", keys=keys[:3], at="2026-10-01T00:00:00Z", columns={"PickupDate": None})
+    # The windows of pickup times find them, and a search by a list of all known statuses does not.
+    alvys.change(stream="trips", keys=keys[10:20], at="2026-10-01T00:00:00Z", columns={"Status": "On Hold"})
+    result = first_load(hook, land, lake, "trips")
+    assert landed_keys(lake) == set(keys)
+    assert result["rows"] == result["total"] == 440
+
+
 def test_rows_created_since_the_start_need_no_read_as_a_whole(
     alvys: Simulator, hook: QuickHook, land: Land, lake: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
