@@ -96,7 +96,9 @@ def inflate(chunks: Iterator[bytes]) -> Iterator[bytes]:
         while chunk:
             if stream is None or stream.eof:
                 stream = zlib.decompressobj(_ANY_HEADER)
-            yield stream.decompress(chunk, _CHUNK_BYTES)
+            # Nothing, compressed any number of times, must not become a long list.
+            if piece := stream.decompress(chunk, _CHUNK_BYTES):
+                yield piece
             chunk = stream.unconsumed_tail or stream.unused_data
     if stream is not None:
         yield stream.flush()

@@ -244,7 +244,9 @@ def decode_row(row: Row) -> Any:
         try:
             return _exact.decode(row)
         except msgspec.DecodeError:
-            return json.loads(bytes(row), parse_float=_NUMBERS.create_decimal)
+            return json.loads(
+                bytes(row), parse_float=_NUMBERS.create_decimal, parse_constant=_refuse_constant
+            )
     except (ArithmeticError, RecursionError) as error:
         problem = "it is nested too deeply" if isinstance(error, RecursionError) else "a number is too long"
         raise ValueError(problem) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -41,6 +41,11 @@ log = logging.getLogger(__name__)
 _NOT_IMPLEMENTED = 501
 _DISABLED = "endpointdisabled"
 _MAX_DEPTH = 64
+# What Airflow cannot send to its API server, or PostgreSQL cannot store.
+_BAD_CHARACTER = re.compile("[\0\ud800-\udfff]")
+_MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**64 - 1
+# A page begins so, after a byte order mark, in UTF-8 or UTF-16.
+_PAGE = re.compile(rb'[^\w{["]*<')
 
 
 def send(client: AlvysClient, write: Write, *, interruptions: tuple[type[BaseException], ...] = ()) -> Any:
@@ -79,9 +84,12 @@ def interrupted_error(write: Write, event: str) -> AlvysUnknownOutcomeError:
 
 def _can_be_returned(value: Any, levels: int = _MAX_DEPTH) -> bool:
     """Return whether a task can return a response: if Airflow cannot store it, it retries the write."""
-    if isinstance(value, Decimal):
-        return math.isfinite(float(value))
-    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    if isinstance(value, str):
+        return not _BAD_CHARACTER.search(value)
+    if isinstance(value, (int, Decimal)):
+        # Airflow sends a Decimal without a fraction as int.
+        return _MIN_INTEGER <= value <= _MAX_INTEGER
+    items = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else ()
     return not items or (levels > 0 and all(_can_be_returned(item, levels - 1) for item in items))
 
 
@@ -142,7 +150,7 @@ class _WriteRequest:
         return headers
 
     def _read(self, response: requests.Response) -> Any:
-        if response.content.lstrip()[:1] == b"<":
+        if _PAGE.match(response.content):
             # A page of a gateway, such as a form to log in: the write may not have reached Alvys.
             raise self._response_error(response, "is a page of a gateway in front of Alvys")
         if not self._operation.has_response or not response.content:
@@ -150,11 +158,12 @@ class _WriteRequest:
         try:
             answer = decode_row(response.content)
         except ValueError as error:
-            if not self._operation.response_is_documented:
-                return response.text
-            raise self._response_error(response, f"cannot be read: {error}") from error
+            if self._operation.response_is_documented:
+                raise self._response_error(response, f"cannot be read: {error}") from error
+            answer = response.text
         if not _can_be_returned(answer):
-            raise self._response_error(response, "is nested too deeply, or has a number that is too large")
+            problem = "is nested too deeply, or has a number or a character that cannot be stored"
+            raise self._response_error(response, problem)
         if not isinstance(answer, dict) and self._operation.response_is_documented:
             raise self._response_error(response, "is not a record")
         return answer

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from airflow.sdk.bases.xcom import BaseXCom
 
@@ -70,6 +71,12 @@ UNKNOWN = {
     "a long header": b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000 + b"\r\n\r\n",
     "many headers": b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 1000 + b"\r\n",
 }
+# The form of a gateway to log in.
+PAGES = {
+    "a page": make_response(b" <html>log in</html>"),
+    "a page with a byte order mark": make_response(b"\xef\xbb\xbf<html>log in</html>"),
+    "a page in UTF-16": make_response("\r\n<html>log in</html>".encode("utf-16")),
+}
 # A write with these has taken place; only its result may be unreadable.
 DONE = {
     "deep JSON": make_response(DEEP),
@@ -78,6 +85,16 @@ DONE = {
     "a number beyond floats": make_response(b'{"Id":"1","Amount":1' + b"0" * 400 + b".5}"),
     "a number of all memory": make_response(b'{"Id":"1","Amount":1e999999999}'),
     "a number of 5,000 digits": make_response(b'{"Id":"1","Amount":' + b"9" * 5000 + b"}"),
+    "a number of 21 digits": make_response(b'{"Id":100000000000000000000}'),
+    "a negative number of 21 digits": make_response(b'{"Id":-100000000000000000000}'),
+    "a whole number with an exponent": make_response(b'{"Id":"1","Amount":1e20}'),
+    "no number": make_response(b'{"Id":"1","Amount":NaN}'),
+    "half a character": make_response(b'{"Id":"\\ud83d"}'),
+    "half a character in a name": make_response(b'{"\\ud83d":1}'),
+    "half a character in a text": make_response(
+        b"\\ud83d", content_type="text/plain; charset=unicode_escape"
+    ),
+    "a NUL": make_response(b'{"Id":"\\u0000"}'),
     "an unknown charset": make_response(b"\xff", content_type="text/plain; charset=nonsense"),
     "a charset with NUL": make_response(b"\xff", content_type="text/plain; charset=a\0b"),
     "a codec that is no charset": make_response(b"\xff", content_type="text/plain; charset=idna"),
@@ -110,7 +127,7 @@ def send(client: AlvysClient, name: str) -> Any:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("response", UNKNOWN.values(), ids=UNKNOWN)
+@pytest.mark.parametrize("response", {**UNKNOWN, **PAGES}.values(), ids={**UNKNOWN, **PAGES})
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_a_write_without_a_readable_response_has_an_unknown_outcome(
     name: str, response: bytes, server: RawServer
@@ -140,6 +157,10 @@ def test_a_write_with_an_unreadable_result_is_sent_once(
     assert row.retry_safety != "unsafe" or len(server.requests) == 1
 
 
+def test_nothing_in_any_number_of_parts_is_nothing() -> None:
+    assert len(list(sessions.inflate(iter([gzip.compress(b"") * 1000] * 9)))) == 1
+
+
 @pytest.mark.parametrize("response", {**UNKNOWN, **DONE}.values(), ids={**UNKNOWN, **DONE})
 @pytest.mark.parametrize(
     "name", ["trips.dispatch", "deductions.create", "webhooks.create", "load_notes.create"]
@@ -157,7 +178,10 @@ def test_airflow_does_not_retry_a_task_that_writes(
         # Airflow does not retry a task that fails with it.
         result = None
     # A result that Airflow cannot send to its API server would fail the task, too.
-    json.dumps(BaseXCom.serialize_value(result), allow_nan=False)
+    stored = BaseXCom.serialize_value(result)
+    msgspec.msgpack.encode(stored)
+    # PostgreSQL stores no NUL.
+    assert r"\u0000" not in json.dumps(stored, allow_nan=False)
     assert len(server.requests) == 1
 
 
