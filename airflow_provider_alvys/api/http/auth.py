@@ -128,7 +128,7 @@ class _TokenResponse(msgspec.Struct):
         value = _decode_optional(self.expires_in)
         try:
             seconds = math.nan if isinstance(value, bool) else float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             seconds = math.nan
         return min(seconds, _MAX_LIFETIME) if 0 < seconds < math.inf else _DEFAULT_LIFETIME
 

@@ -223,7 +223,9 @@ def test_an_optional_field_of_any_form_leaves_the_token_valid(
         assert recorder.requests[-1].headers["authorization"] == f"Bearer {token}"
 
 
-@pytest.mark.parametrize("number", [b"1e99999999999999999999", b"9" * 5000, b"1" + b"0" * 5000 + b".5"])
+@pytest.mark.parametrize(
+    "number", [b"1e99999999999999999999", b"9" * 400, b"9" * 5000, b"1" + b"0" * 5000 + b".5"]
+)
 def test_a_hostile_number_in_an_optional_field_leaves_the_token_valid(
     number: bytes, recorder: Recorder, clock: SkippingClock
 ) -> None:
