@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 from collections.abc import Mapping
 from datetime import timezone
 from email.utils import parsedate_to_datetime
@@ -41,6 +42,10 @@ class AlvysError(Exception):
         self.retry_after = retry_after
         self.endpoint = endpoint
         self.request_id = request_id
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle without a call of ``__init__``, which may need further arguments."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class AlvysValueError(AlvysError, ValueError):

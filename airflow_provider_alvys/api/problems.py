@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from airflow_provider_alvys.api.scrubbing import scrub
@@ -21,6 +22,9 @@ _MEMBERS: dict[str, type] = {
 # Names in the errors of other software, which are no fields of a request.
 _NOT_FIELDS = frozenset(("error", "errors", "fault", "message", "messages"))
 _MAX_ID_CHARS = 100
+# A server can send any number of messages.
+_MAX_MESSAGES = 50
+_MAX_MESSAGE_CHARS = 1000
 
 
 @dataclass(frozen=True)
@@ -86,8 +90,13 @@ def _is_messages(value: Any) -> bool:
 
 
 def _fields(errors: Mapping[str, Any]) -> dict[str, list[str]]:
-    listed = {name: value if isinstance(value, list) else [value] for name, value in errors.items()}
-    return {scrub(name): [scrub(str(message)) for message in listed[name]] for name in listed}
+    listed = ((name, value if isinstance(value, list) else [value]) for name, value in errors.items())
+    messages = ((name, message) for name, values in listed for message in values)
+    fields: dict[str, list[str]] = {}
+    for name, message in islice(messages, _MAX_MESSAGES):
+        texts = fields.setdefault(scrub(name[:_MAX_MESSAGE_CHARS]), [])
+        texts.append(scrub(str(message)[:_MAX_MESSAGE_CHARS]))
+    return fields
 
 
 def _text(value: Any) -> str | None:

@@ -17,6 +17,8 @@ from airflow_provider_alvys.api.errors import (
     AlvysRateLimitError,
     AlvysRefusedError,
     AlvysServerError,
+    AlvysSignatureError,
+    AlvysUnknownOutcomeError,
     AlvysValidationError,
     error_from_response,
     is_hopeless,
@@ -181,10 +183,20 @@ def test_a_long_detail_is_truncated_and_the_request_id_is_kept() -> None:
     assert "8a1b" in str(problem)
 
 
+def test_of_any_number_of_messages_some_are_kept() -> None:
+    many = b",".join(b'"F%d":["a","b"]' % number for number in range(10_000))
+    problem = error(answer(400, b'{"Title":"Bad","Errors":{%b}}' % many))
+    assert isinstance(problem, AlvysValidationError)
+    assert len(problem.fields) == 25
+    assert problem.fields["F0"] == ["a", "b"]
+
+
 def test_errors_survive_a_pickle() -> None:
     for problem in (
         error(answer(400, b'{"A":["b"]}')),
         AlvysConnectionError("none", arrived=False, endpoint="GET loads"),
+        AlvysUnknownOutcomeError("lost", check="read the load", may_repeat=True, status_code=502),
+        AlvysSignatureError("forged", reason="signature"),
     ):
         copy = pickle.loads(pickle.dumps(problem))
         assert (type(copy), str(copy), vars(copy)) == (type(problem), str(problem), vars(problem))
