@@ -17,7 +17,7 @@ MASK = "***"
 MAX_CHARS = 500
 MAX_MESSAGE_CHARS = 2000
 
-# Shorter secrets would be found in ordinary words.
+# Shorter ones are not secrets. Those of fewer than _PART_CHARS are masked as whole words only.
 _MIN_SECRET_CHARS = 4
 # A part of a secret is masked from this length on, if it begins at a position that is looked at.
 _PART_CHARS = 8
@@ -25,7 +25,7 @@ _STEP = 4
 # Secrets that a process remembers: the oldest tokens have expired.
 _MAX_SECRETS = 512
 _CREDENTIALS = re.compile(r"\b(bearer|basic)(?:[\s:=+]|%20|\\u0020)+[^\s\"'<>,;&]+", re.IGNORECASE)
-_JWT = re.compile(r"eyJ[\w-]{5,}(?:\.[\w-]*)*", re.ASCII)
+_JWT = re.compile(r"(?<![A-Za-z0-9])eyJ[\w-]{5,}(?:\.[\w-]*)*", re.ASCII)
 _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 # Maps each secret to the spellings in which a server may send it back.
@@ -68,7 +68,8 @@ def mask_secrets(value: Any) -> Any:
     with _lock:
         spellings = [spelling for known in _secrets.values() for spelling in known]
     is_secret = any(spelling in value.translate(_LOWER) for spelling in spellings)
-    return _mask_known(value) if is_secret else _JWT.sub(MASK, value)
+    text = _JWT.sub(MASK, value)
+    return _mask_known(text) if is_secret else text
 
 
 def _mask_known(text: str) -> str:
@@ -78,7 +79,10 @@ def _mask_known(text: str) -> str:
     lower = text.translate(_LOWER)
     is_secret = bytearray(len(text))
     for short in (spelling for spelling in spellings if len(spelling) < _PART_CHARS + _STEP):
-        for found in re.finditer(re.escape(short), lower):
+        pattern = re.escape(short)
+        if len(short) < _PART_CHARS:
+            pattern = rf"(?<!\w){pattern}(?!\w)"
+        for found in re.finditer(pattern, lower):
             is_secret[found.start() : found.end()] = b"\1" * len(short)
     at = 0
     while at <= len(lower) - _PART_CHARS:

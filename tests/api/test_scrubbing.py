@@ -80,6 +80,13 @@ def test_ordinary_text_is_unchanged() -> None:
     assert scrub(text) == text
 
 
+def test_words_that_contain_what_a_secret_may_begin_with_are_unchanged() -> None:
+    remember_secret("test")
+    text = "The latest contest: HarveyJackson.pdf, KeyJobNumber, CoreyJohnson@example.com"
+    assert scrub(text) == mask_secrets(text) == text
+    assert scrub("password 'test', token=eyJhbGciOiJSUzI1NiJ9") == "password '***', token=***"
+
+
 def test_the_latest_secrets_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scrubbing, "_MAX_SECRETS", 2)
     for secret in ("first-secret", "second-secret", "first-secret", "third-secret"):
