@@ -43,7 +43,8 @@ _SECRET_MAX_AGE = 30.0
 _SECRET_MAX_AGE_AFTER_401 = 1.0
 # The package stores this many characters of a delivery's id.
 _MAX_KEY_CHARS = 255
-# Bodies of the maximum size that are held in memory before their signature is checked.
+# Memory for bodies before their signature is checked, in bodies of the maximum size. Each may use as much as
+# it leaves free, so that a flood of large ones leaves room for a small one.
 _MAX_UNSIGNED_BODIES = 16
 # Seconds between two lines of the log for the same reason.
 _LOG_INTERVAL = 60.0
@@ -195,7 +196,8 @@ class AlvysWebhookMiddleware:
             chunk = message.get("body", b"")
             if len(unsigned) + len(chunk) > max_bytes:
                 raise _too_large(max_bytes)
-            if self._unsigned_bytes + len(chunk) > _MAX_UNSIGNED_BODIES * self._max_body_bytes:
+            free = _MAX_UNSIGNED_BODIES * self._max_body_bytes - self._unsigned_bytes - len(chunk)
+            if chunk and len(unsigned) + len(chunk) > free:
                 raise AlvysWebhookError("Too many bodies arrive at once", status_code=503)
             unsigned += chunk
             self._unsigned_bytes += len(chunk)

@@ -56,14 +56,16 @@ class WebhookSecret:
         if self._failed is not None and now - self._failed[0] <= _FAILURE_MAX_AGE:
             raise AlvysWebhookSecretError(self._failed[1])
         if self._lookup is None or self._lookup.done():
-            self._lookup, self._lookup_began = Future(), now
+            lookup: Future[None] = Future()
             # A daemon: a lookup that hangs does not keep the API server from stopping.
-            arguments = (self._lookup, now)
+            arguments = (lookup, now)
             threading.Thread(target=self._look_up, args=arguments, name=self._conn_id, daemon=True).start()
+            # Only now: if the machine has no thread left, the next delivery tries again.
+            self._lookup, self._lookup_began = lookup, now
         try:
             # Shielded: the others wait for the same lookup.
-            lookup = asyncio.shield(asyncio.wrap_future(self._lookup))
-            await asyncio.wait_for(lookup, max(0.0, self._lookup_began + _MAX_WAIT - now))
+            waiting = asyncio.shield(asyncio.wrap_future(self._lookup))
+            await asyncio.wait_for(waiting, max(0.0, self._lookup_began + _MAX_WAIT - now))
         except asyncio.TimeoutError:
             raise AlvysWebhookSecretError(f"The lookup of connection {self._conn_id} takes long") from None
         if self._failed is not None:

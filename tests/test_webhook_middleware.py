@@ -225,13 +225,30 @@ def test_the_memory_for_unsigned_bodies_is_limited(package: Package, headers: di
 
     async def scenario() -> None:
         for _ in range(2):
-            # The middleware holds 16 bodies of the maximum size. The second time shows that it forgets them.
+            # The middleware holds 16 bodies of the maximum size, without what the last one leaves free. The
+            # second time shows that it forgets them.
             senders = Senders(app, headers)
             await senders.start(b"a" * 100)
             await senders.start(b"a" * 50, 40)
-            assert senders.statuses == [503] * 10
+            assert senders.statuses == [503] * 11
             await senders.finish()
-            assert senders.statuses[10:] == [401 if "X-Alvys-Signature" in headers else 400] * 31
+            assert senders.statuses[11:] == [401 if "X-Alvys-Signature" in headers else 400] * 30
+
+    asyncio.run(scenario())
+
+
+def test_a_delivery_gets_through_a_flood_of_large_bodies_that_do_not_end(package: Package) -> None:
+    app = AlvysWebhookMiddleware(package, largest=1000)
+
+    async def scenario() -> None:
+        flood = Senders(app, signed(secret="a guess"))
+        for length in (1000, 500, 100):
+            await flood.start(b"a" * length, 40)
+        delivery = Senders(app, signed())
+        await delivery.start(BODY)
+        await delivery.finish()
+        assert package.requests
+        await flood.finish()
 
     asyncio.run(scenario())
 
