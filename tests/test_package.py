@@ -102,6 +102,20 @@ def test_the_package_is_typed_and_no_module_is_long() -> None:
         assert len(file.read_text().splitlines()) <= 400, file
 
 
+def test_nothing_stored_or_received_is_executed() -> None:
+    executing = {"pickle", "cloudpickle", "dill", "marshal", "shelve", "yaml", "eval", "exec"}
+    for file in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            names: list[str] = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [str(node.module)]
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                names = [node.func.id]
+            assert not {name.partition(".")[0] for name in names} & executing, file
+
+
 def test_no_folder_has_more_than_15_modules() -> None:
     folders = Counter(file.parent for file in PACKAGE.rglob("*.py"))
     assert {folder: count for folder, count in folders.items() if count > 15} == {}
