@@ -81,7 +81,8 @@ FIELDS = (
     FormField(
         "allow_http",
         "Allow plain http",
-        "Sends credentials unencrypted. Only for a simulator on a private network.",
+        "Sends credentials unencrypted, and allows private download addresses. Only for a simulator on a "
+        "private network.",
         kind="boolean",
     ),
     FormField(
