@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from airflow_provider_alvys.api.catalogue.streams import Stream, get_stream
-from airflow_provider_alvys.api.errors import AlvysError
+from airflow_provider_alvys.api.errors import (
+    AlvysError,
+    AlvysNotFoundError,
+    AlvysPermissionError,
+    AlvysRefusedError,
+    AlvysValidationError,
+)
 from airflow_provider_alvys.api.read.page_decoder import Row
 from airflow_provider_alvys.api.read.queries import Query
 from airflow_provider_alvys.api.read.search import Search
@@ -21,6 +27,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# Another attempt would end in the same way.
+_REFUSALS = (AlvysNotFoundError, AlvysPermissionError, AlvysRefusedError, AlvysValidationError)
 # Bounds of the log: different statuses, and characters of each.
 _MAX_WARNINGS = 20
 _MAX_CHARS = 80
@@ -82,12 +90,12 @@ def status_of(row: Row) -> str | None:
     return status if isinstance(status, str) else None
 
 
-def count_unlisted(client: AlvysClient, stream: Stream) -> int:
+def count_unlisted(client: AlvysClient, stream: Stream) -> int | None:
     """
     Return how many rows no read of all rows finds, because the catalogue does not know their status.
 
     Makes two requests for streams with a ``control`` in the catalogue, and none for others. Logs a warning
-    with the figures; a failed request means 0.
+    with the figures. A request that Alvys refuses means 0; one that failed otherwise means None.
     """
     control = stream.control
     if control is None:
@@ -103,8 +111,10 @@ def count_unlisted(client: AlvysClient, stream: Stream) -> int:
         StatusWatch(stream).observe(page.rows)
         unlisted = page.total - Search(client, stream, [listed], page_size=1).first_page().total
     except AlvysError as error:
-        log.info("%s: not compared with a search for rows of any status: %s", stream.name, error)
-        return 0
+        is_refused = isinstance(error, _REFUSALS)
+        level = logging.INFO if is_refused else logging.WARNING
+        log.log(level, "%s: not compared with a search for rows of any status: %s", stream.name, error)
+        return 0 if is_refused else None
     if unlisted > 0:
         log.warning(
             "%s: %d of %d rows were not read, because this version does not know their status. Upgrade the "

@@ -86,7 +86,7 @@ def land(
             is_resumed=is_resumed,
         )
         search, parts = _read(client, store, spec, file)
-        is_all = spec.by is not None or bool(spec.filters) or not count_unlisted(client, spec.stream)
+        is_all = spec.by is not None or bool(spec.filters) or count_unlisted(client, spec.stream) == 0
     finally:
         save_pace(store, client)
     run = file.run

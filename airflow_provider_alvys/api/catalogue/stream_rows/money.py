@@ -95,6 +95,8 @@ STREAMS = (
             "PaidDate is the date of the full payment",
             "A summary invoice has several loads: do not sum its totals after a join with them",
             "Two pages list different values of Type",
+            "Alvys refuses a window without a status, so an invoice whose status this version does not know "
+            "is not found",
             "Documents contradict each other on whether the window invoiced filters by InvoicedDate or by "
             "CreatedDate, so it may find drafts, and it marks no row as missing",
         ),

@@ -30,6 +30,9 @@ CARRIER_STATUSES = (
 )
 _CREATED = TimeWindow("created", "CreatedDateRange", "DateCreated")
 _NO_CHANGE_TIME = "Rows have no time of their last change, so each sync reads all rows"
+_LISTED_STATUSES = (
+    "Alvys requires a list of statuses, so a row whose status this version does not know is not found"
+)
 
 STREAMS = (
     Stream(
@@ -55,7 +58,12 @@ STREAMS = (
         lookup=Lookup("customers", one_of={"id": "Id", "companyNumber": "CompanyNumber"}),
         references={"SalesAgentId": "users.Id"},
         tiers=(Tier("daily"),),
-        notes=(_NO_CHANGE_TIME, "A deleted customer becomes Inactive", "CompanyNumber is often missing"),
+        notes=(
+            _NO_CHANGE_TIME,
+            "A deleted customer becomes Inactive",
+            "CompanyNumber is often missing",
+            _LISTED_STATUSES,
+        ),
     ),
     Stream(
         name="carriers",
@@ -80,6 +88,7 @@ STREAMS = (
         notes=(
             "UpdatedAt is not a filter, so each sync reads all rows",
             "Status and Ids find subsidiaries as well",
+            _LISTED_STATUSES,
         ),
     ),
     Stream(
