@@ -122,11 +122,14 @@ class Ledger:
             f"{self._quote('tenant')} = ? AND {self._quote('table_rows')} IS NOT NULL", tenant
         )
 
-    def find_copies(self, tenant: str, path: str, name: str) -> list[LedgerEntry]:
+    def find_copies(self, manifest: Manifest, path: str, name: str) -> list[LedgerEntry]:
         """Return the entries of a manifest at other paths, from which its data set was moved or copied."""
-        manifest = self._quote("manifest")
-        where = f"{self._quote('tenant')} = ? AND {manifest} LIKE ? AND {manifest} <> ?"
-        return self._select(where, tenant, f"%/{name}", path)
+        column = self._quote("manifest")
+        where = (
+            f"{self._quote('tenant')} = ? AND {self._quote('read_at')} = ? AND {column} LIKE ? AND "
+            f"{column} <> ?"
+        )
+        return self._select(where, manifest.tenant, self._time(manifest.read_from), f"%/{name}", path)
 
     def has_newer(self, tenant: str, read_at: datetime) -> bool:
         """Return whether a manifest that was read later is loaded and need not be loaded again."""

@@ -203,7 +203,7 @@ class Loader:
             )
         for replaced, count in result.replaced.items():
             self._ledger.release(replaced, count)
-        for entry in self._ledger.find_copies(manifest.tenant, path, name):
+        for entry in self._ledger.find_copies(manifest, path, name):
             self._ledger.update(self._gaps.complete(replace(entry, current_rows=0)))
         entry = LedgerEntry(path, manifest.tenant, manifest.rows, None, result.merged, None, table_rows=state)
         self._ledger.add(self._gaps.complete(entry), manifest, loaded_at)

@@ -406,6 +406,18 @@ def test_a_data_set_that_was_moved_takes_over_its_rows(db: Db, lake: Path) -> No
     assert db.dump(LOAD_SPECIFIC)["loads"] == before
 
 
+def test_a_run_of_another_data_set_with_the_same_name_is_no_copy(db: Db, lake: Path) -> None:
+    for at, name in enumerate(("a", "b")):
+        rows = [make_load(number) for number in range(10 * at, 10 * at + 10)]
+        write_run(lake / name, rows, at=at, name="run-1", window=WINDOW)
+        load(lake / name)
+    db.query("DELETE FROM loads WHERE id = 'L1'")
+    with pytest.raises(AlvysTableError):
+        load(lake / "b")
+    assert [load(lake / name)["manifests"] for name in ("a", "b")] == [1, 0]
+    assert len(db.rows("loads")) == 20
+
+
 def make_old(db: Db) -> None:
     """Give the ledger the form of version 0.2.0."""
     for column in ADDED_COLUMNS:
