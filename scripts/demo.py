@@ -80,7 +80,7 @@ def main() -> None:
         alvys.change(
             stream="invoices",
             keys=due,
-            columns={"Status": "Paid", "PaidDate": time.strftime("%Y-%m-%dT00:00:00Z")},
+            columns={"Status": "Paid", "PaidDate": time.strftime("%Y-%m-%dT00:00:00Z", time.gmtime())},
         )
         # The window ends `settling` (1 s) before the time of the Date header, which has whole seconds.
         time.sleep(3)
