@@ -137,7 +137,7 @@ class Loader:
             first = ", ".join(entry.manifest for entry in own[:3])
             raise AlvysTableError(
                 f"{main} and its child tables lack data of {len(own)} loaded manifests, which are not in "
-                f"{self._store.path}: {first}. Restore the files, or load their data set, or accept the gap: "
+                f"{self._store.path}: {first}. Restore the files, or load their data set, or accept the gap by this statement: "
                 f"{self._ledger.sql_to_forget(own)}"
             )
 

@@ -35,10 +35,12 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 # Embeds an IPv4 address at a place that only its network knows. Some versions of Python call it private.
 _LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")
 _IPV4_COMPATIBLE = IPv6Network("::/96")
-# Names that lead into the own network, or are a number in a spelling that is no address.
+# Names of private networks, or a number in a spelling that is no address.
 _LOCAL_NAME = re.compile(
     r"[^.]*|.*%.*|(.+\.)?(localhost|localdomain|local|internal|intranet|lan|home\.arpa|0x[0-9a-f]*|[0-9]+)"
 )
+
+_ADVICE = "which needs allow_private_downloads on the connection"
 
 
 class AddressRefusedError(ValueError):
@@ -64,7 +66,8 @@ class AddressRules:
         kind = kind_of(address)
         is_allowed = self.allow_private and kind != "forbidden"
         if not (kind == "public" or is_allowed or (self.allow_loopback and kind == "loopback")):
-            raise AddressRefusedError(f"{host} has the {kind} address {address}")
+            advice = "which is never allowed" if kind == "forbidden" else _ADVICE
+            raise AddressRefusedError(f"{host} has the {kind} address {address}, {advice}")
 
     def check_name(self, host: str) -> None:
         """Raise AddressRefusedError as far as a host's name shows where it leads: a proxy resolves it."""
@@ -72,9 +75,9 @@ class AddressRules:
         if address is not None:
             self.check_address(host, address)
         elif _METADATA_NAME.fullmatch(name):
-            raise AddressRefusedError(f"{host} is a metadata service")
+            raise AddressRefusedError(f"{host} is a metadata service, which is never allowed")
         elif not self.allow_private and _LOCAL_NAME.fullmatch(name):
-            raise AddressRefusedError(f"{host} is a name of a private network")
+            raise AddressRefusedError(f"{host} is a name of a private network, {_ADVICE}")
 
 
 def kind_of(address: str) -> Kind:

@@ -43,7 +43,7 @@ ENDPOINT = "GET document"
 # A chunk must arrive within the read timeout: with the default, about 1 KB/s.
 CHUNK = 64 * 1024
 DEFAULT_MAX_BYTES = 2 * 1024**3
-# A file, with all attempts, may take this many read timeouts: with the default, an hour.
+# All attempts at a file together may take this many read timeouts: with the default, an hour.
 _MAX_TIMEOUTS = 60
 # A response may begin after this many timeouts.
 _TIMEOUTS_TO_BEGIN = 2
@@ -151,8 +151,8 @@ class Downloader:
                 if self._clock.time() > ends:
                     seconds = _MAX_TIMEOUTS * self._timeout[1]
                     raise SlowStorageError(
-                        f"{what}: {origin(url)} did not send it within {seconds:g} s, with all attempts. If "
-                        "it is so large, raise timeout on the connection",
+                        f"{what}: {origin(url)} did not send all of it within {seconds:g} s. If the file is "
+                        "very large, raise timeout on the connection",
                         endpoint=ENDPOINT,
                     )
             expected = size if length is None else length
@@ -234,11 +234,7 @@ class Downloader:
             is_permanent = any(isinstance(cause, SSLCertVerificationError) for cause in causes(error))
         # Raised outside of except: a traceback would show the cause, which contains the URL.
         if refusal:
-            raise AlvysValueError(
-                f"{what}: its URL is not used, because {refusal}. If the storage is in your own network, set "
-                "allow_private_downloads on the connection",
-                endpoint=ENDPOINT,
-            )
+            raise AlvysValueError(f"{what} was not downloaded: {refusal}", endpoint=ENDPOINT)
         if not failure:
             raise _invalid_url(what)
         raise AlvysConnectionError(
@@ -249,7 +245,9 @@ class Downloader:
         """Yield the content of a file, in pieces of up to a chunk."""
         encoding = _encoding(response)
         if encoding and encoding not in DEFLATED:
-            raise _bad_response(response, f"{what}: {origin(url)} sent it in an encoding not asked for.")
+            raise _bad_response(
+                response, f"{what}: {origin(url)} sent it in an encoding that was not requested."
+            )
         pieces = iter(lambda: self._read(response), b"")
         chunks = inflate(pieces) if encoding else pieces
         while True:

@@ -78,7 +78,7 @@ def read_body(response: requests.Response, limit: int) -> bytes:
     """
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in (*DEFLATED, "identity", ""):
-        raise ValueError(f"its encoding is {encoding[:40]!r}, which was not asked for")
+        raise ValueError(f"its encoding is {encoding[:40]!r}, which was not requested")
     chunks = iter(lambda: response.raw.read(_CHUNK_BYTES, decode_content=False), b"")
     pieces, length = [], 0
     for piece in inflate(chunks) if encoding in DEFLATED else chunks:

@@ -85,7 +85,7 @@ class StatusReached(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
         if found is None:
             return _missing(f"There is no {kind} {self.number}", self.wait_if_missing)
         if found.number is not None:
-            message = f"There is no {kind} {self.number}, only {found.number}: give its number in that case"
+            message = f"There is no {kind} {self.number}, only {found.number}: give it in that spelling"
             return msgspec.structs.replace(_missing(message, self.wait_if_missing), level=logging.WARNING)
         value = {
             f"{kind}_number": self.number,

@@ -1,4 +1,4 @@
-"""No URL from a response leads into the own network."""
+"""No URL from a response leads into a private network."""
 
 from __future__ import annotations
 
