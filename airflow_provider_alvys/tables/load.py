@@ -137,8 +137,8 @@ class Loader:
             first = ", ".join(entry.manifest for entry in own[:3])
             raise AlvysTableError(
                 f"{main} and its child tables lack data of {len(own)} loaded manifests, which are not in "
-                f"{self._store.path}: {first}. Restore the files, or load their data set, or accept the gap by this statement: "
-                f"{self._ledger.sql_to_forget(own)}"
+                f"{self._store.path}: {first}. Restore the files, or load their data set, or accept the gap "
+                f"by this statement: {self._ledger.sql_to_forget(own)}"
             )
 
     def load(self, name: str, *, reload: bool = False) -> LoadResult | None:
