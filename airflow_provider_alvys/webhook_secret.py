@@ -15,6 +15,8 @@ from airflow_provider_alvys.api.errors import AlvysWebhookError
 _FAILURE_MAX_AGE = 5.0
 # Seconds that a delivery waits for a lookup. Alvys waits 30 seconds for the response.
 _MAX_WAIT = 10.0
+# Seconds after which another lookup may begin although one still runs: a backend may hang forever.
+_MAX_LOOKUP = 60.0
 _MAX_REASON_CHARS = 300
 
 
@@ -29,8 +31,9 @@ class WebhookSecret:
     """
     The password of a webhook's connection. It is cached, and so is a failure to read it.
 
-    Anyone can cause a lookup. So one runs at a time, for all who wait, and in a thread of its own: senders
-    without a valid signature occupy neither the event loop nor the threads that the API server shares.
+    Anyone can cause a lookup. So one runs at a time, unless it hangs, for all who wait, and in a thread of
+    its own: senders without a valid signature occupy neither the event loop nor the threads that the API
+    server shares.
 
     :param conn_id: of the connection.
     :param clock: returns seconds.
@@ -55,7 +58,7 @@ class WebhookSecret:
             return self._found[1]
         if self._failed is not None and now - self._failed[0] <= _FAILURE_MAX_AGE:
             raise AlvysWebhookSecretError(self._failed[1])
-        if self._lookup is None or self._lookup.done():
+        if self._lookup is None or self._lookup.done() or now - self._lookup_began > _MAX_LOOKUP:
             lookup: Future[None] = Future()
             # A daemon: a lookup that hangs does not keep the API server from stopping.
             arguments = (lookup, now)

@@ -145,6 +145,10 @@ def test_a_delivery_does_not_wait_long_for_a_lookup(server: Server, lookups: Loo
     assert {one.result() for one in server.flood()} == {503}
     assert not any(one.done() for one in waiting)
     assert lookups.count == 1
+    # A backend that hangs is asked again after a minute.
+    server.now += 60
+    server.flood()
+    assert lookups.count == 2
 
 
 def test_a_flood_of_wrong_signatures_causes_a_lookup_a_second_at_most(
