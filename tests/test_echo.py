@@ -16,8 +16,15 @@ from urllib.parse import quote
 import pytest
 
 from airflow_provider_alvys._compat import AirflowFailException, AirflowSensorTimeout
-from airflow_provider_alvys.api.errors import AlvysError, AlvysResponseError, AlvysServerError
-from airflow_provider_alvys.api.poll.conditions import DocumentExists, RowsFound, StatusReached
+from airflow_provider_alvys.api.catalogue.streams import get_stream
+from airflow_provider_alvys.api.errors import (
+    AlvysError,
+    AlvysPermissionError,
+    AlvysResponseError,
+    AlvysServerError,
+)
+from airflow_provider_alvys.api.poll.conditions import DocumentExists, RowsFound, StatusReached, poll_once
+from airflow_provider_alvys.api.read.statuses import StatusWatch
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.sensors.alvys import AlvysLoadStatusSensor
 from tests.conftest import CONNECTION, QuickHook, SkippingClock, StoppedClock
@@ -82,6 +89,7 @@ class EchoServer:
     def __init__(self) -> None:
         self.echo: Echo = ECHOES["title"]
         self.echoes_token_request = False
+        self.scope = "load:read"
         server = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -89,7 +97,7 @@ class EchoServer:
                 body = self.rfile.read(int(self.headers.get("content-length") or 0)).decode()
                 is_token = self.path == "/oauth/token"
                 if is_token and not server.echoes_token_request:
-                    token = {"access_token": TOKEN, "scope": "load:read", "token_type": "bearer"}
+                    token = {"access_token": TOKEN, "scope": server.scope, "token_type": "bearer"}
                     return self.reply(200, {}, token)
                 return self.reply(*server.echo(body if is_token else self.headers["Authorization"]))
 
@@ -128,6 +136,7 @@ def running() -> Iterator[EchoServer]:
 @pytest.fixture
 def server(running: EchoServer, monkeypatch: pytest.MonkeyPatch) -> EchoServer:
     running.echoes_token_request = False
+    running.scope = "load:read"
     connection = {
         "conn_type": "alvys",
         "host": running.url,
@@ -229,6 +238,34 @@ def test_the_value_of_an_event_does_not_contain_the_token(server: EchoServer) ->
     (event,) = triggerer.run(triggerer.make(condition))
     assert (event["status"], event["value"]["status"]) == ("success", "Invoiced")
     assert_clean(json.dumps(event))
+
+
+def test_the_message_of_a_poll_and_a_warning_do_not_contain_the_token(
+    server: EchoServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    def row(text: str) -> tuple[int, dict[str, str], Any]:
+        item = {"Id": "1", "LoadNumber": "1", "Status": f"{text}\nforged", "UpdatedAt": "2026-11-01"}
+        return 200, {}, {"Page": 0, "PageSize": 200, "Total": 1, "Items": [item]}
+
+    server.echo = row
+    hook = QuickHook(SkippingClock())
+    message = poll_once(hook.get_conn(), StatusReached(stream="loads", number="1", statuses=["Open"])).message
+    StatusWatch(get_stream("loads")).observe([json.dumps({"Status": f"{TOKEN}\nforged"}).encode()])
+    for text in (message, caplog.messages[-1]):
+        assert "*** forged" in text
+        assert_clean(text)
+
+
+def test_scopes_in_an_error_do_not_contain_a_secret(server: EchoServer) -> None:
+    server.scope = f"bill:read {TOKEN} {SECRET} {'x' * 9000}"
+    server.echo = lambda _: (403, {}, b"")
+    with pytest.raises(AlvysPermissionError) as caught:
+        QuickHook(SkippingClock()).get("loads", loadNumber="1")
+    message = AlvysHook().test_connection()[1]
+    for text in (str(caught.value), message):
+        assert "***" in text
+        assert_clean(text)
+        assert len(text) < 3000
 
 
 def test_a_webhooks_secret_is_scrubbed_from_what_a_server_says(server: EchoServer) -> None:

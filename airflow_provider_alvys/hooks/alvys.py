@@ -17,6 +17,7 @@ from airflow_provider_alvys.api.catalogue.streams import STREAMS, get_stream, ge
 from airflow_provider_alvys.api.errors import AlvysError, AlvysUnknownOutcomeError
 from airflow_provider_alvys.api.read.page_decoder import decode_record
 from airflow_provider_alvys.api.read.queries import make_queries, make_search_queries
+from airflow_provider_alvys.api.scrubbing import MAX_MESSAGE_CHARS, scrub
 from airflow_provider_alvys.retry_policy import as_non_retryable
 
 if TYPE_CHECKING:
@@ -312,9 +313,10 @@ class AlvysHook(BaseHook):
             readable = [row for row in testable if scopes is None or row.scope in scopes]
             if not readable:
                 wanted = ", ".join(sorted({row.scope for row in testable if row.scope}))
+                has = scrub(", ".join(sorted(scopes or ())), MAX_MESSAGE_CHARS) or "none"
                 return False, (
                     f"Alvys issued a token, but with no scope that this provider reads with ({wanted}). It "
-                    f"has {', '.join(sorted(scopes or ())) or 'none'}. Grant scopes to this API client."
+                    f"has {has}. Grant scopes to this API client."
                 )
             stream = readable[0]
             total = Search(client, stream, make_queries(stream, {})[:1]).count()

@@ -32,6 +32,7 @@ from airflow_provider_alvys.api.http.transport import (
     root_cause,
 )
 from airflow_provider_alvys.api.problems import parse_problem
+from airflow_provider_alvys.api.scrubbing import MAX_MESSAGE_CHARS, scrub
 
 if TYPE_CHECKING:
     import requests
@@ -313,7 +314,9 @@ def _advise_on_scope(scope: str | None, held: frozenset[str] | None) -> str:
     if scope and held and scope in held:
         return f"The token has {scope}, so something else denies access, such as an allowlist. Ask Alvys"
     wanted = f"the scope {scope}" if scope else "a scope"
-    has = f"; it has {', '.join(sorted(held)) or 'none'}" if held is not None else ""
+    # The token's response names them.
+    names = scrub(", ".join(sorted(held or ())), MAX_MESSAGE_CHARS)
+    has = f"; it has {names or 'none'}" if held is not None else ""
     return f"The token lacks {wanted}{has}. Grant it to this API client in Alvys"
 
 

@@ -24,6 +24,7 @@ from airflow_provider_alvys.api.poll.batch_queries import (
     time_sort_key,
 )
 from airflow_provider_alvys.api.read.parent_ids import parse_parents
+from airflow_provider_alvys.api.scrubbing import MAX_MESSAGE_CHARS, scrub
 
 if TYPE_CHECKING:
     from airflow_provider_alvys.api.http.client import AlvysClient
@@ -47,6 +48,10 @@ class PokeResult(msgspec.Struct, frozen=True, kw_only=True):
     value: Any = None
     is_partial: bool = False
     level: int = logging.INFO
+
+    def __post_init__(self) -> None:
+        """Scrub the message, which quotes values of rows and reaches logs and Airflow's database."""
+        msgspec.structs.force_setattr(self, "message", scrub(self.message, MAX_MESSAGE_CHARS))
 
 
 class StatusReached(msgspec.Struct, frozen=True, kw_only=True, tag="status"):

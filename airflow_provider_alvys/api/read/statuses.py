@@ -21,6 +21,7 @@ from airflow_provider_alvys.api.read.page_decoder import Row
 from airflow_provider_alvys.api.read.queries import Query
 from airflow_provider_alvys.api.read.search import Search
 from airflow_provider_alvys.api.read.windows import ALL_TIME
+from airflow_provider_alvys.api.scrubbing import scrub
 
 if TYPE_CHECKING:
     from airflow_provider_alvys.api.http.client import AlvysClient
@@ -64,7 +65,7 @@ class StatusWatch:
                 "%s have the status %r, which this version does not know: searches by a list of all statuses "
                 "miss such rows. Upgrade the package, or report the status",
                 self._stream.name,
-                status,
+                scrub(status),
             )
 
 
