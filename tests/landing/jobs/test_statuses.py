@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from airflow_provider_alvys.api.catalogue.streams import STREAMS, get_stream
 from airflow_provider_alvys.api.http.client import AlvysClient
+from airflow_provider_alvys.api.http.clock import BoundedClock, DeferRequested
 from airflow_provider_alvys.api.read.queries import make_search_queries
 from airflow_provider_alvys.api.read.search import Search
+from airflow_provider_alvys.landing.dataset.store import Store
+from airflow_provider_alvys.landing.jobs.checkpoint import RunIdentity
+from airflow_provider_alvys.landing.jobs.spec import SyncSpec
+from airflow_provider_alvys.landing.jobs.sync import land as land_stream
 from airflow_provider_alvys.simulator.process import Simulator
-from tests.conftest import Land
+from tests.conftest import Land, SkippingClock, make_client
 from tests.lake import read_lines, read_manifest
 
 NEW = "On Hold"
@@ -82,6 +88,22 @@ def test_a_failed_comparison_does_not_fail_the_sync(
     alvys.order_faults({**fault, "skip": skip, "times": 9})
     # What was not compared is not proved complete, unless Alvys takes no such search.
     assert land(stream=name, window_by="whole")["proof"] == proof
+
+
+@pytest.mark.parametrize("name", CONTROLLED)
+def test_deferrals_at_a_slow_pace_come_to_an_end(
+    alvys: Simulator, clock: SkippingClock, lake: Path, name: str
+) -> None:
+    spec = SyncSpec(get_stream(name), "tenant", window_by="whole")
+    identity = RunIdentity(dag_id="d", task_id="t", map_index=-1, run_id="r")
+    for number in range(20):
+        client = make_client(alvys, requests_per_minute=1, clock=BoundedClock(clock, defer_after=0.0))
+        try:
+            result = land_stream(client, Store(str(lake)), spec, identity, is_resumed=number > 0)
+            break
+        except DeferRequested as request:
+            clock.sleep(request.seconds)
+    assert set(ids(result)) == set(alvys.truth_keys(stream=name))
 
 
 @pytest.mark.parametrize(
