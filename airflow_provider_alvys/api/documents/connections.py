@@ -68,6 +68,9 @@ class StorageAdapter(HTTPAdapter):
             self._rules.check_address(host, address)
         failure: Exception = NewConnectionError(connection, f"{host} has no address")
         for address in addresses:
+            # A name server may return hundreds of addresses that do not respond.
+            if self.deadline.left <= 0:
+                break
             connection._dns_host = address
             try:
                 return connect()

@@ -8,7 +8,7 @@ import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import Event, Thread
 from types import SimpleNamespace
@@ -304,3 +304,21 @@ def test_an_encoding_that_was_not_asked_for_is_an_error(clock: SkippingClock, se
             download(
                 make_downloader(clock), serve(send(OK + b"Content-Encoding: " + encoding + END + b"file"))
             )
+
+
+def test_a_host_with_many_silent_addresses_is_given_up() -> None:
+    with socket.socket() as server, ExitStack() as queued:
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        # A full queue: the system responds to no further connection.
+        for _ in range(3):
+            waiting = queued.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(server.getsockname())
+        downloader = make_downloader(Clock(), allow_http=True, resolve=lambda host: ["127.0.0.1"] * 40)
+        url = f"http://files.example:{server.getsockname()[1]}/f"
+        began = time.monotonic()
+        with pytest.raises(AlvysConnectionError):
+            downloader.download(url, io.BytesIO(), what="document D1", size=None)
+    # Each address may take 0.3 s, and all together 1.2 s.
+    assert 0.3 < time.monotonic() - began < 6
