@@ -151,7 +151,11 @@ class Search:
                 yield from self._read_query(state.to_reread[0])
             totals = {result.query: result.total for result in state.results}
             # No query was read after the last one, so no row can have moved into it.
-            changed = [index for index in state.read_order[:-1] if self._fetch_total(index) != totals[index]]
+            for index in state.read_order[len(state.new_totals) : -1]:
+                # Saved one by one: each request may be deferred.
+                state.new_totals.append(self._fetch_total(index))
+            compared = zip(state.read_order, state.new_totals, strict=False)
+            changed = [index for index, total in compared if total != totals[index]]
             if not changed:
                 return
             if state.rereads == _MAX_REREADS:
@@ -161,7 +165,7 @@ class Search:
             log.info("%s: rows moved between searches; reading %d again", self.stream.name, len(changed))
             state.rereads += 1
             state.read_order = [index for index in state.read_order if index not in changed] + changed
-            state.to_reread = changed
+            state.to_reread, state.new_totals = changed, []
 
     def _may_exchange_rows(self, index: int) -> bool:
         query = self.queries[index]
@@ -193,7 +197,7 @@ class Search:
             if index not in maybe_missing:
                 maybe_missing.append(index)
                 return self.first_page(index, page_size=page_size)
-            page = _empty_page()
+            page = Page(0, None, None, [], [])
         if index in maybe_missing:
             maybe_missing.remove(index)
         return page
@@ -308,7 +312,7 @@ class Search:
                 state.progress = None
                 raise _MaybeMissingError from error
             log.info("%s: Alvys answered 404 twice, so the list is empty", self.stream.name)
-            page = _empty_page()
+            page = Page(0, None, None, [], [])
         if state.began_at is None:
             state.began_at = self._client.now(upper_bound=True)
         return page
@@ -389,10 +393,6 @@ class Search:
                 status_code=response.status_code,
                 endpoint=str(self.stream.endpoint),
             ) from error
-
-
-def _empty_page() -> Page:
-    return Page(0, None, None, [], [])
 
 
 class _MaybeMissingError(Exception):

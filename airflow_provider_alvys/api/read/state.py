@@ -67,6 +67,7 @@ class SearchState(msgspec.Struct, kw_only=True):
         since 1970.
     :param read_order: queries that may exchange rows, in the order in which they were last read.
     :param to_reread: those of them to read again.
+    :param new_totals: the totals of ``read_order`` that were requested since all were read, in that order.
     :param rereads: how often some were read again.
     :param kept_moving: whether rows still moved between queries after the last time.
     :param is_done: whether no request is left.
@@ -85,6 +86,7 @@ class SearchState(msgspec.Struct, kw_only=True):
     began_at: float | None = None
     read_order: list[int] = msgspec.field(default_factory=list, name="order")
     to_reread: list[int] = msgspec.field(default_factory=list, name="again")
+    new_totals: list[int | None] = []
     rereads: int = msgspec.field(default=0, name="rounds")
     kept_moving: bool = False
     is_done: bool = False

@@ -4,15 +4,19 @@ import json
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from airflow_provider_alvys.api.catalogue.streams import Stream, get_stream
 from airflow_provider_alvys.api.errors import AlvysResponseError, AlvysValueError
 from airflow_provider_alvys.api.http.client import AlvysClient
+from airflow_provider_alvys.api.http.clock import BoundedClock, DeferRequested
 from airflow_provider_alvys.api.read.queries import make_search_queries
 from airflow_provider_alvys.api.read.search import Search
+from airflow_provider_alvys.api.read.state import SearchState
 from airflow_provider_alvys.api.read.windows import as_utc, format_time
 from airflow_provider_alvys.simulator.process import Simulator
+from tests.conftest import SkippingClock, make_client
 
 LOADS = get_stream("loads")
 PAST = {"since": "2020-01-01T00:00:00Z", "until": "2030-01-01T00:00:00Z"}
@@ -224,3 +228,24 @@ def test_wrong_arguments_are_refused_before_anything_is_sent(alvys: Simulator, c
         with pytest.raises(AlvysValueError):
             make_search(client, **arguments)
     assert alvys.stats()["requests"] == {}
+
+
+@pytest.mark.parametrize("stream", ["maintenance", "loads"])
+def test_deferrals_at_a_slow_pace_come_to_an_end(alvys: Simulator, clock: SkippingClock, stream: str) -> None:
+    # Several queries, between which rows may move.
+    numbers = [json.loads(row)["LoadNumber"] for row in alvys.truth_rows()[:151]]
+    filters = {"LoadNumbers": numbers} if stream == "loads" else {}
+    expected = 151 if filters else len(alvys.truth_keys(stream=stream))
+    found, state = 0, None
+    for _ in range(20):
+        client = make_client(alvys, requests_per_minute=1, clock=BoundedClock(clock, defer_after=0.0))
+        search = make_search(client, filters, stream=get_stream(stream), state=state)
+        try:
+            for page in search:
+                found += len(page)
+                state = search.save()
+            break
+        except DeferRequested as request:
+            clock.sleep(request.seconds)
+            state = msgspec.json.decode(msgspec.json.encode(search.save()), type=SearchState)
+    assert (found, search.state.is_done) == (expected, True)
