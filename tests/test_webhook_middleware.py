@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 from unittest.mock import AsyncMock
 
@@ -69,6 +70,10 @@ def post(
     raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in pairs]
     asyncio.run(app({"type": "http", "method": "POST", "path": path, "headers": raw, **scope}, receive, send))
     return sent[0]["status"], json.loads(b"".join(message.get("body", b"") for message in sent[1:]))
+
+
+# Made when a test runs: a signature is valid for five minutes.
+Headers = Callable[[], dict[str, str]]
 
 
 def signed(body: bytes = BODY, *, secret: str = SECRET, **options: Any) -> dict[str, str]:
@@ -151,19 +156,19 @@ STALE = sign(BODY, t=1_780_000_000, secret=SECRET)
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
-        pytest.param({}, 401, id="no signature"),
-        pytest.param({**signed(), "X-Alvys-Signature": "v1=0"}, 401, id="malformed signature"),
-        pytest.param({**signed(), "X-Alvys-Timestamp": "1"}, 401, id="another time"),
-        pytest.param({**signed(), "X-Alvys-Event-Id": ""}, 401, id="no event id"),
-        pytest.param(STALE, 401, id="stale"),
-        pytest.param({**signed(), "Content-Length": "101"}, 413, id="too large"),
-        pytest.param({**signed(), "Content-Length": "9" * 5000}, 413, id="much too large"),
-        pytest.param(signed(), 503, id="no connection"),
-        pytest.param({**HANDSHAKE, "Content-Length": "101"}, 413, id="large handshake"),
+        pytest.param(lambda: {}, 401, id="no signature"),
+        pytest.param(lambda: {**signed(), "X-Alvys-Signature": "v1=0"}, 401, id="malformed signature"),
+        pytest.param(lambda: {**signed(), "X-Alvys-Timestamp": "1"}, 401, id="another time"),
+        pytest.param(lambda: {**signed(), "X-Alvys-Event-Id": ""}, 401, id="no event id"),
+        pytest.param(lambda: STALE, 401, id="stale"),
+        pytest.param(lambda: {**signed(), "Content-Length": "101"}, 413, id="too large"),
+        pytest.param(lambda: {**signed(), "Content-Length": "9" * 5000}, 413, id="much too large"),
+        pytest.param(signed, 503, id="no connection"),
+        pytest.param(lambda: {**HANDSHAKE, "Content-Length": "101"}, 413, id="large handshake"),
     ],
 )
 def test_headers_are_checked_before_the_body_is_read(
-    package: Package, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], status: int
+    package: Package, monkeypatch: pytest.MonkeyPatch, headers: Headers, status: int
 ) -> None:
     monkeypatch.delenv(CONNECTION)
     sent, receive = [], AsyncMock()
@@ -171,7 +176,7 @@ def test_headers_are_checked_before_the_body_is_read(
     async def send(message: Any) -> None:
         sent.append(message)
 
-    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    raw = [(name.lower().encode(), value.encode()) for name, value in headers().items()]
     scope = {"type": "http", "method": "POST", "path": "/webhooks/alvys", "headers": raw}
     asyncio.run(AlvysWebhookMiddleware(package, largest=100)(scope, receive, send))
     assert sent[0]["status"] == status
@@ -219,20 +224,22 @@ class Senders:
         await self._app(scope, receive, send)
 
 
-@pytest.mark.parametrize("headers", [signed(secret="a guess"), HANDSHAKE], ids=["deliveries", "handshakes"])
-def test_the_memory_for_unsigned_bodies_is_limited(package: Package, headers: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "headers", [lambda: signed(secret="a guess"), lambda: HANDSHAKE], ids=["deliveries", "handshakes"]
+)
+def test_the_memory_for_unsigned_bodies_is_limited(package: Package, headers: Headers) -> None:
     app = AlvysWebhookMiddleware(package, largest=100)
 
     async def scenario() -> None:
         for _ in range(2):
             # The middleware holds 16 bodies of the maximum size, without what the last one leaves free. The
             # second time shows that it forgets them.
-            senders = Senders(app, headers)
+            senders = Senders(app, headers())
             await senders.start(b"a" * 100)
             await senders.start(b"a" * 50, 40)
             assert senders.statuses == [503] * 11
             await senders.finish()
-            assert senders.statuses[11:] == [401 if "X-Alvys-Signature" in headers else 400] * 30
+            assert senders.statuses[11:] == [401 if "X-Alvys-Signature" in headers() else 400] * 30
 
     asyncio.run(scenario())
 
@@ -266,10 +273,10 @@ def test_a_sender_that_disconnects_gets_no_response(package: Package) -> None:
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("headers", [signed(), HANDSHAKE], ids=["delivery", "handshake"])
-def test_a_body_that_does_not_arrive_is_given_up(package: Package, headers: dict[str, str]) -> None:
+@pytest.mark.parametrize("headers", [signed, lambda: HANDSHAKE], ids=["delivery", "handshake"])
+def test_a_body_that_does_not_arrive_is_given_up(package: Package, headers: Headers) -> None:
     async def scenario() -> list[int]:
-        senders = Senders(AlvysWebhookMiddleware(package, read_timeout=0.01), headers)
+        senders = Senders(AlvysWebhookMiddleware(package, read_timeout=0.01), headers())
         await senders.start(b"{")
         await asyncio.wait(senders._pending, timeout=10)
         return senders.statuses

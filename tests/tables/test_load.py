@@ -286,6 +286,9 @@ def test_a_kill_during_a_load_leaves_the_tables_unchanged(kind: str, make_db: An
     )
     statement = 0
     while load_and_kill(str(lake), statement, json.dumps(db.connection)):
+        if len(db.rows("_alvys_loads")) == 2:
+            # After the commit, the load only compares and warns.
+            break
         assert db.dump() == before, f"killed at statement {statement}"
         statement += 7
     assert statement > 60, "too few statements were tried"
