@@ -48,8 +48,8 @@ def scrub(text: str, max_chars: int = MAX_CHARS) -> str:
     """
     Return text of a server on one line, without secrets and control characters, truncated if long.
 
-    Masked are the secrets of this process, also in parts, URL-encoded, escaped or in base64; and whatever
-    looks like a token or like the value of an Authorization header.
+    Masked are the secrets of this process, also in parts, URL-encoded, escaped, in base64 or in hex; and
+    whatever looks like a token or like the value of an Authorization header.
     """
     # Two secrets of the usual length may stand in what is kept.
     text = "".join(char for char in text[: max_chars + 8192] if char.isprintable() or char.isspace())
@@ -104,7 +104,7 @@ def _spellings(secret: str) -> frozenset[str]:
     raw = secret.encode(errors="surrogatepass")
     escaped = json.dumps(secret)[1:-1]
     spellings = {secret, escaped, escaped.replace("/", "\\/"), html.escape(secret)}
-    spellings.add(quote(raw, safe=""))
+    spellings |= {quote(raw, safe=""), raw.hex()}
     for shift in range(3):
         # Base64 of a longer text that contains the secret, without what depends on its neighbours.
         for encode in (b64encode, urlsafe_b64encode):

@@ -26,6 +26,7 @@ SECRET = 'q7/Rk+29=fZ&"Wm3xT8vB1nL5cH0dJ6'
         json.dumps(SECRET),
         json.dumps(SECRET).replace("/", "\\/"),
         escape(SECRET),
+        SECRET.encode().hex(),
         b64encode(SECRET.encode()).decode(),
         b64encode(f"client-id:{SECRET}".encode()).decode(),
         b64encode(f"an id:{SECRET} and more".encode()).decode(),
