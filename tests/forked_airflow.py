@@ -8,7 +8,7 @@ import gc
 import json
 import os
 import runpy
-import select
+import selectors
 import signal
 import subprocess
 import sys
@@ -57,9 +57,10 @@ class ForkedAirflow:
         order = {"arguments": arguments, "environment": environment, "output": str(output)}
         self._process.stdin.write(f"{json.dumps(order)}\n")
         self._process.stdin.flush()
-        assert select.select([self._process.stdout], [], [], LONGEST)[0], (
-            f"{arguments} has not ended: {output.read_text()[-8000:]}"
-        )
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            has_ended = selector.select(LONGEST)
+        assert has_ended, f"{arguments} has not ended: {output.read_text()[-8000:]}"
         return int(self._process.stdout.readline())
 
 
