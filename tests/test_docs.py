@@ -17,8 +17,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from airflow.exceptions import ParamValidationError
 from airflow.sdk import DAG
-from airflow.sdk.exceptions import ParamValidationError
 
 import airflow_provider_alvys
 from airflow_provider_alvys import RecentParents, connection_form
