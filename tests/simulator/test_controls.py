@@ -187,6 +187,18 @@ def test_the_truth_of_a_window_combines_its_branches(alvys: Simulator, caller: C
     assert len(deductions - owed) > 5
 
 
+@pytest.mark.parametrize("is_honoured", [False, True])
+def test_the_truth_of_an_ignored_filter_is_what_a_search_finds(alvys: Simulator, is_honoured: bool) -> None:
+    if is_honoured:
+        alvys.reset(ignored_filters="")
+    caller = Caller(alvys)
+    filters = {"IsActive": False}
+    found = caller.search(STREAMS["trucks"], filters).json()["Total"]
+    assert len(alvys.truth_keys(stream="trucks", filters=json.dumps(filters))) == found
+    everything = len(alvys.truth_keys(stream="trucks"))
+    assert 0 < found < everything if is_honoured else found == everything
+
+
 def test_the_truth_without_a_window_is_every_row(alvys: Simulator, caller: Caller) -> None:
     assert (
         len(alvys.truth_keys(stream="maintenance")) == len(set(alvys.truth_keys(stream="maintenance"))) == 120

@@ -18,7 +18,7 @@ from airflow_provider_alvys.simulator.controls.faults import Fault, Mutation
 from airflow_provider_alvys.simulator.options import Options
 from airflow_provider_alvys.simulator.protocol.http import json_response
 from airflow_provider_alvys.simulator.tenant import Tenant
-from airflow_provider_alvys.simulator.truth import expected_rows, shows_tombstones
+from airflow_provider_alvys.simulator.truth import check_filters, expected_rows, shows_tombstones
 
 
 class ChangeBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -135,7 +135,7 @@ async def _truth(tenant: Tenant, request: Request) -> Any:
     """
     query = request.query_params
     stream = get_stream(query.get("stream", "loads"))
-    filters = stream.validate_filters(msgspec.json.decode(query.get("filters", "{}")))
+    filters = check_filters(stream, msgspec.json.decode(query.get("filters", "{}"), type=dict[str, Any]))
     rows = tenant.rows(stream.name)
     numbers = expected_rows(
         rows,
