@@ -43,6 +43,8 @@ class RawServer:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
+        # A thread that waits in accept() would wait on after close() alone.
+        self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
     def _accept(self) -> None:
