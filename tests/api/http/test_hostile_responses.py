@@ -37,6 +37,9 @@ from tests.conftest import CONNECTION, SkippingClock
 from tests.raw_server import RawServer, make_response
 from tests.writes import request_of, write
 
+# Python may collect garbage while it decodes deep JSON: finalizers then meet the limit of the recursion.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 MEGABYTE = 1024 * 1024
 DEEP = b'{"Title":' + b"[" * 200_000 + b"]" * 200_000 + b"}"
 BOMB = gzip.compress(bytes(64 * MEGABYTE))
