@@ -85,6 +85,7 @@ def fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auth, "_sources", {})
     monkeypatch.setattr(pacing, "_pacers", {})
     monkeypatch.setattr(scrubbing, "_secrets", {})
+    monkeypatch.setattr(scrubbing, "_known", ())
     monkeypatch.setattr(os, "fsync", lambda _: None)
     forget_secrets()
 

@@ -30,18 +30,25 @@ _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 # Maps each secret to the spellings in which a server may send it back.
 _secrets: dict[str, frozenset[str]] = {}
+# All of these spellings; a text may be scrubbed for every row, a secret is new once an hour.
+_known: tuple[str, ...] = ()
 _lock = threading.Lock()
 
 
 def remember_secret(secret: str) -> None:
     """Have :func:`scrub` mask this secret from now on, in this process."""
+    global _known
     if len(secret) < _MIN_SECRET_CHARS:
         return
     with _lock:
+        spellings = _secrets.pop(secret, None)
         # Put at the end again: the first one is forgotten.
-        _secrets[secret] = _secrets.pop(secret, frozenset()) or _spellings(secret)
+        _secrets[secret] = spellings or _spellings(secret)
+        if spellings:
+            return
         if len(_secrets) > _MAX_SECRETS:
             del _secrets[next(iter(_secrets))]
+        _known = tuple(spelling for spellings in _secrets.values() for spelling in spellings)
 
 
 def scrub(text: str, max_chars: int = MAX_CHARS) -> str:
@@ -65,16 +72,14 @@ def mask_secrets(value: Any) -> Any:
         return [mask_secrets(item) for item in value]
     if not isinstance(value, str):
         return value
-    with _lock:
-        spellings = [spelling for known in _secrets.values() for spelling in known]
-    is_secret = any(spelling in value.translate(_LOWER) for spelling in spellings)
+    lower = value.translate(_LOWER)
+    is_secret = any(spelling in lower for spelling in _known)
     text = _JWT.sub(MASK, value)
     return _mask_known(text) if is_secret else text
 
 
 def _mask_known(text: str) -> str:
-    with _lock:
-        spellings = [spelling for known in _secrets.values() for spelling in known]
+    spellings = _known
     known = "\n".join(spellings)
     lower = text.translate(_LOWER)
     is_secret = bytearray(len(text))
