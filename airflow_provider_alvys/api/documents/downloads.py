@@ -28,7 +28,7 @@ from airflow_provider_alvys.api.errors import (
 )
 from airflow_provider_alvys.api.http.clock import Clock
 from airflow_provider_alvys.api.http.retries import RetryRules, retrying
-from airflow_provider_alvys.api.http.sessions import DEFLATED, USER_AGENT, inflate
+from airflow_provider_alvys.api.http.sessions import DEFLATED, USER_AGENT, content_encoding, inflate
 from airflow_provider_alvys.api.http.transport import (
     DEFAULT_TIMEOUT,
     NO_AUTH,
@@ -132,7 +132,7 @@ class Downloader:
         with _redacted_queries(), self._open(url, what) as response:
             header = response.headers.get("content-length", "")
             # The length of compressed content is not the file's.
-            is_length = _LENGTH.fullmatch(header) and not _encoding(response)
+            is_length = _LENGTH.fullmatch(header) and not content_encoding(response)
             length = int(header) if is_length else None
             if length is not None and size is not None and length != size:
                 raise _bad_response(response, f"{what}: {origin(url)} has {length} bytes, not {size}.")
@@ -243,7 +243,7 @@ class Downloader:
 
     def _chunks(self, response: requests.Response, url: str, what: str) -> Iterator[bytes]:
         """Yield the content of a file, in pieces of up to a chunk."""
-        encoding = _encoding(response)
+        encoding = content_encoding(response)
         if encoding and encoding not in DEFLATED:
             raise _bad_response(
                 response, f"{what}: {origin(url)} sent it in an encoding that was not requested."
@@ -301,11 +301,6 @@ def _check_space(file: IO[bytes], what: str, more: int | None = None) -> None:
     if more is None:
         raise AlvysStorageError(message)
     raise AlvysDownloadError(message, endpoint=ENDPOINT)
-
-
-def _encoding(response: requests.Response) -> str:
-    encoding = response.headers.get("content-encoding", "").strip().lower()
-    return "" if encoding == "identity" else encoding
 
 
 def _invalid_url(what: str) -> AlvysValueError:

@@ -69,6 +69,12 @@ def may_have_arrived() -> bool:
     return _last_request.may_have_arrived
 
 
+def content_encoding(response: requests.Response) -> str:
+    """Return the encoding of a response's body; "" if the body is as it was sent."""
+    encoding = response.headers.get("content-encoding", "").strip().lower()
+    return "" if encoding == "identity" else encoding
+
+
 def read_body(response: requests.Response, limit: int) -> bytes:
     """
     Return a response's decoded body; of a larger one, a part that is longer than ``limit``.
@@ -76,12 +82,12 @@ def read_body(response: requests.Response, limit: int) -> bytes:
     :param limit: bytes.
     :raises Exception: of any kind; the body is cut off, or cannot be decoded.
     """
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in (*DEFLATED, "identity", ""):
+    encoding = content_encoding(response)
+    if encoding and encoding not in DEFLATED:
         raise ValueError(f"its encoding is {encoding[:40]!r}, which was not requested")
     chunks = iter(lambda: response.raw.read(_CHUNK_BYTES, decode_content=False), b"")
     pieces, length = [], 0
-    for piece in inflate(chunks) if encoding in DEFLATED else chunks:
+    for piece in inflate(chunks) if encoding else chunks:
         pieces.append(piece)
         length += len(piece)
         if length > limit:
