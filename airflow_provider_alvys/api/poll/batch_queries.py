@@ -224,7 +224,7 @@ class _RowsJob:
         except AlvysNotFoundError:
             if not self._stream.is_child:
                 raise
-            return Page(0, None, None, [], [])
+            return Page()
 
     def _combine_first_pages(self, search: Search) -> SearchResult | None:
         """Return the result if the first pages suffice for it."""

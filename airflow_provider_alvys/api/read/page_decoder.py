@@ -41,11 +41,11 @@ class Page(msgspec.Struct):
     :param keys: the rows' keys, in the same order.
     """
 
-    total: int
-    number: int | None
-    size: int | None
-    rows: list[Row]
-    keys: list[Key]
+    total: int = 0
+    number: int | None = None
+    size: int | None = None
+    rows: list[Row] = msgspec.field(default_factory=list)
+    keys: list[Key] = msgspec.field(default_factory=list)
 
     def find_problem(self, number: int, size: int) -> str | None:
         """Return what is impossible in this response to a request for a page number and size, or None."""

@@ -197,7 +197,7 @@ class Search:
             if index not in maybe_missing:
                 maybe_missing.append(index)
                 return self.first_page(index, page_size=page_size)
-            page = Page(0, None, None, [], [])
+            page = Page()
         if index in maybe_missing:
             maybe_missing.remove(index)
         return page
@@ -312,7 +312,7 @@ class Search:
                 state.progress = None
                 raise _MaybeMissingError from error
             log.info("%s: Alvys answered 404 twice, so the list is empty", self.stream.name)
-            page = Page(0, None, None, [], [])
+            page = Page()
         if state.began_at is None:
             state.began_at = self._client.now(upper_bound=True)
         return page
