@@ -43,6 +43,8 @@ class TlsServer:
         threading.Thread(target=self._serve, daemon=True).start()
 
     def close(self) -> None:
+        # A thread that waits in accept() would wait on after close() alone.
+        self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
     def _serve(self) -> None:
