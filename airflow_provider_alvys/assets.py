@@ -18,8 +18,8 @@ def alvys_asset(stream: str, path: str) -> Asset:
     Its URI is the stream's folder without the storage's connection id, such as ``s3://bucket/alvys/loads``.
     The extra of its events gives the manifest's path.
 
-    :param stream: name in the catalogue, such as ``loads``.
-    :param path: root of the data set, as in the sync. A template in it is not rendered.
+    :param stream: a stream of the catalogue, such as ``loads``; see ``docs/reference/streams.md``.
+    :param path: root of the data set, absolute, as in the sync. A template in it is not rendered.
     :return: an asset equal to every other of this stream and path.
     :raises AlvysValueError: there is no such stream, or the path is empty or relative.
     """
@@ -34,8 +34,8 @@ def alvys_documents_asset(parent_type: str, path: str) -> Asset:
     ``s3://bucket/alvys/documents/load``. The extra of its events is the return value of
     AlvysDocumentsToObjectStorageOperator.
 
-    :param parent_type: such as ``load``.
-    :param path: as in the operator. A template in it is not rendered.
+    :param parent_type: kind of the parents, such as ``load``.
+    :param path: folder of the files, absolute, as in the operator. A template in it is not rendered.
     :return: an asset equal to every other of this parent type and path.
     :raises AlvysValueError: this type has no documents, or the path is empty or relative.
     """
@@ -60,10 +60,10 @@ def alvys_table_asset(
     Its URI is ``alvys-table://<sql_conn_id>/[<schema>/]<table>``, such as ``alvys-table://warehouse/loads``.
     The extra of its events is the return value of AlvysObjectStorageToSqlOperator.
 
-    :param stream: name in the catalogue, such as ``loads``.
+    :param stream: a stream of the catalogue, such as ``loads``; see ``docs/reference/streams.md``.
     :param sql_conn_id: Airflow connection of the database.
-    :param schema: of the table; None means the connection's default.
-    :param table: its name; None means the stream's.
+    :param schema: database schema of the tables; None means the connection's own.
+    :param table: name of the main table; None means the stream's default.
     :return: an asset equal to every other of this table.
     :raises AlvysValueError: there is no such stream.
     """

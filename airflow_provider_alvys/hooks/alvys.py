@@ -52,8 +52,8 @@ class AlvysHook(BaseHook):
     The connection is read at the first call. Within a task, all hooks of a connection share a token and a
     pace.
 
-    :param alvys_conn_id: a connection of type ``alvys``: host (API base URL), login (client id), password
-        (client secret) and the extra fields of the form.
+    :param alvys_conn_id: the Alvys connection: host (API base URL), login (client id), password (client
+        secret) and the extra fields of the form.
     """
 
     conn_name_attr = "alvys_conn_id"
@@ -102,11 +102,12 @@ class AlvysHook(BaseHook):
         Reads are retried after a failure that may pass; writes only if they cannot have reached Alvys.
 
         :param method: HTTP method.
-        :param path: below the API base (``loads/search``), or on the host if it begins with ``/``
-            (``/v1/me``).
-        :param json: body to send as JSON.
-        :param params: query parameters.
-        :param headers: further headers, such as ``If-Match``.
+        :param path: path of the call, below the API base (``loads/search``), or on the host if it begins with
+            ``/`` (``/v1/me``).
+        :param json: body to send as JSON; None sends none.
+        :param params: query parameters; None means none.
+        :param headers: further headers, such as ``If-Match``; None means none.
+        :return: the response, with a status below 400.
         :raises AlvysValueError: the path is on another host; nothing was sent.
         :raises AlvysError: a subclass says what failed and what to do.
         """
@@ -125,16 +126,16 @@ class AlvysHook(BaseHook):
         """
         Iterate over the rows of a stream, each once, in no particular order.
 
-        :param stream: name in the catalogue, such as ``loads``.
-        :param filters: Alvys's search fields, such as ``{"Status": ["Delivered"]}``.
-        :param since: start of the window: an aware datetime, or an ISO 8601 string with a time zone. None
-            means everything.
+        :param stream: a stream of the catalogue, such as ``loads``; see ``docs/reference/streams.md``.
+        :param filters: Alvys's search fields, such as ``{"Status": ["Delivered"]}``; None means all rows.
+        :param since: start of the window, with a time zone: a datetime, or an ISO 8601 text; None means no
+            window.
         :param until: end of the window; None means no end. For business dates the window covers whole UTC
             days.
-        :param window_by: name of one of the stream's windows; None for its default window (``updated`` for
-            loads), ``whole`` for none.
-        :param parents: ids of the parents for a child stream: load numbers for ``load_documents``, Ids of
-            trips for ``trip_stops``. See ``docs/streams.md``.
+        :param window_by: window kind, such as ``created``; None means the stream's regular one, ``updated``
+            for loads; ``whole`` reads the stream without a window.
+        :param parents: parents of a stream that is read per parent: load numbers for ``load_documents``, Ids
+            of trips for ``trip_stops``. See ``docs/reference/streams.md``.
         :return: decoded rows. Fractions are Decimal, times are strings in Alvys's spelling.
         :raises AlvysValueError: an argument is wrong; raised by the call, before anything is sent.
         :raises AlvysIncompleteError: rows of a window in the past may be missing. A search that may still
@@ -205,7 +206,7 @@ class AlvysHook(BaseHook):
         """
         Read one record.
 
-        :param stream: name in the catalogue, such as ``loads``.
+        :param stream: a stream of the catalogue, such as ``loads``; see ``docs/reference/streams.md``.
         :param selector: the record, in Alvys's spelling or Python's: ``hook.get("loads",
             loadNumber="1001")``, ``hook.get("trips", trip_number="2001", include_deleted=True)``,
             ``hook.get("drivers", id="DR…")``.
@@ -231,13 +232,14 @@ class AlvysHook(BaseHook):
 
         It is retried after a lost response only if that cannot have a second effect.
 
-        :param operation: name in the catalogue; see ``docs/operations.md``.
+        :param operation: name of the operation, such as ``trips.assign``; see
+            ``docs/reference/operations.md``.
         :param path_params: values for the operation's path; ``trip_id`` is the same as ``tripId``.
         :param body: fields in Alvys's spelling. Decimals are sent digit by digit; times are aware datetimes,
             or ISO 8601 strings with a time zone.
-        :param if_match: ``auto`` reads the record's ETag just before the write if Alvys requires one. An ETag
-            is sent as it is. None sends none.
-        :param file: for an upload: a local file, or a
+        :param if_match: ``auto`` reads the record's ETag just before the write if Alvys requires one, and
+            else sends none. An ETag is sent as given. None sends none.
+        :param file: file of an upload: a local file, or a
             :class:`~airflow_provider_alvys.api.write.upload.FileSource`.
         :return: the decoded response, with numbers as in :meth:`search`; None if it is empty.
         :raises AlvysValueError: an argument is wrong; nothing was sent.
@@ -271,8 +273,8 @@ class AlvysHook(BaseHook):
         """
         Estimate the cost of an initial load. Costs one request per stream.
 
-        :param streams: names in the catalogue; None means all with a tier in ``docs/streams.md``.
-        :param since: start of the window, for streams whose sync has one; None means everything.
+        :param streams: streams of the catalogue; None means all with a tier in ``docs/reference/streams.md``.
+        :param since: start of the window, for streams whose sync has one; None means no window.
         :param until: end of the window; None means no end.
         :return: for each stream the rows, the requests, the hours at the documented pace and at the
             connection's, and the scope that the token lacks. Unknown figures are None, and the note says why.

@@ -54,15 +54,19 @@ class AlvysRequestOperator(AlvysTask):
     """
     Call any Alvys endpoint and return its JSON response.
 
+    Cost: one request.
+
     :param alvys_conn_id: the Alvys connection. (templated)
     :param method: HTTP method. (templated)
-    :param path: below the API base (``loads/search``), or on the host if it begins with ``/``. (templated)
-    :param json: body to send as JSON. (templated)
-    :param query_params: query parameters. (templated)
-    :param headers: further headers, such as ``If-Match``. (templated)
+    :param path: path of the call, below the API base (``loads/search``), or on the host if it begins with
+        ``/`` (``/v1/me``). (templated)
+    :param json: body to send as JSON; None sends none. (templated)
+    :param query_params: query parameters; None means none. (templated)
+    :param headers: further headers, such as ``If-Match``; None means none. (templated)
     :return: the decoded response, without secret fields such as a webhook's ``Secret``; a string if Alvys
         responds with text; None if the response is empty, or is itself a secret.
     :raises AlvysResponseError: the response is a file or HTML, which does not belong into an XCom.
+    :raises AlvysValueError: an argument is not valid; nothing was sent.
     """
 
     template_fields: Sequence[str] = ("alvys_conn_id", "method", "path", "json", "query_params", "headers")
@@ -137,13 +141,18 @@ class AlvysSearchOperator(AlvysTask):
     """
     Search a stream and return its rows; for larger results use AlvysToObjectStorageOperator.
 
+    Cost: one request per page of 200 rows; one per parent for a stream that is read per parent.
+
     :param alvys_conn_id: the Alvys connection. (templated)
-    :param stream: name in the catalogue, such as ``loads``. (templated)
-    :param filters: Alvys's search fields, such as ``{"LoadNumbers": ["1001"]}``. (templated)
-    :param window_by: name of one of the stream's windows; None for its default window. (templated)
-    :param since: start of the window, with a time zone; None for no window. (templated)
-    :param until: end of the window; None for no end. (templated)
-    :param parents: ids of the parents for a child stream: load numbers for ``load_documents``. (templated)
+    :param stream: a stream of the catalogue, such as ``loads``; see ``docs/reference/streams.md``.
+        (templated)
+    :param filters: Alvys's search fields, such as ``{"LoadNumbers": ["1001"]}``; None means all rows.
+        (templated)
+    :param window_by: window kind, such as ``created``; None means the stream's regular one. (templated)
+    :param since: start of the window, with a time zone; None means no window. (templated)
+    :param until: end of the window; None means no end. (templated)
+    :param parents: parents of a stream that is read per parent: load numbers for ``load_documents``.
+        (templated)
     :param limit: maximum number of rows. A single search with more fails after its first page.
     :return: a list of rows as plain JSON values, without secret fields.
     :raises AlvysValueError: there are more rows than ``limit``, or an argument is wrong; raised while the DAG

@@ -26,11 +26,15 @@ class AlvysUploadDocumentOperator(AlvysWriteOperator):
     Each upload creates another document. If its response is lost, the task therefore fails without retries,
     and the error says how to find out whether the document exists.
 
+    Cost: one request.
+
     :param alvys_conn_id: the Alvys connection. (templated)
-    :param parent_type: ``load``, ``trip``, ``carrier``, ``driver``, ``truck`` or ``trailer``.
-    :param parent_id: the load's number, or the Id of any other parent. (templated)
-    :param path: absolute, local or on object storage: ``s3://aws_default@bucket/pod.pdf``. (templated)
-    :param document_type: in Alvys's spelling, such as ``Proof of Delivery``. (templated)
+    :param parent_type: kind of the parent: ``load``, ``trip``, ``carrier``, ``driver``, ``truck`` or
+        ``trailer``.
+    :param parent_id: the load's number, or the Id of any other parent (not a trip's number). (templated)
+    :param path: file to upload, absolute, local or on object storage: ``s3://aws_default@bucket/pod.pdf``.
+        (templated)
+    :param document_type: type in Alvys's spelling, such as ``Proof of Delivery``. (templated)
     :param file_name: name in Alvys, with an extension; None for the file's own. (templated)
     :return: the document as Alvys lists it, without its temporary download URL.
     :raises AlvysValueError: the document type is unknown (raised while the DAG is parsed if it is not

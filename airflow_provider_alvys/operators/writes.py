@@ -41,18 +41,22 @@ class AlvysWriteOperator(AlvysTask):
     task fails without retries: the error says how to find out whether the write took place, and clearing the
     task sends it again. On Airflow 3.3 this holds even if the worker dies.
 
+    Cost: one request, and one more to read the ETag where Alvys requires one.
+
     :param alvys_conn_id: the Alvys connection. (templated)
-    :param operation: name in the catalogue, such as ``trips.assign``.
-    :param path_params: values for the operation's path, such as ``{"tripId": "…"}``. (templated)
-    :param body: fields in Alvys's spelling. A number may be a string of its digits, which keeps amounts exact
-        in templates and XComs. (templated)
+    :param operation: name of the operation, such as ``trips.assign``; see ``docs/reference/operations.md``.
+    :param path_params: values for the operation's path, such as ``{"tripId": "…"}``; None means that it has
+        none. (templated)
+    :param body: fields in Alvys's spelling; None means none. A number may be a string of its digits, which
+        keeps amounts exact in templates and XComs. (templated)
     :param if_match: ``auto`` reads the record's ETag just before the write if Alvys requires one, and else
         sends none. An ETag is sent as given. None sends none. (templated)
-    :param file: for an upload: path of the file, local or on object storage. (templated)
+    :param file: file of an upload, local or on object storage; None for all other operations. (templated)
     :return: Alvys's response as plain JSON values without secrets; None if it is empty.
     :raises AlvysValueError: an argument is wrong; raised while the DAG is parsed if the argument is not
         templated, and else before anything is sent.
     :raises AlvysUnknownOutcomeError: the response was lost, and whether the write took place is unknown.
+    :raises AlvysPreconditionError: the record has changed since the version of the ETag.
     """
 
     template_fields: Sequence[str] = ("alvys_conn_id", "path_params", "body", "if_match", "file")

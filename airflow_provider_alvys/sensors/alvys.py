@@ -74,8 +74,8 @@ class AlvysLoadStatusSensor(_StatusSensor):
     """
     Wait until a load has one of the given statuses, or a later one.
 
-    In the triggerer one request per poll serves 50 loads. In a slot each poll costs a request, and in
-    ``reschedule`` mode also a token: set a ``poke_interval`` of some minutes.
+    Cost: in the triggerer, one request per poll for 50 loads. In a slot, a request per poll, and in
+    ``reschedule`` mode also one for a token: set a ``poke_interval`` of some minutes.
 
     :param alvys_conn_id: the Alvys connection. (templated)
     :param load_number: number of the load. (templated)
@@ -83,9 +83,10 @@ class AlvysLoadStatusSensor(_StatusSensor):
         (templated)
     :param failed_statuses: statuses that fail the sensor without a retry, unless they are in ``statuses``;
         None for none. (templated)
-    :param or_later: whether later statuses count, too: a load can pass one between two polls.
+    :param or_later: whether later statuses count, too, as a load can pass one between two polls.
     :param wait_if_missing: whether to wait for a load that does not exist or is deleted, rather than fail.
-    :param deferrable: wait in the triggerer. None means Airflow's ``[operators] default_deferrable``.
+    :param deferrable: whether to wait in the triggerer. None means Airflow's ``[operators]
+        default_deferrable``.
     :return: ``{"load_number", "id", "status", "updated_at"}`` of the load.
     :raises AlvysValueError: a status is unknown.
     """
@@ -115,16 +116,19 @@ class AlvysTripStatusSensor(_StatusSensor):
     """
     Wait until a trip has one of the given statuses, or a later one.
 
-    In the triggerer one request per poll serves 50 trips.
+    Cost: in the triggerer, one request per poll for 50 trips. In a slot, a request per poll, and in
+    ``reschedule`` mode also one for a token: set a ``poke_interval`` of some minutes.
 
     :param alvys_conn_id: the Alvys connection. (templated)
     :param trip_number: number of the trip. (templated)
-    :param statuses: one status or several, in Alvys's spelling, such as ``"Delivered"``. (templated)
+    :param statuses: one status or several, in Alvys's spelling, such as ``["Delivered", "Invoiced"]``.
+        (templated)
     :param failed_statuses: statuses that fail the sensor without a retry, unless they are in ``statuses``;
         None for none. (templated)
-    :param or_later: whether later statuses count, too: a trip can pass one between two polls.
+    :param or_later: whether later statuses count, too, as a trip can pass one between two polls.
     :param wait_if_missing: whether to wait for a trip that does not exist or is deleted, rather than fail.
-    :param deferrable: wait in the triggerer. None means Airflow's ``[operators] default_deferrable``.
+    :param deferrable: whether to wait in the triggerer. None means Airflow's ``[operators]
+        default_deferrable``.
     :return: ``{"trip_number", "id", "status", "updated_at"}`` of the trip.
     :raises AlvysValueError: a status is unknown.
     """
@@ -154,17 +158,19 @@ class AlvysDocumentSensor(AlvysSensor):
     """
     Wait until a record has a document of one of the given types.
 
-    Alvys lists the documents of one parent per request, ten requests a minute: a hundred of these sensors on
-    one connection poll every ten minutes each.
+    Cost: one request per poll and parent, of ten a minute: a hundred of these sensors on one connection poll
+    every ten minutes each.
 
     :param alvys_conn_id: the Alvys connection. (templated)
-    :param parent_type: ``load``, ``trip``, ``carrier``, ``driver``, ``truck`` or ``trailer``.
+    :param parent_type: kind of the parent: ``load``, ``trip``, ``carrier``, ``driver``, ``truck`` or
+        ``trailer``.
     :param parent_id: the load's number, or the Id of any other parent (not a trip's number). (templated)
     :param document_types: one type or several, such as ``"Proof of Delivery (POD)"``, in upper or lower case;
         the part in brackets or the words before it suffice. (templated)
     :param wait_if_missing: whether to wait for a parent that Alvys does not know, such as a load without a
         trip, rather than fail.
-    :param deferrable: wait in the triggerer. None means Airflow's ``[operators] default_deferrable``.
+    :param deferrable: whether to wait in the triggerer. None means Airflow's ``[operators]
+        default_deferrable``.
     :return: the newest matching document as Alvys lists it, without ``DownloadUrl`` and ``ExpiresAt``: anyone
         with that URL can open the file. To fetch the file, list the documents again.
     :raises AlvysValueError: such a parent has no documents.
@@ -212,16 +218,21 @@ class AlvysSearchSensor(AlvysSensor):
     """
     Wait until a search has a number of rows.
 
+    Cost: one request per poll, or one per parent. Sensors with the same search share it in the triggerer.
+
     :param alvys_conn_id: the Alvys connection. (templated)
-    :param stream: name in the catalogue, such as ``loads``. (templated)
-    :param filters: Alvys's search fields, such as ``{"Status": ["Delivered"]}``. (templated)
-    :param window_by: name of one of the stream's windows; None for its default window. (templated)
-    :param since: start of the window, with a time zone; None for no window. (templated)
-    :param until: end of the window; None for no end. (templated)
-    :param parents: ids of the parents for a child stream: load numbers for ``load_documents``. Each costs a
-        request per poll. (templated)
+    :param stream: a stream of the catalogue, such as ``loads``; see ``docs/reference/streams.md``.
+        (templated)
+    :param filters: Alvys's search fields, such as ``{"Status": ["Delivered"]}``; None means all rows.
+        (templated)
+    :param window_by: window kind, such as ``created``; None means the stream's regular one. (templated)
+    :param since: start of the window, with a time zone; None means no window. (templated)
+    :param until: end of the window; None means no end. (templated)
+    :param parents: parents of a stream that is read per parent: load numbers for ``load_documents``.
+        (templated)
     :param at_least: number of rows to wait for.
-    :param deferrable: wait in the triggerer. None means Airflow's ``[operators] default_deferrable``.
+    :param deferrable: whether to wait in the triggerer. None means Airflow's ``[operators]
+        default_deferrable``.
     :return: the keys of all rows, such as a load's ``Id``; a list per row if several fields identify it.
     :raises AlvysValueError: an argument is wrong; raised while the DAG is parsed if nothing is templated.
     """

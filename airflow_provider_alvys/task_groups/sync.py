@@ -81,31 +81,33 @@ def alvys_sync(
     unless ``on_missing_scope="skip"``. All windows end ``settling`` before the run's scheduled time. Parents
     come before their children, and tasks on the same endpoint run one after the other.
 
-    :param path: root of the data set, absolute, the same for every run; may be a template.
-    :param streams: streams of the catalogue; None means all of the tier.
-    :param tier: how often the DAG runs: one or several of ``docs/streams.md``, such as ``hourly``. Selects
-        the windows, their lookback and, without ``streams``, the streams; each of ``streams`` must have one
-        of the tiers. None means the first of each stream.
+    :param path: root of the data set, absolute: ``/data/alvys`` or ``s3://aws_default@bucket/alvys``. It must
+        be the same for every run; may be a template.
+    :param streams: streams of the catalogue, such as ``["loads", "trips"]``; None means all of the tier.
+    :param tier: how often the DAG runs: one or several of ``docs/reference/streams.md``, such as ``hourly``.
+        Selects the windows, their lookback and, without ``streams``, the streams; each of ``streams`` must
+        have one of the tiers. None means the first of each stream.
     :param alvys_conn_id: the Alvys connection; None means that of ``default_args``, else ``alvys_default``.
     :param tenant: name of the tenant in manifests; None means the connection id.
     :param initial_since: start of the first window of a stream, or of a parent, without a cursor.
-    :param filters: filters by stream: ``{"loads": {"CustomerId": "…"}}``.
-    :param parents: parents by stream of children; None means the catalogue's recent parents in this data set,
-        such as loads delivered in the last 14 days for documents. See AlvysToObjectStorageOperator.
-    :param settling: time between the end of the windows and the run's time; timedelta or seconds. None means
-        1 minute.
+    :param filters: Alvys's search fields, by stream: ``{"loads": {"CustomerId": "…"}}``.
+    :param parents: parents of a stream that is read per parent, by stream; None means the catalogue's recent
+        parents in this data set, such as loads delivered in the last 14 days for documents. See
+        AlvysToObjectStorageOperator.
+    :param settling: time between the end of the window and the run's time; timedelta or seconds. None means 1
+        minute.
     :param overlap: lookback before the cursor; timedelta or seconds. None means the catalogue's.
     :param file_format: ``jsonl`` or ``parquet``; None means that of ``default_args``, else ``jsonl``.
     :param compression: ``gzip`` or None; for Parquet ``gzip``, ``zstd`` or None (snappy).
     :param on_missing_scope: ``fail`` or ``skip`` if the token lacks the scope of a stream; None means that of
         ``default_args``, else ``fail``.
-    :param sql_conn_id: connection of a database. Each stream is loaded into its tables by a task
+    :param sql_conn_id: Airflow connection of the database. Each stream is loaded into its tables by a task
         ``load_<stream>`` with an asset (:func:`airflow_provider_alvys.assets.alvys_table_asset`); None means
         no database. See AlvysObjectStorageToSqlOperator.
     :param schema: database schema of the tables; None means the connection's own.
-    :param exclude: fields to keep out of the database, by stream: ``{"customers": ["Email", "Contacts"]}``.
+    :param exclude: fields to leave out of the tables, by stream: ``{"customers": ["Email", "Contacts"]}``.
     :param group_id: name of the group. A DAG with several groups needs one for each.
-    :param arguments: arguments of the group, such as ``default_args`` or ``tooltip``.
+    :param arguments: further arguments of the group, such as ``default_args`` or ``tooltip``.
     :return: the group.
     :raises AlvysValueError: an unknown stream or tier, an argument for a stream that is not in the group, or
         a group_id that the DAG already has.
@@ -263,22 +265,24 @@ def alvys_backfill(
     The cursor is not used. Windows are read one at a time, since they share the endpoint's rate limit.
     (Airflow 3.1 does not count deferred tasks: use a pool of one slot with ``include_deferred`` there.)
 
-    :param stream: a stream of the catalogue.
+    :param stream: a stream of the catalogue, such as ``loads``; see ``docs/reference/streams.md``.
     :param start: start of the first window; aware datetime or ISO 8601 text. Not a template: the windows are
         computed while the DAG is parsed.
     :param end: end of the last window; not a template either.
     :param every: length of a window: a timedelta, or ``day``, ``week``, ``month`` or ``year`` of the
         calendar.
-    :param path: root of the data set, absolute.
-    :param window_by: window kind; None means the first that an update does not move: ``created`` for loads,
-        ``pickup`` for trips. (A backfill of March reads what was created in March, not what was updated.)
-    :param filters: Alvys's search fields.
+    :param path: root of the data set, absolute: ``/data/alvys`` or ``s3://aws_default@bucket/alvys``.
+    :param window_by: window kind, such as ``created``; None means the first that an update does not move:
+        ``created`` for loads, ``pickup`` for trips. (A backfill of March reads what was created in March, not
+        what was updated.)
+    :param filters: Alvys's search fields, such as ``{"CustomerId": "…"}``; None means all rows.
     :param alvys_conn_id: the Alvys connection; None means that of ``default_args``, else ``alvys_default``.
     :param tenant: name of the tenant in manifests; None means the connection id.
-    :param task_id: None means ``backfill_<stream>``.
+    :param task_id: name of the task; None means ``backfill_<stream>``.
     :param max_active_tis_per_dag: windows that are read at once; more than 1 helps only with a raised limit.
-    :param outlets: added to the stream's asset.
-    :param arguments: arguments of AlvysToObjectStorageOperator, such as ``file_format`` or ``retries``.
+    :param outlets: further assets, besides the stream's; None means none.
+    :param arguments: further arguments, of AlvysToObjectStorageOperator, such as ``file_format`` or
+        ``retries``.
     :return: the mapped task; its ``output`` is the list of results.
     :raises AlvysValueError: the stream is read as a whole or per parent, or a time or length is wrong.
     """
@@ -334,19 +338,20 @@ def alvys_first_load(
     The stream is read by creation or pickup, since older rows may lack ``UpdatedAt``. Then the rows are
     compared with Alvys's total, missing rows are read, and the cursor is set to the start of this load.
 
-    :param stream: a stream of the catalogue.
-    :param start: time of the oldest row; aware datetime or ISO 8601 text.
+    :param stream: a stream of the catalogue, such as ``loads``; see ``docs/reference/streams.md``.
+    :param start: start of the first window, the time of the oldest row; aware datetime or ISO 8601 text.
     :param every: length of a window: a timedelta, or ``day``, ``week``, ``month`` or ``year`` of the
         calendar.
     :param path: root of the data set, absolute; that of the regular sync.
-    :param window_by: see :func:`alvys_backfill`.
-    :param filters: Alvys's search fields; those of the regular sync.
+    :param window_by: window kind, such as ``created``; None means the first that an update does not move, as
+        for :func:`alvys_backfill`.
+    :param filters: Alvys's search fields, such as ``{"CustomerId": "…"}``; those of the regular sync.
     :param alvys_conn_id: the Alvys connection; None means that of ``default_args``, else ``alvys_default``.
-    :param tenant: that of the regular sync.
+    :param tenant: name of the tenant in manifests; that of the regular sync.
     :param file_format: ``jsonl`` or ``parquet``; None means that of ``default_args``, else ``jsonl``.
     :param compression: ``gzip`` or None; for Parquet ``gzip``, ``zstd`` or None (snappy).
-    :param group_id: None means ``first_load_<stream>``.
-    :param arguments: arguments of the group, such as ``default_args``.
+    :param group_id: name of the group; None means ``first_load_<stream>``.
+    :param arguments: further arguments of the group, such as ``default_args``.
     :return: the group.
     :raises AlvysValueError: each sync reads the stream as a whole, so that it needs no first load.
     """

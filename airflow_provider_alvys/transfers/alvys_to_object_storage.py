@@ -44,13 +44,19 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
     Without ``since`` the window starts at the cursor, which is stored with the data. The cursor moves only
     after a complete run. A retry resumes. Streams without a window on changes are read as a whole.
 
+    Asset event: each outlet gets one, and its extra is the result. An asset alias gets the asset of the
+    stream.
+
+    Cost: one request per page of 200 rows, and one more to check the total of several pages; for a stream
+    that is read per parent, one per parent. ``python -m airflow_provider_alvys plan`` counts them.
+
     :param alvys_conn_id: the Alvys connection. (templated)
-    :param stream: a stream of the catalogue, such as ``loads``; see ``docs/streams.md``.
+    :param stream: a stream of the catalogue, such as ``loads``; see ``docs/reference/streams.md``.
     :param path: root of the data set, absolute: ``/data/alvys`` or ``s3://aws_default@bucket/alvys``. With a
         cursor it must be the same for every run. (templated)
-    :param filters: Alvys's search fields; None means all rows. (templated)
-    :param window_by: window kind; None means the stream's regular one, ``updated`` for loads; ``whole`` reads
-        the stream as a whole. (templated)
+    :param filters: Alvys's search fields, such as ``{"CustomerId": "…"}``; None means all rows. (templated)
+    :param window_by: window kind, such as ``created``; None means the stream's regular one, ``updated`` for
+        loads; ``whole`` reads the stream without a window. (templated)
     :param since: start of the window, with a time zone; None means the cursor. (templated)
     :param until: end of the window; None means ``settling`` before now. If the cursor is already there, the
         task is skipped. (templated)
@@ -60,26 +66,29 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
     :param settling: time between the end of the window and now; timedelta or seconds. None means 1 minute.
     :param look_back: lookback for business dates, in complete UTC days; timedelta or seconds. None means the
         catalogue's.
-    :param look_ahead: lookahead after now for business dates. None means the catalogue's.
+    :param look_ahead: lookahead after now for business dates; timedelta or seconds. None means the
+        catalogue's.
     :param parents: parents of a stream that is read per parent: a list of ids, the output of their sync (its
-        XCom), the path of its manifest, or RecentParents. (templated)
+        XCom), the path of its manifest, or RecentParents. Other streams take none. (templated)
     :param tenant: name of the tenant in manifests; None means the connection id. (templated)
-    :param file_format: ``jsonl``: one row per line, byte for byte as Alvys sent it; ``parquet``: typed
-        columns, needs pyarrow.
+    :param file_format: ``jsonl`` or ``parquet``: one row per line, byte for byte as Alvys sent it, or typed
+        columns, which need pyarrow.
     :param compression: ``gzip`` or None; for Parquet ``gzip``, ``zstd`` or None (snappy).
     :param part_rows: rows per part; None means 20 pages.
     :param page_size: rows per request; None means the connection's, else the catalogue's (200).
-    :param max_window_rows: windows with more rows are halved, down to a minute.
+    :param max_window_rows: rows per window: a window with more is halved, down to a minute.
     :param skip_when_empty: whether to skip downstream tasks if there are no rows.
     :param on_missing_scope: ``fail`` or ``skip`` if the token lacks the scope of the stream, or of parents
         that have never landed. Other refusals fail.
     :param defer_after: a deferrable task frees its slot for waits of more seconds than this.
-    :param deferrable: whether to free the slot during long waits for the rate limit.
+    :param deferrable: whether to free the slot during long waits for the rate limit. Airflow's ``[operators]
+        default_deferrable`` is the default.
     :return: ``{"manifest", "path", "stream", "tenant", "since", "until", "rows", "proof"}``: texts, and the
-        number of rows. Events of outlet assets have the same extra.
+        number of rows. ``since`` and ``until`` are None without a window.
     :raises AlvysValueError: an argument is wrong, raised while the DAG is parsed if it is not templated; or
         no parent has ever landed.
     :raises AlvysIncompleteError: the window could not be proved complete. The cursor did not move.
+    :raises AlvysStorageError: a file of the data set is missing, damaged, or cannot be written.
     """
 
     template_fields: Sequence[str] = tuple(
@@ -242,19 +251,26 @@ class AlvysSweepToObjectStorageOperator(AlvysLandingTask):
 
     If a stream fails, the others still land, and then the task fails.
 
+    Asset event: the outlet of each stream (``alvys_asset``) gets one, and its extra is the result of that
+    stream.
+
+    Cost: one request per page of 200 rows of each stream, and one more to check the total of several pages.
+
     :param alvys_conn_id: the Alvys connection. (templated)
-    :param streams: streams that are read as a whole, without parents, such as ``["drivers", "trucks"]``.
-    :param path: root of the data set, absolute. (templated)
+    :param streams: streams of the catalogue that are read as a whole, without parents, such as ``["drivers",
+        "trucks"]``.
+    :param path: root of the data set, absolute: ``/data/alvys`` or ``s3://aws_default@bucket/alvys``.
+        (templated)
     :param tenant: name of the tenant in manifests; None means the connection id. (templated)
     :param file_format: ``jsonl`` or ``parquet``; see AlvysToObjectStorageOperator.
-    :param compression: compression of the files; see AlvysToObjectStorageOperator.
+    :param compression: ``gzip`` or None; for Parquet ``gzip``, ``zstd`` or None (snappy).
     :param on_missing_scope: ``fail`` or ``skip`` if the token lacks the scope of a stream. Other refusals
         fail. Airflow emits the asset event of a skipped stream, too, without an extra: use one task per
         stream if that matters.
     :param defer_after: a deferrable task frees its slot for waits of more seconds than this.
-    :param deferrable: whether to free the slot during long waits for the rate limit.
-    :return: a list with the result of each stream, as of AlvysToObjectStorageOperator. The event of an
-        ``alvys_asset`` has the result of its stream.
+    :param deferrable: whether to free the slot during long waits for the rate limit. Airflow's ``[operators]
+        default_deferrable`` is the default.
+    :return: a list with the result of each stream, as of AlvysToObjectStorageOperator.
     :raises AlvysValueError: while the DAG is parsed: a stream is unknown, is given twice or cannot be read as
         a whole, or another argument is wrong.
     :raises AlvysError: the first error of a stream, after all others have landed.

@@ -31,26 +31,32 @@ class AlvysDocumentsToObjectStorageOperator(AlvysLandingTask):
 
     A document becomes ``<path>/documents/<parent_type>/tenant=<tenant>/<parent>/<id>-<name>``; unsafe
     characters of its name become underscores. A file that exists with the right size is not downloaded
-    again. Each parent costs a request for its list, at Alvys's pace (10 a minute), and one more if the URLs
-    have expired.
+    again.
 
     If documents fail, the others are downloaded, and then the task fails; a retry downloads the rest. After
     three failures of the storage in a row the task fails at once.
 
+    Asset event: each outlet gets one, and its extra is the result.
+
+    Cost: one request per parent for the list of its documents, and one more if its URLs have expired.
+    Downloads come from the storage and do not count.
+
     :param alvys_conn_id: the Alvys connection. (templated)
-    :param parent_type: ``load``, ``trip``, ``carrier``, ``driver``, ``truck`` or ``trailer``.
+    :param parent_type: kind of the parents: ``load``, ``trip``, ``carrier``, ``driver``, ``truck`` or
+        ``trailer``.
     :param parents: parents of the documents: a list of ids (load numbers for loads), the output of their sync
         (its XCom), the path of its manifest, or RecentParents. Or the output of a sync of the documents, such
         as ``load_documents``: no lists are requested while its URLs are valid. (templated)
     :param path: folder of the files, absolute: ``/data/alvys`` or ``s3://aws_default@bucket/alvys``. With
         another path all documents are downloaded again. (templated)
-    :param document_types: types such as ``["Proof of Delivery"]``, in any case, with or without ``(POD)``, or
-        ``POD`` alone; None means all. (templated)
+    :param document_types: one type or several, such as ``["Proof of Delivery"]``, in upper or lower case,
+        with or without ``(POD)``, or ``POD`` alone; None means all. (templated)
     :param tenant: name of the tenant in manifests; None means the connection id. (templated)
-    :param max_bytes: a longer document is an error.
+    :param max_bytes: largest document in bytes; a longer one is an error.
     :param skip_when_empty: whether to skip downstream tasks if there are no documents.
     :param defer_after: a deferrable task frees its slot for waits of more seconds than this.
-    :param deferrable: whether to free the slot during long waits for the rate limit.
+    :param deferrable: whether to free the slot during long waits for the rate limit. Airflow's ``[operators]
+        default_deferrable`` is the default.
     :return: ``{"path", "index", "stream", "tenant", "parent_type", "parents", "missing_parents", "documents",
         "fetched", "already_there", "bytes", "gone", "renewals"}``. ``index`` is the path of a JSON lines
         file, written last, with ``id``, ``type``, ``parent``, ``name`` (relative to ``path``), ``file_name``,

@@ -39,14 +39,18 @@ class AlvysBeginFirstLoadOperator(AlvysTask):
     """
     Record the start of a first load, and return its windows.
 
+    Cost: one request, or some more for a stream that needs several searches.
+
     :param alvys_conn_id: the Alvys connection. (templated)
-    :param stream: a stream of the catalogue.
-    :param path: root of the data set, where the pace is stored. (templated)
+    :param stream: a stream of the catalogue, such as ``loads``; see ``docs/reference/streams.md``.
+    :param path: root of the data set, absolute, where the pace is stored. (templated)
     :param start: start of the first window; aware datetime or ISO 8601 text. (templated)
-    :param every: length of a window: a timedelta, or ``day``, ``week``, ``month`` or ``year``.
-    :param window_by: window kind; None means the first that an update does not move: ``created`` for loads,
-        ``pickup`` for trips.
-    :param filters: filters of the first load. (templated)
+    :param every: length of a window: a timedelta, or ``day``, ``week``, ``month`` or ``year`` of the
+        calendar.
+    :param window_by: window kind, such as ``created``; None means the first that an update does not move:
+        ``created`` for loads, ``pickup`` for trips.
+    :param filters: Alvys's search fields, such as ``{"CustomerId": "…"}``; those of the regular sync.
+        (templated)
     :return: a list of ``{"since", "until"}``, for ``expand_kwargs``. The XCom ``begun`` is the start of the
         load, ``total`` the number of rows at that time.
     :raises AlvysValueError: the stream needs no first load, or an argument is wrong; raised while the DAG is
@@ -106,16 +110,21 @@ class AlvysHandOverOperator(AlvysLandingTask):
     """
     Compare a first load with Alvys's total, read missing rows, and set the cursor to the load's start.
 
+    Asset event: each outlet gets one, and its extra is the result.
+
+    Cost: one request to count, and those of a complete read if rows are missing.
+
     :param alvys_conn_id: the Alvys connection. (templated)
-    :param stream: a stream of the catalogue.
-    :param path: root of the data set. (templated)
+    :param stream: a stream of the catalogue, such as ``loads``; see ``docs/reference/streams.md``.
+    :param path: root of the data set, absolute; that of the first load. (templated)
     :param begun: start of the first load. (templated)
     :param total: number of rows at that time. (templated)
     :param landed: the results of all windows. (templated)
-    :param filters: filters of the first load, and of the cursor. (templated)
+    :param filters: Alvys's search fields, such as ``{"CustomerId": "…"}``; those of the first load, and of
+        the cursor. (templated)
     :param tenant: name of the tenant in manifests; None means the connection id. (templated)
     :param file_format: ``jsonl`` or ``parquet``; see AlvysToObjectStorageOperator.
-    :param compression: compression of the files; see AlvysToObjectStorageOperator.
+    :param compression: ``gzip`` or None; for Parquet ``gzip``, ``zstd`` or None (snappy).
     :return: ``{"stream", "tenant", "path", "total", "rows", "manifests", "cursor"}``.
     :raises AlvysIncompleteError: rows are still missing. No cursor was set.
     """

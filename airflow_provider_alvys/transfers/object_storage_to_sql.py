@@ -38,9 +38,14 @@ class AlvysObjectStorageToSqlOperator(TemplatedTask):
 
     For PostgreSQL, SQLite, DuckDB, MariaDB and MySQL; for warehouses see ``docs/warehouses.md``.
 
-    :param sql_conn_id: Airflow connection of the database. (templated)
-    :param path: root of the data set, as for the landing operators. (templated)
-    :param stream: a stream of the catalogue, such as ``loads``.
+    Asset event: each outlet gets one, and its extra is the result.
+
+    Cost: no request to Alvys.
+
+    :param sql_conn_id: Airflow connection of the database: PostgreSQL, SQLite, DuckDB, MariaDB or MySQL.
+        (templated)
+    :param path: root of the data set, absolute, as for the landing operators. (templated)
+    :param stream: a stream of the catalogue, such as ``loads``; see ``docs/reference/streams.md``.
     :param manifest: path of one manifest, or the result of a sync: load it, even if it is loaded already.
         None loads all manifests that are not loaded yet. Those whose data the tables lack are loaded again in
         any case. (templated)
@@ -50,10 +55,10 @@ class AlvysObjectStorageToSqlOperator(TemplatedTask):
     :param children: whether lists become child tables; if not, they are JSON columns.
     :param depth: levels of nested lists that become child tables, 1 for the lists of a row; deeper lists are
         JSON.
-    :param exclude: fields to leave out, by Alvys's names: ``["Email", "BillingAddress", "Notes.User"]``;
-        ``_extra`` leaves out all fields that the catalogue does not know.
-    :param max_missing_share: a share from 0 to 1. If a complete read lacks more of the rows, no row is marked
-        missing.
+    :param exclude: fields to leave out of the tables, by Alvys's names: ``["Email", "BillingAddress",
+        "Notes.User"]``; ``_extra`` leaves out all fields that the catalogue does not know.
+    :param max_missing_share: largest share of missing rows, from 0 to 1: if a complete read lacks more of
+        them, no row is marked missing.
     :return: ``{"table", "stream", "path", "manifests", "rows", "merged", "missing", "disbelieved"}``: the
         number of manifests loaded; of rows in them; of new or newer rows; of rows marked as missing; of
         absent rows that were too many to mark.

@@ -144,12 +144,16 @@ class AlvysChangeTrigger(BaseEventTrigger):
 
     Watch an asset of its own: if a sync also updates the asset, the sync triggers the same DAGs.
 
+    Cost: one request per poll for all watchers of a stream, with any number of filters; more if a poll finds
+    several pages.
+
     :param alvys_conn_id: the Alvys connection.
-    :param stream: name of a stream with a time window, such as ``loads``. If the window is a business date,
-        as for ``fuel``, each poll reads the whole lookback and reports new rows and rows that differ.
-    :param where: a value or a list of values by field, such as ``{"Status": ["Delivered"], "Fleet.Name":
-        "East"}``: report only matching rows. None means all.
-    :param window_by: name of one of the stream's windows; None for its default window.
+    :param stream: a stream of the catalogue, such as ``loads``, with a time window. If the window is a
+        business date, as for ``fuel``, each poll reads the whole lookback and reports new rows and rows that
+        differ.
+    :param where: values of the rows' fields, such as ``{"Status": ["Delivered"], "Fleet.Name": "East"}``:
+        report only matching rows. None means all.
+    :param window_by: window kind, such as ``created``; None means the stream's regular one.
     :param poll_interval: seconds between two polls. None means 60 for a window on changes, and 900 for
         others.
     :raises AlvysValueError: the stream, window, a field or a value is unknown; raised while the DAG is

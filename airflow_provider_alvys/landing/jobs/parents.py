@@ -34,9 +34,9 @@ class RecentParents:
     the children of changed parents may miss some.
 
     :param days: days since the parent's time; None means the catalogue's: 14 since the delivery of a load.
-    :param where: values of the parent's fields, such as ``{"CustomerId": ["CU1"]}``; None means the
-        catalogue's. (Avoid ``Status``: a parent is left out as soon as it has another one.)
-    :param path: root of the parent's data set; None means that of the children. (templated)
+    :param where: values of the rows' fields, such as ``{"CustomerId": ["CU1"]}``; None means the catalogue's.
+        (Avoid ``Status``: a parent is left out as soon as it has another one.)
+    :param path: root of the data set of the parents; None means that of the children. (templated)
     """
 
     days: float | None = None
