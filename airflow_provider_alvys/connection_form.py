@@ -13,13 +13,16 @@ from typing import Any, Literal
 
 CONN_TYPE = "alvys"
 HOOK_NAME = "Alvys"
-# The port stays: the Test button of Airflow 3.3 needs one.
+# Without a port, the Test button of Airflow 3.3 answers "Bad Request" before it calls the provider, even if
+# the field is hidden. A standard field has no default and no help text, so its label says it.
 HIDDEN_FIELDS = ["schema"]
-RELABELING = {"host": "API base URL", "login": "Client id", "password": "Client secret"}
-PLACEHOLDERS = {
-    "host": "https://integrations.alvys.com",
-    "port": "443 (only needed for the Test button of Airflow 3.3)",
+RELABELING = {
+    "host": "API base URL",
+    "port": "Port (enter 443 for the Test button)",
+    "login": "Client id",
+    "password": "Client secret",
 }
+PLACEHOLDERS = {"host": "https://integrations.alvys.com", "port": "443"}
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,9 @@ def test_the_ui_relabels_and_hides_the_standard_fields() -> None:
     assert standard.url_schema.hidden
     # The Test button of Airflow 3.3 fails without a port.
     assert not standard.port.hidden
-    assert "443" in standard.port.placeholder
+    assert "443" in standard.port.title
+    assert "Test" in standard.port.title
+    assert standard.port.placeholder == "443"
     assert form().hook_name == "Alvys"
 
 
