@@ -73,11 +73,11 @@ bench: .venv/.runtime  ## Measure landing and loading next to hand-written loops
 	$(PY) bench/loading.py
 
 docs: .venv/.tools  ## Write the generated pages of docs/
-	$(PY) -m scripts.write_streams_page docs/streams.md
-	$(PY) -m scripts.write_operations_page docs/operations.md
-	$(PY) -m scripts.write_schema_page docs/schema.md
-	$(PY) -m scripts.draw_schema docs/schema.svg
-	$(PY) -m scripts.write_warehouses_page docs/warehouses.md
+	$(PY) -m scripts.write_streams_page docs/reference/streams.md
+	$(PY) -m scripts.write_operations_page docs/reference/operations.md
+	$(PY) -m scripts.write_schema_page docs/reference/schema.md
+	$(PY) -m scripts.draw_schema docs/reference/schema.svg
+	$(PY) -m scripts.write_warehouses_page docs/reference/warehouses.md
 	$(PY) -m scripts.draw_architecture docs/architecture.md
 
 ci: lint types test test-mariadb test-oldest wheel demo chaos-short chaos-limits waiting-short distributed  ## Run everything that .ci/run runs, one after the other

@@ -117,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     plan.set_defaults(command=_plan)
     sql = commands.add_parser(
         "sql",
-        help="print the SQL template that loads landed files into a warehouse: docs/warehouses.md",
+        help="print the SQL template that loads landed files into a warehouse: docs/reference/warehouses.md",
     )
     sql.add_argument("--warehouse", required=True, choices=list(WAREHOUSES))
     sql.add_argument("--stream", required=True, help="stream name")

@@ -38,8 +38,8 @@ with DAG(
     )
 
 # To copy a run of loads into a warehouse, use the warehouse's own operators. They append the rows to a table
-# of all landed rows; docs/warehouses.md has the statements that merge them. The operators need the list of
-# the run's files, in the DAG above:
+# of all landed rows; docs/reference/warehouses.md has the statements that merge them. The operators need the
+# list of the run's files, in the DAG above:
 #
 #     @task
 #     def files_of(landed: dict) -> list[str]:

@@ -1,7 +1,8 @@
 """
-Draw ``docs/schema.svg``: the tables by subject, with child tables and references. ``make docs`` calls this.
+Draw ``docs/reference/schema.svg``: the tables by subject, with child tables and references. ``make docs``
+calls this.
 
-    python -m scripts.draw_schema docs/schema.svg
+    python -m scripts.draw_schema docs/reference/schema.svg
 """
 
 from __future__ import annotations

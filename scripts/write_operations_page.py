@@ -1,7 +1,7 @@
 """
-Write ``docs/operations.md`` from the catalogue. ``make docs`` calls this; a test fails while the page is not current.
+Write ``docs/reference/operations.md`` from the catalogue. ``make docs`` calls this; a test fails while the page is not current.
 
-    python -m scripts.write_operations_page docs/operations.md
+    python -m scripts.write_operations_page docs/reference/operations.md
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ AlvysWriteOperator(
 hook.write("trips.dispatch", path_params={"tripId": "…"})
 ```
 
-[writing.md](writing.md) explains writes step by step.
+[writing.md](../writing.md) explains writes step by step.
 
 ## Fill in the body
 

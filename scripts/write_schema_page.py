@@ -1,7 +1,7 @@
 """
-Write ``docs/schema.md`` from the schemas of the streams. ``make docs`` calls this; a test checks that the page is current.
+Write ``docs/reference/schema.md`` from the schemas of the streams. ``make docs`` calls this; a test checks that the page is current.
 
-    python -m scripts.write_schema_page docs/schema.md
+    python -m scripts.write_schema_page docs/reference/schema.md
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ tables for {streams} streams.
 - [Column names to quote](#column-names-to-quote)
 {index}
 
-[tables.md](tables.md) explains how to load the tables. In a warehouse the tables are the same: see [warehouses.md](warehouses.md).
+[tables.md](../tables.md) explains how to load the tables. In a warehouse the tables are the same: see [warehouses.md](warehouses.md).
 
 ## Query the tables
 

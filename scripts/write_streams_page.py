@@ -1,7 +1,7 @@
 """
-Write ``docs/streams.md`` from the catalogue. ``make docs`` calls this; a test fails while the page is not current.
+Write ``docs/reference/streams.md`` from the catalogue. ``make docs`` calls this; a test fails while the page is not current.
 
-    python -m scripts.write_streams_page docs/streams.md
+    python -m scripts.write_streams_page docs/reference/streams.md
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """
-Write ``docs/warehouses.md`` with the statements of :mod:`airflow_provider_alvys.tables.warehouses`. ``make docs`` calls this.
+Write ``docs/reference/warehouses.md`` with the statements of :mod:`airflow_provider_alvys.tables.warehouses`. ``make docs`` calls this.
 
-    python -m scripts.write_warehouses_page docs/warehouses.md
+    python -m scripts.write_warehouses_page docs/reference/warehouses.md
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ renders for each run:
 python -m airflow_provider_alvys sql --warehouse snowflake --stream loads --url s3://my-bucket/alvys
 ```
 
-For **PostgreSQL, SQLite, DuckDB and MariaDB** you do not need this page: use `AlvysObjectStorageToSqlOperator`, see [tables.md](tables.md).
+For **PostgreSQL, SQLite, DuckDB and MariaDB** you do not need this page: use `AlvysObjectStorageToSqlOperator`, see [tables.md](../tables.md).
 MySQL takes the statements for MariaDB, but is not tested.
 
 > **The statements have not been run in these warehouses.** The tests parse them with [sqlglot](https://github.com/tobymao/sqlglot)

@@ -32,8 +32,9 @@ from airflow_provider_alvys.transfers.alvys_to_object_storage import AlvysToObje
 from tests.conftest import CONNECTION, ROOT, SkippingClock
 from tests.recorder import Recorder
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 ALL_PAGES = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]
+REFERENCE = ROOT / "docs" / "reference"
 BIN = Path(sys.executable).parent
 
 
@@ -43,7 +44,7 @@ def test_the_example_lists_documents_of_delivered_loads_of_any_status() -> None:
 
 
 def test_the_streams_page_names_the_streams_without_a_full_read() -> None:
-    (sentence,) = re.findall(r"Alvys does not allow that for.*", (ROOT / "docs" / "streams.md").read_text())
+    (sentence,) = re.findall(r"Alvys does not allow that for.*", (REFERENCE / "streams.md").read_text())
     named = re.findall(r"`(\w+)`", sentence)
     assert named == [name for name, stream in STREAMS.items() if not stream.full_read]
 
@@ -61,7 +62,7 @@ def blocks(language: str) -> list[pytest.ParameterSet]:
         for number, text in enumerate(
             re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
         ):
-            found.append(pytest.param(text, id=f"{page.name}-{number}"))
+            found.append(pytest.param(text, id=f"{page.relative_to(ROOT)}-{number}"))
     return found
 
 
@@ -196,7 +197,7 @@ def test_every_field_of_the_connection_is_described() -> None:
 
 
 def test_every_control_of_the_simulator_is_described() -> None:
-    text = (ROOT / "docs" / "simulator.md").read_text()
+    text = (REFERENCE / "simulator.md").read_text()
     for call in CONTROL_ENDPOINTS:
         assert f"| `{call}` |" in text
 
@@ -205,22 +206,22 @@ def test_every_control_of_the_simulator_is_described() -> None:
     ("script", "name"),
     [
         ("draw_architecture", "architecture.md"),
-        ("write_streams_page", "streams.md"),
-        ("write_operations_page", "operations.md"),
-        ("write_schema_page", "schema.md"),
-        ("draw_schema", "schema.svg"),
-        ("write_warehouses_page", "warehouses.md"),
+        ("write_streams_page", "reference/streams.md"),
+        ("write_operations_page", "reference/operations.md"),
+        ("write_schema_page", "reference/schema.md"),
+        ("draw_schema", "reference/schema.svg"),
+        ("write_warehouses_page", "reference/warehouses.md"),
     ],
 )
 def test_a_generated_page_is_current(script: str, name: str, tmp_path: Path) -> None:
-    page = tmp_path / name
+    page = tmp_path / Path(name).name
     subprocess.run([sys.executable, "-m", f"scripts.{script}", page], check=True, cwd=ROOT)
     assert page.read_text() == (ROOT / "docs" / name).read_text(), "run make docs"
     assert f"-m scripts.{script} docs/{name}" in (ROOT / "Makefile").read_text()
 
 
 def test_the_schema_page_has_every_column_and_links_to_tables() -> None:
-    text = (ROOT / "docs" / "schema.md").read_text()
+    text = (REFERENCE / "schema.md").read_text()
     sections = dict(re.findall(r"^#{3,4} `(\w+)`\n(.*?)(?=^#{2,4} )", f"{text}## ", re.MULTILINE | re.DOTALL))
     for stream in STREAMS.values():
         for table in build_schema(stream).tables:
@@ -241,7 +242,7 @@ def test_the_joins_of_the_schema_page_run() -> None:
             columns = ", ".join(f'"{column.name}"' for column in table.all_columns)
             database.execute(f'CREATE TABLE "{table.name}" ({columns})')
     queries = re.findall(
-        r"^```sql\n(.*?)^```", (ROOT / "docs" / "schema.md").read_text(), re.MULTILINE | re.DOTALL
+        r"^```sql\n(.*?)^```", (REFERENCE / "schema.md").read_text(), re.MULTILINE | re.DOTALL
     )
     assert len(queries) == 3
     for query in queries:
@@ -249,7 +250,7 @@ def test_the_joins_of_the_schema_page_run() -> None:
 
 
 def test_the_picture_shows_every_table_in_readable_size() -> None:
-    picture = ElementTree.parse(ROOT / "docs" / "schema.svg").getroot()
+    picture = ElementTree.parse(REFERENCE / "schema.svg").getroot()
     assert int(picture.attrib["width"]) == 1200
     texts = ["".join(element.itertext()) for element in picture.iter("{http://www.w3.org/2000/svg}text")]
     for stream in STREAMS.values():

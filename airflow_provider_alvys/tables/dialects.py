@@ -329,6 +329,6 @@ def get_dialect(conn_type: str | None) -> Dialect:
     if conn_type is None or conn_type not in DIALECTS:
         raise AlvysValueError(
             f"Connections of type {conn_type!r} are not supported; supported types: {', '.join(DIALECTS)}. "
-            "For Snowflake, BigQuery, Redshift and SQL Server see docs/warehouses.md"
+            "For Snowflake, BigQuery, Redshift and SQL Server see docs/reference/warehouses.md"
         )
     return DIALECTS[conn_type]

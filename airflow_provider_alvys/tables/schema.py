@@ -184,8 +184,8 @@ def _validate_exclude(stream: Stream, exclude: Collection[str]) -> None:
             hint = f" Did you mean {' or '.join(close)}?" if close else ""
             raise AlvysValueError(
                 f"exclude contains {path!r}, which is not a field of {stream.name}.{hint} Use Alvys's names "
-                "with dots between them (docs/schema.md), or '_extra' for fields that the catalogue does not "
-                "know"
+                "with dots between them (docs/reference/schema.md), or '_extra' for fields that the "
+                "catalogue does not know"
             )
         if any(key == path or key.startswith(f"{path}.") for key in stream.key):
             raise AlvysValueError(f"exclude contains {path}, which is the key of {stream.name}: remove it")

@@ -34,9 +34,9 @@ class AlvysObjectStorageToSqlOperator(TemplatedTask):
     one transaction with its ledger entry. Rows are merged by tenant and key; the newest state of a row wins,
     in any order of loading. Tables are created and columns added or widened; nothing is dropped. Manifests
     that the ledger lists are loaded again if the tables lack their rows, columns or child tables.
-    ``docs/schema.md`` lists all tables.
+    ``docs/reference/schema.md`` lists all tables.
 
-    For PostgreSQL, SQLite, DuckDB, MariaDB and MySQL; for warehouses see ``docs/warehouses.md``.
+    For PostgreSQL, SQLite, DuckDB, MariaDB and MySQL; for warehouses see ``docs/reference/warehouses.md``.
 
     Asset event: each outlet gets one, and its extra is the result.
 

@@ -59,7 +59,7 @@ def test_the_arguments_that_name_places_are_templates() -> None:
 def test_an_unsupported_connection_type_is_rejected(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_SQL", json.dumps({"conn_type": "http", "host": "localhost"}))
     with pytest.raises(
-        AlvysValueError, match=r"'http' .*postgres, sqlite, duckdb, mysql.*docs/warehouses.md"
+        AlvysValueError, match=r"'http' .*postgres, sqlite, duckdb, mysql.*docs/reference/warehouses.md"
     ):
         make(path=str(tmp_path)).execute({})
 

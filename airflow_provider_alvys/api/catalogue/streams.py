@@ -71,7 +71,7 @@ def get_streams(names: Collection[str]) -> list[Stream]:
     if isinstance(names, (str, bytes, Mapping)) or not isinstance(names, Collection):
         raise AlvysValueError(f"streams={names!r} must be a list of names, such as ['loads', 'trips']")
     if not names:
-        raise AlvysValueError("streams is empty: give one or more of docs/streams.md")
+        raise AlvysValueError("streams is empty: give one or more of docs/reference/streams.md")
     rows = [get_stream(name) for name in names]
     twice = sorted({row.name for row in rows if rows.count(row) > 1})
     if twice:

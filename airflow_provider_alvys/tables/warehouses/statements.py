@@ -1,7 +1,7 @@
 """
 Scripts that load a landed run into a warehouse: create the tables, stage the files, check them, merge.
 
-The scripts are Jinja templates, which Airflow renders for each run: see docs/warehouses.md.
+The scripts are Jinja templates, which Airflow renders for each run: see docs/reference/warehouses.md.
 """
 
 from __future__ import annotations
