@@ -56,13 +56,15 @@ def test_the_readme_names_every_public_name() -> None:
     assert "python -m airflow_provider_alvys plan" in section
 
 
-def blocks(language: str) -> list[pytest.ParameterSet]:
+def blocks(language: str, *, quoted: bool = False) -> list[pytest.ParameterSet]:
+    """Return the code blocks of a language: those that are run, or those quoted from a file that runs."""
     found = []
     for page in PAGES:
-        for number, text in enumerate(
-            re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
-        ):
-            found.append(pytest.param(text, id=f"{page.relative_to(ROOT)}-{number}"))
+        pattern = rf"(?:^<!-- from: (\S+) -->\n)?^```{language}\n(.*?)^```"
+        for number, (file, text) in enumerate(re.findall(pattern, page.read_text(), re.M | re.S)):
+            if bool(file) == quoted:
+                values = (file, text) if quoted else (text,)
+                found.append(pytest.param(*values, id=f"{page.relative_to(ROOT)}-{number}"))
     return found
 
 
@@ -70,6 +72,13 @@ def commands() -> list[pytest.ParameterSet]:
     return [
         pytest.param(line, id=line[:60]) for block in blocks("bash") for line in block.values[0].splitlines()
     ]
+
+
+@pytest.mark.parametrize(("file", "code"), blocks("python", quoted=True))
+def test_quoted_code_is_in_a_file_that_runs(file: str, code: str) -> None:
+    # tests/test_examples.py runs every example.
+    assert file.startswith("dags_examples/")
+    assert code in (ROOT / file).read_text()
 
 
 @pytest.mark.parametrize("code", blocks("python"))
