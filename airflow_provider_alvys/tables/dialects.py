@@ -10,6 +10,7 @@ from typing import Any
 
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.schema.values import Kind, TypeLimits
+from airflow_provider_alvys.api.suggestions import suggest
 
 _RESERVED_PREFIXES = ("_alvys_", "alvys_new_", "alvys_gone")
 # The kind of an existing column's type, and whether it stores every value of that kind.
@@ -328,7 +329,7 @@ def get_dialect(conn_type: str | None) -> Dialect:
     """
     if conn_type is None or conn_type not in DIALECTS:
         raise AlvysValueError(
-            f"Connections of type {conn_type!r} are not supported; supported types: {', '.join(DIALECTS)}. "
+            f"Connections of type {conn_type!r} are not supported.{suggest(conn_type, DIALECTS, 'Types')} "
             "For Snowflake, BigQuery, Redshift and SQL Server see docs/reference/warehouses.md"
         )
     return DIALECTS[conn_type]

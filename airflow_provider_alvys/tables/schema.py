@@ -6,7 +6,6 @@ A load is one row in the table ``loads`` and one row for each stop in ``load_sto
 
 from __future__ import annotations
 
-import difflib
 import functools
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +14,7 @@ from airflow_provider_alvys.api.catalogue.streams import STREAMS, Stream
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.schema.fields import Array, FieldFlag, FieldType, Record
 from airflow_provider_alvys.api.schema.values import EXTRA, Kind, column_specs, snake_case
+from airflow_provider_alvys.api.suggestions import suggest
 
 DEFAULT_DEPTH = 2
 TENANT = "_tenant"
@@ -180,8 +180,7 @@ def _validate_exclude(stream: Stream, exclude: Collection[str]) -> None:
     known = [EXTRA, *(path for path, *_ in fields_of(stream.fields))]
     for path in exclude:
         if path not in known:
-            close = difflib.get_close_matches(str(path), known, n=3, cutoff=0.5)
-            hint = f" Did you mean {' or '.join(close)}?" if close else ""
+            hint = suggest(path, known, f"Fields of {stream.name}")
             raise AlvysValueError(
                 f"exclude contains {path!r}, which is not a field of {stream.name}.{hint} Use Alvys's names "
                 "with dots between them (docs/reference/schema.md), or '_extra' for fields that the "

@@ -14,6 +14,7 @@ from airflow_provider_alvys.api.catalogue.stream_spec import WHOLE
 from airflow_provider_alvys.api.catalogue.streams import Stream, get_stream
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.read.windows import as_timedelta, as_utc
+from airflow_provider_alvys.api.suggestions import suggest
 from airflow_provider_alvys.assets import alvys_asset, alvys_table_asset
 from airflow_provider_alvys.landing.formats.registry import JSONL, check_format
 from airflow_provider_alvys.landing.jobs.initial_load import backfill_window, check_first_load, cut_windows
@@ -115,9 +116,10 @@ def alvys_sync(
     syncs = choose_syncs(streams, tier)
     names = [sync.stream.name for sync in syncs]
     for given, name in ((filters, "filters"), (parents, "parents"), (exclude, "exclude")):
-        others = ", ".join(sorted(set(given or ()) - set(names)))
+        others = sorted(set(given or ()) - set(names))
         if others:
-            raise AlvysValueError(f"{name} names {others}, but the group syncs {', '.join(names)}")
+            hint = suggest(others[0], names, "The group syncs")
+            raise AlvysValueError(f"{name} names {', '.join(others)}, which the group does not sync.{hint}")
     if sql_conn_id is None and (schema is not None or exclude is not None):
         raise AlvysValueError("schema and exclude are for the tables of a database: give sql_conn_id, too")
     seconds = as_timedelta(SETTLING if settling is None else settling, "settling").total_seconds()

@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow_provider_alvys.api.catalogue.streams import STREAMS, Stream, Tier, get_streams
 from airflow_provider_alvys.api.errors import AlvysValueError
+from airflow_provider_alvys.api.suggestions import suggest
 from airflow_provider_alvys.landing.jobs.spec import OVERLAP
 
 
@@ -66,7 +67,7 @@ def _check_tiers(tier: Any) -> list[str]:
     known = dict.fromkeys(known.name for stream in STREAMS.values() for known in stream.tiers)
     for name in tiers:
         if name not in known:
-            raise AlvysValueError(f"tier={name!r} is not known. Tiers: {', '.join(known)}")
+            raise AlvysValueError(f"tier={name!r} is not known.{suggest(name, known, 'Tiers')}")
     return tiers
 
 

@@ -14,6 +14,7 @@ from airflow_provider_alvys.api.catalogue.stream_spec import WHOLE
 from airflow_provider_alvys.api.catalogue.streams import get_stream, get_streams
 from airflow_provider_alvys.api.errors import AlvysError, AlvysPermissionError, AlvysValueError, is_hopeless
 from airflow_provider_alvys.api.read.windows import ALL_TIME, MAX_WINDOW_ROWS, Window, as_timedelta, as_utc
+from airflow_provider_alvys.api.suggestions import suggest
 from airflow_provider_alvys.assets import alvys_asset
 from airflow_provider_alvys.base_operator import DEFERRABLE, emit_asset_event, outlet_events, run_identity_of
 from airflow_provider_alvys.hooks.alvys import AlvysHook
@@ -362,5 +363,6 @@ class AlvysSweepToObjectStorageOperator(AlvysLandingTask):
 
 def check_on_missing_scope(value: str) -> None:
     """Raise AlvysValueError unless the value is ``fail`` or ``skip``."""
-    if value not in ("fail", "skip"):
-        raise AlvysValueError(f"on_missing_scope={value!r} must be 'fail' or 'skip'")
+    choices = ("fail", "skip")
+    if value not in choices:
+        raise AlvysValueError(f"on_missing_scope={value!r} is not known.{suggest(value, choices, 'Choices')}")

@@ -218,7 +218,7 @@ def test_the_default_connection_is_alvys_default() -> None:
         pytest.param(
             {"streams": ["loads"], "filters": {"loads": {"Stat": ["Open"]}}}, "no filter 'Stat'", id="filter"
         ),
-        pytest.param({"streams": ["loads"], "on_missing_scope": "ignore"}, "'fail' or 'skip'", id="scope"),
+        pytest.param({"streams": ["loads"], "on_missing_scope": "ignore"}, "on_missing_scope=", id="scope"),
         pytest.param({"streams": ["loads"], "settling": -1}, "settling", id="settling"),
     ],
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from airflow_provider_alvys.api.suggestions import suggest
+
 FilterType = Literal["string", "strings", "boolean", "integer"]
 
 
@@ -59,5 +61,5 @@ class Filter:
         unknown = sorted(set(values) - set(self.values)) if self.values else []
         if not unknown:
             return None
-        allowed = ", ".join(map(str, self.values or ()))
-        return f"does not know {', '.join(map(repr, unknown))}. Allowed: {allowed}"
+        hint = suggest(unknown[0], self.values or (), "Allowed")
+        return f"does not know {', '.join(map(repr, unknown))}.{hint}"

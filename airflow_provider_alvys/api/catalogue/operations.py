@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 
 from airflow_provider_alvys.api.catalogue.operation_rows import (
@@ -23,6 +22,7 @@ from airflow_provider_alvys.api.catalogue.operation_spec import (
     Upload,
 )
 from airflow_provider_alvys.api.errors import AlvysValueError
+from airflow_provider_alvys.api.suggestions import suggest
 
 __all__ = [
     "OPERATIONS",
@@ -57,7 +57,5 @@ def get_operation(name: str) -> Operation:
     :raises AlvysValueError: the operation does not exist.
     """
     if not isinstance(name, str) or name not in OPERATIONS:
-        close = difflib.get_close_matches(str(name), OPERATIONS, n=1, cutoff=0.5)
-        hint = f" Did you mean {close[0]}?" if close else ""
-        raise AlvysValueError(f"There is no operation {name!r}.{hint} Operations: {', '.join(OPERATIONS)}")
+        raise AlvysValueError(f"There is no operation {name!r}.{suggest(name, OPERATIONS, 'Operations')}")
     return OPERATIONS[name]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -13,6 +12,7 @@ from airflow_provider_alvys.api.catalogue.filter_spec import Filter as Filter
 from airflow_provider_alvys.api.catalogue.limits import Limit, limit_of
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.schema.fields import Record, secret_fields
+from airflow_provider_alvys.api.suggestions import suggest
 
 _NOTHING = timedelta(0)
 # The window name for a read of all rows.
@@ -282,8 +282,8 @@ class Stream:
             if window.name == wanted:
                 return window
         names = [*(window.name for window in self.windows), *([WHOLE] if self.full_read else [])]
-        known = ", ".join(map(repr, names))
-        raise AlvysValueError(f"{self.name} has no window {wanted!r}. Windows of {self.name}: {known}")
+        hint = suggest(wanted, names, f"Windows of {self.name}")
+        raise AlvysValueError(f"{self.name} has no window {wanted!r}.{hint}")
 
     def validate_filters(
         self, filters: Any, *, is_templated: Callable[[Any], bool] = lambda value: False
@@ -334,11 +334,7 @@ class Stream:
             return f"{name} selects the parents of {self.name}: use parents instead"
         if name in ("Page", "PageSize"):
             return f"{name} is set by the paginator and is not a filter"
-        close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        close = close or [other for other in known if other.endswith(f".{name}")]
-        hint = f" Did you mean {close[0]}?" if close else ""
-        filters = f" Filters of {self.name}: {', '.join(known)}" if known else f" {self.name} has no filters"
-        return f"{self.name} has no filter {name!r}.{hint}{filters}"
+        return f"{self.name} has no filter {name!r}.{suggest(name, known, f'Filters of {self.name}')}"
 
     def normalize_filters(self, filters: Mapping[str, Any]) -> dict[str, Any]:
         """Return filters in a normal form: full names, sorted lists, and no default values."""

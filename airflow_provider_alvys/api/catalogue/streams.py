@@ -24,6 +24,7 @@ from airflow_provider_alvys.api.catalogue.stream_spec import (
     TimeWindow,
 )
 from airflow_provider_alvys.api.errors import AlvysValueError
+from airflow_provider_alvys.api.suggestions import suggest
 
 __all__ = [
     "SECRET_FIELDS",
@@ -58,7 +59,7 @@ def get_stream(name: str) -> Stream:
     :raises AlvysValueError: the stream does not exist.
     """
     if not isinstance(name, str) or name not in STREAMS:
-        raise AlvysValueError(f"There is no stream {name!r}. Streams: {', '.join(STREAMS)}")
+        raise AlvysValueError(f"There is no stream {name!r}.{suggest(name, STREAMS, 'Streams')}")
     return STREAMS[name]
 
 

@@ -13,6 +13,7 @@ from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.read.page_decoder import decode_record
 from airflow_provider_alvys.api.read.queries import make_queries
 from airflow_provider_alvys.api.read.windows import as_utc
+from airflow_provider_alvys.api.suggestions import suggest
 
 if TYPE_CHECKING:
     from airflow_provider_alvys.api.http.client import AlvysClient
@@ -57,8 +58,8 @@ def document_stream_of(parent_type: str) -> Stream:
     :raises AlvysValueError: this type has no documents.
     """
     if not isinstance(parent_type, str) or parent_type not in DOCUMENT_STREAMS:
-        known = ", ".join(DOCUMENT_STREAMS)
-        raise AlvysValueError(f"parent_type={parent_type!r} has no documents: give one of {known}")
+        hint = suggest(parent_type, DOCUMENT_STREAMS, "Parent types")
+        raise AlvysValueError(f"parent_type={parent_type!r} has no documents.{hint}")
     return DOCUMENT_STREAMS[parent_type]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import difflib
 import re
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +23,7 @@ from airflow_provider_alvys.api.read.state import SearchState
 from airflow_provider_alvys.api.read.windows import ALL_TIME, format_time
 from airflow_provider_alvys.api.schema.currencies import currency_number
 from airflow_provider_alvys.api.schema.fields import Array, FieldFlag, Record, Scalar
+from airflow_provider_alvys.api.suggestions import suggest
 
 if TYPE_CHECKING:
     from airflow_provider_alvys.api.http.client import AlvysClient
@@ -82,8 +82,7 @@ def check_where(stream: Stream, where: Mapping[str, Any] | None) -> dict[str, tu
     checked = {}
     for name, value in (where or {}).items():
         if name not in known:
-            close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-            hint = f" Did you mean {close[0]}?" if close else ""
+            hint = suggest(name, known, f"Fields of {stream.name}")
             raise AlvysValueError(f"{stream.name} has no field {name!r} (in where).{hint}")
         values = tuple(value) if isinstance(value, (list, tuple, set, frozenset)) else (value,)
         if name in currencies:
@@ -97,9 +96,8 @@ def check_where(stream: Stream, where: Mapping[str, Any] | None) -> dict[str, tu
             raise AlvysValueError(f"where[{name!r}]={value!r} is not {type_name}, or a list of them")
         allowed = next((filter.values for filter in stream.filters if filter.column == name), None) or values
         if unknown := [item for item in values if item not in allowed]:
-            raise AlvysValueError(
-                f"{name} of {stream.name} is never {unknown[0]!r}. Allowed: {', '.join(map(str, allowed))}"
-            )
+            hint = suggest(unknown[0], allowed, "Allowed")
+            raise AlvysValueError(f"{name} of {stream.name} is never {unknown[0]!r}.{hint}")
         # Sorted, since a set has another order in each process, and the name of the stored state depends on
         # it.
         checked[name] = tuple(sorted(set(values), key=str))

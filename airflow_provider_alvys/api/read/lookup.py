@@ -13,6 +13,7 @@ from airflow_provider_alvys.api.catalogue.endpoints import endpoint_of
 from airflow_provider_alvys.api.catalogue.stream_spec import Lookup, Stream
 from airflow_provider_alvys.api.errors import AlvysResponseError, AlvysValueError
 from airflow_provider_alvys.api.read.page_decoder import decode_row
+from airflow_provider_alvys.api.suggestions import suggest
 
 if TYPE_CHECKING:
     import requests
@@ -97,7 +98,8 @@ def _parse_selector(
     if unknown or not is_complete:
         raise AlvysValueError(
             f"{', '.join(selector) or 'An empty selector'} cannot identify a record of {stream.name}: "
-            f"give {_describe_selectors(lookup)}"
+            f"give {_describe_selectors(lookup)}."
+            f"{suggest(unknown[0], known.values(), 'Selectors') if unknown else ''}"
         )
     for name, value in given.items():
         _check(stream, name, value, is_option=name in lookup.options)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
@@ -13,13 +12,12 @@ from typing import Any
 from airflow_provider_alvys.api.catalogue.operation_spec import AnyOf, Field, OneOf, RequiredIf
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.read.windows import as_utc, format_time
+from airflow_provider_alvys.api.suggestions import suggest
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
 _INTEGER = re.compile(r"-?\d+", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-# An error lists the allowed values up to this number.
-_MAX_LISTED = 40
 
 IsTemplated = Callable[[Any], bool]
 
@@ -52,7 +50,7 @@ class BodyValidator:
             if self._is_templated(name):
                 continue
             if name not in known:
-                self.problems.append(f"unknown field {prefix}{name}{suggest(name, known)}")
+                self.problems.append(f"unknown field {prefix}{name}{hint(name, known, 'fields')}")
             elif value is not None:
                 sent[name] = self._value(known[name], value, prefix + name)
             elif self._is_merge_patch and not known[name].required:
@@ -163,13 +161,9 @@ class BodyValidator:
         return None if len(given) == 1 else f"exactly one of {names} is required, not {len(given)}"
 
 
-def suggest(name: Any, known: Collection[str]) -> str:
-    """Return the known name closest to a misspelled one, or else all known names, to end a message."""
-    if not known:
-        return " (it has no fields)"
-    plain = {other.replace("_", "").lower(): other for other in known}
-    close = difflib.get_close_matches(str(name).replace("_", "").lower(), plain, n=1, cutoff=0.6)
-    return f" (did you mean {plain[close[0]]}?)" if close else f" (known: {', '.join(known)})"
+def hint(name: Any, known: Iterable[Any], listed: str) -> str:
+    """Return a suggestion as :func:`suggest` does, within one of several problems."""
+    return f" ({suggest(name, known, listed).strip(' .')})"
 
 
 def record_shows(fields: Sequence[Field], written: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
@@ -200,11 +194,7 @@ def _is_blank(value: Any) -> bool:
 def _check_choice(field: Field, value: str | int, name: str) -> None:
     if not field.values or value in field.values:
         return
-    texts = [str(known) for known in field.values]
-    close = difflib.get_close_matches(value, texts, n=1, cutoff=0.6) if isinstance(value, str) else []
-    meant = f". Did you mean {close[0]!r}?" if close else ""
-    allowed = f". Allowed: {', '.join(texts)}" if len(texts) <= _MAX_LISTED else ""
-    raise AlvysValueError(f"{name}={value!r} is not allowed{meant}{allowed}")
+    raise AlvysValueError(f"{name}={value!r} is not allowed{hint(value, field.values, 'allowed')}")
 
 
 def _native(value: Any) -> str:

@@ -14,7 +14,7 @@ from airflow_provider_alvys.api.catalogue.operation_spec import AUTO, Operation
 from airflow_provider_alvys.api.catalogue.operations import get_operation
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.schema.values import dump_json
-from airflow_provider_alvys.api.write.body import BodyValidator, IsTemplated, suggest
+from airflow_provider_alvys.api.write.body import BodyValidator, IsTemplated, hint
 from airflow_provider_alvys.api.write.upload import FileSource
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
@@ -154,7 +154,7 @@ def _validate_params(
     for name, value in given.items():
         found = known.get(str(name).replace("_", "").lower())
         if found is None:
-            problems.append(f"unknown path parameter {name}{suggest(name, row.path_params)}")
+            problems.append(f"unknown path parameter {name}{hint(name, row.path_params, 'parameters')}")
             continue
         if found in params:
             problems.append(f"the path parameter {found} is given twice")

@@ -12,6 +12,7 @@ from typing import Protocol
 from airflow_provider_alvys.api.catalogue.streams import Stream
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.read.page_decoder import Row
+from airflow_provider_alvys.api.suggestions import suggest
 
 JSONL = "jsonl"
 PARQUET = "parquet"
@@ -67,9 +68,14 @@ class _JsonLines:
 def check_format(file_format: str, compression: str | None) -> None:
     """Raise AlvysValueError if a format is unknown, or needs a package that is not installed."""
     if (file_format, compression) not in _SUFFIXES:
-        known = " or ".join(f"file_format={name!r}, compression={packed!r}" for name, packed in _SUFFIXES)
+        formats = dict.fromkeys(name for name, _ in _SUFFIXES)
+        if file_format not in formats:
+            hint = suggest(file_format, formats, "Formats")
+            raise AlvysValueError(f"file_format={file_format!r} is not known.{hint}")
+        packings = [packed for name, packed in _SUFFIXES if name == file_format]
+        hint = suggest(compression, packings, "Give one of")
         raise AlvysValueError(
-            f"file_format={file_format!r}, compression={compression!r} is not known. Use {known}"
+            f"file_format={file_format!r}, compression={compression!r} is not possible.{hint}"
         )
     if file_format == PARQUET:
         _check_pyarrow()

@@ -14,6 +14,7 @@ from airflow_provider_alvys.api.errors import AlvysIncompleteError, AlvysValueEr
 from airflow_provider_alvys.api.read.page_decoder import PageDecoder
 from airflow_provider_alvys.api.read.queries import make_queries
 from airflow_provider_alvys.api.read.windows import ALL_TIME, format_time
+from airflow_provider_alvys.api.suggestions import suggest
 from airflow_provider_alvys.landing.dataset.cursor import advance_cursor, read_cursor
 from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.landing.jobs.spec import SETTLING, SyncSpec
@@ -78,8 +79,8 @@ def cut_windows(
         raise AlvysValueError(f"start {format_time(start)} is not before end {format_time(end)}")
     shortest = timedelta(days=1) if whole_days else timedelta(minutes=1)
     if every not in _UNITS and not (isinstance(every, timedelta) and every >= shortest):
-        units = ", ".join(_UNITS)
-        raise AlvysValueError(f"every={every!r} must be a timedelta of {shortest} or more, or one of {units}")
+        hint = suggest(every, _UNITS, "Units")
+        raise AlvysValueError(f"every={every!r} must be a unit, or a timedelta of {shortest} or more.{hint}")
     windows = []
     while start < end:
         try:

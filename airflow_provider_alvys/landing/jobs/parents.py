@@ -10,6 +10,7 @@ from airflow_provider_alvys.api.catalogue.stream_spec import Parent
 from airflow_provider_alvys.api.catalogue.streams import Stream, get_stream
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.read.parent_ids import parse_parents
+from airflow_provider_alvys.api.suggestions import suggest
 from airflow_provider_alvys.landing.dataset.layout import MANIFEST
 from airflow_provider_alvys.landing.dataset.store import check_path
 
@@ -87,15 +88,15 @@ def _check_recent(parent: Parent, recent: RecentParents) -> None:
     prefix = "RecentParents(where=...)"
     for name, values in where.items():
         if name not in stream.fields.fields:
-            fields = ", ".join(stream.fields.fields)
-            raise AlvysValueError(f"{prefix}: {stream.name} have no field {name!r}. Fields: {fields}")
+            hint = suggest(name, stream.fields.fields, "Fields")
+            raise AlvysValueError(f"{prefix}: {stream.name} have no field {name!r}.{hint}")
         if not isinstance(values, Sequence) or isinstance(values, bytes) or not values:
             raise AlvysValueError(f"{prefix}: {name} must be a list of values, not {values!r}")
         known = next((each.values for each in stream.filters if each.column == name and each.values), ())
-        unknown = ", ".join(repr(value) for value in listed_values(values) if known and value not in known)
+        unknown = [value for value in listed_values(values) if known and value not in known]
         if unknown:
-            allowed = ", ".join(map(str, known))
-            raise AlvysValueError(f"{prefix}: {name} of {stream.name} is never {unknown}. Values: {allowed}")
+            hint = suggest(unknown[0], known or (), "Values")
+            raise AlvysValueError(f"{prefix}: {name} of {stream.name} is never {unknown[0]!r}.{hint}")
 
 
 def listed_values(values: Any) -> list[Any]:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.schema.fields import Array
 from airflow_provider_alvys.api.schema.values import EXTRA
+from airflow_provider_alvys.api.suggestions import suggest
 from airflow_provider_alvys.tables.schema import (
     KEY,
     LOADED_AT,
@@ -58,7 +59,8 @@ def write_sql(
     """
     found = WAREHOUSES.get(warehouse)
     if found is None:
-        raise AlvysValueError(f"There is no warehouse {warehouse!r}. Warehouses: {', '.join(WAREHOUSES)}")
+        hint = suggest(warehouse, WAREHOUSES, "Warehouses")
+        raise AlvysValueError(f"There is no warehouse {warehouse!r}.{hint}")
     _validate(stream_schema, schema, url, task_id)
     return _ScriptWriter(found, stream_schema, schema, (url or found.example).rstrip("/"), task_id).write()
 

@@ -709,9 +709,7 @@ def test_pyarrow_is_imported_only_when_it_is_used() -> None:
 def test_an_unknown_compression_is_refused_with_the_known_ones(
     file_format: str, compression: str | None
 ) -> None:
-    with pytest.raises(
-        AlvysValueError, match=r"file_format='jsonl', compression=None or .*'parquet', compression='zstd'"
-    ):
+    with pytest.raises(AlvysValueError, match=r"(?i)Did you mean (none|gzip|parquet)|None, gzip"):
         AlvysToObjectStorageOperator(
             task_id="t", stream="loads", path="/x", file_format=file_format, compression=compression
         )

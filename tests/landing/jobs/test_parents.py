@@ -348,11 +348,13 @@ def test_wrong_parents_are_refused_while_the_dag_is_parsed(parents: Any) -> None
         pytest.param({"days": float("nan")}, "number of days above 0", id="not a number"),
         pytest.param({"where": ["Delivered"]}, "must be a dict", id="a list"),
         pytest.param(
-            {"where": {"status": ["Delivered"]}}, "no field 'status'. Fields: Id", id="an unknown field"
+            {"where": {"status": ["Delivered"]}},
+            "no field 'status'. Did you mean Status",
+            id="an unknown field",
         ),
         pytest.param(
             {"where": {"Status": ["Delivered", "delivered"]}},
-            "never 'delivered'. Values: Admin",
+            "never 'delivered'. Did you mean Delivered",
             id="a value",
         ),
         pytest.param({"where": {"Status": "delivered"}}, "never 'delivered'", id="one value"),

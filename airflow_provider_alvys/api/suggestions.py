@@ -1,0 +1,40 @@
+"""Suggestions for misspelled names, in the one form that all errors use."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+_CUTOFF = 0.6
+_MAX_LISTED = 50
+
+
+def suggest(given: Any, known: Iterable[Any], listed: str) -> str:
+    """
+    Return the end of an error about a name that is not known, with a space before it.
+
+    :param given: the name. Its case, underscores, dashes and spaces do not matter.
+    :param known: the names that are known.
+    :param listed: what the known names are, such as ``Streams``.
+    :return: the closest of the known names, or else a list of them: `` Did you mean loads?``, `` Streams:
+        loads, trips.``
+    """
+    names = [str(name) for name in known]
+    plain: dict[str, list[str]] = {}
+    for name in names:
+        plain.setdefault(_plain(name), []).append(name)
+    wanted = _plain(str(given))
+    close = difflib.get_close_matches(wanted, plain, n=1, cutoff=_CUTOFF)
+    # The last name of a path: Status of Filter.Status.
+    close = close or [name for name in plain if wanted and name.endswith(f".{wanted}")]
+    if close:
+        # Some names differ in their spaces only.
+        (best,) = difflib.get_close_matches(str(given), plain[close[0]], n=1, cutoff=0)
+        return f" Did you mean {best}?"
+    more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
+    return f" {listed}: {', '.join(names[:_MAX_LISTED])}{more}." if names else f" {listed}: none."
+
+
+def _plain(name: str) -> str:
+    return name.casefold().translate({ord(char): None for char in "_- "})
