@@ -14,7 +14,7 @@ SOURCES = airflow_provider_alvys tests dags_examples scripts bench
 unexport PYTHONDONTWRITEBYTECODE
 export PYTHONPYCACHEPREFIX = $(CURDIR)/.venv/bytecode
 
-.PHONY: help demo test test-quick test-mariadb test-oldest lint types wheel chaos chaos-short chaos-limits distributed waiting waiting-short bench docs ci prepare constraints clean
+.PHONY: help demo test test-quick test-mariadb test-oldest lint types wheel chaos chaos-short chaos-limits distributed waiting waiting-short bench docs docs-site docs-serve ci prepare constraints clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -80,6 +80,15 @@ docs: .venv/.tools  ## Write the generated pages of docs/
 	$(PY) -m scripts.write_warehouses_page docs/reference/warehouses.md
 	$(PY) -m scripts.draw_architecture docs/architecture.md
 
+docs-site: .venv/.tools  ## Build the site of the docs into .site; a warning or a broken link fails
+	rm -rf .site
+	AIRFLOW_HOME=$(CURDIR)/.venv/airflow $(PY) -m sphinx --quiet --fail-on-warning --keep-going --fresh-env \
+		--doctree-dir .venv/doctrees docs .site
+	$(PY) -m scripts.check_site .site
+
+docs-serve: docs-site  ## Build the site and serve it on http://127.0.0.1:8000
+	$(PY) -m http.server --bind 127.0.0.1 --directory .site 8000
+
 ci: lint types test test-mariadb test-oldest wheel demo chaos-short chaos-limits waiting-short distributed  ## Run everything that .ci/run runs, one after the other
 
 prepare: .venv/.tools .venv/.mariadb .venv/.demo .venv/.chaos .venv-oldest/.ready  ## Install everything the other targets need
@@ -98,7 +107,7 @@ prepare: .venv/.tools .venv/.mariadb .venv/.demo .venv/.chaos .venv-oldest/.read
 	touch $@
 
 .venv/.tools: .venv/.runtime
-	$(UV) pip install --quiet --python $(PY) -c constraints/airflow-$(AIRFLOW).txt -e '.[s3]' --group test --group lint
+	$(UV) pip install --quiet --python $(PY) -c constraints/airflow-$(AIRFLOW).txt -e '.[s3]' --group test --group lint --group docs
 	touch $@
 
 # As root, from Debian's packages; else they must be there.
@@ -122,11 +131,11 @@ prepare: .venv/.tools .venv/.mariadb .venv/.demo .venv/.chaos .venv-oldest/.read
 constraints: .venv/.uv  ## Resolve the pinned versions again
 	echo apache-airflow==$(AIRFLOW) > .venv/newest.in
 	echo apache-airflow==$(OLDEST_AIRFLOW) > .venv/oldest.in
-	$(UV) pip compile pyproject.toml .venv/newest.in --extra s3 --extra parquet --group test --group mariadb --group demo --group lint --group chaos --universal --python-version 3.10 \
+	$(UV) pip compile pyproject.toml .venv/newest.in --extra s3 --extra parquet --group test --group mariadb --group demo --group lint --group chaos --group docs --universal --python-version 3.10 \
 		--no-header --no-annotate --quiet --upgrade -o constraints/airflow-$(AIRFLOW).txt
 	$(UV) pip compile pyproject.toml .venv/oldest.in --extra s3 --extra parquet --group test --universal --python-version 3.10 \
 		--no-header --no-annotate --quiet --upgrade --exclude-newer 2026-04-01 \
 		--exclude-newer-package airflow-provider-inbound-webhooks=2026-11-01 -o constraints/airflow-$(OLDEST_AIRFLOW).txt
 
 clean:  ## Remove environments and build results
-	rm -rf .venv .venv-oldest .venv-wheel .demo dist
+	rm -rf .venv .venv-oldest .venv-wheel .demo .site dist

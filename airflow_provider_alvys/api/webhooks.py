@@ -88,7 +88,7 @@ class Change:
     A change to a record.
 
     :param kind: kind of change, as Alvys names it; it may add kinds to
-        :data:`~airflow_provider_alvys.api.catalogue.webhook_events.CHANGE_KINDS`.
+        ``airflow_provider_alvys.api.catalogue.webhook_events.CHANGE_KINDS``.
     :param target_type: what was changed, such as ``Stop`` or ``Field``; None for the record itself.
     :param target_id: id of the target; None if Alvys gives none.
     """

@@ -76,7 +76,7 @@ def alvys_sync(
     """
     Sync many streams into a data set: a task group for use inside a DAG.
 
-    Each stream has a task and an asset (:func:`airflow_provider_alvys.assets.alvys_asset`). The task is named
+    Each stream has a task and an asset (:func:`airflow_provider_alvys.alvys_asset`). The task is named
     after the stream, ``loads``, and the window if it is not the regular one, ``loads_created``. Streams that
     are read as a whole, without parents and filters, share the task ``sweep`` if there are two or more,
     unless ``on_missing_scope="skip"``. All windows end ``settling`` before the run's scheduled time. Parents
@@ -103,7 +103,7 @@ def alvys_sync(
     :param on_missing_scope: ``fail`` or ``skip`` if the token lacks the scope of a stream; None means that of
         ``default_args``, else ``fail``.
     :param sql_conn_id: Airflow connection of the database. Each stream is loaded into its tables by a task
-        ``load_<stream>`` with an asset (:func:`airflow_provider_alvys.assets.alvys_table_asset`); None means
+        ``load_<stream>`` with an asset (:func:`airflow_provider_alvys.alvys_table_asset`); None means
         no database. See AlvysObjectStorageToSqlOperator.
     :param schema: database schema of the tables; None means the connection's own.
     :param exclude: fields to leave out of the tables, by stream: ``{"customers": ["Email", "Contacts"]}``.

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_alvys.api.http.client import AlvysClient
 
+__all__ = ["AlvysSweepToObjectStorageOperator", "AlvysToObjectStorageOperator"]
+
 
 class AlvysToObjectStorageOperator(AlvysLandingTask):
     """

@@ -57,7 +57,7 @@ class AlvysSensorTrigger(BaseTrigger):
     Failures that may pass are logged, and polled again until the deadline.
 
     :param alvys_conn_id: the Alvys connection.
-    :param condition: a condition of :mod:`airflow_provider_alvys.api.poll.conditions`, as plain values.
+    :param condition: a condition of ``airflow_provider_alvys.api.poll.conditions``, as plain values.
     :param deadline: end of the wait, in seconds since 1970.
     :param poke_interval: seconds between two polls.
     :param started: start of the wait, in seconds since 1970; None means now.
