@@ -14,10 +14,9 @@ from airflow_provider_alvys import connection_form
 from airflow_provider_alvys._compat import AirflowTaskTimeout
 from airflow_provider_alvys.api.catalogue.operation_spec import AUTO
 from airflow_provider_alvys.api.catalogue.streams import STREAMS, get_stream, get_streams
-from airflow_provider_alvys.api.errors import AlvysError, AlvysUnknownOutcomeError
+from airflow_provider_alvys.api.errors import AlvysUnknownOutcomeError
 from airflow_provider_alvys.api.read.page_decoder import decode_record
-from airflow_provider_alvys.api.read.queries import make_queries, make_search_queries
-from airflow_provider_alvys.api.scrubbing import MAX_MESSAGE_CHARS, scrub
+from airflow_provider_alvys.api.read.queries import make_search_queries
 from airflow_provider_alvys.retry_policy import as_non_retryable
 
 if TYPE_CHECKING:
@@ -297,39 +296,15 @@ class AlvysHook(BaseHook):
         """
         Get a token and read one row. Airflow's Test button calls this.
 
-        :return: whether it worked, and a sentence that says what worked or what to change.
+        :return: whether it worked, and sentences that say what worked, which scopes are missing, or what to
+            change.
         """
-        from airflow_provider_alvys.api.http.auth import TOKEN_ENDPOINT
-        from airflow_provider_alvys.api.read.search import Search
-        from airflow_provider_alvys.hooks.settings import connection_test_options
+        from airflow_provider_alvys.hooks.connection_check import check_settings
 
         try:
-            settings = self.settings
-            client = self._make_client(**connection_test_options(settings))
-            scopes = client.scopes
-            testable = [
-                row
-                for row in STREAMS.values()
-                if row.scope and row.response_type == "page" and not row.parent and row.full_read
-            ]
-            readable = [row for row in testable if scopes is None or row.scope in scopes]
-            if not readable:
-                wanted = ", ".join(sorted({row.scope for row in testable if row.scope}))
-                has = scrub(", ".join(sorted(scopes or ())), MAX_MESSAGE_CHARS) or "none"
-                return False, (
-                    f"Alvys issued a token, but with no scope that this provider reads with ({wanted}). It "
-                    f"has {has}. Grant scopes to this API client."
-                )
-            stream = readable[0]
-            total = Search(client, stream, make_queries(stream, {})[:1]).count()
-        except AlvysError as error:
-            has_token = error.endpoint not in (None, TOKEN_ENDPOINT)
-            return False, f"{'Alvys issued a token, but: ' if has_token else ''}{error}"
+            return check_settings(self.settings)
         except Exception as error:  # It must not raise: the button shows any error.
             return False, str(error) or type(error).__name__
-        stripped = " and ".join(settings.stripped)
-        note = f" White space at an end of {stripped} was ignored: remove it." if stripped else ""
-        return True, f"Alvys issued a token and answered at {client.host}: {total} {stream.name}.{note}"
 
     @property
     def settings(self) -> ConnectionSettings:

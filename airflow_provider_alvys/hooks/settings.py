@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -11,10 +12,8 @@ from airflow.sdk.log import mask_secret
 
 from airflow_provider_alvys.api.documents.addresses import AddressRules
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.api.http.auth import DEFAULT_HOST, Credentials, TokenSource, make_credentials
+from airflow_provider_alvys.api.http.auth import DEFAULT_HOST, Credentials, make_credentials
 from airflow_provider_alvys.api.http.client import AlvysClient
-from airflow_provider_alvys.api.http.pacing import Pacer
-from airflow_provider_alvys.api.http.retries import ONE_ATTEMPT
 from airflow_provider_alvys.api.http.transport import (
     DEFAULT_MAX_RESPONSE_BYTES,
     DEFAULT_TIMEOUT,
@@ -22,14 +21,15 @@ from airflow_provider_alvys.api.http.transport import (
     is_loopback,
     strip_edges,
 )
+from airflow_provider_alvys.api.scrubbing import scrub
+from airflow_provider_alvys.api.suggestions import suggest
 from airflow_provider_alvys.api.web import check_url_template
-from airflow_provider_alvys.connection_form import RELABELING
+from airflow_provider_alvys.connection_form import FIELDS, RELABELING
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
-# Seconds to connect, and to wait for bytes, for the Test button.
-_TEST_TIMEOUT = (5.0, 10.0)
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class ConnectionSettings:
     """
     The validated fields of an Alvys connection.
 
-    :param stripped: labels of the fields that had white space at an end, which is ignored.
+    :param warnings: sentences about what in the connection is ignored.
     """
 
     host: str
@@ -50,7 +50,7 @@ class ConnectionSettings:
     web_url: str | None = None
     max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES
     allow_private_downloads: bool = False
-    stripped: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def address_rules(self) -> AddressRules:
@@ -73,16 +73,6 @@ def make_client(settings: ConnectionSettings, **options: Any) -> AlvysClient:
         "on_token": mask_secret,
     }
     return AlvysClient(settings.credentials, **{**defaults, **options})
-
-
-def connection_test_options(settings: ConnectionSettings) -> dict[str, Any]:
-    """Return the options of a client for the Test button: a new token, and no waiting."""
-    return {
-        "token_source": TokenSource(settings.credentials),
-        "pacer": Pacer(0),
-        "timeout": _TEST_TIMEOUT,
-        "retry_rules": ONE_ATTEMPT,
-    }
 
 
 def read_settings(connection: Connection) -> ConnectionSettings:
@@ -124,12 +114,13 @@ def read_settings(connection: Connection) -> ConnectionSettings:
         # Airflow masks the password as it is stored.
         mask_secret(credentials.client_secret)
     texts = {"host": connection.host, "login": connection.login, "password": connection.password}
+    warnings = tuple(_warnings(texts, extra))
+    for warning in warnings:
+        log.warning("Connection %s: %s", connection.conn_id, warning)
     return ConnectionSettings(
         host=host,
         credentials=credentials,
-        stripped=tuple(
-            RELABELING[name] for name, text in texts.items() if text and text != strip_edges(text)
-        ),
+        warnings=warnings,
         api_version=_text(extra, "api_version"),
         requests_per_minute=rate,
         page_size=None if page_size is None else int(page_size),
@@ -141,6 +132,16 @@ def read_settings(connection: Connection) -> ConnectionSettings:
             DEFAULT_MAX_RESPONSE_BYTES if max_response_mb is None else int(max_response_mb * 1024 * 1024) or 1
         ),
     )
+
+
+def _warnings(texts: Mapping[str, str | None], extra: Mapping[str, Any]) -> Iterator[str]:
+    for name, text in texts.items():
+        if text and text != strip_edges(text):
+            yield f"White space at an end of {RELABELING[name]} is ignored: remove it."
+    fields = [field.name for field in FIELDS]
+    for name in extra:
+        if name not in fields:
+            yield f"extra has {scrub(repr(name))}, which is ignored.{suggest(name, fields, 'Its fields')}"
 
 
 def _text(extra: Mapping[str, Any], name: str) -> str | None:

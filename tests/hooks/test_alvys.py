@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 from airflow.sdk._shared.secrets_masker import _secrets_masker
 
+from airflow_provider_alvys import connection_form
 from airflow_provider_alvys._compat import AirflowFailException
 from airflow_provider_alvys.api.catalogue.operations import OPERATIONS
+from airflow_provider_alvys.api.catalogue.streams import STREAMS
 from airflow_provider_alvys.api.errors import AlvysUnknownOutcomeError, AlvysValueError
 from airflow_provider_alvys.api.http.client import AlvysClient
 from airflow_provider_alvys.api.write.upload import file_source
+from airflow_provider_alvys.connection_form import FormField
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.simulator.process import Simulator
 from tests.conftest import CONNECTION, QuickHook
@@ -226,7 +229,7 @@ def test_white_space_around_a_field_is_ignored_and_the_test_button_says_so(
     monkeypatch.setenv(CONNECTION, json.dumps(fields))
     worked, sentence = AlvysHook().test_connection()
     assert worked
-    assert "Client id and Client secret" in sentence
+    assert all(f"at an end of {label}" in sentence for label in ("Client id", "Client secret"))
     assert alvys.options.client_secret not in sentence
     # Airflow knows only the password with its white space.
     assert "***" in _secrets_masker().redact(f"the secret {alvys.options.client_secret}")
@@ -236,23 +239,62 @@ def test_white_space_around_a_field_is_ignored_and_the_test_button_says_so(
 def test_the_test_button_reports_what_worked(alvys: Simulator) -> None:
     assert AlvysHook().test_connection() == (
         True,
-        f"Alvys issued a token and answered at {alvys.url}: 450 loads.",
+        f"Alvys issued a token and answered at {alvys.url}: 450 loads. The token has the scopes of all "
+        "streams that have a tier.",
     )
     assert alvys.stats()["requests"] == {"POST token": 1, "POST loads/search": 1}
+
+
+def test_the_test_button_names_the_scopes_that_are_there_and_those_that_are_missing(alvys: Simulator) -> None:
+    needed = {row.scope for row in STREAMS.values() if row.tiers and row.scope and row.scope_is_documented}
+    for lacking in sorted(needed):
+        alvys.reset(loads=3, fleet=3, scopes=" ".join(sorted({*needed, "load:create"} - {lacking})))
+        worked, sentence = AlvysHook().test_connection()
+        assert worked
+        has, lacks = sentence.split(" It has ")[1], sentence.split(" It has ")[0]
+        assert lacking in lacks
+        assert all(
+            row.name in lacks
+            for row in STREAMS.values()
+            if row.scope == lacking and row.scope_is_documented and row.tiers
+        )
+        assert lacking not in has
+        assert all(scope in has and scope not in lacks for scope in {*needed, "load:create"} - {lacking})
+        assert sum(alvys.stats()["requests"].values()) == 2
+
+
+def test_the_test_button_says_that_scopes_are_not_known(
+    alvys: Simulator, connect: Callable[..., None]
+) -> None:
+    connect(tenant_id="acme", auth_url=None)
+    worked, sentence = AlvysHook().test_connection()
+    assert worked
+    assert "python -m airflow_provider_alvys plan" in sentence
+
+
+@pytest.mark.parametrize("field", connection_form.FIELDS, ids=lambda field: field.name)
+def test_an_unknown_field_of_extra_is_ignored_with_a_suggestion(
+    alvys: Simulator, connect: Callable[..., None], caplog: pytest.LogCaptureFixture, field: FormField
+) -> None:
+    connect(**{f"{field.name}s": "1"})
+    worked, sentence = AlvysHook().test_connection()
+    assert worked
+    assert f"Did you mean {field.name}?" in sentence
+    assert f"Did you mean {field.name}?" in caplog.text
+    assert "alvys_default" in caplog.text
 
 
 def test_the_test_button_reads_a_stream_that_the_token_may_read(
     alvys: Simulator, connect: Callable[..., None]
 ) -> None:
     alvys.reset(loads=1, fleet=3, scopes="customer:read")
-    assert AlvysHook().test_connection() == (
-        True,
-        f"Alvys issued a token and answered at {alvys.url}: 3 customers.",
-    )
+    worked, sentence = AlvysHook().test_connection()
+    assert worked
+    assert f"answered at {alvys.url}: 3 customers." in sentence
     alvys.reset(loads=1, scopes="load:create webhook:read")
     worked, sentence = AlvysHook().test_connection()
     assert not worked
-    assert "(carrier:read, customer:read, " in sentence
+    assert all(f"{scope} (" in sentence for scope in ("load:read", "carrier:read", "customer:read"))
     assert "load:create, webhook:read" in sentence
     # A new token has the scopes that were granted since the last test.
     alvys.reset(loads=1)
