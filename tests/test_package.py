@@ -5,12 +5,13 @@ import re
 import subprocess
 import sys
 from collections import Counter, defaultdict
-from importlib.metadata import version
+from importlib.metadata import requires, version
 from pathlib import Path
 
 import pytest
 
 import airflow_provider_alvys
+from airflow_provider_alvys.tables.dialects import DIALECTS
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow
@@ -94,6 +95,15 @@ def test_the_version_is_that_of_the_distribution_and_the_newest_in_the_changelog
     newest = re.search(r"^## \[(\d+\.\d+\.\d+)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert newest
     assert newest[1] == airflow_provider_alvys.__version__
+
+
+def test_each_database_has_an_extra_with_its_provider() -> None:
+    extras = {
+        (extra[1], re.split(r"[ ;\[<>=]", line)[0])
+        for line in requires("airflow-provider-alvys") or ()
+        if (extra := re.search(r"extra == ['\"](\w+)['\"]", line))
+    }
+    assert {(name, dialect.provider) for name, dialect in DIALECTS.items()} <= extras
 
 
 def test_the_package_is_typed_and_no_module_is_long() -> None:

@@ -26,6 +26,7 @@ class Dialect:
     """
     One database's SQL.
 
+    :param provider: the distribution with Airflow's hook for it.
     :param types: the column type of each kind.
     :param existing_types: patterns of column types as the database reports them, and what they store.
     :param path_type: type of a key column that contains the path of a manifest.
@@ -37,9 +38,11 @@ class Dialect:
     :param temp_schema: the schema of temporary tables.
     :param table_options: text at the end of CREATE TABLE.
     :param is_case_insensitive: whether two columns of a table cannot differ in case only.
+    :param is_file: whether a connection without a path is a database that ends with the task.
     """
 
     name: str
+    provider: str
     types: Mapping[Kind, str]
     existing_types: Sequence[tuple[str, ExistingType]]
     path_type: str = "TEXT"
@@ -51,6 +54,7 @@ class Dialect:
     temp_schema: str = "temp"
     table_options: str = ""
     is_case_insensitive: bool = True
+    is_file: bool = False
 
     def quote(self, name: str) -> str:
         """Return a name in quotes."""
@@ -208,6 +212,7 @@ _FIXED = TypeLimits(whole_digits=28, fraction_digits=10)
 
 POSTGRESQL = Dialect(
     name="PostgreSQL",
+    provider="apache-airflow-providers-postgres",
     types={
         "key": "TEXT",
         "text": "TEXT",
@@ -243,6 +248,8 @@ POSTGRESQL = Dialect(
 )
 SQLITE = _SQLite(
     name="SQLite",
+    provider="apache-airflow-providers-sqlite",
+    is_file=True,
     # SQLite stores a fraction as a float: text keeps its digits.
     types={
         **dict.fromkeys(("key", "text", "decimal", "timestamp", "wall", "date", "json"), "TEXT"),
@@ -257,6 +264,8 @@ SQLITE = _SQLite(
 )
 DUCKDB = Dialect(
     name="DuckDB",
+    provider="airflow-provider-duckdb",
+    is_file=True,
     types={
         "key": "VARCHAR",
         "text": "VARCHAR",
@@ -285,6 +294,7 @@ DUCKDB = Dialect(
 )
 MYSQL = _MySQL(
     name="MariaDB",
+    provider="apache-airflow-providers-mysql",
     types={
         "key": "VARCHAR(255)",
         "text": "LONGTEXT",
@@ -317,7 +327,7 @@ MYSQL = _MySQL(
     utc_suffix="",
 )
 
-# By the type of the Airflow connection.
+# By the type of the Airflow connection, which is also the name of the package's extra with its provider.
 DIALECTS: Mapping[str, Dialect] = {"postgres": POSTGRESQL, "sqlite": SQLITE, "duckdb": DUCKDB, "mysql": MYSQL}
 
 

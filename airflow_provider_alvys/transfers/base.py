@@ -12,6 +12,7 @@ import msgspec
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.http.clock import BoundedClock, DeferRequested
 from airflow_provider_alvys.base_operator import DEFERRABLE, AlvysTask
+from airflow_provider_alvys.parse_checks import has_template
 from airflow_provider_alvys.retry_policy import fail_if_not_retryable
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ class AlvysLandingTask(AlvysTask):
     A deferrable task frees its slot during a wait, and the same attempt resumes after it. Airflow counts
     ``execution_timeout`` anew after each deferral; here it applies to the attempt: a wait that would exceed
     it fails at once, and the retry resumes.
+
+    If the next task loads the rows into a database, its connection is checked before anything is landed.
 
     :param defer_after: a deferrable task frees its slot for waits of more seconds than this.
     :param deferrable: whether to free the slot during long waits.
@@ -74,6 +77,17 @@ class AlvysLandingTask(AlvysTask):
         deadline, deferrals = known["deadline"], known["in_vain"]
         return self._land_within(context, deadline=deadline, consecutive_deferrals=deferrals, is_resumed=True)
 
+    def _check_databases(self) -> None:
+        """Raise AlvysValueError if a task after this one could not load the rows into its database."""
+        from airflow_provider_alvys.hooks.databases import get_database_hook
+        from airflow_provider_alvys.transfers.object_storage_to_sql import AlvysObjectStorageToSqlOperator
+
+        following = self.downstream_list if self.has_dag() else ()  # type: ignore[no-untyped-call]
+        loads = [task for task in following if isinstance(task, AlvysObjectStorageToSqlOperator)]
+        # A template may need the result of this task.
+        for conn_id in {load.sql_conn_id for load in loads if not has_template(load.sql_conn_id)}:
+            get_database_hook(conn_id)
+
     @fail_if_not_retryable
     def _land_within(
         self, context: Context, *, deadline: float | None, consecutive_deferrals: int, is_resumed: bool
@@ -82,6 +96,8 @@ class AlvysLandingTask(AlvysTask):
         tenant = getattr(self, "tenant", None)
         if tenant is not None and not (isinstance(tenant, str) and tenant.strip()):
             raise AlvysValueError(f"tenant={tenant!r} must be a text that is not blank")
+        if not is_resumed:
+            self._check_databases()
         client = self.hook.get_conn()
         clock = BoundedClock(
             client.clock,

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseHook, ObjectStoragePath
+from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.api.errors import AlvysValueError
@@ -36,7 +36,10 @@ class AlvysObjectStorageToSqlOperator(TemplatedTask):
     that the ledger lists are loaded again if the tables lack their rows, columns or child tables.
     ``docs/reference/schema.md`` lists all tables.
 
-    For PostgreSQL, SQLite, DuckDB, MariaDB and MySQL; for warehouses see ``docs/reference/warehouses.md``.
+    For PostgreSQL, SQLite, DuckDB, MariaDB and MySQL, whose providers are installed with the extras
+    ``[postgres]``, ``[sqlite]``, ``[duckdb]`` and ``[mysql]``; for warehouses see
+    ``docs/reference/warehouses.md``. The connection and its provider are checked before anything is read. A
+    landing task directly before this one checks them before it lands, unless ``sql_conn_id`` is a template.
 
     Asset event: each outlet gets one, and its extra is the result.
 
@@ -63,7 +66,7 @@ class AlvysObjectStorageToSqlOperator(TemplatedTask):
         number of manifests loaded; of rows in them; of new or newer rows; of rows marked as missing; of
         absent rows that were too many to mark.
     :raises AlvysValueError: an argument is not valid; raised while the DAG is parsed, except for templated
-        arguments.
+        arguments. Or the connection or its provider is missing: the message says what to install.
     :raises AlvysTableError: a row cannot be stored, a table cannot be migrated, or the tables lack data of a
         manifest that the data set no longer has. Manifests loaded before stay loaded.
     :raises AlvysStorageError: a file of the data set is missing or damaged.
@@ -100,7 +103,7 @@ class AlvysObjectStorageToSqlOperator(TemplatedTask):
         self.exclude = exclude
         self.max_missing_share = max_missing_share
         check_data_set(self.path, fixed_for=_PENDING if manifest is None else "")
-        self._stream_schema()
+        self.stream_schema()
         if (
             isinstance(max_missing_share, bool)
             or not isinstance(max_missing_share, (int, float))
@@ -111,22 +114,20 @@ class AlvysObjectStorageToSqlOperator(TemplatedTask):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Load the manifests and return the counts."""
+        from airflow_provider_alvys.hooks.databases import get_database_hook
         from airflow_provider_alvys.tables.database import open_database
-        from airflow_provider_alvys.tables.dialects import get_dialect
         from airflow_provider_alvys.tables.load import Loader
         from airflow_provider_alvys.tables.numbers import warn_of_shared_numbers
 
         self.check_rendered()
         events = outlet_events(context, self)
+        hook, dialect = get_database_hook(self.sql_conn_id)
         store = Store(self.path)
         manifest = None if self.manifest is None else self._manifest_name(store)
-        connection = BaseHook.get_connection(self.sql_conn_id)
-        dialect = get_dialect(connection.conn_type)
         for parameter, name in (("schema", self.schema), ("table", self.table)):
             if name is not None:
                 dialect.check_name(name, parameter)
-        stream_schema = self._stream_schema(self.table)
-        hook: Any = connection.get_hook()  # type: ignore[no-untyped-call]
+        stream_schema = self.stream_schema(self.table)
         with closing(open_database(hook.get_conn(), dialect, self.schema)) as database:
             loader = Loader(database, store, stream_schema, max_missing_share=self.max_missing_share)
             loader.prepare()
@@ -141,7 +142,8 @@ class AlvysObjectStorageToSqlOperator(TemplatedTask):
             emit_asset_event(outlet, event, result, asset=asset)
         return result
 
-    def _stream_schema(self, table: str | None = None) -> StreamSchema:
+    def stream_schema(self, table: str | None = None) -> StreamSchema:
+        """Return the tables of the stream; with ``table`` None under their default names."""
         depth = self.depth if self.children else 0
         return build_schema(get_stream(self.stream), table=table, depth=depth, exclude=self.exclude)
 
