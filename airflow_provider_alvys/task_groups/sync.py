@@ -21,7 +21,15 @@ from airflow_provider_alvys.landing.jobs.initial_load import backfill_window, ch
 from airflow_provider_alvys.landing.jobs.parents import RecentParents
 from airflow_provider_alvys.landing.jobs.spec import SETTLING
 from airflow_provider_alvys.parse_checks import CURSOR, check_data_set, check_search, has_template
-from airflow_provider_alvys.task_groups.tiers import Sync, choose_syncs
+from airflow_provider_alvys.task_groups.labels import (
+    describe_load,
+    landing_label,
+    load_name,
+    sweep_label,
+    windows_label,
+    words,
+)
+from airflow_provider_alvys.task_groups.tiers import Sync, choose_syncs, put_in_order
 from airflow_provider_alvys.transfers.alvys_to_object_storage import (
     AlvysSweepToObjectStorageOperator,
     AlvysToObjectStorageOperator,
@@ -76,11 +84,12 @@ def alvys_sync(
     """
     Sync many streams into a data set: a task group for use inside a DAG.
 
-    Each stream has a task and an asset (:func:`airflow_provider_alvys.alvys_asset`). The task is named
-    after the stream, ``loads``, and the window if it is not the regular one, ``loads_created``. Streams that
-    are read as a whole, without parents and filters, share the task ``sweep`` if there are two or more,
-    unless ``on_missing_scope="skip"``. All windows end ``settling`` before the run's scheduled time. Parents
-    come before their children, and tasks on the same endpoint run one after the other.
+    Each stream has a task and an asset (:func:`airflow_provider_alvys.alvys_asset`). The task's id is the
+    stream, ``loads``, and the window if it is not the regular one, ``loads_created``. Streams that are read
+    as a whole, without parents and filters, share the task ``sweep`` if there are two or more, unless
+    ``on_missing_scope="skip"``. The UI shows longer names, such as "Land loads by created", and lists the
+    streams in the description of a task. All windows end ``settling`` before the run's scheduled time.
+    Parents come before their children, and tasks on the same endpoint run one after the other.
 
     :param path: root of the data set, absolute: ``/data/alvys`` or ``s3://aws_default@bucket/alvys``. It must
         be the same for every run; may be a template.
@@ -103,8 +112,9 @@ def alvys_sync(
     :param on_missing_scope: ``fail`` or ``skip`` if the token lacks the scope of a stream; None means that of
         ``default_args``, else ``fail``.
     :param sql_conn_id: Airflow connection of the database. Each stream is loaded into its tables by a task
-        ``load_<stream>`` with an asset (:func:`airflow_provider_alvys.alvys_table_asset`); None means
-        no database. See AlvysObjectStorageToSqlOperator.
+        ``load_<stream>`` with an asset (:func:`airflow_provider_alvys.alvys_table_asset`), "Load loads into
+        warehouse" in the UI. The connection and its provider are checked before anything is landed; the
+        message says what to install and restart. None means no database. See AlvysObjectStorageToSqlOperator.
     :param schema: database schema of the tables; None means the connection's own.
     :param exclude: fields to leave out of the tables, by stream: ``{"customers": ["Email", "Contacts"]}``.
     :param group_id: name of the group. A DAG with several groups needs one for each.
@@ -138,6 +148,7 @@ def alvys_sync(
             sweep = AlvysSweepToObjectStorageOperator(
                 task_id=SWEEP_TASK,
                 streams=[sync.stream.name for sync in shared],
+                **sweep_label([sync.stream for sync in shared], path),
                 outlets=[alvys_asset(sync.stream.name, path) for sync in shared],
                 **common,
             )
@@ -152,13 +163,14 @@ def alvys_sync(
                 tasks[sync] = AlvysToObjectStorageOperator(
                     task_id=sync.task_id,
                     stream=sync.stream.name,
+                    **landing_label(sync, path),
                     outlets=[alvys_asset(sync.stream.name, path)],
                     **_given(filters=given_filters, parents=_parents_of(sync.stream, parents)),
                     **_window(sync, initial_since, seconds, overlap),
                     **_given(trigger_rule="none_failed" if is_behind else None),
                     **common,
                 )
-        _put_in_order(tasks)
+        put_in_order(tasks)
         if sql_conn_id is not None:
             _add_loads(tasks, path, sql_conn_id, schema, exclude or {})
     return group
@@ -205,19 +217,6 @@ def _run_time(seconds_before: float) -> str:
     return f"{{{{ ({_RUN_TIME} - macros.timedelta(seconds={seconds_before!r})).isoformat() }}}}"
 
 
-def _put_in_order(tasks: Mapping[Sync, BaseOperator]) -> None:
-    """Put parents before their children, and tasks on the same endpoint one after the other."""
-    last: dict[str, BaseOperator] = {}
-    for sync, task in tasks.items():
-        before = last.get(str(sync.stream.endpoint))
-        if before is not None and before is not task:
-            before >> task
-        last[str(sync.stream.endpoint)] = task
-        for other, parent in tasks.items():
-            if sync.stream.parent and other.stream.name == sync.stream.parent.stream and parent is not task:
-                parent >> task
-
-
 def _add_loads(
     tasks: Mapping[Sync, BaseOperator],
     path: str,
@@ -226,12 +225,13 @@ def _add_loads(
     exclude: Mapping[str, Sequence[str]],
 ) -> None:
     """Add the loading of each stream after all its landing tasks."""
-    loads: dict[str, BaseOperator] = {}
+    loads: dict[str, AlvysObjectStorageToSqlOperator] = {}
     for sync, task in tasks.items():
         name = sync.stream.name
         if name not in loads:
             loads[name] = AlvysObjectStorageToSqlOperator(
                 task_id=f"load_{name}",
+                task_display_name=load_name(sync.stream, sql_conn_id),
                 sql_conn_id=sql_conn_id,
                 path=path,
                 stream=name,
@@ -241,6 +241,7 @@ def _add_loads(
                 trigger_rule="none_failed",
                 **_given(schema=schema, exclude=exclude.get(name)),
             )
+            loads[name].doc_md = describe_load(loads[name])
         task >> loads[name]
 
 
@@ -308,7 +309,7 @@ def alvys_backfill(
         max_active_tis_per_dag=max_active_tis_per_dag,
         **_given(alvys_conn_id=alvys_conn_id, filters=filters, tenant=tenant),
         outlets=[alvys_asset(stream, path), *more],
-        **arguments,
+        **{**windows_label(row, path), **arguments},
     ).expand_kwargs(windows)
     # Airflow creates the operator of a mapped task only when it runs.
     names = ("file_format", "compression")
@@ -367,11 +368,17 @@ def alvys_first_load(
     landing = _given(tenant=tenant, file_format=file_format, compression=compression)
     with TaskGroup(group_id or f"first_load_{stream}", **arguments) as group:
         begin = AlvysBeginFirstLoadOperator(
-            task_id="begin", start=start, every=every, window_by=by.name, **common
+            task_id="begin",
+            task_display_name=f"Plan first load of {words(row)}",
+            start=start,
+            every=every,
+            window_by=by.name,
+            **common,
         )
         output = cast("Any", begin.output)
         windows = AlvysToObjectStorageOperator.partial(
             task_id="windows",
+            **windows_label(row, path),
             window_by=by.name,
             max_active_tis_per_dag=1,
             outlets=[alvys_asset(stream, path)],
@@ -380,6 +387,7 @@ def alvys_first_load(
         ).expand_kwargs(begin.output)
         AlvysHandOverOperator(
             task_id="hand_over",
+            task_display_name=f"Check {words(row)} and set cursor",
             begun=output[BEGUN],
             total=output[TOTAL],
             landed=windows.output,

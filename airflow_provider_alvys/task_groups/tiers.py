@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+from airflow.sdk import BaseOperator
+
 from airflow_provider_alvys.api.catalogue.streams import STREAMS, Stream, Tier, get_streams
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.suggestions import suggest
@@ -28,8 +30,12 @@ class Sync:
     @property
     def task_id(self) -> str:
         """The id of its task."""
-        is_regular = self.tier.window in (None, self.stream.default_window)
-        return self.stream.name if is_regular else f"{self.stream.name}_{self.tier.window}"
+        return self.stream.name if self.is_regular else f"{self.stream.name}_{self.tier.window}"
+
+    @property
+    def is_regular(self) -> bool:
+        """Whether its window is that of the stream's regular sync."""
+        return self.tier.window in (None, self.stream.default_window)
 
 
 def choose_syncs(streams: Sequence[str] | None, tier: str | Sequence[str] | None) -> list[Sync]:
@@ -89,3 +95,16 @@ def _widest(stream: Stream, one: Tier, other: Tier) -> Tier:
         look_ahead=longest("look_ahead", window.look_ahead if window else timedelta(0)),
         sweep=one.sweep and other.sweep,
     )
+
+
+def put_in_order(tasks: Mapping[Sync, BaseOperator]) -> None:
+    """Put parents before their children, and tasks on the same endpoint one after the other."""
+    last: dict[str, BaseOperator] = {}
+    for sync, task in tasks.items():
+        before = last.get(str(sync.stream.endpoint))
+        if before is not None and before is not task:
+            before >> task
+        last[str(sync.stream.endpoint)] = task
+        for other, parent in tasks.items():
+            if sync.stream.parent and other.stream.name == sync.stream.parent.stream and parent is not task:
+                parent >> task

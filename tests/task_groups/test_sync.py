@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import SimpleNamespace
@@ -558,3 +559,74 @@ def test_two_groups_of_a_dag_land_all_their_rows(
     ]
     windows = [task for task in dag.tasks if task.window_by != "whole"]
     assert len(cursors) == len(windows)
+
+
+def shown(dag: Any) -> dict[str, str]:
+    """Return the names of tasks in the graph of Airflow's UI, by id."""
+    from airflow.api_fastapi.core_api.services.ui.task_group import task_group_to_dict
+    from airflow.serialization import serialized_objects
+
+    def labels(node: dict[str, Any]) -> Iterator[tuple[str, str]]:
+        for child in node.get("children") or ():
+            yield child["id"], child["label"]
+            yield from labels(child)
+
+    # Renamed in Airflow 3.2.
+    kind: Any = getattr(serialized_objects, "DagSerialization", None) or serialized_objects.SerializedDAG
+    stored = kind.from_dict(kind.to_dict(dag))
+    return dict(labels(task_group_to_dict(stored.task_group)))
+
+
+def test_the_ui_shows_names_that_read_and_the_ids_stay() -> None:
+    with DAG("dag", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc)) as dag:
+        alvys_sync(
+            path="/lake",
+            streams=["loads", "load_documents", "customers", "carriers", "drivers", "trucks"],
+            initial_since="2026-01-01T00:00:00Z",
+            sql_conn_id="warehouse",
+        )
+        alvys_sync(path="/lake", tier="weekly", streams=["loads", "trips"], group_id="weekly")
+        alvys_backfill("trips", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "week", path="/lake")
+        alvys_first_load("invoices", "2026-01-01T00:00:00Z", path="/lake")
+    names = shown(dag)
+    assert names["alvys_sync.loads"] == "Land loads"
+    assert names["alvys_sync.sweep"] == "Land all rows of customers, carriers, drivers and 1 more"
+    assert names["alvys_sync.load_loads"] == "Load loads into warehouse"
+    assert names["alvys_sync.load_load_documents"] == "Load load documents into warehouse"
+    assert names["weekly.loads_created"] == "Land loads by created"
+    assert names["backfill_trips"] == "Land trips, window by window"
+    assert names["first_load_invoices.begin"] == "Plan first load of invoices"
+    assert names["first_load_invoices.windows"] == "Land invoices, window by window"
+    assert names["first_load_invoices.hand_over"] == "Check invoices and set cursor"
+
+
+def test_a_task_lists_its_streams_and_tables_in_its_description() -> None:
+    tasks = sync(
+        streams=["loads", "customers", "drivers"],
+        initial_since="2026-01-01T00:00:00Z",
+        sql_conn_id="{{ var.value.database }}",
+        default_args={"children": False},
+    )
+    assert "- `customers`: " in tasks["sweep"].doc_md
+    assert "- `drivers`: " in tasks["sweep"].doc_md
+    assert "`/lake`" in tasks["sweep"].doc_md
+    assert "`loads`" in tasks["load_loads"].doc_md
+    assert "load_stops" not in tasks["load_loads"].doc_md
+    assert tasks["load_loads"].task_display_name == "Load loads into the database"
+    tasks = sync(streams=["loads"], initial_since="2026-01-01T00:00:00Z", sql_conn_id="sql")
+    assert "`load_stops`" in tasks["load_loads"].doc_md
+    assert "`sql`" in tasks["load_loads"].doc_md
+
+
+def test_a_backfill_takes_a_name_and_a_description_of_its_own() -> None:
+    with DAG("dag", schedule=None):
+        task = alvys_backfill(
+            "trips",
+            "2026-01-01T00:00:00Z",
+            "2026-02-01T00:00:00Z",
+            "week",
+            path="/lake",
+            doc_md="ours",
+            task_display_name="Trips of January",
+        )
+    assert (task.task_display_name, task.partial_kwargs["doc_md"]) == ("Trips of January", "ours")
