@@ -78,6 +78,14 @@ docs: .venv/.tools  ## Write the generated pages of docs/
 	$(PY) -m scripts.write_schema_page docs/reference/schema.md
 	$(PY) -m scripts.draw_schema docs/reference/schema.svg
 	$(PY) -m scripts.write_warehouses_page docs/reference/warehouses.md
+	$(PY) -m scripts.write_reference_page docs/reference/operators.md
+	$(PY) -m scripts.write_reference_page docs/reference/sensors.md
+	$(PY) -m scripts.write_reference_page docs/reference/triggers.md
+	$(PY) -m scripts.write_reference_page docs/reference/task-groups.md
+	$(PY) -m scripts.write_reference_page docs/reference/hook.md
+	$(PY) -m scripts.write_reference_page docs/reference/connection.md
+	$(PY) -m scripts.write_reference_page docs/reference/cli.md
+	$(PY) -m scripts.write_reference_page docs/reference/fields.md
 	$(PY) -m scripts.draw_architecture docs/architecture.md
 
 docs-site: .venv/.tools  ## Build the site of the docs into .site; a warning or a broken link fails

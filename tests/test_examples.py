@@ -131,6 +131,29 @@ def test_the_example_fetches_the_proof_of_delivery_and_records_payments_once(
     assert (stats["requests"]["GET storage"], stats["bearer_at_storage"]) == (len(expected), 0)
 
 
+def test_the_example_of_single_tasks_uploads_a_file_and_loads_the_drivers(
+    airflow: Airflow, own_alvys: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("airflow.providers.sqlite")
+    own_alvys.reset(loads=60, fleet=5, client_secret=SECRET, now=time.time() - 3600)
+    trips = [json.loads(row) for row in own_alvys.truth_rows(stream="trips")]
+    trip = next(row for row in trips if row["Status"] == "Delivered")
+    (tmp_path / f"{trip['LoadNumber']}.pdf").write_bytes(b"%PDF-1.4 a proof of delivery\n")
+    db = Db("sqlite", {"conn_type": "sqlite", "host": str(tmp_path / "warehouse.sqlite")})
+    monkeypatch.setenv("AIRFLOW_CONN_SQL", json.dumps(db.connection))
+    numbers = {"trip_number": trip["TripNumber"], "load_number": trip["LoadNumber"]}
+    airflow(
+        *("dags", "test", "alvys_single_tasks", "--conf", json.dumps(numbers)),
+        ALVYS_LAKE=str(tmp_path / "lake"),
+        ALVYS_OUTBOX=str(tmp_path),
+        AIRFLOW_CONN_WAREHOUSE=json.dumps(db.connection),
+        **{CONNECTION: own_alvys.connection_json(requests_per_minute=0)},
+    )
+    assert own_alvys.effects() == {"load_documents.upload": 1}
+    assert {row["id"] for row in db.rows("drivers")} == set(own_alvys.truth_keys(stream="drivers"))
+    assert "phone_number" not in db.columns("drivers")
+
+
 # At DEBUG the libraries of databases and S3 log so much that it takes time.
 QUIET = {"AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO"}
 WAREHOUSES = {

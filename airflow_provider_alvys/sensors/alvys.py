@@ -89,6 +89,8 @@ class AlvysLoadStatusSensor(_StatusSensor):
         default_deferrable``.
     :return: ``{"load_number", "id", "status", "updated_at"}`` of the load.
     :raises AlvysValueError: a status is unknown.
+    :raises AirflowFailException: the load has one of ``failed_statuses``, or no retry can help.
+    :raises AirflowSensorTimeout: the condition was not met in time.
     """
 
     template_fields: Sequence[str] = ("alvys_conn_id", "load_number", "statuses", "failed_statuses")
@@ -131,6 +133,8 @@ class AlvysTripStatusSensor(_StatusSensor):
         default_deferrable``.
     :return: ``{"trip_number", "id", "status", "updated_at"}`` of the trip.
     :raises AlvysValueError: a status is unknown.
+    :raises AirflowFailException: the trip has one of ``failed_statuses``, or no retry can help.
+    :raises AirflowSensorTimeout: the condition was not met in time.
     """
 
     template_fields: Sequence[str] = ("alvys_conn_id", "trip_number", "statuses", "failed_statuses")
@@ -174,6 +178,8 @@ class AlvysDocumentSensor(AlvysSensor):
     :return: the newest matching document as Alvys lists it, without ``DownloadUrl`` and ``ExpiresAt``: anyone
         with that URL can open the file. To fetch the file, list the documents again.
     :raises AlvysValueError: such a parent has no documents.
+    :raises AirflowFailException: no retry can help, such as after a missing scope.
+    :raises AirflowSensorTimeout: the condition was not met in time.
     """
 
     template_fields: Sequence[str] = ("alvys_conn_id", "parent_id", "document_types")
@@ -235,6 +241,8 @@ class AlvysSearchSensor(AlvysSensor):
         default_deferrable``.
     :return: the keys of all rows, such as a load's ``Id``; a list per row if several fields identify it.
     :raises AlvysValueError: an argument is wrong; raised while the DAG is parsed if nothing is templated.
+    :raises AirflowFailException: no retry can help, such as after a missing scope.
+    :raises AirflowSensorTimeout: the condition was not met in time.
     """
 
     template_fields: Sequence[str] = (

@@ -16,9 +16,14 @@ class Cursor(msgspec.Struct, kw_only=True):
     """
     The content of a cursor file. A person may read it, set ``until`` back, or delete it.
 
+    :param version: version of the layout.
+    :param stream: name of the stream.
+    :param tenant: name of the tenant.
+    :param filters: Alvys's search fields. Each set of filters has a cursor of its own.
+    :param window_by: window kind, such as ``updated``.
     :param until: everything before it has landed; for streams that are read per parent see ``parents``.
-    :param parents: the position of each parent.
     :param manifest: manifest of the run that moved the cursor, relative to the data set.
+    :param parents: the position of each parent.
     """
 
     version: Literal[1] = 1

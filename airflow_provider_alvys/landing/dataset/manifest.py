@@ -11,7 +11,14 @@ from airflow_provider_alvys.api.read.paginator import Proof
 
 
 class Part(msgspec.Struct, kw_only=True):
-    """One file of rows. ``bytes`` and ``sha256`` are of the stored file, compressed or not."""
+    """
+    One file of rows.
+
+    :param name: name of the file, in the folder of the manifest.
+    :param rows: number of rows.
+    :param bytes: size of the stored file, compressed or not.
+    :param sha256: hash of the stored file.
+    """
 
     name: str
     rows: int
@@ -20,7 +27,13 @@ class Part(msgspec.Struct, kw_only=True):
 
 
 class ManifestWindow(msgspec.Struct, kw_only=True):
-    """The window that was read, and its kind."""
+    """
+    The window that was read.
+
+    :param by: window kind, such as ``updated``.
+    :param since: start of the window.
+    :param until: end of the window; None means no end.
+    """
 
     by: str
     since: datetime
@@ -31,9 +44,11 @@ class ManifestSearch(msgspec.Struct, kw_only=True):
     """
     One of the searches of a stream.
 
+    :param window: the window of this search; None if it had none.
     :param asked: the fields of the request, without window and page.
     :param rows: rows that no earlier search had found.
     :param total: Alvys's last total; for a window that was halved, the first.
+    :param proof: ``whole`` if this search is proved complete, ``open`` if rows may be missing.
     """
 
     window: ManifestWindow | None
@@ -44,7 +59,13 @@ class ManifestSearch(msgspec.Struct, kw_only=True):
 
 
 class ManifestParents(msgspec.Struct, kw_only=True):
-    """Parents of one request, and the number of their rows. The parts have the rows in this order."""
+    """
+    Parents of one request. The parts have the rows in this order.
+
+    :param ids: the parents.
+    :param rows: number of their rows.
+    :param window: the window of this request; None if it had none.
+    """
 
     ids: list[str]
     rows: int
@@ -55,17 +76,27 @@ class Manifest(msgspec.Struct, kw_only=True):
     """
     The content of a manifest file.
 
+    :param version: version of the layout.
+    :param stream: name of the stream.
+    :param tenant: name of the tenant.
     :param window: the bounds of all windows; None for a stream that was read as a whole.
     :param as_of: the time at which the rows are the stream's state; None without a window.
+    :param filters: Alvys's search fields that were given.
+    :param file_format: ``jsonl`` or ``parquet``.
+    :param compression: compression of the parts; None means none, for Parquet snappy.
     :param rows: number of different rows in the parts.
     :param total: sum of the totals of all searches. A row that several searches find counts in each.
     :param proof: ``whole`` if the run is proved complete, ``open`` if rows may be missing.
-    :param searches: empty for streams that are read per parent.
-    :param missing_parents: parents that Alvys does not know (any more).
     :param passes: how often all pages were read.
     :param repeats: duplicates in one pass, which were dropped.
     :param requests: number of pages.
-    :param read_from: start of the reading; ``read_until`` is its end.
+    :param attempt: number of the attempt that wrote the manifest, from 1.
+    :param read_from: start of the reading.
+    :param read_until: end of the reading.
+    :param searches: the searches; empty for streams that are read per parent.
+    :param parents: the requests of a stream that is read per parent; empty for others.
+    :param missing_parents: parents that Alvys does not know (any more).
+    :param parts: the files of rows.
     """
 
     version: Literal[1] = 1
