@@ -60,7 +60,8 @@ FIELDS = (
     FormField(
         "requests_per_minute",
         "Requests per minute",
-        "Limit for each endpoint. Leave empty to use the documented limits (10 or 5); 0 turns pacing off.",
+        "What Alvys allows you in place of 10 a minute. Endpoints with a limit of 5 get half of it. Leave "
+        "empty to use the documented limits (10 or 5); 0 turns pacing off.",
         kind="number",
     ),
     FormField(

@@ -6,14 +6,18 @@ import argparse
 import socket
 import sys
 import threading
+from typing import Any
 
 import msgspec
 import uvicorn
 
+from airflow_provider_alvys.api.catalogue.limits import DEFAULT_LIMIT
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.simulator.app.control_guard import is_loopback
 from airflow_provider_alvys.simulator.app.server import SimulatorApp
 from airflow_provider_alvys.simulator.options import Options, option_descriptions
+
+_SECONDS = 60
 
 
 def main() -> None:
@@ -54,13 +58,20 @@ def main() -> None:
 
 
 def connection_json(address: str, options: Options) -> str:
-    """Return an Airflow connection to a simulator, as the value of ``AIRFLOW_CONN_…``."""
+    """
+    Return an Airflow connection to a simulator, as the value of ``AIRFLOW_CONN_…``.
+
+    Its pace fits the simulator's rate limits.
+    """
+    extra: dict[str, Any] = {"auth_url": f"{address}/oauth/token"}
+    if options.minute != _SECONDS:
+        extra["requests_per_minute"] = DEFAULT_LIMIT.requests * _SECONDS / options.minute
     connection = {
         "conn_type": "alvys",
         "host": address,
         "login": options.client_id,
         "password": options.client_secret,
-        "extra": {"auth_url": f"{address}/oauth/token"},
+        "extra": extra,
     }
     return msgspec.json.encode(connection).decode()
 

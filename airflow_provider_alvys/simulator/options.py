@@ -43,7 +43,8 @@ class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     :param order: order of the rows in a search: created, newest (first), or unstable (shuffled at each
         request).
     :param limits: enforce the documented rate limits.
-    :param minute: length of a minute of the rate limits, in seconds.
+    :param minute: length of a minute of the rate limits, in seconds. The connection that the simulator prints
+        has the pace for it.
     :param retry_after: form of the Retry-After header of a 429: seconds, date, or none.
     :param rate_limit_body: body of a 429: html (as Alvys's network sends it) or json.
     :param empty_list: response to a search for a list that finds nothing: 404 (as Alvys sends it) or list.

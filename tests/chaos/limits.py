@@ -33,7 +33,7 @@ PARTS = {"loads": 20, "trips": 10}
 MINUTE = 25.0
 # The streams have more pages than the limit allows at once.
 SYNC_PAGE, FLEET = 20, 130
-# Seconds of a minute for the syncs, which use the smallest limit, five requests, for all endpoints.
+# Seconds of a minute for the syncs, of endpoints with a limit of ten and of five requests.
 SHORT_MINUTE = 4.0
 _MAX_SLOT_SHARE = 0.15
 # Slow enough to kill a read soon after its sixtieth page.
@@ -58,7 +58,7 @@ def run_all(home: Path) -> list[str]:
 
 
 def _environment(alvys: Simulator, lake: Path) -> dict[str, str]:
-    syncs = alvys.connection_json(requests_per_minute=5 * 60 / SHORT_MINUTE, page_size=SYNC_PAGE)
+    syncs = alvys.connection_json(requests_per_minute=10 * 60 / SHORT_MINUTE, page_size=SYNC_PAGE)
     return {
         "AIRFLOW_CONN_ALVYS_DEFAULT": alvys.connection_json(requests_per_minute=0),
         "AIRFLOW_CONN_ALVYS_PACED": alvys.connection_json(requests_per_minute=10 * 60 / MINUTE),

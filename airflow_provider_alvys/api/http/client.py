@@ -299,6 +299,8 @@ class AlvysClient:
         if response.status_code == 403:
             scope, held = scope_of(endpoint), self.scopes
             advice = _advise_on_scope(scope, held)
+        elif response.status_code == 429:
+            advice = self.pacer.advise_on_429()
         elif response.status_code == 404 and is_search:
             advice = "A search has no such response in Alvys's documents, so it may pass. Retry later"
         error = error_from_response(response, endpoint=str(endpoint), now=self.clock.time(), advice=advice)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from airflow_provider_alvys.api.catalogue.endpoints import Endpoint
-from airflow_provider_alvys.api.catalogue.limits import REQUESTS_PER_SECOND, Limit, limit_of
+from airflow_provider_alvys.api.catalogue.limits import DEFAULT_LIMIT, REQUESTS_PER_SECOND, limit_of
 from airflow_provider_alvys.api.http.clock import SYSTEM_CLOCK, Clock
 
 log = logging.getLogger(__name__)
@@ -76,8 +76,9 @@ class Pacer:
     """
     Delay requests to the pace that Alvys documents, for one API client.
 
-    :param requests_per_minute: the pace of every endpoint; 0 for no pacing, None for the documented limits.
-        The documented number of requests is then sent in a proportionally shorter or longer period.
+    :param requests_per_minute: the pace of the endpoints with the usual limit of 10 a minute; 0 for no
+        pacing, None for the documented limits. The pace of the other endpoints changes by the same factor:
+        with 600, an endpoint with a limit of 5 gets 300 a minute.
     """
 
     def __init__(self, requests_per_minute: float | None = None, *, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -151,17 +152,31 @@ class Pacer:
             # Not below a quarter of the documented limit.
             bucket.reduce(max(1, limit_of(endpoint).requests // 4, bucket.limit // 2), self._clock.time())
             log.warning(
-                "Rate-limited (429) on %s within the limit: another client uses the same credentials. "
-                "Reducing the pace to %d requests per %g s for one hour",
+                "Rate-limited (429) on %s. Reducing the pace to %d requests per %g s for one hour. %s",
                 endpoint,
                 bucket.limit,
                 bucket.period,
+                self.advise_on_429(),
             )
+
+    def advise_on_429(self) -> str:
+        """Return why Alvys may have answered 429 although requests are paced, and what to do about it."""
+        if self._rate is not None and not 0 < self._rate <= DEFAULT_LIMIT.requests:
+            is_off = "turns pacing off" if self._rate == 0 else "is more than Alvys documents"
+            return (
+                f"requests_per_minute={self._rate:g} on the connection {is_off}: leave it empty to keep the "
+                f"documented limits, or set it to what Alvys allows in place of {DEFAULT_LIMIT.requests} a "
+                "minute, shared by all tasks and programs with these credentials"
+            )
+        return (
+            "Another task or program uses the same credentials: put the tasks of one connection into one "
+            "pool, or lower requests_per_minute on the connection"
+        )
 
     def block_seconds(self, endpoint: Endpoint) -> float:
         """Return how long Alvys blocks an endpoint after a 429; proportionally less for a faster pace."""
         limit = limit_of(endpoint)
-        return limit.block * min(1.0, _scale(limit, self._rate))
+        return limit.block * min(1.0, _scale(self._rate))
 
     def timestamps(self) -> dict[str, list[float]]:
         """Return when the last requests were answered, by endpoint, in seconds since 1970."""
@@ -206,17 +221,16 @@ class Pacer:
             return bucket
 
 
-def _scale(limit: Limit, rate: float | None) -> float:
-    """Return how many minutes ``limit.requests`` take at a rate."""
-    return limit.requests / rate if rate else 1.0
+def _scale(rate: float | None) -> float:
+    """Return how many minutes the documented requests of any endpoint take at a rate."""
+    return DEFAULT_LIMIT.requests / rate if rate else 1.0
 
 
 def _make_bucket(endpoint: Endpoint, rate: float | None) -> _Bucket:
-    limit = limit_of(endpoint)
+    limit, scale, usual = limit_of(endpoint), _scale(rate), DEFAULT_LIMIT.requests
     # A rate below the documented limit is kept within each minute, not only on average.
-    count = limit.requests if not rate else max(1, min(limit.requests, int(rate)))
-    period = _MINUTE * (count / rate if rate else 1.0)
-    return _Bucket(count, period, limit.spacing * _scale(limit, rate))
+    count = min(limit.requests, max(1, int(limit.requests * (rate or usual) / usual)))
+    return _Bucket(count, _MINUTE * scale * count / limit.requests, limit.spacing * scale)
 
 
 def estimate_seconds(endpoint: Endpoint, requests: int, rate: float | None) -> float:

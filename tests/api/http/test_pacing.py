@@ -2,21 +2,28 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from datetime import timedelta
 
 import msgspec
 import pytest
 
-from airflow_provider_alvys.api.catalogue.endpoints import endpoint_of
+from airflow_provider_alvys.api.catalogue.endpoints import Endpoint, endpoint_of
+from airflow_provider_alvys.api.catalogue.limits import LIMITS, limit_of
 from airflow_provider_alvys.api.catalogue.streams import get_stream
+from airflow_provider_alvys.api.errors import AlvysRateLimitError
 from airflow_provider_alvys.api.http.clock import SYSTEM_CLOCK
 from airflow_provider_alvys.api.http.pacing import EndpointPace, Pacer, shared_pacer
+from airflow_provider_alvys.api.http.retries import ONE_ATTEMPT
 from airflow_provider_alvys.api.read.queries import Query
 from airflow_provider_alvys.api.read.search import Search
 from airflow_provider_alvys.api.read.windows import Window, as_utc
+from airflow_provider_alvys.hooks.alvys import AlvysHook
+from airflow_provider_alvys.simulator.__main__ import connection_json
 from airflow_provider_alvys.simulator.controls.limits import RateLimiter
+from airflow_provider_alvys.simulator.options import Options
 from airflow_provider_alvys.simulator.process import Simulator
-from tests.conftest import StoppedClock, make_client
+from tests.conftest import CONNECTION, StoppedClock, make_client
 
 LOADS = endpoint_of("POST", "loads/search")
 FUEL = endpoint_of("POST", "fuel/search")
@@ -194,6 +201,51 @@ def test_a_paced_client_never_exceeds_the_documented_limit(endpoint) -> None:
             clock.now += (number * 37 % 10) / 50
             assert limiter.admits("client", endpoint, clock.time())
             clock.now += (number * 53 % 10) / 50
+
+
+@pytest.mark.parametrize("minute", [1.0, 25.0, 60.0, 600.0])
+@pytest.mark.parametrize("endpoint", [*LIMITS, str(CARRIERS)])
+def test_one_rate_on_the_connection_scales_the_limits_of_all_endpoints(endpoint: str, minute: float) -> None:
+    clock = StoppedClock(0.0)
+    printed = msgspec.json.decode(connection_json("http://127.0.0.1:1", Options(minute=minute)))
+    pacer = Pacer(printed["extra"].get("requests_per_minute"), clock=clock)
+    limiter = RateLimiter(minute)
+    method, _, template = endpoint.partition(" ")
+    called = Endpoint(method, template)
+    requests = 5 * limit_of(called).requests
+    for _ in range(requests):
+        with pacer.slot(called):
+            assert limiter.admits("client", called, clock.time())
+            clock.now += minute / 6000
+    # As fast as the limit allows: a window for each of its requests, and the margin.
+    assert clock.now <= 5 * minute * 1.1
+
+
+@pytest.mark.parametrize(
+    ("rate", "says"), [(None, "pool"), (5, "pool"), (600, "requests_per_minute=600"), (0, "turns pacing off")]
+)
+def test_the_advice_on_a_429_fits_the_pace_of_the_connection(
+    alvys: Simulator, rate: float | None, says: str
+) -> None:
+    client = make_client(alvys, clock=StoppedClock(0.0), requests_per_minute=rate, retry_rules=ONE_ATTEMPT)
+    alvys.order_faults({"kind": "status", "status": 429, "endpoint": "POST fuel/search"})
+    with pytest.raises(AlvysRateLimitError) as caught:
+        client.request("POST", "fuel/search", json={})
+    assert says in str(caught.value)
+    assert ("pool" in str(caught.value)) == (says == "pool")
+
+
+def test_a_simulator_with_short_minutes_prints_a_connection_that_meets_no_429(
+    alvys: Simulator, connect: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alvys.reset(loads=1, rows={"fuel": 30}, limits=True, minute=1)
+    monkeypatch.setenv(CONNECTION, alvys.connection_json())
+    hook = AlvysHook()
+    for stream in ("fuel", "tolls", "loads"):
+        for _ in range(12):
+            hook.count(stream, since="2020-01-01T00:00:00Z", until="2030-01-01T00:00:00Z")
+    assert alvys.stats()["rate_limited"] == 0
+    assert alvys.stats()["requests"]["POST fuel/search"] >= 12
 
 
 def test_fifty_requests_take_at_most_ten_percent_longer_than_the_limit() -> None:
