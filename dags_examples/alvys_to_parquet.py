@@ -1,7 +1,7 @@
 """
 Every hour, land loads, trips and invoices as Parquet on S3, for Athena, Spark, DuckDB or a warehouse.
 
-All files of a stream have one schema with decimals, times in UTC, structs and lists: see ``docs/landing.md``.
+All files of a stream have one schema with decimals, times in UTC, structs and lists: see ``docs/lake.md``.
 Install ``airflow-provider-alvys[s3,parquet]``. The comment at the end shows how Snowflake, Redshift and
 BigQuery copy a run.
 """

@@ -31,6 +31,7 @@ from airflow_provider_alvys.tables.schema import build_schema
 from airflow_provider_alvys.transfers.alvys_to_object_storage import AlvysToObjectStorageOperator
 from tests.conftest import CONNECTION, ROOT, SkippingClock
 from tests.recorder import Recorder
+from tests.test_start import COMMANDS as START
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 ALL_PAGES = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]
@@ -49,8 +50,8 @@ def test_the_streams_page_names_the_streams_without_a_full_read() -> None:
     assert named == [name for name, stream in STREAMS.items() if not stream.full_read]
 
 
-def test_the_readme_names_every_public_name() -> None:
-    (section,) = re.findall(r"## What is public\n(.*?)\n## ", (ROOT / "README.md").read_text(), re.DOTALL)
+def test_the_compatibility_page_names_every_public_name() -> None:
+    section = (ROOT / "docs" / "compatibility.md").read_text().partition("\n## What is public\n")[2]
     names = set(re.findall(r"`([\w.]+)`", section))
     assert set(airflow_provider_alvys.__all__) - {"__version__"} <= names
     assert "python -m airflow_provider_alvys plan" in section
@@ -145,9 +146,15 @@ def test_commands_run(command: str, alvys: Simulator, home: Path, monkeypatch: p
         assert target in steps.split()
         assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
         return
-    if command == "pip install airflow-provider-alvys":
+    if install := re.fullmatch(r'pip install "?airflow-provider-alvys(?:\[([\w,]+)\])?"?', command):
         # make wheel installs it into an empty environment.
-        assert 'name = "airflow-provider-alvys"' in (ROOT / "pyproject.toml").read_text()
+        project = (ROOT / "pyproject.toml").read_text()
+        assert 'name = "airflow-provider-alvys"' in project
+        for extra in filter(None, (install[1] or "").split(",")):
+            assert re.search(rf"^{extra} = \[", project, re.MULTILINE), extra
+        return
+    if command in START:
+        # tests/test_start.py runs them, one after the other.
         return
     if command.startswith("export "):
         name, _, value = command.removeprefix("export ").partition("=")
@@ -156,7 +163,7 @@ def test_commands_run(command: str, alvys: Simulator, home: Path, monkeypatch: p
         assert AlvysHook().settings.credentials.client_id == "my-client-id"
         return
     if command.startswith("python -m airflow_provider_alvys.simulator"):
-        command = f"timeout --signal=INT 5 {command.replace(' --port 8099', '')} --port 0 || true"
+        command = f"{command.replace(' --port 8099', '')} --port 0 --stop-with-stdin </dev/null"
     environment = {
         **os.environ,
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",

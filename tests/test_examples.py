@@ -16,6 +16,7 @@ import pytest
 
 from airflow_provider_alvys.api.catalogue.streams import STREAMS
 from airflow_provider_alvys.simulator.process import Simulator
+from airflow_provider_alvys.tables.schema import build_schema
 from tests.conftest import CONNECTION, ROOT, SECRET, Airflow, DataSet
 from tests.lake import ids, manifests, read_lines, read_manifest
 from tests.tables.databases import Db, postgres_server
@@ -213,6 +214,40 @@ def test_the_example_fills_a_database(
         assert {"license_num", "address_city", "phone_number"}.isdisjoint(db.columns("drivers"))
 
 
+PHONE = re.compile("phone|mobile|fax", re.IGNORECASE)
+
+
+def test_the_example_without_phone_numbers_excludes_every_one() -> None:
+    example = runpy.run_path(str(ROOT / "dags_examples" / "alvys_without_phone_numbers.py"))
+    for stream, excluded in example["PHONE_NUMBERS"].items():
+        tables = build_schema(STREAMS[stream], exclude=excluded).tables
+        assert [
+            column.name for table in tables for column in table.all_columns if PHONE.search(column.name)
+        ] == []
+        assert [table.name for table in tables if PHONE.search(table.name)] == []
+
+
+def test_the_example_without_phone_numbers_loads_none(
+    airflow: Airflow, own_alvys: Simulator, tmp_path: Path
+) -> None:
+    pytest.importorskip("airflow.providers.sqlite")
+    own_alvys.reset(loads=60, fleet=30, client_secret=SECRET, now=time.time() - 3600)
+    database = tmp_path / "warehouse.sqlite"
+    settings = {
+        **QUIET,
+        "ALVYS_LAKE": str(tmp_path / "lake"),
+        "AIRFLOW_CONN_WAREHOUSE": json.dumps({"conn_type": "sqlite", "host": str(database)}),
+        CONNECTION: own_alvys.connection_json(requests_per_minute=0),
+    }
+    airflow("dags", "test", "alvys_without_phone_numbers", **settings)
+    drivers = [json.loads(row) for row in own_alvys.truth_rows(stream="drivers")]
+    numbers = {driver["PhoneNumber"] for driver in drivers if driver.get("PhoneNumber")}
+    assert len(numbers) > 5
+    content = database.read_bytes()
+    assert all(driver["Id"].encode() in content for driver in drivers)
+    assert [number for number in numbers if number.encode() in content] == []
+
+
 def test_the_example_lands_parquet_in_a_bucket(
     airflow: Airflow, own_alvys: Simulator, bucket: Any, tmp_path: Path
 ) -> None:
@@ -272,6 +307,7 @@ def test_every_example_has_a_test(file: Path) -> None:
     places = (
         "tests/test_examples.py",
         "tests/test_airflow.py",
+        "docs/start.md",
         "tests/test_webhook_example.py",
         "tests/chaos/triggerer/examples.py",
     )

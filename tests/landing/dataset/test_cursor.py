@@ -93,7 +93,7 @@ def test_each_tenant_filter_and_window_has_its_own_cursor() -> None:
 
 @pytest.mark.parametrize("function", [_why_not, _move_cursor, _resolve_groups, _too_early])
 def test_every_reason_why_a_cursor_does_not_move_is_documented(function: Callable[..., Any]) -> None:
-    page = (Path(__file__).parents[3] / "docs" / "landing.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "data-set.md").read_text()
     section = page.partition("\n## Why the cursor does not move\n")[2].partition("\n## ")[0]
     tree = ast.parse(inspect.getsource(function)).body[0]
     assert isinstance(tree, ast.FunctionDef)
