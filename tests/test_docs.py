@@ -131,12 +131,11 @@ def test_the_calls_that_are_not_operations_are_sent(
     recorder.close()
 
 
-@pytest.fixture(scope="module")
-def home(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def home(migrated: Path, tmp_path: Path) -> Path:
     """An Airflow home with a database."""
-    home = tmp_path_factory.mktemp("airflow")
-    shutil.copy(migrated / "airflow.db", home)
-    return home
+    shutil.copy(migrated / "airflow.db", tmp_path)
+    return tmp_path
 
 
 @pytest.mark.parametrize("command", commands())
