@@ -274,6 +274,7 @@ _DEFAULT_SERVER_ERROR = (AlvysServerError, "Try again later")
 
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "cf-ray")
 _MAX_HEADER_CHARS = 100
+_MAX_FIELDS_IN_ADVICE = 5
 _GATEWAY_HEADERS = ("content-type", "server", "via")
 
 
@@ -305,6 +306,8 @@ def error_from_response(
     if problem is None and error_type is not AlvysRateLimitError:
         return gateway_error(response, endpoint=endpoint, now=now)
     problem = problem or Problem()
+    if error_type is AlvysValidationError and problem.fields and advice is None:
+        advice = f"Correct {', '.join(list(problem.fields)[:_MAX_FIELDS_IN_ADVICE])} in the request"
     detail = f": {problem.text.rstrip('.')}" if problem.text else ""
     attributes = _attributes(response, endpoint, now, problem)
     if error_type is AlvysValidationError:

@@ -17,7 +17,9 @@ from airflow_provider_alvys.api.errors import (
     AlvysResponseError,
     AlvysValueError,
     error_from_response,
+    read_problem,
 )
+from airflow_provider_alvys.api.http.advice import advise_on_missing, advise_on_scope
 from airflow_provider_alvys.api.http.auth import DEFAULT_HOST, Credentials, TokenSource, shared_token_source
 from airflow_provider_alvys.api.http.clock import SYSTEM_CLOCK, Clock, DeferRequested
 from airflow_provider_alvys.api.http.pacing import Pacer, shared_pacer
@@ -32,7 +34,6 @@ from airflow_provider_alvys.api.http.transport import (
     root_cause,
 )
 from airflow_provider_alvys.api.problems import parse_problem
-from airflow_provider_alvys.api.scrubbing import MAX_MESSAGE_CHARS, scrub
 
 if TYPE_CHECKING:
     import requests
@@ -298,11 +299,14 @@ class AlvysClient:
         is_search = endpoint.template.endswith("/search")
         if response.status_code == 403:
             scope, held = scope_of(endpoint), self.scopes
-            advice = _advise_on_scope(scope, held)
+            advice = advise_on_scope(scope, held)
         elif response.status_code == 429:
             advice = self.pacer.advise_on_429()
         elif response.status_code == 404 and is_search:
             advice = "A search has no such response in Alvys's documents, so it may pass. Retry later"
+        elif response.status_code == 404:
+            text = read_problem(response).text
+            advice = advise_on_missing(endpoint, call.url, call.body, text)
         error = error_from_response(response, endpoint=str(endpoint), now=self.clock.time(), advice=advice)
         if isinstance(error, AlvysPermissionError):
             if held is None or (scope is not None and scope not in held):
@@ -310,16 +314,6 @@ class AlvysClient:
         elif isinstance(error, AlvysNotFoundError):
             error.is_stray = is_search
         return error
-
-
-def _advise_on_scope(scope: str | None, held: frozenset[str] | None) -> str:
-    if scope and held and scope in held:
-        return f"The token has {scope}, so something else denies access, such as an allowlist. Ask Alvys"
-    wanted = f"the scope {scope}" if scope else "a scope"
-    # The token's response names them.
-    names = scrub(", ".join(sorted(held or ())), MAX_MESSAGE_CHARS)
-    has = f"; it has {names or 'none'}" if held is not None else ""
-    return f"The token lacks {wanted}{has}. Grant it to this API client in Alvys"
 
 
 def budget_of(credentials: Credentials, host: str) -> str:

@@ -96,6 +96,7 @@ class Multipart:
 
     def __init__(self, fields: Mapping[str, str], file: FileSource) -> None:
         self._file = file
+        self.fields = fields
         boundary = secrets.token_hex(16)
         self.content_type = f"multipart/form-data; boundary={boundary}"
         start = f"--{boundary}\r\nContent-Disposition: form-data; name="

@@ -92,6 +92,41 @@ def test_a_write_is_one_request_to_the_path_of_its_operation(
     )
 
 
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_a_404_names_the_ids_of_the_write_and_where_they_are(
+    name: str, recorder: Recorder, wire: AlvysClient
+) -> None:
+    row, sent = OPERATIONS[name], request_of(name)
+    recorder.default = CannedResponse(404, {"Title": "Not found"})
+    with pytest.raises(AlvysNotFoundError) as caught:
+        send(wire, name)
+    advice = str(caught.value).split("Not found. ")[1]
+    ids = [field for field in sent["body"] if field.endswith("Id")]
+    assert ("in the path" in advice) == bool(row.path_params)
+    assert all(field in advice for field in ids[:1])
+    if ids:
+        assert "in the body" in advice
+
+
+@pytest.mark.parametrize("says", ["There is no trip T-404", "TripId does not exist"])
+def test_a_404_that_names_an_id_is_advised_about_that_id_alone(
+    says: str, recorder: Recorder, wire: AlvysClient
+) -> None:
+    recorder.default = CannedResponse(404, {"Title": says})
+    body = {**body_of("invoices.record_carrier_payment"), "TripId": "T-404"}
+    with pytest.raises(AlvysNotFoundError, match="Check TripId in the body"):
+        send(wire, "invoices.record_carrier_payment", body=body)
+
+
+def test_a_404_that_names_the_id_of_the_path_is_advised_about_the_path(
+    recorder: Recorder, wire: AlvysClient
+) -> None:
+    recorder.default = CannedResponse(404, {"Title": "There is no trip T-404"})
+    with pytest.raises(AlvysNotFoundError, match="Check the id in the path") as caught:
+        send(wire, "trips.assign", path_params={"tripId": "T-404"})
+    assert "body" not in str(caught.value)
+
+
 def test_an_empty_response_is_none(recorder: Recorder, wire: AlvysClient) -> None:
     recorder.default = CannedResponse(204)
     assert send(wire, "loads.update") is None
