@@ -140,7 +140,7 @@ def fields() -> str:
 
     intro = (
         "The fields of the files of a data set that are meant to be read, and of XComs and asset events.\n"
-        "[Sync into files](../landing.md) describes the files.\n"
+        "[Data set](data-set.md) describes the files.\n"
     )
     page = _head("Fields", "the types of the package", intro)
     for title, struct in (

@@ -173,6 +173,8 @@ def test_commands_run(command: str, alvys: Simulator, home: Path, monkeypatch: p
         "AIRFLOW_HOME": str(home),
         CONNECTION: alvys.connection_json(),
     }
+    if "connections delete" in command:
+        command = f"{command.rpartition(' && ')[2]} && {command}"
     done = subprocess.run(
         command, shell=True, env=environment, capture_output=True, text=True, check=False, timeout=120
     )
