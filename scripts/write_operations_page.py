@@ -28,14 +28,17 @@ _HEAD = """\
 
 An operation is a write that you can send to Alvys, from a DAG or in Python:
 
-```py
+<!-- checked by: tests/test_docs.py::test_the_writes_that_pages_show_are_sent -->
+```python
+from airflow_provider_alvys import AlvysHook, AlvysWriteOperator
+
 AlvysWriteOperator(
     task_id="arrived",
     operation="trip_stops.set_arrival",
     path_params={"tripId": "{{ params.trip }}", "stopId": "{{ params.stop }}"},
     body={"ArrivedAt": "2026-03-02T08:05:00-06:00"},
 )
-hook.write("trips.dispatch", path_params={"tripId": "…"})
+AlvysHook().write("trips.dispatch", path_params={"tripId": "TR0000000000000000001"})
 ```
 
 [writing.md](../writing.md) explains writes step by step.

@@ -128,7 +128,8 @@ use a permanent table as the stage. (`S3ToSnowflakeOperator` no longer exists.)
     "bigquery": """\
 `LOAD DATA` reads the files with their structs and arrays, and `UNNEST` splits lists. Run all statements as one script in one job:
 
-```py
+<!-- checked by: tests/test_docs.py::test_code_of_packages_that_are_not_installed_compiles -->
+```python
 BigQueryInsertJobOperator(
     task_id="load",
     configuration={
@@ -168,6 +169,9 @@ Use `SQLExecuteQueryOperator(conn_id="mssql_default", …)` as above.
 }
 
 
+_CHECK = "tests/tables/test_warehouses.py::test_the_statements_of_every_stream_are_parsed_completely"
+
+
 def page() -> str:
     """Return the page's text."""
     kinds: list[Kind] = ["key", "text", "integer", "decimal", "boolean", "timestamp", "wall", "date", "json"]
@@ -196,7 +200,15 @@ def page() -> str:
             "<summary>The statements for <code>loads</code> and its child table <code>load_stops</code></summary>",
             "",
         ]
-        lines += ["```sql", write_sql(name, shown).rstrip(), "```", "", "</details>", ""]
+        lines += [
+            f"<!-- checked by: {_CHECK} -->",
+            "```sql",
+            write_sql(name, shown).rstrip(),
+            "```",
+            "",
+            "</details>",
+            "",
+        ]
     return "\n".join(lines).rstrip() + "\n"
 
 

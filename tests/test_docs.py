@@ -6,11 +6,14 @@ import json
 import os
 import re
 import runpy
+import shlex
 import shutil
 import sqlite3
 import subprocess
 import sys
+import textwrap
 from datetime import datetime, timezone
+from importlib.metadata import metadata
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,11 +22,11 @@ from xml.etree import ElementTree
 import pytest
 from airflow.exceptions import ParamValidationError
 from airflow.sdk import DAG
+from packaging.requirements import Requirement
 
 import airflow_provider_alvys
 from airflow_provider_alvys import RecentParents, connection_form
 from airflow_provider_alvys.api.catalogue.streams import STREAMS
-from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.simulator.app.control_api import CONTROL_ENDPOINTS
 from airflow_provider_alvys.simulator.process import Simulator
@@ -31,12 +34,25 @@ from airflow_provider_alvys.tables.database import open_database
 from airflow_provider_alvys.tables.dialects import get_dialect
 from airflow_provider_alvys.tables.ledger import Ledger
 from airflow_provider_alvys.tables.schema import build_schema
-from airflow_provider_alvys.transfers.alvys_to_object_storage import AlvysToObjectStorageOperator
+from airflow_provider_alvys.transfers.alvys_to_object_storage import (
+    AlvysSweepToObjectStorageOperator,
+    AlvysToObjectStorageOperator,
+)
 from tests.conftest import CONNECTION, ROOT, SkippingClock
+from tests.pages import (
+    PAGES,
+    Block,
+    anchors,
+    block_params,
+    blocks_to_run,
+    ci_steps,
+    has_shape,
+    parse_blocks,
+    parse_commands,
+)
 from tests.recorder import Recorder
 from tests.test_start import COMMANDS as START
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 ALL_PAGES = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]
 REFERENCE = ROOT / "docs" / "reference"
 BIN = Path(sys.executable).parent
@@ -60,40 +76,48 @@ def test_the_compatibility_page_names_every_public_name() -> None:
     assert "python -m airflow_provider_alvys plan" in section
 
 
-def blocks(language: str, *, quoted: bool = False) -> list[pytest.ParameterSet]:
-    """Return the code blocks of a language: those that are run, or those quoted from a file that runs."""
-    found = []
-    for page in PAGES:
-        pattern = rf"(?:^<!-- from: (\S+) -->\n)?^```{language}\n(.*?)^```"
-        for number, (file, text) in enumerate(re.findall(pattern, page.read_text(), re.M | re.S)):
-            if bool(file) == quoted:
-                values = (file, text) if quoted else (text,)
-                found.append(pytest.param(*values, id=f"{page.relative_to(ROOT)}-{number}"))
-    return found
+# Sphinx reads its directives itself: make docs-site.
+DIRECTIVES = {"{toctree}", "{include}", "{eval-rst}"}
+
+
+@pytest.mark.parametrize("block", block_params())
+def test_every_block_is_run_or_quoted_or_read_by_a_test(block: Block) -> None:
+    if block.source:
+        assert block.source.startswith(("dags_examples/", "scripts/", "tests/")), "that run"
+        assert block.text in textwrap.dedent((ROOT / block.source).read_text())
+    elif block.checked_by:
+        file, _, name = block.checked_by.partition("::")
+        assert re.search(rf"^def {name}\(", (ROOT / file).read_text(), re.MULTILINE)
+        assert (
+            block.page.name in (ROOT / file).read_text()
+            or f'"{block.checked_by}"' in (ROOT / file).read_text()
+        )
+    else:
+        assert block.language.partition(" ")[0] in {"python", "bash", "sql", *DIRECTIVES}
+
+
+def test_a_block_that_nothing_checks_is_found() -> None:
+    text = (
+        "```yaml\na: 1\n```\n\n<!-- from: a.py -->\n\n```python\na\n```\n1. a\n\n   ```bash\n   b\n   ```\n"
+    )
+    found = parse_blocks(ROOT / "README.md", text)
+    assert [(block.language, block.text, block.source) for block in found] == [
+        ("yaml", "a: 1\n", None),
+        ("python", "a\n", "a.py"),
+        ("bash", "b\n", None),
+    ]
 
 
 def commands() -> list[pytest.ParameterSet]:
     return [
-        pytest.param(line, id=line[:60]) for block in blocks("bash") for line in block.values[0].splitlines()
+        pytest.param(command, id=command[:60])
+        for block in blocks_to_run("bash")
+        for command in parse_commands(block.values[0])
     ]
 
 
-@pytest.mark.parametrize(("file", "code"), blocks("python", quoted=True))
-def test_quoted_code_is_in_a_file_that_runs(file: str, code: str) -> None:
-    # tests/test_examples.py runs every example.
-    assert file.startswith("dags_examples/")
-    assert code in (ROOT / file).read_text()
-
-
-@pytest.mark.parametrize("code", blocks("python"))
+@pytest.mark.parametrize("code", blocks_to_run("python"))
 def test_python_code_runs(code: str, alvys: Simulator, tmp_path: Path) -> None:
-    if 'file_format="parquet"' in code:
-        try:
-            AlvysToObjectStorageOperator(
-                task_id="a", stream="drivers", path="/data/alvys", file_format="parquet"
-            )
-        except AlvysValueError:
-            pytest.skip("this version lands no Parquet")
     path = tmp_path / "alvys"
     if "_manifest.json" in code:
         operator = AlvysToObjectStorageOperator(
@@ -112,23 +136,75 @@ def test_python_code_runs(code: str, alvys: Simulator, tmp_path: Path) -> None:
         assert [len(names[name]) > 0 for name in ("loads", "new_files") if name in names] in ([True], [])
 
 
-def test_the_calls_that_are_not_operations_are_sent(
-    clock: SkippingClock, monkeypatch: pytest.MonkeyPatch
+SENT = {
+    "docs/writing.md": [
+        ("PUT", "loads/1001/documents/d-1/type"),
+        ("POST", "tracking/TR0000000000000000001/telemetry"),
+    ],
+    "docs/reference/operations.md": [("POST", "trips/TR0000000000000000001/dispatch")],
+}
+
+
+@pytest.mark.parametrize(
+    "block", block_params(checked_by="tests/test_docs.py::test_the_writes_that_pages_show_are_sent")
+)
+def test_the_writes_that_pages_show_are_sent(
+    block: Block, clock: SkippingClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recorder = Recorder()
-    text = (ROOT / "docs" / "writing.md").read_text().partition("## Calls that are not operations")[2]
-    code = text.partition("```py\n")[2].partition("```")[0]
     monkeypatch.setattr(AlvysHook, "get_conn", lambda hook: recorder.client(clock))
-    exec(compile(code, "docs", "exec"), {"__name__": "docs"})
+    exec(compile(block.text, "docs", "exec"), {"__name__": "docs"})
     sent = [
         (request.method, request.path.partition("/v")[2].partition("/")[2]) for request in recorder.requests
     ]
-    assert sent == [
-        ("PUT", "loads/1001/documents/d-1/type"),
-        ("POST", "tracking/TR0000000000000000001/telemetry"),
-    ]
-    assert all(json.loads(request.body) for request in recorder.requests)
+    assert sent == SENT[str(block.page.relative_to(ROOT))]
+    assert all(json.loads(request.body) for request in recorder.requests if request.body)
     recorder.close()
+
+
+@pytest.mark.parametrize(
+    "block",
+    block_params(checked_by="tests/test_docs.py::test_code_of_packages_that_are_not_installed_compiles"),
+)
+def test_code_of_packages_that_are_not_installed_compiles(block: Block) -> None:
+    compile(block.text, "docs", "exec")
+
+
+@pytest.fixture
+def landed(alvys: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The result of a landing that keeps the pace, into a data set that has a sweep, too."""
+    monkeypatch.setenv(CONNECTION, alvys.connection_json())
+    common: dict[str, Any] = {"path": str(tmp_path / "alvys"), "compression": "gzip"}
+    AlvysSweepToObjectStorageOperator(task_id="sweep", streams=["drivers", "trucks"], **common).execute({})
+    landing = AlvysToObjectStorageOperator(
+        task_id="loads", stream="loads", initial_since="2026-01-01T00:00:00Z", **common
+    )
+    return landing.execute({})
+
+
+@pytest.mark.parametrize(
+    "block", block_params(checked_by="tests/test_docs.py::test_a_landing_has_the_result_that_pages_show")
+)
+def test_a_landing_has_the_result_that_pages_show(block: Block, landed: dict[str, Any]) -> None:
+    assert has_shape(landed, json.loads(block.text))
+
+
+@pytest.mark.parametrize(
+    "block", block_params(checked_by="tests/test_docs.py::test_a_data_set_has_the_files_that_pages_show")
+)
+def test_a_data_set_has_the_files_that_pages_show(block: Block, landed: dict[str, Any]) -> None:
+    root = Path(landed["path"])
+    files = [str(file.relative_to(root)) for file in root.rglob("*") if file.is_file()]
+    folder = ""
+    for line in block.text.splitlines():
+        name = line.split()[0].removeprefix("/data/alvys/")
+        name = name if not line.startswith(" ") else folder + name
+        if name.endswith("/"):
+            folder = name
+            continue
+        pattern = re.sub(r"<\w+>", "[^/]+", re.sub(r"\d{4}-\d\d-\d\d", "[0-9-]+", name))
+        pattern = re.sub(r"\b[0-9a-f]{16}\b", "[0-9a-f]{16}", pattern)
+        assert [file for file in files if re.fullmatch(pattern, file)], (name, files)
 
 
 @pytest.fixture
@@ -142,19 +218,14 @@ def home(migrated: Path, tmp_path: Path) -> Path:
 def test_commands_run(command: str, alvys: Simulator, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if command.startswith("make "):
         target = command.split()[1]
-        script = (ROOT / ".ci" / "run").read_text()
-        steps = " ".join(
-            re.findall(r"for step in (.*?);", script) + re.findall(r"\brun ([\w-]+)$", script, re.MULTILINE)
-        )
-        assert target in steps.split()
+        assert target in ci_steps()
         assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
         return
-    if install := re.fullmatch(r'pip install "?airflow-provider-alvys(?:\[([\w,]+)\])?"?', command):
+    if command.startswith("pip install "):
         # make wheel installs it into an empty environment.
-        project = (ROOT / "pyproject.toml").read_text()
-        assert 'name = "airflow-provider-alvys"' in project
-        for extra in filter(None, (install[1] or "").split(",")):
-            assert re.search(rf"^{extra} = \[", project, re.MULTILINE), extra
+        wanted = Requirement(shlex.split(command)[2])
+        assert wanted.name == "airflow-provider-alvys"
+        assert wanted.extras <= set(metadata(wanted.name).get_all("Provides-Extra", []))
         return
     if command in START:
         # tests/test_start.py runs them, one after the other.
@@ -184,12 +255,6 @@ def test_commands_run(command: str, alvys: Simulator, home: Path, monkeypatch: p
     if "simulator" in command:
         assert done.stdout.startswith("http://127.0.0.1:")
         assert "export AIRFLOW_CONN_ALVYS_DEFAULT=" in done.stdout
-
-
-def anchors(page: Path) -> set[str]:
-    """Return the anchors that GitHub gives a page's headings."""
-    headings = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S), re.M)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_every_link_has_a_target() -> None:
@@ -256,10 +321,6 @@ def test_the_schema_page_has_every_column_and_links_to_tables() -> None:
         assert target in sections or re.search(rf"^## {heading}$", text, re.MULTILINE | re.IGNORECASE), target
 
 
-# The statements of warehouses have tests of their own.
-QUERIES = [block for block in blocks("sql") if "warehouses" not in str(block.id)]
-
-
 @pytest.fixture(scope="module")
 def tables() -> sqlite3.Connection:
     """A database with all tables, also in the schemas that the pages name, and the ledger."""
@@ -276,7 +337,7 @@ def tables() -> sqlite3.Connection:
     return database
 
 
-@pytest.mark.parametrize("code", QUERIES)
+@pytest.mark.parametrize("code", blocks_to_run("sql"))
 def test_sql_runs(code: str, tables: sqlite3.Connection) -> None:
     tables.executescript(code if code.rstrip().endswith(";") else f"{code};")
 
@@ -289,11 +350,6 @@ def test_the_picture_shows_every_table_in_readable_size() -> None:
         if not stream.name.endswith("_list"):
             assert build_schema(stream).main.name in texts
     assert "customer_id → customers" in texts
-
-
-@pytest.mark.parametrize("code", blocks("py"))
-def test_code_for_packages_that_are_not_installed_compiles(code: str) -> None:
-    compile(code, "docs", "exec")
 
 
 def test_no_file_names_this_machine() -> None:
@@ -339,7 +395,7 @@ def dag_of(code: str) -> DAG:
 
 
 def payments() -> list[pytest.ParameterSet]:
-    return [block for block in blocks("python") if "PaymentDate" in block.values[0]]
+    return [block for block in blocks_to_run("python") if "PaymentDate" in block.values[0]]
 
 
 @pytest.mark.parametrize("code", payments())
@@ -392,7 +448,7 @@ OUTSIDE = [
 ]
 
 
-@pytest.mark.parametrize("code", [block for block in blocks("python") if "path=" in block.values[0]])
+@pytest.mark.parametrize("code", [block for block in blocks_to_run("python") if "path=" in block.values[0]])
 def test_no_parameter_chooses_a_file_outside_of_a_folder(code: str) -> None:
     for path in re.findall(r'(?:path|file)=f?"(.*?)"', code):
         for name in PARAMETER.findall(path):
@@ -408,5 +464,5 @@ def test_no_parameter_chooses_a_file_outside_of_a_folder(code: str) -> None:
 def test_the_example_of_an_upload_is_among_those_with_a_path() -> None:
     assert any(
         "AlvysUploadDocumentOperator(" in block.values[0] and PARAMETER.search(block.values[0])
-        for block in blocks("python")
+        for block in blocks_to_run("python")
     )

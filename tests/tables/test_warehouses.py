@@ -1,4 +1,4 @@
-"""Parses the scripts for warehouses with sqlglot, in each dialect: none of the warehouses can run here."""
+"""Parse the scripts of docs/reference/warehouses.md with sqlglot, in each dialect: none of them runs here."""
 
 from __future__ import annotations
 

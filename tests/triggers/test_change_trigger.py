@@ -14,6 +14,7 @@ from airflow_provider_alvys import AlvysChangeTrigger
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.simulator.process import Simulator
 from tests.conftest import StoppedClock
+from tests.pages import Block, block_params, has_shape
 
 pytestmark = pytest.mark.every_airflow
 
@@ -74,7 +75,10 @@ def test_invalid_arguments_are_refused_while_the_dag_is_parsed(
         AlvysChangeTrigger(**arguments)
 
 
-def test_it_reports_changes(alvys: Simulator) -> None:
+@pytest.mark.parametrize(
+    "block", block_params(checked_by="tests/triggers/test_change_trigger.py::test_it_reports_changes")
+)
+def test_it_reports_changes(block: Block, alvys: Simulator) -> None:
     clock = StoppedClock()
     alvys.set_clock(clock.now)
     changed: list[str] = []
@@ -82,12 +86,12 @@ def test_it_reports_changes(alvys: Simulator) -> None:
     async def sleep(seconds: float) -> None:
         clock.sleep(seconds)
         if seconds > 1 and not changed:
-            changed.extend(alvys.change(rows=2))
+            changed.extend(alvys.change(rows=2, columns={"Status": "Delivered"}))
         alvys.set_clock(clock.now + 2)
         await asyncio.sleep(0.01)
 
     async def first_event() -> dict[str, Any]:
-        trigger = AlvysChangeTrigger()
+        trigger = AlvysChangeTrigger(where={"Status": ["Delivered"]})
         trigger.clock, trigger.sleep = clock, sleep
         async for event in trigger.run():
             return dict(event.payload)
@@ -95,3 +99,4 @@ def test_it_reports_changes(alvys: Simulator) -> None:
 
     payload = asyncio.run(first_event())
     assert {change["id"] for change in payload["changes"]} == set(changed)
+    assert has_shape(payload, json.loads(block.text))
