@@ -291,7 +291,7 @@ def test_every_control_of_the_simulator_is_described() -> None:
 @pytest.mark.parametrize(
     ("script", "name"),
     [
-        ("draw_architecture", "architecture.md"),
+        ("draw_architecture", "architecture.svg"),
         ("write_streams_page", "reference/streams.md"),
         ("write_operations_page", "reference/operations.md"),
         ("write_schema_page", "reference/schema.md"),
