@@ -24,7 +24,7 @@ os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 from airflow.sdk._shared.secrets_masker import _secrets_masker  # noqa: E402
 
 from airflow_provider_alvys.api import scrubbing  # noqa: E402
-from airflow_provider_alvys.api.http import auth, pacing  # noqa: E402
+from airflow_provider_alvys.api.http import auth, pacing, shared_pace  # noqa: E402
 from airflow_provider_alvys.api.http.auth import make_credentials  # noqa: E402
 from airflow_provider_alvys.api.http.client import AlvysClient  # noqa: E402
 from airflow_provider_alvys.api.http.clock import Clock  # noqa: E402
@@ -84,6 +84,7 @@ def fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Start each test like a new process: no token, pace or masked secrets; and do not wait for the disk."""
     monkeypatch.setattr(auth, "_sources", {})
     monkeypatch.setattr(pacing, "_pacers", {})
+    monkeypatch.setattr(shared_pace, "pace_folder", lambda: f"{AIRFLOW_HOME}/pace-{id(monkeypatch)}")
     monkeypatch.setattr(scrubbing, "_secrets", {})
     monkeypatch.setattr(scrubbing, "_known", ())
     monkeypatch.setattr(os, "fsync", lambda _: None)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
+from bisect import insort
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-
-import msgspec
 
 from airflow_provider_alvys.api.catalogue.endpoints import Endpoint
 from airflow_provider_alvys.api.catalogue.limits import DEFAULT_LIMIT, REQUESTS_PER_SECOND, limit_of
 from airflow_provider_alvys.api.http.clock import SYSTEM_CLOCK, Clock
+from airflow_provider_alvys.api.http.shared_pace import EndpointPace, PaceFile, PaceFolder
 
 log = logging.getLogger(__name__)
 
@@ -21,22 +21,6 @@ _MINUTE = 60.0
 _MARGIN = 1.02
 # How long the pace stays reduced after a 429: a pacer can live for weeks, and other clients stop.
 _REDUCED_FOR = 3600.0
-
-
-class EndpointPace(msgspec.Struct, kw_only=True):
-    """
-    The pacing state of one endpoint, as it is stored.
-
-    :param timestamps: when the last requests were answered, in seconds since 1970.
-    :param limit: requests per period: less than documented after a 429.
-    :param consecutive_429s: 429s since the last other response.
-    :param reduced_at: when the limit was reduced, in seconds since 1970; 0 if it is not.
-    """
-
-    timestamps: list[float] = msgspec.field(name="stamps")
-    limit: int = msgspec.field(name="count")
-    consecutive_429s: int = msgspec.field(name="refusals")
-    reduced_at: float = msgspec.field(name="lowered_at", default=0.0)
 
 
 @dataclass
@@ -52,6 +36,48 @@ class _Bucket:
     normal_limit: int = 0
     reduced_at: float = 0.0
     lock: threading.RLock = field(default_factory=threading.RLock)
+    # None if other processes do not share it.
+    file: PaceFile | None = None
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Keep out other threads and processes during the block, which begins with their state."""
+        with self.lock:
+            if self.file is None:
+                yield
+                return
+            with self.file.locked():
+                known = self.file.read()
+                if known is not None:
+                    self._load(known)
+                try:
+                    yield
+                finally:
+                    self.store()
+
+    def store(self) -> None:
+        """Write the state for other processes, within :meth:`exclusive`."""
+        if self.file is not None:
+            self.file.write(self.save())
+
+    def save(self) -> EndpointPace:
+        return EndpointPace(
+            timestamps=list(self.timestamps),
+            limit=self.limit,
+            consecutive_429s=self.consecutive_429s,
+            reduced_at=self.reduced_at if self.normal_limit else 0.0,
+        )
+
+    def _load(self, known: EndpointPace) -> None:
+        self.timestamps = list(known.timestamps)
+        self.limit, self.normal_limit, self.reduced_at = self.normal_limit or self.limit, 0, 0.0
+        self.reduce(known.limit, known.reduced_at)
+
+    def replace(self, sent: float, answered: float) -> None:
+        """Count a request from its response on, instead of from its sending."""
+        if sent in self.timestamps:
+            self.timestamps.remove(sent)
+        insort(self.timestamps, answered)
 
     def wait_seconds(self, now: float) -> float:
         if self.normal_limit and now - self.reduced_at > _REDUCED_FOR:
@@ -79,13 +105,23 @@ class Pacer:
     :param requests_per_minute: the pace of the endpoints with the usual limit of 10 a minute; 0 for no
         pacing, None for the documented limits. The pace of the other endpoints changes by the same factor:
         with 600, an endpoint with a limit of 5 gets 300 a minute.
+    :param shared_as: a name; the processes of this user on this machine that give the same one keep one pace.
+        Empty for a pace of its own.
     """
 
-    def __init__(self, requests_per_minute: float | None = None, *, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self,
+        requests_per_minute: float | None = None,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+        shared_as: str = "",
+    ) -> None:
         self._rate = requests_per_minute
         self._clock = clock
+        self._shared_as = shared_as
+        self._folder = PaceFolder(clock)
         self._buckets: dict[str, _Bucket] = {}
-        self._all_endpoints = _Bucket(REQUESTS_PER_SECOND, 1.0)
+        self._all_endpoints = _Bucket(REQUESTS_PER_SECOND, 1.0, file=self._file("*"))
         self._lock = threading.Lock()
         self._has_logged = False
 
@@ -94,7 +130,7 @@ class Pacer:
         """
         Wait until a request may be sent, and count it when the block ends, answered or not.
 
-        Threads of this process take turns.
+        Threads of this process take turns, and processes that share the pace.
 
         :param clock: to wait by; None means the pacer's own.
         """
@@ -104,35 +140,49 @@ class Pacer:
         clock = clock or self._clock
         bucket = self._bucket(str(endpoint))
         with bucket.lock:
-            self._wait(endpoint, bucket, clock)
-            try:
-                yield
-            finally:
-                now = clock.time()
-                bucket.timestamps.append(now)
-                if self._rate is None:
-                    with self._all_endpoints.lock:
-                        self._all_endpoints.timestamps.append(now)
+            while True:
+                with bucket.exclusive():
+                    seconds, now = self._reserve(bucket, clock)
+                    if seconds <= 0:
+                        try:
+                            yield
+                        finally:
+                            self._count(bucket, now, clock)
+                        return
+                self._log_once(endpoint, bucket)
+                clock.sleep(seconds)
 
-    def _wait(self, endpoint: Endpoint, bucket: _Bucket, clock: Clock) -> None:
-        while True:
+    def _reserve(self, bucket: _Bucket, clock: Clock) -> tuple[float, float]:
+        """Return the seconds to wait, and the time. Count a request if that is 0: its process may die."""
+        # The limit per token is a default of Alvys; a rate on the connection replaces it.
+        overall = self._all_endpoints if self._rate is None else None
+        with overall.exclusive() if overall else nullcontext():
             now = clock.time()
-            with self._all_endpoints.lock:
-                # The limit per token is a default of Alvys; a rate on the connection replaces it.
-                overall = self._all_endpoints.wait_seconds(now) if self._rate is None else 0.0
-            seconds = max(bucket.wait_seconds(now), overall)
+            seconds = max(bucket.wait_seconds(now), overall.wait_seconds(now) if overall else 0.0)
             if seconds <= 0:
-                return
-            if not self._has_logged:
-                self._has_logged = True
-                log.info(
-                    "Pacing %s: %d requests per %g s (%s). To change it, set requests_per_minute",
-                    endpoint,
-                    bucket.limit,
-                    bucket.period,
-                    "documented limit" if self._rate is None else "set on the connection",
-                )
-            clock.sleep(seconds)
+                bucket.timestamps.append(now)
+                bucket.store()
+                if overall:
+                    overall.timestamps.append(now)
+        return seconds, now
+
+    def _count(self, bucket: _Bucket, sent: float, clock: Clock) -> None:
+        now = clock.time()
+        bucket.replace(sent, now)
+        if self._rate is None:
+            with self._all_endpoints.exclusive():
+                self._all_endpoints.replace(sent, now)
+
+    def _log_once(self, endpoint: Endpoint, bucket: _Bucket) -> None:
+        if not self._has_logged:
+            self._has_logged = True
+            log.info(
+                "Pacing %s: %d requests per %g s (%s). To change it, set requests_per_minute",
+                endpoint,
+                bucket.limit,
+                bucket.period,
+                "documented limit" if self._rate is None else "set on the connection",
+            )
 
     def consecutive_429s(self, endpoint: Endpoint) -> int:
         """Return the number of 429s since the last other response."""
@@ -145,7 +195,7 @@ class Pacer:
     def record_429(self, endpoint: Endpoint) -> None:
         """Record a 429. The first one halves the pace: we kept the limit, so others use the same budget."""
         bucket = self._bucket(str(endpoint))
-        with bucket.lock:
+        with bucket.exclusive():
             bucket.consecutive_429s += 1
             if self._rate == 0 or bucket.consecutive_429s > 1:
                 return
@@ -169,8 +219,9 @@ class Pacer:
                 "minute, shared by all tasks and programs with these credentials"
             )
         return (
-            "Another task or program uses the same credentials: put the tasks of one connection into one "
-            "pool, or lower requests_per_minute on the connection"
+            "Something else uses the same credentials, such as a task on another worker: put all tasks that "
+            "land into one pool (docs/scaling.md: create the pool alvys and set [alvys] pool), or lower "
+            "requests_per_minute on the connection"
         )
 
     def block_seconds(self, endpoint: Endpoint) -> float:
@@ -186,38 +237,37 @@ class Pacer:
         """Count requests of an earlier task, as :meth:`timestamps` returned them."""
         for name, known in timestamps.items():
             bucket = self._bucket(name)
-            with bucket.lock:
+            with bucket.exclusive():
                 bucket.timestamps = sorted({*bucket.timestamps, *known})
 
     def save(self) -> dict[str, EndpointPace]:
         """Return the state by endpoint, for another process to restore."""
         with self._lock:
             buckets = dict(self._buckets)
-        return {
-            name: EndpointPace(
-                timestamps=list(bucket.timestamps),
-                limit=bucket.limit,
-                consecutive_429s=bucket.consecutive_429s,
-                reduced_at=bucket.reduced_at if bucket.normal_limit else 0.0,
-            )
-            for name, bucket in buckets.items()
-        }
+        return {name: bucket.save() for name, bucket in buckets.items()}
 
     def restore(self, paces: Mapping[str, EndpointPace]) -> None:
         """Continue from what :meth:`save` returned."""
         self.add_timestamps({name: pace.timestamps for name, pace in paces.items()})
         for name, pace in paces.items():
             bucket = self._bucket(name)
-            with bucket.lock:
+            with bucket.exclusive():
                 bucket.reduce(pace.limit, pace.reduced_at or self._clock.time())
                 bucket.consecutive_429s = max(bucket.consecutive_429s, pace.consecutive_429s)
+
+    def _file(self, endpoint: str) -> PaceFile | None:
+        if not self._shared_as or self._rate == 0:
+            return None
+        return PaceFile(self._folder, f"{self._shared_as} {self._rate} {endpoint}")
 
     def _bucket(self, endpoint: str) -> _Bucket:
         with self._lock:
             bucket = self._buckets.get(endpoint)
             if bucket is None:
                 method, _, template = endpoint.partition(" ")
-                bucket = self._buckets[endpoint] = _make_bucket(Endpoint(method, template), self._rate)
+                bucket = _make_bucket(Endpoint(method, template), self._rate)
+                bucket.file = self._file(endpoint)
+                self._buckets[endpoint] = bucket
             return bucket
 
 
@@ -251,7 +301,7 @@ _pacers_lock = threading.Lock()
 
 
 def shared_pacer(budget: str, requests_per_minute: float | None) -> Pacer:
-    """Return this process's only pacer for a budget, as named by AlvysClient.budget."""
+    """Return this process's only pacer for a budget, as named by AlvysClient.budget; processes share it."""
     with _pacers_lock:
         key = (budget, requests_per_minute)
-        return _pacers.setdefault(key, Pacer(requests_per_minute))
+        return _pacers.setdefault(key, Pacer(requests_per_minute, shared_as=budget))

@@ -12,7 +12,7 @@ import msgspec
 
 from airflow_provider_alvys import __version__
 from airflow_provider_alvys.api.errors import AlvysStorageError
-from airflow_provider_alvys.api.http.pacing import EndpointPace
+from airflow_provider_alvys.api.http.shared_pace import EndpointPace
 from airflow_provider_alvys.api.read.queries import RequestedWindow
 from airflow_provider_alvys.api.read.state import SearchState
 from airflow_provider_alvys.api.read.windows import Window

@@ -13,7 +13,7 @@ import msgspec
 from airflow_provider_alvys import __version__
 from airflow_provider_alvys.api.catalogue.streams import Stream
 from airflow_provider_alvys.api.documents.listing import Document, parse_document, type_aliases
-from airflow_provider_alvys.api.http.pacing import EndpointPace
+from airflow_provider_alvys.api.http.shared_pace import EndpointPace
 from airflow_provider_alvys.api.read.state import SearchState
 from airflow_provider_alvys.landing.dataset.layout import (
     document_file,
