@@ -49,6 +49,21 @@ def get_provider_info() -> dict[str, Any]:
             },
         ],
         "extra-links": ["airflow_provider_alvys.links.AlvysRecordLink"],
+        "config": {
+            "alvys": {
+                "description": "Settings of the Alvys provider.",
+                "options": {
+                    "pool": {
+                        "description": "The pool of tasks that land Alvys's data and name no pool. Create it "
+                        "first, with deferred tasks included: a task whose pool does not exist never runs.",
+                        "version_added": None,
+                        "type": "string",
+                        "example": "alvys",
+                        "default": None,
+                    }
+                },
+            }
+        },
         "connection-types": [
             {
                 "connection-type": connection_form.CONN_TYPE,

@@ -48,3 +48,8 @@ def test_every_named_class_and_module_can_be_imported() -> None:
         hook = getattr(import_module(module), name)
         assert hook.conn_type == connection_type["connection-type"]
         assert hook.hook_name == connection_type["hook-name"]
+
+
+def test_airflow_lists_the_options_of_the_provider() -> None:
+    printed = airflow("config", "list", "--section", "alvys", "--include-examples", "--include-descriptions")
+    assert "pool" in printed

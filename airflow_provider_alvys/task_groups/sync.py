@@ -42,8 +42,6 @@ from airflow_provider_alvys.transfers.first_load import (
 )
 from airflow_provider_alvys.transfers.object_storage_to_sql import AlvysObjectStorageToSqlOperator
 
-# The time at which the run could start: the same for all tasks and retries, and after clearing.
-_RUN_TIME = "dag_run.run_after"
 SWEEP_TASK = "sweep"
 
 
@@ -89,7 +87,8 @@ def alvys_sync(
     as a whole, without parents and filters, share the task ``sweep`` if there are two or more, unless
     ``on_missing_scope="skip"``. The UI shows longer names, such as "Land loads by created", and lists the
     streams in the description of a task. All windows end ``settling`` before the run's scheduled time.
-    Parents come before their children, and tasks on the same endpoint run one after the other.
+    Parents come before their children, and tasks on the same endpoint run one after the other. All tasks on
+    one machine keep one pace; for several workers, ``docs/limits.md`` describes the pool of tasks that land.
 
     :param path: root of the data set, absolute: ``/data/alvys`` or ``s3://aws_default@bucket/alvys``. It must
         be the same for every run; may be a template.
@@ -214,7 +213,8 @@ def _window(
 
 
 def _run_time(seconds_before: float) -> str:
-    return f"{{{{ ({_RUN_TIME} - macros.timedelta(seconds={seconds_before!r})).isoformat() }}}}"
+    # run_after is the same for all tasks and retries, and after clearing.
+    return f"{{{{ (dag_run.run_after - macros.timedelta(seconds={seconds_before!r})).isoformat() }}}}"
 
 
 def _add_loads(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from airflow_provider_alvys._compat import conf
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.http.clock import BoundedClock, DeferRequested
 from airflow_provider_alvys.base_operator import DEFERRABLE, AlvysTask
@@ -17,12 +18,23 @@ from airflow_provider_alvys.retry_policy import fail_if_not_retryable
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from airflow.sdk.definitions.mappedoperator import OperatorPartial
 
     from airflow_provider_alvys.api.http.client import AlvysClient
 
 DEFER_AFTER = 20
 # Types that templates render to.
 _RENDERED = (str, int, float, list, tuple, dict, datetime)
+
+
+def landing_pool() -> str | None:
+    """
+    Return the pool of landing tasks that name none: ``[alvys] pool`` of Airflow's configuration.
+
+    None means Airflow's default pool. Whether a pool exists is not known while a DAG is parsed, and a task
+    whose pool does not exist never runs. So it is a setting, made together with the pool.
+    """
+    return conf.get("alvys", "pool", fallback=None) or None
 
 
 class AlvysLandingTask(AlvysTask):
@@ -37,16 +49,30 @@ class AlvysLandingTask(AlvysTask):
 
     :param defer_after: a deferrable task frees its slot for waits of more seconds than this.
     :param deferrable: whether to free the slot during long waits.
+    :param pool: see :func:`landing_pool`.
     """
 
     def __init__(
-        self, *, defer_after: float = DEFER_AFTER, deferrable: bool = DEFERRABLE, **kwargs: Any
+        self,
+        *,
+        defer_after: float = DEFER_AFTER,
+        deferrable: bool = DEFERRABLE,
+        pool: str | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(pool=pool or landing_pool(), **kwargs)
         if isinstance(defer_after, bool) or not isinstance(defer_after, (int, float)) or not defer_after >= 0:
             raise AlvysValueError(f"defer_after={defer_after!r} must be a number of seconds, 0 or more")
         self.defer_after = defer_after
         self.deferrable = deferrable
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> OperatorPartial:
+        """Return the arguments of a mapped task, which Airflow creates only when it runs."""
+        made = super().partial(**kwargs)
+        if pool := landing_pool():
+            made.kwargs.setdefault("pool", pool)
+        return made
 
     @abstractmethod
     def land(self, context: Context, client: AlvysClient, *, is_resumed: bool) -> Any:

@@ -630,3 +630,52 @@ def test_a_backfill_takes_a_name_and_a_description_of_its_own() -> None:
             task_display_name="Trips of January",
         )
     assert (task.task_display_name, task.partial_kwargs["doc_md"]) == ("Trips of January", "ours")
+
+
+@pytest.fixture
+def configured_pool(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("AIRFLOW__ALVYS__POOL", "alvys")
+    return "alvys"
+
+
+def all_groups(**default_args: Any) -> dict[str, str]:
+    """Return the pool of each task of all groups, by id."""
+    with DAG("dag", schedule=None, default_args=default_args) as dag:
+        alvys_sync(
+            path="/lake",
+            streams=["loads", "drivers", "trucks"],
+            initial_since="2026-01-01T00:00:00Z",
+            sql_conn_id="warehouse",
+        )
+        alvys_backfill("trips", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "week", path="/lake")
+        alvys_first_load("invoices", "2026-01-01T00:00:00Z", path="/lake")
+    return {task.task_id: task.pool for task in dag.tasks}
+
+
+LANDING = {
+    "alvys_sync.loads",
+    "alvys_sync.sweep",
+    "backfill_trips",
+    "first_load_invoices.windows",
+    "first_load_invoices.hand_over",
+}
+
+
+def test_tasks_that_land_use_the_configured_pool_and_others_do_not(configured_pool: str) -> None:
+    assert {id for id, pool in all_groups().items() if pool == configured_pool} == LANDING
+
+
+def test_without_a_configured_pool_tasks_use_that_of_airflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert set(all_groups().values()) == {"default_pool"}
+    monkeypatch.setenv("AIRFLOW__ALVYS__POOL", "")
+    assert set(all_groups().values()) == {"default_pool"}
+
+
+def test_a_pool_that_a_dag_or_a_task_names_wins(configured_pool: str) -> None:
+    assert set(all_groups(pool="ours").values()) == {"ours"}
+    with DAG("dag", schedule=None) as dag:
+        alvys_sync(path="/lake", streams=["trips"], default_args={"pool": "group's"})
+        alvys_backfill(
+            "trips", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "week", path="/lake", pool="task's"
+        )
+    assert {task.pool for task in dag.tasks} == {"group's", "task's"}

@@ -219,9 +219,8 @@ class Pacer:
                 "minute, shared by all tasks and programs with these credentials"
             )
         return (
-            "Something else uses the same credentials, such as a task on another worker: put all tasks that "
-            "land into one pool (docs/scaling.md: create the pool alvys and set [alvys] pool), or lower "
-            "requests_per_minute on the connection"
+            "Something else uses the same credentials, such as a task on another worker: put the tasks that "
+            "land into one pool, alvys (docs/limits.md), or lower requests_per_minute on the connection"
         )
 
     def block_seconds(self, endpoint: Endpoint) -> float:
