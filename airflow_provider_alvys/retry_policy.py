@@ -18,6 +18,7 @@ from airflow_provider_alvys.api.errors import (
     AlvysUnknownOutcomeError,
     is_hopeless,
 )
+from airflow_provider_alvys.tracebacks import shorten
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -95,7 +96,8 @@ def as_non_retryable(error: AlvysUnknownOutcomeError) -> AlvysUnknownOutcomeErro
 
 def fail_if_not_retryable(execute: F) -> F:
     """
-    Make an operator's method fail its task without a retry on errors that are not retryable.
+    Make an operator's method fail its task without a retry on errors that are not retryable, and with a short
+    traceback on all errors of this package.
 
     On Airflow 3.3 the retry policy decides, except for sensors, whose ``soft_fail`` and ``silent_fail`` need
     this.
@@ -106,17 +108,16 @@ def fail_if_not_retryable(execute: F) -> F:
         try:
             return execute(*args, **kwargs)
         except AlvysError as error:
+            short = shorten(error)
             policy_decides = HAS_RETRY_POLICY and execute.__name__ != "poke"
             if is_hopeless(error) and not policy_decides:
-                raise AirflowFailException(f"Not retryable: {error}") from error
-            if HAS_RETRY_POLICY:
-                raise
-            seconds = _requested_delay(error)
+                raise AirflowFailException(f"Not retryable: {error}") from short
+            seconds = None if HAS_RETRY_POLICY else _requested_delay(error)
             if seconds is not None:
                 log.info(
                     "Alvys accepts the next request in %.0f s. Airflow before 3.3 retries after retry_delay",
                     seconds,
                 )
-            raise
+            raise short from None
 
     return cast("F", wrapper)

@@ -18,12 +18,14 @@ from airflow_provider_alvys.api.errors import AlvysUnknownOutcomeError
 from airflow_provider_alvys.api.read.page_decoder import decode_record
 from airflow_provider_alvys.api.read.queries import make_search_queries
 from airflow_provider_alvys.retry_policy import as_non_retryable
+from airflow_provider_alvys.tracebacks import short_traceback
 
 if TYPE_CHECKING:
     import requests
 
     from airflow_provider_alvys.api.http.client import AlvysClient
     from airflow_provider_alvys.api.read.cost import StreamPlan
+    from airflow_provider_alvys.api.read.page_decoder import Row
     from airflow_provider_alvys.api.read.search import Search
     from airflow_provider_alvys.api.write.prepare import Write
     from airflow_provider_alvys.api.write.upload import FileSource
@@ -86,6 +88,7 @@ class AlvysHook(BaseHook):
             self._client = self._make_client()
         return self._client
 
+    @short_traceback
     def request(
         self,
         method: str,
@@ -146,12 +149,19 @@ class AlvysHook(BaseHook):
         return self._rows(search)
 
     def _rows(self, search: Search) -> Iterator[dict[str, Any]]:
-        for page in search:
+        pages = iter(search)
+
+        @short_traceback
+        def read() -> list[Row] | None:
+            return next(pages, None)
+
+        while (page := read()) is not None:
             for row in page:
                 yield decode_record(row, search.stream)
         if search.proof == "open":
             log.warning("Rows of %s may be missing: they moved while they were read", search.stream.name)
 
+    @short_traceback
     def count(
         self,
         stream: str,
@@ -173,6 +183,7 @@ class AlvysHook(BaseHook):
         )
         return search.count()
 
+    @short_traceback
     def open_search(
         self,
         stream: str,
@@ -201,6 +212,7 @@ class AlvysHook(BaseHook):
         )
         return Search(self.get_conn(), row, queries, page_size=self.settings.page_size)
 
+    @short_traceback
     def get(self, stream: str, **selector: Any) -> dict[str, Any]:
         """
         Read one record.
@@ -253,6 +265,7 @@ class AlvysHook(BaseHook):
         write = prepare(operation, path_params=path_params, body=body, if_match=if_match)
         return self.send(write.with_file(source))
 
+    @short_traceback
     def send(self, write: Write) -> Any:
         """Send a prepared write, and return the same as :meth:`write`."""
         from airflow_provider_alvys.api.write.send import send
@@ -260,8 +273,9 @@ class AlvysHook(BaseHook):
         try:
             return send(self.get_conn(), write, interruptions=(AirflowTaskTimeout,))
         except AlvysUnknownOutcomeError as error:
-            raise as_non_retryable(error) from error
+            raise as_non_retryable(error) from None
 
+    @short_traceback
     def plan(
         self,
         streams: Sequence[str] | None = None,

@@ -15,6 +15,7 @@ from airflow_provider_alvys.assets import alvys_table_asset
 from airflow_provider_alvys.base_operator import TemplatedTask, emit_asset_event, outlet_events
 from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.parse_checks import check_data_set, normalize_path
+from airflow_provider_alvys.retry_policy import fail_if_not_retryable
 from airflow_provider_alvys.tables.schema import DEFAULT_DEPTH, StreamSchema, build_schema
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ class AlvysObjectStorageToSqlOperator(TemplatedTask):
             raise AlvysValueError(f"max_missing_share={max_missing_share!r} must be a number from 0 to 1")
         self.remember_given()
 
+    @fail_if_not_retryable
     def execute(self, context: Context) -> dict[str, Any]:
         """Load the manifests and return the counts."""
         from airflow_provider_alvys.hooks.databases import get_database_hook

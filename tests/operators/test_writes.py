@@ -152,7 +152,7 @@ def test_an_upload_reads_a_local_file(alvys: Simulator, hook: QuickHook, tmp_pat
                 "path_params": {"carrierId": "{{ c }}"},
                 "body": {"Status": "Aktive"},
             },
-            "'Active'",
+            r"Did you mean Active\?",
         ),
         (
             {"operation": "loads.update", "path_params": "{{ p }}", "body": "{{ b }}", "if_match": None},
