@@ -277,6 +277,13 @@ def data_set(request: pytest.FixtureRequest, tmp_path: Path) -> DataSet:
 Airflow = Callable[..., str]
 
 
+def read_xcoms(airflow: Airflow, dag_id: str, key: str = "return_value") -> list[tuple[str, Any]]:
+    """Return the task ids and values of a DAG's XComs."""
+    printed = airflow(str(ROOT / "tests" / "print_xcoms.py"), dag_id, key)
+    lines = [line for line in printed.splitlines() if line.startswith("XCOM ")]
+    return [tuple(json.loads(line.removeprefix("XCOM "))) for line in lines]
+
+
 @pytest.fixture(scope="session")
 def forked_airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkedAirflow]:
     with ForkedAirflow({**os.environ, "AIRFLOW_HOME": str(tmp_path_factory.mktemp("forked"))}) as forked:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import gc
+import importlib
 import json
 import os
 import runpy
@@ -15,6 +16,7 @@ import sys
 import threading
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "dags_examples"
@@ -51,7 +53,11 @@ class ForkedAirflow:
         self._process.communicate()
 
     def run(self, arguments: tuple[str, ...], environment: dict[str, str], output: Path) -> int:
-        """Run a command, have what it prints written to a file, and return its exit code."""
+        """
+        Run a command, have what it prints written to a file, and return its exit code.
+
+        :param arguments: those of ``airflow``; or the path of a Python file, to run that instead.
+        """
         assert self._process.stdin
         assert self._process.stdout
         order = {"arguments": arguments, "environment": environment, "output": str(output)}
@@ -102,7 +108,6 @@ def _import_all() -> None:
     import airflow.timetables.trigger
     import alembic.autogenerate
     import alembic.command  # noqa: F401
-    import httpx
     from airflow.cli import cli_parser
     from airflow.sdk import ObjectStoragePath
     from airflow.sdk.execution_time import supervisor
@@ -118,11 +123,13 @@ def _import_all() -> None:
     # As later versions do: Airflow 3.1 builds another one for each task.
     supervisor.in_process_api_server = functools.cache(supervisor.in_process_api_server)
 
+    transport = supervisor.in_process_api_server().atransport
+    # That of httpx, from Airflow 3.4 of httpx2.
+    httpx: Any = importlib.import_module(type(transport).__module__.partition(".")[0])
+
     async def ask() -> None:
         # With its first request the API builds what it needs for each of its versions.
-        async with httpx.AsyncClient(
-            transport=supervisor.in_process_api_server().atransport, base_url="http://airflow"
-        ) as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://airflow") as client:
             await client.get("/no-such-path")
 
     asyncio.run(ask())
@@ -142,8 +149,12 @@ def _run(arguments: list[str], environment: dict[str, str], output: str) -> None
     # What is read from the environment when it is imported.
     sys.modules.pop("airflow.config_templates.airflow_local_settings", None)
     settings.initialize()
-    sys.argv = ["airflow", *arguments]
-    main()
+    if arguments[0].endswith(".py"):
+        sys.argv = arguments
+        runpy.run_path(arguments[0], run_name="__main__")
+    else:
+        sys.argv = ["airflow", *arguments]
+        main()
     sys.exit()
 
 

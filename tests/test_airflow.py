@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_alvys.simulator.process import Simulator
-from tests.conftest import CONNECTION, SECRET, Airflow
+from tests.conftest import CONNECTION, SECRET, Airflow, read_xcoms
 from tests.lake import ids, manifests, read_lines, read_manifest
 
 # A task without retries.
@@ -122,11 +122,10 @@ def test_the_example_lands_everything_then_the_changes(
 
 
 @pytest.mark.every_airflow
-def test_the_result_is_in_the_xcom_and_the_asset_event(two_syncs: list[Path], home: Path) -> None:
-    results = [
-        json.loads(json.loads(row[0])) if isinstance(json.loads(row[0]), str) else json.loads(row[0])
-        for row in query(home, "SELECT value FROM xcom WHERE key = 'return_value'")
-    ]
+def test_the_result_is_in_the_xcom_and_the_asset_event(
+    two_syncs: list[Path], airflow: Airflow, home: Path
+) -> None:
+    results = [value for _, value in read_xcoms(airflow, "alvys_loads_to_files")]
     events = [json.loads(row[0]) for row in query(home, "SELECT extra FROM asset_event")]
     assert len(results) == len(events) == 2
     for result in results:
@@ -209,11 +208,8 @@ def test_deferrable_sensors_succeed_time_out_and_return_rows(
     printed = airflow("dags", "test", "waiting", ALVYS_LOAD=load, **{CONNECTION: connection})
     states = dict(query(home, "SELECT task_id, state FROM task_instance WHERE dag_id = 'waiting'"))
     assert states == {"found": "success", "missed": "skipped", "rows": "success"}
-    values = dict(
-        query(home, "SELECT task_id, value FROM xcom WHERE dag_id = 'waiting' AND key = 'return_value'")
-    )
-    decoded = (json.loads(values[task]) for task in ("found", "rows"))
-    found, rows = (value if isinstance(value, (dict, list)) else json.loads(value) for value in decoded)
+    values = dict(read_xcoms(airflow, "waiting"))
+    found, rows = values["found"], values["rows"]
     assert (found["load_number"], found["status"]) == (load, "Invoiced")
     assert set(rows) == set(own_alvys.truth_keys())
     # One poll for each sensor; for the rows two pages, and the first page again.

@@ -2,10 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +14,7 @@ from airflow_provider_alvys.base_operator import AlvysTask
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.links import AlvysRecordLink
 from airflow_provider_alvys.simulator.process import Simulator
-from tests.conftest import CONNECTION, Airflow
+from tests.conftest import CONNECTION, Airflow, read_xcoms
 
 PAGE = "https://alvys.example.com/{stream}/{number}"
 
@@ -122,19 +119,13 @@ DAGS = {"links": DAG_FILE}
 
 @pytest.mark.every_airflow
 def test_airflow_stores_the_links_of_succeeded_and_failed_tasks(
-    airflow: Airflow, home: Path, own_alvys: Simulator
+    airflow: Airflow, own_alvys: Simulator
 ) -> None:
     number = json.loads(own_alvys.truth_rows()[0])["LoadNumber"]
     # Two of its tasks fail.
     settings = {"ALVYS_LOAD": number, CONNECTION: own_alvys.connection_json(web_url=PAGE)}
     printed = airflow("dags", "test", "links", succeeds=False, **settings)
-    with closing(sqlite3.connect(home / "airflow.db")) as database:
-        rows = database.execute(
-            "SELECT task_id, value FROM xcom WHERE key = '_link_AlvysRecordLink'"
-        ).fetchall()
-    links = {task_id: json.loads(value) for task_id, value in rows}
-    # Airflow 3.1 stores the value as JSON in a JSON string.
-    assert {task_id: json.loads(text) if text[:1] == '"' else text for task_id, text in links.items()} == {
+    assert dict(read_xcoms(airflow, "links", "_link_AlvysRecordLink")) == {
         "read": f"https://alvys.example.com/loads/{number}",
         "fail": "https://alvys.example.com/loads/unknown-load",
         "unconnected": "",

@@ -23,7 +23,7 @@ import requests
 
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.simulator.process import Simulator
-from tests.conftest import CONNECTION, ROOT
+from tests.conftest import CONNECTION, ROOT, read_xcoms
 from tests.forked_airflow import ForkedAirflow, home_settings
 
 pytest.importorskip("airflow_inbound_webhooks")
@@ -42,8 +42,9 @@ def code_blocks(language: str) -> list[str]:
 class Airflow:
     """An API server with its own home, and a sender of deliveries."""
 
-    def __init__(self, home: Path, port: int) -> None:
+    def __init__(self, home: Path, port: int, command: Callable[..., str]) -> None:
         self.home = home
+        self.command = command
         self.url = f"http://127.0.0.1:{port}"
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
@@ -171,13 +172,21 @@ def environment(tmp_path_factory: pytest.TempPathFactory, own_alvys: Simulator) 
 def airflow(environment: dict[str, str], migrated: Path, forked_airflow: ForkedAirflow) -> Iterator[Airflow]:
     home, port = Path(environment["AIRFLOW_HOME"]), environment["AIRFLOW__API__PORT"]
     shutil.copy(migrated / "airflow.db", home)
+
+    def command(*arguments: str) -> str:
+        output = home / "printed.log"
+        code = forked_airflow.run(arguments, environment, output)
+        printed = output.read_text()
+        assert code == 0, printed
+        return printed
+
     # Migrates the receiver's tables too.
-    for arguments in (("db", "migrate"), ("dags", "reserialize"), ("dags", "unpause", DAG)):
-        printed = home / f"{arguments[1]}.log"
-        assert forked_airflow.run(arguments, environment, printed) == 0, printed.read_text()
+    command("db", "migrate")
+    command("dags", "reserialize")
+    command("dags", "unpause", DAG)
     log = home / "api-server.log"
     with running("api-server", "--workers", "1", environment=environment, log=log) as process:
-        airflow = Airflow(home, int(port))
+        airflow = Airflow(home, int(port), command)
 
         def is_up() -> bool:
             try:
@@ -249,11 +258,7 @@ def test_a_delivery_starts_the_example_once(
     states = f"SELECT state FROM dag_run WHERE dag_id = '{DAG}' AND state IN ('success', 'failed')"
     with running("scheduler", environment=environment, log=log) as process:
         assert wait_for(lambda: airflow.query(states), process, log) == [("success",)]
-    values = airflow.query(
-        f"SELECT value FROM xcom WHERE dag_id = '{DAG}' AND task_id = 'look_up' AND key = 'return_value'"
-    )
-    (found,) = [json.loads(value) for (value,) in values]
-    found = json.loads(found) if isinstance(found, str) else found
+    (found,) = [value for task, value in read_xcoms(airflow.command, DAG) if task == "look_up"]
     # A run takes all events since the last one, those of other tests too.
     (entry,) = [entry for entry in found if entry["Id"] == load["Id"]]
     assert {name: entry[name] for name in ("Id", "LoadNumber", "Status")} == {
