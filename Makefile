@@ -1,6 +1,7 @@
 PYTHON ?= python3
 AIRFLOW = 3.3.2
 OLDEST_AIRFLOW = 3.1.8
+MIDDLE_AIRFLOW = 3.2.2
 UV = .venv/bin/uv
 UV_VERSION = 0.13.9
 PY = .venv/bin/python
@@ -14,10 +15,10 @@ SOURCES = airflow_provider_alvys tests dags_examples scripts bench
 unexport PYTHONDONTWRITEBYTECODE
 export PYTHONPYCACHEPREFIX = $(CURDIR)/.venv/bytecode
 
-.PHONY: help demo test test-quick test-mariadb test-oldest lint types wheel chaos chaos-short chaos-limits distributed waiting waiting-short bench docs docs-site docs-serve ci prepare constraints clean
+.PHONY: help demo test test-quick test-mariadb test-oldest lint types build matrix matrix-short release-check release-contents wheel chaos chaos-short chaos-limits distributed waiting waiting-short bench docs docs-site docs-serve ci prepare constraints clean
 
 help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: .venv/.demo  ## Run the provider in a real Airflow against a simulated Alvys (one minute)
 	$(PY) -m scripts.demo
@@ -42,9 +43,25 @@ lint: .venv/.tools  ## Check style, formatting and the layers of the package
 types: .venv/.tools  ## Check types with mypy --strict
 	.venv/bin/mypy
 
-wheel: .venv/.tools  ## Build the wheel, install it into an empty environment and try it
-	rm -rf dist .venv-wheel
-	$(UV) build --quiet --wheel --out-dir dist
+# From the commit's time, so that the files are the same wherever they are built.
+build: .venv/.uv  ## Build the sdist, and the wheel from it, into dist/
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(UV) build --quiet --clear \
+		--build-constraint constraints/airflow-$(AIRFLOW).txt --out-dir dist
+
+matrix: build  ## Test the wheel with each minor version of Airflow, its oldest and its newest Python (half an hour)
+	$(PY) -m scripts.matrix dist/*.whl $(if $(ONLY_AIRFLOW),--airflow $(ONLY_AIRFLOW)) $(if $(ONLY_PYTHON),--python $(ONLY_PYTHON))
+
+matrix-short: build  ## Test the wheel with the oldest Airflow, and try it with the newest (2 minutes)
+	$(PY) -m scripts.matrix dist/*.whl --short
+
+release-contents: build .venv/.release  ## Write the list of the files that the wheel may have
+	$(PY) -m scripts.check_release dist --write-contents
+
+release-check: build .venv/.release  ## Check what is published: version, metadata, contents, licences, workflows
+	$(PY) -m scripts.check_release dist $(if $(TAG),--tag $(TAG)) $(if $(AUDIT),--audit $(AUDIT))
+
+wheel: build  ## Build the wheel, install it into an empty environment and try it
+	rm -rf .venv-wheel
 	$(UV) venv --quiet --python $(PY) .venv-wheel
 	$(UV) pip install --quiet --python .venv-wheel/bin/python -c constraints/airflow-$(AIRFLOW).txt \
 		dist/*.whl apache-airflow==$(AIRFLOW)
@@ -129,6 +146,10 @@ prepare: .venv/.tools .venv/.mariadb .venv/.demo .venv/.chaos .venv-oldest/.read
 	$(UV) pip install --quiet --python $(PY) -c constraints/airflow-$(AIRFLOW).txt --group chaos
 	touch $@
 
+.venv/.release: .venv/.runtime
+	$(UV) pip install --quiet --python $(PY) -c constraints/airflow-$(AIRFLOW).txt --group release
+	touch $@
+
 .venv-oldest/.ready: .venv/.uv pyproject.toml constraints/airflow-$(OLDEST_AIRFLOW).txt
 	$(UV) venv --quiet --clear --python $(PY) .venv-oldest
 	$(UV) pip install --quiet --python .venv-oldest/bin/python -c constraints/airflow-$(OLDEST_AIRFLOW).txt \
@@ -139,11 +160,15 @@ prepare: .venv/.tools .venv/.mariadb .venv/.demo .venv/.chaos .venv-oldest/.read
 constraints: .venv/.uv  ## Resolve the pinned versions again
 	echo apache-airflow==$(AIRFLOW) > .venv/newest.in
 	echo apache-airflow==$(OLDEST_AIRFLOW) > .venv/oldest.in
-	$(UV) pip compile pyproject.toml .venv/newest.in --extra s3 --extra parquet --group test --group mariadb --group demo --group lint --group chaos --group docs --universal --python-version 3.10 \
+	echo apache-airflow==$(MIDDLE_AIRFLOW) > .venv/middle.in
+	$(UV) pip compile pyproject.toml .venv/newest.in --extra s3 --extra parquet --group test --group mariadb --group demo --group lint --group chaos --group docs --group release --universal --python-version 3.10 \
 		--no-header --no-annotate --quiet --upgrade -o constraints/airflow-$(AIRFLOW).txt
 	$(UV) pip compile pyproject.toml .venv/oldest.in --extra s3 --extra parquet --group test --universal --python-version 3.10 \
 		--no-header --no-annotate --quiet --upgrade --exclude-newer 2026-04-01 \
 		--exclude-newer-package airflow-provider-inbound-webhooks=2026-11-01 -o constraints/airflow-$(OLDEST_AIRFLOW).txt
+	$(UV) pip compile pyproject.toml .venv/middle.in --extra s3 --extra parquet --group test --universal --python-version 3.10 \
+		--no-header --no-annotate --quiet --upgrade --exclude-newer 2026-06-15 \
+		--exclude-newer-package airflow-provider-inbound-webhooks=2026-11-01 -o constraints/airflow-$(MIDDLE_AIRFLOW).txt
 
 clean:  ## Remove environments and build results
-	rm -rf .venv .venv-oldest .venv-wheel .demo .site dist
+	rm -rf .venv .venv-matrix .venv-oldest .venv-wheel .demo .site dist

@@ -1,7 +1,8 @@
-"""Check the contents of an installed wheel, and run a sync with it. ``make wheel`` calls this."""
+"""Check an installed wheel: its files, its provider info, the example DAGs, and a sync."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ import tempfile
 from importlib.metadata import distribution
 from pathlib import Path
 
+EXAMPLES = Path(__file__).resolve().parent.parent / "dags_examples"
 HOME = tempfile.TemporaryDirectory(prefix="alvys-wheel-")
 os.chdir(HOME.name)
 os.environ |= {"AIRFLOW_HOME": HOME.name, "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
@@ -40,6 +42,16 @@ def main() -> None:
     )
     assert json.loads(described.stdout)[0]["Version"] == __version__
 
+    # Airflow 3.1 has it in another module.
+    is_new = importlib.util.find_spec("airflow.dag_processing.dagbag")
+    dagbag = importlib.import_module("airflow.dag_processing.dagbag" if is_new else "airflow.models.dagbag")
+    examples = dagbag.DagBag(EXAMPLES)
+    # Some need an extra, and say so.
+    errors = [error for error in examples.import_errors.values() if "airflow-provider-alvys[" not in error]
+    assert not errors, errors[0]
+    files = len(list(EXAMPLES.glob("*.py")))
+    assert 0 < files <= len(examples.dags) + len(examples.import_errors)
+
     with Simulator(loads=500) as alvys:
         os.environ["AIRFLOW_CONN_ALVYS_DEFAULT"] = alvys.connection_json(requests_per_minute=0)
         succeeded, message = AlvysHook().test_connection()
@@ -54,7 +66,8 @@ def main() -> None:
         result = operator.execute({})
         expected = alvys.truth_keys(since=result["since"], until=result["until"])
         assert (result["rows"], result["proof"]) == (len(expected), "whole"), result
-    print(f"The wheel of version {__version__} works: {message} {result['rows']} rows landed.")
+    print(f"The wheel of version {__version__} works: {message}")
+    print(f"{result['rows']} rows landed, {len(examples.dags)} example DAGs read")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from importlib import import_module
+from importlib.metadata import metadata
 from importlib.resources import files
 from pathlib import Path
 
@@ -30,6 +31,13 @@ def test_airflow_lists_the_provider() -> None:
     (described,) = json.loads(airflow("providers", "get", "airflow-provider-alvys", "--full", "-o", "json"))
     assert described["package-name"] == "airflow-provider-alvys"
     assert described["description"].startswith("Alvys, a transportation management system")
+
+
+def test_the_providers_page_links_to_the_documentation() -> None:
+    (described,) = json.loads(airflow("providers", "get", "airflow-provider-alvys", "--full", "-o", "json"))
+    urls = dict(entry.split(", ") for entry in metadata("airflow-provider-alvys").get_all("Project-URL"))
+    # Without it, Airflow links to a page of Airflow's own site that does not exist.
+    assert described["documentation-url"].strip() == urls["Documentation"]
 
 
 def test_every_named_class_and_module_can_be_imported() -> None:
