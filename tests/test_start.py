@@ -17,17 +17,16 @@ from airflow_provider_alvys.simulator.process import Simulator
 from tests.conftest import ROOT
 from tests.forked_airflow import ForkedAirflow, home_settings
 from tests.lake import manifests
+from tests.pages import parse_blocks, parse_commands
 
-PAGE = (ROOT / "docs" / "start.md").read_text()
-COMMANDS = [
-    line for block in re.findall(r"^```bash\n(.*?)^```", PAGE, re.M | re.S) for line in block.splitlines()
-]
+BLOCKS = parse_blocks(ROOT / "docs" / "start.md", (ROOT / "docs" / "start.md").read_text())
+COMMANDS = [command for block in BLOCKS if block.language == "bash" for command in parse_commands(block.text)]
 LOADS = 120
 
 
 @pytest.mark.slow
 def test_the_start_page_leads_to_a_file_and_a_table(
-    forked_airflow: ForkedAirflow, migrated: Path, tmp_path: Path
+    forked_airflow: ForkedAirflow, migrated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "dags").mkdir()
     shutil.copy(ROOT / "dags_examples" / "alvys_start.py", tmp_path / "dags")
@@ -57,8 +56,9 @@ def test_the_start_page_leads_to_a_file_and_a_table(
     assert str(tmp_path / "alvys_start" / "loads") in printed
     with sqlite3.connect(tmp_path / "warehouse.sqlite") as database:
         assert {row[0] for row in database.execute("SELECT id FROM loads")} == set(keys)
-    # The five rows of the last command.
-    assert len(re.findall(r"^\('8\d+', '[\w -]+', ", printed, re.MULTILINE)) == 5
+    (look,) = [block.text for block in BLOCKS if block.checked_by]
+    exec(look.replace("/tmp/", f"{tmp_path}/"))
+    assert len(re.findall(r"^\('8\d+', '[\w -]+', '2026-", capsys.readouterr().out, re.MULTILINE)) == 5
 
 
 def run(forked: ForkedAirflow, command: str, environment: dict[str, str], folder: Path) -> str:
