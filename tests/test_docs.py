@@ -243,8 +243,11 @@ def test_commands_run(command: str, alvys: Simulator, home: Path, monkeypatch: p
         return
     if command.startswith("export "):
         name, _, value = command.removeprefix("export ").partition("=")
-        assert name == CONNECTION
         monkeypatch.setenv(name, value.strip("'"))
+        if name == "AIRFLOW__ALVYS__POOL":
+            assert AlvysToObjectStorageOperator(task_id="a", stream="drivers", path="/a").pool == value
+            return
+        assert name == CONNECTION
         assert AlvysHook().settings.credentials.client_id == "my-client-id"
         return
     if command.startswith("python -m airflow_provider_alvys.simulator"):
