@@ -1,7 +1,8 @@
-"""A real Airflow in a temporary directory: PostgreSQL, and daemons that can be killed."""
+"""A real Airflow in a temporary directory: a database, and daemons that can be killed."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -75,6 +76,9 @@ class Daemons:
     :param dags: folder of the DAGs.
     :param settings: environment variables, for example connections.
     :param celery_workers: number of Celery workers, each with one slot; 0 for the LocalExecutor.
+    :param python: interpreter of the environment whose Airflow runs.
+    :param with_postgres: keep Airflow's database in PostgreSQL, else in a file of SQLite.
+    :param login: name and password of the only user; None makes everyone an admin without a login.
     """
 
     def __init__(
@@ -85,18 +89,29 @@ class Daemons:
         *,
         celery_workers: int = 0,
         parallelism: int = 6,
+        python: Path = Path(sys.executable),
+        with_postgres: bool = True,
+        login: tuple[str, str] | None = None,
     ) -> None:
         adopt_orphans()
         self.logs = home / "daemons"
         self.logs.mkdir(parents=True)
         self.home = home
         self._excluded = {child.pid for child in psutil.Process().children()}
-        self._postgres = Postgres(home)
-        self._excluded.add(self._postgres.pid)
+        self._python = python
+        self._postgres = Postgres(home) if with_postgres else None
+        self.database = f"sqlite:///{home}/airflow.db"
+        if self._postgres is not None:
+            self._excluded.add(self._postgres.pid)
+            self.database = self._postgres.url()
         port = free_port()
-        self.api = AirflowApi(f"http://127.0.0.1:{port}")
-        self.database = self._postgres.url()
-        self._environment = _environment(home, dags, settings, self.database, self.api.url, parallelism)
+        self.api = AirflowApi(f"http://127.0.0.1:{port}", login)
+        self._environment = {
+            **_environment(home, dags, self.database, self.api.url, parallelism),
+            "PATH": f"{python.parent}{os.pathsep}{os.environ.get('PATH', '')}",
+            **_users(home, login),
+            **settings,
+        }
         self._daemons: dict[str, Daemon] = {}
         if celery_workers:
             self._add_broker()
@@ -123,7 +138,7 @@ class Daemons:
             self._add(name, *command, "--pid", str(home / f"{name}.pid"), **hostname)
 
     def _add(self, name: str, *command: str, **more: str) -> None:
-        airflow = [sys.executable, "-m", "airflow"]
+        airflow = [str(self._python), "-m", "airflow"]
         self._daemons[name] = Daemon(
             name, [*airflow, *command], environment={**self._environment, **more}, logs=self.logs
         )
@@ -134,14 +149,14 @@ class Daemons:
         self._environment |= {
             "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
             "AIRFLOW__CELERY__BROKER_URL": f"redis://127.0.0.1:{port}/0",
-            "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{self._postgres.url()}",
+            "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{self.database}",
         }
 
     def __enter__(self) -> Daemons:
         """Start all daemons, and wait until they are healthy."""
         try:
             with (self.logs / "migrate.log").open("w") as log:
-                command = [sys.executable, "-m", "airflow", "db", "migrate"]
+                command = [str(self._python), "-m", "airflow", "db", "migrate"]
                 subprocess.run(
                     command,
                     env=self._environment,
@@ -169,7 +184,8 @@ class Daemons:
         try:
             stop_all(self._daemons.values(), self._excluded)
         finally:
-            self._postgres.stop()
+            if self._postgres is not None:
+                self._postgres.stop()
 
     def _is_healthy(self) -> bool:
         for daemon in self._daemons.values():
@@ -200,7 +216,7 @@ class Daemons:
     def run_module(self, module: str, *arguments: str) -> None:
         """Run a Python module with the daemons' environment, and wait for its end."""
         with (self.logs / f"{module}.log").open("a") as log:
-            command = [sys.executable, "-m", module, *arguments]
+            command = [str(self._python), "-m", module, *arguments]
             subprocess.run(
                 command, env=self._environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, check=True
             )
@@ -248,9 +264,19 @@ class Daemons:
         return self._daemons[name].pid
 
 
-def _environment(
-    home: Path, dags: Path, settings: Mapping[str, str], database: str, api: str, parallelism: int
-) -> dict[str, str]:
+def _users(home: Path, login: tuple[str, str] | None) -> dict[str, str]:
+    if login is None:
+        return {"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True"}
+    name, password = login
+    passwords = home / "passwords.json"
+    passwords.write_text(json.dumps({name: password}))
+    return {
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{name}:admin",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
+    }
+
+
+def _environment(home: Path, dags: Path, database: str, api: str, parallelism: int) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "ALVYS"))}
     root = str(Path(__file__).resolve().parents[3])
     airflow = {
@@ -261,7 +287,6 @@ def _environment(
         "CORE__MAX_ACTIVE_TASKS_PER_DAG": str(parallelism),
         "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "CORE__EXECUTION_API_SERVER_URL": f"{api}/execution/",
-        "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "API__BASE_URL": api,
         "API__SECRET_KEY": "temporary-airflow",
         "API_AUTH__JWT_SECRET": "the-secret-of-a-temporary-airflow-for-chaos-tests",
@@ -271,10 +296,8 @@ def _environment(
     }
     return {
         **kept,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         "PYTHONPATH": root,
         "NO_PROXY": "127.0.0.1,localhost",
         "AIRFLOW_HOME": str(home),
         **{f"AIRFLOW__{name}": value for name, value in airflow.items()},
-        **settings,
     }

@@ -15,17 +15,24 @@ class AirflowApi:
     A client of an API server.
 
     :param url: its address.
+    :param login: name and password; None if everyone is an admin.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, login: tuple[str, str] | None = None) -> None:
         self.url = url
+        self._login = login
         self._session = requests.Session()
         # No proxy for loopback.
         self._session.trust_env = False
 
     def log_in(self) -> None:
-        """Get a token. Every caller is an admin of this temporary Airflow."""
-        answer = self._session.get(f"{self.url}/auth/token", timeout=10)
+        """Get a token."""
+        url = f"{self.url}/auth/token"
+        if self._login is None:
+            answer = self._session.get(url, timeout=10)
+        else:
+            name, password = self._login
+            answer = self._session.post(url, json={"username": name, "password": password}, timeout=10)
         answer.raise_for_status()
         self._session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
 
