@@ -5,6 +5,10 @@ MIDDLE_AIRFLOW = 3.2.2
 UV = .venv/bin/uv
 UV_VERSION = 0.13.9
 PY = .venv/bin/python
+# The environment of an Airflow, by its version.
+environment_of = $(if $(filter $(AIRFLOW),$1),.venv,$(if $(filter $(OLDEST_AIRFLOW),$1),.venv-oldest,.venv-$1))
+# `make ui-test AIRFLOWS="3.1.8 3.2.2"`
+AIRFLOWS = $(AIRFLOW)
 # Two processes; the one that has nothing left takes over half of what the other has still to do.
 TWO_AT_ONCE = --numprocesses 2 --dist worksteal
 # `make test COVERAGE=1` prints the coverage of lines and branches, and takes half as long again.
@@ -15,7 +19,7 @@ SOURCES = airflow_provider_alvys tests dags_examples scripts bench
 unexport PYTHONDONTWRITEBYTECODE
 export PYTHONPYCACHEPREFIX = $(CURDIR)/.venv/bytecode
 
-.PHONY: help demo test test-quick test-mariadb test-oldest lint types build matrix matrix-short release-check release-contents wheel chaos chaos-short chaos-limits distributed waiting waiting-short bench docs docs-site docs-serve ci prepare constraints clean
+.PHONY: help demo test test-quick test-mariadb test-oldest ui-test ui-test-all docs-pictures lint types build matrix matrix-short release-check release-contents wheel chaos chaos-short chaos-limits distributed waiting waiting-short bench docs docs-site docs-serve ci prepare constraints clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -23,17 +27,26 @@ help:  ## List the targets
 demo: .venv/.demo  ## Run the provider in a real Airflow against a simulated Alvys (one minute)
 	$(PY) -m scripts.demo
 
-test: .venv/.tools  ## Run all tests except those that need MariaDB
-	$(PY) -m pytest -m "not mariadb" $(TWO_AT_ONCE) $(COVERED)
+test: .venv/.tools  ## Run all tests except those that need MariaDB or a browser
+	$(PY) -m pytest -m "not mariadb and not ui" $(TWO_AT_ONCE) $(COVERED)
 
 test-quick: .venv/.tools  ## Run the tests not marked slow (below a minute)
-	$(PY) -m pytest -m "not mariadb and not slow" $(TWO_AT_ONCE)
+	$(PY) -m pytest -m "not mariadb and not slow and not ui" $(TWO_AT_ONCE)
 
 test-mariadb: .venv/.mariadb  ## Run the tests that load into MariaDB, which comes from Debian's packages
 	$(PY) -m pytest -m mariadb
 
 test-oldest: .venv-oldest/.ready  ## Run the tests marked every_airflow on the oldest supported Airflow
 	.venv-oldest/bin/python -m pytest -m every_airflow $(TWO_AT_ONCE)
+
+ui-test: .venv/.ui $(foreach version,$(AIRFLOWS),$(call environment_of,$(version))/.ready)  ## Drive a browser through a whole Airflow
+	$(foreach version,$(AIRFLOWS),UI_TEST_PYTHON=$(call environment_of,$(version))/bin/python $(PY) -m pytest -m ui tests/ui &&) true
+
+ui-test-all:  ## Run the same on three minor versions of Airflow
+	$(MAKE) ui-test AIRFLOWS="$(OLDEST_AIRFLOW) $(MIDDLE_AIRFLOW) $(AIRFLOW)"
+
+docs-pictures: .venv/.ui  ## Take the pictures of docs/pictures in that browser
+	UI_TEST_PICTURES=docs/pictures UI_TEST_LAKE=/tmp/alvys $(PY) -m pytest -m ui tests/ui
 
 lint: .venv/.tools  ## Check style, formatting and the layers of the package
 	.venv/bin/ruff check $(SOURCES)
@@ -142,6 +155,22 @@ prepare: .venv/.tools .venv/.mariadb .venv/.demo .venv/.chaos .venv-oldest/.read
 	$(UV) pip install --quiet --python $(PY) -c constraints/airflow-$(AIRFLOW).txt --group mariadb
 	touch $@
 
+# As root, from Debian's packages; else it must be there.
+.venv/.ui: .venv/.tools
+	which chromium >/dev/null || { apt-get update --quiet=2 && \
+		apt-get install --quiet=2 --yes --no-install-recommends chromium fonts-dejavu-core >/dev/null; }
+	$(UV) pip install --quiet --python $(PY) -c constraints/airflow-$(AIRFLOW).txt --group ui
+	touch $@
+
+.venv/.ready: .venv/.tools
+	touch $@
+
+.venv-%/.ready: .venv/.uv pyproject.toml constraints/airflow-%.txt
+	$(UV) venv --quiet --clear --python $(PY) .venv-$*
+	$(UV) pip install --quiet --python .venv-$*/bin/python -c constraints/airflow-$*.txt \
+		-e . apache-airflow==$* --group test
+	touch $@
+
 .venv/.chaos: .venv/.runtime
 	$(UV) pip install --quiet --python $(PY) -c constraints/airflow-$(AIRFLOW).txt --group chaos
 	touch $@
@@ -161,7 +190,7 @@ constraints: .venv/.uv  ## Resolve the pinned versions again
 	echo apache-airflow==$(AIRFLOW) > .venv/newest.in
 	echo apache-airflow==$(OLDEST_AIRFLOW) > .venv/oldest.in
 	echo apache-airflow==$(MIDDLE_AIRFLOW) > .venv/middle.in
-	$(UV) pip compile pyproject.toml .venv/newest.in --extra s3 --extra parquet --group test --group mariadb --group demo --group lint --group chaos --group docs --group release --universal --python-version 3.10 \
+	$(UV) pip compile pyproject.toml .venv/newest.in --extra s3 --extra parquet --group test --group mariadb --group demo --group lint --group chaos --group docs --group release --group ui --universal --python-version 3.10 \
 		--no-header --no-annotate --quiet --upgrade -o constraints/airflow-$(AIRFLOW).txt
 	$(UV) pip compile pyproject.toml .venv/oldest.in --extra s3 --extra parquet --group test --universal --python-version 3.10 \
 		--no-header --no-annotate --quiet --upgrade --exclude-newer 2026-04-01 \
@@ -171,4 +200,4 @@ constraints: .venv/.uv  ## Resolve the pinned versions again
 		--exclude-newer-package airflow-provider-inbound-webhooks=2026-11-01 -o constraints/airflow-$(MIDDLE_AIRFLOW).txt
 
 clean:  ## Remove environments and build results
-	rm -rf .venv .venv-matrix .venv-oldest .venv-wheel .demo .site dist
+	rm -rf .venv .venv-* .demo .site dist

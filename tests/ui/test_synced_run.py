@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from airflow_provider_alvys.links import AlvysRecordLink
+from tests.chaos.airflow.daemons import Daemons
+from tests.ui.conftest import DAG, ROWS, WEB_URL
+
+pytestmark = pytest.mark.ui
+
+GROUP = "alvys_sync"
+TASKS = [
+    f"{GROUP}.{task}" for stream in ("loads", "trips", "invoices") for task in (stream, f"load_{stream}")
+]
+Picture = Callable[[str], None]
+
+
+def open_task(page: Page, run: str, task: str, tab: str = "") -> None:
+    page.goto(f"/dags/{DAG}/runs/{quote(run)}/tasks/{task}/{tab}")
+    expect(page.get_by_role("heading", name=task, exact=True)).to_be_visible()
+
+
+def right_edge(part: Locator) -> float:
+    box = part.bounding_box()
+    assert box is not None
+    return box["x"] + box["width"]
+
+
+def own_messages(airflow: Daemons, run: str, task: str) -> list[str]:
+    """Return the messages in a task's log that this package has written."""
+    path = f"dags/{DAG}/dagRuns/{quote(run)}/taskInstances/{task}/logs/1?full_content=true"
+    lines = airflow.api.call("GET", path, headers={"Accept": "application/json"})["content"]
+    return [line["event"] for line in lines if "airflow_provider_alvys" in line.get("logger", "")]
+
+
+def unfold_json(part: Locator) -> str:
+    """Unfold the JSON in a part of the page, and return its text."""
+    # Airflow 3.1 folds it otherwise.
+    part.get_by_title("Click to expand the range.").or_(part.locator(".node-ellipsis")).first.click()
+    expect(part).to_contain_text("manifest")
+    return re.sub(r"\s+", " ", part.inner_text())
+
+
+def test_the_graph_shows_each_task_in_its_group(page: Page, run: str, picture: Picture) -> None:
+    page.goto(f"/dags/{DAG}/runs/{quote(run)}")
+    page.get_by_role("button", name="Show Graph").click()
+    page.get_by_role("button", name="Expand all task groups").click()
+    page.get_by_role("button", name="Collapse Details Panel").click()
+    for task in [*TASKS, "delivered"]:
+        node = page.locator(".react-flow__node").filter(
+            has=page.get_by_text(task.removeprefix(f"{GROUP}."), exact=True)
+        )
+        expect(node.last).to_contain_text("success")
+    picture("sync-graph")
+
+
+def test_the_log_of_a_sync_fits_the_screen(
+    page: Page, run: str, airflow: Daemons, lake: Path, picture: Picture
+) -> None:
+    task = f"{GROUP}.loads"
+    open_task(page, run, task)
+    log = page.get_by_role("code").filter(has_text="Landed").first
+    expect(log).to_be_visible()
+    right = right_edge(log)
+    own = own_messages(airflow, run, task)
+    for message in own:
+        line = log.get_by_text(message).last
+        line.scroll_into_view_if_needed()
+        assert right_edge(line) <= right, message
+    everything = "\n".join(own)
+    for text in ("Reading loads", f"{ROWS:,} ", f"{lake}/loads/"):
+        assert text in everything
+    picture("sync-log")
+
+
+def test_the_xcom_names_the_manifest(page: Page, run: str, lake: Path, picture: Picture) -> None:
+    open_task(page, run, f"{GROUP}.loads", "xcom")
+    row = page.get_by_role("row").filter(has_text="return_value")
+    text = unfold_json(row)
+    assert f"{lake}/loads/" in text
+    assert re.search(rf'"?rows"? ?: ?{ROWS}', text)
+    picture("xcom")
+
+
+def test_the_asset_event_carries_the_manifest(page: Page, run: str, lake: Path, picture: Picture) -> None:
+    open_task(page, run, f"{GROUP}.loads", "asset_events")
+    expect(page.get_by_role("heading", name="1 Asset Event")).to_be_visible()
+    expect(page.get_by_role("link", name=f"{lake}/loads")).to_be_visible()
+    text = unfold_json(page.locator("#root"))
+    assert f"{lake}/loads/" in text
+    assert re.search(rf'"?rows"? ?: ?{ROWS}', text)
+    picture("asset-event")
+
+
+def test_a_task_links_to_its_record(page: Page, run: str, load: dict[str, Any]) -> None:
+    open_task(page, run, "delivered", "details")
+    address = WEB_URL.format(stream="loads", id=load["Id"])
+    expect(page.locator(f'a[href="{address}"]')).to_have_text(AlvysRecordLink().name)
+
+
+def test_the_list_of_providers_links_to_our_documentation(page: Page) -> None:
+    page.goto("/providers")
+    name = "airflow-provider-alvys"
+    (address,) = [
+        entry.split(", ")[1]
+        for entry in metadata.metadata(name).get_all("Project-URL", [])
+        if entry.startswith("Documentation, ")
+    ]
+    expect(page.get_by_role("link", name=name)).to_have_attribute("href", address)
