@@ -98,7 +98,7 @@ FIELDS = (
     ),
     FormField(
         "web_url",
-        "Page of a record",
+        "Link to Alvys",
         "Address of a record's page in Alvys, with the placeholders {stream}, {id} and {number}, such as "
         "https://<your Alvys>/{stream}/{id}. Tasks link to it. Leave empty for no links.",
     ),
