@@ -21,6 +21,15 @@ def suggest(given: Any, known: Iterable[Any], listed: str) -> str:
         loads, trips.``
     """
     names = [str(name) for name in known]
+    best = closest(given, names)
+    if best is not None:
+        return f" Did you mean {best}?"
+    more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
+    return f" {listed}: {', '.join(names[:_MAX_LISTED])}{more}." if names else f" {listed}: none."
+
+
+def closest(given: Any, names: Iterable[str]) -> str | None:
+    """Return the name that is closest to a misspelled one, or None if none is close."""
     plain: dict[str, list[str]] = {}
     for name in names:
         plain.setdefault(_plain(name), []).append(name)
@@ -28,12 +37,8 @@ def suggest(given: Any, known: Iterable[Any], listed: str) -> str:
     close = difflib.get_close_matches(wanted, plain, n=1, cutoff=_CUTOFF)
     # The last name of a path: Status of Filter.Status.
     close = close or [name for name in plain if wanted and name.endswith(f".{wanted}")]
-    if close:
-        # Some names differ in their spaces only.
-        (best,) = difflib.get_close_matches(str(given), plain[close[0]], n=1, cutoff=0)
-        return f" Did you mean {best}?"
-    more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
-    return f" {listed}: {', '.join(names[:_MAX_LISTED])}{more}." if names else f" {listed}: none."
+    # Some names differ in their spaces only.
+    return difflib.get_close_matches(str(given), plain[close[0]], n=1, cutoff=0)[0] if close else None
 
 
 def _plain(name: str) -> str:

@@ -13,7 +13,8 @@ from airflow.sdk import BaseSensorOperator, PokeReturnValue
 
 from airflow_provider_alvys._compat import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 from airflow_provider_alvys.api.errors import AlvysError
-from airflow_provider_alvys.api.poll.conditions import Condition, poll_once
+from airflow_provider_alvys.api.poll.conditions import Condition, PokeResult, poll_once
+from airflow_provider_alvys.api.poll.wait_log import WaitLog
 from airflow_provider_alvys.base_operator import DEFERRABLE, AlvysTask
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.parse_checks import has_template
@@ -56,6 +57,8 @@ class AlvysSensor(AlvysTask, BaseSensorOperator):
         self.deferrable = DEFERRABLE if deferrable is None else deferrable
         # The return value, for the link.
         self._value: Any = None
+        self._waits_for: PokeResult | None = None
+        self._wait_log = WaitLog()
 
     @abstractmethod
     def condition(self) -> Condition:
@@ -98,17 +101,32 @@ class AlvysSensor(AlvysTask, BaseSensorOperator):
         """Return the seconds until the next poll in a slot, which is at the deadline at the latest."""
         interval = super()._get_next_poke_interval(started_at, run_duration, poke_count)
         shortest = _MIN_RESCHEDULE_SECONDS if self.reschedule else 0.0
-        return min(interval, max(shortest, self.timeout - run_duration()))
+        left, now = self.timeout - run_duration(), time.time()
+        seconds = min(interval, max(shortest, left))
+        if self._waits_for is not None:
+            line = self._wait_log.line(
+                self._waits_for.message,
+                now=now,
+                seconds=seconds if self.exponential_backoff else self.poke_interval,
+                is_growing=self.exponential_backoff,
+                deadline=now + left,
+            )
+            if line is not None:
+                self.log.log(self._waits_for.level, "%s", line)
+        return seconds
 
     @fail_if_not_retryable
     def poke(self, context: Context) -> PokeReturnValue:
         """Poll once."""
+        self._waits_for = None
         result = poll_once(self.hook.get_conn(), self.condition())
+        if result.outcome == "waiting":
+            # Logged with the time of the next poll.
+            self._waits_for = result
+            return PokeReturnValue(is_done=False)
         self.log.log(result.level, "%s", result.message)
         if result.outcome == "failed":
             raise AirflowFailException(result.message)
-        if result.outcome == "waiting":
-            return PokeReturnValue(is_done=False)
         self._value = self.read_value() if result.is_partial else result.value
         return PokeReturnValue(is_done=True, xcom_value=self._value)
 

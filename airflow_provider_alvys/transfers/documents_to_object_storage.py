@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_alvys._compat import AirflowSkipException
-from airflow_provider_alvys.api.documents.listing import document_stream_of, parse_document_types
+from airflow_provider_alvys.api.documents.listing import (
+    document_stream_of,
+    parse_document_types,
+    suggest_types,
+)
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.assets import alvys_documents_asset
 from airflow_provider_alvys.base_operator import DEFERRABLE, emit_asset_event, outlet_events, run_identity_of
@@ -114,6 +118,8 @@ class AlvysDocumentsToObjectStorageOperator(AlvysLandingTask):
         events = outlet_events(context, self)
         stream = document_stream_of(self.parent_type)
         check_document_parents(stream, self.parents)
+        if hint := suggest_types(self.parent_type, self.document_types):
+            self.log.warning("document_types=%r may be misspelled.%s", self.document_types, hint)
         spec = DocumentSpec(
             parent_type=self.parent_type,
             stream=stream,

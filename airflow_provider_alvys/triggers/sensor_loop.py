@@ -14,6 +14,7 @@ from airflow_provider_alvys.api.errors import AlvysError, AlvysValueError, is_ho
 from airflow_provider_alvys.api.http.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_alvys.api.poll.batching import Poller
 from airflow_provider_alvys.api.poll.conditions import Condition
+from airflow_provider_alvys.api.poll.wait_log import WaitLog
 from airflow_provider_alvys.api.scrubbing import MAX_MESSAGE_CHARS, mask_secrets, scrub
 from airflow_provider_alvys.triggers.pollers import next_poll_time, open_poller
 
@@ -44,6 +45,7 @@ class SensorLoop:
     clock: Clock = SYSTEM_CLOCK
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     _last_message: str = field(default="No poll has finished", init=False)
+    _wait_log: WaitLog = field(default_factory=WaitLog, init=False)
 
     async def run(self) -> dict[str, Any]:
         """Poll until the end, and return the payload of the trigger's event."""
@@ -86,10 +88,17 @@ class SensorLoop:
         if result.outcome != "waiting":
             status = "success" if result.outcome == "done" else "failed"
             return _event(status, result.message, value=result.value, is_partial=result.is_partial)
-        if result.message != self._last_message:
-            # Only if it changed: hundreds of sensors may poll in this process.
-            log.log(result.level, "%s", result.message)
-            self._last_message = result.message
+        self._last_message = result.message
+        # Rarely: hundreds of sensors may poll in this process.
+        line = self._wait_log.line(
+            result.message,
+            now=self.clock.time(),
+            seconds=self._seconds_to_next_poll() if self.exponential_backoff else self.poke_interval,
+            is_growing=self.exponential_backoff,
+            deadline=self.deadline,
+        )
+        if line is not None:
+            log.log(result.level, "%s", line)
         return None
 
     def _timeout(self) -> dict[str, Any]:

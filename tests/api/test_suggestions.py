@@ -13,10 +13,10 @@ import pytest
 import airflow_provider_alvys
 from airflow_provider_alvys.api.catalogue.operations import OPERATIONS, Field, get_operation
 from airflow_provider_alvys.api.catalogue.streams import STREAMS, get_stream, get_streams
-from airflow_provider_alvys.api.documents.listing import DOCUMENT_STREAMS, document_stream_of
+from airflow_provider_alvys.api.documents.listing import DOCUMENT_STREAMS, document_stream_of, suggest_types
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.poll.change_feed import check_where
-from airflow_provider_alvys.api.poll.conditions import check_statuses
+from airflow_provider_alvys.api.poll.conditions import DocumentExists, check_statuses
 from airflow_provider_alvys.api.suggestions import suggest
 from airflow_provider_alvys.api.write.body import BodyValidator
 from airflow_provider_alvys.api.write.prepare import prepare
@@ -144,6 +144,21 @@ def test_a_misspelled_name_is_an_error_that_suggests_the_right_one(
         assert f"Did you mean {name}?" in str(caught.value), f"{place}: {caught.value}"
         count += 1
     assert count > 10
+
+
+@pytest.mark.parametrize("parent", DOCUMENT_STREAMS)
+def test_a_misspelled_document_type_is_a_hint_since_types_are_free_text(parent: str) -> None:
+    upload = OPERATIONS[f"{parent}_documents.upload"].upload
+    assert upload is not None
+    for name in upload.document_types:
+        assert suggest_types(parent, [name.upper()]) == ""
+        if "(" in name:
+            # Its other name is still right.
+            continue
+        assert name in suggest_types(parent, [misspelled(name)])
+        message = DocumentExists(parent=parent, id="1", types=[misspelled(name)]).evaluate([]).message
+        assert f"(Did you mean {name}?)" in message
+    assert suggest_types(parent, ["zzzz"]) == ""
 
 
 def test_a_suggestion_replaces_the_list_of_all_names() -> None:

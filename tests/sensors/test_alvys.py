@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import re
 import time
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -227,6 +229,31 @@ def test_the_final_poll_in_a_slot_is_at_the_deadline(alvys: Simulator, number: s
     with pytest.raises(AirflowSensorTimeout):
         sensor.execute({})
     assert alvys.stats()["requests"]["POST loads/search"] == 2
+
+
+@pytest.mark.every_airflow
+@pytest.mark.parametrize("mode", ["poke", "reschedule"])
+def test_a_wait_in_a_slot_logs_until_when_it_polls(
+    alvys: Simulator, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, mode: str
+) -> None:
+    class Instance:
+        def get_first_reschedule_date(self, context: Any) -> datetime:
+            return datetime.now(timezone.utc)
+
+    caplog.set_level(logging.INFO)
+    short = mode == "poke"
+    times = {"poke_interval": 0.01, "timeout": 0.3} if short else {"poke_interval": 60, "timeout": 3600}
+    sensor = make_sensor(load_number="1000001", mode=mode, **times)
+    with pytest.raises((AirflowSensorTimeout, AirflowRescheduleException)):
+        sensor.execute({"ti": Instance()})
+    # Airflow 3.3 logs to standard output.
+    text = capsys.readouterr().out + caplog.text
+    assert text.count("There is no load 1000001. Polling every ") == 1
+    until = re.search(r"every (\S+) s until (.+ UTC)", text)
+    assert until
+    end = datetime.strptime(until[2], "%Y-%m-%d %H:%M:%S UTC").replace(tzinfo=timezone.utc)
+    ahead = (end - datetime.now(timezone.utc)).total_seconds()
+    assert ahead == pytest.approx(0 if short else 3600, abs=5)
 
 
 @pytest.mark.every_airflow

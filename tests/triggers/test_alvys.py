@@ -6,11 +6,13 @@ import asyncio
 import gc
 import heapq
 import json
+import logging
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime, timezone
 from typing import Any
 
 import msgspec
@@ -238,6 +240,31 @@ def test_every_end_of_a_wait_is_an_event(
     (event,) = triggerer.run(triggerer.make(delivered(numbers[0], **more)))
     assert event["status"] == status
     assert message in event["message"]
+
+
+WAITS: dict[str, Condition] = {
+    "a load that does not exist": delivered("1000001"),
+    "a trip that does not exist": StatusReached(stream="trips", number="1000001", statuses=["Delivered"]),
+    "a document": DocumentExists(parent="load", id="1000001", types=["Proof of Delivery"]),
+    "rows": RowsFound(stream="loads", filters={"Status": ["Cancelled"]}, at_least=1000),
+}
+
+
+@pytest.mark.parametrize("name", WAITS)
+def test_a_wait_logs_how_often_it_polls_and_until_when_and_again_ever_more_rarely(
+    name: str, alvys: Simulator, triggerer: Triggerer, clock: StoppedClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "airflow_provider_alvys.triggers")
+    deadline = clock.time() + 43_200
+    (event,) = triggerer.run(triggerer.make(WAITS[name], timeout=43_200.0, poke_interval=300.0))
+    assert event["status"] == "timeout"
+    lines = [record.getMessage() for record in caplog.records if " until " in record.getMessage()]
+    polls = alvys.stats()["requests"]
+    assert sum(polls.values()) > 140
+    # After 10, 20, 40, ... minutes.
+    assert 5 <= len(lines) <= 9
+    until = datetime.fromtimestamp(deadline, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
+    assert all(line.endswith(f". Polling every 300 s until {until}") for line in lines)
 
 
 def test_the_final_poll_is_at_the_deadline(

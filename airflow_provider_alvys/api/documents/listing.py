@@ -13,7 +13,7 @@ from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.read.page_decoder import decode_record
 from airflow_provider_alvys.api.read.queries import make_queries
 from airflow_provider_alvys.api.read.windows import as_utc
-from airflow_provider_alvys.api.suggestions import suggest
+from airflow_provider_alvys.api.suggestions import closest, suggest
 
 if TYPE_CHECKING:
     from airflow_provider_alvys.api.http.client import AlvysClient
@@ -114,6 +114,27 @@ def parse_document_types(types: str | Sequence[str] | None) -> frozenset[str] | 
         if not isinstance(text, str) or not type_aliases(text):
             raise AlvysValueError(f"document_types contains {text!r}: give names like 'Proof of Delivery'")
     return frozenset().union(*map(type_aliases, listed))
+
+
+def suggest_types(parent_type: str, types: str | Sequence[str] | None) -> str:
+    """
+    Return a hint about misspelled document types, with a space before it; "" for none.
+
+    Not an error: the types are free text, and Alvys lists only those that an upload can have.
+    """
+    # Imported here, since most DAGs write nothing.
+    from airflow_provider_alvys.api.catalogue.operations import OPERATIONS
+
+    upload = OPERATIONS[f"{parent_type}{_SUFFIX}.upload"].upload
+    known = upload.document_types if upload else ()
+    aliases = frozenset().union(*map(type_aliases, known))
+    unknown = [
+        text
+        for text in ([types] if isinstance(types, str) else types or ())
+        if not aliases & type_aliases(text)
+    ]
+    meant = [best for text in unknown if (best := closest(text, known)) is not None]
+    return f" Did you mean {' or '.join(meant)}?" if meant else ""
 
 
 def _seconds(time: Any) -> float | None:

@@ -11,6 +11,7 @@ from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.api.documents.listing import (
     document_stream_of,
     parse_document_types,
+    suggest_types,
     type_aliases,
 )
 from airflow_provider_alvys.api.errors import AlvysValueError
@@ -145,7 +146,9 @@ class DocumentExists(msgspec.Struct, frozen=True, kw_only=True, tag="document"):
         wanted = parse_document_types(self.types) or frozenset()
         matching = [one for one in documents if wanted & type_aliases(str(one.get("AttachmentType") or ""))]
         if not matching:
-            return PokeResult(outcome="waiting", message=f"{parent} has no {' or '.join(self.types)}")
+            hint = suggest_types(self.parent, self.types)
+            message = f"{parent} has no {' or '.join(self.types)}{f' ({hint.strip()})' if hint else ''}"
+            return PokeResult(outcome="waiting", message=message)
         newest = max(matching, key=lambda one: time_sort_key(one.get("UploadedAt")))
         return PokeResult(outcome="done", message=f"{parent} has a {newest['AttachmentType']}", value=newest)
 
