@@ -38,6 +38,7 @@ from airflow_provider_alvys.transfers.alvys_to_object_storage import (
     AlvysSweepToObjectStorageOperator,
     AlvysToObjectStorageOperator,
 )
+from scripts.matrix import RELEASES, Release
 from tests.conftest import CONNECTION, ROOT, SkippingClock
 from tests.pages import (
     GENERATED,
@@ -75,6 +76,13 @@ def test_the_compatibility_page_names_every_public_name() -> None:
     names = set(re.findall(r"`([\w.]+)`", section))
     assert set(airflow_provider_alvys.__all__) - {"__version__"} <= names
     assert "python -m airflow_provider_alvys plan" in section
+
+
+@pytest.mark.parametrize("release", RELEASES, ids=lambda release: release.airflow)
+def test_the_compatibility_page_has_the_versions_of_the_matrix(release: Release) -> None:
+    text = (ROOT / "docs" / "compatibility.md").read_text()
+    (row,) = [line for line in text.splitlines() if re.search(rf"\| {re.escape(release.airflow)}\b", line)]
+    assert f"| {release.airflow[:3]} | {release.pythons[0]} to {release.pythons[-1]} |" in row
 
 
 # Sphinx reads its directives itself: make docs-site.
