@@ -59,8 +59,21 @@ with DAG("waiting", schedule=None, params={"load": os.environ.get("ALVYS_LOAD", 
     AlvysSearchSensor(task_id="rows", stream="loads", at_least=200, deferrable=True)
 """
 
+# A sync for a database to which there is no connection.
+UNCONNECTED = """
+import os
+from airflow.sdk import DAG
+from airflow_provider_alvys import alvys_sync
+
+with DAG("unconnected", schedule=None):
+    alvys_sync(
+        path=os.path.join(os.environ["ALVYS_LAKE"], "unconnected"), streams=["loads", "drivers", "trucks"],
+        initial_since="2026-01-01T00:00:00Z", sql_conn_id="nowhere",
+    )
+"""
+
 # DAGs in addition to the examples.
-DAGS = {"once": ONCE, "deferred": DEFERRED, "waiting": WAITING}
+DAGS = {"once": ONCE, "deferred": DEFERRED, "waiting": WAITING, "unconnected": UNCONNECTED}
 
 
 def query(home: Path, sql: str) -> list[tuple[Any, ...]]:
@@ -217,3 +230,19 @@ def test_deferrable_sensors_succeed_time_out_and_return_rows(
     lines = [line for line in printed.splitlines() if "MaskSecret(" not in line]
     for secret in (SECRET, *own_alvys.tokens()):
         assert not any(secret in line for line in lines)
+
+
+@pytest.mark.every_airflow
+def test_a_sync_for_a_database_without_a_connection_lands_nothing(
+    airflow: Airflow, home: Path, two_syncs: list[Path]
+) -> None:
+    printed = airflow("dags", "test", "unconnected", succeeds=False)
+    assert "Airflow has no connection 'nowhere'" in printed
+    assert not (home / "lake" / "unconnected").exists()
+    states = dict(query(home, "SELECT task_id, state FROM task_instance WHERE dag_id = 'unconnected'"))
+    assert {name.partition(".")[2]: state for name, state in states.items()} == {
+        **dict.fromkeys(("loads", "sweep"), "failed"),
+        **dict.fromkeys(("load_loads", "load_drivers", "load_trucks"), "upstream_failed"),
+    }
+    shown = dict(query(home, "SELECT task_id, task_display_name FROM task_instance"))
+    assert shown["alvys_sync.load_loads"] == "Load loads into nowhere"

@@ -24,20 +24,22 @@ def get_database_hook(conn_id: str) -> tuple[Any, Dialect]:
     :raises AlvysValueError: the connection or its provider is missing, or the operator does not support it.
         The message says what to install, to restart and to add.
     """
-    any_extra = f"one of [{'], ['.join(DIALECTS)}]"
+    first, *others = DIALECTS
+    install = (
+        f"Install the provider of your database, pip install 'airflow-provider-alvys[{first}]' (or "
+        f"[{'], ['.join(others)}]), wherever Airflow runs, {_RESTART}, and then"
+    )
     try:
         connection = BaseHook.get_connection(conn_id)
     except AirflowNotFoundException as error:
         raise AlvysValueError(
-            f"Airflow has no connection {conn_id!r} for the database. Install its provider with an extra of "
-            f"airflow-provider-alvys, {any_extra}, {_RESTART}, and then add the connection"
+            f"Airflow has no connection {conn_id!r} for the database. {install} add the connection"
         ) from error
     conn_type = connection.conn_type
     if conn_type in _UNTYPED:
         raise AlvysValueError(
-            f"The connection {conn_id!r} has the type {conn_type!r}, like one that was added before its "
-            "database's provider was installed. Install it with an extra of airflow-provider-alvys, "
-            f"{any_extra}, {_RESTART}, and then set the type of the connection"
+            f"The connection {conn_id!r} has the type {conn_type!r}. Airflow stores that if a connection is "
+            f"added before its provider is installed. {install} set the type of the connection"
         )
     dialect = get_dialect(conn_type)
     if dialect.is_file and (
