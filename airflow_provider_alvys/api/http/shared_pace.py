@@ -126,7 +126,7 @@ class PaceFile:
                 os.close(descriptor)
 
     def read(self) -> EndpointPace | None:
-        """Return the content of the locked file; None if there is none."""
+        """Return the content of the locked file, or None."""
         descriptor = self._descriptor
         if descriptor is None:
             return None
