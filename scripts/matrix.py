@@ -121,7 +121,7 @@ def _choose(short: bool, airflow: str | None, python: str | None) -> Iterator[Ce
         wanted = [version for version in release.pythons if python in (None, version)]
         for version in wanted:
             if found[version] is None:
-                print(f"SKIPPED: Airflow {release.airflow} with Python {version}: not on this machine")
+                print(f"SKIPPED: Airflow {release.airflow} with Python {version}: not on this machine", flush=True)
         there = [version for version in wanted if found[version]]
         if not there:
             continue
