@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import re
 import shutil
@@ -116,21 +117,25 @@ def _choose(short: bool, airflow: str | None, python: str | None) -> Iterator[Ce
         releases = [releases[0], releases[-1]]
     else:
         releases = [release for release in RELEASES if airflow in (None, release.airflow)]
-    found = {version: find_python(version) for release in releases for version in release.pythons}
     for release in releases:
-        wanted = [version for version in release.pythons if python in (None, version)]
-        for version in wanted:
-            if found[version] is None:
-                print(f"SKIPPED: Airflow {release.airflow} with Python {version}: not on this machine", flush=True)
-        there = [version for version in wanted if found[version]]
-        if not there:
-            continue
-        if not short or release is releases[0]:
+        there = []
+        for version in release.pythons:
+            if python not in (None, version):
+                continue
+            if find_python(version):
+                there.append(version)
+            else:
+                print(
+                    f"SKIPPED: Airflow {release.airflow}, Python {version}: not on this machine", flush=True
+                )
+        is_tried_only = short and release is releases[-1]
+        if there and not is_tried_only:
             yield Cell(release, there[0], has_tests=True)
-        if (not short and len(there) > 1) or (short and release is not releases[0]):
+        if (there and is_tried_only) or (there[1:] and not short):
             yield Cell(release, there[-1], has_tests=False)
 
 
+@functools.cache
 def find_python(version: str) -> str | None:
     """Return the path of an interpreter, also of one that pyenv has but does not activate; None without."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
