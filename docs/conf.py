@@ -33,6 +33,7 @@ nitpick_ignore_regex = [(r"py:.*", r"(?!airflow_provider_alvys|Alvys).*")]
 html_theme = "furo"
 html_title = f"airflow-provider-alvys {release}"
 html_copy_source = False
+html_show_copyright = False
 html_show_sphinx = False
 html_domain_indices = False
 
