@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
 from pygments.lexers.templates import SqlJinjaLexer
 
@@ -39,5 +40,11 @@ html_domain_indices = False
 
 
 def setup(app: Sphinx) -> None:
-    """Highlight SQL with the templates in it."""
+    """Highlight SQL with the templates in it, and link the pages that docstrings name."""
     app.add_lexer("sql", SqlJinjaLexer)
+    app.connect("autodoc-process-docstring", link_pages)
+
+
+def link_pages(app: Sphinx, kind: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
+    """Replace names of pages, such as ``docs/reference/streams.md``, by links."""
+    lines[:] = [re.sub(r"``docs/([\w/-]+)\.md``", r":doc:`/\1`", line) for line in lines]

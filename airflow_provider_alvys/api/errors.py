@@ -19,6 +19,7 @@ class AlvysError(Exception):
     """
     Base class of all errors of this package.
 
+    :param message: what happened, why, and what to do, without secrets.
     :param status_code: HTTP status, or None without a response.
     :param retry_after: seconds after which the server allows a retry, or None.
     :param endpoint: the call, such as ``POST loads/search``.
@@ -247,7 +248,11 @@ _NOT_RETRYABLE = (
 
 
 def is_hopeless(error: BaseException) -> bool:
-    """Return whether a retry can only fail again, or might write twice."""
+    """
+    Return whether a retry can only fail again, or might write twice.
+
+    :param error: any error of a call to Alvys.
+    """
     if isinstance(error, AlvysNotFoundError) and error.is_stray:
         return False
     may_write_twice = isinstance(error, AlvysUnknownOutcomeError) and not error.may_repeat
@@ -279,7 +284,11 @@ _GATEWAY_HEADERS = ("content-type", "server", "via")
 
 
 def read_problem(response: requests.Response) -> Problem:
-    """Return the content of an error body of Alvys; an empty problem for any other body."""
+    """
+    Return the content of an error body of Alvys; an empty problem for any other body.
+
+    :param response: a response with status 400 or above.
+    """
     return parse_problem(response.content, status=response.status_code) or Problem()
 
 
@@ -294,6 +303,8 @@ def error_from_response(
     """
     Return the typed error for a response with status 400 or above, without secrets.
 
+    :param response: the response.
+    :param endpoint: the call, such as ``POST loads/search``, for the message.
     :param now: time of the response in seconds since 1970, for a ``Retry-After`` that is a date.
     :param advice: what to do about it; None means the advice for the status.
     :param quote_body: False for an endpoint whose errors may contain secrets; its errors may have any form.
@@ -319,7 +330,11 @@ def error_from_response(
 
 
 def gateway_error(response: requests.Response, *, endpoint: str, now: float) -> AlvysGatewayError:
-    """Return the error for a response with status 400 or above that is not Alvys's own."""
+    """
+    Return the error for a response with status 400 or above that is not Alvys's own.
+
+    The arguments are those of :func:`error_from_response`.
+    """
     named = {name: scrub(response.headers.get(name, ""), _MAX_HEADER_CHARS) for name in _GATEWAY_HEADERS}
     hints = ", ".join(f"{name}: {value}" for name, value in named.items() if value)
     attributes = _attributes(response, endpoint, now, Problem())
@@ -353,6 +368,9 @@ def parse_retry_after(response: requests.Response, now: float) -> float | None:
     Return ``Retry-After`` in seconds: an integer, a decimal or an HTTP date; None if missing or not valid.
 
     A date is compared with the server's own ``Date``, if it sent one.
+
+    :param response: the response.
+    :param now: time of the response in seconds since 1970.
     """
     text = response.headers.get("retry-after", "").strip()
     try:
@@ -367,7 +385,11 @@ def parse_retry_after(response: requests.Response, now: float) -> float | None:
 
 
 def parse_http_date(text: str) -> float | None:
-    """Return an HTTP date, in any of its three forms, as seconds since 1970; None if it is not valid."""
+    """
+    Return an HTTP date, in any of its three forms, as seconds since 1970; None if it is not valid.
+
+    :param text: the header's value.
+    """
     try:
         date = parsedate_to_datetime(text)
         # Two forms name no zone, or -0000, which Python takes for local time.

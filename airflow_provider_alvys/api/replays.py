@@ -30,6 +30,7 @@ class ReplayGuard:
     :param keep: seconds to keep a key: at least twice the tolerance of the signature's time.
     :param most: maximum number of keys.
     :param clock: returns seconds.
+    :raises AlvysValueError: the keys would be kept for too short a time, or are too few.
     """
 
     def __init__(
@@ -59,6 +60,10 @@ class ReplayGuard:
                 if state == "new":
                     process(event)
             status = 503 if state == "later" else 200
+
+        :param key: the event's ``key``.
+        :return: ``new``: process it; ``done``: it was processed; ``later``: another thread processes it, or
+            too many keys are kept.
         """
         state = self._claim(key)
         if state != "new":

@@ -210,7 +210,8 @@ def receive(
     :param secrets: the webhook's secret; give both while it rotates.
     :param now: seconds since 1970; None means the system clock.
     :param tolerance: seconds that the signature's time may differ from ``now``.
-    :param base: the signed bytes.
+    :param base: the signed bytes, ``t.id.body`` or ``t.body``.
+    :return: the handshake, whose ``answer`` to send back, or the event.
     :raises AlvysSignatureError: no valid or recent signature. Answer with its ``status_code``, 401.
     :raises AlvysWebhookError: not an event and not a handshake. Answer with its ``status_code``, 400.
     :raises AlvysValueError: no secret is given.
@@ -223,7 +224,12 @@ def receive(
 
 
 def is_handshake(headers: Mapping[str, str]) -> bool:
-    """Return whether a delivery is a handshake, by its headers: Alvys's documents differ about its body."""
+    """
+    Return whether a delivery is a handshake, by its headers: Alvys's documents differ about its body.
+
+    :param headers: of the request; names in any case.
+    :return: True for a handshake.
+    """
     return normalize_headers(headers).get(EVENT) == VERIFICATION
 
 
@@ -233,6 +239,9 @@ def answer_challenge(headers: Mapping[str, str], body: bytes) -> dict[str, str] 
 
     A handshake is not signed. Anyone can send one, and learns nothing from the answer.
 
+    :param headers: of the request; names in any case.
+    :param body: of the request, byte for byte.
+    :return: ``{"challenge": "…"}``, or None.
     :raises AlvysWebhookError: the handshake has no challenge, two different ones, or is too large.
     """
     given = normalize_headers(headers)
@@ -256,7 +265,10 @@ def parse_event(headers: Mapping[str, str], body: bytes, *, base: Base = DOCUMEN
     The key is ``X-Alvys-Event-Id``, or else the id in the envelope. If that header is not signed, a sender
     could change it: then the key is the id in the envelope, or else a digest of the body.
 
-    :param base: the signed bytes.
+    :param headers: of the request; names in any case.
+    :param body: of the request, byte for byte.
+    :param base: the signed bytes, ``t.id.body`` or ``t.body``.
+    :return: the event.
     :raises AlvysWebhookError: the body is not a JSON object with a type, or nothing identifies the event.
     """
     given = normalize_headers(headers)
@@ -273,7 +285,10 @@ def make_event(
     """
     Return the event of a decoded envelope, such as a payload that a receiver stored.
 
+    :param envelope: the decoded JSON object.
     :param key: identifies the event; None means the id in the envelope.
+    :param attempt: number of the delivery attempt, from 1; None if it is unknown.
+    :return: the event.
     :raises AlvysWebhookError: the envelope has no type, or nothing identifies the event.
     """
     type = envelope.get("type")

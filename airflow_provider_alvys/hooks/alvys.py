@@ -176,6 +176,9 @@ class AlvysHook(BaseHook):
         Return the number of rows that :meth:`search` would find. Costs one request for each of its searches,
         or reads all rows where it is not certain that their filters have an effect.
 
+        The arguments are those of :meth:`search`.
+
+        :return: the number of rows.
         :raises AlvysValueError: as :meth:`search`, and for a window of several searches that share rows.
         """
         search = self.open_search(
@@ -197,6 +200,9 @@ class AlvysHook(BaseHook):
         """
         Return the search behind :meth:`search`: pages of raw rows, and at the end totals and proof.
 
+        The arguments are those of :meth:`search`.
+
+        :return: the search, from which nothing is read yet.
         :raises AlvysValueError: an argument is wrong; nothing was sent.
         """
         from airflow_provider_alvys.api.read.search import Search
@@ -267,7 +273,13 @@ class AlvysHook(BaseHook):
 
     @short_traceback
     def send(self, write: Write) -> Any:
-        """Send a prepared write, and return the same as :meth:`write`."""
+        """
+        Send a prepared write.
+
+        :param write: the write, as ``api.write.prepare.prepare_write`` returns it.
+        :return: the decoded response, as :meth:`write` returns it.
+        :raises AlvysUnknownOutcomeError: as :meth:`write`.
+        """
         from airflow_provider_alvys.api.write.send import send
 
         try:

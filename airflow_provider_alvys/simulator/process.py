@@ -60,13 +60,21 @@ class Simulator:
         self._process.communicate()
 
     def connection_json(self, **extra: Any) -> str:
-        """Return an Airflow connection to the simulator as JSON, with additional ``extra`` fields."""
+        """
+        Return an Airflow connection to the simulator as JSON.
+
+        :param extra: further fields of the connection's extra, such as ``requests_per_minute=0``.
+        """
         connection = msgspec.json.decode(connection_json(self.url, self.options))
         connection["extra"] |= extra
         return msgspec.json.encode(connection).decode()
 
     def reset(self, **options: Any) -> None:
-        """Start over with these options, and the defaults of all others."""
+        """
+        Start over with these options, and the defaults of all others.
+
+        :param options: see :class:`airflow_provider_alvys.simulator.options.Options`.
+        """
         self.options = msgspec.convert(options, Options)
         self._post("reset", msgspec.to_builtins(self.options))
 
@@ -87,47 +95,100 @@ class Simulator:
         return list(self._call("GET", "effects", params={"format": "list"}).json())
 
     def subscribe(self, url: str, **webhook: Any) -> dict[str, str]:
-        """Create an active webhook for ``events`` (default: all), and return its ``id`` and ``secret``."""
+        """
+        Create an active webhook.
+
+        :param url: where its events are delivered.
+        :param webhook: ``events``: a list of event types; without it, all.
+        :return: its ``id`` and ``secret``.
+        """
         return dict(self._post("webhooks", {"url": url, **webhook}).json())
 
     def deliveries(self, *, wait: bool = True) -> list[dict[str, Any]]:
-        """Return all attempts to deliver events since the last reset, after waiting for pending ones."""
+        """
+        Return all attempts to deliver events since the last reset.
+
+        :param wait: whether to wait for pending ones first.
+        """
         return list(self._call("GET", "deliveries", params={"wait": "true"} if wait else {}).json())
 
     def deliver(self, **delivery: Any) -> dict[str, Any]:
-        """Deliver an event once, valid or forged; return the response's ``status`` and the ``event_id``."""
+        """
+        Deliver an event once, valid or forged.
+
+        :param delivery: fields of ``POST /_sim/deliver``; see ``docs/reference/simulator.md``.
+        :return: the response's ``status``, and the ``event_id``.
+        """
         return dict(self._post("deliver", delivery).json())
 
     def order_faults(self, *faults: dict[str, Any]) -> None:
-        """Set the faults of the next calls, in place of earlier ones."""
+        """
+        Set the faults of the next calls, in place of earlier ones.
+
+        :param faults: objects of ``POST /_sim/faults``; see ``docs/reference/simulator.md``.
+        """
         self._post("faults", list(faults))
 
     def order_mutations(self, *mutations: dict[str, Any]) -> None:
-        """Set the changes of data after each search, in place of earlier ones."""
+        """
+        Set the changes of data after each search, in place of earlier ones.
+
+        :param mutations: objects of ``POST /_sim/mutations``; see ``docs/reference/simulator.md``.
+        """
         self._post("mutations", list(mutations))
 
     def change(self, **change: Any) -> list[str]:
-        """Update rows now, and return their keys."""
+        """
+        Update rows now.
+
+        :param change: fields of ``POST /_sim/change``: ``stream``, ``rows`` (how many), ``keys`` or ``where``
+            (which), ``columns`` (new values), ``at`` (a time).
+        :return: the keys of the rows.
+        """
         return list(self._post("change", change).json()["keys"])
 
     def add(self, **addition: Any) -> list[str]:
-        """Add rows now, and return their keys."""
+        """
+        Add rows now.
+
+        :param addition: fields of ``POST /_sim/add``: ``stream``, ``rows`` (how many), ``columns`` (values),
+            ``parent`` (key of the parent).
+        :return: the keys of the rows.
+        """
         return list(self._post("add", addition).json()["keys"])
 
     def remove(self, **removal: Any) -> list[str]:
-        """Remove rows without a trace, and return their keys."""
+        """
+        Remove rows without a trace.
+
+        :param removal: fields of ``POST /_sim/remove``: ``stream``, ``rows`` (how many), ``keys`` or
+            ``where`` (which).
+        :return: the keys of the rows.
+        """
         return list(self._post("remove", removal).json()["keys"])
 
     def set_clock(self, now: float) -> None:
-        """Set the simulator's clock, in seconds since 1970."""
+        """
+        Set the simulator's clock.
+
+        :param now: seconds since 1970.
+        """
         self._post("clock", {"now": now})
 
     def truth_keys(self, **query: Any) -> list[str]:
-        """Return the keys that a search should find now. ``filters``, ``parents``: values or JSON."""
+        """
+        Return the keys that a search should find now.
+
+        :param query: parameters of ``GET /_sim/truth``: ``stream``, ``filters``, ``parents``, the window.
+        """
         return list(self._call("GET", "truth", params=_texts(query)).json()["keys"])
 
     def truth_rows(self, **query: Any) -> list[bytes]:
-        """Return the rows that a search should find now, each as JSON."""
+        """
+        Return the rows that a search should find now, each as JSON.
+
+        :param query: as for :meth:`truth_keys`.
+        """
         return self._call("GET", "truth", params={**_texts(query), "format": "rows"}).content.splitlines()
 
     def _post(self, name: str, value: Any) -> requests.Response:
