@@ -1,0 +1,1 @@
+"""The troubles of docs/troubleshooting.md: one function each, which provokes it."""

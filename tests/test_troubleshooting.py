@@ -1,0 +1,125 @@
+"""Each entry of docs/troubleshooting.md is provoked, and each error and warning has an entry."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+import pytest
+
+from airflow_provider_alvys.api import errors
+from airflow_provider_alvys.simulator.process import Simulator
+from scripts.troubles import connection, parse
+from scripts.troubles.bench import Provoked, troubles_of
+from scripts.write_troubleshooting_page import GROUPS, error_types, name_of, page, provoke_all
+from tests.conftest import ROOT
+
+PAGE = ROOT / "docs" / "troubleshooting.md"
+TROUBLES = [
+    pytest.param(name_of(module, trouble), module is connection, id=name_of(module, trouble))
+    for module in GROUPS
+    for trouble in troubles_of(module)
+]
+# Warnings that no user can act on, or that need a triggerer, a clock or an Airflow of their own to appear.
+WITHOUT_ENTRY = {
+    "%s %s is the number of two records, %s and %s (numbers are unique within a subsidiary only): the status "
+    "is that of the one that changed last",
+    "%s: not compared with a search for rows of any status: no time",
+    "%s: requesting missing page %d again: total=%d",
+    "%s: rows kept moving between searches; some may be missing",
+    "Airflow did not mask a token within %g s",
+    "Connection %s: %s",
+    "Cursor advanced for %d of %d parents; not advanced for %s",
+    "Fields missing from all %d rows of %s, although most earlier rows have them: %s. Check whether Alvys "
+    "renamed them (then _extra contains them) or the token lost a permission",
+    "Not landed: %s",
+    "Pace file not written: %s: %s",
+    "Pace not shared with other processes for an hour: %s. Tasks that run at the same time may meet a 429. "
+    "Give all processes of this user a temporary folder that they can write (TMPDIR)",
+    "Poll failed; the next one reads changes of %s since %s again",
+    "Requested %s=%s of %s, and Alvys returned %s",
+    "Skipping %s: Alvys no longer lists it",
+    "Starting over in another folder: %s",
+    "Starting over: %s is from version %s of this package",
+    "The API's clock is behind: rows count as read only until %s",
+    "The trigger failed",
+    "Watching %s from now on. Airflow before 3.3 stores no state for watchers: changes are missed while no "
+    "triggerer runs",
+    "%d manifests of other data sets must be loaded into %s again",
+    "%d values of %s.%s belong to several rows, such as %s: it is unique within a subsidiary only. Join by "
+    "the key (%s)",
+}
+
+
+@pytest.fixture(scope="module")
+def provoked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Provoked]:
+    with Simulator() as alvys:
+        return provoke_all(alvys, tmp_path_factory.mktemp("troubles"))
+
+
+@pytest.mark.parametrize(("name", "may_be_text"), TROUBLES)
+def test_a_trouble_shows_what_its_entry_says(
+    name: str, may_be_text: bool, provoked: dict[str, Provoked]
+) -> None:
+    found = provoked[name]
+    assert f"```text {found.text} ```" in " ".join(PAGE.read_text().split()), "run make docs"
+    assert found.error or found.record or may_be_text
+    # Neither a fault of the bench nor of Python.
+    assert not isinstance(found.error, (StopIteration, TypeError, AttributeError, AssertionError, OSError))
+
+
+def test_the_page_is_current(provoked: dict[str, Provoked]) -> None:
+    assert page(provoked) == PAGE.read_text(), "run make docs"
+    assert "-m scripts.write_troubleshooting_page docs/troubleshooting.md" in (ROOT / "Makefile").read_text()
+
+
+@pytest.mark.parametrize("expression", parse.EXPRESSIONS)
+def test_an_argument_that_is_not_valid_raises_the_error_of_its_entry(expression: str) -> None:
+    message = " ".join(parse.message_of(expression).split())
+    assert f"```py {' '.join(expression.split())} ```" in " ".join(PAGE.read_text().split())
+    assert f"```text {message} ```" in " ".join(PAGE.read_text().split()), "run make docs"
+
+
+def test_each_error_type_has_an_entry(provoked: dict[str, Provoked]) -> None:
+    types = {type(found.error) for found in provoked.values()}
+    for error_type in error_types():
+        # The base class is raised for nothing in particular.
+        is_met = any(issubclass(met, error_type) for met in types)
+        assert is_met, f"{error_type.__name__}: add a trouble to scripts/troubles"
+        assert f"| `{error_type.__name__}` |" in PAGE.read_text()
+
+
+def test_each_advice_for_a_status_has_an_entry(provoked: dict[str, Provoked]) -> None:
+    text = "\n".join(found.text for found in provoked.values())
+    for status, (error_type, _) in errors._BY_STATUS.items():
+        assert (
+            any(
+                isinstance(found.error, error_type) and found.error.status_code == status
+                for found in provoked.values()
+            )
+            or f"answered {status}" in text
+        ), status
+
+
+def warnings() -> Iterator[tuple[str, str]]:
+    """Yield the file and the text of each warning and error that the package logs."""
+    package = ROOT / "airflow_provider_alvys"
+    for file in sorted(package.rglob("*.py")):
+        if file.is_relative_to(package / "simulator"):
+            continue
+        for node in ast.walk(ast.parse(file.read_text())):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr in ("warning", "error", "exception")
+                and ast.unparse(node.func.value) in ("log", "self.log")
+                and isinstance(node.args[0], ast.Constant)
+            ):
+                yield str(file.relative_to(package)), str(node.args[0].value)
+
+
+def test_each_warning_has_an_entry(provoked: dict[str, Provoked]) -> None:
+    shown = {found.record.msg for found in provoked.values() if found.record}
+    missing = [(file, text) for file, text in warnings() if text not in shown | WITHOUT_ENTRY]
+    assert missing == []
+    assert not shown & WITHOUT_ENTRY
