@@ -562,8 +562,8 @@ def test_two_groups_of_a_dag_land_all_their_rows(
 
 
 def shown(dag: Any) -> dict[str, str]:
-    """Return the names of tasks in the graph of Airflow's UI, by id."""
-    from airflow.api_fastapi.core_api.services.ui.task_group import task_group_to_dict
+    """Return the names of tasks by id, which are the same in the graph and in the grid of Airflow's UI."""
+    from airflow.api_fastapi.core_api.services.ui import task_group
     from airflow.serialization import serialized_objects
 
     def labels(node: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -574,7 +574,11 @@ def shown(dag: Any) -> dict[str, str]:
     # Renamed in Airflow 3.2.
     kind: Any = getattr(serialized_objects, "DagSerialization", None) or serialized_objects.SerializedDAG
     stored = kind.from_dict(kind.to_dict(dag))
-    return dict(labels(task_group_to_dict(stored.task_group)))
+    graph = dict(labels(task_group.task_group_to_dict(stored.task_group)))
+    grid = dict(labels(task_group.task_group_to_dict_grid(stored.task_group)))
+    assert graph.items() >= grid.items()
+    assert {task.task_id for task in dag.tasks} <= grid.keys()
+    return grid
 
 
 def test_the_ui_shows_names_that_read_and_the_ids_stay() -> None:
