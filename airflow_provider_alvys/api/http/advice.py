@@ -1,4 +1,4 @@
-"""What to do about a response that is an error, as far as the request tells."""
+"""What to do about a response that is an error, by what the request shows."""
 
 from __future__ import annotations
 
