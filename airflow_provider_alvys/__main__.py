@@ -11,8 +11,9 @@ import sys
 from collections.abc import Sequence
 
 from airflow_provider_alvys.api.catalogue.streams import get_stream
-from airflow_provider_alvys.api.errors import AlvysError
+from airflow_provider_alvys.api.errors import AlvysError, AlvysValueError
 from airflow_provider_alvys.api.read.cost import StreamPlan
+from airflow_provider_alvys.command_line import CommandParser
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.tables.schema import build_schema
 from airflow_provider_alvys.tables.warehouses.statements import WAREHOUSES, write_sql
@@ -22,18 +23,21 @@ _HEADER = ("stream", "rows", "requests", "hours as documented", "hours at this p
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
-    options = _parser().parse_args(arguments)
-    options.command(options)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        options.command(options)
+    except AlvysError as error:
+        parser.fail(str(error))
+    except KeyboardInterrupt:
+        parser.exit(130)
 
 
 def _sql(options: argparse.Namespace) -> None:
-    try:
-        stream_schema = build_schema(get_stream(options.stream), table=options.table)
-        text = write_sql(
-            options.warehouse, stream_schema, schema=options.schema, url=options.url, task_id=options.task_id
-        )
-    except AlvysError as error:
-        sys.exit(str(error))
+    stream_schema = build_schema(get_stream(options.stream), table=options.table)
+    text = write_sql(
+        options.warehouse, stream_schema, schema=options.schema, url=options.url, task_id=options.task_id
+    )
     sys.stdout.write(text)
 
 
@@ -41,14 +45,18 @@ def _plan(options: argparse.Namespace) -> None:
     # As Airflow's own commands do, so that connections in its database are found.
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
     names = [name.strip() for name in options.streams.split(",")] if options.streams else None
+    hook = AlvysHook(options.conn_id)
     try:
-        plans = AlvysHook(options.conn_id).plan(names, since=options.since, until=options.until)
-    except AlvysError as error:
-        sys.exit(str(error))
+        _ = hook.settings
+    except AlvysError:
+        raise
     except Exception as error:
-        if type(error).__name__ != "AirflowNotFoundException":
-            raise
-        sys.exit(f"{error}. Give --conn-id the name of a connection of type Alvys")
+        # Airflow's, of any type: there is no such connection, or its database cannot be read.
+        raise AlvysValueError(
+            f"The connection {options.conn_id!r} cannot be read: {error or type(error).__name__}. Give "
+            "--conn-id the name of a connection of type Alvys, or set its AIRFLOW_CONN_... variable"
+        ) from error
+    plans = hook.plan(names, since=options.since, until=options.until)
     sys.stdout.write(format_plans(plans))
 
 
@@ -97,8 +105,8 @@ def _hours(value: float | None) -> str:
     return "?" if value is None else f"{value:.2f}"
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> CommandParser:
+    parser = CommandParser(
         prog="python -m airflow_provider_alvys", description="Alvys in Airflow, from the command line."
     )
     commands = parser.add_subparsers(required=True, metavar="command")
@@ -119,7 +127,9 @@ def _parser() -> argparse.ArgumentParser:
         "sql",
         help="print the SQL template that loads landed files into a warehouse: docs/reference/warehouses.md",
     )
-    sql.add_argument("--warehouse", required=True, choices=list(WAREHOUSES))
+    sql.add_argument(
+        "--warehouse", required=True, choices=list(WAREHOUSES), help="the warehouse to write SQL for"
+    )
     sql.add_argument("--stream", required=True, help="stream name")
     sql.add_argument(
         "--table",

@@ -6,13 +6,14 @@ import argparse
 import socket
 import sys
 import threading
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 import uvicorn
 
 from airflow_provider_alvys.api.catalogue.limits import DEFAULT_LIMIT
 from airflow_provider_alvys.api.errors import AlvysValueError
+from airflow_provider_alvys.command_line import CommandParser
 from airflow_provider_alvys.simulator.app.control_guard import is_loopback
 from airflow_provider_alvys.simulator.app.server import SimulatorApp
 from airflow_provider_alvys.simulator.options import Options, option_descriptions
@@ -36,7 +37,10 @@ def main() -> None:
         listener = socket.create_server((host, port))
     except (OSError, OverflowError) as error:
         reason = str(getattr(error, "strerror", None) or error).rstrip(".")
-        sys.exit(f"Cannot listen on {host}:{port}: {reason}. Choose another --port; 0 takes a free one.")
+        parser.fail(
+            f"cannot listen on {host}:{port}: {reason}. Another program, such as another simulator, may use "
+            "the port: give --port 0 to take a free one, or the number of another"
+        )
     config = uvicorn.Config(app, log_level="warning", date_header=False, server_header=False)
     server = uvicorn.Server(config)
     if stop_with_stdin:
@@ -81,8 +85,8 @@ def _stop_after_stdin(server: uvicorn.Server) -> None:
     server.should_exit = True
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> CommandParser:
+    parser = CommandParser(
         prog="python -m airflow_provider_alvys.simulator",
         description="Start a local Alvys for demos and tests.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
@@ -93,7 +97,9 @@ def _parser() -> argparse.ArgumentParser:
     descriptions = option_descriptions()
     for field in msgspec.structs.fields(Options):
         flag, text = "--" + field.name.replace("_", "-"), descriptions[field.name].replace("%", "%%")
-        if isinstance(field.default, bool):
+        if get_origin(field.type) is Literal:
+            parser.add_argument(flag, choices=get_args(field.type), default=field.default, help=text)
+        elif isinstance(field.default, bool):
             action = argparse.BooleanOptionalAction
             parser.add_argument(flag, action=action, default=field.default, help=text)
         else:

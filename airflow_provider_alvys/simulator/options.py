@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
-from airflow_provider_alvys.api.catalogue.operations import OPERATIONS
-from airflow_provider_alvys.api.catalogue.streams import STREAMS
+from airflow_provider_alvys.api.catalogue.operations import OPERATIONS, get_operation
+from airflow_provider_alvys.api.catalogue.streams import STREAMS, get_stream
+from airflow_provider_alvys.api.errors import AlvysValueError
+from airflow_provider_alvys.api.suggestions import suggest
 
 # The scopes of all writes, and of all streams.
 WRITE_SCOPES = " ".join(sorted({operation.scope for operation in OPERATIONS.values() if operation.scope}))
@@ -106,6 +108,38 @@ class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     scopes: str = f"{READ_SCOPES} {WRITE_SCOPES}"
     disabled: str = ""
     validation_errors: Literal["problem", "bare"] = "problem"
+
+
+def make_options(given: Mapping[str, Any]) -> Options:
+    """
+    Return options from their names and values.
+
+    :raises AlvysValueError: there is no such option.
+    :raises msgspec.ValidationError: a value is wrong.
+    """
+    names = [field.name for field in msgspec.structs.fields(Options)]
+    for name in given:
+        if name not in names:
+            raise AlvysValueError(f"There is no option {name!r}.{suggest(name, names, 'Options')}")
+    return msgspec.convert(given, Options)
+
+
+def check_names(options: Options) -> None:
+    """
+    Check the names of streams, operations and filters in options.
+
+    :raises AlvysValueError: a name is not in the catalogue.
+    """
+    for name in options.rows:
+        get_stream(name)
+    for name in options.disabled.split():
+        get_operation(name)
+    for path in options.ignored_filters.split():
+        stream_name, _, name = path.partition(".")
+        filters = [filter.name for filter in get_stream(stream_name).filters]
+        if name not in filters:
+            hint = suggest(name, filters, f"Filters of {stream_name}")
+            raise AlvysValueError(f"{stream_name} has no filter {name!r} (in ignored_filters).{hint}")
 
 
 def option_descriptions() -> Mapping[str, str]:

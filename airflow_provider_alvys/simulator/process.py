@@ -11,7 +11,7 @@ import msgspec
 import requests
 
 from airflow_provider_alvys.simulator.__main__ import connection_json
-from airflow_provider_alvys.simulator.options import Options
+from airflow_provider_alvys.simulator.options import make_options
 
 
 class Simulator:
@@ -23,7 +23,7 @@ class Simulator:
     """
 
     def __init__(self, **options: Any) -> None:
-        self.options = msgspec.convert(options, Options)
+        self.options = make_options(options)
         command = [
             sys.executable,
             "-m",
@@ -75,7 +75,7 @@ class Simulator:
 
         :param options: see :class:`airflow_provider_alvys.simulator.options.Options`.
         """
-        self.options = msgspec.convert(options, Options)
+        self.options = make_options(options)
         self._post("reset", msgspec.to_builtins(self.options))
 
     def stats(self) -> dict[str, Any]:

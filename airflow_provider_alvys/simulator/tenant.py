@@ -19,7 +19,7 @@ from airflow_provider_alvys.simulator.data.row_set import RowSet
 from airflow_provider_alvys.simulator.data.row_set_spec import TOMBSTONE, column_of, spec_of
 from airflow_provider_alvys.simulator.data.search_request import SearchRequest
 from airflow_provider_alvys.simulator.data.times import DAY, parse_micros
-from airflow_provider_alvys.simulator.options import Options
+from airflow_provider_alvys.simulator.options import Options, check_names
 from airflow_provider_alvys.simulator.storage import Storage
 from airflow_provider_alvys.simulator.webhooks.deliveries import WebhookSender
 
@@ -56,8 +56,7 @@ class Tenant:
         self.webhook_sender = WebhookSender(options, self.rows, self.now, self.storage.with_download_url)
         self._data_end = int((options.now or self.now()) * 1_000_000)
         self._row_sets: dict[str, RowSet] = {}
-        for name in options.rows:
-            get_stream(name)
+        check_names(options)
 
     def now(self) -> float:
         """Return this tenant's time in seconds since 1970."""

@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from airflow_provider_alvys.api.catalogue.webhook_events import EVENTS
 from airflow_provider_alvys.api.errors import AlvysValueError
+from airflow_provider_alvys.api.suggestions import suggest
 from airflow_provider_alvys.simulator.data.times import SECOND, format_time
 from airflow_provider_alvys.simulator.tenant import Tenant
 from airflow_provider_alvys.simulator.webhooks.deliveries import ACTIVE, Subscription, new_secret
@@ -66,7 +67,7 @@ async def subscribe(tenant: Tenant, request: Request) -> Any:
     events = list(EVENTS) if body.events is None else body.events
     unknown = sorted(set(events) - set(EVENTS))
     if unknown:
-        raise AlvysValueError(f"No event type {unknown[0]!r}. Events: {', '.join(EVENTS)}")
+        raise AlvysValueError(f"No event type {unknown[0]!r}.{suggest(unknown[0], EVENTS, 'Events')}")
     rows = tenant.rows("webhooks")
     columns = {"Url": body.url, "Events": events, "Status": ACTIVE, "ConsecutiveFailures": 0, "Secret": None}
     number = rows.add(tenant.now_micros(), columns)
