@@ -29,6 +29,8 @@ from airflow_provider_alvys.simulator.process import Simulator
 _HOST = "integrations.alvys.com"
 # What differs from run to run.
 _VARIABLE = (
+    # First: its digits may look like an id.
+    (re.compile(r"(?<=run duration of )[\d.]+"), "60.0"),
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)"), "2026-11-24T05:04:00Z"),
     (re.compile(r"\d{8}T\d{6}Z"), "20261124T050400Z"),
     (re.compile(r"/\d{4}-\d\d-\d\d/"), "/2026-11-24/"),
@@ -37,7 +39,6 @@ _VARIABLE = (
     (re.compile(r"\(request [^)]+\)"), "(request 8f14e45f)"),
     (re.compile(r"(?<=Retrying in )[\d.]+"), "1.5"),
     (re.compile(r"(?<=IncompleteRead\()\d+ bytes read, \d+"), "1000 bytes read, 2000"),
-    (re.compile(r"(?<=run duration of )[\d.]+"), "60.0"),
     (re.compile(r"(?<=next poll in )\d+"), "60"),
     (re.compile(r"(?<=Signed )\d+"), "900"),
     # Without a network, names cannot be resolved in another way.

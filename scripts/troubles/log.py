@@ -8,6 +8,7 @@ import json
 import time
 from contextlib import suppress
 from typing import Any
+from unittest import mock
 
 import msgspec
 
@@ -16,7 +17,10 @@ from airflow_provider_alvys import (
     AlvysLoadStatusSensor,
     AlvysSweepToObjectStorageOperator,
 )
+from airflow_provider_alvys.api.catalogue.endpoints import endpoint_of
 from airflow_provider_alvys.api.errors import AlvysDownloadError, AlvysServerError
+from airflow_provider_alvys.api.http import shared_pace
+from airflow_provider_alvys.api.http.pacing import Pacer
 from airflow_provider_alvys.triggers.alvys import AlvysSensorTrigger
 from scripts.troubles.bench import Bench
 
@@ -94,6 +98,22 @@ def others_use_the_budget(bench: Bench) -> Any:
     bench.fail(kind="status", status=429, body="html", retry_after="1", times=1, endpoint=_SEARCH)
     bench.sync(hook=bench.connect(extra={"requests_per_minute": None}))
     return bench.warned("Rate-limited")
+
+
+def pace_not_shared(bench: Bench) -> Any:
+    """
+    Tasks on one machine do not share their pace.
+
+    Give the user who runs the tasks a temporary folder of its own, by the environment variable `TMPDIR`:
+    [how tasks share a pace](limits.md#how-tasks-on-one-machine-share-a-pace).
+    """
+    folder = bench.folder / "alvys-pace-0"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.touch()
+    with mock.patch.object(shared_pace, "pace_folder", return_value=str(folder)):
+        pacer = Pacer(shared_as="client@alvys", clock=bench.clock)
+        with pacer.slot(endpoint_of("POST", "loads/search")):
+            return bench.warned("Pace not shared")
 
 
 def stream_not_landed(bench: Bench) -> Any:
