@@ -198,7 +198,7 @@ def test_a_deferred_task_resumes_at_the_right_page(
     printed = airflow(
         "dags", "test", "deferred", ALVYS_LAKE=str(tmp_path / "lake"), **{CONNECTION: connection}
     )
-    assert printed.count("freeing the slot until") == 2
+    assert printed.count("Freeing the slot until") == 2
     (manifest,) = manifests(tmp_path / "lake")
     assert ids(read_lines(manifest)) == set(own_alvys.truth_keys())
     assert (read_manifest(manifest)["requests"], own_alvys.stats()["requests"]["POST loads/search"]) == (

@@ -149,17 +149,21 @@ class AlvysHook(BaseHook):
         return self._rows(search)
 
     def _rows(self, search: Search) -> Iterator[dict[str, Any]]:
-        pages = iter(search)
+        from airflow_provider_alvys.api.read.search_progress import SearchProgress
+
+        pages, progress, rows = iter(search), SearchProgress(self.get_conn(), search), 0
 
         @short_traceback
         def read() -> list[Row] | None:
             return next(pages, None)
 
         while (page := read()) is not None:
+            rows += len(page)
+            progress.update(rows)
             for row in page:
                 yield decode_record(row, search.stream)
         if search.proof == "open":
-            log.warning("Rows of %s may be missing: they moved while they were read", search.stream.name)
+            log.warning("Some %s may be missing: rows moved while they were read", search.stream.name)
 
     @short_traceback
     def count(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from abc import abstractmethod
 from datetime import datetime, timezone
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.mappedoperator import OperatorPartial
 
     from airflow_provider_alvys.api.http.client import AlvysClient
+
+log = logging.getLogger(__name__)
 
 DEFER_AFTER = 20
 # Types that templates render to.
@@ -127,6 +130,7 @@ class AlvysLandingTask(AlvysTask):
         client = self.hook.get_conn()
         clock = BoundedClock(
             client.clock,
+            owner=f"connection {self.alvys_conn_id}, pool {self.pool}",
             defer_after=self.defer_after if self.deferrable else None,
             deadline=deadline,
             consecutive_deferrals=consecutive_deferrals,
@@ -139,7 +143,8 @@ class AlvysLandingTask(AlvysTask):
 
             now = client.now(upper_bound=True, fetch_token=False)
             until = datetime.fromtimestamp(now + wait.seconds, timezone.utc)
-            self.log.info("%s: freeing the slot until %s", wait, until.isoformat(timespec="seconds"))
+            log.info("%s", wait)
+            log.info("Freeing the slot until %s", until.isoformat(timespec="seconds"))
             fields = {name: getattr(self, name) for name in self.template_fields}
             # Other values are in the DAG.
             rendered = {k: msgspec.to_builtins(v) for k, v in fields.items() if isinstance(v, _RENDERED)}

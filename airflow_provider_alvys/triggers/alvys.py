@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_LONGEST_SLEEP = 10.0
+
 
 class AlvysWaitTrigger(BaseTrigger):
     """
@@ -35,6 +37,9 @@ class AlvysWaitTrigger(BaseTrigger):
         super().__init__()  # type: ignore[no-untyped-call]
         self.moment = moment
         self.state = state
+        # Replaced in tests.
+        self.time: Callable[[], float] = time.time
+        self.sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the path of the class and its arguments."""
@@ -42,11 +47,11 @@ class AlvysWaitTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield the state at ``moment``."""
-        # Imported here, since DAGs with watchers need no modules of the standard provider.
-        from airflow.providers.standard.triggers.temporal import DateTimeTrigger
-
-        async for _ in DateTimeTrigger(moment=self.moment).run():
-            yield TriggerEvent(self.state)  # type: ignore[no-untyped-call]
+        # Not Airflow's DateTimeTrigger, which logs every second of the last minute.
+        while (seconds := self.moment.timestamp() - self.time()) > 0:
+            # In steps, since a sleep does not notice that the system's clock was set.
+            await self.sleep(min(seconds, _LONGEST_SLEEP))
+        yield TriggerEvent(self.state)  # type: ignore[no-untyped-call]
 
 
 class AlvysSensorTrigger(BaseTrigger):

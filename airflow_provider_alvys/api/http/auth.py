@@ -216,7 +216,7 @@ class TokenSource:
         self.server_offset = transport.server_offset(response)
         lifetime = token.lifetime
         margin = _RENEW_MARGIN if lifetime > _RENEW_MARGIN else lifetime / 2
-        log.info("Token received: lifetime=%d s", lifetime)
+        log.debug("Token received: lifetime=%d s", lifetime)
         return Token(value=token.access_token, renew_at=requested_at + lifetime - margin, scopes=token.scopes)
 
     def _error(self, response: requests.Response, *, now: float) -> AlvysError:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import time
 
 from airflow_provider_alvys.api.errors import AlvysRateLimitError
+from airflow_provider_alvys.api.figures import duration
 
+log = logging.getLogger(__name__)
+
+# Seconds: shorter waits are not logged.
+_LOGGED_WAIT = 10.0
 # After this many deferrals without a page in between it sleeps instead: each deferral costs a new setup.
 _MAX_CONSECUTIVE_DEFERRALS = 3
 
@@ -21,6 +27,12 @@ class Clock:
         """Sleep for ``seconds``."""
         time.sleep(seconds)
 
+    def wait(self, seconds: float, reason: str) -> None:
+        """Sleep for ``seconds``, and log the reason if that is long."""
+        if seconds >= _LOGGED_WAIT:
+            log.info("Waiting %s: %s", duration(seconds), reason)
+        self.sleep(seconds)
+
     def mark_progress(self) -> None:
         """Record that a page was read since the last wait."""
 
@@ -34,10 +46,11 @@ class DeferRequested(Exception):
 
     :param seconds: length of the wait.
     :param consecutive_deferrals: deferrals without a page in between, this one included.
+    :param reason: why the task must wait.
     """
 
-    def __init__(self, seconds: float, consecutive_deferrals: int) -> None:
-        super().__init__(f"The next request may be sent in {seconds:.0f} s")
+    def __init__(self, seconds: float, consecutive_deferrals: int, reason: str) -> None:
+        super().__init__(f"Waiting {duration(seconds)}: {reason}")
         self.seconds = seconds
         self.consecutive_deferrals = consecutive_deferrals
 
@@ -49,12 +62,14 @@ class BoundedClock(Clock):
     :param defer_after: seconds; a longer wait raises :class:`DeferRequested`. None means no limit.
     :param deadline: seconds since 1970; a wait past it raises :class:`AlvysRateLimitError`. None means none.
     :param consecutive_deferrals: deferrals before this one without a page in between.
+    :param owner: whose rate limit it is, for the log.
     """
 
     def __init__(
         self,
         clock: Clock,
         *,
+        owner: str = "",
         defer_after: float | None = None,
         deadline: float | None = None,
         consecutive_deferrals: int = 0,
@@ -63,6 +78,7 @@ class BoundedClock(Clock):
         self.deadline = deadline
         self.consecutive_deferrals = consecutive_deferrals
         self._clock = clock
+        self._owner = owner
 
     def time(self) -> float:
         """Return seconds since 1970."""
@@ -75,6 +91,16 @@ class BoundedClock(Clock):
         :raises DeferRequested: that is longer than ``defer_after``.
         :raises AlvysRateLimitError: that is past the deadline.
         """
+        self._refuse_long(seconds, "the next attempt of a request")
+        self._clock.sleep(seconds)
+
+    def wait(self, seconds: float, reason: str) -> None:
+        """Sleep for ``seconds``, and log the reason if that is long. Raises as :meth:`sleep`."""
+        reason = f"{reason} ({self._owner})" if self._owner else reason
+        self._refuse_long(seconds, reason)
+        super().wait(seconds, reason)
+
+    def _refuse_long(self, seconds: float, reason: str) -> None:
         left = None if self.deadline is None else self.deadline - self.time()
         if left is not None and seconds > left:
             raise AlvysRateLimitError(
@@ -84,8 +110,7 @@ class BoundedClock(Clock):
             )
         can_defer = self.defer_after is not None and seconds > self.defer_after
         if can_defer and self.consecutive_deferrals < _MAX_CONSECUTIVE_DEFERRALS:
-            raise DeferRequested(seconds, self.consecutive_deferrals + 1)
-        self._clock.sleep(seconds)
+            raise DeferRequested(seconds, self.consecutive_deferrals + 1, reason)
 
     def mark_progress(self) -> None:
         """Record that a page was read since the last wait."""

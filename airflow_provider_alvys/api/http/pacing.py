@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from bisect import insort
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from airflow_provider_alvys.api.catalogue.endpoints import Endpoint
 from airflow_provider_alvys.api.catalogue.limits import DEFAULT_LIMIT, REQUESTS_PER_SECOND, limit_of
+from airflow_provider_alvys.api.figures import counted
 from airflow_provider_alvys.api.http.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_alvys.api.http.shared_pace import EndpointPace, PaceFile, PaceFolder
 
@@ -123,7 +125,6 @@ class Pacer:
         self._buckets: dict[str, _Bucket] = {}
         self._all_endpoints = _Bucket(REQUESTS_PER_SECOND, 1.0, file=self._file("*"))
         self._lock = threading.Lock()
-        self._has_logged = False
 
     @contextmanager
     def slot(self, endpoint: Endpoint, clock: Clock | None = None) -> Iterator[None]:
@@ -149,8 +150,8 @@ class Pacer:
                         finally:
                             self._count(bucket, now, clock)
                         return
-                self._log_once(endpoint, bucket)
-                clock.sleep(seconds)
+                limit = f"{counted(bucket.limit, 'requests')} per {bucket.period:g} s"
+                clock.wait(seconds, f"rate limit of {endpoint}, {limit}")
 
     def _reserve(self, bucket: _Bucket, clock: Clock) -> tuple[float, float]:
         """Return the seconds to wait, and the time. Count a request if that is 0: its process may die."""
@@ -173,16 +174,22 @@ class Pacer:
             with self._all_endpoints.exclusive():
                 self._all_endpoints.replace(sent, now)
 
-    def _log_once(self, endpoint: Endpoint, bucket: _Bucket) -> None:
-        if not self._has_logged:
-            self._has_logged = True
-            log.info(
-                "Pacing %s: %d requests per %g s (%s). To change it, set requests_per_minute",
-                endpoint,
-                bucket.limit,
-                bucket.period,
-                "documented limit" if self._rate is None else "set on the connection",
-            )
+    def rate(self, endpoint: Endpoint) -> float:
+        """Return the highest number of requests a minute."""
+        bucket = self._bucket(str(endpoint))
+        return math.inf if self._rate == 0 else bucket.limit / bucket.period * _MINUTE
+
+    def seconds_until(self, endpoint: Endpoint, requests: int) -> float:
+        """Return in how many seconds the last of some further requests may be sent."""
+        if self._rate == 0 or requests < 1:
+            return 0.0
+        now = self._clock.time()
+        bucket = replace(self._bucket(str(endpoint)), lock=threading.RLock(), file=None)
+        seconds = 0.0
+        for _ in range(requests):
+            seconds += max(0.0, bucket.wait_seconds(now + seconds))
+            bucket.timestamps.append(now + seconds)
+        return seconds
 
     def consecutive_429s(self, endpoint: Endpoint) -> int:
         """Return the number of 429s since the last other response."""
@@ -202,12 +209,12 @@ class Pacer:
             # Not below a quarter of the documented limit.
             bucket.reduce(max(1, limit_of(endpoint).requests // 4, bucket.limit // 2), self._clock.time())
             log.warning(
-                "Rate-limited (429) on %s. Reducing the pace to %d requests per %g s for one hour. %s",
+                "Rate-limited (429) on %s. Reducing the pace to %d requests per %g s for one hour",
                 endpoint,
                 bucket.limit,
                 bucket.period,
-                self.advise_on_429(),
             )
+            log.warning("%s", self.advise_on_429())
 
     def advise_on_429(self) -> str:
         """Return why Alvys may have answered 429 although requests are paced, and what to do about it."""

@@ -145,9 +145,9 @@ class _RetryState:
         error = state.outcome.exception() if state.outcome else None
         self.error = error if isinstance(error, AlvysError) else None
         log.warning(
-            "%s. Retrying in %.1f s (attempt %d of %d)",
-            str(error).rstrip("."),
+            "Retrying in %.1f s (attempt %d of %d): %s",
             state.upcoming_sleep,
             state.attempt_number + 1,
             self.rules.attempts,
+            error,
         )

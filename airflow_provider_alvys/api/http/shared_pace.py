@@ -72,10 +72,9 @@ class PaceFolder:
             return function()
         except OSError as error:
             self.unused_until = self.clock.time() + _UNUSED_FOR
+            log.warning("Pace not shared with other processes for an hour: %s", error)
             log.warning(
-                "Pace not shared with other processes for an hour: %s. Tasks that run at the same time may "
-                "meet a 429. Give all processes of this user a temporary folder that they can write (TMPDIR)",
-                error,
+                "Tasks that run at the same time may meet a 429. Make TMPDIR writable to prevent that"
             )
             return None
 

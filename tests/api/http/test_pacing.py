@@ -46,7 +46,8 @@ def send(
 
 def reduced_limits(caplog: pytest.LogCaptureFixture) -> list[int]:
     """Return the limits that the pacer warned of."""
-    return [record.args[1] for record in caplog.records if record.levelno == logging.WARNING]  # type: ignore[index,misc]
+    records = [record for record in caplog.records if record.levelno == logging.WARNING]
+    return [record.args[1] for record in records if "Reducing" in record.msg]  # type: ignore[index,misc]
 
 
 def test_ten_searches_are_sent_at_once_and_the_eleventh_a_minute_after_the_first_response() -> None:
@@ -110,6 +111,23 @@ def test_a_failed_request_counts() -> None:
     assert send(pacer, clock, requests=1)[0] >= 60
 
 
+@pytest.mark.parametrize("requests", [1, 5, 10, 25])
+def test_the_time_of_further_requests_is_known_in_advance(requests: int) -> None:
+    clock = StoppedClock(0.0)
+    pacer = Pacer(clock=clock)
+    send(pacer, clock, requests=7)
+    before = pacer.save()
+    seconds = pacer.seconds_until(LOADS, requests)
+    # An estimate changes nothing.
+    assert pacer.save() == before
+    began = clock.time()
+    assert send(pacer, clock, requests=requests)[-1] - began == pytest.approx(seconds, abs=0.1 * requests + 1)
+
+
+def test_without_a_pace_no_request_has_to_wait() -> None:
+    assert Pacer(0, clock=StoppedClock(0.0)).seconds_until(LOADS, 1000) == 0
+
+
 def test_a_429_halves_the_pace_for_an_hour(caplog: pytest.LogCaptureFixture) -> None:
     clock = StoppedClock(0.0)
     pacer = Pacer(clock=clock)
@@ -158,12 +176,13 @@ def test_the_hour_of_a_reduced_pace_does_not_restart_in_each_process() -> None:
         pacer.restore(known)
 
 
-def test_pacing_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_each_long_wait_is_logged_with_its_limit(caplog: pytest.LogCaptureFixture) -> None:
     clock = StoppedClock(0.0)
     with caplog.at_level(logging.INFO):
         send(Pacer(clock=clock), clock, requests=35)
-    (record,) = caplog.records
-    assert record.args == (LOADS, 10, 60, "documented limit")
+    reason = f"rate limit of {LOADS}, 10 requests per 60 s"
+    assert [record.args[1] for record in caplog.records] == [reason] * 3  # type: ignore[index]
+    assert len(clock.sleeps) > 3
 
 
 def test_timestamps_of_an_earlier_task_count_and_future_ones_wait_at_most_one_period() -> None:
