@@ -189,11 +189,13 @@ class AlvysIncompleteError(AlvysError):
     :param passes: how often the set was read.
     :param rows: different rows that the last pass saw.
     :param total: rows in the set, by the last response.
+    :param manifest: path of the manifest of the rows that landed nevertheless (``fail_on_open``), or None.
     """
 
     passes: int | None = None
     rows: int | None = None
     total: int | None = None
+    manifest: str | None = None
 
 
 class AlvysDownloadError(AlvysError):

@@ -73,6 +73,7 @@ def alvys_sync(
     file_format: str | None = None,
     compression: str | None = None,
     on_missing_scope: str | None = None,
+    fail_on_open: bool | None = None,
     sql_conn_id: str | None = None,
     schema: str | None = None,
     exclude: Mapping[str, Sequence[str]] | None = None,
@@ -110,6 +111,7 @@ def alvys_sync(
     :param compression: ``gzip`` or None; for Parquet ``gzip``, ``zstd`` or None (snappy).
     :param on_missing_scope: ``fail`` or ``skip`` if the token lacks the scope of a stream; None means that of
         ``default_args``, else ``fail``.
+    :param fail_on_open: whether a task fails if rows may be missing; None means that of ``default_args``.
     :param sql_conn_id: Airflow connection of the database. Each stream is loaded into its tables by a task
         ``load_<stream>`` with an asset (:func:`airflow_provider_alvys.alvys_table_asset`), "Load loads into
         warehouse" in the UI. The connection and its provider are checked before anything is landed; the
@@ -136,7 +138,7 @@ def alvys_sync(
         "path": path,
         "max_active_tis_per_dag": 1,
         **_given(alvys_conn_id=alvys_conn_id, tenant=tenant, on_missing_scope=on_missing_scope),
-        **_given(file_format=file_format, compression=compression),
+        **_given(file_format=file_format, compression=compression, fail_on_open=fail_on_open),
     }
     tasks: dict[Sync, BaseOperator] = {}
     with TaskGroup(group_id, **arguments) as group:

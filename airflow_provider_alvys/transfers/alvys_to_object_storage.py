@@ -83,6 +83,8 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
     :param skip_when_empty: whether to skip downstream tasks if there are no rows.
     :param on_missing_scope: ``fail`` or ``skip`` if the token lacks the scope of the stream, or of parents
         that have never landed. Other refusals fail.
+    :param fail_on_open: whether to fail if rows may be missing (proof ``open``): the rows land, the cursor
+        stays, and a retry reads the same rows again. If not, the task logs a warning.
     :param defer_after: a deferrable task frees its slot for waits of more seconds than this.
     :param deferrable: whether to free the slot during long waits for the rate limit. Airflow's ``[operators]
         default_deferrable`` is the default.
@@ -91,7 +93,8 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
         rows, and ``whole`` or ``open``.
     :raises AlvysValueError: an argument is wrong, raised while the DAG is parsed if it is not templated; or
         no parent has ever landed.
-    :raises AlvysIncompleteError: the window could not be proved complete. The cursor did not move.
+    :raises AlvysIncompleteError: the window could not be proved complete. The cursor did not move. A retry
+        may help. With ``manifest`` set, the rows have landed (``fail_on_open``).
     :raises AlvysStorageError: a file of the data set is missing, damaged, or cannot be written.
     """
 
@@ -128,6 +131,7 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
         max_window_rows: int = MAX_WINDOW_ROWS,
         skip_when_empty: bool = False,
         on_missing_scope: str = "fail",
+        fail_on_open: bool = False,
         defer_after: float = DEFER_AFTER,
         deferrable: bool = DEFERRABLE,
         **kwargs: Any,
@@ -156,6 +160,7 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
         self.max_window_rows = max_window_rows
         self.skip_when_empty = skip_when_empty
         self.on_missing_scope = on_missing_scope
+        self.fail_on_open = fail_on_open
         self.remember_given()
         times = self._given_times()
         self._templates = {
@@ -169,6 +174,7 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
         check_search(row, self.filters, self.window_by)
         check_format(self.file_format, self.compression)
         check_on_missing_scope(self.on_missing_scope)
+        check_fail_on_open(self.fail_on_open)
         for name in ("part_rows", "page_size", "max_window_rows"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
@@ -231,7 +237,7 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
         return result
 
     def _make_spec(self, times: Mapping[str, Any], *, page_size: int | None) -> SyncSpec:
-        plain = ("window_by", "full_refresh", "parents", "file_format", "compression", "part_rows")
+        plain = "window_by full_refresh parents file_format compression part_rows fail_on_open".split()
         lengths: dict[str, Any] = {
             name: as_timedelta(length, name)
             for name in ("overlap", "settling", "look_back", "look_ahead")
@@ -271,6 +277,8 @@ class AlvysSweepToObjectStorageOperator(AlvysLandingTask):
     :param on_missing_scope: ``fail`` or ``skip`` if the token lacks the scope of a stream. Other refusals
         fail. Airflow emits the asset event of a skipped stream, too, without an extra: use one task per
         stream if that matters.
+    :param fail_on_open: whether to fail if rows may be missing (proof ``open``): the rows land, the cursor
+        stays, and a retry reads the same rows again. If not, the task logs a warning.
     :param defer_after: a deferrable task frees its slot for waits of more seconds than this.
     :param deferrable: whether to free the slot during long waits for the rate limit. Airflow's ``[operators]
         default_deferrable`` is the default.
@@ -293,6 +301,7 @@ class AlvysSweepToObjectStorageOperator(AlvysLandingTask):
         file_format: str = JSONL,
         compression: str | None = None,
         on_missing_scope: str = "fail",
+        fail_on_open: bool = False,
         defer_after: float = DEFER_AFTER,
         deferrable: bool = DEFERRABLE,
         **kwargs: Any,
@@ -306,12 +315,14 @@ class AlvysSweepToObjectStorageOperator(AlvysLandingTask):
         self.file_format = file_format
         self.compression = compression
         self.on_missing_scope = on_missing_scope
+        self.fail_on_open = fail_on_open
         # By the assets' names, whose templates are not rendered.
         named = [] if is_reference(self.path) else self.streams
         self._stream_of = {alvys_asset(stream, str(self.path)).name: stream for stream in named}
         check_data_set(self.path)
         check_format(file_format, compression)
         check_on_missing_scope(on_missing_scope)
+        check_fail_on_open(fail_on_open)
         for spec in self._make_specs(page_size=None):
             if spec.stream.parent is not None:
                 raise AlvysValueError(
@@ -335,11 +346,11 @@ class AlvysSweepToObjectStorageOperator(AlvysLandingTask):
             try:
                 results.append(batch.land(spec))
             except AlvysPermissionError as error:
-                self.log.warning("Not landed: %s: %s", spec.stream.name, error)
+                self.log.warning("%s failed: %s", spec.stream.name, error)
                 if self.on_missing_scope == "fail" or not error.missing_scope:
                     failed.append(error)
             except AlvysError as error:
-                self.log.exception("Not landed: %s", spec.stream.name)
+                self.log.exception("%s failed", spec.stream.name)
                 failed.append(error)
         if failed:
             self.log.error("%d of %d streams failed", len(failed), len(self.streams))
@@ -361,7 +372,14 @@ class AlvysSweepToObjectStorageOperator(AlvysLandingTask):
         tenant = self.tenant or self.alvys_conn_id
         files: dict[str, Any] = {"file_format": self.file_format, "compression": self.compression}
         streams = map(get_stream, self.streams)
-        return [SyncSpec(stream, tenant, window_by=WHOLE, page_size=page_size, **files) for stream in streams]
+        files |= {"window_by": WHOLE, "page_size": page_size, "fail_on_open": self.fail_on_open}
+        return [SyncSpec(stream, tenant, **files) for stream in streams]
+
+
+def check_fail_on_open(value: bool) -> None:
+    """Raise AlvysValueError unless the value is a bool."""
+    if not isinstance(value, bool):
+        raise AlvysValueError(f"fail_on_open={value!r} must be True or False")
 
 
 def check_on_missing_scope(value: str) -> None:

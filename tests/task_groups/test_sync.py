@@ -148,6 +148,14 @@ def test_arguments_reach_the_tasks() -> None:
         assert known == ("acme", "other", "skip", "gzip", 7)
 
 
+@pytest.mark.parametrize(("arguments", "fails"), [({}, False), ({"fail_on_open": True}, True)])
+def test_an_open_read_fails_all_tasks_of_a_group_on_request(arguments: dict[str, Any], fails: bool) -> None:
+    tasks = sync(streams=["loads", "drivers", "customers"], **arguments)
+    assert {task.fail_on_open for task in tasks.values()} == {fails}
+    by_default = sync(streams=["loads", "drivers", "customers"], default_args={"fail_on_open": True})
+    assert {task.fail_on_open for task in by_default.values()} == {True}
+
+
 def unmap(task: Any) -> Any:
     """Return a task as it is executed; of a mapped task, the first instance."""
     if not hasattr(task, "unmap"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -21,8 +22,9 @@ from airflow_provider_alvys.transfers.alvys_to_object_storage import (
 )
 from airflow_provider_alvys.transfers.base import AlvysLandingTask
 from airflow_provider_alvys.triggers.alvys import AlvysWaitTrigger
-from tests.conftest import QuickHook, SkippingClock
+from tests.conftest import QuickHook, SkippingClock, StoppedClock
 from tests.lake import ids, read_lines, read_manifest
+from tests.sync_log import LogReader
 
 try:
     from airflow.sdk.exceptions import TaskDeferred
@@ -112,6 +114,61 @@ def test_it_defers_at_each_wait_and_reads_each_page_once(
     # A wait ends a part early, and the resumed task fills it up.
     assert [part["rows"] for part in manifest["parts"]] == [200, 200, 200]
     assert ids(read_lines(result["manifest"])) == set(alvys.truth_keys())
+
+
+def test_the_log_of_a_deferred_sync_continues_after_each_deferral(
+    alvys: Simulator, clock: SkippingClock, lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alvys.reset(loads=5000)
+    logger = logging.getLogger()
+    reader = LogReader(clock)
+    logger.addHandler(reader)
+    monkeypatch.setattr(logger, "level", logging.INFO)
+    arguments = {**WINDOW, "path": str(lake), "part_rows": 1000}
+    worker = Worker(alvys, monkeypatch, clock, AlvysToObjectStorageOperator, **arguments, deferrable=True)
+    result = worker.run()
+    logger.removeHandler(reader)
+    ended = clock.time()
+    assert len(worker.waits) == 2
+    first, *middle, landed, manifest = reader.texts()
+    assert first.startswith("Reading loads of alvys_default by created ")
+    assert landed.startswith("Landed 5,000 loads in 2 min: parts=5 requests=")
+    assert manifest == f"Manifest: {result['manifest']}"
+    starts = [text.split()[0] for text in middle]
+    # The window is named once, and each deferral has three lines of its own.
+    for start in ("Waiting", "Freeing", "Resuming"):
+        assert starts.count(start) == 2
+    lines = list(reader.progress())
+    assert 2 <= len(lines) <= 6
+    assert [line.done for line in lines] == sorted({line.done for line in lines})
+    for line in lines:
+        assert line.total == 5000
+        assert line.rate is None or abs(line.rate - 2000) < 300
+        assert line.left is None or abs(line.time + line.left - ended) < 12
+    reader.check_form()
+    reader.check_silence()
+
+
+def test_the_trigger_waits_in_silence_and_notices_that_the_clock_was_set(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("DEBUG")
+    clock = StoppedClock()
+    trigger = AlvysWaitTrigger(datetime.fromtimestamp(clock.time() + 600, timezone.utc), {"x": 1})
+    trigger.time = clock.time
+
+    async def sleep(seconds: float) -> None:
+        clock.sleep(seconds)
+        if len(clock.sleeps) == 3:
+            clock.now += 500
+
+    async def events() -> list[Any]:
+        return [event.payload async for event in trigger.run()]
+
+    trigger.sleep = sleep
+    assert asyncio.run(events()) == [{"x": 1}]
+    assert sum(clock.sleeps) == 100
+    assert [record for record in caplog.records if "airflow" in record.name] == []
 
 
 def test_without_deferrable_it_waits_in_its_slot(

@@ -812,3 +812,25 @@ def test_valid_parents_are_accepted(parents: Any) -> None:
     AlvysDocumentsToObjectStorageOperator(
         task_id="fetch", parent_type="load", parents=parents, path="/lake/{{ ds }}"
     )
+
+
+def test_a_long_download_logs_its_progress(
+    alvys: Simulator,
+    connect: Callable[..., None],
+    hook: QuickHook,
+    lake: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    connect(requests_per_minute=None)
+    caplog.set_level(logging.INFO)
+    result = make_fetch(hook, str(lake))(parents=load_numbers(alvys)[:40])
+    lines = [record.getMessage() for record in caplog.records if "airflow_provider_alvys" in record.name]
+    progress = [line.split(", ") for line in lines if line.startswith("Downloaded ") and " lists" in line]
+    assert len(progress) >= 3
+    done = [int(figures[0].split()[1]) for figures in progress]
+    assert done == sorted(done)
+    assert all(figures[-1].endswith(" left") for figures in progress[:-1])
+    documents = f"{result['documents']} documents"
+    assert f"Listed {documents} of 40 parents" in lines
+    assert lines[-1] == f"Index: {result['index']}"
+    assert [line for line in lines if len(line) > 120 and not line.startswith("Index: ")] == []

@@ -11,6 +11,21 @@ import msgspec
 from airflow_provider_alvys.api.read.windows import format_time
 from airflow_provider_alvys.landing.dataset.store import Store
 
+# Other DAGs that a cursor remembers.
+_MAX_MOVES = 20
+
+
+class CursorMove(msgspec.Struct, frozen=True, omit_defaults=True):
+    """
+    A run that moved a cursor.
+
+    :param is_first_load: whether it was a first load, which leaves the cursor to the regular sync.
+    """
+
+    dag_id: str
+    run_id: str
+    is_first_load: bool = False
+
 
 class Cursor(msgspec.Struct, kw_only=True):
     """
@@ -24,6 +39,8 @@ class Cursor(msgspec.Struct, kw_only=True):
     :param until: everything before it has landed; for streams that are read per parent see ``parents``.
     :param manifest: manifest of the run that moved the cursor, relative to the data set.
     :param parents: the position of each parent.
+    :param moved_by: the last run of each DAG that moved the cursor, the newest last; empty if the cursor is
+        from version 0.2.0 or earlier.
     """
 
     version: Literal[1] = 1
@@ -34,6 +51,7 @@ class Cursor(msgspec.Struct, kw_only=True):
     until: datetime
     manifest: str
     parents: dict[str, datetime] = {}
+    moved_by: list[CursorMove] = []
 
     def landed_until(self, parent: str | None) -> datetime | None:
         """Return the position of a parent, or of a stream without parents; None before the first run."""
@@ -59,6 +77,7 @@ def advance_cursor(
     It never moves back or over a gap: the window must start at the position or before. Parents that were not
     read keep their positions.
 
+    :param cursor: its ``moved_by`` is added to that of earlier runs.
     :param since: start of the window by parent; the key is None for a stream without parents.
     :param initial_since: start of the data set, for a parent or stream without a position.
     """
@@ -71,7 +90,10 @@ def advance_cursor(
         parents = known.parents if known else {}
         parents = parents | {parent: cursor.until for parent in moved if parent is not None}
         until = max(cursor.until, *parents.values()) if parents else cursor.until
-        store.put_json(name, msgspec.structs.replace(cursor, until=until, parents=parents))
+        dags = {move.dag_id for move in cursor.moved_by}
+        earlier = [move for move in known.moved_by if move.dag_id not in dags] if known else []
+        moves = [*earlier[-_MAX_MOVES:], *cursor.moved_by]
+        store.put_json(name, msgspec.structs.replace(cursor, until=until, parents=parents, moved_by=moves))
     return {parent: why_not for parent, why_not in reasons.items() if why_not is not None}
 
 

@@ -42,19 +42,19 @@ class SyncBatch:
     ) -> None:
         self._client = client
         self._store = store
-        self._identity = identity.of_tenant(tenant)
+        self.identity = identity.of_tenant(tenant)
         self._is_resumed = is_resumed
-        self._name = batch_file(self._identity.run_hash)
+        self._name = batch_file(self.identity.run_hash)
         known = store.get_json(self._name, _BatchState) or self._earlier_state()
         # A cleared task starts over.
-        self._state = known if known and not known.has_ended else _BatchState(identity=self._identity)
+        self._state = known if known and not known.has_ended else _BatchState(identity=self.identity)
 
     def _earlier_state(self) -> _BatchState | None:
         """Return the state that version 0.2.0 or earlier wrote, if its results are of this tenant."""
-        name = batch_file(self._identity.of_tenant(None).run_hash)
+        name = batch_file(self.identity.of_tenant(None).run_hash)
         known = self._store.get_json(name, _BatchState)
         tenants = {result.get("tenant") for result in known.landed.values()} if known else set()
-        return known if tenants == {self._identity.tenant} else None
+        return known if tenants == {self.identity.tenant} else None
 
     def land(self, spec: SyncSpec) -> dict[str, Any]:
         """Run a sync, or return its result of an earlier attempt. Raises as :func:`land`."""
@@ -63,7 +63,7 @@ class SyncBatch:
             self._state.begun.append(config_hash)
             self._save()
         if config_hash not in self._state.landed:
-            own = msgspec.structs.replace(self._identity, task_id=f"{self._identity.task_id}#{config_hash}")
+            own = msgspec.structs.replace(self.identity, task_id=f"{self.identity.task_id}#{config_hash}")
             self._state.landed[config_hash] = land(
                 self._client, self._store, spec, own, config_hash=config_hash, is_resumed=self._is_resumed
             )
@@ -83,7 +83,7 @@ class SyncBatch:
 
     def void(self) -> None:
         """Forget all results, so that everything is read again."""
-        self._state = _BatchState(identity=self._identity)
+        self._state = _BatchState(identity=self.identity)
         self._save()
 
     def end(self) -> None:

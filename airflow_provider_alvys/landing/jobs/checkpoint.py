@@ -12,6 +12,8 @@ import msgspec
 
 from airflow_provider_alvys import __version__
 from airflow_provider_alvys.api.errors import AlvysStorageError
+from airflow_provider_alvys.api.figures import counted
+from airflow_provider_alvys.api.http.progress import ProgressLog
 from airflow_provider_alvys.api.http.shared_pace import EndpointPace
 from airflow_provider_alvys.api.read.queries import RequestedWindow
 from airflow_provider_alvys.api.read.state import SearchState
@@ -240,7 +242,8 @@ def _read_run(store: Store, name: str) -> Run | None:
         writer = store.get_json(name, Writer)
         if writer is None or writer.is_resumable:
             raise
-        log.warning("Starting over: %s is from version %s of this package", store.url(name), writer.package)
+        log.warning("Starting over: the checkpoint is from version %s of this package", writer.package)
+        log.warning("Checkpoint: %s", store.url(name))
         return None
 
 
@@ -252,14 +255,17 @@ def _can_resume(store: Store, run: Run, *, with_hashes: bool) -> bool:
     except AlvysStorageError as error:
         log.warning("Starting over in another folder: %s", error)
         return False
-    log.info("Resuming after %d parts with %d rows", len(run.parts), sum(part.rows for part in run.parts))
+    rows = sum(part.rows for part in run.parts)
+    log.info("Resuming after %s in %s", counted(rows, "rows"), counted(len(run.parts), "parts"))
     return True
 
 
 def _verify_parts(store: Store, folder: str, parts: list[Part], *, with_hashes: bool) -> None:
     """Raise AlvysStorageError if the size or hash of a part has changed."""
     sizes = store.sizes(folder) if parts else {}
-    for part in parts:
+    progress = ProgressLog("Checked", "parts")
+    for number, part in enumerate(parts):
+        progress.update(number, len(parts))
         name = f"{folder}/{part.name}"
         if sizes.get(name) != part.bytes or (with_hashes and store.sha256(name) != part.sha256):
             size = sizes.get(name, "no")
@@ -269,5 +275,5 @@ def _verify_parts(store: Store, folder: str, parts: list[Part], *, with_hashes: 
 def _remove_unlisted_files(store: Store, run: Run) -> None:
     listed = {f"{run.folder}/{part.name}" for part in run.parts}
     for name in store.sizes(run.folder).keys() - listed:
-        log.info("Removing %s: the last attempt did not complete it", store.url(name))
+        log.info("Removing a file that the last attempt did not complete: %s", store.url(name))
         store.remove(name)

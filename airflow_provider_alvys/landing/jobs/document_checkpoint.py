@@ -13,6 +13,7 @@ import msgspec
 from airflow_provider_alvys import __version__
 from airflow_provider_alvys.api.catalogue.streams import Stream
 from airflow_provider_alvys.api.documents.listing import Document, parse_document, type_aliases
+from airflow_provider_alvys.api.figures import counted
 from airflow_provider_alvys.api.http.shared_pace import EndpointPace
 from airflow_provider_alvys.api.read.state import SearchState
 from airflow_provider_alvys.landing.dataset.layout import (
@@ -113,7 +114,7 @@ def open_document_run(
         client.pacer.restore(known.pace)
         if not is_resumed:
             _drop_changed_files(store, known)
-        log.info("Resuming after %d documents", len(known.done))
+        log.info("Resuming after %s", counted(len(known.done), "documents"))
         known.identity, known.package = identity, __version__
         return known, []
     now = datetime.fromtimestamp(client.clock.time(), timezone.utc)

@@ -17,7 +17,9 @@ from airflow_provider_alvys.api.errors import (
     AlvysRateLimitError,
     AlvysServerError,
 )
+from airflow_provider_alvys.api.figures import counted, size
 from airflow_provider_alvys.api.http.clock import DeferRequested
+from airflow_provider_alvys.api.http.progress import ProgressLog
 from airflow_provider_alvys.api.read.page_decoder import decode_record
 from airflow_provider_alvys.api.read.queries import make_queries
 from airflow_provider_alvys.api.read.search import Search
@@ -88,15 +90,10 @@ def download_documents(
     run.state = "fetched"
     run.search, run.done, run.pending = None, [], []
     store.put_json(name, run)
-    log.info(
-        "Downloaded documents: documents=%d parents=%d downloaded=%d bytes=%d existing=%d index=%s",
-        len(files),
-        run.listed,
-        run.fetched,
-        run.bytes,
-        len(files) - run.fetched,
-        store.url(index),
-    )
+    parents, existing = counted(run.listed, "parents"), len(files) - run.fetched
+    log.info("Listed %s of %s", counted(len(files), "documents"), parents)
+    log.info("Downloaded %s, %s: existing=%d", f"{run.fetched:,}", size(run.bytes), existing)
+    log.info("Index: %s", store.url(index))
     return {
         "path": store.path,
         "index": store.url(index),
@@ -141,6 +138,7 @@ class _Download:
         self._known: dict[str, dict[str, Document]] = {}
         for document in documents:
             self._known.setdefault(document.parent, {})[document.id] = document
+        self._progress = ProgressLog("Downloaded", "documents", clock=client.clock, done=len(run.done))
         self._failed: dict[str, AlvysError] = {}
         self._failed_in_a_row = 0
 
@@ -168,10 +166,22 @@ class _Download:
             files = [file_of(self._spec, document) for document in documents if self._spec.wants(document)]
             self._run.pending += files
             self._download_all(parent, files)
+            self._log_progress(self._client.pacer.seconds_until(self._search.stream.endpoint, 1))
             if lists % _LISTS_PER_CHECKPOINT == 0:
                 self.save()
         if self._failed:
             raise self._failure("")
+
+    def _log_progress(self, wait: float = 0.0) -> None:
+        run, state = self._run, self._search.state
+        lists, left = len(run.parents), len(run.parents) - len(state.results)
+        self._progress.update(
+            len(run.done),
+            None if left else len(run.done) + len(run.pending),
+            detail=lambda: f"{lists - left:,} of {counted(lists, 'lists')}, {size(run.bytes)}",
+            seconds_left=lambda: self._client.pacer.seconds_until(self._search.stream.endpoint, left),
+            wait=wait if left else 0.0,
+        )
 
     def _download_all(self, parent: str, files: Sequence[DocumentFile]) -> None:
         """Download the documents of a parent that do not exist yet."""
@@ -256,6 +266,7 @@ class _Download:
         file.size = size
         self._run.pending.remove(file)
         self._run.done.append(file)
+        self._log_progress()
 
     def _failure(self, more: str) -> AlvysDownloadError:
         """Return the error that names the documents that failed."""

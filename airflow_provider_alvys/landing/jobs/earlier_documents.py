@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from airflow_provider_alvys.api.errors import AlvysStorageError
+from airflow_provider_alvys.api.figures import counted
 from airflow_provider_alvys.landing.dataset.layout import MANIFEST, documents_folder, documents_index
 from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.landing.jobs.document_checkpoint import DocumentFile, DocumentRun, DocumentSpec
@@ -60,7 +61,7 @@ class EarlierDocuments:
                 others |= {file.name for file in files}
         found = {key: file for key, file in own.items() if file.name not in others}
         if own or others:
-            log.info("Found %d documents of this tenant that an earlier version downloaded", len(found))
+            log.info("Found %s that an earlier version downloaded", counted(len(found), "documents"))
         return found
 
     def _indexed(self, run_hash: str) -> list[DocumentFile]:

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_alvys.api.catalogue.stream_spec import WHOLE
 from airflow_provider_alvys.api.catalogue.streams import Stream, TimeWindow
 from airflow_provider_alvys.api.errors import AlvysIncompleteError, AlvysValueError
+from airflow_provider_alvys.api.figures import counted
+from airflow_provider_alvys.api.http.progress import ProgressLog
 from airflow_provider_alvys.api.read.page_decoder import PageDecoder
 from airflow_provider_alvys.api.read.queries import make_queries
 from airflow_provider_alvys.api.read.windows import ALL_TIME, format_time
 from airflow_provider_alvys.api.suggestions import suggest
-from airflow_provider_alvys.landing.dataset.cursor import advance_cursor, read_cursor
+from airflow_provider_alvys.landing.dataset.cursor import CursorMove, advance_cursor, read_cursor
 from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.landing.jobs.spec import SETTLING, SyncSpec
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from airflow_provider_alvys.api.http.client import AlvysClient
     from airflow_provider_alvys.api.read.keyset import KeySet
     from airflow_provider_alvys.landing.jobs.batch import SyncBatch
+    from airflow_provider_alvys.landing.jobs.checkpoint import RunIdentity
 
 log = logging.getLogger(__name__)
 
@@ -160,19 +163,21 @@ def reconcile_and_set_cursor(
     results = [*(dict(result) for result in landed), *map(batch.land, known)]
     keys = KeySet()
     # A window may find rows with other statuses. The total is without them.
-    counted = listed_statuses(stream, spec.filters)
-    for result in results:
-        _add_keys(keys, spec, str(result["manifest"]), counted)
-    figures = (len(keys), stream.name, total, total_then)
-    log.info("Compared first load: landed=%d stream=%s total=%d total_at_start=%d", *figures)
+    statuses = listed_statuses(stream, spec.filters)
+    progress = ProgressLog("Compared", "manifests", clock=client.clock)
+    for number, result in enumerate(results):
+        progress.update(number, len(results))
+        _add_keys(keys, spec, str(result["manifest"]), statuses)
+    known_rows, totals = counted(len(keys), stream.name), f"{total:,}, at the start {total_then:,}"
+    log.info("Compared: %s have landed; Alvys has %s", known_rows, totals)
     for more in further[len(known) :]:
         missing = max(total, total_then) - len(keys)
         if missing <= 0:
             break
         how = f"by {more.by.name} since {format_time(begun)}" if more.by else "as a whole"
-        log.info("Missing %d %s: reading %s", missing, stream.name, how)
+        log.info("Missing %s: reading %s", counted(missing, stream.name), how)
         result = batch.land(more)
-        _add_keys(keys, spec, str(result["manifest"]), counted)
+        _add_keys(keys, spec, str(result["manifest"]), statuses)
         results.append(result)
     # After a read as a whole, rows that existed at the start but not now were deleted.
     if len(keys) < total:
@@ -188,7 +193,7 @@ def reconcile_and_set_cursor(
         "total": total,
         "rows": len(keys),
         "manifests": [result["manifest"] for result in results],
-        "cursor": _set_cursor(store, spec, begun, str(results[-1]["manifest"])),
+        "cursor": _set_cursor(store, spec, begun, str(results[-1]["manifest"]), batch.identity),
     }
 
 
@@ -218,11 +223,14 @@ def _add_keys(keys: KeySet, spec: SyncSpec, manifest_path: str, statuses: Collec
             keys.add(decode_key(line))
 
 
-def _set_cursor(store: Store, spec: SyncSpec, begun: datetime, manifest: str) -> str | None:
+def _set_cursor(
+    store: Store, spec: SyncSpec, begun: datetime, manifest: str, identity: RunIdentity
+) -> str | None:
     """Move the cursor to the start of the first load, unless it is later already, and return its position."""
     if spec.by is None:
         return None
-    cursor = spec.cursor_at(begun, manifest.removeprefix(f"{store.path.rstrip('/')}/"))
+    move = CursorMove(identity.dag_id, identity.run_id, is_first_load=True)
+    cursor = spec.cursor_at(begun, manifest.removeprefix(f"{store.path.rstrip('/')}/"), move)
     since: dict[str | None, datetime] = {None: ALL_TIME.since}
     why_not = advance_cursor(store, spec.cursor_name, cursor, since=since, initial_since=begun)
     if why_not:

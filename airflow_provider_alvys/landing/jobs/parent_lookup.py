@@ -11,6 +11,8 @@ from typing import Any
 from airflow_provider_alvys.api.catalogue.stream_spec import Parent
 from airflow_provider_alvys.api.catalogue.streams import Stream, get_stream
 from airflow_provider_alvys.api.errors import AlvysValueError
+from airflow_provider_alvys.api.figures import counted
+from airflow_provider_alvys.api.http.progress import ProgressLog
 from airflow_provider_alvys.api.read.page_decoder import decode_record
 from airflow_provider_alvys.api.read.windows import as_utc
 from airflow_provider_alvys.landing.dataset.layout import MANIFEST, landing_date
@@ -96,7 +98,9 @@ def _find_recent(
     stamp = next((window.column for window in stream.windows if window.tracks_changes), None)
     names = parents.find(stream.name, MANIFEST)
     first = (since - _MAX_LANDING_DELAY).date()
-    for name in names:
+    progress = ProgressLog("Searched", "manifests for parents")
+    for number, name in enumerate(names):
+        progress.update(number, len(names))
         manifest = parents.get_json(name, Manifest) if landing_date(name) >= first else None
         if manifest is None or manifest.tenant != tenant:
             continue
@@ -111,8 +115,8 @@ def _find_recent(
     if not newest:
         _check_landed(parents, stream, names, tenant)
     found = [id for _, id in newest.values() if id is not None]
-    figures = (len(found), len(newest), stream.name, since.date())
-    log.info("Found %d recent parents among %d %s that landed since %s", *figures)
+    landed = counted(len(newest), stream.name)
+    log.info("Found %s among %s landed since %s", counted(len(found), "recent parents"), landed, since.date())
     return found
 
 

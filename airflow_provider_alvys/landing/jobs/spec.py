@@ -12,7 +12,7 @@ from airflow_provider_alvys.api.catalogue.streams import Stream, TimeWindow
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.read.queries import explain_missing_window
 from airflow_provider_alvys.api.read.windows import MAX_WINDOW_ROWS, format_time
-from airflow_provider_alvys.landing.dataset.cursor import Cursor
+from airflow_provider_alvys.landing.dataset.cursor import Cursor, CursorMove
 from airflow_provider_alvys.landing.dataset.layout import cursor_file, fingerprint
 from airflow_provider_alvys.landing.formats.registry import JSONL
 from airflow_provider_alvys.landing.jobs.parents import check_parents, plain_parents
@@ -44,6 +44,7 @@ class SyncSpec:
     part_rows: int | None = None
     page_size: int | None = None
     max_window_rows: int = MAX_WINDOW_ROWS
+    fail_on_open: bool = False
 
     def __post_init__(self) -> None:
         # The output of a mapped task is a sequence that fetches each item at every access.
@@ -65,7 +66,7 @@ class SyncSpec:
         """The name of the cursor's file."""
         return cursor_file(self.stream, self.tenant, self.filters, self.by.name if self.by else "")
 
-    def cursor_at(self, until: datetime, manifest: str) -> Cursor:
+    def cursor_at(self, until: datetime, manifest: str, move: CursorMove) -> Cursor:
         """Return a cursor at ``until``, moved there by the run of a manifest."""
         return Cursor(
             stream=self.stream.name,
@@ -74,6 +75,7 @@ class SyncSpec:
             window_by=self.by.name if self.by else None,
             until=until,
             manifest=manifest,
+            moved_by=[move],
         )
 
     def check(self) -> None:

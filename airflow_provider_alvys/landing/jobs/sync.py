@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +13,14 @@ from airflow_provider_alvys.api.errors import (
     AlvysStorageError,
     AlvysValueError,
 )
+from airflow_provider_alvys.api.figures import counted
 from airflow_provider_alvys.api.http.clock import DeferRequested
 from airflow_provider_alvys.api.read.queries import Query, RequestedWindow, enclosing_window, make_queries
 from airflow_provider_alvys.api.read.search import Search
+from airflow_provider_alvys.api.read.search_progress import SearchProgress
 from airflow_provider_alvys.api.read.statuses import StatusWatch, count_unlisted
 from airflow_provider_alvys.api.read.windows import Window, format_time
-from airflow_provider_alvys.api.scrubbing import scrub
-from airflow_provider_alvys.landing.dataset.cursor import advance_cursor, read_cursor
+from airflow_provider_alvys.landing.dataset.cursor import CursorMove, advance_cursor, read_cursor
 from airflow_provider_alvys.landing.dataset.layout import MANIFEST
 from airflow_provider_alvys.landing.dataset.manifest import (
     Manifest,
@@ -36,6 +36,13 @@ from airflow_provider_alvys.landing.formats.reader import read_part
 from airflow_provider_alvys.landing.jobs.checkpoint import Group, Progress, open_run
 from airflow_provider_alvys.landing.jobs.parent_lookup import find_parents
 from airflow_provider_alvys.landing.jobs.spec import SyncSpec
+from airflow_provider_alvys.landing.jobs.sync_log import (
+    log_advance,
+    log_cursor,
+    log_landed,
+    log_start,
+    warn_of_open,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_alvys.api.http.client import AlvysClient
@@ -45,7 +52,9 @@ log = logging.getLogger(__name__)
 
 # About 20 MB of loads: a good file size for lakes, and the most that a crash costs.
 _PART_PAGES = 20
-_MAX_PARENTS_IN_LOG = 10
+# Why a read is not proved complete.
+_MOVED = "rows joined or moved while they were read"
+_UNLISTED = "Alvys may have rows with a status that this version does not read"
 
 
 class NothingDueError(AlvysValueError):
@@ -69,6 +78,8 @@ def land(
     :return: ``{"manifest", "path", "stream", "tenant", "since", "until", "rows", "proof"}``.
     :raises NothingDueError: everything until the given end has landed before.
     :raises DeferRequested: the client's clock refuses a long wait. The progress is saved.
+    :raises AlvysIncompleteError: rows may be missing, and no cursor moved. If ``manifest`` is set, the rows
+        that were read have landed, and ``spec.fail_on_open`` wants this error.
     :raises AlvysError: no manifest was written, and no cursor moved.
     """
     spec.check()
@@ -81,11 +92,11 @@ def land(
             identity,
             config_hash=config_hash or spec.fingerprint(store.path),
             now=_now(client),
-            resolve_groups=lambda: _resolve_groups(client, store, spec),
+            resolve_groups=lambda: _resolve_groups(client, store, spec, identity.dag_id),
             window_of=lambda groups: _outer_window(spec, groups),
             is_resumed=is_resumed,
         )
-        search, parts = _read(client, store, spec, file)
+        search, parts = _read(client, store, spec, file, is_resumed=is_resumed)
         is_all = spec.by is not None or bool(spec.filters) or count_unlisted(client, spec.stream) == 0
     finally:
         save_pace(store, client)
@@ -117,11 +128,15 @@ def land(
     name = f"{run.folder}/{MANIFEST}"
     file.check_parts(parts)
     store.put_json(name, manifest)
-    figures = (manifest.rows, manifest.stream, len(parts), manifest.requests, manifest.proof, store.url(name))
-    log.info("Landed %d %s: parts=%d requests=%d proof=%s manifest=%s", *figures)
-    if spec.uses_cursor:
+    log_landed(manifest, store.url(name))
+    is_open = manifest.proof == "open"
+    if is_open and not spec.fail_on_open:
+        warn_of_open(spec, _MOVED if is_all else _UNLISTED)
+    elif not is_open and spec.uses_cursor:
         _move_cursor(store, spec, run, manifest, name, search.state.began_at)
     file.end("landed")
+    if is_open and spec.fail_on_open:
+        raise _open_error(manifest, store.url(name), _MOVED if is_all else _UNLISTED)
     return {
         "manifest": store.url(name),
         "path": store.path,
@@ -134,7 +149,7 @@ def land(
     }
 
 
-def _resolve_groups(client: AlvysClient, store: Store, spec: SyncSpec) -> list[Group]:
+def _resolve_groups(client: AlvysClient, store: Store, spec: SyncSpec, dag_id: str) -> list[Group]:
     """Return what is due, by clock and cursor. Parents with the same position form a group."""
     parents = None
     if spec.stream.parent is not None:
@@ -148,6 +163,8 @@ def _resolve_groups(client: AlvysClient, store: Store, spec: SyncSpec) -> list[G
         Window(spec.since, until)
         return [Group(window=RequestedWindow(spec.since, until), parents=parents)]
     cursor = None if spec.full_refresh else read_cursor(store, spec.cursor_name)
+    if cursor is not None:
+        log_cursor(spec, cursor, parents, dag_id=dag_id)
     groups: dict[datetime | None, list[str]] = {}
     for parent in parents or ():
         groups.setdefault(cursor.landed_until(parent) if cursor else None, []).append(parent)
@@ -206,7 +223,9 @@ def _now(client: AlvysClient) -> datetime:
     return datetime.fromtimestamp(client.clock.time(), timezone.utc)
 
 
-def _read(client: AlvysClient, store: Store, spec: SyncSpec, file: RunFile) -> tuple[Search, list[Part]]:
+def _read(
+    client: AlvysClient, store: Store, spec: SyncSpec, file: RunFile, *, is_resumed: bool
+) -> tuple[Search, list[Part]]:
     """Read what is left of a run, and return the ended search and all parts."""
     run, known = file.run, file.run.progress
     queries: list[Query] = []
@@ -221,7 +240,8 @@ def _read(client: AlvysClient, store: Store, spec: SyncSpec, file: RunFile) -> t
         max_window_rows=spec.max_window_rows,
         state=known.search if known else None,
     )
-    _log_start(spec, run, _outer_window(spec, run.groups))
+    if not (known and is_resumed):
+        log_start(spec, run, _outer_window(spec, run.groups))
     if known:
         client.pacer.restore(known.pace)
     part_rows = spec.part_rows or _PART_PAGES * search.requested_page_size
@@ -247,9 +267,15 @@ def _read(client: AlvysClient, store: Store, spec: SyncSpec, file: RunFile) -> t
         save_pace(store, client)
 
     watch = StatusWatch(spec.stream)
+    done = sum(part.rows for part in run.parts)
+    # A crash and a retry may be hours apart, and a deferral is not.
+    since = run.read_from.timestamp() if is_resumed else None
+    progress = SearchProgress(client, search, rows=done, since=since)
     try:
         for rows in search:
             client.clock.mark_progress()
+            done += len(rows)
+            progress.update(done)
             watch.observe(rows)
             if writer.add(rows):
                 save()
@@ -276,15 +302,12 @@ def _move_cursor(
     if began_at is None:
         log.warning("Cursor not advanced: no requests were made")
         return
-    if manifest.proof != "whole":
-        log.warning("Cursor not advanced: rows moved while they were read, so that some may be missing")
-        return
     # If the API's clock is behind the token server's, it has not reached the end of the window yet.
     reached = datetime.fromtimestamp(began_at, timezone.utc) - spec.settling
     if until > reached:
         log.warning("The API's clock is behind: rows count as read only until %s", format_time(reached))
         until = reached
-    cursor = spec.cursor_at(until, name)
+    cursor = spec.cursor_at(until, name, CursorMove(run.identity.dag_id, run.identity.run_id))
     since = {
         parent: group.window.since
         for group in run.groups
@@ -295,19 +318,18 @@ def _move_cursor(
     why_not: dict[str | None, str] = dict.fromkeys(manifest.missing_parents, "Alvys does not know it")
     known = {parent: begins for parent, begins in since.items() if parent not in why_not}
     why_not |= advance_cursor(store, spec.cursor_name, cursor, since=known, initial_since=spec.initial_since)
-    if None in why_not:
-        log.warning("Cursor not advanced: %s", why_not[None])
-    elif why_not:
-        why = "; ".join(f"{_names(why_not, reason)}: {reason}" for reason in dict.fromkeys(why_not.values()))
-        moved = len(since) - len(why_not)
-        log.warning("Cursor advanced for %d of %d parents; not advanced for %s", moved, len(since), why)
+    log_advance(until, since, why_not)
 
 
-def _names(why_not: Mapping[str | None, str], reason: str) -> str:
-    """Return the parents with a reason, as a text."""
-    parents = [scrub(str(parent)) for parent, theirs in why_not.items() if theirs == reason]
-    more = f" and {len(parents) - _MAX_PARENTS_IN_LOG} more" if len(parents) > _MAX_PARENTS_IN_LOG else ""
-    return ", ".join(parents[:_MAX_PARENTS_IN_LOG]) + more
+def _open_error(manifest: Manifest, path: str, reason: str) -> AlvysIncompleteError:
+    error = AlvysIncompleteError(
+        f"Some {manifest.stream} may be missing: {reason}. No cursor moved. A retry, or clearing the task, "
+        "reads the window again into a new folder, and may prove it complete; tables keep each row once. "
+        f"If it stays open, run it at a quieter time. {counted(manifest.rows, 'rows')} have landed: {path}"
+    )
+    error.passes, error.rows, error.total = manifest.passes, manifest.rows, manifest.total
+    error.manifest = path
+    return error
 
 
 def _manifest_window(by: TimeWindow | None, window: Window | None) -> ManifestWindow | None:
@@ -325,13 +347,3 @@ def _manifest_results(search: Search) -> tuple[list[ManifestSearch], list[Manife
             asked, total, proof = dict(query.fields), result.total, result.proof
             searches.append(ManifestSearch(window=window, asked=asked, rows=rows, total=total, proof=proof))
     return searches, parents
-
-
-def _log_start(spec: SyncSpec, run: Run, window: Window | None) -> None:
-    again = f", attempt {run.attempt}" if run.attempt > 1 else ""
-    parent = spec.stream.parent
-    of = f" for {sum(len(group.parents or ()) for group in run.groups)} {parent.stream}" if parent else ""
-    if window is None and spec.initial_since is not None:
-        log.info("initial_since has no effect: %s are read as a whole each time", spec.stream.name)
-    how = f"{of} by {spec.by.name} {window}" if window and spec.by else of or " as a whole, without a window"
-    log.info("Reading %s of %s%s%s", spec.stream.name, spec.tenant, how, again)

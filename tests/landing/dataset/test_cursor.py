@@ -15,6 +15,7 @@ from airflow_provider_alvys.landing.dataset.cursor import Cursor, _why_not, adva
 from airflow_provider_alvys.landing.dataset.layout import cursor_file
 from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.landing.jobs.sync import _move_cursor, _resolve_groups, _too_early
+from airflow_provider_alvys.landing.jobs.sync_log import warn_of_open
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 HOUR = timedelta(hours=1)
@@ -91,7 +92,7 @@ def test_each_tenant_filter_and_window_has_its_own_cursor() -> None:
     assert len({cursor_file(loads, "acme", filters, "updated") for filters in same}) == 1
 
 
-@pytest.mark.parametrize("function", [_why_not, _move_cursor, _resolve_groups, _too_early])
+@pytest.mark.parametrize("function", [_why_not, _move_cursor, _resolve_groups, _too_early, warn_of_open])
 def test_every_reason_why_a_cursor_does_not_move_is_documented(function: Callable[..., Any]) -> None:
     page = (Path(__file__).parents[3] / "docs" / "reference" / "data-set.md").read_text()
     section = page.partition("\n## Why the cursor does not move\n")[2].partition("\n## ")[0]

@@ -61,7 +61,7 @@ def test_a_read_of_all_rows_counts_those_that_no_list_of_statuses_finds(
     # What is not proved complete marks no row as missing.
     assert result["proof"] == "open"
     (found,) = [args for args in warnings(caplog) if len(args) == 3]
-    assert found[:2] == (name, 3)
+    assert found[:2] == (name, "3")
 
 
 @pytest.mark.parametrize("name", CONTROLLED)
