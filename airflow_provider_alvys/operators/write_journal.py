@@ -47,10 +47,9 @@ class WriteJournal:
         :raises AlvysUnknownOutcomeError: an earlier attempt was interrupted while sending.
         """
         if self._is_unsafe and self._store is None:
+            log.info("%s is unsafe to retry: Airflow before 3.3 cannot record it", self._write.operation.name)
             log.info(
-                "%s is unsafe to retry, and Airflow has a task state store only since 3.3: if the worker "
-                "dies before the response arrives, a retry sends it again. Set retries=0 to prevent that",
-                self._write.operation.name,
+                "If the worker dies before the response, a retry sends it again. Prevent that by retries=0"
             )
         found = None if self._store is None else self._store.get(_KEY)
         entry: dict[str, Any] = found if isinstance(found, dict) else {}

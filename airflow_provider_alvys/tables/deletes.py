@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_alvys.api.catalogue.streams import Stream
+from airflow_provider_alvys.api.figures import counted
 from airflow_provider_alvys.api.schema.values import snake_case
 from airflow_provider_alvys.landing.dataset.manifest import Manifest, ManifestSearch, ManifestWindow
 from airflow_provider_alvys.tables.database import Database
@@ -143,15 +144,10 @@ def mark_missing(
     new = int(missed - missed_before)
     # One row may exceed the share of a small table, unless the read found no rows at all.
     if new > max(max_share * known, 1 if manifest.rows else 0):
-        log.error(
-            "Missing rows not marked: %d of %d rows of %s are absent from a complete read, above "
-            "max_missing_share=%s. Check whether the token lost a scope. If the rows were deleted, raise "
-            "max_missing_share for one run",
-            new,
-            known,
-            target,
-            max_share,
-        )
+        absent_rows = f"{new:,} of {counted(known, 'rows')}"
+        log.error("Missing rows not marked: %s of %s are absent from a complete read", absent_rows, target)
+        log.error("That is above max_missing_share=%s. Check whether the token lost a scope", max_share)
+        log.error("If the rows were deleted in Alvys, raise max_missing_share for one run")
         return 0, new
     database.execute(dialect.drop_stage(_MISSED_STAGE))
     for statement in dialect.create_stage(_MISSED_STAGE, target, key, key):
@@ -168,7 +164,7 @@ def mark_missing(
     first = f"t.{missed_at} IS NULL AND {is_missed}"
     database.execute(f"UPDATE {target} AS t SET {missed_at} = ? WHERE {first}", (read_at,))
     database.execute(dialect.drop_stage(_MISSED_STAGE))
-    log.info("Missing rows of %s: missed=%d marked=%d", target, missed, marked)
+    log.info("Missing rows of %s: %s absent, %s marked", target, f"{missed:,}", f"{marked:,}")
     return int(marked), 0
 
 

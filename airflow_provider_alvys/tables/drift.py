@@ -57,10 +57,7 @@ class DriftDetector:
             if share >= _MIN_SHARE and (1 - share) ** self._rows < _MAX_PROBABILITY:
                 missing.append(column.field)
         if missing:
-            log.warning(
-                "Fields missing from all %d rows of %s, although most earlier rows have them: %s. Check "
-                "whether Alvys renamed them (then _extra contains them) or the token lost a permission",
-                self._rows,
-                self._schema.stream.name,
-                ", ".join(missing),
-            )
+            rows, stream = f"{self._rows:,} rows", self._schema.stream.name
+            log.warning("Fields missing from all %s of %s: %s", rows, stream, ", ".join(missing))
+            log.warning("Most earlier rows have them. Check whether Alvys renamed them (see _extra)")
+            log.warning("Or check whether the token lost a permission")

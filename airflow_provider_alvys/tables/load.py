@@ -10,6 +10,9 @@ from itertools import repeat
 from typing import Any
 
 from airflow_provider_alvys.api.errors import AlvysTableError
+from airflow_provider_alvys.api.figures import counted
+from airflow_provider_alvys.api.http.clock import SYSTEM_CLOCK, Clock
+from airflow_provider_alvys.api.http.progress import ProgressLog
 from airflow_provider_alvys.api.schema.values import EXTRA
 from airflow_provider_alvys.api.scrubbing import MAX_MESSAGE_CHARS, scrub
 from airflow_provider_alvys.landing.dataset.layout import MANIFEST
@@ -29,6 +32,7 @@ from airflow_provider_alvys.tables.schema import METADATA_COLUMNS, TENANT, Strea
 
 log = logging.getLogger(__name__)
 
+_SETTINGS_HAVE_CHANGED = "fields, exclude, depth or children have changed, or an earlier load has failed"
 # A batch ends at this number of rows or bytes: child tables can have many rows for each.
 _BATCH_ROWS = 2000
 _BATCH_BYTES = 4 << 20
@@ -63,10 +67,17 @@ class Loader:
 
     :param store: the data set.
     :param max_missing_share: if a complete read lacks more than this share of rows, none is marked missing.
+    :param clock: gives the time; tests replace it.
     """
 
     def __init__(
-        self, database: Database, store: Store, schema: StreamSchema, *, max_missing_share: float
+        self,
+        database: Database,
+        store: Store,
+        schema: StreamSchema,
+        *,
+        max_missing_share: float,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._database = database
         self._store = store
@@ -76,6 +87,10 @@ class Loader:
         self._gaps = GapFinder(database, schema, self._ledger, store)
         self._gap_reasons: list[str] = []
         self._obsolete = ObsoleteSchema()
+        self._clock = clock
+        self._progress = ProgressLog("Loaded", "rows", clock=clock)
+        # Rows of all manifests to load, and those staged so far.
+        self._rows = self._rows_staged = 0
 
     def prepare(self) -> None:
         """
@@ -109,14 +124,18 @@ class Loader:
             elif entry is None and named is None:
                 pending.add(name)
         if again:
-            log.warning(
-                "Loading %d manifests into %s again: %s",
-                again,
-                self._database.table(self._schema.main.name),
-                "; ".join(self._gap_reasons)
-                or "fields, exclude, depth or children have changed, or an earlier load has failed",
-            )
-        return sorted(pending, key=lambda name: (self._read_manifest(name).read_from, name))
+            table = self._database.table(self._schema.main.name)
+            log.warning("Loading %s into %s again", counted(again, "manifests"), table)
+            for reason in self._gap_reasons or [_SETTINGS_HAVE_CHANGED]:
+                log.warning("Reason: %s", reason)
+        manifests = {}
+        progress = ProgressLog("Read", "manifests", clock=self._clock)
+        for number, name in enumerate(pending):
+            progress.update(number, len(pending))
+            manifests[name] = self._read_manifest(name)
+        self._rows = sum(manifest.rows for manifest in manifests.values())
+        log.info("Loading %s of %s", counted(len(pending), "manifests"), counted(self._rows, "rows"))
+        return sorted(pending, key=lambda name: (manifests[name].read_from, name))
 
     def check_gaps(self) -> None:
         """
@@ -130,9 +149,8 @@ class Loader:
         own = [entry for entry in gaps if entry.tenant in tenants]
         main = self._database.table(self._schema.main.name)
         if len(gaps) > len(own):
-            log.warning(
-                "%d manifests of other data sets must be loaded into %s again", len(gaps) - len(own), main
-            )
+            others = counted(len(gaps) - len(own), "manifests")
+            log.warning("%s of other data sets must be loaded into %s again", others, main)
         if own:
             first = ", ".join(entry.manifest for entry in own[:3])
             raise AlvysTableError(
@@ -160,7 +178,7 @@ class Loader:
         with self._database.transaction(self._schema.main.name):
             entry = self._ledger.find(path)
             if entry and not reload and not self._gaps.is_gap(entry):
-                log.info("Skipped %s: already loaded", path)
+                log.info("Skipped a manifest that is already loaded: %s", path)
                 return None
             merge.create_stages()
             metadata = _metadata_cells(manifest, path, loaded_at)
@@ -170,6 +188,8 @@ class Loader:
                 tables = _flatten(flattener, batch)
                 drift.observe(tables[0])
                 self._stage(merge, tables, manifest.tenant, metadata)
+                self._rows_staged += len(batch)
+                self._progress.update(self._rows_staged, max(self._rows, self._rows_staged))
             if rows != manifest.rows:
                 raise AlvysTableError(f"{path} lists {manifest.rows} rows, its parts {rows}: land it again")
             merge.analyze()
@@ -179,7 +199,8 @@ class Loader:
             merge.drop_stages()
             self._record(manifest, name, loaded_at, result)
         self._warn_of_unmapped(flattener.unmapped)
-        log.info("Loaded %s: %d rows, %d of them new or changed", path, rows, result.changed)
+        log.info("Loaded a manifest: %s read, %s changed", f"{rows:,}", f"{result.changed:,}")
+        log.info("Manifest: %s", path)
         return LoadResult(path, rows, result.merged, missing, suspect_deletes)
 
     def _record(self, manifest: Manifest, name: str, loaded_at: datetime, result: MergeResult) -> None:
@@ -254,10 +275,11 @@ class Loader:
         has_extra = any(column.name == EXTRA for column in self._schema.main.columns)
         kept = "kept in _extra" if has_extra else "left out"
         if unmapped.unknown:
-            fields = ", ".join(f"{path} ({count} times)" for path, count in unmapped.unknown.items())
+            fields = ", ".join(f"{path} ({times:,} times)" for path, times in unmapped.unknown.items())
             log.warning("Unknown fields in %s, %s: %s", stream, kept, scrub(fields, MAX_MESSAGE_CHARS))
-        for path, (count, first) in unmapped.mismatches.items():
-            log.warning("Type mismatch in %s: %s, %d values, %s; first: %s", stream, path, count, kept, first)
+        for path, (times, first) in unmapped.mismatches.items():
+            values = counted(times, "values")
+            log.warning("Type mismatch in %s: %s, %s, %s; first: %s", stream, path, values, kept, first)
 
 
 def _flatten(flattener: RowFlattener, batch: Sequence[_Record]) -> list[_Rows]:

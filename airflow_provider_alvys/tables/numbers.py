@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from airflow_provider_alvys.api.figures import counted
 from airflow_provider_alvys.api.scrubbing import scrub
 from airflow_provider_alvys.tables.database import Database
 from airflow_provider_alvys.tables.schema import TENANT, StreamSchema
@@ -24,12 +25,6 @@ def warn_of_shared_numbers(database: Database, schema: StreamSchema) -> None:
         f"GROUP BY {tenant}, {number} HAVING COUNT(*) > 1) AS d"
     )
     if shared:
-        log.warning(
-            "%d values of %s.%s belong to several rows, such as %s: it is unique within a subsidiary only. "
-            "Join by the key (%s)",
-            shared,
-            main.name,
-            column,
-            scrub(str(example)),
-            ", ".join(main.key),
-        )
+        values, name = counted(shared, "values"), f"{main.name}.{column}"
+        log.warning("%s of %s belong to several rows, such as %s", values, name, scrub(str(example)))
+        log.warning("It is unique within a subsidiary only. Join by the key (%s)", ", ".join(main.key))

@@ -116,11 +116,8 @@ class ChangeLoop:
         if states:
             return min(states, key=lambda state: state.watermark)
         if not self.stores:
-            log.warning(
-                "Watching %s from now on. Airflow before 3.3 stores no state for watchers: changes are "
-                "missed while no triggerer runs",
-                self.stream,
-            )
+            log.warning("Watching %s from now on: Airflow before 3.3 stores no state", self.stream)
+            log.warning("Changes are missed while no triggerer runs")
         return None
 
     async def _save(self, state: TrackerState) -> None:

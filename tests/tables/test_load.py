@@ -137,8 +137,8 @@ def test_a_changed_row_replaces_the_old_one_and_an_unchanged_row_keeps_its_chang
     write_run(lake, [same, changed], at=2)
     caplog.set_level(logging.INFO)
     assert load(lake)["merged"] == 2
-    counts = [record.args[1:] for record in caplog.records if record.msg.startswith("Loaded")]
-    assert counts == [(2, 2), (2, 1)]
+    counts = [record.args for record in caplog.records if record.msg.startswith("Loaded a manifest")]
+    assert counts == [("2", "2"), ("2", "1")]
     after = {row["id"]: row for row in db.rows("loads")}
     assert after["L1"]["_changed_at"] == before["L1"]["_changed_at"]
     assert after["L1"]["_read_at"] > before["L1"]["_read_at"]
@@ -467,7 +467,7 @@ def test_a_value_of_another_type_is_kept_in_extra_and_logged(
     ]
     arguments = [record.args for record in caplog.records if record.name.endswith("tables.load")]
     for field in ("CustomerName", "Linehaul.Amount", "Linehaul.Currency", "Fleet", "Stops", "CreatedAt"):
-        assert any(found[:3] == ("loads", field, 1) for found in arguments), field
+        assert any(found[:3] == ("loads", field, "1 value") for found in arguments), field
     unknown = "Weight.New (1 times), References.Extra (1 times)"
     assert ("loads", "kept in _extra", unknown) in arguments
 
@@ -918,7 +918,7 @@ def test_a_field_missing_from_all_rows_is_logged_as_a_warning(
     write_run(lake, [{"Id": f"D{n}"} for n in range(30)], stream="drivers", at=1)
     load(lake, "drivers")
     arguments = [record.args for record in caplog.records if record.name.endswith("tables.drift")]
-    assert arguments == [(10, "loads", "CustomerName")]
+    assert [found for found in arguments if found] == [("10 rows", "loads", "CustomerName")]
 
 
 @pytest.mark.slow

@@ -133,14 +133,9 @@ class _StatusJob:
             number = row.get(self.stream.number_field)
             known = newest.get(number)
             if known is not None and known.id != record.id:
-                log.warning(
-                    "%s %s is the number of two records, %s and %s (numbers are unique within a subsidiary "
-                    "only): the status is that of the one that changed last",
-                    self.stream.number_field,
-                    number,
-                    known.id,
-                    record.id,
-                )
+                two = (self.stream.number_field, number, known.id, record.id)
+                log.warning("%s %s is the number of two records, %s and %s", *two)
+                log.warning("It is unique within a subsidiary only: the one that changed last counts")
             if known is None or time_sort_key(known.updated_at) <= time_sort_key(record.updated_at):
                 newest[number] = record
         return [newest.get(number) or _in_other_case(number, newest) for number in self.numbers]

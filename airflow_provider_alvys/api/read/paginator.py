@@ -29,6 +29,7 @@ from typing import Literal
 import msgspec
 
 from airflow_provider_alvys.api.errors import AlvysIncompleteError, AlvysNotFoundError, AlvysResponseError
+from airflow_provider_alvys.api.figures import counted
 from airflow_provider_alvys.api.read.keyset import KeySet
 from airflow_provider_alvys.api.read.page_decoder import Key, Page, Row
 
@@ -277,7 +278,8 @@ class Paginator:
         raise self._missing_page_error(0)
 
     def _warn_of_missing_page(self, number: int) -> None:
-        log.warning("%s: requesting missing page %d again: total=%d", self.name, number, self.state.total)
+        total = counted(self.state.total, "rows")
+        log.warning("%s: requesting missing page %d again: total is %s", self.name, number, total)
 
     def _missing_page_error(self, number: int) -> AlvysResponseError:
         return AlvysResponseError(

@@ -262,7 +262,7 @@ class Search:
             total = first_page.total
             halves = window.halves() if window is not None and total > self._max_window_rows else None
             if halves:
-                log.info("%s: splitting the window %s: rows=%d", self.stream.name, window, total)
+                log.info("%s: splitting a window of %s", self.stream.name, f"{total:,} rows")
                 progress.total = total if progress.total is None else progress.total
                 progress.windows[-1:] = reversed(halves)
                 return None

@@ -17,6 +17,7 @@ from airflow_provider_alvys.api.errors import (
     AlvysRefusedError,
     AlvysValidationError,
 )
+from airflow_provider_alvys.api.figures import counted
 from airflow_provider_alvys.api.http.clock import DeferRequested
 from airflow_provider_alvys.api.read.page_decoder import Row
 from airflow_provider_alvys.api.read.queries import Query
@@ -63,8 +64,7 @@ class StatusWatch:
                 return
             self._unknown.add(status)
             log.warning(
-                "%s have the status %r, which this version does not know: searches by a list of all statuses "
-                "miss such rows. Upgrade the package, or report the status",
+                "Unknown status of %s: %r. Searches by a list of all statuses miss it: upgrade, or report it",
                 self._stream.name,
                 scrub(status),
             )
@@ -125,11 +125,6 @@ def count_unlisted(client: AlvysClient, stream: Stream) -> int | None:
         log.log(level, "%s: not compared with a search for rows of any status: %s", stream.name, error)
         return 0 if is_refused else None
     if unlisted > 0:
-        log.warning(
-            "%s: %d of %d rows were not read, because this version does not know their status. Upgrade the "
-            "package, or report the status",
-            stream.name,
-            unlisted,
-            page.total,
-        )
+        figures = (stream.name, f"{unlisted:,}", counted(page.total, "rows"))
+        log.warning("%s: %s of %s have a status that is not read: upgrade, or report it", *figures)
     return max(0, unlisted)
