@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -161,9 +162,14 @@ class Bench:
         """Make requests fail."""
         self.alvys.order_faults({"times": times, **fault})
 
-    def warned(self, start: str) -> logging.LogRecord:
-        """Return the warning whose text starts with a text."""
-        return next(record for record in self.records if record.getMessage().startswith(start))
+    def warned(self, start: str) -> list[logging.LogRecord]:
+        """Return the warning whose text starts with a text, and the lines that the same function adds."""
+        starts = (at for at, record in enumerate(self.records) if record.getMessage().startswith(start))
+        first, *others = self.records[next(starts) :]
+        return [
+            first,
+            *takewhile(lambda one: one.funcName == first.funcName and one.msg != first.msg, others),
+        ]
 
 
 @dataclass(frozen=True)
@@ -187,12 +193,12 @@ class Provoked:
     What a user sees.
 
     :param error: the exception, if the trouble raises one.
-    :param record: the record of the log, if the trouble is one.
+    :param records: the records of the log, if the trouble is a warning: one for each line.
     :param text: the text on the page.
     """
 
     error: Exception | None
-    record: logging.LogRecord | None
+    records: list[logging.LogRecord]
     text: str
 
 
@@ -220,10 +226,11 @@ def provoke(trouble: Trouble, alvys: Simulator, folder: Path) -> Provoked:
             result = trouble.provoke(bench)
         except Exception as error:
             name = next(base.__name__ for base in type(error).__mro__ if not base.__name__.startswith("_"))
-            return Provoked(error, None, _plain(f"{name}: {error}", bench))
-        if isinstance(result, logging.LogRecord):
-            return Provoked(None, result, _plain(f"{result.levelname} {result.getMessage()}", bench))
-        return Provoked(None, None, _plain(str(result), bench))
+            return Provoked(error, [], _plain(f"{name}: {error}", bench))
+        if isinstance(result, list):
+            lines = [f"{record.levelname} {record.getMessage()}" for record in result]
+            return Provoked(None, result, "\n".join(_plain(line, bench) for line in lines))
+        return Provoked(None, [], _plain(str(result), bench))
 
 
 @contextmanager

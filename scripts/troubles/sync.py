@@ -274,3 +274,15 @@ def missing_manifest(bench: Bench) -> Any:
     Check the path. A manifest that was deleted cannot be loaded any more: sync its period again.
     """
     return bench.sync("load_documents", window_by="whole", parents=f"{bench.path}/loads/a/{MANIFEST}")
+
+
+def open_read(bench: Bench) -> Any:
+    """
+    A task with `fail_on_open=True` has landed rows, and some may be missing.
+
+    Retry, or clear the task: it reads the same window again, and succeeds if that read is complete. If it
+    fails each time, run it at a quieter time.
+    """
+    bench.alvys.reset(loads=700)
+    bench.alvys.order_mutations({"kind": "join", "rows": 1, "stream": "loads"})
+    return bench.sync(window_by="created", since="2020-01-01T00:00:00Z", fail_on_open=True)
