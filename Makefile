@@ -125,7 +125,7 @@ docs-site: .venv/.tools  ## Build the site of the docs into .site; a warning or 
 		--doctree-dir .venv/doctrees docs .site
 	$(PY) -m scripts.check_site .site
 
-docs-serve: docs-site  ## Build the site and serve it on http://127.0.0.1:8000
+docs-serve: docs-site  ## Build the site and serve it on port 8000
 	$(PY) -m http.server --bind 127.0.0.1 --directory .site 8000
 
 ci: lint types test test-mariadb test-oldest wheel demo chaos-short chaos-limits waiting-short distributed  ## Run everything that .ci/run runs, one after the other

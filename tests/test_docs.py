@@ -269,7 +269,7 @@ def test_commands_run(command: str, alvys: Simulator, home: Path, monkeypatch: p
     if "connections delete" in command:
         command = f"{command.rpartition(' && ')[2]} && {command}"
     done = subprocess.run(
-        command, shell=True, env=environment, capture_output=True, text=True, check=False, timeout=120
+        command, shell=True, env=environment, capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 0, done.stdout + done.stderr
     if "connections test" in command:
@@ -285,6 +285,24 @@ def test_every_link_has_a_target() -> None:
             file = page.parent / target if target else page
             assert file.exists(), f"{page.name}: {target}"
             assert not anchor or anchor in anchors(file), f"{page.name}: {target}#{anchor}"
+
+
+def test_every_link_of_the_readme_leads_somewhere_from_other_places_too() -> None:
+    # Airflow's page of providers and package indexes show it without the repository.
+    urls = dict(text.split(", ") for text in metadata("airflow-provider-alvys").get_all("Project-URL", []))
+    text = (ROOT / "README.md").read_text()
+    links = re.findall(r"\]\(([^)#]*)#?([^)]*)\)", text)
+    assert links
+    for target, anchor in links:
+        assert target.startswith("https://"), target
+        if target.startswith(urls["Documentation"]):
+            file = ROOT / "docs" / target.removeprefix(urls["Documentation"]).replace(".html", ".md")
+        elif target.startswith(urls["Source"]):
+            file = ROOT / re.sub("^/(blob|raw|tree)/main/", "", target.removeprefix(urls["Source"]))
+        else:
+            continue
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file), f"{target}#{anchor}"
 
 
 def test_every_named_file_exists() -> None:
