@@ -24,6 +24,16 @@ from tests.tables.runs import hour, load, write_run
 LOAD_SPECIFIC = ("_loaded_at", "_changed_at")
 ADDED_COLUMNS = ("current_rows", "schema_hash", "excluded", "table_rows")
 WINDOW = ("updated", hour(-100), hour(100))
+# DuckDB needs ten times as long as SQLite: one case of each kind.
+ON_DUCKDB = {
+    *("main-table-dropped", "child-rows-deleted", "column-dropped", "newest-ledger-row-deleted"),
+    *("all-tables", "ledger", "exclude-object", "depth-1", "Stops"),
+}
+
+
+def skip_on_duckdb(db: Db, case: str) -> None:
+    if db.kind == "duckdb" and case not in ON_DUCKDB:
+        pytest.skip("the other databases have this case")
 
 
 def make_load(number: int, version: int = 0, **fields: Any) -> dict[str, Any]:
@@ -127,6 +137,7 @@ DAMAGES: dict[str, Callable[[Db], None]] = {
 def test_lost_rows_tables_and_columns_are_loaded_again(
     db: Db, make_db: MakeDb, lake: Path, caplog: pytest.LogCaptureFixture, damage: str
 ) -> None:
+    skip_on_duckdb(db, damage)
     write_runs(lake)
     load(lake)
     DAMAGES[damage](db)
@@ -165,8 +176,9 @@ RESTORED = {
 def test_a_restored_backup_is_brought_up_to_date(
     db: Db, make_db: MakeDb, lake: Path, caplog: pytest.LogCaptureFixture, tables: str, loaded: int
 ) -> None:
-    if db.kind in ("duckdb", "mysql") and loaded != 4:
-        pytest.skip("covered by the others")
+    skip_on_duckdb(db, tables)
+    if db.kind != "sqlite" and loaded != 4:
+        pytest.skip("covered by SQLite")
     if tables == "child-table" and loaded > 4:
         pytest.skip("the child table has as many rows as before")
     for number, manifest in enumerate(write_runs(lake), 1):
@@ -199,6 +211,7 @@ def test_lifted_settings_fill_the_columns_and_tables_of_old_rows(
     settings: str,
     has_loaded_all_before: bool,
 ) -> None:
+    skip_on_duckdb(db, settings)
     if has_loaded_all_before:
         # The columns and tables exist from before, but the rows of later loads do not fill them.
         write_run(lake, [make_load(900)], at=-5)
@@ -252,6 +265,7 @@ def without(*names: str) -> Any:
 def test_a_field_that_the_catalogue_learns_is_filled_for_old_rows(
     db: Db, make_db: MakeDb, lake: Path, caplog: pytest.LogCaptureFixture, field: str
 ) -> None:
+    skip_on_duckdb(db, field)
     write_runs(lake)
     with pytest.MonkeyPatch.context() as old:
         old.setitem(STREAMS, "loads", without(field))  # type: ignore[arg-type]
