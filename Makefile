@@ -6,12 +6,12 @@ UV = .venv/bin/uv
 UV_VERSION = 0.13.9
 PY = .venv/bin/python
 # The environment of an Airflow, by its version.
-environment_of = $(if $(filter $(AIRFLOW),$1),.venv,$(if $(filter $(OLDEST_AIRFLOW),$1),.venv-oldest,.venv-$1))
+environment_of = $(if $(filter $(AIRFLOW),$1),.venv,.venv-$1)
 # `make ui-test AIRFLOWS="3.1.8 3.2.2"`
 AIRFLOWS = $(AIRFLOW)
 # Two processes; the one that has nothing left takes over half of what the other has still to do.
 TWO_AT_ONCE = --numprocesses 2 --dist worksteal
-# `make test COVERAGE=1` prints the coverage of lines and branches, and takes half as long again.
+# `make test COVERAGE=1`, or of the quick tests, prints the coverage of lines and branches, and takes half as long again.
 COVERED = $(if $(COVERAGE),--cov=airflow_provider_alvys --cov-branch --cov-report=term:skip-covered)
 SOURCES = airflow_provider_alvys tests dags_examples scripts bench
 
@@ -19,7 +19,7 @@ SOURCES = airflow_provider_alvys tests dags_examples scripts bench
 unexport PYTHONDONTWRITEBYTECODE
 export PYTHONPYCACHEPREFIX = $(CURDIR)/.venv/bytecode
 
-.PHONY: help demo test test-quick test-mariadb test-oldest ui-test ui-test-all docs-pictures lint types build matrix matrix-short release-check release-contents wheel chaos chaos-short chaos-limits distributed waiting waiting-short bench docs docs-site docs-serve ci prepare constraints clean
+.PHONY: help demo test test-quick test-mariadb ui-test ui-test-all docs-pictures lint types build matrix matrix-short release-check release-contents chaos chaos-short chaos-limits distributed waiting waiting-short bench docs docs-site docs-serve ci prepare constraints clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -31,13 +31,10 @@ test: .venv/.tools  ## Run all tests except those that need MariaDB or a browser
 	$(PY) -m pytest -m "not mariadb and not ui" $(TWO_AT_ONCE) $(COVERED)
 
 test-quick: .venv/.tools  ## Run the tests not marked slow (below a minute)
-	$(PY) -m pytest -m "not mariadb and not slow and not ui" $(TWO_AT_ONCE)
+	$(PY) -m pytest -m "not mariadb and not slow and not ui" $(TWO_AT_ONCE) $(COVERED)
 
 test-mariadb: .venv/.mariadb  ## Run the tests that load into MariaDB, which comes from Debian's packages
 	$(PY) -m pytest -m mariadb
-
-test-oldest: .venv-oldest/.ready  ## Run the tests marked every_airflow on the oldest supported Airflow
-	.venv-oldest/bin/python -m pytest -m every_airflow $(TWO_AT_ONCE)
 
 ui-test: .venv/.ui $(foreach version,$(AIRFLOWS),$(call environment_of,$(version))/.ready)  ## Drive a browser through a whole Airflow
 	$(foreach version,$(AIRFLOWS),UI_TEST_PYTHON=$(call environment_of,$(version))/bin/python $(PY) -m pytest -m ui tests/ui &&) true
@@ -72,13 +69,6 @@ release-contents: build .venv/.release  ## Write the list of the files that the 
 
 release-check: build .venv/.release  ## Check what is published: version, metadata, contents, licences, workflows
 	$(PY) -m scripts.check_release dist $(if $(TAG),--tag $(TAG)) $(if $(AUDIT),--audit $(AUDIT))
-
-wheel: build  ## Build the wheel, install it into an empty environment and try it
-	rm -rf .venv-wheel
-	$(UV) venv --quiet --python $(PY) .venv-wheel
-	$(UV) pip install --quiet --python .venv-wheel/bin/python -c constraints/airflow-$(AIRFLOW).txt \
-		dist/*.whl apache-airflow==$(AIRFLOW)
-	.venv-wheel/bin/python -I scripts/try_wheel.py
 
 chaos: .venv/.chaos  ## Run syncs under faults and kills: 20 rounds (40 minutes); writes docs/reliability.md
 	$(PY) -m tests.chaos.syncs --markdown docs/reliability.md
@@ -128,9 +118,9 @@ docs-site: .venv/.tools  ## Build the site of the docs into .site; a warning or 
 docs-serve: docs-site  ## Build the site and serve it on port 8000
 	$(PY) -m http.server --bind 127.0.0.1 --directory .site 8000
 
-ci: lint types test test-mariadb test-oldest wheel demo chaos-short chaos-limits waiting-short distributed  ## Run everything that .ci/run runs, one after the other
+ci: lint types test docs-site release-check matrix-short test-mariadb ui-test demo chaos-short chaos-limits distributed waiting-short  ## Run everything that .ci/run runs, one after the other
 
-prepare: .venv/.tools .venv/.mariadb .venv/.demo .venv/.chaos .venv-oldest/.ready  ## Install everything the other targets need
+prepare: .venv/.tools .venv/.mariadb .venv/.demo .venv/.chaos .venv/.release .venv/.ui  ## Install everything the other targets need
 
 .venv/.uv:
 	$(PYTHON) -m venv .venv
@@ -178,12 +168,6 @@ prepare: .venv/.tools .venv/.mariadb .venv/.demo .venv/.chaos .venv-oldest/.read
 
 .venv/.release: .venv/.runtime
 	$(UV) pip install --quiet --python $(PY) -c constraints/airflow-$(AIRFLOW).txt --group release
-	touch $@
-
-.venv-oldest/.ready: .venv/.uv pyproject.toml constraints/airflow-$(OLDEST_AIRFLOW).txt
-	$(UV) venv --quiet --clear --python $(PY) .venv-oldest
-	$(UV) pip install --quiet --python .venv-oldest/bin/python -c constraints/airflow-$(OLDEST_AIRFLOW).txt \
-		-e . apache-airflow==$(OLDEST_AIRFLOW) --group test
 	touch $@
 
 # An older Airflow cannot run with the packages of today, hence --exclude-newer.

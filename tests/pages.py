@@ -113,5 +113,4 @@ def anchors(page: Path) -> set[str]:
 def ci_steps() -> set[str]:
     """Return the make targets that .ci/run runs."""
     script = (ROOT / ".ci" / "run").read_text()
-    loops = " ".join(re.findall(r"for step in (.*?);", script))
-    return {*loops.split(), *re.findall(r"\brun ([\w-]+)$", script, re.MULTILINE)}
+    return {*" ".join(re.findall(r"\brun(?:_each)? ([a-z][\w -]*)$", script, re.MULTILINE)).split()}

@@ -241,7 +241,7 @@ def test_commands_run(command: str, alvys: Simulator, home: Path, monkeypatch: p
         assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
         return
     if command.startswith("pip install "):
-        # make wheel installs it into an empty environment.
+        # make matrix-short installs it into an empty environment.
         wanted = Requirement(shlex.split(command)[2])
         assert wanted.name == "airflow-provider-alvys"
         assert wanted.extras <= set(metadata(wanted.name).get_all("Provides-Extra", []))
