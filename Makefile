@@ -50,7 +50,7 @@ lint: .venv/.tools  ## Check style, formatting and the layers of the package
 	.venv/bin/ruff format --check $(SOURCES)
 	.venv/bin/lint-imports --no-logo
 
-types: .venv/.tools  ## Check types with mypy --strict
+types: .venv/.tools .venv/.release  ## Check types with mypy --strict
 	.venv/bin/mypy
 
 # From the commit's time, so that the files are the same wherever they are built.
