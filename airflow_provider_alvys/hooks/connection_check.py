@@ -71,7 +71,7 @@ def _describe_scopes(scopes: frozenset[str] | None) -> str:
         )
     missing = _missing(scopes)
     if not missing:
-        return "The token has the scopes of all streams that have a tier."
+        return "The token has the scopes of all streams that syncs read by default."
     return (
         f"The token lacks {missing}: syncs of these streams fail. Grant the scopes to this API client in "
         f"Alvys, or sync other streams only. {_held(scopes)}"

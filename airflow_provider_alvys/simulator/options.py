@@ -145,4 +145,4 @@ def check_names(options: Options) -> None:
 def option_descriptions() -> Mapping[str, str]:
     """Return the description of each option, from the docstring of :class:`Options`."""
     found = re.findall(r"^:param (\w+): (.+?)(?=^:param|\Z)", inspect.getdoc(Options) or "", re.M | re.S)
-    return {name: " ".join(text.split()) for name, text in found}
+    return {name: " ".join(text.split()).rstrip(".") for name, text in found}

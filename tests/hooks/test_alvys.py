@@ -240,7 +240,7 @@ def test_the_test_button_reports_what_worked(alvys: Simulator) -> None:
     assert AlvysHook().test_connection() == (
         True,
         f"Alvys issued a token and answered at {alvys.url}: 450 loads. The token has the scopes of all "
-        "streams that have a tier.",
+        "streams that syncs read by default.",
     )
     assert alvys.stats()["requests"] == {"POST token": 1, "POST loads/search": 1}
 

@@ -31,7 +31,7 @@ def parse_parents(
     advice = f"Give a list of the {parent.column} of {parent.stream}{alternatives}"
     if parents is None:
         raise AlvysValueError(
-            f"{stream.name} are read per row of {parent.stream}: give parents. None is not all of them: a "
+            f"{stream.name} are read per row of {parent.stream}: give parents. None does not mean all: a "
             f"skipped upstream task returns None. {advice}"
         )
     if isinstance(parents, (str, bytes)) or not isinstance(parents, Sequence):

@@ -381,7 +381,9 @@ class Search:
         try:
             content_type = response.headers.get("content-type", "json")
             if "json" not in content_type.lower():
-                raise AlvysResponseError(f"The response is {scrub(content_type, 100)}, not JSON")
+                raise AlvysResponseError(
+                    f"The response is {scrub(content_type, 100)}, not JSON. Check the host of the connection"
+                )
             page = self._decoder.decode(response.content)
             problem = page.find_problem(number, size) if self.stream.response_type == "page" else None
             if problem:
