@@ -101,9 +101,11 @@ def main() -> None:
 
     _copy_tree()
     cells = _choose(arguments.short, arguments.airflow, arguments.python)
-    results = [_run(cell, arguments.wheel.resolve(), arguments.processes) for cell in cells]
+    # Builds meanwhile replace the original.
+    wheel = Path(shutil.copy(arguments.wheel, TREE))
+    results = [_run(cell, wheel, arguments.processes) for cell in cells]
     if arguments.airflow in (None, REFUSED_AIRFLOW):
-        results.append(_check_refusal(arguments.wheel))
+        results.append(_check_refusal(wheel))
     if not results:
         parser.error("no version of Airflow and Python matches, or this machine has none of them")
     _print_table(results)
