@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_alvys.api.catalogue.endpoints import endpoint_of
 from airflow_provider_alvys.api.catalogue.streams import SECRET_FIELDS, get_stream
 from airflow_provider_alvys.api.errors import AlvysResponseError, AlvysValueError
-from airflow_provider_alvys.api.figures import counted
 from airflow_provider_alvys.api.read.page_decoder import decode_plain, decode_record
 from airflow_provider_alvys.api.read.queries import make_search_queries
 from airflow_provider_alvys.api.schema.fields import without_fields
@@ -223,5 +222,7 @@ class AlvysSearchOperator(AlvysTask):
                 )
             read = [decode_record(row, search.stream, decode=decode_plain) for row in page]
             rows += without_fields(read, search.stream.secret_fields)
+        from airflow_provider_alvys.api.figures import counted
+
         self.log.info("Found %s", counted(len(rows), self.stream))
         return rows

@@ -12,7 +12,6 @@ import msgspec
 
 from airflow_provider_alvys._compat import conf
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.api.http.clock import BoundedClock, DeferRequested
 from airflow_provider_alvys.base_operator import DEFERRABLE, AlvysTask
 from airflow_provider_alvys.parse_checks import has_template
 from airflow_provider_alvys.retry_policy import fail_if_not_retryable
@@ -127,6 +126,9 @@ class AlvysLandingTask(AlvysTask):
             raise AlvysValueError(f"tenant={tenant!r} must be a text that is not blank")
         if not is_resumed:
             self._check_databases()
+        # Imported here: each parse of a DAG imports this module.
+        from airflow_provider_alvys.api.http.clock import BoundedClock, DeferRequested
+
         client = self.hook.get_conn()
         clock = BoundedClock(
             client.clock,

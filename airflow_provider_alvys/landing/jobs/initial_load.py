@@ -11,13 +11,10 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_alvys.api.catalogue.stream_spec import WHOLE
 from airflow_provider_alvys.api.catalogue.streams import Stream, TimeWindow
 from airflow_provider_alvys.api.errors import AlvysIncompleteError, AlvysValueError
-from airflow_provider_alvys.api.figures import counted
-from airflow_provider_alvys.api.http.progress import ProgressLog
 from airflow_provider_alvys.api.read.page_decoder import PageDecoder
 from airflow_provider_alvys.api.read.queries import make_queries
 from airflow_provider_alvys.api.read.windows import ALL_TIME, format_time
 from airflow_provider_alvys.api.suggestions import suggest
-from airflow_provider_alvys.landing.dataset.cursor import CursorMove, advance_cursor, read_cursor
 from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.landing.jobs.spec import SETTLING, SyncSpec
 
@@ -152,6 +149,8 @@ def reconcile_and_set_cursor(
     :return: ``{"stream", "tenant", "path", "total", "rows", "manifests", "cursor"}``.
     :raises AlvysIncompleteError: rows are missing even after a read as a whole. No cursor was set.
     """
+    from airflow_provider_alvys.api.figures import counted
+    from airflow_provider_alvys.api.http.progress import ProgressLog
     from airflow_provider_alvys.api.read.keyset import KeySet
     from airflow_provider_alvys.api.read.statuses import listed_statuses
 
@@ -229,6 +228,8 @@ def _set_cursor(
     """Move the cursor to the start of the first load, unless it is later already, and return its position."""
     if spec.by is None:
         return None
+    from airflow_provider_alvys.landing.dataset.cursor import CursorMove, advance_cursor, read_cursor
+
     move = CursorMove(identity.dag_id, identity.run_id, is_first_load=True)
     cursor = spec.cursor_at(begun, manifest.removeprefix(f"{store.path.rstrip('/')}/"), move)
     since: dict[str | None, datetime] = {None: ALL_TIME.since}

@@ -6,16 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_alvys.api.catalogue.streams import Stream, TimeWindow
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.read.queries import explain_missing_window
 from airflow_provider_alvys.api.read.windows import MAX_WINDOW_ROWS, format_time
-from airflow_provider_alvys.landing.dataset.cursor import Cursor, CursorMove
 from airflow_provider_alvys.landing.dataset.layout import cursor_file, fingerprint
 from airflow_provider_alvys.landing.formats.registry import JSONL
 from airflow_provider_alvys.landing.jobs.parents import check_parents, plain_parents
+
+if TYPE_CHECKING:
+    from airflow_provider_alvys.landing.dataset.cursor import Cursor, CursorMove
 
 OVERLAP = timedelta(minutes=5)
 SETTLING = timedelta(minutes=1)
@@ -68,6 +70,8 @@ class SyncSpec:
 
     def cursor_at(self, until: datetime, manifest: str, move: CursorMove) -> Cursor:
         """Return a cursor at ``until``, moved there by the run of a manifest."""
+        from airflow_provider_alvys.landing.dataset.cursor import Cursor
+
         return Cursor(
             stream=self.stream.name,
             tenant=self.tenant,
