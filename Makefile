@@ -13,7 +13,7 @@ AIRFLOWS = $(AIRFLOW)
 TWO_AT_ONCE = --numprocesses 2 --dist worksteal
 # `make test COVERAGE=1`, or of the quick tests, prints the coverage of lines and branches, and takes half as long again.
 COVERED = $(if $(COVERAGE),--cov=airflow_provider_alvys --cov-branch --cov-report=term:skip-covered)
-SOURCES = airflow_provider_alvys tests dags_examples scripts bench
+SOURCES = airflow_provider_alvys tests dags_examples scripts bench docs/conf.py
 
 # Whatever the environment says, compiled modules are kept: without them each start of Airflow takes twice as long.
 unexport PYTHONDONTWRITEBYTECODE

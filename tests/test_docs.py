@@ -38,6 +38,7 @@ from airflow_provider_alvys.transfers.alvys_to_object_storage import (
     AlvysSweepToObjectStorageOperator,
     AlvysToObjectStorageOperator,
 )
+from scripts.check_site import PUBLIC_MODULES
 from scripts.matrix import RELEASES, Release
 from tests.conftest import CONNECTION, ROOT, SkippingClock
 from tests.pages import (
@@ -75,6 +76,7 @@ def test_the_compatibility_page_names_every_public_name() -> None:
     section = (ROOT / "docs" / "compatibility.md").read_text().partition("\n## What is public\n")[2]
     names = set(re.findall(r"`([\w.]+)`", section))
     assert set(airflow_provider_alvys.__all__) - {"__version__"} <= names
+    assert set(PUBLIC_MODULES) <= names
     assert "python -m airflow_provider_alvys plan" in section
 
 
