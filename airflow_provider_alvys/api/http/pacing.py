@@ -55,12 +55,7 @@ class _Bucket:
                 try:
                     yield
                 finally:
-                    self.store()
-
-    def store(self) -> None:
-        """Write the state for other processes, within :meth:`exclusive`."""
-        if self.file is not None:
-            self.file.write(self.save())
+                    self.file.write(self.save())
 
     def save(self) -> EndpointPace:
         return EndpointPace(
@@ -131,7 +126,7 @@ class Pacer:
         """
         Wait until a request may be sent, and count it when the block ends, answered or not.
 
-        Threads of this process take turns, and processes that share the pace.
+        Threads of this process take turns. Processes that share the pace may send at the same time.
 
         :param clock: to wait by; None means the pacer's own.
         """
@@ -142,34 +137,33 @@ class Pacer:
         bucket = self._bucket(str(endpoint))
         with bucket.lock:
             while True:
-                with bucket.exclusive():
-                    seconds, now = self._reserve(bucket, clock)
-                    if seconds <= 0:
-                        try:
-                            yield
-                        finally:
-                            self._count(bucket, now, clock)
-                        return
+                seconds, sent = self._reserve(bucket, clock)
+                if seconds <= 0:
+                    break
                 limit = f"{counted(bucket.limit, 'requests')} per {bucket.period:g} s"
                 clock.wait(seconds, f"rate limit of {endpoint}, {limit}")
+            try:
+                yield
+            finally:
+                self._count(bucket, sent, clock)
 
     def _reserve(self, bucket: _Bucket, clock: Clock) -> tuple[float, float]:
         """Return the seconds to wait, and the time. Count a request if that is 0: its process may die."""
         # The limit per token is a default of Alvys; a rate on the connection replaces it.
         overall = self._all_endpoints if self._rate is None else None
-        with overall.exclusive() if overall else nullcontext():
+        with bucket.exclusive(), overall.exclusive() if overall else nullcontext():
             now = clock.time()
             seconds = max(bucket.wait_seconds(now), overall.wait_seconds(now) if overall else 0.0)
             if seconds <= 0:
                 bucket.timestamps.append(now)
-                bucket.store()
                 if overall:
                     overall.timestamps.append(now)
         return seconds, now
 
     def _count(self, bucket: _Bucket, sent: float, clock: Clock) -> None:
         now = clock.time()
-        bucket.replace(sent, now)
+        with bucket.exclusive():
+            bucket.replace(sent, now)
         if self._rate is None:
             with self._all_endpoints.exclusive():
                 self._all_endpoints.replace(sent, now)

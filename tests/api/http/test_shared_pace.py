@@ -152,6 +152,17 @@ def test_a_wait_that_defers_the_task_leaves_the_file_to_others(clock: StoppedClo
     assert clock.now - began == pytest.approx(61.2, abs=2)
 
 
+def test_a_request_that_takes_long_stops_no_other_process(clock: StoppedClock) -> None:
+    first, second = process(clock), process(clock)
+    with first.slot(LOADS):
+        began = clock.now
+        send(second, clock, requests=9)
+        assert clock.now - began < 10
+        # It counts while it is under way.
+        with pytest.raises(DeferRequested), second.slot(LOADS, BoundedClock(clock, defer_after=20)):
+            pass
+
+
 def test_a_clock_that_was_set_back_costs_one_period(clock: StoppedClock) -> None:
     send(process(clock), clock, requests=10)
     clock.now -= 86_400
