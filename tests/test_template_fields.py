@@ -279,7 +279,7 @@ def test_a_wrong_value_of_the_run_is_refused_before_anything_is_sent(
         monkeypatch.setenv("AIRFLOW_CONN_SQL", json.dumps(database))
     context: Any = {"ti": FakeTaskInstance(WRONG[kind])}
     made.render_template_fields(context)
-    if field in ("alvys_conn_id", "sql_conn_id") and kind != "nothing":
+    if field == "alvys_conn_id" and kind != "nothing":
         wanted: Any = AirflowNotFoundException
     else:
         wanted = (AlvysValueError, AirflowFailException)

@@ -83,7 +83,7 @@ class AlvysWriteOperator(AlvysTask):
         self.file = file
         takes_file = check_write(operation, path_params, body, if_match).upload is not None
         if takes_file != (file is not None):
-            raise AlvysValueError(f"{operation} {'needs' if takes_file else 'takes no'} file")
+            raise AlvysValueError(f"{operation} {'needs a' if takes_file else 'takes no'} file")
         if file is not None and not has_template(file):
             check_path(file)
         self.remember_given()

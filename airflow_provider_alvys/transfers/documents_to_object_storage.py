@@ -118,8 +118,6 @@ class AlvysDocumentsToObjectStorageOperator(AlvysLandingTask):
         events = outlet_events(context, self)
         stream = document_stream_of(self.parent_type)
         check_document_parents(stream, self.parents)
-        if hint := suggest_types(self.parent_type, self.document_types):
-            self.log.warning("document_types=%r may be misspelled.%s", self.document_types, hint)
         spec = DocumentSpec(
             parent_type=self.parent_type,
             stream=stream,
@@ -127,6 +125,8 @@ class AlvysDocumentsToObjectStorageOperator(AlvysLandingTask):
             parents=self.parents,
             types=parse_document_types(self.document_types),
         )
+        if hint := suggest_types(self.parent_type, self.document_types):
+            self.log.warning("document_types=%r may be misspelled.%s", self.document_types, hint)
         settings = self.hook.settings
         downloader = Downloader(
             clock=client.clock,
