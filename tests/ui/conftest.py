@@ -7,8 +7,8 @@ import io
 import json
 import os
 import re
+import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -71,9 +71,9 @@ def load(alvys: Simulator) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def lake() -> Iterator[Path]:
-    """The path of an empty data set."""
-    path = Path(os.environ.get(LAKE) or tempfile.mkdtemp(prefix="alvys-"))
-    path.mkdir(exist_ok=LAKE not in os.environ)
+    """The path of an empty data set, as short as ``/data/alvys``: it is part of log lines."""
+    path = Path(os.environ.get(LAKE) or f"/tmp/{secrets.token_hex(3)}")
+    path.mkdir()
     yield path
     shutil.rmtree(path)
 

@@ -85,8 +85,10 @@ def test_the_log_of_a_sync_fits_the_screen(
         line.scroll_into_view_if_needed()
         assert right_edge(line) <= right, message
     everything = "\n".join(own)
-    for text in ("Reading loads", f"{ROWS:,} ", f"{lake}/loads/"):
+    for text in ("Reading loads", f"Landed {ROWS:,} loads", f"{lake}/loads/"):
         assert text in everything
+    progress = [message for message in own if f" of {ROWS:,} " in message]
+    assert 2 <= len(progress) <= 10
     picture("sync-log")
 
 
