@@ -44,18 +44,27 @@ SECRET = "s3cret-of-the-ui-tests"
 WEB_URL = "https://app.example/{stream}/{id}"
 DAG = "alvys_to_warehouse"
 ROWS = 2000
+_PAGE_SIZE = 100
 SIZE = {"width": 1440, "height": 900}
 _AN_HOUR = 3600
 # Seconds of a minute of the rate limits; requests_per_minute of the connection.
 _MINUTE = 1
-PACE = 300
+_PACE = 300
+# Seconds of a response: reading the loads takes long enough to log its progress.
+_LATENCY = 0.7
 
 
 @pytest.fixture(scope="session")
 def alvys() -> Iterator[Simulator]:
     """A simulated Alvys with the documented limits, whose minutes are short."""
     with Simulator(
-        loads=ROWS, client_secret=SECRET, limits=True, minute=_MINUTE, now=time.time() - _AN_HOUR
+        loads=ROWS,
+        rows={"trips": 500, "invoices": 100},
+        client_secret=SECRET,
+        limits=True,
+        minute=_MINUTE,
+        latency=_LATENCY,
+        now=time.time() - _AN_HOUR,
     ) as simulator:
         yield simulator
 
@@ -179,7 +188,8 @@ def fields(alvys: Simulator) -> dict[str, Any]:
         "login": alvys.options.client_id,
         "password": SECRET,
         "auth_url": f"{alvys.url}/oauth/token",
-        "requests_per_minute": PACE,
+        "requests_per_minute": _PACE,
+        "page_size": _PAGE_SIZE,
         "web_url": WEB_URL,
     }
 
