@@ -18,7 +18,7 @@ HOOK_NAME = "Alvys"
 HIDDEN_FIELDS = ["schema"]
 RELABELING = {
     "host": "API base URL",
-    "port": "Port (enter 443 for the Test button)",
+    "port": "Port (443 for Test button)",
     "login": "Client id",
     "password": "Client secret",
 }

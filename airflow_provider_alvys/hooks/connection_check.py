@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from airflow_provider_alvys.api.catalogue.streams import STREAMS, Stream
 from airflow_provider_alvys.api.errors import AlvysError
+from airflow_provider_alvys.api.figures import counted
 from airflow_provider_alvys.api.http.auth import TOKEN_ENDPOINT, TokenSource
 from airflow_provider_alvys.api.http.pacing import Pacer
 from airflow_provider_alvys.api.http.retries import ONE_ATTEMPT
@@ -43,7 +44,7 @@ def check_settings(settings: ConnectionSettings) -> tuple[bool, str]:
         has_token = error.endpoint not in (None, TOKEN_ENDPOINT)
         return False, f"{'Alvys issued a token, but: ' if has_token else ''}{error}"
     sentences = [
-        f"Alvys issued a token and answered at {client.host}: {total} {stream.name}.",
+        f"Alvys issued a token and answered at {client.host}: {counted(total, stream.name)}.",
         _describe_scopes(scopes),
         *settings.warnings,
     ]
