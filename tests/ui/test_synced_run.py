@@ -60,8 +60,8 @@ def test_the_graph_shows_each_task_by_its_name(
 ) -> None:
     page.goto(f"/dags/{DAG}/runs/{quote(run)}")
     page.get_by_role("button", name="Show Graph").click()
-    page.get_by_role("button", name="Expand all task groups").click()
     page.get_by_role("button", name="Collapse Details Panel").click()
+    page.get_by_role("button", name="Expand all task groups").click()
     names = {task["task_id"]: task["task_display_name"] for task in airflow.api.tasks(DAG, run)}
     assert len(names) == 7
     assert names[LANDING] == "Land loads"
@@ -69,6 +69,8 @@ def test_the_graph_shows_each_task_by_its_name(
         # The last of those that contain the name is the task, not its group.
         node = page.locator(".react-flow__node").filter(has=page.get_by_text(name, exact=True)).last
         expect(node).to_contain_text("success")
+    page.get_by_role("button", name="fit view").click()
+    expect(page.locator(".react-flow__node").last).to_be_in_viewport(ratio=1)
     picture("sync-graph")
 
 
