@@ -41,7 +41,7 @@ def conflict(bench: Bench) -> Any:
     """
     The record exists already, or is closed.
 
-    Do not retry. Look at the record in Alvys; where amounts are settled, post a correction.
+    Do not retry. Look at the record in Alvys; if an amount is settled, post a correction.
     """
     bench.fail(kind="status", status=409, endpoint=_PAYMENT)
     return bench.run(_payment())
