@@ -15,6 +15,8 @@ EXAMPLES = Path(__file__).resolve().parent.parent / "dags_examples"
 HOME = tempfile.TemporaryDirectory(prefix="alvys-wheel-")
 os.chdir(HOME.name)
 os.environ |= {"AIRFLOW_HOME": HOME.name, "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+# A DAG that needs an extra is logged with its traceback.
+os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "CRITICAL"
 
 from airflow_provider_alvys import AlvysHook, AlvysToObjectStorageOperator, __file__, __version__  # noqa: E402
 from airflow_provider_alvys.simulator.process import Simulator  # noqa: E402
