@@ -118,10 +118,13 @@ def _parser() -> CommandParser:
         "--conn-id", default=AlvysHook.default_conn_name, help="the Alvys connection (default: %(default)s)"
     )
     plan.add_argument(
-        "--streams", help="stream names, separated by commas (default: those that a company needs)"
+        "--streams",
+        help="streams of the catalogue, separated by commas (default: those that a company needs)",
     )
-    plan.add_argument("--since", help="start of the load, such as 2025-01-01T00:00:00Z (default: everything)")
-    plan.add_argument("--until", help="end of the load (default: none)")
+    plan.add_argument(
+        "--since", help="start of the window, such as 2025-01-01T00:00:00Z (default: no window)"
+    )
+    plan.add_argument("--until", help="end of the window (default: no end)")
     plan.set_defaults(command=_plan)
     sql = commands.add_parser(
         "sql",
@@ -130,16 +133,18 @@ def _parser() -> CommandParser:
     sql.add_argument(
         "--warehouse", required=True, choices=list(WAREHOUSES), help="the warehouse to write SQL for"
     )
-    sql.add_argument("--stream", required=True, help="stream name")
+    sql.add_argument("--stream", required=True, help="a stream of the catalogue, such as loads")
     sql.add_argument(
         "--table",
-        help="name of the stream's table and prefix of its child tables (default: the stream's)",
+        help="name of the main table; child tables are named after it (default: the stream's)",
     )
     sql.add_argument(
         "--schema",
-        help="schema of the tables, such as alvys or my_database.alvys (default: the connection's)",
+        help="database schema of the tables, such as alvys or my_database.alvys (default: the connection's)",
     )
-    sql.add_argument("--url", help="URL of the data set for the warehouse, such as s3://my-bucket/alvys")
+    sql.add_argument(
+        "--url", help="root of the data set, as the warehouse sees it, such as s3://my-bucket/alvys"
+    )
     sql.add_argument(
         "--task-id", default="run", help="id of the task that reads the manifest (default: %(default)s)"
     )

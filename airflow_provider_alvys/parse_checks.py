@@ -54,7 +54,7 @@ def has_template(value: Any) -> bool:
 
 
 def is_reference(value: Any) -> bool:
-    """Return whether Airflow replaces a whole value: an XComArg, a parameter of the DAG, or a function."""
+    """Return whether Airflow replaces all of a value: an XComArg, a parameter of the DAG, or a function."""
     return hasattr(value, "iter_references") or callable(value)
 
 

@@ -82,7 +82,7 @@ def main() -> None:
             keys=due,
             columns={"Status": "Paid", "PaidDate": time.strftime("%Y-%m-%dT00:00:00Z", time.gmtime())},
         )
-        # The window ends `settling` (1 s) before the time of the Date header, which has whole seconds.
+        # The window ends `settling` (1 s) before the time of the Date header, which has no fractions.
         time.sleep(3)
 
         say("Second run of the hourly DAG: changed loads and trips, and the invoices of the lookback.")

@@ -100,7 +100,7 @@ def _row(stream: Stream) -> str:
         f"`{stream.name}`",
         _lower(stream.description),
         _default(stream),
-        ", ".join(f"`{field}`" for field in stream.key) or "the whole row",
+        ", ".join(f"`{field}`" for field in stream.key) or "the complete row",
         ", ".join(_tier(tier) for tier in stream.tiers) or "-",
         f"{_requests(stream)} ({stream.limit.requests})",
         _scope(stream),

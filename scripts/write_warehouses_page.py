@@ -112,7 +112,7 @@ their own transactions. Do not load one table twice at the same time: set `max_a
 - **Child streams** ({children}) cannot be loaded, because their rows do not contain the parent's key: the manifest has it, by the order of
   the rows, which no warehouse keeps. Load them into a database with the operator.
 - Parquet stores six of the seven digits of a second. JSON lines, and therefore SQL Server, have all seven.
-- If a list of plain values has an item of another type, the whole list is in the row's `_extra`. (In SQL Server that item is NULL.)
+- If a list of plain values has an item of another type, the complete list is in the row's `_extra`. (In SQL Server that item is NULL.)
 - `webhook_event_types` has no key. Its `_key` is a hash that differs from the operator's.
 """
 

@@ -132,8 +132,8 @@ class AlvysHook(BaseHook):
         :param filters: Alvys's search fields, such as ``{"Status": ["Delivered"]}``; None means all rows.
         :param since: start of the window, with a time zone: a datetime, or an ISO 8601 text; None means no
             window.
-        :param until: end of the window; None means no end. For business dates the window covers whole UTC
-            days.
+        :param until: end of the window; None means no end. For business dates the window covers complete
+            UTC days.
         :param window_by: window kind, such as ``created``; None means the stream's regular one, ``updated``
             for loads; ``whole`` reads the stream without a window.
         :param parents: parents of a stream that is read per parent: load numbers for ``load_documents``, Ids

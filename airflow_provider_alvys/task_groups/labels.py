@@ -33,7 +33,7 @@ def windows_label(stream: Stream, path: str) -> dict[str, Any]:
 
 
 def sweep_label(streams: Sequence[Stream], path: str) -> dict[str, Any]:
-    """Return the same for a task that lands several streams as a whole."""
+    """Return the same for a task that lands several streams in full."""
     names = [words(stream) for stream in streams]
     more = [f"{len(names) - _LISTED} more"] if len(names) > _LISTED else []
     *first, last = names[:_LISTED] + more

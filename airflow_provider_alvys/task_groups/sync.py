@@ -85,7 +85,7 @@ def alvys_sync(
 
     Each stream has a task and an asset (:func:`airflow_provider_alvys.alvys_asset`). The task's id is the
     stream, ``loads``, and the window if it is not the regular one, ``loads_created``. Streams that are read
-    as a whole, without parents and filters, share the task ``sweep`` if there are two or more, unless
+    in full, without parents and filters, share the task ``sweep`` if there are two or more, unless
     ``on_missing_scope="skip"``. The UI shows longer names, such as "Land loads by created", and lists the
     streams in the description of a task. All windows end ``settling`` before the run's scheduled time.
     Parents come before their children, and tasks on the same endpoint run one after the other. All tasks on
@@ -289,7 +289,7 @@ def alvys_backfill(
     :param arguments: further arguments, of AlvysToObjectStorageOperator, such as ``file_format`` or
         ``retries``.
     :return: the mapped task; its ``output`` is the list of results.
-    :raises AlvysValueError: the stream is read as a whole or per parent, or a time or length is wrong.
+    :raises AlvysValueError: the stream is read in full or per parent, or a time or length is wrong.
     """
     for name, time in (("start", start), ("end", end)):
         if has_template(time):
@@ -358,7 +358,7 @@ def alvys_first_load(
     :param group_id: name of the group; None means ``first_load_<stream>``.
     :param arguments: further arguments of the group, such as ``default_args``.
     :return: the group.
-    :raises AlvysValueError: each sync reads the stream as a whole, so that it needs no first load.
+    :raises AlvysValueError: each sync reads the stream in full, so that it needs no first load.
     """
     row = get_stream(stream)
     by = backfill_window(row, window_by)

@@ -24,7 +24,7 @@ class Sync:
 
     @property
     def is_whole(self) -> bool:
-        """Whether it is read as a whole, without a window."""
+        """Whether it is read in full, without a window."""
         return self.stream.window(self.tier.window) is None
 
     @property

@@ -45,7 +45,7 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
     Land the rows of a stream as files: every row of the window, once, as Alvys sent it.
 
     Without ``since`` the window starts at the cursor, which is stored with the data. The cursor moves only
-    after a complete run. A retry resumes. Streams without a window on changes are read as a whole.
+    after a complete run. A retry resumes. Streams without a window on changes are read in full.
 
     Asset event: each outlet gets one, and its extra is the result. An asset alias gets the asset of the
     stream.
@@ -257,7 +257,7 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
 
 class AlvysSweepToObjectStorageOperator(AlvysLandingTask):
     """
-    Land several small streams in one task, each as a whole.
+    Land several small streams in one task, each in full.
 
     If a stream fails, the others still land, and then the task fails.
 
@@ -267,7 +267,7 @@ class AlvysSweepToObjectStorageOperator(AlvysLandingTask):
     Cost: one request per page of 200 rows of each stream, and one more to check the total of several pages.
 
     :param alvys_conn_id: the Alvys connection. (templated)
-    :param streams: streams of the catalogue that are read as a whole, without parents, such as ``["drivers",
+    :param streams: streams of the catalogue that are read in full, without parents, such as ``["drivers",
         "trucks"]``.
     :param path: root of the data set, absolute: ``/data/alvys`` or ``s3://aws_default@bucket/alvys``.
         (templated)
@@ -283,8 +283,8 @@ class AlvysSweepToObjectStorageOperator(AlvysLandingTask):
     :param deferrable: whether to free the slot during long waits for the rate limit. Airflow's ``[operators]
         default_deferrable`` is the default.
     :return: a list with the result of each stream, as of AlvysToObjectStorageOperator.
-    :raises AlvysValueError: while the DAG is parsed: a stream is unknown, is given twice or cannot be read as
-        a whole, or another argument is wrong.
+    :raises AlvysValueError: while the DAG is parsed: a stream is unknown, is given twice or cannot be read in
+        full, or another argument is wrong.
     :raises AlvysError: the first error of a stream, after all others have landed.
     """
 

@@ -154,7 +154,7 @@ class AlvysChangeTrigger(BaseEventTrigger):
 
     :param alvys_conn_id: the Alvys connection.
     :param stream: a stream of the catalogue, such as ``loads``, with a time window. If the window is a
-        business date, as for ``fuel``, each poll reads the whole lookback and reports new rows and rows that
+        business date, as for ``fuel``, each poll reads all of the lookback and reports new rows and rows that
         differ.
     :param where: values of the rows' fields, such as ``{"Status": ["Delivered"], "Fleet.Name": "East"}``:
         report only matching rows. None means all.

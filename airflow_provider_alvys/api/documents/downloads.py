@@ -221,7 +221,7 @@ class Downloader:
             settings |= self._session.merge_environment_settings(request.url, {}, True, None, None)
             if is_loopback(urlsplit(url)):
                 settings["proxies"] = {}
-            # Session.send would read the whole body of a redirect.
+            # Session.send would read all of the body of a redirect.
             adapter = self._session.get_adapter(str(request.url))
             return adapter.send(request, timeout=self._timeout, **settings)
         except AddressRefusedError as error:

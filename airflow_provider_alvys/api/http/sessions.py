@@ -56,7 +56,7 @@ class Session(requests.Session):
             self.mount(scheme, _Adapter())
 
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """Return None: requests would parse the address and read the redirect's whole body."""
+        """Return None: requests would parse the address and read all of the redirect's body."""
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         """Send a request, and return its response without the body."""

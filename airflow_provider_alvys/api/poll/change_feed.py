@@ -58,7 +58,7 @@ def get_watch_window(stream: Stream, name: str | None) -> TimeWindow:
 
 
 def check_interval(window: TimeWindow, seconds: float | None) -> float:
-    """Return the seconds between two polls. The default is longer if each poll reads the whole lookback."""
+    """Return the seconds between two polls. The default is longer if each poll reads all of the lookback."""
     if seconds is None:
         return 60.0 if window.tracks_changes else 900.0
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < float("inf"):

@@ -34,7 +34,7 @@ class Page(msgspec.Struct):
     """
     One page of a set.
 
-    :param total: rows in the whole set, by this response.
+    :param total: rows in the set, by this response.
     :param number: of the page; None where the response does not say.
     :param size: the page size that the server applied; None where the response does not say.
     :param rows: each row's JSON text, without line breaks.
@@ -68,7 +68,7 @@ class PageDecoder:
     """
     Decode responses into pages.
 
-    :param key: the fields that identify a row; empty where only the whole row does.
+    :param key: the fields that identify a row; empty where only all fields together do.
     :param answer: the response's shape: a ``page`` of several, a bare ``list``, or one ``object``, which is
         the row.
     """

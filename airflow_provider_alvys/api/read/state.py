@@ -31,7 +31,7 @@ class QueryProgress(msgspec.Struct, kw_only=True):
 
     :param windows: still to be read, the current one last; large ones are split in half.
     :param keys_before: number of keys seen before this query.
-    :param total: rows of the whole query, if its window was split or it has been read.
+    :param total: rows of the complete query, if its window was split or it has been read.
     :param is_open: whether an earlier window could not be proved complete.
     :param window_began: time of the first request for the current window, in seconds since 1970.
     :param paginator: None until the current window is requested.

@@ -79,7 +79,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     :param version: version of the layout.
     :param stream: name of the stream.
     :param tenant: name of the tenant.
-    :param window: the bounds of all windows; None for a stream that was read as a whole.
+    :param window: the bounds of all windows; None for a stream that was read in full.
     :param as_of: the time at which the rows are the stream's state; None without a window.
     :param filters: Alvys's search fields that were given.
     :param file_format: ``jsonl`` or ``parquet``.

@@ -48,10 +48,10 @@ def backfill_window(stream: Stream, window_by: str | None) -> TimeWindow:
         names = ", ".join(repr(window.name) for window in stream.windows)
         raise AlvysValueError(
             f"window_by={window_by!r} cannot be split. Leave it out, or name one of {names}. To read "
-            f"{stream.name} as a whole, use AlvysToObjectStorageOperator(window_by={window_by!r})"
+            f"{stream.name} in full, use AlvysToObjectStorageOperator(window_by={window_by!r})"
         )
     raise AlvysValueError(
-        f"{stream.name} have no windows: each sync reads them as a whole. Use AlvysToObjectStorageOperator"
+        f"{stream.name} have no windows: each sync reads them in full. Use AlvysToObjectStorageOperator"
     )
 
 
@@ -60,10 +60,10 @@ def check_first_load(stream: Stream) -> None:
     if stream.parent is not None:
         raise AlvysValueError(f"{stream.name} are read per parent: load the parents first")
     if stream.default_window is None:
-        raise AlvysValueError(f"{stream.name} need no first load: each sync reads them as a whole")
+        raise AlvysValueError(f"{stream.name} need no first load: each sync reads them in full")
     if not stream.full_read:
         raise AlvysValueError(
-            f"{stream.name} cannot be read as a whole, so a first load cannot be checked: use alvys_backfill"
+            f"{stream.name} cannot be read in full, so a first load cannot be checked: use alvys_backfill"
         )
 
 
@@ -141,13 +141,13 @@ def reconcile_and_set_cursor(
 
     Rows are missing if fewer have landed than existed at the start, or exist now. The regular window since
     the start finds rows without the time of the window kind, or dated during the load. If rows are still
-    missing, the stream is read as a whole. Counts hide a missing row if a landed one was removed.
+    missing, the stream is read in full. Counts hide a missing row if a landed one was removed.
 
     :param spec: the stream's regular sync.
     :param total_then: number of rows at the start.
     :param landed: the results of all windows.
     :return: ``{"stream", "tenant", "path", "total", "rows", "manifests", "cursor"}``.
-    :raises AlvysIncompleteError: rows are missing even after a read as a whole. No cursor was set.
+    :raises AlvysIncompleteError: rows are missing even after a read in full. No cursor was set.
     """
     from airflow_provider_alvys.api.figures import counted
     from airflow_provider_alvys.api.http.progress import ProgressLog
@@ -178,7 +178,7 @@ def reconcile_and_set_cursor(
         result = batch.land(more)
         _add_keys(keys, spec, str(result["manifest"]), statuses)
         results.append(result)
-    # After a read as a whole, rows that existed at the start but not now were deleted.
+    # After a read in full, rows that existed at the start but not now were deleted.
     if len(keys) < total:
         batch.void()
         raise AlvysIncompleteError(

@@ -55,7 +55,7 @@ class SyncSpec:
 
     @cached_property
     def by(self) -> TimeWindow | None:
-        """The window kind; None to read the stream as a whole."""
+        """The window kind; None to read the stream in full."""
         return self.stream.window(self.window_by)
 
     @property
@@ -91,7 +91,7 @@ class SyncSpec:
         if self.look_back is None and self.look_ahead is None:
             return
         if self.by is None or self.by.tracks_changes:
-            kind = f"have the window {self.by.name}, on changes" if self.by else "are read as a whole"
+            kind = f"have the window {self.by.name}, on changes" if self.by else "are read in full"
             raise AlvysValueError(
                 f"look_back and look_ahead are for business dates, and {self.stream.name} {kind}. Raise "
                 "overlap, or choose another window with window_by"

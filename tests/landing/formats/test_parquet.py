@@ -142,7 +142,7 @@ def _text(value: Any) -> str:
 
 
 def window_of(stream: Stream) -> dict[str, str]:
-    """Return a window for streams that cannot be read as a whole."""
+    """Return a window for streams that cannot be read in full."""
     return (
         {}
         if stream.default_window is None

@@ -137,7 +137,7 @@ def test_rows_created_since_the_start_need_no_read_as_a_whole(
         result = reconcile_and_set_cursor(hook, lake, "loads", begun, landed)
     assert f"Missing 5 loads: reading by updated since {begun.begun}" in caplog.text
     assert result["rows"] == result["total"] == 455
-    # The count, and a page of changes. A read as a whole has three pages.
+    # The count, and a page of changes. A read in full has three pages.
     assert alvys.stats()["requests"]["POST loads/search"] - before == 2
 
 
