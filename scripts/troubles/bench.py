@@ -30,8 +30,9 @@ from airflow_provider_alvys.simulator.process import Simulator
 _HOST = "integrations.alvys.com"
 # What differs from run to run.
 _VARIABLE = (
-    # First: its digits may look like an id.
+    (re.compile(r"(?<=alvys-pace-)\d+"), "1000"),
     (re.compile(r"(?<=run duration of )[\d.]+"), "60.0"),
+    # First: its digits may look like an id.
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)"), "2026-11-24T05:04:00Z"),
     (re.compile(r"\d{8}T\d{6}Z"), "20261124T050400Z"),
     (re.compile(r"/\d{4}-\d\d-\d\d/"), "/2026-11-24/"),

@@ -132,6 +132,16 @@ def pace_not_shared(bench: Bench) -> Any:
             return bench.warned("Pace not shared")
 
 
+def unknown_connection_field(bench: Bench) -> Any:
+    """
+    The extra of the connection has a field that does not exist, such as a misspelled one.
+
+    Correct its name; [Connection fields](reference/connection.md) lists them.
+    """
+    bench.connect(extra={"page_sise": 100}).get_conn()
+    return bench.warned("Connection")
+
+
 def stream_not_landed(bench: Bench) -> Any:
     """
     One stream of a sweep has failed; the others land.
@@ -144,6 +154,19 @@ def stream_not_landed(bench: Bench) -> Any:
     )
     bench.run(task)
     return bench.warned("trucks failed")
+
+
+def stream_failed(bench: Bench) -> Any:
+    """
+    One stream of a sweep has failed, for another reason.
+
+    The lines below it say why. A retry reads only the streams that have not landed.
+    """
+    bench.fail(kind="status", status=500, endpoint="POST trucks/search")
+    task = AlvysSweepToObjectStorageOperator(task_id="a", streams=["drivers", "trucks"], path=bench.path)
+    with suppress(AlvysServerError):
+        bench.run(task)
+    return bench.warned("Not landed")
 
 
 def streams_failed(bench: Bench) -> Any:
@@ -254,6 +277,18 @@ def loading_again(bench: Bench) -> Any:
     bench.load(exclude=["Notes"])
     bench.load()
     return bench.warned("Loading 1 manifest")
+
+
+def shared_number(bench: Bench) -> Any:
+    """
+    Two records have the same number: a number is unique within a subsidiary only.
+
+    Join tables by `id`, not by number.
+    """
+    bench.sync()
+    _edit(bench, lambda row: row | {"LoadNumber": "1001"})
+    bench.load()
+    return bench.warned("1 values")
 
 
 def unknown_fields(bench: Bench) -> Any:
