@@ -28,15 +28,12 @@ WITHOUT_ENTRY = {
     "%s: requesting missing page %d again: total is %s",
     "%s: rows kept moving between searches; some may be missing",
     "Airflow did not mask a token within %g s",
-    "Connection %s: %s",
     "Cursor advanced for %d of %s",
     "Not advanced for %s: %s",
     "Fields missing from all %s of %s: %s",
     "Most earlier rows have them. Check whether Alvys renamed them (see _extra)",
     "Or check whether the token lost a permission",
-    "%s failed",
     "Pace file not written: %s: %s",
-    "Pace not shared with other processes for an hour: %s",
     "Tasks that run at the same time may meet a 429. Make TMPDIR writable to prevent that",
     "Poll failed; the next one reads changes of %s since %s again",
     "Requested %s=%s of %s, and Alvys returned %s",
@@ -49,7 +46,6 @@ WITHOUT_ENTRY = {
     "Watching %s from now on: Airflow before 3.3 stores no state",
     "Changes are missed while no triggerer runs",
     "%s of other data sets must be loaded into %s again",
-    "%s of %s belong to several rows, such as %s",
     "It is unique within a subsidiary only. Join by the key (%s)",
 }
 

@@ -111,7 +111,7 @@ def alvys_sync(
     :param compression: ``gzip`` or None; for Parquet ``gzip``, ``zstd`` or None (snappy).
     :param on_missing_scope: ``fail`` or ``skip`` if the token lacks the scope of a stream; None means that of
         ``default_args``, else ``fail``.
-    :param fail_on_open: whether a task fails if rows may be missing; None means that of ``default_args``.
+    :param fail_on_open: whether to fail if rows may be missing; None means that of ``default_args``.
     :param sql_conn_id: Airflow connection of the database. Each stream is loaded into its tables by a task
         ``load_<stream>`` with an asset (:func:`airflow_provider_alvys.alvys_table_asset`), "Load loads into
         warehouse" in the UI. The connection and its provider are checked before anything is landed; the

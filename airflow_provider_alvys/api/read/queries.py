@@ -235,4 +235,4 @@ def explain_missing_window(stream: Stream, window_by: str | None) -> str:
         return f"window_by={window_by!r} reads all rows: leave since and until out, or name a window"
     names = ", ".join(repr(window.name) for window in stream.windows)
     advice = f"say which window since applies to, window_by={names}" if names else "leave since and until out"
-    return f"{stream.name} are read as a whole, since Alvys has no window on their changes: {advice}"
+    return f"{stream.name} are read in full, since Alvys has no window on their changes: {advice}"

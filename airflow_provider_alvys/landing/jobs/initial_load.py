@@ -173,7 +173,7 @@ def reconcile_and_set_cursor(
         missing = max(total, total_then) - len(keys)
         if missing <= 0:
             break
-        how = f"by {more.by.name} since {format_time(begun)}" if more.by else "as a whole"
+        how = f"by {more.by.name} since {format_time(begun)}" if more.by else "in full"
         log.info("Missing %s: reading %s", counted(missing, stream.name), how)
         result = batch.land(more)
         _add_keys(keys, spec, str(result["manifest"]), statuses)

@@ -47,8 +47,8 @@ def log_start(spec: SyncSpec, run: Run, window: Window | None) -> None:
     parents = sum(len(group.parents or ()) for group in run.groups)
     of = f" for {counted(parents, parent.stream)}" if parent else ""
     if window is None and spec.initial_since is not None:
-        log.info("initial_since has no effect: %s are read as a whole each time", spec.stream.name)
-    how = f"{of} by {spec.by.name} {window}" if window and spec.by else of or " as a whole, without a window"
+        log.info("initial_since has no effect: %s are read in full each time", spec.stream.name)
+    how = f"{of} by {spec.by.name} {window}" if window and spec.by else of or " in full, without a window"
     log.info("Reading %s of %s%s%s", spec.stream.name, spec.tenant, how, again)
 
 
