@@ -12,13 +12,9 @@ _PDF = b"%PDF-1.4 a proof of delivery\n"
 
 def _download(bench: Bench, **arguments: Any) -> Any:
     bench.run(bench.upload(_PDF))
+    given: dict[str, Any] = {"document_types": ["Proof of Delivery"], **arguments}
     task = AlvysDocumentsToObjectStorageOperator(
-        task_id="a",
-        parent_type="load",
-        parents=[bench.load_number()],
-        document_types=["Proof of Delivery"],
-        path=bench.path,
-        **arguments,
+        task_id="a", parent_type="load", parents=[bench.load_number()], path=bench.path, **given
     )
     return bench.run(task)
 
@@ -51,3 +47,13 @@ def too_long(bench: Bench) -> Any:
     Raise `max_bytes`, if you want such files.
     """
     return _download(bench, max_bytes=10)
+
+
+def misspelled_type(bench: Bench) -> Any:
+    """
+    No documents are downloaded, since their type is misspelled.
+
+    Correct the type. Types are free text, so a name that Alvys does not list for uploads is no error.
+    """
+    _download(bench, document_types=["Prof of Delivery"])
+    return bench.warned("document_types")
