@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import msgspec
 
+from airflow_provider_alvys.api.figures import counted
 from airflow_provider_alvys.landing.dataset.layout import MANIFEST as MANIFEST_FILE
 from airflow_provider_alvys.landing.dataset.manifest import Manifest
 from airflow_provider_alvys.landing.dataset.store import Store
@@ -15,6 +17,8 @@ from airflow_provider_alvys.tables.database import Database
 from airflow_provider_alvys.tables.ledger import LOAD_AGAIN, Ledger, LedgerEntry, TableRows
 from airflow_provider_alvys.tables.migrate import find_absent
 from airflow_provider_alvys.tables.schema import MANIFEST, TENANT, StreamSchema, Table, build_schema
+
+log = logging.getLogger(__name__)
 
 
 def hash_schema(schema: StreamSchema) -> str:
@@ -76,6 +80,8 @@ class GapFinder:
         entries = self._ledger.entries()
         if not entries:
             return []
+        main = self._database.table(self._schema.main.name)
+        log.info("Comparing %s with its ledger of %s", main, counted(len(entries), "manifests"))
         absent = find_absent(self._database, self._schema)
         counts = {table.name: self._count(table, TENANT, absent) for table in self._schema.tables}
         reasons = [f"{name} did not exist" for name in absent]

@@ -49,7 +49,7 @@ class LoadResult:
 
     :param manifest: its path.
     :param rows: rows in it.
-    :param merged: how many of them were new, or newer than those in the table.
+    :param merged: how many of them were new, or read later than those in the table, changed or not.
     :param missing: rows of the table that are marked as missing from now on.
     :param suspect_deletes: rows that it lacks but that are not marked, because they are too many.
     """

@@ -64,8 +64,8 @@ class AlvysObjectStorageToSqlOperator(TemplatedTask):
     :param max_missing_share: largest share of missing rows, from 0 to 1: if a complete read lacks more of
         them, no row is marked missing.
     :return: ``{"table", "stream", "path", "manifests", "rows", "merged", "missing", "disbelieved"}``: the
-        number of manifests loaded; of rows in them; of new or newer rows; of rows marked as missing; of
-        absent rows that were too many to mark.
+        number of manifests loaded; of rows in them; of rows merged, new or read again, changed or not; of
+        rows marked as missing; of absent rows that were too many to mark.
     :raises AlvysValueError: an argument is not valid; raised while the DAG is parsed, except for templated
         arguments. Or the connection or its provider is missing: the message says what to install.
     :raises AlvysTableError: a row cannot be stored, a table cannot be migrated, or the tables lack data of a
