@@ -26,6 +26,8 @@ def lines(caplog: pytest.LogCaptureFixture) -> Lines:
         (20.0, 200, 200 * 20 / 30 + 1, 200 * 20 / 40 - 1),
         (0.1, 1000, 1000 * 0.1 / 5 + 1, 10),
         (1.0, 100, 10, 9),
+        (0.02, 200, 0, 0),
+        (0.02, 1000, 4, 3),
     ],
 )
 def test_lines_are_neither_rare_nor_frequent(
