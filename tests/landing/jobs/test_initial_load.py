@@ -11,7 +11,7 @@ import pytest
 from airflow_provider_alvys.api.errors import AlvysIncompleteError, AlvysStorageError
 from airflow_provider_alvys.api.http.client import AlvysClient
 from airflow_provider_alvys.api.read.windows import as_utc, format_time
-from airflow_provider_alvys.landing.jobs import initial_load as first_load_module
+from airflow_provider_alvys.landing.dataset import cursor as cursor_module
 from airflow_provider_alvys.simulator.process import Simulator
 from airflow_provider_alvys.transfers.first_load import AlvysBeginFirstLoadOperator, AlvysHandOverOperator
 from tests.conftest import Land, QuickHook
@@ -206,13 +206,13 @@ def test_a_retried_reconciliation_reads_nothing_twice_and_ignores_new_rows(
     begun, windows = begin(hook, lake, "trips")
     landed = [land(stream="trips", window_by="pickup", **window) for window in windows]
     context = {"run_id": "run", "ti": TaskInstance()}
-    advance = first_load_module.advance_cursor
+    advance = cursor_module.advance_cursor
 
     def fail(*arguments: Any, **more: Any) -> Any:
-        monkeypatch.setattr(first_load_module, "advance_cursor", advance)
+        monkeypatch.setattr(cursor_module, "advance_cursor", advance)
         raise AlvysStorageError("as ordered")
 
-    monkeypatch.setattr(first_load_module, "advance_cursor", fail)
+    monkeypatch.setattr(cursor_module, "advance_cursor", fail)
     with pytest.raises(AlvysStorageError):
         reconcile_and_set_cursor(hook, lake, "trips", begun, landed, context)
     alvys.add(stream="trips", rows=3, columns={"PickupDate": None})
