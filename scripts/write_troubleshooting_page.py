@@ -69,7 +69,7 @@ def _parse_section() -> str:
 
 
 def _shown(message: str) -> str:
-    wrap = textwrap.TextWrapper(120, break_long_words=False, break_on_hyphens=False)
+    wrap = textwrap.TextWrapper(84, break_long_words=False, break_on_hyphens=False)
     lines = "\n".join(map(wrap.fill, message.splitlines()))
     return f"```text\n{lines}\n```\n"
 
