@@ -77,7 +77,8 @@ def test_importing_all_public_names_is_cheap() -> None:
     )
     milliseconds, *modules = run(code).splitlines()[-1].split()
     print(f"{milliseconds} ms, {len(modules)} modules")  # noqa: T201
-    assert len(modules) < 100
+    # How many of its own Airflow imports with them differs between its versions.
+    assert len([module for module in modules if not module.startswith("airflow.")]) < 95
     assert not {"requests", "pyarrow", "starlette", "asgiref"} & set(modules)
 
 
