@@ -28,7 +28,7 @@ from tests.chaos.airflow.rest_api import AirflowApi
 from tests.chaos.airflow.services import WORKER, Postgres, redis_server
 
 _TITLE = "airflow worker -- "
-_STARTS_WITHIN = 180.0
+_STARTS_WITHIN = 300.0
 
 # Airflow detects a killed task, triggerer or scheduler within ten seconds; by default it takes minutes.
 _SHORT_TIMEOUTS = {
