@@ -74,7 +74,8 @@ class ProgressLog:
         is_due = is_tenth or silence + wait >= _LONGEST_SILENCE
         if not is_due or silence < _SHORTEST_SILENCE > wait:
             return
-        self._logged_at, self._tenth = now, done * _TENTHS // max(1, total or 0)
+        self._logged_at = now
+        self._tenth = 0 if total is None else done * _TENTHS // max(1, total)
         elapsed, units = now - self._since, done - self._known
         figures = [detail()]
         if elapsed + wait >= _SHORTEST_MEASURE:

@@ -121,3 +121,16 @@ def test_durations_have_units_of_their_length(seconds: float, text: str) -> None
 )
 def test_sizes_have_units_of_their_length(number: int, text: str) -> None:
     assert size(number) == text
+
+
+def test_tenths_count_from_when_the_total_is_known(lines: Lines) -> None:
+    clock = StoppedClock()
+    progress = ProgressLog("Downloaded", "documents", clock=clock)
+    clock.sleep(31)
+    progress.update(50)
+    clock.sleep(6)
+    progress.update(60, 100)
+    assert [line.split(",")[0] for line in lines()] == [
+        "Downloaded 50 documents",
+        "Downloaded 60 of 100 documents",
+    ]
