@@ -7,6 +7,8 @@ from datetime import datetime, timezone
 
 # Seconds after which a message that has not changed is logged again, for the first time.
 _FIRST_REPEAT = 600.0
+# A wait may be without end.
+_LAST_DATE = datetime.max.replace(tzinfo=timezone.utc).timestamp()
 
 
 @dataclass
@@ -36,5 +38,7 @@ class WaitLog:
             return None
         self._last_at = now
         how_often = "at growing intervals, next in" if is_growing else "every"
-        until = datetime.fromtimestamp(deadline, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
-        return f"{message}. Polling {how_often} {seconds:.0f} s until {until}"
+        until = ""
+        if deadline <= _LAST_DATE:
+            until = datetime.fromtimestamp(deadline, timezone.utc).strftime(" until %Y-%m-%d %H:%M:%S UTC")
+        return f"{message}. Polling {how_often} {seconds:.0f} s{until}"
