@@ -17,7 +17,7 @@ from airflow_provider_alvys.parse_checks import has_template
 from airflow_provider_alvys.retry_policy import fail_if_not_retryable
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import BaseOperator, Context
     from airflow.sdk.definitions.mappedoperator import OperatorPartial
 
     from airflow_provider_alvys.api.http.client import AlvysClient
@@ -112,8 +112,11 @@ class AlvysLandingTask(AlvysTask):
 
         following = self.downstream_list if self.has_dag() else ()  # type: ignore[no-untyped-call]
         loads = [task for task in following if isinstance(task, AlvysObjectStorageToSqlOperator)]
-        # A template may need the result of this task.
-        for conn_id in {load.sql_conn_id for load in loads if not has_template(load.sql_conn_id)}:
+        # A template may need the result of this task, and other workers may have what these lack.
+        loads = [
+            load for load in loads if not has_template(load.sql_conn_id) and _place(load) == _place(self)
+        ]
+        for conn_id in {load.sql_conn_id for load in loads}:
             get_database_hook(conn_id)
 
     @fail_if_not_retryable
@@ -153,3 +156,8 @@ class AlvysLandingTask(AlvysTask):
             state = {"rendered": rendered, "deadline": deadline, "in_vain": wait.consecutive_deferrals}
             trigger = AlvysWaitTrigger(until, state)
             self.defer(trigger=trigger, method_name=self.resume.__name__, kwargs={"state": state})
+
+
+def _place(task: BaseOperator) -> tuple[Any, ...]:
+    """Return what selects the worker of a task and its environment."""
+    return task.queue, task.executor, task.executor_config, task.run_as_user

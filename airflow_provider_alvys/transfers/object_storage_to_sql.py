@@ -40,7 +40,8 @@ class AlvysObjectStorageToSqlOperator(TemplatedTask):
     For PostgreSQL, SQLite, DuckDB, MariaDB and MySQL, whose providers are installed with the extras
     ``[postgres]``, ``[sqlite]``, ``[duckdb]`` and ``[mysql]``; for warehouses see
     ``docs/reference/warehouses.md``. The connection and its provider are checked before anything is read. A
-    landing task directly before this one checks them before it lands, unless ``sql_conn_id`` is a template.
+    landing task directly before this one checks them before it lands, unless ``sql_conn_id`` is a template or
+    the two tasks have different queues, executors or users.
 
     Asset event: each outlet gets one, and its extra is the result.
 

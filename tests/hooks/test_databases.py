@@ -111,6 +111,23 @@ def test_the_connection_is_checked_before_anything_is_landed(alvys: Simulator, t
     assert not (tmp_path / "lake").exists()
 
 
+@pytest.mark.parametrize(
+    "place", [{"queue": "database"}, {"executor_config": {"image": "postgres"}}, {"run_as_user": "loader"}]
+)
+def test_a_connection_that_only_other_workers_may_have_is_checked_there(
+    place: dict[str, Any], alvys: Simulator, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "lake")
+    with DAG("dag", schedule=None):
+        land = AlvysToObjectStorageOperator(
+            task_id="land", stream="loads", path=path, initial_since="2020-01-01T00:00:00Z"
+        )
+        land >> AlvysObjectStorageToSqlOperator(
+            task_id="load", sql_conn_id="sql", path=path, stream="loads", **place
+        )
+    assert land.execute({})["rows"] == 450
+
+
 def test_a_connection_that_a_template_names_is_checked_when_it_is_known(
     alvys: Simulator, tmp_path: Path
 ) -> None:
