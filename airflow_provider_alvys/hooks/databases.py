@@ -52,8 +52,9 @@ def get_database_hook(conn_id: str) -> tuple[Any, Dialect]:
     try:
         return connection.get_hook(), dialect  # type: ignore[no-untyped-call]
     except Exception as error:
+        reason = str(error) or type(error).__name__
         raise AlvysValueError(
-            f"The connection {conn_id!r} cannot be used: {error}. {_advice(str(conn_type), dialect)}"
+            f"The connection {conn_id!r} cannot be used: {reason}. {_advice(str(conn_type), dialect)}"
         ) from error
 
 
