@@ -20,7 +20,10 @@ from airflow_provider_alvys.operators.alvys import (
 )
 from airflow_provider_alvys.sensors.alvys import AlvysLoadStatusSensor
 from airflow_provider_alvys.simulator.process import Simulator
-from airflow_provider_alvys.transfers.alvys_to_object_storage import AlvysToObjectStorageOperator
+from airflow_provider_alvys.transfers.alvys_to_object_storage import (
+    AlvysSweepToObjectStorageOperator,
+    AlvysToObjectStorageOperator,
+)
 from airflow_provider_alvys.transfers.object_storage_to_sql import AlvysObjectStorageToSqlOperator
 from tests.writes import body_of
 
@@ -100,3 +103,20 @@ def test_an_error_that_is_not_of_this_package_keeps_its_frames(
     with pytest.raises(KeyError) as caught:
         AlvysHook().count("loads")
     assert any(frame.name == "fail" for frame in traceback.extract_tb(caught.value.__traceback__))
+
+
+def test_a_stream_of_a_sweep_that_fails_is_one_line(
+    alvys: Simulator, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    alvys.reset(loads=1)
+    alvys.order_faults({"kind": "status", "status": 409, "endpoint": "POST trucks/search"})
+    task = AlvysSweepToObjectStorageOperator(
+        task_id="t", streams=["drivers", "trucks"], path=str(tmp_path / "lake")
+    )
+    with pytest.raises((AlvysError, AirflowFailException)) as caught:
+        task.execute({})
+    assert_is_short(caught.value)
+    (line,) = [record for record in caplog.records if "trucks failed" in record.getMessage()]
+    assert line.levelno == logging.ERROR
+    assert "409" in line.getMessage()
+    assert line.exc_info is None

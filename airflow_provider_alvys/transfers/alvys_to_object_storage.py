@@ -30,6 +30,7 @@ from airflow_provider_alvys.parse_checks import (
     is_reference,
     normalize_path,
 )
+from airflow_provider_alvys.tracebacks import shorten
 from airflow_provider_alvys.transfers.base import DEFER_AFTER, AlvysLandingTask
 
 if TYPE_CHECKING:
@@ -350,7 +351,7 @@ class AlvysSweepToObjectStorageOperator(AlvysLandingTask):
                 if self.on_missing_scope == "fail" or not error.missing_scope:
                     failed.append(error)
             except AlvysError as error:
-                self.log.exception("%s failed", spec.stream.name)
+                self.log.error("%s failed: %s", spec.stream.name, shorten(error))
                 failed.append(error)
         if failed:
             self.log.error("%d of %d streams failed", len(failed), len(self.streams))

@@ -160,7 +160,7 @@ def stream_failed(bench: Bench) -> Any:
     """
     One stream of a sweep has failed, for another reason.
 
-    The lines below it say why. A retry reads only the streams that have not landed.
+    See the reason in the line. A retry reads only the streams that have not landed.
     """
     bench.fail(kind="status", status=500, endpoint="POST trucks/search")
     task = AlvysSweepToObjectStorageOperator(task_id="a", streams=["drivers", "trucks"], path=bench.path)
