@@ -124,8 +124,7 @@ class Search:
                     # A checkpoint taken here remembers that the list was requested once.
                     yield []
                 elif is_second:
-                    query = self.queries[index]
-                    parent = query.stream.parent
+                    query, parent = self.queries[index], self.stream.parent
                     name = f"{parent.stream} {parent.column}" if parent else ""
                     log.warning("Alvys does not know %s=%s, or no longer", name, query.parents[0])
         if not state.is_done:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from airflow_provider_alvys._compat import AirflowSensorTimeout
 from airflow_provider_alvys.api.catalogue.streams import STREAMS, Stream, get_stream
 from airflow_provider_alvys.api.poll.conditions import StatusReached, poll_once
 from airflow_provider_alvys.api.read.lookup import look_up, look_up_with_etag
@@ -85,8 +86,8 @@ def test_a_status_of_a_record_that_differs_in_case_is_not_taken(
 @pytest.mark.parametrize(
     "sensor",
     [
-        AlvysLoadStatusSensor(task_id="wait", load_number="abc1", statuses="Delivered"),
-        AlvysTripStatusSensor(task_id="wait", trip_number="abc1", statuses="Delivered"),
+        AlvysLoadStatusSensor(task_id="wait", load_number="abc1", statuses="Delivered", timeout=0.1),
+        AlvysTripStatusSensor(task_id="wait", trip_number="abc1", statuses="Delivered", timeout=0.1),
     ],
     ids=["load", "trip"],
 )
@@ -96,7 +97,7 @@ def test_a_sensor_in_a_slot_logs_a_warning(recorder: Recorder, clock: SkippingCl
     hook = AlvysHook()
     hook._client = recorder.client(clock)
     sensor.hook = hook
-    with capture_logs() as logs:
-        assert not sensor.poke({}).is_done
-    (found,) = [entry for entry in logs if entry["log_level"] == "warning"]
-    assert {"abc1", "ABC1"} <= set(re.findall(r"\w+", str(found)))
+    with capture_logs() as logs, pytest.raises(AirflowSensorTimeout):
+        sensor.execute({})
+    (found,) = [entry for entry in logs if {"abc1", "ABC1"} <= set(re.findall(r"\w+", str(entry)))]
+    assert found["log_level"] == "warning"
