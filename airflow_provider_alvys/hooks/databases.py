@@ -33,7 +33,8 @@ def get_database_hook(conn_id: str) -> tuple[Any, Dialect]:
         connection = BaseHook.get_connection(conn_id)
     except AirflowNotFoundException as error:
         raise AlvysValueError(
-            f"Airflow has no connection {conn_id!r} for the database. {install} add the connection"
+            f"Airflow has no connection {conn_id!r} for the database. Check sql_conn_id. If it is not there "
+            f"yet: {install[0].lower()}{install[1:]} add the connection"
         ) from error
     conn_type = connection.conn_type
     if conn_type in _UNTYPED:

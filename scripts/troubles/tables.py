@@ -17,7 +17,8 @@ def no_connection(bench: Bench) -> Any:
     """
     There is no connection to the database.
 
-    Install the extra of the database first, restart Airflow, and then add the connection.
+    Correct `sql_conn_id`. Or install the extra of the database first, restart Airflow, and then add the
+    connection.
     """
     return bench.load(sql_conn_id="warehouse")
 
