@@ -31,6 +31,31 @@ Search this page for the beginning of your message. Each message was provoked ag
 the UI or in the log of a task; names, times and ids differ. Errors say what happened, why, and what to do.
 """
 
+# The first is provoked by tests/ui/test_connection_form.py.
+_AIRFLOW = """\
+## Messages of Airflow itself
+
+### The Test button answers "Bad Request"
+
+The connection has no port. Airflow 3.3 refuses to test such a connection, of any type. [Enter 443](connection.md#test-the-connection).
+
+### The list of connection types does not have Alvys
+
+The package was installed after the API server had started: restart it. If the type is still missing, run
+`airflow providers get airflow-provider-alvys` in the API server's environment.
+
+### Tasks stay in the state "scheduled"
+
+```text
+WARNING Tasks using non-existent pool 'alvys' will not be scheduled
+```
+
+The scheduler's log has this line. [Create the pool](limits.md#several-workers-use-a-pool), or remove `[alvys] pool`.
+"""
+
+# Errors that are retried only if an attribute is true.
+_RETRIED_IF = {errors.AlvysNotFoundError: "is_stray", errors.AlvysUnknownOutcomeError: "may_repeat"}
+
 
 def provoke_all(alvys: Simulator, folder: Path) -> dict[str, Provoked]:
     """Provoke all troubles, and return what a user sees of each, by :func:`name_of`."""
@@ -50,7 +75,7 @@ def page(provoked: Mapping[str, Provoked]) -> str:
     """Return the page."""
     sections = ["".join(_section(module, provoked)) for module in GROUPS]
     # Most see the first messages of a new DAG next.
-    return "\n".join([_HEAD, sections[0], _parse_section(), *sections[1:], _types()])
+    return "\n".join([_HEAD, sections[0], _parse_section(), *sections[1:], _AIRFLOW, _types()])
 
 
 def _section(module: ModuleType, provoked: Mapping[str, Provoked]) -> Iterator[str]:
@@ -97,9 +122,15 @@ def _types() -> str:
         doc = read_docstring(error_type)
         meaning = " ".join([doc.summary, *doc.prose])
         attributes = "; ".join(f"`{name}`: {text.rstrip('.')}" for name, text in doc.params.items())
-        retried = "no" if issubclass(error_type, errors._NOT_RETRYABLE) else "yes"
+        retried = _retried(error_type)
         lines.append(f"| `{error_type.__name__}` | {meaning} | {attributes} | {retried} |")
     return "\n".join(lines) + "\n"
+
+
+def _retried(error_type: type[errors.AlvysError]) -> str:
+    if condition := _RETRIED_IF.get(error_type):
+        return f"if `{condition}`"
+    return "no" if issubclass(error_type, errors._NOT_RETRYABLE) else "yes"
 
 
 def main(target: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import inspect
 from collections.abc import Iterator
 
 import pytest
+from airflow.jobs import scheduler_job_runner
 
 from airflow_provider_alvys.api import errors
 from airflow_provider_alvys.simulator.process import Simulator
@@ -76,6 +78,24 @@ def test_an_argument_that_is_not_valid_raises_the_error_of_its_entry(expression:
     message = " ".join(parse.message_of(expression).split())
     assert f"```py {' '.join(expression.split())} ```" in " ".join(PAGE.read_text().split())
     assert f"```text {message} ```" in " ".join(PAGE.read_text().split()), "run make docs"
+
+
+def test_the_message_about_a_missing_pool_is_airflows() -> None:
+    message = "Tasks using non-existent pool '%s' will not be scheduled"
+    assert message in inspect.getsource(scheduler_job_runner)
+    assert message % "alvys" in PAGE.read_text()
+
+
+def test_an_error_that_is_retried_by_an_attribute_says_so() -> None:
+    for error, attribute in (
+        (errors.AlvysUnknownOutcomeError("", check=""), "may_repeat"),
+        (errors.AlvysNotFoundError(""), "is_stray"),
+    ):
+        assert errors.is_hopeless(error)
+        setattr(error, attribute, True)
+        assert not errors.is_hopeless(error)
+        row = next(line for line in PAGE.read_text().splitlines() if f"| `{type(error).__name__}` |" in line)
+        assert row.endswith(f"| if `{attribute}` |")
 
 
 def test_each_error_type_has_an_entry(provoked: dict[str, Provoked]) -> None:

@@ -254,19 +254,6 @@ def documents_gone(bench: Bench) -> Any:
     return bench.records[-1:]
 
 
-def misspelled_type(bench: Bench) -> Any:
-    """
-    No document has the given type, which looks like a misspelled one.
-
-    Correct `document_types`. If it is a type of your own, nothing.
-    """
-    task = AlvysDocumentsToObjectStorageOperator(
-        task_id="a", parent_type="load", parents=["1"], path=bench.path, document_types=["Prof of Delivery"]
-    )
-    bench.run(task)
-    return bench.warned("document_types")
-
-
 def loading_again(bench: Bench) -> Any:
     """
     Manifests are loaded again, because the tables lack their rows or columns.

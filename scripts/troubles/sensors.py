@@ -23,7 +23,7 @@ def missing_load(bench: Bench) -> Any:
     """
     The load does not exist, with `wait_if_missing=False`.
 
-    Check the number. By default the sensor waits for the load, and logs at each change when it looks again.
+    Check the number. By default the sensor waits for the load, and logs how often it polls.
     """
     return bench.run(
         AlvysLoadStatusSensor(task_id="a", load_number="1000001", statuses="Delivered", wait_if_missing=False)
