@@ -22,10 +22,12 @@ from airflow_provider_alvys.landing.jobs.parents import RecentParents
 from airflow_provider_alvys.landing.jobs.spec import SETTLING
 from airflow_provider_alvys.parse_checks import CURSOR, check_data_set, check_search, has_template
 from airflow_provider_alvys.task_groups.labels import (
+    defaults_of,
     describe_load,
     landing_label,
     load_name,
     sweep_label,
+    unless_default,
     windows_label,
     words,
 )
@@ -145,11 +147,11 @@ def alvys_sync(
         simple = [sync for sync in syncs if sync.is_whole and not sync.stream.parent]
         shared = [sync for sync in simple if sync.stream.name not in (filters or {})]
         # With its own task, a skipped stream emits no asset event.
-        if len(shared) > 1 and (on_missing_scope or _default(group, "on_missing_scope")) != "skip":
+        if len(shared) > 1 and (on_missing_scope or defaults_of(group).get("on_missing_scope")) != "skip":
             sweep = AlvysSweepToObjectStorageOperator(
                 task_id=SWEEP_TASK,
                 streams=[sync.stream.name for sync in shared],
-                **sweep_label([sync.stream for sync in shared], path),
+                **unless_default(group, sweep_label([sync.stream for sync in shared], path)),
                 outlets=[alvys_asset(sync.stream.name, path) for sync in shared],
                 **common,
             )
@@ -164,7 +166,7 @@ def alvys_sync(
                 tasks[sync] = AlvysToObjectStorageOperator(
                     task_id=sync.task_id,
                     stream=sync.stream.name,
-                    **landing_label(sync, path),
+                    **unless_default(group, landing_label(sync, path)),
                     outlets=[alvys_asset(sync.stream.name, path)],
                     **_given(filters=given_filters, parents=_parents_of(sync.stream, parents)),
                     **_window(sync, initial_since, seconds, overlap),
@@ -186,11 +188,6 @@ def _parents_of(stream: Stream, given: Mapping[str, Any] | None) -> Any:
 def _given(**arguments: Any) -> dict[str, Any]:
     """Return the arguments that are not None. ``default_args`` may set the others."""
     return {name: value for name, value in arguments.items() if value is not None}
-
-
-def _default(group: TaskGroup, name: str) -> Any:
-    """Return an argument of the ``default_args`` of a group, its outer groups or the DAG."""
-    return {**(group.dag.default_args if group.dag else {}), **group.default_args}.get(name)
 
 
 def _window(
@@ -243,7 +240,7 @@ def _add_loads(
                 trigger_rule="none_failed",
                 **_given(schema=schema, exclude=exclude.get(name)),
             )
-            loads[name].doc_md = describe_load(loads[name])
+            loads[name].doc_md = loads[name].doc_md or describe_load(loads[name])
         task >> loads[name]
 
 
@@ -315,7 +312,8 @@ def alvys_backfill(
     ).expand_kwargs(windows)
     # Airflow creates the operator of a mapped task only when it runs.
     names = ("file_format", "compression")
-    defaults = {name: _default(task.task_group, name) if task.task_group else None for name in names}
+    known = defaults_of(task.task_group) if task.task_group else {}
+    defaults = {name: known.get(name) for name in names}
     given = {**defaults, **arguments}
     check_format(given["file_format"] or JSONL, given["compression"])
     return task
@@ -380,7 +378,7 @@ def alvys_first_load(
         output = cast("Any", begin.output)
         windows = AlvysToObjectStorageOperator.partial(
             task_id="windows",
-            **windows_label(row, path),
+            **unless_default(group, windows_label(row, path)),
             window_by=by.name,
             max_active_tis_per_dag=1,
             outlets=[alvys_asset(stream, path)],

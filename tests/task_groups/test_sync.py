@@ -630,6 +630,19 @@ def test_a_task_lists_its_streams_and_tables_in_its_description() -> None:
     assert "`sql`" in tasks["load_loads"].doc_md
 
 
+def test_a_description_in_default_args_is_that_of_all_tasks() -> None:
+    with DAG("dag", schedule=None, default_args={"doc_md": "Ask us"}) as dag:
+        alvys_sync(
+            path="/lake",
+            streams=["loads", "customers", "drivers"],
+            initial_since="2026-01-01T00:00:00Z",
+            sql_conn_id="sql",
+        )
+        alvys_first_load("invoices", "2026-01-01T00:00:00Z", path="/lake")
+    assert {task.doc_md for task in dag.tasks} == {"Ask us"}
+    assert dag.get_task("alvys_sync.loads").task_display_name == "Land loads"
+
+
 def test_a_backfill_takes_a_name_and_a_description_of_its_own() -> None:
     with DAG("dag", schedule=None):
         task = alvys_backfill(
