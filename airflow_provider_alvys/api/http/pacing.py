@@ -37,6 +37,8 @@ class _Bucket:
     # The limit before it was reduced, or 0.
     normal_limit: int = 0
     reduced_at: float = 0.0
+    # The last reduction that this process has made or met.
+    reduced_here_at: float = 0.0
     lock: threading.RLock = field(default_factory=threading.RLock)
     # None if other processes do not share it.
     file: PaceFile | None = None
@@ -200,8 +202,13 @@ class Pacer:
             bucket.consecutive_429s += 1
             if self._rate == 0 or bucket.consecutive_429s > 1:
                 return
-            # Not below a quarter of the documented limit.
-            bucket.reduce(max(1, limit_of(endpoint).requests // 4, bucket.limit // 2), self._clock.time())
+            now = self._clock.time()
+            # Another process may have met the same block, and reduced the pace for all.
+            is_reduced_elsewhere = bucket.reduced_at > bucket.reduced_here_at
+            if not is_reduced_elsewhere or now - bucket.reduced_at > self.block_seconds(endpoint):
+                # Not below a quarter of the documented limit.
+                bucket.reduce(max(1, limit_of(endpoint).requests // 4, bucket.limit // 2), now)
+            bucket.reduced_here_at = bucket.reduced_at
             log.warning(
                 "Rate-limited (429) on %s. Reducing the pace to %d requests per %g s for one hour",
                 endpoint,

@@ -126,6 +126,17 @@ def test_a_pace_that_one_process_reduced_holds_for_all_and_ends_for_all(clock: S
     assert sent[9] - sent[0] < 10
 
 
+def test_processes_that_meet_the_same_block_reduce_the_pace_once(clock: StoppedClock) -> None:
+    first, second, third = process(clock), process(clock), process(clock)
+    first.record_429(LOADS)
+    clock.sleep(100)
+    second.record_429(LOADS)
+    assert second.rate(LOADS) == first.rate(LOADS) == 5
+    clock.sleep(200)
+    third.record_429(LOADS)
+    assert third.rate(LOADS) == 2
+
+
 def test_a_request_of_a_process_that_was_killed_counts_and_its_lock_ends() -> None:
     pacer = Pacer(shared_as=BUDGET)
 
