@@ -154,7 +154,7 @@ class Loader:
         if own:
             first = ", ".join(entry.manifest for entry in own[:3])
             raise AlvysTableError(
-                f"{main} and its child tables lack data of {len(own)} loaded manifests, which are not in "
+                f"{main} and its child tables lack data of {counted(len(own), 'loaded manifests')}, not in "
                 f"{self._store.path}: {first}. Restore the files, or load their data set, or accept the gap "
                 f"by this statement: {self._ledger.sql_to_forget(own)}"
             )

@@ -276,8 +276,8 @@ class _Download:
         reasons += f"; and {others} more" if others > 0 else ""
         waits = [error.retry_after for error in errors if error.retry_after]
         return AlvysDownloadError(
-            f"{len(errors)} documents could not be downloaded{more}: {reasons}. {len(self._run.done)} are "
-            "complete; a retry downloads the rest",
+            f"{counted(len(errors), 'documents')} could not be downloaded{more}: {reasons}. "
+            f"{len(self._run.done):,} are complete; a retry downloads the rest",
             retry_after=max(waits, default=None),
             endpoint=ENDPOINT,
         )
