@@ -40,7 +40,7 @@ _MEANING: dict[Kind, str] = {
 }
 
 _HEAD = """\
-# Tables
+# Tables and columns
 
 <!-- Written by `make docs` from the catalogue in airflow_provider_alvys/api/catalogue. Do not edit. -->
 
