@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from airflow.sdk import TaskGroup
-
 from airflow_provider_alvys.api.catalogue.streams import Stream
 from airflow_provider_alvys.task_groups.tiers import Sync
 from airflow_provider_alvys.transfers.object_storage_to_sql import AlvysObjectStorageToSqlOperator
@@ -43,16 +41,6 @@ def sweep_label(streams: Sequence[Stream], path: str) -> dict[str, Any]:
         "task_display_name": f"Land all rows of {', '.join(first)} and {last}",
         "doc_md": _document(f"All rows of these streams become files below `{path}`", streams),
     }
-
-
-def defaults_of(group: TaskGroup) -> dict[str, Any]:
-    """Return the ``default_args`` of a group, its outer groups and the DAG."""
-    return {**(group.dag.default_args if group.dag else {}), **group.default_args}
-
-
-def unless_default(group: TaskGroup, label: dict[str, Any]) -> dict[str, Any]:
-    """Return a name and a description without what ``default_args`` gives."""
-    return {name: text for name, text in label.items() if name not in defaults_of(group)}
 
 
 def load_name(stream: Stream, sql_conn_id: str) -> str:

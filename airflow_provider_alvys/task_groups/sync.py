@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, cast
 
 from airflow.sdk import Asset, AssetAlias, BaseOperator, TaskGroup
 
-from airflow_provider_alvys._compat import DuplicateTaskIdFound
 from airflow_provider_alvys.api.catalogue.stream_spec import WHOLE
 from airflow_provider_alvys.api.catalogue.streams import Stream, get_stream
 from airflow_provider_alvys.api.errors import AlvysValueError
@@ -21,13 +19,17 @@ from airflow_provider_alvys.landing.jobs.initial_load import backfill_window, ch
 from airflow_provider_alvys.landing.jobs.parents import RecentParents
 from airflow_provider_alvys.landing.jobs.spec import SETTLING
 from airflow_provider_alvys.parse_checks import CURSOR, check_data_set, check_search, has_template
-from airflow_provider_alvys.task_groups.labels import (
+from airflow_provider_alvys.task_groups.groups import (
     defaults_of,
+    explain_duplicates,
+    make_group,
+    unless_default,
+)
+from airflow_provider_alvys.task_groups.labels import (
     describe_load,
     landing_label,
     load_name,
     sweep_label,
-    unless_default,
     windows_label,
     words,
 )
@@ -47,19 +49,7 @@ from airflow_provider_alvys.transfers.object_storage_to_sql import AlvysObjectSt
 SWEEP_TASK = "sweep"
 
 
-@contextmanager
-def _explain_duplicates(parameter: str) -> Iterator[None]:
-    """Say what to do if a DAG calls a function twice with the same id, which is the default one."""
-    try:
-        yield
-    except DuplicateTaskIdFound as error:
-        raise AlvysValueError(
-            f"{error}. To use it twice in one DAG, give each its own {parameter}. Two companies also need "
-            "their own alvys_conn_id, and their own path or tenant"
-        ) from error
-
-
-@_explain_duplicates("group_id")
+@explain_duplicates("group_id")
 def alvys_sync(
     *,
     path: str,
@@ -143,7 +133,7 @@ def alvys_sync(
         **_given(file_format=file_format, compression=compression, fail_on_open=fail_on_open),
     }
     tasks: dict[Sync, BaseOperator] = {}
-    with TaskGroup(group_id, **arguments) as group:
+    with make_group(group_id, arguments) as group:
         simple = [sync for sync in syncs if sync.is_whole and not sync.stream.parent]
         shared = [sync for sync in simple if sync.stream.name not in (filters or {})]
         # With its own task, a skipped stream emits no asset event.
@@ -244,7 +234,7 @@ def _add_loads(
         task >> loads[name]
 
 
-@_explain_duplicates("task_id")
+@explain_duplicates("task_id")
 def alvys_backfill(
     stream: str,
     start: datetime | str,
@@ -319,7 +309,7 @@ def alvys_backfill(
     return task
 
 
-@_explain_duplicates("group_id")
+@explain_duplicates("group_id")
 def alvys_first_load(
     stream: str,
     start: datetime | str,
@@ -366,7 +356,7 @@ def alvys_first_load(
     common: dict[str, Any] = {"stream": stream, "path": path}
     common |= _given(alvys_conn_id=alvys_conn_id, filters=filters)
     landing = _given(tenant=tenant, file_format=file_format, compression=compression)
-    with TaskGroup(group_id or f"first_load_{stream}", **arguments) as group:
+    with make_group(group_id or f"first_load_{stream}", arguments) as group:
         begin = AlvysBeginFirstLoadOperator(
             task_id="begin",
             task_display_name=f"Plan first load of {words(row)}",

@@ -704,3 +704,17 @@ def test_a_pool_that_a_dag_or_a_task_names_wins(configured_pool: str) -> None:
             "trips", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "week", path="/lake", pool="task's"
         )
     assert {task.pool for task in dag.tasks} == {"group's", "task's"}
+
+
+@pytest.mark.parametrize(
+    ("make", "arguments"),
+    [
+        (alvys_sync, {"streams": ["loads"]}),
+        (alvys_first_load, {"stream": "loads", "start": "2026-01-01T00:00:00Z"}),
+    ],
+)
+def test_an_argument_of_the_tasks_is_refused_with_the_place_for_it(make: Any, arguments: Any) -> None:
+    with DAG("sync", schedule=None), pytest.raises(AlvysValueError, match=r"'full_refresh'.*default_args"):
+        make(path="/data/alvys", full_refresh=True, **arguments)
+    with DAG("sync", schedule=None):
+        make(path="/data/alvys", default_args={"full_refresh": True}, **arguments)

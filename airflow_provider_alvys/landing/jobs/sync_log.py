@@ -35,9 +35,12 @@ def log_cursor(spec: SyncSpec, cursor: Cursor, parents: Sequence[str] | None, *,
         log.info("Cursor last moved by DAG %s, run %s", last.dag_id, last.run_id)
     else:
         log.warning("Cursor last moved by another DAG, %s, run %s", last.dag_id, last.run_id)
-        log.warning("Its rows are not read again. For a data set of its own, give this DAG another path")
+        log.warning(
+            "This run reads only later changes. For a data set of its own, give this DAG another path"
+        )
     if spec.initial_since is not None and not new:
-        log.info("initial_since is not used: a cursor exists. To start there again, use full_refresh=True")
+        log.info("initial_since is not used: a cursor exists")
+        log.info("To read from it again: full_refresh=True, in default_args for alvys_sync")
 
 
 def log_start(spec: SyncSpec, run: Run, window: Window | None) -> None:
