@@ -128,8 +128,17 @@ def commands() -> list[pytest.ParameterSet]:
     ]
 
 
-@pytest.mark.parametrize("code", blocks_to_run("python"))
-def test_python_code_runs(code: str, alvys: Simulator, tmp_path: Path) -> None:
+def python_blocks() -> list[pytest.ParameterSet]:
+    """All blocks of Python; those that read files, once for each compression."""
+    return [
+        pytest.param(*block.values, compression, id=f"{block.id}-{compression}" if compression else block.id)
+        for block in blocks_to_run("python")
+        for compression in ([None, "gzip"] if "_manifest.json" in str(block.values[0]) else [None])
+    ]
+
+
+@pytest.mark.parametrize(("code", "compression"), python_blocks())
+def test_python_code_runs(code: str, compression: str | None, alvys: Simulator, tmp_path: Path) -> None:
     path = tmp_path / "alvys"
     if "_manifest.json" in code:
         operator = AlvysToObjectStorageOperator(
@@ -138,7 +147,7 @@ def test_python_code_runs(code: str, alvys: Simulator, tmp_path: Path) -> None:
             path=str(path),
             initial_since="2026-01-01T00:00:00Z",
             file_format="parquet" if "parquet" in code else "jsonl",
-            compression="gzip",
+            compression=compression,
         )
         operator.execute({})
     names = {"__name__": "docs"}
