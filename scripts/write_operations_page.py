@@ -41,7 +41,7 @@ AlvysWriteOperator(
 AlvysHook().write("trips.dispatch", path_params={"tripId": "TR0000000000000000001"})
 ```
 
-[writing.md](../writing.md) explains writes step by step.
+[writing.md](../writing.md) explains writes step by step, and where `AlvysHook` finds its connection.
 
 ## Fill in the body
 

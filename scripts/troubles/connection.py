@@ -101,7 +101,9 @@ def missing_connection(bench: Bench) -> Any:
     """
     There is no connection of that name.
 
-    Add a connection of type Alvys with this id, or give the task the id of yours as `alvys_conn_id`.
+    Add a connection of type Alvys with this id, or give the task the id of yours as `alvys_conn_id`. In a
+    script outside of a task, Airflow does not look into its database: set the connection's environment
+    variable there, such as `AIRFLOW_CONN_ALVYS_PROD`.
     """
     return AlvysSearchOperator(task_id="a", stream="loads", alvys_conn_id="alvys_prod").execute({})
 
