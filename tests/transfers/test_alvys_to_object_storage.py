@@ -503,8 +503,8 @@ def test_it_waits_in_its_slot_even_if_deferrable(alvys: Simulator, land: Land) -
         pytest.param(
             {"stream": "visibility_outbound_errors", "window_by": "whole"}, "no window .whole.", id="no whole"
         ),
-        pytest.param({"file_format": "csv"}, "file_format='jsonl'", id="format"),
-        pytest.param({"compression": "zip"}, "compression='gzip'", id="compression"),
+        pytest.param({"file_format": "csv"}, "file_format='csv'.* jsonl", id="format"),
+        pytest.param({"compression": "zip"}, "compression='zip'.* gzip", id="compression"),
         pytest.param({"part_rows": 0}, "part_rows=0 must be a number of rows", id="part_rows"),
         pytest.param({"overlap": -5}, "overlap=-5", id="overlap"),
         pytest.param({"look_back": 5}, "look_back and look_ahead are for business dates", id="look_back"),

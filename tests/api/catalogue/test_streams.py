@@ -38,7 +38,7 @@ def test_streams_must_be_a_list_of_different_names(names: Any, named: str) -> No
         pytest.param({"Status": "Open"}, "Status", id="one string"),
         pytest.param({"Status": []}, "Status", id="an empty list"),
         pytest.param({"LoadNumbers": [1001]}, "LoadNumbers", id="numbers"),
-        pytest.param({"Status": ["Opened"]}, "'Opened'.* Admin, In Review", id="unknown status"),
+        pytest.param({"Status": ["Opened"]}, "'Opened'.* Open\\?", id="unknown status"),
         pytest.param({"CustomerId": ""}, "CustomerId", id="an empty string"),
         pytest.param({"IncludeDeleted": "yes"}, "IncludeDeleted", id="not a boolean"),
     ],
@@ -67,9 +67,7 @@ def test_a_filter_that_alvys_would_ignore_or_reject_is_refused(filters: dict[str
         pytest.param("invoices", {"Loads.LoadNumber": "x"}, "'Loads.LoadNumber'", id="a column"),
         pytest.param("driver_events", {"DriverIds": ["1"]}, "use parents", id="the parents"),
         pytest.param("driver_events", {"EndDate": "x"}, "window_by", id="one end of a window"),
-        pytest.param(
-            "trip_stops", {"Status": "x"}, "trip_stops has no filters", id="a stream without filters"
-        ),
+        pytest.param("trip_stops", {"Status": "x"}, "no filter 'Status'", id="a stream without filters"),
     ],
 )
 def test_a_wrong_filter_is_refused_with_advice(stream: str, filters: dict[str, Any], named: str) -> None:
@@ -91,9 +89,9 @@ def test_a_search_has_all_required_fields() -> None:
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
     with pytest.raises(AlvysValueError, match="'load'.* loads"):
         get_stream("load")
-    with pytest.raises(AlvysValueError, match="'pickup'.* 'updated', 'created'"):
+    with pytest.raises(AlvysValueError, match="'pickup'.* updated, created"):
         LOADS.window("pickup")
-    with pytest.raises(AlvysValueError, match="'updated'.* 'whole'"):
+    with pytest.raises(AlvysValueError, match="'updated'.* whole"):
         get_stream("trucks").window("updated")
 
 
