@@ -30,7 +30,7 @@ demo: .venv/.demo  ## Run the provider in a real Airflow against a simulated Alv
 test: .venv/.tools  ## Run all tests except those that need MariaDB or a browser
 	$(PY) -m pytest -m "not mariadb and not ui" $(TWO_AT_ONCE) $(COVERED)
 
-test-quick: .venv/.tools  ## Run the tests not marked slow (below a minute)
+test-quick: .venv/.tools  ## Run the tests not marked slow (three minutes)
 	$(PY) -m pytest -m "not mariadb and not slow and not ui" $(TWO_AT_ONCE) $(COVERED)
 
 test-mariadb: .venv/.mariadb  ## Run the tests that load into MariaDB, which comes from Debian's packages
