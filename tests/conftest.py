@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -84,7 +85,8 @@ def fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Start each test like a new process: no token, pace or masked secrets; and do not wait for the disk."""
     monkeypatch.setattr(auth, "_sources", {})
     monkeypatch.setattr(pacing, "_pacers", {})
-    monkeypatch.setattr(shared_pace, "pace_folder", lambda: f"{AIRFLOW_HOME}/pace-{id(monkeypatch)}")
+    pace_folder = f"{AIRFLOW_HOME}/pace-{uuid4()}"
+    monkeypatch.setattr(shared_pace, "pace_folder", lambda: pace_folder)
     monkeypatch.setattr(scrubbing, "_secrets", {})
     monkeypatch.setattr(scrubbing, "_known", ())
     monkeypatch.setattr(os, "fsync", lambda _: None)
