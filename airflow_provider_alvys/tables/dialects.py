@@ -107,6 +107,10 @@ class Dialect:
             return lambda value: value[:length]
         return None
 
+    def number(self, column: str) -> str:
+        """Return a column of decimals as a number."""
+        return column
+
     def create_table(self, table: str, columns: Sequence[tuple[str, str]], key: Sequence[str]) -> str:
         """Return the statement that creates a table with a primary key, if it does not exist."""
         lines = [f"{self.quote(name)} {kind}{' NOT NULL' if name in key else ''}" for name, kind in columns]
@@ -152,6 +156,9 @@ class _SQLite(Dialect):
 
     def renderer(self, kind: Kind) -> Renderer | None:
         return (lambda value: format(value, "f")) if kind == "decimal" else super().renderer(kind)
+
+    def number(self, column: str) -> str:
+        return f"CAST({column} AS REAL)"
 
     def widen_column(self, table: str, column: str, kind: Kind) -> list[str]:
         old, new = self.quote(column), self.quote(f"{column}__wider")
