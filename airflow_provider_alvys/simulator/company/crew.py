@@ -241,17 +241,27 @@ def trailer(salt: int, number: int) -> Trailer:
 @lru_cache(maxsize=16_384)
 def user(salt: int, number: int) -> User:
     """Return a user: the staff of the office first. Each role occurs among the first twelve."""
-    if number < len(names.STAFF):
-        name = names.STAFF[number]
+    role = _ROLES[number % len(_ROLES)]
+    # Of each twelve users, one is a driver.
+    turn = number // len(_ROLES)
+    if role == "Driver":
+        name = driver(salt, turn).name
+    elif number - turn < len(names.STAFF):
+        name = names.STAFF[number - turn]
     else:
         name = " ".join(names.combination(number, salt + 1, names.FIRST_NAMES, names.LAST_NAMES))
     return User(
         number=number,
         name=name,
-        role=_ROLES[number % len(_ROLES)],
+        role=role,
         status=_USER_STATUSES.get(number % 20, "Active"),
         email=names.email(name),
     )
+
+
+def login_of(driver: int) -> int:
+    """Return the number of a driver's user, which has the driver's name."""
+    return (driver + 1) * len(_ROLES) - 1
 
 
 def users_with(role: str, count: int) -> Sequence[int]:

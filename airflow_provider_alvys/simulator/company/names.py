@@ -65,6 +65,15 @@ STREETS: Sequence[str] = (
     "Gateway Blvd, Bldg C",
     "Peña Blvd",
 )
+_AREA_CODES = dict(
+    pair.split(":")
+    for pair in (
+        "TN:901 TX:214 IL:815 CA:909 PA:717 CO:719 NV:775 GA:404 NC:704 SC:864 FL:904 AL:205 MS:662 AR:501 "
+        "LA:504 OK:405 MO:816 KS:913 NE:402 IA:515 MN:612 WI:414 IN:317 KY:502 OH:614 MI:313 NJ:908 NY:716 "
+        "MA:413 MD:410 VA:757 UT:801 ID:208 AZ:602 OR:503 WA:253 ON:905 QC:514 MB:204 BC:604 TAM:867 "
+        "CHH:656 NLE:811"
+    ).split()
+)
 
 
 def bits_of(salt: int, number: int, use: int) -> int:
@@ -104,9 +113,10 @@ def street(salt: int, number: int) -> str:
     return f"{bits % 9_800 + 100} {STREETS[(bits >> 20) % len(STREETS)]}"
 
 
-def phone(salt: int, number: int, area: str = "901") -> str:
-    """Return a phone number that nobody has."""
-    return f"+1 {area} 555 {bits_of(salt, number, 902) % 10_000:04d}"
+def phone(salt: int, number: int, state: str = "TN") -> str:
+    """Return a phone number that nobody has, with an area code of a state."""
+    country = "+52" if state in ("TAM", "CHH", "NLE") else "+1"
+    return f"{country} {_AREA_CODES.get(state, '901')} 555 {bits_of(salt, number, 902) % 10_000:04d}"
 
 
 def email(name: str, domain: str = DOMAIN) -> str:
@@ -119,6 +129,7 @@ def domain_of(company: str) -> str:
     return f"{plain(company)[:24]}.example"
 
 
+@lru_cache(maxsize=16_384)
 def plain(text: str) -> str:
     """Return the letters and digits of a text in lower case, without accents."""
     text = normalize("NFKD", text.lower().replace("ß", "ss").replace("ø", "o").replace("đ", "d"))

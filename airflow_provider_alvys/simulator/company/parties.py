@@ -286,7 +286,7 @@ def carrier(salt: int, number: int) -> Carrier:
     """Return a carrier. Each status occurs among the first 21."""
     status = _CARRIER_STATUSES.get(number % _CARRIER_CYCLE, "Active")
     words = names.combination(number, salt, _CARRIER_WORDS, _CARRIER_TRADES, _LEGAL_FORMS)
-    days = bits_of(salt, number, 11) % 600
+    days = bits_of(salt, number, 11) % 200
     return Carrier(
         number=number,
         name=" ".join(word for word in words if word),
@@ -297,7 +297,7 @@ def carrier(salt: int, number: int) -> Carrier:
         factoring_company=pick(FACTORS, salt, number, 13) if bits_of(salt, number, 14) % 100 < 45 else None,
         insurance_days_left=-1 - days % 90 if status == "Expired Insurance" else 150 + days,
         place=pick(_US if number % 9 else _CANADA, salt, number, 15),
-        street=names.street(salt, number),
+        street=names.street(salt, 1_000_000 + number),
         contact=person(salt, 5_000_000 + number),
         equipment=pick(
             ("Dry Van", "Dry Van", "Reefer", "Flatbed", "Step Deck", "Conestoga"), salt, number, 16

@@ -1,0 +1,169 @@
+"""Records of trucks and trailers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airflow_provider_alvys.simulator.company import crew
+from airflow_provider_alvys.simulator.company.masters.base import (
+    OWN_SUBSIDIARY,
+    MasterFacts,
+    fleet_record,
+    number_text,
+)
+from airflow_provider_alvys.simulator.company.parties import SUBSIDIARIES
+
+_COLORS = ("White", "Blue", "Red", "Black", "Silver", "Green", "Weiß/Blau")
+_PLATE_STATES = ("TN", "IN", "OK", "ME", "TX")
+_INSURER = "Great West Casualty Company"
+_CARD_PROVIDERS = ("EFS", "Comdata", "WEX")
+_LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ"
+
+
+class VehicleFacts(MasterFacts):
+    """The parts that records of trucks and trailers have in common."""
+
+    def _plate(self, number: int) -> str:
+        bits = self._bits(number, 1)
+        return f"{_LETTERS[bits % 23]}{_LETTERS[(bits >> 8) % 23]}{(bits >> 16) % 100_000:05d}"
+
+    def _expiries(self, number: int, suffix: str) -> dict[str, Any]:
+        """Return when papers expire; an inspection of some is overdue."""
+        inspection = -1 - number % 30 if number % 15 == 7 else 20 + self._bits(number, 2) % 330
+        renewal = 30 + self._bits(number, 3) % 330
+        return {
+            f"License{suffix}": self._day(renewal),
+            f"Plate{suffix}": self._day(renewal),
+            f"Insurance{suffix}": self._day(200 + self._bits(0, 4) % 100),
+            f"Inspection{suffix}": self._day(inspection),
+        }
+
+    def _references(self, number: int) -> list[dict[str, Any]]:
+        # White space varies in real data.
+        bits = self._bits(number, 5)
+        permit, lease = ("Permit", "Permit ")[bits % 2], ("Lease Id", "Lease  Id")[bits // 2 % 2]
+        references = [self._reference(number, permit, f"OS/OW-{bits // 4 % 10**6:06d}")]
+        if number % 3 == 0:
+            references.append(self._reference(number, lease, f"LS{bits // 8 % 10**5:05d}", 1))
+        return references
+
+
+class TruckFacts(VehicleFacts):
+    """Records of trucks."""
+
+    fields = frozenset(
+        "TruckNum VinNumber Year Make Model Color Status SubsidiaryId Fleet NumberOfAxles GrossWeight "
+        "EmptyWeight FuelType FuelCards LicenseNum LicenseState LicenseCountry LicenseExpirationDate "
+        "PlateExpirationDate InsuranceCompany InsurancePolicyNumber InsuranceExpirationDate "
+        "InspectionExpirationDate CreatedAt Notes References".split()
+    )
+    notes = (
+        "Starter replaced under warranty, keep the invoice.",
+        "APU does not heat below 20 °F. Idle at night 🥶 until the part is in.",
+        "Dashcam unit 2 loses its signal in the mountains.",
+        "Pre-pass and tag moved from the old truck, same plate.",
+        "Next PM at 25,000 miles; oil sample sent to the lab.",
+    )
+
+    def _record(self, number: int) -> Mapping[str, Any]:
+        """Return a truck's fields."""
+        truck = crew.truck(self._salt, number)
+        created = self._created_at(number)
+        return {
+            "TruckNum": truck.unit,
+            "VinNumber": truck.vin,
+            "Year": truck.year,
+            "Make": truck.make,
+            "Model": truck.model,
+            "Color": self._pick(_COLORS, number, 11),
+            "Status": truck.status,
+            "SubsidiaryId": OWN_SUBSIDIARY,
+            "Fleet": fleet_record(truck.fleet),
+            "NumberOfAxles": 3,
+            "GrossWeight": {"Value": number_text(80_000), "UnitOfMeasure": "Pounds"},
+            "EmptyWeight": {
+                "Value": number_text(17_400 + self._bits(number, 12) % 26 * 100),
+                "UnitOfMeasure": "Pounds",
+            },
+            "FuelType": "Diesel",
+            "FuelCards": [self._fuel_card(number, truck)],
+            "LicenseNum": self._plate(number),
+            "LicenseState": self._pick(_PLATE_STATES, number, 13),
+            "LicenseCountry": "US",
+            "InsuranceCompany": _INSURER,
+            "InsurancePolicyNumber": "GWP-3381207",
+            "CreatedAt": created,
+            "Notes": self._notes(number, created),
+            "References": self._references(number),
+            **self._expiries(number, "ExpirationDate"),
+        }
+
+    def _fuel_card(self, number: int, truck: crew.Truck) -> dict[str, Any]:
+        """Return the card of a truck; an owner-operator's fuel is deducted from the pay."""
+        card: dict[str, Any] = {
+            "id": self._id("FuelCard", number),
+            "CardNumber": f"7088 8{self._bits(number, 14) % 10**11:011d}",
+            "Provider": self._pick(_CARD_PROVIDERS, number, 15),
+            "DeductFuel": truck.owner is not None,
+            "ApplyFuelDiscount": truck.owner is not None,
+            "FuelTypeConfigs": [
+                {"FuelType": kind, "DeductFuel": truck.owner is not None, "FuelDiscounted": kind == "Diesel"}
+                for kind in ("Diesel", "DEF")
+            ],
+        }
+        if truck.owner is not None and truck.owner < self._count("drivers"):
+            owner = crew.driver(self._salt, truck.owner)
+            card |= {
+                "DeductFromId": self._column("drivers", "Id", truck.owner),
+                "DeductFromName": owner.name,
+                "DeductFromSubsidiary": SUBSIDIARIES[0].name,
+                "DeductFromContractorType": owner.type,
+            }
+        return card
+
+
+class TrailerFacts(VehicleFacts):
+    """Records of trailers."""
+
+    fields = frozenset(
+        "TrailerNum VinNum Year Make Status SubsidiaryId Fleet EquipmentType EquipmentSize Capacity "
+        "LicenseNum LicenseState LicenseCountry LicenseExpiresAt PlateExpiresAt InsuranceCompany "
+        "InsurancePolicyNumber InsuranceExpiresAt InspectionExpiresAt CreatedAt Notes References".split()
+    )
+    notes = (
+        "Right rear door seal leaks, no paper loads until fixed.",
+        "Air chute torn; reefer unit serviced 🧊 and back in use.",
+        "Parked at the yard in row C, behind the “old” flatbeds.",
+        "Swing doors, wood floor, 5,000 lb. dock plate damage at door 3.",
+        "GPS unit pings once a day only.",
+    )
+
+    def _record(self, number: int) -> Mapping[str, Any]:
+        """Return a trailer's fields."""
+        trailer = crew.trailer(self._salt, number)
+        created = self._created_at(number)
+        return {
+            "TrailerNum": trailer.unit,
+            "VinNum": trailer.vin,
+            "Year": trailer.year,
+            "Make": trailer.make,
+            "Status": trailer.status,
+            "SubsidiaryId": OWN_SUBSIDIARY,
+            "Fleet": fleet_record(trailer.fleet),
+            "EquipmentType": trailer.equipment.type,
+            "EquipmentSize": f"{trailer.equipment.feet} ft",
+            "Capacity": {
+                "Pallets": trailer.equipment.pallets,
+                "Weight": number_text(trailer.equipment.pounds),
+            },
+            "LicenseNum": self._plate(number),
+            "LicenseState": self._pick(_PLATE_STATES, number, 13),
+            "LicenseCountry": "US",
+            "InsuranceCompany": _INSURER,
+            "InsurancePolicyNumber": "GWP-3381207",
+            "CreatedAt": created,
+            "Notes": self._notes(number, created),
+            "References": self._references(number),
+            **self._expiries(number, "ExpiresAt"),
+        }
