@@ -11,6 +11,8 @@ import msgspec
 
 from airflow_provider_alvys.api.catalogue.streams import Stream, get_stream
 from airflow_provider_alvys.api.errors import AlvysValueError
+from airflow_provider_alvys.simulator.company.company import Company
+from airflow_provider_alvys.simulator.company.rows import company_rows
 from airflow_provider_alvys.simulator.controls.faults import FaultQueue, Mutation
 from airflow_provider_alvys.simulator.controls.limits import RateLimiter
 from airflow_provider_alvys.simulator.controls.tokens import TokenIssuer
@@ -56,6 +58,8 @@ class Tenant:
         self.webhook_sender = WebhookSender(options, self.rows, self.now, self.storage.with_download_url)
         self._data_end = int((options.now or self.now()) * 1_000_000)
         self._row_sets: dict[str, RowSet] = {}
+        loads = options.rows.get("loads", options.loads)
+        self.company = Company(options, self.rows, loads, self._data_end)
         check_names(options)
 
     def now(self) -> float:
@@ -87,8 +91,11 @@ class Tenant:
         if stream not in self._row_sets:
             spec = spec_of(get_stream(stream))
             parent = spec.stream.parent if spec.stream.is_child else None
-            kind = child_set_class(spec, self.rows(parent.stream).spec) if parent else RowSet
-            rows = kind(spec, self.rows, self.options, self._data_end)
+            if parent:
+                kind = child_set_class(spec, self.rows(parent.stream).spec)
+                rows: RowSet = kind(spec, self.rows, self.options, self._data_end)
+            else:
+                rows = company_rows(spec, self.rows, self.options, self._data_end, self.company)
             rows.listener = self.webhook_sender
             self._row_sets |= {member.name: rows for member in spec.streams}
         return self._row_sets[stream]

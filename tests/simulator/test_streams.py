@@ -157,16 +157,19 @@ def test_stops_are_reached_in_order_and_in_different_places(alvys: Simulator, ca
     def moment(text: str) -> datetime:
         return datetime.fromisoformat(text[:19] + text[-6:])
 
-    late, places = [], {}
+    late, missing, places = [], [], {}
     for load in rows_of(alvys):
         stops = load["Stops"]
-        assert ("ArrivedAt" in stops[-1]) == ("DeliveredAt" in load)
-        assert all(("ArrivedAt" in stop) == ("PickedUpAt" in load) for stop in stops[:1])
+        if load["Status"] != "TONU":
+            # A few arrivals are not recorded.
+            missing += [stops[-1]] * ("ArrivedAt" not in stops[-1] and "DeliveredAt" in load)
+            assert "ArrivedAt" not in stops[-1] or "DeliveredAt" in load
         times = [
             moment(stop[name])
             for stop in stops
             if "ArrivedAt" in stop
             for name in ("ArrivedAt", "DepartedAt")
+            if name in stop
         ]
         assert times == sorted(times)
         happened = [
@@ -175,7 +178,7 @@ def test_stops_are_reached_in_order_and_in_different_places(alvys: Simulator, ca
             if name in load
         ]
         assert list(map(moment, happened)) == sorted(map(moment, happened))
-        if "DeliveredAt" in load and "AppointmentDate" in stops[-1]:
+        if "ArrivedAt" in stops[-1] and "AppointmentDate" in stops[-1]:
             late.append(moment(stops[-1]["ArrivedAt"]) > moment(stops[-1]["AppointmentDate"]))
         cities = [stop["Address"]["City"] for stop in stops]
         assert len(set(cities)) == len(cities)
@@ -183,6 +186,7 @@ def test_stops_are_reached_in_order_and_in_different_places(alvys: Simulator, ca
             # A city always has the same coordinates.
             assert places.setdefault(stop["Address"]["City"], stop["Coordinates"]) == stop["Coordinates"]
     assert 0.1 < sum(late) / len(late) < 0.5
+    assert 0 < len(missing) < 20
 
 
 def test_names_agree_with_the_ids_next_to_them(alvys: Simulator, caller: Caller) -> None:
@@ -233,11 +237,12 @@ def test_cut_notes_puts_half_an_emoji_into_the_first_rows(alvys: Simulator) -> N
 def test_without_stamp_removes_updated_at_from_older_rows(alvys: Simulator) -> None:
     alvys.reset(loads=400, without_stamp=0.1)
     for name in ("loads", "trips"):
-        bare = [number for number, row in enumerate(rows_of(alvys, stream=name)) if "UpdatedAt" not in row]
+        rows = rows_of(alvys, stream=name)
+        bare = [number for number, row in enumerate(rows) if "UpdatedAt" not in row]
         assert 20 < len(bare) < 60
-        assert max(bare) < 200
+        assert max(bare) < len(rows) / 2
         window = {"stream": name, "window_by": "updated", "since": "2000-01-01T00:00:00Z"}
-        assert len(alvys.truth_keys(**window)) == 400 - len(bare)
+        assert len(alvys.truth_keys(**window)) == len(rows) - len(bare)
 
 
 YARD = record("Id Name Spots:integer OpenedAt:time LoadNumber Kind", note=record("id"))

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from zlib import crc32
 
 from airflow_provider_alvys.simulator.data import sample_values
+from airflow_provider_alvys.simulator.data.facts import Facts
 from airflow_provider_alvys.simulator.data.row_set_spec import ForeignKey, RowSetSpec
 from airflow_provider_alvys.simulator.data.times import (
     DAY,
@@ -35,9 +36,14 @@ class RowSource(Protocol):
     salt: int
     count: int
 
+    facts: Facts | None
+
     @property
     def row_set_of(self) -> Callable[[str], RowSource]:
         """Returns the row set of another stream."""
+
+    def value_after(self, number: int, name: str, value: Any) -> Any:
+        """Return a value of the facts, after the changes of a row."""
 
     def started_at(self, number: int) -> int:
         """Return when a row started."""
@@ -64,12 +70,44 @@ class ColumnGenerator:
 
     def column(self, path: str) -> Callable[[int], Any]:
         """Return a function from row number to value; within a list, to a tuple with a value per item."""
+        decided = self.decided(path)
+        if decided:
+            return decided
         array = self._spec.array_of(path)
         make = self.value_function(path)
         if array is None:
             return lambda number: make(number, 0)
         count = self.item_count(array)
         return lambda number: tuple(make(number, item) for item in range(count(number)))
+
+    def decided(self, path: str) -> Callable[[int], Any] | None:
+        """Return the function from row number to the value that the company decides, or None."""
+        rows, (head, *rest) = self._rows, path.split(".")
+        facts = rows.facts
+        if facts is None or head not in facts.fields:
+            return None
+        if rest:
+            return lambda number: value_at(rows.value_after(number, head, facts.value(number, head)), rest)
+        return lambda number: self.decided_value(number, path, facts.value(number, path))
+
+    def decided_value(self, number: int, name: str, value: Any) -> Any:
+        """Return a value that the company decides, in the form of a column."""
+        if (
+            name == self._spec.updated_column
+            and self._rows.options.without_stamp
+            and self._is_undated(number)
+        ):
+            return None
+        value = self._rows.value_after(number, name, value)
+        if isinstance(value, int) and self.is_time(name):
+            value -= value % self.resolution(name)
+        return value
+
+    def _is_undated(self, number: int) -> bool:
+        """Return whether a row lacks the time of its last change."""
+        share, salt = self._rows.options.without_stamp, self.salt(self._spec.updated_column or "")
+        is_old = number < max(1, self._rows.count // 2)
+        return is_old and hash((salt, number, 1)) % 10_000 < 20_000 * share
 
     def format_value(self, number: int, path: str, value: Any) -> Any:
         """Return a column's value in the form of the record: times as text."""
@@ -95,6 +133,9 @@ class ColumnGenerator:
     def value_function(self, path: str) -> RowValue:
         """Return the function that generates the values of a path."""
         spec = self._spec
+        decided = self.decided(path)
+        if decided:
+            return lambda number, item: decided(number)
         if path in spec.foreign_keys:
             return self._foreign_key(path, spec.foreign_keys[path])
         if self.is_time(path):
@@ -138,11 +179,8 @@ class ColumnGenerator:
         def kind(number: int, item: int) -> str:
             bits = hash((salt, number, item))
             if parent and sample_values.PROOF in types:
-                is_delivered = (
-                    rows.row_set_of(parent.stream).lifecycle(rows.parent_of(number)).stage
-                    >= sample_values.STAGES["delivered"]
-                )
-                if is_delivered and rows.is_first(number) and bits % 10:
+                delivered_at = rows.row_set_of(parent.stream).column("DeliveredAt")
+                if delivered_at[rows.parent_of(number)] is not None and rows.is_first(number) and bits % 10:
                     return sample_values.PROOF
             return others[bits % len(others)]
 
@@ -186,16 +224,11 @@ class ColumnGenerator:
         name, salt = path.rpartition(".")[2], self.salt(path)
         rule = rule_of(name)
         if path == spec.updated_column:
-            undated_share = rows.options.without_stamp
-            half = max(1, rows.count // 2)
+            has_undated = bool(rows.options.without_stamp)
 
             def updated_at(number: int, item: int) -> int | None:
                 bits = hash((salt, number)) & _MASK
-                if (
-                    undated_share
-                    and number < half
-                    and hash((salt, number, 1)) % 10_000 < 20_000 * undated_share
-                ):
+                if has_undated and self._is_undated(number):
                     return None
                 at = rows.started_at(number)
                 return at + int(max(0, rows.data_end - at) * ((bits & 0xFFFFFFFF) / 0x100000000))
@@ -253,3 +286,12 @@ class ColumnGenerator:
 
 def _is_day(name: str) -> bool:
     return name.endswith("Date") and not name.startswith("Transaction")
+
+
+def value_at(value: Any, names: Sequence[str]) -> Any:
+    """Return the value at a path; through a list, a tuple with a value per item."""
+    for number, name in enumerate(names):
+        if isinstance(value, list):
+            return tuple(value_at(item, names[number:]) for item in value)
+        value = value.get(name) if isinstance(value, dict) else None
+    return value

@@ -10,7 +10,8 @@ import msgspec
 
 from airflow_provider_alvys.api.schema.fields import Array
 from airflow_provider_alvys.simulator.data.children import ChildSet
-from airflow_provider_alvys.simulator.data.row_set import ColumnValues, RowSet, value_at
+from airflow_provider_alvys.simulator.data.columns import value_at
+from airflow_provider_alvys.simulator.data.row_set import ColumnValues, RowSet
 from airflow_provider_alvys.simulator.data.row_set_spec import RowSetSpec
 from airflow_provider_alvys.simulator.options import Options
 

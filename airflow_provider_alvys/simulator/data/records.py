@@ -58,8 +58,13 @@ class RecordGenerator:
         lifecycle = rows.lifecycle(number)
         bits = random.Random(hash((rows.salt, number))).getrandbits
         result = {}
+        decided = rows.facts.record(number) if rows.facts else {}
         for name, make, nested in self._fields:
-            value = make(number, 0) if make else nested(bits, lifecycle, 0)  # type: ignore[misc]
+            if make is None and nested is None:
+                value = self._columns.decided_value(number, name, decided.get(name))
+                value = self._columns.format_value(number, name, value)
+            else:
+                value = make(number, 0) if make else nested(bits, lifecycle, 0)  # type: ignore[misc]
             if value is not None:
                 result[name] = value
         if number < rows.options.cut_notes and result.get("Notes"):
@@ -81,6 +86,8 @@ class RecordGenerator:
 
     def _field(self, name: str, kind: FieldType) -> tuple[str, RowValue | None, NestedValue | None]:
         """Return a field's name and its generator: of a single value, or of an object or list."""
+        if self._rows.facts and name in self._rows.facts.fields:
+            return name, None, None
         if isinstance(kind, (Record, Array)):
             return name, None, self._nested(name, kind)
         make = self._columns.value_function(name)

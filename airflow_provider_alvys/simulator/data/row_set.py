@@ -14,12 +14,13 @@ from zlib import crc32
 import msgspec
 
 from airflow_provider_alvys.api.catalogue.streams import Filter, Stream
-from airflow_provider_alvys.simulator.data.columns import ColumnGenerator
+from airflow_provider_alvys.simulator.data.columns import ColumnGenerator, value_at
+from airflow_provider_alvys.simulator.data.facts import Facts
 from airflow_provider_alvys.simulator.data.records import RecordGenerator
 from airflow_provider_alvys.simulator.data.row_set_spec import TOMBSTONE, RowSetSpec, column_of
 from airflow_provider_alvys.simulator.data.sample_values import DEFAULT_STAGE, STAGES
 from airflow_provider_alvys.simulator.data.search_request import SearchRequest, searched_period
-from airflow_provider_alvys.simulator.data.times import DAY, Lifecycle, parse_micros
+from airflow_provider_alvys.simulator.data.times import DAY, Lifecycle, parse_micros, rule_of
 from airflow_provider_alvys.simulator.options import Options
 
 # The maximum time that rows are dated in the future.
@@ -62,6 +63,9 @@ class RowSet:
     :param row_set_of: returns the row set of another stream.
     :param data_end: time of the newest rows, in microseconds since 1970.
     """
+
+    # What the company decides about the rows.
+    facts: Facts | None = None
 
     def __init__(
         self, spec: RowSetSpec, row_set_of: Callable[[str], RowSet], options: Options, data_end: int
@@ -168,6 +172,10 @@ class RowSet:
 
             column = self._columns[path] = ColumnValues(make)
         return column
+
+    def value_after(self, number: int, name: str, value: Any) -> Any:
+        """Return a value of the facts, after the changes of a row."""
+        return value
 
     def key(self, number: int) -> str:
         """Return a row's key; without key fields, its number."""
@@ -295,7 +303,8 @@ class RowSet:
             late_now = [name for name in late if name not in values and self.column(name)[number] is None]
             self._change(number, values)
             # Stages reached by the new status were reached now.
-            reached = {name: now for name in late_now if self.column(name)[number] is not None}
+            stage = self.lifecycle(number).stage
+            reached = {name: now for name in late_now if rule_of(name).is_reached(stage)}
             self._change(number, {name: now - now % self._generator.resolution(name) for name in reached})
         self._change_count += 1
         if self.listener and before is not None:
@@ -361,12 +370,3 @@ class RowSet:
 
     def _parse_value(self, name: str, value: Any) -> Any:
         return parse_micros(value) if isinstance(value, str) and self._generator.is_time(name) else value
-
-
-def value_at(value: Any, names: Sequence[str]) -> Any:
-    """Return the value at a path; through a list, a tuple with a value per item."""
-    for number, name in enumerate(names):
-        if isinstance(value, list):
-            return tuple(value_at(item, names[number:]) for item in value)
-        value = value.get(name) if isinstance(value, dict) else None
-    return value

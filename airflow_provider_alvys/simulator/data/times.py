@@ -98,11 +98,13 @@ class TimeRule:
     days: tuple[float, float] | None = None
     zone: str = "+00:00"
 
+    def is_reached(self, stage: int) -> bool:
+        """Return whether a row in a stage has the time."""
+        return not self.stage or (stage == CANCELLED if self.stage == CANCELLED else stage >= self.stage)
+
     def time_of(self, bits: int, lifecycle: Lifecycle) -> int | None:
         """Return the time for a row, or None before its stage; ``bits`` is a random number."""
-        if self.stage and (
-            lifecycle.stage != self.stage if self.stage == CANCELLED else lifecycle.stage < self.stage
-        ):
+        if not self.is_reached(lifecycle.stage):
             return None
         u = (bits & 0xFFFFFF) / 0x1000000
         begin, life = (
@@ -189,10 +191,18 @@ def format_date(micros: int) -> str:
     return _date(micros // DAY)
 
 
+@cache
+def _offset(zone: str) -> int:
+    """Return a UTC offset such as ``-04:00`` in microseconds; ``Z`` has none."""
+    if zone == "Z":
+        return 0
+    minutes = int(zone[1:3]) * 60 + int(zone[4:])
+    return minutes * HOUR // 60 * (-1 if zone[0] == "-" else 1)
+
+
 def format_time(micros: int, digits: int, zone: str = "+00:00") -> str:
     """Return ISO 8601 with 0 to 7 digits of a second, or with 7 if fewer would lose precision."""
-    if zone == "-04:00":
-        micros -= 4 * HOUR
+    micros += _offset(zone)
     seconds, fraction = divmod(micros, SECOND)
     day, second = divmod(seconds, 86_400)
     minute, second = divmod(second, 60)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from airflow_provider_alvys.simulator.data.row_set import value_at
+from airflow_provider_alvys.simulator.data.columns import value_at
 
 
 class _Kind(NamedTuple):

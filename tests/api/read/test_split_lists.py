@@ -11,7 +11,7 @@ from airflow_provider_alvys.api.catalogue.streams import STREAMS, Filter, Stream
 from airflow_provider_alvys.api.http.client import AlvysClient
 from airflow_provider_alvys.api.read.queries import Query, make_search_queries
 from airflow_provider_alvys.api.read.search import Search
-from airflow_provider_alvys.simulator.data.row_set import value_at
+from airflow_provider_alvys.simulator.data.columns import value_at
 from airflow_provider_alvys.simulator.process import Simulator
 
 CAPPED = [

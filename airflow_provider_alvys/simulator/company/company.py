@@ -1,0 +1,320 @@
+"""The company: its loads and everything that follows from them, at its own time."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any, Protocol
+
+from airflow_provider_alvys.simulator.company import crew, parties
+from airflow_provider_alvys.simulator.company.billing import Invoice, bill, settle
+from airflow_provider_alvys.simulator.company.goods import EQUIPMENT_BY_TYPE
+from airflow_provider_alvys.simulator.company.load import Load
+from airflow_provider_alvys.simulator.company.parties import SUBSIDIARIES
+from airflow_provider_alvys.simulator.company.places import Place, road_miles
+from airflow_provider_alvys.simulator.company.planning import plan_load
+from airflow_provider_alvys.simulator.company.scenarios import (
+    CARRIER,
+    COMPANY,
+    OWNER_OPERATOR,
+    TEAM,
+    first_trip,
+    load_of_trip,
+    summary_of,
+)
+from airflow_provider_alvys.simulator.data.times import DAY
+from airflow_provider_alvys.simulator.options import Options
+
+# Rows that a test or a write adds have numbers from here on.
+EXTRA = 10_000_000
+# Of an empty row set.
+_NOBODY = 60
+# How many locations are compared to find one on the way.
+_CHOICE = 8
+
+
+class Rows(Protocol):
+    """The part of a row set that the company uses."""
+
+    count: int
+
+    def column(self, path: str) -> Mapping[int, Any]:
+        """Return a column."""
+
+    def started_at(self, number: int) -> int:
+        """Return when a row started."""
+
+
+class Company:
+    """
+    The company at its time, which only :meth:`advance` moves.
+
+    :param rows: returns the row set of a stream, for the ids and names of customers, drivers and so on.
+    :param loads: number of loads at the start.
+    :param data_end: the time of the start, in microseconds since 1970.
+    :param is_main: whether the stream of loads has these loads.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        rows: Callable[[str], Rows],
+        loads: int,
+        data_end: int,
+        *,
+        is_main: bool = True,
+    ) -> None:
+        self.salt = hash((options.seed, 20_26))
+        self.now = data_end
+        self.load_count = loads
+        self._is_main = is_main
+        self._rows = rows
+        self._start = data_end - int(options.days * DAY)
+        self._interval = options.days * DAY / max(1, loads)
+        self._loads: dict[int, Load] = {}
+        self._plans: dict[int, Load] = {}
+        self._invoices: dict[int, list[Invoice]] = {}
+        self._extra_times: dict[int, int] = {}
+        # When the further story of loads ended, because somebody else changed them.
+        self._frozen: dict[int, int] = {}
+        self._parties = _Parties(self.salt, rows)
+
+    # ---- time
+
+    def created_at(self, number: int) -> int:
+        """Return when a load is created."""
+        if number in self._extra_times:
+            return self._extra_times[number]
+        share = (hash((self.salt, number, 1)) & 0xFFFFFF) / 0x1000000
+        return self._start + int((number + share) * self._interval)
+
+    def time_of(self, number: int) -> int:
+        """Return the time at which a load stands: now, or when somebody else changed it."""
+        now = max(self.now, self._extra_times.get(number, self.now))
+        return min(now, self._frozen.get(number, now))
+
+    def freeze(self, number: int) -> None:
+        """End the further story of a load, and of the loads that share its invoice."""
+        for other in summary_of(number):
+            self._frozen.setdefault(other, self.now)
+
+    def is_extra(self, number: int) -> bool:
+        """Return whether a row was added, and belongs to no load of the company."""
+        return number >= EXTRA
+
+    def add_extra(self, number: int, at: int) -> None:
+        """Remember when an added row begins."""
+        self._extra_times[number] = at
+
+    # ---- loads, trips and invoices
+
+    @property
+    def trip_count(self) -> int:
+        """How many trips the loads have."""
+        return first_trip(self.load_count)
+
+    def load(self, number: int) -> Load:
+        """Return a load with all that will happen to it."""
+        if number not in self._loads:
+            group = (number,) if self.is_extra(number) else summary_of(number)
+            loads = [self._plan(other) for other in group]
+            self._invoices[loads[0].number] = bill(loads, self.salt)
+            for load in loads:
+                settle(load)
+                self._loads[load.number] = load
+                self._plans.pop(load.number, None)
+        return self._loads[number]
+
+    def _plan(self, number: int) -> Load:
+        if number not in self._plans:
+            self._plans[number] = plan_load(self._parties, number, self.created_at(number))
+        return self._plans[number]
+
+    def invoices_of(self, load: Load) -> list[Invoice]:
+        """Return all invoices that a load will have."""
+        first = load.number if self.is_extra(load.number) else summary_of(load.number)[0]
+        self.load(first)
+        return self._invoices[first]
+
+    @cached_property
+    def invoices(self) -> list[Invoice]:
+        """The invoices until now, oldest first; those of later days follow."""
+        return sorted(self._new_invoices(0), key=lambda invoice: (invoice.created_at, invoice.load))
+
+    def _new_invoices(self, since: int) -> Iterator[Invoice]:
+        for number in range(self.load_count):
+            load = self.load(number)
+            if load.number == summary_of(number)[0]:
+                until = self.time_of(number)
+                yield from (
+                    invoice for invoice in self._invoices[number] if since < invoice.created_at <= until
+                )
+
+    def last_sent(self, load: Load, at: int) -> int | None:
+        """Return when an invoice of a load was sent last, or None."""
+        sent = [invoice.sent_at for invoice in self.invoices_of(load) if invoice.sent_at <= at]
+        return max(sent, default=None)
+
+    def legs(self) -> Iterator[tuple[Load, int]]:
+        """Yield each trip as its load and its position in it, in the order of trips."""
+        for trip in range(self.trip_count):
+            number, position = load_of_trip(trip)
+            yield self.load(number), position
+
+    # ---- names
+
+    def name_of(self, stream: str, column: str, number: int) -> Any:
+        """Return a field of another stream's row."""
+        rows = self._rows(stream)
+        if stream != "loads" or self.is_extra(number) or not self._is_main:
+            number %= rows.count or _NOBODY
+        return rows.column(column)[number]
+
+    @cached_property
+    def _dispatchers(self) -> Sequence[int]:
+        return crew.users_with("Dispatcher", self._rows("users").count or _NOBODY)
+
+    def dispatcher(self, number: int) -> int:
+        """Return the number of one of the dispatchers."""
+        return self._dispatchers[number % len(self._dispatchers)]
+
+    def own_carrier(self, hauler: str) -> Any:
+        """Return the id of a legal entity, which Alvys has among the carriers."""
+        return self.name_of("carriers", "Id", SUBSIDIARIES.index(self.subsidiary(hauler)))
+
+    def email_of(self, number: int) -> str:
+        """Return the e-mail address of one of the dispatchers."""
+        return crew.user(self.salt, self.dispatcher(number)).email
+
+    def customer(self, number: int) -> parties.Customer:
+        """Return a customer."""
+        return parties.customer(self.salt, number)
+
+    def street_of(self, location: int) -> str:
+        """Return the street of a location."""
+        return parties.location(self.salt, location).street
+
+    def driver(self, number: int) -> crew.Driver:
+        """Return a driver."""
+        return crew.driver(self.salt, number)
+
+    def pay_policy(self, number: int) -> Mapping[str, Any]:
+        """Return a driver's pay policy as trips have it."""
+        pay = self.driver(number).pay
+        if pay.share:
+            return {"Kind": pay.kind, "Rate": pay.share / 100}
+        return {"Kind": pay.kind, "Rate": pay.loaded_rate / 1000, "EmptyRate": pay.empty_rate / 1000}
+
+    def subsidiary(self, hauler: str) -> parties.Subsidiary:
+        """Return the legal entity under which a trip is hauled."""
+        return SUBSIDIARIES[hauler == CARRIER]
+
+    def issuer(self, load: Load) -> parties.Subsidiary:
+        """Return the legal entity that invoices a load: that of its first trip."""
+        return self.subsidiary(load.legs[0].hauler)
+
+    def invoice_as(self, load: Load) -> str:
+        """Return the name of the legal entity that invoices a load."""
+        return self.issuer(load).name
+
+
+class _Parties:
+    """Chooses who takes part in a load."""
+
+    def __init__(self, salt: int, rows: Callable[[str], Rows]) -> None:
+        self.salt = salt
+        self._rows = rows
+
+    def _count(self, stream: str) -> int:
+        return self._rows(stream).count or _NOBODY
+
+    @cached_property
+    def _customers(self) -> list[parties.Customer]:
+        found = [parties.customer(self.salt, number) for number in range(self._count("customers"))]
+        return [customer for customer in found if customer.status == "Active"] or found
+
+    @cached_property
+    def _carriers(self) -> list[parties.Carrier]:
+        found = [parties.carrier(self.salt, number) for number in range(self._count("carriers"))]
+        others = found[len(SUBSIDIARIES) :]
+        return [carrier for carrier in others if carrier.status == "Active"] or others or found
+
+    @cached_property
+    def _crews(self) -> Mapping[str, list[tuple[int, int | None]]]:
+        """The drivers, and for teams the second drivers, by who hauls."""
+        found: dict[str, list[tuple[int, int | None]]] = {COMPANY: [], OWNER_OPERATOR: [], TEAM: []}
+        count = self._count("drivers")
+        for number in range(count):
+            driver = crew.driver(self.salt, number)
+            if not driver.is_active:
+                continue
+            if driver.type == "OWNER_OPERATOR":
+                found[OWNER_OPERATOR].append((number, None))
+            elif driver.partner is None:
+                found[COMPANY].append((number, None))
+            elif number < driver.partner < count:
+                found[TEAM].append((number, driver.partner))
+        everybody = [crewed for crewed in found.values() if crewed] or [[(0, None)]]
+        return {hauler: drivers or everybody[0] for hauler, drivers in found.items()}
+
+    @cached_property
+    def _trucks(self) -> list[int]:
+        count = self._count("trucks")
+        return [number for number in range(count) if crew.truck(self.salt, number).is_usable] or [0]
+
+    @cached_property
+    def _trailers(self) -> Mapping[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        for number in range(self._count("trailers")):
+            trailer = crew.trailer(self.salt, number)
+            if trailer.is_usable:
+                found.setdefault(trailer.equipment.required, []).append(number)
+        return found
+
+    def pick_customer(self, load: int, draw: float) -> tuple[int, int, int, str]:
+        """Return a customer's number, currency, payment terms in days, and usual equipment."""
+        if load < EXTRA and len(summary_of(load)) > 1:
+            draw = (hash((self.salt, summary_of(load)[0], 21)) & 0xFFFF) / 0x10000
+        # Most freight comes from few customers.
+        customer = self._customers[int(len(self._customers) * draw**2)]
+        equipment = EQUIPMENT_BY_TYPE[customer.equipment].required
+        return customer.number, customer.currency, customer.terms, equipment
+
+    def pick_route(self, load: int, customer: int, count: int, rng: random.Random) -> list[tuple[int, Place]]:
+        """Return the locations of a load's stops: numbers and places."""
+        locations = self._count("locations")
+        lanes = parties.lanes(self.salt, customer, locations)
+        first, last = lanes[int(rng.random() * len(lanes))]
+        route = [first]
+        for _ in range(count - 2):
+            route.append(self._between(route[-1], last, rng))
+        return [(number, self._place(number)) for number in (*route, last)]
+
+    def _between(self, first: int, last: int, rng: random.Random) -> int:
+        """Return the location with the smallest detour out of a few."""
+        choice = [int(rng.random() * self._count("locations")) for _ in range(_CHOICE)]
+
+        def detour(number: int) -> tuple[bool, int]:
+            place = self._place(number)
+            is_end = place in (self._place(first), self._place(last))
+            return is_end, road_miles(self._place(first), place) + road_miles(place, self._place(last))
+
+        return min(choice, key=detour)
+
+    def _place(self, number: int) -> Place:
+        return parties.location(self.salt, number).place
+
+    def pick_carrier(self, draw: float) -> tuple[int, int]:
+        """Return a carrier's number, and its payment terms in days."""
+        carrier = self._carriers[int(len(self._carriers) * draw)]
+        return carrier.number, carrier.terms
+
+    def pick_crew(self, hauler: str, turn: int, equipment: str) -> tuple[int, int | None, int, int]:
+        """Return the numbers of an own driver, the second driver or None, a truck and a trailer."""
+        drivers = self._crews[hauler]
+        driver, second = drivers[turn % len(drivers)]
+        trucks = self._trucks
+        truck = driver if hauler == OWNER_OPERATOR and driver in trucks else trucks[turn % len(trucks)]
+        trailers = self._trailers.get(equipment) or [0]
+        return driver, second, truck, trailers[turn % len(trailers)]

@@ -1,0 +1,310 @@
+"""The plan of a load until its release: its route, its trips, their prices, and when what happens."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Protocol
+
+from airflow_provider_alvys.simulator.company.load import Charge, Event, Leg, Load, Stop, in_order
+from airflow_provider_alvys.simulator.company.places import Place, road_miles, utc_offset
+from airflow_provider_alvys.simulator.company.scenarios import (
+    CARRIER,
+    TEAM,
+    Scenario,
+    own_trips_before,
+    scenario_of,
+)
+from airflow_provider_alvys.simulator.data.times import DAY, HOUR, SECOND
+
+_MINUTE = 60 * SECOND
+_WEEK = 7 * DAY
+_FREE_TIME = 2 * HOUR
+_MILES_PER_HOUR = 50
+_MILES_PER_SHIFT = 550
+_REST = 10 * HOUR
+
+
+class Parties(Protocol):
+    """The part of the company that a load needs: who there is, by number."""
+
+    salt: int
+
+    def pick_customer(self, load: int, draw: float) -> tuple[int, int, int, str]:
+        """Return a customer's number, currency, payment terms in days, and usual equipment."""
+
+    def pick_route(self, load: int, customer: int, count: int, rng: random.Random) -> list[tuple[int, Place]]:
+        """Return the locations of a load's stops: numbers and places."""
+
+    def pick_carrier(self, draw: float) -> tuple[int, int]:
+        """Return a carrier's number, and its payment terms in days."""
+
+    def pick_crew(self, hauler: str, turn: int, equipment: str) -> tuple[int, int | None, int, int]:
+        """Return the numbers of an own driver, the second driver or None, a truck and a trailer."""
+
+
+def plan_load(parties: Parties, number: int, created_at: int) -> Load:
+    """Return a load until its release; :mod:`billing` adds the rest."""
+    scenario = scenario_of(number)
+    rng = random.Random(hash((parties.salt, number, 18)))
+    customer, currency, terms, equipment = parties.pick_customer(number, rng.random())
+    opened_at = created_at + (int((1 + 30 * rng.random()) * HOUR) if scenario.opening else 0)
+    legs = len(scenario.haulers)
+    route = parties.pick_route(number, customer, 1 + legs + scenario.stop_offs, rng)
+    stops = _plan_stops(route, legs, scenario, opened_at, rng)
+    load = Load(
+        number=number,
+        scenario=scenario,
+        created_at=created_at,
+        customer=customer,
+        currency=currency,
+        terms=terms,
+        equipment=equipment,
+        stops=stops,
+        legs=_plan_legs(scenario, stops),
+        prices=[],
+        weight=8_000 + int(rng.random() * 36_500),
+    )
+    _set_prices(load, rng)
+    turn = own_trips_before(number)
+    for leg in load.legs:
+        if leg.hauler == CARRIER:
+            leg.carrier, days = parties.pick_carrier(rng.random())
+            leg.settled_on = 2 if scenario.billing == "quick pay" else days
+            share = (
+                sum(load.price(created_at)) * leg.loaded // max(1, sum(other.loaded for other in load.legs))
+            )
+            leg.cost = share * int(780 + 240 * rng.random()) // 1000
+            if rng.random() < 0.1:
+                leg.advances.append((0, 5_000 + 500 * int(rng.random() * 70)))
+        else:
+            leg.driver, leg.second_driver, leg.truck, leg.trailer = parties.pick_crew(
+                leg.hauler, turn, equipment
+            )
+            leg.empty = int(rng.random() ** 2 * 14_000)
+            if rng.random() < 0.06:
+                leg.advances.append((0, 5_000 + 500 * int(rng.random() * 30)))
+            turn += 1
+    _happen(load, opened_at, rng)
+    return load
+
+
+def _plan_stops(
+    route: list[tuple[int, Place]], legs: int, scenario: Scenario, opened_at: int, rng: random.Random
+) -> list[Stop]:
+    stops: list[Stop] = []
+    # Some loads are booked two weeks ahead.
+    at = opened_at + int((8 + 300 * rng.random() ** 2) * HOUR)
+    for position, (location, place) in enumerate(route):
+        if stops:
+            driving = _driving_time(stops[-1].place, place, is_team=scenario.haulers[0] == TEAM)
+            at = stops[-1].begin + 2 * HOUR + driving * 11 // 10
+        is_waypoint = 0 < position < legs
+        kind = "Waypoint" if is_waypoint else "Delivery" if position else "Pickup"
+        begin = _dock_time(place, at, int(rng.random() * 9))
+        is_appointment = not is_waypoint and rng.random() < 0.6
+        due: int | None = begin if is_appointment else begin + (4 + int(rng.random() * 7)) * HOUR
+        if not is_appointment and rng.random() < 0.2:
+            due = None
+        stops.append(Stop(location, place, kind, is_appointment, begin, due))
+    departed = 0
+    for position, stop in enumerate(stops):
+        latest = stop.begin + HOUR if stop.due is None else stop.due
+        draw = rng.random()
+        arrived = latest + int(4 * draw * HOUR) if rng.random() < 0.12 else latest - int(90 * draw * _MINUTE)
+        if position:
+            driving = _driving_time(
+                stops[position - 1].place, stop.place, is_team=scenario.haulers[0] == TEAM
+            )
+            arrived = max(arrived, departed + driving * 9 // 10)
+        draw = rng.random()
+        stay = int((4 + 3 * draw) * HOUR) if rng.random() < 0.08 else int((0.6 + 1.2 * draw) * HOUR)
+        stop.arrived, stop.departed = _minute(arrived), _minute(arrived + stay)
+        stop.is_logged = rng.random() >= 0.015
+        departed = stop.departed
+    return stops
+
+
+def _plan_legs(scenario: Scenario, stops: Sequence[Stop]) -> list[Leg]:
+    count = len(scenario.haulers)
+    legs = []
+    for position, hauler in enumerate(scenario.haulers):
+        # The last trip has all stops that are left.
+        ends = (position, position + 1 if position < count - 1 else len(stops) - 1)
+        miles = sum(road_miles(stops[at].place, stops[at + 1].place) for at in range(ends[0], ends[1]))
+        legs.append(Leg(hauler, ends, miles * 100 + stops[ends[1]].location * 7 % 100))
+    return legs
+
+
+def _set_prices(load: Load, rng: random.Random) -> None:
+    """Price the load by its miles; one without revenue is free."""
+    miles = sum(leg.loaded for leg in load.legs)
+    per_mile = 185 + 150 * rng.random()
+    fuel_per_mile = 36 + 16 * rng.random()
+    if not load.scenario.is_revenue:
+        load.prices = [(load.created_at, 0, 0)]
+        return
+    exchange = 1.36 if load.currency == 124 else 1
+    line_haul = max(35_000, int(miles * per_mile / 100)) * exchange
+    load.prices = [(load.created_at, _rounded(line_haul, 500), int(miles * fuel_per_mile / 100 * exchange))]
+
+
+def _happen(load: Load, opened_at: int, rng: random.Random) -> None:
+    """Add the events from the creation to the release."""
+    scenario, pickup = load.scenario, load.stops[0]
+    opening = scenario.opening or ("Admin" if scenario.ending == "admin" else "Open")
+    load.events.append(Event(load.created_at, opening))
+    for leg in load.legs:
+        leg.events.append(Event(load.created_at, opening if opening != "Admin" else "Open"))
+    if scenario.ending in ("quoted", "admin"):
+        return
+    if scenario.opening:
+        load.events.append(Event(opened_at, "Open"))
+        for leg in load.legs:
+            leg.events.append(Event(opened_at, "Open"))
+    lead = max(HOUR, pickup.arrived - opened_at)
+    if scenario.ending == "deleted":
+        load.deleted_at = opened_at + HOUR
+        _stop_all(load, load.deleted_at, "")
+        return
+    if scenario.ending == "cancelled":
+        load.cancelled_at = opened_at + int(lead * 0.4 * rng.random())
+        _stop_all(load, load.cancelled_at, "Cancelled")
+        return
+    for leg in load.legs:
+        _cover(load, leg, opened_at, rng)
+    first = load.legs[0]
+    dispatched_at = first.events[-1].at
+    load.events += [Event(first.covered_at, "Covered"), Event(dispatched_at, "Dispatched")]
+    if scenario.ending == "dropped":
+        load.cancelled_at = dispatched_at + HOUR // 2
+        _stop_all(load, load.cancelled_at, "Cancelled")
+        return
+    if scenario.ending in ("tonu", "released tonu"):
+        _order_unused_truck(load, rng)
+        return
+    if first.hauler != CARRIER:
+        load.events.append(Event(max(dispatched_at + 1, pickup.arrived - HOUR // 2), "En-Route"))
+    for leg in load.legs:
+        _haul(load, leg)
+    load.picked_up_at, load.delivered_at = load.legs[0].picked_up_at, load.legs[-1].delivered_at
+    if load.picked_up_at is None or load.delivered_at is None:
+        raise ValueError(f"Load {load.number} was not hauled")
+    load.events += [Event(load.picked_up_at, "In Transit"), Event(load.delivered_at, "Delivered")]
+    if load.legs[-1].hauler != CARRIER:
+        load.events.append(Event(load.delivered_at + HOUR, "Trip Completed"))
+    _add_charges(load, rng)
+    _release(load, load.delivered_at + int((3 + 69 * rng.random() ** 2) * HOUR))
+    if scenario.billing == "quick pay" and load.released_at is not None:
+        # Paid before the release, which keeps that in its name.
+        first.paid_at = load.delivered_at + (load.released_at - load.delivered_at) // 2
+        first.settled_on = first.paid_at // DAY * DAY
+        load.events.append(Event(first.paid_at, "Carrier Paid"))
+
+
+def _stop_all(load: Load, at: int, status: str) -> None:
+    load.events.append(Event(at, status))
+    for leg in load.legs:
+        leg.events.append(Event(at, status))
+
+
+def _cover(load: Load, leg: Leg, opened_at: int, rng: random.Random) -> None:
+    start = load.stops[leg.stops[0]]
+    lead = max(HOUR, start.arrived - opened_at)
+    leg.covered_at = opened_at + int(lead * (0.1 + 0.5 * rng.random()))
+    dispatched_at = leg.covered_at + int((start.arrived - leg.covered_at) * (0.4 + 0.5 * rng.random()))
+    leg.events += [Event(leg.covered_at, "Covered"), Event(dispatched_at, "Dispatched")]
+
+
+def _haul(load: Load, leg: Leg) -> None:
+    first, last = load.stops[leg.stops[0]], load.stops[leg.stops[1]]
+    leg.picked_up_at, leg.delivered_at = first.departed, last.times_of_trip(0)[1]
+    leg.advances = [(first.departed, cents) for _, cents in leg.advances]
+    leg.events += [Event(first.departed, "In Transit"), Event(leg.delivered_at, "Delivered")]
+    inner = load.stops[leg.stops[0] : leg.stops[1] + 1]
+    touched = [Event(at) for stop in inner for at in (stop.arrived, stop.departed) if stop.is_logged]
+    leg.events = in_order([*leg.events, *touched])
+    load.events += touched
+
+
+def _order_unused_truck(load: Load, rng: random.Random) -> None:
+    """The truck came, and the shipper had no freight: a fee replaces the rate."""
+    leg, pickup = load.legs[0], load.stops[0]
+    leg.advances = []
+    at = pickup.arrived + 3 * HOUR
+    fee = 5_000 * (4 + int(rng.random() * 3))
+    load.prices.append((at, 0, 0))
+    load.charges.append(Charge(at, "TONU", "Each", 1_000, fee, fee, 0))
+    load.events.append(Event(pickup.arrived))
+    _stop_all(load, at, "TONU")
+    leg.unused_at = at
+    if leg.hauler == CARRIER:
+        leg.charges.append(Charge(at, "TONU", "Each", 1_000, fee - 5_000, fee - 5_000, 0))
+    if load.scenario.ending == "released tonu":
+        _release(load, at + int((5 + 40 * rng.random()) * HOUR))
+
+
+def _add_charges(load: Load, rng: random.Random) -> None:
+    """Charge long stays, and at some deliveries the unloading."""
+    if not load.scenario.is_revenue:
+        return
+    for position, stop in enumerate(load.stops):
+        stay = stop.departed - stop.arrived - _FREE_TIME
+        leg = next(leg for leg in load.legs if position <= leg.stops[1])
+        if stop.kind != "Waypoint" and stay > HOUR:
+            quantity = stay // (HOUR // 4) * 250
+            _charge(load, leg, Charge(stop.departed, "Detention", "Hours", quantity, 6_000, 0, position), 75)
+        if stop.kind == "Delivery" and rng.random() < 0.12:
+            fee = 500 * (20 + int(rng.random() * 60))
+            _charge(load, leg, Charge(stop.departed, "Lumper", "Each", 1_000, fee, 0, position), 100)
+    if len(load.stops) > 2 and load.scenario.stop_offs:
+        last, count = load.stops[-1].departed, load.scenario.stop_offs
+        _charge(load, load.legs[-1], Charge(last, "Stop Off", "Each", 1_000 * count, 7_500, 0, 1), 80)
+
+
+def _charge(load: Load, leg: Leg, charge: Charge, passed_on: int) -> None:
+    """Charge the customer, and pay a percentage to a carrier."""
+    load.charges.append(charge._replace(total=charge.rate * charge.quantity // 1000))
+    if leg.hauler == CARRIER:
+        rate = charge.rate * passed_on // 100
+        leg.charges.append(charge._replace(rate=rate, total=rate * charge.quantity // 1000))
+
+
+def _release(load: Load, at: int) -> None:
+    load.released_at = at
+    paid = "-Carrier Paid" if load.scenario.billing == "quick pay" else ""
+    load.events.append(Event(at, f"Released{paid}"))
+    for leg in load.legs:
+        leg.released_at = at
+        # The release overwrites the status of a load, but not of a trip that was a TONU.
+        leg.events.append(Event(at, "Released" if load.delivered_at else ""))
+        if leg.settled_on is not None:
+            leg.settled_on = _thursday(at + leg.settled_on * DAY)
+            leg.paid_at = leg.settled_on + 3 * DAY + 15 * HOUR
+
+
+def _driving_time(a: Place, b: Place, *, is_team: bool) -> int:
+    miles = road_miles(a, b)
+    rests = 0 if is_team else miles // _MILES_PER_SHIFT
+    return miles * HOUR // _MILES_PER_HOUR + rests * _REST
+
+
+def _dock_time(place: Place, at: int, hour: int) -> int:
+    """Return a time from 6 to 14 o'clock in a place, not before a time."""
+    offset = utc_offset(place, at)
+    day = (at + offset) // DAY * DAY - offset
+    found = day + (6 + hour) * HOUR
+    return found if found >= at else found + DAY
+
+
+def _thursday(at: int) -> int:
+    # 1970-01-01 was a Thursday.
+    return -(-at // _WEEK) * _WEEK
+
+
+def _minute(at: int) -> int:
+    return at - at % _MINUTE
+
+
+def _rounded(cents: float, to: int) -> int:
+    return int(cents) // to * to

@@ -1,0 +1,150 @@
+"""The row sets whose records the company decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+from airflow_provider_alvys.simulator.company.company import EXTRA, Company
+from airflow_provider_alvys.simulator.company.invoices import InvoiceFacts
+from airflow_provider_alvys.simulator.company.loads import LoadFacts
+from airflow_provider_alvys.simulator.company.masters import MASTER_FACTS
+from airflow_provider_alvys.simulator.company.texts import utc_text
+from airflow_provider_alvys.simulator.company.trips import TripFacts
+from airflow_provider_alvys.simulator.data.facts import Facts
+from airflow_provider_alvys.simulator.data.row_set import RowSet
+from airflow_provider_alvys.simulator.data.row_set_spec import RowSetSpec
+from airflow_provider_alvys.simulator.data.sample_values import STAGES
+from airflow_provider_alvys.simulator.data.times import rule_of
+from airflow_provider_alvys.simulator.options import Options
+
+# Added rows of each stream have a range of numbers.
+_EXTRA_ROWS = 1_000_000
+# Columns that say who changed a row and when, but not what.
+_STAMPS = frozenset({"UpdatedAt", "UpdatedBy", "Etag"})
+# A company with rows of one stream has this many more loads at each try, until there are enough rows.
+_GROWTH = 2
+
+
+class CountedFacts(Facts, Protocol):
+    """Facts about a stream that grows with time."""
+
+    def count(self) -> int:
+        """Return how many rows there are now."""
+
+    def started_at(self, number: int) -> int:
+        """Return when a row started."""
+
+    def changed_between(self, since: int, until: int) -> list[int]:
+        """Return the rows that existed at a time and changed until another one."""
+
+    def loads_of(self, number: int) -> tuple[int, ...]:
+        """Return the loads whose further story ends if somebody else changes a row."""
+
+
+# The streams that follow from the loads, each with the facts about its rows.
+FACTS: Mapping[str, Callable[[Company], CountedFacts]] = {
+    "loads": LoadFacts,
+    "trips": TripFacts,
+    "invoices": InvoiceFacts,
+}
+
+
+class CompanyRows(RowSet):
+    """The rows of a stream that follows from the company's loads."""
+
+    def __init__(
+        self,
+        spec: RowSetSpec,
+        row_set_of: Callable[[str], RowSet],
+        options: Options,
+        data_end: int,
+        company: Company,
+        count: int | None,
+    ) -> None:
+        self.company = company
+        self.facts: CountedFacts = FACTS[spec.name](company)
+        self._count = count
+        super().__init__(spec, row_set_of, options, data_end)
+        self._next = EXTRA + list(FACTS).index(spec.name) * _EXTRA_ROWS
+
+    def _initial_count(self) -> int:
+        return self.facts.count() if self._count is None else self._count
+
+    def started_at(self, number: int) -> int:
+        """Return when a row started."""
+        return self.facts.started_at(number)
+
+    def add(self, at: int, columns: Mapping[str, Any], parent: str | None = None) -> int:
+        """Add a row that belongs to no load of the company."""
+        window = self.spec.start_window
+        begins = self._parse_value(window.column, columns.get(window.column)) if window else None
+        self.company.add_extra(self._next, at if begins is None else int(begins))
+        return super().add(at, columns, parent)
+
+    def update(self, numbers: Iterable[int], now: int, columns: Mapping[str, Any]) -> None:
+        """Change rows at a time. Their loads have no further story if more than their stamps change."""
+        numbers = list(numbers)
+        if not columns.keys() <= _STAMPS:
+            for number in numbers:
+                for load in self.facts.loads_of(number):
+                    self.company.freeze(load)
+        super().update(numbers, now, columns)
+
+    def value_after(self, number: int, name: str, value: Any) -> Any:
+        """Return a value of the facts, which ends where somebody else set the row's status."""
+        changes = self._changes.get(number)
+        if value is None or changes is None or changes.keys().isdisjoint(self._stage_columns):
+            return value
+        stage = self.lifecycle(number).stage
+        if name == "Stops":
+            times = (changes.get("PickedUpAt"), changes.get("DeliveredAt"))
+            return stops_in_stage(value, stage, *times)
+        return value if rule_of(name).is_reached(stage) else None
+
+
+def company_rows(
+    spec: RowSetSpec,
+    row_set_of: Callable[[str], RowSet],
+    options: Options,
+    data_end: int,
+    company: Company,
+) -> RowSet:
+    """
+    Return the row set of a stream.
+
+    With a number of rows in the options, its rows are those of a company of their own that has as many loads
+    as they need.
+    """
+    if spec.name not in FACTS:
+        rows = RowSet(spec, row_set_of, options, data_end)
+        if spec.name in MASTER_FACTS:
+            rows.facts = MASTER_FACTS[spec.name](company.salt, rows)
+        return rows
+    wanted = next((options.rows[stream.name] for stream in spec.streams if stream.name in options.rows), None)
+    if wanted is None or spec.name == "loads":
+        return CompanyRows(spec, row_set_of, options, data_end, company, wanted)
+    loads = max(1, wanted)
+    while True:
+        own = Company(options, row_set_of, loads, data_end, is_main=False)
+        if FACTS[spec.name](own).count() >= wanted:
+            return CompanyRows(spec, row_set_of, options, data_end, own, wanted)
+        loads *= _GROWTH
+
+
+def stops_in_stage(
+    stops: list[dict[str, Any]], stage: int, picked_up_at: int | None, delivered_at: int | None
+) -> list[dict[str, Any]]:
+    """Return stops with the arrivals and departures that a stage implies, and no others."""
+    shown = []
+    for position, stop in enumerate(stops):
+        needed = STAGES["delivered"] if position == len(stops) - 1 else STAGES["in transit"]
+        at = delivered_at if position else picked_up_at
+        if stage < needed:
+            stop = {name: value for name, value in stop.items() if name not in ("ArrivedAt", "DepartedAt")}
+            stop["Status"] = "Open"
+        elif at is not None and "DepartedAt" not in stop:
+            stop = {**stop, "Status": "Departed", "ArrivedAt": stop.get("ArrivedAt", utc_text(at))}
+            stop["DepartedAt"] = utc_text(at)
+        shown.append(stop)
+    return shown

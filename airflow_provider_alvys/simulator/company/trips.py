@@ -1,0 +1,252 @@
+"""The records of trips at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from airflow_provider_alvys.simulator.company.load import Leg, Load, has_changed, last_change, status
+from airflow_provider_alvys.simulator.company.money import decimal, money, shares
+from airflow_provider_alvys.simulator.company.records import (
+    charge_record,
+    mileage,
+    stop_record,
+    updated_by,
+)
+from airflow_provider_alvys.simulator.company.scenarios import OWNER_OPERATOR, load_of_trip
+from airflow_provider_alvys.simulator.company.texts import text_id, utc_text, without_none
+
+if TYPE_CHECKING:
+    from airflow_provider_alvys.simulator.company.company import Company
+
+
+class TripView(NamedTuple):
+    """A trip at a time."""
+
+    company: Company
+    load: Load
+    leg: Leg
+    position: int
+    at: int
+    is_extra: bool
+
+    def until(self, at: int | None) -> int | None:
+        """Return a time unless it is still to come."""
+        return at if at is not None and at <= self.at else None
+
+    @property
+    def is_assigned(self) -> bool:
+        """Whether a carrier or driver has accepted it."""
+        return 0 < self.leg.covered_at <= self.at
+
+
+def leg_values(load: Load, at: int) -> list[int]:
+    """Return the trips' shares of line haul and fuel surcharge in cents, by loaded miles."""
+    return shares(sum(load.price(at)), [leg.loaded for leg in load.legs])
+
+
+def _trip_stops(view: TripView) -> list[dict[str, Any]]:
+    first, last = view.leg.stops
+    state = status(view.leg.events, view.at)
+    return [
+        stop_record(view.company, view.load, position, view.position + 1, view.at, state)
+        for position in range(first, last + 1)
+    ]
+
+
+def _carrier(view: TripView) -> dict[str, Any] | None:
+    if not view.is_assigned:
+        return None
+    if view.leg.carrier is None:
+        # An own trip has the subsidiary as its carrier, and no money.
+        return {"Id": view.company.own_carrier(view.leg.hauler)}
+    charges = [charge for charge in view.leg.charges if charge.at <= view.at]
+    advances = [advance for advance in view.leg.advances if 0 < advance[0] <= view.at]
+    line_haul, accessorials = view.leg.line_haul(view.at), sum(charge.total for charge in charges)
+    currency = view.load.currency
+    payable = line_haul + accessorials - sum(cents for _, cents in advances)
+    invoiced_at = view.until(view.leg.released_at)
+    number = f"{7_000 + view.load.number}-{view.position + 1}" if invoiced_at else None
+    is_paid = view.until(view.leg.paid_at) is not None
+    fields = {
+        "Id": view.company.name_of("carriers", "Id", view.leg.carrier),
+        "CarrierInvoiceNumber": number,
+        "Rate": money(line_haul, currency),
+        "Linehaul": money(line_haul, currency),
+        "Accessorials": money(accessorials, currency),
+        "AccessorialsDetails": [
+            {**charge_record(view.company, view.load, charge, view.position + 1, currency), "IsPaid": is_paid}
+            for charge in charges
+        ],
+        "EChecks": _advances(view),
+        "TotalPayable": money(payable, currency),
+    }
+    return without_none(fields)
+
+
+def _advances(view: TripView) -> list[dict[str, Any]]:
+    return [
+        {
+            "Id": text_id(view.company.salt, view.load.number, view.position, at, 6),
+            "CheckNumber": f"{30_000_000 + view.load.number * 13 + view.position}",
+            "Amount": money(cents, view.load.currency),
+            "Fee": money(0, view.load.currency),
+            "Type": "Lumper" if cents % 1_000 else "Advance",
+            "IsPaid": view.until(view.leg.paid_at) is not None,
+            "CreatedAt": utc_text(at),
+        }
+        for at, cents in view.leg.advances
+        if 0 < at <= view.at
+    ]
+
+
+def _driver(view: TripView, number: int | None, *, has_advances: bool = True) -> dict[str, Any] | None:
+    if number is None or not view.is_assigned:
+        return None
+    driver = view.company.driver(number)
+    shown = {
+        "Id": view.company.name_of("drivers", "Id", number),
+        "ContractorType": driver.type,
+        "Rates": view.company.pay_policy(number),
+        "RatesV2": view.company.pay_policy(number),
+    }
+    return {**shown, "EChecks": _advances(view)} if has_advances else shown
+
+
+def _owner_operator(view: TripView) -> dict[str, Any] | None:
+    if view.leg.hauler != OWNER_OPERATOR or not view.is_assigned or view.leg.driver is None:
+        return None
+    policy = view.company.pay_policy(view.leg.driver)
+    return {"Id": view.company.name_of("drivers", "Id", view.leg.driver), "RatesV2": policy}
+
+
+def _truck(view: TripView) -> dict[str, Any] | None:
+    if view.leg.truck is None or not view.is_assigned:
+        return None
+    return {"Id": view.company.name_of("trucks", "Id", view.leg.truck)}
+
+
+def _trailer(view: TripView) -> dict[str, Any] | None:
+    if view.leg.trailer is None or not view.is_assigned:
+        return None
+    length = {"Value": decimal(530, 1), "UnitOfMeasure": "Feet"}
+    key = view.company.name_of("trailers", "Id", view.leg.trailer)
+    return {"Id": key, "EquipmentType": view.load.equipment, "EquipmentLength": length}
+
+
+def _due(view: TripView) -> int | None:
+    return view.leg.settled_on if view.leg.carrier is not None and view.until(view.leg.released_at) else None
+
+
+def _scheduled(view: TripView, end: int) -> int:
+    return view.load.stops[view.leg.stops[end]].begin
+
+
+def _trip_number(view: TripView) -> str:
+    if view.is_extra:
+        return str(view.load.number)
+    number = str(view.company.name_of("loads", "LoadNumber", view.load.number))
+    return f"{number}-{view.position + 1}" if view.position else number
+
+
+def _temperature(view: TripView) -> dict[str, Any] | None:
+    if "Reefer" not in view.load.equipment:
+        return None
+    setpoint = (-100, 340, 360, 550)[view.load.number % 4]
+    return {
+        "SetpointTemperature": decimal(setpoint, 1),
+        "SetpointTemperatureMax": decimal(setpoint + 50, 1),
+        "ControlMode": "Continuous" if view.load.number % 2 else "Cycle",
+    }
+
+
+_TRIP_FIELDS: Mapping[str, Callable[[TripView], Any]] = {
+    "TripNumber": _trip_number,
+    "Status": lambda view: status(view.leg.events, view.at),
+    "LoadNumber": lambda view: view.company.name_of("loads", "LoadNumber", view.load.number),
+    "OrderNumber": lambda view: view.company.name_of("loads", "OrderNumber", view.load.number),
+    "Stops": _trip_stops,
+    "TenderAs": lambda view: view.company.subsidiary(view.leg.hauler).name,
+    "TenderAsSubsidiaryType": lambda view: view.company.subsidiary(view.leg.hauler).type,
+    "RequiredEquipment": lambda view: [view.load.equipment],
+    "Temperature": _temperature,
+    "TotalMileage": lambda view: mileage(view.leg.loaded + view.leg.empty, view.load),
+    "EmptyMileage": lambda view: mileage(view.leg.empty, view.load),
+    "LoadedMileage": lambda view: mileage(view.leg.loaded, view.load),
+    "PickupDate": lambda view: _scheduled(view, 0),
+    "DeliveryDate": lambda view: _scheduled(view, 1),
+    "PickedUpAt": lambda view: view.until(view.leg.picked_up_at),
+    "DeliveredAt": lambda view: view.until(view.leg.delivered_at),
+    "CarrierAssignedAt": lambda view: view.leg.covered_at if view.is_assigned else None,
+    "ReleasedAt": lambda view: view.until(view.leg.released_at),
+    "ReleasedBy": lambda view: (
+        view.company.email_of(view.load.number + 2) if view.until(view.leg.released_at) else None
+    ),
+    "CarrierPaidAt": lambda view: view.until(view.leg.paid_at),
+    "DueDate": _due,
+    "TripValue": lambda view: money(
+        0 if view.is_extra else leg_values(view.load, view.at)[view.position], view.load.currency
+    ),
+    "Truck": _truck,
+    "Trailer": _trailer,
+    "Driver1": lambda view: _driver(view, view.leg.driver),
+    "Driver2": lambda view: _driver(view, view.leg.second_driver, has_advances=False),
+    "OwnerOperator": _owner_operator,
+    "Carrier": _carrier,
+    "DispatchedBy": lambda view: view.company.email_of(view.load.number + 3) if view.is_assigned else None,
+    "DispatcherId": lambda view: (
+        view.company.name_of("users", "Id", view.company.dispatcher(view.load.number + 3))
+        if view.is_assigned
+        else None
+    ),
+    "CarrierPayOnHold": lambda view: view.leg.carrier is not None and view.load.number % 33 == 0,
+    "UpdatedAt": lambda view: last_change(view.leg.events, view.at),
+    "UpdatedBy": lambda view: updated_by(view.company, view.load, last_change(view.leg.events, view.at)),
+    "IsDeleted": lambda view: view.until(view.load.deleted_at) is not None,
+}
+
+
+class TripFacts:
+    """The records of trips."""
+
+    fields = frozenset(_TRIP_FIELDS)
+
+    def __init__(self, company: Company) -> None:
+        self._company = company
+
+    def _view(self, number: int) -> TripView:
+        company = self._company
+        is_extra = company.is_extra(number)
+        load_number, position = (number, 0) if is_extra else load_of_trip(number)
+        load = company.load(load_number)
+        return TripView(company, load, load.legs[position], position, company.time_of(load_number), is_extra)
+
+    def count(self) -> int:
+        """Return how many trips there are now."""
+        return self._company.trip_count
+
+    def started_at(self, number: int) -> int:
+        """Return when a trip was created: with its load."""
+        return self._company.created_at(number if self._company.is_extra(number) else load_of_trip(number)[0])
+
+    def value(self, number: int, name: str) -> Any:
+        """Return a field of a trip."""
+        return _TRIP_FIELDS[name](self._view(number))
+
+    def record(self, number: int) -> Mapping[str, Any]:
+        """Return all fields of a trip."""
+        view = self._view(number)
+        return {name: make(view) for name, make in _TRIP_FIELDS.items()}
+
+    def changed_between(self, since: int, until: int) -> list[int]:
+        """Return the trips that existed at a time and changed until another one."""
+        company, found = self._company, []
+        for trip, (load, position) in enumerate(company.legs()):
+            if load.created_at <= since:
+                end = min(until, company.time_of(load.number))
+                found += [trip] if has_changed(load.legs[position].events, since, end) else []
+        return found
+
+    def loads_of(self, number: int) -> tuple[int, ...]:
+        """Return the load of a trip."""
+        return (number if self._company.is_extra(number) else load_of_trip(number)[0],)
