@@ -175,6 +175,15 @@ class Simulator:
         """
         self._post("clock", {"now": now})
 
+    def answers(self, as_of: str | None = None) -> dict[str, Any]:
+        """
+        Return the answers to business questions, computed from the records.
+
+        :param as_of: the day at whose end they hold, such as ``2026-05-31``; None means today.
+        :return: the lists of ``GET /_sim/answers``; see ``docs/reference/simulator.md``.
+        """
+        return dict(self._call("GET", "answers", params=_texts({"as_of": as_of})).json())
+
     def truth_keys(self, **query: Any) -> list[str]:
         """
         Return the keys that a search should find now.

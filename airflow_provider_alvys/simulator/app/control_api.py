@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from datetime import date, datetime, timezone
 from typing import Annotated, Any
 
 import msgspec
@@ -13,6 +14,7 @@ from starlette.routing import Route, Router
 
 from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.api.errors import AlvysValueError
+from airflow_provider_alvys.simulator.answers.answers import answers
 from airflow_provider_alvys.simulator.app.control_api_webhooks import deliver, deliveries, subscribe
 from airflow_provider_alvys.simulator.controls.faults import Fault, Mutation
 from airflow_provider_alvys.simulator.options import Options
@@ -157,6 +159,18 @@ async def _truth(tenant: Tenant, request: Request) -> Any:
     return {"total": len(numbers), "keys": [rows.key(number) for number in numbers]}
 
 
+async def _answers(tenant: Tenant, request: Request) -> Any:
+    """Answer business questions as of the end of the day ``as_of``; the default is today."""
+    text = request.query_params.get("as_of")
+    try:
+        as_of = (
+            date.fromisoformat(text) if text else datetime.fromtimestamp(tenant.now(), timezone.utc).date()
+        )
+    except ValueError:
+        raise AlvysValueError(f"as_of={text!r} must be a day such as 2026-05-31") from None
+    return answers(tenant.rows, as_of)
+
+
 ControlEndpoint = Callable[[Tenant, Request], Awaitable[Any]]
 
 CONTROL_ENDPOINTS: dict[str, ControlEndpoint] = {
@@ -164,6 +178,7 @@ CONTROL_ENDPOINTS: dict[str, ControlEndpoint] = {
     "GET /_sim/stats": _stats,
     "GET /_sim/tokens": _tokens,
     "GET /_sim/truth": _truth,
+    "GET /_sim/answers": _answers,
     "GET /_sim/effects": _effects,
     "POST /_sim/faults": _faults,
     "POST /_sim/mutations": _mutations,
