@@ -184,6 +184,26 @@ class Simulator:
         """
         return dict(self._call("GET", "answers", params=_texts({"as_of": as_of})).json())
 
+    def advance(self, *, days: float = 0, hours: float = 0) -> float:
+        """
+        Let time pass: the company works, and the clock moves.
+
+        :return: the simulator's time afterwards, in seconds since 1970.
+        """
+        return float(self._post("advance", {"days": days, "hours": hours}).json()["now"])
+
+    def changes(self, *, stream: str | None = None, since: str | None = None) -> list[dict[str, Any]]:
+        """
+        Return the changes of rows since the last reset, in the order in which they were made.
+
+        :param stream: only of this stream; None means all.
+        :param since: only from this time on; None means all.
+        :return: dicts with ``at``, ``stream``, ``key``, ``change`` (``added``, ``changed`` or ``removed``)
+            and ``row``, the record afterwards.
+        """
+        lines = self._call("GET", "changes", params=_texts({"stream": stream, "since": since})).content
+        return [msgspec.json.decode(line) for line in lines.splitlines()]
+
     def truth_keys(self, **query: Any) -> list[str]:
         """
         Return the keys that a search should find now.

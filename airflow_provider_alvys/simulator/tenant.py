@@ -11,8 +11,9 @@ import msgspec
 
 from airflow_provider_alvys.api.catalogue.streams import Stream, get_stream
 from airflow_provider_alvys.api.errors import AlvysValueError
+from airflow_provider_alvys.simulator.change_log import ChangeLog
 from airflow_provider_alvys.simulator.company.company import Company
-from airflow_provider_alvys.simulator.company.rows import company_rows
+from airflow_provider_alvys.simulator.company.rows import FACTS, CompanyRows, company_rows
 from airflow_provider_alvys.simulator.controls.faults import FaultQueue, Mutation
 from airflow_provider_alvys.simulator.controls.limits import RateLimiter
 from airflow_provider_alvys.simulator.controls.tokens import TokenIssuer
@@ -20,7 +21,7 @@ from airflow_provider_alvys.simulator.data.embedded_children import child_set_cl
 from airflow_provider_alvys.simulator.data.row_set import RowSet
 from airflow_provider_alvys.simulator.data.row_set_spec import TOMBSTONE, column_of, spec_of
 from airflow_provider_alvys.simulator.data.search_request import SearchRequest
-from airflow_provider_alvys.simulator.data.times import DAY, parse_micros
+from airflow_provider_alvys.simulator.data.times import DAY, SECOND, parse_micros
 from airflow_provider_alvys.simulator.options import Options, check_names
 from airflow_provider_alvys.simulator.storage import Storage
 from airflow_provider_alvys.simulator.webhooks.deliveries import WebhookSender
@@ -56,6 +57,7 @@ class Tenant:
         self.queued_tender_changes: dict[int, dict[str, Any]] = {}
         self.storage = Storage(options, self.rows, self.now)
         self.webhook_sender = WebhookSender(options, self.rows, self.now, self.storage.with_download_url)
+        self.change_log = ChangeLog(self.now_micros)
         self._data_end = int((options.now or self.now()) * 1_000_000)
         self._row_sets: dict[str, RowSet] = {}
         loads = options.rows.get("loads", options.loads)
@@ -73,6 +75,25 @@ class Tenant:
     def set_clock(self, now: float) -> None:
         """Set the clock, in seconds since 1970."""
         self.clock_offset = now - time.time()
+
+    def advance(self, micros: int) -> None:
+        """
+        Live the company's life for a while, and move the clock.
+
+        :param micros: how long, in microseconds.
+        """
+        begun = self.now_micros()
+        end = begun + micros
+        row_sets = [rows for rows in map(self.rows, FACTS) if isinstance(rows, CompanyRows)]
+        until = row_sets[0].company.now
+        while until < end:
+            until = min(end, max(begun, until) + DAY)
+            self.set_clock(until / SECOND)
+            changes = [rows.changes_until(until) for rows in row_sets]
+            for company in {rows.company for rows in row_sets}:
+                company.advance(until)
+            for rows, change in zip(row_sets, changes, strict=True):
+                rows.advance(change, begun)
 
     def stats(self) -> dict[str, Any]:
         """Return the counts since the last reset."""
@@ -96,7 +117,7 @@ class Tenant:
                 rows: RowSet = kind(spec, self.rows, self.options, self._data_end)
             else:
                 rows = company_rows(spec, self.rows, self.options, self._data_end, self.company)
-            rows.listener = self.webhook_sender
+            rows.listeners = (self.webhook_sender, self.change_log)
             self._row_sets |= {member.name: rows for member in spec.streams}
         return self._row_sets[stream]
 

@@ -17,6 +17,7 @@ from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.simulator.answers.answers import answers
 from airflow_provider_alvys.simulator.app.control_api_webhooks import deliver, deliveries, subscribe
 from airflow_provider_alvys.simulator.controls.faults import Fault, Mutation
+from airflow_provider_alvys.simulator.data.times import HOUR, parse_micros
 from airflow_provider_alvys.simulator.options import Options
 from airflow_provider_alvys.simulator.protocol.http import json_response
 from airflow_provider_alvys.simulator.tenant import Tenant
@@ -56,6 +57,13 @@ class ClockBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The body of ``POST /_sim/clock``: seconds since 1970, up to the year 9000."""
 
     now: Annotated[float, msgspec.Meta(ge=0, le=221_845_392_000)]
+
+
+class AdvanceBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The body of ``POST /_sim/advance``: how long time passes."""
+
+    days: Annotated[float, msgspec.Meta(ge=0, le=3660)] = 0
+    hours: Annotated[float, msgspec.Meta(ge=0, le=87_840)] = 0
 
 
 async def _reset(tenant: Tenant, request: Request) -> Any:
@@ -129,6 +137,26 @@ async def _clock(tenant: Tenant, request: Request) -> Any:
     return {"now": tenant.now()}
 
 
+async def _advance(tenant: Tenant, request: Request) -> Any:
+    """Let time pass: the company works, and the clock moves."""
+    body = msgspec.json.decode(await request.body(), type=AdvanceBody)
+    tenant.advance(int((body.days * 24 + body.hours) * HOUR))
+    return {"now": tenant.now()}
+
+
+async def _changes(tenant: Tenant, request: Request) -> Any:
+    """
+    Return the changes of rows since the last reset, as lines of JSON.
+
+    Parameters: ``stream`` and ``since`` (a time).
+    """
+    query = request.query_params
+    stream = query.get("stream")
+    since = parse_micros(query["since"]) if "since" in query else 0
+    lines = tenant.change_log.lines(tenant.rows(stream).spec.name if stream else None, since)
+    return Response(b"".join(lines), media_type="application/x-ndjson")
+
+
 async def _truth(tenant: Tenant, request: Request) -> Any:
     """
     Return the keys, or with ``format=rows`` the rows, that a search should find now.
@@ -186,6 +214,8 @@ CONTROL_ENDPOINTS: dict[str, ControlEndpoint] = {
     "POST /_sim/add": _add,
     "POST /_sim/remove": _remove,
     "POST /_sim/clock": _clock,
+    "POST /_sim/advance": _advance,
+    "GET /_sim/changes": _changes,
     "POST /_sim/webhooks": subscribe,
     "GET /_sim/deliveries": deliveries,
     "POST /_sim/deliver": deliver,

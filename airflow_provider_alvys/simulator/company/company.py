@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from airflow_provider_alvys.simulator.company import crew, parties
 from airflow_provider_alvys.simulator.company.billing import Invoice, bill, settle
 from airflow_provider_alvys.simulator.company.goods import EQUIPMENT_BY_TYPE
+from airflow_provider_alvys.simulator.company.growing import GrowingList
 from airflow_provider_alvys.simulator.company.load import Load
 from airflow_provider_alvys.simulator.company.parties import SUBSIDIARIES
 from airflow_provider_alvys.simulator.company.places import Place, road_miles
@@ -79,6 +80,7 @@ class Company:
         # When the further story of loads ended, because somebody else changed them.
         self._frozen: dict[int, int] = {}
         self._parties = _Parties(self.salt, rows)
+        self._all_invoices = GrowingList(self._invoices_between)
 
     # ---- time
 
@@ -91,8 +93,17 @@ class Company:
 
     def time_of(self, number: int) -> int:
         """Return the time at which a load stands: now, or when somebody else changed it."""
-        now = max(self.now, self._extra_times.get(number, self.now))
-        return min(now, self._frozen.get(number, now))
+        return self.limited(number, max(self.now, self._extra_times.get(number, self.now)))
+
+    def limited(self, number: int, at: int) -> int:
+        """Return a time, or when somebody else changed a load if that was earlier."""
+        return min(at, self._frozen.get(number, at))
+
+    def advance(self, now: int) -> None:
+        """Move the time forward; new loads come."""
+        self.now = now
+        while self.created_at(self.load_count) <= now:
+            self.load_count += 1
 
     def freeze(self, number: int) -> None:
         """End the further story of a load, and of the loads that share its invoice."""
@@ -137,19 +148,19 @@ class Company:
         self.load(first)
         return self._invoices[first]
 
-    @cached_property
+    @property
     def invoices(self) -> list[Invoice]:
-        """The invoices until now, oldest first; those of later days follow."""
-        return sorted(self._new_invoices(0), key=lambda invoice: (invoice.created_at, invoice.load))
+        """The invoices until now, oldest first."""
+        return self._all_invoices.until(self.now)
 
-    def _new_invoices(self, since: int) -> Iterator[Invoice]:
+    def _invoices_between(self, since: int, until: int) -> list[Invoice]:
+        found = []
         for number in range(self.load_count):
-            load = self.load(number)
-            if load.number == summary_of(number)[0]:
-                until = self.time_of(number)
-                yield from (
-                    invoice for invoice in self._invoices[number] if since < invoice.created_at <= until
-                )
+            if summary_of(number)[0] == number:
+                self.load(number)
+                end = self.limited(number, until)
+                found += [invoice for invoice in self._invoices[number] if since < invoice.created_at <= end]
+        return sorted(found, key=lambda invoice: (invoice.created_at, invoice.load))
 
     def last_sent(self, load: Load, at: int) -> int | None:
         """Return when an invoice of a load was sent last, or None."""

@@ -200,7 +200,7 @@ class InvoiceFacts:
         company, found = self._company, []
         for number, invoice in enumerate(company.invoices):
             times = (invoice.invoiced_at, invoice.sent_at, *(payment.at for payment in invoice.payments))
-            end = min(until, company.time_of(invoice.load))
+            end = company.limited(invoice.load, until)
             if invoice.created_at <= since and any(since < at <= end for at in times):
                 found.append(number)
         return found

@@ -166,7 +166,7 @@ class LoadFacts:
             number
             for number in range(company.load_count)
             if company.created_at(number) <= since
-            and has_changed(company.load(number).events, since, min(until, company.time_of(number)))
+            and has_changed(company.load(number).events, since, company.limited(number, until))
         ]
 
     def loads_of(self, number: int) -> tuple[int, ...]:

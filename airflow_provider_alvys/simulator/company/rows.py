@@ -12,7 +12,7 @@ from airflow_provider_alvys.simulator.company.masters import MASTER_FACTS
 from airflow_provider_alvys.simulator.company.texts import utc_text
 from airflow_provider_alvys.simulator.company.trips import TripFacts
 from airflow_provider_alvys.simulator.data.facts import Facts
-from airflow_provider_alvys.simulator.data.row_set import RowSet
+from airflow_provider_alvys.simulator.data.row_set import RowSet, Snapshots
 from airflow_provider_alvys.simulator.data.row_set_spec import RowSetSpec
 from airflow_provider_alvys.simulator.data.sample_values import STAGES
 from airflow_provider_alvys.simulator.data.times import rule_of
@@ -66,6 +66,8 @@ class CompanyRows(RowSet):
         self.facts: CountedFacts = FACTS[spec.name](company)
         self._count = count
         super().__init__(spec, row_set_of, options, data_end)
+        # Of the company, also those that the option ``rows`` leaves out.
+        self._counted = self.facts.count()
         self._next = EXTRA + list(FACTS).index(spec.name) * _EXTRA_ROWS
 
     def _initial_count(self) -> int:
@@ -90,6 +92,36 @@ class CompanyRows(RowSet):
                 for load in self.facts.loads_of(number):
                     self.company.freeze(load)
         super().update(numbers, now, columns)
+
+    def changes_until(self, at: int) -> Snapshots:
+        """Return what listeners need of the rows that change until a time."""
+        known = frozenset(self._numbers)
+        changed = self.facts.changed_between(self.company.now, at)
+        return self._snapshot([number for number in changed if number in known])
+
+    def advance(self, snapshots: Snapshots, begun: int) -> None:
+        """
+        Take over the company's time.
+
+        :param snapshots: from :meth:`changes_until`, before the company's time moved.
+        :param begun: when the clock began to move. What had happened before, unnoticed, is noticed now.
+        """
+        stamp = self.spec.updated_column
+        for number in {number for _, before in snapshots for number in before}:
+            if stamp:
+                self._changes.get(number, {}).pop(stamp, None)
+            self._change(number, {})
+            if stamp and (self.column(stamp)[number] or begun + 1) <= begun:
+                self._change(number, {stamp: begun + 1})
+        added = range(self._counted, self.facts.count())
+        self._counted = self.facts.count()
+        for number in added:
+            if stamp and self.facts.value(number, stamp) <= begun:
+                self._change(number, {stamp: begun + 1})
+            self._insert(number)
+        self._change_count += 1
+        self._notify(snapshots)
+        self._notify([(listener, dict.fromkeys(added)) for listener, _ in self._snapshot(())])
 
     def value_after(self, number: int, name: str, value: Any) -> Any:
         """Return a value of the facts, which ends where somebody else set the row's status."""

@@ -243,7 +243,7 @@ class TripFacts:
         company, found = self._company, []
         for trip, (load, position) in enumerate(company.legs()):
             if load.created_at <= since:
-                end = min(until, company.time_of(load.number))
+                end = company.limited(load.number, until)
                 found += [trip] if has_changed(load.legs[position].events, since, end) else []
         return found
 

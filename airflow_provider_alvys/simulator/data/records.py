@@ -46,6 +46,7 @@ class RecordGenerator:
         self._spec = rows.spec
         self._columns = columns
         self._required = self._find_required()
+        self._times = frozenset(name for name in self._spec.fields.fields if columns.is_time(name))
         # Without the time of an event there is no actor: no CancelledBy without CancelledAt.
         late = columns.stage_times()
         self._actor_fields = [(f"{time[:-2]}By", time) for time in late if time.endswith("At")]
@@ -61,8 +62,12 @@ class RecordGenerator:
         decided = rows.facts.record(number) if rows.facts else {}
         for name, make, nested in self._fields:
             if make is None and nested is None:
-                value = self._columns.decided_value(number, name, decided.get(name))
-                value = self._columns.format_value(number, name, value)
+                value = decided.get(name)
+                if name in self._times:
+                    value = self._columns.decided_value(number, name, value)
+                    value = self._columns.format_value(number, name, value)
+                elif value is not None:
+                    value = rows.value_after(number, name, value)
             else:
                 value = make(number, 0) if make else nested(bits, lifecycle, 0)  # type: ignore[misc]
             if value is not None:

@@ -56,6 +56,10 @@ class ChangeListener(Protocol):
         """Report changed rows, with their records before the change."""
 
 
+# What each listener needs of rows before a change.
+Snapshots = Sequence[tuple[ChangeListener, Mapping[int, dict[str, Any] | None]]]
+
+
 class RowSet:
     """
     All rows of one or more streams.
@@ -86,7 +90,7 @@ class RowSet:
         self._revisions: dict[int, int] = {}
         # Rows without generated children.
         self.childless: set[int] = set()
-        self.listener: ChangeListener | None = None
+        self.listeners: Sequence[ChangeListener] = ()
         self._columns: dict[str, ColumnValues] = {}
         self._generator = ColumnGenerator(self)
         # Of the last row: a record needs it often.
@@ -297,7 +301,7 @@ class RowSet:
         if self.spec.updated_column and self.spec.updated_column not in values:
             values[self.spec.updated_column] = now
         numbers = list(numbers)
-        before = self.listener.snapshot(self, numbers) if self.listener else None
+        snapshots = self._snapshot(numbers)
         late = self._generator.stage_times() if any(name in values for name in self._stage_columns) else []
         for number in numbers:
             late_now = [name for name in late if name not in values and self.column(name)[number] is None]
@@ -307,8 +311,16 @@ class RowSet:
             reached = {name: now for name in late_now if rule_of(name).is_reached(stage)}
             self._change(number, {name: now - now % self._generator.resolution(name) for name in reached})
         self._change_count += 1
-        if self.listener and before is not None:
-            self.listener.notify(self, before)
+        self._notify(snapshots)
+
+    def _snapshot(self, numbers: Iterable[int]) -> Snapshots:
+        """Return what each listener needs of rows before a change."""
+        found = [(listener, listener.snapshot(self, numbers)) for listener in self.listeners]
+        return [(listener, before) for listener, before in found if before is not None]
+
+    def _notify(self, snapshots: Snapshots, *, are_removed: bool = False) -> None:
+        for listener, before in snapshots:
+            listener.notify(self, before, are_removed=are_removed)
 
     def _change(self, number: int, values: Mapping[str, Any]) -> None:
         revision = self._revisions[number] = self._revisions.get(number, 0) + 1
@@ -337,8 +349,7 @@ class RowSet:
         self._change(number, values)
         self._insert(number)
         self._change_count += 1
-        if self.listener and self.listener.snapshot(self, ()) is not None:
-            self.listener.notify(self, {number: None})
+        self._notify([(listener, {number: None}) for listener, _ in self._snapshot(())])
         return number
 
     def _insert(self, number: int) -> None:
@@ -347,11 +358,10 @@ class RowSet:
     def remove(self, numbers: Iterable[int], now: int) -> None:
         """Remove rows without a trace."""
         removed = frozenset(numbers)
-        before = self.listener.snapshot(self, removed) if self.listener else None
+        snapshots = self._snapshot(removed)
         self._drop(removed)
         self._change_count += 1
-        if self.listener and before is not None:
-            self.listener.notify(self, before, are_removed=True)
+        self._notify(snapshots, are_removed=True)
 
     def _drop(self, removed: frozenset[int]) -> None:
         self._numbers = [number for number in self._numbers if number not in removed]
