@@ -213,7 +213,7 @@ def test_changes_of_a_tender_have_the_types_of_alvys(alvys: Simulator, caller: C
     columns = {
         "Rate": "1",
         "Weight": "77",
-        "Equipment": {"Length": "53"},
+        "Equipment": {"Length": "28"},
         "PaymentMethod": "X",
         "QtyPallets": "77",
         "Notes": [],

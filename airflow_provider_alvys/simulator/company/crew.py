@@ -11,6 +11,7 @@ from airflow_provider_alvys.simulator.company.goods import EQUIPMENT, Equipment
 from airflow_provider_alvys.simulator.company.names import bits_of, pick
 from airflow_provider_alvys.simulator.company.parties import FLEETS, Fleet
 from airflow_provider_alvys.simulator.company.places import PLACES, Place
+from airflow_provider_alvys.simulator.data.people import STAFF, email
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,8 +247,8 @@ def user(salt: int, number: int) -> User:
     turn = number // len(_ROLES)
     if role == "Driver":
         name = driver(salt, turn).name
-    elif number - turn < len(names.STAFF):
-        name = names.STAFF[number - turn]
+    elif number - turn < len(STAFF):
+        name = STAFF[number - turn]
     else:
         name = " ".join(names.combination(number, salt + 1, names.FIRST_NAMES, names.LAST_NAMES))
     return User(
@@ -255,7 +256,7 @@ def user(salt: int, number: int) -> User:
         name=name,
         role=role,
         status=_USER_STATUSES.get(number % 20, "Active"),
-        email=names.email(name),
+        email=email(name),
     )
 
 

@@ -7,37 +7,14 @@ from functools import lru_cache
 from itertools import count
 from math import gcd, prod
 from typing import TypeVar
-from unicodedata import combining, normalize
+
+from airflow_provider_alvys.simulator.data.people import plain
 
 T = TypeVar("T")
 
-DOMAIN = "acme.example"
 _MASK = 0x3FFFFFFFFFFFFFFF
 _MIXER = 0x1F58476D1CE4E5B9
 
-# The people of the office, whose addresses are in fields such as CreatedBy.
-STAFF: Sequence[str] = (
-    "Dana Whitfield",
-    "José Ibáñez",
-    "Jürgen Groß",
-    "Mary O'Neil",
-    "Zoë van Dijk",
-    "Lee Park",
-    "Ana María Ruiz",
-    "Marcus Tate",
-    "Priya Raman",
-    "Colleen Brandt",
-    "Tyrone Beasley",
-    "Hannah Kowalczyk",
-    "Rusty Pickett",
-    "Søren Lindqvist",
-    "Keisha Monroe",
-    "Walt Hendricks",
-    "Guadalupe Treviño",
-    "Brittany Ellis",
-    "Omar Farouk",
-    "Deb Castellano",
-)
 FIRST_NAMES: Sequence[str] = tuple(
     "James Robert Darnell Luis Terry Miguel Earl Wayne Gurpreet Harjit José Rosa Tammy Carlos Dwight "
     "Bobby Viktor Oleksandr Patrice Yolanda Chantal Réjean Clarence Randy Sheila Amarjit Kenneth Ramón "
@@ -119,18 +96,6 @@ def phone(salt: int, number: int, state: str = "TN") -> str:
     return f"{country} {_AREA_CODES.get(state, '901')} 555 {bits_of(salt, number, 902) % 10_000:04d}"
 
 
-def email(name: str, domain: str = DOMAIN) -> str:
-    """Return the address of a person: their name without accents, at a domain."""
-    return f"{'.'.join(plain(part) for part in name.split())}@{domain}"
-
-
 def domain_of(company: str) -> str:
     """Return the domain of a company."""
     return f"{plain(company)[:24]}.example"
-
-
-@lru_cache(maxsize=16_384)
-def plain(text: str) -> str:
-    """Return the letters and digits of a text in lower case, without accents."""
-    text = normalize("NFKD", text.lower().replace("ß", "ss").replace("ø", "o").replace("đ", "d"))
-    return "".join(char for char in text if char.isascii() and char.isalnum() and not combining(char))

@@ -9,6 +9,8 @@ from functools import lru_cache
 from airflow_provider_alvys.simulator.company import names
 from airflow_provider_alvys.simulator.company.names import bits_of, pick
 from airflow_provider_alvys.simulator.company.places import PLACES, Place, road_miles
+from airflow_provider_alvys.simulator.data.sample_choices import OWN_NAMES
+from airflow_provider_alvys.simulator.data.sample_values import NAMES
 
 USD, CAD = 840, 124
 _BY_CITY = {place.city: place for place in PLACES}
@@ -131,7 +133,7 @@ FLEETS: Sequence[Fleet] = (
 SUBSIDIARIES: Sequence[Subsidiary] = (
     Subsidiary(
         "2b9e7c14-53a8-4d0f-a6c2-7f0d91e4b101",
-        "Acme Trucking, LLC",
+        OWN_NAMES[0],
         "Carrier",
         "MC-184210",
         "1042877",
@@ -143,7 +145,7 @@ SUBSIDIARIES: Sequence[Subsidiary] = (
     ),
     Subsidiary(
         "2b9e7c14-53a8-4d0f-a6c2-7f0d91e4b102",
-        "Acme Logistics, Inc.",
+        OWN_NAMES[1],
         "Broker",
         "MC-733905",
         "2288164",
@@ -161,22 +163,21 @@ FACTORS: Sequence[str] = (
     "Freightline Factors",
     "Cumberland Receivables",
 )
-# Name, type, home, equipment, and whether its invoices are factored.
+# Type, home, equipment, and whether its invoices are factored.
 _FIRST_CUSTOMERS = (
-    ("Bluff City Paper Co.", "Customer", "Memphis", "Dry Van", False),
-    ("Müller & Söhne Foods, Inc.", "Customer", "Milwaukee", "Reefer", False),
-    ("Peach State Cold Storage", "Customer", "Atlanta", "Reefer", True),
-    ("Nuñez Bros. Logistics", "Broker/3PL", "Laredo", "Dry Van", True),
-    ("Big “B” Tile", "Customer", "Dallas", "Flatbed", False),
-    ("High Desert Bottling", "Customer", "Reno", "Dry Van", False),
-    ("Lone Star Auto Parts", "Customer", "San Antonio", "Dry Van", False),
-    ("O'Neil & Daughters Produce", "Customer", "Fresno", "Reefer", False),
-    ("Great Lakes Ceramics", "Customer", "Windsor", "Flatbed", False),
-    ("Piñata Palace Wholesale", "Customer", "McAllen", "Dry Van", True),
-    ("Sierra Packaging", "Customer", "Stockton", "Dry Van", False),
-    ("Keystone Grocers Supply", "Customer", "Carlisle", "Reefer", False),
+    ("Customer", "Memphis", "Dry Van", False),
+    ("Customer", "Milwaukee", "Reefer", False),
+    ("Customer", "Atlanta", "Reefer", True),
+    ("Broker/3PL", "Laredo", "Dry Van", True),
+    ("Customer", "Dallas", "Flatbed", False),
+    ("Customer", "Reno", "Dry Van", False),
+    ("Customer", "San Antonio", "Dry Van", False),
+    ("Customer", "Fresno", "Reefer", False),
+    ("Customer", "Windsor", "Flatbed", False),
+    ("Customer", "McAllen", "Dry Van", True),
+    ("Customer", "Stockton", "Dry Van", False),
+    ("Customer", "Carlisle", "Reefer", False),
 )
-FIRST_CUSTOMER_NAMES = tuple(row[0] for row in _FIRST_CUSTOMERS)
 _REGIONS = tuple(
     "Delta|Ozark|Pioneer|Río Grande|Tidewater|Cascade|Blue Ridge|Gateway|Prairie|Golden Isles|Big Sky|Hill "
     "Country|Cumberland|Bayou|North Shore|Sandhills|Copper State|Old Dominion|Twin Rivers|Garden State|"
@@ -255,7 +256,8 @@ def customer(salt: int, number: int) -> Customer:
     """Return a customer."""
     status = _CUSTOMER_CYCLE.get(number % 20, "Active")
     if number < len(_FIRST_CUSTOMERS):
-        name, kind, city, equipment, is_factored = _FIRST_CUSTOMERS[number]
+        name = NAMES["customers"][number]
+        kind, city, equipment, is_factored = _FIRST_CUSTOMERS[number]
         place = _BY_CITY[city]
     else:
         words = names.combination(number - len(_FIRST_CUSTOMERS), salt, _REGIONS, _TRADE_NAMES, _SUFFIXES)

@@ -146,9 +146,6 @@ class ColumnGenerator:
             return lambda number, item: sample_values.unique_name(spec.name, number)
         if path == "AttachmentType" and spec.name in sample_values.DOCUMENT_TYPES:
             return self._document_type(sample_values.DOCUMENT_TYPES[spec.name], salt)
-        if path == "EventType" and spec.name in sample_values.EVENT_TYPES:
-            kinds = sample_values.EVENT_TYPES[spec.name]
-            return lambda number, item: kinds[hash((salt, number, item)) % len(kinds)]
         if path in spec.unique_columns:
             start = 100_001 if kind == "integer" else 1_000_000 * (1 + crc32(name.encode()) % 8) + 1
             if kind == "integer":
@@ -166,7 +163,7 @@ class ColumnGenerator:
             return lambda number, item: values[hash((salt, number, item)) % len(values)]
         else:
             from_bits = sample_values.address_part(name) or sample_values.value_from_bits(
-                path, kind if isinstance(kind, str) else "json"
+                spec.name, path, kind if isinstance(kind, str) else "json"
             )
         # The mask makes negative hashes positive.
         return lambda number, item: from_bits(hash((salt, number, item)) & _MASK)

@@ -9,6 +9,8 @@ import msgspec
 
 # By field of a load: the type of the stop whose address it is, and whether it is the first or the last one.
 _ENDS = {"Origin": ("Pickup", 0), "Destination": ("Delivery", -1)}
+# Of a webhook's deliveries; their sum is the number of attempts.
+_COUNTS = ("SuccessCount", "FailureCount", "TimeoutCount", "SkippedCount")
 
 
 def set_derived_fields(names: Collection[str], record: dict[str, Any]) -> None:
@@ -24,6 +26,12 @@ def set_derived_fields(names: Collection[str], record: dict[str, Any]) -> None:
     if "CustomerAccessorialsDetails" in names:
         for charge in record.get("CustomerAccessorialsDetails") or ():
             _set(charge, "StopId", stops[-1].get("Id") if stops else None)
+    if "Metrics" in names and "Metrics" in record:
+        metrics = record["Metrics"]
+        total = sum(metrics.get(name, 0) for name in _COUNTS)
+        metrics["TotalAttempts"] = total
+        rate = 1000 * metrics.get("SuccessCount", 0) // max(1, total)
+        metrics["SuccessRate"] = msgspec.Raw(b"%d.%d0" % divmod(rate, 10))
     if "LineItems" in names:
         for line in record.get("LineItems") or ():
             _set_transaction_type(line)

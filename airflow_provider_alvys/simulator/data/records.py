@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from zlib import crc32
 
@@ -31,8 +31,6 @@ _ITEM_COUNTS: Mapping[str, tuple[int, int]] = {
 _DEFAULT_COUNT = (0, 3)
 # Lists of places visited one after the other.
 _ROUTE_LISTS = ("Stops",)
-# Field values by item number; the last one repeats.
-_VALUES_BY_INDEX: Mapping[str, tuple[str, ...]] = {"StopType": ("Pickup", "Delivery")}
 _HALF_AN_EMOJI = msgspec.Raw(rb'"Driver says \ud83d"')
 # How a field of an object is generated.
 _VALUE, _PLACE, _TIME, _NESTED = range(4)
@@ -51,12 +49,14 @@ class RecordGenerator:
         late = columns.stage_times()
         self._actor_fields = [(f"{time[:-2]}By", time) for time in late if time.endswith("At")]
         names = [name for name in self._spec.generated_fields if name != TOMBSTONE]
+        self._companions = sample_values.companions_of(self._spec.name)
         self._fields = [self._field(name, self._spec.fields.fields[name]) for name in names]
 
     def record(self, number: int, changes: Mapping[str, Any]) -> dict[str, Any]:
         """Return a row's record without nulls and tombstone; ``changes`` replace generated values."""
         rows = self._rows
-        lifecycle = rows.lifecycle(number)
+        # All addresses of a row without a route are in one place.
+        lifecycle = rows.lifecycle(number)._replace(place=hash((rows.salt, number, 2)) & 0xFFFF)
         bits = random.Random(hash((rows.salt, number))).getrandbits
         result = {}
         decided = rows.facts.record(number) if rows.facts else {}
@@ -72,6 +72,7 @@ class RecordGenerator:
                 value = make(number, 0) if make else nested(bits, lifecycle, 0)  # type: ignore[misc]
             if value is not None:
                 result[name] = value
+        _set_companions(result, self._companions, bits)
         if number < rows.options.cut_notes and result.get("Notes"):
             note = result["Notes"][0]
             result["Notes"][0] = (
@@ -154,7 +155,7 @@ class RecordGenerator:
             return lambda bits, lifecycle, index: [
                 item(bits, lifecycle, number) for number in range(minimum + bits(30) % spread)
             ]
-        from_bits = sample_values.value_from_bits(path, kind.of)
+        from_bits = sample_values.value_from_bits(self._spec.name, path, kind.of)
         return lambda bits, lifecycle, index: [
             from_bits(bits(62)) for _ in range(minimum + bits(30) % spread)
         ]
@@ -166,11 +167,11 @@ class RecordGenerator:
         for name in names:
             parts.append((name, *self._member(f"{path}.{name}", record.fields[name])))
         has_kinds = "$type" in record.fields
+        companions = sample_values.companions_of(self._spec.name, path)
 
         def build(bits: Bits, lifecycle: Lifecycle, index: int) -> dict[str, Any]:
-            place = bits(32)
-            if lifecycle.place is not None:
-                place = lifecycle.place
+            # All parts of an item have the same place.
+            place = lifecycle.place + index
             result = {}
             for name, mode, make in parts:
                 if mode == _VALUE:
@@ -186,6 +187,7 @@ class RecordGenerator:
             if has_kinds:
                 for name in sample_values.ABSENT_BY_TYPE[result["$type"]]:
                     result.pop(name, None)
+            _set_companions(result, companions, bits)
             return result
 
         return build
@@ -203,13 +205,13 @@ class RecordGenerator:
         if kind in ("time", "date"):
             digits, grain = TIME_FORMATS[crc32(path.encode()) % 3]
             return _TIME, _time_function(rule_of(name), name, kind == "date", digits, grain)
-        if name in _VALUES_BY_INDEX:
-            values = _VALUES_BY_INDEX[name]
+        values = sample_values.choices_by_item(self._spec.name, path)
+        if values:
             return _NESTED, lambda bits, lifecycle, index: values[min(index, len(values) - 1)]
         place = sample_values.address_part(name)
         if place:
             return _PLACE, place
-        from_bits = sample_values.value_from_bits(path, kind)
+        from_bits = sample_values.value_from_bits(self._spec.name, path, kind)
         share = (
             0
             if name in ("Id", "id", "$type", "Amount", "Currency", "Value", "Description")
@@ -218,6 +220,20 @@ class RecordGenerator:
         if not share:
             return _VALUE, from_bits
         return _VALUE, lambda bits: None if bits // 7919 % 100 < share else from_bits(bits)
+
+
+def _set_companions(
+    result: dict[str, Any],
+    companions: Sequence[tuple[str, str, Mapping[str, sample_values.ValueFromBits]]],
+    bits: Bits,
+) -> None:
+    """Set the fields that fit other fields."""
+    for decider, name, makers in companions:
+        make = makers.get(result.get(decider, ""))
+        if make and name in result:
+            result[name] = make(bits(62))
+            if result[name] is None:
+                del result[name]
 
 
 def _time_function(

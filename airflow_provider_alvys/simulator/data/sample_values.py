@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 from zlib import crc32
 
 import msgspec
 
+from airflow_provider_alvys.simulator.data.people import STAFF, email
+from airflow_provider_alvys.simulator.data.sample_choices import (
+    CHOICES,
+    CHOICES_BY_ITEM,
+    COMPANIES,
+    NUMBERS,
+)
+from airflow_provider_alvys.simulator.data.sample_companions import COMPANIONS
 from airflow_provider_alvys.simulator.data.times import CANCELLED
+
+T = TypeVar("T")
 
 # Returns a value for a random number of at least 60 bits.
 ValueFromBits = Callable[[int], Any]
@@ -53,7 +63,7 @@ ABSENT_BY_TYPE: Mapping[str, tuple[str, ...]] = {
 }
 
 _PLACES: Sequence[Mapping[str, str]] = [
-    dict(zip(("City", "State", "Zip", "Latitude", "Longitude", "TimeZone"), place, strict=True))
+    dict(zip(("City", "State", "Zip", "Latitude", "Longitude", "TimeZone"), place, strict=True), Country="US")
     for place in (
         ("Memphis", "TN", "38118", "35.0456", "-89.9386", "America/Chicago"),
         ("Laredo", "TX", "78045", "27.6306", "-99.4803", "America/Chicago"),
@@ -64,22 +74,7 @@ _PLACES: Sequence[Mapping[str, str]] = [
         ("Reno", "NV", "89506", "39.6433", "-119.8778", "America/Los_Angeles"),
     )
 ]
-_PEOPLE = (
-    "Dana Dispatcher",
-    "José Ibáñez",
-    "Jürgen Groß",
-    "Mary O'Neil",
-    "Zoë van Dijk",
-    "Lee Park",
-    "Ana María Ruiz",
-)
-_COMPANIES = (
-    "Müller & Söhne Foods, Inc.",
-    "Acme Trucking LLC",
-    "Peach State Cold Storage",
-    "Nuñez Bros. Logistics",
-    "Big “B” Tile",
-)
+_PLACE_PARTS = {"ZipCode": "Zip", "PostalCode": "Zip", "TimeZoneId": "TimeZone", "CountryCode": "Country"}
 # The unique names of a stream's first rows.
 NAMES: Mapping[str, Sequence[str]] = {
     "customers": (
@@ -126,6 +121,7 @@ _REMARKS = (
     "Checked twice, see the file of the week before.",
 )
 
+_STREETS = ("Industrial Pkwy", "Commerce St", "Airways Blvd", "Logistics Way", "Old Mill Rd", "Peña Blvd")
 _FILES = ("scan.pdf", "POD signed.pdf", "IMG_2071.jpg", "photo.png", "Übergabe.pdf")
 PROOF = "Proof of Delivery"
 # Document types by stream.
@@ -167,69 +163,56 @@ DOCUMENT_TYPES: Mapping[str, tuple[str, ...]] = {
         "Insurance Certificate",
     ),
 }
-# Event types by stream.
-EVENT_TYPES: Mapping[str, tuple[str, ...]] = {
-    "driver_events": ("Vacation", "Restart", "Hometime", "SickOrEmergency", "Other"),
-    "truck_events": ("Repair", "Other"),
-    "trailer_events": ("Repair", "Other"),
-}
 # Fields that every record has.
 ALWAYS_PRESENT = ("AttachmentType",)
 
-# By the last name of a path, or its last two. The API's documents list most of these.
-_CHOICES: Mapping[str, tuple[Any, ...]] = {
-    "$type": ("appointment", "delivery_window"),
-    "Activity": ("Check call", "Arrived at pickup", "Left delivery"),
-    "Category": ("Fuel", "Tires", "Insurance", "Advance"),
-    # Alvys sends the number or the code, depending on the endpoint.
-    "Currency": (840, "USD"),
-    "CustomerType": ("Customer", "Broker/3PL"),
-    "Days": (1, 7, 30),
-    "EquipmentType": ("Van", "Reefer", "Flatbed"),
-    "EventType": ("Other",),
-    "Events": ("load.changed", "load.status.changed", "trip.changed", "trip.status.changed"),
-    "FleetName": ("East", "West", "Süd"),
-    "Fleet.Name": ("East", "West", "Süd"),
-    "HttpStatusCode": (200, 202, 500),
-    "LineItems.Category": ("Fuel", "Tires", "Insurance", "Escrow"),
-    "LoadType": ("Standard",),
-    "LoadingType": ("Live", "Drop"),
-    "NoteType": ("System", "General", "Assignment", "Safety"),
-    "References.Access": ("Internal", "Public"),
-    # White space varies in real data.
-    "References.Name": ("Permit", "Permit ", "Lease Id", "Lease  Id"),
-    "References.Origin": ("Manual", "Integration", "EDI", "Unknown"),
-    "References.Type": ("Text", "Date", "Bool", "List", ""),
-    "RequiredEquipment": ("Van", "Reefer"),
-    "Role": (
-        "Admin",
-        "Dispatcher",
-        "Driver",
-        "Biller",
-        "SalesAgent",
-        "DataEntry",
-        "Safety",
-        "OperationManager",
-    ),
-    "ScheduleType": ("APPT", "FCFS"),
-    "Status": ("Active", "Active", "Inactive"),
-    "StopType": ("Pickup", "Delivery"),
-    "TransactionType": ("Deposit", "Withdrawal"),
-    "Type": ("Standard", "Other"),
-    "Unit": ("Fahrenheit", "Celsius"),
-    "UnitOfMeasure": ("Miles",),
-    "Volume.UnitOfMeasure": ("CubicFeet",),
-    "Weight.UnitOfMeasure": ("Pounds",),
-    "Uom": ("Hours", "Each"),
-    "Year": tuple(range(2012, 2027)),
-}
-
+_DIGIT = "?"
 _BOOLEANS: Mapping[str, int] = {"IsDeleted": 10, "IsActive": 850, "IsPaid": 600, "CarrierPayOnHold": 30}
+
+
+def _lookup(table: Mapping[str, T], stream: str, path: str) -> T | None:
+    """Return the entry of a table with the longest key that is an end of the path, or None."""
+    names = [stream, *path.split(".")]
+    ends = (".".join(names[place:]) for place in range(len(names)))
+    return next((table[end] for end in ends if end in table), None)
 
 
 def _choice(values: Sequence[Any]) -> ValueFromBits:
     count = len(values)
     return lambda bits: values[bits % count]
+
+
+def _text(values: Sequence[Any]) -> ValueFromBits:
+    """Return a generator of one of some values; ``?`` in a text stands for any digit."""
+    if not any(isinstance(value, str) and _DIGIT in value for value in values):
+        return _choice(values)
+    count = len(values)
+    parts = [str(value).split(_DIGIT) for value in values]
+
+    def fill(bits: int) -> str:
+        first, *rest = parts[bits % count]
+        digits = f"{bits // count % 10 ** len(rest):0{len(rest)}d}" if rest else ""
+        return first + "".join(digit + part for digit, part in zip(digits, rest, strict=True))
+
+    return fill
+
+
+def _number(low: int, high: int, places: int, kind: str) -> ValueFromBits:
+    """Return a generator of numbers with zeros at the end, which a float would lose."""
+    # One place of one, and of three the last one.
+    used = places // 2 * 2
+    unit, zeros = 10**used, "0" * (places - used)
+
+    def number(bits: int) -> Any:
+        value = low * unit + bits // 31 % ((high - low) * unit + 1)
+        if kind == "integer":
+            return value
+        sign, digits = "-" if value < 0 else "", f"{abs(value):0{used + 1}d}"
+        point = len(digits) - used
+        text = f"{sign}{digits[:point]}.{digits[point:]}{zeros}"
+        return text if kind == "string" else msgspec.Raw(text.encode())
+
+    return number
 
 
 def _id(name: str) -> ValueFromBits:
@@ -267,30 +250,23 @@ _TEXTS: tuple[tuple[str, ValueFromBits], ...] = (
     (r"(Id|id|ID)$", _id("id")),
     (r"^(Description|Comments|Notes?)$", _choice(_NOTES)),
     (r"Reason|Message|Error", _choice(_REMARKS)),
-    (r"Email|By$|UserName", lambda bits: f"user{bits % 25}@acme.example"),
+    (r"Email|By$|UserName", _choice([email(name) for name in STAFF])),
     (r"Phone|Fax|Mobile", lambda bits: f"+1 901 555 {bits % 10_000:04d}"),
     (r"^AttachmentPath$", lambda bits: f"attachments/{bits % 2**64:016x}/{_FILES[bits % len(_FILES)]}"),
     (r"Url|Path$", lambda bits: f"https://files.acme.example/{bits % 2**64:016x}?sig={bits % 9973}"),
-    (r"Street|Address$", lambda bits: f"{bits % 9900 + 100} Industrial Pkwy"),
-    (r"^(User|DriverName|SharedBy|Agent)$", _choice(_PEOPLE)),
+    (r"Street|Address$", lambda bits: f"{bits % 9900 + 100} {_STREETS[bits // 9901 % len(_STREETS)]}"),
+    (r"^(User|Agent)$", _choice(STAFF)),
     (r"State$", _choice(("TN", "TX", "CA"))),
     (r"Country$", _choice(("US", "CA"))),
-    (r"^Name$", _choice((*_PEOPLE, *_COMPANIES))),
-    (r"Name|^(Vendor|Payee|Agency|Destination|Origin|InvoiceAs|TenderAs)$", _choice(_COMPANIES)),
+    (r"^Name$", _choice((*STAFF, *COMPANIES))),
+    (r"Name|^(Vendor|Payee|Destination|Origin)$", _choice(COMPANIES)),
     (r"Number$|Num$|^Value$|Reference|Code$|Plate", lambda bits: f"{bits % 10**8:08d}"),
-    (r"^(Weight|Volume|Rate|Quantity|QtyPallets)$", lambda bits: f"{bits % 45_000}.0"),
 )
-
-
-def _choices_of(path: str) -> tuple[Any, ...] | None:
-    """Return the values of an enumeration, or None."""
-    names = path.split(".")
-    return _CHOICES.get(".".join(names[-2:])) or _CHOICES.get(names[-1])
 
 
 def address_part(name: str) -> ValueFromBits | None:
     """Return the generator of a part of an address, or None. Equal bits give parts of one address."""
-    part = {"ZipCode": "Zip", "PostalCode": "Zip", "TimeZoneId": "TimeZone"}.get(name, name)
+    part = _PLACE_PARTS.get(name, name)
     return _choice([place[part] for place in _PLACES]) if part in _PLACES[0] else None
 
 
@@ -305,12 +281,33 @@ def id_of(name: str) -> ValueFromBits:
     return _id(name)
 
 
-def value_from_bits(path: str, kind: str) -> ValueFromBits:
+def choices_by_item(stream: str, path: str) -> Sequence[str] | None:
+    """Return a field's values by number of the item that has it, or None; the last one repeats."""
+    return _lookup(CHOICES_BY_ITEM, stream, path)
+
+
+def companions_of(stream: str, path: str = "") -> Sequence[tuple[str, str, Mapping[str, ValueFromBits]]]:
+    """
+    Return the fields that fit other fields of the same row, or of the same item of a list.
+
+    Each comes as the other field, the field itself, and the generators of its values.
+    """
+    found = _lookup(COMPANIONS, stream, path) if path else COMPANIONS.get(stream)
+    return [
+        (decider, name, {value: _text(texts) for value, texts in values.items()})
+        for decider, name, values in found or ()
+    ]
+
+
+def value_from_bits(stream: str, path: str, kind: str) -> ValueFromBits:
     """Return the generator of the values of a field that is not a time."""
     name = path.rpartition(".")[2]
-    choices = _choices_of(path)
+    choices = _lookup(CHOICES, stream, path)
     if choices and kind in ("string", "integer"):
-        return _choice(choices)
+        return _text(choices)
+    numbers = _lookup(NUMBERS, stream, path)
+    if numbers and kind in ("string", "integer", "decimal"):
+        return _number(*numbers, kind)
     if kind == "boolean":
         share = _BOOLEANS.get(name, 500)
         return lambda bits: bits // 1009 % 1000 < share
@@ -323,4 +320,5 @@ def value_from_bits(path: str, kind: str) -> ValueFromBits:
     for pattern, from_bits in _TEXTS:
         if re.search(pattern, name):
             return _id(name) if pattern.startswith("(Id") else from_bits
+    # Of a field that this module does not know yet.
     return lambda bits: f"{name} {bits % 90 + 10}"

@@ -41,7 +41,7 @@ class Lifecycle(NamedTuple):
     :param until: the data's end, or when the row was added if that is later.
     :param stage: see :data:`airflow_provider_alvys.simulator.data.sample_values.STAGES`.
     :param route_position: of a stop: 0 for the first one, 1 for the last.
-    :param place: of a stop: the number of its place, a different one for each of three stops.
+    :param place: the number of its place, a different one for each of three stops.
     """
 
     number: int
@@ -49,7 +49,7 @@ class Lifecycle(NamedTuple):
     until: int
     stage: int
     route_position: float = 0
-    place: int | None = None
+    place: int = 0
 
     def at_stop(self, index: int, count: int) -> Lifecycle:
         """Return the lifecycle of a stop, counted from 0. A row on the road has not reached the second."""

@@ -14,6 +14,7 @@ from airflow_provider_alvys.simulator.company.names import bits_of, pick
 from airflow_provider_alvys.simulator.company.parties import SUBSIDIARIES, Fleet
 from airflow_provider_alvys.simulator.company.places import Place
 from airflow_provider_alvys.simulator.data.columns import RowSource
+from airflow_provider_alvys.simulator.data.people import STAFF, email
 from airflow_provider_alvys.simulator.data.sample_values import id_of
 from airflow_provider_alvys.simulator.data.times import DAY, HOUR, format_time
 
@@ -98,7 +99,7 @@ class MasterFacts(ABC):
         notes = []
         for item in range(1 + self._bits(number, 805) % 2):
             bits = self._bits(number, 806 + item)
-            user = bits % len(names.STAFF)
+            user = bits % len(STAFF)
             written = at + (bits >> 8) % max(1, self._rows.data_end - at)
             notes.append(
                 {
@@ -106,7 +107,7 @@ class MasterFacts(ABC):
                     "Description": self.notes[(bits >> 4) % len(self.notes)],
                     "NoteType": _NOTE_TYPES[(bits >> 16) % len(_NOTE_TYPES)],
                     "Time": time_text(written),
-                    "User": names.STAFF[user],
+                    "User": STAFF[user],
                 }
             )
         return notes
@@ -121,7 +122,7 @@ class MasterFacts(ABC):
             contact = {
                 "Id": self._id("Contact", number, item),
                 "Name": name,
-                "Email": names.email(name, domain),
+                "Email": email(name, domain),
                 "Phone": self._phone(number, state, item),
                 "Extension": str(100 + (bits >> 16) % 800),
                 "Title": titles[(bits >> 24) % len(titles)],

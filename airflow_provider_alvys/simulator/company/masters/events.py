@@ -8,10 +8,11 @@ from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 
-from airflow_provider_alvys.simulator.company import crew, names, parties
+from airflow_provider_alvys.simulator.company import crew, parties
 from airflow_provider_alvys.simulator.company.masters.base import MasterFacts, address, time_text
 from airflow_provider_alvys.simulator.company.parties import USD
 from airflow_provider_alvys.simulator.company.places import Place
+from airflow_provider_alvys.simulator.data.people import STAFF, email
 from airflow_provider_alvys.simulator.data.times import DAY, HOUR
 
 _YARD = parties.SUBSIDIARIES[0]
@@ -36,7 +37,7 @@ class EventFacts(MasterFacts):
 
     def _record(self, number: int) -> Mapping[str, Any]:
         """Return an event's fields."""
-        event = self.kinds[self._bits(number, 1) % len(self.kinds)]
+        event = self.kinds[number % len(self.kinds)]
         start = self._rows.started_at(number) // DAY * DAY
         shortest, longest = event.hours
         hours = shortest + self._bits(number, 2) % (longest - shortest + 1)
@@ -51,7 +52,7 @@ class EventFacts(MasterFacts):
             "StartDate": start,
             "EndDate": start + hours * HOUR,
             "Address": address(street, place),
-            "CreatedBy": names.email(self._pick(names.STAFF, number, 4)),
+            "CreatedBy": email(self._pick(STAFF, number, 4)),
             "CreatedAt": min(planned, self._rows.data_end - number % 50 * HOUR),
             name: self._column(stream, "Id", owner),
         }
@@ -187,9 +188,9 @@ class MaintenanceFacts(MasterFacts):
             "Amount": {"Amount": msgspec.Raw(b"%d.%02d" % divmod(cents, 100)), "Currency": USD},
             "RepairShop": {"Id": self._id("RepairShop", shop), "Name": _SHOPS[shop]},
             "Reminders": [],
-            "CreatedBy": names.email(self._pick(names.STAFF, number, 6)),
+            "CreatedBy": email(self._pick(STAFF, number, 6)),
             "ModifiedAt": modified,
-            "ModifiedBy": names.email(self._pick(names.STAFF, number, 7)),
+            "ModifiedBy": email(self._pick(STAFF, number, 7)),
         }
         if number % 2:
             record["Comments"] = self._pick(_COMMENTS, number, 8)

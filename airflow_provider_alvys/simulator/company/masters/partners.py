@@ -12,6 +12,7 @@ from airflow_provider_alvys.simulator.company.masters.base import (
     number_text,
     time_text,
 )
+from airflow_provider_alvys.simulator.data.people import DOMAIN, STAFF, email
 from airflow_provider_alvys.simulator.data.times import DAY
 
 _PAYMENT_TYPES = ("Check", "ACH", "ACH", "Wire")
@@ -119,7 +120,7 @@ class CarrierFacts(MasterFacts):
         created = self._created_at(number)
         domain = names.domain_of(carrier.name)
         contacts = self._contacts(number, _CARRIER_TITLES, domain, carrier.place.state)
-        contacts[0] |= {"Name": carrier.contact, "Email": names.email(carrier.contact, domain)}
+        contacts[0] |= {"Name": carrier.contact, "Email": email(carrier.contact, domain)}
         has_papers = carrier.status not in _WITHOUT_PAPERS
         factor = carrier.factoring_company
         record: dict[str, Any] = {
@@ -132,7 +133,7 @@ class CarrierFacts(MasterFacts):
             "ExternalComplianceStatus": _COMPLIANCE.get(carrier.status, "Incomplete"),
             "InsuranceInfo": self._insurance(number, carrier) if has_papers else [],
             "CreatedAt": created,
-            "CreatedBy": names.email(self._pick(names.STAFF, number, 1)),
+            "CreatedBy": email(self._pick(STAFF, number, 1)),
             "Source": self._pick(_SOURCES, number, 2),
             "UpdatedAt": created + self._bits(number, 3) % max(1, self._rows.data_end - created),
             "Notes": self._notes(number, created),
@@ -212,7 +213,7 @@ class LocationFacts(MasterFacts):
         location = parties.location(self._salt, number)
         created = self._created_at(number)
         owner = " ".join(location.name.split()[:2])
-        domain = names.DOMAIN if location.type == "Yard" else names.domain_of(owner)
+        domain = DOMAIN if location.type == "Yard" else names.domain_of(owner)
         notes = self._notes(number, created)
         if notes and location.closes < 24:
             dock = f"Docks {location.opens:02d}:00 to {location.closes:02d}:00"

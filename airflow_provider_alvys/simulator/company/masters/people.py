@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_provider_alvys.simulator.company import crew, names
+from airflow_provider_alvys.simulator.company import crew
 from airflow_provider_alvys.simulator.company.masters.base import (
     OWN_SUBSIDIARY,
     MasterFacts,
     address,
     fleet_record,
 )
+from airflow_provider_alvys.simulator.data.people import email
 from airflow_provider_alvys.simulator.data.times import DAY
 
 _ON_DUTY = ("DRIVING", "DRIVING", "ON DUTY", "SLEEPING", "OFF DUTY", "ONLINE")
@@ -57,7 +58,7 @@ class DriverFacts(MasterFacts):
             "IsActive": driver.is_active,
             "SubsidiaryId": OWN_SUBSIDIARY,
             "Fleet": fleet_record(driver.fleet),
-            "Email": names.email(driver.name, "drivers.acme.example"),
+            "Email": email(driver.name, "drivers.acme.example"),
             "PhoneNumber": self._phone(number, state),
             "Address": address(driver.street, driver.home),
             "LicenseNum": f"{state[0]}{self._bits(number, 2) % 10**8:08d}",
