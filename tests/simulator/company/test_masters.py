@@ -81,7 +81,7 @@ def test_the_facts_of_an_empty_company_have_no_references(stream: str) -> None:
 
 def test_drivers_agree_with_themselves(tenant: Tenant) -> None:
     today = NOW * 1_000_000 // DAY * DAY
-    rows = records(tenant, "drivers")
+    rows = records(tenant, "drivers", 60)
     for row in rows:
         assert row["IsActive"] == ("TerminatedAt" not in row) == (row["Status"] != "OFFLINE")
         assert row["CreatedAt"] <= row["HiredAt"] < row.get("TerminatedAt", today)
@@ -187,7 +187,7 @@ def test_papers_of_vehicles_fit_their_kind(tenant: Tenant) -> None:
         assert row["TrailerNum"][1:3] == row["EquipmentSize"][:2]
         assert date.fromtimestamp(row["InspectionExpiresAt"] // 1_000_000) > date(2026, 9, 1)
     references = value_at(records(tenant, "trucks"), ["References", "Name"])
-    assert {name for row in references for name in row} == {"Permit", "Permit ", "Lease Id", "Lease  Id"}
+    assert {name for row in references for name in row} >= {"Permit", "Permit ", "Lease Id", "Lease  Id"}
 
 
 def test_dispatch_preferences_are_unique_and_keep_teams_together(tenant: Tenant) -> None:

@@ -132,16 +132,16 @@ class MasterFacts(ABC):
             contacts.append(contact)
         return contacts
 
-    def _reference(self, number: int, name: str, value: str, item: int = 0) -> dict[str, Any]:
+    def _reference(self, number: int, name: str, value: str, kind: str, item: int = 0) -> dict[str, Any]:
         bits = self._bits(number, 821 + item)
         return {
             "Id": self._id("Reference", number, item),
             "ReferenceId": self._id(f"ReferenceId {self._rows.spec.name} {name.split()[0]}", 0),
             "Name": name,
             "Value": value,
-            "Type": "Text",
+            "Type": kind,
             "Access": ("Internal", "Public")[bits % 2],
-            "Origin": ("Manual", "Integration", "Unknown")[(bits >> 4) % 3],
+            "Origin": ("Manual", "Integration", "EDI", "Unknown")[(bits >> 4) % 4],
         }
 
 

@@ -38,10 +38,13 @@ class EventFacts(MasterFacts):
     def _record(self, number: int) -> Mapping[str, Any]:
         """Return an event's fields."""
         event = self.kinds[number % len(self.kinds)]
-        start = self._rows.started_at(number) // DAY * DAY
+        started = self._rows.started_at(number)
+        start = started // DAY * DAY
         shortest, longest = event.hours
         hours = shortest + self._bits(number, 2) % (longest - shortest + 1)
-        planned = start - self._bits(number, 3) % (20 * 24) * HOUR
+        planned = min(
+            start - self._bits(number, 3) % (20 * 24) * HOUR, self._rows.data_end - number % 50 * HOUR
+        )
         stream, name = self.owners
         owner = self._owner(number, self._count(stream))
         street, place = self._where(owner)
@@ -53,7 +56,7 @@ class EventFacts(MasterFacts):
             "EndDate": start + hours * HOUR,
             "Address": address(street, place),
             "CreatedBy": email(self._pick(STAFF, number, 4)),
-            "CreatedAt": min(planned, self._rows.data_end - number % 50 * HOUR),
+            "CreatedAt": planned if number < self._rows.count else started,
             name: self._column(stream, "Id", owner),
         }
         return {name: value for name, value in record.items() if name in self.fields}

@@ -13,7 +13,7 @@ from airflow_provider_alvys.simulator.company.masters.base import (
     fleet_record,
 )
 from airflow_provider_alvys.simulator.data.people import email
-from airflow_provider_alvys.simulator.data.times import DAY
+from airflow_provider_alvys.simulator.data.times import DAY, HOUR
 
 _ON_DUTY = ("DRIVING", "DRIVING", "ON DUTY", "SLEEPING", "OFF DUTY", "ONLINE")
 _OFFICE = ("ViewLoads", "EditLoads", "ViewCustomers", "ViewCarriers")
@@ -68,15 +68,21 @@ class DriverFacts(MasterFacts):
             "MedicalExpiresAt": self._day(driver.medical_days_left),
             "HiredAt": hired,
             "TerminatedAt": None if terminated is None else self._day(-terminated),
-            # The office enters drivers some days before they start.
-            "CreatedAt": hired - (1 + number % 4) * DAY + 15 * 3_600_000_000,
+            "CreatedAt": self._entered_at(number, hired),
             "Notes": self._notes(number, hired),
             "References": [],
         }
         if number % 3 == 0:
             value = f"{self._bits(number, 3) % 10**8:08d}"
-            record["References"] = [self._reference(number, ("TWIC", "TWIC ")[number % 2], value)]
+            name = ("TWIC", "TWIC ")[number % 2]
+            record["References"] = [self._reference(number, name, value, "Text")]
         return record
+
+    def _entered_at(self, number: int, hired: int) -> int:
+        """Return when the office entered a driver: some days before the hire, or when the row was added."""
+        if number >= self._rows.count:
+            return self._rows.started_at(number)
+        return hired - (1 + number % 4) * DAY + 15 * HOUR
 
 
 class UserFacts(MasterFacts):

@@ -13,11 +13,22 @@ from airflow_provider_alvys.simulator.company.masters.base import (
     number_text,
 )
 from airflow_provider_alvys.simulator.company.parties import SUBSIDIARIES
+from airflow_provider_alvys.simulator.data.times import format_date
 
 _COLORS = ("White", "Blue", "Red", "Black", "Silver", "Green", "Weiß/Blau")
 _PLATE_STATES = ("TN", "IN", "OK", "ME", "TX")
 _INSURER = "Great West Casualty Company"
 _CARD_PROVIDERS = ("EFS", "Comdata", "WEX")
+# Name, value and type; without a value it is a date. White space varies in real data.
+_REFERENCES = (
+    ("Permit", "OS/OW-{:05d}", "Text"),
+    ("Permit ", "OS/OW-{:05d}", "Text"),
+    ("Lease Id", "LS{:05d}", "Text"),
+    ("Lease  Id", "LS{:05d}", ""),
+    ("Last wash", "", "Date"),
+    ("Toll tag on board", "true", "Bool"),
+    ("Home yard", "Memphis", "List"),
+)
 _LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ"
 
 
@@ -40,12 +51,12 @@ class VehicleFacts(MasterFacts):
         }
 
     def _references(self, number: int) -> list[dict[str, Any]]:
-        # White space varies in real data.
         bits = self._bits(number, 5)
-        permit, lease = ("Permit", "Permit ")[bits % 2], ("Lease Id", "Lease  Id")[bits // 2 % 2]
-        references = [self._reference(number, permit, f"OS/OW-{bits // 4 % 10**6:06d}")]
-        if number % 3 == 0:
-            references.append(self._reference(number, lease, f"LS{bits // 8 % 10**5:05d}", 1))
+        references = []
+        for item in range(1 + number % 2):
+            name, value, kind = _REFERENCES[(bits + item * 3) % len(_REFERENCES)]
+            text = value.format(bits // 16 % 100_000) if value else format_date(self._day(-number % 300))
+            references.append(self._reference(number, name, text, kind, item))
         return references
 
 
