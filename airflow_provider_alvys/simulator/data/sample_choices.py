@@ -152,6 +152,9 @@ CHOICES: Mapping[str, tuple[Any, ...]] = {
         "Permit ",
         "Lease Id",
         "Lease  Id",
+        "Hazmat",
+        "Ready date",
+        "Service level",
     ),
     "References.Origin": ("Manual", "Integration", "EDI", "Unknown"),
     "References.Type": ("Text", "Date", "Bool", "List", ""),
@@ -311,6 +314,7 @@ CHOICES: Mapping[str, tuple[Any, ...]] = {
     "driver_settlement_statements.LineItems.SubLines.Description": ("Miles", "Hours at the dock", "Gallons"),
     "TransactionType": ("Deposit", "Withdrawal"),
     # Webhooks.
+    "visibility_outbound_errors.Status": ("Failed",),
     "webhooks.CompanyCode": ("acme",),
     "DisabledReason": ("10 consecutive failures",),
     "webhooks.Name": ("Loads to the data platform", "Trip status for the portal", "Test - Jürgen"),

@@ -18,6 +18,16 @@ _REFERENCES: Mapping[str, tuple[Any, ...]] = {
     "Permit ": ("OS/OW-??????",),
     "Lease Id": ("LS?????",),
     "Lease  Id": ("LS?????",),
+    "Hazmat": ("false", "false", "true"),
+    "Ready date": ("2026-11-1?", "2026-10-1?", "2026-09-2?"),
+    "Service level": ("Standard", "Expedited", "Über Nacht"),
+}
+_REFERENCE_TYPES: Mapping[str, tuple[Any, ...]] = {
+    **dict.fromkeys(_REFERENCES, ("Text",)),
+    "Lease  Id": ("",),
+    "Hazmat": ("Bool",),
+    "Ready date": ("Date",),
+    "Service level": ("List",),
 }
 _EDI_REFERENCES: Mapping[str, tuple[Any, ...]] = {
     "BM": ("Bill of lading ????????",),
@@ -26,11 +36,22 @@ _EDI_REFERENCES: Mapping[str, tuple[Any, ...]] = {
     "CN": ("PRO number ?????????",),
 }
 _NOTHING = (None,)
+_ERRORS: Mapping[str, tuple[Any, ...]] = {
+    "Completed": _NOTHING,
+    "Active": _NOTHING,
+    "Cancelled": _NOTHING,
+    "Failed": (
+        "401 from the partner: the token has expired",
+        "The shipment is not in the partner's system",
+        "Spedition nicht gefunden",
+    ),
+}
 # By stream, or by list: a field of a row or item, another field that fits it, and that one's values.
 COMPANIONS: Mapping[str, tuple[tuple[str, str, Mapping[str, tuple[Any, ...]]], ...]] = {
-    "References": (("Name", "Value", _REFERENCES),),
+    "References": (("Name", "Value", _REFERENCES), ("Name", "Type", _REFERENCE_TYPES)),
     "tenders.References": (("Qualifier", "Description", _EDI_REFERENCES),),
     "tenders.Stops.References": (("Qualifier", "Description", _EDI_REFERENCES),),
+    **{f"visibility_{kind}_history": (("Status", "Error", _ERRORS),) for kind in ("inbound", "outbound")},
     "webhooks": (
         (
             "Status",

@@ -34,8 +34,6 @@ class MasterFacts(ABC):
 
     # The top-level fields that it decides.
     fields: ClassVar[frozenset[str]]
-    # Texts of notes.
-    notes: ClassVar[Sequence[str]] = ()
 
     def __init__(self, salt: int, rows: RowSource) -> None:
         self._salt = salt
@@ -94,17 +92,17 @@ class MasterFacts(ABC):
         users = crew.users_with(role, self._count("users"))
         return self._column("users", "Id", self._pick(users, number, 804)) if users else None
 
-    def _notes(self, number: int, at: int) -> list[dict[str, Any]]:
+    def _notes(self, number: int, at: int, texts: Sequence[str]) -> list[dict[str, Any]]:
         """Return one or two notes, written after a time."""
-        notes = []
-        for item in range(1 + self._bits(number, 805) % 2):
+        notes, first = [], self._bits(number, 805)
+        for item in range(1 + first % 2):
             bits = self._bits(number, 806 + item)
             user = bits % len(STAFF)
             written = at + (bits >> 8) % max(1, self._rows.data_end - at)
             notes.append(
                 {
                     "id": self._id("Note", number, item),
-                    "Description": self.notes[(bits >> 4) % len(self.notes)],
+                    "Description": texts[(first // 2 + item) % len(texts)],
                     "NoteType": _NOTE_TYPES[(bits >> 16) % len(_NOTE_TYPES)],
                     "Time": time_text(written),
                     "User": STAFF[user],

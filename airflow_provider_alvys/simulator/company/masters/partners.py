@@ -44,6 +44,30 @@ _POLICIES = (
 _WITHOUT_PAPERS = ("Interested", "Invited", "Pending", "Packet Sent")
 _COMPLIANCE = {"Active": "Acceptable", "Packet Completed": "Acceptable", "Expired Insurance": "Expired"}
 
+_CUSTOMER_NOTES = (
+    "Invoice by e-mail with POD and BOL in one PDF, otherwise they reject it.",
+    "Detention only with in and out times on the BOL, signed. Two hours free.",
+    "Pays by check run on the 5th and 20th. Ask for Renée in AP 🙂",
+    "Credit limit raised after review of the financials. Review again next year.",
+    "New portal: upload the invoice, e-mails are not read any more. Login is in the vault.",
+    "Keine Anlieferung nach 14 Uhr; the plant in Milwaukee is strict about this.",
+)
+_CARRIER_NOTES = (
+    "Good on reefer out of the valley, answers at night. Ask for the owner.",
+    "NOA on file: pay the factoring company only. Do not send quick pay.",
+    "Double brokered one in spring; call the driver before pickup, check the VIN.",
+    "Has e-tracking (ELD) linked. 👍",
+    "Certificate of insurance asked for twice, agent promised it for Monday.",
+    "Übernimmt auch Flatbed mit Planen.",
+)
+_LOCATION_NOTES = (
+    "Open around the clock. Guard shack at the north gate, have the trailer number ready.",
+    "No overnight parking. Closest truck stop is 4 miles west.",
+    "Lumper by Capstone, EFS or Comcheck only. Receipt goes with the POD.",
+    'Customer says: "no early arrivals". Ring José at the gate (ext. 12).',
+    "Hard hat, vest and boots 🦺, no sandals, no pets out of the truck.",
+)
+
 
 class CustomerFacts(MasterFacts):
     """Records of customers."""
@@ -51,14 +75,6 @@ class CustomerFacts(MasterFacts):
     fields = frozenset(
         "Name Type Status BillingAddress Email Phone Fax DateCreated InvoicingInformation ExternalId "
         "Contacts SalesAgentId Notes".split()
-    )
-    notes = (
-        "Invoice by e-mail with POD and BOL in one PDF, otherwise they reject it.",
-        "Detention only with in and out times on the BOL, signed. Two hours free.",
-        "Pays by check run on the 5th and 20th. Ask for Renée in AP 🙂",
-        "Credit limit raised after review of the financials. Review again next year.",
-        "New portal: upload the invoice, e-mails are not read any more. Login is in the vault.",
-        "Keine Anlieferung nach 14 Uhr; the plant in Milwaukee is strict about this.",
     )
 
     def _record(self, number: int) -> Mapping[str, Any]:
@@ -88,7 +104,7 @@ class CustomerFacts(MasterFacts):
             "ExternalId": f"C{10_000 + number}",
             "Contacts": self._contacts(number, _CUSTOMER_TITLES, domain, state),
             "SalesAgentId": self._user_id("SalesAgent", number),
-            "Notes": self._notes(number, created),
+            "Notes": self._notes(number, created, _CUSTOMER_NOTES),
         }
         if number % 4 == 0:
             record["Fax"] = self._phone(number, state, 1)
@@ -104,14 +120,6 @@ class CarrierFacts(MasterFacts):
         "Name ExternalName ExternalAccountReference Address McNum UsDotNum Type Status InsuranceInfo "
         "CreatedAt ExternalComplianceStatus CreatedBy Source UpdatedAt Notes SalesAgentId ExternalIds "
         "PaymentMethod FactoringCompany PaymentProvider Contacts".split()
-    )
-    notes = (
-        "Good on reefer out of the valley, answers at night. Ask for the owner.",
-        "NOA on file: pay the factoring company only. Do not send quick pay.",
-        "Double brokered one in spring; call the driver before pickup, check the VIN.",
-        "Has e-tracking (ELD) linked. 👍",
-        "Certificate of insurance asked for twice, agent promised it for Monday.",
-        "Übernimmt auch Flatbed mit Planen.",
     )
 
     def _record(self, number: int) -> Mapping[str, Any]:
@@ -136,7 +144,7 @@ class CarrierFacts(MasterFacts):
             "CreatedBy": email(self._pick(STAFF, number, 1)),
             "Source": self._pick(_SOURCES, number, 2),
             "UpdatedAt": created + self._bits(number, 3) % max(1, self._rows.data_end - created),
-            "Notes": self._notes(number, created),
+            "Notes": self._notes(number, created, _CARRIER_NOTES),
             "SalesAgentId": self._user_id("SalesAgent", number),
             "ExternalIds": self._external_ids(number) if has_papers else [],
             "PaymentMethod": "Factoring" if factor else self._pick(("ACH", "Check", "Quick Pay"), number, 4),
@@ -200,13 +208,6 @@ class LocationFacts(MasterFacts):
     fields = frozenset(
         "Name Type Status PhysicalAddress Email Phone Fax DateCreated ExternalId Notes".split()
     )
-    notes = (
-        "Open around the clock. Guard shack at the north gate, have the trailer number ready.",
-        "No overnight parking. Closest truck stop is 4 miles west.",
-        "Lumper by Capstone, EFS or Comcheck only. Receipt goes with the POD.",
-        'Customer says: "no early arrivals". Ring José at the gate (ext. 12).',
-        "Hard hat, vest and boots 🦺, no sandals, no pets out of the truck.",
-    )
 
     def _record(self, number: int) -> Mapping[str, Any]:
         """Return a location's fields."""
@@ -214,7 +215,7 @@ class LocationFacts(MasterFacts):
         created = self._created_at(number)
         owner = " ".join(location.name.split()[:2])
         domain = DOMAIN if location.type == "Yard" else names.domain_of(owner)
-        notes = self._notes(number, created)
+        notes = self._notes(number, created, _LOCATION_NOTES)
         if notes and location.closes < 24:
             dock = f"Docks {location.opens:02d}:00 to {location.closes:02d}:00"
             rule = "by appointment only" if location.takes_appointments else "first come, first served"

@@ -25,6 +25,15 @@ _PERMISSIONS = {
     "DataEntry": ("ViewLoads", "EditLoads"),
 }
 
+_DRIVER_NOTES = (
+    "Prefers southbound loads, home every other weekend.",
+    "Habla español; call instead of texting while driving.",
+    "Hazmat and tanker endorsements, TWIC card on file.",
+    "Asked for a day off on the 14th (daughter's quinceañera 🎉).",
+    "Cash advance of $200 agreed, to be deducted over four weeks.",
+    "Kommt gut mit dem Kunden in Milwaukee zurecht.",
+)
+
 
 class DriverFacts(MasterFacts):
     """Records of drivers."""
@@ -33,14 +42,6 @@ class DriverFacts(MasterFacts):
         "EmployeeId UserId Name Type Status IsActive SubsidiaryId Fleet Email PhoneNumber Address LicenseNum "
         "LicenseState LicenseCountry LicenseExpiresAt MedicalExpiresAt HiredAt TerminatedAt CreatedAt Notes "
         "References".split()
-    )
-    notes = (
-        "Prefers southbound loads, home every other weekend.",
-        "Habla español; call instead of texting while driving.",
-        "Hazmat and tanker endorsements, TWIC card on file.",
-        "Asked for a day off on the 14th (daughter's quinceañera 🎉).",
-        "Cash advance of $200 agreed, to be deducted over four weeks.",
-        "Kommt gut mit dem Kunden in Milwaukee zurecht.",
     )
 
     def _record(self, number: int) -> Mapping[str, Any]:
@@ -69,7 +70,7 @@ class DriverFacts(MasterFacts):
             "HiredAt": hired,
             "TerminatedAt": None if terminated is None else self._day(-terminated),
             "CreatedAt": self._entered_at(number, hired),
-            "Notes": self._notes(number, hired),
+            "Notes": self._notes(number, hired, _DRIVER_NOTES),
             "References": [],
         }
         if number % 3 == 0:

@@ -29,7 +29,27 @@ _REFERENCES = (
     ("Toll tag on board", "true", "Bool"),
     ("Home yard", "Memphis", "List"),
 )
+_BOXES = ("Dry Van", "Reefer")
 _LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ"
+
+_TRUCK_NOTES = (
+    "Starter replaced under warranty, keep the invoice.",
+    "APU does not heat below 20 °F. Idle at night 🥶 until the part is in.",
+    "Dashcam unit 2 loses its signal in the mountains.",
+    "Pre-pass and tag moved from the old truck, same plate.",
+    "Next PM at 25,000 miles; oil sample sent to the lab.",
+)
+_TRAILER_NOTES = (
+    "Parked at the yard in row C, behind the “old” trailers.",
+    "GPS unit pings once a day only.",
+    "Tires at 6/32, look at them at the next PM.",
+    "Lichter hinten links prüfen 💡",
+)
+_BOX_NOTES = (
+    *_TRAILER_NOTES,
+    "Right rear door seal leaks, no paper loads until fixed.",
+    "Swing doors, wood floor, dock plate damage at the rear.",
+)
 
 
 class VehicleFacts(MasterFacts):
@@ -69,13 +89,6 @@ class TruckFacts(VehicleFacts):
         "PlateExpirationDate InsuranceCompany InsurancePolicyNumber InsuranceExpirationDate "
         "InspectionExpirationDate CreatedAt Notes References".split()
     )
-    notes = (
-        "Starter replaced under warranty, keep the invoice.",
-        "APU does not heat below 20 °F. Idle at night 🥶 until the part is in.",
-        "Dashcam unit 2 loses its signal in the mountains.",
-        "Pre-pass and tag moved from the old truck, same plate.",
-        "Next PM at 25,000 miles; oil sample sent to the lab.",
-    )
 
     def _record(self, number: int) -> Mapping[str, Any]:
         """Return a truck's fields."""
@@ -105,7 +118,7 @@ class TruckFacts(VehicleFacts):
             "InsuranceCompany": _INSURER,
             "InsurancePolicyNumber": "GWP-3381207",
             "CreatedAt": created,
-            "Notes": self._notes(number, created),
+            "Notes": self._notes(number, created, _TRUCK_NOTES),
             "References": self._references(number),
             **self._expiries(number, "ExpirationDate"),
         }
@@ -142,13 +155,6 @@ class TrailerFacts(VehicleFacts):
         "LicenseNum LicenseState LicenseCountry LicenseExpiresAt PlateExpiresAt InsuranceCompany "
         "InsurancePolicyNumber InsuranceExpiresAt InspectionExpiresAt CreatedAt Notes References".split()
     )
-    notes = (
-        "Right rear door seal leaks, no paper loads until fixed.",
-        "Air chute torn; reefer unit serviced 🧊 and back in use.",
-        "Parked at the yard in row C, behind the “old” flatbeds.",
-        "Swing doors, wood floor, 5,000 lb. dock plate damage at door 3.",
-        "GPS unit pings once a day only.",
-    )
 
     def _record(self, number: int) -> Mapping[str, Any]:
         """Return a trailer's fields."""
@@ -174,7 +180,9 @@ class TrailerFacts(VehicleFacts):
             "InsuranceCompany": _INSURER,
             "InsurancePolicyNumber": "GWP-3381207",
             "CreatedAt": created,
-            "Notes": self._notes(number, created),
+            "Notes": self._notes(
+                number, created, _BOX_NOTES if trailer.equipment.type in _BOXES else _TRAILER_NOTES
+            ),
             "References": self._references(number),
             **self._expiries(number, "ExpiresAt"),
         }
