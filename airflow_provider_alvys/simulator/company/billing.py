@@ -105,7 +105,9 @@ def bill(loads: Sequence[Load], salt: int) -> list[Invoice]:
             _finish(load, max(released) + DAY)
         return []
     created_at = max(released) + int((1 + 11 * rng.random()) * HOUR)
-    first = _issue(loads, 0, created_at, created_at + int((1 + 24 * rng.random()) * HOUR), rng)
+    # A common invoice waits for the end of its period.
+    slowest = 72 if len(loads) > 1 else 24
+    first = _issue(loads, 0, created_at, created_at + int((1 + slowest * rng.random()) * HOUR), rng)
     first.lines = [line for load in loads for line in _lines(load, created_at)]
     invoices = [first]
     if len(loads) > 1:

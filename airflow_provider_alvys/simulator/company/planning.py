@@ -48,7 +48,7 @@ def plan_load(parties: Parties, number: int, created_at: int) -> Load:
     scenario = scenario_of(number)
     rng = random.Random(hash((parties.salt, number, 18)))
     customer, currency, terms, equipment = parties.pick_customer(number, rng.random())
-    opened_at = created_at + (int((1 + 30 * rng.random()) * HOUR) if scenario.opening else 0)
+    opened_at = created_at + (int((6 + 66 * rng.random()) * HOUR) if scenario.opening else 0)
     legs = len(scenario.haulers)
     route = parties.pick_route(number, customer, 1 + legs + scenario.stop_offs, rng)
     stops = _plan_stops(route, legs, scenario, opened_at, rng)
@@ -184,7 +184,7 @@ def _happen(load: Load, opened_at: int, rng: random.Random) -> None:
         _order_unused_truck(load, rng)
         return
     if first.hauler != CARRIER:
-        load.events.append(Event(max(dispatched_at + 1, pickup.arrived - HOUR // 2), "En-Route"))
+        load.events.append(Event(max(dispatched_at + 1, pickup.arrived - 3 * HOUR), "En-Route"))
     for leg in load.legs:
         _haul(load, leg)
     load.picked_up_at, load.delivered_at = load.legs[0].picked_up_at, load.legs[-1].delivered_at
@@ -194,7 +194,9 @@ def _happen(load: Load, opened_at: int, rng: random.Random) -> None:
     if load.legs[-1].hauler != CARRIER:
         load.events.append(Event(load.delivered_at + HOUR, "Trip Completed"))
     _add_charges(load, rng)
-    _release(load, load.delivered_at + int((3 + 69 * rng.random() ** 2) * HOUR))
+    # Who is paid quickly is often slow with the papers.
+    slowest = 120 if scenario.billing == "quick pay" else 72
+    _release(load, load.delivered_at + int((3 + slowest * rng.random() ** 2) * HOUR))
     if scenario.billing == "quick pay" and load.released_at is not None:
         # Paid before the release, which keeps that in its name.
         first.paid_at = load.delivered_at + (load.released_at - load.delivered_at) // 2

@@ -36,7 +36,7 @@ class Scenario:
 _B, _C, _O, _T = (CARRIER,), (COMPANY,), (OWNER_OPERATOR,), (TEAM,)
 # How many of a hundred loads.
 _MIX: tuple[tuple[int, Scenario], ...] = (
-    (18, Scenario(_B)),
+    (16, Scenario(_B)),
     (15, Scenario(_C)),
     (5, Scenario(_O)),
     (3, Scenario(_T)),
@@ -59,7 +59,7 @@ _MIX: tuple[tuple[int, Scenario], ...] = (
     (1, Scenario(_B, ending="tonu")),
     (1, Scenario(_C, ending="released tonu")),
     (2, Scenario(_C, is_revenue=False)),
-    (2, Scenario(_B, billing="quick pay")),
+    (4, Scenario(_B, billing="quick pay")),
     (5, Scenario(_B, billing="factored")),
     (2, Scenario(_C, billing="factored")),
     (3, Scenario(_B, billing="two payments")),
