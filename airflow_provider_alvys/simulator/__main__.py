@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import socket
 import sys
 import threading
@@ -19,6 +20,8 @@ from airflow_provider_alvys.simulator.app.server import SimulatorApp
 from airflow_provider_alvys.simulator.options import Options, option_descriptions
 
 _SECONDS = 60
+# New objects until Python looks for garbage. The rows of a company are many small objects that stay.
+_GARBAGE_THRESHOLDS = (100_000, 20, 100)
 
 
 def main() -> None:
@@ -41,6 +44,7 @@ def main() -> None:
             f"cannot listen on {host}:{port}: {reason}. Another program, such as another simulator, may use "
             "the port: give --port 0 to take a free one, or the number of another"
         )
+    gc.set_threshold(*_GARBAGE_THRESHOLDS)
     config = uvicorn.Config(app, log_level="warning", date_header=False, server_header=False)
     server = uvicorn.Server(config)
     if stop_with_stdin:

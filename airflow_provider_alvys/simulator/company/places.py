@@ -151,10 +151,14 @@ def road_miles(a: Place, b: Place) -> int:
 
 def utc_offset(place: Place, micros: int) -> int:
     """Return the offset of a place's time zone at a moment, in microseconds: negative west of Greenwich."""
-    return _offset(place.time_zone, micros // _HOUR)
+    hour = micros // _HOUR
+    first = _offset(place.time_zone, hour // 24 * 24)
+    # Only the days of a change need a look at their hours: a look takes long.
+    is_same = first == _offset(place.time_zone, hour // 24 * 24 + 24)
+    return first if is_same else _offset(place.time_zone, hour)
 
 
-@lru_cache(maxsize=200_000)
+@lru_cache(maxsize=50_000)
 def _offset(time_zone: str, hour: int) -> int:
     # North American zones change at full hours.
     at = _EPOCH + timedelta(hours=hour)
