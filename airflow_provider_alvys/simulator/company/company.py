@@ -190,6 +190,11 @@ class Company:
         """Return the number of one of the dispatchers."""
         return self._dispatchers[number % len(self._dispatchers)]
 
+    def user_id(self, role: str, number: int) -> str | None:
+        """Return the id of one of the users with a role, or None without users."""
+        users = crew.users_with(role, self._rows("users").count)
+        return str(self.name_of("users", "Id", users[number % len(users)])) if users else None
+
     def own_carrier(self, hauler: str) -> Any:
         """Return the id of a legal entity, which Alvys has among the carriers."""
         return self.name_of("carriers", "Id", SUBSIDIARIES.index(self.subsidiary(hauler)))

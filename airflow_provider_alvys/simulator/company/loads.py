@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_alvys.simulator.company.load import Charge, Load, has_changed, last_change, status
+from airflow_provider_alvys.simulator.company.masters.base import fleet_record
 from airflow_provider_alvys.simulator.company.money import decimal, money
 from airflow_provider_alvys.simulator.company.records import (
     charge_record,
@@ -84,12 +85,26 @@ def _billed_since(view: LoadView) -> int | None:
     return max(since for since, is_billed in view.load.billed if is_billed and since <= view.at)
 
 
+def _fleet(view: LoadView) -> dict[str, str] | None:
+    """Return the fleet of the first own driver; a load without one belongs to no fleet."""
+    drivers = [leg.driver for leg in view.load.legs if leg.driver is not None]
+    return fleet_record(view.company.driver(drivers[0]).fleet) if drivers else None
+
+
 _LOAD_FIELDS: Mapping[str, Callable[[LoadView], Any]] = {
     "PONumber": lambda view: f"PO{4_000_000 + view.load.number * 31 % 5_000_000}",
     "CustomerId": lambda view: view.company.name_of("customers", "Id", view.load.customer),
     "CustomerName": lambda view: view.company.name_of("customers", "Name", view.load.customer),
     "CustomerNumber": lambda view: view.company.name_of("customers", "CompanyNumber", view.load.customer),
     "CustomerType": lambda view: [view.company.name_of("customers", "Type", view.load.customer)],
+    "CustomerSalesAgentId": lambda view: view.company.name_of(
+        "customers", "SalesAgentId", view.load.customer
+    ),
+    "CustomerSalesManagerId": lambda view: view.company.user_id("OperationManager", view.load.customer),
+    "CustomerAccountManagerId": lambda view: view.company.user_id("SalesAgent", view.load.customer + 1),
+    "CustomerServiceRepId": lambda view: view.company.user_id("Dispatcher", view.load.customer),
+    "CustomerLoadPlannerId": lambda view: view.company.user_id("Dispatcher", view.load.customer + 1),
+    "Fleet": _fleet,
     "Status": lambda view: status(view.load.events, view.at),
     "LoadType": lambda view: "Revenue" if view.load.scenario.is_revenue else "Non-Revenue",
     "InvoiceAs": lambda view: view.company.invoice_as(view.load),

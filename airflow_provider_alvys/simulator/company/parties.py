@@ -9,6 +9,7 @@ from functools import lru_cache
 from airflow_provider_alvys.simulator.company import names
 from airflow_provider_alvys.simulator.company.names import bits_of, pick
 from airflow_provider_alvys.simulator.company.places import PLACES, Place, road_miles
+from airflow_provider_alvys.simulator.data.people import STAFF
 from airflow_provider_alvys.simulator.data.sample_choices import OWN_NAMES
 from airflow_provider_alvys.simulator.data.sample_values import NAMES
 
@@ -77,14 +78,16 @@ class Customer:
 @dataclass(frozen=True, slots=True)
 class Carrier:
     """
-    A carrier that hauls brokered loads.
+    A carrier that hauls brokered loads. The first ones are the company's own legal entities.
 
+    :param is_own: whether it is one of these.
     :param terms: days until its invoices are due.
     :param factoring_company: the payee of its invoices, or None.
     :param insurance_days_left: days from the data's end to the end of its insurance; negative if expired.
     """
 
     number: int
+    is_own: bool
     name: str
     mc_number: str
     dot_number: str
@@ -99,8 +102,8 @@ class Carrier:
 
     @property
     def is_usable(self) -> bool:
-        """Whether loads may be given to it."""
-        return self.status == "Active"
+        """Whether brokered loads may be given to it."""
+        return self.status == "Active" and not self.is_own
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,8 +292,26 @@ def carrier(salt: int, number: int) -> Carrier:
     status = _CARRIER_STATUSES.get(number % _CARRIER_CYCLE, "Active")
     words = names.combination(number, salt, _CARRIER_WORDS, _CARRIER_TRADES, _LEGAL_FORMS)
     days = bits_of(salt, number, 11) % 200
+    if number < len(SUBSIDIARIES):
+        own = SUBSIDIARIES[number]
+        return Carrier(
+            number=number,
+            is_own=True,
+            name=own.name,
+            mc_number=own.mc_number,
+            dot_number=own.dot_number,
+            status="Active",
+            terms=30,
+            factoring_company=None,
+            insurance_days_left=150 + days,
+            place=own.place,
+            street=own.street,
+            contact=STAFF[0],
+            equipment="Dry Van",
+        )
     return Carrier(
         number=number,
+        is_own=False,
         name=" ".join(word for word in words if word),
         mc_number=f"MC-{200_000 + (number * 7919 + salt) % 1_000_003:06d}",
         dot_number=f"{1_000_000 + (number * 7919 + salt // 7) % 3_000_017}",

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from airflow_provider_alvys.simulator.company import crew
 from airflow_provider_alvys.simulator.company.load import Leg, Load, has_changed, last_change, status
+from airflow_provider_alvys.simulator.company.masters.base import fleet_record
 from airflow_provider_alvys.simulator.company.money import decimal, money, shares
 from airflow_provider_alvys.simulator.company.records import (
     charge_record,
@@ -107,6 +109,7 @@ def _driver(view: TripView, number: int | None, *, has_advances: bool = True) ->
     shown = {
         "Id": view.company.name_of("drivers", "Id", number),
         "ContractorType": driver.type,
+        "Fleet": fleet_record(driver.fleet),
         "Rates": view.company.pay_policy(number),
         "RatesV2": view.company.pay_policy(number),
     }
@@ -123,15 +126,20 @@ def _owner_operator(view: TripView) -> dict[str, Any] | None:
 def _truck(view: TripView) -> dict[str, Any] | None:
     if view.leg.truck is None or not view.is_assigned:
         return None
-    return {"Id": view.company.name_of("trucks", "Id", view.leg.truck)}
+    fleet = crew.truck(view.company.salt, view.leg.truck).fleet
+    return {"Id": view.company.name_of("trucks", "Id", view.leg.truck), "Fleet": fleet_record(fleet)}
 
 
 def _trailer(view: TripView) -> dict[str, Any] | None:
     if view.leg.trailer is None or not view.is_assigned:
         return None
-    length = {"Value": decimal(530, 1), "UnitOfMeasure": "Feet"}
-    key = view.company.name_of("trailers", "Id", view.leg.trailer)
-    return {"Id": key, "EquipmentType": view.load.equipment, "EquipmentLength": length}
+    trailer = crew.trailer(view.company.salt, view.leg.trailer)
+    return {
+        "Id": view.company.name_of("trailers", "Id", view.leg.trailer),
+        "EquipmentType": trailer.equipment.type,
+        "EquipmentLength": {"Value": decimal(trailer.equipment.feet * 10, 1), "UnitOfMeasure": "Feet"},
+        "Fleet": fleet_record(trailer.fleet),
+    }
 
 
 def _due(view: TripView) -> int | None:
@@ -198,6 +206,9 @@ _TRIP_FIELDS: Mapping[str, Callable[[TripView], Any]] = {
         view.company.name_of("users", "Id", view.company.dispatcher(view.load.number + 3))
         if view.is_assigned
         else None
+    ),
+    "CarrierSalesAgentId": lambda view: (
+        view.company.user_id("SalesAgent", view.load.number) if view.leg.carrier is not None else None
     ),
     "CarrierPayOnHold": lambda view: view.leg.carrier is not None and view.load.number % 33 == 0,
     "UpdatedAt": lambda view: last_change(view.leg.events, view.at),

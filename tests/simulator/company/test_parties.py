@@ -109,7 +109,7 @@ def test_each_status_of_the_catalogue_occurs_and_most_are_active(kind: str, stre
 def test_insurance_has_expired_only_if_the_status_says_so() -> None:
     for row in some("carriers"):
         assert (row.insurance_days_left < 0) == (row.status == "Expired Insurance")
-        assert row.is_usable == (row.status == "Active")
+        assert row.is_usable == (row.status == "Active" and row.number > 1)
     assert {row.factoring_company is None for row in some("carriers")} == {True, False}
 
 
@@ -162,6 +162,8 @@ def test_yards_are_the_company_s_own() -> None:
 
 
 def test_the_company_has_a_carrier_and_a_broker() -> None:
+    assert [row.name for row in some("carriers", 2)] == [own.name for own in parties.SUBSIDIARIES]
+    assert [row.is_own for row in some("carriers", 4)] == [True, True, False, False]
     assert [subsidiary.type for subsidiary in parties.SUBSIDIARIES] == ["Carrier", "Broker"]
     assert len({subsidiary.invoice_prefix for subsidiary in parties.SUBSIDIARIES}) == 2
 

@@ -126,7 +126,7 @@ class CarrierFacts(MasterFacts):
         """Return a carrier's fields."""
         carrier = parties.carrier(self._salt, number)
         created = self._created_at(number)
-        domain = names.domain_of(carrier.name)
+        domain = DOMAIN if carrier.is_own else names.domain_of(carrier.name)
         contacts = self._contacts(number, _CARRIER_TITLES, domain, carrier.place.state)
         contacts[0] |= {"Name": carrier.contact, "Email": email(carrier.contact, domain)}
         has_papers = carrier.status not in _WITHOUT_PAPERS
