@@ -230,19 +230,27 @@ class DataSet:
         self.path = path
         self._mirror = mirror
         self._bucket = bucket
+        # The ETag of each copied object.
+        self._copied: dict[Path, str] = {}
 
     def files(self) -> Path:
         """Return the data set's folder; for a bucket, a folder with a copy."""
         if self._bucket is None:
             return self._mirror
-        shutil.rmtree(self._mirror, ignore_errors=True)
-        self._mirror.mkdir(parents=True)
+        self._mirror.mkdir(parents=True, exist_ok=True)
         prefix = self.path.split("@lake/")[1] + "/"
+        found = {}
         for page in self._bucket.get_paginator("list_objects_v2").paginate(Bucket="lake", Prefix=prefix):
             for entry in page.get("Contents", ()):
                 target = self._mirror / entry["Key"].removeprefix(prefix)
+                found[target] = entry["ETag"]
+                if self._copied.get(target) == entry["ETag"]:
+                    continue
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(self._bucket.get_object(Bucket="lake", Key=entry["Key"])["Body"].read())
+        for target in self._copied.keys() - found.keys():
+            target.unlink()
+        self._copied = found
         return self._mirror
 
     def below(self, name: str) -> DataSet:
