@@ -13,13 +13,15 @@ AIRFLOWS = $(AIRFLOW)
 TWO_AT_ONCE = --numprocesses 2 --dist worksteal
 # `make test COVERAGE=1`, or of the quick tests, prints the coverage of lines and branches, and takes half as long again.
 COVERED = $(if $(COVERAGE),--cov=airflow_provider_alvys --cov-branch --cov-report=term:skip-covered)
+# From Python 3.12 on the interpreter itself reports each line once, which costs next to nothing.
+COVERED_LINES = --cov=airflow_provider_alvys --cov-report=term:skip-covered
 SOURCES = airflow_provider_alvys tests dags_examples scripts bench docs/conf.py
 
 # Whatever the environment says, compiled modules are kept: without them each start of Airflow takes twice as long.
 unexport PYTHONDONTWRITEBYTECODE
 export PYTHONPYCACHEPREFIX = $(CURDIR)/.venv/bytecode
 
-.PHONY: help demo test test-quick test-mariadb ui-test ui-test-all docs-pictures lint types build matrix matrix-short release-check release-contents chaos chaos-short chaos-limits distributed waiting waiting-short bench docs docs-site docs-serve ci prepare constraints clean
+.PHONY: help demo test test-newest test-quick test-mariadb ui-test ui-test-all docs-pictures lint types build matrix matrix-short release-check release-contents chaos chaos-short chaos-limits distributed waiting waiting-short bench docs docs-site docs-serve ci prepare constraints clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -29,6 +31,9 @@ demo: .venv/.demo  ## Run the provider in a real Airflow against a simulated Alv
 
 test: .venv/.tools  ## Run all tests except those that need MariaDB or a browser
 	$(PY) -m pytest -m "not mariadb and not ui" $(TWO_AT_ONCE) $(COVERED)
+
+test-newest: .venv-newest/.ready  ## Run them on the newest Python of this machine, and print the coverage of lines
+	COVERAGE_CORE=sysmon .venv-newest/bin/python -m pytest -m "not mariadb and not ui" $(TWO_AT_ONCE) $(COVERED_LINES)
 
 test-quick: .venv/.tools  ## Run the tests not marked slow (three minutes)
 	$(PY) -m pytest -m "not mariadb and not slow and not ui" $(TWO_AT_ONCE) $(COVERED)
@@ -118,9 +123,9 @@ docs-site: .venv/.tools  ## Build the site of the docs into .site; a warning or 
 docs-serve: docs-site  ## Build the site and serve it on port 8000
 	$(PY) -m http.server --bind 127.0.0.1 --directory .site 8000
 
-ci: lint types test docs-site release-check matrix-short test-mariadb ui-test demo chaos-short chaos-limits distributed waiting-short  ## Run everything that .ci/run runs, one after the other
+ci: lint types test test-newest docs-site release-check matrix-short test-mariadb ui-test demo chaos-short chaos-limits distributed waiting-short  ## Run everything that .ci/run runs, one after the other
 
-prepare: .venv/.tools .venv/.mariadb .venv/.demo .venv/.chaos .venv/.release .venv/.ui  ## Install everything the other targets need
+prepare: .venv/.tools .venv-newest/.ready .venv/.mariadb .venv/.demo .venv/.chaos .venv/.release .venv/.ui  ## Install everything the other targets need
 
 .venv/.uv:
 	$(PYTHON) -m venv .venv
@@ -154,6 +159,12 @@ prepare: .venv/.tools .venv/.mariadb .venv/.demo .venv/.chaos .venv/.release .ve
 	touch $@
 
 .venv/.ready: .venv/.tools
+	touch $@
+
+.venv-newest/.ready: .venv/.uv pyproject.toml constraints/airflow-$(AIRFLOW).txt
+	$(UV) venv --quiet --clear --python $$($(PY) -m scripts.matrix --newest-python) .venv-newest
+	$(UV) pip install --quiet --python .venv-newest/bin/python -c constraints/airflow-$(AIRFLOW).txt \
+		-e '.[s3]' apache-airflow==$(AIRFLOW) --group test --group lint --group docs
 	touch $@
 
 .venv-%/.ready: .venv/.uv pyproject.toml constraints/airflow-%.txt

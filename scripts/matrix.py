@@ -92,12 +92,23 @@ class StepError(Exception):
 def main() -> None:
     """Test the cells that the arguments choose, print a table, and exit with 1 if one has failed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("wheel", type=Path, help="the wheel to test")
+    parser.add_argument("wheel", type=Path, nargs="?", help="the wheel to test")
     parser.add_argument("--short", action="store_true", help="oldest Airflow, and a smoke test of the newest")
     parser.add_argument("--airflow", help="only this version of Airflow")
     parser.add_argument("--python", help="only this version of Python, and run the tests")
     parser.add_argument("--processes", default="2", help="of pytest")
+    parser.add_argument(
+        "--newest-python",
+        action="store_true",
+        help="only print the newest interpreter for the newest Airflow",
+    )
     arguments = parser.parse_args()
+    if arguments.newest_python:
+        newest = [release for release in RELEASES if release.is_final][-1]
+        print([found for version in newest.pythons if (found := find_python(version))][-1])
+        return
+    if not arguments.wheel:
+        parser.error("give the wheel to test")
 
     _copy_tree()
     cells = _choose(arguments.short, arguments.airflow, arguments.python)
