@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from copy import deepcopy
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -21,11 +21,12 @@ class Breaking(NamedTuple):
     columns: Row
 
 
-def breaking(name: str, records: Records) -> Breaking:
-    """Return a change of the first record that the identity can be broken in."""
+def breaking(name: str, records: Records, used: Collection[tuple[str, str]] = ()) -> Breaking:
+    """Return a change of the first record, other than those used, that the identity can be broken in."""
     stream, change = _BREAKS[name]
     for row in records[stream]:
-        columns = None if row.get("IsDeleted") else change(deepcopy(row), records)
+        is_free = not row.get("IsDeleted") and (stream, key_of(stream, row)) not in used
+        columns = change(deepcopy(row), records) if is_free else None
         if columns is not None:
             return Breaking(stream, key_of(stream, row), columns)
     raise LookupError(f"No record of {stream} can break {name}")

@@ -252,7 +252,7 @@ def _(row: Row) -> Iterator[tuple[Any, Any]]:
 
 @_each("load_cancelled", "loads")
 def _(load: Row) -> Iterator[tuple[Any, Any]]:
-    yield load["Status"] == "Cancelled", "CancelledAt" in load
+    yield load["Status"] in ("Cancelled", "TONU"), "CancelledAt" in load
 
 
 # Trips
@@ -412,7 +412,7 @@ def _(statement: Row) -> Iterator[tuple[Any, Any]]:
 def _(statement: Row) -> Iterator[tuple[Any, Any]]:
     lines = defaultdict(list)
     for line in _items(statement, "LineItems"):
-        lines[line["Category"].replace(" ", "").lower()].append(line.get("Amount"))
+        lines[line.get("Category", "").replace(" ", "").lower()].append(line.get("Amount"))
     totals = {
         name.lower(): value
         for name, value in (statement.get("Totals") or {}).items()

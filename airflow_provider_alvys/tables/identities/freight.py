@@ -155,11 +155,11 @@ def load_identities() -> Iterator[Identity]:
     yield _in_order(LOADS, "load_stop_times", "load_stops")
     yield Condition(
         "load_cancelled",
-        "A load is cancelled if, and only if, it has the time.",
+        "A load has the time of a cancellation if, and only if, it is cancelled or a TONU.",
         LOADS,
         expected="r.cancelled_at",
         actual="r.status",
-        broken="(r.status = 'Cancelled') <> (r.cancelled_at IS NOT NULL)",
+        broken="(r.status IN ('Cancelled', 'TONU')) <> (r.cancelled_at IS NOT NULL)",
     )
 
 

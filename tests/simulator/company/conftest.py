@@ -1,0 +1,3 @@
+from __future__ import annotations
+
+from tests.tables.conftest import make_db, postgres, sqlite  # noqa: F401
