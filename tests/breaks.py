@@ -11,10 +11,16 @@ from tests.identities import Records, Row, key_of
 
 # Returns the columns to change, or None if the record has nothing to break.
 Change = Callable[[Row, Records], Row | None]
+# Fields that no change names: the keys, and what the simulator sets at each change.
+_OWN_FIELDS = ("Id", "Number", "UpdatedAt", "UpdatedBy", "IsDeleted")
 
 
 class Breaking(NamedTuple):
-    """A change that breaks an identity."""
+    """
+    A change that breaks an identity.
+
+    :param columns: all fields of the record, so that no other one adapts to the change.
+    """
 
     stream: str
     key: str
@@ -25,10 +31,11 @@ def breaking(name: str, records: Records, used: Collection[tuple[str, str]] = ()
     """Return a change of the first record, other than those used, that the identity can be broken in."""
     stream, change = _BREAKS[name]
     for row in records[stream]:
-        is_free = not row.get("IsDeleted") and (stream, key_of(stream, row)) not in used
-        columns = change(deepcopy(row), records) if is_free else None
+        key = key_of(stream, row)
+        columns = None if row.get("IsDeleted") or (stream, key) in used else change(deepcopy(row), records)
         if columns is not None:
-            return Breaking(stream, key_of(stream, row), columns)
+            others = {field: value for field, value in row.items() if field not in _OWN_FIELDS}
+            return Breaking(stream, key, {**others, **columns})
     raise LookupError(f"No record of {stream} can break {name}")
 
 
@@ -52,14 +59,15 @@ def _more(path: str) -> Change:
     return change
 
 
-def _other_currency(path: str) -> Change:
-    more = _more(f"{path}.Amount")
+def _other_currency(path: str, needed: str = "") -> Change:
+    """Change the currency of an amount above 0, in records with another field."""
 
     def change(row: Row, records: Records) -> Row | None:
-        columns = more(row, records)
-        if columns is not None:
-            columns[path]["Currency"] = "MXN"
-        return columns
+        *heads, last = needed.split(".")
+        has_needed = not needed or last in _field(row, *heads)
+        if not has_needed or not row.get(path, {}).get("Amount"):
+            return None
+        return {path: {**row[path], "Currency": "MXN"}}
 
     return change
 
@@ -130,6 +138,11 @@ def _unpaid_toll(toll: Row, records: Records) -> Row | None:
     return {"Amount": {**toll["Amount"], "Amount": 0}}
 
 
+def _whole(deduction: Row, records: Records) -> Row | None:
+    whole, _, part = deduction["Description"].partition(" (part ")
+    return {"Description": whole} if part else None
+
+
 def _total_of_a_category(statement: Row, records: Records) -> Row | None:
     for total in statement["Totals"].values():
         if isinstance(total, dict) and total is not statement["Totals"].get("GrossIncome"):
@@ -143,14 +156,10 @@ _BREAKS: Mapping[str, tuple[str, Change]] = {
     "load_accessorials": ("loads", _more("CustomerAccessorials.Amount")),
     "load_accessorial_rates": ("loads", _more("CustomerAccessorialsDetails.Rate.Amount")),
     "load_invoiced_amount": ("loads", _more("InvoicedAmount.Amount")),
-    "load_invoiced_total": (
-        "loads",
-        lambda load, records: (
-            _more("CustomerRate.Amount")(load, records) if "InvoicedAmount" in load else None
-        ),
-    ),
+    # The trips and invoices adapt to an amount, but not to a currency.
+    "load_invoiced_total": ("loads", _other_currency("CustomerRate", needed="InvoicedAmount")),
     "load_paid": ("loads", _more("TotalPaid.Amount")),
-    "load_trip_values": ("loads", _more("FuelSurcharge.Amount")),
+    "load_trip_values": ("loads", _other_currency("Linehaul")),
     "load_currency": ("loads", _other_currency("CustomerRate")),
     "load_number": ("loads", _shared_number),
     "load_times": ("loads", _swap("PickedUpAt", "DeliveredAt")),
@@ -160,12 +169,7 @@ _BREAKS: Mapping[str, tuple[str, Change]] = {
     "trip_payable": ("trips", _more("Carrier.TotalPayable.Amount")),
     "trip_accessorials": ("trips", _more("Carrier.Accessorials.Amount")),
     "trip_accessorial_rates": ("trips", _more("Carrier.AccessorialsDetails.Rate.Amount")),
-    "trip_currency": (
-        "trips",
-        lambda trip, records: (
-            _other_currency("TripValue")(trip, records) if _field(trip, "Carrier", "TotalPayable") else None
-        ),
-    ),
+    "trip_currency": ("trips", _other_currency("TripValue", needed="Carrier.TotalPayable")),
     "trip_load": ("trips", _unknown("LoadNumber")),
     "trip_mode": ("trips", _truck_of_a_carrier),
     "trip_assigned": ("trips", _nobody),
@@ -180,6 +184,8 @@ _BREAKS: Mapping[str, tuple[str, Change]] = {
     "invoice_loads": ("invoices", _unknown("Id", "Loads")),
     "carrier_statement_net": (_CARRIER, _more("NetAmount.Amount")),
     "carrier_statement_items": (_CARRIER, _more("Trips.NetAmount.Amount")),
+    "carrier_statement_line_haul": (_CARRIER, _more("Trips.LineHaulAmount.Amount")),
+    "carrier_statement_accessorials": (_CARRIER, _more("Trips.AccessorialsAmount.Amount")),
     "carrier_statement_paid": (_CARRIER, _more("PaidAmount.Amount")),
     "carrier_statement_balance": (_CARRIER, _more("RemainingAmount.Amount")),
     "carrier_statement_currency": (_CARRIER, _other_currency("NetAmount")),
@@ -194,6 +200,7 @@ _BREAKS: Mapping[str, tuple[str, Change]] = {
     "driver_statement_trips": (_DRIVER, _unknown("TripNumber", "LineItems")),
     "driver_statement_trip_count": (_DRIVER, _more("Totals.NumberOfTrips")),
     "driver_statement_miles": (_DRIVER, _more("Totals.LoadedMiles")),
+    "deduction_parts": ("deductions", _whole),
     "fuel_total": ("fuel", _more("Total.Amount")),
     "toll_amount": ("tolls", _unpaid_toll),
     "toll_times": ("tolls", _swap("EntryTime", "ExitTime")),

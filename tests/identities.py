@@ -377,6 +377,22 @@ def _(statement: Row) -> Iterator[tuple[Any, Any]]:
         yield _sum(*_amounts(trip, "Items")), _sum(trip.get("NetAmount"))
 
 
+def _sums_of_items(statement: Row, kind: str, name: str) -> Iterator[tuple[Any, Any]]:
+    for trip in _items(statement, "Trips"):
+        of_kind = [item for item in _items(trip, "Items") if item["Type"].replace(" ", "").lower() == kind]
+        yield _sum(*(item.get("Amount") for item in of_kind)), _sum(trip.get(name))
+
+
+@_each("carrier_statement_line_haul", _CARRIER)
+def _(statement: Row) -> Iterator[tuple[Any, Any]]:
+    return _sums_of_items(statement, "linehaul", "LineHaulAmount")
+
+
+@_each("carrier_statement_accessorials", _CARRIER)
+def _(statement: Row) -> Iterator[tuple[Any, Any]]:
+    return _sums_of_items(statement, "accessorial", "AccessorialsAmount")
+
+
 @_each("carrier_statement_paid", _CARRIER)
 def _(statement: Row) -> Iterator[tuple[Any, Any]]:
     yield _sum(*_amounts(statement, "Payments")), _sum(statement.get("PaidAmount"))
@@ -460,6 +476,18 @@ def _(records: Records) -> Iterator[Found]:
 
 
 # Expenses
+
+
+@_identity("deduction_parts", "deductions")
+def _(records: Records) -> Iterator[Found]:
+    groups = defaultdict(list)
+    for deduction in records["deductions"]:
+        groups[deduction.get("GroupId")].append(deduction)
+    for group in groups.values():
+        parts = [row for row in group if "(part " in row.get("Description", "")]
+        payees = {row.get("DriverId") or row.get("TruckId") or row.get("OwnerOperatorId") for row in parts}
+        for deduction in group if parts and "GroupId" in group[0] else ():
+            yield Found(deduction, (len(group), 1), (len(parts), len(payees)))
 
 
 @_each("fuel_total", "fuel")

@@ -17,6 +17,7 @@ from airflow_provider_alvys.tables.identities.identity import (
 
 CARRIER_STATEMENTS = RecordTable("carrier_settlement_statements", key="number")
 DRIVER_STATEMENTS = RecordTable("driver_settlement_statements", key="number")
+DEDUCTIONS = RecordTable("deductions")
 FUEL = RecordTable("fuel")
 TOLLS = RecordTable("tolls")
 
@@ -100,6 +101,7 @@ def invoice_identities() -> Iterator[Identity]:
 def carrier_statement_identities() -> Iterator[Identity]:
     """Yield the identities of carrier settlement statements."""
     trips = CARRIER_STATEMENTS.items(_TRIP_LINES)
+    items = CARRIER_STATEMENTS.items(f"{_TRIP_LINES}_items")
     yield Balance(
         "carrier_statement_net",
         "The net amount of a carrier's statement is the sum of those of its trips.",
@@ -111,16 +113,21 @@ def carrier_statement_identities() -> Iterator[Identity]:
         "carrier_statement_items",
         "The net amount of each trip of a statement is the sum of its items.",
         CARRIER_STATEMENTS,
-        expected=[
-            money(
-                "amount",
-                CARRIER_STATEMENTS.items("carrier_settlement_statement_trips_items"),
-                of="c",
-                part="c._trips_position",
-            )
-        ],
+        expected=[money("amount", items, of="c", part="c._trips_position")],
         actual=[money("net_amount", trips, of="c", part="c._position")],
     )
+    for name, amount, kind in (
+        ("line_haul", "line_haul_amount", "linehaul"),
+        ("accessorials", "accessorials_amount", "accessorial"),
+    ):
+        of_kind = f"LOWER(REPLACE(c.type, ' ', '')) = '{kind}'"
+        yield Balance(
+            f"carrier_statement_{name}",
+            f"The {name.replace('_', ' ')} of each trip of a carrier's statement is the sum of such items.",
+            CARRIER_STATEMENTS,
+            expected=[money("amount", items, of="c", part="c._trips_position", where=of_kind)],
+            actual=[money(amount, trips, of="c", part="c._position")],
+        )
     yield Balance(
         "carrier_statement_paid",
         "The paid amount is the sum of the payments.",
@@ -230,7 +237,21 @@ def driver_statement_identities() -> Iterator[Identity]:
 
 
 def expense_identities() -> Iterator[Identity]:
-    """Yield the identities of fuel and tolls."""
+    """Yield the identities of deductions, fuel and tolls."""
+    is_part = "REPLACE(description, '(part ', '') <> description"
+    payee = "COALESCE(driver_id, truck_id, owner_operator_id)"
+    yield Condition(
+        "deduction_parts",
+        "The parts of a split deduction are of one payee, and the whole is not beside them.",
+        DEDUCTIONS,
+        expected="c.n",
+        actual="c.parts",
+        broken="c.parts > 0 AND (c.parts < c.n OR c.first_payee <> c.last_payee)",
+        join=f"JOIN (SELECT _tenant, group_id, COUNT(*) AS n, MIN({payee}) AS first_payee, "
+        f"MAX({payee}) AS last_payee, SUM(CASE WHEN {is_part} THEN 1 ELSE 0 END) AS parts "
+        f"FROM {{deductions}} AS o WHERE {DEDUCTIONS.alive('o')} GROUP BY _tenant, group_id) AS c "
+        "ON c._tenant = r._tenant AND c.group_id = r.group_id",
+    )
     yield Balance(
         "fuel_total",
         "The total of a purchase is the fuel plus fees and advances, less discounts.",
