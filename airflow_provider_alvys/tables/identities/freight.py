@@ -33,8 +33,24 @@ _CARRIER_PAY = ("carrier_linehaul", "carrier_accessorials")
 _ROLES = ("driver1", "driver2", "owner_operator", "carrier")
 
 
-def _of_trips(table: str) -> str:
-    return f"JOIN {{{table}}} AS c ON c._tenant = r._tenant AND c.load_number = r.load_number"
+def _by_load(name: str, rows: str) -> Term:
+    """
+    Return the sum of an amount of other rows with a load's number.
+
+    They are summed before they are joined: no index finds them by the number.
+
+    :param name: the beginning of the amount's columns.
+    :param rows: the rows, named ``o``, and which of them count.
+    """
+    term = money(name, of="o")
+    return money(
+        "total",
+        f"LEFT JOIN (SELECT o._tenant, o.load_number, {term.unit} AS total_currency, "
+        f"SUM(NUMBER({term.amount})) AS total_amount FROM {rows} "
+        f"GROUP BY o._tenant, o.load_number, {term.unit}) AS c "
+        "ON c._tenant = r._tenant AND c.load_number = r.load_number",
+        of="c",
+    )
 
 
 def _rated(record: RecordTable, name: str, *tables: str) -> Condition:
@@ -107,12 +123,10 @@ def load_identities() -> Iterator[Identity]:
         LOADS,
         expected=[money("customer_rate")],
         actual=[
-            money(
+            _by_load(
                 "amount",
-                f"{_of_trips('invoice_line_items')} "
-                "JOIN {invoices} AS i ON i._tenant = c._tenant AND i.id = c.invoice_id",
-                of="c",
-                where=f"i.status <> 'Draft' AND {INVOICES.alive('i')}",
+                "{invoice_line_items} AS o JOIN {invoices} AS i ON i._tenant = o._tenant AND "
+                f"i.id = o.invoice_id WHERE i.status <> 'Draft' AND {INVOICES.alive('i')}",
             )
         ],
         where="r.invoiced_amount IS NOT NULL",
@@ -129,7 +143,7 @@ def load_identities() -> Iterator[Identity]:
         "The values of a load's trips add up to linehaul plus fuel surcharge.",
         LOADS,
         expected=[money("linehaul"), money("fuel_surcharge")],
-        actual=[money("trip_value", _of_trips("trips"), of="c", where=TRIPS.alive("c"))],
+        actual=[_by_load("trip_value", f"{{trips}} AS o WHERE {TRIPS.alive('o')}")],
     )
     yield OneCurrency("load_currency", "A load is in one currency.", LOADS)
     yield Condition(
@@ -200,8 +214,8 @@ def trip_identities() -> Iterator[Identity]:
         expected="r.load_number",
         actual="c.load_number",
         broken="c.load_number IS NULL",
-        join="LEFT JOIN {loads} AS c ON c._tenant = r._tenant AND c.load_number = r.load_number "
-        f"AND {LOADS.alive('c')}",
+        join=f"LEFT JOIN (SELECT DISTINCT _tenant, load_number FROM {{loads}} AS o WHERE {LOADS.alive('o')}) "
+        "AS c ON c._tenant = r._tenant AND c.load_number = r.load_number",
     )
     yield Condition(
         "trip_mode",

@@ -91,21 +91,46 @@ def turn_the_controls(alvys: Simulator) -> None:
         alvys.remove(stream=stream, rows=5)
 
 
-@pytest.mark.parametrize("loads", [SMALL, LARGE])
-def test_everything_adds_up_whatever_happens(
-    loads: int, alvys: Simulator, client: AlvysClient, reader: Reader
-) -> None:
-    alvys.reset(loads=loads)
+def test_everything_adds_up_after_each_step(alvys: Simulator, client: AlvysClient, reader: Reader) -> None:
+    alvys.reset(loads=SMALL)
     assert reader.broken() == ([], [])
     alvys.advance(days=DAYS)
     assert reader.broken() == ([], [])
-    done = write_at_random(alvys, client, WRITES)
-    assert len(done) > 25
+    assert len(write_at_random(alvys, client, WRITES)) > 25
     assert reader.broken() == ([], [])
     mutate(alvys, MUTATIONS)
     assert reader.broken() == ([], [])
     turn_the_controls(alvys)
     assert reader.broken() == ([], [])
+
+
+def test_ten_thousand_loads_add_up(alvys: Simulator, client: AlvysClient, reader: Reader) -> None:
+    """Read at the start and at the end only: each time takes half a minute."""
+    alvys.reset(loads=LARGE)
+    assert reader.broken() == ([], [])
+    alvys.advance(days=DAYS)
+    write_at_random(alvys, client, WRITES)
+    mutate(alvys, MUTATIONS)
+    turn_the_controls(alvys)
+    assert reader.broken() == ([], [])
+
+
+def test_the_parts_of_a_deduction_sum_to_the_whole(alvys: Simulator) -> None:
+    alvys.reset(loads=2000)
+    before = _deductions_by_group(alvys)
+    alvys.advance(days=21)
+    after = _deductions_by_group(alvys)
+    split = [group for group in before if len(after[group]) > len(before[group])]
+    assert len(split) > 3
+    assert all(sum(before[group]) == sum(after[group]) for group in before)
+
+
+def _deductions_by_group(alvys: Simulator) -> dict[str, list[Decimal]]:
+    """Return the amounts of deductions by what they are parts of."""
+    groups: defaultdict[str, list[Decimal]] = defaultdict(list)
+    for deduction in map(decode, alvys.truth_rows(stream="deductions")):
+        groups[deduction["GroupId"]].append(Decimal(deduction["Amount"]["Amount"]))
+    return groups
 
 
 def test_everything_adds_up_in_postgresql(alvys: Simulator, reader: Reader) -> None:
