@@ -40,6 +40,7 @@ class Db:
         self.second_digits = 7 if kind == "sqlite" else 6
         self._quote_char = "`" if kind == "mysql" else '"'
         self._placeholder = "?" if kind in ("sqlite", "duckdb") else "%s"
+        self._kept: Any = None
 
     def quote(self, name: str) -> str:
         return f"{self._quote_char}{name.replace(self._quote_char, self._quote_char * 2)}{self._quote_char}"
@@ -47,9 +48,17 @@ class Db:
     def open(self) -> Any:
         return BaseHook.get_connection(self.conn_id).get_hook().get_conn()
 
+    @contextmanager
+    def _connected(self) -> Iterator[Any]:
+        if self._kept is not None:
+            yield self._kept
+            return
+        with closing(self.open()) as connection:
+            yield connection
+
     def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run a statement with ``?`` for each value."""
-        with closing(self.open()) as connection:
+        with self._connected() as connection:
             if self.kind == "mysql":
                 connection.set_character_set("utf8mb4")
             cursor = connection if self.kind == "duckdb" else connection.cursor()
@@ -101,7 +110,12 @@ class Db:
 
     def dump(self, without: Sequence[str] = ()) -> dict[str, list[dict[str, Any]]]:
         """Return the rows of all tables."""
-        found = {table: self.rows(table, without) for table in self.tables()}
+        # DuckDB takes longer to open a file than to read it.
+        with closing(self.open()) as self._kept:
+            try:
+                found = {table: self.rows(table, without) for table in self.tables()}
+            finally:
+                self._kept = None
         return {
             table: sorted(rows, key=lambda row: json.dumps(row, default=str)) for table, rows in found.items()
         }
