@@ -385,7 +385,8 @@ def test_a_tender_is_decided_once(alvys: Simulator, caller: Caller) -> None:
     assert read(caller, "tenders", tender["Id"])["Status"] == "Cancelled"
     reason = {"ReasonCode": "A", "ReasonDescription": "b", "CancelLinkedLoad": True}
     assert caller.send("POST", f"{path}/reject", reason).status_code == 409
-    other = one(alvys, "tenders")
+    load = one(alvys, "loads")["LoadNumber"]
+    other = one(alvys, "tenders", Status="Pending", LoadNumber=load)
     assert caller.send("POST", f"tenders/{other['Id']}/reject", reason).status_code == 200
     assert caller.get("loads", loadNumber=other["LoadNumber"]).json()["Status"] == "Cancelled"
 

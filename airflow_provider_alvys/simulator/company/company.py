@@ -16,6 +16,7 @@ from airflow_provider_alvys.simulator.company.parties import SUBSIDIARIES
 from airflow_provider_alvys.simulator.company.places import Place, road_miles
 from airflow_provider_alvys.simulator.company.planning import plan_load
 from airflow_provider_alvys.simulator.company.scenarios import (
+    ACCEPTED,
     CARRIER,
     COMPANY,
     OWNER_OPERATOR,
@@ -23,6 +24,7 @@ from airflow_provider_alvys.simulator.company.scenarios import (
     first_trip,
     load_of_trip,
     summary_of,
+    tender_outcome,
 )
 from airflow_provider_alvys.simulator.data.times import DAY
 from airflow_provider_alvys.simulator.options import Options
@@ -69,6 +71,8 @@ class Company:
         self.salt = hash((options.seed, 20_26))
         self.now = data_end
         self.load_count = loads
+        # Added loads have no tender.
+        self._tenders = options.rows.get("tenders", EXTRA)
         self._is_main = is_main
         self._rows = rows
         self._start = data_end - int(options.days * DAY)
@@ -194,6 +198,17 @@ class Company:
         """Return the id of one of the users with a role, or None without users."""
         users = crew.users_with(role, self._rows("users").count)
         return str(self.name_of("users", "Id", users[number % len(users)])) if users else None
+
+    def load_number(self, number: int) -> str | None:
+        """Return the number that the load of a tender shows, or None if it is not among the rows."""
+        rows = self._rows("loads")
+        return str(rows.column("LoadNumber")[number]) if self._is_main or number < rows.count else None
+
+    def tender_id(self, number: int) -> str | None:
+        """Return the id of the tender that became a load, or None."""
+        if tender_outcome(number) != ACCEPTED or number >= self._tenders:
+            return None
+        return str(self._rows("tenders").column("Id")[number])
 
     def own_carrier(self, hauler: str) -> Any:
         """Return the id of a legal entity, which Alvys has among the carriers."""

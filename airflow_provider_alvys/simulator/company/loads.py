@@ -97,6 +97,7 @@ _LOAD_FIELDS: Mapping[str, Callable[[LoadView], Any]] = {
     "CustomerName": lambda view: view.company.name_of("customers", "Name", view.load.customer),
     "CustomerNumber": lambda view: view.company.name_of("customers", "CompanyNumber", view.load.customer),
     "CustomerType": lambda view: [view.company.name_of("customers", "Type", view.load.customer)],
+    "TenderId": lambda view: view.company.tender_id(view.load.number),
     "CustomerSalesAgentId": lambda view: view.company.name_of(
         "customers", "SalesAgentId", view.load.customer
     ),

@@ -9,6 +9,7 @@ from airflow_provider_alvys.simulator.company.company import EXTRA, Company
 from airflow_provider_alvys.simulator.company.invoices import InvoiceFacts
 from airflow_provider_alvys.simulator.company.loads import LoadFacts
 from airflow_provider_alvys.simulator.company.masters import MASTER_FACTS
+from airflow_provider_alvys.simulator.company.tenders import TenderFacts
 from airflow_provider_alvys.simulator.company.texts import utc_text
 from airflow_provider_alvys.simulator.company.trips import TripFacts
 from airflow_provider_alvys.simulator.data.facts import Facts
@@ -47,6 +48,7 @@ FACTS: Mapping[str, Callable[[Company], CountedFacts]] = {
     "loads": LoadFacts,
     "trips": TripFacts,
     "invoices": InvoiceFacts,
+    "tenders": TenderFacts,
 }
 
 

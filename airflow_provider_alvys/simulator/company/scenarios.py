@@ -10,6 +10,10 @@ from itertools import accumulate
 # Who hauls a leg.
 CARRIER, COMPANY, OWNER_OPERATOR, TEAM = "carrier", "company", "owner operator", "team"
 
+# How a tender ends.
+ACCEPTED, REJECTED, EXPIRED = "Accepted", "Rejected", "Expired"
+_OUTCOMES = (ACCEPTED, REJECTED, ACCEPTED, EXPIRED, ACCEPTED, ACCEPTED, REJECTED, ACCEPTED, ACCEPTED, EXPIRED)
+
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
@@ -121,3 +125,8 @@ def load_of_trip(trip: int) -> tuple[int, int]:
 def own_trips_before(load: int) -> int:
     """Return how many trips with own drivers the loads before this one have."""
     return load // CYCLE * _OWN_TRIPS[-1] + _OWN_TRIPS[load % CYCLE]
+
+
+def tender_outcome(number: int) -> str:
+    """Return how a tender ends; one that is accepted becomes the load with the same number."""
+    return _OUTCOMES[number % len(_OUTCOMES)]
