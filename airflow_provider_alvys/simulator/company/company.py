@@ -319,17 +319,18 @@ class _Parties:
         first, last = lanes[int(rng.random() * len(lanes))]
         route = [first]
         for _ in range(count - 2):
-            route.append(self._between(route[-1], last, rng))
+            route.append(self._between(route, last, rng))
         return [(number, self._place(number)) for number in (*route, last)]
 
-    def _between(self, first: int, last: int, rng: random.Random) -> int:
-        """Return the location with the smallest detour out of a few."""
+    def _between(self, route: Sequence[int], last: int, rng: random.Random) -> int:
+        """Return the location with the smallest detour out of a few, in a place that is not on the route."""
         choice = [int(rng.random() * self._count("locations")) for _ in range(_CHOICE)]
+        before, end = self._place(route[-1]), self._place(last)
+        used = {end, *(self._place(number) for number in route)}
 
         def detour(number: int) -> tuple[bool, int]:
             place = self._place(number)
-            is_end = place in (self._place(first), self._place(last))
-            return is_end, road_miles(self._place(first), place) + road_miles(place, self._place(last))
+            return place in used, road_miles(before, place) + road_miles(place, end)
 
         return min(choice, key=detour)
 
