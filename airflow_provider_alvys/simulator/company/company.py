@@ -26,6 +26,7 @@ from airflow_provider_alvys.simulator.company.scenarios import (
     summary_of,
     tender_outcome,
 )
+from airflow_provider_alvys.simulator.company.settlement.accounts import Accounts
 from airflow_provider_alvys.simulator.data.times import DAY
 from airflow_provider_alvys.simulator.options import Options
 
@@ -75,7 +76,7 @@ class Company:
         self._tenders = options.rows.get("tenders", EXTRA)
         self._is_main = is_main
         self._rows = rows
-        self._start = data_end - int(options.days * DAY)
+        self.begun_at = data_end - int(options.days * DAY)
         self._interval = options.days * DAY / max(1, loads)
         self._loads: dict[int, Load] = {}
         self._plans: dict[int, Load] = {}
@@ -93,7 +94,7 @@ class Company:
         if number in self._extra_times:
             return self._extra_times[number]
         share = (hash((self.salt, number, 1)) & 0xFFFFFF) / 0x1000000
-        return self._start + int((number + share) * self._interval)
+        return self.begun_at + int((number + share) * self._interval)
 
     def time_of(self, number: int) -> int:
         """Return the time at which a load stands: now, or when somebody else changed it."""
@@ -170,6 +171,11 @@ class Company:
         """Return when an invoice of a load was sent last, or None."""
         sent = [invoice.sent_at for invoice in self.invoices_of(load) if invoice.sent_at <= at]
         return max(sent, default=None)
+
+    @cached_property
+    def accounts(self) -> Accounts:
+        """What is paid to drivers and carriers, and what the trucks cost."""
+        return Accounts(self)
 
     def legs(self) -> Iterator[tuple[Load, int]]:
         """Yield each trip as its load and its position in it, in the order of trips."""

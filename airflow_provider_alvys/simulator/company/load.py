@@ -90,6 +90,8 @@ class Leg:
     :param cost: line haul of the carrier in cents.
     :param advances: e-checks: when, and cents.
     :param settled_on: day of the carrier's settlement; ``paid_at`` is when it is paid.
+    :param billed_at: when the carrier's invoice came.
+    :param is_held: whether that payment is held back for some time.
     :param unused_at: when the truck turned out to be ordered and not used.
     """
 
@@ -110,8 +112,10 @@ class Leg:
     picked_up_at: int | None = None
     delivered_at: int | None = None
     released_at: int | None = None
+    billed_at: int | None = None
     settled_on: int | None = None
     paid_at: int | None = None
+    is_held: bool = False
     unused_at: int | None = None
 
     def line_haul(self, at: int) -> int:

@@ -23,6 +23,12 @@ _FREE_TIME = 2 * HOUR
 _MILES_PER_HOUR = 50
 _MILES_PER_SHIFT = 550
 _REST = 10 * HOUR
+# The carriers of some loads are paid later, until their papers are complete.
+_HELD_EVERY = 33
+_HELD_DAYS = 14
+# Days from the settlement to the payment by transfer, or by a check that some carriers get.
+_TRANSFER_DAYS, _CHECK_DAYS = 4, 11
+CHECK_EVERY = 4
 
 
 class Parties(Protocol):
@@ -201,6 +207,7 @@ def _happen(load: Load, opened_at: int, rng: random.Random) -> None:
         # Paid before the release, which keeps that in its name.
         first.paid_at = load.delivered_at + (load.released_at - load.delivered_at) // 2
         first.settled_on = first.paid_at // DAY * DAY
+        first.billed_at, first.is_held = first.paid_at, False
         load.events.append(Event(first.paid_at, "Carrier Paid"))
 
 
@@ -242,6 +249,7 @@ def _order_unused_truck(load: Load, rng: random.Random) -> None:
     leg.unused_at = at
     if leg.hauler == CARRIER:
         leg.charges.append(Charge(at, "TONU", "Each", 1_000, fee - 5_000, fee - 5_000, 0))
+        _settle_later(load, leg, at)
     if load.scenario.ending == "released tonu":
         _release(load, at + int((5 + 40 * rng.random()) * HOUR))
 
@@ -280,9 +288,16 @@ def _release(load: Load, at: int) -> None:
         leg.released_at = at
         # The release overwrites the status of a load, but not of a trip that was a TONU.
         leg.events.append(Event(at, "Released" if load.delivered_at else ""))
-        if leg.settled_on is not None:
-            leg.settled_on = _thursday(at + leg.settled_on * DAY)
-            leg.paid_at = leg.settled_on + 3 * DAY + 15 * HOUR
+        _settle_later(load, leg, at)
+
+
+def _settle_later(load: Load, leg: Leg, at: int) -> None:
+    """Set when a carrier's trip is settled and paid, by the carrier's terms."""
+    if leg.settled_on is not None:
+        leg.settled_on = _thursday(at + leg.settled_on * DAY)
+        leg.billed_at, leg.is_held = at, load.number % _HELD_EVERY == 0
+        days = _CHECK_DAYS if (leg.carrier or 0) % CHECK_EVERY == 0 else _TRANSFER_DAYS
+        leg.paid_at = leg.settled_on + (days + (_HELD_DAYS if leg.is_held else 0)) * DAY + 15 * HOUR
 
 
 def _driving_time(a: Place, b: Place, *, is_team: bool) -> int:

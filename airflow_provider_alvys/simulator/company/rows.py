@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
+import msgspec
+
 from airflow_provider_alvys.simulator.company.company import EXTRA, Company
 from airflow_provider_alvys.simulator.company.invoices import InvoiceFacts
 from airflow_provider_alvys.simulator.company.loads import LoadFacts
 from airflow_provider_alvys.simulator.company.masters import MASTER_FACTS
+from airflow_provider_alvys.simulator.company.settlement.carrier_statements import CarrierStatementFacts
+from airflow_provider_alvys.simulator.company.settlement.deductions import DeductionFacts
+from airflow_provider_alvys.simulator.company.settlement.driver_statements import DriverStatementFacts
+from airflow_provider_alvys.simulator.company.settlement.fuel import FuelFacts
+from airflow_provider_alvys.simulator.company.settlement.tolls import TollFacts
 from airflow_provider_alvys.simulator.company.tenders import TenderFacts
 from airflow_provider_alvys.simulator.company.texts import utc_text
 from airflow_provider_alvys.simulator.company.trips import TripFacts
@@ -25,6 +32,8 @@ _EXTRA_ROWS = 1_000_000
 _STAMPS = frozenset({"UpdatedAt", "UpdatedBy", "Etag"})
 # A company with rows of one stream has this many more loads at each try, until there are enough rows.
 _GROWTH = 2
+# If that gives hardly more rows, it needs more time.
+_GROWTH_OF_ROWS = 1.1
 
 
 class CountedFacts(Facts, Protocol):
@@ -39,6 +48,9 @@ class CountedFacts(Facts, Protocol):
     def changed_between(self, since: int, until: int) -> list[int]:
         """Return the rows that existed at a time and changed until another one."""
 
+    def removed_between(self, since: int, until: int) -> list[int]:
+        """Return the rows that vanished after a time, until another one."""
+
     def loads_of(self, number: int) -> tuple[int, ...]:
         """Return the loads whose further story ends if somebody else changes a row."""
 
@@ -49,6 +61,11 @@ FACTS: Mapping[str, Callable[[Company], CountedFacts]] = {
     "trips": TripFacts,
     "invoices": InvoiceFacts,
     "tenders": TenderFacts,
+    "carrier_settlement_statements": CarrierStatementFacts,
+    "driver_settlement_statements": DriverStatementFacts,
+    "deductions": DeductionFacts,
+    "fuel": FuelFacts,
+    "tolls": TollFacts,
 }
 
 
@@ -70,6 +87,10 @@ class CompanyRows(RowSet):
         super().__init__(spec, row_set_of, options, data_end)
         # Of the company, also those that the option ``rows`` leaves out.
         self._counted = self.facts.count()
+        self._noticed = company.now
+        gone = frozenset(self.facts.removed_between(0, company.now))
+        if gone:
+            self._numbers = [number for number in range(self._counted) if number not in gone][: self.count]
         self._next = EXTRA + list(FACTS).index(spec.name) * _EXTRA_ROWS
 
     def _initial_count(self) -> int:
@@ -124,6 +145,11 @@ class CompanyRows(RowSet):
         self._change_count += 1
         self._notify(snapshots)
         self._notify([(listener, dict.fromkeys(added)) for listener, _ in self._snapshot(())])
+        known = frozenset(self._numbers)
+        gone = self.facts.removed_between(self._noticed, self.company.now)
+        self._noticed = self.company.now
+        if gone:
+            self.remove([number for number in gone if number in known], self.company.now)
 
     def value_after(self, number: int, name: str, value: Any) -> Any:
         """Return a value of the facts, which ends where somebody else set the row's status."""
@@ -158,12 +184,19 @@ def company_rows(
     wanted = next((options.rows[stream.name] for stream in spec.streams if stream.name in options.rows), None)
     if wanted is None or spec.name == "loads":
         return CompanyRows(spec, row_set_of, options, data_end, company, wanted)
-    loads = max(1, wanted)
+    loads, days, before = max(1, wanted), options.days, -1
     while True:
-        own = Company(options, row_set_of, loads, data_end, is_main=False)
-        if FACTS[spec.name](own).count() >= wanted:
+        own = Company(msgspec.structs.replace(options, days=days), row_set_of, loads, data_end, is_main=False)
+        facts = FACTS[spec.name](own)
+        found = facts.count() - len(facts.removed_between(0, own.now))
+        if found >= wanted:
             return CompanyRows(spec, row_set_of, options, data_end, own, wanted)
-        loads *= _GROWTH
+        # More loads give no more statements of drivers once each driver has one each week.
+        if found > before * _GROWTH_OF_ROWS:
+            loads *= _GROWTH
+        else:
+            days *= _GROWTH
+        before = found
 
 
 def stops_in_stage(

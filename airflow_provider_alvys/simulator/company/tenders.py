@@ -264,6 +264,10 @@ class TenderFacts:
                 found.append(number)
         return found
 
+    def removed_between(self, since: int, until: int) -> list[int]:
+        """Return no rows: none vanishes."""
+        return []
+
     def loads_of(self, number: int) -> tuple[int, ...]:
         """Return nothing: the story of a load does not depend on its tender."""
         return ()

@@ -16,6 +16,8 @@ from airflow_provider_alvys.simulator.company.records import (
     updated_by,
 )
 from airflow_provider_alvys.simulator.company.scenarios import OWNER_OPERATOR, load_of_trip
+from airflow_provider_alvys.simulator.company.settlement.pay import driver_charges
+from airflow_provider_alvys.simulator.company.settlement.weeks import is_settled
 from airflow_provider_alvys.simulator.company.texts import text_id, utc_text, without_none
 
 if TYPE_CHECKING:
@@ -67,8 +69,8 @@ def _carrier(view: TripView) -> dict[str, Any] | None:
     line_haul, accessorials = view.leg.line_haul(view.at), sum(charge.total for charge in charges)
     currency = view.load.currency
     payable = line_haul + accessorials - sum(cents for _, cents in advances)
-    invoiced_at = view.until(view.leg.released_at)
-    number = f"{7_000 + view.load.number}-{view.position + 1}" if invoiced_at else None
+    invoiced_at = view.until(view.leg.billed_at)
+    number = carrier_invoice_number(view.load, view.position) if invoiced_at else None
     is_paid = view.until(view.leg.paid_at) is not None
     fields = {
         "Id": view.company.name_of("carriers", "Id", view.leg.carrier),
@@ -112,8 +114,20 @@ def _driver(view: TripView, number: int | None, *, has_advances: bool = True) ->
         "Fleet": fleet_record(driver.fleet),
         "Rates": view.company.pay_policy(number),
         "RatesV2": view.company.pay_policy(number),
+        "AccessorialsDetails": _driver_charges(view, number),
     }
     return {**shown, "EChecks": _advances(view)} if has_advances else shown
+
+
+def _driver_charges(view: TripView, driver: int) -> list[dict[str, Any]]:
+    company, currency = view.company, view.load.currency
+    return [
+        {
+            **charge_record(company, view.load, charge, view.position + 1, currency),
+            "IsPaid": is_settled(company.salt, driver, max(charge.at, view.leg.delivered_at or 0), view.at),
+        }
+        for charge in driver_charges(view.load, view.leg, view.at)
+    ]
 
 
 def _owner_operator(view: TripView) -> dict[str, Any] | None:
@@ -143,7 +157,7 @@ def _trailer(view: TripView) -> dict[str, Any] | None:
 
 
 def _due(view: TripView) -> int | None:
-    return view.leg.settled_on if view.leg.carrier is not None and view.until(view.leg.released_at) else None
+    return view.leg.settled_on if view.until(view.leg.billed_at) else None
 
 
 def _scheduled(view: TripView, end: int) -> int:
@@ -153,8 +167,18 @@ def _scheduled(view: TripView, end: int) -> int:
 def _trip_number(view: TripView) -> str:
     if view.is_extra:
         return str(view.load.number)
-    number = str(view.company.name_of("loads", "LoadNumber", view.load.number))
-    return f"{number}-{view.position + 1}" if view.position else number
+    return trip_number(view.company, view.load.number, view.position)
+
+
+def trip_number(company: Company, load: int, position: int) -> str:
+    """Return the number of a load's trip: that of the load, with its position from the second one on."""
+    number = str(company.name_of("loads", "LoadNumber", load))
+    return f"{number}-{position + 1}" if position else number
+
+
+def carrier_invoice_number(load: Load, position: int) -> str:
+    """Return the number of a carrier's invoice for a trip."""
+    return f"{7_000 + load.number}-{position + 1}"
 
 
 def _temperature(view: TripView) -> dict[str, Any] | None:
@@ -210,7 +234,9 @@ _TRIP_FIELDS: Mapping[str, Callable[[TripView], Any]] = {
     "CarrierSalesAgentId": lambda view: (
         view.company.user_id("SalesAgent", view.load.number) if view.leg.carrier is not None else None
     ),
-    "CarrierPayOnHold": lambda view: view.leg.carrier is not None and view.load.number % 33 == 0,
+    "CarrierPayOnHold": lambda view: (
+        view.leg.is_held and view.is_assigned and view.until(view.leg.paid_at) is None
+    ),
     "UpdatedAt": lambda view: last_change(view.leg.events, view.at),
     "UpdatedBy": lambda view: updated_by(view.company, view.load, last_change(view.leg.events, view.at)),
     "IsDeleted": lambda view: view.until(view.load.deleted_at) is not None,
@@ -257,6 +283,10 @@ class TripFacts:
                 end = company.limited(load.number, until)
                 found += [trip] if has_changed(load.legs[position].events, since, end) else []
         return found
+
+    def removed_between(self, since: int, until: int) -> list[int]:
+        """Return no rows: none vanishes."""
+        return []
 
     def loads_of(self, number: int) -> tuple[int, ...]:
         """Return the load of a trip."""

@@ -32,18 +32,6 @@ def set_derived_fields(names: Collection[str], record: dict[str, Any]) -> None:
         metrics["TotalAttempts"] = total
         rate = 1000 * metrics.get("SuccessCount", 0) // max(1, total)
         metrics["SuccessRate"] = msgspec.Raw(b"%d.%d0" % divmod(rate, 10))
-    if "LineItems" in names:
-        for line in record.get("LineItems") or ():
-            _set_transaction_type(line)
-
-
-def _set_transaction_type(line: dict[str, Any]) -> None:
-    """Only escrow has a transaction type, and a deposit is negative."""
-    if line.get("Category") != "Escrow":
-        line.pop("TransactionType", None)
-    elif line.get("TransactionType") == "Deposit":
-        amount = line["Amount"]["Amount"]
-        line["Amount"]["Amount"] = msgspec.Raw(b"-" + bytes(amount))
 
 
 def _set(record: dict[str, Any], name: str, value: Any) -> None:

@@ -1,0 +1,1 @@
+"""What follows from the trips in money: pay of drivers and carriers, deductions, fuel and tolls."""
