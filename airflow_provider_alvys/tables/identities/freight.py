@@ -19,14 +19,8 @@ TRIPS = RecordTable("trips", has_tombstones=True)
 INVOICES = RecordTable("invoices")
 # The statuses of a trip that somebody drives or has driven.
 _ASSIGNED = (
-    "Covered",
-    "Dispatched",
-    "In Transit",
-    "Delivered",
-    "Released",
-    "Invoiced",
-    "Completed",
-    "Financed",
+    *("Covered", "Dispatched", "In Transit", "Delivered"),
+    *("Released", "Invoiced", "Financed", "Completed", "Paid"),
 )
 _ASSET = "r.tender_as_subsidiary_type = 'Carrier'"
 _CARRIER_PAY = ("carrier_linehaul", "carrier_accessorials")
