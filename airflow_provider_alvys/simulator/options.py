@@ -33,7 +33,8 @@ class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     :param fleet: number of rows in the other streams, such as drivers, trucks, customers and users.
     :param rows: number of rows by stream, as a JSON object such as {"tolls": 50}. For a stream that is read
         per parent: the number of rows of each parent, instead of none to three.
-    :param days: the rows were created during this many days before now.
+    :param days: loads and other rows that grow over time were created during this many days before now;
+        customers, drivers and so on are older.
     :param seed: the same seed gives the same rows, relative to now.
     :param now: the time of the newest rows, in seconds since 1970; the default is the start of the simulator.
     :param cut_notes: this many rows at the start of every stream with notes contain half an emoji (a lone
