@@ -89,16 +89,19 @@ def _margins(
     earned: Mapping[str, tuple[Load, date]], trips: Iterable[Trip], statements: Iterable[DriverStatement]
 ) -> Answer:
     """Return revenue less the cost of the trips, by how certain the least certain trip of a load is."""
-    paid: defaultdict[str, list[Money]] = defaultdict(list)
+    paid: defaultdict[str | None, list[Money]] = defaultdict(list)
+    late: defaultdict[str | None, list[Money]] = defaultdict(list)
     for statement in statements:
         for line in statement.line_items:
-            if line.trip_number:
-                paid[line.trip_number].append(line.amount)
+            found = paid[line.trip_number] if line.trip_number else late[line.load_number]
+            found.append(line.amount)
     costs: defaultdict[str, list[_Cost]] = defaultdict(list)
     for trip in trips:
         if trip.load_number in earned:
             currency = earned[trip.load_number][0].customer_rate.code
             costs[trip.load_number].append(_cost(trip, paid.get(trip.trip_number), currency))
+    for number in earned.keys() & late.keys():
+        costs[number].append(_sum_of(late[number], earned[number][0].customer_rate.code))
     sums: dict[Sequence[Any], list[int]] = {}
     for number, (load, day) in earned.items():
         states = {state for _, state in costs[number]} or {_MISSING}
@@ -116,14 +119,20 @@ def _cost(trip: Trip, lines: Sequence[Money] | None, currency: str) -> _Cost:
     pay = lines
     if not trip.is_asset:
         pay = [trip.carrier.linehaul, trip.carrier.accessorials] if trip.carrier.linehaul else None
+    if pay is None and trip.status == _TONU:
+        return 0, _ACTUAL
     if pay is None:
         estimates = [_estimate(trip, crew.rates_v2) for crew in (trip.driver1, trip.driver2) if crew.id]
         known = [estimate for estimate in estimates if estimate is not None]
         is_known = trip.is_asset and estimates and len(known) == len(estimates)
         return (sum(known), _ESTIMATED) if is_known else (None, _MISSING)
-    if any(amount.cents and amount.code != currency for amount in pay):
+    return _sum_of(pay, currency)
+
+
+def _sum_of(amounts: Sequence[Money], currency: str) -> _Cost:
+    if any(amount.cents and amount.code != currency for amount in amounts):
         return None, _MISSING
-    return sum(amount.cents for amount in pay), _ACTUAL
+    return sum(amount.cents for amount in amounts), _ACTUAL
 
 
 def _estimate(trip: Trip, policy: Any) -> int | None:

@@ -186,6 +186,7 @@ class Line(Part, frozen=True, kw_only=True):
     """A line of a driver's statement."""
 
     trip_number: str | None = None
+    load_number: str | None = None
     amount: Money = Money()
 
 

@@ -89,7 +89,7 @@ def test_revenue_is_of_delivered_or_invoiced_loads_by_the_local_day(company: Com
 
 
 def test_a_margin_is_as_certain_as_the_cost_of_each_trip(company: Company) -> None:
-    company.add("loads", *(load(str(number), usd(1000)) for number in range(1, 7)))
+    company.add("loads", *(load(str(number), usd(1000)) for number in range(1, 8)))
 
     def trip(number: str, **fields: Any) -> dict[str, Any]:
         return {"Id": number, "TripNumber": number, "LoadNumber": number[0], "Status": "Completed", **fields}
@@ -111,6 +111,8 @@ def test_a_margin_is_as_certain_as_the_cost_of_each_trip(company: Company) -> No
         asset("3", Driver1={"Id": "D", "RatesV2": policy}, **miles),
         asset("4", TripValue=usd(1000), Driver1={"Id": "D", "RatesV2": {"Kind": "Percentage", "Rate": 70}}),
         trip("5", Carrier={"Linehaul": {"Amount": 1, "Currency": "CAD"}}),
+        # Not driven: the policy by miles says nothing.
+        asset("7", Status="TONU", Driver1={"Id": "D", "RatesV2": policy}, **miles),
     )
 
     def line(amount: float, trip: str | None = "2-2") -> dict[str, Any]:
@@ -123,9 +125,10 @@ def test_a_margin_is_as_certain_as_the_cost_of_each_trip(company: Company) -> No
         {**processed, "Number": 2, **day, "LineItems": [line(-25.5)]},
         {"Status": "Failed", "Number": 3, **day, "LineItems": [line(50)]},
         {**processed, "Number": 4, "StatementDate": "2026-04-01", "LineItems": [line(50)]},
+        {**processed, "Number": 5, **day, "LineItems": [{**line(75, None), "LoadNumber": "7"}]},
     )
     assert company.rows("margins") == [
-        ("USD", "2026-03", "actual", 2, "2000.00", "1095.00", "905.00"),
+        ("USD", "2026-03", "actual", 3, "3000.00", "1170.00", "1830.00"),
         ("USD", "2026-03", "estimated", 2, "2000.00", "905.25", "1094.75"),
         # Of another currency, and without any trip.
         ("USD", "2026-03", "missing", 2, "2000.00", None, None),
