@@ -287,7 +287,7 @@ def _change(loads: Sequence[Load], at: int, status: str) -> None:
             leg.events.append(Event(at, "" if is_final else status))
 
 
-def settle(load: Load) -> None:
+def complete(load: Load) -> None:
     """Add the payments to carriers, and put all events in order."""
     for leg in load.legs:
         if leg.paid_at is not None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, cast
 
 from airflow_provider_alvys.simulator.company import crew, parties
-from airflow_provider_alvys.simulator.company.billing import Invoice, bill, settle
+from airflow_provider_alvys.simulator.company.billing import Invoice, bill, complete
 from airflow_provider_alvys.simulator.company.goods import EQUIPMENT_BY_TYPE
 from airflow_provider_alvys.simulator.company.growing import GrowingList
 from airflow_provider_alvys.simulator.company.load import Load
@@ -26,9 +26,10 @@ from airflow_provider_alvys.simulator.company.scenarios import (
     summary_of,
     tender_outcome,
 )
-from airflow_provider_alvys.simulator.company.settlement.accounts import Accounts
 from airflow_provider_alvys.simulator.data.times import DAY
 from airflow_provider_alvys.simulator.options import Options
+
+Part = TypeVar("Part")
 
 # Rows that a test or a write adds have numbers from here on.
 EXTRA = 10_000_000
@@ -85,6 +86,7 @@ class Company:
         # When the further story of loads ended, because somebody else changed them.
         self._frozen: dict[int, int] = {}
         self._parties = _Parties(self.salt, rows)
+        self._parts: dict[Callable[[Company], Any], Any] = {}
         self._all_invoices = GrowingList(self._invoices_between)
 
     # ---- time
@@ -137,7 +139,7 @@ class Company:
             loads = [self._plan(other) for other in group]
             self._invoices[loads[0].number] = bill(loads, self.salt)
             for load in loads:
-                settle(load)
+                complete(load)
                 self._loads[load.number] = load
                 self._plans.pop(load.number, None)
         return self._loads[number]
@@ -172,10 +174,11 @@ class Company:
         sent = [invoice.sent_at for invoice in self.invoices_of(load) if invoice.sent_at <= at]
         return max(sent, default=None)
 
-    @cached_property
-    def accounts(self) -> Accounts:
-        """What is paid to drivers and carriers, and what the trucks cost."""
-        return Accounts(self)
+    def part(self, make: Callable[[Company], Part]) -> Part:
+        """Return what a function makes of the company, made on first use."""
+        if make not in self._parts:
+            self._parts[make] = make(self)
+        return cast("Part", self._parts[make])
 
     def legs(self) -> Iterator[tuple[Load, int]]:
         """Yield each trip as its load and its position in it, in the order of trips."""

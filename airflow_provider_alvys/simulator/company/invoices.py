@@ -206,7 +206,7 @@ class InvoiceFacts:
         return found
 
     def removed_between(self, since: int, until: int) -> list[int]:
-        """Return no rows: none vanishes."""
+        """Return no rows: none is removed."""
         return []
 
     def loads_of(self, number: int) -> tuple[int, ...]:

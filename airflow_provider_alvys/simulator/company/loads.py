@@ -186,7 +186,7 @@ class LoadFacts:
         ]
 
     def removed_between(self, since: int, until: int) -> list[int]:
-        """Return no rows: none vanishes."""
+        """Return no rows: none is removed."""
         return []
 
     def loads_of(self, number: int) -> tuple[int, ...]:

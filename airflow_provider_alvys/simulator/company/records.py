@@ -116,3 +116,14 @@ def mileage(hundredths: int, load: Load) -> dict[str, Any]:
 def updated_by(company: Company, load: Load, at: int) -> str:
     """Return the user who made the change at a time."""
     return company.email_of(load.number + at // HOUR)
+
+
+def trip_number(company: Company, load: int, position: int) -> str:
+    """Return the number of a load's trip: that of the load, with its position from the second one on."""
+    number = str(company.name_of("loads", "LoadNumber", load))
+    return f"{number}-{position + 1}" if position else number
+
+
+def carrier_invoice_number(load: Load, position: int) -> str:
+    """Return the number of a carrier's invoice for a trip."""
+    return f"{7_000 + load.number}-{position + 1}"

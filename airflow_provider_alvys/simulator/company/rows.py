@@ -49,7 +49,7 @@ class CountedFacts(Facts, Protocol):
         """Return the rows that existed at a time and changed until another one."""
 
     def removed_between(self, since: int, until: int) -> list[int]:
-        """Return the rows that vanished after a time, until another one."""
+        """Return the rows that were removed after a time, until another one."""
 
     def loads_of(self, number: int) -> tuple[int, ...]:
         """Return the loads whose further story ends if somebody else changes a row."""

@@ -10,9 +10,11 @@ from airflow_provider_alvys.simulator.company.load import Leg, Load, has_changed
 from airflow_provider_alvys.simulator.company.masters.base import fleet_record
 from airflow_provider_alvys.simulator.company.money import decimal, money, shares
 from airflow_provider_alvys.simulator.company.records import (
+    carrier_invoice_number,
     charge_record,
     mileage,
     stop_record,
+    trip_number,
     updated_by,
 )
 from airflow_provider_alvys.simulator.company.scenarios import OWNER_OPERATOR, load_of_trip
@@ -170,17 +172,6 @@ def _trip_number(view: TripView) -> str:
     return trip_number(view.company, view.load.number, view.position)
 
 
-def trip_number(company: Company, load: int, position: int) -> str:
-    """Return the number of a load's trip: that of the load, with its position from the second one on."""
-    number = str(company.name_of("loads", "LoadNumber", load))
-    return f"{number}-{position + 1}" if position else number
-
-
-def carrier_invoice_number(load: Load, position: int) -> str:
-    """Return the number of a carrier's invoice for a trip."""
-    return f"{7_000 + load.number}-{position + 1}"
-
-
 def _temperature(view: TripView) -> dict[str, Any] | None:
     if "Reefer" not in view.load.equipment:
         return None
@@ -285,7 +276,7 @@ class TripFacts:
         return found
 
     def removed_between(self, since: int, until: int) -> list[int]:
-        """Return no rows: none vanishes."""
+        """Return no rows: none is removed."""
         return []
 
     def loads_of(self, number: int) -> tuple[int, ...]:

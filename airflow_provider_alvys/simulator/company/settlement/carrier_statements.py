@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from airflow_provider_alvys.simulator.company import parties
+from airflow_provider_alvys.simulator.company.growing import GrowingList
 from airflow_provider_alvys.simulator.company.load import Leg, Load
 from airflow_provider_alvys.simulator.company.money import money
 from airflow_provider_alvys.simulator.company.parties import SUBSIDIARIES, USD
 from airflow_provider_alvys.simulator.company.planning import CHECK_EVERY
+from airflow_provider_alvys.simulator.company.records import carrier_invoice_number, trip_number
 from airflow_provider_alvys.simulator.company.scenarios import CARRIER, first_trip
 from airflow_provider_alvys.simulator.company.settlement.facts import ItemView, VaryingFacts
 from airflow_provider_alvys.simulator.company.texts import text_id, utc_text, without_none
-from airflow_provider_alvys.simulator.company.trips import carrier_invoice_number, trip_number
 from airflow_provider_alvys.simulator.data.times import DAY, HOUR, SECOND
 
 if TYPE_CHECKING:
@@ -58,7 +60,16 @@ class _Pay(NamedTuple):
         return sum(cents for _, _, cents in self.items)
 
 
-def carrier_settlements_between(company: Company, since: int, until: int) -> list[CarrierSettlement]:
+def carrier_settlements(company: Company) -> Sequence[CarrierSettlement]:
+    """Return the statements until now, in their order."""
+    return company.part(_settlement_list).until(company.now)
+
+
+def _settlement_list(company: Company) -> GrowingList[CarrierSettlement]:
+    return GrowingList(partial(_settlements_between, company))
+
+
+def _settlements_between(company: Company, since: int, until: int) -> list[CarrierSettlement]:
     """Return the statements that are made after a time, until another one, in their order."""
     found: dict[tuple[int, int, int, int], list[tuple[int, int]]] = defaultdict(list)
     for number in range(company.load_count):
@@ -219,7 +230,7 @@ class CarrierStatementFacts(VaryingFacts[CarrierSettlement]):
     }
 
     def _items(self) -> Sequence[CarrierSettlement]:
-        return self._company.accounts.carrier_settlements
+        return carrier_settlements(self._company)
 
     def _changes(self, item: CarrierSettlement) -> Iterator[int]:
         return (at for at, _ in _payments(self._company, item))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from airflow_provider_alvys.simulator.company.growing import GrowingList
 from airflow_provider_alvys.simulator.company.money import money, shares
 from airflow_provider_alvys.simulator.company.names import bits_of
 from airflow_provider_alvys.simulator.company.parties import USD
@@ -144,6 +145,15 @@ class DeductionPlan:
             )
 
 
+def deductions(company: Company) -> Sequence[Deduction]:
+    """Return the deductions until now, in their order."""
+    return company.part(_deduction_list).until(company.now)
+
+
+def _deduction_list(company: Company) -> GrowingList[Deduction]:
+    return GrowingList(DeductionPlan(company).between)
+
+
 def _truck_owner(view: ItemView[Deduction]) -> Any:
     driver = view.item.driver
     is_owner = view.company.driver(driver).type == "OWNER_OPERATOR"
@@ -183,7 +193,7 @@ class DeductionFacts(VaryingFacts[Deduction]):
     }
 
     def _items(self) -> Sequence[Deduction]:
-        return self._company.accounts.deductions
+        return deductions(self._company)
 
     def _changes(self, item: Deduction) -> Iterator[int]:
         yield from settled_at(self._company.salt, item.driver, item.date, item.created_at)

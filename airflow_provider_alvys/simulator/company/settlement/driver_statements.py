@@ -8,12 +8,16 @@ from typing import Any, ClassVar
 
 from airflow_provider_alvys.simulator.company.money import decimal, money
 from airflow_provider_alvys.simulator.company.parties import SUBSIDIARIES, USD
+from airflow_provider_alvys.simulator.company.records import trip_number
 from airflow_provider_alvys.simulator.company.settlement.facts import ItemView, VaryingFacts, own_trip
 from airflow_provider_alvys.simulator.company.settlement.pay import PayLine, trip_value
-from airflow_provider_alvys.simulator.company.settlement.payroll import DriverSettlement, lines_of
+from airflow_provider_alvys.simulator.company.settlement.payroll import (
+    DriverSettlement,
+    driver_settlements,
+    lines_of,
+)
 from airflow_provider_alvys.simulator.company.settlement.weeks import title_of, week_begin, week_of
 from airflow_provider_alvys.simulator.company.texts import text_id, without_none
-from airflow_provider_alvys.simulator.company.trips import trip_number
 from airflow_provider_alvys.simulator.data.times import DAY
 
 # The totals that are sums of a category's lines.
@@ -101,7 +105,7 @@ class DriverStatementFacts(VaryingFacts[DriverSettlement]):
     }
 
     def _items(self) -> Sequence[DriverSettlement]:
-        return self._company.accounts.driver_settlements
+        return driver_settlements(self._company)
 
     def _added(self, number: int, at: int) -> DriverSettlement:
         return DriverSettlement(at, at, number % 5, week_of(at), False, (), (), (), (), 0, 0)

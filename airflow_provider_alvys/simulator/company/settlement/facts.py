@@ -19,7 +19,7 @@ _CAD_PER_USD = 136
 
 
 class Item(Protocol):
-    """Something that comes to be at a time, and may vanish later."""
+    """Something that comes to be at a time, and may be removed later."""
 
     @property
     def created_at(self) -> int:
@@ -27,7 +27,7 @@ class Item(Protocol):
 
     @property
     def gone_at(self) -> int | None:
-        """When it vanishes, or None."""
+        """When it is removed, or None."""
 
 
 ItemT = TypeVar("ItemT", bound=Item)
@@ -61,7 +61,7 @@ class ItemFacts(ABC, Generic[ItemT]):
 
     @abstractmethod
     def _items(self) -> Sequence[ItemT]:
-        """Return all items until now, also those that have vanished."""
+        """Return all items until now, also those that are removed."""
 
     @abstractmethod
     def _added(self, number: int, at: int) -> ItemT:
@@ -74,7 +74,7 @@ class ItemFacts(ABC, Generic[ItemT]):
         return self._items()[number]
 
     def count(self) -> int:
-        """Return how many rows there are now, with those that have vanished."""
+        """Return how many rows there are now, with those that are removed."""
         return len(self._items())
 
     def started_at(self, number: int) -> int:
@@ -95,7 +95,7 @@ class ItemFacts(ABC, Generic[ItemT]):
         return []
 
     def removed_between(self, since: int, until: int) -> list[int]:
-        """Return no rows: none vanishes."""
+        """Return no rows: none is removed."""
         return []
 
     def loads_of(self, number: int) -> tuple[int, ...]:
@@ -104,7 +104,7 @@ class ItemFacts(ABC, Generic[ItemT]):
 
 
 class VaryingFacts(ItemFacts[ItemT]):
-    """The records of items that change or vanish."""
+    """The records of items that change or are removed."""
 
     def _changes(self, item: ItemT) -> Iterator[int]:
         """Yield the times at which an item changes."""
@@ -121,7 +121,7 @@ class VaryingFacts(ItemFacts[ItemT]):
         ]
 
     def removed_between(self, since: int, until: int) -> list[int]:
-        """Return the rows that vanished after a time, until another one."""
+        """Return the rows that were removed after a time, until another one."""
         return [
             number
             for number, item in enumerate(self._items())

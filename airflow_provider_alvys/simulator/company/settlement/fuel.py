@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from airflow_provider_alvys.simulator.company.growing import GrowingList
 from airflow_provider_alvys.simulator.company.money import decimal, money
 from airflow_provider_alvys.simulator.company.names import bits_of
 from airflow_provider_alvys.simulator.company.parties import CAD, SUBSIDIARIES, USD
@@ -75,7 +77,16 @@ class Purchase(NamedTuple):
         return self.fuel + self.fees - self.discounts + self.advances
 
 
-def purchases_between(company: Company, since: int, until: int) -> list[Purchase]:
+def purchases(company: Company) -> Sequence[Purchase]:
+    """Return the purchases until now, in their order."""
+    return company.part(_purchase_list).until(company.now)
+
+
+def _purchase_list(company: Company) -> GrowingList[Purchase]:
+    return GrowingList(partial(_purchases_between, company))
+
+
+def _purchases_between(company: Company, since: int, until: int) -> list[Purchase]:
     """Return the purchases after a time, until another one, in their order."""
     found = [
         purchase
@@ -204,7 +215,7 @@ class FuelFacts(ItemFacts[Purchase]):
     }
 
     def _items(self) -> Sequence[Purchase]:
-        return self._company.accounts.purchases
+        return purchases(self._company)
 
     def _added(self, number: int, at: int) -> Purchase:
         place = number % 40

@@ -111,7 +111,7 @@ def _percentage_parts(trip: OwnTrip, share: int, at: int) -> list[SubLine]:
 
 
 def accessorial_lines(trip: OwnTrip, charges: Sequence[Charge], *, is_late: bool) -> list[PayLine]:
-    """Return lines for accessorials of a trip; of late ones only the load is named."""
+    """Return lines for accessorials of a trip; late ones name the load only."""
     lines = []
     for charge in charges:
         cents = dollars(charge.total, trip.load.currency)

@@ -7,16 +7,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from airflow_provider_alvys.simulator.company.growing import GrowingList
 from airflow_provider_alvys.simulator.company.load import Charge
 from airflow_provider_alvys.simulator.company.names import bits_of
-from airflow_provider_alvys.simulator.company.settlement.deductions import Deduction
+from airflow_provider_alvys.simulator.company.settlement.deductions import Deduction, deductions
 from airflow_provider_alvys.simulator.company.settlement.facts import (
     OwnTrip,
     dollars,
     own_trip,
     own_trips,
 )
-from airflow_provider_alvys.simulator.company.settlement.fuel import Purchase
+from airflow_provider_alvys.simulator.company.settlement.fuel import Purchase, purchases
 from airflow_provider_alvys.simulator.company.settlement.pay import (
     PayLine,
     SubLine,
@@ -25,7 +26,7 @@ from airflow_provider_alvys.simulator.company.settlement.pay import (
     driver_charges,
     trip_pay,
 )
-from airflow_provider_alvys.simulator.company.settlement.tolls import Toll
+from airflow_provider_alvys.simulator.company.settlement.tolls import Toll, TollAccounts
 from airflow_provider_alvys.simulator.company.settlement.weeks import (
     is_failed,
     processed_at,
@@ -85,7 +86,7 @@ class DriverSettlement:
 
 @dataclass(slots=True)
 class _Account:
-    """What a driver gets or owes, and no statement has settled yet."""
+    """What a driver gets or owes, and no statement has paid yet."""
 
     trips: list[Trips] = field(default_factory=list)
     deductions: list[Deduction] = field(default_factory=list)
@@ -95,7 +96,7 @@ class _Account:
     escrow: int | None = None
 
     def remove(self, settlement: DriverSettlement) -> None:
-        """Take over what a statement settles."""
+        """Remove what a statement pays."""
         self.trips = self.trips[len(settlement.trips) :]
         taken = frozenset(settlement.deductions)
         self.deductions = [deduction for deduction in self.deductions if deduction not in taken]
@@ -156,33 +157,29 @@ class Payroll:
                         new[driver].append(event)
         for driver, trips in new.items():
             self._accounts[driver].trips += sorted(trips, key=lambda event: event[:3])
-        accounts, booked = company.accounts, self._booked
-        for deduction in accounts.deductions[booked[0] :]:
+        known = deductions(company), purchases(company), company.part(TollAccounts).tolls
+        for deduction in known[0][self._booked[0] :]:
             self._accounts[deduction.driver].deductions.append(deduction)
-        for purchase in accounts.purchases[booked[1] :]:
+        for purchase in known[1][self._booked[1] :]:
             if purchase.owner is not None:
                 self._accounts[purchase.owner].purchases.append(purchase)
-        for toll in accounts.toll_accounts.tolls[booked[2] :]:
+        for toll in known[2][self._booked[2] :]:
             if toll.owner is not None:
                 self._accounts[toll.owner].tolls.append(toll)
-        self._booked = [
-            len(accounts.deductions),
-            len(accounts.purchases),
-            len(accounts.toll_accounts.tolls),
-        ]
+        self._booked = [len(items) for items in known]
 
     def _settle(self, at: int, driver: int, week: int) -> DriverSettlement | None:
         account, salt, end = self._accounts[driver], self._company.salt, week_begin(week + 1)
         trips = tuple(event for event in account.trips if event.at < end)
         fails = is_failed(salt, driver, week)
-        deductions = tuple(
+        taken = tuple(
             deduction
             for deduction in account.deductions
             if (deduction.date < end and deduction.created_at <= at)
             and (deduction.gone_at is None or deduction.gone_at > at)
             and (fails or settling_week(salt, driver, deduction.date, deduction.created_at) == week)
         )
-        if not trips and not deductions:
+        if not trips and not taken:
             return None
         settlement = DriverSettlement(
             created_at=at,
@@ -191,7 +188,7 @@ class Payroll:
             week=week,
             is_failed=fails,
             trips=trips,
-            deductions=deductions,
+            deductions=taken,
             purchases=tuple(purchase for purchase in account.purchases if purchase.created_at < end),
             tolls=tuple(toll for toll in account.tolls if toll.created_at < end),
             carried=account.shortfall,
@@ -213,6 +210,15 @@ class Payroll:
         if bits % 5 == 0 and account.escrow >= _ESCROW_WITHDRAWAL:
             return -_ESCROW_WITHDRAWAL
         return min(_ESCROW_DEPOSIT, max(0, _ESCROW_GOAL - account.escrow))
+
+
+def driver_settlements(company: Company) -> Sequence[DriverSettlement]:
+    """Return the statements until now, in their order."""
+    return company.part(_settlement_list).until(company.now)
+
+
+def _settlement_list(company: Company) -> GrowingList[DriverSettlement]:
+    return GrowingList(Payroll(company).between)
 
 
 def lines_of(company: Company, settlement: DriverSettlement) -> list[PayLine]:

@@ -178,7 +178,7 @@ class TollFacts(ItemFacts[Toll]):
     }
 
     def _items(self) -> Sequence[Toll]:
-        return self._company.accounts.toll_accounts.tolls
+        return self._company.part(TollAccounts).tolls
 
     def record(self, number: int) -> Mapping[str, Any]:
         """Return all fields of a toll; one that somebody adds has no known balance."""

@@ -44,7 +44,7 @@ def _fails(salt: int, driver: int, week: int) -> bool:
 
 def settling_week(salt: int, driver: int, due: int, known_at: int = 0) -> int:
     """
-    Return the week whose statement settles something: the first one that does not fail.
+    Return the week whose statement pays something: the first one that does not fail.
 
     :param due: when it was earned or is to be paid.
     :param known_at: when the office knows it, if that is later.
@@ -56,7 +56,7 @@ def settling_week(salt: int, driver: int, due: int, known_at: int = 0) -> int:
 
 
 def settled_at(salt: int, driver: int, due: int, known_at: int = 0) -> tuple[int, ...]:
-    """Return when something is settled; then, if the statement is reverted, unsettled and settled again."""
+    """Return when something is paid; then, if the statement is reverted, unpaid and paid again."""
     week = settling_week(salt, driver, due, known_at)
     return (processed_at(salt, driver, week), *(reverted(salt, driver, week) or ()))
 
