@@ -62,6 +62,12 @@ def reader(land: Land, tmp_path: Path, make_db: MakeDb) -> Reader:
     return Reader(land, tmp_path / "company", make_db)
 
 
+def live_on(alvys: Simulator) -> None:
+    """Let three months pass, in steps that each answer within the time of a call."""
+    for _ in range(DAYS // 6):
+        alvys.advance(days=6)
+
+
 def mutate(alvys: Simulator, count: int) -> None:
     """Let rows leave and join all searches until there were so many changes."""
     alvys.order_mutations(
@@ -94,7 +100,7 @@ def turn_the_controls(alvys: Simulator) -> None:
 def test_everything_adds_up_after_each_step(alvys: Simulator, client: AlvysClient, reader: Reader) -> None:
     alvys.reset(loads=SMALL)
     assert reader.broken() == ([], [])
-    alvys.advance(days=DAYS)
+    live_on(alvys)
     assert reader.broken() == ([], [])
     assert len(write_at_random(alvys, client, WRITES)) > 25
     assert reader.broken() == ([], [])
@@ -108,7 +114,7 @@ def test_ten_thousand_loads_add_up(alvys: Simulator, client: AlvysClient, reader
     """Read at the start and at the end only: each time takes half a minute."""
     alvys.reset(loads=LARGE)
     assert reader.broken() == ([], [])
-    alvys.advance(days=DAYS)
+    live_on(alvys)
     write_at_random(alvys, client, WRITES)
     mutate(alvys, MUTATIONS)
     turn_the_controls(alvys)
