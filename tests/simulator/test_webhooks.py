@@ -186,7 +186,10 @@ def test_a_write_to_a_stop_emits_events_of_its_trip_and_load(
     alvys.deliveries()
     changes = {event["type"]: event["data"]["diff"]["changes"] for event in receiver.events()}
     assert changes == {
-        "trip.changed": [{"kind": "ArrivalRecorded", "target": {"type": "Stop", "id": stop}}],
+        "trip.changed": [
+            {"kind": kind, "target": {"type": "Stop", "id": stop}}
+            for kind in ("ArrivalRecorded", "StopStatusChanged")
+        ],
         "load.changed": [],
     }
 

@@ -284,10 +284,10 @@ def test_a_stop_is_the_same_in_its_trip_and_on_its_own(alvys: Simulator, caller:
     for _ in range(2):
         arrived = caller.send("PUT", f"{stop}/arrival", arrival)
         assert (arrived.status_code, arrived.json()["ArrivedAt"]) == (200, "2026-11-24T08:00:00-06:00")
-    assert caller.send("PUT", f"{stop}/departure", {"DepartedAt": "2026-11-24T09:00:00Z"}).status_code == 200
+    assert caller.send("PUT", f"{stop}/departure", {"DepartedAt": "2026-11-24T15:00:00Z"}).status_code == 200
     shown = read(caller, "trips", trip["Id"])["Stops"][0]
     assert shown == caller.get(stop).json()
-    assert shown["DepartedAt"] == "2026-11-24T09:00:00+00:00"
+    assert shown["DepartedAt"] == "2026-11-24T15:00:00+00:00"
     flags = {"LoadingType": "Live", "AppointmentRequested": True, "AppointmentConfirmed": False}
     date = {"ScheduleType": "APPT", "AppointmentDate": "2026-11-25T10:00:00-06:00"}
     set_at = caller.send("PUT", f"{stop}/appointment", {**flags, **date}).json()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Protocol, TypeVar, cast
 
 from airflow_provider_alvys.simulator.company import crew, parties
 from airflow_provider_alvys.simulator.company.billing import Invoice, bill, complete
+from airflow_provider_alvys.simulator.company.books.added import AddedRows
 from airflow_provider_alvys.simulator.company.goods import EQUIPMENT_BY_TYPE
 from airflow_provider_alvys.simulator.company.growing import GrowingList
-from airflow_provider_alvys.simulator.company.load import Load
+from airflow_provider_alvys.simulator.company.load import Leg, Load
 from airflow_provider_alvys.simulator.company.parties import SUBSIDIARIES
 from airflow_provider_alvys.simulator.company.places import Place, road_miles
 from airflow_provider_alvys.simulator.company.planning import plan_load
@@ -75,14 +77,16 @@ class Company:
         self.load_count = loads
         # Added loads have no tender.
         self._tenders = options.rows.get("tenders", EXTRA)
-        self._is_main = is_main
+        self.is_main = is_main
         self._rows = rows
         self.begun_at = data_end - int(options.days * DAY)
         self._interval = options.days * DAY / max(1, loads)
         self._loads: dict[int, Load] = {}
         self._plans: dict[int, Load] = {}
         self._invoices: dict[int, list[Invoice]] = {}
-        self._extra_times: dict[int, int] = {}
+        self.added = AddedRows()
+        self._invoice_numbers: dict[int, list[int]] = {}
+        self._indexed = 0
         # When the further story of loads ended, because somebody else changed them.
         self._frozen: dict[int, int] = {}
         self._parties = _Parties(self.salt, rows)
@@ -93,14 +97,14 @@ class Company:
 
     def created_at(self, number: int) -> int:
         """Return when a load is created."""
-        if number in self._extra_times:
-            return self._extra_times[number]
+        if number in self.added.times:
+            return self.added.times[number]
         share = (hash((self.salt, number, 1)) & 0xFFFFFF) / 0x1000000
         return self.begun_at + int((number + share) * self._interval)
 
     def time_of(self, number: int) -> int:
         """Return the time at which a load stands: now, or when somebody else changed it."""
-        return self.limited(number, max(self.now, self._extra_times.get(number, self.now)))
+        return self.limited(number, max(self.now, self.added.times.get(number, self.now)))
 
     def limited(self, number: int, at: int) -> int:
         """Return a time, or when somebody else changed a load if that was earlier."""
@@ -114,8 +118,8 @@ class Company:
 
     def freeze(self, number: int) -> None:
         """End the further story of a load, and of the loads that share its invoice."""
-        for other in summary_of(number):
-            self._frozen.setdefault(other, self.now)
+        for other in (number,) if self.is_extra(number) else summary_of(number):
+            self._frozen.setdefault(other, self.time_of(other))
 
     def is_extra(self, number: int) -> bool:
         """Return whether a row was added, and belongs to no load of the company."""
@@ -123,7 +127,30 @@ class Company:
 
     def add_extra(self, number: int, at: int) -> None:
         """Remember when an added row begins."""
-        self._extra_times[number] = at
+        self.added.times[number] = at
+
+    def leg_of(self, trip: int) -> tuple[int, int]:
+        """Return the load that plans a trip, and the position of the trip in it."""
+        return self.added.leg_of(trip) if self.is_extra(trip) else load_of_trip(trip)
+
+    def load_of(self, trip: int) -> int:
+        """Return the load of a trip."""
+        return self.added.load_of(trip) if self.is_extra(trip) else load_of_trip(trip)[0]
+
+    def add_invoice(self, number: int, invoice: Invoice) -> None:
+        """Remember an added invoice of a load."""
+        self.added.invoices[number] = invoice
+        self.add_extra(number, invoice.created_at)
+        for load in invoice.loads:
+            self._invoice_numbers.setdefault(load, []).append(number)
+
+    def invoice_numbers(self, load: int) -> Sequence[int]:
+        """Return the rows of a load's invoices."""
+        for number in range(self._indexed, len(self.invoices)):
+            for other in self.invoices[number].loads:
+                self._invoice_numbers.setdefault(other, []).append(number)
+        self._indexed = len(self.invoices)
+        return self._invoice_numbers.get(load, ())
 
     # ---- loads, trips and invoices
 
@@ -190,8 +217,8 @@ class Company:
 
     def name_of(self, stream: str, column: str, number: int) -> Any:
         """Return a field of another stream's row."""
-        rows = self._rows(stream)
-        if stream != "loads" or self.is_extra(number) or not self._is_main:
+        rows, is_unknown = self._rows(stream), self.is_extra(number) and number not in self.added.loads
+        if stream != "loads" or not self.is_main or is_unknown:
             number %= rows.count or _NOBODY
         return rows.column(column)[number]
 
@@ -211,7 +238,7 @@ class Company:
     def load_number(self, number: int) -> str | None:
         """Return the number that the load of a tender shows, or None if it is not among the rows."""
         rows = self._rows("loads")
-        return str(rows.column("LoadNumber")[number]) if self._is_main or number < rows.count else None
+        return str(rows.column("LoadNumber")[number]) if self.is_main or number < rows.count else None
 
     def tender_id(self, number: int) -> str | None:
         """Return the id of the tender that became a load, or None."""
@@ -222,6 +249,17 @@ class Company:
     def own_carrier(self, hauler: str) -> Any:
         """Return the id of a legal entity, which Alvys has among the carriers."""
         return self.name_of("carriers", "Id", SUBSIDIARIES.index(self.subsidiary(hauler)))
+
+    def with_other_hauler(self, load: Load, leg: Leg, hauler: str) -> Leg:
+        """Return a trip with a carrier instead of an own crew, or the other way round."""
+        if hauler == CARRIER:
+            carrier, _ = self._parties.pick_carrier((load.number * 37 % 100) / 100)
+            value = sum(load.price(load.created_at)) // len(load.legs)
+            leg = replace(leg, hauler=hauler, carrier=carrier, cost=value * 85 // 100, advances=[])
+            return replace(leg, driver=None, second_driver=None, truck=None, trailer=None)
+        driver, second, truck, trailer = self._parties.pick_crew(hauler, load.number, load.equipment)
+        leg = replace(leg, hauler=hauler, carrier=None, advances=[])
+        return replace(leg, driver=driver, second_driver=second, truck=truck, trailer=trailer)
 
     def email_of(self, number: int) -> str:
         """Return the e-mail address of one of the dispatchers."""

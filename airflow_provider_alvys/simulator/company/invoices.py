@@ -173,7 +173,8 @@ class InvoiceFacts:
     def _view(self, number: int) -> InvoiceView:
         company = self._company
         if company.is_extra(number):
-            return InvoiceView(company, _standalone(company, number), company.now)
+            invoice = company.added.invoices.get(number) or _standalone(company, number)
+            return InvoiceView(company, invoice, max(company.now, invoice.created_at))
         invoice = company.invoices[number]
         return InvoiceView(company, invoice, company.time_of(invoice.load))
 
@@ -211,7 +212,10 @@ class InvoiceFacts:
 
     def loads_of(self, number: int) -> tuple[int, ...]:
         """Return the loads of an invoice."""
-        return () if self._company.is_extra(number) else self._company.invoices[number].loads
+        company = self._company
+        if company.is_extra(number):
+            return company.added.invoices[number].loads if number in company.added.invoices else ()
+        return company.invoices[number].loads
 
 
 def _standalone(company: Company, number: int) -> Invoice:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 import msgspec
@@ -29,3 +30,10 @@ def shares(cents: int, weights: Sequence[int]) -> list[int]:
         parts.append(upto - used)
         used = upto
     return parts
+
+
+def cents_of(value: Mapping[str, Any] | None) -> int:
+    """Return an amount in Alvys's form in cents; 0 for None."""
+    amount = (value or {}).get("Amount") or 0
+    text = bytes(amount).decode() if isinstance(amount, msgspec.Raw) else str(amount)
+    return int((Decimal(text) * 100).to_integral_value(ROUND_HALF_UP))

@@ -7,6 +7,9 @@ from typing import Any, Protocol
 
 import msgspec
 
+from airflow_provider_alvys.simulator.company.billing import Invoice
+from airflow_provider_alvys.simulator.company.books.entry import Entry
+from airflow_provider_alvys.simulator.company.books.rules import RULES, follow, withdraw
 from airflow_provider_alvys.simulator.company.company import EXTRA, Company
 from airflow_provider_alvys.simulator.company.invoices import InvoiceFacts
 from airflow_provider_alvys.simulator.company.loads import LoadFacts
@@ -17,13 +20,10 @@ from airflow_provider_alvys.simulator.company.settlement.driver_statements impor
 from airflow_provider_alvys.simulator.company.settlement.fuel import FuelFacts
 from airflow_provider_alvys.simulator.company.settlement.tolls import TollFacts
 from airflow_provider_alvys.simulator.company.tenders import TenderFacts
-from airflow_provider_alvys.simulator.company.texts import utc_text
 from airflow_provider_alvys.simulator.company.trips import TripFacts
 from airflow_provider_alvys.simulator.data.facts import Facts
 from airflow_provider_alvys.simulator.data.row_set import RowSet, Snapshots
-from airflow_provider_alvys.simulator.data.row_set_spec import RowSetSpec
-from airflow_provider_alvys.simulator.data.sample_values import STAGES
-from airflow_provider_alvys.simulator.data.times import rule_of
+from airflow_provider_alvys.simulator.data.row_set_spec import TOMBSTONE, RowSetSpec
 from airflow_provider_alvys.simulator.options import Options
 
 # Added rows of each stream have a range of numbers.
@@ -84,6 +84,8 @@ class CompanyRows(RowSet):
         self.company = company
         self.facts: CountedFacts = FACTS[spec.name](company)
         self._count = count
+        self._has_rules = spec.name in RULES
+        self._taken_out: frozenset[int] = frozenset()
         super().__init__(spec, row_set_of, options, data_end)
         # Of the company, also those that the option ``rows`` leaves out.
         self._counted = self.facts.count()
@@ -100,21 +102,101 @@ class CompanyRows(RowSet):
         """Return when a row started."""
         return self.facts.started_at(number)
 
+    def sibling(self, stream: str) -> CompanyRows | None:
+        """Return the rows of another stream, if they follow from the same loads."""
+        rows = self if stream == self.spec.name else self.row_set_of(stream)
+        return rows if isinstance(rows, CompanyRows) and rows.company is self.company else None
+
+    def has(self, number: int) -> bool:
+        """Return whether a row exists."""
+        return number not in self._taken_out if self._has_rules else super().has(number)
+
+    def _drop(self, removed: frozenset[int]) -> None:
+        self._taken_out |= removed
+        super()._drop(removed)
+
+    def _times_of_status(self, values: Mapping[str, Any]) -> list[str]:
+        """Return the times that a change of these columns may set: none where rules set them."""
+        return [] if self._has_rules else super()._times_of_status(values)
+
     def add(self, at: int, columns: Mapping[str, Any], parent: str | None = None) -> int:
-        """Add a row that belongs to no load of the company."""
-        window = self.spec.start_window
+        """Add a row. A load gets its trips; a trip or an invoice earns nothing for the load that it names."""
+        window, number = self.spec.start_window, self._next
         begins = self._parse_value(window.column, columns.get(window.column)) if window else None
-        self.company.add_extra(self._next, at if begins is None else int(begins))
-        return super().add(at, columns, parent)
+        self.company.add_extra(number, at if begins is None else int(begins))
+        trips = self.sibling("trips") if self.spec.name == "loads" else None
+        if trips:
+            self.company.added.loads.add(number)
+        elif self.spec.name == "trips" and self.company.is_main and "LoadNumber" not in columns:
+            columns = {**self._some_load(number), **columns}
+        self.company.freeze(number)
+        super().add(at, columns, parent)
+        for position in range(len(self.company.load(number).legs) if trips else 0):
+            trips.add_leg(number, position, at)  # type: ignore[union-attr]
+        if self._has_rules:
+            self._follow(number, at, columns, is_new=True)
+        return number
+
+    def _some_load(self, trip: int) -> Mapping[str, Any]:
+        """Return the numbers of a load that is not deleted, for an added trip."""
+        loads, company = self.row_set_of("loads"), self.company
+        is_deleted = loads.column(TOMBSTONE)
+        for number in range(trip, trip + loads.count):
+            load = number % loads.count
+            is_fit = company.load(load).currency == company.load(trip).currency
+            if loads.has(load) and not is_deleted[load] and is_fit:
+                company.added.add_trip(trip, load, None)
+                return {name: loads.column(name)[load] for name in ("LoadNumber", "OrderNumber")}
+        return {}
+
+    def add_leg(self, load: int, position: int, at: int) -> None:
+        """Add a planned trip of an added load."""
+        self.company.added.add_trip(self._next, load, position)
+        super().add(at, {})
+
+    def add_invoice(self, invoice: Invoice, at: int) -> int:
+        """Add an invoice of a load."""
+        self.company.add_invoice(self._next, invoice)
+        return super().add(at, {})
 
     def update(self, numbers: Iterable[int], now: int, columns: Mapping[str, Any]) -> None:
-        """Change rows at a time. Their loads have no further story if more than their stamps change."""
+        """Change rows at a time, and what follows from it. Their loads have no further story."""
         numbers = list(numbers)
-        if not columns.keys() <= _STAMPS:
-            for number in numbers:
+        if columns.keys() <= _STAMPS or not self._has_rules:
+            super().update(numbers, now, columns)
+            return
+        for number in numbers:
+            self._follow(number, now, columns)
+
+    def _follow(self, number: int, now: int, columns: Mapping[str, Any], *, is_new: bool = False) -> None:
+        for load in self.facts.loads_of(number):
+            self.company.freeze(load)
+        named = {name: self._parse_value(name, value) for name, value in columns.items()}
+        entry = Entry(self, number, named, now)
+        follow(entry)
+        if not is_new:
+            super().update([number], now, {**columns, **entry.own.edits})
+        elif entry.own.edits:
+            super().update([number], now, {**entry.own.edits, **_stamps(columns, self)})
+        entry.save({name: columns[name] for name in _STAMPS - {"Etag"} if name in columns})
+
+    def put(self, number: int, now: int, columns: Mapping[str, Any]) -> None:
+        """Change a row, and nothing that follows from it."""
+        super().update([number], now, columns)
+
+    def remove(self, numbers: Iterable[int], now: int) -> None:
+        """Remove rows without a trace, and the rows that would refer to nothing."""
+        if not self._has_rules:
+            super().remove(numbers, now)
+            return
+        for number in list(numbers):
+            if self.has(number):
                 for load in self.facts.loads_of(number):
                     self.company.freeze(load)
-        super().update(numbers, now, columns)
+                entry = Entry(self, number, {}, now)
+                withdraw(entry)
+                super().remove([number], now)
+                entry.save({})
 
     def changes_until(self, at: int) -> Snapshots:
         """Return what listeners need of the rows that change until a time."""
@@ -151,16 +233,23 @@ class CompanyRows(RowSet):
         if gone:
             self.remove([number for number in gone if number in known], self.company.now)
 
-    def value_after(self, number: int, name: str, value: Any) -> Any:
-        """Return a value of the facts, which ends where somebody else set the row's status."""
-        changes = self._changes.get(number)
-        if value is None or changes is None or changes.keys().isdisjoint(self._stage_columns):
-            return value
-        stage = self.lifecycle(number).stage
-        if name == "Stops":
-            times = (changes.get("PickedUpAt"), changes.get("DeliveredAt"))
-            return stops_in_stage(value, stage, *times)
-        return value if rule_of(name).is_reached(stage) else None
+    def take_out(self, numbers: Iterable[int], now: int) -> None:
+        """Remove rows, and nothing else."""
+        super().remove(numbers, now)
+
+    def book(self, number: int, now: int, stamps: Mapping[str, Any], rule: Callable[[Entry], None]) -> None:
+        """Change a row, and others with it, as a rule says."""
+        for load in self.facts.loads_of(number):
+            self.company.freeze(load)
+        entry = Entry(self, number, {}, now)
+        rule(entry)
+        super().update([number], now, {**stamps, **entry.own.edits})
+        entry.save(stamps)
+
+
+def _stamps(columns: Mapping[str, Any], rows: RowSet) -> Mapping[str, Any]:
+    name = rows.spec.updated_column
+    return {name: columns[name]} if name and name in columns else {}
 
 
 def company_rows(
@@ -197,21 +286,3 @@ def company_rows(
         else:
             days *= _GROWTH
         before = found
-
-
-def stops_in_stage(
-    stops: list[dict[str, Any]], stage: int, picked_up_at: int | None, delivered_at: int | None
-) -> list[dict[str, Any]]:
-    """Return stops with the arrivals and departures that a stage implies, and no others."""
-    shown = []
-    for position, stop in enumerate(stops):
-        needed = STAGES["delivered"] if position == len(stops) - 1 else STAGES["in transit"]
-        at = delivered_at if position else picked_up_at
-        if stage < needed:
-            stop = {name: value for name, value in stop.items() if name not in ("ArrivedAt", "DepartedAt")}
-            stop["Status"] = "Open"
-        elif at is not None and "DepartedAt" not in stop:
-            stop = {**stop, "Status": "Departed", "ArrivedAt": stop.get("ArrivedAt", utc_text(at))}
-            stop["DepartedAt"] = utc_text(at)
-        shown.append(stop)
-    return shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_alvys.simulator.company import crew
@@ -17,7 +18,7 @@ from airflow_provider_alvys.simulator.company.records import (
     trip_number,
     updated_by,
 )
-from airflow_provider_alvys.simulator.company.scenarios import OWNER_OPERATOR, load_of_trip
+from airflow_provider_alvys.simulator.company.scenarios import CARRIER, OWNER_OPERATOR
 from airflow_provider_alvys.simulator.company.settlement.pay import driver_charges
 from airflow_provider_alvys.simulator.company.settlement.weeks import is_settled
 from airflow_provider_alvys.simulator.company.texts import text_id, utc_text, without_none
@@ -234,6 +235,24 @@ _TRIP_FIELDS: Mapping[str, Callable[[TripView], Any]] = {
 }
 
 
+# Those who haul a trip themselves, and with what.
+CREW = ("Truck", "Trailer", "Driver1", "Driver2", "OwnerOperator")
+
+
+def assignment(company: Company, number: int, hauler: str | None, at: int) -> dict[str, Any]:
+    """
+    Return the carrier and the crew of a trip as if it were assigned at a time.
+
+    :param hauler: who hauls it; None means as planned.
+    """
+    view = TripFacts(company).view(number)
+    leg = replace(view.leg, covered_at=1)
+    if hauler is not None and (hauler == CARRIER) != (leg.carrier is not None):
+        leg = company.with_other_hauler(view.load, leg, hauler)
+    view = view._replace(leg=leg, at=max(at, view.at))
+    return {name: _TRIP_FIELDS[name](view) for name in (*CREW, "Carrier", "DispatchedBy", "DispatcherId")}
+
+
 class TripFacts:
     """The records of trips."""
 
@@ -242,11 +261,11 @@ class TripFacts:
     def __init__(self, company: Company) -> None:
         self._company = company
 
-    def _view(self, number: int) -> TripView:
+    def view(self, number: int) -> TripView:
+        """Return a trip at its time."""
         company = self._company
-        is_extra = company.is_extra(number)
-        load_number, position = (number, 0) if is_extra else load_of_trip(number)
-        load = company.load(load_number)
+        load_number, position = company.leg_of(number)
+        is_extra, load = company.is_extra(load_number) and load_number == number, company.load(load_number)
         return TripView(company, load, load.legs[position], position, company.time_of(load_number), is_extra)
 
     def count(self) -> int:
@@ -255,15 +274,15 @@ class TripFacts:
 
     def started_at(self, number: int) -> int:
         """Return when a trip was created: with its load."""
-        return self._company.created_at(number if self._company.is_extra(number) else load_of_trip(number)[0])
+        return self._company.created_at(self._company.leg_of(number)[0])
 
     def value(self, number: int, name: str) -> Any:
         """Return a field of a trip."""
-        return _TRIP_FIELDS[name](self._view(number))
+        return _TRIP_FIELDS[name](self.view(number))
 
     def record(self, number: int) -> Mapping[str, Any]:
         """Return all fields of a trip."""
-        view = self._view(number)
+        view = self.view(number)
         return {name: make(view) for name, make in _TRIP_FIELDS.items()}
 
     def changed_between(self, since: int, until: int) -> list[int]:
@@ -281,4 +300,4 @@ class TripFacts:
 
     def loads_of(self, number: int) -> tuple[int, ...]:
         """Return the load of a trip."""
-        return (number if self._company.is_extra(number) else load_of_trip(number)[0],)
+        return (self._company.load_of(number),)

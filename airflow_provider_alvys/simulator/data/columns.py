@@ -42,9 +42,6 @@ class RowSource(Protocol):
     def row_set_of(self) -> Callable[[str], RowSource]:
         """Returns the row set of another stream."""
 
-    def value_after(self, number: int, name: str, value: Any) -> Any:
-        """Return a value of the facts, after the changes of a row."""
-
     def started_at(self, number: int) -> int:
         """Return when a row started."""
 
@@ -82,12 +79,12 @@ class ColumnGenerator:
 
     def decided(self, path: str) -> Callable[[int], Any] | None:
         """Return the function from row number to the value that the company decides, or None."""
-        rows, (head, *rest) = self._rows, path.split(".")
-        facts = rows.facts
+        head, *rest = path.split(".")
+        facts = self._rows.facts
         if facts is None or head not in facts.fields:
             return None
         if rest:
-            return lambda number: value_at(rows.value_after(number, head, facts.value(number, head)), rest)
+            return lambda number: value_at(facts.value(number, head), rest)
         return lambda number: self.decided_value(number, path, facts.value(number, path))
 
     def decided_value(self, number: int, name: str, value: Any) -> Any:
@@ -98,7 +95,6 @@ class ColumnGenerator:
             and self._is_undated(number)
         ):
             return None
-        value = self._rows.value_after(number, name, value)
         if isinstance(value, int) and self.is_time(name):
             value -= value % self.resolution(name)
         return value

@@ -66,8 +66,6 @@ class RecordGenerator:
                 if name in self._times:
                     value = self._columns.decided_value(number, name, value)
                     value = self._columns.format_value(number, name, value)
-                elif value is not None:
-                    value = rows.value_after(number, name, value)
             else:
                 value = make(number, 0) if make else nested(bits, lifecycle, 0)  # type: ignore[misc]
             if value is not None:

@@ -177,10 +177,6 @@ class RowSet:
             column = self._columns[path] = ColumnValues(make)
         return column
 
-    def value_after(self, number: int, name: str, value: Any) -> Any:
-        """Return a value of the facts, after the changes of a row."""
-        return value
-
     def key(self, number: int) -> str:
         """Return a row's key; without key fields, its number."""
         values = [self.column(name)[number] for name in self.spec.stream.key]
@@ -302,7 +298,7 @@ class RowSet:
             values[self.spec.updated_column] = now
         numbers = list(numbers)
         snapshots = self._snapshot(numbers)
-        late = self._generator.stage_times() if any(name in values for name in self._stage_columns) else []
+        late = self._times_of_status(values)
         for number in numbers:
             late_now = [name for name in late if name not in values and self.column(name)[number] is None]
             self._change(number, values)
@@ -321,6 +317,10 @@ class RowSet:
     def _notify(self, snapshots: Snapshots, *, are_removed: bool = False) -> None:
         for listener, before in snapshots:
             listener.notify(self, before, are_removed=are_removed)
+
+    def _times_of_status(self, values: Mapping[str, Any]) -> list[str]:
+        """Return the times that a change of these columns may set."""
+        return self._generator.stage_times() if any(name in values for name in self._stage_columns) else []
 
     def _change(self, number: int, values: Mapping[str, Any]) -> None:
         revision = self._revisions[number] = self._revisions.get(number, 0) + 1

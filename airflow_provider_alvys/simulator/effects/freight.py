@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from airflow_provider_alvys.simulator.company.books.rules import save_load
+from airflow_provider_alvys.simulator.company.parties import SUBSIDIARIES
 from airflow_provider_alvys.simulator.data.row_set import RowSet
-from airflow_provider_alvys.simulator.data.times import format_time
+from airflow_provider_alvys.simulator.data.times import format_time, parse_micros
 from airflow_provider_alvys.simulator.effects.write_call import API_USER, WriteCall, money, with_offset
 from airflow_provider_alvys.simulator.protocol.http import json_response
 
 _EDI = "EDI"
+_FROM_RATE = ("Linehaul", "TotalPayable")
+_STOP_TIMES = ("ArrivedAt", "DepartedAt")
 _NOT_YET_COVERED = ("Open", "Reserved", "Quoted", "In Review", "Queued")
 _ON_THE_ROAD = ("Covered", "Dispatched", "In Transit")
 # By field of the request: the field of the trip, and the stream.
@@ -75,14 +80,27 @@ def assign_trip(write: WriteCall) -> Response:
             columns[assignee] = {**(record[assignee] if is_current else {}), "Id": write.body[name]}
     write.find("users", write.body["DispatcherId"])
     columns["DispatcherId"] = write.body["DispatcherId"]
+    _refuse_foreign_crew(write)
     if "CarrierRate" in write.body:
-        rate = money(write.body["CarrierRate"])
-        columns["Carrier"] |= {"Rate": rate, "Linehaul": rate, "TotalPayable": rate}
+        # The rules complete what follows from the rate.
+        kept = {name: value for name, value in columns["Carrier"].items() if name not in _FROM_RATE}
+        columns["Carrier"] = {
+            **kept,
+            "Rate": money(write.body["CarrierRate"], write.value("TripValue.Currency")),
+        }
     columns["CarrierAssignedAt"] = write.tenant.now_micros()
     if record["Status"] in _NOT_YET_COVERED:
         columns["Status"] = "Covered"
     _update_trip(write, columns)
     return write.respond_with(write.rows, write.number)
+
+
+def _refuse_foreign_crew(write: WriteCall) -> None:
+    """Own drivers and trucks belong to trips of an own legal entity, which is among the first carriers."""
+    named = [name for name in ("Driver1Id", "TruckId") if name in write.body]
+    carrier = write.find("carriers", write.body["CarrierId"])
+    if named and carrier >= len(SUBSIDIARIES):
+        raise HTTPException(422, f"{named[0]}: the carrier has its own drivers and trucks.")
 
 
 def dispatch_trip(write: WriteCall) -> Response:
@@ -142,19 +160,40 @@ def set_appointment(write: WriteCall) -> Response:
 
 def set_arrival(write: WriteCall) -> Response:
     """Record the arrival at a stop."""
-    return _update_stop(write, {"ArrivedAt": with_offset(write.body["ArrivedAt"])})
+    status = "Departed" if "DepartedAt" in write.children.record(write.target.child) else "Arrived"
+    return _record_time(write, "ArrivedAt", status)
 
 
 def clear_arrival(write: WriteCall) -> Response:
     """Remove the arrival at a stop."""
-    return _update_stop(write, {"ArrivedAt": None})
+    return _update_stop(write, {"ArrivedAt": None, "DepartedAt": None, "Status": "Open"})
 
 
 def set_departure(write: WriteCall) -> Response:
     """Record the departure from a stop with an arrival."""
     if "ArrivedAt" not in write.children.record(write.target.child):
         raise HTTPException(422, "The stop has no arrival yet.")
-    return _update_stop(write, {"DepartedAt": with_offset(write.body["DepartedAt"])})
+    return _record_time(write, "DepartedAt", "Departed")
+
+
+def _record_time(write: WriteCall, name: str, status: str) -> Response:
+    """Record an arrival or departure, unless it is out of order with the others of the trip."""
+    text = with_offset(write.body[name])
+    stops = write.rows.record(write.number)["Stops"]
+    key = write.children.key(write.target.child)
+    place = next(place for place, stop in enumerate(stops) if stop["Id"] == key)
+    earlier = [stop.get(other) for stop in stops[:place] for other in _STOP_TIMES]
+    later = [stop.get(other) for stop in stops[place + 1 :] for other in _STOP_TIMES]
+    if name == "DepartedAt":
+        earlier.append(stops[place].get("ArrivedAt"))
+    else:
+        later.append(stops[place].get("DepartedAt"))
+    at = parse_micros(text)
+    if any(parse_micros(other) > at for other in earlier if other) or any(
+        parse_micros(other) < at for other in later if other
+    ):
+        raise HTTPException(422, f"{name} is out of order with other arrivals and departures of the trip.")
+    return _update_stop(write, {name: text, "Status": status})
 
 
 def _update_stop(write: WriteCall, columns: dict[str, Any]) -> Response:
@@ -162,21 +201,19 @@ def _update_stop(write: WriteCall, columns: dict[str, Any]) -> Response:
     write.has_changed = any(stop.get(name) != value for name, value in columns.items())
     if write.has_changed:
         write.update(write.children, write.target.child, columns)
-        save_load(write, write.rows, write.number)
+        save_trips_load(write, write.rows, write.number)
     return write.respond_with(write.children, write.target.child)
 
 
 def _update_trip(write: WriteCall, columns: dict[str, Any]) -> None:
-    """Change a trip, and its load's status if the trip's status changes."""
+    """Change a trip, and save its load."""
     write.update(write.rows, write.number, columns)
-    save_load(
-        write, write.rows, write.number, {name: columns[name] for name in ("Status",) if name in columns}
-    )
+    save_trips_load(write, write.rows, write.number, is_moved="Status" in columns)
 
 
-def save_load(write: WriteCall, trips: RowSet, trip: int, columns: dict[str, Any] | None = None) -> None:
-    """Save a trip's load, as Alvys does with each change of the trip."""
+def save_trips_load(write: WriteCall, trips: RowSet, trip: int, *, is_moved: bool = False) -> None:
+    """Save a trip's load with the trip's progress, as Alvys does with each change of the trip."""
     loads = write.tenant.rows("loads")
     load = loads.number_of("LoadNumber", str(trips.column("LoadNumber")[trip]))
     if load is not None:
-        write.update(loads, load, columns or {})
+        write.book(loads, load, partial(save_load, is_moved=is_moved))

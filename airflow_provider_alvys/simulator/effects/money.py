@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from airflow_provider_alvys.simulator.company.books.receivables import record_payment
+from airflow_provider_alvys.simulator.company.money import cents_of
 from airflow_provider_alvys.simulator.data.times import format_time, parse_micros
-from airflow_provider_alvys.simulator.effects.freight import save_load
+from airflow_provider_alvys.simulator.effects.freight import save_trips_load
 from airflow_provider_alvys.simulator.effects.write_call import (
     WriteCall,
     amount_of,
@@ -54,8 +57,11 @@ def record_carrier_payment(write: WriteCall) -> Response:
         is_covered = (
             payable is not None and sum(amount_of(payment["Amount"]) for payment in payments) >= payable
         )
-        write.update(trips, trip, {"Status": "Completed"} if is_covered else {})
-        save_load(write, trips, trip)
+        is_unused = trips.column("Status")[trip] == "TONU"
+        done = {"CarrierPaidAt": write.tenant.now_micros()} if is_unused else {"Status": "Completed"}
+        write.update(trips, trip, done if is_covered else {})
+        _pay_statement(write, write.body["TripId"], payments[-1])
+        save_trips_load(write, trips, trip)
     names = ("Id", "TripNumber", "Status")
     trip_id, number, status = (trips.column(name)[trip] for name in names)
     return json_response(
@@ -71,11 +77,16 @@ def record_customer_payment(write: WriteCall) -> Response:
     record = loads.record(load)
     if write.has_changed:
         payment = payments[-1]
-        embedded = {"Id": payment["Id"], "Amount": payment["Amount"], "PaidAt": payment["PaymentDate"]}
-        paid = money(amount_of(record.get("TotalPaid")) + amount_of(payment["Amount"]))
-        write.update(
-            loads, load, {"TotalPaid": paid, "Payments": [*(record.get("Payments") or []), embedded]}
+        rule = partial(
+            record_payment,
+            cents=cents_of(payment["Amount"]),
+            at=parse_micros(payment["PaymentDate"]),
+            key=payment["Id"],
+            named=write.body.get("InvoiceNumber"),
+            reference=payment["ReferenceNumber"],
+            check=payment.get("CheckNumber"),
         )
+        write.book(loads, load, rule)
         record = loads.record(load)
     billable = record.get("InvoicedAmount") or record.get("CustomerRate") or money(0)
     shown = {name: record[name] for name in ("Id", "LoadNumber", "Status")}
@@ -95,6 +106,27 @@ def record_financing(write: WriteCall) -> Response:
     totals = (money(sum(advance[name] for advance in advances)) for name in ("AmountFunded", "Fee"))
     shown = {name: loads.column(name)[load] for name in ("LoadNumber", "Status")}
     return json_response({**shown, **dict(zip(("TotalFunded", "TotalFees"), totals, strict=True))})
+
+
+def _pay_statement(write: WriteCall, trip: str, payment: dict[str, Any]) -> None:
+    """Pay what is left of the carrier's settlement statement of a trip, where one exists."""
+    statements = write.tenant.rows("carrier_settlement_statements")
+    trips = statements.column("Trips.TripId")
+    for number in [number for number in statements.numbers() if trip in (trips[number] or ())]:
+        record = statements.record(number)
+        left, paid = cents_of(record.get("RemainingAmount")), cents_of(record.get("PaidAmount"))
+        part = min(left, cents_of(payment["Amount"]))
+        if part > 0:
+            unit = (record.get("NetAmount") or {}).get("Currency")
+            columns = {
+                "Payments": [
+                    *(record.get("Payments") or []),
+                    {**payment, "Amount": money(part / 100, unit)},
+                ],
+                "PaidAmount": money((paid + part) / 100, unit),
+                "RemainingAmount": money((left - part) / 100, unit),
+            }
+            write.update(statements, number, columns)
 
 
 def _find_load(write: WriteCall) -> int:

@@ -12,6 +12,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from airflow_provider_alvys.api.catalogue.operations import Operation
+from airflow_provider_alvys.simulator.company.books.entry import Entry
+from airflow_provider_alvys.simulator.company.rows import CompanyRows
 from airflow_provider_alvys.simulator.data.row_set import ETAG, RowSet
 from airflow_provider_alvys.simulator.data.row_set_spec import TOMBSTONE
 from airflow_provider_alvys.simulator.protocol.bodies import UploadedFile
@@ -93,9 +95,17 @@ class WriteCall:
     def update(self, rows: RowSet, number: int, columns: Mapping[str, Any]) -> None:
         """Change a row now."""
         now = self.tenant.now_micros()
+        rows.update([number], now, {**self._stamps(rows, now), **columns})
+
+    def book(self, rows: RowSet, number: int, rule: Callable[[Entry], None]) -> None:
+        """Change a row now, and others with it, as a rule says."""
+        now = self.tenant.now_micros()
+        if isinstance(rows, CompanyRows):
+            rows.book(number, now, self._stamps(rows, now), rule)
+
+    def _stamps(self, rows: RowSet, now: int) -> dict[str, Any]:
         stamps = {"UpdatedAt": now, "UpdatedBy": API_USER}
-        known = {name: value for name, value in stamps.items() if rows.spec.type_of(name)}
-        rows.update([number], now, {**known, **columns})
+        return {name: value for name, value in stamps.items() if rows.spec.type_of(name)}
 
     def add(self, stream: str, columns: Mapping[str, Any], parent: str | None = None) -> int:
         """Add a row with only these columns, its key, and its author and times."""

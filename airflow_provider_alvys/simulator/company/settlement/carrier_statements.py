@@ -76,7 +76,8 @@ def _settlements_between(company: Company, since: int, until: int) -> list[Carri
         load = company.load(number)
         end = company.limited(number, until)
         for position, leg in enumerate(load.legs):
-            if leg.carrier is None or leg.settled_on is None or leg.paid_at is None:
+            is_changed = (number, position) in company.added.unstated
+            if leg.carrier is None or leg.settled_on is None or leg.paid_at is None or is_changed:
                 continue
             # Quick pay may be paid before the end of the day.
             made_at = leg.settled_on + DAY - SECOND

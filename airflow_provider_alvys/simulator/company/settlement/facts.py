@@ -160,7 +160,7 @@ def own_trips(company: Company, since: int, until: int) -> Iterator[OwnTrip]:
             continue
         end = company.limited(number, until)
         for position, leg in enumerate(load.legs):
-            if leg.driver is not None:
+            if leg.driver is not None and (number, position) not in company.added.unstated:
                 yield OwnTrip(load, position, leg, end)
 
 
