@@ -1,4 +1,4 @@
-"""Settlement statements whose trips somebody has changed: Alvys reverts them, and they vanish."""
+"""Settlement statements whose trips somebody has changed: Alvys reverts and deletes them."""
 
 from __future__ import annotations
 

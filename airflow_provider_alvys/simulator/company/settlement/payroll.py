@@ -121,6 +121,7 @@ class Payroll:
     def between(self, since: int, until: int) -> list[DriverSettlement]:
         """Return the statements that are made after a time, until another one, in their order."""
         self._collect(since, until)
+        self._drop_unstated()
         salt = self._company.salt
         due = [
             (at, driver, week)
@@ -141,6 +142,18 @@ class Payroll:
         self._later = [settlement for settlement in found if settlement.created_at > until]
         made = [settlement for settlement in found if settlement.created_at <= until]
         return sorted(made, key=lambda settlement: (settlement.created_at, settlement.driver))
+
+    def _drop_unstated(self) -> None:
+        """Forget the trips that somebody has changed, and the statements with them."""
+        unstated = self._company.added.unstated
+        if unstated:
+            for account in self._accounts.values():
+                account.trips = [event for event in account.trips if event[1:3] not in unstated]
+            self._later = [
+                settlement
+                for settlement in self._later
+                if unstated.isdisjoint(event[1:3] for event in settlement.trips)
+            ]
 
     def _collect(self, since: int, until: int) -> None:
         """Enter what happened into the drivers' accounts."""
