@@ -376,6 +376,33 @@ def test_a_load_that_somebody_changes_gives_rise_to_nothing_more(alvys: Simulato
     assert all(moment(row["TransactionDate"]) > datetime.fromtimestamp(NOW) for row in new)
 
 
+def test_no_statement_pays_for_a_trip_that_is_gone_or_not_delivered_any_more(alvys: Simulator) -> None:
+    restart(alvys, 200)
+    records = read(alvys, *identities.STREAMS)
+    paid = [line["TripNumber"] for _, line in lines(records, "LineHaul")][:4]
+    brokered = [trip["TripNumber"] for row in records[CARRIERS] for trip in row["Trips"]]
+    known = {line["TripNumber"] for _, line in lines(records, "LineHaul")}
+    unpaid = [
+        trip["TripNumber"]
+        for trip in records["trips"]
+        if "Driver1" in trip and "DeliveredAt" in trip and trip["TripNumber"] not in known
+    ]
+    ids = {trip["TripNumber"]: trip["Id"] for trip in records["trips"]}
+    alvys.change(stream="trips", keys=[ids[paid[0]]], columns={"Status": "Open"})
+    alvys.change(stream="trips", keys=[ids[unpaid[0]]], columns={"Status": "Open"})
+    alvys.change(stream="trips", keys=[ids[paid[1]]], columns={"IsDeleted": True})
+    alvys.change(stream="trips", keys=[ids[paid[2]]], columns={"Status": "Completed"})
+    alvys.remove(stream="trips", keys=[ids[brokered[0]]])
+    for days in (0, 9):
+        alvys.advance(days=days)
+        records = read(alvys, *identities.STREAMS)
+        assert breaks(records) == []
+        left = {line["TripNumber"] for _, line in lines(records, "LineHaul")}
+        assert left.isdisjoint([*paid[:2], unpaid[0]])
+        assert paid[2] in left
+        assert brokered[0] not in {trip["TripNumber"] for row in records[CARRIERS] for trip in row["Trips"]}
+
+
 def test_the_same_seed_gives_the_same_statements_however_time_passes(alvys: Simulator) -> None:
     def live(*days: int, **options: Any) -> Records:
         restart(alvys, 60)

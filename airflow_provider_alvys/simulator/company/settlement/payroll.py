@@ -183,6 +183,8 @@ class Payroll:
 
     def _settle(self, at: int, driver: int, week: int) -> DriverSettlement | None:
         account, salt, end = self._accounts[driver], self._company.salt, week_begin(week + 1)
+        changed = self._company.added.unstated
+        account.trips = [event for event in account.trips if (event.load, event.position) not in changed]
         trips = tuple(event for event in account.trips if event.at < end)
         fails = is_failed(salt, driver, week)
         taken = tuple(
