@@ -42,8 +42,10 @@ def withdraw(entry: Entry) -> None:
 
 def _follow_load(entry: Entry, load: Paper) -> None:
     _repeat(entry, load)
-    if TOMBSTONE in load.named and load.get(TOMBSTONE) != load.before(TOMBSTONE):
-        is_deleted = load.get(TOMBSTONE)
+    is_deleted = load.get(TOMBSTONE)
+    # An added load is not deleted, even if its trips are planned so.
+    has_trips = is_deleted or entry.trips_of(load.number)
+    if TOMBSTONE in load.named and (is_deleted != load.before(TOMBSTONE) or not has_trips):
         for trip in entry.trips_of(load.number, with_deleted=True):
             trip.set(TOMBSTONE, is_deleted)
         for invoice in entry.invoices_of(load.number) if is_deleted else ():
