@@ -188,6 +188,8 @@ class Simulator:
         """
         Let time pass: the company works, and the clock moves.
 
+        :param days: days of 24 hours; fractions count.
+        :param hours: hours in addition.
         :return: the simulator's time afterwards, in seconds since 1970.
         """
         return float(self._post("advance", {"days": days, "hours": hours}).json()["now"])

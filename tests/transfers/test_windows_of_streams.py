@@ -52,8 +52,9 @@ def test_a_manifest_lists_each_search(alvys: Simulator, land: Land) -> None:
         "sent",
         "paid",
     ]
-    assert sum(search["rows"] for search in manifest["searches"]) == manifest["rows"] == 450
-    assert sum(search["total"] for search in manifest["searches"]) == manifest["total"] > 450
+    invoices = len(alvys.truth_keys(stream="invoices"))
+    assert sum(search["rows"] for search in manifest["searches"]) == manifest["rows"] == invoices > 300
+    assert sum(search["total"] for search in manifest["searches"]) == manifest["total"] > invoices
     assert manifest["as_of"] < manifest["window"]["until"]
 
 

@@ -434,7 +434,7 @@ class Pages:
     read: list[int] = field(default_factory=list)
 
     def step(self, client: AlvysClient) -> list[list[int]] | None:
-        body = {"Page": len(self.read), "PageSize": 1, "Status": ["Open"], "IncludeDeleted": True}
+        body = {"Page": len(self.read), "PageSize": 1, "Status": ["Open", "Invoiced"], "IncludeDeleted": True}
         client.request("POST", "loads/search", json=body)
         self.read.append(len(self.read))
         return [self.read] if len(self.read) == self.pages else None

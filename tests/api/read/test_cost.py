@@ -79,7 +79,7 @@ def test_another_refusal_is_a_note_and_not_a_missing_scope(alvys: Simulator, hoo
     loads, trips = hook.plan(["loads", "trips"])
     assert loads.missing_scope is None
     assert "load:read" in loads.note
-    assert trips.rows == 450
+    assert trips.rows == len(alvys.truth_keys(stream="trips")) > 450
 
 
 def test_a_plan_names_the_scopes_that_are_missing(alvys: Simulator, hook: QuickHook) -> None:

@@ -65,7 +65,7 @@ def test_a_window_finds_its_rows(alvys: Simulator, client: AlvysClient, window_b
 
 
 def test_filters_find_their_rows(alvys: Simulator, client: AlvysClient) -> None:
-    filters = {"Status": ["Delivered", "Open"], "IncludeDeleted": False}
+    filters = {"Status": ["Invoiced", "Open"], "IncludeDeleted": False}
     expected = alvys.truth_keys(filters=json.dumps(filters))
     assert 20 < len(expected) < 300
     assert sorted(keys(make_search(client, filters))) == sorted(expected)
