@@ -85,6 +85,7 @@ class Loader:
         self._max_missing_share = max_missing_share
         self._ledger = Ledger(database, schema.main.name)
         self._gaps = GapFinder(database, schema, self._ledger, store)
+        self._flattener = RowFlattener(schema, database.dialect.limits)
         self._gap_reasons: list[str] = []
         self._obsolete = ObsoleteSchema()
         self._clock = clock
@@ -172,7 +173,7 @@ class Loader:
         manifest = self._read_manifest(name)
         path = self._store.url(name)
         loaded_at = datetime.now(timezone.utc)
-        flattener = RowFlattener(self._schema, self._database.dialect.limits)
+        self._flattener.unmapped = UnmappedFields()
         drift = DriftDetector(self._schema)
         merge = Merge(self._database, self._schema, self._obsolete, name)
         with self._database.transaction(self._schema.main.name):
@@ -185,7 +186,7 @@ class Loader:
             rows = 0
             for batch in _batches(self._records(name, manifest)):
                 rows += len(batch)
-                tables = _flatten(flattener, batch)
+                tables = _flatten(self._flattener, batch)
                 drift.observe(tables[0])
                 self._stage(merge, tables, manifest.tenant, metadata)
                 self._rows_staged += len(batch)
@@ -198,7 +199,7 @@ class Loader:
             result = merge.run()
             merge.drop_stages()
             self._record(manifest, name, loaded_at, result)
-        self._warn_of_unmapped(flattener.unmapped)
+        self._warn_of_unmapped(self._flattener.unmapped)
         log.info("Loaded a manifest: %s read, %s changed", f"{rows:,}", f"{result.changed:,}")
         log.info("Manifest: %s", path)
         return LoadResult(path, rows, result.merged, missing, suspect_deletes)

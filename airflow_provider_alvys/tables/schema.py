@@ -177,7 +177,7 @@ def fields_of(kind: FieldType, path: str = "") -> Iterator[tuple[str, FieldType,
 def _validate_exclude(stream: Stream, exclude: Collection[str]) -> None:
     if isinstance(exclude, (str, bytes)) or not isinstance(exclude, Collection):
         raise AlvysValueError(f"exclude={exclude!r} must be a list of fields, such as ['Notes']")
-    known = [EXTRA, *(path for path, *_ in fields_of(stream.fields))]
+    known = [EXTRA, *(path for path, *_ in fields_of(stream.fields))] if exclude else []
     for path in exclude:
         if path not in known:
             hint = suggest(path, known, f"Fields of {stream.name}")

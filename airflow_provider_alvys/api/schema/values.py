@@ -7,6 +7,7 @@ is a text of fixed length that sorts correctly: ``2026-03-01 08:30:00.1234567``.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Callable
@@ -67,11 +68,13 @@ class ColumnSpec:
     kind: Kind
 
 
+@functools.lru_cache(4096)
 def snake_case(name: str) -> str:
     """Return the column name of a field: ``PONumber`` becomes ``po_number``."""
     return "_".join(filter(None, _WORD_BREAK.sub("_", name).lower().split("_")))
 
 
+@functools.lru_cache(256)
 def column_specs(type: Scalar, flags: frozenset[FieldFlag] = frozenset()) -> tuple[ColumnSpec, ...]:
     """Return the columns of a scalar field; the first has the field's own name."""
     if type != "time":
