@@ -927,7 +927,7 @@ def test_a_field_missing_from_all_rows_is_logged_as_a_warning(
 @pytest.mark.slow
 def test_money_keeps_every_digit(db: Db, lake: Path) -> None:
     rng = random.Random(3)
-    texts = [f"{rng.randrange(-(10**9), 10**9)}.{rng.randrange(100):02}" for _ in range(100_000)]
+    texts = [f"{rng.randrange(-(10**9), 10**9)}.{rng.randrange(100):02}" for _ in range(20_000)]
     texts += [
         "0.1",
         "0.10",
@@ -946,7 +946,7 @@ def test_money_keeps_every_digit(db: Db, lake: Path) -> None:
     assert not any(isinstance(value, float) for value in found.values())
     assert [Decimal(found[f"L{n}"]) for n in range(len(texts))] == [Decimal(text) for text in texts]
     if db.kind in ("postgres", "sqlite"):
-        assert [str(found[f"L{n}"]) for n in range(100_004)] == texts[:100_004]
+        assert [str(found[f"L{n}"]) for n in range(20_004)] == texts[:20_004]
     if db.kind != "sqlite":
         total = db.one(f"SELECT SUM({db.quote('linehaul_amount')}) FROM {db.quote('loads')}")
         with localcontext(Context(prec=60)):
