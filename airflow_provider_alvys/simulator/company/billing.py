@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from airflow_provider_alvys.simulator.company.load import Charge, Event, Load, in_order
+from airflow_provider_alvys.simulator.company.planning import working_day
 from airflow_provider_alvys.simulator.company.scenarios import CARRIER
 from airflow_provider_alvys.simulator.data.times import DAY, HOUR
 
@@ -17,6 +18,8 @@ STANDARD, SUMMARY, STANDALONE, CREDIT_MEMO = (
     "StandaloneInvoice",
     "Credit Memo",
 )
+# This share of the invoices is paid up to so many days later than usual.
+_REMINDED, _REMINDED_DAYS = 0.1, 90
 # Old trips keep a status that Alvys no longer gives.
 _OLD_STATUS_EVERY = 17
 
@@ -107,7 +110,8 @@ def bill(loads: Sequence[Load], salt: int) -> list[Invoice]:
     created_at = max(released) + int((1 + 11 * rng.random()) * HOUR)
     # A common invoice waits for the end of its period.
     slowest = 72 if len(loads) > 1 else 24
-    first = _issue(loads, 0, created_at, created_at + int((1 + slowest * rng.random()) * HOUR), rng)
+    invoiced_at = working_day(created_at + int((1 + slowest * rng.random()) * HOUR))
+    first = _issue(loads, 0, created_at, invoiced_at, rng)
     first.lines = [line for load in loads for line in _lines(load, created_at)]
     invoices = [first]
     if len(loads) > 1:
@@ -154,7 +158,7 @@ def _charge_line(load: Load, charge: Charge) -> Line:
 
 def _supplement(load: Load, first: Invoice, rng: random.Random) -> list[Invoice]:
     """Invoice a charge that became known late."""
-    at = first.sent_at + int((1 + 4 * rng.random()) * DAY)
+    at = working_day(first.sent_at + int((1 + 4 * rng.random()) * DAY))
     fee = 2_500 * (4 + int(rng.random() * 10))
     charge = Charge(at, "Layover", "Days", 1_000, fee, fee, len(load.stops) - 1)
     load.charges.append(charge)
@@ -167,7 +171,7 @@ def _supplement(load: Load, first: Invoice, rng: random.Random) -> list[Invoice]
 
 def _credit(load: Load, first: Invoice, rng: random.Random) -> list[Invoice]:
     """Reduce the rate after a claim: a credit memo, applied to the invoice."""
-    at = first.sent_at + int((2 + 5 * rng.random()) * DAY)
+    at = working_day(first.sent_at + int((2 + 5 * rng.random()) * DAY))
     line_haul, fuel = load.price(at)
     amount = min(500 * (5 + int(rng.random() * 40)), line_haul // 2)
     load.prices.append((at, line_haul - amount, fuel))
@@ -188,14 +192,14 @@ def _credit(load: Load, first: Invoice, rng: random.Random) -> list[Invoice]:
 
 def _reopen(load: Load, first: Invoice, rng: random.Random) -> list[Invoice]:
     """Take an invoice back with a wrong rate, and issue it again."""
-    at = first.sent_at + int((1 + 3 * rng.random()) * DAY)
+    at = working_day(first.sent_at + int((1 + 3 * rng.random()) * DAY))
     reversed_lines = [line._replace(cents=-line.cents) for line in first.lines]
     memo = _memo(load, 1, at, reversed_lines, first, rng)
     load.billed.append((at, False))
     _change([load], at, "Released")
     line_haul, fuel = load.price(at)
     load.prices.append((at, line_haul + 500 * (int(rng.random() * 30) - 12), fuel))
-    again = _issue([load], 2, at + DAY // 4, at + DAY, rng)
+    again = _issue([load], 2, at + DAY // 4, working_day(at + DAY), rng)
     again.lines = _lines(load, at)
     _mark_billed([load], again.invoiced_at)
     return [memo, again]
@@ -230,11 +234,13 @@ def _collect(loads: Sequence[Load], invoices: Sequence[Invoice], rng: random.Ran
         if balance == 0:
             continue
         terms = max(7, loads[0].terms)
-        day = invoice.invoiced_at // DAY * DAY + int(terms * (0.6 + 0.9 * rng.random())) * DAY
-        at = day + 15 * HOUR
+        # Most customers pay soon, some only after reminders.
+        reminded = _REMINDED_DAYS * rng.random() if rng.random() < _REMINDED else 0
+        day = invoice.invoiced_at // DAY * DAY + int(terms * (0.6 + 0.9 * rng.random()) + reminded) * DAY
+        at = working_day(day + 15 * HOUR)
         if billing == "two payments":
             part = balance * 6 // 10
-            invoice.payments += [Payment(at, part), Payment(at + 9 * DAY, balance - part)]
+            invoice.payments += [Payment(at, part), Payment(working_day(at + 9 * DAY), balance - part)]
         elif billing == "short":
             invoice.payments.append(Payment(at, balance - min(balance // 2, 7_500)))
         else:

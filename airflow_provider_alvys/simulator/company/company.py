@@ -37,8 +37,9 @@ Part = TypeVar("Part")
 EXTRA = 10_000_000
 # Of an empty row set.
 _NOBODY = 60
-# How many locations are compared to find one on the way.
-_CHOICE = 8
+# A stop on the way makes a route at most this many times as long, and has at least this share of it before
+# and behind it.
+_DETOUR, _APART = 1.1, 0.15
 
 
 class Rows(Protocol):
@@ -303,6 +304,8 @@ class _Parties:
     def __init__(self, salt: int, rows: Callable[[str], Rows]) -> None:
         self.salt = salt
         self._rows = rows
+        # The locations between two others.
+        self._ways: dict[tuple[int, int], tuple[list[int], list[int]]] = {}
 
     def _count(self, stream: str) -> int:
         return self._rows(stream).count or _NOBODY
@@ -363,23 +366,39 @@ class _Parties:
         """Return the locations of a load's stops: numbers and places."""
         locations = self._count("locations")
         lanes = parties.lanes(self.salt, customer, locations)
-        first, last = lanes[int(rng.random() * len(lanes))]
-        route = [first]
-        for _ in range(count - 2):
-            route.append(self._between(route, last, rng))
-        return [(number, self._place(number)) for number in (*route, last)]
+        needed = count - 2
+        if not needed:
+            first, last = rng.choice(lanes)
+            return [(number, self._place(number)) for number in (first, last)]
+        first, last = rng.choice([lane for lane in lanes if len(self._between(*lane)[0]) >= needed] or lanes)
+        between, nearest = self._between(first, last)
+        chosen = rng.sample(between, needed) if len(between) >= needed else nearest[:needed]
+        chosen += [first] * (needed - len(chosen))
+        route = (first, *sorted(chosen, key=lambda number: self._miles(first, number)), last)
+        return [(number, self._place(number)) for number in route]
 
-    def _between(self, route: Sequence[int], last: int, rng: random.Random) -> int:
-        """Return the location with the smallest detour out of a few, in a place that is not on the route."""
-        choice = [int(rng.random() * self._count("locations")) for _ in range(_CHOICE)]
-        before, end = self._place(route[-1]), self._place(last)
-        used = {end, *(self._place(number) for number in route)}
+    def _between(self, first: int, last: int) -> tuple[list[int], list[int]]:
+        """Return one location of each place on the way between two others, and of all places by detour."""
+        if (first, last) not in self._ways:
+            direct = self._miles(first, last)
+            ends = (self._place(first), self._place(last))
+            by_place = {self._place(number): number for number in range(self._count("locations"))}
+            others = sorted(
+                (self._miles(first, number) + self._miles(number, last), number)
+                for place, number in by_place.items()
+                if place not in ends
+            )
+            between = [
+                number
+                for miles, number in others
+                if miles <= direct * _DETOUR
+                and min(self._miles(first, number), self._miles(number, last)) >= direct * _APART
+            ]
+            self._ways[first, last] = between, [number for _, number in others]
+        return self._ways[first, last]
 
-        def detour(number: int) -> tuple[bool, int]:
-            place = self._place(number)
-            return place in used, road_miles(before, place) + road_miles(place, end)
-
-        return min(choice, key=detour)
+    def _miles(self, first: int, last: int) -> int:
+        return road_miles(self._place(first), self._place(last))
 
     def _place(self, number: int) -> Place:
         return parties.location(self.salt, number).place

@@ -191,7 +191,7 @@ _TRADES = {
     "Foods": "Reefer",
     "Paper": "Dry Van",
     "Steel": "Flatbed",
-    "Building Supply": "Flatbed",
+    "Building Products": "Flatbed",
     "Beverages": "Dry Van",
     "Dairy": "Reefer",
     "Plastics": "Dry Van",
@@ -242,7 +242,7 @@ _SHORT_MILES = 100
 _LOCATION_WORDS = (
     "DC",
     "Distribution Center",
-    "Cold Storage",
+    "Logistics Park",
     "Warehouse",
     "Plant 2",
     "Cross-Dock",

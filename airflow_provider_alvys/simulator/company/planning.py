@@ -19,6 +19,7 @@ from airflow_provider_alvys.simulator.data.times import DAY, HOUR, SECOND
 
 _MINUTE = 60 * SECOND
 _WEEK = 7 * DAY
+_SATURDAY = 5
 _FREE_TIME = 2 * HOUR
 _MILES_PER_HOUR = 50
 _MILES_PER_SHIFT = 550
@@ -87,7 +88,7 @@ def plan_load(parties: Parties, number: int, created_at: int) -> Load:
             leg.driver, leg.second_driver, leg.truck, leg.trailer = parties.pick_crew(
                 leg.hauler, turn, equipment
             )
-            leg.empty = int(rng.random() ** 2 * 14_000)
+            leg.empty = 300 + int(rng.random() ** 2 * 14_000)
             if rng.random() < 0.06:
                 leg.advances.append((0, 5_000 + 500 * int(rng.random() * 30)))
             turn += 1
@@ -297,7 +298,8 @@ def _settle_later(load: Load, leg: Leg, at: int) -> None:
         leg.settled_on = _thursday(at + leg.settled_on * DAY)
         leg.billed_at, leg.is_held = at, load.number % _HELD_EVERY == 0
         days = _CHECK_DAYS if (leg.carrier or 0) % CHECK_EVERY == 0 else _TRANSFER_DAYS
-        leg.paid_at = leg.settled_on + (days + (_HELD_DAYS if leg.is_held else 0)) * DAY + 15 * HOUR
+        days += _HELD_DAYS if leg.is_held else 0
+        leg.paid_at = working_day(leg.settled_on + days * DAY) + 15 * HOUR
 
 
 def _driving_time(a: Place, b: Place, *, is_team: bool) -> int:
@@ -317,6 +319,13 @@ def _dock_time(place: Place, at: int, hour: int) -> int:
 def _thursday(at: int) -> int:
     # 1970-01-01 was a Thursday.
     return -(-at // _WEEK) * _WEEK
+
+
+def working_day(at: int) -> int:
+    """Return a time, or the same time on the next Monday if it is on a weekend."""
+    # Monday is 0.
+    weekday = (at // DAY + 3) % 7
+    return at + (7 - weekday) * DAY if weekday >= _SATURDAY else at
 
 
 def _minute(at: int) -> int:
