@@ -63,13 +63,31 @@ tables for {streams} streams.
 
 Always join by `_tenant` as well if there are several tenants, and leave out missing rows with `_missing_since IS NULL`.
 
-The last stop of each load:
+The delivery of each load, which is its last Delivery stop (a load may end at another stop, such as a yard), and whether it was in time:
 
 ```sql
-SELECT l.load_number, s.address_city, s.address_state, s.arrived_at_local
+SELECT l.load_number, s.address_city, s.address_state, s.arrived_at,
+    s.arrived_at <= COALESCE(s.appointment_date, s.stop_window_end) AS is_on_time
 FROM loads AS l
     JOIN load_stops AS s ON s._tenant = l._tenant AND s.load_id = l.id
-WHERE s._is_last AND l._missing_since IS NULL
+WHERE s._position = (
+        SELECT MAX(o._position) FROM load_stops AS o
+        WHERE o._tenant = s._tenant AND o.load_id = s.load_id AND o.stop_type = 'Delivery'
+    )
+    AND l._missing_since IS NULL AND l.is_deleted IS NOT TRUE
+```
+
+Compare points in time, such as `arrived_at`, and not local times: a stop may have its times in several zones. The end of an open window
+is in the year 9999, so that arrival is always in time. `is_on_time` is NULL where nothing is due, or nobody has arrived.
+
+Revenue by currency. Never sum across currencies, and leave out what brings in nothing:
+
+```sql
+SELECT customer_rate_currency, SUM(customer_rate_amount) AS revenue
+FROM loads
+WHERE status NOT IN ('Quoted', 'Reserved', 'Admin', 'Cancelled') AND COALESCE(load_type, '') <> 'Non-Revenue'
+    AND _missing_since IS NULL AND is_deleted IS NOT TRUE
+GROUP BY customer_rate_currency
 ```
 
 The references of each stop. A list inside a list has the positions of both:
@@ -84,13 +102,14 @@ FROM load_stops AS s
 From one stream to another, by the references in the tables below:
 
 ```sql
-SELECT l.load_number, c.name AS customer, t.trip_number, t.carrier_rate_amount
+SELECT l.load_number, c.name AS customer, t.trip_number, t.carrier_linehaul_amount, t.carrier_linehaul_currency
 FROM loads AS l
     LEFT JOIN customers AS c ON c._tenant = l._tenant AND c.id = l.customer_id
     LEFT JOIN trips AS t ON t._tenant = l._tenant AND t.load_number = l.load_number
 ```
 
-Count and sum before you join a child table: a load with three stops becomes three rows. A load may also have several trips.
+Count and sum before you join a child table: a load with three stops becomes three rows. A load may also have several trips, and an invoice
+several loads: a plain join of both inflates totals.
 
 ## How columns and tables are named
 
@@ -115,7 +134,7 @@ All of them begin with `_`, which no Alvys field does.
 | `_parent` | child streams | the key of the parent: a load's number, or a trip's Id |
 | `_key` | streams with several keys or none | the values of the key as a JSON list; without a key, the `_hash` |
 | `_position` | child tables | position in the list, from 1; `_stops_position` is the position of the stop that contains the list |
-| `_is_first`, `_is_last` | child tables | whether it is the first or last item: the first stop is where the load begins |
+| `_is_first`, `_is_last` | child tables | whether it is the first or last item of its list. A load begins at its first Pickup and ends at its last Delivery, which need not be the first and last stop |
 | `_extra` | all tables | JSON of the unmapped fields, and of values that do not fit their column. Usually empty |
 | `_hash` | streams | SHA-256 of the row's content, without fields that differ at each read (`DownloadUrl`) |
 | `_read_at` | streams | start of the read of the newest manifest with the row |
