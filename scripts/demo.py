@@ -1,7 +1,8 @@
 """
-Run the example DAGs with their 17 streams in a real Airflow, against a simulated Alvys.
+Run the example DAGs with their 17 streams in a real Airflow, while a simulated company works for four weeks.
 
-They land files and load tables. Three SQL queries over the tables are printed and drawn.
+They land files and load tables. Three SQL queries over the tables are compared with the simulator's own
+answers, printed and drawn.
 
 All files are below ``.demo/``, and no process is left running. ``make demo`` calls this.
 """
@@ -16,16 +17,31 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import date, datetime, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.simulator.process import Simulator
 from airflow_provider_alvys.tables.schema import default_table_name, key_columns
-from scripts.questions import ages_table, answer, lanes_table, revenue_table
+from scripts.questions import (
+    Answers,
+    answer,
+    currencies,
+    debts_table,
+    differences,
+    lanes_table,
+    revenue_table,
+)
 from scripts.questions.picture import draw
+from scripts.questions.totals import totals_of_rows, totals_of_simulator, totals_of_tables
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / ".demo"
@@ -33,86 +49,141 @@ LAKE = DEMO / "lake"
 DATABASE = DEMO / "alvys.sqlite"
 PICTURE = DEMO / "alvys.png"
 EXAMPLE = "dags_examples/alvys_to_lake.py"
-DAGS = ("alvys_to_lake_hourly", "alvys_to_lake_daily", "alvys_to_lake_weekly")
+HOURLY, DAILY, WEEKLY = DAGS = ("alvys_to_lake_hourly", "alvys_to_lake_daily", "alvys_to_lake_weekly")
 STREAMS = 17
-ROWS = 1000
+LOADS = 600
 FLEET = 120
-CUSTOMERS = 12
-DAYS = 120
-CHANGED = 25
-AN_HOUR = 3600
+CUSTOMERS = 20
+# The company's life before the first sync, and the days that pass before each further one.
+DAYS = 96
+ADVANCES: tuple[tuple[int, tuple[str, ...]], ...] = (
+    (9, (HOURLY,)),
+    (8, (HOURLY, DAILY)),
+    (11, (HOURLY, DAILY, WEEKLY)),
+)
+A_DAY = 24 * 3600
 # requests_per_minute: below the smallest documented limit, with a minute that lasts one second.
 PACE = 300
+# Streams that are read by the time of the last change: each change is in the next run.
+BY_CHANGE = ("loads", "trips")
+_decoder = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
+
+
+@dataclass
+class Landed:
+    """
+    The rows that the runs have landed.
+
+    :param rows: the newest of each row, by stream and key.
+    :param runs: a summary of each stream of each run.
+    """
+
+    rows: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    runs: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def streams(self) -> list[str]:
+        """The streams, by name."""
+        return sorted(self.rows)
 
 
 def main() -> None:
-    """Run the demo; exit with 1 if files or tables differ from the simulator's data."""
+    """Run the demo; exit with 1 if files, tables or answers differ from the simulator's data."""
     shutil.rmtree(DEMO, ignore_errors=True)
     (DEMO / "dags").mkdir(parents=True)
     # The other examples need buckets and extras.
     shutil.copy(ROOT / EXAMPLE, DEMO / "dags")
     started = time.monotonic()
+    behind = sum(days for days, _ in ADVANCES) * A_DAY
+    start = time.time() - behind
+    landed = Landed()
+    # The simulator's clock is behind ours until the last day has passed. A sync trusts the earlier of both.
     with Simulator(
-        loads=ROWS,
+        loads=LOADS,
         fleet=FLEET,
         rows={"customers": CUSTOMERS},
         days=DAYS,
-        now=time.time() - AN_HOUR,
+        now=start,
+        clock_offset=-behind,
         limits=True,
         minute=1,
     ) as alvys:
-        environment = airflow_environment(alvys)
-        say(f"A simulated Alvys with {ROWS:,} loads, trips, invoices and so on listens at {alvys.url}.")
+        environment = airflow_environment(alvys, start - (DAYS + 1) * A_DAY)
+        say(f"A simulated Alvys with {LOADS:,} loads of {DAYS} days in a company's life is at {alvys.url}.")
+        print(f"There it is {day_of(start)}. docs/reference/simulator.md introduces the company.")
         say(
             "Airflow gets a new home and two connections: alvys_default, and warehouse, an empty SQLite file."
         )
-        airflow(environment, "setup", "db", "migrate")
-        airflow(environment, "setup", "dags", "reserialize")
+        airflow(environment, "airflow", "db", "migrate")
+        airflow(environment, "airflow", "dags", "reserialize")
 
         say(f"First runs of the DAGs in {EXAMPLE} read everything; the weekly DAG reads some of it again.")
-        first = [row for dag_id in DAGS for row in run_dag(environment, alvys, dag_id, dag_id)]
-        print_table(first)
-        print_requests(alvys)
+        run_dags(environment, alvys, landed, DAGS)
+        changes_landed, as_of = live(environment, alvys, landed, start)
 
-        say(f"In Alvys, {CHANGED} loads are delivered, and 5 invoices are paid.")
-        changed = set(alvys.change(rows=CHANGED, columns={"Status": "Delivered"}))
-        due = alvys.truth_keys(stream="invoices", filters='{"Status": ["AwaitingPayment"]}')[:5]
-        alvys.change(
-            stream="invoices",
-            keys=due,
-            columns={"Status": "Paid", "PaidDate": time.strftime("%Y-%m-%dT00:00:00Z", time.gmtime())},
-        )
-        # The window ends `settling` (1 s) before the time of the Date header, which has no fractions.
-        time.sleep(3)
-
-        say("Second run of the hourly DAG: changed loads and trips, and the invoices of the lookback.")
-        second = run_dag(environment, alvys, DAGS[0], "second run")
-        print_table(second)
-        print_requests(alvys)
         refused = alvys.stats()["rate_limited"]
-        tables_match = check_tables(alvys, sorted({row["stream"] for row in first}))
-
-    (loads,) = (row for row in second if row["stream"] == "loads")
+        tables_match = check_tables(alvys, landed.streams)
+        expected = alvys.answers(as_of.isoformat())
     files_match = (
-        all(row["is_exact"] for row in first + second)
-        and len({row["stream"] for row in first}) == STREAMS
-        and changed <= loads["keys"]
+        all(run["is_exact"] for run in landed.runs)
+        and len(landed.streams) == STREAMS
+        and changes_landed
         and refused == 0
     )
-    revenue_matches = check_revenue()
-    print_answers()
-    say(f"The files have exactly the simulator's rows: {yes_or_no(files_match)}.")
-    say(f"The tables have exactly the simulator's rows: {yes_or_no(tables_match)}.")
-    say(f"The revenue in the tables equals that in the files to the cent: {yes_or_no(revenue_matches)}.")
+    found = answer(DATABASE, as_of.isoformat())
+    print_answers(found)
+    draw(
+        found,
+        PICTURE,
+        f"A simulated company on {as_of:%d %B %Y}, after four weeks of syncs by Airflow into SQLite",
+    )
+    say("Compared with the simulator:")
+    checks = {
+        "Each run landed exactly the simulator's rows, and every change": files_match,
+        "The tables have exactly the simulator's rows": tables_match,
+        **check_totals(landed, expected["totals"]),
+        **check_answers(found, expected),
+    }
+    for text, is_right in checks.items():
+        print(f"  {text}: {yes_or_no(is_right)}")
     say(f"Files: {LAKE.relative_to(ROOT)}/<stream>. Each run has a folder with parts and _manifest.json.")
     print(f"Tables: {DATABASE.relative_to(ROOT)}. Picture: {PICTURE.relative_to(ROOT)}.")
     print_next_steps()
     print(f"\nDone in {time.monotonic() - started:.0f} s.")
-    sys.exit(0 if files_match and tables_match and revenue_matches else 1)
+    sys.exit(0 if all(checks.values()) else 1)
 
 
-def airflow_environment(alvys: Simulator) -> dict[str, str]:
-    """Return the environment of an Airflow with connections to the simulator and to the SQLite file."""
+def live(environment: dict[str, str], alvys: Simulator, landed: Landed, start: float) -> tuple[bool, date]:
+    """Let days pass and run DAGs; return whether they landed all that changed, and the last day."""
+    are_landed, now = True, start
+    for days, dags in ADVANCES:
+        since, now = now, alvys.advance(days=days)
+        changes = alvys.changes(since=datetime.fromtimestamp(since, timezone.utc).isoformat())
+        kinds = Counter((change["stream"], change["change"]) for change in changes)
+        added, changed = (
+            ", ".join(f"{kinds[name, kind]} {name}" for name in ("loads", "trips", "invoices"))
+            for kind in ("added", "changed")
+        )
+        say(f"{days} days pass in Alvys, until {day_of(now)}. New: {added}. Changes: {changed}.")
+        # The window ends `settling` (1 s) before the time of the Date header, which has no fractions.
+        time.sleep(3)
+        runs = run_dags(environment, alvys, landed, dags)
+        wanted = {(change["stream"], change["key"]) for change in changes if change["stream"] in BY_CHANGE}
+        are_landed &= wanted <= {(run["stream"], key) for run in runs for key in run["keys"]}
+    return are_landed, day_of(now)
+
+
+def day_of(now: float) -> date:
+    """Return the day of a time in seconds since 1970."""
+    return datetime.fromtimestamp(now, timezone.utc).date()
+
+
+def airflow_environment(alvys: Simulator, initial_since: float) -> dict[str, str]:
+    """
+    Return the environment of an Airflow with connections to the simulator and to the SQLite file.
+
+    :param initial_since: what the first runs read from, in seconds since 1970.
+    """
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "ALVYS"))
     }
@@ -126,37 +197,47 @@ def airflow_environment(alvys: Simulator) -> dict[str, str]:
         "AIRFLOW_CONN_WAREHOUSE": json.dumps({"conn_type": "sqlite", "host": str(DATABASE)}),
         "ALVYS_LAKE": str(LAKE),
         "ALVYS_SQL_CONN_ID": "warehouse",
-        "ALVYS_INITIAL_SINCE": time.strftime(
-            "%Y-%m-%dT00:00:00Z", time.gmtime(time.time() - (DAYS + 1) * 24 * AN_HOUR)
-        ),
+        "ALVYS_INITIAL_SINCE": time.strftime("%Y-%m-%dT00:00:00Z", time.gmtime(initial_since)),
         "ALVYS_SETTLING_SECONDS": "1",
     }
 
 
-def airflow(environment: dict[str, str], name: str, *arguments: str) -> None:
-    """Run an Airflow command, and append its output to a log file."""
-    log = DEMO / f"{name.replace(' ', '-')}.log"
+def airflow(environment: dict[str, str], *command: str) -> None:
+    """Run a command of Airflow, and append its output to a log file."""
+    log = DEMO / "airflow.log"
     with log.open("a") as file:
         done = subprocess.run(
-            ["airflow", *arguments], env=environment, stdout=file, stderr=subprocess.STDOUT, check=False
+            [sys.executable, "-m", *command],
+            env=environment,
+            cwd=ROOT,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            check=False,
         )
     if done.returncode:
         print(log.read_text()[-5000:])
-        sys.exit(f"airflow {' '.join(arguments)} failed: see {log}")
+        sys.exit(f"{' '.join(command)} failed: see {log}")
 
 
-def run_dag(environment: dict[str, str], alvys: Simulator, dag_id: str, log: str) -> list[dict[str, Any]]:
-    """Run a DAG, and return a summary of each stream it landed."""
+def run_dags(
+    environment: dict[str, str], alvys: Simulator, landed: Landed, dags: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Run DAGs, print what each has landed, and return a summary of each stream."""
     before = set(LAKE.rglob("_manifest.json"))
-    airflow(environment, log, "dags", "test", dag_id)
-    found = sorted(set(LAKE.rglob("_manifest.json")) - before)
-    return [summarize(alvys, dag_id.rpartition("_")[2], file) for file in found]
+    airflow(environment, "scripts.run_dags", *dags)
+    found = [(file, json.loads(file.read_text())) for file in set(LAKE.rglob("_manifest.json")) - before]
+    found.sort(key=lambda entry: (entry[1]["stream"], entry[1]["read_from"]))
+    runs = [summarize(alvys, landed, file.parent, manifest) for file, manifest in found]
+    landed.runs += runs
+    print_table(runs)
+    print_requests(alvys)
+    return runs
 
 
-def summarize(alvys: Simulator, dag: str, file: Path) -> dict[str, Any]:
-    """Return the figures of a manifest, and whether its rows are exactly the simulator's."""
-    manifest = json.loads(file.read_text())
-    rows = read_rows(file.parent, manifest)
+def summarize(alvys: Simulator, landed: Landed, folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
+    """Keep the rows of a manifest; return its figures, and whether its rows are exactly the simulator's."""
+    stream = manifest["stream"]
+    rows = read_rows(folder, manifest)
     expected: set[str] = set()
     for search in manifest["searches"]:
         window = search["window"] or {}
@@ -165,31 +246,32 @@ def summarize(alvys: Simulator, dag: str, file: Path) -> dict[str, Any]:
         filters = {name: value for name, value in search["asked"].items() if value != []}
         query = {name: value for name, value in bounds.items() if value}
         expected |= {
-            row.decode()
-            for row in alvys.truth_rows(stream=manifest["stream"], filters=json.dumps(filters), **query)
+            row.decode() for row in alvys.truth_rows(stream=stream, filters=json.dumps(filters), **query)
         }
+    (key,) = get_stream(stream).key
+    records = {str(record[key]): record for record in map(_decoder.decode, rows)}
+    landed.rows.setdefault(stream, {}).update(records)
     return {
-        "dag": dag,
-        "stream": manifest["stream"],
+        "stream": stream,
         "by": manifest["window"]["by"] if manifest["window"] else "whole",
         "rows": len(rows),
         "requests": manifest["requests"],
         "proof": manifest["proof"],
         "is_exact": {row.rstrip("\n") for row in rows} == expected,
-        "keys": {json.loads(row).get("Id") for row in rows},
+        "keys": set(records),
     }
 
 
 def print_table(runs: list[dict[str, Any]]) -> None:
     """Print a line for each landed stream."""
-    print(f"  {'DAG':<7} {'stream':<30} {'by':<12} {'rows':>6} {'requests':>9}  {'proof':<6} as in Alvys")
+    print(f"  {'stream':<30} {'by':<12} {'rows':>6} {'requests':>9}  {'proof':<6} as in Alvys")
     for run in runs:
         print(
-            f"  {run['dag']:<7} {run['stream']:<30} {run['by']:<12} {run['rows']:>6,} {run['requests']:>9}  "
+            f"  {run['stream']:<30} {run['by']:<12} {run['rows']:>6,} {run['requests']:>9}  "
             f"{run['proof']:<6} {yes_or_no(run['is_exact'])}"
         )
     rows, requests = sum(run["rows"] for run in runs), sum(run["requests"] for run in runs)
-    print(f"  {'':<7} {'total':<43} {rows:>6,} {requests:>9}")
+    print(f"  {'total':<43} {rows:>6,} {requests:>9}")
 
 
 def print_requests(alvys: Simulator) -> None:
@@ -227,41 +309,56 @@ def check_tables(alvys: Simulator, streams: list[str]) -> bool:
     return not wrong
 
 
-def check_revenue() -> bool:
-    """Return whether the revenue in the table equals that of the newest landed row of each load."""
-    newest: dict[str, dict[str, Any]] = {}
-    for file in LAKE.glob("loads/*/*/_manifest.json"):
-        for line in read_rows(file.parent, json.loads(file.read_text())):
-            row = json.loads(line, parse_float=Decimal)
-            if row["Id"] not in newest or newest[row["Id"]]["UpdatedAt"] < row["UpdatedAt"]:
-                newest[row["Id"]] = row
-    landed = sum(
-        Decimal(row["CustomerRate"]["Amount"])
-        for row in newest.values()
-        if "DeliveredAt" in row and not row.get("IsDeleted")
-    )
-    # SUM of SQLite returns a float.
-    sql = "SELECT customer_rate_amount FROM loads WHERE delivered_at IS NOT NULL AND is_deleted IS NOT TRUE"
-    loaded = sum(Decimal(str(amount)) for (amount,) in query(sql))
-    print(f"  Revenue of delivered loads, in dollars: {loaded:,} in the table, {landed:,} in the files.")
-    return loaded == landed > 0
+def check_totals(landed: Landed, expected: Sequence[Mapping[str, str]]) -> dict[str, bool]:
+    """Compare the sums of all columns of money, and return whether they are equal."""
+    right = totals_of_simulator(expected, landed.streams)
+    files: dict[tuple[str, str, str], Decimal] = {}
+    for stream, rows in landed.rows.items():
+        files |= totals_of_rows(stream, rows.values())
+    places = {"files": files, "tables": totals_of_tables(DATABASE, landed.streams)}
+    for place, totals in places.items():
+        for key in sorted(totals.keys() | right.keys()):
+            if totals.get(key) != right.get(key):
+                print(
+                    f"  {' '.join(key)}: {totals.get(key)} in the {place}, {right.get(key)} in the simulator"
+                )
+    return {
+        f"The {len(right)} totals of money, by field and currency, are the same in the {place}": totals
+        == right
+        for place, totals in places.items()
+    }
 
 
-def print_answers() -> None:
-    """Run the three queries; print and draw their results."""
-    answers = answer(DATABASE)
-    for title, name, lines in (
-        ("Revenue by customer and month, in dollars", "revenue", revenue_table(answers.revenue, max_rows=8)),
-        ("On-time delivery by lane", "on_time", lanes_table(answers.lanes, max_rows=8)),
-        ("Unpaid invoices by age, in dollars", "unpaid", ages_table(answers.ages)),
-    ):
-        say(f"{title} (scripts/questions/{name}.sql):")
-        print("\n".join(f"  {line}" for line in lines))
-    draw(
-        answers,
-        PICTURE,
-        f"{ROWS:,} loads of {DAYS} days from a simulated Alvys, synced by Airflow into SQLite",
-    )
+def check_answers(found: Answers, expected: Mapping[str, Any]) -> dict[str, bool]:
+    """Compare the answers of SQL with the simulator's own, and return whether they are equal."""
+    titles = {
+        "revenue": "The revenue equals the simulator's own answer to the cent",
+        "lanes": "On-time delivery equals the simulator's own answer",
+        "receivables": "What customers owe equals the simulator's own answer to the cent",
+    }
+    checks = {}
+    for name, rows in found.as_simulated().items():
+        wrong = differences(rows, expected[name])
+        for row in wrong:
+            print(f"  {name}: only in SQL or only in the simulator: {row}")
+        checks[titles[name]] = bool(rows) and not wrong
+    return checks
+
+
+def print_answers(found: Answers) -> None:
+    """Print the answers of the three queries."""
+    for currency in currencies(found.revenue):
+        say(f"Revenue by customer and month of delivery, in {currency} (scripts/questions/revenue.sql):")
+        print_lines(revenue_table(found.revenue, currency, max_rows=8))
+    say("On-time delivery by lane (scripts/questions/on_time.sql):")
+    print_lines(lanes_table(found.lanes, max_rows=8))
+    say(f"What customers owe on {found.as_of}, by days past due (scripts/questions/unpaid.sql):")
+    print_lines(debts_table(found.debts))
+
+
+def print_lines(lines: Sequence[str]) -> None:
+    """Print the lines of a table."""
+    print("\n".join(f"  {line}" for line in lines))
 
 
 def read_rows(folder: Path, manifest: dict[str, Any]) -> list[str]:

@@ -1,118 +1,148 @@
-"""Compares the SQL answers of ``make demo`` with answers computed from the simulator's rows."""
+"""Compares the SQL answers of ``make demo`` with the simulator's own answers."""
 
 from __future__ import annotations
 
-import json
+import shutil
+import sqlite3
 import time
-from collections import defaultdict
+from contextlib import closing
 from datetime import datetime, timedelta, timezone
+from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from airflow_provider_alvys.simulator.process import Simulator
-from scripts.questions import Answers, ages_table, answer, lanes_table, revenue_table
+from scripts.questions import (
+    BUCKETS,
+    Answers,
+    answer,
+    by_customer,
+    currencies,
+    debts_table,
+    differences,
+    lanes_table,
+    revenue_table,
+)
+from scripts.questions.totals import totals_of_simulator, totals_of_tables
 from tests.conftest import Land
 from tests.tables.databases import Db
 from tests.tables.runs import load
 
 pytestmark = pytest.mark.slow
 
-Rows = list[dict[str, Any]]
+STREAMS = ("loads", "trips", "invoices")
+QUESTIONS = ("revenue", "lanes", "receivables")
+
+
+class Loaded(NamedTuple):
+    """A SQLite file with the simulator's rows, and the simulator's answers at the end of the day."""
+
+    database: Path
+    as_of: str
+    expected: dict[str, Any]
+
+    @property
+    def answers(self) -> Answers:
+        return answer(self.database, self.as_of)
 
 
 @pytest.fixture
-def answers_and_rows(alvys: Simulator, land: Land, lake: Path, sqlite: Db) -> tuple[Answers, Rows, Rows]:
-    """The answers, and the simulator's loads and invoices."""
-    alvys.reset(loads=300, rows={"customers": 12}, days=120, now=time.time() - 3600)
-    land(compression="gzip")
-    land(stream="invoices", initial_since="2020-01-01T00:00:00Z")
-    for stream in ("loads", "invoices"):
+def loaded(alvys: Simulator, land: Land, lake: Path, sqlite: Db) -> Loaded:
+    alvys.reset(loads=400, fleet=40, rows={"customers": 20}, days=120, now=time.time() - 3600)
+    for stream in STREAMS:
+        land(stream=stream, initial_since="2020-01-01T00:00:00Z", compression="gzip")
         load(lake, stream)
-    loads, invoices = (
-        [json.loads(row) for row in alvys.truth_rows(stream=name)] for name in ("loads", "invoices")
-    )
-    deleted = {row["id"] for row in sqlite.rows("loads") if row["is_deleted"]}
-    return (
-        answer(Path(sqlite.connection["host"])),
-        [row for row in loads if row["Id"] not in deleted],
-        invoices,
-    )
+    as_of = f"{datetime.now(timezone.utc):%Y-%m-%d}"
+    return Loaded(Path(sqlite.connection["host"]), as_of, alvys.answers(as_of))
 
 
-def test_the_answers_equal_those_computed_from_the_rows(answers_and_rows: tuple[Answers, Rows, Rows]) -> None:
-    answers, loads, invoices = answers_and_rows
-    revenue: defaultdict[tuple[str, str], float] = defaultdict(float)
-    lanes: defaultdict[tuple[str, str], list[bool]] = defaultdict(list)
-    for row in loads:
-        if "DeliveredAt" in row:
-            revenue[row["CustomerName"], row["DeliveredAt"][:7]] += row["CustomerRate"]["Amount"]
-            lanes[city_of(row["Stops"][0]), city_of(row["Stops"][-1])].append(is_on_time(row["Stops"][-1]))
-    found = {
-        (name, month): amount
-        for name, months in answers.revenue.amounts.items()
-        for month, amount in months.items()
+def test_the_answers_are_those_of_the_simulator(loaded: Loaded) -> None:
+    found = loaded.answers.as_simulated()
+    assert tuple(found) == QUESTIONS
+    for question in QUESTIONS:
+        assert found[question], question
+        assert differences(found[question], loaded.expected[question]) == []
+
+
+def test_the_answers_on_an_earlier_day_are_those_of_the_simulator(loaded: Loaded, alvys: Simulator) -> None:
+    for days in (20, 50):
+        as_of = f"{datetime.now(timezone.utc) - timedelta(days=days):%Y-%m-%d}"
+        found = answer(loaded.database, as_of).as_simulated()["receivables"]
+        assert found
+        assert differences(found, alvys.answers(as_of)["receivables"]) == []
+
+
+_SERVED = "delivered_at IS NOT NULL AND load_type = 'Revenue'"
+# What breaks an answer, by question.
+CHANGES = (
+    ("revenue", f"UPDATE loads SET customer_rate_amount = customer_rate_amount + 0.01 WHERE {_SERVED}"),
+    ("revenue", f"UPDATE loads SET status = 'Quoted' WHERE {_SERVED}"),
+    ("revenue", f"UPDATE loads SET load_type = 'Non-Revenue' WHERE {_SERVED}"),
+    ("revenue", f"UPDATE loads SET delivered_at = date(delivered_at, '-40 days') WHERE {_SERVED}"),
+    ("lanes", f"UPDATE loads SET status = 'TONU' WHERE {_SERVED}"),
+    ("lanes", "UPDATE trips SET status = 'TONU' WHERE status = 'Completed'"),
+    ("lanes", "UPDATE load_stops SET arrived_at = '2099-01-01' WHERE NOT stop_window_end_is_open IS TRUE"),
+    ("lanes", "UPDATE load_stops SET stop_type = 'Waypoint' WHERE _is_last"),
+    ("receivables", "UPDATE invoice_payments SET amount = amount - 0.01"),
+    ("receivables", "UPDATE invoices SET due_date = date(due_date, '-30 days')"),
+    ("receivables", "UPDATE invoices SET status = 'Draft' WHERE status = 'AwaitingPayment'"),
+    ("receivables", "UPDATE loads SET status = 'Financed'"),
+)
+
+
+def test_a_difference_is_found(loaded: Loaded, tmp_path: Path) -> None:
+    for number, (question, change) in enumerate(CHANGES):
+        broken = loaded._replace(database=tmp_path / f"{number}.sqlite")
+        shutil.copy(loaded.database, broken.database)
+        with closing(sqlite3.connect(broken.database)) as connection, connection:
+            assert connection.execute(change).rowcount, change
+        found = broken.answers.as_simulated()[question]
+        assert differences(found, loaded.expected[question]), change
+
+
+def test_the_money_in_the_tables_sums_to_the_totals_of_the_simulator(loaded: Loaded) -> None:
+    expected = totals_of_simulator(loaded.expected["totals"], STREAMS)
+    assert {stream for stream, _, _ in expected} == set(STREAMS)
+    assert {currency for _, _, currency in expected} == {"USD", "CAD"}
+    assert totals_of_tables(loaded.database, STREAMS) == expected
+    with closing(sqlite3.connect(loaded.database)) as connection, connection:
+        connection.execute("UPDATE invoice_line_items SET amount = amount + 0.01 WHERE _position = 1")
+    wrong = totals_of_tables(loaded.database, STREAMS)
+    assert {key for key in expected if wrong[key] != expected[key]} == {
+        ("invoices", "LineItems.Amount", "CAD"),
+        ("invoices", "LineItems.Amount", "USD"),
     }
-    assert found == pytest.approx(revenue)
-    assert {(lane.origin, lane.destination): (lane.deliveries, lane.on_time) for lane in answers.lanes} == {
-        lane: (len(kept), sum(kept)) for lane, kept in lanes.items()
-    }
-    ages: defaultdict[str, float] = defaultdict(float)
-    for row in invoices:
-        if row["Status"] == "AwaitingPayment":
-            days = (datetime.now(timezone.utc) - parse_time(row["InvoicedDate"])) / timedelta(days=1)
-            name = next(
-                name
-                for limit, name in ((31, "0-30"), (61, "31-60"), (91, "61-90"), (9999, "over 90"))
-                if days < limit
-            )
-            ages[f"{name} days"] += row["RemainingBalance"]["Amount"]
-    assert {age.name: age.amount for age in answers.ages} == pytest.approx(ages)
 
 
-def test_the_answers_are_plausible(answers_and_rows: tuple[Answers, Rows, Rows]) -> None:
-    answers, *_ = answers_and_rows
-    sums = [sum(amounts.values()) for amounts in answers.revenue.amounts.values()]
-    assert sums == sorted(sums, reverse=True)
-    assert sums[0] > 3 * sums[len(sums) // 2]
-    assert len(answers.revenue.months) >= 4
-    on_time, deliveries = (
-        sum(lane.on_time for lane in answers.lanes),
-        sum(lane.deliveries for lane in answers.lanes),
-    )
-    assert 0.7 < on_time / deliveries < 0.95
-    assert all(lane.origin != lane.destination for lane in answers.lanes)
-    assert [age.name for age in answers.ages] == ["0-30 days", "31-60 days", "61-90 days", "over 90 days"]
-
-
-def test_the_printed_tables_end_with_totals(answers_and_rows: tuple[Answers, Rows, Rows]) -> None:
-    answers, *_ = answers_and_rows
-    revenue = revenue_table(answers.revenue, max_rows=3)
-    assert len({len(line) for line in revenue}) == 1
-    assert revenue[-2].startswith(f"{len(answers.revenue.amounts) - 3} others")
-    total = sum(sum(months.values()) for months in answers.revenue.amounts.values())
-    assert revenue[-1].split()[-1] == f"{total:,.0f}"
+def test_the_answers_have_what_the_rules_are_about(loaded: Loaded) -> None:
+    found = loaded.answers
+    assert currencies(found.revenue) == ["USD", "CAD"]
+    assert len({row.month for row in found.revenue}) >= 4
     assert (
-        f"{sum(lane.deliveries for lane in answers.lanes):,}"
-        in lanes_table(answers.lanes, max_rows=2)[-1].split()
+        0.7 < sum(lane.on_time for lane in found.lanes) / sum(lane.deliveries for lane in found.lanes) < 0.95
     )
-    assert len(lanes_table(answers.lanes, max_rows=2)) == 4
-    assert ages_table(answers.ages)[-1].split()[1] == f"{sum(age.invoices for age in answers.ages)}"
+    assert all(lane.origin != lane.destination for lane in found.lanes)
+    assert {debt.bucket for debt in found.debts} >= set(BUCKETS[:3])
+    assert {debt.is_financed for debt in found.debts} == {False, True}
+    with closing(sqlite3.connect(loaded.database)) as connection:
+        statuses = {status for (status,) in connection.execute("SELECT DISTINCT status FROM loads")}
+    assert statuses >= {"Quoted", "Admin", "Cancelled", "TONU"}
 
 
-def city_of(stop: dict[str, Any]) -> str:
-    return f"{stop['Address']['City']}, {stop['Address']['State']}"
-
-
-def is_on_time(stop: dict[str, Any]) -> bool:
-    latest = stop["AppointmentDate"] if stop["$type"] == "appointment" else stop["StopWindow"]["End"]
-    return latest.startswith("9999") or parse_time(stop["ArrivedAt"]) <= parse_time(latest)
-
-
-def parse_time(text: str) -> datetime:
-    # Alvys sends more digits of a second than Python 3.10 parses.
-    fraction = text[19:-6].lstrip(".")
-    return datetime.fromisoformat(text[:19] + text[-6:]) + timedelta(
-        microseconds=int(fraction[:6].ljust(6, "0"))
-    )
+def test_the_printed_tables_end_with_totals_of_one_currency(loaded: Loaded) -> None:
+    found = loaded.answers
+    for currency in currencies(found.revenue):
+        table = revenue_table(found.revenue, currency, max_rows=1)
+        customers = by_customer(found.revenue, currency)
+        assert len({len(line) for line in table}) == 1
+        assert table[-2].startswith(f"{len(customers) - 1} others")
+        total = sum(Decimal(row.cents) / 100 for row in found.revenue if row.currency == currency)
+        assert table[-1].startswith(f"total in {currency}")
+        assert table[-1].split()[-1] == f"{total:,.0f}"
+    deliveries = sum(lane.deliveries for lane in found.lanes)
+    assert f"{deliveries:,}" in lanes_table(found.lanes, max_rows=2)[-1].split()
+    assert len(lanes_table(found.lanes, max_rows=2)) == 4
+    kinds = {(debt.currency, debt.is_financed) for debt in found.debts}
+    assert len(debts_table(found.debts)) == 1 + len(kinds)
