@@ -29,10 +29,12 @@ class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """
     The options of a simulated tenant. ``--help`` prints the texts below.
 
-    :param loads: number of loads at the start, and of rows in every other stream that grows over time.
-    :param fleet: number of rows in the other streams, such as drivers, trucks, customers and users.
-    :param rows: number of rows by stream, as a JSON object such as {"tolls": 50}. For a stream that is read
-        per parent: the number of rows of each parent, instead of none to three.
+    :param loads: number of loads at the start. Trips, invoices, payments, statements and so on follow from
+        them; the other streams that grow over time have as many rows.
+    :param fleet: number of rows in the streams of master data, such as drivers, trucks, customers and users.
+    :param rows: number of rows by stream, as a JSON object such as {"tolls": 50}. A stream that follows from
+        loads then has rows of another company, which agree with each other and not with the loads. For a
+        stream that is read per parent: the number of rows of each parent, instead of none to three.
     :param days: loads and other rows that grow over time were created during this many days before now;
         customers, drivers and so on are older.
     :param seed: the same seed gives the same rows, relative to now.

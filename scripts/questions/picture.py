@@ -56,19 +56,19 @@ def draw(answers: Answers, file: Path, subtitle: str) -> None:
             va="center",
         )
         figure.text(0.012, 0.93, subtitle, size=10.5, color=_FAINT, va="center")
-        left, right = figure.add_gridspec(1, 2, width_ratios=(1.12, 1))
+        columns = figure.add_gridspec(1, 2, width_ratios=(1.12, 1))
         # Two more for the title and the axis.
         heights = [2 + max(_MIN_BARS, min(len(customers), CUSTOMERS)) for customers in revenue.values()]
-        for place, (currency, customers) in zip(
-            left.subgridspec(len(revenue), 1, height_ratios=heights), revenue.items(), strict=True
-        ):
-            _draw_revenue(figure.add_subplot(place), currency, customers, months)
-        top, bottom = right.subgridspec(2, 1, height_ratios=(1.4, 1))
-        _draw_lanes(figure.add_subplot(top), answers.lanes[:LANES])
+        places = columns[0].subgridspec(len(revenue), 1, height_ratios=heights)
+        for row, (currency, customers) in enumerate(revenue.items()):
+            _draw_revenue(figure.add_subplot(places[row]), currency, customers, months)
+        right = columns[1].subgridspec(2, 1, height_ratios=(1.4, 1))
+        _draw_lanes(figure.add_subplot(right[0]), answers.lanes[:LANES])
         owed = currencies(answers.debts)
-        for number, place in enumerate(bottom.subgridspec(1, len(owed))):
-            debts = [debt for debt in answers.debts if debt.currency == owed[number]]
-            _draw_debts(figure.add_subplot(place), owed[number], debts, is_first=number == 0)
+        bottom = right[1].subgridspec(1, len(owed))
+        for number, currency in enumerate(owed):
+            debts = [debt for debt in answers.debts if debt.currency == currency]
+            _draw_debts(figure.add_subplot(bottom[number]), currency, debts, is_first=number == 0)
         figure.savefig(file)
 
 
