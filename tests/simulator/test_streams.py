@@ -149,7 +149,7 @@ def test_the_times_of_a_row_agree_with_its_status(alvys: Simulator, caller: Call
         if "DeliveredAt" in load:
             assert load["Status"] not in ("Open", "Covered", "In Transit", "Cancelled")
     dates = [row["StatementDate"] for row in rows_of(alvys, stream="driver_settlement_statements")]
-    # A day without a time: the last Sunday whose week has been settled.
+    # A day without a time: the last Sunday whose week is closed.
     assert max(dates) == "2026-11-22"
     assert {len(day) for day in dates} == {10}
 

@@ -51,7 +51,7 @@ class Stop:
     A stop of a load.
 
     :param location: number of the row in locations.
-    :param kind: ``Pickup``, ``Delivery`` or ``Waypoint``, where a trip hands over to the next.
+    :param kind: ``Pickup``, ``Delivery`` or ``Waypoint``, where a trip ends and the next begins.
     :param due: appointment, or end of the window; None if the window is open.
     :param arrived: when the truck arrives; ``is_logged`` says whether the record has it.
     """

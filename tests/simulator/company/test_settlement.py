@@ -116,8 +116,8 @@ def test_every_kind_of_a_carriers_statement_occurs(world: Records) -> None:
 def test_a_carriers_statement_pays_what_the_trip_says(world: Records) -> None:
     trips = {trip["Id"]: trip for trip in world["trips"]}
     carriers = {carrier["Id"]: carrier for carrier in world["carriers"]}
-    settled = Counter(trip["TripId"] for row in world[CARRIERS] for trip in row["Trips"])
-    assert set(settled.values()) == {1}
+    counts = Counter(trip["TripId"] for row in world[CARRIERS] for trip in row["Trips"])
+    assert set(counts.values()) == {1}
     for statement in world[CARRIERS]:
         payee = carriers[statement["Payee"]["Id"]]
         assert statement["Payee"]["Name"] == payee["Name"]
