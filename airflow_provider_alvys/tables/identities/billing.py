@@ -241,7 +241,7 @@ def expense_identities() -> Iterator[Identity]:
     payee = "COALESCE(driver_id, truck_id, owner_operator_id)"
     yield Condition(
         "deduction_parts",
-        "The parts of a split deduction are of one payee, and the whole is not beside them.",
+        "The parts of a split deduction are of one payee, and the split deduction itself is not beside them.",
         DEDUCTIONS,
         expected="c.n",
         actual="c.parts",
