@@ -74,7 +74,8 @@ def main() -> None:
     parser.add_argument("--loads", type=int, default=600, help="number of loads of the company")
     parser.add_argument("--seed", type=int, default=1, help="another seed is another company")
     options = parser.parse_args()
-    with Simulator(loads=options.loads, seed=options.seed) as alvys:
+    # So many drivers that none has two loads at once.
+    with Simulator(loads=options.loads, fleet=300, seed=options.seed) as alvys:
         files, names = read_files(alvys)
     shown: set[str] = set()
     for kind, is_one in KINDS.items():
