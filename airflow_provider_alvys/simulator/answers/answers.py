@@ -11,8 +11,8 @@ from typing import Any
 from airflow_provider_alvys.simulator.answers.records import (
     CarrierStatement,
     DriverStatement,
-    Invoice,
-    Load,
+    InvoiceRecord,
+    LoadRecord,
     Money,
     RowsOf,
     Trip,
@@ -43,7 +43,7 @@ def answers(rows_of: RowsOf, as_of: date) -> dict[str, Any]:
     :param rows_of: returns the row set of a stream.
     :return: lists of objects, by question; amounts are decimals as text, and no sum is across currencies.
     """
-    loads, trips = read(rows_of, "loads", Load), read(rows_of, "trips", Trip)
+    loads, trips = read(rows_of, "loads", LoadRecord), read(rows_of, "trips", Trip)
     statements = [
         statement
         for statement in read(rows_of, "driver_settlement_statements", DriverStatement)
@@ -56,7 +56,7 @@ def answers(rows_of: RowsOf, as_of: date) -> dict[str, Any]:
         "margins": _margins(earned, trips, statements),
         "on_time": _on_time(loads, trips, as_of),
         "lanes": _lanes(loads, trips, as_of),
-        "receivables": _receivables(read(rows_of, "invoices", Invoice), loads, as_of),
+        "receivables": _receivables(read(rows_of, "invoices", InvoiceRecord), loads, as_of),
         "settlements": _settlements(
             statements, read(rows_of, "carrier_settlement_statements", CarrierStatement), as_of
         ),
@@ -64,7 +64,7 @@ def answers(rows_of: RowsOf, as_of: date) -> dict[str, Any]:
     }
 
 
-def _earned(loads: Iterable[Load]) -> Iterator[tuple[Load, date]]:
+def _earned(loads: Iterable[LoadRecord]) -> Iterator[tuple[LoadRecord, date]]:
     """Yield the loads with revenue and its day: of the delivery at its place, else of the invoice."""
     for load in loads:
         if load.status in _NO_REVENUE or load.load_type == _NON_REVENUE:
@@ -76,7 +76,7 @@ def _earned(loads: Iterable[Load]) -> Iterator[tuple[Load, date]]:
             yield load, written_day(load.invoiced_at)
 
 
-def _revenue(earned: Iterable[tuple[Load, date]]) -> Answer:
+def _revenue(earned: Iterable[tuple[LoadRecord, date]]) -> Answer:
     sums: dict[Sequence[Any], list[int]] = {}
     for load, day in earned:
         rate = load.customer_rate
@@ -86,7 +86,9 @@ def _revenue(earned: Iterable[tuple[Load, date]]) -> Answer:
 
 
 def _margins(
-    earned: Mapping[str, tuple[Load, date]], trips: Iterable[Trip], statements: Iterable[DriverStatement]
+    earned: Mapping[str, tuple[LoadRecord, date]],
+    trips: Iterable[Trip],
+    statements: Iterable[DriverStatement],
 ) -> Answer:
     """Return revenue less the cost of the trips, by how certain the least certain trip of a load is."""
     paid: defaultdict[str | None, list[Money]] = defaultdict(list)
@@ -147,7 +149,7 @@ def _estimate(trip: Trip, policy: Any) -> int | None:
     return None
 
 
-def _served(loads: Iterable[Load], trips: Iterable[Trip]) -> dict[str, Load]:
+def _served(loads: Iterable[LoadRecord], trips: Iterable[Trip]) -> dict[str, LoadRecord]:
     """Return the loads whose service counts, by number: no TONU, which its trip says after a release."""
     unused = {trip.load_number for trip in trips if trip.status == _TONU}
     return {
@@ -159,7 +161,7 @@ def _served(loads: Iterable[Load], trips: Iterable[Trip]) -> dict[str, Load]:
     }
 
 
-def _on_time(loads: Iterable[Load], trips: Sequence[Trip], as_of: date) -> Answer:
+def _on_time(loads: Iterable[LoadRecord], trips: Sequence[Trip], as_of: date) -> Answer:
     """Count the stops of trips with a due time, by the month of the arrival at their place."""
     served = _served(loads, trips)
     sums: dict[Sequence[Any], list[int]] = {}
@@ -176,7 +178,7 @@ def _on_time(loads: Iterable[Load], trips: Sequence[Trip], as_of: date) -> Answe
     return _listed(sums, ("month", "stop_type"), ("stops", "on_time"))
 
 
-def _lanes(loads: Iterable[Load], trips: Sequence[Trip], as_of: date) -> Answer:
+def _lanes(loads: Iterable[LoadRecord], trips: Sequence[Trip], as_of: date) -> Answer:
     """Count the last deliveries of loads with a due time, by the lane from the first pickup."""
     sums: dict[Sequence[Any], list[int]] = {}
     for load in _served(loads, trips).values():
@@ -189,7 +191,7 @@ def _lanes(loads: Iterable[Load], trips: Sequence[Trip], as_of: date) -> Answer:
     return _listed(sums, ("origin", "destination"), ("deliveries", "on_time"))
 
 
-def _receivables(invoices: Iterable[Invoice], loads: Iterable[Load], as_of: date) -> Answer:
+def _receivables(invoices: Iterable[InvoiceRecord], loads: Iterable[LoadRecord], as_of: date) -> Answer:
     """Return what customers owe by days past due: totals less the payments until the day."""
     financed = {load.id for load in loads if load.status == _FINANCED}
     sums: dict[Sequence[Any], list[int]] = {}

@@ -14,16 +14,16 @@ from airflow_provider_alvys.simulator.data.row_set import RowSet
 from airflow_provider_alvys.simulator.data.row_set_spec import TOMBSTONE
 
 RowsOf = Callable[[str], RowSet]
-_Kind = TypeVar("_Kind", bound="Part")
+_Kind = TypeVar("_Kind", bound="PartRecord")
 # The year of the end of a window that never closes.
 _NO_END = "9999"
 
 
-class Part(msgspec.Struct, rename="pascal", frozen=True, kw_only=True):
+class PartRecord(msgspec.Struct, rename="pascal", frozen=True, kw_only=True):
     """An object in a record, with Alvys's names of its fields."""
 
 
-class Money(Part, frozen=True, kw_only=True):
+class Money(PartRecord, frozen=True, kw_only=True):
     """An amount of money."""
 
     amount: Decimal = Decimal()
@@ -45,27 +45,27 @@ def currency_code(value: Any) -> str:
     return CURRENCIES.get(currency_number(value), str(value))
 
 
-class Window(Part, frozen=True, kw_only=True):
+class WindowRecord(PartRecord, frozen=True, kw_only=True):
     """The time in which a stop is open."""
 
     begin: str | None = None
     end: str | None = None
 
 
-class Address(Part, frozen=True, kw_only=True):
+class Address(PartRecord, frozen=True, kw_only=True):
     """An address."""
 
     city: str | None = None
     state: str | None = None
 
 
-class Stop(Part, frozen=True, kw_only=True):
+class StopRecord(PartRecord, frozen=True, kw_only=True):
     """A stop of a load or trip."""
 
     stop_type: str | None = None
     address: Address = Address()
     appointment_date: str | None = None
-    stop_window: Window = Window()
+    stop_window: WindowRecord = WindowRecord()
     arrived_at: str | None = None
 
     @property
@@ -87,7 +87,7 @@ class Stop(Part, frozen=True, kw_only=True):
         return due.startswith(_NO_END) or moment(self.arrived_at) <= moment(due)
 
 
-class Load(Part, frozen=True, kw_only=True):
+class LoadRecord(PartRecord, frozen=True, kw_only=True):
     """A load."""
 
     id: str
@@ -99,44 +99,44 @@ class Load(Part, frozen=True, kw_only=True):
     customer_rate: Money = Money()
     delivered_at: str | None = None
     invoiced_at: str | None = None
-    stops: list[Stop] = []
+    stops: list[StopRecord] = []
 
-    def first_pickup(self) -> Stop | None:
+    def first_pickup(self) -> StopRecord | None:
         """Return its first pickup."""
         return next((stop for stop in self.stops if stop.stop_type == "Pickup"), None)
 
-    def last_delivery(self) -> Stop | None:
+    def last_delivery(self) -> StopRecord | None:
         """Return its last delivery."""
         return next((stop for stop in reversed(self.stops) if stop.stop_type == "Delivery"), None)
 
 
-class Distance(Part, frozen=True, kw_only=True):
+class Distance(PartRecord, frozen=True, kw_only=True):
     """A distance in miles."""
 
     value: Decimal = Decimal()
 
 
-class Mileage(Part, frozen=True, kw_only=True):
+class Mileage(PartRecord, frozen=True, kw_only=True):
     """A distance and its source."""
 
     distance: Distance = Distance()
 
 
-class Crew(Part, frozen=True, kw_only=True):
+class Crew(PartRecord, frozen=True, kw_only=True):
     """A driver of a trip, with the pay policy of today."""
 
     id: str | None = None
     rates_v2: Any = None
 
 
-class CarrierPay(Part, frozen=True, kw_only=True):
+class CarrierPay(PartRecord, frozen=True, kw_only=True):
     """What a carrier is paid for a trip."""
 
     linehaul: Money | None = None
     accessorials: Money = Money()
 
 
-class Trip(Part, frozen=True, kw_only=True):
+class Trip(PartRecord, frozen=True, kw_only=True):
     """A trip."""
 
     trip_number: str
@@ -150,7 +150,7 @@ class Trip(Part, frozen=True, kw_only=True):
     driver1: Crew = Crew()
     driver2: Crew = Crew()
     carrier: CarrierPay = CarrierPay()
-    stops: list[Stop] = []
+    stops: list[StopRecord] = []
 
     @property
     def is_asset(self) -> bool:
@@ -158,31 +158,31 @@ class Trip(Part, frozen=True, kw_only=True):
         return self.tender_as_subsidiary_type == "Carrier"
 
 
-class Payment(Part, frozen=True, kw_only=True):
+class PaymentRecord(PartRecord, frozen=True, kw_only=True):
     """A payment of an invoice."""
 
     payment_date: str | None = None
     amount: Money = Money()
 
 
-class InvoicedLoad(Part, frozen=True, kw_only=True):
+class InvoicedLoad(PartRecord, frozen=True, kw_only=True):
     """A load of an invoice."""
 
     id: str | None = None
 
 
-class Invoice(Part, frozen=True, kw_only=True):
+class InvoiceRecord(PartRecord, frozen=True, kw_only=True):
     """An invoice."""
 
     status: str
     invoiced_date: str | None = None
     due_date: str | None = None
     total: Money = Money()
-    payments: list[Payment] = []
+    payments: list[PaymentRecord] = []
     loads: list[InvoicedLoad] = []
 
 
-class Line(Part, frozen=True, kw_only=True):
+class LineRecord(PartRecord, frozen=True, kw_only=True):
     """A line of a driver's statement."""
 
     trip_number: str | None = None
@@ -190,30 +190,30 @@ class Line(Part, frozen=True, kw_only=True):
     amount: Money = Money()
 
 
-class StatementDriver(Part, frozen=True, kw_only=True):
+class StatementDriver(PartRecord, frozen=True, kw_only=True):
     """The driver of a statement."""
 
     type: str = ""
 
 
-class StatementTotals(Part, frozen=True, kw_only=True):
+class StatementTotals(PartRecord, frozen=True, kw_only=True):
     """The totals of a driver's statement."""
 
     gross_income: Money = Money()
     net_income: Money = Money()
 
 
-class DriverStatement(Part, frozen=True, kw_only=True):
+class DriverStatement(PartRecord, frozen=True, kw_only=True):
     """A driver's settlement statement."""
 
     status: str
     statement_date: str
     driver: StatementDriver = StatementDriver()
     totals: StatementTotals = StatementTotals()
-    line_items: list[Line] = []
+    line_items: list[LineRecord] = []
 
 
-class CarrierStatement(Part, frozen=True, kw_only=True):
+class CarrierStatement(PartRecord, frozen=True, kw_only=True):
     """A carrier's settlement statement."""
 
     statement_date: str

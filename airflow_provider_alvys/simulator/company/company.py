@@ -2,56 +2,31 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, TypeVar, cast
 
-from airflow_provider_alvys.simulator.company import crew, parties
-from airflow_provider_alvys.simulator.company.billing import Invoice, bill, complete
-from airflow_provider_alvys.simulator.company.books.added import AddedRows
-from airflow_provider_alvys.simulator.company.goods import EQUIPMENT_BY_TYPE
+from airflow_provider_alvys.simulator.company.added import EXTRA, AddedRows
+from airflow_provider_alvys.simulator.company.choices import NOBODY, Choices, Rows
 from airflow_provider_alvys.simulator.company.growing import GrowingList
-from airflow_provider_alvys.simulator.company.load import Leg, Load
-from airflow_provider_alvys.simulator.company.parties import SUBSIDIARIES
-from airflow_provider_alvys.simulator.company.places import Place, road_miles
-from airflow_provider_alvys.simulator.company.planning import plan_load
-from airflow_provider_alvys.simulator.company.scenarios import (
+from airflow_provider_alvys.simulator.company.plans.billing import Invoice, bill, complete
+from airflow_provider_alvys.simulator.company.plans.load import Leg, Load
+from airflow_provider_alvys.simulator.company.plans.planning import plan_load
+from airflow_provider_alvys.simulator.company.plans.scenarios import (
     ACCEPTED,
     CARRIER,
-    COMPANY,
-    OWNER_OPERATOR,
-    TEAM,
     first_trip,
     load_of_trip,
     summary_of,
     tender_outcome,
 )
+from airflow_provider_alvys.simulator.company.world import crew, parties
+from airflow_provider_alvys.simulator.company.world.parties import SUBSIDIARIES
 from airflow_provider_alvys.simulator.data.times import DAY
 from airflow_provider_alvys.simulator.options import Options
 
 Part = TypeVar("Part")
-
-# Rows that a test or a write adds have numbers from here on.
-EXTRA = 10_000_000
-# Of an empty row set.
-_NOBODY = 60
-# A stop on the way makes a route at most this many times as long, and has at least this share of it before
-# and behind it.
-_DETOUR, _APART = 1.1, 0.15
-
-
-class Rows(Protocol):
-    """The part of a row set that the company uses."""
-
-    count: int
-
-    def column(self, path: str) -> Mapping[int, Any]:
-        """Return a column."""
-
-    def started_at(self, number: int) -> int:
-        """Return when a row started."""
 
 
 class Company:
@@ -90,7 +65,7 @@ class Company:
         self._indexed = 0
         # When the further story of loads ended, because somebody else changed them.
         self._frozen: dict[int, int] = {}
-        self._parties = _Parties(self.salt, rows)
+        self._parties = Choices(self.salt, rows)
         self._parts: dict[Callable[[Company], Any], Any] = {}
         self._all_invoices = GrowingList(self._invoices_between)
 
@@ -220,12 +195,12 @@ class Company:
         """Return a field of another stream's row."""
         rows, is_unknown = self._rows(stream), self.is_extra(number) and number not in self.added.loads
         if stream != "loads" or not self.is_main or is_unknown:
-            number %= rows.count or _NOBODY
+            number %= rows.count or NOBODY
         return rows.column(column)[number]
 
     @cached_property
     def _dispatchers(self) -> Sequence[int]:
-        return crew.users_with("Dispatcher", self._rows("users").count or _NOBODY)
+        return crew.users_with("Dispatcher", self._rows("users").count or NOBODY)
 
     def dispatcher(self, number: int) -> int:
         """Return the number of one of the dispatchers."""
@@ -296,123 +271,3 @@ class Company:
     def invoice_as(self, load: Load) -> str:
         """Return the name of the legal entity that invoices a load."""
         return self.issuer(load).name
-
-
-class _Parties:
-    """Chooses who takes part in a load."""
-
-    def __init__(self, salt: int, rows: Callable[[str], Rows]) -> None:
-        self.salt = salt
-        self._rows = rows
-        # The locations between two others.
-        self._ways: dict[tuple[int, int], tuple[list[int], list[int]]] = {}
-
-    def _count(self, stream: str) -> int:
-        return self._rows(stream).count or _NOBODY
-
-    @cached_property
-    def _customers(self) -> list[parties.Customer]:
-        found = [parties.customer(self.salt, number) for number in range(self._count("customers"))]
-        return [customer for customer in found if customer.status == "Active"] or found
-
-    @cached_property
-    def _carriers(self) -> list[parties.Carrier]:
-        found = [parties.carrier(self.salt, number) for number in range(self._count("carriers"))]
-        others = found[len(SUBSIDIARIES) :]
-        return [carrier for carrier in others if carrier.status == "Active"] or others or found
-
-    @cached_property
-    def _crews(self) -> Mapping[str, list[tuple[int, int | None]]]:
-        """The drivers, and for teams the second drivers, by who hauls."""
-        found: dict[str, list[tuple[int, int | None]]] = {COMPANY: [], OWNER_OPERATOR: [], TEAM: []}
-        count = self._count("drivers")
-        for number in range(count):
-            driver = crew.driver(self.salt, number)
-            if not driver.is_active:
-                continue
-            if driver.type == "OWNER_OPERATOR":
-                found[OWNER_OPERATOR].append((number, None))
-            elif driver.partner is None:
-                found[COMPANY].append((number, None))
-            elif number < driver.partner < count:
-                found[TEAM].append((number, driver.partner))
-        everybody = [crewed for crewed in found.values() if crewed] or [[(0, None)]]
-        return {hauler: drivers or everybody[0] for hauler, drivers in found.items()}
-
-    @cached_property
-    def _trucks(self) -> list[int]:
-        count = self._count("trucks")
-        return [number for number in range(count) if crew.truck(self.salt, number).is_usable] or [0]
-
-    @cached_property
-    def _trailers(self) -> Mapping[str, list[int]]:
-        found: dict[str, list[int]] = {}
-        for number in range(self._count("trailers")):
-            trailer = crew.trailer(self.salt, number)
-            if trailer.is_usable:
-                found.setdefault(trailer.equipment.required, []).append(number)
-        return found
-
-    def pick_customer(self, load: int, draw: float) -> tuple[int, int, int, str]:
-        """Return a customer's number, currency, payment terms in days, and usual equipment."""
-        if load < EXTRA and len(summary_of(load)) > 1:
-            draw = (hash((self.salt, summary_of(load)[0], 21)) & 0xFFFF) / 0x10000
-        # Most freight comes from few customers.
-        customer = self._customers[int(len(self._customers) * draw**2)]
-        equipment = EQUIPMENT_BY_TYPE[customer.equipment].required
-        return customer.number, customer.currency, customer.terms, equipment
-
-    def pick_route(self, load: int, customer: int, count: int, rng: random.Random) -> list[tuple[int, Place]]:
-        """Return the locations of a load's stops: numbers and places."""
-        locations = self._count("locations")
-        lanes = parties.lanes(self.salt, customer, locations)
-        needed = count - 2
-        if not needed:
-            first, last = rng.choice(lanes)
-            return [(number, self._place(number)) for number in (first, last)]
-        first, last = rng.choice([lane for lane in lanes if len(self._between(*lane)[0]) >= needed] or lanes)
-        between, nearest = self._between(first, last)
-        chosen = rng.sample(between, needed) if len(between) >= needed else nearest[:needed]
-        chosen += [first] * (needed - len(chosen))
-        route = (first, *sorted(chosen, key=lambda number: self._miles(first, number)), last)
-        return [(number, self._place(number)) for number in route]
-
-    def _between(self, first: int, last: int) -> tuple[list[int], list[int]]:
-        """Return one location of each place on the way between two others, and of all places by detour."""
-        if (first, last) not in self._ways:
-            direct = self._miles(first, last)
-            ends = (self._place(first), self._place(last))
-            by_place = {self._place(number): number for number in range(self._count("locations"))}
-            others = sorted(
-                (self._miles(first, number) + self._miles(number, last), number)
-                for place, number in by_place.items()
-                if place not in ends
-            )
-            between = [
-                number
-                for miles, number in others
-                if miles <= direct * _DETOUR
-                and min(self._miles(first, number), self._miles(number, last)) >= direct * _APART
-            ]
-            self._ways[first, last] = between, [number for _, number in others]
-        return self._ways[first, last]
-
-    def _miles(self, first: int, last: int) -> int:
-        return road_miles(self._place(first), self._place(last))
-
-    def _place(self, number: int) -> Place:
-        return parties.location(self.salt, number).place
-
-    def pick_carrier(self, draw: float) -> tuple[int, int]:
-        """Return a carrier's number, and its payment terms in days."""
-        carrier = self._carriers[int(len(self._carriers) * draw)]
-        return carrier.number, carrier.terms
-
-    def pick_crew(self, hauler: str, turn: int, equipment: str) -> tuple[int, int | None, int, int]:
-        """Return the numbers of an own driver, the second driver or None, a truck and a trailer."""
-        drivers = self._crews[hauler]
-        driver, second = drivers[turn % len(drivers)]
-        trucks = self._trucks
-        truck = driver if hauler == OWNER_OPERATOR and driver in trucks else trucks[turn % len(trucks)]
-        trailers = self._trailers.get(equipment) or [0]
-        return driver, second, truck, trailers[turn % len(trailers)]

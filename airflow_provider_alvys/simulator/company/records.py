@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_alvys.simulator.company.load import Charge, Load, Stop
 from airflow_provider_alvys.simulator.company.money import decimal, money
+from airflow_provider_alvys.simulator.company.plans.load import Charge, Load, Stop
 from airflow_provider_alvys.simulator.company.texts import (
     OPEN_END,
     local_text,

@@ -7,20 +7,21 @@ from typing import Any, Protocol
 
 import msgspec
 
-from airflow_provider_alvys.simulator.company.billing import Invoice
+from airflow_provider_alvys.simulator.company.added import EXTRA
 from airflow_provider_alvys.simulator.company.books.entry import Entry
 from airflow_provider_alvys.simulator.company.books.rules import RULES, follow, withdraw
-from airflow_provider_alvys.simulator.company.company import EXTRA, Company
-from airflow_provider_alvys.simulator.company.invoices import InvoiceFacts
-from airflow_provider_alvys.simulator.company.loads import LoadFacts
+from airflow_provider_alvys.simulator.company.company import Company
+from airflow_provider_alvys.simulator.company.facts.invoices import InvoiceFacts
+from airflow_provider_alvys.simulator.company.facts.loads import LoadFacts
+from airflow_provider_alvys.simulator.company.facts.tenders import TenderFacts
+from airflow_provider_alvys.simulator.company.facts.trips import TripFacts
 from airflow_provider_alvys.simulator.company.masters import MASTER_FACTS
+from airflow_provider_alvys.simulator.company.plans.billing import Invoice
 from airflow_provider_alvys.simulator.company.settlement.carrier_statements import CarrierStatementFacts
 from airflow_provider_alvys.simulator.company.settlement.deductions import DeductionFacts
 from airflow_provider_alvys.simulator.company.settlement.driver_statements import DriverStatementFacts
 from airflow_provider_alvys.simulator.company.settlement.fuel import FuelFacts
 from airflow_provider_alvys.simulator.company.settlement.tolls import TollFacts
-from airflow_provider_alvys.simulator.company.tenders import TenderFacts
-from airflow_provider_alvys.simulator.company.trips import TripFacts
 from airflow_provider_alvys.simulator.data.facts import Facts
 from airflow_provider_alvys.simulator.data.row_set import RowSet, Snapshots
 from airflow_provider_alvys.simulator.data.row_set_spec import TOMBSTONE, RowSetSpec

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from airflow_provider_alvys.simulator.company.places import Place, utc_offset
+from airflow_provider_alvys.simulator.company.world.places import Place, utc_offset
 from airflow_provider_alvys.simulator.data.times import HOUR, format_time
 
 # The end of an open window.

@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from airflow_provider_alvys.simulator.company.books.rules import save_load
-from airflow_provider_alvys.simulator.company.parties import SUBSIDIARIES
+from airflow_provider_alvys.simulator.company.world.parties import SUBSIDIARIES
 from airflow_provider_alvys.simulator.data.row_set import RowSet
 from airflow_provider_alvys.simulator.data.times import format_time, parse_micros
 from airflow_provider_alvys.simulator.effects.write_call import API_USER, WriteCall, money, with_offset

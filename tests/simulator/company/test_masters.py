@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from airflow_provider_alvys.api.catalogue.streams import STREAMS
-from airflow_provider_alvys.simulator.company import crew, parties
 from airflow_provider_alvys.simulator.company.masters import MASTER_FACTS
+from airflow_provider_alvys.simulator.company.world import crew, parties
 from airflow_provider_alvys.simulator.data.row_set import value_at
 from airflow_provider_alvys.simulator.data.times import DAY
 from airflow_provider_alvys.simulator.options import Options

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from airflow_provider_alvys.api.catalogue.streams import STREAMS
-from airflow_provider_alvys.simulator.company import crew, parties
-from airflow_provider_alvys.simulator.company.charges import ACCESSORIALS, TONU
-from airflow_provider_alvys.simulator.company.goods import COMMODITIES, EQUIPMENT_BY_TYPE
-from airflow_provider_alvys.simulator.company.places import road_miles
+from airflow_provider_alvys.simulator.company.world import crew, parties
+from airflow_provider_alvys.simulator.company.world.charges import ACCESSORIALS, TONU
+from airflow_provider_alvys.simulator.company.world.goods import COMMODITIES, EQUIPMENT_BY_TYPE
+from airflow_provider_alvys.simulator.company.world.places import road_miles
 from airflow_provider_alvys.simulator.data.sample_values import NAMES
 
 SALT = 20_261_130
@@ -44,7 +44,7 @@ def test_any_number_has_a_record_which_depends_on_the_salt(kind: str) -> None:
 
 def test_another_process_generates_the_same() -> None:
     code = (
-        "from airflow_provider_alvys.simulator.company import crew, parties\n"
+        "from airflow_provider_alvys.simulator.company.world import crew, parties\n"
         f"print([parties.customer({SALT}, 33), parties.carrier({SALT}, 33), crew.driver({SALT}, 33)])"
     )
     printed = [

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from airflow_provider_alvys.simulator.company.places import PLACES, road_miles, utc_offset
+from airflow_provider_alvys.simulator.company.world.places import PLACES, road_miles, utc_offset
 
 BY_CITY = {place.city: place for place in PLACES}
 HOUR = 3_600_000_000

@@ -2,16 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_provider_alvys.simulator.company.billing import Invoice
 from airflow_provider_alvys.simulator.company.money import cents_of, money
-from airflow_provider_alvys.simulator.company.scenarios import first_trip
-from airflow_provider_alvys.simulator.data.row_set_spec import TOMBSTONE
+from airflow_provider_alvys.simulator.company.plans.billing import Invoice
+from airflow_provider_alvys.simulator.company.plans.scenarios import first_trip
+from airflow_provider_alvys.simulator.data.row_set_spec import TOMBSTONE, RowSetSpec
 
 if TYPE_CHECKING:
-    from airflow_provider_alvys.simulator.company.rows import CompanyRows
+    from airflow_provider_alvys.simulator.company.company import Company
+
+
+class LoadNames(Protocol):
+    """The part of a stream's facts that an entry uses."""
+
+    def loads_of(self, number: int) -> tuple[int, ...]:
+        """Return the loads that a row belongs to."""
+
+
+class BookedRows(Protocol):
+    """The part of a row set that an entry uses."""
+
+    spec: RowSetSpec
+    salt: int
+    company: Company
+
+    @property
+    def facts(self) -> LoadNames:
+        """What the company knows about the rows."""
+
+    def column(self, path: str) -> Mapping[int, Any]:
+        """Return a column."""
+
+    def has(self, number: int) -> bool:
+        """Return whether a row exists."""
+
+    def numbers(self) -> list[int]:
+        """Return the numbers of all rows."""
+
+    def sibling(self, stream: str) -> BookedRows | None:
+        """Return the rows of another stream, if they follow from the same loads."""
+
+    def add_invoice(self, invoice: Invoice, at: int) -> int:
+        """Add an invoice of a load."""
+
+    def put(self, number: int, now: int, columns: Mapping[str, Any]) -> None:
+        """Change a row, and nothing that follows from it."""
+
+    def take_out(self, numbers: Iterable[int], now: int) -> None:
+        """Remove rows, and nothing that follows from it."""
 
 
 class Paper:
@@ -21,7 +61,7 @@ class Paper:
     :param named: the fields that the caller sets. They stay as they are.
     """
 
-    def __init__(self, rows: CompanyRows, number: int, named: Mapping[str, Any]) -> None:
+    def __init__(self, rows: BookedRows, number: int, named: Mapping[str, Any]) -> None:
         self.rows = rows
         self.number = number
         self.named = named.keys()
@@ -88,7 +128,7 @@ class Entry:
     :param at: time of the change.
     """
 
-    def __init__(self, rows: CompanyRows, number: int, named: Mapping[str, Any], at: int) -> None:
+    def __init__(self, rows: BookedRows, number: int, named: Mapping[str, Any], at: int) -> None:
         self.at = at
         self.company = rows.company
         self._sets = {name: other for name in _STREAMS if (other := rows.sibling(name)) is not None}
@@ -146,7 +186,7 @@ class Entry:
         """Whether the simulator's invoices are those of its loads."""
         return "invoices" in self._sets
 
-    def rows_of(self, stream: str) -> CompanyRows | None:
+    def rows_of(self, stream: str) -> BookedRows | None:
         """Return another stream's rows, if they follow from the same loads."""
         return self.own.rows.sibling(stream)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from airflow_provider_alvys.simulator.company.billing import CREDIT_MEMO
 from airflow_provider_alvys.simulator.company.books.amounts import move_line_haul
 from airflow_provider_alvys.simulator.company.books.entry import Entry, Paper
 from airflow_provider_alvys.simulator.company.books.receivables import (
@@ -19,8 +18,9 @@ from airflow_provider_alvys.simulator.company.books.receivables import (
     split,
     take_back,
 )
-from airflow_provider_alvys.simulator.company.invoices import DRAFT, OPEN, PAID
+from airflow_provider_alvys.simulator.company.facts.invoices import DRAFT, OPEN, PAID
 from airflow_provider_alvys.simulator.company.money import cents_of
+from airflow_provider_alvys.simulator.company.plans.billing import CREDIT_MEMO
 
 
 def follow_invoice(entry: Entry, invoice: Paper) -> None:

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from airflow_provider_alvys.simulator.company.books.entry import Entry, Paper
+from airflow_provider_alvys.simulator.company.facts.trips import CREW, assignment
 from airflow_provider_alvys.simulator.company.money import cents_of, money
-from airflow_provider_alvys.simulator.company.parties import SUBSIDIARIES
-from airflow_provider_alvys.simulator.company.scenarios import CARRIER, COMPANY
+from airflow_provider_alvys.simulator.company.plans.scenarios import CARRIER, COMPANY
 from airflow_provider_alvys.simulator.company.texts import utc_text
-from airflow_provider_alvys.simulator.company.trips import CREW, assignment
+from airflow_provider_alvys.simulator.company.world.parties import SUBSIDIARIES
 from airflow_provider_alvys.simulator.data.sample_values import DEFAULT_STAGE, STAGES
 from airflow_provider_alvys.simulator.data.times import CANCELLED, DAY, parse_micros
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from airflow_provider_alvys.simulator.company.billing import CREDIT_MEMO, STANDARD, Invoice, Line
 from airflow_provider_alvys.simulator.company.books.amounts import AMOUNTS, move_line_haul
 from airflow_provider_alvys.simulator.company.books.entry import Entry, Paper
-from airflow_provider_alvys.simulator.company.invoices import DRAFT, OPEN, PAID
+from airflow_provider_alvys.simulator.company.facts.invoices import DRAFT, OPEN, PAID
 from airflow_provider_alvys.simulator.company.money import cents_of, money
+from airflow_provider_alvys.simulator.company.plans.billing import CREDIT_MEMO, STANDARD, Invoice, Line
 from airflow_provider_alvys.simulator.company.texts import text_id, utc_text
 from airflow_provider_alvys.simulator.data.times import DAY
 

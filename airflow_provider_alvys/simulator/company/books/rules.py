@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from airflow_provider_alvys.simulator.company.billing import CREDIT_MEMO
 from airflow_provider_alvys.simulator.company.books import (
     amounts,
     invoice_changes,
@@ -13,8 +12,9 @@ from airflow_provider_alvys.simulator.company.books import (
     statements,
 )
 from airflow_provider_alvys.simulator.company.books.entry import Entry, Paper
-from airflow_provider_alvys.simulator.company.invoices import PAID
+from airflow_provider_alvys.simulator.company.facts.invoices import PAID
 from airflow_provider_alvys.simulator.company.money import cents_of
+from airflow_provider_alvys.simulator.company.plans.billing import CREDIT_MEMO
 from airflow_provider_alvys.simulator.data.row_set_spec import TOMBSTONE
 
 # Fields of a load that its trips and invoices repeat.

@@ -9,10 +9,10 @@ from zlib import crc32
 
 import msgspec
 
-from airflow_provider_alvys.simulator.company import crew, names
-from airflow_provider_alvys.simulator.company.names import bits_of, pick
-from airflow_provider_alvys.simulator.company.parties import SUBSIDIARIES, Fleet
-from airflow_provider_alvys.simulator.company.places import Place
+from airflow_provider_alvys.simulator.company.world import crew, names
+from airflow_provider_alvys.simulator.company.world.names import bits_of, pick
+from airflow_provider_alvys.simulator.company.world.parties import SUBSIDIARIES, Fleet
+from airflow_provider_alvys.simulator.company.world.places import Place
 from airflow_provider_alvys.simulator.data.columns import RowSource
 from airflow_provider_alvys.simulator.data.people import STAFF, email
 from airflow_provider_alvys.simulator.data.sample_values import id_of

@@ -8,10 +8,10 @@ from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 
-from airflow_provider_alvys.simulator.company import crew, parties
 from airflow_provider_alvys.simulator.company.masters.base import MasterFacts, address, time_text
-from airflow_provider_alvys.simulator.company.parties import USD
-from airflow_provider_alvys.simulator.company.places import Place
+from airflow_provider_alvys.simulator.company.world import crew, parties
+from airflow_provider_alvys.simulator.company.world.parties import USD
+from airflow_provider_alvys.simulator.company.world.places import Place
 from airflow_provider_alvys.simulator.data.people import STAFF, email
 from airflow_provider_alvys.simulator.data.times import DAY, HOUR
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_provider_alvys.simulator.company import names, parties
 from airflow_provider_alvys.simulator.company.masters.base import (
     MasterFacts,
     address,
     number_text,
     time_text,
 )
+from airflow_provider_alvys.simulator.company.world import names, parties
 from airflow_provider_alvys.simulator.data.people import DOMAIN, STAFF, email
 from airflow_provider_alvys.simulator.data.times import DAY
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_provider_alvys.simulator.company import crew
 from airflow_provider_alvys.simulator.company.masters.base import (
     OWN_SUBSIDIARY,
     MasterFacts,
     address,
     fleet_record,
 )
+from airflow_provider_alvys.simulator.company.world import crew
 from airflow_provider_alvys.simulator.data.people import email
 from airflow_provider_alvys.simulator.data.times import DAY, HOUR
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_provider_alvys.simulator.company import crew
 from airflow_provider_alvys.simulator.company.masters.base import (
     OWN_SUBSIDIARY,
     MasterFacts,
     fleet_record,
     number_text,
 )
-from airflow_provider_alvys.simulator.company.parties import SUBSIDIARIES
+from airflow_provider_alvys.simulator.company.world import crew
+from airflow_provider_alvys.simulator.company.world.parties import SUBSIDIARIES
 from airflow_provider_alvys.simulator.data.times import format_date
 
 _COLORS = ("White", "Blue", "Red", "Black", "Silver", "Green", "Weiß/Blau")

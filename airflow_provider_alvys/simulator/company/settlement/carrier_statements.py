@@ -7,16 +7,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from airflow_provider_alvys.simulator.company import parties
 from airflow_provider_alvys.simulator.company.growing import GrowingList
-from airflow_provider_alvys.simulator.company.load import Leg, Load
 from airflow_provider_alvys.simulator.company.money import money
-from airflow_provider_alvys.simulator.company.parties import SUBSIDIARIES, USD
-from airflow_provider_alvys.simulator.company.planning import CHECK_EVERY
+from airflow_provider_alvys.simulator.company.plans.load import Leg, Load
+from airflow_provider_alvys.simulator.company.plans.planning import CHECK_EVERY
+from airflow_provider_alvys.simulator.company.plans.scenarios import CARRIER, first_trip
 from airflow_provider_alvys.simulator.company.records import carrier_invoice_number, trip_number
-from airflow_provider_alvys.simulator.company.scenarios import CARRIER, first_trip
 from airflow_provider_alvys.simulator.company.settlement.facts import ItemView, VaryingFacts
 from airflow_provider_alvys.simulator.company.texts import text_id, utc_text, without_none
+from airflow_provider_alvys.simulator.company.world import parties
+from airflow_provider_alvys.simulator.company.world.parties import SUBSIDIARIES, USD
 from airflow_provider_alvys.simulator.data.times import DAY, HOUR, SECOND
 
 if TYPE_CHECKING:

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from airflow_provider_alvys.simulator.company.growing import GrowingList
 from airflow_provider_alvys.simulator.company.money import money, shares
-from airflow_provider_alvys.simulator.company.names import bits_of
-from airflow_provider_alvys.simulator.company.parties import USD
 from airflow_provider_alvys.simulator.company.settlement.facts import (
     ItemView,
     OwnTrip,
@@ -22,6 +20,8 @@ from airflow_provider_alvys.simulator.company.settlement.weeks import (
     week_of,
 )
 from airflow_provider_alvys.simulator.company.texts import text_id
+from airflow_provider_alvys.simulator.company.world.names import bits_of
+from airflow_provider_alvys.simulator.company.world.parties import USD
 from airflow_provider_alvys.simulator.data.times import DAY, HOUR
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from airflow_provider_alvys.simulator.company.money import decimal, money
-from airflow_provider_alvys.simulator.company.parties import SUBSIDIARIES, USD
 from airflow_provider_alvys.simulator.company.records import trip_number
 from airflow_provider_alvys.simulator.company.settlement.facts import ItemView, VaryingFacts, own_trip
 from airflow_provider_alvys.simulator.company.settlement.pay import PayLine, trip_value
@@ -18,6 +17,7 @@ from airflow_provider_alvys.simulator.company.settlement.payroll import (
 )
 from airflow_provider_alvys.simulator.company.settlement.weeks import title_of, week_begin, week_of
 from airflow_provider_alvys.simulator.company.texts import text_id, without_none
+from airflow_provider_alvys.simulator.company.world.parties import SUBSIDIARIES, USD
 from airflow_provider_alvys.simulator.data.times import DAY
 
 # The totals that are sums of a category's lines.

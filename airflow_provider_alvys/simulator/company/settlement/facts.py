@@ -6,8 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
-from airflow_provider_alvys.simulator.company.load import Leg, Load
-from airflow_provider_alvys.simulator.company.parties import CAD
+from airflow_provider_alvys.simulator.company.plans.load import Leg, Load
+from airflow_provider_alvys.simulator.company.world.parties import CAD
 from airflow_provider_alvys.simulator.data.times import DAY
 
 if TYPE_CHECKING:

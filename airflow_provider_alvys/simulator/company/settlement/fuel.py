@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from airflow_provider_alvys.simulator.company.growing import GrowingList
 from airflow_provider_alvys.simulator.company.money import decimal, money
-from airflow_provider_alvys.simulator.company.names import bits_of
-from airflow_provider_alvys.simulator.company.parties import CAD, SUBSIDIARIES, USD
-from airflow_provider_alvys.simulator.company.places import PLACES, Place
-from airflow_provider_alvys.simulator.company.scenarios import OWNER_OPERATOR
+from airflow_provider_alvys.simulator.company.plans.scenarios import OWNER_OPERATOR
 from airflow_provider_alvys.simulator.company.settlement.facts import (
     ItemFacts,
     ItemView,
@@ -20,6 +17,9 @@ from airflow_provider_alvys.simulator.company.settlement.facts import (
 )
 from airflow_provider_alvys.simulator.company.settlement.way import passing
 from airflow_provider_alvys.simulator.company.texts import text_id
+from airflow_provider_alvys.simulator.company.world.names import bits_of
+from airflow_provider_alvys.simulator.company.world.parties import CAD, SUBSIDIARIES, USD
+from airflow_provider_alvys.simulator.company.world.places import PLACES, Place
 from airflow_provider_alvys.simulator.data.times import DAY, SECOND
 
 if TYPE_CHECKING:

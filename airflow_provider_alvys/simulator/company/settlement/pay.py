@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from airflow_provider_alvys.simulator.company.load import Charge, Leg, Load
 from airflow_provider_alvys.simulator.company.money import shares
+from airflow_provider_alvys.simulator.company.plans.load import Charge, Leg, Load
 from airflow_provider_alvys.simulator.company.settlement.facts import OwnTrip, dollars
 
 if TYPE_CHECKING:

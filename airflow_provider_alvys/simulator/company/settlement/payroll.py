@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_alvys.simulator.company.growing import GrowingList
-from airflow_provider_alvys.simulator.company.load import Charge
-from airflow_provider_alvys.simulator.company.names import bits_of
+from airflow_provider_alvys.simulator.company.plans.load import Charge
 from airflow_provider_alvys.simulator.company.settlement.deductions import Deduction, deductions
 from airflow_provider_alvys.simulator.company.settlement.facts import (
     OwnTrip,
@@ -36,6 +35,7 @@ from airflow_provider_alvys.simulator.company.settlement.weeks import (
     week_begin,
     week_of,
 )
+from airflow_provider_alvys.simulator.company.world.names import bits_of
 
 if TYPE_CHECKING:
     from airflow_provider_alvys.simulator.company.company import Company

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from airflow_provider_alvys.simulator.company.load import Leg, Load
-from airflow_provider_alvys.simulator.company.places import PLACES, Place
+from airflow_provider_alvys.simulator.company.plans.load import Leg, Load
+from airflow_provider_alvys.simulator.company.world.places import PLACES, Place
 from airflow_provider_alvys.simulator.data.times import SECOND
 
 _MINUTE = 60 * SECOND

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 
-from airflow_provider_alvys.simulator.company.names import bits_of
+from airflow_provider_alvys.simulator.company.world.names import bits_of
 from airflow_provider_alvys.simulator.data.times import DAY, HOUR
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)

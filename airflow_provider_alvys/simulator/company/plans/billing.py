@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from airflow_provider_alvys.simulator.company.load import Charge, Event, Load, in_order
-from airflow_provider_alvys.simulator.company.planning import working_day
-from airflow_provider_alvys.simulator.company.scenarios import CARRIER
+from airflow_provider_alvys.simulator.company.plans.load import Charge, Load, PlannedEvent, in_order
+from airflow_provider_alvys.simulator.company.plans.planning import working_day
+from airflow_provider_alvys.simulator.company.plans.scenarios import CARRIER
 from airflow_provider_alvys.simulator.data.times import DAY, HOUR
 
 STANDARD, SUMMARY, STANDALONE, CREDIT_MEMO = (
@@ -165,7 +165,7 @@ def _supplement(load: Load, first: Invoice, rng: random.Random) -> list[Invoice]
     invoice = _issue([load], 1, at, at, rng)
     invoice.is_supplemental = True
     invoice.lines = [_charge_line(load, charge)]
-    load.events.append(Event(at))
+    load.events.append(PlannedEvent(at))
     return [invoice]
 
 
@@ -175,9 +175,9 @@ def _credit(load: Load, first: Invoice, rng: random.Random) -> list[Invoice]:
     line_haul, fuel = load.price(at)
     amount = min(500 * (5 + int(rng.random() * 40)), line_haul // 2)
     load.prices.append((at, line_haul - amount, fuel))
-    load.events.append(Event(at))
+    load.events.append(PlannedEvent(at))
     for leg in load.legs:
-        leg.events.append(Event(at))
+        leg.events.append(PlannedEvent(at))
     return [
         _memo(
             load,
@@ -269,35 +269,35 @@ def _receive(loads: Sequence[Load], invoice: Invoice) -> None:
             left -= part
             if part and not payment.is_credit:
                 load.receipts.append((payment.at, part))
-            load.events.append(Event(payment.at))
+            load.events.append(PlannedEvent(payment.at))
 
 
 def _finish(load: Load, paid_at: int) -> None:
     """Complete a load once its customer has paid, and its carriers are paid."""
     done_at = max([paid_at, *(leg.paid_at for leg in load.legs if leg.paid_at is not None)])
     if done_at > paid_at:
-        load.events.append(Event(paid_at, "Paid"))
-    load.events.append(Event(done_at, "Completed"))
+        load.events.append(PlannedEvent(paid_at, "Paid"))
+    load.events.append(PlannedEvent(done_at, "Completed"))
     final = "Paid" if load.number % _OLD_STATUS_EVERY == 0 else "Completed"
     for leg in load.legs:
         if leg.hauler != CARRIER:
-            leg.events.append(Event(done_at, final))
+            leg.events.append(PlannedEvent(done_at, final))
 
 
 def _change(loads: Sequence[Load], at: int, status: str) -> None:
     """Change the status of loads, and of their trips unless a carrier is paid or the truck was not used."""
     for load in loads:
-        load.events.append(Event(at, status))
+        load.events.append(PlannedEvent(at, status))
         for leg in load.legs:
             is_final = leg.unused_at is not None or (leg.paid_at is not None and leg.paid_at <= at)
-            leg.events.append(Event(at, "" if is_final else status))
+            leg.events.append(PlannedEvent(at, "" if is_final else status))
 
 
 def complete(load: Load) -> None:
     """Add the payments to carriers, and put all events in order."""
     for leg in load.legs:
         if leg.paid_at is not None:
-            leg.events.append(Event(leg.paid_at, "" if leg.unused_at is not None else "Completed"))
-            load.events.append(Event(leg.paid_at))
+            leg.events.append(PlannedEvent(leg.paid_at, "" if leg.unused_at is not None else "Completed"))
+            load.events.append(PlannedEvent(leg.paid_at))
         leg.events = in_order(leg.events)
     load.events = in_order(load.events)

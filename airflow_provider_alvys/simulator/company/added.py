@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from airflow_provider_alvys.simulator.company.billing import Invoice
+from airflow_provider_alvys.simulator.company.plans.billing import Invoice
+
+# Rows that a test or a write adds have numbers from here on.
+EXTRA = 10_000_000
 
 
 class AddedRows:

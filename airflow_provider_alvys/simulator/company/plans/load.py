@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from airflow_provider_alvys.simulator.company.places import Place
-from airflow_provider_alvys.simulator.company.scenarios import Scenario
+from airflow_provider_alvys.simulator.company.plans.scenarios import Scenario
+from airflow_provider_alvys.simulator.company.world.places import Place
 from airflow_provider_alvys.simulator.data.times import HOUR
 
 
-class Event(NamedTuple):
+class PlannedEvent(NamedTuple):
     """
     Something that happens to a load or trip.
 
@@ -107,7 +107,7 @@ class Leg:
     cost: int = 0
     charges: list[Charge] = field(default_factory=list)
     advances: list[tuple[int, int]] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
+    events: list[PlannedEvent] = field(default_factory=list)
     covered_at: int = 0
     picked_up_at: int | None = None
     delivered_at: int | None = None
@@ -149,7 +149,7 @@ class Load:
     prices: list[tuple[int, int, int]]
     weight: int
     charges: list[Charge] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
+    events: list[PlannedEvent] = field(default_factory=list)
     picked_up_at: int | None = None
     delivered_at: int | None = None
     released_at: int | None = None
@@ -176,7 +176,7 @@ class Load:
         return sum(self.price(at)) + sum(charge.total for charge in self.charges if charge.at <= at)
 
 
-def status(events: Sequence[Event], at: int) -> str:
+def status(events: Sequence[PlannedEvent], at: int) -> str:
     """Return the status at a time."""
     found = ""
     for event in events:
@@ -186,16 +186,16 @@ def status(events: Sequence[Event], at: int) -> str:
     return found
 
 
-def last_change(events: Sequence[Event], at: int) -> int:
+def last_change(events: Sequence[PlannedEvent], at: int) -> int:
     """Return the time of the last event until a time."""
     return max((event.at for event in events if event.at <= at), default=events[0].at)
 
 
-def has_changed(events: Sequence[Event], since: int, until: int) -> bool:
+def has_changed(events: Sequence[PlannedEvent], since: int, until: int) -> bool:
     """Return whether anything happened after a time, until another one."""
     return any(since < event.at <= until for event in events)
 
 
-def in_order(events: Iterable[Event]) -> list[Event]:
+def in_order(events: Iterable[PlannedEvent]) -> list[PlannedEvent]:
     """Return events in the order of their times."""
     return sorted(events, key=lambda event: event.at)

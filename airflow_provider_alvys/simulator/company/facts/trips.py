@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from airflow_provider_alvys.simulator.company import crew
-from airflow_provider_alvys.simulator.company.load import Leg, Load, has_changed, last_change, status
 from airflow_provider_alvys.simulator.company.masters.base import fleet_record
 from airflow_provider_alvys.simulator.company.money import decimal, money, shares
+from airflow_provider_alvys.simulator.company.plans.load import Leg, Load, has_changed, last_change, status
+from airflow_provider_alvys.simulator.company.plans.scenarios import CARRIER, OWNER_OPERATOR
 from airflow_provider_alvys.simulator.company.records import (
     carrier_invoice_number,
     charge_record,
@@ -18,10 +18,10 @@ from airflow_provider_alvys.simulator.company.records import (
     trip_number,
     updated_by,
 )
-from airflow_provider_alvys.simulator.company.scenarios import CARRIER, OWNER_OPERATOR
 from airflow_provider_alvys.simulator.company.settlement.pay import driver_charges
 from airflow_provider_alvys.simulator.company.settlement.weeks import is_settled
 from airflow_provider_alvys.simulator.company.texts import text_id, utc_text, without_none
+from airflow_provider_alvys.simulator.company.world import crew
 
 if TYPE_CHECKING:
     from airflow_provider_alvys.simulator.company.company import Company

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from airflow_provider_alvys.simulator.company import names
-from airflow_provider_alvys.simulator.company.goods import EQUIPMENT, Equipment
-from airflow_provider_alvys.simulator.company.names import bits_of, pick
-from airflow_provider_alvys.simulator.company.parties import FLEETS, Fleet
-from airflow_provider_alvys.simulator.company.places import PLACES, Place
+from airflow_provider_alvys.simulator.company.world import names
+from airflow_provider_alvys.simulator.company.world.goods import EQUIPMENT, Equipment
+from airflow_provider_alvys.simulator.company.world.names import bits_of, pick
+from airflow_provider_alvys.simulator.company.world.parties import FLEETS, Fleet
+from airflow_provider_alvys.simulator.company.world.places import PLACES, Place
 from airflow_provider_alvys.simulator.data.people import STAFF, email
 
 

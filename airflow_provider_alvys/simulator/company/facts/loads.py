@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from airflow_provider_alvys.simulator.company.load import Charge, Load, has_changed, last_change, status
 from airflow_provider_alvys.simulator.company.masters.base import fleet_record
 from airflow_provider_alvys.simulator.company.money import decimal, money
+from airflow_provider_alvys.simulator.company.plans.load import Charge, Load, has_changed, last_change, status
 from airflow_provider_alvys.simulator.company.records import (
     charge_record,
     mileage,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from airflow_provider_alvys.simulator.company.billing import STANDALONE, Invoice, Line
 from airflow_provider_alvys.simulator.company.money import decimal, money
+from airflow_provider_alvys.simulator.company.plans.billing import STANDALONE, Invoice, Line
 from airflow_provider_alvys.simulator.company.texts import place_fields, text_id, utc_text
 from airflow_provider_alvys.simulator.data.times import DAY
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from airflow_provider_alvys.simulator.company import names
-from airflow_provider_alvys.simulator.company.names import bits_of, pick
-from airflow_provider_alvys.simulator.company.places import PLACES, Place, road_miles
+from airflow_provider_alvys.simulator.company.world import names
+from airflow_provider_alvys.simulator.company.world.names import bits_of, pick
+from airflow_provider_alvys.simulator.company.world.places import PLACES, Place, road_miles
 from airflow_provider_alvys.simulator.data.people import STAFF
 from airflow_provider_alvys.simulator.data.sample_choices import OWN_NAMES
 from airflow_provider_alvys.simulator.data.sample_values import NAMES

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from airflow_provider_alvys.simulator.company import goods, parties
-from airflow_provider_alvys.simulator.company.load import Load
-from airflow_provider_alvys.simulator.company.names import bits_of, pick
-from airflow_provider_alvys.simulator.company.places import Place
-from airflow_provider_alvys.simulator.company.scenarios import (
+from airflow_provider_alvys.simulator.company.plans.load import Load
+from airflow_provider_alvys.simulator.company.plans.scenarios import (
     ACCEPTED,
     EXPIRED,
     REJECTED,
     tender_outcome,
 )
 from airflow_provider_alvys.simulator.company.texts import local_text, text_id, without_none
+from airflow_provider_alvys.simulator.company.world import goods, parties
+from airflow_provider_alvys.simulator.company.world.names import bits_of, pick
+from airflow_provider_alvys.simulator.company.world.places import Place
 from airflow_provider_alvys.simulator.data.people import plain
 from airflow_provider_alvys.simulator.data.times import HOUR
 

@@ -6,15 +6,22 @@ import random
 from collections.abc import Sequence
 from typing import Protocol
 
-from airflow_provider_alvys.simulator.company.load import Charge, Event, Leg, Load, Stop, in_order
-from airflow_provider_alvys.simulator.company.places import Place, road_miles, utc_offset
-from airflow_provider_alvys.simulator.company.scenarios import (
+from airflow_provider_alvys.simulator.company.plans.load import (
+    Charge,
+    Leg,
+    Load,
+    PlannedEvent,
+    Stop,
+    in_order,
+)
+from airflow_provider_alvys.simulator.company.plans.scenarios import (
     CARRIER,
     TEAM,
     Scenario,
     own_trips_before,
     scenario_of,
 )
+from airflow_provider_alvys.simulator.company.world.places import Place, road_miles, utc_offset
 from airflow_provider_alvys.simulator.data.times import DAY, HOUR, SECOND
 
 _MINUTE = 60 * SECOND
@@ -160,15 +167,15 @@ def _happen(load: Load, opened_at: int, rng: random.Random) -> None:
     """Add the events from the creation to the release."""
     scenario, pickup = load.scenario, load.stops[0]
     opening = scenario.opening or ("Admin" if scenario.ending == "admin" else "Open")
-    load.events.append(Event(load.created_at, opening))
+    load.events.append(PlannedEvent(load.created_at, opening))
     for leg in load.legs:
-        leg.events.append(Event(load.created_at, opening if opening != "Admin" else "Open"))
+        leg.events.append(PlannedEvent(load.created_at, opening if opening != "Admin" else "Open"))
     if scenario.ending in ("quoted", "admin"):
         return
     if scenario.opening:
-        load.events.append(Event(opened_at, "Open"))
+        load.events.append(PlannedEvent(opened_at, "Open"))
         for leg in load.legs:
-            leg.events.append(Event(opened_at, "Open"))
+            leg.events.append(PlannedEvent(opened_at, "Open"))
     lead = max(HOUR, pickup.arrived - opened_at)
     if scenario.ending == "deleted":
         load.deleted_at = opened_at + HOUR
@@ -182,7 +189,7 @@ def _happen(load: Load, opened_at: int, rng: random.Random) -> None:
         _cover(load, leg, opened_at, rng)
     first = load.legs[0]
     dispatched_at = first.events[-1].at
-    load.events += [Event(first.covered_at, "Covered"), Event(dispatched_at, "Dispatched")]
+    load.events += [PlannedEvent(first.covered_at, "Covered"), PlannedEvent(dispatched_at, "Dispatched")]
     if scenario.ending == "dropped":
         load.cancelled_at = dispatched_at + HOUR // 2
         _stop_all(load, load.cancelled_at, "Cancelled")
@@ -191,15 +198,18 @@ def _happen(load: Load, opened_at: int, rng: random.Random) -> None:
         _order_unused_truck(load, rng)
         return
     if first.hauler != CARRIER:
-        load.events.append(Event(max(dispatched_at + 1, pickup.arrived - 3 * HOUR), "En-Route"))
+        load.events.append(PlannedEvent(max(dispatched_at + 1, pickup.arrived - 3 * HOUR), "En-Route"))
     for leg in load.legs:
         _haul(load, leg)
     load.picked_up_at, load.delivered_at = load.legs[0].picked_up_at, load.legs[-1].delivered_at
     if load.picked_up_at is None or load.delivered_at is None:
         raise ValueError(f"Load {load.number} was not hauled")
-    load.events += [Event(load.picked_up_at, "In Transit"), Event(load.delivered_at, "Delivered")]
+    load.events += [
+        PlannedEvent(load.picked_up_at, "In Transit"),
+        PlannedEvent(load.delivered_at, "Delivered"),
+    ]
     if load.legs[-1].hauler != CARRIER:
-        load.events.append(Event(load.delivered_at + HOUR, "Trip Completed"))
+        load.events.append(PlannedEvent(load.delivered_at + HOUR, "Trip Completed"))
     _add_charges(load, rng)
     # Who is paid quickly is often slow with the papers.
     slowest = 120 if scenario.billing == "quick pay" else 72
@@ -209,13 +219,13 @@ def _happen(load: Load, opened_at: int, rng: random.Random) -> None:
         first.paid_at = load.delivered_at + (load.released_at - load.delivered_at) // 2
         first.settled_on = first.paid_at // DAY * DAY
         first.billed_at, first.is_held = first.paid_at, False
-        load.events.append(Event(first.paid_at, "Carrier Paid"))
+        load.events.append(PlannedEvent(first.paid_at, "Carrier Paid"))
 
 
 def _stop_all(load: Load, at: int, status: str) -> None:
-    load.events.append(Event(at, status))
+    load.events.append(PlannedEvent(at, status))
     for leg in load.legs:
-        leg.events.append(Event(at, status))
+        leg.events.append(PlannedEvent(at, status))
 
 
 def _cover(load: Load, leg: Leg, opened_at: int, rng: random.Random) -> None:
@@ -223,16 +233,16 @@ def _cover(load: Load, leg: Leg, opened_at: int, rng: random.Random) -> None:
     lead = max(HOUR, start.arrived - opened_at)
     leg.covered_at = opened_at + int(lead * (0.1 + 0.5 * rng.random()))
     dispatched_at = leg.covered_at + int((start.arrived - leg.covered_at) * (0.4 + 0.5 * rng.random()))
-    leg.events += [Event(leg.covered_at, "Covered"), Event(dispatched_at, "Dispatched")]
+    leg.events += [PlannedEvent(leg.covered_at, "Covered"), PlannedEvent(dispatched_at, "Dispatched")]
 
 
 def _haul(load: Load, leg: Leg) -> None:
     first, last = load.stops[leg.stops[0]], load.stops[leg.stops[1]]
     leg.picked_up_at, leg.delivered_at = first.departed, last.times_of_trip(0)[1]
     leg.advances = [(first.departed, cents) for _, cents in leg.advances]
-    leg.events += [Event(first.departed, "In Transit"), Event(leg.delivered_at, "Delivered")]
+    leg.events += [PlannedEvent(first.departed, "In Transit"), PlannedEvent(leg.delivered_at, "Delivered")]
     inner = load.stops[leg.stops[0] : leg.stops[1] + 1]
-    touched = [Event(at) for stop in inner for at in (stop.arrived, stop.departed) if stop.is_logged]
+    touched = [PlannedEvent(at) for stop in inner for at in (stop.arrived, stop.departed) if stop.is_logged]
     leg.events = in_order([*leg.events, *touched])
     load.events += touched
 
@@ -245,7 +255,7 @@ def _order_unused_truck(load: Load, rng: random.Random) -> None:
     fee = 5_000 * (4 + int(rng.random() * 3))
     load.prices.append((at, 0, 0))
     load.charges.append(Charge(at, "TONU", "Each", 1_000, fee, fee, 0))
-    load.events.append(Event(pickup.arrived))
+    load.events.append(PlannedEvent(pickup.arrived))
     _stop_all(load, at, "TONU")
     leg.unused_at = at
     if leg.hauler == CARRIER:
@@ -284,11 +294,11 @@ def _charge(load: Load, leg: Leg, charge: Charge, passed_on: int) -> None:
 def _release(load: Load, at: int) -> None:
     load.released_at = at
     paid = "-Carrier Paid" if load.scenario.billing == "quick pay" else ""
-    load.events.append(Event(at, f"Released{paid}"))
+    load.events.append(PlannedEvent(at, f"Released{paid}"))
     for leg in load.legs:
         leg.released_at = at
         # The release overwrites the status of a load, but not of a trip that was a TONU.
-        leg.events.append(Event(at, "Released" if load.delivered_at else ""))
+        leg.events.append(PlannedEvent(at, "Released" if load.delivered_at else ""))
         _settle_later(load, leg, at)
 
 

@@ -1,0 +1,1 @@
+"""The records of loads, trips, invoices and tenders at a time."""
