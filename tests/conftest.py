@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import itertools
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -174,8 +175,12 @@ def bucket() -> Iterator[Any]:
     """An S3 bucket "lake" and its connection aws_lake; shared, because Airflow caches file systems."""
     boto3 = pytest.importorskip("boto3")
     pytest.importorskip("s3fs")
+    from moto import backends
     from moto.server import ThreadedMotoServer
 
+    # For each request the server would look through moto's folders, and write a line of log.
+    modules = tuple(backends.list_of_moto_modules())
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -192,6 +197,7 @@ def bucket() -> Iterator[Any]:
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIRFLOW_CONN_AWS_LAKE", json.dumps(connection))
+        patch.setattr(backends, "list_of_moto_modules", lambda: modules)
         yield client
     server.stop()
 
