@@ -475,6 +475,19 @@ def test_a_value_of_another_type_is_kept_in_extra_and_logged(
     assert ("loads", "kept in _extra", unknown) in arguments
 
 
+def test_unmapped_fields_are_counted_for_each_manifest(
+    sqlite: Db, lake: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for at in range(3):
+        write_run(lake, [{"Id": f"L{at}", "Weight": 1, f"New{at}": 1}], at=at)
+    load(lake)
+    arguments = [record.args for record in caplog.records if record.name.endswith("tables.load")]
+    unknown = [found for found in arguments if found[1:2] == ("kept in _extra",)]
+    assert unknown == [("loads", "kept in _extra", f"New{at} (1 times)") for at in range(3)]
+    mismatches = [found[1:3] for found in arguments if found[3:4] == ("kept in _extra",)]
+    assert mismatches == [("Weight", "1 value")] * 3
+
+
 def test_deep_json_is_loaded_unchanged(db: Db, lake: Path) -> None:
     deep = b'{"Id":"L1","New":' + b'{"a":[' * 150 + b"1.10" + b"]}" * 150 + b"}"
     write_run(lake, [deep])
