@@ -66,8 +66,14 @@ def _stops_in_stage(
                 stop = {name: value for name, value in stop.items() if name not in _STOP_TIMES}
                 stop["Status"] = "Open"
         elif stage >= needed and at is not None and "DepartedAt" not in stop:
-            stop = {**stop, "Status": "Departed", "ArrivedAt": stop.get("ArrivedAt", utc_text(at))}
-            stop["DepartedAt"] = utc_text(at)
+            # An arrival that nobody recorded was before those that somebody did.
+            left = utc_text(min([at, *_times(stops[position + 1 :])]))
+            stop = {
+                **stop,
+                "Status": "Departed",
+                "ArrivedAt": stop.get("ArrivedAt", left),
+                "DepartedAt": left,
+            }
         shown.append(stop)
     return shown
 
