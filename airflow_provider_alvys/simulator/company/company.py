@@ -54,6 +54,9 @@ class Company:
         # Added loads have no tender.
         self._tenders = options.rows.get("tenders", EXTRA)
         self.is_main = is_main
+        # Their rows are the loads and trips of this company, also those that come later.
+        own = {"loads", "trips"} - (options.rows.keys() - {"loads"})
+        self._own_streams = own if is_main else set()
         self._rows = rows
         self.begun_at = data_end - int(options.days * DAY)
         self._interval = options.days * DAY / max(1, loads)
@@ -194,7 +197,7 @@ class Company:
     def name_of(self, stream: str, column: str, number: int) -> Any:
         """Return a field of another stream's row."""
         rows, is_unknown = self._rows(stream), self.is_extra(number) and number not in self.added.loads
-        if stream != "loads" or not self.is_main or is_unknown:
+        if stream not in self._own_streams or is_unknown:
             number %= rows.count or NOBODY
         return rows.column(column)[number]
 
