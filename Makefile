@@ -30,13 +30,16 @@ demo: .venv/.demo  ## Run the provider in a real Airflow against a simulated Alv
 	$(PY) -m scripts.demo
 
 test: .venv/.tools  ## Run all tests except those that need MariaDB or a browser
-	$(PY) -m pytest -m "not mariadb and not ui" $(TWO_AT_ONCE) $(COVERED)
+	$(PY) -m pytest -m "not mariadb and not ui and not large" $(TWO_AT_ONCE) $(COVERED)
 
 test-newest: .venv-newest/.ready  ## Run them on the newest Python of this machine, and print the coverage of lines
-	COVERAGE_CORE=sysmon .venv-newest/bin/python -m pytest -m "not mariadb and not ui" $(TWO_AT_ONCE) $(COVERED_LINES)
+	COVERAGE_CORE=sysmon .venv-newest/bin/python -m pytest -m "not mariadb and not ui and not large" $(TWO_AT_ONCE) $(COVERED_LINES)
 
 test-quick: .venv/.tools  ## Run the tests not marked slow (three minutes)
 	$(PY) -m pytest -m "not mariadb and not slow and not ui" $(TWO_AT_ONCE) $(COVERED)
+
+test-large: .venv/.tools  ## Check that a company of 10,000 loads adds up while it lives and is changed (10 minutes)
+	$(PY) -m pytest -m large
 
 test-mariadb: .venv/.mariadb  ## Run the tests that load into MariaDB, which comes from Debian's packages
 	$(PY) -m pytest -m mariadb

@@ -189,5 +189,5 @@ def test_a_watcher_refuses_an_unknown_currency() -> None:
 
 
 def test_the_simulator_sends_numbers_and_codes(alvys: Simulator) -> None:
-    found = {json.loads(row)["Linehaul"]["Currency"] for row in alvys.truth_rows(stream="loads")}
-    assert found == {840, "USD"}
+    for stream, name, found in (("loads", "Linehaul", {840, 124}), ("invoices", "Total", {"USD", "CAD"})):
+        assert {json.loads(row)[name]["Currency"] for row in alvys.truth_rows(stream=stream)} == found

@@ -33,6 +33,8 @@ _EXTRA_ROWS = 1_000_000
 _STAMPS = frozenset({"UpdatedAt", "UpdatedBy", "Etag"})
 # A company with rows of one stream has this many more loads at each try, until there are enough rows.
 _GROWTH = 2
+# Of a company with rows of one stream: fewer may give none at all.
+_FEWEST_LOADS = 100
 # If that gives hardly more rows, it needs more time.
 _GROWTH_OF_ROWS = 1.1
 
@@ -274,7 +276,7 @@ def company_rows(
     wanted = next((options.rows[stream.name] for stream in spec.streams if stream.name in options.rows), None)
     if wanted is None or spec.name == "loads":
         return CompanyRows(spec, row_set_of, options, data_end, company, wanted)
-    loads, days, before = max(1, wanted), options.days, -1
+    loads, days, before = max(_FEWEST_LOADS, wanted), options.days, -1
     while True:
         own = Company(msgspec.structs.replace(options, days=days), row_set_of, loads, data_end, is_main=False)
         facts = FACTS[spec.name](own)

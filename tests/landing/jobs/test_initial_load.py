@@ -87,8 +87,9 @@ def test_a_first_load_lands_every_month_and_sets_the_cursor_to_its_start(
     alvys.reset(loads=450, without_stamp=0.02)
     before = datetime.now(timezone.utc)
     result = first_load(hook, land, lake, stream, file_format=file_format)
-    assert landed_keys(lake) == set(alvys.truth_keys(stream=stream))
-    assert result["total"] == result["rows"] == 450
+    keys = alvys.truth_keys(stream=stream)
+    assert landed_keys(lake) == set(keys)
+    assert result["total"] == result["rows"] == len(keys) >= 450
     (cursor,) = cursors(lake).values()
     assert format_time(as_utc(cursor, "cursor")) == result["cursor"]
     assert timedelta(0) <= before - as_utc(cursor, "cursor") < timedelta(minutes=2)
@@ -103,11 +104,11 @@ def test_rows_that_no_window_finds_are_read_before_the_cursor_is_set(
     alvys: Simulator, hook: QuickHook, land: Land, lake: Path
 ) -> None:
     # Trips without a pickup date are outside all windows.
-    keys = alvys.truth_keys(stream="trips")[:3]
-    alvys.change(stream="trips", keys=keys, at="2026-10-01T00:00:00Z", columns={"PickupDate": None})
+    keys = alvys.truth_keys(stream="trips")
+    alvys.change(stream="trips", keys=keys[:3], at="2026-10-01T00:00:00Z", columns={"PickupDate": None})
     result = first_load(hook, land, lake, "trips")
-    assert landed_keys(lake) == set(alvys.truth_keys(stream="trips"))
-    assert result["rows"] == result["total"] == 450
+    assert landed_keys(lake) == set(keys)
+    assert result["rows"] == result["total"] == len(keys)
     assert len(cursors(lake)) == 1
 
 
@@ -120,7 +121,7 @@ def test_rows_of_unknown_statuses_do_not_hide_rows_that_no_window_found(
     alvys.change(stream="trips", keys=keys[10:20], at="2026-10-01T00:00:00Z", columns={"Status": "On Hold"})
     result = first_load(hook, land, lake, "trips")
     assert landed_keys(lake) == set(keys)
-    assert result["rows"] == result["total"] == 440
+    assert result["rows"] == result["total"] == len(keys) - 10
 
 
 def test_rows_created_since_the_start_need_no_read_as_a_whole(
@@ -201,8 +202,8 @@ def test_rows_that_are_still_missing_fail_and_set_no_cursor(
 def test_a_retried_reconciliation_reads_nothing_twice_and_ignores_new_rows(
     alvys: Simulator, hook: QuickHook, land: Land, lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keys = alvys.truth_keys(stream="trips")[:3]
-    alvys.change(stream="trips", keys=keys, at="2026-10-01T00:00:00Z", columns={"PickupDate": None})
+    keys = alvys.truth_keys(stream="trips")
+    alvys.change(stream="trips", keys=keys[:3], at="2026-10-01T00:00:00Z", columns={"PickupDate": None})
     begun, windows = begin(hook, lake, "trips")
     landed = [land(stream="trips", window_by="pickup", **window) for window in windows]
     context = {"run_id": "run", "ti": TaskInstance()}
@@ -215,11 +216,12 @@ def test_a_retried_reconciliation_reads_nothing_twice_and_ignores_new_rows(
     monkeypatch.setattr(cursor_module, "advance_cursor", fail)
     with pytest.raises(AlvysStorageError):
         reconcile_and_set_cursor(hook, lake, "trips", begun, landed, context)
+    trips = len(alvys.truth_keys(stream="trips"))
     alvys.add(stream="trips", rows=3, columns={"PickupDate": None})
     before = alvys.stats()["requests"]
     result = reconcile_and_set_cursor(hook, lake, "trips", begun, landed, context)
     assert alvys.stats()["requests"] == before
-    assert result["rows"] == result["total"] == 450
+    assert result["rows"] == result["total"] == trips
     assert len(cursors(lake)) == 1
 
 

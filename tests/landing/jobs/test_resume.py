@@ -453,7 +453,7 @@ def test_parts_are_as_large_after_a_kill_though_pages_have_become_smaller(
     alvys.reset(loads=0, fleet=3000, page_size_cap=5)
     arguments = {"stream": "drivers", "initial_since": None, "page_size": 10}
     first = read_manifest(land(run("undisturbed"), **arguments)["manifest"])["searches"][0]
-    kill_at_request(first["total"] // 5 + 60)
+    kill_at_request(first["total"] // 5 + 30)
     with pytest.raises(Killed):
         land(run(), **arguments)
     rows = [part["rows"] for part in parts_of(land(run(), **arguments)["manifest"])]

@@ -13,7 +13,7 @@ import pytest
 
 from airflow_provider_alvys import AlvysSweepToObjectStorageOperator
 from airflow_provider_alvys.api.catalogue.stream_spec import WHOLE
-from airflow_provider_alvys.api.catalogue.streams import STREAMS
+from airflow_provider_alvys.api.catalogue.streams import STREAMS, get_stream
 from airflow_provider_alvys.api.errors import AlvysIncompleteError, AlvysValueError, is_hopeless
 from airflow_provider_alvys.simulator.process import Simulator
 from tests.conftest import Land, QuickHook, SkippingClock
@@ -110,6 +110,9 @@ def test_an_open_read_is_a_warning_with_the_next_step_or_fails(
 ) -> None:
     # In two days, since some streams are read day by day.
     alvys.reset(loads=12, fleet=12, days=2)
+    by = get_stream(stream).window(window) if window != WHOLE else None
+    yesterday = (datetime.now(timezone.utc) - timedelta(days=1)).isoformat()
+    alvys.add(stream=stream, rows=12, columns={by.column: yesterday} if by else {})
     alvys.order_mutations({"kind": "join", "stream": stream})
     since = (datetime.now(timezone.utc) - timedelta(days=3)).isoformat()
     arguments = {"stream": stream, "window_by": window, "page_size": 4, "initial_since": since}

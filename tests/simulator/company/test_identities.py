@@ -110,6 +110,7 @@ def test_everything_adds_up_after_each_step(alvys: Simulator, client: AlvysClien
     assert reader.broken() == ([], [])
 
 
+@pytest.mark.large
 def test_ten_thousand_loads_add_up(alvys: Simulator, client: AlvysClient, reader: Reader) -> None:
     """Read at the start and at the end only: each time takes half a minute."""
     alvys.reset(loads=LARGE)

@@ -28,8 +28,9 @@ def stage_of(status: Any) -> int:
     return STAGES.get(str(status).lower(), DEFAULT_STAGE)
 
 
-def follow_status(entry: Entry, paper: Paper, created_at: int) -> None:
+def follow_status(entry: Entry, paper: Paper, created_at: int | None) -> None:
     """Give a load or trip the times and stops of its status, and no others."""
+    created_at = created_at or 0
     stage, stops = stage_of(paper.get("Status")), paper.get("Stops") or []
     picked, delivered = paper.get("PickedUpAt"), paper.get("DeliveredAt")
     known = [parse_micros(stop[name]) for stop in stops for name in _STOP_TIMES if stop.get(name)]
