@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 from airflow_provider_alvys.simulator.company.plans.load import Leg, Load
@@ -33,7 +34,8 @@ class Item(Protocol):
 ItemT = TypeVar("ItemT", bound=Item)
 
 
-class ItemView(NamedTuple, Generic[ItemT]):
+@dataclass(frozen=True)
+class ItemView(Generic[ItemT]):
     """
     The item of a row at the company's time.
 
