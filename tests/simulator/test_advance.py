@@ -118,6 +118,17 @@ def test_webhooks_report_what_happens(alvys: Simulator, caller: Caller) -> None:
     assert all(event["data"]["load"]["id"] in changed for event in delivered)
 
 
+def test_the_trips_of_a_load_that_joins_a_search_are_new(alvys: Simulator, caller: Caller) -> None:
+    alvys.set_clock(NOW + 2 * DAY)
+    before = records(alvys, "trips")
+    alvys.order_mutations({"kind": "join", "stream": "loads", "rows": 5, "times": 1})
+    statuses = next(item.values for item in STREAMS["loads"].filters if item.name == "Status")
+    caller.search(STREAMS["loads"], {"Status": list(statuses), "IncludeDeleted": True})
+    added = records(alvys, "trips").keys() - before.keys()
+    assert len(added) >= 5
+    assert set(alvys.truth_keys(stream="trips", window_by="updated", since=stamp(NOW + 2 * DAY))) == added
+
+
 @pytest.mark.parametrize("body", [{"days": -1}, {"days": "two"}, {"weeks": 1}])
 def test_a_wrong_time_is_refused(alvys: Simulator, caller: Caller, body: dict[str, Any]) -> None:
     with pytest.raises(RuntimeError, match="400"):

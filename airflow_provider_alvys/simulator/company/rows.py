@@ -135,7 +135,8 @@ class CompanyRows(RowSet):
         self.company.freeze(number)
         super().add(at, columns, parent)
         for position in range(len(self.company.load(number).legs) if trips else 0):
-            trips.add_leg(number, position, at)  # type: ignore[union-attr]
+            # A reader who asks for what changed since the last time must find them.
+            trips.add_leg(number, position, at, self._added_at(number, at))  # type: ignore[union-attr]
         if self._has_rules:
             self._follow(number, at, columns, is_new=True)
         return number
@@ -152,10 +153,16 @@ class CompanyRows(RowSet):
                 return {name: loads.column(name)[load] for name in ("LoadNumber", "OrderNumber")}
         return {}
 
-    def add_leg(self, load: int, position: int, at: int) -> None:
-        """Add a planned trip of an added load."""
+    def _added_at(self, number: int, at: int) -> int:
+        """Return when a row was added, which may begin earlier."""
+        stamp = self.spec.updated_column
+        updated_at = self.column(stamp)[number] if stamp else None
+        return max(at, updated_at or at)
+
+    def add_leg(self, load: int, position: int, at: int, stamp: int) -> None:
+        """Add a planned trip of an added load; ``stamp`` is the time of the addition."""
         self.company.added.add_trip(self._next, load, position)
-        super().add(at, {})
+        super().add(at, {self.spec.updated_column: stamp} if self.spec.updated_column else {})
 
     def add_invoice(self, invoice: Invoice, at: int) -> int:
         """Add an invoice of a load."""
