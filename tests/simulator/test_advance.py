@@ -123,7 +123,7 @@ def test_the_trips_of_a_load_that_joins_a_search_are_new(alvys: Simulator, calle
     before = records(alvys, "trips")
     alvys.order_mutations({"kind": "join", "stream": "loads", "rows": 5, "times": 1})
     statuses = next(item.values for item in STREAMS["loads"].filters if item.name == "Status")
-    caller.search(STREAMS["loads"], {"Status": list(statuses), "IncludeDeleted": True})
+    Caller(alvys).search(STREAMS["loads"], {"Status": list(statuses), "IncludeDeleted": True})
     added = records(alvys, "trips").keys() - before.keys()
     assert len(added) >= 5
     assert set(alvys.truth_keys(stream="trips", window_by="updated", since=stamp(NOW + 2 * DAY))) == added
