@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -221,7 +222,7 @@ def troubles_of(module: ModuleType) -> list[Trouble]:
 
 def provoke(trouble: Trouble, alvys: Simulator, folder: Path) -> Provoked:
     """Provoke a trouble on a new bench."""
-    alvys.reset(loads=40, fleet=6)
+    alvys.reset(loads=40, fleet=6, now=an_hour_ago())
     with _bench(alvys, folder) as bench:
         try:
             result = trouble.provoke(bench)
@@ -263,3 +264,8 @@ def _plain(text: str, bench: Bench) -> str:
     for pattern, value in _VARIABLE:
         text = pattern.sub(value, text)
     return " ".join(text.split())
+
+
+def an_hour_ago() -> float:
+    """Return the time of the newest rows of a simulator, so that each window that ends now has them all."""
+    return time.time() - 3600
