@@ -44,7 +44,7 @@ _ENDS_WITHIN = 400.0
 def run_all(home: Path) -> list[str]:
     """Start the daemons, run the three tests, and return the failures."""
     lake = home / "lake"
-    options: dict[str, Any] = {"loads": ROWS, "now": time.time() - 3600}
+    options: dict[str, Any] = {"loads": ROWS, "rows": {"trips": ROWS}, "now": time.time() - 3600}
     with Simulator(**options) as alvys, Daemons(home, DAGS, _environment(alvys, lake)) as airflow:
         for dag_id in ("waits", "killed", "syncs"):
             airflow.wait_for_dag(dag_id)
