@@ -21,7 +21,7 @@ SOURCES = airflow_provider_alvys tests dags_examples scripts bench docs/conf.py
 unexport PYTHONDONTWRITEBYTECODE
 export PYTHONPYCACHEPREFIX = $(CURDIR)/.venv/bytecode
 
-.PHONY: help demo test test-newest test-quick test-mariadb ui-test ui-test-all docs-pictures lint types build matrix matrix-short release-check release-contents chaos chaos-short chaos-limits distributed waiting waiting-short bench docs docs-site docs-serve ci prepare constraints clean
+.PHONY: help demo test test-newest test-quick test-large test-mariadb ui-test ui-test-all docs-pictures lint types build matrix matrix-short release-check release-contents chaos chaos-short chaos-limits distributed waiting waiting-short bench docs docs-site docs-serve ci prepare constraints clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
