@@ -53,8 +53,7 @@ class Choices:
     @cached_property
     def _carriers(self) -> list[parties.Carrier]:
         found = [parties.carrier(self.salt, number) for number in range(self._count("carriers"))]
-        others = found[len(SUBSIDIARIES) :]
-        return [carrier for carrier in others if carrier.status == "Active"] or others or found
+        return [carrier for carrier in found if carrier.is_usable] or found[len(SUBSIDIARIES) :] or found
 
     @cached_property
     def _crews(self) -> Mapping[str, list[tuple[int, int | None]]]:

@@ -66,10 +66,10 @@ def stop_record(company: Company, load: Load, position: int, leg: int, at: int, 
 
 def _happened(load: Load, moment: int, at: int) -> bool:
     """Return whether a truck was at a stop by a time; an unused truck was at the pickup only."""
-    if load.picked_up_at is None and not load.scenario.ending.endswith("tonu"):
-        return False
-    is_unused = load.picked_up_at is None
-    return moment <= at and not (is_unused and moment != load.stops[0].arrived)
+    if load.picked_up_at is None:
+        is_unused = load.scenario.ending.endswith("tonu")
+        return is_unused and moment == load.stops[0].arrived and moment <= at
+    return moment <= at
 
 
 def _eta(stop: Stop, arrived: str | None, state: str) -> dict[str, Any]:
