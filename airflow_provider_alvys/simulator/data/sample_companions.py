@@ -29,12 +29,6 @@ _REFERENCE_TYPES: Mapping[str, tuple[Any, ...]] = {
     "Ready date": ("Date",),
     "Service level": ("List",),
 }
-_EDI_REFERENCES: Mapping[str, tuple[Any, ...]] = {
-    "BM": ("Bill of lading ????????",),
-    "PO": ("Purchase order 45????????",),
-    "SI": ("Shipper's id S???????",),
-    "CN": ("PRO number ?????????",),
-}
 _NOTHING = (None,)
 _ERRORS: Mapping[str, tuple[Any, ...]] = {
     "Completed": _NOTHING,
@@ -49,8 +43,6 @@ _ERRORS: Mapping[str, tuple[Any, ...]] = {
 # By stream, or by list: a field of a row or item, another field that fits it, and that one's values.
 COMPANIONS: Mapping[str, tuple[tuple[str, str, Mapping[str, tuple[Any, ...]]], ...]] = {
     "References": (("Name", "Value", _REFERENCES), ("Name", "Type", _REFERENCE_TYPES)),
-    "tenders.References": (("Qualifier", "Description", _EDI_REFERENCES),),
-    "tenders.Stops.References": (("Qualifier", "Description", _EDI_REFERENCES),),
     **{f"visibility_{kind}_history": (("Status", "Error", _ERRORS),) for kind in ("inbound", "outbound")},
     "webhooks": (
         (
