@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from airflow_provider_alvys.simulator.company.added import EXTRA
+from airflow_provider_alvys.simulator.company.base import GrowingFacts
 from airflow_provider_alvys.simulator.company.books.entry import Entry
 from airflow_provider_alvys.simulator.company.books.rules import RULES, follow, withdraw
 from airflow_provider_alvys.simulator.company.company import Company
@@ -22,7 +23,6 @@ from airflow_provider_alvys.simulator.company.settlement.deductions import Deduc
 from airflow_provider_alvys.simulator.company.settlement.driver_statements import DriverStatementFacts
 from airflow_provider_alvys.simulator.company.settlement.fuel import FuelFacts
 from airflow_provider_alvys.simulator.company.settlement.tolls import TollFacts
-from airflow_provider_alvys.simulator.data.facts import Facts
 from airflow_provider_alvys.simulator.data.row_set import RowSet, Snapshots
 from airflow_provider_alvys.simulator.data.row_set_spec import TOMBSTONE, RowSetSpec
 from airflow_provider_alvys.simulator.options import Options
@@ -39,27 +39,8 @@ _FEWEST_LOADS = 100
 _GROWTH_OF_ROWS = 1.1
 
 
-class CountedFacts(Facts, Protocol):
-    """Facts about a stream that grows with time."""
-
-    def count(self) -> int:
-        """Return how many rows there are now."""
-
-    def started_at(self, number: int) -> int:
-        """Return when a row started."""
-
-    def changed_between(self, since: int, until: int) -> list[int]:
-        """Return the rows that existed at a time and changed until another one."""
-
-    def removed_between(self, since: int, until: int) -> list[int]:
-        """Return the rows that were removed after a time, until another one."""
-
-    def loads_of(self, number: int) -> tuple[int, ...]:
-        """Return the loads whose further story ends if somebody else changes a row."""
-
-
 # The streams that follow from the loads, each with the facts about its rows.
-FACTS: Mapping[str, Callable[[Company], CountedFacts]] = {
+FACTS: Mapping[str, Callable[[Company], GrowingFacts]] = {
     "loads": LoadFacts,
     "trips": TripFacts,
     "invoices": InvoiceFacts,
@@ -85,7 +66,7 @@ class CompanyRows(RowSet):
         count: int | None,
     ) -> None:
         self.company = company
-        self.facts: CountedFacts = FACTS[spec.name](company)
+        self.facts: GrowingFacts = FACTS[spec.name](company)
         self._count = count
         self._has_rules = spec.name in RULES
         self._taken_out: frozenset[int] = frozenset()

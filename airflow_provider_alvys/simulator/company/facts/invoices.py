@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from airflow_provider_alvys.simulator.company.base import GrowingFacts
 from airflow_provider_alvys.simulator.company.money import decimal, money
 from airflow_provider_alvys.simulator.company.plans.billing import STANDALONE, Invoice, Line
 from airflow_provider_alvys.simulator.company.texts import place_fields, text_id, utc_text
@@ -162,15 +163,13 @@ _FIELDS: Mapping[str, Callable[[InvoiceView], Any]] = {
 }
 
 
-class InvoiceFacts:
+class InvoiceFacts(GrowingFacts):
     """The records of invoices."""
 
-    fields = frozenset(_FIELDS)
+    makers = _FIELDS
 
-    def __init__(self, company: Company) -> None:
-        self._company = company
-
-    def _view(self, number: int) -> InvoiceView:
+    def view(self, number: int) -> InvoiceView:
+        """Return an invoice at its time."""
         company = self._company
         if company.is_extra(number):
             invoice = company.added.invoices.get(number) or _standalone(company, number)
@@ -187,15 +186,6 @@ class InvoiceFacts:
         company = self._company
         return company.created_at(number) if company.is_extra(number) else company.invoices[number].created_at
 
-    def value(self, number: int, name: str) -> Any:
-        """Return a field of an invoice."""
-        return _FIELDS[name](self._view(number))
-
-    def record(self, number: int) -> Mapping[str, Any]:
-        """Return all fields of an invoice."""
-        view = self._view(number)
-        return {name: make(view) for name, make in _FIELDS.items()}
-
     def changed_between(self, since: int, until: int) -> list[int]:
         """Return the invoices that existed at a time and changed until another one."""
         company, found = self._company, []
@@ -205,10 +195,6 @@ class InvoiceFacts:
             if invoice.created_at <= since and any(since < at <= end for at in times):
                 found.append(number)
         return found
-
-    def removed_between(self, since: int, until: int) -> list[int]:
-        """Return no rows: none is removed."""
-        return []
 
     def loads_of(self, number: int) -> tuple[int, ...]:
         """Return the loads of an invoice."""

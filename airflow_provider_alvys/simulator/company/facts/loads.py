@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from airflow_provider_alvys.simulator.company.base import GrowingFacts
 from airflow_provider_alvys.simulator.company.masters.base import fleet_record
 from airflow_provider_alvys.simulator.company.money import decimal, money
 from airflow_provider_alvys.simulator.company.plans.load import Charge, Load, has_changed, last_change, status
@@ -147,15 +148,13 @@ _LOAD_FIELDS: Mapping[str, Callable[[LoadView], Any]] = {
 }
 
 
-class LoadFacts:
+class LoadFacts(GrowingFacts):
     """The records of loads."""
 
-    fields = frozenset(_LOAD_FIELDS)
+    makers = _LOAD_FIELDS
 
-    def __init__(self, company: Company) -> None:
-        self._company = company
-
-    def _view(self, number: int) -> LoadView:
+    def view(self, number: int) -> LoadView:
+        """Return a load at its time."""
         return LoadView(self._company, self._company.load(number), self._company.time_of(number))
 
     def count(self) -> int:
@@ -166,15 +165,6 @@ class LoadFacts:
         """Return when a load was created."""
         return self._company.created_at(number)
 
-    def value(self, number: int, name: str) -> Any:
-        """Return a field of a load."""
-        return _LOAD_FIELDS[name](self._view(number))
-
-    def record(self, number: int) -> Mapping[str, Any]:
-        """Return all fields of a load."""
-        view = self._view(number)
-        return {name: make(view) for name, make in _LOAD_FIELDS.items()}
-
     def changed_between(self, since: int, until: int) -> list[int]:
         """Return the loads that existed at a time and changed until another one."""
         company = self._company
@@ -184,10 +174,6 @@ class LoadFacts:
             if company.created_at(number) <= since
             and has_changed(company.load(number).events, since, company.limited(number, until))
         ]
-
-    def removed_between(self, since: int, until: int) -> list[int]:
-        """Return no rows: none is removed."""
-        return []
 
     def loads_of(self, number: int) -> tuple[int, ...]:
         """Return the load itself."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from airflow_provider_alvys.simulator.company.base import GrowingFacts
 from airflow_provider_alvys.simulator.company.plans.load import Load
 from airflow_provider_alvys.simulator.company.plans.scenarios import (
     ACCEPTED,
@@ -224,15 +225,13 @@ _FIELDS: Mapping[str, Callable[[TenderView], Any]] = {
 }
 
 
-class TenderFacts:
+class TenderFacts(GrowingFacts):
     """The records of tenders."""
 
-    fields = frozenset(_FIELDS)
+    makers = _FIELDS
 
-    def __init__(self, company: Company) -> None:
-        self._company = company
-
-    def _view(self, number: int) -> TenderView:
+    def view(self, number: int) -> TenderView:
+        """Return a tender at its time."""
         return TenderView(self._company, number, self._company.load(number), self._company.time_of(number))
 
     def count(self) -> int:
@@ -243,31 +242,14 @@ class TenderFacts:
         """Return when a tender came."""
         return _imported_at(self._company, number, self._company.created_at(number))
 
-    def value(self, number: int, name: str) -> Any:
-        """Return a field of a tender."""
-        return _FIELDS[name](self._view(number))
-
-    def record(self, number: int) -> Mapping[str, Any]:
-        """Return all fields of a tender."""
-        view = self._view(number)
-        return {name: make(view) for name, make in _FIELDS.items()}
-
     def changed_between(self, since: int, until: int) -> list[int]:
         """Return the tenders that existed at a time and changed until another one."""
         company, found = self._company, []
         for number in range(company.load_count):
-            view = self._view(number)
+            view = self.view(number)
             times = [_decided_at(view), view.load.cancelled_at or 0]
             times += [at for stop in view.load.stops for at in (stop.arrived, stop.departed)]
             end = company.limited(number, until)
             if view.imported_at <= since and any(since < at <= end for at in times):
                 found.append(number)
         return found
-
-    def removed_between(self, since: int, until: int) -> list[int]:
-        """Return no rows: none is removed."""
-        return []
-
-    def loads_of(self, number: int) -> tuple[int, ...]:
-        """Return nothing: the story of a load does not depend on its tender."""
-        return ()

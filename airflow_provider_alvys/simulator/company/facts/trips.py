@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from airflow_provider_alvys.simulator.company.base import GrowingFacts
 from airflow_provider_alvys.simulator.company.masters.base import fleet_record
 from airflow_provider_alvys.simulator.company.money import decimal, money, shares
 from airflow_provider_alvys.simulator.company.plans.load import Leg, Load, has_changed, last_change, status
@@ -253,13 +254,10 @@ def assignment(company: Company, number: int, hauler: str | None, at: int) -> di
     return {name: _TRIP_FIELDS[name](view) for name in (*CREW, "Carrier", "DispatchedBy", "DispatcherId")}
 
 
-class TripFacts:
+class TripFacts(GrowingFacts):
     """The records of trips."""
 
-    fields = frozenset(_TRIP_FIELDS)
-
-    def __init__(self, company: Company) -> None:
-        self._company = company
+    makers = _TRIP_FIELDS
 
     def view(self, number: int) -> TripView:
         """Return a trip at its time."""
@@ -276,15 +274,6 @@ class TripFacts:
         """Return when a trip was created: with its load."""
         return self._company.created_at(self._company.leg_of(number)[0])
 
-    def value(self, number: int, name: str) -> Any:
-        """Return a field of a trip."""
-        return _TRIP_FIELDS[name](self.view(number))
-
-    def record(self, number: int) -> Mapping[str, Any]:
-        """Return all fields of a trip."""
-        view = self.view(number)
-        return {name: make(view) for name, make in _TRIP_FIELDS.items()}
-
     def changed_between(self, since: int, until: int) -> list[int]:
         """Return the trips that existed at a time and changed until another one."""
         company, found = self._company, []
@@ -293,10 +282,6 @@ class TripFacts:
                 end = company.limited(load.number, until)
                 found += [trip] if has_changed(load.legs[position].events, since, end) else []
         return found
-
-    def removed_between(self, since: int, until: int) -> list[int]:
-        """Return no rows: none is removed."""
-        return []
 
     def loads_of(self, number: int) -> tuple[int, ...]:
         """Return the load of a trip."""

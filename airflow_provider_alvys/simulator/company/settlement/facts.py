@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
 
+from airflow_provider_alvys.simulator.company.base import GrowingFacts
 from airflow_provider_alvys.simulator.company.plans.load import Leg, Load
 from airflow_provider_alvys.simulator.company.world.parties import CAD
 from airflow_provider_alvys.simulator.data.times import DAY
@@ -52,14 +53,8 @@ class ItemView(Generic[ItemT]):
         return max(self.company.now, self.item.created_at)
 
 
-class ItemFacts(ABC, Generic[ItemT]):
+class ItemFacts(GrowingFacts, Generic[ItemT]):
     """The records of items; a row's number is the position of its item."""
-
-    makers: ClassVar[Mapping[str, Callable[[Any], Any]]]
-
-    def __init__(self, company: Company) -> None:
-        self._company = company
-        self.fields = frozenset(self.makers)
 
     @abstractmethod
     def _items(self) -> Sequence[ItemT]:
@@ -75,6 +70,10 @@ class ItemFacts(ABC, Generic[ItemT]):
             return self._added(number, company.created_at(number))
         return self._items()[number]
 
+    def view(self, number: int) -> ItemView[ItemT]:
+        """Return the item of a row at the company's time."""
+        return ItemView(self._company, self._item(number), number)
+
     def count(self) -> int:
         """Return how many rows there are now, with those that are removed."""
         return len(self._items())
@@ -82,27 +81,6 @@ class ItemFacts(ABC, Generic[ItemT]):
     def started_at(self, number: int) -> int:
         """Return when a row came to be."""
         return self._item(number).created_at
-
-    def value(self, number: int, name: str) -> Any:
-        """Return a field of a row."""
-        return self.makers[name](ItemView(self._company, self._item(number), number))
-
-    def record(self, number: int) -> Mapping[str, Any]:
-        """Return all fields of a row."""
-        view = ItemView(self._company, self._item(number), number)
-        return {name: make(view) for name, make in self.makers.items()}
-
-    def changed_between(self, since: int, until: int) -> list[int]:
-        """Return no rows: none changes."""
-        return []
-
-    def removed_between(self, since: int, until: int) -> list[int]:
-        """Return no rows: none is removed."""
-        return []
-
-    def loads_of(self, number: int) -> tuple[int, ...]:
-        """Return no loads: what somebody changes in a row has no effect on them."""
-        return ()
 
 
 class VaryingFacts(ItemFacts[ItemT]):
