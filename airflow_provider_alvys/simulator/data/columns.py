@@ -89,11 +89,7 @@ class ColumnGenerator:
 
     def decided_value(self, number: int, name: str, value: Any) -> Any:
         """Return a value that the company decides, in the form of a column."""
-        if (
-            name == self._spec.updated_column
-            and self._rows.options.without_stamp
-            and self._is_undated(number)
-        ):
+        if name == self._spec.updated_column and self._is_undated(number):
             return None
         if isinstance(value, int) and self.is_time(name):
             value -= value % self.resolution(name)
@@ -101,9 +97,10 @@ class ColumnGenerator:
 
     def _is_undated(self, number: int) -> bool:
         """Return whether a row lacks the time of its last change."""
-        share, salt = self._rows.options.without_stamp, self.salt(self._spec.updated_column or "")
-        is_old = number < max(1, self._rows.count // 2)
-        return is_old and hash((salt, number, 1)) % 10_000 < 20_000 * share
+        share = self._rows.options.without_stamp
+        if not share or number >= max(1, self._rows.count // 2):
+            return False
+        return hash((self.salt(self._spec.updated_column or ""), number, 1)) % 10_000 < 20_000 * share
 
     def format_value(self, number: int, path: str, value: Any) -> Any:
         """Return a column's value in the form of the record: times as text."""
@@ -217,11 +214,10 @@ class ColumnGenerator:
         name, salt = path.rpartition(".")[2], self.salt(path)
         rule = rule_of(name)
         if path == spec.updated_column:
-            has_undated = bool(rows.options.without_stamp)
 
             def updated_at(number: int, item: int) -> int | None:
                 bits = hash((salt, number)) & _MASK
-                if has_undated and self._is_undated(number):
+                if self._is_undated(number):
                     return None
                 at = rows.started_at(number)
                 return at + int(max(0, rows.data_end - at) * ((bits & 0xFFFFFFFF) / 0x100000000))

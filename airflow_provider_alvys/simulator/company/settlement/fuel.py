@@ -18,7 +18,7 @@ from airflow_provider_alvys.simulator.company.settlement.facts import (
 from airflow_provider_alvys.simulator.company.settlement.way import passing
 from airflow_provider_alvys.simulator.company.texts import text_id
 from airflow_provider_alvys.simulator.company.world.names import bits_of
-from airflow_provider_alvys.simulator.company.world.parties import CAD, SUBSIDIARIES, USD
+from airflow_provider_alvys.simulator.company.world.parties import SUBSIDIARIES, USD, currency_of
 from airflow_provider_alvys.simulator.company.world.places import PLACES, Place
 from airflow_provider_alvys.simulator.data.times import DAY, SECOND
 
@@ -64,7 +64,7 @@ class Purchase(NamedTuple):
     @property
     def currency(self) -> int:
         """The number of the currency of its place."""
-        return CAD if PLACES[self.place].country == "CA" else USD
+        return currency_of(PLACES[self.place])
 
     @property
     def fuel(self) -> int:

@@ -254,6 +254,11 @@ _LOCATION_WORDS = (
 _HOURS = ((0, 24), (6, 14), (7, 15), (6, 22), (8, 16), (5, 13), (7, 19))
 
 
+def currency_of(place: Place) -> int:
+    """Return the ISO number of the currency that is paid in a place: US dollars outside Canada."""
+    return CAD if place.country == "CA" else USD
+
+
 @lru_cache(maxsize=16_384)
 def customer(salt: int, number: int) -> Customer:
     """Return a customer."""
@@ -275,7 +280,7 @@ def customer(salt: int, number: int) -> Customer:
         name=name,
         type=kind,
         status=status,
-        currency=CAD if is_canadian else USD,
+        currency=currency_of(place),
         terms=pick(_TERMS, salt, number, 3),
         credit_cents=(2 + bits_of(salt, number, 4) % 38) * 1_000_000,
         place=place,
