@@ -39,6 +39,8 @@ from tests.forked_airflow import ForkedAirflow, home_settings  # noqa: E402
 ROOT = Path(__file__).parent.parent
 CONNECTION = "AIRFLOW_CONN_ALVYS_DEFAULT"
 SECRET = "s3cret-of-the-simulator"
+# A Tuesday afternoon in the time zones of the simulated company, 2026-11-24T20:00:00Z.
+A_WORKING_DAY = 1_795_550_400.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -81,6 +83,17 @@ class StoppedClock(SkippingClock):
         self.now += seconds
 
 
+class SteadySimulator(Simulator):
+    """
+    A simulator whose company begins at the same time in every run, unless a test sets ``now``.
+
+    Which loads are where depends on the hour and on the day of the week, and so would the tests.
+    """
+
+    def reset(self, **options: Any) -> None:
+        super().reset(**{"now": A_WORKING_DAY, **options})
+
+
 @pytest.fixture(autouse=True)
 def fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Start each test like a new process: no token, pace or masked secrets; and do not wait for the disk."""
@@ -101,7 +114,7 @@ def forget_secrets() -> None:
 
 @pytest.fixture(scope="session")
 def simulator() -> Iterator[Simulator]:
-    with Simulator(loads=0) as simulator:
+    with SteadySimulator(loads=0) as simulator:
         yield simulator
 
 
@@ -324,7 +337,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def own_alvys() -> Iterator[Simulator]:
-    with Simulator(loads=300, client_secret=SECRET) as simulator:
+    with SteadySimulator(loads=300, client_secret=SECRET) as simulator:
         yield simulator
 
 

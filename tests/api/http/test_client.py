@@ -106,7 +106,9 @@ def test_each_path_has_its_documented_version_unless_one_is_set(
 def test_a_read_is_retried_after_a_temporary_failure(
     alvys: Simulator, clock: SkippingClock, fault: dict[str, Any]
 ) -> None:
-    client = make_client(alvys, clock=clock, timeout=(5, 0.3))
+    # A busy machine answers late too: only the silent server may meet the short limit.
+    seconds = 0.3 if fault["kind"] == "timeout" else 60
+    client = make_client(alvys, clock=clock, timeout=(5, seconds))
     alvys.order_faults({**fault, "endpoint": "POST loads/search"})
     assert search(client)["Total"] > 0
     assert len(clock.sleeps) == fault.get("times", 1)

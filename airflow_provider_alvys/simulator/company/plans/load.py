@@ -192,8 +192,8 @@ def last_change(events: Sequence[PlannedEvent], at: int) -> int:
 
 
 def has_changed(events: Sequence[PlannedEvent], since: int, until: int) -> bool:
-    """Return whether anything happened after a time, until another one."""
-    return any(since < event.at <= until for event in events)
+    """Return whether anything happened after a time, until another one; the events are in order."""
+    return events[-1].at > since and any(since < event.at <= until for event in events)
 
 
 def in_order(events: Iterable[PlannedEvent]) -> list[PlannedEvent]:

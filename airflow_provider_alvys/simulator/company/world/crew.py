@@ -265,6 +265,7 @@ def login_of(driver: int) -> int:
     return (driver + 1) * len(_ROLES) - 1
 
 
+@lru_cache
 def users_with(role: str, count: int) -> Sequence[int]:
     """Return the numbers of the active users with a role among the first ones; all if nobody has it."""
     found = tuple(
