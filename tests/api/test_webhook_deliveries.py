@@ -81,7 +81,7 @@ def receiver() -> Iterator[Receiver]:
 
 
 def start(alvys: Simulator, receiver: Receiver, *types: str, **options: Any) -> None:
-    alvys.reset(loads=30, fleet=10, webhook_backoff=0, **options)
+    alvys.reset(loads=60, fleet=10, webhook_backoff=0, **options)
     alvys.subscribe(receiver.url, secret=SECRET, events=list(types) or ["load.status.changed"])
 
 
