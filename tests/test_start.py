@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_alvys.simulator.process import Simulator
-from tests.conftest import ROOT
+from tests.conftest import ROOT, SteadySimulator
 from tests.forked_airflow import ForkedAirflow, home_settings
 from tests.lake import manifests
 from tests.pages import parse_blocks, parse_commands
@@ -42,7 +41,7 @@ def test_the_start_page_leads_to_a_file_and_a_table(
     steps = [command for command in COMMANDS if "--conn-login my-client-id" not in command]
     steps.remove(simulated)
     steps.insert(2, simulated)
-    with Simulator(loads=LOADS) as alvys:
+    with SteadySimulator(loads=LOADS) as alvys:
         for step in steps:
             if step.startswith(("pip install", "python -m airflow_provider_alvys.simulator")):
                 continue  # tests/test_docs.py runs these.

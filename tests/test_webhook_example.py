@@ -23,7 +23,7 @@ import requests
 
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.simulator.process import Simulator
-from tests.conftest import CONNECTION, ROOT, read_xcoms
+from tests.conftest import CONNECTION, ROOT, SteadySimulator, read_xcoms
 from tests.forked_airflow import ForkedAirflow, home_settings
 
 pytest.importorskip("airflow_inbound_webhooks")
@@ -133,7 +133,7 @@ def wait_for(
 
 @pytest.fixture(scope="module")
 def own_alvys() -> Iterator[Simulator]:
-    with Simulator(loads=40) as simulator:
+    with SteadySimulator(loads=100) as simulator:
         yield simulator
 
 

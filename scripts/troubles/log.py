@@ -22,7 +22,7 @@ from airflow_provider_alvys.api.errors import AlvysDownloadError, AlvysServerErr
 from airflow_provider_alvys.api.http import shared_pace
 from airflow_provider_alvys.api.http.pacing import Pacer
 from airflow_provider_alvys.triggers.alvys import AlvysSensorTrigger
-from scripts.troubles.bench import Bench, an_hour_ago
+from scripts.troubles.bench import A_TUESDAY, Bench
 
 _SEARCH = "POST loads/search"
 _CREATED: Any = {"window_by": "created", "initial_since": "2020-01-01T00:00:00Z"}
@@ -36,7 +36,7 @@ def open_proof(bench: Bench) -> Any:
     quieter time, or raise `settling`. `fail_on_open=True` makes the task fail instead, so that its retries
     read the window again.
     """
-    bench.alvys.reset(loads=700, now=an_hour_ago())
+    bench.alvys.reset(loads=700, now=A_TUESDAY)
     bench.alvys.order_mutations({"kind": "join", "rows": 1, "stream": "loads"})
     bench.sync(**_CREATED)
     return bench.warned("Some loads may be missing")
@@ -48,7 +48,7 @@ def open_search(bench: Bench) -> Any:
 
     Search again, or give `until`: a window that has ended is complete or an error.
     """
-    bench.alvys.reset(loads=700, now=an_hour_ago())
+    bench.alvys.reset(loads=700, now=A_TUESDAY)
     bench.alvys.order_mutations({"kind": "join", "rows": 1, "stream": "loads"})
     list(bench.connect().search("loads"))
     return bench.warned("Some loads may be missing")

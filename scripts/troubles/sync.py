@@ -13,7 +13,7 @@ from airflow_provider_alvys import (
     RecentParents,
 )
 from airflow_provider_alvys.landing.dataset.layout import MANIFEST
-from scripts.troubles.bench import Bench, an_hour_ago
+from scripts.troubles.bench import A_TUESDAY, Bench
 
 _SEARCH = "POST loads/search"
 
@@ -215,7 +215,7 @@ def incomplete(bench: Bench) -> Any:
 
     Let the task retry. If it happens often, raise `settling`, or run the sync at a quieter time.
     """
-    bench.alvys.reset(loads=700, now=an_hour_ago())
+    bench.alvys.reset(loads=700, now=A_TUESDAY)
     bench.alvys.order_mutations({"kind": "join", "rows": 1, "skip": 1})
     return bench.sync()
 
@@ -283,6 +283,6 @@ def open_read(bench: Bench) -> Any:
     Retry, or clear the task: it reads the same window again, and succeeds if that read is complete. If it
     fails each time, run it at a quieter time.
     """
-    bench.alvys.reset(loads=700, now=an_hour_ago())
+    bench.alvys.reset(loads=700, now=A_TUESDAY)
     bench.alvys.order_mutations({"kind": "join", "rows": 1, "stream": "loads"})
     return bench.sync(window_by="created", since="2020-01-01T00:00:00Z", fail_on_open=True)
