@@ -133,7 +133,7 @@ def wait_for(
 
 @pytest.fixture(scope="module")
 def own_alvys() -> Iterator[Simulator]:
-    with SteadySimulator(loads=100) as simulator:
+    with SteadySimulator(loads=40) as simulator:
         yield simulator
 
 
@@ -201,6 +201,7 @@ def airflow(environment: dict[str, str], migrated: Path, forked_airflow: ForkedA
 @pytest.fixture
 def load(own_alvys: Simulator) -> dict[str, Any]:
     """A delivered load."""
+    own_alvys.change(rows=1, columns={"Status": "Delivered"})
     rows = map(json.loads, own_alvys.truth_rows(filters='{"Status": ["Delivered"]}'))
     return next(iter(rows))
 
