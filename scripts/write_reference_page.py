@@ -34,6 +34,7 @@ _HEAD = """\
 _TYPES = {
     inspect_types.StrType: "text",
     inspect_types.IntType: "number",
+    inspect_types.FloatType: "number",
     inspect_types.DateTimeType: "time",
     inspect_types.AnyType: "any value",
     inspect_types.StructType: "object",

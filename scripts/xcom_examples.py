@@ -32,13 +32,15 @@ from airflow_provider_alvys.simulator.process import Simulator
 # 2025-11-24T05:05:00Z
 _NOW = 1_763_960_700
 _WINDOW = {"since": "2025-11-24T04:00:00Z", "until": "2025-11-24T05:04:00Z"}
-# What differs from run to run: the hash of the temporary folder, today's date, and the times of writes.
+# What differs from run to run: the hash of the temporary folder, today's date, times, and lengths of time.
 _VARIABLE = (
     (re.compile(r"(?<=-)[0-9a-f]{16}(?=-\d+/)|(?<=/)[0-9a-f]{16}(?=\.jsonl)"), "59ac79331c3e9046"),
     (re.compile(r"(?<=/)\d{4}-\d\d-\d\d(?=/)"), "2025-11-24"),
     (re.compile(r'(?<=edAt": ")[^"]+'), "2025-11-24T05:05:00+00:00"),
+    (re.compile(r'(?<="as_of": ")[^"]+'), "2025-11-24T05:04:00Z"),
+    (re.compile(r'(?<="seconds": )[\d.]+'), "1.144"),
 )
-_MAX_ITEMS, _MAX_FIELDS = 3, 14
+_MAX_ITEMS, _MAX_FIELDS = 3, 16
 
 
 @functools.cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -28,13 +29,21 @@ _FIRST_COLUMNS = (
     Column("read_at", "timestamp"),
     Column("loaded_at", "timestamp"),
 )
-# Ledgers of 0.1.0 and 0.2.0 lack these columns.
-_ADDED_COLUMNS = (
+# What can change in an entry. Ledgers of 0.1.0 and 0.2.0 lack these columns.
+_STATE_COLUMNS = (
     Column("current_rows", "integer"),
     Column("schema_hash", "text"),
     Column("excluded", "text"),
     Column("table_rows", "text"),
 )
+# From the manifest; NULL in the entries of ledgers that lacked them.
+_RUN_COLUMNS = (
+    Column("as_of", "timestamp"),
+    Column("requests", "integer"),
+    Column("passes", "integer"),
+    Column("waited", "decimal"),
+)
+_ADDED_COLUMNS = (*_STATE_COLUMNS, *_RUN_COLUMNS)
 _COLUMNS = (*_FIRST_COLUMNS, *_ADDED_COLUMNS)
 # The schema hash of a manifest that must be loaded again.
 LOAD_AGAIN = ""
@@ -178,6 +187,12 @@ class Ledger:
             self._time(manifest.read_from),
             self._time(loaded_at),
             *_stored(entry).values(),
+            self._time(manifest.state_at) if manifest.state_at else None,
+            manifest.requests,
+            manifest.passes,
+            None
+            if manifest.waited is None
+            else self._database.render("decimal", Decimal(str(manifest.waited))),
         )
         names = ", ".join(self._quote(column.name) for column in _COLUMNS)
         marks = ", ".join("?" * len(_COLUMNS))
@@ -194,7 +209,7 @@ class Ledger:
         )
 
     def _select(self, where: str, *values: str) -> list[LedgerEntry]:
-        names = ("manifest", "tenant", "rows", "read_at", *(column.name for column in _ADDED_COLUMNS))
+        names = ("manifest", "tenant", "rows", "read_at", *(column.name for column in _STATE_COLUMNS))
         columns = ", ".join(map(self._quote, names))
         where = f"{self._quote('table_name')} = ? AND {where}"
         found = self._database.execute(
@@ -233,7 +248,7 @@ def _entry(
 
 
 def _stored(entry: LedgerEntry) -> dict[str, object]:
-    """Return the values of the added columns."""
+    """Return the values of the columns that can change."""
     tables = entry.table_rows
     return {
         "current_rows": entry.current_rows,

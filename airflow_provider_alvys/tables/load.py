@@ -52,6 +52,8 @@ class LoadResult:
     :param merged: how many of them were new, or read later than those in the table, changed or not.
     :param missing: rows of the table that are marked as missing from now on.
     :param suspect_deletes: rows that it lacks but that are not marked, because they are too many.
+    :param as_of: the time at which its rows were the stream's state; None if some may be missing.
+    :param bytes: size of its parts.
     """
 
     manifest: str
@@ -59,6 +61,8 @@ class LoadResult:
     merged: int
     missing: int
     suspect_deletes: int
+    as_of: datetime | None
+    bytes: int
 
 
 class Loader:
@@ -202,7 +206,9 @@ class Loader:
         self._warn_of_unmapped(self._flattener.unmapped)
         log.info("Loaded a manifest: %s read, %s changed", f"{rows:,}", f"{result.changed:,}")
         log.info("Manifest: %s", path)
-        return LoadResult(path, rows, result.merged, missing, suspect_deletes)
+        as_of = manifest.state_at if manifest.proof == "whole" else None
+        size = sum(part.bytes for part in manifest.parts)
+        return LoadResult(path, rows, result.merged, missing, suspect_deletes, as_of, size)
 
     def _record(self, manifest: Manifest, name: str, loaded_at: datetime, result: MergeResult) -> None:
         """Record the load in the ledger."""

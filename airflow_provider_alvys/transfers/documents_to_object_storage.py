@@ -62,11 +62,13 @@ class AlvysDocumentsToObjectStorageOperator(AlvysLandingTask):
     :param deferrable: whether to free the slot during long waits for the rate limit. Airflow's ``[operators]
         default_deferrable`` is the default.
     :return: ``{"path", "index", "stream", "tenant", "parent_type", "parents", "missing_parents", "documents",
-        "fetched", "already_there", "bytes", "gone", "renewals"}``. ``index`` is the path of a JSON lines
-        file, written last, with ``id``, ``type``, ``parent``, ``name`` (relative to ``path``), ``file_name``,
-        ``size`` and ``uploaded_at`` of each document. ``missing_parents`` are unknown to Alvys; ``bytes``
-        counts the downloads of all attempts; ``gone`` documents were deleted in Alvys meanwhile; ``renewals``
-        are lists that were read again for new URLs. Neither result nor index contains a URL.
+        "fetched", "already_there", "bytes", "gone", "renewals", "requests", "waited", "seconds"}``. ``index``
+        is the path of a JSON lines file, written last, with ``id``, ``type``, ``parent``, ``name`` (relative
+        to ``path``), ``file_name``, ``size`` and ``uploaded_at`` of each document. ``missing_parents`` are
+        unknown to Alvys; ``bytes`` counts the downloads of all attempts; ``gone`` documents were deleted in
+        Alvys meanwhile; ``renewals`` are lists that were read again for new URLs; ``requests`` counts all
+        lists; ``waited`` are the seconds of waiting for the rate limit, ``seconds`` those since the first
+        attempt began. Neither result nor index contains a URL.
     :raises AlvysValueError: an argument is wrong, raised while the DAG is parsed if it is not templated.
     :raises AlvysDownloadError: documents could not be downloaded.
     """

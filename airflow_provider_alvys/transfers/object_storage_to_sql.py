@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import PurePath
@@ -11,6 +12,7 @@ from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.api.errors import AlvysValueError
+from airflow_provider_alvys.api.read.windows import format_time
 from airflow_provider_alvys.assets import alvys_table_asset
 from airflow_provider_alvys.base_operator import TemplatedTask, emit_asset_event, outlet_events
 from airflow_provider_alvys.landing.dataset.store import Store
@@ -64,9 +66,11 @@ class AlvysObjectStorageToSqlOperator(TemplatedTask):
         "Notes.User"]``; ``_extra`` leaves out all fields that the catalogue does not know.
     :param max_missing_share: largest share of missing rows, from 0 to 1: if a complete read lacks more of
         them, no row is marked missing.
-    :return: ``{"table", "stream", "path", "manifests", "rows", "merged", "missing", "disbelieved"}``: the
-        number of manifests loaded; of rows in them; of rows merged, new or read again, changed or not; of
-        rows marked as missing; of absent rows that were too many to mark.
+    :return: ``{"table", "stream", "path", "manifests", "rows", "merged", "missing", "disbelieved", "as_of",
+        "bytes", "seconds"}``: the number of manifests loaded; of rows in them; of rows merged, new or read
+        again, changed or not; of rows marked as missing; of absent rows that were too many to mark; the
+        newest ``as_of`` of the complete manifests, or None; the size of the parts; the seconds that the load
+        took.
     :raises AlvysValueError: an argument is not valid; raised while the DAG is parsed, except for templated
         arguments. Or the connection or its provider is missing: the message says what to install.
     :raises AlvysTableError: a row cannot be stored, a table cannot be migrated, or the tables lack data of a
@@ -123,6 +127,7 @@ class AlvysObjectStorageToSqlOperator(TemplatedTask):
         from airflow_provider_alvys.tables.numbers import warn_of_shared_numbers
 
         self.check_rendered()
+        began = time.monotonic()
         events = outlet_events(context, self)
         hook, dialect = get_database_hook(self.sql_conn_id)
         store = Store(self.path)
@@ -140,6 +145,7 @@ class AlvysObjectStorageToSqlOperator(TemplatedTask):
                 warn_of_shared_numbers(database, stream_schema)
             loader.check_gaps()
         result = self._summary(stream_schema.main.name, store.path, loaded)
+        result["seconds"] = round(time.monotonic() - began, 3)
         asset = alvys_table_asset(self.stream, self.sql_conn_id, schema=self.schema, table=self.table)
         for outlet, event in events:
             emit_asset_event(outlet, event, result, asset=asset)
@@ -156,12 +162,13 @@ class AlvysObjectStorageToSqlOperator(TemplatedTask):
         start = store.url("")
         if not isinstance(path, str) or not path.startswith(f"{start}{self.stream}/"):
             raise AlvysValueError(
-                f"manifest={self.manifest!r} is not a manifest of {self.stream} below {store.path}: give its "
-                "path, or the result of a sync"
+                f"manifest={path or self.manifest!r} is not a manifest of {self.stream} below {store.path}: "
+                "give its path, or the result of a sync"
             )
         return path[len(start) :]
 
     def _summary(self, table: str, path: str, loaded: Sequence[LoadResult]) -> dict[str, Any]:
+        as_of = max((result.as_of for result in loaded if result.as_of), default=None)
         return {
             "table": table,
             "stream": self.stream,
@@ -171,4 +178,6 @@ class AlvysObjectStorageToSqlOperator(TemplatedTask):
             "merged": sum(result.merged for result in loaded),
             "missing": sum(result.missing for result in loaded),
             "disbelieved": sum(result.suspect_deletes for result in loaded),
+            "as_of": format_time(as_of) if as_of else None,
+            "bytes": sum(result.bytes for result in loaded),
         }

@@ -82,7 +82,7 @@ def test_no_row_is_marked_if_more_than_the_share_are_absent(
 ) -> None:
     sweep(lake, 0)
     for at in (1, 2, 3):
-        assert sweep(lake, at, 1, 2, 3) | {"path": ""} == {
+        assert sweep(lake, at, 1, 2, 3) | {"path": "", "as_of": "", "seconds": 0, "bytes": 0} == {
             "table": "drivers",
             "stream": "drivers",
             "path": "",
@@ -91,6 +91,9 @@ def test_no_row_is_marked_if_more_than_the_share_are_absent(
             "merged": 97,
             "missing": 0,
             "disbelieved": 3,
+            "as_of": "",
+            "seconds": 0,
+            "bytes": 0,
         }
     assert missing(db) == {}
     records = [record for record in caplog.records if record.name.endswith("tables.deletes")]

@@ -23,6 +23,7 @@ from airflow_provider_alvys.tables.database import Database, open_database
 from airflow_provider_alvys.tables.dialects import get_dialect
 from airflow_provider_alvys.tables.load import Loader
 from airflow_provider_alvys.tables.schema import build_schema
+from tests.lake import read_manifest
 from tests.tables.databases import Db
 from tests.tables.kill import load_and_kill
 from tests.tables.runs import hour, load, write_run
@@ -62,7 +63,9 @@ def test_a_row_fills_its_columns_child_tables_and_metadata(db: Db, lake: Path) -
     manifest = write_run(
         lake, [json.dumps(row).replace("1234.5", "1234.50").replace("1.5]", "1.50]").encode()], at=1
     )
-    assert load(lake) == {
+    result = load(lake)
+    assert 0 < result.pop("seconds") < 60
+    assert result == {
         "table": "loads",
         "stream": "loads",
         "path": str(lake),
@@ -71,6 +74,8 @@ def test_a_row_fills_its_columns_child_tables_and_metadata(db: Db, lake: Path) -
         "merged": 1,
         "missing": 0,
         "disbelieved": 0,
+        "as_of": "2026-03-01T01:00:00Z",
+        "bytes": sum(part["bytes"] for part in read_manifest(manifest)["parts"]),
     }
     (main,) = db.rows("loads")
     assert Decimal(main["linehaul_amount"]) == Decimal("1234.50")
@@ -113,7 +118,7 @@ def test_a_manifest_is_loaded_once_unless_it_is_named(db: Db, lake: Path) -> Non
     manifest = write_run(lake, [make_load(1, "2026-03-01T00:00:00Z", Stops=[{"Id": "S1"}])])
     assert load(lake)["rows"] == 1
     before = db.dump()
-    assert load(lake) == {**load(lake), "manifests": 0, "rows": 0}
+    assert load(lake).items() >= {"manifests": 0, "rows": 0, "merged": 0, "as_of": None, "bytes": 0}.items()
     assert db.dump() == before
     assert load(lake, manifest=manifest)["rows"] == 1
     assert load(lake, manifest={"manifest": manifest, "rows": 1})["rows"] == 1
@@ -991,6 +996,25 @@ def test_an_empty_manifest_is_recorded_and_changes_nothing(db: Db, lake: Path) -
         "2026-03-01 00:00:00.0000000",
     )
     assert line["loaded_at"] > f"{datetime(2026, 3, 1, tzinfo=timezone.utc):%Y-%m-%d}"
+
+
+def test_the_ledger_takes_the_costs_of_a_run_from_its_manifest(db: Db, lake: Path) -> None:
+    figures = {"requests": 7, "passes": 2, "waited": 61.25}
+    window = ("updated", hour(0), hour(1))
+    write_run(lake, at=1, window=window, as_of=hour(0.5), **figures)
+    # Of version 0.2.0: without as_of and waited.
+    write_run(lake, at=2, window=window, requests=3, passes=1)
+    write_run(lake, at=3, requests=1, passes=1, waited=0.0)
+    load(lake)
+    entries = [
+        (row["as_of"], row["requests"], row["passes"], row["waited"] and Decimal(row["waited"]))
+        for row in sorted(db.rows("_alvys_loads"), key=lambda row: row["read_at"])
+    ]
+    assert entries == [
+        ("2026-03-01 00:30:00.0000000", 7, 2, Decimal("61.25")),
+        (None, 3, 1, None),
+        ("2026-03-01 03:00:00.0000000", 1, 1, Decimal(0)),
+    ]
 
 
 def test_names_are_in_snake_case() -> None:

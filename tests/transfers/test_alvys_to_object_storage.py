@@ -63,8 +63,18 @@ def test_the_manifest_and_the_result_describe_the_run(alvys: Simulator, land: La
         "until": manifest["window"]["until"],
         "rows": manifest["rows"],
         "proof": "whole",
+        "as_of": result["until"],
+        "requests": 3,
+        "waited": 0,
+        "seconds": manifest["seconds"],
+        "attempt": 1,
+        "bytes": sum(part["bytes"] for part in manifest["parts"]),
     }
     assert json.loads(json.dumps(result)) == result
+    read_from, read_until = (
+        datetime.fromisoformat(manifest[name][:-1]) for name in ("read_from", "read_until")
+    )
+    assert result["seconds"] == (read_until - read_from).total_seconds() > 0
     until = datetime.fromisoformat(result["until"].replace("Z", "+00:00"))
     assert timedelta(seconds=60) <= datetime.now(timezone.utc) - until < timedelta(seconds=75)
     assert manifest["window"] == {"by": "updated", "since": LONG_AGO, "until": result["until"]}

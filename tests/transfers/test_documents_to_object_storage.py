@@ -721,6 +721,9 @@ def test_it_defers_at_each_wait_and_lists_each_parent_once(
     assert len(worker.waits) == 2
     made = alvys.stats()["requests"]
     assert (made[LISTS], made[FILES], result["parents"]) == (25, result["documents"], 25)
+    assert result["requests"] == 25
+    assert result["waited"] == pytest.approx(sum(clock.sleeps), abs=0.01)
+    assert result["seconds"] >= sum(worker.waits)
     check_whole(alvys, data_set, result, rows_of(alvys, numbers))
 
 

@@ -24,6 +24,7 @@ from airflow_provider_alvys.api.errors import (
 )
 from airflow_provider_alvys.api.http.retries import RetryRules, retrying
 from airflow_provider_alvys.api.http.transport import NO_AUTH, Transport, check_address, strip_edges
+from airflow_provider_alvys.api.http.usage import LimitUsage
 from airflow_provider_alvys.api.problems import parse_problem, read_object
 from airflow_provider_alvys.api.scrubbing import remember_secret
 
@@ -170,15 +171,18 @@ class TokenSource:
         self._token: Token | None = None
         self._lock = threading.Lock()
 
-    def get(self, transport: Transport, rules: RetryRules) -> Token:
+    def get(self, transport: Transport, rules: RetryRules, usage: LimitUsage | None = None) -> Token:
         """
         Return a valid token; fetch one if needed.
 
+        :param usage: counts the waits after a 429.
         :raises AlvysAuthError: the credentials are rejected.
         """
         with self._lock:
             if self._token is None or transport.clock.time() >= self._token.renew_at:
-                retry = retrying(rules, endpoint=TOKEN_ENDPOINT, clock=transport.clock, repeatable=True)
+                retry = retrying(
+                    rules, endpoint=TOKEN_ENDPOINT, clock=transport.clock, repeatable=True, usage=usage
+                )
                 self._token = retry(self._fetch, transport)
             return self._token
 

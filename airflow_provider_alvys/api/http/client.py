@@ -33,6 +33,7 @@ from airflow_provider_alvys.api.http.transport import (
     origin,
     root_cause,
 )
+from airflow_provider_alvys.api.http.usage import LimitUsage
 from airflow_provider_alvys.api.problems import parse_problem
 
 if TYPE_CHECKING:
@@ -102,6 +103,8 @@ class AlvysClient:
         self._rejected_tokens: dict[str, Token] = {}
         self._server_offset: float | None = None
         self._server_offset_at = 0.0
+        # Replace it to count the waits and 429s of a part of the client's work.
+        self.usage = LimitUsage()
         self._transport = Transport(timeout=timeout, max_response_bytes=max_response_bytes, clock=clock)
 
     @property
@@ -123,7 +126,7 @@ class AlvysClient:
     @property
     def scopes(self) -> frozenset[str] | None:
         """The token's scopes; None if Alvys does not list them. It fetches a token if needed."""
-        return self._tokens.get(self._transport, self._rules).scopes
+        return self._tokens.get(self._transport, self._rules, self.usage).scopes
 
     def now(self, *, upper_bound: bool = False, fetch_token: bool = True) -> float:
         """
@@ -136,7 +139,7 @@ class AlvysClient:
         offset = self._server_offset
         if offset is None:
             if fetch_token:
-                self._tokens.get(self._transport, self._rules)
+                self._tokens.get(self._transport, self._rules, self.usage)
             offset = self._tokens.server_offset
         return self.clock.time() + min(0.0, (offset or 0.0) + upper_bound)
 
@@ -193,6 +196,7 @@ class AlvysClient:
             clock=self.clock,
             endpoint=str(call.endpoint),
             repeatable=call.repeatable,
+            usage=self.usage,
             consecutive_429s=self.pacer.consecutive_429s(call.endpoint),
             block_seconds=lambda: self.pacer.block_seconds(call.endpoint),
         )
@@ -254,6 +258,7 @@ class AlvysClient:
                 _, response = self._send(call)
         self._rejected_tokens.pop(name, None)
         if response.status_code == 429:
+            self.usage.refusals += 1
             self.pacer.record_429(call.endpoint)
         else:
             self.pacer.reset_429s(call.endpoint)
@@ -263,9 +268,9 @@ class AlvysClient:
 
     def _send(self, call: _Call) -> tuple[Token, requests.Response]:
         endpoint = call.endpoint
-        with self.pacer.slot(endpoint, self.clock):
+        with self.pacer.slot(endpoint, self.clock, self.usage):
             # Only now: the token may have expired during the wait.
-            token = self._tokens.get(self._transport, self._rules)
+            token = self._tokens.get(self._transport, self._rules, self.usage)
             if token.value != self._reported_token:
                 self._on_token(token.value)
                 self._reported_token = token.value

@@ -49,6 +49,9 @@ class DeferRequested(Exception):
     :param reason: why the task must wait.
     """
 
+    # Seconds of it that are counted as a wait for the rate limit.
+    counted = 0.0
+
     def __init__(self, seconds: float, consecutive_deferrals: int, reason: str) -> None:
         super().__init__(f"Waiting {duration(seconds)}: {reason}")
         self.seconds = seconds

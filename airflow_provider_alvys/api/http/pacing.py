@@ -15,6 +15,7 @@ from airflow_provider_alvys.api.catalogue.limits import DEFAULT_LIMIT, REQUESTS_
 from airflow_provider_alvys.api.figures import counted
 from airflow_provider_alvys.api.http.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_alvys.api.http.shared_pace import EndpointPace, PaceFile, PaceFolder
+from airflow_provider_alvys.api.http.usage import LimitUsage
 
 log = logging.getLogger(__name__)
 
@@ -124,18 +125,21 @@ class Pacer:
         self._lock = threading.Lock()
 
     @contextmanager
-    def slot(self, endpoint: Endpoint, clock: Clock | None = None) -> Iterator[None]:
+    def slot(
+        self, endpoint: Endpoint, clock: Clock | None = None, usage: LimitUsage | None = None
+    ) -> Iterator[None]:
         """
         Wait until a request may be sent, and count it when the block ends, answered or not.
 
         Threads of this process take turns. Processes that share the pace may send at the same time.
 
         :param clock: to wait by; None means the pacer's own.
+        :param usage: counts the waits.
         """
         if self._rate == 0:
             yield
             return
-        clock = clock or self._clock
+        clock, usage = clock or self._clock, usage or LimitUsage()
         bucket = self._bucket(str(endpoint))
         with bucket.lock:
             while True:
@@ -143,7 +147,8 @@ class Pacer:
                 if seconds <= 0:
                     break
                 limit = f"{counted(bucket.limit, 'requests')} per {bucket.period:g} s"
-                clock.wait(seconds, f"rate limit of {endpoint}, {limit}")
+                with usage.waiting(seconds):
+                    clock.wait(seconds, f"rate limit of {endpoint}, {limit}")
             try:
                 yield
             finally:

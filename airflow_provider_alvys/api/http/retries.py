@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from airflow_provider_alvys.api.errors import (
     AlvysTooLargeError,
 )
 from airflow_provider_alvys.api.http.clock import Clock
+from airflow_provider_alvys.api.http.usage import LimitUsage
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +49,7 @@ def retrying(
     endpoint: str,
     clock: Clock,
     repeatable: bool,
+    usage: LimitUsage | None = None,
     consecutive_429s: int = 0,
     block_seconds: Callable[[], float] = lambda: 60.0,
 ) -> tenacity.Retrying:
@@ -56,6 +59,7 @@ def retrying(
     :param endpoint: the call's name. Errors of other calls, such as the token's, have been retried already.
     :param repeatable: whether the call may be made twice, as reads may. Other calls are repeated only if the
         request never arrived or was rate-limited.
+    :param usage: counts the waits after a 429.
     :param consecutive_429s: 429s on the endpoint right before this call.
     :param block_seconds: the documented block after a 429. It is waited for after a second 429 in a row,
         since the server's ``Retry-After`` was too short then.
@@ -63,8 +67,10 @@ def retrying(
     state = _RetryState(rules, endpoint, repeatable, consecutive_429s, block_seconds)
 
     def sleep(seconds: float) -> None:
+        is_limited = isinstance(state.error, AlvysRateLimitError)
         try:
-            clock.sleep(seconds)
+            with usage.waiting(seconds) if usage and is_limited else nullcontext():
+                clock.sleep(seconds)
         except AlvysRateLimitError as too_late:
             # No time is left for a retry: the failure of the last attempt says more than that.
             if state.error is None:

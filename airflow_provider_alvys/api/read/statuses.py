@@ -115,7 +115,8 @@ def count_unlisted(client: AlvysClient, stream: Stream) -> int | None:
         StatusWatch(stream).observe(page.rows)
         try:
             unlisted = page.total - Search(client, stream, [listed], page_size=1).first_page().total
-        except DeferRequested:
+        except DeferRequested as wait:
+            client.usage.waited -= wait.counted
             # Both requests would be made again, and at a slow pace each time.
             log.warning("%s: not compared with a search for rows of any status: no time", stream.name)
             return None

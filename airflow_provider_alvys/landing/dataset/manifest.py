@@ -93,6 +93,11 @@ class Manifest(msgspec.Struct, kw_only=True):
     :param attempt: number of the attempt that wrote the manifest, from 1.
     :param read_from: start of the reading.
     :param read_until: end of the reading.
+    :param seconds: from ``read_from`` to ``read_until``, so that deferrals, and pauses between attempts that
+        resume, count.
+    :param waited: seconds of waiting for the pace and after a 429, of all attempts since the last manifest,
+        deferrals included. Waits after the last part of a process that was killed are not known.
+    :param bytes: size of the stored parts.
     :param searches: the searches; empty for streams that are read per parent.
     :param parents: the requests of a stream that is read per parent; empty for others.
     :param missing_parents: parents that Alvys does not know (any more).
@@ -116,7 +121,16 @@ class Manifest(msgspec.Struct, kw_only=True):
     attempt: int
     read_from: datetime
     read_until: datetime
+    # None in manifests of version 0.2.0 and earlier.
+    seconds: float | None = None
+    waited: float | None = None
+    bytes: int | None = None
     searches: list[ManifestSearch] = []
     parents: list[ManifestParents] = []
     missing_parents: list[str] = []
     parts: list[Part]
+
+    @property
+    def state_at(self) -> datetime | None:
+        """``as_of``; for a stream that was read in full, the start of the reading. None if not known."""
+        return self.read_from if self.window is None else self.as_of

@@ -15,6 +15,7 @@ from airflow_provider_alvys.api.errors import AlvysStorageError
 from airflow_provider_alvys.api.figures import counted
 from airflow_provider_alvys.api.http.progress import ProgressLog
 from airflow_provider_alvys.api.http.shared_pace import EndpointPace
+from airflow_provider_alvys.api.http.usage import LimitUsage
 from airflow_provider_alvys.api.read.queries import RequestedWindow
 from airflow_provider_alvys.api.read.state import SearchState
 from airflow_provider_alvys.api.read.windows import Window
@@ -91,6 +92,7 @@ class Run(msgspec.Struct, kw_only=True):
     :param state: ``landed`` after manifest and cursor; ``void`` if completeness could not be proved.
     :param fencing_token: identifies the process that reads. A process that takes over replaces it.
     :param resume_count: part names contain it, so that no process overwrites the parts of another.
+    :param usage: of all attempts since the last manifest.
     """
 
     version: Literal[1] = 1
@@ -106,6 +108,7 @@ class Run(msgspec.Struct, kw_only=True):
     fencing_token: str = msgspec.field(name="claim")
     resume_count: int = msgspec.field(name="stretch", default=0)
     progress: Progress | None = None
+    usage: LimitUsage = msgspec.field(default_factory=LimitUsage)
 
     @property
     def parts(self) -> list[Part]:
@@ -140,7 +143,7 @@ class RunFile:
         self._check_fencing_token()
         self._store.put(f"{self.run.folder}/{name}", content)
 
-    def save(self, progress: Progress) -> None:
+    def save(self, progress: Progress | None) -> None:
         """Save the progress."""
         self._check_fencing_token()
         self.run.progress = progress
@@ -180,6 +183,7 @@ def open_run(
     now: datetime,
     resolve_groups: Callable[[], list[Group]],
     window_of: Callable[[list[Group]], Window | None],
+    usage: LimitUsage,
     is_resumed: bool = False,
 ) -> RunFile:
     """
@@ -190,14 +194,19 @@ def open_run(
 
     :param resolve_groups: resolves what to read; called by the first attempt only.
     :param window_of: returns the window that the folder is named after.
+    :param usage: of this process; that of earlier attempts is added.
     :param is_resumed: whether this follows a deferral, so that no crash can have damaged the parts.
     """
     name, known = _find_run(store, stream, identity, config_hash)
     same = known if known and known.config_hash == config_hash else None
     token = secrets.token_hex(8)
+    if known and known.state != "landed":
+        usage.add(known.usage)
     if same and _can_resume(store, same, with_hashes=not is_resumed):
         count = same.resume_count + 1
-        run = msgspec.structs.replace(same, package=__version__, fencing_token=token, resume_count=count)
+        run = msgspec.structs.replace(
+            same, package=__version__, fencing_token=token, resume_count=count, usage=usage
+        )
         file = RunFile(store, name, run)
         file.take()
         _remove_unlisted_files(store, run)
@@ -216,6 +225,7 @@ def open_run(
         attempt=attempt,
         read_from=now,
         fencing_token=token,
+        usage=usage,
     )
     file = RunFile(store, name, run)
     file.take()

@@ -15,6 +15,7 @@ from airflow_provider_alvys.api.catalogue.streams import Stream
 from airflow_provider_alvys.api.documents.listing import Document, parse_document, type_aliases
 from airflow_provider_alvys.api.figures import counted
 from airflow_provider_alvys.api.http.shared_pace import EndpointPace
+from airflow_provider_alvys.api.http.usage import LimitUsage
 from airflow_provider_alvys.api.read.state import SearchState
 from airflow_provider_alvys.landing.dataset.layout import (
     document_file,
@@ -79,6 +80,8 @@ class DocumentRun(msgspec.Struct, kw_only=True):
     :param renewals: lists that were read again for new URLs.
     :param missing: parents that Alvys no longer knew at a renewal.
     :param gone: documents that a renewed list no longer had.
+    :param started: start of the first attempt; None in files of version 0.2.0 and earlier.
+    :param usage: of all attempts.
     """
 
     version: Literal[1] = 1
@@ -97,6 +100,8 @@ class DocumentRun(msgspec.Struct, kw_only=True):
     missing: list[str] = []
     gone: int = 0
     pace: dict[str, EndpointPace] = {}
+    started: datetime | None = None
+    usage: LimitUsage = msgspec.field(default_factory=LimitUsage)
 
 
 def open_document_run(
@@ -112,6 +117,8 @@ def open_document_run(
     known = _find_run(store, spec, identity, config_hash)
     if known is not None:
         client.pacer.restore(known.pace)
+        client.usage.add(known.usage)
+        known.usage = client.usage
         if not is_resumed:
             _drop_changed_files(store, known)
         log.info("Resuming after %s", counted(len(known.done), "documents"))
@@ -126,6 +133,8 @@ def open_document_run(
         parents=parents,
         listed=len(parents) + len(rows_of),
         pending=[file_of(spec, document) for document in documents if spec.wants(document)],
+        started=now,
+        usage=client.usage,
     )
     return run, documents
 

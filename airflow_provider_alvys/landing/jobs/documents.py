@@ -20,6 +20,7 @@ from airflow_provider_alvys.api.errors import (
 from airflow_provider_alvys.api.figures import counted, size
 from airflow_provider_alvys.api.http.clock import DeferRequested
 from airflow_provider_alvys.api.http.progress import ProgressLog
+from airflow_provider_alvys.api.http.usage import LimitUsage
 from airflow_provider_alvys.api.read.page_decoder import decode_record
 from airflow_provider_alvys.api.read.queries import make_queries
 from airflow_provider_alvys.api.read.search import Search
@@ -73,6 +74,7 @@ def download_documents(
     :raises AlvysError: Alvys or the storage of the data set failed.
     """
     load_pace(store, client)
+    client.usage = LimitUsage()
     identity = identity.of_tenant(spec.tenant)
     name = documents_run_file(spec.folder, identity.run_hash)
     run, documents = open_document_run(client, store, spec, identity, is_resumed=is_resumed)
@@ -108,6 +110,9 @@ def download_documents(
         "bytes": run.bytes,
         "gone": run.gone,
         "renewals": run.renewals,
+        "requests": download.requests,
+        "waited": round(run.usage.waited, 3),
+        "seconds": round(client.clock.time() - run.started.timestamp(), 3) if run.started else None,
     }
 
 
@@ -146,6 +151,11 @@ class _Download:
     def missing(self) -> list[str]:
         """Parents that Alvys does not know (any more)."""
         return [*self._run.missing, *self._search.missing_parents]
+
+    @property
+    def requests(self) -> int:
+        """Lists that were requested."""
+        return self._search.state.requests + self._run.renewals
 
     def save(self) -> None:
         """Save the progress."""

@@ -146,7 +146,7 @@ def reconcile_and_set_cursor(
     :param spec: the stream's regular sync.
     :param total_then: number of rows at the start.
     :param landed: the results of all windows.
-    :return: ``{"stream", "tenant", "path", "total", "rows", "manifests", "cursor"}``.
+    :return: see AlvysHandOverOperator.
     :raises AlvysIncompleteError: rows are missing even after a read in full. No cursor was set.
     """
     from airflow_provider_alvys.api.figures import counted
@@ -193,6 +193,11 @@ def reconcile_and_set_cursor(
         "rows": len(keys),
         "manifests": [result["manifest"] for result in results],
         "cursor": _set_cursor(store, spec, begun, str(results[-1]["manifest"]), batch.identity),
+        "as_of": format_time(begun),
+        **{
+            name: round(sum(result.get(name) or 0 for result in results), 3)
+            for name in ("requests", "waited", "bytes")
+        },
     }
 
 

@@ -15,6 +15,7 @@ from airflow_provider_alvys.api.errors import (
 )
 from airflow_provider_alvys.api.figures import counted
 from airflow_provider_alvys.api.http.clock import DeferRequested
+from airflow_provider_alvys.api.http.usage import LimitUsage
 from airflow_provider_alvys.api.read.queries import Query, RequestedWindow, enclosing_window, make_queries
 from airflow_provider_alvys.api.read.search import Search
 from airflow_provider_alvys.api.read.search_progress import SearchProgress
@@ -75,7 +76,7 @@ def land(
 
     :param config_hash: hash that a retry must share to resume; None means that of the spec.
     :param is_resumed: whether this is the same attempt after a deferral.
-    :return: ``{"manifest", "path", "stream", "tenant", "since", "until", "rows", "proof"}``.
+    :return: see AlvysToObjectStorageOperator.
     :raises NothingDueError: everything until the given end has landed before.
     :raises DeferRequested: the client's clock refuses a long wait. The progress is saved.
     :raises AlvysIncompleteError: rows may be missing, and no cursor moved. If ``manifest`` is set, the rows
@@ -85,6 +86,7 @@ def land(
     spec.check()
     identity = identity.of_tenant(spec.tenant)
     load_pace(store, client)
+    client.usage = LimitUsage()
     try:
         file = open_run(
             store,
@@ -94,15 +96,17 @@ def land(
             now=_now(client),
             resolve_groups=lambda: _resolve_groups(client, store, spec, identity.dag_id),
             window_of=lambda groups: _outer_window(spec, groups),
+            usage=client.usage,
             is_resumed=is_resumed,
         )
         search, parts = _read(client, store, spec, file, is_resumed=is_resumed)
-        is_all = spec.by is not None or bool(spec.filters) or count_unlisted(client, spec.stream) == 0
+        is_all = spec.by is not None or bool(spec.filters) or _finds_all(client, spec, file)
     finally:
         save_pace(store, client)
     run = file.run
     window = _outer_window(spec, run.groups)
     searches, parents = _manifest_results(search)
+    now = _now(client)
     manifest = Manifest(
         stream=spec.stream.name,
         tenant=spec.tenant,
@@ -119,7 +123,10 @@ def land(
         requests=search.state.requests,
         attempt=run.attempt,
         read_from=run.read_from,
-        read_until=_now(client),
+        read_until=now,
+        seconds=(now - run.read_from).total_seconds(),
+        waited=round(run.usage.waited, 3),
+        bytes=sum(part.bytes for part in parts),
         searches=searches,
         parents=parents,
         missing_parents=search.missing_parents,
@@ -146,7 +153,23 @@ def land(
         "until": format_time(window.until) if window and window.until else None,
         "rows": manifest.rows,
         "proof": manifest.proof,
+        "as_of": format_time(manifest.state_at) if manifest.state_at else None,
+        "requests": manifest.requests,
+        "waited": manifest.waited,
+        "seconds": manifest.seconds,
+        "attempt": manifest.attempt,
+        "bytes": manifest.bytes,
     }
+
+
+def _finds_all(client: AlvysClient, spec: SyncSpec, file: RunFile) -> bool:
+    """Return whether a read in full finds all rows."""
+    try:
+        return count_unlisted(client, spec.stream) == 0
+    except DeferRequested:
+        # The deferral counts as a wait.
+        file.save(file.run.progress)
+        raise
 
 
 def _resolve_groups(client: AlvysClient, store: Store, spec: SyncSpec, dag_id: str) -> list[Group]:

@@ -15,7 +15,7 @@ from airflow_provider_alvys.landing.dataset import cursor as cursor_module
 from airflow_provider_alvys.simulator.process import Simulator
 from airflow_provider_alvys.transfers.first_load import AlvysBeginFirstLoadOperator, AlvysHandOverOperator
 from tests.conftest import Land, QuickHook
-from tests.lake import cursors, manifests, read_lines
+from tests.lake import cursors, manifests, read_lines, read_manifest
 
 
 class TaskInstance:
@@ -93,6 +93,11 @@ def test_a_first_load_lands_every_month_and_sets_the_cursor_to_its_start(
     (cursor,) = cursors(lake).values()
     assert format_time(as_utc(cursor, "cursor")) == result["cursor"]
     assert timedelta(0) <= before - as_utc(cursor, "cursor") < timedelta(minutes=2)
+    assert result["as_of"] == result["cursor"]
+    runs = [read_manifest(path) for path in result["manifests"]]
+    assert (result["requests"], result["bytes"]) == tuple(
+        sum(run[name] for run in runs) for name in ("requests", "bytes")
+    )
     # The regular sync continues from there.
     alvys.change(stream=stream, rows=5, at=format_time(as_utc(cursor, "cursor") + timedelta(seconds=10)))
     again = land(stream=stream, initial_since=None, overlap=0, settling=0)
