@@ -11,9 +11,10 @@ from typing import Any
 from airflow_provider_alvys.tables.database import Database
 from tests.tables.runs import load
 
+CONNECTION = "AIRFLOW_CONN_SQL"
 # The fork server imports Airflow once. This process has threads, which a fork would not copy.
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload([__name__])
+_context.set_forkserver_preload(["tests.tables.warm"])
 
 
 def load_and_kill(lake: str, statement: int, connection: str) -> bool:
@@ -30,7 +31,7 @@ def load_and_kill(lake: str, statement: int, connection: str) -> bool:
 
 
 def _run(lake: str, statement: int, connection: str) -> None:
-    os.environ["AIRFLOW_CONN_SQL"] = connection
+    os.environ[CONNECTION] = connection
     count = 0
     execute = Database.execute
 
