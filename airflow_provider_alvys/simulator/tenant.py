@@ -24,6 +24,7 @@ from airflow_provider_alvys.simulator.data.search_request import SearchRequest
 from airflow_provider_alvys.simulator.data.times import DAY, SECOND, parse_micros
 from airflow_provider_alvys.simulator.options import Options, check_names
 from airflow_provider_alvys.simulator.storage import Storage
+from airflow_provider_alvys.simulator.unchanged import Unchanged
 from airflow_provider_alvys.simulator.webhooks.deliveries import WebhookSender
 
 
@@ -37,9 +38,13 @@ class AppliedWrite(msgspec.Struct, kw_only=True):
 
 
 class Tenant:
-    """The state of a simulator between two resets."""
+    """
+    The state of a simulator between two resets.
 
-    def __init__(self, options: Options) -> None:
+    :param unchanged: equal rows that are already generated; None means there are none.
+    """
+
+    def __init__(self, options: Options, unchanged: Unchanged | None = None) -> None:
         self.options = options
         self.clock_offset = options.clock_offset
         self.tokens = TokenIssuer(options)
@@ -60,6 +65,7 @@ class Tenant:
         self.change_log = ChangeLog(self.now_micros)
         self._data_end = int((options.now or self.now()) * 1_000_000)
         self._row_sets: dict[str, RowSet] = {}
+        self._unchanged = unchanged or Unchanged()
         loads = options.rows.get("loads", options.loads)
         self.company = Company(options, self.rows, loads, self._data_end)
         check_names(options)
@@ -82,6 +88,7 @@ class Tenant:
 
         :param micros: how long, in microseconds.
         """
+        self._unchanged.end()
         begun = self.now_micros()
         end = begun + micros
         row_sets = [rows for rows in map(self.rows, FACTS) if isinstance(rows, CompanyRows)]
@@ -118,6 +125,7 @@ class Tenant:
             else:
                 rows = company_rows(spec, self.rows, self.options, self._data_end, self.company)
             rows.listeners = (self.webhook_sender, self.change_log)
+            rows.unchanged = self._unchanged
             self._row_sets |= {member.name: rows for member in spec.streams}
         return self._row_sets[stream]
 

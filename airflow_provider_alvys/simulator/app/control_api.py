@@ -70,7 +70,7 @@ async def _reset(tenant: Tenant, request: Request) -> Any:
     """Start over; the options in the body change, the others stay."""
     changes = msgspec.json.decode(await request.body() or b"{}", type=dict[str, Any])
     options = msgspec.convert({**msgspec.to_builtins(tenant.options), **changes}, Options)
-    request.app.tenant = Tenant(options)
+    request.app.tenant = Tenant(options, request.app.unchanged_companies.of(options))
     tenant.webhook_sender.close()
     return {"options": options}
 

@@ -34,6 +34,7 @@ from airflow_provider_alvys.simulator.protocol.http import (
 from airflow_provider_alvys.simulator.protocol.routes import API_PREFIX, AnyCaseRoute, AnyPathMount, Handler
 from airflow_provider_alvys.simulator.storage import STORAGE_PREFIX
 from airflow_provider_alvys.simulator.tenant import Tenant
+from airflow_provider_alvys.simulator.unchanged import UnchangedCompanies
 
 _CONTROL = "/_sim"
 _FORMS = ("application/json", "application/x-www-form-urlencoded")
@@ -55,6 +56,7 @@ class SimulatorApp(Starlette):
 
     def __init__(self, options: Options, host: str = "127.0.0.1") -> None:
         self.tenant = Tenant(options)
+        self.unchanged_companies = UnchangedCompanies(lambda options: Tenant(options).rows)
         self._token_routes = [AnyCaseRoute(None, path, self._token) for path in _TOKEN_PATHS]
         self._api_router = Router(_api_routes(), redirect_slashes=False)
         super().__init__(

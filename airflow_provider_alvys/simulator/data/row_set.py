@@ -22,6 +22,7 @@ from airflow_provider_alvys.simulator.data.sample_values import DEFAULT_STAGE, S
 from airflow_provider_alvys.simulator.data.search_request import SearchRequest, searched_period
 from airflow_provider_alvys.simulator.data.times import DAY, Lifecycle, parse_micros, rule_of
 from airflow_provider_alvys.simulator.options import Options
+from airflow_provider_alvys.simulator.unchanged import Unchanged
 
 # The maximum time that rows are dated in the future.
 _MAX_LOOKAHEAD = timedelta(days=30)
@@ -91,6 +92,7 @@ class RowSet:
         # Rows without generated children.
         self.childless: set[int] = set()
         self.listeners: Sequence[ChangeListener] = ()
+        self.unchanged = Unchanged()
         self._columns: dict[str, ColumnValues] = {}
         self._generator = ColumnGenerator(self)
         # Of the last row: a record needs it often.
@@ -171,7 +173,10 @@ class RowSet:
             def make(number: int) -> Any:
                 changes = self._changes.get(number)
                 if changes is None or (path not in changes and head not in changes):
-                    return generated(number)
+                    equal = self.unchanged.rows(self.spec.stream.name)
+                    value = equal.column(path)[number] if equal else None
+                    # Two companies share nothing that can be changed in place.
+                    return generated(number) if equal is None or isinstance(value, (list, dict)) else value
                 return changes[path] if path in changes else value_at(changes[head], rest.split("."))
 
             column = self._columns[path] = ColumnValues(make)
@@ -189,7 +194,12 @@ class RowSet:
             if self._cached_bytes > _MAX_CACHED_BYTES:
                 self._json.clear()
                 self._cached_bytes = 0
-            text = self._json[number] = msgspec.json.encode(self.record(number))
+            equal = self.unchanged.rows(self.spec.stream.name)
+            text = self._json[number] = (
+                equal.record_json(number, with_tombstone=False)
+                if equal
+                else msgspec.json.encode(self.record(number))
+            )
             self._cached_bytes += len(text)
         if not with_tombstone or self.spec.type_of(TOMBSTONE) is None:
             return text
@@ -323,6 +333,7 @@ class RowSet:
         return self._generator.stage_times() if any(name in values for name in self._stage_columns) else []
 
     def _change(self, number: int, values: Mapping[str, Any]) -> None:
+        self.unchanged.end()
         revision = self._revisions[number] = self._revisions.get(number, 0) + 1
         if self.spec.type_of(ETAG):
             values = {ETAG: f"{self.salt & 0xFFFFFFFF:08x}-{number}-{revision}", **values}
@@ -364,6 +375,7 @@ class RowSet:
         self._notify(snapshots, are_removed=True)
 
     def _drop(self, removed: frozenset[int]) -> None:
+        self.unchanged.end()
         self._numbers = [number for number in self._numbers if number not in removed]
 
     def sample(self, numbers: list[int], count: int) -> list[int]:
