@@ -41,7 +41,7 @@ class Tenant:
     """
     The state of a simulator between two resets.
 
-    :param unchanged: equal rows that are already generated; None means there are none.
+    :param unchanged: equal rows that are already generated; None generates all.
     """
 
     def __init__(self, options: Options, unchanged: Unchanged | None = None) -> None:

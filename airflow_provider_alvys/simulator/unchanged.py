@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import msgspec
 
-if TYPE_CHECKING:
-    from airflow_provider_alvys.simulator.data.row_set import RowSet
-    from airflow_provider_alvys.simulator.options import Options
+from airflow_provider_alvys.simulator.options import Options
 
-# The row sets of a company, by stream.
-RowSets = Callable[[str], "RowSet"]
 _MAX_COMPANIES = 4
+
+
+class Rows(Protocol):
+    """The rows of a stream."""
+
+    def column(self, path: str) -> Mapping[int, Any]:
+        """Return a column."""
+
+    def record_json(self, number: int, *, with_tombstone: bool) -> bytes:
+        """Return a row's record as JSON."""
+
+
+RowsOf = Callable[[str], Rows]
 
 
 class Unchanged:
     """
     Equal rows that are already generated, while a company is as it was at its start.
 
-    :param rows_of: returns a row set of the other company; None means there is none.
+    :param rows_of: returns the rows of a stream of the other company; None means no other company.
     """
 
-    def __init__(self, rows_of: RowSets | None = None) -> None:
+    def __init__(self, rows_of: RowsOf | None = None) -> None:
         self._rows_of = rows_of
 
-    def rows(self, stream: str) -> RowSet | None:
-        """Return the equal row set of a stream, or None."""
+    def rows(self, stream: str) -> Rows | None:
+        """Return the equal rows of a stream, or None."""
         return self._rows_of(stream) if self._rows_of else None
 
     def end(self) -> None:
@@ -39,13 +48,13 @@ class UnchangedCompanies:
     """
     The companies of the latest options with which a simulator was reset more than once.
 
-    :param make: returns the row sets of a new company that nothing else uses.
+    :param make: makes a new company that nothing else uses, and returns its rows by stream.
     """
 
-    def __init__(self, make: Callable[[Options], RowSets]) -> None:
+    def __init__(self, make: Callable[[Options], RowsOf]) -> None:
         self._make = make
         # None after the first reset. The latest is last.
-        self._companies: dict[bytes, RowSets | None] = {}
+        self._companies: dict[bytes, RowsOf | None] = {}
 
     def of(self, options: Options) -> Unchanged:
         """Return the rows for a company with these options. Without a fixed time no two are equal."""
