@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -51,9 +52,21 @@ STREAMS = (
 )
 
 
+class KnownRow(dict[str, Any]):
+    """A record that nobody changes: what it is compared with is computed once."""
+
+    __hash__ = object.__hash__  # type: ignore[assignment]
+
+
 def decode(line: bytes | str) -> Any:
     """Decode JSON with its decimals."""
     return json.loads(line, parse_float=Decimal)
+
+
+@functools.lru_cache(10_000)
+def decode_known(line: bytes) -> KnownRow:
+    """Decode a record that the caller must not change; the same line once."""
+    return KnownRow(decode(line))
 
 
 def key_of(stream: str, row: Row) -> str:
@@ -89,8 +102,14 @@ def _each(name: str, stream: str) -> Callable[[Pairs], Pairs]:
     """Register an identity that needs one record at a time: a function that yields pairs of equals."""
 
     def register(pairs: Pairs) -> Pairs:
+        @functools.lru_cache(10_000)
+        def known(row: KnownRow) -> list[tuple[Any, Any]]:
+            return list(pairs(row))
+
         def check(records: Records) -> Iterator[Found]:
-            return (Found(row, *pair) for row in records[stream] for pair in pairs(row))
+            for row in records[stream]:
+                for pair in known(row) if isinstance(row, KnownRow) else pairs(row):
+                    yield Found(row, *pair)
 
         _CHECKS[name] = stream, check
         return pairs

@@ -13,7 +13,7 @@ from airflow_provider_alvys.api.catalogue.streams import STREAMS as CATALOGUE
 from airflow_provider_alvys.api.http.client import AlvysClient
 from airflow_provider_alvys.simulator.process import Simulator
 from tests.conftest import SkippingClock, make_client
-from tests.identities import STREAMS, Break, broken, decode
+from tests.identities import STREAMS, Break, broken, decode_known
 from tests.simulator.calls import NOW, Caller
 from tests.writes import request_to, write
 
@@ -44,7 +44,7 @@ def client(alvys: Simulator) -> AlvysClient:
 
 
 def rows_of(alvys: Simulator, stream: str) -> list[dict[str, Any]]:
-    return [decode(line) for line in alvys.truth_rows(stream=stream)]
+    return [decode_known(line) for line in alvys.truth_rows(stream=stream)]
 
 
 def breaks(alvys: Simulator) -> list[Break]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timezone
-from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from airflow_provider_alvys.api.catalogue.streams import STREAMS
@@ -29,7 +28,7 @@ def tenant() -> Tenant:
 def records(tenant: Tenant, stream: str) -> Iterator[dict[str, Any]]:
     rows = tenant.rows(stream)
     for number in rows.numbers():
-        yield json.loads(rows.record_json(number, with_tombstone=True), parse_float=Decimal)
+        yield msgspec.json.decode(rows.record_json(number, with_tombstone=True))
 
 
 def values(stream: str, name: str) -> set[str]:
