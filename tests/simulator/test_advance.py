@@ -5,10 +5,15 @@ from collections import Counter
 from datetime import datetime, timezone
 from typing import Any
 
+import msgspec
 import pytest
 
 from airflow_provider_alvys.api.catalogue.streams import STREAMS
+from airflow_provider_alvys.simulator.company.rows import FACTS, CompanyRows
+from airflow_provider_alvys.simulator.data.times import HOUR
+from airflow_provider_alvys.simulator.options import Options
 from airflow_provider_alvys.simulator.process import Simulator
+from airflow_provider_alvys.simulator.tenant import Tenant
 from tests.simulator.calls import NOW, Caller, rows_of
 
 STAMPED = ("loads", "trips")
@@ -61,6 +66,36 @@ def test_a_search_by_the_last_change_finds_what_changed(alvys: Simulator, caller
         fields = {"Status": list(statuses), "IncludeDeleted": True, **window}
         # The old token has expired.
         assert {row["Id"] for row in Caller(alvys).rows(STREAMS[stream], fields)} == changed
+
+
+def test_no_record_changes_without_notice() -> None:
+    """A record is made when it is asked for: a reader by the last change would miss what nobody notices."""
+    tenant = Tenant(Options(loads=250, fleet=40, days=30, now=NOW))
+    company, streams = tenant.company, {}
+    for name in FACTS:
+        rows = tenant.rows(name)
+        assert isinstance(rows, CompanyRows)
+        streams[name] = rows.facts
+    found: Counter[str] = Counter()
+    gone = {name: set(facts.removed_between(0, company.now)) for name, facts in streams.items()}
+    for _ in range(12):
+        since, until = company.now, company.now + 31 * HOUR
+        before, noticed = {}, {}
+        for name, facts in streams.items():
+            before[name] = [msgspec.json.encode(facts.record(number)) for number in range(facts.count())]
+            noticed[name] = set(facts.changed_between(since, until))
+        company.advance(until)
+        for name, facts in streams.items():
+            removed = set(facts.removed_between(since, until))
+            noticed[name] |= removed
+            for number, record in enumerate(before[name]):
+                after = facts.record(number)
+                if number not in gone[name] and msgspec.json.encode(after) != record:
+                    found[name] += 1
+                    assert number in noticed[name], (name, number)
+                    assert after.get("UpdatedAt", until) > since, (name, number)
+            gone[name] |= removed
+    assert {*GROWING, "tenders", "deductions", "carrier_settlement_statements"} <= found.keys()
 
 
 def test_the_changes_are_listed_in_full(alvys: Simulator, caller: Caller) -> None:

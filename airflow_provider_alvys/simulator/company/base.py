@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 class GrowingFacts(ABC):
     """The records of a stream's rows at the company's time."""
 
+    # Whether the rows are the loads, as many as the company begins with.
+    are_loads: ClassVar[bool] = False
+    # The stream of the parts that an added row gets, and that of the rows of which an added row is a part.
+    parts: ClassVar[str | None] = None
+    whole: ClassVar[str | None] = None
     # Makes each field of a record from what a row's view returns.
     makers: ClassVar[Mapping[str, Callable[[Any], Any]]]
 

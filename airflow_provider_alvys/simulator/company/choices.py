@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from bisect import bisect, insort
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Protocol
 
 from airflow_provider_alvys.simulator.company.added import EXTRA
-from airflow_provider_alvys.simulator.company.plans.scenarios import COMPANY, OWNER_OPERATOR, TEAM, summary_of
+from airflow_provider_alvys.simulator.company.plans.scenarios import (
+    COMPANY,
+    OWNER_OPERATOR,
+    TEAM,
+    scenario_of,
+    summary_of,
+)
 from airflow_provider_alvys.simulator.company.world import crew, parties
 from airflow_provider_alvys.simulator.company.world.goods import EQUIPMENT_BY_TYPE
 from airflow_provider_alvys.simulator.company.world.parties import SUBSIDIARIES
@@ -16,6 +24,8 @@ from airflow_provider_alvys.simulator.company.world.places import Place, road_mi
 
 # Of an empty row set.
 NOBODY = 60
+# How many drivers or vehicles are asked whether they are free.
+_TRIES = 40
 # A stop on the way makes a route at most this many times as long, and has at least this share of it before
 # and behind it.
 _DETOUR, _APART = 1.1, 0.15
@@ -25,6 +35,7 @@ class Rows(Protocol):
     """The part of a row set that the company uses."""
 
     count: int
+    company: object
 
     def column(self, path: str) -> Mapping[int, Any]:
         """Return a column."""
@@ -41,14 +52,20 @@ class Choices:
         self._rows = rows
         # The locations between two others.
         self._ways: dict[tuple[int, int], tuple[list[int], list[int]]] = {}
+        # When drivers, trucks and trailers are on the road, by their kind and number.
+        self._busy: defaultdict[tuple[str, int], list[tuple[int, int]]] = defaultdict(list)
 
     def _count(self, stream: str) -> int:
         return self._rows(stream).count or NOBODY
 
     @cached_property
-    def _customers(self) -> list[parties.Customer]:
-        found = [parties.customer(self.salt, number) for number in range(self._count("customers"))]
-        return [customer for customer in found if customer.status == "Active"] or found
+    def _customers(self) -> Mapping[bool, list[parties.Customer]]:
+        """The customers by whether their invoices are factored."""
+        everybody = [parties.customer(self.salt, number) for number in range(self._count("customers"))]
+        found: dict[bool, list[parties.Customer]] = {}
+        for customer in [one for one in everybody if one.status == "Active"] or everybody:
+            found.setdefault(customer.is_factored, []).append(customer)
+        return found
 
     @cached_property
     def _carriers(self) -> list[parties.Carrier]:
@@ -56,27 +73,32 @@ class Choices:
         return [carrier for carrier in found if carrier.is_usable] or found[len(SUBSIDIARIES) :] or found
 
     @cached_property
-    def _crews(self) -> Mapping[str, list[tuple[int, int | None]]]:
-        """The drivers, and for teams the second drivers, by who hauls."""
-        found: dict[str, list[tuple[int, int | None]]] = {COMPANY: [], OWNER_OPERATOR: [], TEAM: []}
+    def _crews(self) -> Mapping[str, Mapping[int, int | None]]:
+        """The drivers with the second drivers of teams, by who hauls."""
+        found: dict[str, dict[int, int | None]] = {COMPANY: {}, OWNER_OPERATOR: {}, TEAM: {}}
         count = self._count("drivers")
         for number in range(count):
             driver = crew.driver(self.salt, number)
             if not driver.is_active:
                 continue
             if driver.type == "OWNER_OPERATOR":
-                found[OWNER_OPERATOR].append((number, None))
+                found[OWNER_OPERATOR][number] = None
             elif driver.partner is None:
-                found[COMPANY].append((number, None))
+                found[COMPANY][number] = None
             elif number < driver.partner < count:
-                found[TEAM].append((number, driver.partner))
-        everybody = [crewed for crewed in found.values() if crewed] or [[(0, None)]]
+                found[TEAM][number] = driver.partner
+        everybody = [crewed for crewed in found.values() if crewed] or [{0: None}]
         return {hauler: drivers or everybody[0] for hauler, drivers in found.items()}
 
     @cached_property
-    def _trucks(self) -> list[int]:
-        count = self._count("trucks")
-        return [number for number in range(count) if crew.truck(self.salt, number).is_usable] or [0]
+    def _trucks(self) -> Mapping[int | None, list[int]]:
+        """The trucks by their owner: None is the company."""
+        found: dict[int | None, list[int]] = {}
+        for number in range(self._count("trucks")):
+            truck = crew.truck(self.salt, number)
+            if truck.is_usable:
+                found.setdefault(truck.owner, []).append(number)
+        return {None: [0], **found}
 
     @cached_property
     def _trailers(self) -> Mapping[str, list[int]]:
@@ -91,8 +113,11 @@ class Choices:
         """Return a customer's number, currency, payment terms in days, and usual equipment."""
         if load < EXTRA and len(summary_of(load)) > 1:
             draw = (hash((self.salt, summary_of(load)[0], 21)) & 0xFFFF) / 0x10000
+        # A customer's invoices are all factored, or none is.
+        is_factored = scenario_of(load).billing == "factored"
+        customers = self._customers.get(is_factored) or self._customers[not is_factored]
         # Most freight comes from few customers.
-        customer = self._customers[int(len(self._customers) * draw**2)]
+        customer = customers[int(len(customers) * draw**2)]
         equipment = EQUIPMENT_BY_TYPE[customer.equipment].required
         return customer.number, customer.currency, customer.terms, equipment
 
@@ -142,11 +167,32 @@ class Choices:
         carrier = self._carriers[int(len(self._carriers) * draw)]
         return carrier.number, carrier.terms
 
-    def pick_crew(self, hauler: str, turn: int, equipment: str) -> tuple[int, int | None, int, int]:
-        """Return the numbers of an own driver, the second driver or None, a truck and a trailer."""
-        drivers = self._crews[hauler]
-        driver, second = drivers[turn % len(drivers)]
-        trucks = self._trucks
-        truck = driver if hauler == OWNER_OPERATOR and driver in trucks else trucks[turn % len(trucks)]
-        trailers = self._trailers.get(equipment) or [0]
-        return driver, second, truck, trailers[turn % len(trailers)]
+    def pick_crew(
+        self, hauler: str, turn: int, equipment: str, period: tuple[int, int] | None
+    ) -> tuple[int, int | None, int, int]:
+        """
+        Return the numbers of an own driver, the second driver or None, a truck and a trailer.
+
+        :param period: in which they are to be free, and are not any more; None means that it does not matter.
+        """
+        seconds = self._crews[hauler]
+        driver = self._pick_free("drivers", tuple(seconds), turn, period)
+        own = self._trucks.get(driver if hauler == OWNER_OPERATOR else None)
+        truck = self._pick_free("trucks", own or self._trucks[None], turn, period)
+        trailer = self._pick_free("trailers", self._trailers.get(equipment) or [0], turn, period)
+        return driver, seconds[driver], truck, trailer
+
+    def _pick_free(self, kind: str, numbers: Sequence[int], turn: int, period: tuple[int, int] | None) -> int:
+        """Return the next one in turn that is free; without one, the next is in two places at once."""
+        candidates = [numbers[(turn + step) % len(numbers)] for step in range(min(_TRIES, len(numbers)))]
+        if period is None:
+            return candidates[0]
+        found = next((number for number in candidates if self._is_free(kind, number, period)), candidates[0])
+        insort(self._busy[kind, found], period)
+        return found
+
+    def _is_free(self, kind: str, number: int, period: tuple[int, int]) -> bool:
+        busy = self._busy[kind, number]
+        place = bisect(busy, period)
+        ends_before = not place or busy[place - 1][1] <= period[0]
+        return ends_before and (place == len(busy) or period[1] <= busy[place][0])

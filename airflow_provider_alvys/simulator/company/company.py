@@ -21,6 +21,7 @@ from airflow_provider_alvys.simulator.company.plans.scenarios import (
     summary_of,
     tender_outcome,
 )
+from airflow_provider_alvys.simulator.company.settlement.pay import add_pay_days
 from airflow_provider_alvys.simulator.company.world import crew, parties
 from airflow_provider_alvys.simulator.company.world.parties import SUBSIDIARIES
 from airflow_provider_alvys.simulator.data.times import DAY
@@ -54,14 +55,12 @@ class Company:
         # Added loads have no tender.
         self._tenders = options.rows.get("tenders", EXTRA)
         self.is_main = is_main
-        # Their rows are the loads and trips of this company, also those that come later.
-        own = {"loads", "trips"} - (options.rows.keys() - {"loads"})
-        self._own_streams = own if is_main else set()
         self._rows = rows
         self.begun_at = data_end - int(options.days * DAY)
         self._interval = options.days * DAY / max(1, loads)
         self._loads: dict[int, Load] = {}
         self._plans: dict[int, Load] = {}
+        self._planned = 0
         self._invoices: dict[int, list[Invoice]] = {}
         self.added = AddedRows()
         self._invoice_numbers: dict[int, list[int]] = {}
@@ -145,14 +144,19 @@ class Company:
             loads = [self._plan(other) for other in group]
             self._invoices[loads[0].number] = bill(loads, self.salt)
             for load in loads:
+                add_pay_days(load, self.salt)
                 complete(load)
                 self._loads[load.number] = load
                 self._plans.pop(load.number, None)
         return self._loads[number]
 
     def _plan(self, number: int) -> Load:
-        if number not in self._plans:
-            self._plans[number] = plan_load(self._parties, number, self.created_at(number))
+        if self.is_extra(number):
+            return plan_load(self._parties, number, self.created_at(number), is_booked=False)
+        # One after the other: who hauls a load depends on who is free.
+        for other in range(self._planned, number + 1):
+            self._plans[other] = plan_load(self._parties, other, self.created_at(other), is_booked=True)
+        self._planned = max(self._planned, number + 1)
         return self._plans[number]
 
     def invoices_of(self, load: Load) -> list[Invoice]:
@@ -197,7 +201,8 @@ class Company:
     def name_of(self, stream: str, column: str, number: int) -> Any:
         """Return a field of another stream's row."""
         rows, is_unknown = self._rows(stream), self.is_extra(number) and number not in self.added.loads
-        if stream not in self._own_streams or is_unknown:
+        # Rows of this company have its numbers, also those that come later.
+        if rows.company is not self or is_unknown:
             number %= rows.count or NOBODY
         return rows.column(column)[number]
 
@@ -236,7 +241,7 @@ class Company:
             value = sum(load.price(load.created_at)) // len(load.legs)
             leg = replace(leg, hauler=hauler, carrier=carrier, cost=value * 85 // 100, advances=[])
             return replace(leg, driver=None, second_driver=None, truck=None, trailer=None)
-        driver, second, truck, trailer = self._parties.pick_crew(hauler, load.number, load.equipment)
+        driver, second, truck, trailer = self._parties.pick_crew(hauler, load.number, load.equipment, None)
         leg = replace(leg, hauler=hauler, carrier=None, advances=[])
         return replace(leg, driver=driver, second_driver=second, truck=truck, trailer=trailer)
 

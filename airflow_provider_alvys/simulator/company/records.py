@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 from airflow_provider_alvys.simulator.company.money import decimal, money
 from airflow_provider_alvys.simulator.company.plans.load import Charge, Load, Stop
@@ -50,10 +51,10 @@ def stop_record(company: Company, load: Load, position: int, leg: int, at: int, 
     if stop.kind == "Waypoint":
         record["$type"] = "waypoint"
     if stop.is_appointment:
-        confirmed = at >= load.created_at + 6 * HOUR
+        covered_at = load.legs[max(0, leg - 1)].covered_at
         record |= {
             "AppointmentRequested": True,
-            "AppointmentConfirmed": confirmed,
+            "AppointmentConfirmed": 0 < covered_at <= at,
             "AppointmentDate": local_text(stop.begin, stop.place),
         }
     else:
@@ -92,7 +93,7 @@ def charge_record(company: Company, load: Load, charge: Charge, side: int, curre
     """Return an accessorial charge; ``side`` is 0 for the customer's, and the trip's position from 1."""
     at, user = utc_text(charge.at), company.email_of(load.number + charge.stop)
     return {
-        "Id": text_id(company.salt, load.number, side, charge.at, charge.stop, charge.total),
+        "Id": text_id(company.salt, load.number, side, crc32(charge.type.encode()), charge.at, charge.stop),
         "Type": charge.type,
         "Total": money(charge.total, currency),
         "Rate": money(charge.rate, currency),

@@ -40,7 +40,7 @@ _GROWTH_OF_ROWS = 1.1
 
 
 # The streams that follow from the loads, each with the facts about its rows.
-FACTS: Mapping[str, Callable[[Company], GrowingFacts]] = {
+FACTS: Mapping[str, type[GrowingFacts]] = {
     "loads": LoadFacts,
     "trips": TripFacts,
     "invoices": InvoiceFacts,
@@ -56,6 +56,9 @@ FACTS: Mapping[str, Callable[[Company], GrowingFacts]] = {
 class CompanyRows(RowSet):
     """The rows of a stream that follows from the company's loads."""
 
+    company: Company
+    facts: GrowingFacts
+
     def __init__(
         self,
         spec: RowSetSpec,
@@ -66,7 +69,7 @@ class CompanyRows(RowSet):
         count: int | None,
     ) -> None:
         self.company = company
-        self.facts: GrowingFacts = FACTS[spec.name](company)
+        self.facts = FACTS[spec.name](company)
         self._count = count
         self._has_rules = spec.name in RULES
         self._taken_out: frozenset[int] = frozenset()
@@ -105,14 +108,14 @@ class CompanyRows(RowSet):
 
     def add(self, at: int, columns: Mapping[str, Any], parent: str | None = None) -> int:
         """Add a row. A load gets its trips; a trip or an invoice earns nothing for the load that it names."""
-        window, number = self.spec.start_window, self._next
+        facts, window, number = self.facts, self.spec.start_window, self._next
         begins = self._parse_value(window.column, columns.get(window.column)) if window else None
         self.company.add_extra(number, at if begins is None else int(begins))
-        trips = self.sibling("trips") if self.spec.name == "loads" else None
+        trips = self.sibling(facts.parts) if facts.parts else None
         if trips:
             self.company.added.loads.add(number)
-        elif self.spec.name == "trips" and self.company.is_main and "LoadNumber" not in columns:
-            columns = {**self._some_load(number), **columns}
+        elif facts.whole and self.company.is_main and "LoadNumber" not in columns:
+            columns = {**self._some_load(facts.whole, number), **columns}
         self.company.freeze(number)
         super().add(at, columns, parent)
         for position in range(len(self.company.load(number).legs) if trips else 0):
@@ -122,9 +125,9 @@ class CompanyRows(RowSet):
             self._follow(number, at, columns, is_new=True)
         return number
 
-    def _some_load(self, trip: int) -> Mapping[str, Any]:
+    def _some_load(self, stream: str, trip: int) -> Mapping[str, Any]:
         """Return the numbers of a load that is not deleted, for an added trip."""
-        loads, company = self.row_set_of("loads"), self.company
+        loads, company = self.row_set_of(stream), self.company
         is_deleted = loads.column(TOMBSTONE)
         for number in range(trip, trip + loads.count):
             load = number % loads.count
@@ -262,7 +265,7 @@ def company_rows(
             rows.facts = MASTER_FACTS[spec.name](company.salt, rows)
         return rows
     wanted = next((options.rows[stream.name] for stream in spec.streams if stream.name in options.rows), None)
-    if wanted is None or spec.name == "loads":
+    if wanted is None or FACTS[spec.name].are_loads:
         return CompanyRows(spec, row_set_of, options, data_end, company, wanted)
     loads, days, before = max(_FEWEST_LOADS, wanted), options.days, -1
     while True:

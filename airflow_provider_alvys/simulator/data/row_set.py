@@ -71,6 +71,8 @@ class RowSet:
 
     # What the company decides about the rows.
     facts: Facts | None = None
+    # The company from whose loads the rows follow.
+    company: object | None = None
 
     def __init__(
         self, spec: RowSetSpec, row_set_of: Callable[[str], RowSet], options: Options, data_end: int

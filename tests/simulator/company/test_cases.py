@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timezone
+from itertools import pairwise
 from typing import Any
 
 import msgspec
 import pytest
 
 from airflow_provider_alvys.api.catalogue.streams import STREAMS
+from airflow_provider_alvys.simulator.company.world.goods import COMMODITIES
 from airflow_provider_alvys.simulator.options import Options
 from airflow_provider_alvys.simulator.tenant import Tenant
 from tests.simulator.calls import NOW
@@ -22,7 +24,7 @@ LOADS = 10_000
 
 @pytest.fixture(scope="module")
 def tenant() -> Tenant:
-    return Tenant(Options(loads=LOADS, fleet=120, now=NOW))
+    return Tenant(Options(loads=LOADS, fleet=700, now=NOW))
 
 
 def records(tenant: Tenant, stream: str) -> Iterator[dict[str, Any]]:
@@ -59,7 +61,11 @@ def test_every_kind_of_load_occurs(tenant: Tenant) -> None:
         found[f"currency {load['CustomerRate']['Currency']}"] += 1
         found["team"] += any("Driver2" in trip for trip in own)
         found["owner-operator"] += any("OwnerOperator" in trip for trip in own)
-        found["released TONU"] += load["Status"] != "TONU" and {trip["Status"] for trip in own} == {"TONU"}
+        # Its trip says so for ever: the load does not.
+        is_unused = any(charge["Type"] == "TONU" for charge in load["CustomerAccessorialsDetails"])
+        assert is_unused == ({trip["Status"] for trip in own} == {"TONU"})
+        found["released TONU"] += is_unused and load["Status"] == "Released"
+        found["paid TONU"] += is_unused and load["Status"] == "Completed"
         found["waypoint"] += any(stop["$type"] == "waypoint" for stop in load["Stops"])
         found["stop-off"] += sum(stop["StopType"] == "Delivery" for stop in load["Stops"]) > 1
         found["open window"] += any(
@@ -72,9 +78,52 @@ def test_every_kind_of_load_occurs(tenant: Tenant) -> None:
         found["e-check"] += any(trip.get("Carrier", {}).get("EChecks") for trip in own)
     expected = {"1 trips", "2 trips", "3 trips", "mixed", "Carrier", "Broker", "Revenue", "Non-Revenue"}
     expected |= {"Acme Trucking, LLC", "Acme Logistics, Inc.", "currency 840", "currency 124", "team"}
-    expected |= {"owner-operator", "released TONU", "waypoint", "stop-off", "open window", "e-check"}
+    expected |= {
+        "owner-operator",
+        "released TONU",
+        "paid TONU",
+        "waypoint",
+        "stop-off",
+        "open window",
+        "e-check",
+    }
     expected |= {"arrival not recorded", "deleted"}
     assert {name for name, count in found.items() if count} == expected
+
+
+def test_drivers_and_vehicles_are_in_one_place_at_a_time(tenant: Tenant) -> None:
+    busy: dict[str, list[tuple[str, str]]] = {}
+    for trip in records(tenant, "trips"):
+        for kind in ("Driver1", "Driver2", "Truck"):
+            if "DeliveredAt" in trip and kind in trip:
+                busy.setdefault(trip[kind]["Id"], []).append((trip["PickedUpAt"], trip["DeliveredAt"]))
+    both = sum(later[0] < earlier[1] for times in busy.values() for earlier, later in pairwise(sorted(times)))
+    assert both < 0.01 * sum(map(len, busy.values()))
+
+
+def test_either_all_invoices_of_a_customer_are_factored_or_none(tenant: Tenant) -> None:
+    factored: dict[str, set[bool]] = {}
+    for number in range(tenant.company.load_count):
+        load = tenant.company.load(number)
+        factored.setdefault(str(load.customer), set()).add(load.scenario.billing == "factored")
+    assert set(map(len, factored.values())) == {1}
+    assert len({one for found in factored.values() for one in found}) == 2
+
+
+def test_a_reefer_has_the_temperature_of_its_freight(tenant: Tenant) -> None:
+    temperatures = {
+        trip["LoadNumber"]: trip.get("Temperature", {}).get("SetpointTemperature")
+        for trip in records(tenant, "trips")
+    }
+    degrees = {goods.name: goods.fahrenheit for goods in COMMODITIES}
+    found = set()
+    for tender in records(tenant, "tenders"):
+        if tender.get("LoadNumber") in temperatures:
+            shown = temperatures[tender["LoadNumber"]]
+            (name,) = {order["Description"] for stop in tender["Stops"] for order in stop["Orders"]}
+            assert (None if shown is None else float(shown)) == degrees[name]
+            found.add(name)
+    assert found == degrees.keys()
 
 
 def test_every_kind_of_invoice_occurs(tenant: Tenant) -> None:

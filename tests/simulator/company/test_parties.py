@@ -12,7 +12,6 @@ import pytest
 
 from airflow_provider_alvys.api.catalogue.streams import STREAMS
 from airflow_provider_alvys.simulator.company.world import crew, parties
-from airflow_provider_alvys.simulator.company.world.charges import ACCESSORIALS, TONU
 from airflow_provider_alvys.simulator.company.world.goods import COMMODITIES, EQUIPMENT_BY_TYPE
 from airflow_provider_alvys.simulator.company.world.places import road_miles
 from airflow_provider_alvys.simulator.data.sample_values import NAMES
@@ -157,7 +156,8 @@ def test_lanes_lie_between_locations_far_apart() -> None:
 
 
 def test_yards_are_the_company_s_own() -> None:
-    assert parties.yards(SALT, 60) == (0, 12, 24, 36, 48)
+    places = enumerate(parties.location(SALT, number).type for number in range(60))
+    assert [number for number, kind in places if kind == "Yard"] == [0, 12, 24, 36, 48]
     assert parties.location(SALT, 0).place == parties.SUBSIDIARIES[0].place
 
 
@@ -190,9 +190,3 @@ def test_goods_fit_their_trailers() -> None:
     for goods in COMMODITIES:
         assert goods.pounds[0] < goods.pounds[1] <= EQUIPMENT_BY_TYPE[goods.equipment].pounds
         assert (goods.fahrenheit is None) == (goods.equipment != "Reefer")
-
-
-def test_someone_pays_each_accessorial() -> None:
-    assert all(charge.customer_pays or charge.carrier_gets for charge in ACCESSORIALS)
-    assert len({charge.type for charge in ACCESSORIALS}) == len(ACCESSORIALS)
-    assert (TONU.customer_pays, TONU.carrier_gets, TONU.most) == (True, True, 1)

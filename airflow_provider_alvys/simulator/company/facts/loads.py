@@ -151,6 +151,8 @@ _LOAD_FIELDS: Mapping[str, Callable[[LoadView], Any]] = {
 class LoadFacts(GrowingFacts):
     """The records of loads."""
 
+    are_loads = True
+    parts = "trips"
     makers = _LOAD_FIELDS
 
     def view(self, number: int) -> LoadView:

@@ -15,7 +15,7 @@ from airflow_provider_alvys.simulator.company.plans.scenarios import (
 )
 from airflow_provider_alvys.simulator.company.texts import local_text, text_id, without_none
 from airflow_provider_alvys.simulator.company.world import goods, parties
-from airflow_provider_alvys.simulator.company.world.names import bits_of, pick
+from airflow_provider_alvys.simulator.company.world.names import bits_of
 from airflow_provider_alvys.simulator.company.world.places import Place
 from airflow_provider_alvys.simulator.data.people import plain
 from airflow_provider_alvys.simulator.data.times import HOUR
@@ -177,12 +177,11 @@ def _purchase_order(view: TenderView) -> str:
 
 
 def _equipment(view: TenderView) -> goods.Equipment:
-    return next(found for found in goods.EQUIPMENT if found.required == view.load.equipment)
+    return goods.EQUIPMENT_BY_REQUIRED[view.load.equipment]
 
 
 def _commodity(view: TenderView) -> str:
-    goods_of = goods.COMMODITIES_BY_EQUIPMENT[_equipment(view).type]
-    return pick(goods_of, view.company.salt, view.number, 71).name
+    return goods.commodity(view.company.salt, view.number, view.load.equipment).name
 
 
 def _pallets(view: TenderView) -> int:

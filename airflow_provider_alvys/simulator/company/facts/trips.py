@@ -19,10 +19,10 @@ from airflow_provider_alvys.simulator.company.records import (
     trip_number,
     updated_by,
 )
-from airflow_provider_alvys.simulator.company.settlement.pay import driver_charges
-from airflow_provider_alvys.simulator.company.settlement.weeks import is_settled
+from airflow_provider_alvys.simulator.company.settlement.pay import driver_charges, paid_at
+from airflow_provider_alvys.simulator.company.settlement.weeks import is_paid
 from airflow_provider_alvys.simulator.company.texts import text_id, utc_text, without_none
-from airflow_provider_alvys.simulator.company.world import crew
+from airflow_provider_alvys.simulator.company.world import crew, goods
 
 if TYPE_CHECKING:
     from airflow_provider_alvys.simulator.company.company import Company
@@ -128,7 +128,7 @@ def _driver_charges(view: TripView, driver: int) -> list[dict[str, Any]]:
     return [
         {
             **charge_record(company, view.load, charge, view.position + 1, currency),
-            "IsPaid": is_settled(company.salt, driver, max(charge.at, view.leg.delivered_at or 0), view.at),
+            "IsPaid": is_paid(paid_at(company.salt, view.leg, charge, driver), view.at),
         }
         for charge in driver_charges(view.load, view.leg, view.at)
     ]
@@ -175,12 +175,12 @@ def _trip_number(view: TripView) -> str:
 
 
 def _temperature(view: TripView) -> dict[str, Any] | None:
-    if "Reefer" not in view.load.equipment:
+    degrees = goods.commodity(view.company.salt, view.load.number, view.load.equipment).fahrenheit
+    if degrees is None:
         return None
-    setpoint = (-100, 340, 360, 550)[view.load.number % 4]
     return {
-        "SetpointTemperature": decimal(setpoint, 1),
-        "SetpointTemperatureMax": decimal(setpoint + 50, 1),
+        "SetpointTemperature": decimal(10 * degrees, 1),
+        "SetpointTemperatureMax": decimal(10 * degrees + 50, 1),
         "ControlMode": "Continuous" if view.load.number % 2 else "Cycle",
     }
 
@@ -257,6 +257,7 @@ def assignment(company: Company, number: int, hauler: str | None, at: int) -> di
 class TripFacts(GrowingFacts):
     """The records of trips."""
 
+    whole = "loads"
     makers = _TRIP_FIELDS
 
     def view(self, number: int) -> TripView:

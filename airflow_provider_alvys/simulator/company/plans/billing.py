@@ -10,6 +10,7 @@ from typing import NamedTuple
 from airflow_provider_alvys.simulator.company.plans.load import Charge, Load, PlannedEvent, in_order
 from airflow_provider_alvys.simulator.company.plans.planning import working_day
 from airflow_provider_alvys.simulator.company.plans.scenarios import CARRIER
+from airflow_provider_alvys.simulator.company.world.charges import LAYOVER
 from airflow_provider_alvys.simulator.data.times import DAY, HOUR
 
 STANDARD, SUMMARY, STANDALONE, CREDIT_MEMO = (
@@ -160,8 +161,9 @@ def _supplement(load: Load, first: Invoice, rng: random.Random) -> list[Invoice]
     """Invoice a charge that became known late."""
     at = working_day(first.sent_at + int((1 + 4 * rng.random()) * DAY))
     fee = 2_500 * (4 + int(rng.random() * 10))
-    charge = Charge(at, "Layover", "Days", 1_000, fee, fee, len(load.stops) - 1)
+    charge = Charge(at, LAYOVER.types[0], LAYOVER.unit, 1_000, fee, fee, len(load.stops) - 1)
     load.charges.append(charge)
+    load.legs[-1].events.append(PlannedEvent(at))
     invoice = _issue([load], 1, at, at, rng)
     invoice.is_supplemental = True
     invoice.lines = [_charge_line(load, charge)]
@@ -247,6 +249,8 @@ def _collect(loads: Sequence[Load], invoices: Sequence[Invoice], rng: random.Ran
             invoice.payments.append(Payment(at, balance))
             invoice.overpaid = 2_500 if billing == "overpaid" else 0
     for invoice in invoices:
+        for load in loads:
+            load.events.append(PlannedEvent(invoice.sent_at))
         _receive(loads, invoice)
     paid = [invoice.paid_at for invoice in invoices]
     last = max((at for at in paid if at is not None), default=0)
@@ -281,7 +285,7 @@ def _finish(load: Load, paid_at: int) -> None:
     final = "Paid" if load.number % _OLD_STATUS_EVERY == 0 else "Completed"
     for leg in load.legs:
         if leg.hauler != CARRIER:
-            leg.events.append(PlannedEvent(done_at, final))
+            leg.events.append(PlannedEvent(done_at, "" if leg.unused_at is not None else final))
 
 
 def _change(loads: Sequence[Load], at: int, status: str) -> None:

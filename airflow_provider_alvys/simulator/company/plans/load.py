@@ -128,7 +128,7 @@ class Load:
     """
     A load, with all that will happen to it.
 
-    :param number: of its row; those of added rows are negative.
+    :param number: of its row.
     :param prices: when the line haul and the fuel surcharge change, and both in cents.
     :param currency: ISO 4217 number.
     :param weight: in pounds.

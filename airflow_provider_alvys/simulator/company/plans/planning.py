@@ -21,6 +21,9 @@ from airflow_provider_alvys.simulator.company.plans.scenarios import (
     own_trips_before,
     scenario_of,
 )
+from airflow_provider_alvys.simulator.company.world import charges
+from airflow_provider_alvys.simulator.company.world.charges import Accessorial
+from airflow_provider_alvys.simulator.company.world.goods import EQUIPMENT_BY_REQUIRED
 from airflow_provider_alvys.simulator.company.world.places import Place, road_miles, utc_offset
 from airflow_provider_alvys.simulator.data.times import DAY, HOUR, SECOND
 
@@ -53,12 +56,22 @@ class Parties(Protocol):
     def pick_carrier(self, draw: float) -> tuple[int, int]:
         """Return a carrier's number, and its payment terms in days."""
 
-    def pick_crew(self, hauler: str, turn: int, equipment: str) -> tuple[int, int | None, int, int]:
-        """Return the numbers of an own driver, the second driver or None, a truck and a trailer."""
+    def pick_crew(
+        self, hauler: str, turn: int, equipment: str, period: tuple[int, int] | None
+    ) -> tuple[int, int | None, int, int]:
+        """
+        Return the numbers of an own driver, the second driver or None, a truck and a trailer.
+
+        :param period: in which they are to be free, and are not any more; None means that it does not matter.
+        """
 
 
-def plan_load(parties: Parties, number: int, created_at: int) -> Load:
-    """Return a load until its release; :mod:`billing` adds the rest."""
+def plan_load(parties: Parties, number: int, created_at: int, *, is_booked: bool) -> Load:
+    """
+    Return a load until its release; :mod:`billing` adds the rest.
+
+    :param is_booked: whether its drivers, trucks and trailers are not on another load at the time.
+    """
     scenario = scenario_of(number)
     rng = random.Random(hash((parties.salt, number, 18)))
     customer, currency, terms, equipment = parties.pick_customer(number, rng.random())
@@ -93,7 +106,7 @@ def plan_load(parties: Parties, number: int, created_at: int) -> Load:
                 leg.advances.append((0, 5_000 + 500 * int(rng.random() * 70)))
         else:
             leg.driver, leg.second_driver, leg.truck, leg.trailer = parties.pick_crew(
-                leg.hauler, turn, equipment
+                leg.hauler, turn, equipment, _time_of(load, leg) if is_booked else None
             )
             leg.empty = 300 + int(rng.random() ** 2 * 14_000)
             if rng.random() < 0.06:
@@ -101,6 +114,12 @@ def plan_load(parties: Parties, number: int, created_at: int) -> Load:
             turn += 1
     _happen(load, opened_at, rng)
     return load
+
+
+def _time_of(load: Load, leg: Leg) -> tuple[int, int]:
+    """Return when a crew is busy with a trip: with a rest before it."""
+    first, last = (load.stops[position] for position in leg.stops)
+    return first.arrived - _REST, last.departed
 
 
 def _plan_stops(
@@ -254,41 +273,60 @@ def _order_unused_truck(load: Load, rng: random.Random) -> None:
     at = pickup.arrived + 3 * HOUR
     fee = 5_000 * (4 + int(rng.random() * 3))
     load.prices.append((at, 0, 0))
-    load.charges.append(Charge(at, "TONU", "Each", 1_000, fee, fee, 0))
+    (type,), unit = charges.TONU.types, charges.TONU.unit
+    load.charges.append(Charge(at, type, unit, 1_000, fee, fee, 0))
     load.events.append(PlannedEvent(pickup.arrived))
     _stop_all(load, at, "TONU")
     leg.unused_at = at
     if leg.hauler == CARRIER:
-        leg.charges.append(Charge(at, "TONU", "Each", 1_000, fee - 5_000, fee - 5_000, 0))
+        leg.charges.append(Charge(at, type, unit, 1_000, fee - 5_000, fee - 5_000, 0))
         _settle_later(load, leg, at)
     if load.scenario.ending == "released tonu":
         _release(load, at + int((5 + 40 * rng.random()) * HOUR))
 
 
 def _add_charges(load: Load, rng: random.Random) -> None:
-    """Charge long stays, and at some deliveries the unloading."""
+    """Charge long stays, some unloading, and what the way or the freight needs."""
     if not load.scenario.is_revenue:
         return
     for position, stop in enumerate(load.stops):
         stay = stop.departed - stop.arrived - _FREE_TIME
-        leg = next(leg for leg in load.legs if position <= leg.stops[1])
         if stop.kind != "Waypoint" and stay > HOUR:
-            quantity = stay // (HOUR // 4) * 250
-            _charge(load, leg, Charge(stop.departed, "Detention", "Hours", quantity, 6_000, 0, position), 75)
+            _charge(load, charges.DETENTION, position, rng, quantity=stay // (HOUR // 4) * 250)
         if stop.kind == "Delivery" and rng.random() < 0.12:
-            fee = 500 * (20 + int(rng.random() * 60))
-            _charge(load, leg, Charge(stop.departed, "Lumper", "Each", 1_000, fee, 0, position), 100)
-    if len(load.stops) > 2 and load.scenario.stop_offs:
-        last, count = load.stops[-1].departed, load.scenario.stop_offs
-        _charge(load, load.legs[-1], Charge(last, "Stop Off", "Each", 1_000 * count, 7_500, 0, 1), 80)
+            _charge(load, charges.LUMPER, position, rng, cents=500 * (20 + int(rng.random() * 60)))
+    if load.scenario.stop_offs:
+        _charge(load, charges.STOP_OFF, 1, rng, quantity=1_000 * load.scenario.stop_offs)
+    if load.stops[0].place.country != load.stops[-1].place.country:
+        _charge(load, charges.BORDER, len(load.stops) - 1, rng)
+    if rng.random() < 0.08:
+        _charge(load, rng.choice(charges.BY_EQUIPMENT[EQUIPMENT_BY_REQUIRED[load.equipment].type]), 0, rng)
 
 
-def _charge(load: Load, leg: Leg, charge: Charge, passed_on: int) -> None:
-    """Charge the customer, and pay a percentage to a carrier."""
-    load.charges.append(charge._replace(total=charge.rate * charge.quantity // 1000))
-    if leg.hauler == CARRIER:
-        rate = charge.rate * passed_on // 100
-        leg.charges.append(charge._replace(rate=rate, total=rate * charge.quantity // 1000))
+def _charge(
+    load: Load,
+    accessorial: Accessorial,
+    position: int,
+    rng: random.Random,
+    *,
+    quantity: int = 1_000,
+    cents: int = 0,
+) -> None:
+    """
+    Charge the customer when the truck leaves a stop, and pay a percentage to a carrier.
+
+    :param quantity: in thousandths.
+    :param cents: for one; 0 means the usual amount.
+    """
+    at, type, rate = load.stops[position].departed, rng.choice(accessorial.types), cents or accessorial.cents
+    charge = Charge(at, type, accessorial.unit, quantity, rate, rate * quantity // 1000, position)
+    leg = next(leg for leg in load.legs if position <= leg.stops[1])
+    load.charges.append(charge)
+    for events in (load.events, leg.events):
+        events.append(PlannedEvent(at))
+    if leg.hauler == CARRIER and accessorial.carrier_percent:
+        rate = rate * accessorial.carrier_percent // 100
+        leg.charges.append(charge._replace(rate=rate, total=rate * quantity // 1000))
 
 
 def _release(load: Load, at: int) -> None:

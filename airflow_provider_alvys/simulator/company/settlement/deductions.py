@@ -14,7 +14,7 @@ from airflow_provider_alvys.simulator.company.settlement.facts import (
     own_trips,
 )
 from airflow_provider_alvys.simulator.company.settlement.weeks import (
-    is_settled,
+    is_paid,
     settled_at,
     week_begin,
     week_of,
@@ -168,10 +168,14 @@ def _truck(view: ItemView[Deduction]) -> Any:
     return view.company.name_of("trucks", "Id", view.item.driver) if view.item.is_of_truck else None
 
 
+def _paid_at(company: Company, item: Deduction) -> tuple[int, ...]:
+    return settled_at(company.salt, item.driver, item.date, item.created_at)
+
+
 def _is_paid(view: ItemView[Deduction]) -> bool:
     item = view.item
     # Statements take no deduction that somebody added.
-    return item.group >= 0 and is_settled(view.company.salt, item.driver, item.date, view.at, item.created_at)
+    return item.group >= 0 and is_paid(_paid_at(view.company, item), view.at)
 
 
 class DeductionFacts(VaryingFacts[Deduction]):
@@ -196,7 +200,7 @@ class DeductionFacts(VaryingFacts[Deduction]):
         return deductions(self._company)
 
     def _changes(self, item: Deduction) -> Iterator[int]:
-        yield from settled_at(self._company.salt, item.driver, item.date, item.created_at)
+        yield from _paid_at(self._company, item)
 
     def _added(self, number: int, at: int) -> Deduction:
         # One that somebody adds is not taken by a statement.

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_alvys.simulator.company.money import shares
-from airflow_provider_alvys.simulator.company.plans.load import Charge, Leg, Load
+from airflow_provider_alvys.simulator.company.plans.load import Charge, Leg, Load, PlannedEvent
 from airflow_provider_alvys.simulator.company.settlement.facts import OwnTrip, dollars
+from airflow_provider_alvys.simulator.company.settlement.weeks import settled_at
+from airflow_provider_alvys.simulator.company.world.charges import DRIVER_CENTS
 
 if TYPE_CHECKING:
     from airflow_provider_alvys.simulator.company.company import Company
 
 # Who gets a percentage, gets so many tenths of a cent for loaded and empty miles of a load without revenue.
 _FREE_RATES = (1_100, 1_000)
-# What a driver gets for a unit of a charge, in cents. Teams share it.
-_DRIVER_RATES = {"Detention": 20_00, "Stop Off": 25_00, "Layover": 100_00, "TONU": 75_00}
 
 
 class SubLine(NamedTuple):
@@ -52,10 +52,25 @@ def driver_charges(load: Load, leg: Leg, at: int) -> list[Charge]:
     drivers = 1 if leg.second_driver is None else 2
     found = []
     for charge in load.charges:
-        if charge.at <= at and charge.type in _DRIVER_RATES and _leg_of(load, charge) is leg:
-            rate = _DRIVER_RATES[charge.type] // drivers
+        if charge.at <= at and charge.type in DRIVER_CENTS and _leg_of(load, charge) is leg:
+            rate = DRIVER_CENTS[charge.type] // drivers
             found.append(charge._replace(rate=rate, total=rate * charge.quantity // 1_000))
     return found
+
+
+def paid_at(salt: int, leg: Leg, charge: Charge, driver: int) -> tuple[int, ...]:
+    """Return when a driver's accessorial is paid, and unpaid and paid again; see :func:`settled_at`."""
+    return settled_at(salt, driver, max(charge.at, leg.delivered_at or 0))
+
+
+def add_pay_days(load: Load, salt: int) -> None:
+    """Add to the events of trips when their drivers' accessorials are paid."""
+    last = max((charge.at for charge in load.charges), default=0)
+    for leg in load.legs:
+        drivers = [driver for driver in (leg.driver, leg.second_driver) if driver is not None]
+        for charge in driver_charges(load, leg, last):
+            for driver in drivers:
+                leg.events += map(PlannedEvent, paid_at(salt, leg, charge, driver))
 
 
 def _leg_of(load: Load, charge: Charge) -> Leg:

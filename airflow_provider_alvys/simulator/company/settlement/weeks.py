@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
 
 from airflow_provider_alvys.simulator.company.world.names import bits_of
@@ -61,9 +62,9 @@ def settled_at(salt: int, driver: int, due: int, known_at: int = 0) -> tuple[int
     return (processed_at(salt, driver, week), *(reverted(salt, driver, week) or ()))
 
 
-def is_settled(salt: int, driver: int, due: int, at: int, known_at: int = 0) -> bool:
-    """Return whether something is settled at a time."""
-    return sum(changed_at <= at for changed_at in settled_at(salt, driver, due, known_at)) % 2 == 1
+def is_paid(times: Iterable[int], at: int) -> bool:
+    """Return whether something is paid at a time; ``times`` are those of :func:`settled_at`."""
+    return sum(changed_at <= at for changed_at in times) % 2 == 1
 
 
 def reverted(salt: int, driver: int, week: int) -> tuple[int, int] | None:

@@ -1,55 +1,60 @@
-"""Accessorial charges, as the office types them."""
+"""Accessorial charges: their prices, and how the office types them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Accessorial:
     """
-    A charge on top of the linehaul.
+    A kind of charge on top of the line haul.
 
-    :param type: free text, in the spellings of several people.
-    :param rate_type: ``Flat``, ``Hourly``, ``Daily``, ``Per Stop`` or ``Per Mile``.
-    :param uom: unit of the quantity.
-    :param cents: typical amount for one unit.
-    :param most: maximum quantity.
-    :param customer_pays: whether the customer is charged.
-    :param carrier_gets: whether the carrier or driver is paid for it.
+    :param types: free text, in the spellings of several people.
+    :param unit: what the quantity counts.
+    :param cents: what the customer pays for one; 0 if each one has a price of its own.
+    :param carrier_percent: how much of that the carrier of a brokered trip gets.
+    :param driver_cents: what the driver of an own trip gets for one. Teams share it.
     """
 
-    type: str
-    rate_type: str
-    uom: str
+    types: Sequence[str]
+    unit: str
     cents: int
-    most: int
-    customer_pays: bool
-    carrier_gets: bool
+    carrier_percent: int
+    driver_cents: int = 0
 
 
-ACCESSORIALS: Sequence[Accessorial] = (
-    Accessorial("Detention", "Hourly", "Hours", 50_00, 5, True, True),
-    Accessorial("detention - delivery", "Hourly", "Hours", 45_00, 4, True, True),
-    Accessorial("DETENTION @ SHIPPER", "Hourly", "Hours", 50_00, 6, True, True),
-    Accessorial("Lumper", "Flat", "Each", 185_00, 1, True, True),
-    Accessorial("Lumper fee (receipt)", "Flat", "Each", 235_00, 1, True, True),
-    Accessorial("Layover", "Daily", "Days", 250_00, 2, True, True),
-    Accessorial("TONU", "Flat", "Each", 200_00, 1, True, True),
-    Accessorial("Driver Assist", "Flat", "Each", 75_00, 1, True, True),
-    Accessorial("Tarp", "Flat", "Each", 100_00, 1, True, True),
-    Accessorial("Stop Off", "Per Stop", "Stops", 65_00, 2, True, True),
-    Accessorial("Xtra stop", "Per Stop", "Stops", 50_00, 1, True, True),
-    Accessorial("Fuel Surcharge Adj", "Flat", "Each", 48_50, 1, True, False),
-    Accessorial("Scale ticket", "Flat", "Each", 14_75, 1, False, True),
-    Accessorial("Reefer fuel", "Flat", "Each", 95_00, 1, True, False),
-    Accessorial("Out of Route Miles", "Per Mile", "Miles", 1_85, 120, True, True),
-    Accessorial("Pallet exchange", "Flat", "Each", 60_00, 1, True, False),
-    Accessorial("Border crossing / Grenzübertritt", "Flat", "Each", 175_00, 1, True, True),
-    Accessorial("Safe driving bonus 👍", "Flat", "Each", 50_00, 1, False, True),
+DETENTION = Accessorial(
+    ("Detention", "Detention", "detention - hourly", "DETENTION"), "Hours", 60_00, 75, 20_00
 )
-# The charge of a truck that was ordered and not used.
-TONU = next(charge for charge in ACCESSORIALS if charge.type == "TONU")
-# Charges that need a certain trailer.
-EQUIPMENT_OF_CHARGE = {"Tarp": "Flatbed", "Reefer fuel": "Reefer"}
+LUMPER = Accessorial(("Lumper", "Lumper", "Lumper fee (receipt)"), "Each", 0, 100)
+STOP_OFF = Accessorial(("Stop Off", "Stop Off", "Xtra stop"), "Each", 75_00, 80, 25_00)
+LAYOVER = Accessorial(("Layover",), "Days", 0, 0, 100_00)
+TONU = Accessorial(("TONU",), "Each", 0, 0, 75_00)
+BORDER = Accessorial(("Border crossing / Grenzübertritt",), "Each", 175_00, 80, 75_00)
+# What a load may need, by the type of its trailer.
+BY_EQUIPMENT: Mapping[str, Sequence[Accessorial]] = {
+    "Dry Van": (
+        Accessorial(("Pallet exchange",), "Each", 60_00, 0),
+        Accessorial(("Driver Assist", "driver assist"), "Each", 75_00, 80, 40_00),
+    ),
+    "Reefer": (
+        Accessorial(("Reefer fuel",), "Each", 95_00, 0),
+        Accessorial(("Washout", "Trailer wash out"), "Each", 45_00, 100, 20_00),
+    ),
+    "Flatbed": (Accessorial(("Tarp", "Tarps"), "Each", 100_00, 80, 50_00),),
+    "Step Deck": (Accessorial(("Tarp", "Tarps"), "Each", 100_00, 80, 50_00),),
+    "Conestoga": (Accessorial(("Driver Assist", "driver assist"), "Each", 75_00, 80, 40_00),),
+}
+_ALL = (
+    *(DETENTION, LUMPER, STOP_OFF, LAYOVER, TONU, BORDER),
+    *(accessorial for accessorials in BY_EQUIPMENT.values() for accessorial in accessorials),
+)
+# What drivers get for one of each type that they are paid for.
+DRIVER_CENTS: Mapping[str, int] = {
+    type: accessorial.driver_cents
+    for accessorial in _ALL
+    for type in accessorial.types
+    if accessorial.driver_cents
+}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from airflow_provider_alvys.simulator.company.world.names import pick
+
 
 @dataclass(frozen=True, slots=True)
 class Equipment:
@@ -49,6 +51,7 @@ EQUIPMENT: Sequence[Equipment] = (
     Equipment("Conestoga", "53' Conestoga", 53, 26, 44_000),
 )
 EQUIPMENT_BY_TYPE = {equipment.type: equipment for equipment in EQUIPMENT}
+EQUIPMENT_BY_REQUIRED = {equipment.required: equipment for equipment in EQUIPMENT}
 COMMODITIES: Sequence[Commodity] = (
     Commodity("Canned peaches", "Dry Van", (38_000, 44_500)),
     Commodity("Paper rolls", "Dry Van", (41_000, 44_800)),
@@ -74,3 +77,8 @@ COMMODITIES_BY_EQUIPMENT = {
     equipment.type: tuple(goods for goods in COMMODITIES if goods.equipment == equipment.type)
     for equipment in EQUIPMENT
 }
+
+
+def commodity(salt: int, load: int, equipment: str) -> Commodity:
+    """Return what a load consists of; ``equipment`` is as loads require it."""
+    return pick(COMMODITIES_BY_EQUIPMENT[EQUIPMENT_BY_REQUIRED[equipment].type], salt, load, 71)

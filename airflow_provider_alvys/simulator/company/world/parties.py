@@ -57,7 +57,6 @@ class Customer:
     :param type: ``Customer`` or ``Broker/3PL``.
     :param currency: ISO number, 840 or 124.
     :param terms: days until an invoice is due.
-    :param credit_cents: credit limit.
     :param equipment: type of the trailers it orders, as in :data:`goods.EQUIPMENT_BY_TYPE`.
     :param is_factored: whether its invoices are sold to a factoring company.
     """
@@ -68,7 +67,6 @@ class Customer:
     status: str
     currency: int
     terms: int
-    credit_cents: int
     place: Place
     street: str
     equipment: str
@@ -282,7 +280,6 @@ def customer(salt: int, number: int) -> Customer:
         status=status,
         currency=currency_of(place),
         terms=pick(_TERMS, salt, number, 3),
-        credit_cents=(2 + bits_of(salt, number, 4) % 38) * 1_000_000,
         place=place,
         street=names.street(salt, number),
         equipment=equipment,
@@ -327,9 +324,7 @@ def carrier(salt: int, number: int) -> Carrier:
         place=pick(_US if number % 9 else _CANADA, salt, number, 15),
         street=names.street(salt, 1_000_000 + number),
         contact=person(salt, 5_000_000 + number),
-        equipment=pick(
-            ("Dry Van", "Dry Van", "Reefer", "Flatbed", "Step Deck", "Conestoga"), salt, number, 16
-        ),
+        equipment=pick(_CARRIER_EQUIPMENT, salt, number, 16),
     )
 
 
@@ -378,11 +373,6 @@ def lanes(salt: int, number: int, count: int) -> tuple[tuple[int, int], ...]:
         receivers = [other for other in far if other.type == "Receiver"] or far
         found.append((origin.number, pick(receivers, salt, number, 42 + turn).number))
     return tuple(found)
-
-
-def yards(salt: int, count: int) -> tuple[int, ...]:
-    """Return the numbers of the yards among the first locations."""
-    return tuple(number for number in range(count) if location(salt, number).type == "Yard")
 
 
 def person(salt: int, number: int) -> str:
