@@ -8,6 +8,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from airflow_provider_alvys.api.catalogue.streams import STREAMS
 from airflow_provider_alvys.landing.formats.registry import read_rows
 
@@ -40,8 +42,15 @@ def read_lines(manifest_path: str | Path) -> list[bytes]:
     return lines
 
 
+class _Identified(msgspec.Struct):
+    """A row, of which nothing else is decoded."""
+
+    Id: str
+
+
 def ids(lines: list[bytes]) -> set[str]:
-    found = {json.loads(line)["Id"] for line in lines}
+    decoder = msgspec.json.Decoder(_Identified)
+    found = {decoder.decode(line).Id for line in lines}
     assert len(found) == len(lines), "repeated rows"
     return found
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections import Counter
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
+
+import msgspec
 
 from airflow_provider_alvys.api.catalogue.operations import OPERATIONS
 from airflow_provider_alvys.api.errors import (
@@ -69,7 +70,7 @@ class _Writer:
     def __init__(self, alvys: Simulator, rng: random.Random) -> None:
         self._rng = rng
         self._rows = {
-            stream: [json.loads(row) for row in alvys.truth_rows(stream=stream)]
+            stream: [msgspec.json.decode(row) for row in alvys.truth_rows(stream=stream)]
             for stream in ("loads", "trips", "deductions", "tenders", "customers")
         }
         self._keys = {

@@ -19,7 +19,7 @@ from airflow_provider_alvys.tables.identities.catalogue import IDENTITIES
 from airflow_provider_alvys.tables.schema import build_schema
 from tests.breaks import breaking
 from tests.conftest import Land
-from tests.identities import STREAMS, Break, Records, broken, decode
+from tests.identities import STREAMS, Break, Records, broken, decode, decode_known
 from tests.identity_queries import broken_in_tables
 from tests.random_writes import write_at_random
 from tests.simulator.calls import Caller, searches
@@ -47,7 +47,9 @@ class Reader:
             self._land(stream=stream, path=str(folder), **window)
             load(folder, stream)
             parts = sorted((folder / stream).rglob("part-*.jsonl"))
-            records[stream] = [decode(line) for part in parts for line in part.read_bytes().splitlines()]
+            records[stream] = [
+                decode_known(line) for part in parts for line in part.read_bytes().splitlines()
+            ]
         return records, db
 
     def broken(self, kind: str = "sqlite") -> tuple[list[Break], list[Break]]:
