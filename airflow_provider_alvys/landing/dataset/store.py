@@ -10,6 +10,7 @@ import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
@@ -25,6 +26,8 @@ T = TypeVar("T")
 # For the owner and the group at most, whose workers may share a data set; the umask may take more away.
 _FILE_MODE = 0o660
 _FOLDER_MODE = 0o770
+# The time of a file in the listings of local disk, S3, Azure and Google.
+_WRITTEN = ("mtime", "LastModified", "last_modified", "updated")
 _TEMPLATE = re.compile(r"\{[{%].*?[}%]\}")
 # A user's password before the host, or parameters after the path.
 _PASSWORD = re.compile(r"^[^/]*:.*@|\?.*=")
@@ -153,6 +156,25 @@ class Store:
             raise self._unreadable(folder, error) from error
         return {str(name)[len(self._root) + 1 :]: int(known["size"]) for name, known in found.items()}
 
+    def list_folder(self, folder: str) -> list[str]:
+        """Return the names of the files and folders in a folder, in order; none if it does not exist."""
+        return sorted(name for name, _ in self._entries(folder))
+
+    def list_newest(self, folder: str, limit: int) -> list[str]:
+        """Return the names of the files that were written last in a folder, the newest first."""
+        newest = sorted(self._entries(folder), key=lambda entry: _written_at(entry[1]), reverse=True)
+        return [name for name, _ in newest[:limit]]
+
+    def _entries(self, folder: str) -> list[tuple[str, dict[str, Any]]]:
+        self._fs.invalidate_cache()
+        try:
+            found = self._fs.ls(f"{self._root}/{folder}".rstrip("/"), detail=True)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise self._unreadable(folder, error) from error
+        return [(str(entry["name"]).rstrip("/").rpartition("/")[2], entry) for entry in found]
+
     def find(self, folder: str, file_name: str) -> list[str]:
         """Return the names of all files called ``file_name`` below a folder, in order."""
         return sorted(name for name in self.sizes(folder) if name.endswith(f"/{file_name}"))
@@ -193,6 +215,17 @@ class Store:
                 f"{self.url(name)} is damaged: {error}. Restore it, or delete it: without its cursor a "
                 "stream starts at initial_since, without its run file a task starts over"
             ) from error
+
+
+def _written_at(entry: dict[str, Any]) -> float:
+    """Return when a file was written, in seconds since 1970; 0 where the storage does not say."""
+    # Local disk, S3, Azure, Google.
+    value = next(
+        (entry[key] for key in ("mtime", "LastModified", "last_modified", "updated") if key in entry), 0
+    )
+    if isinstance(value, (int, float)):
+        return value
+    return msgspec.convert(value, datetime).timestamp()
 
 
 @contextmanager

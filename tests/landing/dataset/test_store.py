@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -9,7 +11,7 @@ from airflow.sdk.io import attach
 from fsspec.implementations.memory import MemoryFileSystem
 
 from airflow_provider_alvys.api.errors import AlvysStorageError, AlvysValueError
-from airflow_provider_alvys.landing.dataset.store import Store, check_path
+from airflow_provider_alvys.landing.dataset.store import Store, _written_at, check_path
 
 
 class Note(msgspec.Struct):
@@ -109,3 +111,34 @@ def test_local_files_are_readable_by_the_group_at_most(tmp_path: Path, how: str,
     for path in (tmp_path / "new").rglob("*"):
         assert path.stat().st_mode & 0o777 == (0o770 if path.is_dir() else 0o660) & ~umask, path
     assert (tmp_path / "new").stat().st_mode & 0o777 == 0o770 & ~umask
+
+
+def test_a_folder_is_listed_without_those_below_it(store: Store) -> None:
+    assert store.list_folder("loads") == store.list_newest("loads", 5) == []
+    for name in ("loads/b.json", "loads/a.json", "loads/c/d/e.json", "f.json"):
+        store.put(name, b"1")
+    assert store.list_folder("") == ["f.json", "loads"]
+    assert store.list_folder("loads") == ["a.json", "b.json", "c"]
+    assert set(store.list_newest("loads", 3)) == {"a.json", "b.json", "c"}
+    assert len(store.list_newest("loads", 2)) == 2
+
+
+def test_the_newest_files_come_first(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    for name, time in (("a", 3), ("b", 1), ("c", 2)):
+        store.put(name, b"1")
+        os.utime(tmp_path / name, (time, time))
+    assert store.list_newest("", 2) == ["a", "c"]
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"LastModified": datetime(1970, 1, 1, 0, 1, tzinfo=timezone.utc)},
+        {"updated": "1970-01-01T00:01:00.000Z"},
+        {"mtime": 60.0},
+    ],
+)
+def test_each_storage_says_when_a_file_was_written(entry: dict[str, Any]) -> None:
+    assert _written_at(entry) == 60
+    assert _written_at({}) == 0
