@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from airflow_provider_alvys.api.errors import AlvysStorageError
 from airflow_provider_alvys.api.read.windows import format_time
 from airflow_provider_alvys.landing.dataset.store import Store
 
@@ -81,20 +82,40 @@ def advance_cursor(
     :param since: start of the window by parent; the key is None for a stream without parents.
     :param initial_since: start of the data set, for a parent or stream without a position.
     """
-    known = read_cursor(store, name)
-    reasons = {
-        parent: _why_not(known, parent, start, cursor.until, initial_since) for parent, start in since.items()
-    }
-    moved = [parent for parent, why_not in reasons.items() if why_not is None]
-    if moved:
-        parents = known.parents if known else {}
-        parents = parents | {parent: cursor.until for parent in moved if parent is not None}
-        until = max(cursor.until, *parents.values()) if parents else cursor.until
-        dags = {move.dag_id for move in cursor.moved_by}
-        earlier = [move for move in known.moved_by if move.dag_id not in dags] if known else []
-        moves = [*earlier[-_MAX_MOVES:], *cursor.moved_by]
-        store.put_json(name, msgspec.structs.replace(cursor, until=until, parents=parents, moved_by=moves))
+    with store.exclusive_lock():
+        known = read_cursor(store, name)
+        reasons = {
+            parent: _why_not(known, parent, start, cursor.until, initial_since)
+            for parent, start in since.items()
+        }
+        moved = [parent for parent, why_not in reasons.items() if why_not is None]
+        if moved:
+            parents = known.parents if known else {}
+            parents = parents | {parent: cursor.until for parent in moved if parent is not None}
+            until = max(cursor.until, *parents.values()) if parents else cursor.until
+            dags = {move.dag_id for move in cursor.moved_by}
+            earlier = [move for move in known.moved_by if move.dag_id not in dags] if known else []
+            moves = [*earlier[-_MAX_MOVES:], *cursor.moved_by]
+            store.put_json(
+                name, msgspec.structs.replace(cursor, until=until, parents=parents, moved_by=moves)
+            )
     return {parent: why_not for parent, why_not in reasons.items() if why_not is not None}
+
+
+def replace_cursor(store: Store, name: str, cursor: Cursor, *, expected: bytes | None) -> None:
+    """
+    Write a cursor that a person has chosen.
+
+    :param expected: what the file contained when the person chose; None if there was no file.
+    :raises AlvysStorageError: the file has changed since then. Nothing was written.
+    """
+    with store.exclusive_lock():
+        if store.get(name) != expected:
+            raise AlvysStorageError(
+                f"{store.url(name)} has changed meanwhile: a run has moved the cursor. Nothing was written. "
+                "Look at it again with cursor show"
+            )
+        store.put_json(name, cursor)
 
 
 def _why_not(
