@@ -48,6 +48,8 @@ def get_provider_info() -> dict[str, Any]:
                 "python-module": "airflow_provider_alvys.transfers.object_storage_to_sql",
             },
         ],
+        # Airflow 3.2 and later; 3.1 ignores it.
+        "cli": ["airflow_provider_alvys.cli.definition.get_cli_commands"],
         "extra-links": ["airflow_provider_alvys.links.AlvysRecordLink"],
         "config": {
             "alvys": {

@@ -120,19 +120,34 @@ def connection() -> str:
 
 def cli() -> str:
     """Return the page of the command lines."""
-    from airflow_provider_alvys.__main__ import _parser
+    from airflow_provider_alvys.cli.definition import COMMANDS
     from airflow_provider_alvys.simulator.__main__ import _parser as simulator_parser
 
-    page = _head("Command line", "the parsers of the commands", "Each command prints this with `--help`.")
-    parser = _parser()
-    (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
-    helps = {action.dest: action.help for action in commands._choices_actions}
-    for name, command in commands.choices.items():
-        page += f"\n## {parser.prog} {name}\n\n{_sentence(helps[name] or '')}\n\n{_options(command)}"
+    intro = (
+        "Since Airflow 3.2, `airflow alvys` has the same commands as `python -m airflow_provider_alvys`. Each command prints this with\n"
+        "`--help`. It exits with 2 if an argument is wrong, and with 1 if it fails otherwise."
+    )
+    page = _head("Command line", "the definitions of the commands", intro)
+    for path, command in _commands(COMMANDS):
+        parser = argparse.ArgumentParser()
+        for option in command.options:
+            parser.add_argument(*option.flags, **option.settings)
+        page += (
+            f"\n## python -m airflow_provider_alvys {path}\n\n{_sentence(command.help)}\n\n{_options(parser)}"
+        )
     simulator = simulator_parser()
     page += f"\n## {simulator.prog}\n\n{simulator.description} See [simulator.md](simulator.md).\n\n"
     page += _options(simulator)
     return page
+
+
+def _commands(commands: Iterable[Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the commands with what one types, without those that are groups."""
+    for command in commands:
+        path = f"{above} {command.name}".strip()
+        if not command.commands:
+            yield path, command
+        yield from _commands(command.commands, path)
 
 
 def fields() -> str:
@@ -295,7 +310,8 @@ def _options(parser: argparse.ArgumentParser) -> str:
         text = (action.help or "").replace(" (default: %(default)s)", "").replace("%%", "%")
         choices = f"one of {', '.join(f'`{choice}`' for choice in action.choices)}" if action.choices else ""
         default = "required" if action.required else f"`{shown}`" if shown != "" else ""
-        rows.append((f"`{action.option_strings[0]}`", default, "; ".join(filter(None, (text, choices)))))
+        flags = ", ".join(f"`{flag}`" for flag in action.option_strings)
+        rows.append((flags, default, "; ".join(filter(None, (text, choices)))))
     return _table(("option", "default", "meaning"), rows)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from airflow_provider_alvys import AlvysHook
 from airflow_provider_alvys import __main__ as provider
 from airflow_provider_alvys.simulator import __main__ as simulator
 from airflow_provider_alvys.simulator.options import make_options
@@ -54,7 +55,7 @@ def test_every_option_and_command_is_described() -> None:
                     action.choices
                 )
             described += 1
-    assert described > 50
+    assert described > 80
 
 
 @pytest.mark.parametrize(
@@ -67,6 +68,11 @@ def test_every_option_and_command_is_described() -> None:
         ("provider", ["plan", "--conn-id", "nobody"], "nobody"),
         ("provider", ["sql", "--warehouse", "snowflak", "--stream", "loads"], "Did you mean snowflake?"),
         ("provider", ["sql", "--warehouse", "snowflake", "--stream", "laods"], "Did you mean loads?"),
+        ("provider", ["cursor", "shw", "--path", "/a"], "Did you mean show?"),
+        ("provider", ["cursor", "show", "--pth", "/a"], "Did you mean --path?"),
+        ("provider", ["status", "--path", "lake"], "is relative"),
+        ("provider", ["status", "--path", "/nowhere/at/all"], "no data set"),
+        ("provider", ["status", "--path", "/nowhere", "-o", "jsn"], "Did you mean json?"),
         ("simulator", ["--laods", "5"], "Did you mean --loads?"),
         ("simulator", ["--order", "newst"], "Did you mean newest?"),
         ("simulator", ["--rows", '{"laods": 5}'], "Did you mean loads?"),
@@ -92,7 +98,7 @@ def test_a_connection_that_airflow_cannot_read_is_a_sentence(
     def fail(*args: object) -> None:
         raise RuntimeError("no such table: connection")
 
-    monkeypatch.setattr(provider.AlvysHook, "get_connection", fail)
+    monkeypatch.setattr(AlvysHook, "get_connection", fail)
     said = failure(capsys, monkeypatch, "provider", "plan")
     assert "no such table" in said
     assert "--conn-id" in said

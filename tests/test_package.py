@@ -29,6 +29,7 @@ def run(code: str) -> str:
     [
         "airflow_provider_alvys",
         "airflow_provider_alvys.get_provider_info",
+        "airflow_provider_alvys.cli.definition",
         "airflow_provider_alvys.hooks",
         "airflow_provider_alvys.api.read.search",
         "airflow_provider_alvys.landing.jobs.sync",
@@ -85,6 +86,18 @@ def test_importing_all_public_names_is_cheap() -> None:
     # How many of its own Airflow imports with them differs between its versions.
     assert len([module for module in modules if not module.startswith("airflow.")]) < 95
     assert not {"requests", "pyarrow", "starlette", "asgiref"} & set(modules)
+
+
+def test_the_commands_cost_the_start_of_airflow_nothing() -> None:
+    """Each ``airflow`` command imports their definition."""
+    code = (
+        "import sys, argparse, dataclasses, os, importlib, typing\n"
+        "before = {*sys.modules, *sys.stdlib_module_names}\n"
+        "import airflow_provider_alvys.cli.definition\n"
+        "print(*sorted(name for name in {*sys.modules} - before if name.split('.')[0] not in before))\n"
+    )
+    own = ["airflow_provider_alvys", "airflow_provider_alvys.cli", "airflow_provider_alvys.cli.definition"]
+    assert run(code).split() == own
 
 
 @pytest.mark.every_airflow

@@ -115,8 +115,7 @@ def described() -> Iterator[tuple[str, str, str]]:
         if callable(thing):
             for name, text in read_docstring(thing).params.items():
                 yield name, thing.__qualname__, text
-    (commands,) = (action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction))
-    for command, parser in commands.choices.items():
+    for command, parser in commands_of(_parser()):
         for action in options_of(parser):
             name = "alvys_conn_id" if action.dest == "conn_id" else action.dest
             yield name, f"command {command}", action.help or ""
@@ -124,8 +123,20 @@ def described() -> Iterator[tuple[str, str, str]]:
         yield field.name, "connection form", field.description
 
 
+def commands_of(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, command in action.choices.items():
+                yield name, command
+                yield from commands_of(command)
+
+
 def options_of(parser: argparse.ArgumentParser) -> list[argparse.Action]:
-    return [action for action in parser._actions if not isinstance(action, argparse._HelpAction)]
+    return [
+        action
+        for action in parser._actions
+        if not isinstance(action, (argparse._HelpAction, argparse._SubParsersAction))
+    ]
 
 
 # Parameters that stand for different things: the path of a call and of a data set, for example.

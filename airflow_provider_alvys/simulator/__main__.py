@@ -14,7 +14,7 @@ import uvicorn
 
 from airflow_provider_alvys.api.catalogue.limits import DEFAULT_LIMIT
 from airflow_provider_alvys.api.errors import AlvysValueError
-from airflow_provider_alvys.command_line import CommandParser
+from airflow_provider_alvys.cli.parser import CommandParser
 from airflow_provider_alvys.simulator.app.control_guard import is_loopback
 from airflow_provider_alvys.simulator.app.server import SimulatorApp
 from airflow_provider_alvys.simulator.options import Options, option_descriptions

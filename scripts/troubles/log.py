@@ -58,7 +58,8 @@ def gap_before_window(bench: Bench) -> Any:
     """
     The cursor stays: between it and the start of the window is a period that has not landed.
 
-    Sync that period with `since` and `until`, or set the cursor's file back.
+    Sync that period with `since` and `until`. [cursor show](first-load.md#look-at-cursors-and-correct-them)
+    prints the position.
     """
     bench.sync(initial_since="2026-01-01T00:00:00Z", until="2026-01-02T00:00:00Z")
     (cursor,) = [bench.file("loads/_cursor-*.json")]

@@ -259,7 +259,8 @@ def damaged_cursor(bench: Bench) -> Any:
     """
     A file of the data set is damaged, for example the cursor.
 
-    Restore the file, or delete it: without a cursor the next run starts at `initial_since`.
+    Rebuild a cursor with [cursor recover](first-load.md#look-at-cursors-and-correct-them). Or restore the
+    file, or delete it: without a cursor the next run starts at `initial_since`.
     """
     bench.sync()
     (cursor,) = Path(bench.path).glob("loads/_cursor-*.json")

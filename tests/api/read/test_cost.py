@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_alvys.__main__ import format_plans, main
 from airflow_provider_alvys.api.catalogue.streams import STREAMS
 from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.simulator.process import Simulator
@@ -70,8 +69,6 @@ def test_a_plan_counts_maintenance_of_every_status(alvys: Simulator, hook: Quick
 def test_children_are_planned_by_their_parents_in_any_order(alvys: Simulator, hook: QuickHook) -> None:
     documents, loads = hook.plan(["load_documents", "loads"])
     assert (documents.requests, loads.rows) == (450, 450)
-    sums = format_plans([documents, loads]).splitlines()[-1]
-    assert sums.split()[4:6] == ["450", "4"]
 
 
 def test_another_refusal_is_a_note_and_not_a_missing_scope(alvys: Simulator, hook: QuickHook) -> None:
@@ -102,27 +99,3 @@ def test_a_wrong_argument_sends_nothing(alvys: Simulator, hook: QuickHook) -> No
         with pytest.raises(AlvysValueError):
             hook.plan(**arguments)  # type: ignore[arg-type]
     assert alvys.stats()["requests"] == {}
-
-
-def test_the_command_prints_a_table(alvys: Simulator, capsys: pytest.CaptureFixture[str]) -> None:
-    main(["plan", "--streams", "loads, trip_stops"])
-    header, line, loads, stops, sums = capsys.readouterr().out.splitlines()
-    assert header.split()[:3] == ["stream", "rows", "requests"]
-    assert set(line) == {"-"}
-    assert loads.split()[:3] == ["loads", "450", "4"]
-    assert stops.split()[:3] == ["trip_stops", "?", "?"]
-    assert "total of known figures" in sums
-
-
-@pytest.mark.parametrize("arguments", [["plan", "--streams", "lods"], ["plan", "--conn-id", "nobody"]])
-def test_the_command_prints_what_is_wrong(
-    alvys: Simulator, capsys: pytest.CaptureFixture[str], arguments: list[str]
-) -> None:
-    with pytest.raises(SystemExit, match="2"):
-        main(arguments)
-    said = capsys.readouterr().err
-    assert "no stream 'lods'" in said or "nobody" in said
-
-
-def test_a_table_without_plans_has_only_its_frame() -> None:
-    assert format_plans([]).count("\n") == 3

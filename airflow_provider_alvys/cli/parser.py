@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
@@ -16,9 +17,14 @@ class CommandParser(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> Any:
         """Return the parsed arguments, or exit with 2 after a sentence about the first wrong one."""
-        parsed, unknown = self.parse_known_args(args, namespace)
+        given = sys.argv[1:] if args is None else list(args)
+        options = list(self._options())
+        # First, since a misspelled option may be a required one, which argparse would call missing.
+        unknown = [text for text in given if text[:2] == "--" and not _begins_one(text, options)]
+        if not unknown:
+            parsed, unknown = self.parse_known_args(given, namespace)
         if unknown:
-            hint = suggest(unknown[0].partition("=")[0], self._options(), "Options")
+            hint = suggest(unknown[0].partition("=")[0], options, "Options")
             self.error(f"unrecognized argument {unknown[0]!r}.{hint}")
         return parsed
 
@@ -37,3 +43,7 @@ class CommandParser(argparse.ArgumentParser):
             if isinstance(action, argparse._SubParsersAction):
                 for command in action.choices.values():
                     yield from command._options()
+
+
+def _begins_one(text: str, options: Sequence[str]) -> bool:
+    return any(option.startswith(text.partition("=")[0]) for option in options)

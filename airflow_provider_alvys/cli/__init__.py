@@ -1,0 +1,1 @@
+"""The commands of ``airflow alvys`` and ``python -m airflow_provider_alvys``."""

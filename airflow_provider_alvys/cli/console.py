@@ -1,0 +1,97 @@
+"""Rows on the console, in the forms of Airflow's own commands."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from airflow_provider_alvys.api.errors import AlvysError, AlvysValueError
+from airflow_provider_alvys.api.figures import duration
+from airflow_provider_alvys.api.read.windows import format_time
+from airflow_provider_alvys.landing.dataset.store import Store
+
+if TYPE_CHECKING:
+    from airflow_provider_alvys.api.catalogue.streams import Stream
+
+
+def print_rows(rows: Sequence[Mapping[str, Any]], output: str, *, details: Collection[str] = ()) -> None:
+    """
+    Print rows as Airflow's own commands do.
+
+    :param output: ``table``, ``json``, ``yaml`` or ``plain``. JSON and YAML keep numbers, lists and nulls.
+    :param details: columns that only JSON and YAML have.
+    """
+    from airflow.cli.simple_table import AirflowConsole
+    from rich.markup import escape
+
+    console = AirflowConsole()
+    if output in ("json", "yaml"):
+        plain: Any = [{name: _plain(value) for name, value in row.items()} for row in rows]
+        (console.print_as_json if output == "json" else console.print_as_yaml)(plain)
+        return
+    shown = [
+        {name: _cell(value, output) for name, value in row.items() if name not in details} for row in rows
+    ]
+    if output == "table":
+        # A name in brackets is not a style.
+        shown = [{name: escape(value) for name, value in row.items()} for row in shown]
+    console.print_as(shown, output)
+
+
+def say(sentence: str) -> None:
+    """Print a sentence beside the rows, to standard error."""
+    sys.stderr.write(f"{sentence}\n")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return format_time(value)
+    return round(value.total_seconds()) if isinstance(value, timedelta) else msgspec.to_builtins(value)
+
+
+def _cell(value: Any, output: str) -> str:
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, datetime):
+        return format_time(value)
+    if isinstance(value, timedelta):
+        return duration(value.total_seconds())
+    if isinstance(value, float):
+        return f"{value:,.2f}" if output == "table" else f"{value:.2f}"
+    if isinstance(value, int):
+        return f"{value:,}" if output == "table" else str(value)
+    return str(value)
+
+
+def open_store(path: str) -> Store:
+    """Return the data set at a path. Raise AlvysValueError if its storage cannot be opened."""
+    try:
+        return Store(path)
+    except AlvysError:
+        raise
+    except Exception as error:
+        # Airflow's, of any type: there is no such connection, or its database cannot be read.
+        raise AlvysValueError(
+            f"The path {path!r} cannot be opened: {error or type(error).__name__}. Name a connection of the "
+            "storage, as in s3://aws_default@bucket/alvys"
+        ) from error
+
+
+def find_streams(store: Store, names: str | None) -> list[Stream]:
+    """Return the streams named, separated by commas, or all that have a folder in the data set."""
+    from airflow_provider_alvys.api.catalogue.streams import get_streams
+    from airflow_provider_alvys.landing.dataset.listing import list_streams
+
+    found = list_streams(store)
+    if names:
+        streams = get_streams([name.strip() for name in names.split(",")])
+        if missing := [stream.name for stream in streams if stream not in found]:
+            raise AlvysValueError(f"There are no {', '.join(missing)} in {store.path}")
+        return streams
+    if not found:
+        raise AlvysValueError(f"There is no data set of Alvys in {store.path}: it has no folder of a stream")
+    return found
