@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 import sys
@@ -16,7 +17,9 @@ from airflow_provider_alvys.get_provider_info import get_provider_info
 pytestmark = [pytest.mark.every_airflow, pytest.mark.slow]
 
 
+@functools.cache
 def airflow(*arguments: str) -> str:
+    """Run a command, the same once, and return its output."""
     command = [str(Path(sys.executable).parent / "airflow"), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
