@@ -398,15 +398,15 @@ def test_a_set_that_shrinks_past_the_page_being_read_loses_nothing(alvys: Simula
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("leaving", [1, 5, 500])
+@pytest.mark.parametrize("leaving", [1, 5, 100])
 def test_no_row_that_stays_is_missed_while_others_leave(alvys: Simulator, land: Land, leaving: int) -> None:
-    alvys.reset(loads=20_000)
+    alvys.reset(loads=4_000)
     alvys.order_mutations({"kind": "leave", "rows": leaving})
-    result = land(page_size=200)
+    result = land(page_size=40)
     landed = ids(read_lines(result["manifest"]))
     stayed = set(alvys.truth_keys(since=LONG_AGO, until=result["until"]))
     assert stayed <= landed
-    assert len(stayed) < 20_000
+    assert len(stayed) < 4_000
     assert result["proof"] == "whole"
 
 
