@@ -266,6 +266,17 @@ class Stream:
         """Whether it is a search that returns a bare list: if nothing is found, Alvys answers 404."""
         return self.response_type == "list" and self.endpoint.template.endswith("/search")
 
+    @property
+    def row_window(self) -> TimeWindow | None:
+        """The first window that a change of a row does not move: of its creation, or of a business date."""
+        return next((by for by in self.windows if not by.branches and not by.tracks_changes), None)
+
+    @property
+    def status_filter(self) -> Filter | None:
+        """The filter by a list of statuses, or None."""
+        filters = (filter for filter in self.filters if filter.column == "Status")
+        return next((filter for filter in filters if filter.type == "strings" and not filter.ignored), None)
+
     def window(self, name: str | None) -> TimeWindow | None:
         """
         Return a time window, or None for a read of all rows.

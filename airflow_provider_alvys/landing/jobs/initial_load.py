@@ -41,7 +41,7 @@ def backfill_window(stream: Stream, window_by: str | None) -> TimeWindow:
     if window_by is not None:
         window = stream.window(window_by)
     else:
-        window = next((by for by in stream.windows if not by.branches and not by.tracks_changes), None)
+        window = stream.row_window
     if window is not None:
         return window
     if stream.windows and window_by is not None:
