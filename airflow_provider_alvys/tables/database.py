@@ -134,6 +134,14 @@ class Database(ABC):
     def analyze(self, stage: str, columns: Sequence[str]) -> None:  # noqa: B027
         """Update the database's statistics on columns of a temporary table, where that helps."""
 
+    def end_reads(self) -> None:
+        """End the transaction that a SELECT may have begun, which would keep tables from being migrated."""
+        self._connection.commit()
+
+    def json_text(self, column: str) -> str:
+        """Return an expression for a column of JSON, so that the driver returns its text."""
+        return column
+
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
@@ -199,6 +207,10 @@ class PostgreSQL(Database):
         with self._cursor.copy(sql) as copy:
             copy.write(content)
 
+    def json_text(self, column: str) -> str:
+        # The driver would decode it, with floats.
+        return f"CAST({column} AS TEXT)"
+
     def analyze(self, stage: str, columns: Sequence[str]) -> None:
         self.execute(f"ANALYZE {self.dialect.quote(stage)} ({', '.join(map(self.dialect.quote, columns))})")
 
@@ -237,6 +249,10 @@ class DuckDB(Database):
 
     def _begin(self, lock: str) -> None:
         self._connection.begin()
+
+    def end_reads(self) -> None:
+        # Each SELECT is a transaction of its own.
+        pass
 
     def change(self, sql: str) -> int:
         ((count,),) = self.execute(sql)

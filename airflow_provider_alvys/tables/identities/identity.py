@@ -11,6 +11,8 @@ from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.tables.dialects import Dialect
 from airflow_provider_alvys.tables.schema import build_schema, column_name
 
+_TABLE = re.compile(r"\{(\w+)\}")
+
 
 @dataclass(frozen=True)
 class RecordTable:
@@ -86,6 +88,11 @@ class Identity(ABC):
     sentence: str
     record: RecordTable
 
+    @property
+    def tables(self) -> frozenset[str]:
+        """The tables that its query reads."""
+        return frozenset(_TABLE.findall(self._select()))
+
     @abstractmethod
     def _select(self) -> str:
         """Return the query with ``{table}`` for a table and ``NUMBER(column)`` for a decimal."""
@@ -100,7 +107,7 @@ class Identity(ABC):
         :param schema: of the tables; None means the connection's default.
         """
         text = re.sub(r"NUMBER\(([\w.]+)\)", lambda found: dialect.number(found[1]), self._select())
-        return re.sub(r"\{(\w+)\}", lambda found: dialect.table(found[1], schema), text)
+        return _TABLE.sub(lambda found: dialect.table(found[1], schema), text)
 
 
 @dataclass(frozen=True)
