@@ -54,6 +54,9 @@ class AlvysLandingTask(AlvysTask):
     :param pool: see :func:`landing_pool`.
     """
 
+    # What a task that has no file for it keeps over its deferrals, as JSON.
+    _kept: dict[str, Any] | None = None
+
     def __init__(
         self,
         *,
@@ -97,9 +100,11 @@ class AlvysLandingTask(AlvysTask):
 
         :param event: the trigger's event: the state. (``airflow dags test`` passes nothing else.)
         :param state: ``{"rendered", "deadline", "in_vain"}``: the rendered template fields; the end of the
-            attempt in seconds since 1970; the number of deferrals without a page between them.
+            attempt in seconds since 1970; the number of deferrals without a page between them. ``kept``
+            is what the task keeps over its deferrals, if anything.
         """
         known = event if state is None else state
+        self._kept = known.get("kept")
         for name, value in known["rendered"].items():
             setattr(self, name, value)
         deadline, deferrals = known["deadline"], known["in_vain"]
@@ -154,6 +159,8 @@ class AlvysLandingTask(AlvysTask):
             # Other values are in the DAG.
             rendered = {k: msgspec.to_builtins(v) for k, v in fields.items() if isinstance(v, _RENDERED)}
             state = {"rendered": rendered, "deadline": deadline, "in_vain": wait.consecutive_deferrals}
+            if self._kept is not None:
+                state["kept"] = self._kept
             trigger = AlvysWaitTrigger(until, state)
             self.defer(trigger=trigger, method_name=self.resume.__name__, kwargs={"state": state})
 
