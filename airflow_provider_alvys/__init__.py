@@ -11,6 +11,7 @@ _EXPORTS = {
     "AlvysRequestOperator": "airflow_provider_alvys.operators.alvys",
     "AlvysSearchOperator": "airflow_provider_alvys.operators.alvys",
     "AlvysWriteOperator": "airflow_provider_alvys.operators.alvys",
+    "AlvysReconcileOperator": "airflow_provider_alvys.operators.alvys",
     "AlvysToObjectStorageOperator": "airflow_provider_alvys.transfers.alvys_to_object_storage",
     "AlvysObjectStorageToSqlOperator": "airflow_provider_alvys.transfers.object_storage_to_sql",
     "AlvysSweepToObjectStorageOperator": "airflow_provider_alvys.transfers.alvys_to_object_storage",

@@ -13,6 +13,7 @@ from airflow_provider_alvys import connection_form
 
 _NAME = "Alvys"
 _OPERATORS = [f"airflow_provider_alvys.operators.{name}" for name in ("alvys", "documents", "writes")]
+_CHECKS = ["airflow_provider_alvys.operators.reconcile"]
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -26,7 +27,9 @@ def get_provider_info() -> dict[str, Any]:
             {"integration-name": _NAME, "external-doc-url": "https://docs.alvys.com/", "tags": ["service"]}
         ],
         "hooks": [{"integration-name": _NAME, "python-modules": ["airflow_provider_alvys.hooks.alvys"]}],
-        "operators": [{"integration-name": _NAME, "python-modules": _OPERATORS}],
+        "operators": [
+            {"integration-name": _NAME, "python-modules": modules} for modules in (_OPERATORS, _CHECKS)
+        ],
         "sensors": [{"integration-name": _NAME, "python-modules": ["airflow_provider_alvys.sensors.alvys"]}],
         "triggers": [
             {"integration-name": _NAME, "python-modules": ["airflow_provider_alvys.triggers.alvys"]}

@@ -18,6 +18,7 @@ from airflow_provider_alvys import (
     AlvysDocumentsToObjectStorageOperator,
     AlvysLoadStatusSensor,
     AlvysObjectStorageToSqlOperator,
+    AlvysReconcileOperator,
     AlvysRequestOperator,
     AlvysSearchOperator,
     AlvysSearchSensor,
@@ -83,6 +84,8 @@ def _tasks(alvys: Simulator, folder: Path) -> Iterator[BaseOperator]:
     yield AlvysToObjectStorageOperator(task_id="a", stream="loads", path=lake, **_WINDOW)
     yield AlvysSweepToObjectStorageOperator(task_id="a", streams=["drivers", "trucks"], path=lake)
     yield AlvysObjectStorageToSqlOperator(task_id="a", sql_conn_id="warehouse", path=lake, stream="loads")
+    missing = {"start": "2025-11-24T00:00:00Z", "end": "2025-11-25T00:00:00Z", "on_difference": "warn"}
+    yield AlvysReconcileOperator(task_id="a", sql_conn_id="warehouse", stream="loads", **missing)
     yield AlvysLoadStatusSensor(task_id="a", load_number=number, statuses="Open")
     yield AlvysTripStatusSensor(task_id="a", trip_number=trip["TripNumber"], statuses="Open")
     yield AlvysSearchSensor(task_id="a", stream="trips", filters={"LoadNumbers": [number]})

@@ -27,6 +27,7 @@ from packaging.requirements import Requirement
 import airflow_provider_alvys
 from airflow_provider_alvys import RecentParents, connection_form
 from airflow_provider_alvys.api.catalogue.streams import STREAMS
+from airflow_provider_alvys.checks.checks_table import create_checks
 from airflow_provider_alvys.hooks.alvys import AlvysHook
 from airflow_provider_alvys.simulator.app.control_api import CONTROL_ENDPOINTS
 from airflow_provider_alvys.simulator.process import Simulator
@@ -389,7 +390,7 @@ def test_the_schema_page_has_every_column_and_links_to_tables() -> None:
 
 @pytest.fixture(scope="module")
 def tables() -> sqlite3.Connection:
-    """A database with all tables, also in the schemas that the pages name, and the ledger."""
+    """A database with all tables, also in the schemas that the pages name, the ledger and the checks."""
     database = sqlite3.connect(":memory:")
     database.execute("ATTACH ':memory:' AS alvys_new")
     for stream in STREAMS.values():
@@ -397,7 +398,9 @@ def tables() -> sqlite3.Connection:
             columns = ", ".join(f'"{column.name}"' for column in table.all_columns)
             for schema in ("main", "alvys_new"):
                 database.execute(f'CREATE TABLE {schema}."{table.name}" ({columns})')
-    Ledger(open_database(database, get_dialect("sqlite")), "loads").create()
+    opened = open_database(database, get_dialect("sqlite"))
+    Ledger(opened, "loads").create()
+    create_checks(opened)
     # The table of a script.
     database.execute("CREATE TABLE old_loads (id, amount)")
     return database

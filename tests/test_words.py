@@ -142,6 +142,7 @@ def options_of(parser: argparse.ArgumentParser) -> list[argparse.Action]:
 # Parameters that stand for different things: the path of a call and of a data set, for example.
 DIFFERENT: dict[str, Any] = {
     "path": "folder|file|root|path",
+    "statuses": "(one )?status",
     "parents": "parents of (a stream|the documents)",
     "parent_type": "kind of the parents?",
     "task_id": "(name|id) of the task",

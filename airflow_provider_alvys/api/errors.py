@@ -210,6 +210,10 @@ class AlvysTableError(AlvysError):
     """Landed rows cannot be loaded, or a table of the database is not as expected."""
 
 
+class AlvysDifferenceError(AlvysError):
+    """Tables or files differ from Alvys or from each other. A retry would find the same."""
+
+
 class AlvysWebhookError(AlvysError):
     """
     A delivery to a webhook that is not a valid event.
@@ -246,6 +250,7 @@ _NOT_RETRYABLE = (
     AlvysPreconditionError,
     AlvysRefusedError,
     AlvysTooLargeError,
+    AlvysDifferenceError,
 )
 
 
@@ -278,10 +283,8 @@ _BY_STATUS: dict[int, tuple[type[AlvysError], str]] = {
 }
 _DEFAULT_CLIENT_ERROR = (AlvysRefusedError, "Correct the request")
 _DEFAULT_SERVER_ERROR = (AlvysServerError, "Try again later")
-
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "cf-ray")
-_MAX_HEADER_CHARS = 100
-_MAX_FIELDS_IN_ADVICE = 5
+_MAX_HEADER_CHARS, _MAX_FIELDS_IN_ADVICE = 100, 5
 _GATEWAY_HEADERS = ("content-type", "server", "via")
 
 
@@ -322,13 +325,10 @@ def error_from_response(
     if error_type is AlvysValidationError and problem.fields and advice is None:
         advice = f"Correct {', '.join(list(problem.fields)[:_MAX_FIELDS_IN_ADVICE])} in the request"
     detail = f": {problem.text.rstrip('.')}" if problem.text else ""
-    attributes = _attributes(response, endpoint, now, problem)
-    if error_type is AlvysValidationError:
-        attributes["fields"] = problem.fields
-    return error_type(
-        f"{endpoint} answered {status}{detail}. {advice or default_advice}.{_suffix(attributes)}",
-        **attributes,
-    )
+    fields = {"fields": problem.fields} if error_type is AlvysValidationError else {}
+    attributes = _attributes(response, endpoint, now, problem) | fields
+    message = f"{endpoint} answered {status}{detail}. {advice or default_advice}.{_suffix(attributes)}"
+    return error_type(message, **attributes)
 
 
 def gateway_error(response: requests.Response, *, endpoint: str, now: float) -> AlvysGatewayError:

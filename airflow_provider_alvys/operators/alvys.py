@@ -25,12 +25,14 @@ from airflow_provider_alvys.retry_policy import fail_if_not_retryable
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_provider_alvys.operators.reconcile import AlvysReconcileOperator
     from airflow_provider_alvys.transfers.documents_to_object_storage import (
         AlvysDocumentsToObjectStorageOperator,
     )
 
 __all__ = [
     "AlvysDocumentsToObjectStorageOperator",
+    "AlvysReconcileOperator",
     "AlvysRequestOperator",
     "AlvysSearchOperator",
     "AlvysUploadDocumentOperator",
@@ -40,13 +42,17 @@ __all__ = [
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
-        # A public address. Imported lazily, because operators do not depend on transfers.
+        # Public addresses. Imported lazily, because few DAGs need what they depend on.
         if name == "AlvysDocumentsToObjectStorageOperator":
             from airflow_provider_alvys.transfers.documents_to_object_storage import (
                 AlvysDocumentsToObjectStorageOperator,
             )
 
             return AlvysDocumentsToObjectStorageOperator
+        if name == "AlvysReconcileOperator":
+            from airflow_provider_alvys.operators.reconcile import AlvysReconcileOperator
+
+            return AlvysReconcileOperator
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

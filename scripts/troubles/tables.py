@@ -9,6 +9,8 @@ from unittest import mock
 
 from airflow.sdk import Connection
 
+from airflow_provider_alvys import AlvysReconcileOperator
+from airflow_provider_alvys.checks import presence
 from airflow_provider_alvys.hooks import databases
 from scripts.troubles.bench import Bench
 
@@ -122,3 +124,32 @@ def missing_part(bench: Bench) -> Any:
     bench.sync()
     bench.file("loads/*/*/part-*.jsonl").unlink()
     return bench.load()
+
+
+def differences(bench: Bench) -> Any:
+    """
+    Tables differ from Alvys.
+
+    The table `_alvys_checks` names what differs. Run the syncs in the output `repairs`, and load:
+    [Check that nothing is missing](tables.md#check-that-nothing-is-missing).
+    """
+    bench.sync()
+    bench.load()
+    bench.sql("DELETE FROM loads WHERE id IN (SELECT id FROM loads LIMIT 2)")
+    return bench.run(AlvysReconcileOperator(task_id="compare", stream="loads", sql_conn_id="db"))
+
+
+def many_changes(bench: Bench) -> Any:
+    """
+    Too many rows have changed since the last sync to be left out of a comparison.
+
+    Compare soon after the sync and the load. Months that differ by no more than this number count as
+    `moving`.
+    """
+    bench.sync()
+    bench.load()
+    bench.sql("DELETE FROM loads WHERE id IN (SELECT id FROM loads LIMIT 2)")
+    bench.sql("UPDATE _alvys_loads SET window_until = '2020-01-01 00:00:00', read_at = '2020-01-01 00:00:00'")
+    with mock.patch.object(presence, "_MAX_ROWS", 10):
+        bench.run(AlvysReconcileOperator(task_id="compare", stream="loads", sql_conn_id="db"))
+    return bench.warned("Compare sooner")

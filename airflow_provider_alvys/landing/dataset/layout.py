@@ -38,6 +38,11 @@ def run_file(stream: str, run_hash: str) -> str:
     return f"{stream}/_runs/{run_hash}.json"
 
 
+def checks_file(stream: str, run_hash: str) -> str:
+    """Return the name of the file with the results of a reconciliation."""
+    return f"{stream}/_checks/{run_hash}.json"
+
+
 def batch_file(run_hash: str) -> str:
     """Return the name of the file that a batch of syncs keeps its progress in."""
     return f"_runs/{run_hash}.json"

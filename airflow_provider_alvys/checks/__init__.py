@@ -1,0 +1,1 @@
+"""Reconciliation: files and tables compared with Alvys and with each other."""

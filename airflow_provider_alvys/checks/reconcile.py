@@ -1,0 +1,146 @@
+"""One reconciliation: all checks of a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_alvys.api.errors import AlvysValueError
+from airflow_provider_alvys.api.read.windows import ALL_TIME, Window
+from airflow_provider_alvys.api.schema.values import EXTRA
+from airflow_provider_alvys.checks.alvys_side import AlvysSide
+from airflow_provider_alvys.checks.content import ContentCheck
+from airflow_provider_alvys.checks.control import check_control
+from airflow_provider_alvys.checks.file_side import FileSide
+from airflow_provider_alvys.checks.identities import IdentityCheck
+from airflow_provider_alvys.checks.money import MoneyCheck
+from airflow_provider_alvys.checks.presence import PresenceCheck
+from airflow_provider_alvys.checks.repairs import Repairs
+from airflow_provider_alvys.checks.results import Check, Report
+from airflow_provider_alvys.checks.spec import CheckSpec
+from airflow_provider_alvys.checks.stored_side import StoredSide, TableSide
+from airflow_provider_alvys.landing.dataset.pace_file import load_pace, save_pace
+from airflow_provider_alvys.landing.dataset.store import Store
+from airflow_provider_alvys.tables.database import Database
+from airflow_provider_alvys.tables.ledger import LEDGER, Ledger
+from airflow_provider_alvys.tables.schema import StreamSchema, build_schema, fields_of
+
+if TYPE_CHECKING:
+    from airflow_provider_alvys.api.http.client import AlvysClient
+    from airflow_provider_alvys.landing.jobs.checkpoint import RunIdentity
+
+
+@dataclass
+class Reconciliation:
+    """
+    Compares the rows of a stream with Alvys, and with each other.
+
+    :param database: with the tables; None to compare the files of the data set.
+    :param store: the data set; None to compare the tables only.
+    :param answers: of an earlier part of the same attempt, before a deferral.
+    """
+
+    client: AlvysClient
+    spec: CheckSpec
+    identity: RunIdentity
+    database: Database | None
+    store: Store | None
+    answers: dict[str, Any] = field(default_factory=dict)
+
+    def run(self) -> Report:
+        """
+        Return the results.
+
+        :raises DeferRequested: the client's clock refuses a long wait. ``answers`` has what is known.
+        """
+        spec = self.spec
+        checked_at = datetime.fromtimestamp(self.client.clock.time(), timezone.utc)
+        schema, stored = self._open()
+        repairs = Repairs(spec.stream)
+        alvys = AlvysSide(self.client, schema, self.answers)
+        if self.database is not None:
+            limits, before = self.database.dialect.limits, self.database.end_reads
+            alvys = AlvysSide(self.client, schema, self.answers, limits, before)
+        if self.store is not None:
+            load_pace(self.store, self.client)
+        try:
+            checks = list(self._checks(schema, stored, alvys, repairs))
+        finally:
+            if self.store is not None:
+                save_pace(self.store, self.client)
+        return Report(
+            stream=spec.stream.name,
+            tenant=spec.tenant,
+            run=self.identity.of_tenant(spec.tenant).run_hash,
+            dag_id=self.identity.dag_id,
+            task_id=self.identity.task_id,
+            run_id=self.identity.run_id,
+            as_of=stored.as_of,
+            checked_at=checked_at,
+            requests=alvys.requests,
+            checks=checks,
+            repairs=repairs.plan(),
+        )
+
+    def _open(self) -> tuple[StreamSchema, StoredSide]:
+        spec = self.spec
+        schema = build_schema(spec.stream, table=spec.table)
+        if self.database is None:
+            assert self.store is not None  # noqa: S101
+            return schema, FileSide(self.store, schema, spec.tenant)
+        if not self.database.columns(schema.main.name):
+            raise AlvysValueError(
+                f"{self.database.table(schema.main.name)} does not exist: load {spec.stream.name} first"
+            )
+        with self.database.transaction(LEDGER):
+            Ledger(self.database, schema.main.name).create()
+        # Fields that are left out of the tables are not compared.
+        known = {EXTRA, *(path for path, *_ in fields_of(spec.stream.fields))}
+        excluded = known & {path for entry in self._entries(schema) for path in entry.excluded}
+        schema = build_schema(spec.stream, table=spec.table, exclude=excluded)
+        return schema, TableSide(self.database, schema, spec.tenant)
+
+    def _entries(self, schema: StreamSchema) -> list[Any]:
+        assert self.database is not None  # noqa: S101
+        ledger = Ledger(self.database, schema.main.name)
+        return [one for one in ledger.entries() if one.tenant == self.spec.tenant]
+
+    def _checks(
+        self, schema: StreamSchema, stored: StoredSide, alvys: AlvysSide, repairs: Repairs
+    ) -> Iterator[Check]:
+        spec, database = self.spec, self.database
+        presence = PresenceCheck(
+            alvys,
+            stored,
+            schema,
+            repairs,
+            start=spec.start,
+            end=spec.end,
+            every=spec.by,
+            statuses=spec.statuses,
+        )
+        yield from presence.run()
+        if spec.sample:
+            window = None
+            if spec.start or spec.end:
+                window = Window(spec.start or ALL_TIME.since, spec.end)
+            yield from ContentCheck(
+                alvys,
+                stored,
+                schema,
+                repairs,
+                window=window,
+                sample=spec.sample,
+                seed=self.identity.run_id,
+            ).run()
+        if database is None:
+            return
+        assert isinstance(stored, TableSide)  # noqa: S101
+        if self.store is not None:
+            loaded = {entry.manifest for entry in self._entries(schema)}
+            files = FileSide(self.store, schema, spec.tenant, lambda path: path in loaded)
+            yield from MoneyCheck(files, stored, database, schema, repairs, presence.edges).run()
+        yield from check_control(database, stored, schema)
+        yield from IdentityCheck(database, stored, schema).run()

@@ -1,0 +1,110 @@
+"""The results of checks, as the table, the file, the log and the XCom have them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+import msgspec
+
+from airflow_provider_alvys.api.read.windows import format_time
+
+Verdict = Literal["same", "differs", "moving", "unknown"]
+# In the result of a task.
+_MAX_DIFFERENCES = 100
+
+Value = str | int | Decimal | None
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One comparison.
+
+    :param check: ``presence``, ``content``, ``money``, ``control``, or the name of an identity.
+    :param scope: what was compared, such as ``2026-03`` or ``row LD1``.
+    :param expected: the value that is right: Alvys's, or that of the files, or what an identity demands.
+    :param actual: the value found.
+    :param difference: actual minus expected, for numbers.
+    :param verdict: ``same``; ``differs``; ``moving`` if rows that changed since the last sync explain the
+        difference; ``unknown`` if it could not be compared.
+    """
+
+    check: str
+    scope: str
+    expected: str | None
+    actual: str | None
+    difference: Decimal | None
+    verdict: Verdict
+
+
+def make_check(check: str, scope: str, expected: Value, actual: Value, verdict: Verdict) -> Check:
+    """Return a check with the difference of two numbers."""
+    difference = None
+    if isinstance(expected, (int, Decimal)) and isinstance(actual, (int, Decimal)):
+        difference = Decimal(actual) - Decimal(expected)
+    texts = (None if value is None else _text(value) for value in (expected, actual))
+    wanted, found = texts
+    return Check(
+        check=check, scope=scope, expected=wanted, actual=found, difference=difference, verdict=verdict
+    )
+
+
+def _text(value: Value) -> str:
+    return format(value, "f") if isinstance(value, Decimal) else str(value)
+
+
+class Report(msgspec.Struct, kw_only=True):
+    """
+    The results of one run, and the content of a results file.
+
+    :param run: identifies the task instance; a retry replaces its results.
+    :param as_of: the time whose state the rows have, by the last complete sync; None if unknown.
+    :param checked_at: when the comparison began.
+    :param requests: number of requests to Alvys.
+    :param repairs: arguments of the syncs that read again what differs.
+    """
+
+    version: Literal[1] = 1
+    stream: str
+    tenant: str
+    run: str
+    dag_id: str
+    task_id: str
+    run_id: str
+    as_of: datetime | None
+    checked_at: datetime
+    requests: int
+    checks: list[Check]
+    repairs: list[dict[str, Any]]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict on all checks: the worst of them."""
+        return worst([check.verdict for check in self.checks])
+
+    @property
+    def differences(self) -> list[Check]:
+        """The checks that differ."""
+        return [check for check in self.checks if check.verdict == "differs"]
+
+    def summary(self) -> dict[str, Any]:
+        """Return the result of the task."""
+        differences = msgspec.to_builtins(self.differences[:_MAX_DIFFERENCES])
+        return {
+            "stream": self.stream,
+            "tenant": self.tenant,
+            "verdict": self.verdict,
+            "as_of": format_time(self.as_of) if self.as_of else None,
+            "requests": self.requests,
+            "checks": len(self.checks),
+            "differences": differences,
+            "repairs": self.repairs,
+        }
+
+
+def worst(verdicts: Sequence[Verdict]) -> Verdict:
+    """Return the verdict that stands for several; ``unknown`` for none."""
+    order: tuple[Verdict, ...] = ("differs", "unknown", "moving", "same")
+    return next((verdict for verdict in order if verdict in verdicts), "unknown")
