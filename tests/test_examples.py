@@ -214,6 +214,33 @@ def test_the_example_fills_a_database(
         assert {"license_num", "address_city", "phone_number"}.isdisjoint(db.columns("drivers"))
 
 
+def test_the_example_of_a_nightly_check_repairs_what_differs(
+    airflow: Airflow, own_alvys: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("airflow.providers.sqlite")
+    own_alvys.reset(loads=60, client_secret=SECRET, now=time.time() - 3600)
+    db = Db("sqlite", {"conn_type": "sqlite", "host": str(tmp_path / "warehouse.sqlite")})
+    monkeypatch.setenv("AIRFLOW_CONN_SQL", json.dumps(db.connection))
+    settings = {
+        **QUIET,
+        "ALVYS_LAKE": str(tmp_path / "lake"),
+        "AIRFLOW_CONN_WAREHOUSE": json.dumps(db.connection),
+        CONNECTION: own_alvys.connection_json(requests_per_minute=0),
+    }
+    airflow("dags", "test", "alvys_to_postgres_hourly", **settings)
+    db.query("DELETE FROM loads WHERE id IN (SELECT id FROM loads LIMIT 3)")
+    printed = airflow("dags", "test", "alvys_nightly_check", **settings)
+    assert len(db.rows("loads")) == 60
+    assert re.search(r"loads: [1-9]\d* differences found, 0 left; same as of 20", printed)
+    verdicts: dict[str, set[str]] = {}
+    for row in db.rows("_alvys_checks"):
+        verdicts.setdefault(row["task_id"], set()).add(row["verdict"])
+    assert verdicts == {"compare": {"same", "differs"}, "compare_again": {"same"}}
+    # Nothing to repair: the mapped task is skipped, and the rest runs.
+    printed = airflow("dags", "test", "alvys_nightly_check", **settings)
+    assert re.search(r"loads: 0 differences found, 0 left; same as of 20", printed)
+
+
 PHONE = re.compile("phone|mobile|fax", re.IGNORECASE)
 
 
