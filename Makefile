@@ -38,7 +38,7 @@ test-newest: .venv-newest/.ready  ## Run them on the newest Python of this machi
 test-quick: .venv/.tools  ## Run the tests not marked slow (three minutes)
 	$(PY) -m pytest -m "not mariadb and not slow and not ui" $(TWO_AT_ONCE) $(COVERED)
 
-test-large: .venv/.tools  ## Check that a company of 10,000 loads adds up while it lives and is changed (10 minutes)
+test-large: .venv/.tools  ## Check that large companies add up, and that checks find every hole in them (an hour)
 	$(PY) -m pytest -m large
 
 test-mariadb: .venv/.mariadb  ## Run the tests that load into MariaDB, which comes from Debian's packages

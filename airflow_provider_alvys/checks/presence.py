@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 PRESENCE = "presence"
 _DAY = timedelta(days=1)
+# Seconds after a sync in which rows that do not show when they were entered are not taken for new ones.
+_RECENT = 3600
 # Windows in which single rows are searched, and rows that are read for it at once. Others are read again.
 _MAX_LOCATED = 6
 _MAX_ROWS = 1000
@@ -105,6 +107,18 @@ class PresenceCheck:
         """The time from which changes may not have landed yet."""
         return self._stored.as_of and self._stored.as_of - OVERLAP
 
+    @property
+    def _differs(self) -> Verdict:
+        """
+        The verdict on rows that differ.
+
+        Where rows do not show when they were entered or changed, only a recent sync proves anything.
+        """
+        as_of = self._stored.as_of
+        if as_of is None or changed_since(self._schema.stream.windows) is not None:
+            return "differs"
+        return "moving" if self._alvys.now() - as_of.timestamp() > _RECENT else "differs"
+
     def run(self) -> Iterator[Check]:
         """Yield a check for each window, for what is in none, and for the rows that are named."""
         stored = [] if self._by is None else self._make_buckets()
@@ -149,10 +163,9 @@ class PresenceCheck:
             until = (_month_of(bounds[1]) + 32 * _DAY).replace(day=1) if bounds else None
         as_of, by = self._stored.as_of, self._by
         assert by is not None  # noqa: S101
-        # No row is created in the future. Rows that are younger than the last sync are not compared.
-        is_cut = bool(
-            as_of and until and not by.whole_days and by.look_ahead == timedelta(0) and as_of < until
-        )
+        # No row is created in the future, and those that are younger than the last sync are not compared.
+        is_creation = not by.whole_days and by.look_ahead == timedelta(0)
+        is_cut = is_creation and as_of is not None and until is not None and (as_of < until or not self._end)
         until = as_of if is_cut else until
         if since is None or until is None or since >= until:
             return []
@@ -205,8 +218,9 @@ class PresenceCheck:
             all_of_them = None if not edges else Window(edges[0], edges[-1])
             total, rows = self._without_changed(all_of_them, rest.total, rest.stored.rows, outside=True)
             is_moving = self._alvys.total(None, time=2) != self._alvys.total(None)
-            verdict = "moving" if is_moving or self._agree(total, rows, rest.stored.missed) else "differs"
-            if verdict == "differs":
+            is_moving = is_moving or self._agree(total, rows, rest.stored.missed)
+            verdict = "moving" if is_moving else self._differs
+            if not is_moving:
                 self._repairs.add_full_read()
         return make_check(PRESENCE, rest.label, rest.total, rest.stored.rows, verdict)
 
@@ -235,8 +249,8 @@ class PresenceCheck:
                 yield make_check(PRESENCE, bucket.label, bucket.total, bucket.stored.rows, "moving")
                 return
             self._repairs.add_rows(missing)
-            named = [make_check(PRESENCE, str(row), 1, 0, "differs") for row in missing]
-            named += [make_check(PRESENCE, str(row), 0, 1, "differs") for row in extra]
+            named = [make_check(PRESENCE, str(row), 1, 0, self._differs) for row in missing]
+            named += [make_check(PRESENCE, str(row), 0, 1, self._differs) for row in extra]
             for day in [day for day, one in zip(days, found, strict=True) if one is None]:
                 self._repairs.add_window(day)
             if extra:
@@ -245,7 +259,7 @@ class PresenceCheck:
             self._repairs.add_sweep(bucket.window)
         else:
             self._repairs.add_window(bucket.window)
-        yield make_check(PRESENCE, bucket.label, bucket.total, bucket.stored.rows, "differs")
+        yield make_check(PRESENCE, bucket.label, bucket.total, bucket.stored.rows, self._differs)
         yield from self._compare_statuses(bucket, is_named=is_named)
         yield from named[:_MAX_NAMED]
 
@@ -260,7 +274,7 @@ class PresenceCheck:
             total = self._alvys.total(bucket.window, status=status)
             if total != stored.get(status, 0):
                 scope = f"{bucket.label}, {status}"
-                yield make_check(PRESENCE, scope, total, stored.get(status, 0), "differs")
+                yield make_check(PRESENCE, scope, total, stored.get(status, 0), self._differs)
 
     def _locate(self, window: Window, total: int) -> Iterator[Window]:
         """Yield the days of a window whose numbers differ."""

@@ -64,11 +64,11 @@ def test_changes_are_not_holes(alvys: Simulator, sqlite: Db, lake: Path) -> None
 
 @pytest.mark.large
 def test_a_hundred_holes_are_found_named_and_repaired(alvys: Simulator, sqlite: Db, lake: Path) -> None:
-    alvys.reset(loads=1000, days=900)
+    alvys.reset(loads=400, days=900)
     check_holes(alvys, sqlite, lake, range(100))
 
 
 @pytest.mark.large
 def test_changes_are_not_holes_in_a_hundred_cases(alvys: Simulator, sqlite: Db, lake: Path) -> None:
-    alvys.reset(loads=1000, days=900)
+    alvys.reset(loads=400, days=900)
     check_quiet(alvys, sqlite, lake, range(100))
