@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from airflow_provider_alvys.api.errors import AlvysError, AlvysValueError
-from airflow_provider_alvys.api.figures import duration
+from airflow_provider_alvys.api.figures import counted, duration
 from airflow_provider_alvys.api.read.windows import format_time
 from airflow_provider_alvys.landing.dataset.store import Store
 
@@ -22,8 +22,9 @@ def print_rows(rows: Sequence[Mapping[str, Any]], output: str, *, details: Colle
     """
     Print rows as Airflow's own commands do.
 
-    :param output: ``table``, ``json``, ``yaml`` or ``plain``. JSON and YAML keep numbers, lists and nulls.
-    :param details: columns that only JSON and YAML have.
+    :param output: ``table``, ``json``, ``yaml`` or ``plain``. JSON and YAML keep numbers, lists and nulls;
+        elsewhere a list is its length.
+    :param details: columns that only JSON and YAML have. Elsewhere, the column of problems needs one.
     """
     from airflow.cli.simple_table import AirflowConsole
     from rich.markup import escape
@@ -33,8 +34,9 @@ def print_rows(rows: Sequence[Mapping[str, Any]], output: str, *, details: Colle
         plain: Any = [{name: _plain(value) for name, value in row.items()} for row in rows]
         (console.print_as_json if output == "json" else console.print_as_yaml)(plain)
         return
+    hidden = {*details} if any(row.get("problem") for row in rows) else {*details, "problem"}
     shown = [
-        {name: _cell(value, output) for name, value in row.items() if name not in details} for row in rows
+        {name: _cell(value, output) for name, value in row.items() if name not in hidden} for row in rows
     ]
     if output == "table":
         # A name in brackets is not a style.
@@ -57,9 +59,11 @@ def _cell(value: Any, output: str) -> str:
     if value is None or value == "":
         return "-"
     if isinstance(value, datetime):
-        return format_time(value)
+        return format_time(value.replace(microsecond=0) if output == "table" else value)
     if isinstance(value, timedelta):
-        return duration(value.total_seconds())
+        return counted(value.days, "days") if abs(value.days) > 2 else duration(value.total_seconds())
+    if isinstance(value, list):
+        return str(len(value))
     if isinstance(value, float):
         return f"{value:,.2f}" if output == "table" else f"{value:.2f}"
     if isinstance(value, int):

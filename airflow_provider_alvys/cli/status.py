@@ -12,7 +12,7 @@ from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.landing.jobs.overview import SyncOverview, read_overview
 
 # Only in JSON and YAML: a table would be too wide.
-_DETAILS = ("filters", "manifest", "unfinished")
+_DETAILS = ("filters", "manifest")
 
 
 def status(options: argparse.Namespace) -> None:
@@ -44,8 +44,7 @@ def status_rows(store: Store, syncs: Iterable[SyncOverview], *, now: datetime) -
                 "as_of": as_of,
                 "cursor": cursor and cursor.until,
                 "age": cursor and now - cursor.until,
-                "open_runs": sync.open_runs,
-                "unfinished_runs": len(sync.unfinished),
+                "open": sync.open_runs,
                 "unfinished": sync.unfinished,
                 "manifest": store.url(sync.name) if sync.name else None,
                 "problem": sync.problem or None,

@@ -41,7 +41,7 @@ def test_status_shows_the_newest_run_of_each_stream(
     assert manifest["as_of"] == loads["as_of"] == loads["cursor"] == STARTS[2]
     assert (loads["rows"], loads["proof"]) == (manifest["rows"], "whole")
     assert (loads["since"], loads["until"]) == ("2026-11-20T23:55:00Z", STARTS[2])
-    assert (loads["open_runs"], loads["unfinished_runs"], loads["unfinished"]) == (0, 0, [])
+    assert (loads["open"], loads["unfinished"]) == (0, [])
     assert [row["stream"] for row in run("status", "--stream", "loads")] == ["loads"]
 
 
@@ -68,7 +68,7 @@ def test_open_and_unfinished_runs_are_counted(alvys: Simulator, land: Land, lake
         land(in_run("late"), until="2026-11-24T00:00:00Z", page_size=2, part_rows=2)
     (row,) = run("status")
     assert (row["cursor"], row["until"], row["proof"]) == (STARTS[1], STARTS[3], "open")
-    assert (row["open_runs"], row["unfinished_runs"]) == (2, 1)
+    assert (row["open"], len(row["unfinished"])) == (2, 1)
     (unfinished,) = row["unfinished"]
     parts = list((lake / unfinished["folder"]).iterdir())
     assert (unfinished["rows"], unfinished["parts"]) == (2 * len(parts), len(parts))
@@ -150,4 +150,4 @@ def test_status_reads_a_bucket(alvys: Simulator, land: Land, data_set: DataSet) 
         land(in_run(day), path=data_set.path, until=day)
     store = Store(data_set.path)
     (row,) = status_rows(store, read_overview(store, [get_stream("loads")]), now=datetime.now(timezone.utc))
-    assert (format_time(row["cursor"]), row["proof"], row["unfinished_runs"]) == (STARTS[1], "whole", 0)
+    assert (format_time(row["cursor"]), row["proof"], row["unfinished"]) == (STARTS[1], "whole", [])
