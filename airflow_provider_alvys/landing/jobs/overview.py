@@ -12,7 +12,7 @@ import msgspec
 from airflow_provider_alvys.api.catalogue.streams import Stream
 from airflow_provider_alvys.landing.dataset.cursor import Cursor, CursorMove
 from airflow_provider_alvys.landing.dataset.layout import MANIFEST, cursor_file, landing_date, run_file
-from airflow_provider_alvys.landing.dataset.listing import FoundCursor, list_cursors, list_runs
+from airflow_provider_alvys.landing.dataset.listing import FoundCursor, list_cursors, list_runs, list_streams
 from airflow_provider_alvys.landing.dataset.manifest import Manifest, Part
 from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.landing.jobs.checkpoint import RunIdentity
@@ -86,7 +86,9 @@ def read_overview(
 
     :param tenant: None for all tenants.
     """
-    cursors = {stream.name: list_cursors(store, stream) for stream in streams}
+    # A stream that is read in full has no cursor that names its tenants.
+    others = list_streams(store) if tenant is None else []
+    cursors = {stream.name: list_cursors(store, stream) for stream in {*streams, *others}}
     known = {found.cursor.tenant for each in cursors.values() for found in each if found.cursor}
     tenants = known if tenant is None else {tenant}
     for stream in streams:
