@@ -5,17 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
-from airflow_provider_alvys.api.errors import AlvysError, AlvysValueError
 from airflow_provider_alvys.api.figures import counted, duration
 from airflow_provider_alvys.api.read.windows import format_time
-from airflow_provider_alvys.landing.dataset.store import Store
-
-if TYPE_CHECKING:
-    from airflow_provider_alvys.api.catalogue.streams import Stream
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], output: str, *, details: Collection[str] = ()) -> None:
@@ -69,33 +64,3 @@ def _cell(value: Any, output: str) -> str:
     if isinstance(value, int):
         return f"{value:,}" if output == "table" else str(value)
     return str(value)
-
-
-def open_store(path: str) -> Store:
-    """Return the data set at a path. Raise AlvysValueError if its storage cannot be opened."""
-    try:
-        return Store(path)
-    except AlvysError:
-        raise
-    except Exception as error:
-        # Airflow's, of any type: there is no such connection, or its database cannot be read.
-        raise AlvysValueError(
-            f"The path {path!r} cannot be opened: {error or type(error).__name__}. Name a connection of the "
-            "storage, as in s3://aws_default@bucket/alvys"
-        ) from error
-
-
-def find_streams(store: Store, names: str | None) -> list[Stream]:
-    """Return the streams named, separated by commas, or all that have a folder in the data set."""
-    from airflow_provider_alvys.api.catalogue.streams import get_streams
-    from airflow_provider_alvys.landing.dataset.listing import list_streams
-
-    found = list_streams(store)
-    if names:
-        streams = get_streams([name.strip() for name in names.split(",")])
-        if missing := [stream.name for stream in streams if stream not in found]:
-            raise AlvysValueError(f"There are no {', '.join(missing)} in {store.path}")
-        return streams
-    if not found:
-        raise AlvysValueError(f"There is no data set of Alvys in {store.path}: it has no folder of a stream")
-    return found

@@ -15,7 +15,8 @@ from airflow_provider_alvys.api.errors import AlvysError, AlvysValueError
 from airflow_provider_alvys.api.figures import counted
 from airflow_provider_alvys.api.read.queries import RequestedWindow, enclosing_window
 from airflow_provider_alvys.api.read.windows import ALL_TIME, as_utc, format_time
-from airflow_provider_alvys.cli.console import find_streams, open_store, print_rows, say
+from airflow_provider_alvys.cli.connections import find_streams, open_store
+from airflow_provider_alvys.cli.console import print_rows, say
 from airflow_provider_alvys.cli.cursor_target import (
     CursorTarget,
     Positions,
@@ -107,9 +108,9 @@ def _skipped(target: CursorTarget, parent: str | None, until: datetime) -> str |
 
 def rewind(options: argparse.Namespace) -> None:
     """Move a cursor back."""
-    if (options.by is None) == (options.to is None):
+    if (options.length is None) == (options.to is None):
         raise AlvysValueError("Give either --by or --to")
-    length = _parse_length(options.by) if options.by else timedelta(0)
+    length = _parse_length(options.length) if options.length else timedelta(0)
     to = as_utc(options.to, "to") if options.to else None
     target = find_target(options)
     if target.cursor is None:
@@ -121,7 +122,7 @@ def rewind(options: argparse.Namespace) -> None:
     try:
         after = {parent: min(at, to) if to else at - length for parent, at in before.items()}
     except OverflowError:
-        raise AlvysValueError(f"by={options.by!r} is too long") from None
+        raise AlvysValueError(f"by={options.length!r} is too long") from None
     if to and after == before:
         raise AlvysValueError(f"to={format_time(to)} is not before the cursor: cursor set moves it forward")
     _apply(options, target, after)

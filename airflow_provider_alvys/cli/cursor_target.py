@@ -11,7 +11,7 @@ from typing import Any
 from airflow_provider_alvys.api.catalogue.streams import Stream, get_stream
 from airflow_provider_alvys.api.errors import AlvysStorageError, AlvysValueError
 from airflow_provider_alvys.api.suggestions import suggest
-from airflow_provider_alvys.cli.console import open_store
+from airflow_provider_alvys.cli.connections import open_store
 from airflow_provider_alvys.landing.dataset.coverage import Coverage, read_coverage
 from airflow_provider_alvys.landing.dataset.cursor import Cursor
 from airflow_provider_alvys.landing.dataset.listing import list_cursors

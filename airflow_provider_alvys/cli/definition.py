@@ -60,6 +60,14 @@ _CURSOR = Option(
     "(default: the only one)",
 )
 _PARENT = Option("--parent", help="id of a parent, for streams that are read per parent (default: all)")
+_CONN_ID = Option("--conn-id", default="alvys_default", help="the Alvys connection (default: %(default)s)")
+_TABLE = Option(
+    "--table", help="name of the main table; child tables are named after it (default: the stream's)"
+)
+_SCHEMA = Option(
+    "--schema",
+    help="database schema of the tables, such as alvys or my_database.alvys (default: the connection's)",
+)
 _YES = Option("--yes", action="store_true", help="write the cursor (default: only print what would change)")
 _FORCE = Option(
     "--force",
@@ -108,7 +116,7 @@ _CURSOR_COMMANDS = (
         "cursor:rewind",
         (
             *_ONE_CURSOR,
-            Option("--by", help="how far, in weeks, days, hours or minutes: 1w, 2d, 36h, 90m"),
+            Option("--by", dest="length", help="how far, in weeks, days, hours or minutes: 1w, 2d, 36h, 90m"),
             Option("--to", help="the new position, such as 2026-03-01T00:00:00Z, instead of --by"),
             _FORCE,
             _YES,
@@ -128,7 +136,7 @@ COMMANDS = (
         "print rows, requests, hours and missing scopes of a first load; one small request per stream",
         "plan:plan",
         (
-            Option("--conn-id", default="alvys_default", help="the Alvys connection (default: %(default)s)"),
+            _CONN_ID,
             Option(
                 "--streams",
                 help="streams of the catalogue, separated by commas (default: those that a company needs)",
@@ -153,6 +161,48 @@ COMMANDS = (
             _OUTPUT,
         ),
     ),
+    Command(
+        "check",
+        "compare stored rows with Alvys, and print what differs; fails if anything does",
+        "check:check",
+        (
+            _CONN_ID,
+            _STREAM,
+            Option(
+                "--sql-conn-id",
+                help="Airflow connection of the database with the tables (default: compare the files)",
+            ),
+            Option("--path", help="root of the data set (default: compare the tables only)"),
+            Option(
+                "--tenant", help="name of the tenant in manifests and tables (default: the connection's id)"
+            ),
+            Option(
+                "--start",
+                help="start of the first window, such as 2026-03-01T00:00:00Z (default: all rows, also those "
+                "without a date)",
+            ),
+            Option("--end", help="end of the last window (default: the last complete sync)"),
+            Option(
+                "--by",
+                choices=("day", "week", "month", "year"),
+                default="month",
+                help="length of a window (default: %(default)s)",
+            ),
+            Option(
+                "--statuses",
+                help="statuses to count in the months that differ, separated by commas (default: all)",
+            ),
+            Option(
+                "--sample",
+                type=int,
+                default=0,
+                help="number of rows to read again and compare; 0 compares none (default: %(default)s)",
+            ),
+            _TABLE,
+            _SCHEMA,
+            _OUTPUT,
+        ),
+    ),
     Command("cursor", "show, set, rewind or recover the cursors of a data set", commands=_CURSOR_COMMANDS),
     Command(
         "sql",
@@ -166,15 +216,8 @@ COMMANDS = (
                 help="the warehouse to write SQL for",
             ),
             _STREAM,
-            Option(
-                "--table",
-                help="name of the main table; child tables are named after it (default: the stream's)",
-            ),
-            Option(
-                "--schema",
-                help="database schema of the tables, such as alvys or my_database.alvys (default: the "
-                "connection's)",
-            ),
+            _TABLE,
+            _SCHEMA,
             Option(
                 "--url",
                 help="root of the data set, as the warehouse sees it, such as s3://my-bucket/alvys",

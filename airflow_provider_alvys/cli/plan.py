@@ -7,26 +7,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from airflow_provider_alvys.api.catalogue.streams import get_stream
-from airflow_provider_alvys.api.errors import AlvysError, AlvysValueError
 from airflow_provider_alvys.api.read.cost import StreamPlan
+from airflow_provider_alvys.cli.connections import open_hook
 from airflow_provider_alvys.cli.console import print_rows
-from airflow_provider_alvys.hooks.alvys import AlvysHook
 
 
 def plan(options: argparse.Namespace) -> None:
     """Print rows, requests, hours and missing scopes by stream; tables end with totals."""
     names = [name.strip() for name in options.streams.split(",")] if options.streams else None
-    hook = AlvysHook(options.conn_id)
-    try:
-        _ = hook.settings
-    except AlvysError:
-        raise
-    except Exception as error:
-        # Airflow's, of any type: there is no such connection, or its database cannot be read.
-        raise AlvysValueError(
-            f"The connection {options.conn_id!r} cannot be read: {error or type(error).__name__}. Give "
-            "--conn-id the name of a connection of type Alvys, or set its AIRFLOW_CONN_... variable"
-        ) from error
+    hook = open_hook(options.conn_id)
     plans = hook.plan(names, since=options.since, until=options.until)
     rows = plan_rows(plans)
     print_rows(rows if options.output in ("json", "yaml") else [*rows, total_row(plans)], options.output)

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from datetime import datetime, timezone
 from typing import Any
 
-from airflow_provider_alvys.cli.console import find_streams, open_store, print_rows
+from airflow_provider_alvys.cli.connections import find_streams, open_store
+from airflow_provider_alvys.cli.console import print_rows
 from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.landing.jobs.overview import SyncOverview, read_overview
 

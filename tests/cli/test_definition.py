@@ -58,7 +58,7 @@ def test_both_command_lines_have_the_same_commands_and_options(
     ours = {f"alvys {path}": options(parser) for path, parser in leaves(_parser())}
     theirs = {path: options(parser) for path, parser in leaves(airflow_parser)}
     assert theirs == ours
-    assert {"alvys plan", "alvys status", "alvys sql", "alvys cursor recover"} <= set(ours)
+    assert {"alvys plan", "alvys status", "alvys check", "alvys sql", "alvys cursor recover"} <= set(ours)
 
 
 @pytest.mark.every_airflow
@@ -110,7 +110,7 @@ def test_the_choices_are_those_of_airflow_and_of_the_warehouses() -> None:
     (warehouses,) = find(COMMANDS, "--warehouse")
     assert list(warehouses["choices"]) == list(WAREHOUSES)
     outputs = find(COMMANDS, "--output")
-    assert len(outputs) == 6
+    assert len(outputs) == 7
     for output in outputs:
         assert output["choices"] == cli_config.ARG_OUTPUT.kwargs["choices"]
         assert output["default"] == cli_config.ARG_OUTPUT.kwargs["default"]
