@@ -143,6 +143,7 @@ def options_of(parser: argparse.ArgumentParser) -> list[argparse.Action]:
 DIFFERENT: dict[str, Any] = {
     "path": "folder|file|root|path",
     "statuses": "(one )?status",
+    "by": "length of a window|how far",
     "parents": "parents of (a stream|the documents)",
     "parent_type": "kind of the parents?",
     "task_id": "(name|id) of the task",

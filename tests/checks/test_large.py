@@ -1,4 +1,4 @@
-"""A tenant of 250,000 loads, or of ALVYS_LARGE_LOADS: the requests, and the seconds of the identities."""
+"""A tenant of 250,000 loads, or of LARGE_LOADS: the requests, and the seconds of the identities."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow_provider_alvys.tables.identities.catalogue import IDENTITIES
 from tests.checks.reconciled import reconcile, sync_and_load
 from tests.tables.databases import Db
 
-LOADS = int(os.environ.get("ALVYS_LARGE_LOADS", "250000"))
+LOADS = int(os.environ.get("LARGE_LOADS", "250000"))
 STREAMS = ("loads", "trips", "invoices")
 
 

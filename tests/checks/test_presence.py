@@ -187,3 +187,18 @@ def test_changes_of_other_streams_are_not_differences(
     result = reconcile(stream, sql_conn_id="sql", sample=20)
     assert result["differences"] == []
     assert result["verdict"] in ("moving", "unknown", "same")
+
+
+def test_changed_rows_cost_one_search_and_one_more_request_for_each_month(
+    alvys: Simulator, sqlite: Db, lake: Path
+) -> None:
+    alvys.reset(loads=80, days=100)
+    sync_and_load(lake, "trips")
+    before = reconcile("trips", sql_conn_id="sql")["requests"]
+    for pickup in ("2026-09-02T08:00:00Z", "2026-10-02T08:00:00Z"):
+        alvys.change(stream="trips", where={"Status": "Open"}, rows=2, columns={"PickupDate": pickup})
+    sqlite.query("DELETE FROM _alvys_checks")
+    result = reconcile("trips", sql_conn_id="sql")
+    moving = [row for row in checks(sqlite, "moving") if row["check_name"] == "presence"]
+    assert moving
+    assert result["requests"] == before + len(moving) + 1
