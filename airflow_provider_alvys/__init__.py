@@ -25,6 +25,7 @@ _EXPORTS = {
     "alvys_table_asset": "airflow_provider_alvys.assets",
     "alvys_backfill": "airflow_provider_alvys.task_groups.sync",
     "alvys_first_load": "airflow_provider_alvys.task_groups.sync",
+    "alvys_freshness": "airflow_provider_alvys.landing.freshness",
     "alvys_sync": "airflow_provider_alvys.task_groups.sync",
     "AlvysDocumentSensor": "airflow_provider_alvys.sensors.alvys",
     "AlvysLoadStatusSensor": "airflow_provider_alvys.sensors.alvys",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.sdk import Connection
 from airflow.sdk.log import mask_secret
@@ -75,6 +75,7 @@ __all__ = [
     "amask_secret",
     "asset_stores",
     "conf",
+    "get_stats",
     "has_async_connections",
     "run_in_airflow_thread",
 ]
@@ -99,6 +100,15 @@ async def amask_secret(secret: str) -> None:
         await _amask_secret(secret)
     else:
         await run_in_airflow_thread(lambda: mask_secret(secret))
+
+
+def get_stats() -> Any:
+    """Return Airflow's metrics. It reports what it cannot send in the log, and raises nothing."""
+    try:
+        from airflow.sdk.observability.stats import Stats
+    except ImportError:  # Airflow 3.1
+        from airflow.stats import Stats
+    return Stats
 
 
 def asset_stores(trigger: BaseEventTrigger) -> list[AssetStateStoreAccessor]:

@@ -73,8 +73,17 @@ def triggers() -> str:
 def task_groups() -> str:
     """Return the page of the task groups, and of the functions that go with them."""
     names = ("alvys_sync", "alvys_first_load", "alvys_backfill")
-    helpers = ("RecentParents", "alvys_asset", "alvys_documents_asset", "alvys_table_asset")
-    intro = "Functions that add tasks to a DAG: call them inside `with DAG(...)`. Below them: recent parents, and assets."
+    helpers = (
+        "RecentParents",
+        "alvys_asset",
+        "alvys_documents_asset",
+        "alvys_table_asset",
+        "alvys_freshness",
+    )
+    intro = (
+        "Functions that add tasks to a DAG: call them inside `with DAG(...)`. Below them: recent parents, assets, and "
+        "how fresh a data set is."
+    )
     page = _head("Task groups and assets", "docstrings", intro)
     return page + "\n".join(_callable_section(name, _export(name)) for name in (*names, *helpers))
 

@@ -33,6 +33,7 @@ from airflow_provider_alvys.simulator.app.control_api import CONTROL_ENDPOINTS
 from airflow_provider_alvys.simulator.process import Simulator
 from airflow_provider_alvys.tables.database import open_database
 from airflow_provider_alvys.tables.dialects import get_dialect
+from airflow_provider_alvys.tables.freshness import create_freshness_view
 from airflow_provider_alvys.tables.ledger import Ledger
 from airflow_provider_alvys.tables.schema import build_schema
 from airflow_provider_alvys.transfers.alvys_to_object_storage import (
@@ -390,7 +391,7 @@ def test_the_schema_page_has_every_column_and_links_to_tables() -> None:
 
 @pytest.fixture(scope="module")
 def tables() -> sqlite3.Connection:
-    """A database with all tables, also in the schemas that the pages name, the ledger and the checks."""
+    """A database with all tables, also in the schemas that the pages name, and this package's own."""
     database = sqlite3.connect(":memory:")
     database.execute("ATTACH ':memory:' AS alvys_new")
     for stream in STREAMS.values():
@@ -401,6 +402,7 @@ def tables() -> sqlite3.Connection:
     opened = open_database(database, get_dialect("sqlite"))
     Ledger(opened, "loads").create()
     create_checks(opened)
+    create_freshness_view(opened)
     # The table of a script.
     database.execute("CREATE TABLE old_loads (id, amount)")
     return database

@@ -12,7 +12,9 @@ from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.schema.values import Kind, TypeLimits
 from airflow_provider_alvys.api.suggestions import suggest
 
-_RESERVED_PREFIXES = ("_alvys_", "alvys_new_", "alvys_gone")
+# The view of how fresh the tables are.
+FRESHNESS = "alvys_freshness"
+_RESERVED_PREFIXES = ("_alvys_", "alvys_new_", "alvys_gone", FRESHNESS)
 # The kind of an existing column's type, and whether it stores every value of that kind.
 ExistingType = tuple[Kind, bool]
 # Columns of two tables that are compared with each other.
@@ -111,6 +113,10 @@ class Dialect:
         """Return a column of decimals as a number."""
         return column
 
+    def age_seconds(self, column: str) -> str:
+        """Return the number of seconds from a time to now, an integer."""
+        return f"CAST(FLOOR(EXTRACT(EPOCH FROM now()) - EXTRACT(EPOCH FROM {column})) AS BIGINT)"
+
     def create_table(self, table: str, columns: Sequence[tuple[str, str]], key: Sequence[str]) -> str:
         """Return the statement that creates a table with a primary key, if it does not exist."""
         lines = [f"{self.quote(name)} {kind}{' NOT NULL' if name in key else ''}" for name, kind in columns]
@@ -160,6 +166,9 @@ class _SQLite(Dialect):
     def number(self, column: str) -> str:
         return f"CAST({column} AS REAL)"
 
+    def age_seconds(self, column: str) -> str:
+        return f"(CAST(strftime('%s', 'now') AS INTEGER) - CAST(strftime('%s', {column}) AS INTEGER))"
+
     def widen_column(self, table: str, column: str, kind: Kind) -> list[str]:
         old, new = self.quote(column), self.quote(f"{column}__wider")
         return [
@@ -190,6 +199,9 @@ class _SQLite(Dialect):
 
 class _MySQL(Dialect):
     """MySQL: JOIN precedes SET; DROP TEMPORARY TABLE avoids an implicit commit."""
+
+    def age_seconds(self, column: str) -> str:
+        return f"TIMESTAMPDIFF(SECOND, {column}, UTC_TIMESTAMP())"
 
     def drop_stage(self, stage: str) -> str:
         return f"DROP TEMPORARY TABLE IF EXISTS {self.quote(stage)}"

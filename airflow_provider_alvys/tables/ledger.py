@@ -42,6 +42,7 @@ _RUN_COLUMNS = (
     Column("requests", "integer"),
     Column("passes", "integer"),
     Column("waited", "decimal"),
+    Column("cadence", "integer"),
 )
 _ADDED_COLUMNS = (*_STATE_COLUMNS, *_RUN_COLUMNS)
 _COLUMNS = (*_FIRST_COLUMNS, *_ADDED_COLUMNS)
@@ -173,6 +174,7 @@ class Ledger:
         if self.find(entry.manifest):
             self.remove(entry.manifest)
         window = manifest.window
+        cadence, waited = manifest.cadence, manifest.waited
         values: Sequence[object] = (
             self._table,
             entry.manifest,
@@ -190,9 +192,8 @@ class Ledger:
             self._time(manifest.state_at) if manifest.state_at else None,
             manifest.requests,
             manifest.passes,
-            None
-            if manifest.waited is None
-            else self._database.render("decimal", Decimal(str(manifest.waited))),
+            self._database.render("decimal", None if waited is None else Decimal(str(waited))),
+            int(cadence.total_seconds()) if cadence else None,
         )
         names = ", ".join(self._quote(column.name) for column in _COLUMNS)
         marks = ", ".join("?" * len(_COLUMNS))

@@ -24,6 +24,7 @@ from airflow_provider_alvys.tables.database import Database
 from airflow_provider_alvys.tables.deletes import find_delete_scope, mark_missing
 from airflow_provider_alvys.tables.drift import DriftDetector
 from airflow_provider_alvys.tables.flatten import RowFlattener, UnmappedFields
+from airflow_provider_alvys.tables.freshness import create_freshness_view
 from airflow_provider_alvys.tables.gaps import GapFinder
 from airflow_provider_alvys.tables.ledger import LEDGER, Ledger, LedgerEntry, TableRows, format_timestamp
 from airflow_provider_alvys.tables.merge import Merge, MergeResult
@@ -105,6 +106,7 @@ class Loader:
         """
         with self._database.transaction(LEDGER):
             self._ledger.create()
+        create_freshness_view(self._database)
         with self._database.transaction(self._schema.main.name):
             # MariaDB commits at each CREATE: the marks come first.
             self._gap_reasons = self._gaps.mark()

@@ -74,6 +74,8 @@ class Db:
             sql = "SELECT table_name FROM information_schema.tables WHERE table_schema = database()"
         else:
             sql = "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()"
+        if self.kind != "sqlite":
+            sql += " AND table_type = 'BASE TABLE'"
         return sorted(str(name) for (name,) in self.query(sql))
 
     def columns(self, table: str) -> list[str]:

@@ -26,7 +26,7 @@ LOAD_SPECIFIC = ("_loaded_at", "_changed_at")
 # The columns that the ledger of version 0.2.0 lacks.
 ADDED_COLUMNS = (
     *("current_rows", "schema_hash", "excluded", "table_rows"),
-    *("as_of", "requests", "passes", "waited"),
+    *("as_of", "requests", "passes", "waited", "cadence"),
 )
 WINDOW = ("updated", hour(-100), hour(100))
 # DuckDB needs ten times as long as SQLite: one case of each kind.
@@ -134,7 +134,12 @@ def run(*statements: str) -> Callable[[Db], None]:
     return damage
 
 
-DAMAGES: dict[str, Callable[[Db], None]] = {
+def drop_ledger(db: Db) -> None:
+    # Where a view keeps its table from being dropped, it is dropped, too.
+    db.query(f"DROP TABLE _alvys_loads{' CASCADE' if db.kind == 'postgres' else ''}")
+
+
+DAMAGES: dict[str, Callable[[Db], Any]] = {
     "main-table-dropped": run("DROP TABLE loads"),
     "child-table-dropped": run("DROP TABLE load_stops"),
     "nested-child-table-dropped": run("DROP TABLE load_stops_references"),
@@ -158,10 +163,10 @@ DAMAGES: dict[str, Callable[[Db], None]] = {
     ),
     "column-dropped": run("ALTER TABLE loads DROP COLUMN status"),
     "child-column-dropped": run("ALTER TABLE load_stops DROP COLUMN company_name"),
-    "ledger-dropped": run("DROP TABLE _alvys_loads"),
+    "ledger-dropped": drop_ledger,
     "ledger-emptied": run("DELETE FROM _alvys_loads"),
     "newest-ledger-row-deleted": run("DELETE FROM _alvys_loads WHERE table_rows IS NOT NULL"),
-    "table-and-ledger-dropped": run("DROP TABLE loads", "DROP TABLE _alvys_loads"),
+    "table-and-ledger-dropped": lambda db: (db.query("DROP TABLE loads"), drop_ledger(db)),
 }
 
 
@@ -458,7 +463,8 @@ def test_a_run_of_another_data_set_with_the_same_name_is_no_copy(db: Db, lake: P
 
 
 def make_old(db: Db) -> None:
-    """Give the ledger the form of version 0.2.0."""
+    """Give the ledger the form of version 0.2.0, and drop the view, which that version does not have."""
+    db.query("DROP VIEW alvys_freshness")
     for column in ADDED_COLUMNS:
         db.query(f"ALTER TABLE _alvys_loads DROP COLUMN {column}")
 

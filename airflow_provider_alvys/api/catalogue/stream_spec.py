@@ -133,6 +133,18 @@ class Lookup:
     options: tuple[str, ...] = ()
 
 
+_CADENCES = {
+    "hourly": timedelta(hours=1),
+    **{f"{hours}-hourly": timedelta(hours=hours) for hours in (2, 4, 6, 8)},
+    "daily": timedelta(days=1),
+    "weekly": timedelta(days=7),
+    "monthly": timedelta(days=31),
+}
+# A stream is late if its newest complete state is older than as many cadences. The state is a minute older
+# than the sync, and a sync may take some time, but not half a cadence.
+LATE_AFTER = 1.5
+
+
 @dataclass(frozen=True)
 class Tier:
     """
@@ -154,6 +166,11 @@ class Tier:
     look_back: timedelta | None = None
     look_ahead: timedelta | None = None
     sweep: bool = False
+
+    @property
+    def cadence(self) -> timedelta:
+        """The time between two syncs."""
+        return _CADENCES[self.name]
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,6 +244,17 @@ class Stream:
     def secret_fields(self) -> frozenset[str]:
         """The names of the fields that no file, table, XCom or log may contain, in lower case."""
         return secret_fields(self.fields)
+
+    def cadence_of(self, window_by: str | None) -> timedelta | None:
+        """
+        Return the time between two regular syncs, by the tier that runs most often.
+
+        :param window_by: the window kind of a sync; None for a read in full.
+        :return: None if a sync with this window does not show the state of all rows, or there is no tier.
+        """
+        regular = (None, self.default_window)
+        found = [tier.cadence for tier in self.tiers if tier.window in regular]
+        return min(found, default=None) if window_by in regular else None
 
     @property
     def number_field(self) -> str:

@@ -21,6 +21,7 @@ _MAX_LENGTH = 80
 
 PACE_FILE = "_pace.json"
 MANIFEST = "_manifest.json"
+CURSOR_PREFIX = "_cursor-"
 
 
 def fingerprint(*parts: Any) -> str:
@@ -30,7 +31,8 @@ def fingerprint(*parts: Any) -> str:
 
 def cursor_file(stream: Stream, tenant: str, filters: Mapping[str, Any], window_by: str) -> str:
     """Return the name of the cursor of a tenant, stream, set of filters and window kind."""
-    return f"{stream.name}/_cursor-{fingerprint(tenant, stream.normalize_filters(filters), window_by)}.json"
+    digest = fingerprint(tenant, stream.normalize_filters(filters), window_by)
+    return f"{stream.name}/{CURSOR_PREFIX}{digest}.json"
 
 
 def run_file(stream: str, run_hash: str) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
 
+from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.api.read.paginator import Proof
 
 
@@ -134,3 +135,10 @@ class Manifest(msgspec.Struct, kw_only=True):
     def state_at(self) -> datetime | None:
         """``as_of``; for a stream that was read in full, the start of the reading. None if not known."""
         return self.read_from if self.window is None else self.as_of
+
+    @property
+    def cadence(self) -> timedelta | None:
+        """The time between two syncs like this; None if it does not show the state of all rows at a time."""
+        if self.filters or self.state_at is None:
+            return None
+        return get_stream(self.stream).cadence_of(self.window.by if self.window else None)

@@ -35,6 +35,7 @@ from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.landing.formats.part_writer import PartWriter
 from airflow_provider_alvys.landing.formats.reader import read_part
 from airflow_provider_alvys.landing.jobs.checkpoint import Group, Progress, open_run
+from airflow_provider_alvys.landing.jobs.metrics import emit_metrics
 from airflow_provider_alvys.landing.jobs.parent_lookup import find_parents
 from airflow_provider_alvys.landing.jobs.spec import SyncSpec
 from airflow_provider_alvys.landing.jobs.sync_log import (
@@ -136,6 +137,7 @@ def land(
     file.check_parts(parts)
     store.put_json(name, manifest)
     log_landed(manifest, store.url(name))
+    emit_metrics(manifest, run.usage, now=now)
     is_open = manifest.proof == "open"
     if is_open and not spec.fail_on_open:
         warn_of_open(spec, _MOVED if is_all else _UNLISTED)
