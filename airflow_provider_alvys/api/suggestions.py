@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import Any
 
@@ -30,6 +29,9 @@ def suggest(given: Any, known: Iterable[Any], listed: str) -> str:
 
 def closest(given: Any, names: Iterable[str]) -> str | None:
     """Return the name that is closest to a misspelled one, or None if none is close."""
+    # Imported here: only a misspelled name needs it, and each parse of a DAG imports this module.
+    import difflib
+
     plain: dict[str, list[str]] = {}
     for name in names:
         plain.setdefault(_plain(name), []).append(name)

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta, timezone
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_alvys.api.catalogue.stream_spec import LATE_AFTER
 from airflow_provider_alvys.api.catalogue.streams import STREAMS, Stream, get_streams
 from airflow_provider_alvys.api.read.windows import format_time
 from airflow_provider_alvys.landing.dataset.layout import CURSOR_PREFIX, MANIFEST
@@ -92,6 +91,8 @@ def _row(stream: Stream, tenant: str | None, state: _State, now: datetime) -> di
 
 
 def _freshness(state: _State, now: datetime) -> str:
+    from airflow_provider_alvys.landing.dataset.manifest import LATE_AFTER
+
     if state.rank in (0, 2):
         return "never"
     if state.rank != 4 or state.cadence is None:

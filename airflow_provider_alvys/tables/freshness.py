@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-from airflow_provider_alvys.api.catalogue.stream_spec import LATE_AFTER
+from airflow_provider_alvys.landing.dataset.manifest import LATE_AFTER
 from airflow_provider_alvys.tables.database import Database
 from airflow_provider_alvys.tables.dialects import FRESHNESS
 from airflow_provider_alvys.tables.ledger import LEDGER

@@ -140,9 +140,6 @@ _CADENCES = {
     "weekly": timedelta(days=7),
     "monthly": timedelta(days=31),
 }
-# A stream is late if its newest complete state is older than as many cadences. The state is a minute older
-# than the sync, and a sync may take some time, but not half a cadence.
-LATE_AFTER = 1.5
 
 
 @dataclass(frozen=True)
@@ -253,8 +250,8 @@ class Stream:
         :return: None if a sync with this window does not show the state of all rows, or there is no tier.
         """
         regular = (None, self.default_window)
-        found = [tier.cadence for tier in self.tiers if tier.window in regular]
-        return min(found, default=None) if window_by in regular else None
+        found = [tier.cadence for tier in self.tiers if tier.window in regular and window_by in regular]
+        return min(found, default=None)
 
     @property
     def number_field(self) -> str:

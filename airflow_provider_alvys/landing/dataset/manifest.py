@@ -10,6 +10,10 @@ import msgspec
 from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.api.read.paginator import Proof
 
+# A stream is late if its newest complete state is older than as many cadences. The state is a minute older
+# than the sync, and a sync may take some time, but not half a cadence.
+LATE_AFTER = 1.5
+
 
 class Part(msgspec.Struct, kw_only=True):
     """
