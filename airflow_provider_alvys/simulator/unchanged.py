@@ -12,7 +12,7 @@ from airflow_provider_alvys.simulator.options import Options
 _MAX_COMPANIES = 4
 
 
-class Rows(Protocol):
+class GeneratedRows(Protocol):
     """The rows of a stream."""
 
     def column(self, path: str) -> Mapping[int, Any]:
@@ -22,7 +22,7 @@ class Rows(Protocol):
         """Return a row's record as JSON."""
 
 
-RowsOf = Callable[[str], Rows]
+RowsOf = Callable[[str], GeneratedRows]
 
 
 class Unchanged:
@@ -35,7 +35,7 @@ class Unchanged:
     def __init__(self, rows_of: RowsOf | None = None) -> None:
         self._rows_of = rows_of
 
-    def rows(self, stream: str) -> Rows | None:
+    def rows(self, stream: str) -> GeneratedRows | None:
         """Return the equal rows of a stream, or None."""
         return self._rows_of(stream) if self._rows_of else None
 

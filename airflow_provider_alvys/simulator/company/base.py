@@ -17,7 +17,7 @@ class GrowingFacts(ABC):
     are_loads: ClassVar[bool] = False
     # The stream of the parts that an added row gets, and that of the rows of which an added row is a part.
     parts: ClassVar[str | None] = None
-    whole: ClassVar[str | None] = None
+    part_of: ClassVar[str | None] = None
     # Makes each field of a record from what a row's view returns.
     makers: ClassVar[Mapping[str, Callable[[Any], Any]]]
 

@@ -12,6 +12,7 @@ from airflow_provider_alvys.simulator.company.choices import NOBODY, Choices, Ro
 from airflow_provider_alvys.simulator.company.growing import GrowingList
 from airflow_provider_alvys.simulator.company.plans.billing import Invoice, bill, complete
 from airflow_provider_alvys.simulator.company.plans.load import Leg, Load
+from airflow_provider_alvys.simulator.company.plans.pay_days import add_pay_days
 from airflow_provider_alvys.simulator.company.plans.planning import plan_load
 from airflow_provider_alvys.simulator.company.plans.scenarios import (
     ACCEPTED,
@@ -21,7 +22,6 @@ from airflow_provider_alvys.simulator.company.plans.scenarios import (
     summary_of,
     tender_outcome,
 )
-from airflow_provider_alvys.simulator.company.settlement.pay import add_pay_days
 from airflow_provider_alvys.simulator.company.world import crew, parties
 from airflow_provider_alvys.simulator.company.world.parties import SUBSIDIARIES
 from airflow_provider_alvys.simulator.data.times import DAY

@@ -114,8 +114,8 @@ class CompanyRows(RowSet):
         trips = self.sibling(facts.parts) if facts.parts else None
         if trips:
             self.company.added.loads.add(number)
-        elif facts.whole and self.company.is_main and "LoadNumber" not in columns:
-            columns = {**self._some_load(facts.whole, number), **columns}
+        elif facts.part_of and self.company.is_main and "LoadNumber" not in columns:
+            columns = {**self._some_load(facts.part_of, number), **columns}
         self.company.freeze(number)
         super().add(at, columns, parent)
         for position in range(len(self.company.load(number).legs) if trips else 0):

@@ -10,7 +10,9 @@ from airflow_provider_alvys.simulator.company.base import GrowingFacts
 from airflow_provider_alvys.simulator.company.masters.base import fleet_record
 from airflow_provider_alvys.simulator.company.money import decimal, money, shares
 from airflow_provider_alvys.simulator.company.plans.load import Leg, Load, has_changed, last_change, status
+from airflow_provider_alvys.simulator.company.plans.pay_days import driver_charges, paid_at
 from airflow_provider_alvys.simulator.company.plans.scenarios import CARRIER, OWNER_OPERATOR
+from airflow_provider_alvys.simulator.company.plans.weeks import is_paid
 from airflow_provider_alvys.simulator.company.records import (
     carrier_invoice_number,
     charge_record,
@@ -19,8 +21,6 @@ from airflow_provider_alvys.simulator.company.records import (
     trip_number,
     updated_by,
 )
-from airflow_provider_alvys.simulator.company.settlement.pay import driver_charges, paid_at
-from airflow_provider_alvys.simulator.company.settlement.weeks import is_paid
 from airflow_provider_alvys.simulator.company.texts import text_id, utc_text, without_none
 from airflow_provider_alvys.simulator.company.world import crew, goods
 
@@ -257,7 +257,7 @@ def assignment(company: Company, number: int, hauler: str | None, at: int) -> di
 class TripFacts(GrowingFacts):
     """The records of trips."""
 
-    whole = "loads"
+    part_of = "loads"
     makers = _TRIP_FIELDS
 
     def view(self, number: int) -> TripView:

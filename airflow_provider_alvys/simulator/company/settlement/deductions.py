@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from airflow_provider_alvys.simulator.company.growing import GrowingList
 from airflow_provider_alvys.simulator.company.money import money, shares
+from airflow_provider_alvys.simulator.company.plans.weeks import (
+    is_paid,
+    settled_at,
+    week_begin,
+    week_of,
+)
 from airflow_provider_alvys.simulator.company.settlement.facts import (
     ItemView,
     OwnTrip,
     VaryingFacts,
     own_trips,
-)
-from airflow_provider_alvys.simulator.company.settlement.weeks import (
-    is_paid,
-    settled_at,
-    week_begin,
-    week_of,
 )
 from airflow_provider_alvys.simulator.company.texts import text_id
 from airflow_provider_alvys.simulator.company.world.names import bits_of

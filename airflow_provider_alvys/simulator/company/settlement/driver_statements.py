@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from airflow_provider_alvys.simulator.company.money import decimal, money
+from airflow_provider_alvys.simulator.company.plans.weeks import title_of, week_begin, week_of
 from airflow_provider_alvys.simulator.company.records import trip_number
 from airflow_provider_alvys.simulator.company.settlement.facts import ItemView, VaryingFacts, own_trip
 from airflow_provider_alvys.simulator.company.settlement.pay import PayLine, trip_value
@@ -15,7 +16,6 @@ from airflow_provider_alvys.simulator.company.settlement.payroll import (
     driver_settlements,
     lines_of,
 )
-from airflow_provider_alvys.simulator.company.settlement.weeks import title_of, week_begin, week_of
 from airflow_provider_alvys.simulator.company.texts import text_id, without_none
 from airflow_provider_alvys.simulator.company.world.parties import SUBSIDIARIES, USD
 from airflow_provider_alvys.simulator.data.times import DAY

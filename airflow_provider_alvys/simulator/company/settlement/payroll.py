@@ -9,6 +9,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_alvys.simulator.company.growing import GrowingList
 from airflow_provider_alvys.simulator.company.plans.load import Charge
+from airflow_provider_alvys.simulator.company.plans.pay_days import driver_charges
+from airflow_provider_alvys.simulator.company.plans.weeks import (
+    is_failed,
+    processed_at,
+    reverted,
+    settling_week,
+    title_of,
+    week_begin,
+    week_of,
+)
 from airflow_provider_alvys.simulator.company.settlement.deductions import Deduction, deductions
 from airflow_provider_alvys.simulator.company.settlement.facts import (
     OwnTrip,
@@ -22,19 +32,9 @@ from airflow_provider_alvys.simulator.company.settlement.pay import (
     SubLine,
     accessorial_lines,
     advance_lines,
-    driver_charges,
     trip_pay,
 )
 from airflow_provider_alvys.simulator.company.settlement.tolls import Toll, TollAccounts
-from airflow_provider_alvys.simulator.company.settlement.weeks import (
-    is_failed,
-    processed_at,
-    reverted,
-    settling_week,
-    title_of,
-    week_begin,
-    week_of,
-)
 from airflow_provider_alvys.simulator.company.world.names import bits_of
 
 if TYPE_CHECKING:
