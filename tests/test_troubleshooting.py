@@ -32,6 +32,7 @@ WITHOUT_ENTRY = {
     "Airflow did not mask a token within %g s",
     "Cursor advanced for %d of %s",
     "Not advanced for %s: %s",
+    "Not counted: %s",
     "Fields missing from all %s of %s: %s",
     "Most earlier rows have them. Check whether Alvys renamed them (see _extra)",
     "Or check whether the token lost a permission",
