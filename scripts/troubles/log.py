@@ -319,6 +319,18 @@ def too_many_missing(bench: Bench) -> Any:
     return bench.warned("Missing rows not marked")
 
 
+def no_freshness_view(bench: Bench) -> Any:
+    """
+    The database refused the view `alvys_freshness`. Rows load without it.
+
+    Grant the right to create views, or rename the table that has this name.
+    """
+    bench.sync()
+    bench.sql("CREATE TABLE alvys_freshness (mine INTEGER)")
+    bench.load()
+    return bench.warned("The view alvys_freshness")
+
+
 def polling_again(bench: Bench) -> Any:
     """
     A poll of a deferred sensor failed, and the sensor polls again.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,12 @@ from tests.tables.databases import Db
 from tests.tables.runs import hour, load, write_run
 
 NOW = datetime.now(timezone.utc)
+
+
+@pytest.fixture(autouse=True)
+def at_this_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin each test now: a view's ages count from the database's own time."""
+    monkeypatch.setattr(sys.modules[__name__], "NOW", datetime.now(timezone.utc))
 
 
 def ago(hours: float) -> datetime:
