@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from email.utils import formatdate
 from functools import partial
-from http.client import responses
 from typing import Any
 
 from starlette.applications import Starlette
@@ -26,6 +25,7 @@ from airflow_provider_alvys.simulator.controls.faults import Fault
 from airflow_provider_alvys.simulator.options import Options
 from airflow_provider_alvys.simulator.protocol.http import (
     JSON_ERRORS,
+    REASONS,
     edge_page,
     json_response,
     problem,
@@ -137,7 +137,7 @@ class SimulatorApp(Starlette):
             elif fault.body == "html":
                 response = edge_page(fault.status)
             elif fault.body == "message":
-                response = json_response({"message": responses.get(fault.status, "Unknown")}, fault.status)
+                response = json_response({"message": REASONS.get(fault.status, "Unknown")}, fault.status)
             elif fault.body == "bare":
                 response = json_response({"Statuses": ["The Statuses field is required."]}, fault.status)
             if fault.retry_after is not None:
@@ -274,7 +274,7 @@ async def _send(response: Response, fault: str, scope: Scope, receive: Receive, 
         if fault == "truncate":
             body = body[: len(body) // 2]
         response.headers["connection"] = "close"
-        status_line = f"HTTP/1.1 {status} {responses.get(status, 'Unknown')}".encode()
+        status_line = f"HTTP/1.1 {status} {REASONS.get(status, 'Unknown')}".encode()
         headers = [b"%b: %b" % header for header in response.raw_headers]
         transport.write(b"\r\n".join([status_line, *headers, b"", body]))
         transport.close()

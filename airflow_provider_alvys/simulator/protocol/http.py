@@ -12,6 +12,13 @@ from starlette.responses import Response
 
 # Raised by a body that is not JSON: bad syntax, bad UTF-8, or nested too deep.
 JSON_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+# Phrases by status, as in RFC 9110. Before Python 3.13 some are older.
+REASONS: Mapping[int, str] = responses | {
+    413: "Content Too Large",
+    414: "URI Too Long",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
+}
 
 _JSON = "application/json; charset=utf-8"
 _EDGE_PAGE = (
@@ -35,7 +42,7 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None, 
     """Return Alvys's ProblemDetails; ``more`` adds or replaces fields."""
     body = {
         "Type": f"https://httpstatuses.io/{status}",
-        "Title": responses.get(status, "Unknown"),
+        "Title": REASONS.get(status, "Unknown"),
         "Status": status,
         "Detail": detail,
         **more,
