@@ -26,7 +26,7 @@ export PYTHONPYCACHEPREFIX = $(CURDIR)/.venv/bytecode
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-demo: .venv/.demo  ## Run the provider in a real Airflow against a simulated Alvys (one minute)
+demo: .venv/.demo  ## Run the provider in a real Airflow against a simulated Alvys (two minutes)
 	$(PY) -m scripts.demo
 
 test: .venv/.tools  ## Run all tests except those that need MariaDB or a browser
