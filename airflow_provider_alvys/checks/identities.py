@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
-from airflow_provider_alvys.api.catalogue.streams import STREAMS
+from airflow_provider_alvys.api.catalogue.streams import STREAMS, Stream
 from airflow_provider_alvys.checks.alvys_side import Columns
 from airflow_provider_alvys.checks.results import Check, Value, Verdict, make_check
 from airflow_provider_alvys.checks.stored_side import TableSide, as_datetime
@@ -30,9 +31,11 @@ class IdentityCheck:
         self._database = database
         self._tables = tables
         self._schema = schema
-        self._streams = {
-            table.name: stream for stream in STREAMS.values() for table in build_schema(stream).tables
-        }
+
+    @cached_property
+    def _streams(self) -> dict[str, Stream]:
+        """The stream of each table."""
+        return {table.name: stream for stream in STREAMS.values() for table in build_schema(stream).tables}
 
     def run(self) -> Iterator[Check]:
         """Yield a check for each identity, and one for each row that breaks it."""

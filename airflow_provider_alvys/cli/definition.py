@@ -52,6 +52,9 @@ _PATH = Option(
     "--path", required=True, help="root of the data set, such as /data/alvys or s3://aws_default@bucket/alvys"
 )
 _STREAM = Option("--stream", required=True, help="a stream of the catalogue, such as loads")
+_STREAMS = Option(
+    "--stream", dest="streams", help="streams of the catalogue, separated by commas (default: all)"
+)
 _TENANT = Option("--tenant", help="name of the tenant in manifests (default: all)")
 _ONE_TENANT = Option("--tenant", help="name of the tenant in manifests (default: the only one)")
 _CURSOR = Option(
@@ -84,11 +87,7 @@ _CURSOR_COMMANDS = (
         "cursor:show",
         (
             _PATH,
-            Option(
-                "--stream",
-                dest="streams",
-                help="streams of the catalogue, separated by commas (default: all)",
-            ),
+            _STREAMS,
             _TENANT,
             _PARENT,
             _OUTPUT,
@@ -152,11 +151,7 @@ COMMANDS = (
         "status:status",
         (
             _PATH,
-            Option(
-                "--stream",
-                dest="streams",
-                help="streams of the catalogue, separated by commas (default: all)",
-            ),
+            _STREAMS,
             _TENANT,
             _OUTPUT,
         ),
