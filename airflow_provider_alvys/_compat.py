@@ -63,6 +63,7 @@ else:
         _amask_secret = None
 
 __all__ = [
+    "HAS_RESCHEDULE",
     "HAS_RETRY_POLICY",
     "AirflowFailException",
     "AirflowNotFoundException",
@@ -81,6 +82,9 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+# From Airflow 3.4 on a retry policy may run a task again without spending a retry (RetryAction.RESCHEDULE).
+HAS_RESCHEDULE = hasattr(RetryDecision, "reschedule")
 
 # Before 3.3.2 a connection lookup on an event loop may raise DeadlockImminentError. Before 3.3 a call to
 # Airflow from another thread of a triggerer may hang, except in asgiref's thread.

@@ -9,7 +9,13 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from airflow_provider_alvys._compat import HAS_RETRY_POLICY, AirflowFailException, RetryDecision, RetryPolicy
+from airflow_provider_alvys._compat import (
+    HAS_RESCHEDULE,
+    HAS_RETRY_POLICY,
+    AirflowFailException,
+    RetryDecision,
+    RetryPolicy,
+)
 from airflow_provider_alvys.api.catalogue.endpoints import Endpoint
 from airflow_provider_alvys.api.catalogue.limits import limit_of
 from airflow_provider_alvys.api.errors import (
@@ -26,6 +32,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _LONGEST = timedelta(hours=1)
+_RESCHEDULE_TIMEOUT = timedelta(hours=2)
+# Airflow fails a task that is queued again before it has seen that the task's last process has ended.
+_MIN_RESCHEDULE = 10.0
 # Spreads the retries of tasks that were rate-limited together.
 _JITTER = 0.1
 
@@ -38,13 +47,20 @@ class AlvysRetryPolicy(RetryPolicy):
     Airflow.
 
     Needs Airflow 3.3, where it is the default of this package's operators and sensors. A ``retry_policy`` on
-    the task or in ``default_args`` replaces it.
+    the task or in ``default_args`` replaces it. On Airflow 3.4 a 429 reschedules the task, which spends no
+    retry.
 
     :param longest: the longest delay, whatever Alvys asks for.
+    :param reschedule_timeout: after this time of rescheduling, a 429 spends a retry; two hours by default. A
+        sensor is rescheduled until its own ``timeout``. None means that each 429 spends a retry, as before
+        Airflow 3.4.
     """
 
-    def __init__(self, longest: timedelta = _LONGEST) -> None:
+    def __init__(
+        self, longest: timedelta = _LONGEST, reschedule_timeout: timedelta | None = _RESCHEDULE_TIMEOUT
+    ) -> None:
         self.longest = longest
+        self.reschedule_timeout = reschedule_timeout
 
     def evaluate(
         self, exception: BaseException, try_number: int, max_tries: int, context: Context | None = None
@@ -54,21 +70,45 @@ class AlvysRetryPolicy(RetryPolicy):
             return RetryDecision.fail(f"Not retryable: {exception}")
         if isinstance(exception, AlvysError) and exception.status_code in (None, 429, 503):
             seconds = _requested_delay(exception)
+            if HAS_RESCHEDULE and exception.status_code == 429 and self.reschedule_timeout is not None:
+                return self._reschedule(seconds, self.reschedule_timeout, context)
             if seconds is not None:
-                seconds = min(seconds * (1 + random.uniform(0, _JITTER)), self.longest.total_seconds())
-                return RetryDecision.retry(
-                    timedelta(seconds=seconds), f"Alvys accepts the next request in {seconds:.0f} s"
-                )
+                return RetryDecision.retry(*self._when(seconds))
         return RetryDecision.default()
+
+    def _reschedule(
+        self, seconds: float | None, timeout: timedelta, context: Context | None
+    ) -> RetryDecision:
+        from airflow.sdk import BaseSensorOperator
+
+        task = (context or {}).get("task")
+        if isinstance(task, BaseSensorOperator):
+            # With mode="reschedule", Airflow counts from the first poll.
+            timeout = timedelta(seconds=max(task.timeout, 1.0))
+        # Without a delay it is the task's retry_delay.
+        delay, reason = (None, "Rate-limited") if seconds is None else self._when(seconds, _MIN_RESCHEDULE)
+        decide = cast("Any", RetryDecision).reschedule
+        return cast("RetryDecision", decide(delay, reschedule_timeout=timeout, reason=reason))
+
+    def _when(self, seconds: float, least: float = 0.0) -> tuple[timedelta, str]:
+        """Return the delay until the next attempt, and the reason for it."""
+        seconds = max(least, seconds * (1 + random.uniform(0, _JITTER)))
+        seconds = min(seconds, self.longest.total_seconds())
+        return timedelta(seconds=seconds), f"Alvys accepts the next request in {seconds:.0f} s"
 
     def serialize(self) -> dict[str, Any]:
         """Return the arguments for :meth:`deserialize`."""
-        return {"longest": self.longest.total_seconds()}
+        bound = self.reschedule_timeout
+        return {
+            "longest": self.longest.total_seconds(),
+            "reschedule_timeout": None if bound is None else bound.total_seconds(),
+        }
 
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> AlvysRetryPolicy:
         """Return a serialized policy."""
-        return cls(timedelta(seconds=data["longest"]))
+        bound = data.get("reschedule_timeout", _RESCHEDULE_TIMEOUT.total_seconds())
+        return cls(timedelta(seconds=data["longest"]), None if bound is None else timedelta(seconds=bound))
 
 
 def _requested_delay(error: AlvysError) -> float | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_alvys._compat import HAS_RESCHEDULE
 from airflow_provider_alvys.simulator.process import Simulator
 from tests.conftest import CONNECTION, SECRET, Airflow, read_xcoms
 from tests.lake import ids, manifests, read_lines, read_manifest
@@ -72,8 +73,31 @@ with DAG("unconnected", schedule=None):
     )
 """
 
+# A task without retries that is rate-limited, and asks again after a second.
+LIMITED = """
+import os
+from datetime import timedelta
+from airflow.sdk import DAG
+from airflow_provider_alvys import AlvysRetryPolicy, AlvysToObjectStorageOperator
+
+with DAG("limited", schedule=None):
+    AlvysToObjectStorageOperator(
+        task_id="loads", stream="loads", path=os.environ["ALVYS_LAKE"], since="2026-01-01T00:00:00Z",
+        until="2026-02-01T00:00:00Z", retries=0,
+        retry_policy=AlvysRetryPolicy(
+            timedelta(seconds=1), timedelta(seconds=float(os.environ.get("ALVYS_BOUND", "3600")))
+        ),
+    )
+"""
+
 # DAGs in addition to the examples.
-DAGS = {"once": ONCE, "deferred": DEFERRED, "waiting": WAITING, "unconnected": UNCONNECTED}
+DAGS = {
+    "once": ONCE,
+    "deferred": DEFERRED,
+    "waiting": WAITING,
+    "unconnected": UNCONNECTED,
+    **({"limited": LIMITED} if HAS_RESCHEDULE else {}),
+}
 
 
 def query(home: Path, sql: str) -> list[tuple[Any, ...]]:
@@ -208,6 +232,34 @@ def test_a_deferred_task_resumes_at_the_right_page(
     assert own_alvys.stats()["rate_limited"] == 0
     tries = query(home, "SELECT state, try_number FROM task_instance WHERE dag_id = 'deferred'")
     assert [(state, number) for state, number in tries] in ([("success", 0)], [("success", 1)])
+
+
+@pytest.mark.every_airflow
+@pytest.mark.skipif(not HAS_RESCHEDULE, reason="before Airflow 3.4 a retry policy cannot reschedule")
+@pytest.mark.parametrize(("bound", "state"), [("3600", "success"), ("1", "failed")])
+def test_a_429_reschedules_within_its_bound_and_spends_no_retry(
+    airflow: Airflow, home: Path, own_alvys: Simulator, tmp_path: Path, bound: str, state: str
+) -> None:
+    own_alvys.reset(loads=20, client_secret=SECRET, now=time.time() - 3600)
+    # Longer than a hook waits itself.
+    blocked = {"kind": "status", "status": 429, "retry_after": "700", "endpoint": "POST loads/search"}
+    own_alvys.order_faults({**blocked, "times": 2 if state == "success" else 99})
+    printed = airflow(
+        *("dags", "test", "limited"),
+        succeeds=state == "success",
+        ALVYS_LAKE=str(tmp_path / "lake"),
+        ALVYS_BOUND=bound,
+        **{CONNECTION: own_alvys.connection_json(requests_per_minute=0)},
+    )
+    own_alvys.order_faults()
+    sql = "SELECT id, state, try_number FROM task_instance WHERE dag_id = 'limited' ORDER BY start_date"
+    *_, (id, *found) = query(home, sql)
+    assert found == [state, 1]
+    sql = f"SELECT COUNT(*) FROM task_reschedule WHERE ti_id = '{id}'"
+    ((reschedules,),) = query(home, sql)
+    assert (reschedules == 2) if state == "success" else (1 <= reschedules <= 3)
+    assert ("Reschedule limit reached" in printed) == (state == "failed")
+    assert len(manifests(tmp_path / "lake")) == (state == "success")
 
 
 @pytest.mark.every_airflow
