@@ -21,10 +21,10 @@ SOURCES = airflow_provider_alvys tests dags_examples scripts bench docs/conf.py
 unexport PYTHONDONTWRITEBYTECODE
 export PYTHONPYCACHEPREFIX = $(CURDIR)/.venv/bytecode
 
-.PHONY: help demo test test-newest test-quick test-large test-mariadb ui-test ui-test-all docs-pictures lint types build matrix matrix-short release-check release-contents chaos chaos-short chaos-limits distributed waiting waiting-short bench docs docs-site docs-serve ci prepare constraints clean
+.PHONY: help demo test test-newest test-newest-quick test-quick test-large test-mariadb ui-test ui-test-all docs-pictures lint types build matrix matrix-short release-check release-contents chaos chaos-short chaos-limits distributed waiting waiting-short bench docs docs-site docs-serve ci prepare constraints clean
 
 help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: .venv/.demo  ## Run the provider in a real Airflow against a simulated Alvys (two minutes)
 	$(PY) -m scripts.demo
@@ -35,8 +35,11 @@ test: .venv/.tools  ## Run all tests except those that need MariaDB or a browser
 test-newest: .venv-newest/.ready  ## Run them on the newest Python of this machine, and print the coverage of lines
 	COVERAGE_CORE=sysmon .venv-newest/bin/python -m pytest -m "not mariadb and not ui and not large" $(TWO_AT_ONCE) $(COVERED_LINES)
 
+test-newest-quick: .venv-newest/.ready  ## Run those of them that are not marked slow (three minutes)
+	COVERAGE_CORE=sysmon .venv-newest/bin/python -m pytest -m "not mariadb and not slow and not ui and not large" $(TWO_AT_ONCE) $(COVERED_LINES)
+
 test-quick: .venv/.tools  ## Run the tests not marked slow (three minutes)
-	$(PY) -m pytest -m "not mariadb and not slow and not ui" $(TWO_AT_ONCE) $(COVERED)
+	$(PY) -m pytest -m "not mariadb and not slow and not ui and not large" $(TWO_AT_ONCE) $(COVERED)
 
 test-large: .venv/.tools  ## Check that large companies add up, and that checks find every hole in them (an hour)
 	$(PY) -m pytest -m large
@@ -126,7 +129,7 @@ docs-site: .venv/.tools  ## Build the site of the docs into .site; a warning or 
 docs-serve: docs-site  ## Build the site and serve it on port 8000
 	$(PY) -m http.server --bind 127.0.0.1 --directory .site 8000
 
-ci: lint types test test-newest docs-site release-check matrix-short test-mariadb ui-test demo chaos-short chaos-limits distributed waiting-short  ## Run everything that .ci/run runs, one after the other
+ci: lint types test test-newest-quick docs-site release-check matrix-short test-mariadb ui-test demo chaos-short chaos-limits distributed waiting-short  ## Run everything that .ci/run runs, one after the other
 
 prepare: .venv/.tools .venv-newest/.ready .venv/.mariadb .venv/.demo .venv/.chaos .venv/.release .venv/.ui  ## Install everything the other targets need
 
