@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
@@ -11,12 +11,13 @@ from typing import Any
 from airflow_provider_alvys.api.catalogue.streams import STREAMS, Stream
 from airflow_provider_alvys.checks.alvys_side import Columns
 from airflow_provider_alvys.checks.results import Check, Value, Verdict, make_check
-from airflow_provider_alvys.checks.stored_side import TableSide, as_datetime
+from airflow_provider_alvys.checks.stored_side import TableSide
 from airflow_provider_alvys.landing.jobs.spec import OVERLAP
 from airflow_provider_alvys.tables.database import Database
 from airflow_provider_alvys.tables.identities.catalogue import IDENTITIES
 from airflow_provider_alvys.tables.identities.identity import Identity
-from airflow_provider_alvys.tables.schema import StreamSchema, build_schema
+from airflow_provider_alvys.tables.ledger import format_timestamp
+from airflow_provider_alvys.tables.schema import TENANT, StreamSchema, build_schema
 
 log = logging.getLogger(__name__)
 
@@ -49,41 +50,41 @@ class IdentityCheck:
         if absent:
             log.info("Not checked: %s needs the tables %s", identity.name, ", ".join(absent))
             return
+        quote, main = self._database.dialect.quote, self._schema.main
         sql = identity.sql(self._database.dialect, self._database.schema)
+        is_moving, values = self._is_moving(names)
+        # Rows that did not change come first, so that the limit hides none of them behind others.
         rows = self._database.execute(
-            "SELECT row_key, unit, expected, actual, COUNT(*) OVER () AS n "
-            f"FROM (\n{sql}\n) AS broken WHERE tenant = ? ORDER BY row_key LIMIT {_MAX_NAMED}",
-            (self._tables.tenant,),
+            f"SELECT broken.row_key, broken.unit, broken.expected, broken.actual, {is_moving} AS is_moving, "
+            f"COUNT(*) OVER () AS n FROM (\n{sql}\n) AS broken JOIN {self._tables.main} AS r "
+            f"ON r.{quote(TENANT)} = broken.tenant AND r.{quote(main.key[0])} = broken.row_key "
+            f"WHERE broken.tenant = ? ORDER BY is_moving, row_key LIMIT {_MAX_NAMED}",
+            (*values, self._tables.tenant),
         )
-        changed = self._changed(names, [str(row[0]) for row in rows]) if rows else set()
-        verdicts: list[Verdict] = ["moving" if str(row[0]) in changed else "differs" for row in rows]
-        count = int(rows[0][4]) if rows else 0
-        verdict: Verdict = "differs" if "differs" in verdicts else "moving" if rows else "same"
-        yield make_check(identity.name, identity.sentence, 0, count, verdict)
-        for (key, unit, expected, actual, _), verdict in zip(rows, verdicts, strict=True):
+        verdicts: list[Verdict] = ["moving" if row[4] else "differs" for row in rows]
+        count = int(rows[0][5]) if rows else 0
+        yield make_check(identity.name, identity.sentence, 0, count, verdicts[0] if rows else "same")
+        for (key, unit, expected, actual, *_), verdict in zip(rows, verdicts, strict=True):
             scope = f"row {key}" + (f", {unit}" if unit else "")
             yield make_check(identity.name, scope, _value(expected), _value(actual), verdict)
 
-    def _changed(self, tables: Iterable[str], keys: Sequence[str]) -> set[str]:
-        """Return the rows that changed after one of the tables was complete, which the others may have."""
+    def _is_moving(self, tables: Iterable[str]) -> tuple[str, list[str]]:
+        """
+        Return an expression for a row that changed after one of the tables was complete, and its values.
+
+        The other tables may have what it changed to.
+        """
         streams = {self._streams[name] for name in tables}
         times = [self._tables.as_of_stream(build_schema(stream)) for stream in streams]
         known = [time for time in times if time is not None]
         if len(set(known)) < 2:
-            return set()
+            return "0", []
         at = Columns.of(self._schema).version
         if at is None:
-            return set(keys)
-        quote = self._database.dialect.quote
-        version, key = quote(self._schema.main.columns[at].name), quote(self._schema.keys[0])
-        rows = self._database.execute(
-            f"SELECT r.{key}, r.{version} FROM {self._tables.main} AS r WHERE {self._tables.where} "
-            f"AND r.{key} IN ({', '.join('?' * len(keys))})",
-            (self._tables.tenant, *keys),
-        )
-        begin = min(known) - OVERLAP
-        times_of = {str(name): as_datetime(time) for name, time in rows}
-        return {name for name, time in times_of.items() if time is not None and time >= begin}
+            return "1", []
+        version = self._database.dialect.quote(self._schema.main.columns[at].name)
+        begin = self._database.render("timestamp", format_timestamp(min(known) - OVERLAP))
+        return f"CASE WHEN r.{version} >= ? THEN 1 ELSE 0 END", [begin]
 
 
 def _value(value: Any) -> Value:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from airflow_provider_alvys.api.figures import counted
 from airflow_provider_alvys.api.read.windows import format_time
 from airflow_provider_alvys.api.scrubbing import scrub
-from airflow_provider_alvys.checks.results import Check, Report
+from airflow_provider_alvys.checks.results import SEVERITY, Check, Report
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +23,8 @@ def log_report(report: Report) -> None:
     what = f"{report.stream} of {report.tenant}"
     log.info("Compared %s as of %s: requests=%d", what, as_of, report.requests)
     shown = [check for check in report.checks if check.verdict != "same"]
+    # The limit hides the least important.
+    shown.sort(key=lambda check: SEVERITY.index(check.verdict))
     same = len(report.checks) - len(shown)
     log.info("Result: %s, %s the same", counted(len(report.checks), "checks"), f"{same:,}")
     for line in render(shown[:_MAX_ROWS]):

@@ -12,6 +12,8 @@ import msgspec
 from airflow_provider_alvys.api.read.windows import format_time
 
 Verdict = Literal["same", "differs", "moving", "unknown"]
+# The worst first.
+SEVERITY: tuple[Verdict, ...] = ("differs", "unknown", "moving", "same")
 # In the result of a task.
 _MAX_DIFFERENCES = 100
 
@@ -106,5 +108,4 @@ class Report(msgspec.Struct, kw_only=True):
 
 def worst(verdicts: Sequence[Verdict]) -> Verdict:
     """Return the verdict that stands for several; ``unknown`` for none."""
-    order: tuple[Verdict, ...] = ("differs", "unknown", "moving", "same")
-    return next((verdict for verdict in order if verdict in verdicts), "unknown")
+    return min(verdicts, key=SEVERITY.index, default="unknown")

@@ -140,3 +140,32 @@ def test_a_broken_identity_is_named_with_row_and_amount(alvys: Simulator, sqlite
     broken = {check["check"]: check for check in result["differences"] if f"row {key}" in check["scope"]}
     assert broken["load_rate"]["difference"] == "-7.00"
     assert reconcile("trips", sql_conn_id="sql")["verdict"] == "same"
+
+
+def test_a_broken_row_is_not_hidden_behind_many_that_changed(alvys: Simulator, sqlite: Db, lake: Path) -> None:
+    alvys.reset(loads=180, days=60)
+    for stream in ("loads", "trips"):
+        sync_and_load(lake, stream)
+    # The trips are older than the loads, so that rows of loads which changed meanwhile may differ from them.
+    earlier = "2026-11-24 12:00:00.0000000+00:00"
+    sqlite.query(
+        "UPDATE _alvys_loads SET window_until = ?, read_at = ? WHERE table_name = 'trips'", earlier, earlier
+    )
+    sqlite.query("UPDATE trips SET trip_value_amount = trip_value_amount + 7")
+    sqlite.query("UPDATE loads SET updated_at = ?", NEW_STATE)
+
+    def of_trips() -> list[tuple[str, str]]:
+        """Return scope and verdict of each check of the identity, first that of all rows."""
+        sqlite.query("DROP TABLE IF EXISTS _alvys_checks")
+        reconcile(sql_conn_id="sql")
+        found = [row for row in checks(sqlite) if row["check_name"] == "load_trip_values"]
+        assert int(found[0]["actual"]) > 101
+        return [(row["scope"], row["verdict"]) for row in found]
+
+    assert {verdict for _, verdict in of_trips()} == {"moving"}
+    last = sqlite.one("SELECT MAX(l.id) FROM loads l JOIN trips t ON t.load_number = l.load_number")
+    sqlite.query("UPDATE loads SET updated_at = '2026-10-01 00:00:00.0000000+00:00' WHERE id = ?", last)
+    (_, verdict), (scope, first), *others = of_trips()
+    assert (verdict, first) == ("differs", "differs")
+    assert last in scope
+    assert {verdict for _, verdict in others} == {"moving"}
