@@ -121,8 +121,10 @@ class AlvysSide:
         name = f"total {window or 'of all'} {by.name if by else ''} {status or ''} {time}"
         return self.once(name, lambda: self._search(window, by, filters).count())
 
-    def rows(self, window: Window, by: TimeWindow | None = None, *, at_most: int) -> list[FlatRow] | None:
-        """Return the flattened rows of a window; None if there are more than ``at_most``."""
+    def rows(
+        self, window: Window | None, by: TimeWindow | None = None, *, at_most: int
+    ) -> list[FlatRow] | None:
+        """Return the flattened rows of a window, or all; None if there are more than ``at_most``."""
         search = self._search(window, by or self.stream.row_window, {})
         found: list[FlatRow] = []
         try:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 from airflow_provider_alvys.api.catalogue.streams import Stream
 from airflow_provider_alvys.api.read.windows import Window
 from airflow_provider_alvys.api.schema.values import EXTRA
-from airflow_provider_alvys.checks.alvys_side import AlvysSide, FlatRow
+from airflow_provider_alvys.checks.alvys_side import FlatRow
+from airflow_provider_alvys.checks.comparison import MAX_ROWS, Comparison
 from airflow_provider_alvys.checks.file_side import as_stored
-from airflow_provider_alvys.checks.repairs import Repairs, RowName, short_window
+from airflow_provider_alvys.checks.repairs import RowName, short_window
 from airflow_provider_alvys.checks.results import Check, Verdict, make_check
-from airflow_provider_alvys.checks.stored_side import StoredRow, StoredSide, time_text
+from airflow_provider_alvys.checks.stored_side import StoredRow, time_text
 from airflow_provider_alvys.landing.jobs.spec import OVERLAP
 from airflow_provider_alvys.tables.schema import StreamSchema, fields_of
 
@@ -37,27 +39,24 @@ class ContentCheck:
 
     def __init__(
         self,
-        alvys: AlvysSide,
-        stored: StoredSide,
-        schema: StreamSchema,
-        repairs: Repairs,
+        comparison: Comparison,
         *,
         window: Window | None,
         sample: int,
         seed: str,
     ) -> None:
-        self._alvys = alvys
-        self._stored = stored
-        self._schema = schema
-        self._repairs = repairs
+        self._alvys = comparison.alvys
+        self._stored = comparison.stored
+        self._schema = comparison.schema
+        self._repairs = comparison.repairs
         self._window = window
         self._sample = sample
         self._seed = seed
-        self._volatile = _volatile_fields(schema.stream)
+        self._volatile = _volatile_fields(self._schema.stream)
 
     def run(self) -> Iterator[Check]:
         """Yield a check of the sample, and one for each row that differs."""
-        if not self._alvys.can_name_rows:
+        if not self._alvys.can_name_rows and self._alvys.total(None) > MAX_ROWS:
             yield make_check(CONTENT, "Alvys finds no row by its key", None, None, "unknown")
             return
         numbers = self._stored.keys(self._window)
@@ -94,7 +93,10 @@ class ContentCheck:
         """Return for each row the verdict, what differs, both amounts, and the row's time."""
         stored = self._stored.read([name.key for name in names])
         places = self._stored.find([name.key for name in names])
-        current = dict(self._alvys.rows_by_name(names))
+        if self._alvys.can_name_rows:
+            current = dict(self._alvys.rows_by_name(names))
+        else:
+            current = {name: self._all_rows.get(name.key) for name in names}
         results = []
         for name in names:
             if name.key not in stored:
@@ -104,6 +106,12 @@ class ContentCheck:
             result = self._compare_row(current[name], stored[name.key])
             results.append([*result, places[name.key].time if name.key in places else None])
         return results
+
+    @cached_property
+    def _all_rows(self) -> dict[str, FlatRow]:
+        """The rows in Alvys, of a stream of few rows, by key."""
+        rows = self._alvys.rows(None, at_most=2 * MAX_ROWS) or []
+        return {self._alvys.name_of(row).key: row for row in rows}
 
     def _compare_row(self, current: FlatRow | None, stored: StoredRow) -> list[Any]:
         if current is None:

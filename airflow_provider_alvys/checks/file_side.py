@@ -20,8 +20,8 @@ from airflow_provider_alvys.checks.stored_side import (
     StoredRow,
     StoredSide,
     Tally,
-    bucket_of,
     newest_state,
+    period_of,
     plain,
     time_text,
 )
@@ -134,7 +134,7 @@ class FileSide(StoredSide):
         texts = [time_text(edge) for edge in edges]
         found = [Tally() for _ in range(len(edges) + 2)]
         for row in self._newest.values():
-            tally = found[bucket_of(row.time, texts)]
+            tally = found[period_of(row.time, texts)]
             tally.rows += 1
             tally.missed += row.misses
         return found

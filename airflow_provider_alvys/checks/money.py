@@ -12,7 +12,7 @@ from airflow_provider_alvys.checks.alvys_side import Columns, FlatRow
 from airflow_provider_alvys.checks.file_side import FileSide
 from airflow_provider_alvys.checks.repairs import Repairs, RowName, short_window
 from airflow_provider_alvys.checks.results import Check, make_check
-from airflow_provider_alvys.checks.stored_side import TableSide, bucket_of, plain, time_text
+from airflow_provider_alvys.checks.stored_side import TableSide, period_of, plain, time_text
 from airflow_provider_alvys.tables.database import Database
 from airflow_provider_alvys.tables.schema import StreamSchema
 
@@ -31,7 +31,7 @@ class Amount:
     currency: int
 
 
-# The bucket of a row's time, its status, and the currency.
+# The period of a row's time, its status, and the currency.
 _Group = tuple[int, str | None, str | None]
 _Totals = defaultdict[tuple[str, _Group], Decimal]
 
@@ -123,39 +123,39 @@ class MoneyCheck:
         time = None
         if at.time is not None:
             time = plain(self._schema.main.columns[at.time].kind, cells[at.time])
-        return bucket_of(time, [time_text(edge) for edge in self._edges]), status
+        return period_of(time, [time_text(edge) for edge in self._edges]), status
 
     def _total_files(self) -> _Totals:
         totals: _Totals = defaultdict(Decimal)
         for _, row in self._files.newest_rows():
-            bucket, status = self._group(row)
+            period, status = self._group(row)
             for amount in self._amounts:
                 value = row[0][0][amount.value]
                 if value is not None:
-                    totals[amount.name, (bucket, status, row[0][0][amount.currency])] += value
+                    totals[amount.name, (period, status, row[0][0][amount.currency])] += value
         return totals
 
     def _total_tables(self) -> _Totals:
         quote, columns = self._database.dialect.quote, self._schema.main.columns
         totals: _Totals = defaultdict(Decimal)
-        case, values = self._tables.bucket_case(self._edges)
+        case, values = self._tables.period_case(self._edges)
         status = f"r.{quote(self._tables.status.name)}" if self._tables.status else "NULL"
         for amount in self._amounts:
             unit, value = (f"r.{quote(columns[at].name)}" for at in (amount.currency, amount.value))
-            for bucket, state, currency, number, count in self._database.execute(
+            for period, state, currency, number, count in self._database.execute(
                 # Not summed by the database: SQLite would add floats.
-                f"SELECT {case} AS bucket, {status} AS state, {unit} AS unit, {value} AS amount, "
+                f"SELECT {case} AS period_, {status} AS state, {unit} AS unit, {value} AS amount, "
                 f"COUNT(*) AS n FROM {self._tables.main} AS r "
                 f"WHERE {self._tables.where} AND {value} IS NOT NULL GROUP BY 1, 2, 3, 4",
                 (*values, self._tables.tenant),
             ):
-                group = (int(bucket), state, currency)
+                group = (int(period), state, currency)
                 totals[amount.name, group] += plain("decimal", number) * int(count)
         return totals
 
     def _label(self, group: _Group) -> str:
-        bucket, status, _ = group
+        period, status, _ = group
         month = "without a date"
-        if bucket >= 0:
-            month = f"from {self._edges[bucket - 1]:%Y-%m-%d}" if bucket else "earlier"
+        if period >= 0:
+            month = f"from {self._edges[period - 1]:%Y-%m-%d}" if period else "earlier"
         return f"{month}, {status}" if status else month

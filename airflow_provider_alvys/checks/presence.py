@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import Any
 
-from airflow_provider_alvys.api.catalogue.stream_spec import TimeWindow
-from airflow_provider_alvys.api.figures import counted
 from airflow_provider_alvys.api.read.windows import ALL_TIME, Window
-from airflow_provider_alvys.checks.alvys_side import AlvysSide, FlatRow, changed_since, newest_time
-from airflow_provider_alvys.checks.repairs import Repairs, RowName, short_window
+from airflow_provider_alvys.checks.alvys_side import FlatRow, changed_since
+from airflow_provider_alvys.checks.comparison import MAX_ROWS, Comparison
+from airflow_provider_alvys.checks.repairs import RowName, short_window
 from airflow_provider_alvys.checks.results import Check, Verdict, make_check
-from airflow_provider_alvys.checks.stored_side import StoredSide, Tally, bucket_of, time_text
+from airflow_provider_alvys.checks.stored_side import Tally, period_of, time_text
 from airflow_provider_alvys.landing.jobs.initial_load import cut_windows
-from airflow_provider_alvys.landing.jobs.spec import OVERLAP
-from airflow_provider_alvys.tables.schema import StreamSchema
-
-log = logging.getLogger(__name__)
 
 PRESENCE = "presence"
 _DAY = timedelta(days=1)
 # Seconds after a sync in which rows that do not show when they were entered are not taken for new ones.
 _RECENT = 3600
-# Windows in which single rows are searched, and rows that are read for it at once. Others are read again.
+# Windows in which single rows are searched. Others are read again.
 _MAX_LOCATED = 6
-_MAX_ROWS = 1000
 # Rows that are named in the results of a window.
 _MAX_NAMED = 100
+
+
+# Rows as lists of key, number and time.
+_Found = dict[str, list[list[str | None]]]
 
 
 @dataclass
@@ -48,21 +44,8 @@ class _Period:
 
     @property
     def agrees(self) -> bool:
-        return agrees(self.total, self.stored)
-
-
-@dataclass(frozen=True)
-class _Changed:
-    """A row that changed in Alvys since the last sync, and where it counts there and here."""
-
-    there: str | None
-    here: str | None
-    is_here: bool
-
-
-def agrees(total: int, stored: Tally) -> bool:
-    """Return whether a total is that of the stored rows. Those that the last complete read lacked may go."""
-    return stored.rows - stored.missed <= total <= stored.rows
+        """Whether the total is that of the stored rows. Those that the last complete read lacked may go."""
+        return self.stored.rows - self.stored.missed <= self.total <= self.stored.rows
 
 
 class PresenceCheck:
@@ -79,33 +62,25 @@ class PresenceCheck:
 
     def __init__(
         self,
-        alvys: AlvysSide,
-        stored: StoredSide,
-        schema: StreamSchema,
-        repairs: Repairs,
+        comparison: Comparison,
         *,
         start: datetime | None,
         end: datetime | None,
         every: str,
         statuses: Sequence[str] | None,
     ) -> None:
-        self._alvys = alvys
-        self._stored = stored
-        self._schema = schema
-        self._repairs = repairs
+        self._alvys = comparison.alvys
+        self._stored = comparison.stored
+        self._schema = comparison.schema
+        self._repairs = comparison.repairs
+        self._changes = comparison.changes
         self._start = start
         self._end = end
         self._every = every
         self._statuses = statuses
-        self._by = schema.stream.row_window
-        self._changed: dict[str, _Changed] | None = None
+        self._by = self._schema.stream.row_window
         self._is_all = start is None and end is None
         self.edges: list[datetime] = []
-
-    @property
-    def _changes_begin(self) -> datetime | None:
-        """The time from which changes may not have landed yet."""
-        return self._stored.as_of and self._stored.as_of - OVERLAP
 
     @property
     def _differs(self) -> Verdict:
@@ -121,39 +96,44 @@ class PresenceCheck:
 
     def run(self) -> Iterator[Check]:
         """Yield a check for each window, for what is in none, and for the rows that are named."""
-        stored = [] if self._by is None else self._make_buckets()
+        stored = [] if self._by is None else self._make_periods()
         edges = self._edges(stored)
-        self.edges = self._edges([bucket for bucket in stored if bucket.is_compared])
+        self.edges = self._edges([period for period in stored if period.is_compared])
         tallies = self._stored.tally(edges)
         total = self._alvys.total(None) if self._is_all else None
-        for bucket in stored:
-            bucket.stored = tallies[edges.index(bucket.window.since) + 1]
-            bucket.total = self._alvys.total(bucket.window)
+        for period in stored:
+            period.stored = tallies[edges.index(period.window.since) + 1]
+            period.total = self._alvys.total(period.window)
         rest = None
+        everything = Tally(sum(t.rows for t in tallies), sum(t.missed for t in tallies))
         if total is not None:
-            everything = Tally(sum(t.rows for t in tallies), sum(t.missed for t in tallies))
             rest = self._rest(total, everything, stored)
         if rest is not None and not rest.agrees and stored:
-            more = self._outer_buckets(edges, tallies)
+            more = self._outer_periods(edges, tallies)
             rest = self._rest(rest.total + sum(b.total for b in stored), everything, [*stored, *more])
-            stored = sorted([*stored, *more], key=lambda bucket: bucket.window.since)
-        compared = [bucket for bucket in stored if bucket.is_compared]
-        differing = [bucket for bucket in compared if not bucket.agrees]
-        # Alvys may filter by another field than we know of: then nothing is missing.
-        is_uncertain = self._by is not None and not self._by.column_is_certain
-        is_other_field = is_uncertain and rest is not None and rest.agrees and len(differing) > _MAX_LOCATED
+            stored = sorted([*stored, *more], key=lambda period: period.window.since)
+        compared = [period for period in stored if period.is_compared]
+        differing = [period for period in compared if not period.agrees]
+        is_other_field = len(differing) > _MAX_LOCATED and self._may_be_other_field(total, everything)
         located = 0
-        for bucket in compared:
-            if bucket.agrees or is_other_field:
-                verdict: Verdict = "same" if bucket.agrees else "unknown"
-                yield make_check(PRESENCE, bucket.label, bucket.total, bucket.stored.rows, verdict)
+        for period in compared:
+            if period.agrees or is_other_field:
+                verdict: Verdict = "same" if period.agrees else "unknown"
+                yield make_check(PRESENCE, period.label, period.total, period.stored.rows, verdict)
                 continue
             located += 1
-            yield from self._explain(bucket, can_locate=located <= _MAX_LOCATED)
+            yield from self._explain(period, can_locate=located <= _MAX_LOCATED)
         if rest is not None:
-            yield self._check_rest(rest, stored)
+            yield from self._check_rest(rest, stored)
 
-    def _make_buckets(self) -> list[_Period]:
+    def _may_be_other_field(self, total: int | None, stored: Tally) -> bool:
+        """Return whether no row is missing, although windows differ: Alvys may filter by another field."""
+        if total is None or self._by is None or self._by.column_is_certain:
+            return False
+        total, rows = self._changes.without(None, total, stored.rows, outside=True)
+        return self._changes.agree(total, rows, stored.missed)
+
+    def _make_periods(self) -> list[_Period]:
         """Return the windows to compare. Those without rows, one after the other, are one."""
         bounds = self._stored.bounds()
         since, until = self._start, self._end
@@ -180,25 +160,25 @@ class PresenceCheck:
                 merged[-1] = (Window(merged[-1][0].since, window.until), 0)
             else:
                 merged.append((window, tally.rows))
-        buckets = [_Period(window, _label(window, self._every), Tally()) for window, _ in merged]
+        periods = [_Period(window, _label(window, self._every), Tally()) for window, _ in merged]
         if is_cut and self._is_all:
-            buckets.append(_Period(Window(complete.until, ALL_TIME.until), "", Tally(), is_compared=False))
-        return buckets
+            periods.append(_Period(Window(complete.until, ALL_TIME.until), "", Tally(), is_compared=False))
+        return periods
 
-    def _edges(self, buckets: Sequence[_Period]) -> list[datetime]:
-        if not buckets:
+    def _edges(self, periods: Sequence[_Period]) -> list[datetime]:
+        if not periods:
             return []
-        last = buckets[-1].window.until
-        return [*(bucket.window.since for bucket in buckets), *([last] if last else [])]
+        last = periods[-1].window.until
+        return [*(period.window.since for period in periods), *([last] if last else [])]
 
-    def _rest(self, total: int, everything: Tally, buckets: Sequence[_Period]) -> _Period:
-        rows = everything.rows - sum(bucket.stored.rows for bucket in buckets)
-        missed = everything.missed - sum(bucket.stored.missed for bucket in buckets)
-        label = "without a date" if buckets else "all rows"
-        rest = total - sum(bucket.total for bucket in buckets)
+    def _rest(self, total: int, everything: Tally, periods: Sequence[_Period]) -> _Period:
+        rows = everything.rows - sum(period.stored.rows for period in periods)
+        missed = everything.missed - sum(period.stored.missed for period in periods)
+        label = "without a date" if periods else "all rows"
+        rest = total - sum(period.total for period in periods)
         return _Period(ALL_TIME, label, Tally(rows, missed), rest)
 
-    def _outer_buckets(self, edges: Sequence[datetime], tallies: Sequence[Tally]) -> list[_Period]:
+    def _outer_periods(self, edges: Sequence[datetime], tallies: Sequence[Tally]) -> list[_Period]:
         """Return what is before the first window and after the last one."""
         outer = []
         if edges[0] > ALL_TIME.since:
@@ -207,83 +187,99 @@ class PresenceCheck:
         if ALL_TIME.until is not None and edges[-1] < ALL_TIME.until:
             after = Window(edges[-1], ALL_TIME.until)
             outer.append(_Period(after, f"from {edges[-1]:%Y-%m-%d}", tallies[len(edges)]))
-        for bucket in outer:
-            bucket.total = self._alvys.total(bucket.window)
+        for period in outer:
+            period.total = self._alvys.total(period.window)
         return outer
 
-    def _check_rest(self, rest: _Period, buckets: Sequence[_Period]) -> Check:
-        verdict: Verdict = "same"
-        if not rest.agrees:
-            edges = self._edges(buckets)
-            all_of_them = None if not edges else Window(edges[0], edges[-1])
-            total, rows = self._without_changed(all_of_them, rest.total, rest.stored.rows, outside=True)
-            is_moving = self._alvys.total(None, time=2) != self._alvys.total(None)
-            is_moving = is_moving or self._agree(total, rows, rest.stored.missed)
-            verdict = "moving" if is_moving else self._differs
-            if not is_moving:
-                self._repairs.add_full_read()
-        return make_check(PRESENCE, rest.label, rest.total, rest.stored.rows, verdict)
+    def _check_rest(self, rest: _Period, periods: Sequence[_Period]) -> Iterator[Check]:
+        """Yield the check of the rows in no window, and of those that are missing or extra."""
+        if rest.agrees:
+            yield make_check(PRESENCE, rest.label, rest.total, rest.stored.rows, "same")
+            return
+        edges = self._edges(periods)
+        all_of_them = None if not edges else Window(edges[0], edges[-1])
+        total, rows = self._changes.without(all_of_them, rest.total, rest.stored.rows, outside=True)
+        is_moving = self._alvys.total(None, time=2) != self._alvys.total(None)
+        is_moving = is_moving or self._changes.agree(total, rows, rest.stored.missed)
+        found = None
+        if not is_moving and self._alvys.total(None) <= MAX_ROWS:
+            found = self._compare_rows(None)
+        texts = [time_text(edges[0]), time_text(edges[-1])] if edges else []
+        missing, extra = self._name(found, lambda time: period_of(time, texts) != 1)
+        if is_moving or (found is not None and not missing and not extra):
+            yield make_check(PRESENCE, rest.label, rest.total, rest.stored.rows, "moving")
+            return
+        self._repairs.add_full_read()
+        yield make_check(PRESENCE, rest.label, rest.total, rest.stored.rows, self._differs)
+        yield from self._check_rows(missing, extra)
 
-    def _agree(self, total: int, rows: int, missed: int) -> bool:
-        """Return whether both numbers agree, without the rows that have changed since the last sync."""
-        unlisted = self._alvys.once("unlisted", lambda: 0)
-        return rows - missed - unlisted <= total <= rows + unlisted
+    def _name(
+        self, found: _Found | None, is_wanted: Callable[[str | None], bool]
+    ) -> tuple[list[RowName], list[RowName]]:
+        """Return the missing and the extra rows, by their time."""
+        rows = found or {"missing": [], "extra": []}
+        missing, extra = ([row for row in rows[name] if is_wanted(row[2])] for name in ("missing", "extra"))
+        named = [RowName(str(key), number, short_window(time)) for key, number, time in missing]
+        return named, [RowName(str(key), number) for key, number, _ in extra]
 
-    def _explain(self, bucket: _Period, *, can_locate: bool) -> Iterator[Check]:
+    def _check_rows(self, missing: Sequence[RowName], extra: Sequence[RowName]) -> list[Check]:
+        checks = [make_check(PRESENCE, str(row), 1, 0, self._differs) for row in missing]
+        checks += [make_check(PRESENCE, str(row), 0, 1, self._differs) for row in extra]
+        return checks[:_MAX_NAMED]
+
+    def _explain(self, period: _Period, *, can_locate: bool) -> Iterator[Check]:
         """Yield the checks of a window whose numbers differ."""
-        total, rows = self._without_changed(bucket.window, bucket.total, bucket.stored.rows)
-        is_moving = self._alvys.total(bucket.window, time=2) != bucket.total
-        if is_moving or self._agree(total, rows, bucket.stored.missed):
-            yield make_check(PRESENCE, bucket.label, bucket.total, bucket.stored.rows, "moving")
+        total, rows = self._changes.without(period.window, period.total, period.stored.rows)
+        is_moving = self._alvys.total(period.window, time=2) != period.total
+        if is_moving or self._changes.agree(total, rows, period.stored.missed):
+            yield make_check(PRESENCE, period.label, period.total, period.stored.rows, "moving")
             return
         named: list[Check] = []
         is_named = False
         if can_locate:
-            days = list(self._locate(bucket.window, bucket.total))
+            days = list(self._locate(period.window, period.total))
             found = [self._compare_rows(day) for day in days]
             is_named = all(one is not None for one in found)
-            known = [rows for rows in found if rows is not None]
-            missing = [RowName(k, n, short_window(t)) for rows in known for k, n, t in rows["missing"]]
-            extra = [RowName(key, number) for rows in known for key, number in rows["extra"]]
+            names = [self._name(rows, lambda time: True) for rows in found]
+            missing, extra = ([row for one in names for row in one[side]] for side in (0, 1))
             if is_named and not missing and not extra:
-                yield make_check(PRESENCE, bucket.label, bucket.total, bucket.stored.rows, "moving")
+                yield make_check(PRESENCE, period.label, period.total, period.stored.rows, "moving")
                 return
             self._repairs.add_rows(missing)
-            named = [make_check(PRESENCE, str(row), 1, 0, self._differs) for row in missing]
-            named += [make_check(PRESENCE, str(row), 0, 1, self._differs) for row in extra]
+            named = self._check_rows(missing, extra)
             for day in [day for day, one in zip(days, found, strict=True) if one is None]:
                 self._repairs.add_window(day)
             if extra:
-                self._repairs.add_sweep(bucket.window)
-        elif bucket.total < bucket.stored.rows:
-            self._repairs.add_sweep(bucket.window)
+                self._repairs.add_sweep(period.window)
+        elif period.total < period.stored.rows:
+            self._repairs.add_sweep(period.window)
         else:
-            self._repairs.add_window(bucket.window)
-        yield make_check(PRESENCE, bucket.label, bucket.total, bucket.stored.rows, self._differs)
-        yield from self._compare_statuses(bucket, is_named=is_named)
-        yield from named[:_MAX_NAMED]
+            self._repairs.add_window(period.window)
+        yield make_check(PRESENCE, period.label, period.total, period.stored.rows, self._differs)
+        yield from self._compare_statuses(period, is_named=is_named)
+        yield from named
 
-    def _compare_statuses(self, bucket: _Period, *, is_named: bool) -> Iterator[Check]:
+    def _compare_statuses(self, period: _Period, *, is_named: bool) -> Iterator[Check]:
         """Yield the statuses of which the numbers differ."""
         statuses = self._statuses or ()
         filter = self._schema.stream.status_filter
         if not statuses and not is_named and filter is not None:
             statuses = filter.values or filter.guessed
-        stored = self._stored.statuses(bucket.window) if statuses else {}
+        stored = self._stored.statuses(period.window) if statuses else {}
         for status in statuses:
-            total = self._alvys.total(bucket.window, status=status)
+            total = self._alvys.total(period.window, status=status)
             if total != stored.get(status, 0):
-                scope = f"{bucket.label}, {status}"
+                scope = f"{period.label}, {status}"
                 yield make_check(PRESENCE, scope, total, stored.get(status, 0), self._differs)
 
     def _locate(self, window: Window, total: int) -> Iterator[Window]:
         """Yield the days of a window whose numbers differ."""
         assert window.until is not None  # noqa: S101
         (tally,) = self._stored.tally([window.since, window.until])[1:2]
-        if self._agree(*self._without_changed(window, total, tally.rows), tally.missed):
+        if self._changes.agree(*self._changes.without(window, total, tally.rows), tally.missed):
             return
         length = window.until - window.since
-        if length <= _DAY or max(total, tally.rows) <= _MAX_ROWS // 10:
+        if length <= _DAY or max(total, tally.rows) <= MAX_ROWS // 10:
             yield window
             return
         middle = window.since + length / 2
@@ -297,12 +293,12 @@ class PresenceCheck:
         yield from self._locate(first, total_of_first)
         yield from self._locate(second, total - total_of_first)
 
-    def _compare_rows(self, window: Window) -> dict[str, list[Any]] | None:
-        """Return the rows that only one side has, as lists of key, number and time; None for too many."""
+    def _compare_rows(self, window: Window | None) -> _Found | None:
+        """Return the rows that only one side has, by ``missing`` and ``extra``; None for too many."""
         return self._alvys.once(f"rows {window}", lambda: self._find_rows(window))
 
-    def _find_rows(self, window: Window) -> dict[str, list[Any]] | None:
-        rows = self._alvys.rows(window, at_most=_MAX_ROWS)
+    def _find_rows(self, window: Window | None) -> _Found | None:
+        rows = self._alvys.rows(window, at_most=MAX_ROWS)
         if rows is None:
             return None
         here = self._stored.keys(window)
@@ -312,73 +308,22 @@ class PresenceCheck:
         missing = [
             self._named(row)
             for key, row in absent.items()
-            if not self._is_new(key, row) and not self._has_moved(key, elsewhere)
+            if not self._changes.is_new(key, row) and not self._changes.has_moved(key, elsewhere)
         ]
-        changed = self._changed_rows()
+        changed = self._changes.rows
         extra = [key for key in here if key not in there and key not in changed]
         if extra and self._alvys.can_name_rows:
             # Their date may have changed.
             names = [RowName(key, here[key]) for key in extra]
             current = dict(self._alvys.rows_by_name(names))
             extra = [name.key for name, row in current.items() if row is None]
-        return {"missing": missing, "extra": [[key, here[key]] for key in extra]}
+        places = self._stored.find(extra)
+        times = {key: places[key].time if key in places else None for key in extra}
+        return {"missing": missing, "extra": [[key, here[key], times[key]] for key in extra]}
 
     def _named(self, row: FlatRow) -> list[str | None]:
         name, at = self._alvys.name_of(row), self._alvys.columns.time
         return [name.key, name.number, None if at is None else row[0][0][at]]
-
-    def _is_new(self, key: str, row: FlatRow) -> bool:
-        """Return whether a row has changed since the last sync."""
-        begin, at = self._changes_begin, self._alvys.columns.version
-        if key in self._changed_rows():
-            return True
-        if begin is None:
-            return False
-        if at is not None and changed_since(self._schema.stream.windows):
-            version = row[0][0][at]
-            return version is not None and version >= time_text(begin)
-        # Nothing but the row's own times says when it was entered.
-        now = datetime.fromtimestamp(self._alvys.now(), timezone.utc)
-        newest = newest_time(row, self._schema, now)
-        return newest is not None and newest >= time_text(begin)
-
-    def _has_moved(self, key: str, elsewhere: Any) -> bool:
-        """Return whether a row is stored with another date, and may have changed since the last sync."""
-        return key in elsewhere and changed_since(self._schema.stream.windows) is None
-
-    def _without_changed(
-        self, window: Window | None, total: int, rows: int, *, outside: bool = False
-    ) -> tuple[int, int]:
-        """Return both numbers without the rows in a window, or outside, that changed since the last sync."""
-        edges = [time_text(time) for time in (window.since, window.until) if time] if window else []
-        changed = self._changed_rows().values()
-        there = sum((bucket_of(one.there, edges) == 1) != outside for one in changed)
-        here = sum((bucket_of(one.here, edges) == 1) != outside for one in changed if one.is_here)
-        return total - there, rows - here
-
-    def _changed_rows(self) -> dict[str, _Changed]:
-        """Return the rows that have changed in Alvys since the last sync, if they are not too many."""
-        if self._changed is None:
-            by, begin = changed_since(self._schema.stream.windows), self._changes_begin
-            known: dict[str, str | None] = {}
-            if by is not None and begin is not None:
-                known = self._alvys.once("changed", lambda: self._list_changed(by, begin))
-            places = self._stored.find(list(known))
-            self._changed = {
-                key: _Changed(time, places[key].time if key in places else None, key in places)
-                for key, time in known.items()
-            }
-        return self._changed
-
-    def _list_changed(self, by: TimeWindow, begin: datetime) -> dict[str, str | None]:
-        rows = self._alvys.rows(Window(begin, None), by, at_most=_MAX_ROWS)
-        if rows is None:
-            number = self._alvys.total(Window(begin, None), by)
-            log.warning("Compare sooner after a sync: %s changed since the last", counted(number, "rows"))
-            self._alvys.once("unlisted", lambda: number)
-            return {}
-        at = self._alvys.columns.time
-        return {self._alvys.name_of(row).key: None if at is None else row[0][0][at] for row in rows}
 
 
 def _month_of(time: str) -> datetime:

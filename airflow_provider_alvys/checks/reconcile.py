@@ -11,6 +11,7 @@ from airflow_provider_alvys.api.errors import AlvysValueError
 from airflow_provider_alvys.api.read.windows import ALL_TIME, Window
 from airflow_provider_alvys.api.schema.values import EXTRA
 from airflow_provider_alvys.checks.alvys_side import AlvysSide
+from airflow_provider_alvys.checks.comparison import Comparison
 from airflow_provider_alvys.checks.content import ContentCheck
 from airflow_provider_alvys.checks.control import check_control
 from airflow_provider_alvys.checks.file_side import FileSide
@@ -66,7 +67,7 @@ class Reconciliation:
         if self.store is not None:
             load_pace(self.store, self.client)
         try:
-            checks = list(self._checks(schema, stored, alvys, repairs))
+            checks = list(self._checks(Comparison(alvys, stored, schema, repairs)))
         finally:
             if self.store is not None:
                 save_pace(self.store, self.client)
@@ -107,19 +108,10 @@ class Reconciliation:
         ledger = Ledger(self.database, schema.main.name)
         return [one for one in ledger.entries() if one.tenant == self.spec.tenant]
 
-    def _checks(
-        self, schema: StreamSchema, stored: StoredSide, alvys: AlvysSide, repairs: Repairs
-    ) -> Iterator[Check]:
-        spec, database = self.spec, self.database
+    def _checks(self, comparison: Comparison) -> Iterator[Check]:
+        spec, database, stored, schema = self.spec, self.database, comparison.stored, comparison.schema
         presence = PresenceCheck(
-            alvys,
-            stored,
-            schema,
-            repairs,
-            start=spec.start,
-            end=spec.end,
-            every=spec.by,
-            statuses=spec.statuses,
+            comparison, start=spec.start, end=spec.end, every=spec.by, statuses=spec.statuses
         )
         yield from presence.run()
         if spec.sample:
@@ -127,13 +119,7 @@ class Reconciliation:
             if spec.start or spec.end:
                 window = Window(spec.start or ALL_TIME.since, spec.end)
             yield from ContentCheck(
-                alvys,
-                stored,
-                schema,
-                repairs,
-                window=window,
-                sample=spec.sample,
-                seed=self.identity.run_id,
+                comparison, window=window, sample=spec.sample, seed=self.identity.run_id
             ).run()
         if database is None:
             return
@@ -141,6 +127,6 @@ class Reconciliation:
         if self.store is not None:
             loaded = {entry.manifest for entry in self._entries(schema)}
             files = FileSide(self.store, schema, spec.tenant, lambda path: path in loaded)
-            yield from MoneyCheck(files, stored, database, schema, repairs, presence.edges).run()
+            yield from MoneyCheck(files, stored, database, schema, comparison.repairs, presence.edges).run()
         yield from check_control(database, stored, schema)
         yield from IdentityCheck(database, stored, schema).run()

@@ -97,7 +97,7 @@ def time_text(time: datetime) -> str:
     return format_timestamp(time)[:_TIME_LENGTH]
 
 
-def bucket_of(time: str | None, edges: Sequence[str]) -> int:
+def period_of(time: str | None, edges: Sequence[str]) -> int:
     """Return the position of a time among edges: 0 before the first; -1 without a time."""
     return -1 if time is None else bisect_right(edges, time)
 
@@ -177,7 +177,7 @@ class TableSide(StoredSide):
         )
         return None if first is None else (plain(self.time.kind, first), plain(self.time.kind, last))
 
-    def bucket_case(self, edges: Sequence[datetime]) -> tuple[str, list[str]]:
+    def period_case(self, edges: Sequence[datetime]) -> tuple[str, list[str]]:
         """Return an expression for the position of a row's time among edges, and its values."""
         if self.time is None:
             return "-1", []
@@ -194,15 +194,15 @@ class TableSide(StoredSide):
         return str(self._database.render("timestamp", text))
 
     def tally(self, edges: Sequence[datetime]) -> list[Tally]:
-        case, values = self.bucket_case(edges)
+        case, values = self.period_case(edges)
         rows = self._database.execute(
-            f"SELECT {case} AS bucket, COUNT(*) AS n, COUNT(r.{self._quote(MISSED_AT)}) AS missed "
+            f"SELECT {case} AS period_, COUNT(*) AS n, COUNT(r.{self._quote(MISSED_AT)}) AS missed "
             f"FROM {self.main} AS r WHERE {self.where} GROUP BY 1",
             (*values, self.tenant),
         )
         found = [Tally() for _ in range(len(edges) + 2)]
-        for bucket, count, missed in rows:
-            found[int(bucket)] = Tally(int(count), int(missed))
+        for period, count, missed in rows:
+            found[int(period)] = Tally(int(count), int(missed))
         return found
 
     def statuses(self, window: Window) -> Counter[str]:

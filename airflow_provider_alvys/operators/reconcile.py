@@ -135,7 +135,7 @@ class AlvysReconcileOperator(AlvysLandingTask):
         """Compare, store the results, and return their summary."""
         from airflow_provider_alvys.checks.checks_table import write_checks, write_file
         from airflow_provider_alvys.checks.reconcile import Reconciliation
-        from airflow_provider_alvys.checks.report import log_report
+        from airflow_provider_alvys.checks.results import log_report
         from airflow_provider_alvys.landing.dataset.store import Store
         from airflow_provider_alvys.tables.database import open_database
 

@@ -78,6 +78,19 @@ def test_a_run_and_its_retry_compare_the_same_rows(alvys: Simulator, sqlite: Db,
     assert len({row["run"] for row in checks(sqlite)}) == 2
 
 
+@pytest.mark.parametrize("stream", ["users", "dispatch_preferences"])
+def test_few_rows_that_alvys_does_not_find_by_key_are_all_read(
+    alvys: Simulator, sqlite: Db, lake: Path, stream: str
+) -> None:
+    alvys.reset(loads=10, fleet=20)
+    sync_and_load(lake, stream)
+    assert reconcile(stream, sql_conn_id="sql", sample=10)["verdict"] == "same"
+    key = "id" if stream == "users" else "_key"
+    sqlite.query(f"UPDATE {stream} SET {key} = 'other' WHERE {key} = (SELECT MIN({key}) FROM {stream})")
+    result = reconcile(stream, sql_conn_id="sql", sample=20)
+    assert any("row other" in check["scope"] for check in result["differences"])
+
+
 def test_excluded_fields_are_not_compared(alvys: Simulator, sqlite: Db, lake: Path) -> None:
     alvys.reset(loads=30, days=60)
     sync(lake)
@@ -142,7 +155,7 @@ def test_a_broken_identity_is_named_with_row_and_amount(alvys: Simulator, sqlite
     assert reconcile("trips", sql_conn_id="sql")["verdict"] == "same"
 
 
-def test_a_broken_row_is_not_hidden_behind_many_that_changed(alvys: Simulator, sqlite: Db, lake: Path) -> None:
+def test_a_broken_row_is_not_hidden_by_many_that_changed(alvys: Simulator, sqlite: Db, lake: Path) -> None:
     alvys.reset(loads=180, days=60)
     for stream in ("loads", "trips"):
         sync_and_load(lake, stream)

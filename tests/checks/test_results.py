@@ -5,8 +5,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from airflow_provider_alvys.checks.report import log_report
-from airflow_provider_alvys.checks.results import Report, Verdict, make_check
+from airflow_provider_alvys.checks.results import Report, Verdict, log_report, make_check
 
 
 def make_report(*verdicts: Verdict) -> Report:
