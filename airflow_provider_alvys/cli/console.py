@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -37,6 +39,31 @@ def print_rows(rows: Sequence[Mapping[str, Any]], output: str, *, details: Colle
         # A name in brackets is not a style.
         shown = [{name: escape(value) for name, value in row.items()} for row in shown]
     console.print_as(shown, output)
+
+
+@contextmanager
+def log_to_stderr() -> Iterator[None]:
+    """Keep the log out of the rows."""
+    # Configures logging.
+    import airflow.settings  # noqa: F401
+    import structlog
+
+    handlers = [
+        handler
+        for handler in logging.getLogger().handlers
+        if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stdout
+    ]
+    factory = structlog.get_config()["logger_factory"]
+    # Of the loggers that do not go through these handlers.
+    structlog.configure(logger_factory=structlog.WriteLoggerFactory(sys.stderr))
+    for handler in handlers:
+        handler.setStream(sys.stderr)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.setStream(sys.stdout)
+        structlog.configure(logger_factory=factory)
 
 
 def say(sentence: str) -> None:

@@ -266,12 +266,15 @@ def runner(command: Command) -> Callable[[argparse.Namespace], None]:
         # As Airflow's own commands do, so that connections in its database are found.
         os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
         from airflow_provider_alvys.api.errors import AlvysError, AlvysValueError
+        from airflow_provider_alvys.cli.console import log_to_stderr
 
         module, _, function = command.function.partition(":")
         try:
-            getattr(import_module(f"airflow_provider_alvys.cli.{module}"), function)(options)
+            with log_to_stderr():
+                getattr(import_module(f"airflow_provider_alvys.cli.{module}"), function)(options)
         except AlvysError as error:
-            sys.stderr.write(f"{command.name}: {str(error).rstrip('.')}.\n")
+            sentence = str(error).rstrip(".")
+            sys.stderr.write(f"{command.name}: {sentence}{'' if sentence.endswith('?') else '.'}\n")
             sys.exit(2 if isinstance(error, AlvysValueError) else 1)
 
     return run

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
+import structlog
+import yaml
 from airflow.cli import cli_config, cli_parser
 from airflow.providers_manager import ProvidersManager
 
+from airflow_provider_alvys import AlvysHook
 from airflow_provider_alvys.__main__ import _parser
+from airflow_provider_alvys.cli import connections
 from airflow_provider_alvys.cli.definition import COMMANDS, Command, get_cli_commands
 from airflow_provider_alvys.get_provider_info import get_provider_info
 from airflow_provider_alvys.simulator.process import Simulator
@@ -92,6 +99,39 @@ def test_airflow_runs_a_command_and_exits_with_its_code(
     said = capsys.readouterr()
     assert said.err.startswith("status: ")
     assert "Did you mean loads?" in said.err
+
+
+@pytest.mark.every_airflow
+@pytest.mark.parametrize("output", ["json", "yaml"])
+def test_the_log_of_airflow_and_of_the_package_stays_out_of_the_rows(
+    alvys: Simulator,
+    airflow_parser: argparse.ArgumentParser,
+    capsys: pytest.CaptureFixture[str],
+    output: str,
+) -> None:
+    alvys.order_faults({"kind": "status", "status": 503, "endpoint": "POST loads/search", "retry_after": "0"})
+    handler = logging.StreamHandler(sys.stdout)
+    logging.getLogger().addHandler(handler)
+    options = airflow_parser.parse_args(["alvys", "plan", "--streams", "loads", "-o", output])
+    structlog_says = "said by Airflow"
+
+    class Speaker(AlvysHook):
+        def plan(self, *args: Any, **kwargs: Any) -> Any:
+            structlog.get_logger(uuid4().hex).warning(structlog_says)
+            return super().plan(*args, **kwargs)
+
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(connections, "AlvysHook", Speaker)
+            options.func(options)
+    finally:
+        logging.getLogger().removeHandler(handler)
+    assert handler.stream is sys.stdout
+    printed = capsys.readouterr()
+    (row,) = (json.loads if output == "json" else yaml.safe_load)(printed.out)
+    assert row["rows"] == 450
+    assert "503" in printed.err
+    assert structlog_says in printed.err
 
 
 @has_cli
