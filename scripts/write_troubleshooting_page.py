@@ -28,7 +28,8 @@ _HEAD = """\
 <!-- Written by `make docs` from scripts/troubles. Do not edit. -->
 
 Search this page for the beginning of your message. Each message was provoked against a simulated Alvys and is shown as it appears in
-the UI or in the log of a task; names, times and ids differ. Errors say what happened, why, and what to do.
+the UI or in the log of a task; names, times and ids differ. Errors say what happened, why, and what to do. What to do about the nine
+troubles that need several steps, such as expired credentials or a hole, is in the [Runbook](runbook.md).
 """
 
 # The first is provoked by tests/ui/test_connection_form.py.

@@ -162,8 +162,9 @@ class Loader:
             first = ", ".join(entry.manifest for entry in own[:3])
             raise AlvysTableError(
                 f"{main} and its child tables lack data of {counted(len(own), 'loaded manifests')}, not in "
-                f"{self._store.path}: {first}. Restore the files, or load their data set, or accept the gap "
-                f"by this statement: {self._ledger.sql_to_forget(own)}"
+                f"{self._store.path}: {first}. Restore the files, or load their data set. If they are lost, "
+                "read their period again (cursor rewind), and have the ledger forget them by this statement: "
+                f"{self._ledger.sql_to_forget(own)}"
             )
 
     def load(self, name: str, *, reload: bool = False) -> LoadResult | None:

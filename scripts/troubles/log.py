@@ -69,6 +69,18 @@ def gap_before_window(bench: Bench) -> Any:
     return bench.warned("Cursor not advanced")
 
 
+def lost_cursor(bench: Bench) -> Any:
+    """
+    There is no cursor, although earlier runs have landed. The task reads everything again.
+
+    Nothing, if you have deleted the file on purpose. Otherwise [rebuild it](runbook.md#a-lost-cursor).
+    """
+    bench.sync()
+    bench.file("loads/_cursor-*.json").unlink()
+    bench.sync()
+    return bench.warned("No cursor")
+
+
 def cursor_of_another_dag(bench: Bench) -> Any:
     """
     The cursor was moved by another DAG: both have one path, tenant, stream, filters and window kind.

@@ -95,7 +95,8 @@ def lost_manifest(bench: Bench) -> Any:
     """
     The tables lack data of manifests that the data set no longer has.
 
-    Restore the files, or sync their period again and accept the gap by the statement in the message.
+    Restore the files, or [read their period again](runbook.md#a-dropped-table), and then run the statement in
+    the message.
     """
     bench.sync()
     bench.load()

@@ -102,6 +102,30 @@ def test_a_lost_cursor_is_recovered_as_it_was(alvys: Simulator, land: Land, lake
     assert file.read_bytes() == before
 
 
+def test_only_a_cursor_that_is_lost_causes_a_warning(
+    alvys: Simulator, land: Land, lake: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def warned() -> bool:
+        return any(record.msg.startswith("No cursor") for record in caplog.records)
+
+    land(in_run("first"))
+    # Other filters, another tenant and another kind of window have cursors of their own.
+    land(in_run("filtered"), filters={"IncludeDeleted": True})
+    land(in_run("other"), tenant="other")
+    land(in_run("created"), window_by="created")
+    land(in_run("refreshed"), full_refresh=True)
+    assert not warned()
+    for file in lake.rglob("_cursor-*.json"):
+        file.unlink()
+    land(in_run("full"), full_refresh=True)
+    land(in_run("of March"), since="2026-03-01T00:00:00Z", until="2026-04-01T00:00:00Z")
+    assert not warned()
+    cursor = cursor_of(lake)
+    cursor.unlink()
+    land(in_run("lost"))
+    assert warned()
+
+
 def test_a_cursor_is_recovered_up_to_the_first_hole(
     alvys: Simulator, land: Land, lake: Path, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:

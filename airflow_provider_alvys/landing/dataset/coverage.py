@@ -6,12 +6,14 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from airflow_provider_alvys.api.catalogue.streams import Stream
 from airflow_provider_alvys.api.errors import AlvysStorageError
 from airflow_provider_alvys.api.read.windows import ALL_TIME
 from airflow_provider_alvys.landing.dataset.layout import MANIFEST, cursor_file
+from airflow_provider_alvys.landing.dataset.listing import list_runs
 from airflow_provider_alvys.landing.dataset.manifest import Manifest, ManifestWindow
 from airflow_provider_alvys.landing.dataset.store import Store
 
@@ -19,6 +21,8 @@ log = logging.getLogger(__name__)
 
 # A sync reads until this long before now; what was written later may not be in a response yet.
 _SETTLING = timedelta(minutes=1)
+# That are opened to find one of a cursor.
+_NEWEST_RUNS = 20
 
 
 @dataclass(frozen=True, order=True)
@@ -109,6 +113,19 @@ def read_coverage(store: Store, stream: Stream) -> dict[str, Coverage]:
                 until = manifest.read_from - _SETTLING
                 coverage.windows.setdefault(None, []).append(ProvedWindow(ALL_TIME.since, until, name))
     return {name: coverage for name, coverage in found.items() if coverage.windows}
+
+
+def find_landed(store: Store, stream: Stream, cursor_name: str) -> ProvedWindow | None:
+    """Return what a complete run of a cursor has read, one of the newest; None if they are of others."""
+    runs = (run for _, found in list_runs(store, stream) for run in reversed(found))
+    for run in islice(runs, _NEWEST_RUNS):
+        name = f"{run.name}/{MANIFEST}"
+        manifest = store.get_json(name, Manifest)
+        if manifest is None or manifest.proof != "whole" or manifest.window is None:
+            continue
+        if cursor_file(stream, manifest.tenant, manifest.filters, manifest.window.by) == cursor_name:
+            return next((window for _, window in _windows(name, manifest)), None)
+    return None
 
 
 def _windows(name: str, manifest: Manifest) -> Iterable[tuple[str | None, ProvedWindow]]:

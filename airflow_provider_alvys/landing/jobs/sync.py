@@ -21,6 +21,7 @@ from airflow_provider_alvys.api.read.search import Search
 from airflow_provider_alvys.api.read.search_progress import SearchProgress
 from airflow_provider_alvys.api.read.statuses import StatusWatch, count_unlisted
 from airflow_provider_alvys.api.read.windows import Window, format_time
+from airflow_provider_alvys.landing.dataset.coverage import find_landed
 from airflow_provider_alvys.landing.dataset.cursor import CursorMove, advance_cursor, read_cursor
 from airflow_provider_alvys.landing.dataset.layout import MANIFEST
 from airflow_provider_alvys.landing.dataset.manifest import (
@@ -43,6 +44,7 @@ from airflow_provider_alvys.landing.jobs.sync_log import (
     log_cursor,
     log_landed,
     log_start,
+    warn_of_lost_cursor,
     warn_of_open,
 )
 
@@ -190,6 +192,8 @@ def _resolve_groups(client: AlvysClient, store: Store, spec: SyncSpec, dag_id: s
     cursor = None if spec.full_refresh else read_cursor(store, spec.cursor_name)
     if cursor is not None:
         log_cursor(spec, cursor, parents, dag_id=dag_id)
+    elif not spec.full_refresh and (landed := find_landed(store, spec.stream, spec.cursor_name)):
+        warn_of_lost_cursor(spec, landed)
     groups: dict[datetime | None, list[str]] = {}
     for parent in parents or ():
         groups.setdefault(cursor.landed_until(parent) if cursor else None, []).append(parent)

@@ -13,6 +13,7 @@ from airflow_provider_alvys.api.scrubbing import scrub
 
 if TYPE_CHECKING:
     from airflow_provider_alvys.api.read.windows import Window
+    from airflow_provider_alvys.landing.dataset.coverage import ProvedWindow
     from airflow_provider_alvys.landing.dataset.cursor import Cursor
     from airflow_provider_alvys.landing.dataset.manifest import Manifest
     from airflow_provider_alvys.landing.jobs.checkpoint import Run
@@ -41,6 +42,14 @@ def log_cursor(spec: SyncSpec, cursor: Cursor, parents: Sequence[str] | None, *,
     if spec.initial_since is not None and not new:
         log.info("initial_since is not used: a cursor exists")
         log.info("To read from it again: full_refresh=True, in default_args for alvys_sync")
+
+
+def warn_of_lost_cursor(spec: SyncSpec, landed: ProvedWindow) -> None:
+    """Warn that there is no cursor, although earlier runs have landed."""
+    log.warning("No cursor, although %s have landed until %s", spec.stream.name, format_time(landed.until))
+    log.warning(
+        "Reading all from initial_since again. If its file was lost: end this task, run cursor recover"
+    )
 
 
 def log_start(spec: SyncSpec, run: Run, window: Window | None) -> None:
