@@ -167,13 +167,14 @@ class Simulator:
         """
         return list(self._post("remove", removal).json()["keys"])
 
-    def set_clock(self, now: float) -> None:
+    def set_clock(self, now: float, *, stopped: bool = False) -> None:
         """
         Set the simulator's clock.
 
         :param now: seconds since 1970.
+        :param stopped: whether it stops there, until it is set again or ``advance`` moves it.
         """
-        self._post("clock", {"now": now})
+        self._post("clock", {"now": now, "stopped": stopped})
 
     def answers(self, as_of: str | None = None) -> dict[str, Any]:
         """

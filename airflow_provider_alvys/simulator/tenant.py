@@ -47,6 +47,8 @@ class Tenant:
     def __init__(self, options: Options, unchanged: Unchanged | None = None) -> None:
         self.options = options
         self.clock_offset = options.clock_offset
+        # None while the clock runs.
+        self._stopped_at: float | None = None
         self.tokens = TokenIssuer(options)
         self.limiter = RateLimiter(options.minute)
         self.faults = FaultQueue()
@@ -72,15 +74,16 @@ class Tenant:
 
     def now(self) -> float:
         """Return this tenant's time in seconds since 1970."""
-        return time.time() + self.clock_offset
+        return time.time() + self.clock_offset if self._stopped_at is None else self._stopped_at
 
     def now_micros(self) -> int:
         """Return this tenant's time in microseconds since 1970."""
         return int(self.now() * 1_000_000)
 
-    def set_clock(self, now: float) -> None:
-        """Set the clock, in seconds since 1970."""
+    def set_clock(self, now: float, *, is_stopped: bool = False) -> None:
+        """Set the clock, in seconds since 1970, and let it run or stop there."""
         self.clock_offset = now - time.time()
+        self._stopped_at = now if is_stopped else None
 
     def advance(self, micros: int) -> None:
         """
@@ -95,7 +98,7 @@ class Tenant:
         until = row_sets[0].company.now
         while until < end:
             until = min(end, max(begun, until) + DAY)
-            self.set_clock(until / SECOND)
+            self.set_clock(until / SECOND, is_stopped=self._stopped_at is not None)
             changes = [rows.changes_until(until) for rows in row_sets]
             for company in {rows.company for rows in row_sets}:
                 company.advance(until)

@@ -283,3 +283,19 @@ def test_an_invalid_control_request_is_rejected(alvys: Simulator) -> None:
         ).status_code
         == 400
     )
+
+
+def test_a_stopped_clock_moves_only_by_hand(alvys: Simulator, caller: Caller) -> None:
+    def read_clock() -> str:
+        return requests.get(f"{alvys.url}/_sim/stats", timeout=60).headers["date"]
+
+    alvys.set_clock(NOW, stopped=True)
+    (key,) = alvys.change(rows=1, columns={"PONumber": "1"})
+    (other,) = alvys.change(rows=1, columns={"PONumber": "2"})
+    assert one(alvys, "loads", key)["UpdatedAt"] == one(alvys, "loads", other)["UpdatedAt"]
+    stopped = read_clock()
+    assert alvys.advance(hours=1) == NOW + 3600
+    assert alvys.advance(hours=1) == NOW + 7200
+    assert read_clock() != stopped
+    alvys.set_clock(NOW + 7200)
+    assert alvys.advance(hours=1) > NOW + 10_800

@@ -54,9 +54,10 @@ class RemoveBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class ClockBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """The body of ``POST /_sim/clock``: seconds since 1970, up to the year 9000."""
+    """The body of ``POST /_sim/clock``: seconds since 1970, up to the year 9000; whether it stops there."""
 
     now: Annotated[float, msgspec.Meta(ge=0, le=221_845_392_000)]
+    stopped: bool = False
 
 
 class AdvanceBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -133,7 +134,8 @@ def _check_rows(rows: int | None) -> None:
 
 async def _clock(tenant: Tenant, request: Request) -> Any:
     """Set the clock."""
-    tenant.set_clock(msgspec.json.decode(await request.body(), type=ClockBody).now)
+    body = msgspec.json.decode(await request.body(), type=ClockBody)
+    tenant.set_clock(body.now, is_stopped=body.stopped)
     return {"now": tenant.now()}
 
 
