@@ -18,6 +18,8 @@ GENERATED = dict(
     for pair in re.findall(r"-m scripts\.(\w+) docs/(\S+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
 )
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+# What a page says once for all of its blocks.
+_ALL_CHECKED = re.compile(r"^<!-- all checked by: (\S+) -->$", re.MULTILINE)
 _BLOCK = re.compile(
     r"(?:^ *<!-- (?P<how>from|checked by): (?P<where>\S+) -->\n+)?"
     r"^(?P<indent> *)```(?P<language>[^\n]*)\n(?P<text>.*?)^(?P=indent)```$",
@@ -32,7 +34,8 @@ class Block:
 
     :param source: the file that it is quoted from, named by ``<!-- from: dags_examples/x.py -->`` on the line
         before.
-    :param checked_by: the test that reads it, named by ``<!-- checked by: tests/test_x.py::test_y -->``.
+    :param checked_by: the test that reads it, named by ``<!-- checked by: tests/test_x.py::test_y -->``, or
+        for all blocks of a page by ``<!-- all checked by: tests/test_x.py::test_y -->``.
     """
 
     page: Path
@@ -50,6 +53,7 @@ class Block:
 
 def parse_blocks(page: Path, text: str) -> list[Block]:
     """Return the code blocks of a page, in order."""
+    all_checked = _ALL_CHECKED.search(text)
     return [
         Block(
             page,
@@ -57,7 +61,7 @@ def parse_blocks(page: Path, text: str) -> list[Block]:
             found["language"],
             textwrap.dedent(found["text"]),
             found["where"] if found["how"] == "from" else None,
-            found["where"] if found["how"] == "checked by" else None,
+            found["where"] if found["how"] == "checked by" else all_checked and all_checked[1],
         )
         for number, found in enumerate(_BLOCK.finditer(text))
     ]

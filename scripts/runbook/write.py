@@ -1,0 +1,34 @@
+"""
+Write the outputs into ``docs/runbook.md``: play each case against a simulator.
+
+    python -m scripts.runbook.write docs/runbook.md
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from airflow_provider_alvys.simulator.process import Simulator
+from scripts.runbook.cases import CASES
+from scripts.runbook.night import begin
+from scripts.runbook.page import split_page
+
+
+def main(page: Path) -> None:
+    """Write the page."""
+    head, *sections = split_page(page.read_text())
+    with tempfile.TemporaryDirectory() as folder, Simulator() as alvys:
+        for case, section in zip(CASES, sections, strict=True):
+            with begin(alvys, Path(folder) / case.__name__, section) as night:
+                case(night)
+    page.write_text(head.text + "".join(section.played() for section in sections))
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as home:
+        # Importing Airflow creates files in its home.
+        os.environ.setdefault("AIRFLOW_HOME", home)
+        main(Path(sys.argv[1]))
