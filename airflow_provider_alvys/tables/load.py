@@ -51,6 +51,7 @@ class LoadResult:
     :param manifest: its path.
     :param rows: rows in it.
     :param merged: how many of them were new, or read later than those in the table, changed or not.
+    :param changed: how many of these have another content.
     :param missing: rows of the table that are marked as missing from now on.
     :param suspect_deletes: rows that it lacks but that are not marked, because they are too many.
     :param as_of: the time at which its rows were the stream's state; None if some may be missing.
@@ -60,6 +61,7 @@ class LoadResult:
     manifest: str
     rows: int
     merged: int
+    changed: int
     missing: int
     suspect_deletes: int
     as_of: datetime | None
@@ -211,7 +213,8 @@ class Loader:
         log.info("Manifest: %s", path)
         as_of = manifest.state_at if manifest.proof == "whole" else None
         size = sum(part.bytes for part in manifest.parts)
-        return LoadResult(path, rows, result.merged, missing, suspect_deletes, as_of, size)
+        merged, changed = result.merged, result.changed
+        return LoadResult(path, rows, merged, changed, missing, suspect_deletes, as_of, size)
 
     def _record(self, manifest: Manifest, name: str, loaded_at: datetime, result: MergeResult) -> None:
         """Record the load in the ledger."""

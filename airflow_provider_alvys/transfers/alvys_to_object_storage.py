@@ -90,11 +90,12 @@ class AlvysToObjectStorageOperator(AlvysLandingTask):
     :param deferrable: whether to free the slot during long waits for the rate limit. Airflow's ``[operators]
         default_deferrable`` is the default.
     :return: ``{"manifest", "path", "stream", "tenant", "since", "until", "rows", "proof", "as_of",
-        "requests", "waited", "seconds", "attempt", "bytes"}``: the path of the manifest, the root of the data
-        set, stream and tenant, the window (None without one), the number of rows, and ``whole`` or ``open``;
-        the time at which the rows are the stream's state, without a window the start of the reading; the
-        number of pages; the seconds of waiting for the rate limit and of the reading, both with deferrals;
-        the number of the attempt; the size of the parts.
+        "requests", "waited", "seconds", "attempt", "bytes", "cadence"}``: the path of the manifest, the root
+        of the data set, stream and tenant, the window (None without one), the number of rows, and ``whole``
+        or ``open``; the time at which the rows are the stream's state, without a window the start of the
+        reading; the number of pages; the seconds of waiting for the rate limit and of the reading, both with
+        deferrals; the number of the attempt; the size of the parts; the seconds between two regular syncs,
+        or None if this is none.
     :raises AlvysValueError: an argument is wrong, raised while the DAG is parsed if it is not templated; or
         no parent has ever landed.
     :raises AlvysIncompleteError: the window could not be proved complete. The cursor did not move. A retry

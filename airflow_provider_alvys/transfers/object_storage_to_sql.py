@@ -66,11 +66,11 @@ class AlvysObjectStorageToSqlOperator(TemplatedTask):
         "Notes.User"]``; ``_extra`` leaves out all fields that the catalogue does not know.
     :param max_missing_share: largest share of missing rows, from 0 to 1: if a complete read lacks more of
         them, no row is marked missing.
-    :return: ``{"table", "stream", "path", "manifests", "rows", "merged", "missing", "disbelieved", "as_of",
-        "bytes", "seconds"}``: the number of manifests loaded; of rows in them; of rows merged, new or read
-        again, changed or not; of rows marked as missing; of absent rows that were too many to mark; the
-        newest ``as_of`` of the complete manifests, or None; the size of the parts; the seconds that the load
-        took.
+    :return: ``{"table", "stream", "path", "manifests", "rows", "merged", "changed", "missing",
+        "disbelieved", "as_of", "bytes", "seconds"}``: the number of manifests loaded; of rows in them; of
+        rows merged, new or read again, changed or not; of these that are new or have another content; of
+        rows marked as missing; of absent rows that were too many to mark; the newest ``as_of`` of the
+        complete manifests, or None; the size of the parts; the seconds that the load took.
     :raises AlvysValueError: an argument is not valid; raised while the DAG is parsed, except for templated
         arguments. Or the connection or its provider is missing: the message says what to install.
     :raises AlvysTableError: a row cannot be stored, a table cannot be migrated, or the tables lack data of a
@@ -176,6 +176,7 @@ class AlvysObjectStorageToSqlOperator(TemplatedTask):
             "manifests": len(loaded),
             "rows": sum(result.rows for result in loaded),
             "merged": sum(result.merged for result in loaded),
+            "changed": sum(result.changed for result in loaded),
             "missing": sum(result.missing for result in loaded),
             "disbelieved": sum(result.suspect_deletes for result in loaded),
             "as_of": format_time(as_of) if as_of else None,

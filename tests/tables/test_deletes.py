@@ -89,6 +89,7 @@ def test_no_row_is_marked_if_more_than_the_share_are_absent(
             "manifests": 1,
             "rows": 97,
             "merged": 97,
+            "changed": 0,
             "missing": 0,
             "disbelieved": 3,
             "as_of": "",

@@ -14,6 +14,7 @@ from airflow_provider_alvys import alvys_freshness
 from airflow_provider_alvys.tables import ledger
 from airflow_provider_alvys.tables.schema import Column
 from tests.tables.databases import Db
+from tests.tables.freshness_cases import CASES
 from tests.tables.runs import hour, load, write_run
 
 NOW = datetime.now(timezone.utc)
@@ -65,29 +66,7 @@ def test_a_stream_is_late_one_and_a_half_cadences_after_its_newest_complete_stat
     assert abs(moment.replace(tzinfo=moment.tzinfo or timezone.utc) - ago(1.6)) < timedelta(seconds=1)
 
 
-@pytest.mark.parametrize(
-    ("runs", "expected"),
-    [
-        pytest.param([(1, {"proof": "open"})], (None, 3600, "never"), id="never complete"),
-        pytest.param(
-            [(5, {}), (1, {"proof": "open"})], (5.0, 3600, "late"), id="an open run after a complete one"
-        ),
-        pytest.param([(1, {}), (5, {})], (1.0, 3600, "fresh"), id="an older run is loaded later"),
-        pytest.param([(1, {"as_of": None})], (None, None, "unknown"), id="of an earlier version"),
-        pytest.param([(1, {"as_of": None}), (3, {})], (3.0, 3600, "late"), id="one of them with as_of"),
-        pytest.param([(1, {"by": "created"})], (1.0, None, "unknown"), id="another window"),
-        pytest.param(
-            [(1, {"by": "created"}), (2, {})], (2.0, 3600, "late"), id="another window is no regular sync"
-        ),
-        pytest.param([(1, {"filters": {"CustomerId": "c"}})], (1.0, None, "unknown"), id="filtered"),
-        pytest.param([(1, {"by": None})], (1.0, 3600, "fresh"), id="read in full"),
-        pytest.param(
-            [(1, {"by": "created"}), (2, {"proof": "open"})],
-            (None, 3600, "never"),
-            id="only a sweep is complete",
-        ),
-    ],
-)
+@pytest.mark.parametrize(("runs", "expected"), CASES)
 def test_the_view_and_the_function_say_the_same(
     sqlite: Db, lake: Path, runs: list[tuple[float, dict[str, Any]]], expected: tuple[Any, ...]
 ) -> None:

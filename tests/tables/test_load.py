@@ -72,6 +72,7 @@ def test_a_row_fills_its_columns_child_tables_and_metadata(db: Db, lake: Path) -
         "manifests": 1,
         "rows": 1,
         "merged": 1,
+        "changed": 1,
         "missing": 0,
         "disbelieved": 0,
         "as_of": "2026-03-01T01:00:00Z",

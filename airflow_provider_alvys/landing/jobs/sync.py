@@ -148,6 +148,16 @@ def land(
     file.end("landed")
     if is_open and spec.fail_on_open:
         raise _open_error(manifest, store.url(name), _MOVED if is_all else _UNLISTED)
+    return landing_result(store, name, manifest)
+
+
+def landing_result(store: Store, name: str, manifest: Manifest) -> dict[str, Any]:
+    """
+    Return the result of a landing, which is also the extra of its asset event.
+
+    :param name: the manifest's file, relative to the data set.
+    """
+    window = manifest.window
     return {
         "manifest": store.url(name),
         "path": store.path,
@@ -163,6 +173,7 @@ def land(
         "seconds": manifest.seconds,
         "attempt": manifest.attempt,
         "bytes": manifest.bytes,
+        "cadence": int(manifest.cadence.total_seconds()) if manifest.cadence else None,
     }
 
 

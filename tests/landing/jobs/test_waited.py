@@ -73,7 +73,12 @@ def test_the_result_and_the_manifest_say_the_same(land: Land) -> None:
         assert result[name] == manifest[name]
     assert result["as_of"] == "2030-01-01T00:00:00Z"
     assert result["bytes"] == sum(part["bytes"] for part in manifest["parts"]) > 0
-    assert result["waited"] == 0
+    assert (result["waited"], result["cadence"]) == (0, 3600)
+
+
+def test_a_sync_that_is_not_regular_has_no_cadence(land: Land) -> None:
+    assert land(filters={"CustomerId": "c"})["cadence"] is None
+    assert land(window_by="created", since="2026-01-01T00:00:00Z")["cadence"] is None
 
 
 def test_a_stream_that_is_read_in_full_is_as_of_the_start_of_the_reading(land: Land) -> None:
