@@ -25,6 +25,8 @@ _MAX_DIFFERENCES = 100
 _HEADER = ("check", "scope", "expected", "actual", "difference", "verdict")
 _MAX_LINES = 200
 _MAX_WIDTH = 48
+# In the figures for the status page.
+_MAX_EXAMPLES = 5
 
 Value = str | int | Decimal | None
 
@@ -112,6 +114,23 @@ class Report(msgspec.Struct, kw_only=True):
             "checks": len(self.checks),
             "differences": differences,
             "repairs": self.repairs,
+        }
+
+    def figures(self) -> dict[str, Any]:
+        """Return the result in short, for the status page."""
+        differences = self.differences
+        return {
+            "stream": self.stream,
+            "tenant": self.tenant,
+            "verdict": self.verdict,
+            "as_of": format_time(self.as_of) if self.as_of else None,
+            "checked_at": format_time(self.checked_at),
+            "checks": len(self.checks),
+            "differences": len(differences),
+            "examples": [
+                f"{check.check} {check.scope}: {check.actual} instead of {check.expected}"
+                for check in differences[:_MAX_EXAMPLES]
+            ],
         }
 
 

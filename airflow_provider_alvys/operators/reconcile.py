@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 # Under this key Airflow stores what a task returns.
 _RETURN_VALUE = "return_value"
+# The status page asks Airflow for XComs with this key.
+CHECK_KEY = "alvys_check"
 _FAIL, _WARN = "fail", "warn"
 
 
@@ -45,7 +47,7 @@ class AlvysReconcileOperator(AlvysLandingTask):
     describes the checks, and the tables ``_alvys_checks`` and ``_alvys_control``.
 
     Results go to the log and to the table ``_alvys_checks``; without a database to a file in
-    ``<path>/<stream>/_checks/``.
+    ``<path>/<stream>/_checks/``. The XCom ``alvys_check`` has the figures that the status page shows.
 
     Cost: one request per month and two more; one per 50 rows of the sample (for streams without a search by
     number, one per row); and for at most six months that differ, those that find the days and the rows.
@@ -165,6 +167,9 @@ class AlvysReconcileOperator(AlvysLandingTask):
 
     def _finish(self, context: Context, report: Report) -> dict[str, Any]:
         result = report.summary()
+        ti = context.get("ti")
+        if ti:
+            ti.xcom_push(key=CHECK_KEY, value=report.figures())
         if report.verdict != "differs":
             return result
         count = counted(len(report.differences), "differences")
@@ -177,7 +182,7 @@ class AlvysReconcileOperator(AlvysLandingTask):
             self.log.warning("%s", message)
             return result
         # A failed task returns nothing, and what follows may need the result.
-        if ti := context.get("ti"):
+        if ti:
             ti.xcom_push(key=_RETURN_VALUE, value=result)
         raise AlvysDifferenceError(message)
 
