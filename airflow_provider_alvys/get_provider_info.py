@@ -65,7 +65,31 @@ def get_provider_info() -> dict[str, Any]:
                         "type": "string",
                         "example": "alvys",
                         "default": None,
-                    }
+                    },
+                    "status_page": {
+                        "description": "Whether Airflow's UI has the status page: in the navigation, on each "
+                        "DAG and as a card on the home page.",
+                        "version_added": None,
+                        "type": "boolean",
+                        "example": None,
+                        "default": "True",
+                    },
+                    "status_page_late_after": {
+                        "description": "The status page calls a stream late if its newest complete state is "
+                        "older than this multiple of the time between two regular syncs.",
+                        "version_added": None,
+                        "type": "float",
+                        "example": None,
+                        "default": "1.5",
+                    },
+                    "status_page_busy_share": {
+                        "description": "The status page lists a stream as close to the rate limit from this "
+                        "share of the documented limit on, over the last day.",
+                        "version_added": None,
+                        "type": "float",
+                        "example": None,
+                        "default": "0.8",
+                    },
                 },
             }
         },

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_alvys.simulator.process import Simulator
+from tests.ui.users import GUEST, STRANGER
 
 # Only `make ui-test` installs the dependency group ui; without it there is nothing to collect.
 if importlib.util.find_spec("playwright") is None:
@@ -31,7 +32,7 @@ else:
     from tests.ui.connections import ConnectionsPage
 
     # A busy machine renders late.
-    expect.set_options(timeout=120_000)
+    expect.set_options(timeout=float(os.environ.get("UIT", "120000")))
 
 # Environment variables: the interpreter of the Airflow to test, a folder for pictures, and the data set's
 # path, which is seen in pictures.
@@ -39,10 +40,13 @@ PYTHON = "UI_TEST_PYTHON"
 PICTURES = "UI_TEST_PICTURES"
 LAKE = "UI_TEST_LAKE"
 
-LOGIN = ("admin", "the-password-of-the-ui-tests")
+PASSWORD = "the-password-of-the-ui-tests"
+LOGIN = ("admin", PASSWORD)
+USERS = {"admin": "admin", STRANGER: "viewer", GUEST: ""}
 SECRET = "s3cret-of-the-ui-tests"
 WEB_URL = "https://app.example/{stream}/{id}"
 DAG = "alvys_to_warehouse"
+STREAMS = ("loads", "trips", "invoices")
 ROWS = 2000
 _PAGE_SIZE = 100
 SIZE = {"width": 1440, "height": 900}
@@ -93,7 +97,12 @@ def airflow(
 ) -> Iterator[Daemons]:
     """An Airflow with the DAGs of this folder, the Test button, one user, and a connection to SQLite."""
     home = tmp_path_factory.mktemp("airflow")
+    passwords = home / "passwords-of-all.json"
+    passwords.write_text(json.dumps(dict.fromkeys(USERS, PASSWORD)))
     settings = {
+        "AIRFLOW__CORE__AUTH_MANAGER": "tests.ui.auth_manager.AuthManagerOfTests",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(":".join(user) for user in USERS.items()),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
         "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
         "AIRFLOW_CONN_WAREHOUSE": json.dumps({"conn_type": "sqlite", "host": str(home / "warehouse.sqlite")}),
         "ALVYS_LAKE": str(lake),
@@ -131,16 +140,21 @@ def open_context(browser: Browser, airflow: Daemons, **options: Any) -> BrowserC
     return context
 
 
+def log_in(page: Page, user: str) -> Page:
+    """Log in through the form."""
+    page.goto("/")
+    page.get_by_label("Username").fill(user)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("link", name="Dags").first).to_be_visible()
+    return page
+
+
 @pytest.fixture(scope="session")
 def session(browser: Browser, airflow: Daemons) -> Any:
     """Cookies of a user who has logged in through the form."""
     context = open_context(browser, airflow)
-    page = context.new_page()
-    page.goto("/")
-    page.get_by_label("Username").fill(LOGIN[0])
-    page.get_by_label("Password").fill(LOGIN[1])
-    page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("link", name="Dags").first).to_be_visible()
+    log_in(context.new_page(), LOGIN[0])
     state = context.storage_state()
     context.close()
     return state
@@ -164,20 +178,20 @@ def page(browser: Browser, airflow: Daemons, session: Any, problems: list[str]) 
     assert problems == []
 
 
+def save_picture(page: Page, name: str) -> None:
+    """Save a picture of a page for the docs, if the environment names a folder."""
+    if folder := os.environ.get(PICTURES):
+        shot = page.screenshot(animations="disabled", caret="hide")
+        # 256 colours need a third of the space.
+        Image.open(io.BytesIO(shot)).quantize(dither=Image.Dither.NONE).save(
+            Path(folder) / f"{name}.png", optimize=True
+        )
+
+
 @pytest.fixture
 def picture(page: Page) -> Callable[[str], None]:
-    """Save a picture of the page for the docs, if the environment names a folder."""
-    folder = os.environ.get(PICTURES)
-
-    def picture(name: str) -> None:
-        if folder:
-            shot = page.screenshot(animations="disabled", caret="hide")
-            # 256 colours need a third of the space.
-            Image.open(io.BytesIO(shot)).quantize(dither=Image.Dither.NONE).save(
-                Path(folder) / f"{name}.png", optimize=True
-            )
-
-    return picture
+    """Save a picture of the page for the docs."""
+    return lambda name: save_picture(page, name)
 
 
 @pytest.fixture(scope="session")

@@ -63,7 +63,7 @@ def test_the_graph_shows_each_task_by_its_name(
     page.get_by_role("button", name="Collapse Details Panel").click()
     page.get_by_role("button", name="Expand all task groups").click()
     names = {task["task_id"]: task["task_display_name"] for task in airflow.api.tasks(DAG, run)}
-    assert len(names) == 7
+    assert len(names) == 8
     assert names[LANDING] == "Land loads"
     for name in names.values():
         # The last of those that contain the name is the task, not its group.

@@ -1,5 +1,5 @@
 """
-Sync loads, trips and invoices into files and tables, then wait for a load.
+Sync loads, trips and invoices into files and tables, then wait for a load, and compare trips with Alvys.
 
 The streams land one after the other where they share an endpoint; each is loaded as soon as it has landed.
 """
@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 
 from airflow.sdk import DAG
 
-from airflow_provider_alvys import AlvysLoadStatusSensor, alvys_sync
+from airflow_provider_alvys import AlvysLoadStatusSensor, AlvysReconcileOperator, alvys_sync
 
 with DAG(
     "alvys_to_warehouse",
@@ -35,4 +35,11 @@ with DAG(
         statuses=["Delivered"],
         deferrable=False,
     )
-    synced >> delivered
+    compared = AlvysReconcileOperator(
+        task_id="compare",
+        stream="trips",
+        sql_conn_id="warehouse",
+        path=os.environ["ALVYS_LAKE"],
+        on_difference="warn",
+    )
+    synced >> [delivered, compared]

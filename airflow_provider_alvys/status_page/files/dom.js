@@ -1,0 +1,70 @@
+// Elements. Text from outside is only ever set as text, never as HTML.
+
+const SVG = "http://www.w3.org/2000/svg";
+const BARS = 30;
+const BAR = 4;
+const HEIGHT = 22;
+
+/** Return an element with attributes and children; `null` and `undefined` are left out. */
+export function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value !== null && value !== undefined && value !== false) made.setAttribute(name, value === true ? "" : value);
+  }
+  made.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return made;
+}
+
+/** Return a chart of the last values, with a text that says the same. */
+export function chart(values, label) {
+  const shown = values.slice(-BARS);
+  const svg = document.createElementNS(SVG, "svg");
+  const width = BARS * (BAR + 1);
+  const text = shown.length ? `${label}, the last ${shown.length}, oldest first: ${shown.join(", ")}` : `${label}: none`;
+  const attributes = {width, height: HEIGHT, viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": text};
+  for (const [name, value] of Object.entries(attributes)) svg.setAttribute(name, value);
+  const title = document.createElementNS(SVG, "title");
+  title.textContent = text;
+  svg.append(title);
+  const highest = Math.max(1, ...shown);
+  shown.forEach((value, index) => {
+    const bar = document.createElementNS(SVG, "rect");
+    const height = value ? Math.max(2, (value / highest) * HEIGHT) : 1;
+    const x = index * (BAR + 1);
+    for (const [name, number] of Object.entries({x, y: HEIGHT - height, width: BAR, height})) bar.setAttribute(name, number);
+    if (!value) bar.setAttribute("class", "none");
+    svg.append(bar);
+  });
+  return svg;
+}
+
+/**
+ * Return a link that opens around this page.
+ *
+ * Airflow shows the page in a frame that may neither navigate its parent nor open windows. The parent may.
+ */
+export function link(text, url, {isNew = false, ...attributes} = {}) {
+  const made = element("a", {href: url, ...attributes}, text);
+  made.addEventListener("click", (event) => {
+    event.preventDefault();
+    const outer = window.parent.document.createElement("a");
+    outer.href = url;
+    if (isNew) Object.assign(outer, {target: "_blank", rel: "noopener"});
+    window.parent.document.body.append(outer);
+    outer.click();
+    outer.remove();
+  });
+  return made;
+}
+
+/** Use the theme of the page around this one. */
+export function followTheme() {
+  const outer = window.parent.document.documentElement;
+  const apply = () => {
+    const theme = ["dark", "light"].find((name) => outer.classList.contains(name));
+    if (theme) document.documentElement.dataset.theme = theme;
+  };
+  if (outer === document.documentElement) return;
+  apply();
+  new MutationObserver(apply).observe(outer, {attributes: true, attributeFilter: ["class"]});
+}

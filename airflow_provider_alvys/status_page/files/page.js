@@ -1,0 +1,146 @@
+// The status page: reads each minute while it is visible, and draws.
+
+import {Reader} from "./api.js";
+import {rowsOf, noticesOf} from "./judge.js";
+import {element, followTheme, link} from "./dom.js";
+import {count, counted, utc} from "./format.js";
+import {drawTable} from "./table.js";
+
+const A_MINUTE = 60 * 1000;
+const MAX_NAMED = 12;
+
+const base = new URL("../", location.href);
+const dag = new URLSearchParams(location.search).get("dag");
+const at = (id) => document.getElementById(id);
+
+const view = {rows: [], sort: {by: "stream", descending: false}, readAt: 0, isReading: false};
+
+function runLink(id, run, text) {
+  const path = run ? `dags/${encodeURIComponent(id)}/runs/${encodeURIComponent(run)}` : `dags/${encodeURIComponent(id)}`;
+  return link(text, new URL(path, base).href);
+}
+
+function named(item) {
+  if (item.run) return runLink(item.run.dag, item.run.run, item.run.dag);
+  const {row} = item;
+  const name = view.hasTenants ? `${row.stream} of ${row.tenant}` : row.stream;
+  return row.last?.dag ? runLink(row.last.dag, row.last.run, name) : name;
+}
+
+function drawNotices(notices, settings) {
+  at("notices").replaceChildren(
+    ...notices.map((notice) => {
+      const items = notice.items.slice(0, MAX_NAMED).flatMap((item, index) => [index ? ", " : "", named(item)]);
+      const more = notice.items.length - MAX_NAMED;
+      const noun = notice.kind === "failed" ? "DAG" : "stream";
+      return element(
+        "div", {class: `notice ${notice.kind}`},
+        element("h2", {}, `${notice.title} (${counted(notice.items.length, noun)}): `),
+        element("p", {class: "items"}, ...items, more > 0 ? ` and ${more} more` : ""),
+        element("p", {class: "advice"}, notice.advice, " ",
+          link("What to do", new URL(notice.page, settings.docs).href, {isNew: true, "aria-label": `What to do: ${notice.title}`})),
+      );
+    }),
+  );
+}
+
+function drawFigures(rows) {
+  const landed = rows.filter((row) => row.last);
+  const checks = rows.filter((row) => row.check);
+  const figures = {
+    streams: count(rows.length),
+    fresh: `${count(rows.filter((row) => row.freshness === "fresh").length)} of ${count(rows.length)}`,
+    complete: `${count(landed.filter((row) => row.last.extra.proof === "whole").length)} of ${count(landed.length)}`,
+    "requests, last day": count(rows.reduce((sum, row) => sum + row.requests.count, 0)),
+    "checks without differences": `${count(checks.filter((row) => row.check.value.verdict !== "differs").length)} of ${count(checks.length)}`,
+  };
+  at("figures").replaceChildren(
+    ...Object.entries(figures).map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))),
+  );
+}
+
+function drawStreams() {
+  const wanted = at("find").value.trim().toLowerCase();
+  const rows = view.rows.filter(
+    (row) => `${row.stream} ${row.tenant} ${row.path}`.toLowerCase().includes(wanted) && (!at("problems").checked || row.problems.length),
+  );
+  at("shown").textContent = rows.length < view.rows.length ? `${rows.length} of ${view.rows.length} shown` : "";
+  drawTable(at("streams"), rows, view, {runLink, onSort: drawStreams});
+}
+
+function drawEmpty(settings) {
+  const what = dag
+    ? `The DAG ${dag} has landed nothing from Alvys yet, or you may not read it.`
+    : "Nothing has landed from Alvys yet, or you may not read the DAGs that did.";
+  at("message").replaceChildren(
+    element("div", {class: "empty"},
+      element("h2", {}, "No data yet"),
+      element("p", {}, what, " Run a sync: each stream appears here after its first run. ",
+        link("How to start", new URL("start.html", settings.docs).href, {isNew: true}))),
+  );
+}
+
+function draw(data, settings) {
+  view.rows = rowsOf(data, settings);
+  view.now = data.now;
+  view.hasTenants = new Set(view.rows.map((row) => row.tenant).filter((name) => name !== "–")).size > 1;
+  view.hasPaths = new Set(view.rows.filter((row) => row.last).map((row) => row.path)).size > 1;
+  at("about").textContent = [
+    dag && `DAG ${dag}`, `read at ${utc(data.now)} UTC`, "by Airflow's asset events, with your rights", ...data.notes,
+  ].filter(Boolean).join(" · ");
+  at("message").replaceChildren();
+  const isEmpty = !view.rows.length;
+  if (isEmpty) drawEmpty(settings);
+  at("filter").hidden = isEmpty;
+  at("figures").hidden = isEmpty;
+  drawNotices(noticesOf(view.rows, data.failed), settings);
+  drawFigures(view.rows);
+  if (isEmpty) at("streams").replaceChildren();
+  else drawStreams();
+  document.body.dataset.requests = data.requests;
+}
+
+const ADVICE = {
+  401: "Your session has ended: log in to Airflow again.",
+  403: "You may not read Airflow's assets or DAGs: ask an administrator for these rights.",
+};
+
+async function refresh(reader, settings) {
+  if (view.isReading || document.hidden || Date.now() - view.readAt < A_MINUTE) return;
+  view.isReading = true;
+  view.readAt = Date.now();
+  try {
+    draw(await reader.read(view.readAt), settings);
+    document.body.dataset.state = "ready";
+  } catch (error) {
+    // What was read before stays visible.
+    showError(error);
+  } finally {
+    view.isReading = false;
+  }
+}
+
+function showError(error) {
+  const advice = ADVICE[error.status] || "The next try is in a minute.";
+  at("message").replaceChildren(
+    element("div", {class: "notice failed", role: "alert"}, element("h2", {}, "Airflow's API could not be read"), element("p", {}, `${error.message}. ${advice}`)),
+  );
+  if (!view.rows.length) at("about").textContent = "";
+  document.body.dataset.state = "failed";
+}
+
+async function start() {
+  followTheme();
+  const answer = await fetch("settings.json", {credentials: "same-origin"});
+  if (!answer.ok) throw Object.assign(new Error(`Airflow answered ${answer.status}`), {status: answer.status});
+  const settings = await answer.json();
+  const reader = new Reader(base, settings.streams, dag);
+  at("filter").addEventListener("submit", (event) => event.preventDefault());
+  for (const id of ["find", "problems"]) at(id).addEventListener("input", drawStreams);
+  const again = () => refresh(reader, settings);
+  document.addEventListener("visibilitychange", again);
+  setInterval(again, A_MINUTE / 4);
+  await again();
+}
+
+start().catch(showError);

@@ -1,0 +1,155 @@
+"""The status page in a whole Airflow, after a run of a sync."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+from collections.abc import Callable
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from playwright.sync_api import Browser, FrameLocator, Page, expect
+
+from airflow_provider_alvys.status_page import app
+from tests.chaos.airflow.daemons import Daemons
+from tests.conftest import ROOT
+from tests.ui.conftest import DAG, PASSWORD, STREAMS, log_in, open_context
+from tests.ui.users import GUEST, STRANGER
+
+pytestmark = pytest.mark.ui
+
+FILES = sorted(file.name for file in (Path(app.__file__).parent / "files").iterdir())
+
+
+def status_page(page: Page, path: str = "/plugin/alvys") -> FrameLocator:
+    """Open the page, and return its frame once everything is read."""
+    page.goto(path)
+    frame = page.frame_locator("iframe")
+    expect(frame.locator("body")).to_have_attribute("data-state", "ready")
+    return frame
+
+
+def manifests(lake: Path) -> dict[str, tuple[Path, dict[str, Any]]]:
+    """Return the manifest of each stream and its path, as resolved by no one."""
+    found = {file: json.loads(file.read_text()) for file in lake.rglob("_manifest.json")}
+    return {manifest["stream"]: (file, manifest) for file, manifest in found.items()}
+
+
+def test_the_page_shows_what_the_manifests_and_the_tables_say(
+    page: Page, run: str, lake: Path, airflow: Daemons, picture: Callable[[str], None]
+) -> None:
+    frame = status_page(page)
+    expect(frame.locator("tbody tr")).to_have_count(len(STREAMS))
+    with closing(sqlite3.connect(airflow.home / "warehouse.sqlite")) as warehouse:
+        ledger = dict(warehouse.execute("SELECT stream, rows FROM _alvys_loads"))
+    found = manifests(lake)
+    assert sorted(found) == sorted(STREAMS)
+    for stream, (file, manifest) in found.items():
+        row = frame.locator(f'tr[data-stream="{stream}"]')
+        as_of = manifest["as_of"] if manifest["window"] else manifest["read_from"]
+        expect(row.locator(".freshness time")).to_have_attribute("datetime", same_time(as_of))
+        expect(row.locator(".freshness .pill")).to_have_text("fresh")
+        expect(row.locator(".rows .number")).to_have_text(f"{manifest['rows']:,}")
+        assert ledger[stream] == manifest["rows"]
+        # The tables were empty.
+        expect(row.locator(".changed .number")).to_have_text(f"{manifest['rows']:,}")
+        expect(row.locator(".requests")).to_contain_text(f"{manifest['requests']} in 24 h")
+        expect(row.locator(".proof")).to_have_text(re.compile(rf"{manifest['proof']}attempt 1$"))
+        expect(row.locator(".backlog")).to_have_text("0")
+        assert row.get_by_role("button").get_attribute("title") == str(file)
+    expect(frame.locator('tr[data-stream="trips"] .check .pill')).to_have_text("same")
+    picture("status-page-run")
+
+
+def same_time(text: str) -> Any:
+    """Match a time to the millisecond, as JavaScript writes it."""
+    moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return re.compile(rf"^{moment:%Y-%m-%dT%H:%M:%S}\.{moment.microsecond // 1000:03}Z$")
+
+
+def test_the_manifest_is_copied_and_links_lead_out_of_the_frame(page: Page, run: str, lake: Path) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    row = status_page(page).locator('tr[data-stream="loads"]')
+    row.get_by_role("button").click()
+    expect(row.get_by_role("button")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == str(manifests(lake)["loads"][0])
+    row.get_by_role("link", name="run ").click()
+    page.wait_for_url(re.compile(rf"/dags/{DAG}/runs/"))
+
+
+def test_each_dag_has_a_tab(page: Page, run: str) -> None:
+    page.goto(f"/dags/{DAG}")
+    page.get_by_role("link", name="Alvys", exact=True).last.click()
+    frame = page.frame_locator("iframe")
+    expect(frame.locator("#about")).to_contain_text(f"DAG {DAG}")
+    expect(frame.locator("tbody tr")).to_have_count(len(STREAMS))
+
+
+def test_the_home_page_has_a_card_that_leads_to_the_page(page: Page, run: str) -> None:
+    page.goto("/")
+    card = page.get_by_role("link", name=f"Alvys · {len(STREAMS)} streams · all landed in time")
+    card.click()
+    expect(page.frame_locator("iframe").locator("tbody tr")).to_have_count(len(STREAMS))
+
+
+def test_the_page_follows_airflows_dark_theme(page: Page, run: str) -> None:
+    frame = status_page(page)
+    color = "element => getComputedStyle(element).backgroundColor"
+    light = frame.locator("body").evaluate(color)
+    page.evaluate("document.documentElement.classList.replace('light', 'dark')")
+    expect(frame.locator("html")).to_have_attribute("data-theme", "dark")
+    assert frame.locator("body").evaluate(color) != light
+
+
+def test_a_user_sees_nothing_of_dags_that_are_not_readable(
+    browser: Browser, airflow: Daemons, run: str
+) -> None:
+    context = open_context(browser, airflow)
+    page = log_in(context.new_page(), STRANGER)
+    frame = status_page(page)
+    expect(frame.get_by_role("heading", name="No data yet")).to_be_visible()
+    text = frame.locator("body").inner_text()
+    assert not [name for name in (*STREAMS, DAG) if name in text]
+    context.close()
+
+
+def test_nobody_gets_a_file_without_a_login(airflow: Daemons) -> None:
+    with requests.Session() as session:
+        session.trust_env = False
+        for name in ("", "settings.json", "openapi.json", *FILES):
+            answer = session.get(f"{airflow.api.url}/alvys/{name}", timeout=30)
+            assert answer.status_code == 401, name
+        login = {"username": GUEST, "password": PASSWORD}
+        token = session.post(f"{airflow.api.url}/auth/token", json=login, timeout=30).json()["access_token"]
+        headers = {"Authorization": f"Bearer {token}"}
+        assert session.get(f"{airflow.api.url}/alvys/", headers=headers, timeout=30).status_code == 403
+
+
+def test_make_demo_ui_shows_the_runs_until_it_is_ended(page: Page, airflow: Daemons, run: str) -> None:
+    options = [f"DEMO_HOME={airflow.home}", "DEMO_PORT=0"]
+    process = subprocess.Popen(
+        ["make", "--no-print-directory", "-o", ".venv/.demo", "demo-ui", *options],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        assert process.stdout
+        lines = iter(process.stdout.readline, "")
+        address = next(line.split()[-1] for line in lines if line.startswith("The status page: "))
+        expect(status_page(page, address).locator("tbody tr")).to_have_count(len(STREAMS))
+    finally:
+        # As Ctrl-C does.
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(60)
+    with pytest.raises(requests.ConnectionError):
+        requests.get(address, timeout=5)

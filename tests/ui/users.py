@@ -1,0 +1,8 @@
+"""The names of users with few rights."""
+
+from __future__ import annotations
+
+# A viewer who may read assets, but no DAG.
+STRANGER = "stranger"
+# A user without any right.
+GUEST = "guest"
