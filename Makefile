@@ -21,13 +21,17 @@ SOURCES = airflow_provider_alvys tests dags_examples scripts bench docs/conf.py
 unexport PYTHONDONTWRITEBYTECODE
 export PYTHONPYCACHEPREFIX = $(CURDIR)/.venv/bytecode
 
-.PHONY: help demo test test-newest test-newest-quick test-quick test-large test-mariadb ui-test ui-test-all docs-pictures lint types build matrix matrix-short release-check release-contents chaos chaos-short chaos-limits distributed waiting waiting-short bench docs docs-site docs-serve ci prepare constraints clean
+.PHONY: help demo demo-ui test test-newest test-newest-quick test-quick test-large test-mariadb ui-test ui-test-all docs-pictures lint types build matrix matrix-short release-check release-contents chaos chaos-short chaos-limits distributed waiting waiting-short bench docs docs-site docs-serve ci prepare constraints clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: .venv/.demo  ## Run the provider in a real Airflow against a simulated Alvys (two minutes)
 	$(PY) -m scripts.demo
+
+# DEMO_HOME is another Airflow home, DEMO_PORT another port.
+demo-ui: .venv/.demo  ## Show the runs of the demo in Airflow's UI, with the status page, until Ctrl-C
+	@exec $(PY) -m scripts.demo_ui $(DEMO_HOME) $(if $(DEMO_PORT),--port $(DEMO_PORT))
 
 test: .venv/.tools  ## Run all tests except those that need MariaDB or a browser
 	$(PY) -m pytest -m "not mariadb and not ui and not large" $(TWO_AT_ONCE) $(COVERED)

@@ -151,6 +151,7 @@ def main() -> None:
     print(f"Tables: {DATABASE.relative_to(ROOT)}. Picture: {PICTURE.relative_to(ROOT)}.")
     print_next_steps()
     print(f"\nDone in {time.monotonic() - started:.0f} s.")
+    print("To see these runs in Airflow's UI, and how fresh and complete each stream is: make demo-ui")
     sys.exit(0 if all(checks.values()) else 1)
 
 
