@@ -147,7 +147,7 @@ COMMANDS = (
     ),
     Command(
         "status",
-        "print the newest run, the cursor, and open and unfinished runs of each stream of a data set",
+        "print newest run, cursor, freshness, open and unfinished runs of each stream of a data set",
         "status:status",
         (
             _PATH,

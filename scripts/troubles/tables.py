@@ -10,7 +10,7 @@ from unittest import mock
 from airflow.sdk import Connection
 
 from airflow_provider_alvys import AlvysReconcileOperator
-from airflow_provider_alvys.checks import presence
+from airflow_provider_alvys.checks import comparison
 from airflow_provider_alvys.hooks import databases
 from scripts.troubles.bench import Bench
 
@@ -151,6 +151,6 @@ def many_changes(bench: Bench) -> Any:
     bench.load()
     bench.sql("DELETE FROM loads WHERE id IN (SELECT id FROM loads LIMIT 2)")
     bench.sql("UPDATE _alvys_loads SET window_until = '2020-01-01 00:00:00', read_at = '2020-01-01 00:00:00'")
-    with mock.patch.object(presence, "_MAX_ROWS", 10):
+    with mock.patch.object(comparison, "MAX_ROWS", 10):
         bench.run(AlvysReconcileOperator(task_id="compare", stream="loads", sql_conn_id="db"))
     return bench.warned("Compare sooner")

@@ -52,6 +52,45 @@ def test_the_age_of_a_cursor_is_measured_from_now(alvys: Simulator, land: Land, 
     assert row["age"] == timedelta(hours=7, minutes=30)
 
 
+def test_the_freshness_is_that_of_the_regular_sync(alvys: Simulator, land: Land, lake: Path) -> None:
+    land_days(land, days=1)
+    land(in_run("some"), filters={"Status": ["Open"]}, initial_since=STARTS[0])
+    store = Store(str(lake))
+
+    def freshness(**age: float) -> list[str]:
+        now = datetime(2026, 11, 20, tzinfo=timezone.utc) + timedelta(**age)
+        return [
+            row["freshness"]
+            for row in sorted(
+                status_rows(store, read_overview(store, [get_stream("loads")]), now=now),
+                key=lambda row: len(row["filters"]),
+            )
+        ]
+
+    assert freshness(minutes=30) == ["fresh", "unknown"]
+    assert freshness(hours=2) == ["late", "unknown"]
+
+
+def test_a_damaged_file_is_a_problem_of_one_row(alvys: Simulator, land: Land, lake: Path, run: Run) -> None:
+    land_days(land)
+    land(stream="drivers_list")
+    land(stream="trucks")
+    (manifest,) = (lake / "drivers_list").rglob("_manifest.json")
+    manifest.write_text("{")
+    cursor_of(lake).write_text("{")
+    rows = {row["stream"]: row for row in run("status")}
+    assert {name: row["freshness"] for name, row in rows.items()} == {
+        "loads": "unknown",
+        "drivers_list": "unknown",
+        "trucks": "fresh",
+    }
+    assert "_cursor-" in rows["loads"]["problem"]
+    assert (rows["loads"]["tenant"], rows["loads"]["until"]) == ("alvys_default", STARTS[2])
+    assert rows["drivers_list"]["manifest"] == str(manifest)
+    assert "damaged" in rows["drivers_list"]["problem"]
+    assert rows["trucks"]["problem"] is None
+
+
 def test_open_and_unfinished_runs_are_counted(alvys: Simulator, land: Land, lake: Path, run: Run) -> None:
     land_days(land, days=4)
     # As if the last two could not be proved.

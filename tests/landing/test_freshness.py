@@ -15,6 +15,7 @@ from airflow_provider_alvys.api.read.windows import as_utc
 from airflow_provider_alvys.landing.dataset.cursor import Cursor
 from airflow_provider_alvys.landing.dataset.layout import cursor_file
 from airflow_provider_alvys.landing.dataset.store import Store
+from airflow_provider_alvys.landing.freshness import Evidence, judge
 from tests.conftest import DataSet, Land
 from tests.tables.runs import hour, write_run
 
@@ -56,6 +57,61 @@ def freshness(lake: Path, **arguments: Any) -> dict[tuple[str | None, str], tupl
         )
         for row in rows
     }
+
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "age", "cadence", "expected"),
+    [
+        (Evidence.REGULAR, 0 * HOUR, HOUR, "fresh"),
+        (Evidence.REGULAR, 1.5 * HOUR, HOUR, "fresh"),
+        (Evidence.REGULAR, 1.5 * HOUR + timedelta(seconds=1), HOUR, "late"),
+        (Evidence.REGULAR, 35 * HOUR, 24 * HOUR, "fresh"),
+        (Evidence.REGULAR, 37 * HOUR, 24 * HOUR, "late"),
+        (Evidence.REGULAR, 0 * HOUR, None, "unknown"),
+        (Evidence.COMPLETE, 0 * HOUR, HOUR, "unknown"),
+        (Evidence.COMPLETE_UNDATED, 0 * HOUR, HOUR, "unknown"),
+        (Evidence.REGULAR_OPEN, 0 * HOUR, HOUR, "never"),
+        (Evidence.NONE, 0 * HOUR, HOUR, "never"),
+    ],
+)
+def test_the_rule(evidence: Evidence, age: timedelta, cadence: timedelta | None, expected: str) -> None:
+    now = hour(NOW)
+    assert judge(evidence, now - age, cadence, now) == expected
+
+
+def test_a_damaged_file_makes_its_stream_unknown_and_no_other(lake: Path) -> None:
+    for stream in ("loads", "trips"):
+        put_cursor(lake, NOW - 1, stream)
+    put_cursor(lake, NOW - 1, tenant="beta")
+    write_run(lake, at=NOW - 1, window=("updated", hour(0), hour(NOW - 1)), as_of=hour(NOW - 1))
+    (cursor,) = [path for path in (lake / "loads").glob("_cursor*") if b"acme" in path.read_bytes()]
+    cursor.write_bytes(cursor.read_bytes()[:30])
+    manifest = Path(write_run(lake, stream="trucks", at=NOW - 1))
+    manifest.write_text("{")
+    rows = {(row["tenant"], row["stream"]): row for row in alvys_freshness(lake, now=hour(NOW))}
+    assert {key: row["freshness"] for key, row in rows.items()} == {
+        ("acme", "loads"): "unknown",
+        ("acme", "trips"): "fresh",
+        ("beta", "loads"): "fresh",
+        (None, "trucks"): "unknown",
+    }
+    assert cursor.name in rows["acme", "loads"]["problem"]
+    # What the manifests show.
+    assert rows["acme", "loads"]["age_seconds"] == 3600
+    assert str(manifest.parent.name) in rows[None, "trucks"]["problem"]
+    assert rows["beta", "loads"]["problem"] is None
+    assert freshness(lake, tenant="beta", streams=["loads"]) == {("beta", "loads"): (1, "fresh")}
+
+
+def test_the_only_cursor_may_be_damaged(lake: Path) -> None:
+    put_cursor(lake, NOW - 1)
+    (cursor,) = (lake / "loads").glob("_cursor*")
+    cursor.write_bytes(b"")
+    assert freshness(lake) == {(None, "loads"): (None, "unknown")}
+    assert freshness(lake, tenant="acme") == {("acme", "loads"): (None, "unknown")}
 
 
 def test_what_was_just_landed_is_fresh_and_late_when_syncs_stop(land: Land, data_set: DataSet) -> None:

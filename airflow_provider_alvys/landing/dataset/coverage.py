@@ -13,7 +13,7 @@ from airflow_provider_alvys.api.catalogue.streams import Stream
 from airflow_provider_alvys.api.errors import AlvysStorageError
 from airflow_provider_alvys.api.read.windows import ALL_TIME
 from airflow_provider_alvys.landing.dataset.layout import MANIFEST, cursor_file
-from airflow_provider_alvys.landing.dataset.listing import list_runs
+from airflow_provider_alvys.landing.dataset.listing import list_dates, list_runs
 from airflow_provider_alvys.landing.dataset.manifest import Manifest, ManifestWindow
 from airflow_provider_alvys.landing.dataset.store import Store
 
@@ -117,7 +117,8 @@ def read_coverage(store: Store, stream: Stream) -> dict[str, Coverage]:
 
 def find_landed(store: Store, stream: Stream, cursor_name: str) -> ProvedWindow | None:
     """Return what a complete run of a cursor has read, one of the newest; None if they are of others."""
-    runs = (run for _, found in list_runs(store, stream) for run in reversed(found))
+    dates = list_dates(store, stream)
+    runs = (run for date in dates for run in reversed(list_runs(store, stream, date)))
     for run in islice(runs, _NEWEST_RUNS):
         name = f"{run.name}/{MANIFEST}"
         manifest = store.get_json(name, Manifest)

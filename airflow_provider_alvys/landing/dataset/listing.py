@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
+
+import msgspec
 
 from airflow_provider_alvys.api.catalogue.streams import STREAMS, Stream
 from airflow_provider_alvys.api.errors import AlvysStorageError
-from airflow_provider_alvys.landing.dataset.cursor import Cursor, read_cursor
+from airflow_provider_alvys.landing.dataset.cursor import Cursor
 from airflow_provider_alvys.landing.dataset.store import Store
 
+T = TypeVar("T", bound=msgspec.Struct)
 _CURSOR = re.compile(r"_cursor-[0-9a-f]+\.json")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _RUN = re.compile(r"(?:(?P<until>[0-9TZ]+|open)-|all-)(?P<hash>[0-9a-f]{16})-\d+$")
@@ -39,13 +42,13 @@ class RunFolder:
     The folder of one attempt.
 
     :param name: name of the folder, relative to the data set.
-    :param run_hash: identifies the task instance in file names.
+    :param run_hash: identifies the task instance in file names; None if a person has renamed the folder.
     :param until: end of the window, such as ``20261001T000000Z``; None for a window without an end, and for a
         stream that is read in full.
     """
 
     name: str
-    run_hash: str
+    run_hash: str | None
     until: str | None
 
 
@@ -62,23 +65,36 @@ def list_cursors(store: Store, stream: Stream) -> list[FoundCursor]:
         if not _CURSOR.fullmatch(name):
             continue
         name = f"{stream.name}/{name}"
-        # First, so that a change in between is noticed when the cursor is replaced.
-        content = store.get(name)
+        content = b""
         try:
-            cursor, problem = read_cursor(store, name), ""
+            # Once, so that a change in between is noticed when the cursor is replaced.
+            if (known := store.get(name)) is None:
+                continue
+            content = known
+            found.append(FoundCursor(name, content, store.decode_json(name, content, Cursor)))
         except AlvysStorageError as error:
-            cursor, problem = None, str(error)
-        if content is not None and (cursor or problem):
-            found.append(FoundCursor(name, content, cursor, problem))
+            found.append(FoundCursor(name, content, None, str(error)))
     return found
 
 
-def list_runs(store: Store, stream: Stream) -> Iterator[tuple[str, list[RunFolder]]]:
-    """Yield each landing date with its run folders, the newest date first. Each takes one listing."""
-    for date in sorted(filter(_DATE.fullmatch, store.list_folder(stream.name)), reverse=True):
-        runs = []
-        for name in store.list_folder(f"{stream.name}/{date}"):
-            if match := _RUN.search(name):
-                until = match["until"] if match["until"] != "open" else None
-                runs.append(RunFolder(f"{stream.name}/{date}/{name}", match["hash"], until))
-        yield date, runs
+def list_dates(store: Store, stream: Stream) -> list[str]:
+    """Return the landing dates of a stream, the newest first."""
+    return sorted(filter(_DATE.fullmatch, store.list_folder(stream.name)), reverse=True)
+
+
+def list_runs(store: Store, stream: Stream, date: str) -> list[RunFolder]:
+    """Return the run folders of a landing date."""
+    runs = []
+    for name in store.list_folder(f"{stream.name}/{date}"):
+        match = _RUN.search(name)
+        until = match["until"] if match and match["until"] != "open" else None
+        runs.append(RunFolder(f"{stream.name}/{date}/{name}", match["hash"] if match else None, until))
+    return runs
+
+
+def read_json(store: Store, name: str, type: type[T]) -> tuple[T | None, str]:
+    """Return a struct, or None and why it cannot be read; empty if there is no file."""
+    try:
+        return store.get_json(name, type), ""
+    except AlvysStorageError as error:
+        return None, str(error)

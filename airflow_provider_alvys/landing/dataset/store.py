@@ -206,8 +206,10 @@ class Store:
     def get_json(self, name: str, type: type[T]) -> T | None:
         """Read a struct; None if the file does not exist. Raise AlvysStorageError if it is damaged."""
         content = self.get(name)
-        if content is None:
-            return None
+        return None if content is None else self.decode_json(name, content, type)
+
+    def decode_json(self, name: str, content: bytes, type: type[T]) -> T:
+        """Decode the content of a file. Raise AlvysStorageError if it is damaged."""
         try:
             return msgspec.json.decode(content, type=type)
         except msgspec.DecodeError as error:

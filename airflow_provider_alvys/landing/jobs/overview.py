@@ -10,9 +10,17 @@ from typing import Any
 import msgspec
 
 from airflow_provider_alvys.api.catalogue.streams import Stream
+from airflow_provider_alvys.api.errors import AlvysStorageError
 from airflow_provider_alvys.landing.dataset.cursor import Cursor, CursorMove
 from airflow_provider_alvys.landing.dataset.layout import MANIFEST, cursor_file, landing_date, run_file
-from airflow_provider_alvys.landing.dataset.listing import FoundCursor, list_cursors, list_runs, list_streams
+from airflow_provider_alvys.landing.dataset.listing import (
+    FoundCursor,
+    list_cursors,
+    list_dates,
+    list_runs,
+    list_streams,
+    read_json,
+)
 from airflow_provider_alvys.landing.dataset.manifest import Manifest, Part
 from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.landing.jobs.checkpoint import RunIdentity
@@ -47,8 +55,10 @@ class SyncOverview:
 
     :param window_by: window kind; None for a stream that is read in full.
     :param cursor: its cursor; None if it does not exist or is damaged.
-    :param problem: why the cursor cannot be read; empty if it can.
-    :param name: name of its newest manifest, relative to the data set; None if none was found.
+    :param problem: why its cursor cannot be read; empty if it can. A damaged manifest or checkpoint has an
+        overview of its own.
+    :param name: name of its newest manifest, or of the damaged file, relative to the data set; None if none
+        was found.
     :param open_runs: runs since the last complete one that are not proved complete.
     """
 
@@ -98,8 +108,14 @@ def read_overview(
 
 
 def find_unfinished(store: Store, stream: Stream, tenant: str) -> list[UnfinishedRun]:
-    """Return the unfinished runs of a stream and tenant, among its newest."""
-    syncs = read_overview(store, [stream], tenant=tenant)
+    """
+    Return the unfinished runs of a stream and tenant, among its newest.
+
+    :raises AlvysStorageError: a manifest or checkpoint is damaged.
+    """
+    syncs = list(read_overview(store, [stream], tenant=tenant))
+    if damaged := next((sync.problem for sync in syncs if sync.name and not sync.manifest), None):
+        raise AlvysStorageError(damaged)
     return list({run.folder: run for sync in syncs for run in sync.unfinished}.values())
 
 
@@ -123,27 +139,36 @@ def _read_stream(
     # A run that has no part yet has no folder.
     hashes = {name.removesuffix(".json") for name in store.list_newest(f"{stream.name}/_runs", _NEWEST_RUNS)}
     opened, missing = 0, set(tenants)
-    for date, runs in list_runs(store, stream):
-        for run in runs:
+    damaged = []
+    for date in list_dates(store, stream):
+        for run in list_runs(store, stream, date):
             # What ended before the cursors is nobody's newest.
             if run.until is not None and run.until < until:
                 continue
             opened += 1
             name = f"{run.name}/{MANIFEST}"
-            manifest = found.get(name) or store.get_json(name, Manifest)
-            if manifest is None:
-                hashes.add(run.run_hash)
-            else:
+            manifest, problem = (found[name], "") if name in found else read_json(store, name, Manifest)
+            if problem:
+                damaged.append(SyncOverview(stream.name, None, {}, None, problem=problem, name=name))
+            elif manifest:
                 found[name] = manifest
+            elif run.run_hash:
+                hashes.add(run.run_hash)
         missing -= {manifest.tenant for manifest in found.values() if manifest.proof == "whole"}
         is_enough = date <= oldest.isoformat() if oldest else bool(found) and not missing
         if is_enough or opened >= MAX_FOLDERS:
             break
     _add_manifests(stream, syncs, found)
-    unfinished = [run for each in sorted(hashes) for run in _find_checkpoint(store, stream, each)]
+    unfinished = []
+    for each in sorted(hashes):
+        unfinished_run, problem = _find_checkpoint(store, stream, each)
+        unfinished += [unfinished_run] if unfinished_run else []
+        if problem:
+            name = run_file(stream.name, each)
+            damaged.append(SyncOverview(stream.name, None, {}, None, problem=problem, name=name))
     for sync in syncs.values():
         sync.unfinished = [run for run in unfinished if run.tenant in (sync.tenant, None)]
-    return list(syncs.values())
+    return [*syncs.values(), *damaged]
 
 
 def _begin(store: Store, stream: Stream, found: FoundCursor) -> SyncOverview:
@@ -151,7 +176,7 @@ def _begin(store: Store, stream: Stream, found: FoundCursor) -> SyncOverview:
     cursor = found.cursor
     if cursor is None:
         return SyncOverview(stream.name, None, {}, None, problem=found.problem)
-    manifest = store.get_json(cursor.manifest, Manifest)
+    manifest, _ = read_json(store, cursor.manifest, Manifest)
     sync = SyncOverview(stream.name, cursor.tenant, cursor.filters, cursor.window_by, cursor)
     sync.name, sync.manifest = (cursor.manifest, manifest) if manifest else (None, None)
     return sync
@@ -171,7 +196,10 @@ def _add_manifests(stream: Stream, syncs: dict[str, SyncOverview], found: Mappin
     for key, manifests in by_sync.items():
         manifests.sort(key=lambda each: each[1].read_until)
         sync = syncs[key]
-        sync.name, sync.manifest = manifests[-1]
+        sync.name, sync.manifest = name, manifest = manifests[-1]
+        # The name of a damaged cursor is that of its manifests' tenant, filters and window kind.
+        sync.tenant, sync.filters = manifest.tenant, manifest.filters
+        sync.window_by = manifest.window.by if manifest.window else None
         proofs = [manifest.proof for _, manifest in manifests]
         sync.open_runs = [*reversed(proofs), "whole"].index("whole")
 
@@ -180,11 +208,12 @@ def _key(stream: Stream, tenant: str | None, filters: Mapping[str, Any], by: str
     return cursor_file(stream, tenant or "", filters, by or "")
 
 
-def _find_checkpoint(store: Store, stream: Stream, run_hash: str) -> list[UnfinishedRun]:
-    """Return the run of a checkpoint, unless it has landed or given up."""
-    known = store.get_json(run_file(stream.name, run_hash), _StoredRun)
+def _find_checkpoint(store: Store, stream: Stream, run_hash: str) -> tuple[UnfinishedRun | None, str]:
+    """Return the run of a checkpoint, unless it has landed or given up, and why it cannot be read."""
+    known, problem = read_json(store, run_file(stream.name, run_hash), _StoredRun)
     if known is None or known.state != "reading":
-        return []
+        return None, problem
     parts = known.progress.parts if known.progress else []
     rows = sum(part.rows for part in parts)
-    return [UnfinishedRun(known.folder, rows, len(parts), known.read_from, known.identity.tenant)]
+    run = UnfinishedRun(known.folder, rows, len(parts), known.read_from, known.identity.tenant)
+    return run, ""
