@@ -32,7 +32,7 @@ LUMPER = Accessorial(("Lumper", "Lumper", "Lumper fee (receipt)"), "Each", 0, 10
 STOP_OFF = Accessorial(("Stop Off", "Stop Off", "Xtra stop"), "Each", 75_00, 80, 25_00)
 LAYOVER = Accessorial(("Layover",), "Days", 0, 0, 100_00)
 TONU = Accessorial(("TONU",), "Each", 0, 0, 75_00)
-BORDER = Accessorial(("Border crossing / Grenzübertritt",), "Each", 175_00, 80, 75_00)
+BORDER = Accessorial(("Border crossing / Dédouanement",), "Each", 175_00, 80, 75_00)
 # What a load may need, by the type of its trailer.
 BY_EQUIPMENT: Mapping[str, Sequence[Accessorial]] = {
     "Dry Van": (
