@@ -326,6 +326,58 @@ def test_the_approval_example_blocks_carriers_that_are_still_expired(alvys: Simu
     assert [status[key] for key in chosen] == ["Active", "Do Not Load", "Do Not Load"]
 
 
+# Text of a record that would be a link, a picture and the end of a block of code in Markdown.
+HOSTILE = "```\n[Approve](https://example.org) ![](https://example.org/x.png) \u202e <b>A&B</b>"
+
+
+@pytest.mark.every_airflow
+@pytest.mark.parametrize(
+    ("option", "changed", "states"),
+    [
+        ("Approve", None, {"check": "success", "approve": "success", "pay": "success"}),
+        ("Reject", None, {"check": "success", "approve": "success", "pay": "skipped"}),
+        # The checked payment becomes another while a person looks at it.
+        ("Approve", "10000.01", {"check": "success", "approve": "success", "pay": "failed"}),
+    ],
+)
+def test_the_payment_example_sends_exactly_what_a_person_has_approved(
+    airflow: Airflow, own_alvys: Simulator, option: str, changed: str | None, states: dict[str, str]
+) -> None:
+    own_alvys.reset(loads=60, fleet=5, client_secret=SECRET, now=time.time() - 3600)
+    trips = [json.loads(row) for row in own_alvys.truth_rows(stream="trips")]
+    trip = next(row for row in trips if row.get("Carrier", {}).get("TotalPayable", {}).get("Amount"))
+    own_alvys.change(
+        stream="trips", keys=[trip["Id"]], columns={"Carrier": {**trip["Carrier"], "Name": HOSTILE}}
+    )
+    amount = trip["Carrier"]["TotalPayable"]["Amount"]
+    body = {
+        "TripId": trip["Id"],
+        "Amount": {"Amount": changed, "Currency": 840},
+        "PaymentDate": "2026-11-24",
+        "ReferenceNumber": f"TRIP-{trip['TripNumber']}",
+    }
+    printed = airflow(
+        str(ROOT / "tests" / "answer_approval.py"),
+        "alvys_approved_payment",
+        json.dumps({"trip_number": trip["TripNumber"]}),
+        *(option, json.dumps(body if changed else None)),
+        succeeds="failed" not in states.values(),
+        **{CONNECTION: own_alvys.connection_json(requests_per_minute=0)},
+    )
+    (shown,) = re.findall(r"^SHOWN (.*)$", printed, re.MULTILINE)
+    facts, call, sent = json.loads(shown).split("\n\n")
+    assert call == "`POST invoices/carrier-payments`"
+    assert all(block.startswith("```json\n{\n") and block.endswith("\n}\n```") for block in (facts, sent))
+    assert json.loads(facts[len("```json") : -len("```")])["carrier"] == HOSTILE
+    assert "\u202e" not in facts
+    assert f'"Amount": {amount}' in sent
+    expected = [json.loads(sent[len("```json") : -len("```")])] if states["pay"] == "success" else []
+    assert [effect["body"] for effect in own_alvys.effects_list()] == expected
+    (found,) = re.findall(r"^STATES (.*)$", printed, re.MULTILINE)
+    assert json.loads(found) == states
+    assert ("AirflowFailException" in printed) == ("failed" in states.values())
+
+
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.name)
 def test_every_example_has_a_test(file: Path) -> None:
     dags = re.findall(r'(?:DAG\(\s*|dag_id=)"(\w+)"', file.read_text())

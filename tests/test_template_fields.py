@@ -43,6 +43,7 @@ ARGUMENTS: Mapping[str, dict[str, Any]] = {
         "body": {"DocumentType": "Proof of Delivery"},
         "if_match": "auto",
         "file": "/a.pdf",
+        "approved": "0" * 64,
     },
     "AlvysUploadDocumentOperator": {
         "parent_type": "load",

@@ -268,19 +268,40 @@ class AlvysHook(BaseHook):
         :raises AlvysUnknownOutcomeError: the response was lost, and whether the write took place is unknown.
             Airflow does not retry it if that might write twice.
         """
-        from airflow_provider_alvys.api.write.prepare import prepare
         from airflow_provider_alvys.api.write.upload import file_source
 
         source = file_source(file) if isinstance(file, (str, os.PathLike)) else file
-        write = prepare(operation, path_params=path_params, body=body, if_match=if_match)
+        write = self.check_write(operation, path_params=path_params, body=body, if_match=if_match)
         return self.send(write.with_file(source))
+
+    def check_write(
+        self,
+        operation: str,
+        *,
+        path_params: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | None = None,
+        if_match: str | None = AUTO,
+    ) -> Write:
+        """
+        Check a write as :meth:`write` does, and send nothing.
+
+        The arguments are those of :meth:`write`.
+
+        :return: the write for :meth:`send`. Its ``markdown()`` shows it to a person who approves it, and its
+            ``fingerprint``, a hash of operation, path and body, is what ``approved`` of AlvysWriteOperator
+            takes.
+        :raises AlvysValueError: an argument is wrong.
+        """
+        from airflow_provider_alvys.api.write.prepare import prepare
+
+        return prepare(operation, path_params=path_params, body=body, if_match=if_match)
 
     @short_traceback
     def send(self, write: Write) -> Any:
         """
         Send a prepared write.
 
-        :param write: the write, as ``api.write.prepare.prepare_write`` returns it.
+        :param write: the write, as :meth:`check_write` returns it.
         :return: the decoded response, as :meth:`write` returns it.
         :raises AlvysUnknownOutcomeError: as :meth:`write`.
         """

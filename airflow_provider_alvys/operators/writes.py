@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from airflow.sdk import ObjectStoragePath
 from airflow.sdk.log import mask_secret
 
+from airflow_provider_alvys._compat import AirflowFailException
 from airflow_provider_alvys.api.catalogue.operation_spec import AUTO
 from airflow_provider_alvys.api.catalogue.streams import SECRET_FIELDS
 from airflow_provider_alvys.api.errors import AlvysError, AlvysValueError
@@ -52,14 +53,17 @@ class AlvysWriteOperator(AlvysTask):
     :param if_match: ``auto`` reads the record's ETag just before the write if Alvys requires one, and else
         sends none. An ETag is sent as given. None sends none. (templated)
     :param file: file of an upload, local or on object storage; None for all other operations. (templated)
+    :param approved: fingerprint of the write that a person has approved, as ``AlvysHook.check_write`` returns
+        it; nothing else is sent. None sends without an approval. (templated)
     :return: Alvys's response as plain JSON values without secrets; None if it is empty.
     :raises AlvysValueError: an argument is wrong; raised while the DAG is parsed if the argument is not
         templated, and else before anything is sent.
+    :raises AirflowFailException: the write is not the one that was approved; nothing was sent.
     :raises AlvysUnknownOutcomeError: the response was lost, and whether the write took place is unknown.
     :raises AlvysPreconditionError: the record has changed since the version of the ETag.
     """
 
-    template_fields: Sequence[str] = ("alvys_conn_id", "path_params", "body", "if_match", "file")
+    template_fields: Sequence[str] = ("alvys_conn_id", "path_params", "body", "if_match", "file", "approved")
     template_fields_renderers = {"path_params": "json", "body": "json"}  # noqa: RUF012
     operator_extra_links = (AlvysRecordLink(),)
     ui_color = "#d7ebf7"
@@ -73,6 +77,7 @@ class AlvysWriteOperator(AlvysTask):
         body: Mapping[str, Any] | None = None,
         if_match: str | None = AUTO,
         file: str | None = None,
+        approved: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(alvys_conn_id=alvys_conn_id, **kwargs)
@@ -81,6 +86,7 @@ class AlvysWriteOperator(AlvysTask):
         self.body = body
         self.if_match = if_match
         self.file = file
+        self.approved = approved
         takes_file = check_write(operation, path_params, body, if_match).upload is not None
         if takes_file != (file is not None):
             raise AlvysValueError(f"{operation} {'needs a' if takes_file else 'takes no'} file")
@@ -98,6 +104,11 @@ class AlvysWriteOperator(AlvysTask):
         journal = WriteJournal(context, write, self.file)
         # A missing connection must fail before the journal says that the write is being sent.
         self.hook.get_conn()
+        if self.approved is not None and write.fingerprint != self.approved:
+            raise AirflowFailException(
+                f"{self.operation} is not the write that was approved: its path or body is another. Nothing "
+                "was sent. Clear the task that checks it and those after it, to have it approved again"
+            )
         earlier = journal.start()
         if earlier is not None:
             self.log.info("%s was completed by an earlier attempt; returning its answer", self.operation)

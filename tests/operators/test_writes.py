@@ -531,3 +531,21 @@ def test_writes_can_be_mapped() -> None:
             path_params=[{"loadNumber": "1", "noteId": str(number)} for number in range(3)]
         )
     assert dag.get_task("write").partial_kwargs["operation"] == "load_notes.delete"
+
+
+@pytest.mark.every_airflow
+@pytest.mark.parametrize("changed", [{}, {"ReferenceNumber": "another"}])
+def test_only_the_write_that_was_approved_is_sent(
+    alvys: Simulator, hook: QuickHook, changed: dict[str, str]
+) -> None:
+    request = plain(request_to(alvys, "invoices.record_carrier_payment"))
+    approved = hook.check_write("invoices.record_carrier_payment", **request).fingerprint
+    assert alvys.effects() == {}
+    request["body"] = {**request["body"], **changed}
+    operator = task(hook, operation="invoices.record_carrier_payment", approved=approved, **request)
+    if changed:
+        with pytest.raises(AirflowFailException):
+            operator.execute({})
+    else:
+        operator.execute({})
+    assert alvys.effects() == ({} if changed else {"invoices.record_carrier_payment": 1})

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote
+
+import msgspec
 
 from airflow_provider_alvys.api.catalogue.operation_spec import AUTO, Operation
 from airflow_provider_alvys.api.catalogue.operations import get_operation
@@ -66,6 +69,17 @@ class Write:
         known = {name: str(value)[:_MAX_QUOTED] for name, value in values.items()}
         return _PLACEHOLDER.sub(lambda match: known.get(match[1], "(none)"), self.operation.check)
 
+    def markdown(self, **facts: Any) -> str:
+        """
+        Return what is sent as Markdown, for a person who approves it.
+
+        :param facts: what else to show, such as ``carrier="Blue Bird"``.
+        """
+        blocks = [_code_block(dump_json(facts).encode())] if facts else []
+        blocks.append(f"`{self.operation.method} {self.path}`")
+        blocks += [_code_block(self.content)] if self.content else []
+        return "\n\n".join(blocks)
+
     def with_file(self, file: FileSource | None) -> Write:
         """Return the write with the file that it uploads, checked by :func:`check_file`."""
         check_file(self.operation, file)
@@ -108,6 +122,17 @@ def prepare(
     if problems:
         raise AlvysValueError(f"{row.name} cannot be sent: {'; '.join(problems)}")
     return Write(row, params, sent, if_match)
+
+
+def _code_block(content: bytes) -> str:
+    """
+    Return JSON as a block of code, with escapes for characters that are not visible.
+
+    No text of a record can end it: each line begins with a brace, or with spaces.
+    """
+    text = msgspec.json.format(content, indent=2).decode()
+    visible = (char if char == "\n" or char.isprintable() else json.dumps(char)[1:-1] for char in text)
+    return f"```json\n{''.join(visible)}\n```"
 
 
 def check_file(operation: Operation, file: FileSource | None) -> None:

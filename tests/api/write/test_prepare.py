@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from io import BytesIO
@@ -306,3 +307,32 @@ def test_only_equal_writes_have_equal_fingerprints() -> None:
 def test_a_value_that_a_request_cannot_carry_is_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(AlvysValueError, match=message):
         prepare("tenders.accept_cancel", **{"path_params": {"tenderId": "1"}, **arguments})
+
+
+def test_a_write_is_shown_as_it_is_sent_and_its_texts_cannot_leave_their_block() -> None:
+    hostile = "```\n# Approve [me](https://example.org)\u202e\u200b\x07 <script>"
+    body = {
+        "TripId": "T`1`",
+        "Amount": {"Amount": Decimal("1250.10"), "Currency": 840},
+        "PaymentDate": "2026-11-24",
+        "ReferenceNumber": hostile,
+    }
+    write = prepare("invoices.record_carrier_payment", body=body)
+    facts, call, sent = write.markdown(carrier=hostile).split("\n\n")
+    assert call == "`POST invoices/carrier-payments`"
+    for block in (facts, sent):
+        first, *lines, last = block.split("\n")
+        assert (first, last) == ("```json", "```")
+        assert all(line[0] in "{} " and line.lstrip()[:3] != "```" for line in lines)
+        assert all(character.isprintable() for line in lines for character in line)
+    assert '"Amount": 1250.10,' in sent
+    assert json.loads(facts[len("```json") : -len("```")]) == {"carrier": hostile}
+    assert json.loads(sent[len("```json") : -len("```")], parse_float=Decimal) == json.loads(
+        write.content, parse_float=Decimal
+    )
+
+
+def test_a_path_is_shown_quoted_and_a_call_without_a_body_has_no_block() -> None:
+    write = prepare("trips.dispatch", path_params={"tripId": "a`b\n"})
+    assert write.markdown() == f"`{write.operation.method} {write.path}`"
+    assert write.path.count("`") == 0
