@@ -123,6 +123,7 @@ docs: .venv/.tools  ## Write the generated pages of docs/
 	$(PY) -m scripts.write_reference_page docs/reference/fields.md
 	$(PY) -m scripts.write_troubleshooting_page docs/troubleshooting.md
 	$(PY) -m scripts.runbook.write docs/runbook.md
+	$(PY) -m scripts.runbook.write docs/trust.md
 	$(PY) -m scripts.draw_architecture docs/architecture.svg
 
 docs-site: .venv/.tools  ## Build the site of the docs into .site; a warning or a broken link fails

@@ -1,10 +1,9 @@
-"""Each case of docs/runbook.md is played, and ends where the page says."""
+"""Each case of docs/runbook.md and docs/trust.md is played, and ends where the page says."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -13,27 +12,33 @@ import pytest
 from airflow_provider_alvys.simulator.process import Simulator
 from scripts.runbook.cases import CASES
 from scripts.runbook.night import Night, begin
-from scripts.runbook.page import split_page
+from scripts.runbook.page import Section, split_page
 from tests.conftest import ROOT
 from tests.lake import manifests, read_lines, read_manifest
 
-PAGE = ROOT / "docs" / "runbook.md"
-SECTIONS = split_page(PAGE.read_text())[1:]
+# Pages whose code blocks the cases run: docs/runbook.md and docs/trust.md.
+PLAYED = [
+    pytest.param(page, title, id=case.__name__)
+    for page, cases in CASES.items()
+    for title, case in cases.items()
+]
 
 
-def test_each_section_has_a_case() -> None:
-    assert [section.title.replace(" ", "_").lower() for section in SECTIONS] == [
-        case.__name__ for case in CASES
-    ]
+def sections(page: str) -> dict[str, Section]:
+    return {section.title: section for section in split_page((ROOT / "docs" / page).read_text())}
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_a_case_ends_where_the_page_says(
-    case: Callable[[Night], None], simulator: Simulator, tmp_path: Path
-) -> None:
-    section = split_page(PAGE.read_text())[1:][CASES.index(case)]
+@pytest.mark.parametrize("page", CASES)
+def test_each_section_with_code_has_a_case(page: str) -> None:
+    with_code = [title for title, section in sections(page).items() if "```" in section.text]
+    assert with_code == list(CASES[page])
+
+
+@pytest.mark.parametrize(("page", "title"), PLAYED)
+def test_a_case_ends_where_the_page_says(page: str, title: str, simulator: Simulator, tmp_path: Path) -> None:
+    section = sections(page)[title]
     with begin(simulator, tmp_path, section) as night:
-        case(night)
+        CASES[page][title](night)
         assert section.played() == section.text, "run make docs"
         check_complete(night)
 

@@ -237,6 +237,7 @@ class Night:
         for number, arguments in enumerate(example["repairs"].function(before)):
             self._try(run, partial(example["repair"].unmap, arguments), number)
         self._try(run, lambda: example["load"])
+        self.clock.move(60)
         after = self._try(run, lambda: example["compare_again"]).result
         run.tasks["say"] = TaskRun("success", [example["say"].function(before, after)])
 

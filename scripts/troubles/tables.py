@@ -131,8 +131,8 @@ def differences(bench: Bench) -> Any:
     """
     Tables differ from Alvys.
 
-    The table `_alvys_checks` names what differs. Run the syncs in the output `repairs`, and load:
-    [Check that nothing is missing](tables.md#check-that-nothing-is-missing).
+    The table `_alvys_checks` names what differs. Run the syncs in the output `repairs`, and load, as the
+    [runbook](runbook.md#a-hole) shows.
     """
     bench.sync()
     bench.load()
