@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -41,6 +42,16 @@ def test_a_case_ends_where_the_page_says(page: str, title: str, simulator: Simul
         CASES[page][title](night)
         assert section.played() == section.text, "run make docs"
         check_complete(night)
+
+
+def test_the_runbook_quotes_the_status_page() -> None:
+    judge = (ROOT / "airflow_provider_alvys" / "status_page" / "files" / "judge.js").read_text()
+    titles = set(re.findall(r'title: "([^"]+)"', judge))
+    text = " ".join((ROOT / "docs" / "runbook.md").read_text().split())
+    quoted = re.findall(r'status page\]\(status-page.md\) (?:says|notices [^"]+:) "([^"]+)"', text)
+    assert titles - {"Never complete"} == set(quoted)
+    named = set(re.findall(r'page: "runbook.html#([\w-]+)"', judge))
+    assert named <= {title.lower().replace(" ", "-") for title in CASES["runbook.md"]}
 
 
 def check_complete(night: Night) -> None:
