@@ -60,6 +60,11 @@ class Changes:
             for key, time in known.items()
         }
 
+    @property
+    def are_listed(self) -> bool:
+        """Whether there were not too many rows to list."""
+        return bool(self.rows) or not self._alvys.once("unlisted", lambda: 0)
+
     def _list(self, by: TimeWindow, begin: datetime) -> dict[str, str | None]:
         rows = self._alvys.rows(Window(begin, None), by, at_most=MAX_ROWS)
         if rows is None:

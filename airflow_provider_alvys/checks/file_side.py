@@ -58,6 +58,8 @@ class FileSide(StoredSide):
     The newest state of each row in a data set. Memory: the keys, and where each row counts.
 
     :param is_wanted: whether to read a manifest, by its full path.
+    :ivar paths: the full paths of the manifests.
+    :ivar tenants: all tenants of the stream in the data set.
     """
 
     def __init__(
@@ -77,6 +79,8 @@ class FileSide(StoredSide):
             if manifest is not None and manifest.tenant == tenant and is_wanted(store.url(name))
         ]
         self._manifests = sorted(known, key=lambda item: (item[1].read_from, item[0]))
+        self.paths = {store.url(name) for name, _ in known}
+        self.tenants = {manifest.tenant for _, manifest in named if manifest is not None}
         regular = stream.window(None)
         self.as_of = newest_state(
             regular.name if regular else None,

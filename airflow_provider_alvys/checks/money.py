@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from airflow_provider_alvys.checks.alvys_side import Columns, FlatRow
 from airflow_provider_alvys.checks.file_side import FileSide
 from airflow_provider_alvys.checks.repairs import Repairs, RowName, short_window
-from airflow_provider_alvys.checks.results import Check, make_check
+from airflow_provider_alvys.checks.results import Check, Value, make_check
 from airflow_provider_alvys.checks.stored_side import TableSide, period_of, plain, time_text
 from airflow_provider_alvys.tables.database import Database
 from airflow_provider_alvys.tables.schema import StreamSchema
@@ -111,11 +112,21 @@ class MoneyCheck:
             (found,) = stored[key][self._schema.main.name] if key in stored else ({},)
             number, time = (None if place is None else cells[place] for place in (at.number, at.time))
             name = RowName(key, number, short_window(time))
-            for amount in self._amounts:
-                expected, actual = cells[amount.value], found.get(amount.name)
-                if expected != actual:
-                    self._repairs.add_rows([name])
-                    yield make_check(MONEY, f"{name}, {amount.name}", expected, actual, "differs")
+            for column, expected, actual in self._differences(cells, found):
+                self._repairs.add_rows([name])
+                yield make_check(MONEY, f"{name}, {column}", expected, actual, "differs")
+
+    def _differences(self, cells: Sequence[Any], found: Mapping[str, Any]) -> list[tuple[str, Value, Value]]:
+        """Return the amounts of a row that differ, else the first value that they are grouped by."""
+        at = Columns.of(self._schema)
+        groups = [*(amount.currency for amount in self._amounts), at.status, at.time]
+
+        def compare(places: Iterable[int | None]) -> list[tuple[str, Value, Value]]:
+            columns = [(place, self._schema.main.columns[place]) for place in places if place is not None]
+            pairs = [(c.name, plain(c.kind, cells[place]), found.get(c.name)) for place, c in columns]
+            return [pair for pair in pairs if pair[1] != pair[2]]
+
+        return compare(amount.value for amount in self._amounts) or compare(groups)[:1]
 
     def _group(self, row: FlatRow) -> tuple[int, str | None]:
         cells, at = row[0][0], Columns.of(self._schema)

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_alvys.api.errors import AlvysValueError
+from airflow_provider_alvys.api.figures import counted
 from airflow_provider_alvys.api.read.windows import ALL_TIME, Window
 from airflow_provider_alvys.api.schema.values import EXTRA
+from airflow_provider_alvys.api.suggestions import suggest
 from airflow_provider_alvys.checks.alvys_side import AlvysSide
 from airflow_provider_alvys.checks.comparison import Comparison
 from airflow_provider_alvys.checks.content import ContentCheck
 from airflow_provider_alvys.checks.control import check_control
 from airflow_provider_alvys.checks.file_side import FileSide
 from airflow_provider_alvys.checks.identities import IdentityCheck
-from airflow_provider_alvys.checks.money import MoneyCheck
+from airflow_provider_alvys.checks.money import MONEY, MoneyCheck
 from airflow_provider_alvys.checks.presence import PresenceCheck
 from airflow_provider_alvys.checks.repairs import Repairs
-from airflow_provider_alvys.checks.results import Check, Report
+from airflow_provider_alvys.checks.results import Check, Report, make_check
 from airflow_provider_alvys.checks.spec import CheckSpec
 from airflow_provider_alvys.checks.stored_side import StoredSide, TableSide
 from airflow_provider_alvys.landing.dataset.pace_file import load_pace, save_pace
 from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.tables.database import Database
 from airflow_provider_alvys.tables.ledger import LEDGER, Ledger
-from airflow_provider_alvys.tables.schema import StreamSchema, build_schema, fields_of
+from airflow_provider_alvys.tables.schema import TENANT, StreamSchema, build_schema, fields_of
 
 if TYPE_CHECKING:
     from airflow_provider_alvys.api.http.client import AlvysClient
@@ -90,18 +92,36 @@ class Reconciliation:
         schema = build_schema(spec.stream, table=spec.table)
         if self.database is None:
             assert self.store is not None  # noqa: S101
-            return schema, FileSide(self.store, schema, spec.tenant)
+            files = FileSide(self.store, schema, spec.tenant)
+            self._check_tenant(files.tenants, f"{self.store.path}/{spec.stream.name}")
+            return schema, files
         if not self.database.columns(schema.main.name):
             raise AlvysValueError(
                 f"{self.database.table(schema.main.name)} does not exist: load {spec.stream.name} first"
             )
         with self.database.transaction(LEDGER):
             Ledger(self.database, schema.main.name).create()
+        self._check_tenant(self._tenants(schema), self.database.table(schema.main.name))
         # Fields that are left out of the tables are not compared.
         known = {EXTRA, *(path for path, *_ in fields_of(spec.stream.fields))}
         excluded = known & {path for entry in self._entries(schema) for path in entry.excluded}
         schema = build_schema(spec.stream, table=spec.table, exclude=excluded)
         return schema, TableSide(self.database, schema, spec.tenant)
+
+    def _tenants(self, schema: StreamSchema) -> set[str]:
+        assert self.database is not None  # noqa: S101
+        table, tenant = self.database.table(schema.main.name), self.database.dialect.quote(TENANT)
+        rows = self.database.execute(f"SELECT DISTINCT {tenant} FROM {table}")
+        loaded = {entry.tenant for entry in Ledger(self.database, schema.main.name).entries()}
+        return loaded | {str(name) for (name,) in rows}
+
+    def _check_tenant(self, known: Collection[str], where: str) -> None:
+        """Refuse to compare nothing with all rows of Alvys."""
+        tenant = self.spec.tenant
+        if tenant not in known:
+            what = f"There are no {self.spec.stream.name} of the tenant {tenant!r} in {where}"
+            hint = suggest(tenant, sorted(known), "Tenants") if known else " Sync and load them first"
+            raise AlvysValueError(f"{what}.{hint}")
 
     def _entries(self, schema: StreamSchema) -> list[Any]:
         assert self.database is not None  # noqa: S101
@@ -127,6 +147,11 @@ class Reconciliation:
         if self.store is not None:
             loaded = {entry.manifest for entry in self._entries(schema)}
             files = FileSide(self.store, schema, spec.tenant, lambda path: path in loaded)
-            yield from MoneyCheck(files, stored, database, schema, comparison.repairs, presence.edges).run()
+            if absent := loaded - files.paths:
+                scope = f"not in {self.store.path}: {counted(len(absent), 'loaded manifests')}"
+                yield make_check(MONEY, scope, None, None, "unknown")
+            else:
+                money = MoneyCheck(files, stored, database, schema, comparison.repairs, presence.edges)
+                yield from money.run()
         yield from check_control(database, stored, schema)
-        yield from IdentityCheck(database, stored, schema).run()
+        yield from IdentityCheck(database, stored, comparison).run()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -182,3 +183,54 @@ def test_a_broken_row_is_not_hidden_by_many_that_changed(alvys: Simulator, sqlit
     assert (verdict, first) == ("differs", "differs")
     assert last in scope
     assert {verdict for _, verdict in others} == {"moving"}
+
+
+@pytest.mark.parametrize("older", ["loads", "trips"])
+def test_what_one_table_has_and_another_does_not_yet_is_moving(
+    alvys: Simulator, sqlite: Db, lake: Path, older: str
+) -> None:
+    alvys.reset(loads=150, days=60)
+    for stream in ("loads", "trips"):
+        sync_and_load(lake, stream, window_by="whole")
+    alvys.advance(days=2)
+    for stream in {"loads", "trips", "invoices"} - {older}:
+        sync_and_load(lake, stream, window_by="whole")
+    for stream in ("loads", "trips", "invoices"):
+        result = reconcile(stream, sql_conn_id="sql")
+        assert (result["differences"], result["repairs"]) == ([], [])
+    broken = {row["check_name"] for row in checks(sqlite, "moving")}
+    assert broken & {"load_trip_values", "trip_load"}
+    # A row that did not change is broken all the same.
+    key = sqlite.one("SELECT MIN(id) FROM loads WHERE updated_at < '2026-11-20' AND status = 'Invoiced'")
+    sqlite.query("UPDATE loads SET linehaul_amount = linehaul_amount + 7 WHERE id = ?", key)
+    result = reconcile(sql_conn_id="sql")
+    named = {check["check"] for check in result["differences"] if f"row {key}" in check["scope"]}
+    assert {"load_rate", "load_trip_values"} <= named
+
+
+def test_amounts_in_another_group_are_named_and_repaired(alvys: Simulator, sqlite: Db, lake: Path) -> None:
+    alvys.reset(loads=60, days=60)
+    sync_and_load(lake)
+    with_amount = "SELECT id FROM loads WHERE customer_rate_amount > 0 AND customer_rate_currency = 'USD'"
+    one, two, three = sorted(key for (key,) in sqlite.query(with_amount))[:3]
+    sqlite.query("UPDATE loads SET customer_rate_currency = 'CAD' WHERE id = ?", one)
+    sqlite.query("UPDATE loads SET status = 'Quoted' WHERE id = ?", two)
+    sqlite.query("UPDATE loads SET customer_rate_amount = NULL WHERE id = ?", three)
+    result = reconcile(sql_conn_id="sql", path=str(lake))
+    named = [check["scope"] for check in result["differences"] if check["check"] == "money"]
+    for key, column in ((one, "rate_currency"), (two, "status"), (three, "rate_amount")):
+        assert any(f"row {key}" in scope and column in scope for scope in named), column
+    repair(lake, result)
+    assert reconcile(sql_conn_id="sql", path=str(lake), sample=60)["verdict"] == "same"
+
+
+def test_amounts_are_not_compared_with_files_that_are_gone(alvys: Simulator, sqlite: Db, lake: Path) -> None:
+    alvys.reset(loads=60, days=60)
+    landed = sync(lake, until="2026-11-01T00:00:00Z")
+    sync(lake)
+    load(lake)
+    shutil.rmtree(Path(landed["manifest"]).parent)
+    result = reconcile(sql_conn_id="sql", path=str(lake))
+    assert (result["verdict"], result["differences"], result["repairs"]) == ("unknown", [], [])
+    (check,) = checks(sqlite, "unknown")
+    assert check["check_name"] == "money"

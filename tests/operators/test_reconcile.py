@@ -47,6 +47,19 @@ def test_a_table_that_does_not_exist_is_named(alvys: Simulator, sqlite: Db) -> N
         reconcile(sql_conn_id="sql")
 
 
+def test_another_tenant_is_refused_before_anything_is_sent(alvys: Simulator, sqlite: Db, lake: Path) -> None:
+    alvys.reset(loads=10)
+    sync_and_load(lake)
+    asked = alvys.stats()["requests"]
+    places: tuple[dict[str, Any], ...] = ({"sql_conn_id": "sql"}, {"path": str(lake)})
+    for place in places:
+        with pytest.raises(AlvysValueError, match="acme"):
+            AlvysReconcileOperator(task_id="check", stream="loads", tenant="acne", **place).execute({})
+    with pytest.raises(AlvysValueError, match="trips"):
+        reconcile("trips", path=str(lake))
+    assert alvys.stats()["requests"] == asked
+
+
 class FakeTaskInstance(SimpleNamespace):
     def xcom_push(self, key: str, value: Any) -> None:
         self.pushed = {key: value}
