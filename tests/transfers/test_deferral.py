@@ -33,7 +33,10 @@ except ImportError:  # Airflow 3.1
 
 pytestmark = pytest.mark.every_airflow
 
-CONTEXT: Any = {"run_id": "run", "ti": SimpleNamespace(dag_id="dag", task_id="land", map_index=-1)}
+CONTEXT: Any = {
+    "run_id": "run",
+    "ti": SimpleNamespace(dag_id="dag", task_id="land", map_index=-1, xcom_push=lambda key, value: None),
+}
 
 
 class Worker:
