@@ -118,10 +118,12 @@ def test_only_a_cursor_that_is_lost_causes_a_warning(
     for file in lake.rglob("_cursor-*.json"):
         file.unlink()
     land(in_run("full"), full_refresh=True)
+    land(in_run("backfill"), window_by="created", since="2026-03-01T00:00:00Z", until="2026-04-01T00:00:00Z")
+    land(in_run("sweep"), window_by="created")
     land(in_run("of March"), since="2026-03-01T00:00:00Z", until="2026-04-01T00:00:00Z")
     assert not warned()
-    cursor = cursor_of(lake)
-    cursor.unlink()
+    for file in lake.rglob("_cursor-*.json"):
+        file.unlink()
     land(in_run("lost"))
     assert warned()
 

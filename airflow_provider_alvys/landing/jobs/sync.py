@@ -203,7 +203,10 @@ def _resolve_groups(client: AlvysClient, store: Store, spec: SyncSpec, dag_id: s
     cursor = None if spec.full_refresh else read_cursor(store, spec.cursor_name)
     if cursor is not None:
         log_cursor(spec, cursor, parents, dag_id=dag_id)
-    elif not spec.full_refresh and (landed := find_landed(store, spec.stream, spec.cursor_name)):
+    # Backfills and repairs read by the row window, without a cursor.
+    elif spec.full_refresh or spec.by == spec.stream.row_window:
+        pass
+    elif landed := find_landed(store, spec.stream, spec.cursor_name):
         warn_of_lost_cursor(spec, landed)
     groups: dict[datetime | None, list[str]] = {}
     for parent in parents or ():
