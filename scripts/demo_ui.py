@@ -19,7 +19,8 @@ import urllib.request
 from pathlib import Path
 from types import FrameType
 
-from scripts.demo import DEMO
+# Where make demo keeps its Airflow.
+HOME = Path(__file__).resolve().parent.parent / ".demo" / "airflow"
 
 _STARTS_WITHIN = 180
 _ENDS_WITHIN = 15
@@ -28,7 +29,7 @@ _ENDS_WITHIN = 15
 def main() -> None:
     """Serve until a signal, and end what was started."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
-    parser.add_argument("home", nargs="?", type=Path, default=DEMO / "airflow", help="Airflow's home")
+    parser.add_argument("home", nargs="?", type=Path, default=HOME, help="Airflow's home")
     parser.add_argument("--port", type=int, default=8080, help="if it is in use, a free one is taken")
     options = parser.parse_args()
     if not (options.home / "airflow.db").exists():

@@ -63,4 +63,5 @@ def test_every_named_class_and_module_can_be_imported() -> None:
 
 def test_airflow_lists_the_options_of_the_provider() -> None:
     printed = airflow("config", "list", "--section", "alvys", "--include-examples", "--include-descriptions")
-    assert "pool" in printed
+    for name in ("pool", "status_page", "status_page_late_after", "status_page_busy_share"):
+        assert name in printed

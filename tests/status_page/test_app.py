@@ -83,6 +83,15 @@ def test_the_settings_have_the_thresholds_and_every_stream(
     assert (settings["late_after"], settings["busy_share"]) == (3, 0.5)
 
 
+def test_each_advice_leads_to_a_heading_of_the_docs() -> None:
+    texts = "".join((FOLDER / name).read_text() for name in FILES)
+    links = set(re.findall(r'"([\w-]+)\.html(?:#([\w-]+))?"', texts)) - {("page", "")}
+    assert len(links) >= 7
+    for page, anchor in links:
+        headings = re.findall(r"^#+ (.*)$", (ROOT / "docs" / f"{page}.md").read_text(), re.MULTILINE)
+        assert not anchor or anchor in {heading.lower().replace(" ", "-") for heading in headings}, anchor
+
+
 def test_the_wheel_has_every_file() -> None:
     # make release-check compares this list with the wheel, which is built from the sdist.
     listed = (ROOT / "scripts" / "wheel_contents.txt").read_text().splitlines()

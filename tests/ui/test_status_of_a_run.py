@@ -8,6 +8,7 @@ import re
 import signal
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime
@@ -21,7 +22,7 @@ from playwright.sync_api import Browser, FrameLocator, Page, expect
 from airflow_provider_alvys.status_page import app
 from tests.chaos.airflow.daemons import Daemons
 from tests.conftest import ROOT
-from tests.ui.conftest import DAG, PASSWORD, STREAMS, log_in, open_context
+from tests.ui.conftest import DAG, PASSWORD, PYTHON, STREAMS, log_in, open_context
 from tests.ui.users import GUEST, STRANGER
 
 pytestmark = pytest.mark.ui
@@ -134,7 +135,8 @@ def test_nobody_gets_a_file_without_a_login(airflow: Daemons) -> None:
 
 
 def test_make_demo_ui_shows_the_runs_until_it_is_ended(page: Page, airflow: Daemons, run: str) -> None:
-    options = [f"DEMO_HOME={airflow.home}", "DEMO_PORT=0"]
+    python = Path(os.environ.get(PYTHON) or sys.executable).absolute()
+    options = [f"PY={python}", f"DEMO_HOME={airflow.home}", "DEMO_PORT=0"]
     process = subprocess.Popen(
         ["make", "--no-print-directory", "-o", ".venv/.demo", "demo-ui", *options],
         cwd=ROOT,
