@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from airflow_provider_alvys.api.catalogue.streams import STREAMS
-from airflow_provider_alvys.landing.dataset.manifest import Manifest
+from airflow_provider_alvys.landing.dataset.manifest import LATE_AFTER, Manifest
 from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.landing.jobs.sync import landing_result
 from airflow_provider_alvys.status_page.app import build_app
@@ -101,11 +101,23 @@ def test_without_data_the_page_says_what_to_do(show: Open, fake: FakeAirflow) ->
     assert (sum(fake.requested.values()), max(fake.requested.values())) == (4, 2)
 
 
+@pytest.fixture(scope="module")
+def judging(browser: Browser, app: TestClient) -> Iterator[Page]:
+    """A page whose scripts a test calls."""
+    context = browser.new_context()
+    page = context.new_page()
+    FakeAirflow(app).serve(page)
+    page.goto(f"{URL}/alvys/")
+    yield page
+    context.close()
+
+
 @pytest.mark.parametrize(("runs", "expected"), CASES)
 def test_the_page_judges_freshness_as_the_tables_and_the_data_set_do(
-    show: Open, fake: FakeAirflow, tmp_path: Path, runs: list[tuple[float, dict[str, Any]]], expected: Any
+    judging: Page, tmp_path: Path, runs: list[tuple[float, dict[str, Any]]], expected: Any
 ) -> None:
     store = Store(str(tmp_path))
+    landings = []
     for number, (hours, given) in enumerate(runs):
         changes = {"by": "updated", **given}
         by = changes.pop("by")
@@ -116,15 +128,14 @@ def test_the_page_judges_freshness_as_the_tables_and_the_data_set_do(
         name = str(Path(path).relative_to(tmp_path))
         manifest = store.get_json(name, Manifest)
         assert manifest
-        fake.add_dag("alvys_hourly")
-        fake.emit("/data/alvys/loads", hours, landing_result(store, name, manifest))
-    age, cadence, freshness = expected
-    page = show()
-    cell = row(page, "loads").locator(".freshness")
-    expect(cell.locator(".pill")).to_have_text(freshness)
-    if age is not None:
-        expect(cell).to_contain_text(f"{round(age)} h old" if age >= 2 else f"{round(age * 60)} min old")
-    expect(cell.get_by_text("every")).to_have_text(["every 1 h"] if cadence else [])
+        landings.append(landing_result(store, name, manifest))
+    found = judging.evaluate(
+        "([landings, now, lateAfter]) => "
+        "import('./judge.js').then((judge) => judge.freshnessOf(landings, now, lateAfter))",
+        [landings, NOW.timestamp() * 1000, LATE_AFTER],
+    )
+    age = None if found["age"] is None else round(found["age"] / 3_600_000, 1)
+    assert (age, found["cadence"], found["freshness"]) == expected
 
 
 def test_a_row_shows_the_figures_of_the_last_run(show: Open, fake: FakeAirflow) -> None:
@@ -223,7 +234,7 @@ def test_all_streams_of_three_tenants_fit(show: Open, fake: FakeAirflow) -> None
     # A minute later only what has a new event is read again.
     fake.land("loads", 0, dag="alvys_acme", path="/data/acme", rows=1234)
     fake.requested.clear()
-    page.clock.run_for(61_000)
+    page.clock.fast_forward(61_000)
     expect(row(page, "loads").locator(".rows .number")).to_have_text("1,234")
     assert sum(fake.requested.values()) == 6
     page.get_by_role("searchbox", name="Find").fill("beta")
@@ -255,7 +266,7 @@ def test_nothing_is_read_while_the_page_is_hidden(show: Open, fake: FakeAirflow)
     page = show()
     fake.requested.clear()
     page.evaluate("Object.defineProperty(document, 'hidden', {value: true, configurable: true})")
-    page.clock.run_for(600_000)
+    page.clock.fast_forward(600_000)
     assert not fake.requested
     page.evaluate("Object.defineProperty(document, 'hidden', {value: false})")
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
@@ -347,6 +358,10 @@ def test_the_table_is_sorted_by_keyboard(show: Open, fake: FakeAirflow) -> None:
     expect(header).to_have_attribute("aria-sort", "descending")
     page.keyboard.press("Enter")
     expect(streams).to_have_text(["loads", "fuel", "trips"])
+    expect(page.get_by_role("button", name="Rows", exact=True)).to_be_focused()
+    # Also after the next refresh.
+    page.clock.fast_forward(61_000)
+    expect(page.locator("#about")).to_contain_text("read at 2026-11-30 12:01")
     expect(page.get_by_role("button", name="Rows", exact=True)).to_be_focused()
 
 

@@ -132,17 +132,22 @@ export class Reader {
     // Airflow before 3.3 shows events to all who may read assets: those of other DAGs are left out here.
     const mayRead = (dag) => dag === null || dags.has(dag);
     const wanted = ofDag(assets, this.dag).filter(({dags: ids}) => !ids.length || ids.some(mayRead));
-    const shown = wanted.slice(0, MAX_ASSETS);
-    if (!isComplete) notes.push(`Airflow has more than ${MAX_PAGES.assets * PAGE} assets; later ones are not shown.`);
-    if (shown.length < wanted.length) notes.push(`Only the ${MAX_ASSETS} assets with the newest events are shown.`);
-    if (!found.isComplete) notes.push(`Airflow has more than ${MAX_PAGES.dags * PAGE} DAGs; data of later ones is not shown.`);
+    const shown = wanted.length > MAX_ASSETS ? wanted.slice(0, MAX_ASSETS) : wanted;
+    const limits = [
+      [isComplete, `Airflow has more than ${MAX_PAGES.assets * PAGE} assets; later ones are not shown.`],
+      [found.isComplete, `Airflow has more than ${MAX_PAGES.dags * PAGE} DAGs; later ones are not shown.`],
+      [shown === wanted, `Only the ${MAX_ASSETS} assets with the newest events are shown.`],
+    ];
+    notes.push(...limits.filter(([isMet]) => !isMet).map(([, note]) => note));
     const events = (await Promise.all(shown.map((asset) => this.readEvents(asset)))).flat();
     const readable = events.filter((event) => mayRead(event.dag));
     const landings = readable.filter(
       (event) => event.extra.manifest && event.extra.stream && (!this.dag || event.dag === this.dag),
     );
     const loads = readable.filter((event) => event.isTable && event.extra.stream);
-    const own = new Set([...landings.map((event) => event.dag), ...shown.flatMap((asset) => asset.dags)]);
+    const own = new Set([
+      ...[...landings, ...checks].map((item) => item.dag), ...shown.flatMap((asset) => asset.dags),
+    ]);
     const failed = [...failing].filter((id) => own.has(id) && (!this.dag || id === this.dag));
     return {
       now, dags, landings, loads, checks, notes,
@@ -175,7 +180,7 @@ export class Reader {
   async readChecks(now) {
     const since = new Date(now - CHECK_DAYS * 24 * 3600 * 1000).toISOString();
     const parameters = {xcom_key: "alvys_check", run_after_gte: since, order_by: "-timestamp"};
-    const path = `dags/${this.dag ? encodeURIComponent(this.dag) : "~"}/dagRuns/~/taskInstances/~/xcomEntries`;
+    const path = "dags/~/dagRuns/~/taskInstances/~/xcomEntries";
     const {items} = await this.api.list(path, "xcom_entries", MAX_PAGES.checks, parameters);
     const newest = new Map();
     for (const entry of items.sort((one, other) => Date.parse(other.timestamp) - Date.parse(one.timestamp))) {
@@ -193,7 +198,10 @@ export class Reader {
       const {value} = await this.api.get(path, {map_index: entry.map_index});
       const time = Date.parse(entry.timestamp);
       this.checks.set(key, {
-        dag: entry.dag_id, run: entry.run_id, time, value: typeof value === "string" ? JSON.parse(value) : value,
+        dag: entry.dag_id,
+        run: entry.run_id,
+        time,
+        value: typeof value === "string" ? JSON.parse(value) : value,
       });
     }
     return this.checks.get(key);

@@ -12,7 +12,8 @@ async function read() {
   if (!answer.ok) return null;
   const settings = await answer.json();
   const api = new Api(document.baseURI);
-  const [{assets}, {dags}, failing] = await Promise.all([readAssets(api, settings.streams), readDags(api), readFailed(api)]);
+  const reads = [readAssets(api, settings.streams), readDags(api), readFailed(api)];
+  const [{assets}, {dags}, failing] = await Promise.all(reads);
   const own = assets.filter((asset) => !asset.isTable && asset.dags.some((id) => dags.has(id)));
   if (!own.length) return null;
   const failed = [...failing].filter((id) => dags.has(id) && own.some((asset) => asset.dags.includes(id)));
@@ -36,9 +37,11 @@ globalThis[NAME] = function AlvysCard() {
     read().then(setCard, (error) => console.warn("Alvys status:", error.message));
   }, []);
   if (!card) return null;
+  const color = card.isGood ? "#2da44e" : "#d1242f";
   const style = {
     order: 1, display: "block", width: "100%", margin: "8px 0", padding: "10px 16px",
-    border: "1px solid #8886", borderLeft: `4px solid ${card.isGood ? "#2da44e" : "#d1242f"}`, borderRadius: 8,
+    border: "1px solid #8886", borderRadius: 8, borderLeft: `4px solid ${color}`,
   };
-  return h("a", {href: new URL("plugin/alvys", document.baseURI).href, style}, h("strong", null, "Alvys"), ` · ${card.text}`);
+  const {href} = new URL("plugin/alvys", document.baseURI);
+  return h("a", {href, style}, h("strong", null, "Alvys"), ` · ${card.text}`);
 };

@@ -9,33 +9,43 @@ const HEIGHT = 22;
 export function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
-    if (value !== null && value !== undefined && value !== false) made.setAttribute(name, value === true ? "" : value);
+    if (value !== null && value !== undefined) made.setAttribute(name, value);
   }
   made.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return made;
+}
+
+function drawing(tag, attributes) {
+  const made = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
   return made;
 }
 
 /** Return a chart of the last values, with a text that says the same. */
 export function chart(values, label) {
   const shown = values.slice(-BARS);
-  const svg = document.createElementNS(SVG, "svg");
   const width = BARS * (BAR + 1);
-  const text = shown.length ? `${label}, the last ${shown.length}, oldest first: ${shown.join(", ")}` : `${label}: none`;
-  const attributes = {width, height: HEIGHT, viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": text};
-  for (const [name, value] of Object.entries(attributes)) svg.setAttribute(name, value);
-  const title = document.createElementNS(SVG, "title");
+  const text = `${label}, the last ${shown.length}, oldest first: ${shown.join(", ")}`;
+  const size = {width, height: HEIGHT, viewBox: `0 0 ${width} ${HEIGHT}`};
+  const svg = drawing("svg", {...size, role: "img", "aria-label": text});
+  const title = drawing("title", {});
   title.textContent = text;
-  svg.append(title);
   const highest = Math.max(1, ...shown);
-  shown.forEach((value, index) => {
-    const bar = document.createElementNS(SVG, "rect");
+  const bars = shown.map((value, index) => {
     const height = value ? Math.max(2, (value / highest) * HEIGHT) : 1;
-    const x = index * (BAR + 1);
-    for (const [name, number] of Object.entries({x, y: HEIGHT - height, width: BAR, height})) bar.setAttribute(name, number);
-    if (!value) bar.setAttribute("class", "none");
-    svg.append(bar);
+    const place = {x: index * (BAR + 1), y: HEIGHT - height, width: BAR, height};
+    return drawing("rect", {...place, class: value ? "some" : "none"});
   });
+  svg.append(title, ...bars);
   return svg;
+}
+
+/** Draw again, and leave the focus on the link or button where it was. */
+export function keepFocus(container, draw) {
+  const controls = () => [...container.querySelectorAll("a, button")];
+  const index = controls().indexOf(document.activeElement);
+  draw();
+  if (index >= 0) controls()[index]?.focus();
 }
 
 /**

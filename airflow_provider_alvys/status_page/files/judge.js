@@ -125,7 +125,8 @@ const PROBLEMS = [
     advice: "Run the syncs in the check's output “repairs”, load, and check again.",
   },
   {
-    kind: "open", is: (row) => row.last?.extra.proof === "open", page: "runbook.html#a-stream-that-stays-open",
+    kind: "open", is: (row) => row.last?.extra.proof === "open",
+    page: "runbook.html#a-stream-that-stays-open",
     title: "Rows may be missing: the last run is open",
     advice: "The next run reads the same period again. Act only if it stays open.",
   },
@@ -145,7 +146,8 @@ const PROBLEMS = [
   {
     kind: "busy", is: (row, {busy_share: limit}) => row.requests.share >= limit,
     page: "runbook.html#blocked-by-the-limit",
-    title: "Close to the rate limit", advice: "Run the sync less often, or move other programs to other hours.",
+    title: "Close to the rate limit",
+    advice: "Run the sync less often, or move other programs to other hours.",
   },
 ];
 

@@ -1,8 +1,8 @@
 // The status page: reads each minute while it is visible, and draws.
 
-import {Reader} from "./api.js";
+import {ApiError, Reader} from "./api.js";
 import {rowsOf, noticesOf} from "./judge.js";
-import {element, followTheme, link} from "./dom.js";
+import {element, followTheme, keepFocus, link} from "./dom.js";
 import {count, counted, utc} from "./format.js";
 import {drawTable} from "./table.js";
 
@@ -16,56 +16,55 @@ const at = (id) => document.getElementById(id);
 const view = {rows: [], sort: {by: "stream", descending: false}, readAt: 0, isReading: false};
 
 function runLink(id, run, text) {
-  const path = run ? `dags/${encodeURIComponent(id)}/runs/${encodeURIComponent(run)}` : `dags/${encodeURIComponent(id)}`;
-  return link(text, new URL(path, base).href);
+  const parts = run ? ["dags", id, "runs", run] : ["dags", id];
+  return link(text, new URL(parts.map(encodeURIComponent).join("/"), base).href);
 }
 
-function named(item) {
+function nameOf(item) {
   if (item.run) return runLink(item.run.dag, item.run.run, item.run.dag);
   const {row} = item;
   const name = view.hasTenants ? `${row.stream} of ${row.tenant}` : row.stream;
   return row.last?.dag ? runLink(row.last.dag, row.last.run, name) : name;
 }
 
-function drawNotices(notices, settings) {
-  at("notices").replaceChildren(
-    ...notices.map((notice) => {
-      const items = notice.items.slice(0, MAX_NAMED).flatMap((item, index) => [index ? ", " : "", named(item)]);
-      const more = notice.items.length - MAX_NAMED;
-      const noun = notice.kind === "failed" ? "DAG" : "stream";
-      return element(
-        "div", {class: `notice ${notice.kind}`},
-        element("h2", {}, `${notice.title} (${counted(notice.items.length, noun)}): `),
-        element("p", {class: "items"}, ...items, more > 0 ? ` and ${more} more` : ""),
-        element("p", {class: "advice"}, notice.advice, " ",
-          link("What to do", new URL(notice.page, settings.docs).href, {isNew: true, "aria-label": `What to do: ${notice.title}`})),
-      );
-    }),
+function drawNotice(notice, docs) {
+  const named = notice.items.slice(0, MAX_NAMED).flatMap((item, index) => [index ? ", " : "", nameOf(item)]);
+  const more = notice.items.length - MAX_NAMED;
+  const number = counted(notice.items.length, notice.kind === "failed" ? "DAG" : "stream");
+  const attributes = {isNew: true, "aria-label": `What to do: ${notice.title}`};
+  return element(
+    "div", {class: `notice ${notice.kind}`},
+    element("h2", {}, `${notice.title} (${number}): `),
+    element("p", {class: "items"}, named, more > 0 ? ` and ${more} more` : ""),
+    element("p", {class: "advice"}, notice.advice, " ",
+      link("What to do", new URL(notice.page, docs).href, attributes)),
   );
 }
 
 function drawFigures(rows) {
+  const share = (some, of) => `${count(some.length)} of ${count(of.length)}`;
   const landed = rows.filter((row) => row.last);
-  const checks = rows.filter((row) => row.check);
+  const checked = rows.filter((row) => row.check);
+  const same = checked.filter((row) => row.check.value.verdict !== "differs");
   const figures = {
     streams: count(rows.length),
-    fresh: `${count(rows.filter((row) => row.freshness === "fresh").length)} of ${count(rows.length)}`,
-    complete: `${count(landed.filter((row) => row.last.extra.proof === "whole").length)} of ${count(landed.length)}`,
+    fresh: share(rows.filter((row) => row.freshness === "fresh"), rows),
+    complete: share(landed.filter((row) => row.last.extra.proof === "whole"), landed),
     "requests, last day": count(rows.reduce((sum, row) => sum + row.requests.count, 0)),
-    "checks without differences": `${count(checks.filter((row) => row.check.value.verdict !== "differs").length)} of ${count(checks.length)}`,
+    "checks without differences": share(same, checked),
   };
-  at("figures").replaceChildren(
-    ...Object.entries(figures).map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))),
-  );
+  const shown = Object.entries(figures).map(([name, value]) =>
+    element("div", {}, element("dt", {}, name), element("dd", {}, value)));
+  at("figures").replaceChildren(...shown);
 }
 
 function drawStreams() {
   const wanted = at("find").value.trim().toLowerCase();
-  const rows = view.rows.filter(
-    (row) => `${row.stream} ${row.tenant} ${row.path}`.toLowerCase().includes(wanted) && (!at("problems").checked || row.problems.length),
-  );
-  at("shown").textContent = rows.length < view.rows.length ? `${rows.length} of ${view.rows.length} shown` : "";
-  drawTable(at("streams"), rows, view, {runLink, onSort: drawStreams});
+  const isWanted = (row) => `${row.stream} ${row.tenant} ${row.path}`.toLowerCase().includes(wanted);
+  const rows = view.rows.filter((row) => isWanted(row) && (!at("problems").checked || row.problems.length));
+  const isPart = rows.length < view.rows.length;
+  at("shown").textContent = isPart ? `${rows.length} of ${view.rows.length} shown` : "";
+  keepFocus(at("streams"), () => drawTable(at("streams"), rows, view, {runLink, onSort: drawStreams}));
 }
 
 function drawEmpty(settings) {
@@ -85,15 +84,15 @@ function draw(data, settings) {
   view.now = data.now;
   view.hasTenants = new Set(view.rows.map((row) => row.tenant).filter((name) => name !== "–")).size > 1;
   view.hasPaths = new Set(view.rows.filter((row) => row.last).map((row) => row.path)).size > 1;
-  at("about").textContent = [
-    dag && `DAG ${dag}`, `read at ${utc(data.now)} UTC`, "by Airflow's asset events, with your rights", ...data.notes,
-  ].filter(Boolean).join(" · ");
+  const about = [`read at ${utc(data.now)} UTC`, "from Airflow's asset events", ...data.notes];
+  at("about").textContent = (dag ? [`DAG ${dag}`, ...about] : about).join(" · ");
   at("message").replaceChildren();
   const isEmpty = !view.rows.length;
   if (isEmpty) drawEmpty(settings);
   at("filter").hidden = isEmpty;
   at("figures").hidden = isEmpty;
-  drawNotices(noticesOf(view.rows, data.failed), settings);
+  const notices = noticesOf(view.rows, data.failed).map((notice) => drawNotice(notice, settings.docs));
+  keepFocus(at("notices"), () => at("notices").replaceChildren(...notices));
   drawFigures(view.rows);
   if (isEmpty) at("streams").replaceChildren();
   else drawStreams();
@@ -123,7 +122,9 @@ async function refresh(reader, settings) {
 function showError(error) {
   const advice = ADVICE[error.status] || "The next try is in a minute.";
   at("message").replaceChildren(
-    element("div", {class: "notice failed", role: "alert"}, element("h2", {}, "Airflow's API could not be read"), element("p", {}, `${error.message}. ${advice}`)),
+    element("div", {class: "notice failed", role: "alert"},
+      element("h2", {}, "Airflow's API could not be read. "),
+      element("p", {}, `${error.message}. ${advice}`)),
   );
   if (!view.rows.length) at("about").textContent = "";
   document.body.dataset.state = "failed";
@@ -132,7 +133,7 @@ function showError(error) {
 async function start() {
   followTheme();
   const answer = await fetch("settings.json", {credentials: "same-origin"});
-  if (!answer.ok) throw Object.assign(new Error(`Airflow answered ${answer.status}`), {status: answer.status});
+  if (!answer.ok) throw new ApiError(answer.status, "settings.json");
   const settings = await answer.json();
   const reader = new Reader(base, settings.streams, dag);
   at("filter").addEventListener("submit", (event) => event.preventDefault());

@@ -7,138 +7,174 @@ const FRESHNESS = {fresh: "ok", late: "bad", never: "bad", unknown: "quiet"};
 const VERDICTS = {same: "ok", moving: "ok", differs: "bad", unknown: "quiet"};
 const ORDER = ["never", "late", "unknown", "fresh"];
 
-const pill = (text, kind) => element("span", {class: `pill ${kind}`}, text);
+const line = (...children) => element("span", {}, ...children);
 const small = (...children) => element("span", {class: "small"}, ...children);
-const none = () => element("span", {class: "small"}, "–");
+const strong = (text) => element("span", {class: "name"}, text);
+const pill = (text, kind, title) => element("span", {class: `pill ${kind}`, title}, text);
 const time = (value) => element("time", {datetime: new Date(value).toISOString()}, utc(value));
+const NONE = ["–"];
 
-function copyButton(text, what) {
-  const button = element("button", {type: "button", class: "copy", title: text, "aria-label": `Copy the path of the manifest of ${what}`}, "Copy manifest");
+function copyButton(path, what) {
+  const label = `Copy the path of the manifest of ${what}`;
+  const attributes = {type: "button", class: "copy", title: path, "aria-label": label};
+  const button = element("button", attributes, "Copy manifest");
   button.addEventListener("click", async () => {
     try {
-      await navigator.clipboard.writeText(text);
+      await navigator.clipboard.writeText(path);
       button.textContent = "Copied";
     } catch {
       // Browsers refuse it without https: then the path can be selected.
-      button.replaceWith(element("code", {class: "path"}, text));
+      button.replaceWith(element("code", {class: "path"}, path));
     }
   });
   return button;
 }
 
-function checkCell({check}, {runLink}) {
-  if (!check) return [none()];
-  const {value} = check;
-  const text = value.differences ? counted(value.differences, "difference") : value.verdict;
-  const shown = pill(text, VERDICTS[value.verdict] || "quiet");
-  if (value.examples?.length) shown.title = value.examples.join("\n");
-  return [shown, element("span", {class: "small"}, runLink(check.dag, check.run, utc(check.time)))];
+function freshnessCell(row) {
+  const age = row.age === null ? "" : ` ${length(row.age)} old`;
+  return [
+    line(pill(row.freshness, FRESHNESS[row.freshness]), age),
+    row.asOf === null ? null : small("as of ", time(row.asOf)),
+    row.cadence ? small(`every ${cadence(row.cadence)}`) : null,
+  ];
 }
 
-function nextCell(row, now) {
-  if (row.next.time === undefined) return [element("span", {}, row.next.text)];
-  const left = row.next.time - now;
-  return [element("span", {}, left > 0 ? `in ${length(left)}` : `${length(-left)} overdue`), small(time(row.next.time))];
+function chartCell(values, label) {
+  if (!values.length) return NONE;
+  return [element("span", {class: "number"}, count(values.at(-1))), chart(values, label)];
+}
+
+function requestsCell({requests}) {
+  const share = requests.share === null ? null : small(`${percent(requests.share)} of the limit`);
+  return [line(`${count(requests.count)} in ${Math.round(requests.hours)} h`), share];
+}
+
+function waitedCell({last}) {
+  if (!Number.isFinite(last?.extra.waited)) return NONE;
+  return [line(length(last.extra.waited * 1000)), small(`of ${length((last.extra.seconds || 0) * 1000)}`)];
+}
+
+function proofCell({last}) {
+  if (!last) return NONE;
+  const {proof, attempt} = last.extra;
+  return [pill(proof || "unknown", proof === "whole" ? "ok" : "bad"), small(`attempt ${attempt ?? "–"}`)];
+}
+
+function checkCell({check}, {runLink}) {
+  if (!check) return NONE;
+  const {verdict, differences, examples} = check.value;
+  const text = differences ? counted(differences, "difference") : verdict;
+  const shown = pill(text, VERDICTS[verdict] || "quiet", examples?.join("\n"));
+  return [shown, small(runLink(check.dag, check.run, utc(check.time)))];
+}
+
+function nextCell({next}, now) {
+  if (next.time === undefined) return [line(next.text)];
+  const left = next.time - now;
+  return [line(left > 0 ? `in ${length(left)}` : `${length(-left)} overdue`), small(time(next.time))];
 }
 
 function lastCell({last, tenant, stream}, {runLink}) {
-  if (!last) return [none()];
-  const cells = [];
-  if (last.dag) cells.push(runLink(last.dag, null, last.dag));
+  if (!last) return NONE;
   const run = last.run ? runLink(last.dag, last.run, `run ${utc(last.time)}`) : `at ${utc(last.time)}`;
-  return [...cells, element("span", {class: "small"}, run), copyButton(last.extra.manifest, `${stream} of ${tenant}`)];
+  const copy = copyButton(last.extra.manifest, `${stream} of ${tenant}`);
+  return [last.dag ? runLink(last.dag, null, last.dag) : null, small(run), copy];
 }
 
 /** The columns: a name, what a cell has, and what it is sorted by. */
-function columns(view) {
-  const {now} = view;
+function columnsOf(view, actions) {
   const all = [
     {
-      id: "stream", name: "Stream", key: (row) => row.stream, isText: true,
-      cell: (row) => [element("span", {class: "name"}, row.stream), view.hasPaths ? small(row.path) : null],
+      id: "stream", name: "Stream", key: (row) => row.stream,
+      cell: (row) => [strong(row.stream), view.hasPaths ? small(row.path) : null],
     },
-    {id: "tenant", name: "Tenant", key: (row) => row.tenant, isText: true, cell: (row) => [element("span", {class: "name"}, row.tenant)]},
+    {id: "tenant", name: "Tenant", key: (row) => row.tenant, cell: (row) => [strong(row.tenant)]},
     {
-      id: "freshness", name: "Freshness", key: (row) => [ORDER.indexOf(row.freshness), -(row.age ?? 0)],
-      cell: (row) => [
-        element("span", {}, pill(row.freshness, FRESHNESS[row.freshness]), row.age === null ? "" : ` ${length(row.age)} old`),
-        row.asOf === null ? null : small("as of ", time(row.asOf)),
-        row.cadence ? small(`every ${cadence(row.cadence)}`) : null,
-      ],
+      id: "freshness", name: "Freshness",
+      key: (row) => ORDER.indexOf(row.freshness) - (row.age ?? 0) / Number.MAX_SAFE_INTEGER,
+      cell: freshnessCell,
     },
     {
-      id: "rows", name: "Rows", key: (row) => row.rows.at(-1) ?? -1,
-      cell: (row) => row.last ? [element("span", {class: "number"}, count(row.rows.at(-1))), chart(row.rows, "Rows of each run")] : [none()],
+      id: "rows", name: "Rows", key: (row) => row.rows.at(-1) ?? -1, isLargestFirst: true,
+      cell: (row) => chartCell(row.rows, "Rows of each run"),
     },
     {
-      id: "changed", name: "Changed", key: (row) => row.changed.at(-1) ?? -1, title: "New or changed rows of each load into the table",
-      cell: (row) => row.changed.length
-        ? [element("span", {class: "number"}, count(row.changed.at(-1))), chart(row.changed, "Changed rows of each load")] : [none()],
+      id: "changed", name: "Changed", key: (row) => row.changed.at(-1) ?? -1, isLargestFirst: true,
+      title: "New or changed rows of each load into the table",
+      cell: (row) => chartCell(row.changed, "Changed rows of each load"),
     },
     {
-      id: "requests", name: "Requests", key: (row) => row.requests.count,
-      cell: (row) => [
-        element("span", {}, `${count(row.requests.count)} in ${Math.round(row.requests.hours)} h`),
-        row.requests.share === null ? null : small(`${percent(row.requests.share)} of the limit`),
-      ],
+      id: "requests", name: "Requests", key: (row) => row.requests.count, isLargestFirst: true,
+      cell: requestsCell,
     },
     {
-      id: "waited", name: "Waited", key: (row) => row.last?.extra.waited ?? -1, title: "Waits of the last run for the rate limit",
-      cell: (row) => Number.isFinite(row.last?.extra.waited)
-        ? [element("span", {}, length(row.last.extra.waited * 1000)), small(`of ${length((row.last.extra.seconds || 0) * 1000)}`)] : [none()],
+      id: "waited", name: "Waited", key: (row) => row.last?.extra.waited ?? -1, isLargestFirst: true,
+      title: "Waits of the last run for the rate limit", cell: waitedCell,
+    },
+    {id: "proof", name: "Proof", key: (row) => row.last?.extra.proof || "", cell: proofCell},
+    {
+      id: "backlog", name: "To load", key: (row) => row.backlog?.count ?? -1, isLargestFirst: true,
+      title: "Runs that have landed and are not in the table",
+      cell: (row) => (row.backlog ? [line(count(row.backlog.count))] : NONE),
     },
     {
-      id: "proof", name: "Proof", key: (row) => row.last?.extra.proof || "", isText: true,
-      cell: (row) => row.last
-        ? [pill(row.last.extra.proof || "unknown", row.last.extra.proof === "whole" ? "ok" : "bad"), small(`attempt ${row.last.extra.attempt ?? "–"}`)] : [none()],
+      id: "check", name: "Last check", key: (row) => row.check?.value.differences ?? -1, isLargestFirst: true,
+      cell: (row) => checkCell(row, actions),
     },
     {
-      id: "backlog", name: "To load", key: (row) => row.backlog?.count ?? -1, title: "Runs that have landed and are not in the table",
-      cell: (row) => (row.backlog ? [element("span", {}, count(row.backlog.count))] : [none()]),
+      id: "next", name: "Next run", key: (row) => row.next.time ?? Infinity,
+      cell: (row) => nextCell(row, view.now),
     },
-    {id: "check", name: "Last check", key: (row) => row.check?.value.differences ?? -1, cell: checkCell},
-    {id: "next", name: "Next run", key: (row) => row.next.time ?? Infinity, cell: (row) => nextCell(row, now)},
-    {id: "last", name: "Last run", key: (row) => row.last?.time ?? 0, cell: lastCell},
+    {
+      id: "last", name: "Last run", key: (row) => row.last?.time ?? 0, isLargestFirst: true,
+      cell: (row) => lastCell(row, actions),
+    },
   ];
   return all.filter((column) => column.id !== "tenant" || view.hasTenants);
 }
 
 function compare(one, other) {
-  if (Array.isArray(one)) return one[0] - other[0] || one[1] - other[1];
-  return typeof one === "string" ? one.localeCompare(other) : one - other;
+  if (typeof one === "string") return one.localeCompare(other);
+  return one === other ? 0 : one - other;
 }
 
 function header(column, view, onSort) {
   const isSorted = view.sort.by === column.id;
-  const direction = view.sort.descending ? "descending" : "ascending";
-  const button = element("button", {type: "button", "data-sort": column.id, title: column.title}, column.name);
+  const button = element("button", {type: "button", title: column.title}, column.name);
   button.addEventListener("click", () => {
-    // Numbers start with the largest.
-    view.sort = {by: column.id, descending: isSorted ? !view.sort.descending : !column.isText && column.id !== "freshness"};
+    const descending = isSorted ? !view.sort.descending : Boolean(column.isLargestFirst);
+    view.sort = {by: column.id, descending};
     onSort();
-    document.querySelector(`[data-sort="${column.id}"]`).focus();
   });
-  return element("th", {scope: "col", role: "columnheader", "aria-sort": isSorted ? direction : null}, button);
+  const sort = isSorted ? (view.sort.descending ? "descending" : "ascending") : null;
+  return element("th", {scope: "col", role: "columnheader", "aria-sort": sort}, button);
 }
 
 /** Draw the rows into a container. */
 export function drawTable(container, rows, view, actions) {
-  const shown = columns(view);
-  const {key} = shown.find((column) => column.id === view.sort.by) || shown[0];
+  const columns = columnsOf(view, actions);
+  const {key} = columns.find((column) => column.id === view.sort.by) || columns[0];
   const sign = view.sort.descending ? -1 : 1;
-  const names = (one, other) => one.stream.localeCompare(other.stream) || one.tenant.localeCompare(other.tenant);
-  const sorted = [...rows].sort((one, other) => sign * compare(key(one), key(other)) || names(one, other));
-  // On a narrow screen the style sheet turns rows into cards: the roles keep this a table for screen readers.
-  const lines = sorted.map((row) =>
-    element("tr", {role: "row", "data-stream": row.stream, "data-tenant": row.tenant, class: row.problems.length ? "attention" : null},
-      shown.map((column, index) =>
-        element(index ? "td" : "th", {role: index ? "cell" : "rowheader", scope: index ? null : "row", class: column.id, "data-label": column.name},
-          ...column.cell(row, actions)))));
+  const byName = (one, other) => compare(one.stream, other.stream) || compare(one.tenant, other.tenant);
+  const sorted = [...rows].sort((one, other) => sign * compare(key(one), key(other)) || byName(one, other));
+  // On a narrow screen the style sheet turns rows into cards: roles keep this a table for screen readers.
+  const cell = (column, row) => {
+    const attributes = {class: column.id, "data-label": column.name};
+    return column.id === "stream"
+      ? element("th", {...attributes, role: "rowheader", scope: "row"}, ...column.cell(row))
+      : element("td", {...attributes, role: "cell"}, ...column.cell(row));
+  };
+  const lines = sorted.map((row) => {
+    const names = {"data-stream": row.stream, "data-tenant": row.tenant};
+    const attributes = {...names, role: "row", class: row.problems.length ? "attention" : null};
+    return element("tr", attributes, columns.map((column) => cell(column, row)));
+  });
+  const headers = columns.map((column) => header(column, view, actions.onSort));
   const scroll = container.scrollLeft;
   container.replaceChildren(
     element("table", {role: "table"},
       element("caption", {class: "hidden"}, "Streams"),
-      element("thead", {role: "rowgroup"}, element("tr", {role: "row"}, shown.map((column) => header(column, view, actions.onSort)))),
+      element("thead", {role: "rowgroup"}, element("tr", {role: "row"}, headers)),
       element("tbody", {role: "rowgroup"}, lines)));
   container.scrollLeft = scroll;
 }
