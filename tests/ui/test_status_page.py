@@ -368,7 +368,7 @@ def test_the_table_is_sorted_by_keyboard(show: Open, fake: FakeAirflow) -> None:
 def test_nothing_is_cut_off_on_a_phone(show: Open, fake: FakeAirflow) -> None:
     long = "a_dag_with_a_name_that_is_as_long_as_" + "names_get_" * 20
     fill(fake, sorted(STREAMS)[:4])
-    fake.land("loads", 2, dag=long, tenant="tenant-" * 30)
+    fake.land("loads", 2, dag=long, tenant="tenant_" * 30)
     page = show(viewport=PHONE, color_scheme="dark")
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     expect(page.get_by_role("rowheader")).to_have_count(5)
