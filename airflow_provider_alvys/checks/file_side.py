@@ -59,6 +59,7 @@ class FileSide(StoredSide):
 
     :param is_wanted: whether to read a manifest, by its full path.
     :ivar paths: the full paths of the manifests.
+    :ivar is_filtered: whether all reads were of some rows only.
     :ivar tenants: all tenants of the stream in the data set.
     """
 
@@ -80,6 +81,7 @@ class FileSide(StoredSide):
         ]
         self._manifests = sorted(known, key=lambda item: (item[1].read_from, item[0]))
         self.paths = {store.url(name) for name, _ in known}
+        self.is_filtered = bool(known) and all(manifest.filters for _, manifest in known)
         self.tenants = {manifest.tenant for _, manifest in named if manifest is not None}
         regular = stream.window(None)
         self.as_of = newest_state(

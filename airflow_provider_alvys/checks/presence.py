@@ -97,6 +97,9 @@ class PresenceCheck:
     def run(self) -> Iterator[Check]:
         """Yield a check for each window, for what is in none, and for the rows that are named."""
         stored = [] if self._by is None else self._make_periods()
+        if not stored and not self._is_all:
+            yield make_check(PRESENCE, "nothing between start and the last sync", None, None, "unknown")
+            return
         edges = self._edges(stored)
         self.edges = self._edges([period for period in stored if period.is_compared])
         tallies = self._stored.tally(edges)

@@ -12,7 +12,7 @@ from airflow_provider_alvys.api.figures import counted
 from airflow_provider_alvys.api.read.windows import ALL_TIME, Window
 from airflow_provider_alvys.api.schema.values import EXTRA
 from airflow_provider_alvys.api.suggestions import suggest
-from airflow_provider_alvys.checks.alvys_side import AlvysSide
+from airflow_provider_alvys.checks.alvys_side import AlvysSide, Columns
 from airflow_provider_alvys.checks.comparison import Comparison
 from airflow_provider_alvys.checks.content import ContentCheck
 from airflow_provider_alvys.checks.control import check_control
@@ -28,7 +28,14 @@ from airflow_provider_alvys.landing.dataset.pace_file import load_pace, save_pac
 from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.tables.database import Database
 from airflow_provider_alvys.tables.ledger import LEDGER, Ledger
-from airflow_provider_alvys.tables.schema import TENANT, StreamSchema, build_schema, fields_of
+from airflow_provider_alvys.tables.schema import (
+    MISSED_AT,
+    MISSING_SINCE,
+    TENANT,
+    StreamSchema,
+    build_schema,
+    fields_of,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_alvys.api.http.client import AlvysClient
@@ -94,6 +101,7 @@ class Reconciliation:
             assert self.store is not None  # noqa: S101
             files = FileSide(self.store, schema, spec.tenant)
             self._check_tenant(files.tenants, f"{self.store.path}/{spec.stream.name}")
+            self._check_filters(files.is_filtered)
             return schema, files
         if not self.database.columns(schema.main.name):
             raise AlvysValueError(
@@ -106,7 +114,30 @@ class Reconciliation:
         known = {EXTRA, *(path for path, *_ in fields_of(spec.stream.fields))}
         excluded = known & {path for entry in self._entries(schema) for path in entry.excluded}
         schema = build_schema(spec.stream, table=spec.table, exclude=excluded)
-        return schema, TableSide(self.database, schema, spec.tenant)
+        self._check_columns(schema)
+        tables = TableSide(self.database, schema, spec.tenant)
+        self._check_filters(tables.is_filtered)
+        return schema, tables
+
+    def _check_columns(self, schema: StreamSchema) -> None:
+        """Refuse a table of an earlier version that lacks columns by which rows are counted."""
+        assert self.database is not None  # noqa: S101
+        table, at = schema.main, Columns.of(schema)
+        places = [place for place in (at.key, at.time, at.status, at.version) if place is not None]
+        wanted = [MISSED_AT, MISSING_SINCE, *(table.columns[place].name for place in places)]
+        if lacking := [name for name in wanted if name not in self.database.columns(table.name)]:
+            raise AlvysValueError(
+                f"{self.database.table(table.name)} has no column {', '.join(lacking)}: load "
+                f"{self.spec.stream.name} once with this version, which adds it"
+            )
+
+    def _check_filters(self, is_filtered: bool) -> None:
+        if is_filtered:
+            name = self.spec.stream.name
+            raise AlvysValueError(
+                f"All runs of {name} of {self.spec.tenant} had filters, so Alvys's totals of all rows "
+                f"say nothing: compare a sync of all {name}"
+            )
 
     def _tenants(self, schema: StreamSchema) -> set[str]:
         assert self.database is not None  # noqa: S101

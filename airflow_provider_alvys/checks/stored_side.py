@@ -119,8 +119,16 @@ def plain(kind: Kind, value: Any) -> Any:
     if kind == "boolean":
         return bool(value)
     if kind == "json":
-        return decode_row(value.encode(errors="surrogatepass")) if isinstance(value, str) else value
+        return _decode(value) if isinstance(value, str) else value
     return value
+
+
+def _decode(text: str) -> Any:
+    """Return a value of JSON; one that was cut off is its text, which equals no value."""
+    try:
+        return decode_row(text.encode(errors="surrogatepass"))
+    except ValueError:
+        return text
 
 
 class TableSide(StoredSide):
@@ -150,20 +158,38 @@ class TableSide(StoredSide):
         """Return the time whose state the table of a stream has."""
         if not self._database.columns(LEDGER):
             return None
-        names = ("window_by", "window_until", "read_at", "proof", "rows")
-        chosen = ", ".join(map(self._quote, names))
+        reads = self._reads(schema, table)
+        regular = schema.stream.window(None)
+        times = [(by, until, read_at) for by, until, read_at, is_filtered in reads if not is_filtered]
+        return newest_state(regular.name if regular else None, times)
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether all complete reads were of some rows only."""
+        reads = self._reads(self._schema) if self._database.columns(LEDGER) else []
+        return bool(reads) and all(is_filtered for *_, is_filtered in reads)
+
+    def _reads(
+        self, schema: StreamSchema, table: str | None = None
+    ) -> list[tuple[str | None, datetime | None, datetime | None, bool]]:
+        """Return window kind, end, start of the reading of complete reads, and whether they had filters."""
+        existing = self._database.columns(LEDGER)
+        names = ("window_by", "window_until", "read_at", "proof", "rows", "as_of", "cadence")
+        chosen = ", ".join(self._quote(name) if name in existing else "NULL" for name in names)
         where = f"{self._quote('table_name')} = ? AND {self._quote('tenant')} = ?"
         sql = f"SELECT {chosen} FROM {self._database.table(LEDGER)} WHERE {where}"
         rows = self._database.execute(sql, (table or schema.main.name, self.tenant))
-        regular = schema.stream.window(None)
-        # The ledger does not say which reads were filtered. Those of few rows were.
-        most = max((int(count) for *_, count in rows), default=0)
-        times = [
-            (by, as_datetime(until), as_datetime(read_at))
-            for by, until, read_at, proof, count in rows
-            if proof == "whole" and (by is not None or 2 * int(count) >= most)
-        ]
-        return newest_state(regular.name if regular else None, times)
+        most = max((int(row[4]) for row in rows), default=0)
+        reads = []
+        for by, until, read_at, proof, count, as_of, cadence in rows:
+            if as_of is not None and schema.stream.cadence_of(by) is not None:
+                is_filtered = cadence is None
+            else:
+                # The ledger does not say which of these reads were filtered. Those of few rows were.
+                is_filtered = by is None and 2 * int(count) < most
+            if proof == "whole":
+                reads.append((by, as_datetime(until), as_datetime(read_at), is_filtered))
+        return reads
 
     def bounds(self) -> tuple[str, str] | None:
         if self.time is None:

@@ -80,7 +80,8 @@ class AlvysReconcileOperator(AlvysLandingTask):
         ``dags_examples/alvys_nightly_check.py``.
     :raises AlvysDifferenceError: something differs, and ``on_difference`` is ``fail``. A retry does not help.
     :raises AlvysValueError: an argument is not valid, raised while the DAG is parsed if it is not templated;
-        or a table does not exist.
+        a table does not exist or lacks columns; or there are no rows of the tenant, or only some, read with
+        filters. Nothing has been asked then.
     """
 
     template_fields: Sequence[str] = tuple(

@@ -234,3 +234,14 @@ def test_amounts_are_not_compared_with_files_that_are_gone(alvys: Simulator, sql
     assert (result["verdict"], result["differences"], result["repairs"]) == ("unknown", [], [])
     (check,) = checks(sqlite, "unknown")
     assert check["check_name"] == "money"
+
+
+def test_json_that_was_cut_off_is_a_difference(alvys: Simulator, sqlite: Db, lake: Path) -> None:
+    alvys.reset(loads=20, days=60)
+    sync_and_load(lake)
+    key = sqlite.one("SELECT MIN(id) FROM loads")
+    sqlite.query("UPDATE loads SET _extra = '{\"a\": [1' WHERE id = ?", key)
+    result = reconcile(sql_conn_id="sql", sample=20)
+    assert any(
+        f"row {key}" in check["scope"] and "_extra" in check["scope"] for check in result["differences"]
+    )

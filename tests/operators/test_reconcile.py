@@ -60,6 +60,37 @@ def test_another_tenant_is_refused_before_anything_is_sent(alvys: Simulator, sql
     assert alvys.stats()["requests"] == asked
 
 
+def test_what_cannot_be_compared_is_refused_before_anything_is_sent(
+    alvys: Simulator, sqlite: Db, lake: Path
+) -> None:
+    alvys.reset(loads=40, days=60)
+    sync_and_load(lake, filters={"Status": ["Invoiced"]})
+    asked = alvys.stats()["requests"]
+    places: tuple[dict[str, Any], ...] = ({"sql_conn_id": "sql"}, {"path": str(lake)})
+    for place in places:
+        with pytest.raises(AlvysValueError, match="filters"):
+            reconcile(**place)
+    assert alvys.stats()["requests"] == asked
+    sync_and_load(lake)
+    assert reconcile(sql_conn_id="sql")["verdict"] == "same"
+    later = reconcile(sql_conn_id="sql", start="2036-01-01T00:00:00Z", end="2036-02-01T00:00:00Z")
+    assert later["verdict"] == "unknown"
+    # As the table of an earlier version.
+    sqlite.query("ALTER TABLE loads DROP COLUMN _missed_at")
+    with pytest.raises(AlvysValueError, match="_missed_at"):
+        reconcile(sql_conn_id="sql")
+
+
+def test_a_later_filtered_sync_does_not_make_other_rows_late(
+    alvys: Simulator, sqlite: Db, lake: Path
+) -> None:
+    alvys.reset(loads=40, days=60)
+    sync_and_load(lake)
+    as_of = reconcile(sql_conn_id="sql")["as_of"]
+    sync_and_load(lake, filters={"Status": ["Invoiced"]}, settling=0)
+    assert reconcile(sql_conn_id="sql")["as_of"] == reconcile(path=str(lake))["as_of"] == as_of
+
+
 class FakeTaskInstance(SimpleNamespace):
     def xcom_push(self, key: str, value: Any) -> None:
         self.pushed = {key: value}
