@@ -187,6 +187,34 @@ class AlvysReconcileOperator(AlvysLandingTask):
             ti.xcom_push(key=_RETURN_VALUE, value=result)
         raise AlvysDifferenceError(message)
 
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """Return what was compared, for Airflow's OpenLineage provider."""
+        from airflow.sdk import BaseHook
+
+        from airflow_provider_alvys.checks.checks_table import CHECKS
+        from airflow_provider_alvys.lineage import (
+            api_place,
+            checked_lineage,
+            folder_place,
+            no_lineage,
+            table_place,
+        )
+        from airflow_provider_alvys.tables.dialects import get_dialect
+        from airflow_provider_alvys.tables.schema import default_table_name
+
+        if self._landed is None:
+            return no_lineage()
+        stream = get_stream(self.stream)
+        reads, writes = [api_place(self.hook.settings.host, stream.path)], None
+        if self.path is not None:
+            reads.append(folder_place(str(self.path), stream.name))
+        if self.sql_conn_id is not None:
+            connection = BaseHook.get_connection(self.sql_conn_id)
+            dialect, table = get_dialect(connection.conn_type), self.table or default_table_name(stream)
+            reads.append(table_place(connection, dialect, self.schema, table))
+            writes = table_place(connection, dialect, self.schema, CHECKS)
+        return checked_lineage(reads, writes)
+
     def _make_spec(self, *, is_parsed: bool = False) -> CheckSpec:
         """
         Return what to compare.

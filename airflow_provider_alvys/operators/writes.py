@@ -124,6 +124,13 @@ class AlvysWriteOperator(AlvysTask):
         self.log.info("%s completed", self.operation)
         return result
 
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """Return what was written, and the file of an upload, for Airflow's OpenLineage provider."""
+        from airflow_provider_alvys.api.catalogue.operations import get_operation
+        from airflow_provider_alvys.lineage import written_lineage
+
+        return written_lineage(self.hook.settings.host, get_operation(self.operation).path, self.file)
+
     def record_of_link(self) -> WebRecord | None:
         """Return the record that is written."""
         from airflow_provider_alvys.api.catalogue.operations import get_operation

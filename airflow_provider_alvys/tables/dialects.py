@@ -41,6 +41,9 @@ class Dialect:
     :param table_options: text at the end of CREATE TABLE.
     :param is_case_insensitive: whether two columns of a table cannot differ in case only.
     :param is_file: whether a connection without a path is a database that ends with the task.
+    :param scheme: of the database in lineage.
+    :param port: the default one.
+    :param default_schema: where the tables are without a schema; None if a schema is a database.
     """
 
     name: str
@@ -57,6 +60,9 @@ class Dialect:
     table_options: str = ""
     is_case_insensitive: bool = True
     is_file: bool = False
+    scheme: str = ""
+    port: int | None = None
+    default_schema: str | None = None
 
     def quote(self, name: str) -> str:
         """Return a name in quotes."""
@@ -261,6 +267,9 @@ POSTGRESQL = Dialect(
         ("jsonb", ("json", False)),
     ),
     temp_schema="pg_temp",
+    scheme="postgres",
+    port=5432,
+    default_schema="public",
     is_case_insensitive=False,
     # An index entry has at most 2,704 bytes: tenant, parent and key together.
     limits=TypeLimits(whole_digits=100_000, fraction_digits=16_000, key_length=600, key_bytes=850),
@@ -269,6 +278,7 @@ SQLITE = _SQLite(
     name="SQLite",
     provider="apache-airflow-providers-sqlite",
     is_file=True,
+    scheme="sqlite",
     # SQLite stores a fraction as a float: text keeps its digits.
     types={
         **dict.fromkeys(("key", "text", "decimal", "timestamp", "wall", "date", "json"), "TEXT"),
@@ -285,6 +295,7 @@ DUCKDB = Dialect(
     name="DuckDB",
     provider="airflow-provider-duckdb",
     is_file=True,
+    scheme="duckdb",
     types={
         "key": "VARCHAR",
         "text": "VARCHAR",
@@ -314,6 +325,8 @@ DUCKDB = Dialect(
 MYSQL = _MySQL(
     name="MariaDB",
     provider="apache-airflow-providers-mysql",
+    scheme="mysql",
+    port=3306,
     types={
         "key": "VARCHAR(255)",
         "text": "LONGTEXT",

@@ -56,6 +56,8 @@ class AlvysLandingTask(AlvysTask):
 
     # What a task that has no file for it keeps over its deferrals, as JSON.
     _kept: dict[str, Any] | None = None
+    # What has landed, for lineage.
+    _landed: Any = None
 
     def __init__(
         self,
@@ -110,6 +112,13 @@ class AlvysLandingTask(AlvysTask):
         deadline, deferrals = known["deadline"], known["in_vain"]
         return self._land_within(context, deadline=deadline, consecutive_deferrals=deferrals, is_resumed=True)
 
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """Return what was read and written, for Airflow's OpenLineage provider."""
+        from airflow_provider_alvys.lineage import landed_lineage, no_lineage
+
+        results = [self._landed] if isinstance(self._landed, dict) else self._landed
+        return landed_lineage(self.hook.settings.host, results) if results else no_lineage()
+
     def _check_databases(self) -> None:
         """Raise AlvysValueError if a task after this one could not load the rows into its database."""
         from airflow_provider_alvys.hooks.databases import get_database_hook
@@ -147,7 +156,8 @@ class AlvysLandingTask(AlvysTask):
         )
         client = client.with_clock(clock)
         try:
-            return self.land(context, client, is_resumed=is_resumed)
+            self._landed = self.land(context, client, is_resumed=is_resumed)
+            return self._landed
         except DeferRequested as wait:
             from airflow_provider_alvys.triggers.alvys import AlvysWaitTrigger
 

@@ -148,3 +148,9 @@ class AlvysDocumentsToObjectStorageOperator(AlvysLandingTask):
         if self.skip_when_empty and not result["documents"]:
             raise AirflowSkipException("No parent has a document of these types")
         return result
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """Return what was read and written, for Airflow's OpenLineage provider."""
+        from airflow_provider_alvys.lineage import documents_lineage, no_lineage
+
+        return documents_lineage(self.hook.settings.host, self._landed) if self._landed else no_lineage()

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import ObjectStoragePath
+from airflow.sdk import BaseHook, ObjectStoragePath
 
 from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.api.errors import AlvysValueError
@@ -81,6 +81,8 @@ class AlvysObjectStorageToSqlOperator(TemplatedTask):
     template_fields: Sequence[str] = ("sql_conn_id", "path", "manifest", "schema", "table")
     none_fields = ("manifest",)
     ui_color = "#d7ebf7"
+    # The result, for lineage.
+    _loaded: dict[str, Any] | None = None
 
     def __init__(
         self,
@@ -149,7 +151,19 @@ class AlvysObjectStorageToSqlOperator(TemplatedTask):
         asset = alvys_table_asset(self.stream, self.sql_conn_id, schema=self.schema, table=self.table)
         for outlet, event in events:
             emit_asset_event(outlet, event, result, asset=asset)
+        self._loaded = result
         return result
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """Return what was read and written, for Airflow's OpenLineage provider."""
+        from airflow_provider_alvys.lineage import loaded_lineage, no_lineage
+        from airflow_provider_alvys.tables.dialects import get_dialect
+
+        if self._loaded is None:
+            return no_lineage()
+        connection = BaseHook.get_connection(self.sql_conn_id)
+        dialect, tables = get_dialect(connection.conn_type), self.stream_schema(self.table).tables
+        return loaded_lineage(self._loaded, connection, dialect, self.schema, tables)
 
     def stream_schema(self, table: str | None = None) -> StreamSchema:
         """Return the tables of the stream; with ``table`` None under their default names."""

@@ -51,6 +51,8 @@ class Worker:
         **arguments: Any,
     ) -> None:
         self.waits: list[float] = []
+        # That of the last process.
+        self.operator: Any = None
         self._alvys = alvys
         self._monkeypatch = monkeypatch
         self._clock = clock
@@ -61,7 +63,7 @@ class Worker:
         for _ in range(most):
             self._monkeypatch.setattr(auth, "_sources", {})
             self._monkeypatch.setattr(pacing, "_pacers", {})
-            operator = self._make()
+            operator = self.operator = self._make()
             operator.hook = QuickHook(self._clock)
             for name, value in (rendered or {}).items():
                 setattr(operator, name, value)
@@ -95,6 +97,20 @@ WINDOW = {
     "until": "2030-01-01T00:00:00Z",
     "window_by": "created",
 }
+
+
+def test_the_worker_that_completes_it_knows_its_lineage(
+    alvys: Simulator, clock: SkippingClock, lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("airflow.providers.openlineage")
+    alvys.reset(loads=150)
+    arguments = {**WINDOW, "path": str(lake), "page_size": 10}
+    worker = Worker(alvys, monkeypatch, clock, AlvysToObjectStorageOperator, **arguments, deferrable=True)
+    worker.run()
+    assert len(worker.waits) == 1
+    (written,) = worker.operator.get_openlineage_facets_on_complete(None).outputs
+    assert (written.namespace, written.name) == ("file", f"{lake}/loads")
+    assert written.outputFacets["outputStatistics"].rowCount == 150
 
 
 @pytest.mark.parametrize("file_format", ["jsonl", "parquet"])
