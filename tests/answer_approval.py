@@ -34,11 +34,12 @@ class Approver:
     get_display_name = get_name
 
 
-def answer(option: str, body: Any, has_ended: threading.Event) -> None:
+def answer(option: str, before: str, after: str, has_ended: threading.Event) -> None:
     """
     Wait for the request, print what it shows, and answer it.
 
-    :param body: what the checked body becomes before the answer; None leaves it.
+    :param before: the amount in the checked body.
+    :param after: what it becomes before the answer.
     """
     while not has_ended.wait(0.2):
         columns = TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.task_id, HITLDetail.body
@@ -50,11 +51,12 @@ def answer(option: str, body: Any, has_ended: threading.Event) -> None:
         dag_id, run_id, asking, shown = found
         sys.stdout.write(f"SHOWN {json.dumps(shown)}\n")
         with create_session() as session:
-            if body is not None:
-                # Airflow 3.1 always serializes.
-                more = {"serialize": False} if "serialize" in XComModel.set.__annotations__ else {}
-                key = {"dag_id": dag_id, "run_id": run_id, "task_id": "check"}
-                XComModel.set(key="body", value=body, session=session, **key, **more)
+            if after != before:
+                # Airflow versions store the same value in different ways.
+                query = select(XComModel).where(XComModel.run_id == run_id, XComModel.key == "body")
+                xcom = session.scalars(query).one()
+                xcom.value = json.loads(json.dumps(xcom.value).replace(before, after))
+                session.flush()
             payload = UpdateHITLDetailPayload(chosen_options=[option], params_input={})
             more = {"dag_bag": None} if "dag_bag" in update_hitl_detail.__annotations__ else {}
             update_hitl_detail(dag_id, run_id, asking, payload, Approver(), session=session, **more)
@@ -81,11 +83,11 @@ def read_answer(ti_id: Any) -> Any:
         return answer
 
 
-def main(dag_id: str, conf: str, option: str, body: str) -> None:
+def main(dag_id: str, conf: str, option: str, before: str, after: str) -> None:
     """Run the DAG."""
     hitl.get_hitl_detail_content_detail = read_answer
     has_ended = threading.Event()
-    thread = threading.Thread(target=answer_or_exit, args=(option, json.loads(body), has_ended))
+    thread = threading.Thread(target=answer_or_exit, args=(option, before, after, has_ended))
     thread.start()
     try:
         arguments = get_parser().parse_args(["dags", "test", dag_id, "--conf", conf])
