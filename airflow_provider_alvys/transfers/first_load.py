@@ -125,10 +125,10 @@ class AlvysHandOverOperator(AlvysLandingTask):
     :param tenant: name of the tenant in manifests; None means the connection id. (templated)
     :param file_format: ``jsonl`` or ``parquet``; see AlvysToObjectStorageOperator.
     :param compression: ``gzip`` or None; for Parquet ``gzip``, ``zstd`` or None (snappy).
-    :return: ``{"stream", "tenant", "path", "total", "rows", "manifests", "cursor", "as_of", "requests",
-        "waited", "bytes"}``: stream, tenant and the root of the data set, Alvys's total, the number of landed
-        rows, the paths of all manifests, the position of the cursor, the start of the first load, and the
-        sums of all windows.
+    :return: ``{"stream", "tenant", "path", "total", "rows", "manifests", "cursor", "as_of", "proof",
+        "cadence", "requests", "waited", "bytes"}``: stream, tenant and the root of the data set, Alvys's
+        total, the number of landed rows, the paths of all manifests, the position of the cursor, the start of
+        the first load, ``whole``, the seconds between two regular syncs, and the sums of all windows.
     :raises AlvysIncompleteError: rows are still missing. No cursor was set.
     """
 

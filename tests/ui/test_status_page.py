@@ -164,6 +164,20 @@ def test_a_row_shows_the_figures_of_the_last_run(show: Open, fake: FakeAirflow) 
     expect(run).to_have_attribute("href", f"{URL}/dags/alvys_hourly/runs/scheduled__2026-11-30T11%3A00%3A00Z")
 
 
+def test_a_stream_is_complete_at_the_end_of_its_first_load(show: Open, fake: FakeAirflow) -> None:
+    for hours in (0.5, 0.4):
+        fake.land("loads", hours, as_of=ago(500), cadence=None)
+    page = show()
+    expect(row(page, "loads").locator(".freshness .pill")).to_have_text("unknown")
+    ended = landing("loads", 0.6, manifests=["a", "b"], requests=4, rows=50)
+    del ended["manifest"]
+    fake.emit("/data/alvys/loads", 0.3, ended)
+    page.clock.fast_forward(61_000)
+    expect(row(page, "loads").locator(".freshness .pill")).to_have_text("fresh")
+    expect(row(page, "loads").locator(".requests")).to_contain_text("4 in 24 h")
+    expect(row(page, "loads").locator(".rows .number")).to_have_text("25")
+
+
 def test_the_manifest_can_be_copied(show: Open, fake: FakeAirflow) -> None:
     fake.land("loads", 1)
     page = show(permissions=["clipboard-read", "clipboard-write"])

@@ -185,6 +185,7 @@ def reconcile_and_set_cursor(
             f"{stream.name}: Alvys has {total} rows, and only {len(keys)} different ones have landed. No "
             "cursor was set. Clear this task to compare and read again"
         )
+    cadence = None if spec.filters else stream.cadence_of(stream.default_window)
     return {
         "stream": stream.name,
         "tenant": spec.tenant,
@@ -194,6 +195,8 @@ def reconcile_and_set_cursor(
         "manifests": [result["manifest"] for result in results],
         "cursor": _set_cursor(store, spec, begun, str(results[-1]["manifest"]), batch.identity),
         "as_of": format_time(begun),
+        "proof": "whole",
+        "cadence": int(cadence.total_seconds()) if cadence else None,
         **{
             name: round(sum(result.get(name) or 0 for result in results), 3)
             for name in ("requests", "waited", "bytes")

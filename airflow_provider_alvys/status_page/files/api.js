@@ -141,9 +141,9 @@ export class Reader {
     notes.push(...limits.filter(([isMet]) => !isMet).map(([, note]) => note));
     const events = (await Promise.all(shown.map((asset) => this.readEvents(asset)))).flat();
     const readable = events.filter((event) => mayRead(event.dag));
-    const landings = readable.filter(
-      (event) => event.extra.manifest && event.extra.stream && (!this.dag || event.dag === this.dag),
-    );
+    // The last task of a first load lists the manifests of all its windows.
+    const hasLanded = ({isTable, extra}) => !isTable && extra.stream && (extra.manifest || extra.manifests);
+    const landings = readable.filter((event) => hasLanded(event) && (!this.dag || event.dag === this.dag));
     const loads = readable.filter((event) => event.isTable && event.extra.stream);
     const own = new Set([
       ...[...landings, ...checks].map((item) => item.dag), ...shown.flatMap((asset) => asset.dags),

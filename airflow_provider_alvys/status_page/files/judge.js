@@ -5,16 +5,25 @@ const DAY = 24 * HOUR;
 // A load follows a landing within this time.
 const LOADED_WITHIN = HOUR / 2;
 
-/**
- * Return what one landing says of its stream, as `_State` in landing/freshness.py: of two, the one of the
- * higher rank counts, then the newer one.
- */
+// What one run shows of its stream, as `Evidence` in landing/freshness.py: of two, the greater one counts.
+const NONE = 0;
+const COMPLETE = 1;
+const REGULAR_OPEN = 2;
+const COMPLETE_UNDATED = 3;
+const REGULAR = 4;
+
 function stateOf({proof, as_of: asOf, cadence}) {
-  const whole = proof === "whole";
+  const isWhole = proof === "whole";
   const time = asOf ? Date.parse(asOf) : null;
-  if (cadence && time !== null) return {rank: whole ? 4 : 2, time, cadence};
-  if (!whole) return {rank: 0, time: null, cadence: null};
-  return {rank: time === null ? 3 : 1, time, cadence: null};
+  if (cadence && time !== null) return {evidence: isWhole ? REGULAR : REGULAR_OPEN, time, cadence};
+  if (!isWhole) return {evidence: NONE, time: null, cadence: null};
+  return {evidence: time === null ? COMPLETE_UNDATED : COMPLETE, time, cadence: null};
+}
+
+function judge({evidence, time, cadence}, now, lateAfter) {
+  if (evidence === NONE || evidence === REGULAR_OPEN) return "never";
+  if (evidence !== REGULAR) return "unknown";
+  return now - time > lateAfter * cadence * 1000 ? "late" : "fresh";
 }
 
 /**
@@ -23,16 +32,18 @@ function stateOf({proof, as_of: asOf, cadence}) {
  * @param landings the extras of its landing events, in any order
  */
 export function freshnessOf(landings, now, lateAfter) {
-  let best = {rank: 0, time: null, cadence: null};
+  let best = stateOf({});
   for (const state of landings.map(stateOf)) {
-    if (state.rank > best.rank || (state.rank === best.rank && state.time > best.time)) best = state;
+    const isNewer = state.evidence === best.evidence && state.time > best.time;
+    if (state.evidence > best.evidence || isNewer) best = state;
   }
-  const known = best.rank === 1 || best.rank === 4;
-  const age = known ? now - best.time : null;
-  let freshness = "unknown";
-  if (best.rank === 0 || best.rank === 2) freshness = "never";
-  else if (best.rank === 4) freshness = age > lateAfter * best.cadence * 1000 ? "late" : "fresh";
-  return {freshness, asOf: known ? best.time : null, age, cadence: best.cadence};
+  const isKnown = best.evidence === COMPLETE || best.evidence === REGULAR;
+  return {
+    freshness: judge(best, now, lateAfter),
+    asOf: isKnown ? best.time : null,
+    age: isKnown ? now - best.time : null,
+    cadence: best.cadence,
+  };
 }
 
 /**
@@ -89,26 +100,26 @@ export function rowsOf(data, settings) {
   const loads = group(data.loads, ({extra}) => [extra.stream, extra.path]);
   const checks = group(data.checks, ({value}) => [value.tenant, value.stream]);
   const rows = [];
-  for (const [key, landings] of group(data.landings, ({extra}) => [extra.tenant, extra.stream, extra.path])) {
+  for (const [key, events] of group(data.landings, ({extra}) => [extra.tenant, extra.stream, extra.path])) {
+    // A first load ends with an event that proves it complete, and is no run of its own.
+    const runs = events.filter((event) => event.extra.manifest).sort(newestFirst);
+    if (!runs.length) continue;
     const [tenant, stream, path] = JSON.parse(key);
-    landings.sort(newestFirst);
     const own = (loads.get(JSON.stringify([stream, path])) || []).sort(newestFirst);
     const [check] = (checks.get(JSON.stringify([tenant, stream])) || []).sort(newestFirst);
-    const last = landings[0];
-    const extras = landings.map((landing) => landing.extra);
     rows.push({
-      tenant, stream, path, last, landings, check: check || null,
-      ...freshnessOf(extras, now, settings.late_after),
-      rows: extras.map((extra) => extra.rows ?? 0).reverse(),
+      tenant, stream, path, last: runs[0], check: check || null,
+      ...freshnessOf(events.map((event) => event.extra), now, settings.late_after),
+      rows: runs.map((run) => run.extra.rows ?? 0).reverse(),
       changed: own.map((load) => load.extra.changed).filter(Number.isFinite).reverse(),
-      requests: requestsOf(landings, now, settings.streams[stream]?.requests_per_minute),
-      backlog: backlogOf(landings, own, now),
-      next: nextRunOf(unique(landings.map((landing) => landing.dag).filter(Boolean)), dags),
+      requests: requestsOf(runs, now, settings.streams[stream]?.requests_per_minute),
+      backlog: backlogOf(runs, own, now),
+      next: nextRunOf(unique(runs.map((run) => run.dag).filter(Boolean)), dags),
     });
   }
   for (const asset of data.unused) {
     rows.push({
-      tenant: "–", stream: asset.stream, path: asset.uri, last: null, landings: [], check: null,
+      tenant: "–", stream: asset.stream, path: asset.uri, last: null, check: null,
       ...freshnessOf([], now, settings.late_after), rows: [], changed: [],
       requests: {count: 0, hours: 24, share: null}, backlog: null, next: nextRunOf(asset.dags, dags),
     });

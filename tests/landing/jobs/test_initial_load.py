@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from airflow_provider_alvys.api.catalogue.streams import STREAMS
 from airflow_provider_alvys.api.errors import AlvysIncompleteError, AlvysStorageError
 from airflow_provider_alvys.api.http.client import AlvysClient
 from airflow_provider_alvys.api.read.windows import as_utc, format_time
@@ -94,6 +95,9 @@ def test_a_first_load_lands_every_month_and_sets_the_cursor_to_its_start(
     assert format_time(as_utc(cursor, "cursor")) == result["cursor"]
     assert timedelta(0) <= before - as_utc(cursor, "cursor") < timedelta(minutes=2)
     assert result["as_of"] == result["cursor"]
+    cadence = STREAMS[stream].cadence_of(STREAMS[stream].default_window)
+    assert cadence
+    assert (result["proof"], result["cadence"]) == ("whole", cadence.total_seconds())
     runs = [read_manifest(path) for path in result["manifests"]]
     assert (result["requests"], result["bytes"]) == tuple(
         sum(run[name] for run in runs) for name in ("requests", "bytes")
