@@ -107,7 +107,7 @@ def test_the_page_follows_airflows_dark_theme(page: Page, run: str) -> None:
     light = frame.locator("body").evaluate(color)
     page.evaluate("document.documentElement.classList.replace('light', 'dark')")
     expect(frame.locator("html")).to_have_attribute("data-theme", "dark")
-    assert frame.locator("body").evaluate(color) != light
+    expect(frame.locator("body")).not_to_have_css("background-color", light)
 
 
 def test_a_user_sees_nothing_of_dags_that_are_not_readable(

@@ -15,6 +15,11 @@ export function element(tag, attributes = {}, ...children) {
   return made;
 }
 
+/** Return a name that may be broken after its underscores. */
+export function breakable(name) {
+  return name.split(/(?<=_)/).flatMap((part, index) => (index ? [element("wbr"), part] : [part]));
+}
+
 function drawing(tag, attributes) {
   const made = document.createElementNS(SVG, tag);
   for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
@@ -54,7 +59,7 @@ export function keepFocus(container, draw) {
  * Airflow shows the page in a frame that may neither navigate its parent nor open windows. The parent may.
  */
 export function link(text, url, {isNew = false, ...attributes} = {}) {
-  const made = element("a", {href: url, ...attributes}, text);
+  const made = element("a", {href: url, ...attributes}, breakable(text));
   made.addEventListener("click", (event) => {
     event.preventDefault();
     const outer = window.parent.document.createElement("a");
@@ -70,9 +75,13 @@ export function link(text, url, {isNew = false, ...attributes} = {}) {
 /** Use the theme of the page around this one. */
 export function followTheme() {
   const outer = window.parent.document.documentElement;
+  const {style, dataset} = document.documentElement;
   const apply = () => {
     const theme = ["dark", "light"].find((name) => outer.classList.contains(name));
-    if (theme) document.documentElement.dataset.theme = theme;
+    if (theme) dataset.theme = theme;
+    requestAnimationFrame(() => {
+      style.setProperty("--page", getComputedStyle(window.parent.document.body).backgroundColor);
+    });
   };
   if (outer === document.documentElement) return;
   apply();

@@ -8,7 +8,8 @@ export function length(milliseconds) {
   // Two hours are better said as 120 min, and two days as 48 h.
   const [unit, size] = UNITS.find(([, size]) => seconds >= (size === 1 ? 0 : 2 * size)) || UNITS[3];
   const value = seconds / size;
-  return `${unit === "s" && value < 10 && value % 1 ? value.toFixed(1) : Math.round(value)} ${unit}`;
+  if (value > 0 && value < 0.1) return "< 0.1 s";
+  return `${value < 10 && unit === "s" && value % 1 ? value.toFixed(1) : Math.round(value)} ${unit}`;
 }
 
 /** Return the time between two syncs, such as `1 h`. */

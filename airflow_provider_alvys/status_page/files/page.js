@@ -51,9 +51,10 @@ function drawFigures(rows) {
     fresh: share(rows.filter((row) => row.freshness === "fresh"), rows),
     complete: share(landed.filter((row) => row.last.extra.proof === "whole"), landed),
     "requests, last day": count(rows.reduce((sum, row) => sum + row.requests.count, 0)),
-    "checks without differences": share(same, checked),
+    "checks without differences": checked.length ? share(same, checked) : null,
   };
-  const shown = Object.entries(figures).map(([name, value]) =>
+  const known = Object.entries(figures).filter(([, value]) => value !== null);
+  const shown = known.map(([name, value]) =>
     element("div", {}, element("dt", {}, name), element("dd", {}, value)));
   at("figures").replaceChildren(...shown);
 }

@@ -1,6 +1,6 @@
 // The table of streams.
 
-import {chart, element} from "./dom.js";
+import {breakable, chart, element} from "./dom.js";
 import {cadence, count, counted, length, percent, utc} from "./format.js";
 
 const FRESHNESS = {fresh: "ok", late: "bad", never: "bad", unknown: "quiet"};
@@ -9,7 +9,7 @@ const ORDER = ["never", "late", "unknown", "fresh"];
 
 const line = (...children) => element("span", {}, ...children);
 const small = (...children) => element("span", {class: "small"}, ...children);
-const strong = (text) => element("span", {class: "name"}, text);
+const strong = (name) => element("span", {class: "name"}, breakable(name));
 const pill = (text, kind, title) => element("span", {class: `pill ${kind}`, title}, text);
 const time = (value) => element("time", {datetime: new Date(value).toISOString()}, utc(value));
 const NONE = ["–"];
