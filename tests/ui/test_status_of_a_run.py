@@ -148,6 +148,9 @@ def test_make_demo_ui_shows_the_runs_until_it_is_ended(page: Page, airflow: Daem
         assert process.stdout
         lines = iter(process.stdout.readline, "")
         address = next(line.split()[-1] for line in lines if line.startswith("The status page: "))
+        # Airflow 3.1 forgets where its login came from.
+        page.goto(address)
+        expect(page.get_by_role("link", name="Dags").first).to_be_visible()
         expect(status_page(page, address).locator("tbody tr")).to_have_count(len(STREAMS))
     finally:
         # As Ctrl-C does.
