@@ -3,7 +3,8 @@ Record the payment of a trip's carrier after a person has approved it.
 
 Trigger this DAG with the trip's number: ``{"trip_number": "2001"}``. ``check`` validates the payment and
 sends nothing. ``approve`` shows it under Airflow's required actions, exactly as it will be sent. ``pay``
-sends it, and refuses any other. After a rejection ``pay`` is skipped.
+sends it, and refuses any other. After a rejection ``pay`` is skipped. Each run asks once: to ask again,
+trigger a new run.
 """
 
 from __future__ import annotations
@@ -45,14 +46,26 @@ def check(trip_number: str) -> dict[str, Any]:
 
 
 class PaymentApproval(ApprovalOperator):
-    """Show what was checked, and remember which payment that was."""
+    """Show what was checked, and remember which payment was approved."""
 
     def execute(self, context: Context) -> Any:
         """Wait for the answer."""
-        checked = context["ti"].xcom_pull(task_ids="check")
+        ti = context["ti"]
+        if ti.try_number > 1:
+            # Before 3.4 Airflow shows the request of the first attempt again, whatever is to be sent now.
+            raise RuntimeError("This run has asked already. Trigger a new one")
+        checked = ti.xcom_pull(task_ids="check")
         self.body = checked["shown"]
-        context["ti"].xcom_push(key="approved", value=checked["fingerprint"])
+        ti.xcom_push(key="shown", value=checked["fingerprint"])
         return super().execute(context)
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
+        """Take the answer."""
+        answer = super().execute_complete(context, event)
+        if answer["chosen_options"] == [self.APPROVE]:
+            ti = context["ti"]
+            ti.xcom_push(key="approved", value=ti.xcom_pull(task_ids=self.task_id, key="shown"))
+        return answer
 
 
 with DAG(
@@ -65,7 +78,7 @@ with DAG(
     doc_md=__doc__,
 ):
     checked: Any = check("{{ params.trip_number }}")
-    approve = PaymentApproval(task_id="approve", subject="Record this payment in Alvys?")
+    approve = PaymentApproval(task_id="approve", subject="Record this payment in Alvys?", retries=0)
     pay = AlvysWriteOperator(
         task_id="pay",
         operation=PAYMENT,

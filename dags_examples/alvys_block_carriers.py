@@ -1,8 +1,8 @@
 """
 Every week, block the carriers with expired insurance after a person has approved the list.
 
-The list appears in Airflow under the task's required actions. Retries are safe: setting the same status twice
-has no further effect.
+The list appears in Airflow under the task's required actions. Each run asks once: to ask again, trigger a
+new run. Retries of the writes are safe: setting the same status twice has no further effect.
 """
 
 from __future__ import annotations
@@ -11,9 +11,16 @@ from datetime import datetime, timezone
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
-from airflow.sdk import DAG, task
+from airflow.sdk import DAG, Context, task
 
 from airflow_provider_alvys import AlvysHook, AlvysSearchOperator
+
+
+def ask_once(context: Context) -> None:
+    """Fail a second attempt: before 3.4 Airflow shows the list of the first one again."""
+    if context["ti"].try_number > 1:
+        raise RuntimeError("This run has asked already. Trigger a new one")
+
 
 with DAG(
     "alvys_block_carriers",
@@ -38,6 +45,8 @@ with DAG(
         task_id="approve",
         subject="Set these carriers to Do Not Load?",
         body="{{ ti.xcom_pull(task_ids='describe') }}",
+        retries=0,
+        pre_execute=ask_once,
     )
 
     @task

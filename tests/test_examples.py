@@ -9,10 +9,13 @@ import runpy
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
+from airflow.providers.standard.operators.hitl import HITLOperator
 
 from airflow_provider_alvys.api.catalogue.streams import STREAMS
 from airflow_provider_alvys.simulator.process import Simulator
@@ -370,6 +373,36 @@ def test_the_payment_example_sends_exactly_what_a_person_has_approved(
     (found,) = re.findall(r"^STATES (.*)$", printed, re.MULTILINE)
     assert json.loads(found) == states
     assert ("AirflowFailException" in printed) == ("failed" in states.values())
+
+
+@pytest.mark.parametrize("name", ["alvys_approved_payment", "alvys_block_carriers"])
+def test_an_approval_asks_once_in_a_run(name: str) -> None:
+    """Before 3.4 Airflow keeps the text of the first request when a task is retried or cleared."""
+    approve = runpy.run_path(str(ROOT / "dags_examples" / f"{name}.py"))["approve"]
+    assert approve.retries == 0
+    ti = mock.Mock(try_number=2)
+    with pytest.raises(RuntimeError):
+        (approve._pre_execute_hook or approve.execute)({"ti": ti})
+    assert not ti.xcom_push.called
+
+
+def test_an_approval_that_nobody_has_given_approves_nothing() -> None:
+    approve = runpy.run_path(str(ROOT / "dags_examples" / "alvys_approved_payment.py"))["approve"]
+    stored = {"check": {"shown": "text", "fingerprint": "f"}}
+    ti = mock.Mock(try_number=1)
+    ti.xcom_pull = lambda task_ids, key=None: stored[key or task_ids]
+    ti.xcom_push = lambda key, value: stored.update({key: value})
+    with mock.patch.object(HITLOperator, "execute"):
+        approve.execute({"ti": ti})
+    assert approve.body == "text"
+    # Somebody who marks the task as successful here has approved nothing.
+    assert "approved" not in stored
+    event = {"params_input": {}, "responded_at": datetime.now(timezone.utc), "responded_by_user": None}
+    approve.skip = lambda **_: None
+    approve.execute_complete({"ti": ti, "task": approve}, {**event, "chosen_options": ["Reject"]})
+    assert "approved" not in stored
+    approve.execute_complete({"ti": ti, "task": approve}, {**event, "chosen_options": ["Approve"]})
+    assert stored["approved"] == "f"
 
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.name)

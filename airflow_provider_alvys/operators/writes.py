@@ -107,7 +107,7 @@ class AlvysWriteOperator(AlvysTask):
         if self.approved is not None and write.fingerprint != self.approved:
             raise AirflowFailException(
                 f"{self.operation} is not the write that was approved: its path or body is another. Nothing "
-                "was sent. Clear the task that checks it and those after it, to have it approved again"
+                "was sent. Start a new run to have it approved: Airflow may show the old request again"
             )
         earlier = journal.start()
         if earlier is not None:
