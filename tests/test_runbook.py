@@ -54,6 +54,16 @@ def test_the_runbook_quotes_the_status_page() -> None:
     assert named <= {title.lower().replace(" ", "-") for title in CASES["runbook.md"]}
 
 
+@pytest.mark.parametrize("page", CASES)
+def test_no_step_touches_more_than_what_went_wrong(page: str) -> None:
+    text = (ROOT / "docs" / page).read_text()
+    statements = re.findall(r"(?:UPDATE|DELETE FROM) .*?(?=```)", text, re.DOTALL)
+    commands = re.findall(r"airflow tasks clear .*", text)
+    assert statements + commands
+    assert all("WHERE" in statement for statement in statements)
+    assert all("--start-date" in command for command in commands)
+
+
 def check_complete(night: Night) -> None:
     """Compare tables and files with Alvys: nothing is missing, repeated or old."""
     for stream in {read_manifest(path)["stream"] for path in manifests(night.path)}:

@@ -209,10 +209,10 @@ class Night:
         with closing(sqlite3.connect(self.warehouse)) as database, database:
             database.execute(statement)
 
-    def clear_failed(self, dag_id: str) -> None:
-        """Clear the failed tasks of all runs of a DAG, with the tasks after them, and run them again."""
+    def clear_failed(self, dag_id: str, since: datetime) -> None:
+        """Clear the failed tasks of a DAG in its runs since then, and run them again."""
         for run in self.runs:
-            if run.dag_id == dag_id:
+            if run.dag_id == dag_id and run.run_after >= since:
                 failed = {name for name, task in run.tasks.items() if "failed" in task.state}
                 self._run_tasks(run, failed.__contains__)
 
@@ -362,8 +362,8 @@ class Night:
 
         options = get_parser().parse_args(words[1:])
         match words[1:3]:
-            case ["tasks", "clear"] if options.only_failed and options.downstream and options.yes:
-                self.clear_failed(options.dag_id)
+            case ["tasks", "clear"] if options.only_failed and options.start_date and options.yes:
+                self.clear_failed(options.dag_id, options.start_date)
             case ["dags", "trigger"]:
                 self.clock.move(300)
                 self.run(options.dag_id, "manual")
