@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_alvys.simulator.process import Simulator
-from tests.ui.users import GUEST, STRANGER
+from tests.ui.users import GUEST, OUTSIDER
 
 # Only `make ui-test` installs the dependency group ui; without it there is nothing to collect.
 if importlib.util.find_spec("playwright") is None:
@@ -42,7 +42,7 @@ LAKE = "UI_TEST_LAKE"
 
 PASSWORD = "the-password-of-the-ui-tests"
 LOGIN = ("admin", PASSWORD)
-USERS = {"admin": "admin", STRANGER: "viewer", GUEST: ""}
+USERS = {"admin": "admin", OUTSIDER: "viewer", GUEST: ""}
 SECRET = "s3cret-of-the-ui-tests"
 WEB_URL = "https://app.example/{stream}/{id}"
 DAG = "alvys_to_warehouse"

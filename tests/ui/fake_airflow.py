@@ -60,7 +60,7 @@ class FakeAirflow:
             self.dags.append({**dag, "timetable_summary": "0 * * * *", **changes})
 
     def asset(self, uri: str, dag: str = "alvys_hourly") -> int:
-        """Return the id of an asset, which is added if there is none."""
+        """Return the id of an asset, and add it if it is missing."""
         for asset in self.assets:
             if asset["uri"] == uri:
                 return int(asset["id"])

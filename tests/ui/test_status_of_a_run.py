@@ -23,7 +23,7 @@ from airflow_provider_alvys.status_page import app
 from tests.chaos.airflow.daemons import Daemons
 from tests.conftest import ROOT
 from tests.ui.conftest import DAG, PASSWORD, PYTHON, STREAMS, log_in, open_context
-from tests.ui.users import GUEST, STRANGER
+from tests.ui.users import GUEST, OUTSIDER
 
 pytestmark = pytest.mark.ui
 
@@ -114,7 +114,7 @@ def test_a_user_sees_nothing_of_dags_that_are_not_readable(
     browser: Browser, airflow: Daemons, run: str
 ) -> None:
     context = open_context(browser, airflow)
-    page = log_in(context.new_page(), STRANGER)
+    page = log_in(context.new_page(), OUTSIDER)
     frame = status_page(page)
     expect(frame.get_by_role("heading", name="No data yet")).to_be_visible()
     text = frame.locator("body").inner_text()

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 # A viewer who may read assets, but no DAG.
-STRANGER = "stranger"
+OUTSIDER = "outsider"
 # A user without any right.
 GUEST = "guest"
