@@ -134,7 +134,9 @@ def test_nobody_gets_a_file_without_a_login(airflow: Daemons) -> None:
         assert session.get(f"{airflow.api.url}/alvys/", headers=headers, timeout=30).status_code == 403
 
 
-def test_make_demo_ui_shows_the_runs_until_it_is_ended(page: Page, airflow: Daemons, run: str) -> None:
+def test_make_demo_ui_shows_the_runs_until_it_is_ended(
+    page: Page, airflow: Daemons, run: str, problems: list[str]
+) -> None:
     python = Path(os.environ.get(PYTHON) or sys.executable).absolute()
     options = [f"PY={python}", f"DEMO_HOME={airflow.home}", "DEMO_PORT=0"]
     process = subprocess.Popen(
@@ -151,6 +153,9 @@ def test_make_demo_ui_shows_the_runs_until_it_is_ended(page: Page, airflow: Daem
         # Airflow 3.1 forgets where its login came from.
         page.goto(address)
         expect(page.get_by_role("link", name="Dags").first).to_be_visible()
+        # Its cookie is that of another Airflow.
+        assert [text for text in problems if "401" not in text] == []
+        problems.clear()
         expect(status_page(page, address).locator("tbody tr")).to_have_count(len(STREAMS))
     finally:
         # As Ctrl-C does.

@@ -80,7 +80,9 @@ export function followTheme() {
     const theme = ["dark", "light"].find((name) => outer.classList.contains(name));
     if (theme) dataset.theme = theme;
     requestAnimationFrame(() => {
-      style.setProperty("--page", getComputedStyle(window.parent.document.body).backgroundColor);
+      const found = [window.parent.document.body, outer].map((part) => getComputedStyle(part).backgroundColor);
+      const background = found.find((color) => color !== "rgba(0, 0, 0, 0)");
+      if (background) style.setProperty("--page", background);
     });
   };
   if (outer === document.documentElement) return;
