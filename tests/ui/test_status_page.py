@@ -327,6 +327,88 @@ def test_a_script_in_a_name_is_shown_as_text(show: Open, fake: FakeAirflow) -> N
         assert href.startswith("http")
 
 
+ANYTHING: list[Any] = [None, "abc", -1, 1e308, [], {"a": 1}, True, "2026-13-45T99:00:00Z"]
+
+
+@pytest.mark.parametrize("value", ANYTHING, ids=repr)
+def test_values_of_any_type_leave_the_rest_as_it_is(show: Open, fake: FakeAirflow, value: Any) -> None:
+    fake.land("loads", 1)
+    fake.load("loads", 0.9)
+    fake.check("loads", 1, 0)
+    for name in landing("loads", 1):
+        fake.land("trips", 1)
+        fake.land("trips", 0.9, **{name: value}) if name not in ("path", "stream") else fake.emit(
+            "/data/alvys/trips", 0.9, {**landing("trips", 0.9), name: value}
+        )
+    for name in ("changed", "seconds", "path"):
+        fake.load("trips", 0.9, **{name: value})
+    for name in ("stream", "tenant", "verdict", "differences", "examples"):
+        fake.check("trips", 0.9, 0)
+        fake.checks[-1]["task_id"] = name
+        fake.checks[-1]["value"][name] = value
+    fake.check("trips", 0.8, 0)
+    fake.checks[-1]["value"] = value
+    page = show()
+    loads = row(page, "loads")
+    expect(loads.locator(".freshness .pill")).to_have_text("fresh")
+    expect(loads.locator(".check .pill")).to_have_text("same")
+    expect(row(page, "trips").locator(".freshness .pill").first).to_have_text("fresh")
+    for text in ("NaN", "undefined", "[object"):
+        expect(page.locator("main")).not_to_contain_text(text)
+
+
+def test_what_cannot_be_read_is_named_and_hides_nothing_else(show: Open, fake: FakeAirflow) -> None:
+    fake.land("loads", 1)
+    for number, name in enumerate(("100%", "%zz")):
+        fake.emit(f"s3://others/{name}", number, {})
+    fake.check("loads", 1, 0)
+    fake.check("trips", 2, 0)
+    fake.refusals["dags/alvys_check/dagRuns/run-2/taskInstances/check_trips/xcomEntries/alvys_check"] = 500
+    page = show(is_refused=True)
+    expect(row(page, "loads").locator(".check .pill")).to_have_text("same")
+    expect(page.locator("#about")).to_contain_text("1 of 2 checks could not be read")
+
+
+def test_assets_of_others_with_the_name_of_a_stream_are_not_shown(show: Open, fake: FakeAirflow) -> None:
+    fake.land("loads", 1)
+    fake.add_dag("crm")
+    fake.emit("s3://crm/customers", 500, {"rows": 5}, dag="crm")
+    fake.failed.append("crm")
+    page = show()
+    expect(page.locator("tbody tr")).to_have_count(1)
+    expect(page.locator("#notices").get_by_role("heading")).to_have_count(0)
+
+
+def test_a_stream_whose_dag_was_renamed_is_shown(show: Open, fake: FakeAirflow) -> None:
+    fake.asset("/data/alvys/loads", "renamed")
+    fake.add_dag("renamed")
+    fake.land("loads", 9)
+    fake.dags = [dag for dag in fake.dags if dag["dag_id"] == "renamed"]
+    page = show()
+    expect(row(page, "loads", "\u2013").locator(".freshness .pill")).to_have_text("never")
+
+
+def test_the_card_counts_only_streams_of_alvys(judging: Page, app: TestClient) -> None:
+    fake = FakeAirflow(app)
+    fake.land("loads", 1)
+    fake.asset("/data/alvys/trips")
+    fake.emit("s3://crm/customers", 500, {"rows": 5})
+    fake.asset("s3://crm/users")
+    fake.asset("/data/new/fuel")
+    judging.unroute_all()
+    fake.serve(judging)
+    found = judging.evaluate(
+        """async ([base, streams]) => {
+          const {Api, keepOwn, readAssets} = await import("./api.js");
+          const api = new Api(base);
+          const {assets} = await readAssets(api, streams);
+          return (await keepOwn(api, assets)).map(({uri}) => uri).sort();
+        }""",
+        [f"{URL}/", dict.fromkeys(STREAMS)],
+    )
+    assert found == ["/data/alvys/loads", "/data/alvys/trips", "/data/new/fuel"]
+
+
 @pytest.mark.parametrize(
     ("path", "status", "text"),
     [

@@ -5,6 +5,8 @@ const PAGE = 100;
 const MAX_PAGES = {assets: 10, dags: 10, checks: 3};
 const MAX_ASSETS = 300;
 const MAX_CHECKS = 100;
+// Folders that the card looks into.
+const MAX_FOLDERS = 20;
 const MAX_FAILED = 20;
 const EVENTS = 50;
 const AT_ONCE = 6;
@@ -12,7 +14,52 @@ const CHECK_DAYS = 35;
 export const MAX_REQUESTS =
   MAX_PAGES.assets + MAX_ASSETS + MAX_PAGES.dags + MAX_PAGES.checks + MAX_CHECKS + 1 + MAX_FAILED;
 
+const TIMEOUT = 60_000;
+
 const TABLES = "alvys-table://";
+
+const textOf = (value) => (typeof value === "string" ? value : null);
+const numberOf = (value) => (Number.isFinite(value) && value >= 0 ? value : null);
+const timeOf = (value) => (Number.isFinite(Date.parse(textOf(value))) ? value : null);
+
+/** Return the extra of an event. Others write events, too: a value of another type counts as missing. */
+function extraOf(given) {
+  const extra = given || {};
+  const numbers = ["rows", "changed", "requests", "waited", "seconds", "attempt", "cadence"];
+  return {
+    ...Object.fromEntries(numbers.map((name) => [name, numberOf(extra[name])])),
+    ...Object.fromEntries(["stream", "path", "manifest", "proof"].map((name) => [name, textOf(extra[name])])),
+    as_of: timeOf(extra.as_of),
+    tenant: textOf(extra.tenant) ?? "–",
+    manifests: Array.isArray(extra.manifests),
+  };
+}
+
+/** Return the value of a check; null if it is none. */
+function checkOf(given) {
+  const value = typeof given === "string" ? JSON.parse(given) : given;
+  if (!textOf(value?.stream)) return null;
+  return {
+    stream: value.stream,
+    tenant: textOf(value.tenant) ?? "–",
+    verdict: textOf(value.verdict) ?? "unknown",
+    differences: numberOf(value.differences),
+    examples: Array.isArray(value.examples) ? value.examples : [],
+  };
+}
+
+/** Return the last part of a URI, which is the name of a stream. */
+function lastPart(uri) {
+  const part = uri.replace(/\/$/, "").split("/").pop();
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+// The last task of a first load lists the manifests of all its windows.
+const isLanding = ({isTable, extra}) => !isTable && extra.stream && (extra.manifest || extra.manifests);
 
 export class ApiError extends Error {
   constructor(status, path) {
@@ -37,7 +84,11 @@ export class Api {
       this.requests += 1;
       const url = new URL(path, this.base);
       url.search = new URLSearchParams(parameters);
-      const answer = await fetch(url, {credentials: "same-origin", headers: {Accept: "application/json"}});
+      const answer = await fetch(url, {
+        credentials: "same-origin",
+        headers: {Accept: "application/json"},
+        signal: AbortSignal.timeout(TIMEOUT),
+      });
       if (!answer.ok) throw new ApiError(answer.status, url.pathname);
       return await answer.json();
     } finally {
@@ -66,7 +117,7 @@ export async function readAssets(api, streams) {
     id: asset.id,
     uri: asset.uri,
     isTable: asset.uri.startsWith(TABLES),
-    stream: decodeURIComponent(asset.uri.replace(/\/$/, "").split("/").pop()),
+    stream: lastPart(asset.uri),
     dags: [...new Set(asset.producing_tasks.map((task) => task.dag_id))],
     readers: asset.scheduled_dags.map((dag) => dag.dag_id),
     lastEvent: asset.last_asset_event?.id ?? null,
@@ -89,6 +140,32 @@ export async function readDags(api) {
     },
   ]);
   return {dags: new Map(dags), isComplete};
+}
+
+/** Return the last events of an asset, the newest first. */
+async function readEvents(api, asset) {
+  const parameters = {asset_id: asset.id, order_by: "-timestamp", limit: EVENTS};
+  const answer = await api.get("assets/events", parameters);
+  return answer.asset_events.map((event) => ({
+    uri: asset.uri,
+    isTable: asset.isTable,
+    time: Date.parse(event.timestamp),
+    dag: event.source_dag_id,
+    run: event.source_run_id,
+    hasMore: answer.total_entries > answer.asset_events.length,
+    extra: extraOf(event.extra),
+  }));
+}
+
+/** Return those assets in whose folder streams have landed, or nothing was ever written. */
+export async function keepOwn(api, assets) {
+  const folderOf = ({uri}) => uri.replace(/[^/]*\/?$/, "");
+  // The one with the newest event is the first.
+  const newest = new Map([...assets].reverse().map((asset) => [folderOf(asset), asset]));
+  const isOwn = async ([folder, asset]) =>
+    [folder, asset.lastEvent === null || (await readEvents(api, asset)).some(isLanding)];
+  const folders = new Map(await Promise.all([...newest].slice(-MAX_FOLDERS).map(isOwn)));
+  return assets.filter((asset) => folders.get(folderOf(asset)));
 }
 
 /** Return the ids of the DAGs whose last run failed. */
@@ -122,7 +199,7 @@ export class Reader {
       readAssets(this.api, this.streams),
       readDags(this.api),
       readFailed(this.api),
-      this.readChecks(now).catch((error) => {
+      this.readChecks(now, notes).catch((error) => {
         if (error.status !== 403) throw error;
         notes.push("You may not read XComs, so the last checks are not shown.");
         return [];
@@ -139,20 +216,23 @@ export class Reader {
       [shown === wanted, `Only the ${MAX_ASSETS} assets with the newest events are shown.`],
     ];
     notes.push(...limits.filter(([isMet]) => !isMet).map(([, note]) => note));
-    const events = (await Promise.all(shown.map((asset) => this.readEvents(asset)))).flat();
-    const readable = events.filter((event) => mayRead(event.dag));
-    // The last task of a first load lists the manifests of all its windows.
-    const hasLanded = ({isTable, extra}) => !isTable && extra.stream && (extra.manifest || extra.manifests);
-    const landings = readable.filter((event) => hasLanded(event) && (!this.dag || event.dag === this.dag));
+    const events = await Promise.all(shown.map((asset) => this.readEvents(asset)));
+    // Assets of others may end with the name of a stream, too: nothing has landed there.
+    const own = shown.filter(({isTable}, index) =>
+      isTable || !events[index].length || events[index].some(isLanding));
+    const readable = events.flat().filter((event) => mayRead(event.dag));
+    const landed = readable.filter(isLanding);
+    const landings = landed.filter((event) => !this.dag || event.dag === this.dag);
     const loads = readable.filter((event) => event.isTable && event.extra.stream);
-    const own = new Set([
-      ...[...landings, ...checks].map((item) => item.dag), ...shown.flatMap((asset) => asset.dags),
+    const writers = new Set([
+      ...[...landings, ...checks].map((item) => item.dag), ...own.flatMap((asset) => asset.dags),
     ]);
-    const failed = [...failing].filter((id) => own.has(id) && (!this.dag || id === this.dag));
+    const failed = [...failing].filter((id) => writers.has(id) && (!this.dag || id === this.dag));
+    const used = new Set(landed.map((event) => event.uri));
     return {
       now, dags, landings, loads, checks, notes,
       failed: await Promise.all(failed.slice(0, MAX_FAILED).map((id) => this.readFailedRun(id))),
-      unused: shown.filter(({isTable, lastEvent, dags: ids}) => !isTable && lastEvent === null && ids.length),
+      unused: own.filter(({isTable, uri, dags: ids}) => !isTable && !used.has(uri) && ids.length),
       requests: this.api.requests,
     };
   }
@@ -161,23 +241,13 @@ export class Reader {
     if (asset.lastEvent === null) return [];
     const known = this.events.get(asset.id);
     if (known?.last === asset.lastEvent) return known.events;
-    const parameters = {asset_id: asset.id, order_by: "-timestamp", limit: EVENTS};
-    const answer = await this.api.get("assets/events", parameters);
-    const events = answer.asset_events.map((event) => ({
-      uri: asset.uri,
-      isTable: asset.isTable,
-      time: Date.parse(event.timestamp),
-      dag: event.source_dag_id,
-      run: event.source_run_id,
-      hasMore: answer.total_entries > answer.asset_events.length,
-      extra: event.extra || {},
-    }));
+    const events = await readEvents(this.api, asset);
     this.events.set(asset.id, {last: asset.lastEvent, events});
     return events;
   }
 
   /** Return the newest result of each task that compares with Alvys. */
-  async readChecks(now) {
+  async readChecks(now, notes) {
     const since = new Date(now - CHECK_DAYS * 24 * 3600 * 1000).toISOString();
     const parameters = {xcom_key: "alvys_check", run_after_gte: since, order_by: "-timestamp"};
     const path = "dags/~/dagRuns/~/taskInstances/~/xcomEntries";
@@ -187,7 +257,16 @@ export class Reader {
       const key = JSON.stringify([entry.dag_id, entry.task_id, entry.map_index]);
       if (!newest.has(key)) newest.set(key, entry);
     }
-    return Promise.all([...newest.values()].slice(0, MAX_CHECKS).map((entry) => this.readCheck(entry)));
+    const entries = [...newest.values()].slice(0, MAX_CHECKS);
+    const checks = await Promise.all(entries.map((entry) => this.readCheck(entry).catch((error) => {
+      if (error.status === 401 || error.status === 403) throw error;
+      return {value: null};
+    })));
+    const found = checks.filter(({value}) => value);
+    if (found.length < checks.length) {
+      notes.push(`${checks.length - found.length} of ${checks.length} checks could not be read.`);
+    }
+    return found;
   }
 
   async readCheck(entry) {
@@ -201,7 +280,7 @@ export class Reader {
         dag: entry.dag_id,
         run: entry.run_id,
         time,
-        value: typeof value === "string" ? JSON.parse(value) : value,
+        value: checkOf(value),
       });
     }
     return this.checks.get(key);

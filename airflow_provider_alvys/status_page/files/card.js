@@ -1,6 +1,6 @@
 // The card on Airflow's home page. React is the one of the page around it.
 
-import {Api, readAssets, readDags, readFailed} from "./api.js";
+import {Api, keepOwn, readAssets, readDags, readFailed} from "./api.js";
 import {counted} from "./format.js";
 
 const {createElement: h, useEffect, useState} = globalThis.React;
@@ -14,7 +14,8 @@ async function read() {
   const api = new Api(document.baseURI);
   const reads = [readAssets(api, settings.streams), readDags(api), readFailed(api)];
   const [{assets}, {dags}, failing] = await Promise.all(reads);
-  const own = assets.filter((asset) => !asset.isTable && asset.dags.some((id) => dags.has(id)));
+  const readable = assets.filter((asset) => !asset.isTable && asset.dags.some((id) => dags.has(id)));
+  const own = await keepOwn(api, readable);
   if (!own.length) return null;
   const failed = [...failing].filter((id) => dags.has(id) && own.some((asset) => asset.dags.includes(id)));
   const isQuiet = ({stream, lastTime}) => {
