@@ -6,6 +6,8 @@ The page itself asks Airflow's API for everything else, with the rights of the u
 
 from __future__ import annotations
 
+import logging
+import math
 from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,13 @@ from typing import Any
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
 from airflow.api_fastapi.core_api.security import requires_access_view, requires_authenticated
 from airflow.configuration import conf
+from airflow.exceptions import AirflowConfigException
 from fastapi import Depends, FastAPI, HTTPException, Response
 
 from airflow_provider_alvys.api.catalogue.streams import STREAMS, Stream
 from airflow_provider_alvys.landing.dataset.manifest import LATE_AFTER
+
+log = logging.getLogger(__name__)
 
 _FILES = Path(__file__).parent / "files"
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
@@ -71,10 +76,22 @@ def page_settings() -> dict[str, Any]:
     urls = dict(entry.split(", ", 1) for entry in entries)
     return {
         "docs": urls["Documentation"],
-        "late_after": conf.getfloat("alvys", "status_page_late_after", fallback=LATE_AFTER),
-        "busy_share": conf.getfloat("alvys", "status_page_busy_share", fallback=_BUSY_SHARE),
+        "late_after": _threshold("status_page_late_after", LATE_AFTER),
+        "busy_share": _threshold("status_page_busy_share", _BUSY_SHARE),
         "streams": {name: _facts(stream) for name, stream in STREAMS.items()},
     }
+
+
+def _threshold(option: str, default: float) -> float:
+    try:
+        value = conf.getfloat("alvys", option, fallback=default)
+    except AirflowConfigException as error:
+        log.error("The status page uses %s=%s: %s", option, default, error)
+        return default
+    if not 0 < value < math.inf:
+        log.error("The status page uses %s=%s: %s is not a positive number", option, default, value)
+        return default
+    return value
 
 
 def _facts(stream: Stream) -> dict[str, Any]:

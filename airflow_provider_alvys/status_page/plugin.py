@@ -6,12 +6,16 @@ Airflow imports plugins in task processes, too. Import nothing of FastAPI or of 
 
 from __future__ import annotations
 
+import logging
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
 from airflow.configuration import conf
+from airflow.exceptions import AirflowConfigException
 from airflow.plugins_manager import AirflowPlugin
+
+log = logging.getLogger(__name__)
 
 _PREFIX = "alvys"
 _ICONS = {"icon": f"{_PREFIX}/icon.svg", "icon_dark_mode": f"{_PREFIX}/icon-dark.svg"}
@@ -54,4 +58,9 @@ class AlvysStatusPagePlugin(AirflowPlugin):
 
 
 def _is_on() -> bool:
-    return conf.getboolean("alvys", "status_page", fallback=True)
+    try:
+        return conf.getboolean("alvys", "status_page", fallback=True)
+    except AirflowConfigException as error:
+        # An exception here would keep Airflow's API server from starting.
+        log.error("The status page is shown: %s", error)
+        return True

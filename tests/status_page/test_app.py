@@ -83,6 +83,15 @@ def test_the_settings_have_the_thresholds_and_every_stream(
     assert (settings["late_after"], settings["busy_share"]) == (3, 0.5)
 
 
+@pytest.mark.parametrize("value", ["abc", "", "nan", "inf", "-1", "0"])
+def test_a_wrong_threshold_is_logged_and_the_default_is_used(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, value: str
+) -> None:
+    monkeypatch.setenv("AIRFLOW__ALVYS__STATUS_PAGE_LATE_AFTER", value)
+    assert client.get("/settings.json").json()["late_after"] == 1.5
+    assert "status_page_late_after" in caplog.text
+
+
 def test_each_advice_leads_to_a_heading_of_the_docs() -> None:
     texts = "".join((FOLDER / name).read_text() for name in FILES)
     links = set(re.findall(r'"([\w-]+)\.html(?:#([\w-]+))?"', texts)) - {("page", "")}

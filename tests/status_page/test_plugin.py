@@ -58,3 +58,11 @@ def test_the_page_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__ALVYS__STATUS_PAGE", "False")
     plugin = AlvysStatusPagePlugin()
     assert (plugin.external_views, plugin.react_apps, plugin.fastapi_apps) == ([], [], [])
+
+
+def test_a_wrong_setting_is_logged_and_breaks_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("AIRFLOW__ALVYS__STATUS_PAGE", "maybe")
+    assert AlvysStatusPagePlugin().external_views
+    assert "maybe" in caplog.text
