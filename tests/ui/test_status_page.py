@@ -379,6 +379,24 @@ def test_assets_of_others_with_the_name_of_a_stream_are_not_shown(show: Open, fa
     expect(page.locator("#notices").get_by_role("heading")).to_have_count(0)
 
 
+def test_a_load_may_read_files_by_another_connection(show: Open, fake: FakeAirflow) -> None:
+    fake.load("loads", 2, path="s3://reader@bucket/alvys")
+    fake.land("loads", 1, path="s3://bucket/alvys")
+    fake.land("trips", 1, tenant="\u6771\u4eac/" + "x" * 300, path="s3://writer@bucket/alvys")
+    fake.load("trips", 0.9, path="s3://bucket/alvys")
+    page = show()
+    expect(row(page, "loads").locator(".backlog")).to_have_text("1")
+    expect(page.locator('tr[data-stream="trips"] .backlog')).to_have_text("0")
+
+
+def test_failed_dags_that_are_not_listed_are_counted(show: Open, fake: FakeAirflow) -> None:
+    for number in range(101):
+        fake.add_dag(f"a_{number}")
+        fake.failed.append(f"a_{number}")
+    fake.land("loads", 1)
+    expect(show().locator("#about")).to_contain_text("More than 100 DAGs have failed")
+
+
 def test_a_stream_whose_dag_was_renamed_is_shown(show: Open, fake: FakeAirflow) -> None:
     fake.asset("/data/alvys/loads", "renamed")
     fake.add_dag("renamed")

@@ -28,7 +28,9 @@ function extraOf(given) {
   const numbers = ["rows", "changed", "requests", "waited", "seconds", "attempt", "cadence"];
   return {
     ...Object.fromEntries(numbers.map((name) => [name, numberOf(extra[name])])),
-    ...Object.fromEntries(["stream", "path", "manifest", "proof"].map((name) => [name, textOf(extra[name])])),
+    ...Object.fromEntries(["stream", "manifest", "proof"].map((name) => [name, textOf(extra[name])])),
+    // As in assets, without the id of the storage's connection: a load may use another one.
+    path: textOf(extra.path)?.replace(/(:\/\/)[^/]*@/, "$1") ?? null,
     as_of: timeOf(extra.as_of),
     tenant: textOf(extra.tenant) ?? "–",
     manifests: Array.isArray(extra.manifests),
@@ -168,10 +170,12 @@ export async function keepOwn(api, assets) {
   return assets.filter((asset) => folders.get(folderOf(asset)));
 }
 
-/** Return the ids of the DAGs whose last run failed. */
+/** Return `{failing, isComplete}`: the ids of the DAGs whose last run failed. */
 export async function readFailed(api) {
-  const {dags} = await api.get("dags", {last_dag_run_state: "failed", limit: PAGE, order_by: "dag_id"});
-  return new Set(dags.map((dag) => dag.dag_id));
+  const {items, isComplete} = await api.list("dags", "dags", 1, {
+    last_dag_run_state: "failed", order_by: "dag_id",
+  });
+  return {failing: items.map((dag) => dag.dag_id), isComplete};
 }
 
 const ofDag = (assets, dag) => {
@@ -195,7 +199,7 @@ export class Reader {
   async read(now) {
     this.api.requests = 0;
     const notes = [];
-    const [{assets, isComplete}, found, failing, checks] = await Promise.all([
+    const [{assets, isComplete}, found, {failing, isComplete: hasAllFailing}, checks] = await Promise.all([
       readAssets(this.api, this.streams),
       readDags(this.api),
       readFailed(this.api),
@@ -213,6 +217,7 @@ export class Reader {
     const limits = [
       [isComplete, `Airflow has more than ${MAX_PAGES.assets * PAGE} assets; later ones are not shown.`],
       [found.isComplete, `Airflow has more than ${MAX_PAGES.dags * PAGE} DAGs; later ones are not shown.`],
+      [hasAllFailing, `More than ${PAGE} DAGs have failed; later ones are not shown.`],
       [shown === wanted, `Only the ${MAX_ASSETS} assets with the newest events are shown.`],
     ];
     notes.push(...limits.filter(([isMet]) => !isMet).map(([, note]) => note));
@@ -227,7 +232,7 @@ export class Reader {
     const writers = new Set([
       ...[...landings, ...checks].map((item) => item.dag), ...own.flatMap((asset) => asset.dags),
     ]);
-    const failed = [...failing].filter((id) => writers.has(id) && (!this.dag || id === this.dag));
+    const failed = failing.filter((id) => writers.has(id) && (!this.dag || id === this.dag));
     const used = new Set(landed.map((event) => event.uri));
     return {
       now, dags, landings, loads, checks, notes,

@@ -13,11 +13,11 @@ async function read() {
   const settings = await answer.json();
   const api = new Api(document.baseURI);
   const reads = [readAssets(api, settings.streams), readDags(api), readFailed(api)];
-  const [{assets}, {dags}, failing] = await Promise.all(reads);
+  const [{assets}, {dags}, {failing}] = await Promise.all(reads);
   const readable = assets.filter((asset) => !asset.isTable && asset.dags.some((id) => dags.has(id)));
   const own = await keepOwn(api, readable);
   if (!own.length) return null;
-  const failed = [...failing].filter((id) => dags.has(id) && own.some((asset) => asset.dags.includes(id)));
+  const failed = failing.filter((id) => dags.has(id) && own.some((asset) => asset.dags.includes(id)));
   const isQuiet = ({stream, lastTime}) => {
     const {cadence} = settings.streams[stream];
     return !lastTime || (cadence && Date.now() - lastTime > settings.late_after * cadence * 1000);
