@@ -24,6 +24,10 @@ _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 # A receiver may take them for a path, or for the end of a header.
 _UNSAFE_IN_NAMES = re.compile(r"[/\\\x00-\x1f\x7f]")
+# Fillers and variation selectors, which Python counts as printable.
+_INVISIBLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
 _MAX_QUOTED = 80
 
 
@@ -131,8 +135,12 @@ def _code_block(content: bytes) -> str:
     No text of a record can end it: each line begins with a brace, or with spaces.
     """
     text = msgspec.json.format(content, indent=2).decode()
-    visible = (char if char == "\n" or char.isprintable() else json.dumps(char)[1:-1] for char in text)
-    return f"```json\n{''.join(visible)}\n```"
+    escaped = (char if char == "\n" or _is_visible(char) else json.dumps(char)[1:-1] for char in text)
+    return f"```json\n{''.join(escaped)}\n```"
+
+
+def _is_visible(char: str) -> bool:
+    return char.isprintable() and not _INVISIBLE.match(char)
 
 
 def check_file(operation: Operation, file: FileSource | None) -> None:

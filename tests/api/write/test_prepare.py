@@ -332,6 +332,14 @@ def test_a_write_is_shown_as_it_is_sent_and_its_texts_cannot_leave_their_block()
     )
 
 
+@pytest.mark.parametrize("hidden", ["\u3164", "\u2800", "\ufe0f", "\U000e0100", "\u00ad", "\u200b", "\x7f"])
+def test_what_is_not_visible_is_shown_as_an_escape(hidden: str) -> None:
+    shown = prepare("trips.dispatch", path_params={"tripId": "t"}).markdown(carrier=f"a{hidden}b é東")
+    assert hidden not in shown
+    assert json.loads(shown.split("```")[1][len("json") :]) == {"carrier": f"a{hidden}b é東"}
+    assert "é東" in shown
+
+
 def test_a_path_is_shown_quoted_and_a_call_without_a_body_has_no_block() -> None:
     write = prepare("trips.dispatch", path_params={"tripId": "a`b\n"})
     assert write.markdown() == f"`{write.operation.method} {write.path}`"
