@@ -110,7 +110,7 @@ def connect(scheme: str) -> AlvysClient:
         allow_http=True,
         clock=SkippingClock(),
         pacer=Pacer(0),
-        timeout=(0.2, 5.0),
+        timeout=(5.0, 5.0),
         retry_rules=ONE_ATTEMPT,
     )
 
