@@ -39,6 +39,10 @@ WITHOUT_ENTRY = {
     "Pace file not written: %s: %s",
     "Poll failed; the next one reads changes of %s since %s again",
     "Requested %s=%s of %s, and Alvys returned %s",
+    # docs/status-page.md has the settings.
+    "The status page is shown: %s",
+    "The status page uses %s=%s: %s",
+    "The status page uses %s=%s: %s is not a positive number",
     "Skipping %s: Alvys no longer lists it",
     "Starting over in another folder: %s",
     "Starting over: the checkpoint is from version %s of this package",
