@@ -137,7 +137,9 @@ def differences(bench: Bench) -> Any:
     bench.sync()
     bench.load()
     bench.sql("DELETE FROM loads WHERE id IN (SELECT id FROM loads LIMIT 2)")
-    return bench.run(AlvysReconcileOperator(task_id="compare", stream="loads", sql_conn_id="db"))
+    # All months of the bench's company, which begins at a fixed time: another month would be another check.
+    months = {"start": "2026-07-01T00:00:00Z", "end": "2026-12-01T00:00:00Z"}
+    return bench.run(AlvysReconcileOperator(task_id="compare", stream="loads", sql_conn_id="db", **months))
 
 
 def many_changes(bench: Bench) -> Any:
