@@ -128,6 +128,19 @@ def test_only_a_cursor_that_is_lost_causes_a_warning(
     assert warned()
 
 
+def test_a_damaged_manifest_does_not_stop_a_sync_without_a_cursor(
+    alvys: Simulator, land: Land, lake: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    land(in_run("first"))
+    land(in_run("second"))
+    cursor_of(lake).unlink()
+    for number, file in enumerate(manifests(lake)):
+        file.write_text("{")
+        caplog.clear()
+        assert len(read_lines(land(in_run(f"after {number}"))["manifest"])) == 450
+        cursor_of(lake).unlink()
+
+
 def test_a_cursor_is_recovered_up_to_the_first_hole(
     alvys: Simulator, land: Land, lake: Path, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:

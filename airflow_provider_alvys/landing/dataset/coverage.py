@@ -13,7 +13,7 @@ from airflow_provider_alvys.api.catalogue.streams import Stream
 from airflow_provider_alvys.api.errors import AlvysStorageError
 from airflow_provider_alvys.api.read.windows import ALL_TIME
 from airflow_provider_alvys.landing.dataset.layout import MANIFEST, cursor_file
-from airflow_provider_alvys.landing.dataset.listing import list_dates, list_runs
+from airflow_provider_alvys.landing.dataset.listing import list_dates, list_runs, read_json
 from airflow_provider_alvys.landing.dataset.manifest import Manifest, ManifestWindow
 from airflow_provider_alvys.landing.dataset.store import Store
 
@@ -116,12 +116,16 @@ def read_coverage(store: Store, stream: Stream) -> dict[str, Coverage]:
 
 
 def find_landed(store: Store, stream: Stream, cursor_name: str) -> ProvedWindow | None:
-    """Return what a complete run of a cursor has read, one of the newest; None if they are of others."""
+    """
+    Return what a complete run of a cursor has read, one of the newest; None if they are of others.
+
+    A damaged manifest shows nothing.
+    """
     dates = list_dates(store, stream)
     runs = (run for date in dates for run in reversed(list_runs(store, stream, date)))
     for run in islice(runs, _NEWEST_RUNS):
         name = f"{run.name}/{MANIFEST}"
-        manifest = store.get_json(name, Manifest)
+        manifest, _ = read_json(store, name, Manifest)
         if manifest is None or manifest.proof != "whole" or manifest.window is None:
             continue
         if cursor_file(stream, manifest.tenant, manifest.filters, manifest.window.by) == cursor_name:
