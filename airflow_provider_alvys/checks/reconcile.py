@@ -140,10 +140,13 @@ class Reconciliation:
             )
 
     def _tenants(self, schema: StreamSchema) -> set[str]:
+        """Return the tenants of the ledger, and those of the table if the one that is sought is not there."""
         assert self.database is not None  # noqa: S101
+        loaded = {entry.tenant for entry in Ledger(self.database, schema.main.name).entries()}
+        if self.spec.tenant in loaded:
+            return loaded
         table, tenant = self.database.table(schema.main.name), self.database.dialect.quote(TENANT)
         rows = self.database.execute(f"SELECT DISTINCT {tenant} FROM {table}")
-        loaded = {entry.tenant for entry in Ledger(self.database, schema.main.name).entries()}
         return loaded | {str(name) for (name,) in rows}
 
     def _check_tenant(self, known: Collection[str], where: str) -> None:
