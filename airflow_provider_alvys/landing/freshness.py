@@ -10,7 +10,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_alvys.api.catalogue.streams import Stream, get_streams
-from airflow_provider_alvys.api.read.windows import format_time
+from airflow_provider_alvys.api.read.windows import format_time, in_seconds
 from airflow_provider_alvys.landing.dataset.layout import MANIFEST, cursor_file
 from airflow_provider_alvys.landing.dataset.store import Store
 
@@ -132,7 +132,7 @@ def _row(stream: Stream, tenant: str | None, state: _State, now: datetime) -> di
         "stream": stream.name,
         "as_of": format_time(state.as_of) if is_known else None,
         "age_seconds": int((now - state.as_of).total_seconds()) if is_known else None,
-        "cadence_seconds": int(state.cadence.total_seconds()) if state.cadence else None,
+        "cadence_seconds": in_seconds(state.cadence),
         "freshness": state.freshness(now),
         "problem": state.problem or None,
     }

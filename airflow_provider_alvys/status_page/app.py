@@ -19,6 +19,7 @@ from airflow.exceptions import AirflowConfigException
 from fastapi import Depends, FastAPI, HTTPException, Response
 
 from airflow_provider_alvys.api.catalogue.streams import STREAMS, Stream
+from airflow_provider_alvys.api.read.windows import in_seconds
 from airflow_provider_alvys.landing.dataset.manifest import LATE_AFTER
 
 log = logging.getLogger(__name__)
@@ -95,8 +96,7 @@ def _threshold(option: str, default: float) -> float:
 
 
 def _facts(stream: Stream) -> dict[str, Any]:
-    cadence = stream.cadence_of(stream.default_window)
     return {
         "requests_per_minute": stream.limit.requests,
-        "cadence": int(cadence.total_seconds()) if cadence else None,
+        "cadence": in_seconds(stream.cadence_of(stream.default_window)),
     }

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from airflow_provider_alvys.api.read.windows import in_seconds
 from airflow_provider_alvys.landing.dataset.manifest import Manifest
 from airflow_provider_alvys.tables.database import Database
 from airflow_provider_alvys.tables.schema import Column
@@ -193,7 +194,7 @@ class Ledger:
             manifest.requests,
             manifest.passes,
             self._database.render("decimal", None if waited is None else Decimal(str(waited))),
-            int(cadence.total_seconds()) if cadence else None,
+            in_seconds(cadence),
         )
         names = ", ".join(self._quote(column.name) for column in _COLUMNS)
         marks = ", ".join("?" * len(_COLUMNS))

@@ -44,7 +44,7 @@ _ROOT = Path(__file__).parent.parent.parent
 _COMPANY: dict[str, Any] = {"loads": 60, "fleet": 8, "now": A_TUESDAY}
 _RETRY_DELAY = timedelta(minutes=5)
 # What differs from night to night.
-_VARIABLE = ((re.compile(r" \(request [^)]+\)"), ""),)
+_REQUEST_ID = re.compile(r" \(request [^)]+\)")
 
 
 class NightClock(Clock):
@@ -414,9 +414,7 @@ class Night:
             (str(self.folder), "/data"),
         ):
             text = text.replace(name, instead)
-        for pattern, value in _VARIABLE:
-            text = pattern.sub(value, text)
-        return text
+        return _REQUEST_ID.sub("", text)
 
 
 def _name_of(error: Exception) -> str:

@@ -60,8 +60,7 @@ class Section:
             output = self._outputs.get(next(numbers))
             if output is None:
                 return found[0]
-            text = textwrap.indent(f"```{_OUTPUT}\n{wrap(output)}\n```", found["indent"])
-            return text
+            return textwrap.indent(f"```{_OUTPUT}\n{wrap(output)}\n```", found["indent"])
 
         return _BLOCK.sub(fill, self.text)
 

@@ -10,6 +10,7 @@ from airflow_provider_alvys.api.catalogue.streams import STREAMS
 from airflow_provider_alvys.status_page import app as module
 from airflow_provider_alvys.status_page.app import build_app
 from tests.conftest import ROOT
+from tests.status_page.client import client_without_login
 
 pytestmark = pytest.mark.every_airflow
 
@@ -19,11 +20,7 @@ FILES = sorted(file.name for file in FOLDER.iterdir())
 
 @pytest.fixture(scope="module")
 def client() -> TestClient:
-    """A client of the app without Airflow's login."""
-    app = build_app()
-    for dependency in app.router.dependencies:
-        app.dependency_overrides[dependency.dependency] = lambda: None
-    return TestClient(app)
+    return client_without_login()
 
 
 def test_each_answer_says_what_a_browser_may_do_with_it(client: TestClient) -> None:

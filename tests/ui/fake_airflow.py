@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from playwright.sync_api import Page, Route
 
 from airflow_provider_alvys.api.catalogue.streams import STREAMS
+from airflow_provider_alvys.api.read.windows import in_seconds
 
 URL = "http://airflow.example/base"
 NOW = datetime(2026, 11, 30, 12, 0, tzinfo=timezone.utc)
@@ -31,7 +32,7 @@ def landing(stream: str, hours: float, /, *, tenant: str = "acme", **changes: An
         **{"manifest": f"/data/alvys/{stream}/2026-11-30/run-1/_manifest.json", "path": "/data/alvys"},
         **{"stream": stream, "tenant": tenant, "rows": 25, "proof": "whole", "as_of": ago(hours)},
         **{"requests": 2, "waited": 6.1, "seconds": 9.2, "attempt": 1, "bytes": 1000},
-        "cadence": int(cadence.total_seconds()) if cadence else None,
+        "cadence": in_seconds(cadence),
         **changes,
     }
 

@@ -15,7 +15,7 @@ from airflow_provider_alvys.api.catalogue.streams import STREAMS
 from airflow_provider_alvys.landing.dataset.manifest import LATE_AFTER, Manifest
 from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.landing.jobs.sync import landing_result
-from airflow_provider_alvys.status_page.app import build_app
+from tests.status_page.client import client_without_login
 from tests.tables.freshness_cases import CASES
 from tests.tables.runs import hour, write_run
 from tests.ui.conftest import SIZE, save_picture
@@ -29,12 +29,7 @@ TENANTS = ("acme", "beta", "gamma")
 
 @pytest.fixture(scope="module")
 def app() -> TestClient:
-    """The package's app, open to all."""
-    app = build_app()
-    # A login is what this Airflow does not have.
-    for dependency in app.router.dependencies:
-        app.dependency_overrides[dependency.dependency] = lambda: None
-    return TestClient(app)
+    return client_without_login()
 
 
 @pytest.fixture

@@ -145,5 +145,10 @@ def format_time(value: datetime) -> str:
     return value.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
 
 
+def in_seconds(length: timedelta | None) -> int | None:
+    """Return a length of time in seconds, rounded down."""
+    return None if length is None else int(length.total_seconds())
+
+
 # Contains every time that Alvys has.
 ALL_TIME = Window(datetime(1970, 1, 1, tzinfo=timezone.utc), datetime(2100, 1, 1, tzinfo=timezone.utc))

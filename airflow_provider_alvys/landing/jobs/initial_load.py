@@ -13,7 +13,7 @@ from airflow_provider_alvys.api.catalogue.streams import Stream, TimeWindow
 from airflow_provider_alvys.api.errors import AlvysIncompleteError, AlvysValueError
 from airflow_provider_alvys.api.read.page_decoder import PageDecoder
 from airflow_provider_alvys.api.read.queries import make_queries
-from airflow_provider_alvys.api.read.windows import ALL_TIME, format_time
+from airflow_provider_alvys.api.read.windows import ALL_TIME, format_time, in_seconds
 from airflow_provider_alvys.api.suggestions import suggest
 from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.landing.jobs.spec import SETTLING, SyncSpec
@@ -196,7 +196,7 @@ def reconcile_and_set_cursor(
         "cursor": _set_cursor(store, spec, begun, str(results[-1]["manifest"]), batch.identity),
         "as_of": format_time(begun),
         "proof": "whole",
-        "cadence": int(cadence.total_seconds()) if cadence else None,
+        "cadence": in_seconds(cadence),
         **{
             name: round(sum(result.get(name) or 0 for result in results), 3)
             for name in ("requests", "waited", "bytes")

@@ -20,7 +20,7 @@ from airflow_provider_alvys.api.read.queries import Query, RequestedWindow, encl
 from airflow_provider_alvys.api.read.search import Search
 from airflow_provider_alvys.api.read.search_progress import SearchProgress
 from airflow_provider_alvys.api.read.statuses import StatusWatch, count_unlisted
-from airflow_provider_alvys.api.read.windows import Window, format_time
+from airflow_provider_alvys.api.read.windows import Window, format_time, in_seconds
 from airflow_provider_alvys.landing.dataset.coverage import find_landed
 from airflow_provider_alvys.landing.dataset.cursor import CursorMove, advance_cursor, read_cursor
 from airflow_provider_alvys.landing.dataset.layout import MANIFEST
@@ -173,7 +173,7 @@ def landing_result(store: Store, name: str, manifest: Manifest) -> dict[str, Any
         "seconds": manifest.seconds,
         "attempt": manifest.attempt,
         "bytes": manifest.bytes,
-        "cadence": int(manifest.cadence.total_seconds()) if manifest.cadence else None,
+        "cadence": in_seconds(manifest.cadence),
     }
 
 
