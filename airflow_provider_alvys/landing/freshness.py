@@ -80,7 +80,8 @@ def alvys_freshness(
     """
     Return how fresh the streams of a data set are; for tables, the view ``alvys_freshness`` says the same.
 
-    Reads the cursors, and only where they do not show that a stream is fresh the newest manifests.
+    Reads the cursors, and only where they do not show that a stream is fresh the manifests, the newest first,
+    back to the last complete regular sync.
 
     :param path: root of the data set, absolute, as for the landing operators.
     :param streams: streams of the catalogue, also those that have never landed; None means all that have.
@@ -156,12 +157,14 @@ def _read_states(
     from airflow_provider_alvys.landing.dataset.manifest import Manifest
 
     states = _states_of(stream, cursors, tenant)
-    # The newest day on which each tenant had a complete run.
+    best = Evidence.COMPLETE if stream.cadence_of(stream.default_window) is None else Evidence.REGULAR
+    # The newest day on which a run of each tenant showed the best that the stream can show.
     found = {name: f"{state.as_of:%Y-%m-%d}" for name, state in states.items()}
     damaged = [(each.name, each.problem) for each in cursors if each.problem]
     dates = list_dates(store, stream)
     for date in dates:
-        # An older day has no newer state. A windowed stream that was ever complete has a cursor.
+        # An older day may have better evidence, but no newer state. A windowed stream that was ever complete
+        # has a cursor.
         sought = [
             name
             for name in {*([tenant] if tenant else known), *states}
@@ -179,7 +182,7 @@ def _read_states(
             elif manifest is not None and tenant in (None, manifest.tenant):
                 state = _state_of(manifest)
                 states[manifest.tenant] = max(states.get(manifest.tenant, _State()), state)
-                if manifest.proof == "whole":
+                if state.evidence >= best:
                     found[manifest.tenant] = max(found.get(manifest.tenant, ""), date)
     owners = {
         cursor_file(stream, name, {}, stream.default_window or ""): name

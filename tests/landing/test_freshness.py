@@ -17,6 +17,7 @@ from airflow_provider_alvys.landing.dataset.layout import cursor_file
 from airflow_provider_alvys.landing.dataset.store import Store
 from airflow_provider_alvys.landing.freshness import Evidence, judge
 from tests.conftest import DataSet, Land
+from tests.tables.freshness_cases import CASES
 from tests.tables.runs import hour, write_run
 
 # Hours after the first run of write_run.
@@ -80,6 +81,22 @@ HOUR = timedelta(hours=1)
 def test_the_rule(evidence: Evidence, age: timedelta, cadence: timedelta | None, expected: str) -> None:
     now = hour(NOW)
     assert judge(evidence, now - age, cadence, now) == expected
+
+
+@pytest.mark.parametrize("since_midnight", [1.5, 12])
+@pytest.mark.parametrize(("runs", "expected"), CASES)
+def test_midnight_changes_nothing(
+    lake: Path, runs: list[tuple[float, dict[str, Any]]], expected: tuple[Any, ...], since_midnight: float
+) -> None:
+    now = NOW + since_midnight
+    for number, (age, changes) in enumerate(runs):
+        changes = {"as_of": hour(now - age), "by": "updated", **changes}
+        by = changes.pop("by")
+        window = (by, hour(now - age - 1), hour(now - age)) if by else None
+        write_run(lake, at=now - age, window=window, name=f"run-{number}", **changes)
+    (row,) = alvys_freshness(lake, now=hour(now))
+    age_in_hours = None if row["age_seconds"] is None else row["age_seconds"] / 3600
+    assert (age_in_hours, row["cadence_seconds"], row["freshness"]) == expected
 
 
 def test_a_damaged_file_makes_its_stream_unknown_and_no_other(lake: Path) -> None:
