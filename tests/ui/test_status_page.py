@@ -264,10 +264,39 @@ def test_the_number_of_requests_is_bounded(show: Open, fake: FakeAirflow) -> Non
         fake.checks.append({**entry, "timestamp": ago(1), "value": {"stream": "loads", "tenant": "acme"}})
     page = show()
     bound = page.evaluate("import('./api.js').then((api) => api.MAX_REQUESTS)")
-    assert sum(fake.requested.values()) == bound - 20 == 424
+    # Without the failed runs and older events.
+    assert sum(fake.requested.values()) == bound - 20 - 40 == 424
     about = page.locator("#about")
     for text in ("more than 1000 assets", "more than 1000 DAGs", "Only the 300 assets"):
         expect(about).to_contain_text(text)
+
+
+def test_many_open_runs_do_not_hide_a_complete_one(show: Open, fake: FakeAirflow) -> None:
+    fake.land("loads", 9)
+    fake.land("loads", 8, tenant="beta")
+    for number in range(130):
+        fake.land("loads", 7 - number / 20, proof="open")
+    page = show()
+    expect(page.locator("tbody tr")).to_have_count(2)
+    assert fake.requested["assets/events"] == 2
+    expect(page.locator("#notices")).to_contain_text("Late (2 streams)")
+    expect(page.locator("#notices")).not_to_contain_text("Never complete")
+
+
+def test_a_stream_that_is_always_open_is_read_to_a_bound(show: Open, fake: FakeAirflow) -> None:
+    for number in range(500):
+        fake.land("loads", 30 - number / 20, proof="open")
+    page = show()
+    expect(page.locator("#notices")).to_contain_text("Never complete")
+    assert fake.requested["assets/events"] == 5
+    expect(page.locator("#about")).to_contain_text("Of 1 asset only the newest events are read")
+    for number in range(20):
+        for _ in range(60):
+            fake.land("loads", 1, proof="open", path=f"/data/{number}")
+    fake.requested.clear()
+    page.clock.fast_forward(61_000)
+    expect(page.locator("tbody tr")).to_have_count(21)
+    assert fake.requested["assets/events"] <= 21 + 40
 
 
 def test_nothing_is_read_while_the_page_is_hidden(show: Open, fake: FakeAirflow) -> None:

@@ -1,5 +1,7 @@
 // Reads Airflow's own API with the user's cookie. The number of requests of a refresh is bounded.
 
+import {counted} from "./format.js";
+
 const PAGE = 100;
 // Pages of the list of assets, of the list of DAGs, and of the list of checks.
 const MAX_PAGES = {assets: 10, dags: 10, checks: 3};
@@ -9,10 +11,13 @@ const MAX_CHECKS = 100;
 const MAX_FOLDERS = 20;
 const MAX_FAILED = 20;
 const EVENTS = 50;
+// Pages of older events, of one asset and of all, where no tenant's newest events show a complete sync.
+const OLDER = 4;
+const MAX_OLDER = 40;
 const AT_ONCE = 6;
 const CHECK_DAYS = 35;
 export const MAX_REQUESTS =
-  MAX_PAGES.assets + MAX_ASSETS + MAX_PAGES.dags + MAX_PAGES.checks + MAX_CHECKS + 1 + MAX_FAILED;
+  MAX_PAGES.assets + MAX_ASSETS + MAX_OLDER + MAX_PAGES.dags + MAX_PAGES.checks + MAX_CHECKS + 1 + MAX_FAILED;
 
 const TIMEOUT = 60_000;
 
@@ -144,9 +149,9 @@ export async function readDags(api) {
   return {dags: new Map(dags), isComplete};
 }
 
-/** Return the last events of an asset, the newest first. */
-async function readEvents(api, asset) {
-  const parameters = {asset_id: asset.id, order_by: "-timestamp", limit: EVENTS};
+/** Return the last events of an asset, the newest first; or some that are older than the first `offset`. */
+async function readEvents(api, asset, offset = 0) {
+  const parameters = {asset_id: asset.id, order_by: "-timestamp", limit: offset ? PAGE : EVENTS, offset};
   const answer = await api.get("assets/events", parameters);
   return answer.asset_events.map((event) => ({
     uri: asset.uri,
@@ -154,7 +159,7 @@ async function readEvents(api, asset) {
     time: Date.parse(event.timestamp),
     dag: event.source_dag_id,
     run: event.source_run_id,
-    hasMore: answer.total_entries > answer.asset_events.length,
+    hasMore: answer.total_entries > offset + answer.asset_events.length,
     extra: extraOf(event.extra),
   }));
 }
@@ -198,6 +203,7 @@ export class Reader {
 
   async read(now) {
     this.api.requests = 0;
+    this.older = 0;
     const notes = [];
     const [{assets, isComplete}, found, {failing, isComplete: hasAllFailing}, checks] = await Promise.all([
       readAssets(this.api, this.streams),
@@ -220,8 +226,10 @@ export class Reader {
       [hasAllFailing, `More than ${PAGE} DAGs have failed; later ones are not shown.`],
       [shown === wanted, `Only the ${MAX_ASSETS} assets with the newest events are shown.`],
     ];
-    notes.push(...limits.filter(([isMet]) => !isMet).map(([, note]) => note));
     const events = await Promise.all(shown.map((asset) => this.readEvents(asset)));
+    const cut = shown.filter((asset, index) => this.lacksComplete(asset, events[index])).length;
+    limits.push([!cut, `Of ${counted(cut, "asset")} only the newest events are read, and no complete sync.`]);
+    notes.push(...limits.filter(([isMet]) => !isMet).map(([, note]) => note));
     // Assets of others may end with the name of a stream, too: nothing has landed there.
     const own = shown.filter(({isTable}, index) =>
       isTable || !events[index].length || events[index].some(isLanding));
@@ -247,8 +255,24 @@ export class Reader {
     const known = this.events.get(asset.id);
     if (known?.last === asset.lastEvent) return known.events;
     const events = await readEvents(this.api, asset);
+    for (let page = 0; page < OLDER && this.lacksComplete(asset, events); page += 1) {
+      if (this.older === MAX_OLDER) break;
+      this.older += 1;
+      events.push(...await readEvents(this.api, asset, events.length));
+    }
+    for (const event of events) event.hasMore = events.at(-1).hasMore;
     this.events.set(asset.id, {last: asset.lastEvent, events});
     return events;
+  }
+
+  /** Return whether only older events can show the last complete sync of a tenant. */
+  lacksComplete(asset, events) {
+    if (!events.at(-1)?.hasMore) return false;
+    const hasCadence = Boolean(this.streams[asset.stream]?.cadence);
+    const isComplete = ({extra}) => extra.proof === "whole" && (extra.cadence || !hasCadence);
+    const landed = events.filter(isLanding);
+    const complete = new Set(landed.filter(isComplete).map(({extra}) => extra.tenant));
+    return landed.some(({extra}) => !complete.has(extra.tenant));
   }
 
   /** Return the newest result of each task that compares with Alvys. */
