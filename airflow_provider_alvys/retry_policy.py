@@ -50,7 +50,8 @@ class AlvysRetryPolicy(RetryPolicy):
     the task or in ``default_args`` replaces it. On Airflow 3.4 a 429 reschedules the task, which spends no
     retry.
 
-    :param longest: the longest delay, whatever Alvys asks for.
+    :param longest: the longest delay, whatever Alvys asks for. A rescheduled task waits ten seconds at least,
+        which Airflow needs.
     :param reschedule_timeout: after this time of rescheduling, a 429 spends a retry; two hours by default. A
         sensor is rescheduled until its own ``timeout``. None means that each 429 spends a retry, as before
         Airflow 3.4.
@@ -92,8 +93,8 @@ class AlvysRetryPolicy(RetryPolicy):
 
     def _when(self, seconds: float, least: float = 0.0) -> tuple[timedelta, str]:
         """Return the delay until the next attempt, and the reason for it."""
-        seconds = max(least, seconds * (1 + random.uniform(0, _JITTER)))
-        seconds = min(seconds, self.longest.total_seconds())
+        seconds = min(seconds * (1 + random.uniform(0, _JITTER)), self.longest.total_seconds())
+        seconds = max(least, seconds)
         return timedelta(seconds=seconds), f"Alvys accepts the next request in {seconds:.0f} s"
 
     def serialize(self) -> dict[str, Any]:

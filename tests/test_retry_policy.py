@@ -185,6 +185,15 @@ def test_where_airflow_can_reschedule_a_429_spends_no_retry(
 
 @pytest.mark.every_airflow
 @pytest.mark.usefixtures("like_3_4")
+def test_a_short_longest_delay_leaves_airflow_the_time_it_needs() -> None:
+    policy = AlvysRetryPolicy(timedelta(seconds=2))
+    error = AlvysRateLimitError("x", status_code=429, retry_after=60)
+    decision: Any = policy.evaluate(error, 1, 0)
+    assert (decision.action, decision.delay) == ("reschedule", timedelta(seconds=10))
+
+
+@pytest.mark.every_airflow
+@pytest.mark.usefixtures("like_3_4")
 def test_a_429_of_an_unknown_endpoint_reschedules_after_the_tasks_own_delay() -> None:
     error = AlvysRateLimitError("x", status_code=429)
     decision: Any = AlvysRetryPolicy().evaluate(error, 1, 3)
