@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 
@@ -201,7 +202,8 @@ def test_what_one_table_has_and_another_does_not_yet_is_moving(
     broken = {row["check_name"] for row in checks(sqlite, "moving")}
     assert broken & {"load_trip_values", "trip_load"}
     # A row that did not change is broken all the same.
-    key = sqlite.one("SELECT MIN(id) FROM loads WHERE updated_at < '2026-11-20' AND status = 'Invoiced'")
+    before = f"{datetime.now(timezone.utc) - timedelta(days=10):%Y-%m-%d}"
+    key = sqlite.one("SELECT MIN(id) FROM loads WHERE updated_at < ? AND status = 'Invoiced'", before)
     sqlite.query("UPDATE loads SET linehaul_amount = linehaul_amount + 7 WHERE id = ?", key)
     result = reconcile(sql_conn_id="sql")
     named = {check["check"] for check in result["differences"] if f"row {key}" in check["scope"]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +142,7 @@ def test_a_search_begun_with_a_list_of_statuses_resumes_without_it(
 ) -> None:
     trips = get_stream("trips")
     new = alvys.change(stream="trips", rows=40, columns={"Status": NEW})
-    window = {"since": EARLY, "until": "2026-12-31T00:00:00Z"}
+    window = {"since": EARLY, "until": f"{datetime.now(timezone.utc) + timedelta(days=1):%Y-%m-%dT00:00:00Z}"}
     (query,) = make_search_queries(trips, {}, **window, window_by=None, parents=None)
     # As earlier versions sent it.
     earlier = Search(client, trips, [replace(query, fields=trips.search_fields({}))], page_size=50)
