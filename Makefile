@@ -29,9 +29,9 @@ help:  ## List the targets
 demo: .venv/.demo  ## Run the provider in a real Airflow against a simulated Alvys (two minutes)
 	$(PY) -m scripts.demo
 
-# DEMO_HOME is another Airflow home, DEMO_PORT another port.
+# DEMO_FOLDER is the folder of the demo for both targets, DEMO_PORT another port.
 demo-ui: .venv/.demo  ## Show the runs of the demo in Airflow's UI, with the status page, until Ctrl-C
-	@exec $(PY) -m scripts.demo_ui $(DEMO_HOME) $(if $(DEMO_PORT),--port $(DEMO_PORT))
+	@exec $(PY) -m scripts.demo_ui $(if $(DEMO_PORT),--port $(DEMO_PORT))
 
 test: .venv/.tools  ## Run all tests except those that need MariaDB or a browser
 	$(PY) -m pytest -m "not mariadb and not ui and not large" $(TWO_AT_ONCE) $(COVERED)
@@ -135,7 +135,7 @@ docs-site: .venv/.tools  ## Build the site of the docs into .site; a warning or 
 docs-serve: docs-site  ## Build the site and serve it on port 8000
 	$(PY) -m http.server --bind 127.0.0.1 --directory .site 8000
 
-ci: lint types test test-newest-quick docs-site release-check matrix-short test-mariadb ui-test demo chaos-short chaos-limits distributed waiting-short  ## Run everything that .ci/run runs, one after the other
+ci: lint types test test-newest-quick docs-site release-check matrix-short test-mariadb demo ui-test chaos-short chaos-limits distributed waiting-short  ## Run everything that .ci/run runs, one after the other
 
 prepare: .venv/.tools .venv-newest/.ready .venv/.mariadb .venv/.demo .venv/.chaos .venv/.release .venv/.ui  ## Install everything the other targets need
 
@@ -182,7 +182,7 @@ prepare: .venv/.tools .venv-newest/.ready .venv/.mariadb .venv/.demo .venv/.chao
 .venv-%/.ready: .venv/.uv pyproject.toml constraints/airflow-%.txt
 	$(UV) venv --quiet --clear --python $(PY) .venv-$*
 	$(UV) pip install --quiet --python .venv-$*/bin/python -c constraints/airflow-$*.txt \
-		-e . apache-airflow==$* --group test
+		-e . apache-airflow==$* --group test --group demo
 	touch $@
 
 .venv/.chaos: .venv/.runtime
@@ -200,10 +200,10 @@ constraints: .venv/.uv  ## Resolve the pinned versions again
 	echo apache-airflow==$(MIDDLE_AIRFLOW) > .venv/middle.in
 	$(UV) pip compile pyproject.toml .venv/newest.in --extra s3 --extra parquet --group test --group mariadb --group demo --group lint --group chaos --group docs --group release --group ui --universal --python-version 3.10 \
 		--no-header --no-annotate --quiet --upgrade -o constraints/airflow-$(AIRFLOW).txt
-	$(UV) pip compile pyproject.toml .venv/oldest.in --extra s3 --extra parquet --group test --universal --python-version 3.10 \
+	$(UV) pip compile pyproject.toml .venv/oldest.in --extra s3 --extra parquet --group test --group demo --universal --python-version 3.10 \
 		--no-header --no-annotate --quiet --upgrade --exclude-newer 2026-04-01 \
 		--exclude-newer-package airflow-provider-inbound-webhooks=2026-11-01 -o constraints/airflow-$(OLDEST_AIRFLOW).txt
-	$(UV) pip compile pyproject.toml .venv/middle.in --extra s3 --extra parquet --group test --universal --python-version 3.10 \
+	$(UV) pip compile pyproject.toml .venv/middle.in --extra s3 --extra parquet --group test --group demo --universal --python-version 3.10 \
 		--no-header --no-annotate --quiet --upgrade --exclude-newer 2026-06-15 \
 		--exclude-newer-package airflow-provider-inbound-webhooks=2026-11-01 -o constraints/airflow-$(MIDDLE_AIRFLOW).txt
 

@@ -4,7 +4,8 @@ Run the example DAGs with their 17 streams in a real Airflow, while a simulated 
 They land files and load tables. Three SQL queries over the tables are compared with the simulator's own
 answers, printed and drawn.
 
-All files are below ``.demo/``, and no process is left running. ``make demo`` calls this.
+All files are below ``.demo/``, or below the folder that ``DEMO_FOLDER`` names, and no process is left
+running. ``make demo`` calls this.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ from scripts.questions.picture import draw
 from scripts.questions.totals import totals_of_rows, totals_of_simulator, totals_of_tables
 
 ROOT = Path(__file__).resolve().parent.parent
-DEMO = ROOT / ".demo"
+DEMO = Path(os.environ.get("DEMO_FOLDER") or ROOT / ".demo").absolute()
 LAKE = DEMO / "lake"
 DATABASE = DEMO / "alvys.sqlite"
 PICTURE = DEMO / "alvys.png"
@@ -147,8 +148,8 @@ def main() -> None:
     }
     for text, is_right in checks.items():
         print(f"  {text}: {yes_or_no(is_right)}")
-    say(f"Files: {LAKE.relative_to(ROOT)}/<stream>. Each run has a folder with parts and _manifest.json.")
-    print(f"Tables: {DATABASE.relative_to(ROOT)}. Picture: {PICTURE.relative_to(ROOT)}.")
+    say(f"Files: {shown(LAKE)}/<stream>. Each run has a folder with parts and _manifest.json.")
+    print(f"Tables: {shown(DATABASE)}. Picture: {shown(PICTURE)}.")
     print_next_steps()
     print(f"\nDone in {time.monotonic() - started:.0f} s.")
     print("To see these runs in Airflow's UI, and how fresh and complete each stream is: make demo-ui")
@@ -294,7 +295,7 @@ def check_tables(alvys: Simulator, streams: list[str]) -> bool:
     """Print the number of tables and rows, and return whether they have exactly the simulator's rows."""
     tables = [name for (name,) in query("SELECT name FROM sqlite_master WHERE type = 'table'")]
     rows = sum(query(f'SELECT COUNT(*) FROM "{name}"')[0][0] for name in tables)
-    say(f"All runs were loaded into {DATABASE.relative_to(ROOT)}: {len(tables)} tables, {rows:,} rows.")
+    say(f"All runs were loaded into {shown(DATABASE)}: {len(tables)} tables, {rows:,} rows.")
     wrong = []
     for stream in streams:
         (key,) = key_columns(get_stream(stream))
@@ -383,6 +384,11 @@ def read_rows(folder: Path, manifest: dict[str, Any]) -> list[str]:
 def yes_or_no(value: bool) -> str:
     """Return ``yes`` or ``NO``."""
     return "yes" if value else "NO"
+
+
+def shown(path: Path) -> Path:
+    """Return a path as it is printed."""
+    return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
 
 
 def say(text: str) -> None:

@@ -1,9 +1,10 @@
 """
 Show the runs of `make demo` in Airflow's UI, on loopback, until Ctrl-C. `make demo-ui` calls this.
 
-    python -m scripts.demo_ui [HOME] [--port PORT]
+    python -m scripts.demo_ui [--port PORT]
 
-Nobody has to log in. The DAGs can be looked at; nothing runs, since no scheduler is started.
+``DEMO_FOLDER`` names the folder of the demo if it is another than ``.demo``. Nobody has to log in. The DAGs
+can be looked at; nothing runs, since no scheduler is started.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ import urllib.request
 from pathlib import Path
 from types import FrameType
 
-# Where make demo keeps its Airflow.
-HOME = Path(__file__).resolve().parent.parent / ".demo" / "airflow"
+ROOT = Path(__file__).resolve().parent.parent
+HOME = Path(os.environ.get("DEMO_FOLDER") or ROOT / ".demo").absolute() / "airflow"
 
 _STARTS_WITHIN = 180
 _ENDS_WITHIN = 15
@@ -29,22 +30,21 @@ _ENDS_WITHIN = 15
 def main() -> None:
     """Serve until a signal, and end what was started."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
-    parser.add_argument("home", nargs="?", type=Path, default=HOME, help="Airflow's home")
     parser.add_argument("--port", type=int, default=8080, help="if it is in use, a free one is taken")
     options = parser.parse_args()
-    if not (options.home / "airflow.db").exists():
-        sys.exit(f"There is no Airflow in {options.home}: run `make demo` first")
+    if not (HOME / "airflow.db").exists():
+        sys.exit(f"There is no Airflow in {HOME}: run `make demo` first")
     # A kill ends like Ctrl-C.
     signal.signal(signal.SIGTERM, _interrupt)
     port = free_port(options.port)
     url = f"http://127.0.0.1:{port}"
-    log = options.home / "demo-ui.log"
+    log = HOME / "demo-ui.log"
     command = [sys.executable, "-m", "airflow", "api-server", "--host", "127.0.0.1", "--port", str(port)]
     with log.open("w") as output:
         # In a process group of its own: all of it is ended, and nothing else.
         server = subprocess.Popen(
             [*command, "--workers", "1"],
-            env=environment(options.home, url),
+            env=environment(url),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -66,12 +66,12 @@ def _interrupt(_: int, __: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def environment(home: Path, url: str) -> dict[str, str]:
+def environment(url: str) -> dict[str, str]:
     """Return the environment of an API server whose users need no login."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     return {
         **inherited,
-        "AIRFLOW_HOME": str(home),
+        "AIRFLOW_HOME": str(HOME),
         "AIRFLOW__API__BASE_URL": url,
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",

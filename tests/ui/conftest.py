@@ -9,6 +9,8 @@ import os
 import re
 import secrets
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_alvys.simulator.process import Simulator
+from tests.conftest import ROOT
 from tests.ui.users import GUEST, OUTSIDER
 
 # Only `make ui-test` installs the dependency group ui; without it there is nothing to collect.
@@ -115,6 +118,18 @@ def airflow(
     with Daemons(home, Path(__file__).parent / "dags", settings, **options) as daemons:
         daemons.wait_for_dag(DAG)
         yield daemons
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a demo on the Airflow under test: the one that `make demo` has left, if there is one."""
+    folder = ROOT / ".demo"
+    python = Path(os.environ.get(PYTHON) or sys.executable).absolute()
+    if python != Path(sys.executable) or not (folder / "airflow" / "airflow.db").exists():
+        folder = tmp_path_factory.mktemp("demo")
+        environment = {**os.environ, "DEMO_FOLDER": str(folder)}
+        subprocess.run([python, "-m", "scripts.demo"], cwd=ROOT, env=environment, check=True)
+    return folder
 
 
 @pytest.fixture(scope="session")

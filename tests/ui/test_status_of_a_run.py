@@ -19,6 +19,7 @@ import pytest
 import requests
 from playwright.sync_api import Browser, FrameLocator, Page, expect
 
+from airflow_provider_alvys.landing.freshness import alvys_freshness
 from airflow_provider_alvys.status_page import app
 from tests.chaos.airflow.daemons import Daemons
 from tests.conftest import ROOT
@@ -27,6 +28,7 @@ from tests.ui.users import GUEST, OUTSIDER
 
 pytestmark = pytest.mark.ui
 
+DEMO_STREAMS = 17
 FILES = sorted(file.name for file in (Path(app.__file__).parent / "files").iterdir())
 
 
@@ -38,34 +40,52 @@ def status_page(page: Page, path: str = "/plugin/alvys") -> FrameLocator:
     return frame
 
 
-def manifests(lake: Path) -> dict[str, tuple[Path, dict[str, Any]]]:
-    """Return the manifest of each stream and its path, as resolved by no one."""
-    found = {file: json.loads(file.read_text()) for file in lake.rglob("_manifest.json")}
-    return {manifest["stream"]: (file, manifest) for file, manifest in found.items()}
+def manifests(lake: Path) -> dict[str, list[tuple[Path, dict[str, Any]]]]:
+    """Return the manifests of each stream and their paths, as resolved by no one, the newest first."""
+    found: dict[str, list[tuple[Path, dict[str, Any]]]] = {}
+    for file in lake.rglob("_manifest.json"):
+        manifest = json.loads(file.read_text())
+        found.setdefault(manifest["stream"], []).append((file, manifest))
+    return {
+        stream: sorted(runs, key=lambda run: str(run[1]["read_from"]), reverse=True)
+        for stream, runs in found.items()
+    }
+
+
+def expect_what_the_manifests_say(frame: FrameLocator, lake: Path) -> None:
+    """Compare the page with the manifests of a data set that were written within a day."""
+    found = manifests(lake)
+    freshness = {row["stream"]: row for row in alvys_freshness(lake)}
+    assert freshness.keys() == found.keys()
+    expect(frame.locator("tbody tr")).to_have_count(len(found))
+    for stream, runs in found.items():
+        row, (file, newest) = frame.locator(f'tr[data-stream="{stream}"]'), runs[0]
+        as_of = same_time(freshness[stream]["as_of"])
+        expect(row.locator(".freshness time")).to_have_attribute("datetime", as_of)
+        expect(row.locator(".freshness .pill")).to_have_text(freshness[stream]["freshness"])
+        expect(row.locator(".rows .number")).to_have_text(f"{newest['rows']:,}")
+        requests_made = sum(manifest["requests"] for _, manifest in runs)
+        expect(row.locator(".requests")).to_contain_text(f"{requests_made} in 24 h")
+        expect(row.locator(".proof")).to_have_text(re.compile(rf"{newest['proof']}attempt 1$"))
+        expect(row.locator(".backlog")).to_have_text("0")
+        assert row.get_by_role("button").get_attribute("title") == str(file)
 
 
 def test_the_page_shows_what_the_manifests_and_the_tables_say(
     page: Page, run: str, lake: Path, airflow: Daemons, picture: Callable[[str], None]
 ) -> None:
     frame = status_page(page)
-    expect(frame.locator("tbody tr")).to_have_count(len(STREAMS))
+    expect_what_the_manifests_say(frame, lake)
     with closing(sqlite3.connect(airflow.home / "warehouse.sqlite")) as warehouse:
         ledger = dict(warehouse.execute("SELECT stream, rows FROM _alvys_loads"))
-    found = manifests(lake)
-    assert sorted(found) == sorted(STREAMS)
-    for stream, (file, manifest) in found.items():
+    assert sorted(ledger) == sorted(STREAMS)
+    for stream, [(_, manifest)] in manifests(lake).items():
         row = frame.locator(f'tr[data-stream="{stream}"]')
         as_of = manifest["as_of"] if manifest["window"] else manifest["read_from"]
         expect(row.locator(".freshness time")).to_have_attribute("datetime", same_time(as_of))
-        expect(row.locator(".freshness .pill")).to_have_text("fresh")
-        expect(row.locator(".rows .number")).to_have_text(f"{manifest['rows']:,}")
         assert ledger[stream] == manifest["rows"]
         # The tables were empty.
         expect(row.locator(".changed .number")).to_have_text(f"{manifest['rows']:,}")
-        expect(row.locator(".requests")).to_contain_text(f"{manifest['requests']} in 24 h")
-        expect(row.locator(".proof")).to_have_text(re.compile(rf"{manifest['proof']}attempt 1$"))
-        expect(row.locator(".backlog")).to_have_text("0")
-        assert row.get_by_role("button").get_attribute("title") == str(file)
     expect(frame.locator('tr[data-stream="trips"] .check .pill')).to_have_text("same")
     picture("status-page-run")
 
@@ -81,7 +101,7 @@ def test_the_manifest_is_copied_and_links_lead_out_of_the_frame(page: Page, run:
     row = status_page(page).locator('tr[data-stream="loads"]')
     row.get_by_role("button").click()
     expect(row.get_by_role("button")).to_have_text("Copied")
-    assert page.evaluate("navigator.clipboard.readText()") == str(manifests(lake)["loads"][0])
+    assert page.evaluate("navigator.clipboard.readText()") == str(manifests(lake)["loads"][0][0])
     row.get_by_role("link", name="run ").click()
     page.wait_for_url(re.compile(rf"/dags/{DAG}/runs/"))
 
@@ -134,11 +154,11 @@ def test_nobody_gets_a_file_without_a_login(airflow: Daemons) -> None:
         assert session.get(f"{airflow.api.url}/alvys/", headers=headers, timeout=30).status_code == 403
 
 
-def test_make_demo_ui_shows_the_runs_until_it_is_ended(
-    page: Page, airflow: Daemons, run: str, problems: list[str]
+def test_make_demo_ui_shows_what_the_manifests_of_the_demo_say(
+    page: Page, demo: Path, problems: list[str]
 ) -> None:
     python = Path(os.environ.get(PYTHON) or sys.executable).absolute()
-    options = [f"PY={python}", f"DEMO_HOME={airflow.home}", "DEMO_PORT=0"]
+    options = [f"PY={python}", f"DEMO_FOLDER={demo}", "DEMO_PORT=0"]
     process = subprocess.Popen(
         ["make", "--no-print-directory", "-o", ".venv/.demo", "demo-ui", *options],
         cwd=ROOT,
@@ -156,7 +176,9 @@ def test_make_demo_ui_shows_the_runs_until_it_is_ended(
         # Its cookie is that of another Airflow.
         assert [text for text in problems if "401" not in text] == []
         problems.clear()
-        expect(status_page(page, address).locator("tbody tr")).to_have_count(len(STREAMS))
+        frame = status_page(page, address)
+        expect(frame.locator("tbody tr")).to_have_count(DEMO_STREAMS)
+        expect_what_the_manifests_say(frame, demo / "lake")
     finally:
         # As Ctrl-C does.
         os.killpg(process.pid, signal.SIGINT)
