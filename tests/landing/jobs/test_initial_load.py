@@ -186,7 +186,8 @@ def test_rows_that_are_still_missing_fail_and_set_no_cursor(
     alvys: Simulator, hook: QuickHook, land: Land, lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, windows = begin(hook, lake, "loads")
-    landed = [land(window_by="created", **window) for window in windows[:-2]]
+    early = [window for window in windows if window["since"] < "2026-11-01"]
+    landed = [land(window_by="created", **window) for window in early]
     # After the count, rows are deleted that no window has landed.
     gone = sorted(set(alvys.truth_keys()) - landed_keys(lake))[:5]
     count = AlvysClient.call
