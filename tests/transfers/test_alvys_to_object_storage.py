@@ -463,6 +463,7 @@ def test_a_cursor_does_not_move_beyond_the_apis_own_clock(
     alvys.reset(loads=10, clock_offset=-1200)
     result = operator.execute({})
     (cursor,) = cursors(lake).values()
+    assert result["as_of"] == read_manifest(result["manifest"])["as_of"] == cursor
     behind = datetime.fromisoformat(result["until"].replace("Z", "+00:00")) - datetime.fromisoformat(
         cursor.replace("Z", "+00:00")
     )

@@ -114,7 +114,7 @@ def land(
         stream=spec.stream.name,
         tenant=spec.tenant,
         window=_manifest_window(spec.by, window),
-        as_of=run.until,
+        as_of=_state_at(spec, run, search),
         filters=dict(spec.filters),
         file_format=spec.file_format,
         compression=spec.compression,
@@ -144,7 +144,7 @@ def land(
     if is_open and not spec.fail_on_open:
         warn_of_open(spec, _MOVED if is_all else _UNLISTED)
     elif not is_open and spec.uses_cursor:
-        _move_cursor(store, spec, run, manifest, name, search.state.began_at)
+        _move_cursor(store, spec, run, manifest, name, has_read=search.state.began_at is not None)
     file.end("landed")
     if is_open and spec.fail_on_open:
         raise _open_error(manifest, store.url(name), _MOVED if is_all else _UNLISTED)
@@ -336,20 +336,25 @@ def _read(
     return search, writer.parts
 
 
+def _state_at(spec: SyncSpec, run: Run, search: Search) -> datetime | None:
+    """Return the time at which the rows are the stream's state; None without a window."""
+    if run.until is None or search.state.began_at is None:
+        return run.until
+    # If the API's clock is behind the token server's, it has not reached the end of the window yet.
+    return min(run.until, datetime.fromtimestamp(search.state.began_at, timezone.utc) - spec.settling)
+
+
 def _move_cursor(
-    store: Store, spec: SyncSpec, run: Run, manifest: Manifest, name: str, began_at: float | None
+    store: Store, spec: SyncSpec, run: Run, manifest: Manifest, name: str, *, has_read: bool
 ) -> None:
-    until = run.until
+    until = manifest.as_of
     if until is None:
         return
-    if began_at is None:
+    if not has_read:
         log.warning("Cursor not advanced: no requests were made")
         return
-    # If the API's clock is behind the token server's, it has not reached the end of the window yet.
-    reached = datetime.fromtimestamp(began_at, timezone.utc) - spec.settling
-    if until > reached:
-        log.warning("The API's clock is behind: rows count as read only until %s", format_time(reached))
-        until = reached
+    if until != run.until:
+        log.warning("The API's clock is behind: rows count as read only until %s", format_time(until))
     cursor = spec.cursor_at(until, name, CursorMove(run.identity.dag_id, run.identity.run_id))
     since = {
         parent: group.window.since

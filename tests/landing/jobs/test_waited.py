@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -67,13 +68,21 @@ def test_a_paced_read_has_waited_as_long_as_it_slept(read: Any) -> None:
 
 
 def test_the_result_and_the_manifest_say_the_same(land: Land) -> None:
-    result = land(until="2030-01-01T00:00:00Z")
+    result = land(until="2026-11-01T00:00:00Z")
     manifest = read_manifest(result["manifest"])
     for name in ("as_of", "requests", "waited", "seconds", "attempt", "bytes"):
         assert result[name] == manifest[name]
-    assert result["as_of"] == "2030-01-01T00:00:00Z"
+    assert result["as_of"] == "2026-11-01T00:00:00Z"
     assert result["bytes"] == sum(part["bytes"] for part in manifest["parts"]) > 0
     assert (result["waited"], result["cadence"]) == (0, 3600)
+
+
+def test_a_window_that_ends_later_shows_no_later_state(land: Land) -> None:
+    before = datetime.now(timezone.utc)
+    result = land(until="2100-01-01T00:00:00Z")
+    as_of = datetime.fromisoformat(result["as_of"].replace("Z", "+00:00"))
+    assert timedelta(seconds=50) <= before - as_of < timedelta(seconds=61)
+    assert read_manifest(result["manifest"])["window"]["until"] == result["until"] == "2100-01-01T00:00:00Z"
 
 
 def test_a_sync_that_is_not_regular_has_no_cadence(land: Land) -> None:
