@@ -34,8 +34,9 @@ def main() -> None:
     options = parser.parse_args()
     if not (HOME / "airflow.db").exists():
         sys.exit(f"There is no Airflow in {HOME}: run `make demo` first")
-    # A kill ends like Ctrl-C.
-    signal.signal(signal.SIGTERM, _interrupt)
+    # A kill ends like Ctrl-C. A shell starts what runs in its background deaf to Ctrl-C.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _interrupt)
     port = free_port(options.port)
     url = f"http://127.0.0.1:{port}"
     log = HOME / "demo-ui.log"
