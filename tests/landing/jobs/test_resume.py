@@ -111,7 +111,7 @@ def test_a_kill_at_sixty_percent_costs_at_most_one_part(
     manifest = read_manifest(data_set.file(result["manifest"]))
     assert [bare(part) for part in manifest["parts"]] == [bare(part) for part in parts]
     differing = {name for name in model if manifest[name] != model[name]}
-    assert differing <= {"read_from", "read_until", "seconds", "requests", "parts"}
+    assert differing <= {"as_of", "read_from", "read_until", "seconds", "requests", "parts"}
     assert ids(read_lines(data_set.file(result["manifest"]))) == set(alvys.truth_keys())
     assert len(manifests(data_set.files())) == 2
 
