@@ -21,6 +21,9 @@ from airflow.providers.standard.triggers import hitl
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
+# As Airflow 3.3, and earlier versions, call it.
+WAITING = ("awaiting_input", "deferred")
+
 
 class Approver:
     """A user of Airflow."""
@@ -44,8 +47,10 @@ def answer(option: str, before: str, after: str, has_ended: threading.Event) -> 
     while not has_ended.wait(0.2):
         columns = TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.task_id, HITLDetail.body
         query = select(*columns).join(HITLDetail, HITLDetail.ti_id == TaskInstance.id)
+        # The request is there a little earlier than the task waits, and an answer until then wakes nothing.
+        query = query.where(HITLDetail.responded_at.is_(None), TaskInstance.state.in_(WAITING))
         with create_session() as session:
-            found = session.execute(query.where(HITLDetail.responded_at.is_(None))).first()
+            found = session.execute(query).first()
         if found is None:
             continue
         dag_id, run_id, asking, shown = found
