@@ -19,10 +19,8 @@ from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from airflow.providers.standard.triggers import hitl
 from airflow.utils.session import create_session
+from airflow.utils.state import TaskInstanceState
 from sqlalchemy import select
-
-# As Airflow 3.3, and earlier versions, call it.
-WAITING = ("awaiting_input", "deferred")
 
 
 class Approver:
@@ -47,8 +45,11 @@ def answer(option: str, before: str, after: str, has_ended: threading.Event) -> 
     while not has_ended.wait(0.2):
         columns = TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.task_id, HITLDetail.body
         query = select(*columns).join(HITLDetail, HITLDetail.ti_id == TaskInstance.id)
-        # The request is there a little earlier than the task waits, and an answer until then wakes nothing.
-        query = query.where(HITLDetail.responded_at.is_(None), TaskInstance.state.in_(WAITING))
+        query = query.where(HITLDetail.responded_at.is_(None))
+        if hasattr(TaskInstanceState, "AWAITING_INPUT"):
+            # The request is there a little earlier than the task waits: an answer until then wakes nothing.
+            # In earlier versions of Airflow a trigger looks for the answer.
+            query = query.where(TaskInstance.state == TaskInstanceState.AWAITING_INPUT)
         with create_session() as session:
             found = session.execute(query).first()
         if found is None:
