@@ -49,6 +49,7 @@ DEMO = Path(os.environ.get("DEMO_FOLDER") or ROOT / ".demo").absolute()
 LAKE = DEMO / "lake"
 DATABASE = DEMO / "alvys.sqlite"
 PICTURE = DEMO / "alvys.png"
+LOG = DEMO / "airflow.log"
 EXAMPLE = "dags_examples/alvys_to_lake.py"
 HOURLY, DAILY, WEEKLY = DAGS = ("alvys_to_lake_hourly", "alvys_to_lake_daily", "alvys_to_lake_weekly")
 STREAMS = 17
@@ -91,8 +92,12 @@ class Landed:
 
 def main() -> None:
     """Run the demo; exit with 1 if files, tables or answers differ from the simulator's data."""
+    # Where a demo has run there is its log.
+    if DEMO != ROOT / ".demo" and DEMO.exists() and any(DEMO.iterdir()) and not LOG.exists():
+        sys.exit(f"{DEMO} has files of something else: name another folder as DEMO_FOLDER")
     shutil.rmtree(DEMO, ignore_errors=True)
     (DEMO / "dags").mkdir(parents=True)
+    LOG.touch()
     # The other examples need buckets and extras.
     shutil.copy(ROOT / EXAMPLE, DEMO / "dags")
     started = time.monotonic()
@@ -207,8 +212,7 @@ def airflow_environment(alvys: Simulator, initial_since: float) -> dict[str, str
 
 def airflow(environment: dict[str, str], *command: str) -> None:
     """Run a command of Airflow, and append its output to a log file."""
-    log = DEMO / "airflow.log"
-    with log.open("a") as file:
+    with LOG.open("a") as file:
         done = subprocess.run(
             [sys.executable, "-m", *command],
             env=environment,
@@ -218,8 +222,8 @@ def airflow(environment: dict[str, str], *command: str) -> None:
             check=False,
         )
     if done.returncode:
-        print(log.read_text()[-5000:])
-        sys.exit(f"{' '.join(command)} failed: see {log}")
+        print(LOG.read_text()[-5000:])
+        sys.exit(f"{' '.join(command)} failed: see {LOG}")
 
 
 def run_dags(
