@@ -308,6 +308,8 @@ def test_the_log_lists_the_parents_for_which_the_cursor_has_not_advanced(
 
 
 def test_a_retry_reads_the_same_parents_from_the_same_positions(alvys: Simulator, land: Land) -> None:
+    # Until today: searches without rows are listed last.
+    alvys.reset(now=datetime.now(timezone.utc).timestamp() - 3600)
     drivers = all_ids(alvys, "drivers")
     land(stream="driver_events", parents=drivers[:5])
     alvys.order_faults({"kind": "status", "status": 400, "endpoint": "POST drivers/events/search", "skip": 1})
@@ -318,8 +320,7 @@ def test_a_retry_reads_the_same_parents_from_the_same_positions(alvys: Simulator
     again = land({"run_id": "r"}, stream="driver_events", parents=drivers[:10])
     manifest = read_manifest(again["manifest"])
     assert manifest["attempt"] == 1
-    read = [entry["ids"] for entry in manifest["parents"]]
-    assert sorted(read) == sorted([drivers[:5], drivers[5:10]])
+    assert [entry["ids"] for entry in manifest["parents"]] == [drivers[:5], drivers[5:10]]
     assert again["since"] == "2020-01-01T00:00:00Z"
 
 
