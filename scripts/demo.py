@@ -32,6 +32,7 @@ import msgspec
 from airflow_provider_alvys.api.catalogue.streams import get_stream
 from airflow_provider_alvys.simulator.process import Simulator
 from airflow_provider_alvys.tables.schema import default_table_name, key_columns
+from scripts.demo_ui import DEMO, HOME, ROOT
 from scripts.questions import (
     Answers,
     answer,
@@ -44,8 +45,6 @@ from scripts.questions import (
 from scripts.questions.picture import draw
 from scripts.questions.totals import totals_of_rows, totals_of_simulator, totals_of_tables
 
-ROOT = Path(__file__).resolve().parent.parent
-DEMO = Path(os.environ.get("DEMO_FOLDER") or ROOT / ".demo").absolute()
 LAKE = DEMO / "lake"
 DATABASE = DEMO / "alvys.sqlite"
 PICTURE = DEMO / "alvys.png"
@@ -198,7 +197,7 @@ def airflow_environment(alvys: Simulator, initial_since: float) -> dict[str, str
     return {
         **inherited,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
-        "AIRFLOW_HOME": str(DEMO / "airflow"),
+        "AIRFLOW_HOME": str(HOME),
         "AIRFLOW__CORE__DAGS_FOLDER": str(DEMO / "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW_CONN_ALVYS_DEFAULT": alvys.connection_json(requests_per_minute=PACE),

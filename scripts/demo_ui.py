@@ -21,7 +21,8 @@ from pathlib import Path
 from types import FrameType
 
 ROOT = Path(__file__).resolve().parent.parent
-HOME = Path(os.environ.get("DEMO_FOLDER") or ROOT / ".demo").absolute() / "airflow"
+DEMO = Path(os.environ.get("DEMO_FOLDER") or ROOT / ".demo").absolute()
+HOME = DEMO / "airflow"
 
 _STARTS_WITHIN = 180
 _ENDS_WITHIN = 15

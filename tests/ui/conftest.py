@@ -35,7 +35,7 @@ else:
     from tests.ui.connections import ConnectionsPage
 
     # A busy machine renders late.
-    expect.set_options(timeout=float(os.environ.get("UIT", "120000")))
+    expect.set_options(timeout=120_000)
 
 # Environment variables: the interpreter of the Airflow to test, a folder for pictures, and the data set's
 # path, which is seen in pictures.
@@ -94,6 +94,11 @@ def lake() -> Iterator[Path]:
     shutil.rmtree(path)
 
 
+def python_under_test() -> Path:
+    """The Python with the Airflow that a browser drives; by default this one."""
+    return Path(os.environ.get(PYTHON) or sys.executable).absolute()
+
+
 @pytest.fixture(scope="session")
 def airflow(
     alvys: Simulator, load: dict[str, Any], lake: Path, tmp_path_factory: pytest.TempPathFactory
@@ -113,8 +118,7 @@ def airflow(
         "ALVYS_LOAD_NUMBER": str(load["LoadNumber"]),
     }
     options: dict[str, Any] = {"with_postgres": False, "login": LOGIN}
-    if os.environ.get(PYTHON):
-        options["python"] = Path(os.environ[PYTHON]).absolute()
+    options["python"] = python_under_test()
     with Daemons(home, Path(__file__).parent / "dags", settings, **options) as daemons:
         daemons.wait_for_dag(DAG)
         yield daemons
@@ -124,7 +128,7 @@ def airflow(
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a demo on the Airflow under test: the one that `make demo` has left, if there is one."""
     folder = ROOT / ".demo"
-    python = Path(os.environ.get(PYTHON) or sys.executable).absolute()
+    python = python_under_test()
     if python != Path(sys.executable) or not (folder / "airflow" / "airflow.db").exists():
         folder = tmp_path_factory.mktemp("demo")
         environment = {**os.environ, "DEMO_FOLDER": str(folder)}

@@ -8,7 +8,6 @@ import re
 import signal
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime
@@ -23,7 +22,7 @@ from airflow_provider_alvys.landing.freshness import alvys_freshness
 from airflow_provider_alvys.status_page import app
 from tests.chaos.airflow.daemons import Daemons
 from tests.conftest import ROOT
-from tests.ui.conftest import DAG, PASSWORD, PYTHON, STREAMS, log_in, open_context
+from tests.ui.conftest import DAG, PASSWORD, STREAMS, log_in, open_context, python_under_test
 from tests.ui.users import GUEST, OUTSIDER
 
 pytestmark = pytest.mark.ui
@@ -78,11 +77,13 @@ def test_the_page_shows_what_the_manifests_and_the_tables_say(
     expect_what_the_manifests_say(frame, lake)
     with closing(sqlite3.connect(airflow.home / "warehouse.sqlite")) as warehouse:
         ledger = dict(warehouse.execute("SELECT stream, rows FROM _alvys_loads"))
-    assert sorted(ledger) == sorted(STREAMS)
-    for stream, [(_, manifest)] in manifests(lake).items():
+    found = manifests(lake)
+    assert sorted(found) == sorted(STREAMS)
+    for stream, [(_, manifest)] in found.items():
         row = frame.locator(f'tr[data-stream="{stream}"]')
         as_of = manifest["as_of"] if manifest["window"] else manifest["read_from"]
         expect(row.locator(".freshness time")).to_have_attribute("datetime", same_time(as_of))
+        expect(row.locator(".freshness .pill")).to_have_text("fresh")
         assert ledger[stream] == manifest["rows"]
         # The tables were empty.
         expect(row.locator(".changed .number")).to_have_text(f"{manifest['rows']:,}")
@@ -158,8 +159,7 @@ def test_nobody_gets_a_file_without_a_login(airflow: Daemons) -> None:
 def test_make_demo_ui_shows_what_the_manifests_of_the_demo_say(
     page: Page, demo: Path, problems: list[str]
 ) -> None:
-    python = Path(os.environ.get(PYTHON) or sys.executable).absolute()
-    options = [f"PY={python}", f"DEMO_FOLDER={demo}", "DEMO_PORT=0"]
+    options = [f"PY={python_under_test()}", f"DEMO_FOLDER={demo}", "DEMO_PORT=0"]
     process = subprocess.Popen(
         ["make", "--no-print-directory", "-o", ".venv/.demo", "demo-ui", *options],
         cwd=ROOT,

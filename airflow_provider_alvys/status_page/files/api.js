@@ -255,8 +255,7 @@ export class Reader {
     const known = this.events.get(asset.id);
     if (known?.last === asset.lastEvent) return known.events;
     const events = await readEvents(this.api, asset);
-    for (let page = 0; page < OLDER && this.lacksComplete(asset, events); page += 1) {
-      if (this.older === MAX_OLDER) break;
+    for (let left = OLDER; left && this.older < MAX_OLDER && this.lacksComplete(asset, events); left -= 1) {
       this.older += 1;
       events.push(...await readEvents(this.api, asset, events.length));
     }
