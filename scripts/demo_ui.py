@@ -35,7 +35,7 @@ def main() -> None:
     options = parser.parse_args()
     if not (HOME / "airflow.db").exists():
         sys.exit(f"There is no Airflow in {HOME}: run `make demo` first")
-    # A kill ends like Ctrl-C. A shell starts what runs in its background deaf to Ctrl-C.
+    # A kill ends like Ctrl-C. What a shell starts in its background ignores Ctrl-C otherwise.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _interrupt)
     port = free_port(options.port)
